@@ -1,0 +1,1 @@
+"""The HTTP door for KIE: reads a POST and hands it on."""

@@ -1,0 +1,1 @@
+"""What a user sees: each screen is text and buttons made from data."""

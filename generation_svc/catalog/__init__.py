@@ -1,0 +1,1 @@
+"""The catalog file: loaded, checked, and applied to inputs."""

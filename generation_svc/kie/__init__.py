@@ -1,0 +1,1 @@
+"""The KIE.ai HTTP API: client, payload parser, errors."""

@@ -1,0 +1,1 @@
+"""The bytes: where they are kept and how a result is fetched."""

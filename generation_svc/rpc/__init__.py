@@ -1,0 +1,1 @@
+"""What only a gRPC server needs: servicers, conversions, the error table, interceptors."""

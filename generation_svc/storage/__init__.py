@@ -1,0 +1,1 @@
+"""PostgreSQL: rows, one store per aggregate, the listener, migrations."""

@@ -1,0 +1,1 @@
+"""The loops that call the use cases when work is due."""

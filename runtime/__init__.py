@@ -1,0 +1,1 @@
+"""What every process needs once: settings, logging, metrics, shutdown."""
