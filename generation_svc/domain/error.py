@@ -1,0 +1,123 @@
+"""Every condition that a caller can act on, as an exception with its data.
+
+`AtelierError` is the root. No class knows a gRPC status: `rpc.error_table` gives each one its
+status and its `ErrorReason`.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class AtelierError(Exception):
+    """Something went wrong in a way the caller can act on."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field that is wrong and what would be right."""
+
+    field: str
+    """The path of the field, such as `inputs.aspect_ratio`."""
+    description: str
+    """A sentence in English that a person can act on."""
+
+
+class InvalidInputs(AtelierError):
+    """The request has fields that are missing or wrong."""
+
+    def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
+        self.violations = violations
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+
+
+class UnknownModel(AtelierError):
+    """No model has this id."""
+
+    def __init__(self, model_id: str, *, nearest: str | None) -> None:
+        self.model_id = model_id
+        self.nearest = nearest
+        hint = f" Did you mean {nearest!r}?" if nearest else " ListModels names them all."
+        super().__init__(f"There is no model {model_id!r}.{hint}")
+
+
+class JobNotFound(AtelierError):
+    """No job of this caller has this id."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"There is no job {job_id!r} of yours.")
+
+
+class MediaNotFound(AtelierError):
+    """No media of this caller has this id."""
+
+    def __init__(self, media_id: str) -> None:
+        self.media_id = media_id
+        super().__init__(f"There is no media {media_id!r} of yours.")
+
+
+class RequestIdReused(AtelierError):
+    """This request_id was used before with other content."""
+
+    def __init__(self, request_id: str, *, job_id: str) -> None:
+        self.request_id = request_id
+        self.job_id = job_id
+        super().__init__(f"request_id {request_id!r} already made job {job_id} from other content.")
+
+
+class TooManyActiveJobs(AtelierError):
+    """This owner already has as many unfinished jobs as are allowed at once."""
+
+    def __init__(self, owner: str, *, limit: int, retry_after: timedelta) -> None:
+        self.owner = owner
+        self.limit = limit
+        self.retry_after = retry_after
+        super().__init__(f"{owner!r} has {limit} unfinished jobs, the most allowed at once.")
+
+
+class RevisionOutOfRange(AtelierError):
+    """after_revision is ahead of the job."""
+
+    def __init__(self, after_revision: int, *, revision: int) -> None:
+        self.after_revision = after_revision
+        self.revision = revision
+        super().__init__(f"The job is at revision {revision}, behind {after_revision}.")
+
+
+class UploadRejected(AtelierError):
+    """The uploaded bytes are no picture that a model can take."""
+
+
+class UploadTooLarge(UploadRejected):
+    """The uploaded picture has more bytes than a model can take."""
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(f"The picture has more than {limit_bytes // 2**20} MiB.")
+
+
+class SessionConflict(AtelierError):
+    """The session was written by someone else since it was read."""
+
+    def __init__(self, *, version: int) -> None:
+        self.version = version
+        super().__init__(f"The session is at version {version} now; read it again.")
+
+
+class StaleLease(AtelierError):
+    """The lease token is unknown, was used up, or its time ran out."""
+
+
+class InvalidPageToken(AtelierError):
+    """page_token is not one that this method returned."""
+
+
+class Unavailable(AtelierError):
+    """A part that the service needs is away for a moment; the call can be repeated."""
+
+
+class WebhookUnsupported(AtelierError):
+    """Webhook destinations are not served yet; use queue, or ask with WaitJob."""
