@@ -1,0 +1,96 @@
+"""Serving an ASGI application in the running loop, beside whatever else the process does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from runtime.address import Address
+from runtime.process import StartError
+
+_DRAIN_S = 15
+"""How long open requests may take to finish after the stop."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own, which says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the process."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+
+async def serve(app: ASGIApp, address: Address, *, stop: asyncio.Event, **options: Any) -> None:
+    """Serve until `stop` is set, then let open requests finish; raises StartError."""
+    async with serving(app, address, **options):
+        await stop.wait()
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, address: Address, **options: Any) -> AsyncIterator[Address]:
+    """Serve while the context is open and yield the address in use; raises StartError.
+
+    `options` are uvicorn's. There is no access log, since paths hold tokens.
+    """
+    listener = _listen(address)
+    server = _Server(_config(app, options))
+    task = asyncio.create_task(server.serve(sockets=[listener]), name=f"http {address}")
+    try:
+        await _first_of(server.listening.wait(), task)
+        yield Address(address.host, listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _config(app: ASGIApp, options: dict[str, Any]) -> uvicorn.Config:
+    defaults: dict[str, Any] = {
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_graceful_shutdown": _DRAIN_S,
+    }
+    return uvicorn.Config(app, **(defaults | options))
+
+
+def _listen(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        raise StartError(f"cannot listen on {address}: {error.strerror}") from error
+    return listener
+
+
+async def _first_of(ready: Any, task: asyncio.Task[None]) -> None:
+    waiter = asyncio.ensure_future(ready)
+    try:
+        await asyncio.wait((waiter, task), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+    if task.done():
+        task.result()

@@ -1,0 +1,37 @@
+"""How a process starts: on uvloop, and with one line when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+EXIT_CANNOT_START = 1
+"""The exit code of a process that something outside of it kept from starting."""
+
+
+class StartError(Exception):
+    """The process cannot start, and its text is the one line that says why."""
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a process to its end; a StartError becomes one line on stderr and exit code 1."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    except (StartError, BaseExceptionGroup) as error:
+        reason = _start_error(error)
+        if reason is None:
+            raise
+        sys.stderr.write(f"{reason}\n")
+        raise SystemExit(EXIT_CANNOT_START) from None
+
+
+def _start_error(error: BaseException) -> StartError | None:
+    """Find the StartError in what a task group may have wrapped it in."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_start_error, error.exceptions)), None)
+    return error if isinstance(error, StartError) else None

@@ -1,0 +1,144 @@
+"""Settings from the environment: one class per process, one clear line when one is wrong.
+
+A setting is looked for, first found wins, in the environment as `NAME`, in the file that the
+environment's `NAME_FILE` points at, and then in the same two ways in `.env` of the working folder.
+An empty value counts as unset, and in the environment it also hides what `.env` says.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from runtime.address import Address
+
+EXIT_BAD_SETTING = 2
+"""The exit code of a process that a missing or bad setting stopped."""
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""A comma-separated list of names, such as hosts."""
+
+
+class EnvironmentSource(PydanticBaseSettingsSource):
+    """The environment over `.env`; in both, `NAME_FILE` names a file that holds `NAME`."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        names = [field.upper() for field in settings_cls.model_fields]
+        self._values = {
+            **_layer(dotenv_values(".env", interpolate=False), names),
+            **_layer(os.environ, names),
+        }
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the raw text of a field, None where nothing set it."""
+        return self._values.get(field_name.upper()) or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the raw text of every field that something set."""
+        fields = self.settings_cls.model_fields
+        found = {name: self.get_field_value(field, name)[0] for name, field in fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class ProcessSettings(BaseSettings):
+    """The settings that all processes share; each process adds its own in a subclass.
+
+    The docstring under a field is what the person who got it wrong is shown.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="ignore", frozen=True, use_attribute_docstrings=True, str_strip_whitespace=True
+    )
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda value: str(value).strip().lower()),
+    ] = "info"
+    """How much is logged: debug, info, warning or error."""
+
+    log_format: Literal["console", "json"] = "console"
+    """How a log line looks: console for people, json for machines."""
+
+    metrics_listen: Address | None = Field(None, examples=["127.0.0.1:9100"])
+    """Where Prometheus may read /metrics; nowhere when empty."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read what was passed in, then the environment with its files and `.env`."""
+        return init_settings, EnvironmentSource(settings_cls)
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings, or end the process with one line that says what to set."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problem = "; ".join(_explained(cls, error.errors()))
+        except SettingsError as error:
+            problem = str(error)
+        sys.stderr.write(f"settings: {problem}\n")
+        raise SystemExit(EXIT_BAD_SETTING)
+
+
+def _layer(variables: Mapping[str, str | None], names: Iterable[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name in names:
+        if variables.get(f"{name}_FILE") and not variables.get(name):
+            values[name] = _read(variables[f"{name}_FILE"] or "", name=name)
+        elif name in variables:
+            values[name] = (variables[name] or "").strip()
+    return values
+
+
+def _read(path: str, *, name: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsError(f"{name}_FILE: cannot read {path}: {reason}") from error
+
+
+def _explained(settings: type[BaseSettings], errors: Iterable[ErrorDetails]) -> Iterator[str]:
+    for error in errors:
+        message = error["msg"].removeprefix("Value error, ").replace("\n", " ")
+        field = settings.model_fields.get(str(error["loc"][0])) if error["loc"] else None
+        if field is None:
+            yield message
+            continue
+        problem = "is missing" if error["type"] == "missing" else f"is wrong: {message}"
+        yield f"{str(error['loc'][0]).upper()} {problem}{_wanted(field)}"
+
+
+def _wanted(field: FieldInfo) -> str:
+    meaning = " ".join((field.description or "").split())
+    example = f" For example: {field.examples[0]}" if field.examples else ""
+    return f". {meaning}{example}" if meaning or example else ""
