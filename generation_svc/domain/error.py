@@ -7,6 +7,8 @@ status and its `ErrorReason`.
 from dataclasses import dataclass
 from datetime import timedelta
 
+from generation_svc.domain.job import FailureReason
+
 
 class AtelierError(Exception):
     """Something went wrong in a way the caller can act on."""
@@ -121,3 +123,51 @@ class Unavailable(AtelierError):
 
 class WebhookUnsupported(AtelierError):
     """Webhook destinations are not served yet; use queue, or ask with WaitJob."""
+
+
+class ProviderError(AtelierError):
+    """The provider did not do what it was asked."""
+
+    def __init__(self, message: str | None = None, *, code: str = "") -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class ProviderRefused(ProviderError):
+    """The provider refused the request for good; there is no task."""
+
+    def __init__(self, message: str | None = None, *, code: str, reason: FailureReason) -> None:
+        self.reason = reason
+        super().__init__(message, code=code)
+
+
+class ProviderBusy(ProviderError):
+    """The provider said "not now" (429, or a 500 that is no validation); there is no task."""
+
+
+class ProviderMaintenance(ProviderError):
+    """The provider is in maintenance (455); there is no task."""
+
+
+class ProviderAccount(ProviderError):
+    """The provider refuses the account: key, credits or sub-key limit; there is no task."""
+
+
+class ProviderUnreachable(ProviderError):
+    """No connection to the provider was made; there is no task."""
+
+
+class ProviderSilent(ProviderError):
+    """The provider gave no answer that says whether it has the task."""
+
+
+class LinkDead(AtelierError):
+    """The link to a result gives nothing any more."""
+
+
+class FetchFailed(AtelierError):
+    """A result could not be fetched now; it may be later."""
+
+
+class ResultRejected(AtelierError):
+    """A result is too large, of no known type, or on a host that is not allowed."""

@@ -1,0 +1,61 @@
+"""An attempt: one call of createTask for a job, and what became of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from generation_svc.domain.observation import Observation
+
+
+class AttemptState(StrEnum):
+    """The states of an attempt."""
+
+    SUBMITTING = "submitting"
+    """Written; createTask may be under way."""
+    UNKNOWN = "unknown"
+    """createTask gave no answer: the provider may have taken it."""
+    ACCEPTED = "accepted"
+    """The provider took it: its task id is known."""
+    SUCCEEDED = "succeeded"
+    """The provider is done; the bytes are fetched next."""
+    SETTLED = "settled"
+    """Its success is in our store."""
+    FAILED = "failed"
+    """The provider reported a failure."""
+    REFUSED = "refused"
+    """createTask refused it: the provider has no task."""
+    LOST = "lost"
+    """Given up: no answer and no task within its time."""
+
+
+LIVE_STATES = frozenset(
+    {
+        AttemptState.SUBMITTING,
+        AttemptState.UNKNOWN,
+        AttemptState.ACCEPTED,
+        AttemptState.SUCCEEDED,
+    }
+)
+"""The states in which an attempt can still bring its job a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of createTask."""
+
+    id: UUID
+    job_id: UUID
+    number: int
+    state: AttemptState
+    submit_time: datetime
+    task_id: str | None = None
+    accept_time: datetime | None = None
+    observation: Observation | None = None
+    fetch_tries: int = 0
+    read_tries: int = 0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it can still bring its job a result."""
+        return self.state in LIVE_STATES

@@ -1,0 +1,128 @@
+"""A job: one generation, from the request to its outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class JobState(StrEnum):
+    """The states of a job, as in the contract."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a job in this state never changes again."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+"""The states that never change."""
+
+
+class DelayReason(StrEnum):
+    """Why a job waits for more than its turn."""
+
+    PROVIDER_UNREACHABLE = "provider_unreachable"
+    PROVIDER_MAINTENANCE = "provider_maintenance"
+    PROVIDER_ACCOUNT = "provider_account"
+    PROVIDER_BUSY = "provider_busy"
+    PROVIDER_UNCONFIRMED = "provider_unconfirmed"
+
+
+class FailureReason(StrEnum):
+    """Why a job failed."""
+
+    CONTENT_REFUSED = "content_refused"
+    INPUT_UNREADABLE = "input_unreadable"
+    REQUEST_REFUSED = "request_refused"
+    GENERATION_FAILED = "generation_failed"
+    START_DEADLINE = "start_deadline"
+    FINISH_DEADLINE = "finish_deadline"
+    PROVIDER_LOST_JOB = "provider_lost_job"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    RESULT_UNAVAILABLE = "result_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job made nothing, in a sentence that a user may read."""
+
+    reason: FailureReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A picture whose bytes are in our store."""
+
+    id: UUID
+    mime_type: str
+    size_bytes: int
+    width: int
+    height: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A picture that a caller uploaded to use as an input."""
+
+    id: UUID
+    mime_type: str
+    size_bytes: int
+    width: int
+    height: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a job made."""
+
+    media: tuple[Media, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What the owner pays; credits are a decimal number in text."""
+
+    is_free: bool
+    credits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls the service, as the transport found out."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it is at one revision."""
+
+    id: UUID
+    caller: str
+    owner: str
+    model_id: str
+    inputs: Mapping[str, Any]
+    price: Price
+    correlation_id: str
+    create_time: datetime
+    start_deadline_time: datetime
+    state: JobState
+    revision: int
+    update_time: datetime
+    finish_deadline_time: datetime | None = None
+    delay_reason: DelayReason | None = None
+    result: Result | None = None
+    failure: Failure | None = None

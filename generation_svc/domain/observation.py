@@ -1,0 +1,42 @@
+"""What a callback or a read of the provider says about a task, in our own words."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ProviderState(StrEnum):
+    """Where a task stands at the provider. Each state that KIE may send is mapped to one of these once."""
+
+    PENDING = "pending"
+    """Not final: waiting, queuing, generating."""
+    SUCCEEDED = "succeeded"
+    """Final, with a result."""
+    FAILED = "failed"
+    """Final, without one."""
+    MISSING = "missing"
+    """The provider says that it has no such task (yet)."""
+    UNKNOWN = "unknown"
+    """A word or a shape that is not known: never final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One statement of the provider about one task (kie-api.md §2 and §3)."""
+
+    state: ProviderState
+    task_id: str | None = None
+    """The task's id, at most 128 characters."""
+    word: str | None = None
+    """The provider's own word for the state, as it came."""
+    result_urls: tuple[str, ...] = ()
+    """Links to the result, in the provider's order."""
+    result_text: str = ""
+    """A result that is text."""
+    fail_code: str = ""
+    fail_message: str = field(default="", repr=False)
+    """The provider's own sentence; it may repeat the prompt."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the task will not change any more."""
+        return self.state in (ProviderState.SUCCEEDED, ProviderState.FAILED)

@@ -1,0 +1,71 @@
+"""How long the service waits for what. One value, so that a test can run an hour in a second."""
+
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import Self
+
+_FIRST_PHASE = timedelta(seconds=30)
+_SECOND_PHASE = timedelta(seconds=120)
+
+
+def _s(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Every span that concerns the provider and the life of a job (design §3)."""
+
+    start_deadline: timedelta = _s(2 * 3600)
+    """From accept: the provider must have taken the job."""
+    hard_deadline: timedelta = _s(24 * 3600)
+    """From KIE's acceptance: ends everything."""
+    longest_factor: float = 1.0
+    """What a model's longest duration is multiplied with to get its finish deadline."""
+    unknown_grace: timedelta = _s(120)
+    """The least time before a job whose attempt is unknown is sent again."""
+    missing_grace: timedelta = _s(90)
+    """How long "recordInfo is null" means "not yet" (kie-api.md §1)."""
+    first_read_floor: timedelta = _s(15)
+    """The least time before the first read where callbacks are on."""
+    read_floor: timedelta = _s(2.5)
+    """KIE's cadence in the first 30 s (kie-api.md §2)."""
+    submit_lease: timedelta = _s(60)
+    """How long a dispatcher may take from claim to createTask's answer."""
+    busy_retry: timedelta = _s(5)
+    """How long a job waits after a "not now"."""
+    probe_interval: timedelta = _s(15)
+    """How long the breaker stays open between two probes."""
+    hint_interval: timedelta = _s(10)
+    """How often an unproved callback may move a read forward."""
+    fetch_retry: timedelta = _s(2)
+    """The first wait after a result could not be fetched; it doubles."""
+    fetch_give_up: timedelta = _s(1800)
+    """How long the bytes of a success are tried for."""
+    time_scale: float = 1.0
+
+    def scaled(self, factor: float) -> Self:
+        """Return the same pace with every span multiplied by `factor`."""
+        spans = {f.name: getattr(self, f.name) for f in fields(self)}
+        scaled = {
+            name: span * factor for name, span in spans.items() if isinstance(span, timedelta)
+        }
+        return replace(self, **scaled, longest_factor=factor, time_scale=factor)
+
+    def read_interval(self, age: timedelta) -> timedelta:
+        """Return the time until the next read of a task of this age, at KIE's cadence."""
+        if age < _FIRST_PHASE * self.time_scale:
+            return self.read_floor
+        if age < _SECOND_PHASE * self.time_scale:
+            return self.read_floor * 3
+        return self.read_floor * 8
+
+    def first_read(self, *, typical: timedelta, has_callbacks: bool) -> timedelta:
+        """Return the time from acceptance to the first read; `typical` is the 95th percentile."""
+        if has_callbacks:
+            return max(self.first_read_floor, typical * 1.5)
+        return self.read_floor
+
+    def grace(self, usual: timedelta) -> timedelta:
+        """Return how long an unknown attempt may still come home before another is made."""
+        return max(self.unknown_grace, usual * 3 * self.time_scale)

@@ -1,0 +1,67 @@
+"""What the service needs of the one who generates, and of the place where bytes are kept."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from generation_svc.domain.observation import Observation
+
+
+class Provider(Protocol):
+    """The one who generates. Every method raises a `ProviderError`."""
+
+    async def create_task(
+        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
+    ) -> str:
+        """Create a task and return its id.
+
+        Raises ProviderSilent when it is not known whether there is a task now; after every other
+        error there is none.
+        """
+
+    async def read_task(self, task_id: str) -> Observation:
+        """Read what the provider knows of a task; `MISSING` if it knows none."""
+
+    async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
+        """Hand over a picture and return a link that the provider can read for a day."""
+
+    async def fresh_link(self, url: str) -> str:
+        """Return a new link to a result whose link died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes whose type was found by looking at them."""
+
+    data: bytes = field(repr=False)
+    mime_type: str
+    width: int
+    height: int
+    sha256: str
+
+
+class ResultFetcher(Protocol):
+    """Fetches results from the provider's file hosts."""
+
+    async def fetch(self, url: str) -> Content:
+        """Return the content behind a result link.
+
+        Raises LinkDead (403, 404, 410), FetchFailed (anything that may pass) or ResultRejected
+        (host not allowed, too large, no known type).
+        """
+
+
+class MediaStore(Protocol):
+    """Keeps bytes under keys."""
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Keep the bytes; writing the same key again replaces them."""
+
+    def stream(self, key: str) -> AsyncIterator[bytes]:
+        """Give the bytes in pieces of at most 256 KiB."""
+
+    async def read(self, key: str) -> bytes:
+        """Give all the bytes."""
+
+    async def delete(self, key: str) -> None:
+        """Forget the bytes; a missing key is no error."""

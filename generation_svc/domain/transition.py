@@ -1,0 +1,33 @@
+"""The one table of transitions of a job (design: the diagram of a job's life).
+
+```
+  QUEUED ──▶ RUNNING ──▶ SUCCEEDED | FAILED | CANCELLED
+     └─────────────────▶ SUCCEEDED | FAILED | CANCELLED
+```
+
+A final state has no way out. A change that keeps the state (a delay reason, a deadline) is a
+revision, too, and is allowed while the state is not final.
+"""
+
+from collections.abc import Mapping
+
+from generation_svc.domain.job import JobState
+
+ALLOWED: Mapping[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset(JobState),
+    JobState.RUNNING: frozenset(JobState) - {JobState.QUEUED},
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+"""Where a job may go from each state."""
+
+
+def sources(target: JobState) -> frozenset[JobState]:
+    """Return the states from which a job may go to `target`: the guard of its UPDATE."""
+    return frozenset(state for state, targets in ALLOWED.items() if target in targets)
+
+
+def is_allowed(source: JobState, target: JobState) -> bool:
+    """Return whether a job may go from `source` to `target`."""
+    return target in ALLOWED[source]
