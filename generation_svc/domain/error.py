@@ -62,7 +62,7 @@ class MediaNotFound(AtelierError):
 
 
 class RequestIdReused(AtelierError):
-    """This request_id was used before with other content."""
+    """A request_id was used before with other content."""
 
     def __init__(self, request_id: str, *, job_id: str) -> None:
         self.request_id = request_id
@@ -71,7 +71,7 @@ class RequestIdReused(AtelierError):
 
 
 class TooManyActiveJobs(AtelierError):
-    """This owner already has as many unfinished jobs as are allowed at once."""
+    """The owner already has as many unfinished jobs as are allowed at once."""
 
     def __init__(self, owner: str, *, limit: int, retry_after: timedelta) -> None:
         self.owner = owner

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class ProviderState(StrEnum):
-    """Where a task stands at the provider. Each state that KIE may send is mapped to one of these once."""
+    """Where a task stands at the provider: every state that KIE may send is mapped to one."""
 
     PENDING = "pending"
     """Not final: waiting, queuing, generating."""

@@ -8,39 +8,35 @@ _FIRST_PHASE = timedelta(seconds=30)
 _SECOND_PHASE = timedelta(seconds=120)
 
 
-def _s(seconds: float) -> timedelta:
-    return timedelta(seconds=seconds)
-
-
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Every span that concerns the provider and the life of a job (design §3)."""
 
-    start_deadline: timedelta = _s(2 * 3600)
+    start_deadline: timedelta = timedelta(seconds=2 * 3600)
     """From accept: the provider must have taken the job."""
-    hard_deadline: timedelta = _s(24 * 3600)
+    hard_deadline: timedelta = timedelta(seconds=24 * 3600)
     """From KIE's acceptance: ends everything."""
     longest_factor: float = 1.0
     """What a model's longest duration is multiplied with to get its finish deadline."""
-    unknown_grace: timedelta = _s(120)
+    unknown_grace: timedelta = timedelta(seconds=120)
     """The least time before a job whose attempt is unknown is sent again."""
-    missing_grace: timedelta = _s(90)
+    missing_grace: timedelta = timedelta(seconds=90)
     """How long "recordInfo is null" means "not yet" (kie-api.md §1)."""
-    first_read_floor: timedelta = _s(15)
+    first_read_floor: timedelta = timedelta(seconds=15)
     """The least time before the first read where callbacks are on."""
-    read_floor: timedelta = _s(2.5)
+    read_floor: timedelta = timedelta(seconds=2.5)
     """KIE's cadence in the first 30 s (kie-api.md §2)."""
-    submit_lease: timedelta = _s(60)
+    submit_lease: timedelta = timedelta(seconds=60)
     """How long a dispatcher may take from claim to createTask's answer."""
-    busy_retry: timedelta = _s(5)
+    busy_retry: timedelta = timedelta(seconds=5)
     """How long a job waits after a "not now"."""
-    probe_interval: timedelta = _s(15)
+    probe_interval: timedelta = timedelta(seconds=15)
     """How long the breaker stays open between two probes."""
-    hint_interval: timedelta = _s(10)
+    hint_interval: timedelta = timedelta(seconds=10)
     """How often an unproved callback may move a read forward."""
-    fetch_retry: timedelta = _s(2)
+    fetch_retry: timedelta = timedelta(seconds=2)
     """The first wait after a result could not be fetched; it doubles."""
-    fetch_give_up: timedelta = _s(1800)
+    fetch_give_up: timedelta = timedelta(seconds=1800)
     """How long the bytes of a success are tried for."""
     time_scale: float = 1.0
 

@@ -10,8 +10,11 @@ revision, too, and is allowed while the state is not final.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
-from generation_svc.domain.job import JobState
+from generation_svc.domain.job import Job, JobState
 
 ALLOWED: Mapping[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset(JobState),
@@ -31,3 +34,14 @@ def sources(target: JobState) -> frozenset[JobState]:
 def is_allowed(source: JobState, target: JobState) -> bool:
     """Return whether a job may go from `source` to `target`."""
     return target in ALLOWED[source]
+
+
+def advance(job: Job, *, now: datetime, **changes: Any) -> Job:
+    """Return the next revision of a job with these changes.
+
+    Raises ValueError for a transition that the table does not allow: a caller looks first.
+    """
+    target = changes.get("state", job.state)
+    if not is_allowed(job.state, target):
+        raise ValueError(f"a job cannot go from {job.state} to {target}")
+    return replace(job, revision=job.revision + 1, update_time=now, **changes)
