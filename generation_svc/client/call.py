@@ -1,0 +1,104 @@
+"""What every call carries: a deadline, the caller's token and the correlation id."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from types import MappingProxyType
+from typing import TypeVar
+
+import grpc
+import structlog
+import uuid6
+
+DEADLINE_S = 10.0
+"""The deadline of a call for which the caller gave none and no longer one is named below."""
+
+LONG_DEADLINE_S = MappingProxyType(
+    {
+        # Long polls answer within 60 s (WaitJobRequest.timeout, LeaseDeliveriesRequest.wait).
+        "WaitJob": 75.0,
+        "LeaseDeliveries": 75.0,
+        "UploadInput": 120.0,
+        "DownloadMedia": 120.0,
+        # A watcher resumes by revision, so ending its stream now and then costs nothing.
+        "StreamJobUpdates": 3600.0,
+    }
+)
+"""The deadlines of the methods that take long by nature, in seconds."""
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+
+def call_interceptors(token: str) -> list[grpc.aio.ClientInterceptor]:
+    """Return the interceptors of a channel, one for each kind of call in the contract."""
+    # One class for all kinds would be registered for the first of them only.
+    return [_UnaryUnary(token), _UnaryStream(token), _StreamUnary(token)]
+
+
+class _Caller:
+    """Completes the details of a call: who calls, for what, and until when."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def complete(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+        """Return the details with deadline, correlation id and token where they were missing."""
+        method = _text(details.method).rpartition("/")[2]
+        timeout = details.timeout or LONG_DEADLINE_S.get(method, DEADLINE_S)
+        metadata = grpc.aio.Metadata(*(details.metadata or ()))
+        if metadata.get("x-correlation-id") is None:
+            metadata.add("x-correlation-id", _correlation_id())
+        if self._token:
+            metadata.set_all("authorization", [f"Bearer {self._token}"])
+        return grpc.aio.ClientCallDetails(
+            details.method, timeout, metadata, details.credentials, details.wait_for_ready
+        )
+
+
+class _UnaryUnary(_Caller, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(
+        self,
+        continuation: Callable[
+            [grpc.aio.ClientCallDetails, _Request],
+            Awaitable[grpc.aio.UnaryUnaryCall[_Request, _Response]],
+        ],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: _Request,
+    ) -> grpc.aio.UnaryUnaryCall[_Request, _Response]:
+        return await continuation(self.complete(client_call_details), request)
+
+
+class _UnaryStream(_Caller, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(
+        self,
+        continuation: Callable[
+            [grpc.aio.ClientCallDetails, _Request],
+            Awaitable[grpc.aio.UnaryStreamCall[_Request, _Response]],
+        ],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: _Request,
+    ) -> grpc.aio.UnaryStreamCall[_Request, _Response]:
+        return await continuation(self.complete(client_call_details), request)
+
+
+class _StreamUnary(_Caller, grpc.aio.StreamUnaryClientInterceptor):
+    async def intercept_stream_unary(
+        self,
+        continuation: Callable[
+            [grpc.aio.ClientCallDetails, AsyncIterable[_Request] | Iterable[_Request]],
+            Awaitable[grpc.aio.StreamUnaryCall[_Request, _Response]],
+        ],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request_iterator: AsyncIterable[_Request] | Iterable[_Request],
+    ) -> grpc.aio.StreamUnaryCall[_Request, _Response]:
+        return await continuation(self.complete(client_call_details), request_iterator)
+
+
+def _text(method: str | bytes) -> str:
+    return method.decode() if isinstance(method, bytes) else method
+
+
+def _correlation_id() -> str:
+    bound = structlog.contextvars.get_contextvars().get("correlation_id")
+    return str(bound or uuid6.uuid7())

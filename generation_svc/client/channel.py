@@ -1,0 +1,79 @@
+"""The channel: where the replicas are, how calls are spread, and what is tried again."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any
+
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from atelier.generation.v1 import (
+    callback_service_pb2,
+    delivery_service_pb2,
+    edge_service_pb2,
+    generation_service_pb2,
+)
+
+_SERVICES: tuple[ServiceDescriptor, ...] = (
+    callback_service_pb2.DESCRIPTOR.services_by_name["CallbackService"],
+    delivery_service_pb2.DESCRIPTOR.services_by_name["DeliveryService"],
+    edge_service_pb2.DESCRIPTOR.services_by_name["EdgeService"],
+    generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"],
+)
+
+
+def channel_target(address: str) -> str:
+    """Return the gRPC target of an address: one name, or several IP addresses with commas.
+
+    A name is asked of DNS again whenever a connection is lost, so that new replicas are found.
+    """
+    targets = [part.strip() for part in address.split(",") if part.strip()]
+    if len(targets) == 1:
+        return targets[0]
+    kinds = {_ip_version(target) for target in targets}
+    if len(kinds) != 1 or None in kinds:
+        raise ValueError("several targets must all be IPv4 or all be IPv6 addresses, or one name")
+    return f"ipv{kinds.pop()}:{','.join(targets)}"
+
+
+def channel_options() -> list[tuple[str, Any]]:
+    """Return the options of a channel that spreads calls and comes back fast."""
+    return [
+        ("grpc.service_config", json.dumps(service_config())),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 3_000),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 5_000),
+    ]
+
+
+def service_config() -> dict[str, Any]:
+    """Return the service config: round robin, and retries of what the contract calls idempotent."""
+    methods = [
+        {"service": service.full_name, "method": method.name}
+        for service in _SERVICES
+        for method in service.methods
+        if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
+    ]
+    retry = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    return {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": methods, "retryPolicy": retry}],
+    }
+
+
+def _ip_version(target: str) -> int | None:
+    try:
+        return ipaddress.ip_address(target.rpartition(":")[0].strip("[]")).version
+    except ValueError:
+        return None
