@@ -1,0 +1,76 @@
+"""The four ways to name a picture, and what is wrong with any other."""
+
+import base64
+import binascii
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from generation_svc.domain.catalog import PictureField
+
+MAX_LINK_LENGTH = 2048
+MAX_DATA_BYTES = 2**20
+"""The size of a picture inside `data:`, counted after decoding."""
+
+FORMS = "upload:<id>, media:<id>, an https: link, or a data: URL of up to 1 MiB"
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_BOT_TOKEN = re.compile(r"/bot\d+:", re.IGNORECASE)
+_LARGEST_BASE64 = 4 * -(-MAX_DATA_BYTES // 3)
+
+
+def picture_flaw(picture: PictureField, text: str) -> str | None:
+    """Say what is wrong with a picture reference, or None.
+
+    The text itself is never repeated: a link may hold somebody's secret.
+    """
+    scheme, colon, rest = text.partition(":")
+    match scheme.lower() if colon else "":
+        case "upload" | "media" if scheme.islower():
+            return None if _UUID.fullmatch(rest) else f"The id after {scheme}: must be a UUID."
+        case "https":
+            return _link_flaw(text)
+        case "data":
+            return _data_flaw(picture, rest)
+    return f"Must be a picture: {FORMS}."
+
+
+def _link_flaw(text: str) -> str | None:
+    if len(text) > MAX_LINK_LENGTH:
+        return f"A link must have up to {MAX_LINK_LENGTH} characters, not {len(text)}."
+    try:
+        link = urlsplit(text)
+        is_complete = bool(link.hostname) and link.port != 0 and not re.search(r"[\s\\]", text)
+    except ValueError:
+        is_complete = False
+    return _secret_flaw(link) if is_complete else "The link is not a valid https: address."
+
+
+def _secret_flaw(link: SplitResult) -> str | None:
+    if link.username is not None:
+        return "A link must not hold a user name or password."
+    if _BOT_TOKEN.search(unquote(link.path)):
+        return "A Telegram file link holds the bot's token; upload the picture instead."
+    return None
+
+
+def _data_flaw(picture: PictureField, rest: str) -> str | None:
+    head, _, encoded = rest.partition(",")
+    mime_type, _, encoding = head.lower().partition(";")
+    if mime_type not in picture.mime_types or encoding != "base64":
+        return f"A data: URL must be base64 of one of {', '.join(picture.mime_types)}."
+    return _bytes_flaw(encoded)
+
+
+def _bytes_flaw(encoded: str) -> str | None:
+    too_large = (
+        f"A picture in a data: URL must have up to {MAX_DATA_BYTES} bytes; upload larger ones."
+    )
+    if len(encoded) > _LARGEST_BASE64:
+        return too_large
+    try:
+        size = len(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError):
+        return "The data: URL is not valid base64."
+    if not size:
+        return "The data: URL holds no picture."
+    return too_large if size > MAX_DATA_BYTES else None
