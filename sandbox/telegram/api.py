@@ -1,0 +1,88 @@
+"""The Bot API's own addresses: `/bot<token>/<method>` and `/file/bot<token>/<path>`."""
+
+import asyncio
+from contextlib import suppress
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from sandbox.telegram.call import Call, Method
+from sandbox.telegram.error import ApiError, not_found
+from sandbox.telegram.journal import CallRecord
+from sandbox.telegram.method import find_method
+from sandbox.telegram.param import read_params
+from sandbox.telegram.world import World
+
+
+class CutResponse(Response):
+    """Says nothing for a while and then closes the connection in the middle of an answer."""
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__(b"{}", media_type="application/json")
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Promise a body and leave without one, which makes the server cut the connection."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_disconnected(receive), self._seconds)
+        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(head)
+
+
+async def call_method(request: Request) -> Response:
+    """Handle a call of the Bot API."""
+    world: World = request.app.state.world
+    try:
+        bot = world.bot(request.path_params["token"])
+        name, method = find_method(request.path_params["method"])
+        params = await read_params(request)
+    except ApiError as error:
+        world.journal.counters[f"answers.{error.code}"] += 1
+        return _refusal(error)
+    record = world.journal.open(name, bot_id=bot.id, params=params)
+    try:
+        return await _answer(Call(world, bot, params), method, record=record)
+    except ApiError as error:
+        world.journal.close(record, status=error.code, description=error.description)
+        return _refusal(error)
+
+
+async def download(request: Request) -> Response:
+    """Hand out the bytes of a file that `getFile` has named."""
+    world: World = request.app.state.world
+    try:
+        world.bot(request.path_params["token"])
+        file = world.files.by_path(request.path_params["path"])
+        if file is None:
+            raise not_found()
+    except ApiError as error:
+        return _refusal(error)
+    return Response(world.files.read(file), media_type="application/octet-stream")
+
+
+async def _answer(call: Call, method: Method, *, record: CallRecord) -> Response:
+    """Run the method, unless a fault gets in the way."""
+    world, chat_id = call.world, call.params.text("chat_id")
+    fault = world.faults.pick(record.method, chat_id=chat_id, bot_id=call.bot.id)
+    if fault is None:
+        result = await method(call)
+        world.journal.close(record, status=200)
+        return JSONResponse({"ok": True, "result": result})
+    record.fault = fault.kind
+    if refusal := fault.error():
+        raise refusal
+    if fault.kind == "answer_lost":
+        with suppress(ApiError):
+            await method(call)
+    world.journal.close(record, status=0)
+    return CutResponse(seconds=fault.seconds)
+
+
+def _refusal(error: ApiError) -> Response:
+    return JSONResponse(error.body(), status_code=error.code)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

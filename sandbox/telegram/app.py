@@ -1,0 +1,54 @@
+"""The sandbox Telegram as one ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from sandbox.telegram import api, inspection, user
+from sandbox.telegram.error import ApiError
+from sandbox.telegram.settings import TelegramSettings
+from sandbox.telegram.world import World
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(settings: TelegramSettings | None = None) -> Starlette:
+    """Make the application; `app.state.world.stop()` ends its streams before a shutdown."""
+    world = World(settings or TelegramSettings())
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with world:
+            yield
+
+    app = Starlette(
+        routes=_routes(),
+        lifespan=lifespan,
+        exception_handlers={ApiError: user.refuse, HTTPException: user.refuse},
+    )
+    app.state.world = world
+    return app
+
+
+async def page(request: Request) -> Response:
+    """Show the chat page."""
+    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+def _routes() -> list[Route | Mount]:
+    methods = ["GET", "POST"]
+    return [
+        Route("/", page),
+        Route("/bot{token}/{method}", api.call_method, methods=methods),
+        Route("/file/bot{token}/{path:path}", api.download),
+        *user.ROUTES,
+        *inspection.ROUTES,
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]

@@ -1,0 +1,102 @@
+"""The sandbox's own API for tests: calls, messages, counters, faults, reset."""
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.telegram.conversation import Conversation
+from sandbox.telegram.fault import FaultRule
+from sandbox.telegram.model import Bot, Json
+from sandbox.telegram.world import World
+
+
+async def list_calls(request: Request) -> Response:
+    """List the Bot API calls received, oldest first; `method`, `chat_id`, `bot_id` narrow it."""
+    names = ("method", "chat_id", "bot_id")
+    conditions = {name: request.query_params.get(name, "") for name in names}
+    return JSONResponse({"calls": _world(request).journal.listed(**conditions)})
+
+
+async def show_counters(request: Request) -> Response:
+    """Show how many calls, answers and messages there were."""
+    return JSONResponse(_world(request).journal.counters)
+
+
+async def list_messages(request: Request) -> Response:
+    """List every message of every chat with its edits, deleted ones included."""
+    world = _world(request)
+    wanted = request.query_params.get("chat_id")
+    chats = [
+        shown
+        for bot in world.state.bots.values()
+        for shown in _chats(world, bot)
+        if wanted in (None, str(shown["chat_id"]))
+    ]
+    return JSONResponse({"chats": chats})
+
+
+async def list_faults(request: Request) -> Response:
+    """List the faults that are switched on."""
+    return JSONResponse({"faults": _world(request).faults.listed()})
+
+
+async def put_fault(request: Request) -> Response:
+    """Switch a fault on."""
+    try:
+        rule = FaultRule.model_validate_json(await request.body())
+    except ValidationError as error:
+        return JSONResponse({"detail": error.errors(include_url=False)}, status_code=422)
+    return JSONResponse(_world(request).faults.add(rule).to_json())
+
+
+async def delete_faults(request: Request) -> Response:
+    """Switch one fault off, or all."""
+    _world(request).faults.remove(request.path_params.get("fault"))
+    return Response(status_code=204)
+
+
+async def reset(request: Request) -> Response:
+    """Forget everything but the bots."""
+    _world(request).reset()
+    return Response(status_code=204)
+
+
+def _world(request: Request) -> World:
+    world: World = request.app.state.world
+    return world
+
+
+def _chats(world: World, bot: Bot) -> list[Json]:
+    return [
+        {
+            "bot_id": bot.id,
+            "chat_id": number,
+            "is_blocked": chat.is_blocked,
+            "messages": _messages(Conversation(world, bot, world.state.users[number])),
+        }
+        for number, chat in bot.chats.items()
+    ]
+
+
+def _messages(conversation: Conversation) -> list[Json]:
+    return [
+        conversation.to_api(message)
+        | {
+            "is_deleted": message.is_deleted,
+            "history": [version.model_dump() for version in message.history],
+        }
+        for message in conversation.chat.messages.values()
+    ]
+
+
+ROUTES = [
+    Route("/sandbox/calls", list_calls),
+    Route("/sandbox/counters", show_counters),
+    Route("/sandbox/messages", list_messages),
+    Route("/sandbox/faults", list_faults, methods=["GET"]),
+    Route("/sandbox/faults", put_fault, methods=["PUT"]),
+    Route("/sandbox/faults", delete_faults, methods=["DELETE"]),
+    Route("/sandbox/faults/{fault:int}", delete_faults, methods=["DELETE"]),
+    Route("/sandbox/reset", reset, methods=["POST"]),
+]
