@@ -36,8 +36,6 @@ class Pace:
     """How often an unproved callback may move a read forward."""
     fetch_retry: timedelta = timedelta(seconds=2)
     """The first wait after a result could not be fetched; it doubles."""
-    fetch_give_up: timedelta = timedelta(seconds=1800)
-    """How long the bytes of a success are tried for."""
     time_scale: float = 1.0
 
     def scaled(self, factor: float) -> Self:

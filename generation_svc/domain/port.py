@@ -4,8 +4,9 @@ A `Transaction` is one database transaction with a store per aggregate; all that
 happens or nothing does. Rows that several use cases change are locked in one order: the job first.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -65,9 +66,7 @@ class JobStore(Protocol):
     async def insert(self, job: Job, *, destination: Destination | None) -> None:
         """Write a new job, due at once, with its first event."""
 
-    async def remember_request(
-        self, key: RequestKey, *, job_id: UUID
-    ) -> tuple[UUID, bytes] | None:
+    async def remember_request(self, key: RequestKey, *, job_id: UUID) -> tuple[UUID, bytes] | None:
         """Bind a request key to a job; return the job id and hash of an earlier binding."""
 
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
@@ -323,6 +322,9 @@ class Transaction(Protocol):
 
 class Database(Protocol):
     """Where everything is kept."""
+
+    def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an event that is set whenever one of the topics is announced, by any replica."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""

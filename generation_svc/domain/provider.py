@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol
 
+from generation_svc.domain.job import Failure
 from generation_svc.domain.observation import Observation
 
 
@@ -27,6 +29,21 @@ class Provider(Protocol):
 
     async def fresh_link(self, url: str) -> str:
         """Return a new link to a result whose link died."""
+
+    async def credits(self) -> Decimal:
+        """Return the balance of the account; the harmless call that shows whether it works."""
+
+    def read_callback(self, body: bytes) -> Observation:
+        """Read what a callback says; any bytes at all give an observation."""
+
+    def is_signed(self, headers: Mapping[str, str], *, task_id: str | None) -> bool:
+        """Return whether the headers prove that the provider spoke of this task just now.
+
+        True where no key for signatures is set: the token alone is the proof then.
+        """
+
+    def explain(self, observation: Observation) -> Failure:
+        """Say in words for people why a task failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,32 @@
+"""Start the gateway: `python -m callback_gateway`."""
+
+from __future__ import annotations
+
+from callback_gateway.meter import Meter
+from callback_gateway.server import gateway
+from callback_gateway.settings import GatewaySettings
+from runtime import log
+from runtime.metric import serve_metrics
+from runtime.process import run
+from runtime.shutdown import shutdown_signals
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Serve until a signal asks for the end."""
+    async with (
+        shutdown_signals() as stop,
+        serve_metrics(settings.metrics_listen),
+        gateway(settings, meter=Meter()),
+    ):
+        await stop.wait()
+
+
+def main() -> None:
+    """Read the settings and serve."""
+    settings = GatewaySettings.load()
+    log.configure(settings, process="callback_gateway")
+    run(lambda: serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""One callback: read it, hand it on, answer 200.
+
+KIE takes any other answer as a reason to post again and, in the end, to stop posting. What a
+callback would have said, polling finds out, so nothing here is worth a second status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+import uuid6
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from atelier.generation.v1 import callback_service_pb2 as pb
+from callback_gateway.meter import Meter
+from callback_gateway.path import path_token
+
+SUCCESS_BODY = b'{"code":200,"msg":"success"}'
+"""What KIE is told, always."""
+
+HEADERS_HANDED_ON = ("content-type", "user-agent", "x-webhook-timestamp", "x-webhook-signature")
+"""The headers that the service needs to judge a callback."""
+
+MAX_HEADER_CHARS = 1024
+"""How much of a header is handed on."""
+
+_logger = structlog.get_logger(__name__)
+
+
+class Outcome(StrEnum):
+    """What came of a callback that the service did not judge."""
+
+    NOT_POST = "not_post"
+    EMPTY = "empty"
+    OVERSIZE = "oversize"
+    SLOW = "slow"
+    DISCONNECTED = "disconnected"
+    SHED = "shed"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    CRASHED = "crashed"
+    MALFORMED = "malformed"
+
+
+class HandoverError(Exception):
+    """A callback could not be handed on; `outcome` says why."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+class Reporter(Protocol):
+    """Hands a callback to the service and tells what came of it; raises HandoverError."""
+
+    async def __call__(self, request: pb.ReportCallbackRequest) -> str:
+        """Hand one callback on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much the gateway takes, and for how long."""
+
+    body_bytes: int = 1 << 20
+    drain_bytes: int = 32 << 20
+    held_bytes: int = 64 << 20
+    body_s: float = 3.0
+
+
+class CallbackEndpoint:
+    """Takes what KIE posts; the answer is 200 whatever happens."""
+
+    def __init__(self, report: Reporter, *, limits: Limits, meter: Meter) -> None:
+        self._report = report
+        self._limits = limits
+        self._meter = meter
+        self._held_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request and answer it."""
+        with structlog.contextvars.bound_contextvars(correlation_id=str(uuid6.uuid7())):
+            outcome = await self._guarded(Request(scope, receive))
+            self._meter.callbacks.labels(str(outcome)).inc()
+            _logger.info("callback answered", outcome=str(outcome))
+        await Response(SUCCESS_BODY, media_type="application/json")(scope, receive, send)
+
+    async def _guarded(self, request: Request) -> str:
+        try:
+            return await self._take(request)
+        except HandoverError as error:
+            _logger.warning("callback not handed on", outcome=error.outcome, reason=str(error))
+            return error.outcome
+        # The one broad except: a fault of ours must not become a status that KIE sees. It is
+        # logged whole and counted, and polling makes good what it cost.
+        except Exception:
+            _logger.exception("callback handler failed")
+            return Outcome.CRASHED
+
+    async def _take(self, request: Request) -> str:
+        try:
+            async with asyncio.timeout(self._limits.body_s):
+                body = await read_body(request, limits=self._limits)
+        except TimeoutError:
+            return Outcome.SLOW
+        except ClientDisconnect:
+            return Outcome.DISCONNECTED
+        if request.method != "POST":
+            return Outcome.NOT_POST
+        if body is None:
+            return Outcome.OVERSIZE
+        return await self._hand_on(request, body) if body else Outcome.EMPTY
+
+    async def _hand_on(self, request: Request, body: bytes) -> str:
+        if self._held_bytes + len(body) > self._limits.held_bytes:
+            return Outcome.SHED
+        self._held_bytes += len(body)
+        try:
+            with self._meter.handover.time():
+                return await self._report(
+                    pb.ReportCallbackRequest(
+                        body=body,
+                        headers=headers_handed_on(request.headers),
+                        path_token=path_token(request.scope["path"]),
+                    )
+                )
+        finally:
+            self._held_bytes -= len(body)
+
+
+async def read_body(request: Request, *, limits: Limits) -> bytes | None:
+    """Read a body; None for one beyond the limit, of which no more than the cap is drained."""
+    body, size = bytearray(), 0
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > limits.drain_bytes:
+                break
+            if size <= limits.body_bytes:
+                body += chunk
+    return bytes(body) if size <= limits.body_bytes else None
+
+
+def headers_handed_on(headers: Headers) -> dict[str, str]:
+    """Return the headers that the service needs, cut to a fair length."""
+    return {name: headers[name][:MAX_HEADER_CHARS] for name in HEADERS_HANDED_ON if name in headers}

@@ -1,0 +1,55 @@
+"""What the gateway counts; every figure comes from something that was really sent or received."""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from callback_gateway.path import is_callback_path
+
+
+class Meter:
+    """The counters of one gateway."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.callbacks = Counter(
+            "gateway_callbacks", "Callbacks, by what came of them.", ["outcome"], registry=registry
+        )
+        self.responses = Counter(
+            "gateway_responses",
+            "Answers as they were sent.",
+            ["route", "status"],
+            registry=registry,
+        )
+        self.handover = Histogram(
+            "gateway_handover_seconds",
+            "Time to hand a callback on, with all its tries.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=registry,
+        )
+
+    def count_response(self, *, is_callback: bool, status: int) -> None:
+        """Count one answer."""
+        self.responses.labels("callback" if is_callback else "other", str(status)).inc()
+
+
+class CountResponses:
+    """Counts the status of each answer as it leaves."""
+
+    def __init__(self, app: ASGIApp, *, meter: Meter) -> None:
+        self.app = app
+        self.meter = meter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request through and count its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_callback = is_callback_path(scope["path"])
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.meter.count_response(is_callback=is_callback, status=message["status"])
+            await send(message)
+
+        await self.app(scope, receive, send_counted)

@@ -1,0 +1,46 @@
+"""The gateway, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import structlog
+
+from callback_gateway.app import create_app
+from callback_gateway.callback import Limits
+from callback_gateway.handover import GrpcReporter
+from callback_gateway.meter import Meter
+from callback_gateway.protocol import CallbackProtocol
+from callback_gateway.settings import GatewaySettings
+from generation_svc.client import connect
+from runtime.address import Address
+from runtime.http import serving
+
+_logger = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def gateway(settings: GatewaySettings, *, meter: Meter) -> AsyncIterator[Address]:
+    """Run the gateway while the context is open and yield the address it listens on."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            connect(settings.generation_address, token=settings.generation_token)
+        )
+        report = GrpcReporter(client, timeout_s=settings.gateway_handover_timeout_s)
+        app = create_app(report, meter=meter, limits=limits_of(settings))
+        protocol = partial(CallbackProtocol, meter=meter)
+        address = await stack.enter_async_context(serving(app, settings.listen, http=protocol))
+        _logger.info("listening", address=str(address), service=settings.generation_address)
+        yield address
+
+
+def limits_of(settings: GatewaySettings) -> Limits:
+    """Return the limits that the settings ask for."""
+    return Limits(
+        body_bytes=settings.gateway_body_limit_bytes,
+        drain_bytes=settings.gateway_drain_limit_bytes,
+        held_bytes=settings.gateway_held_limit_bytes,
+        body_s=settings.gateway_body_timeout_s,
+    )

@@ -1,0 +1,26 @@
+"""Waits for a call of the provider's budget, which all replicas share."""
+
+import asyncio
+from datetime import timedelta
+from typing import Literal
+
+from generation_svc.lifecycle.context import Context
+
+LONGEST_NAP = timedelta(seconds=1)
+"""The longest sleep between two looks at the budget."""
+
+
+async def take(context: Context, budget: Literal["create", "read"]) -> None:
+    """Take one call, waiting for it as long as it takes; a waiter's lease bounds the wait."""
+    limits = context.limits
+    limit, window = (
+        (limits.creates_per_window, limits.create_window)
+        if budget == "create"
+        else (limits.reads_per_window, limits.read_window)
+    )
+    while True:
+        async with context.database.transaction() as tx:
+            wait = await tx.budget.take(budget, limit=limit, window=window)
+        if not wait:
+            return
+        await asyncio.sleep(min(wait, LONGEST_NAP).total_seconds())

@@ -1,0 +1,47 @@
+"""What the use cases work with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from generation_svc.domain.catalog import Catalog, Model
+from generation_svc.domain.pace import Pace
+from generation_svc.domain.port import Database
+from generation_svc.domain.provider import Content, MediaStore, Provider, ResultFetcher
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be under way at once."""
+
+    creates_per_window: int = 18
+    """Calls of createTask per 10 s, under KIE's 20 (kie-api.md §1)."""
+    create_window: timedelta = timedelta(seconds=10)
+    reads_per_window: int = 10
+    read_window: timedelta = timedelta(seconds=1)
+    active_tasks: int = 100
+    """Tasks at the provider at once."""
+    active_jobs_per_owner: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The ports and rules of one service."""
+
+    database: Database
+    catalog: Catalog
+    validate_inputs: Callable[[Model, Mapping[str, Any]], dict[str, Any]]
+    examine_upload: Callable[[bytes], Content]
+    provider: Provider
+    fetcher: ResultFetcher
+    store: MediaStore
+    pace: Pace
+    limits: Limits
+    callback_base_url: str | None
+    """The public address of the gateway; None means that the provider is only polled."""
+
+
+def now() -> datetime:
+    """Return the present, aware, in UTC."""
+    return datetime.now(UTC)

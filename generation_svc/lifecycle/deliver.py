@@ -1,0 +1,75 @@
+"""Hands out what is to be sent, and takes in how the sending ended."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from generation_svc.domain.delivery import Delivery, SendingOutcome
+from generation_svc.domain.job import Caller
+from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.context import Context
+
+LOOK_INTERVAL = 2.0
+"""Seconds between two looks of one who waits: leases run out and times come without a hint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whose deliveries are leased: a bot's, or the caller's own feed's."""
+
+    caller: Caller
+    bot_id: int | None
+    queue: str | None
+    limit: int
+    span: timedelta
+
+
+async def lease(context: Context, wanted: Wanted, *, wait: timedelta) -> Sequence[Delivery]:
+    """Lease due deliveries, waiting for the first one."""
+    deadline = asyncio.get_running_loop().time() + wait.total_seconds()
+    with context.database.watch(_topic(wanted)) as news:
+        while True:
+            news.clear()
+            deliveries = await _lease_now(context, wanted)
+            remaining = deadline - asyncio.get_running_loop().time()
+            if deliveries or remaining <= 0:
+                return deliveries
+            await _sleep(news, min(remaining, LOOK_INTERVAL))
+
+
+async def begin(context: Context, lease_token: str) -> None:
+    """Note that sending starts. Raises StaleLease."""
+    async with context.database.transaction() as tx:
+        await tx.deliveries.begin(lease_token)
+
+
+async def report(context: Context, lease_token: str, *, outcome: SendingOutcome) -> None:
+    """Note how sending ended. Raises StaleLease."""
+    async with context.database.transaction() as tx:
+        await tx.deliveries.report(lease_token, outcome)
+
+
+async def _lease_now(context: Context, wanted: Wanted) -> Sequence[Delivery]:
+    async with context.database.transaction() as tx:
+        return await tx.deliveries.lease(
+            bot_id=wanted.bot_id,
+            queue=wanted.queue,
+            caller=wanted.caller.name,
+            limit=wanted.limit,
+            span=wanted.span,
+        )
+
+
+async def _sleep(news: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        return
+
+
+def _topic(wanted: Wanted) -> str:
+    if wanted.bot_id is not None:
+        return topic.of_bot(wanted.bot_id)
+    return topic.of_queue(wanted.queue or "", caller=wanted.caller.name)

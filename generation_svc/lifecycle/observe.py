@@ -1,0 +1,128 @@
+"""Applies what the provider says about a task: the one end of callbacks and of polling.
+
+The job's row is locked first, then the attempt's; so whoever comes second finds what the first
+one did, and nothing happens twice.
+"""
+
+from typing import Literal
+
+import structlog
+
+from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.job import Job, JobState, Result
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port import Transaction
+from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.record import revise, settle
+
+Source = Literal["callback", "poll"]
+_logger = structlog.get_logger(__name__)
+
+
+async def observe(
+    context: Context, attempt: Attempt, *, observation: Observation, source: Source
+) -> bool:
+    """Apply an observation that is believed; return whether it changed anything."""
+    async with context.database.transaction() as tx:
+        return await apply(context, tx, attempt=attempt, observation=observation, source=source)
+
+
+async def apply(
+    context: Context, tx: Transaction, *, attempt: Attempt, observation: Observation, source: Source
+) -> bool:
+    """Do the same as a part of a transaction."""
+    job = await tx.jobs.lock(attempt.job_id)
+    current = await tx.attempts.lock(attempt.id)
+    if observation.state is ProviderState.UNKNOWN:
+        _logger.warning("the provider said something unknown", word=observation.word)
+    if not current.is_live or current.state is AttemptState.SUCCEEDED:
+        return await _note_late(tx, current, observation=observation, source=source)
+    await tx.jobs.note(job.id, event=source, detail=_detail(current, observation))
+    if observation.state is ProviderState.SUCCEEDED:
+        await _succeed(context, tx, job=job, attempt=current, observation=observation)
+        return True
+    if observation.state is ProviderState.FAILED:
+        await _fail(context, tx, job=job, attempt=current, observation=observation)
+        return True
+    return await _see(context, tx, job=job, attempt=current, observation=observation)
+
+
+async def take(
+    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, task_id: str
+) -> None:
+    """Record that the provider has this task; the job runs, if it was waiting for that."""
+    model = context.catalog.get(job.model_id)
+    typical = await tx.attempts.typical_duration(job.model_id)
+    first_read = context.pace.first_read(
+        typical=typical or model.usual_duration * context.pace.time_scale,
+        has_callbacks=context.callback_base_url is not None,
+    )
+    await tx.attempts.accept(attempt.id, task_id=task_id, first_read=first_read)
+    tx.announce(topic.READ)
+    await _run(context, tx, job=job, attempt=attempt)
+
+
+async def _run(context: Context, tx: Transaction, *, job: Job, attempt: Attempt) -> Job:
+    if job.state is not JobState.QUEUED:
+        return job
+    longest = context.catalog.get(job.model_id).longest_duration
+    return await revise(
+        tx,
+        job,
+        event="taken",
+        detail={"attempt": attempt.number},
+        state=JobState.RUNNING,
+        delay_reason=None,
+        finish_deadline_time=now() + longest * context.pace.longest_factor,
+    )
+
+
+async def _succeed(
+    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+) -> None:
+    job = await _run(context, tx, job=job, attempt=attempt)
+    await tx.attempts.succeed(attempt.id, observation)
+    if observation.result_urls:
+        tx.announce(topic.FETCH)
+        return
+    await tx.attempts.end(attempt.id, AttemptState.SETTLED)
+    if not job.state.is_final:
+        await settle(tx, job, Result(text=observation.result_text), event="settled")
+
+
+async def _fail(
+    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+) -> None:
+    """A failure ends the job only if no other attempt of it can still bring a result."""
+    await tx.attempts.end(attempt.id, AttemptState.FAILED, error=observation.fail_code)
+    if not job.state.is_final and not await tx.attempts.live(job.id):
+        await settle(tx, job, context.provider.explain(observation), event="settled")
+
+
+async def _see(
+    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+) -> bool:
+    """Keep what is not final; a task id is news for an attempt that had no answer."""
+    await tx.attempts.see(attempt.id, observation)
+    if attempt.task_id is None and observation.task_id is not None:
+        await take(context, tx, job=job, attempt=attempt, task_id=observation.task_id)
+        return True
+    return False
+
+
+async def _note_late(
+    tx: Transaction, attempt: Attempt, *, observation: Observation, source: Source
+) -> bool:
+    detail = _detail(attempt, observation)
+    await tx.jobs.note(attempt.job_id, event=f"{source}_late", detail=detail)
+    return False
+
+
+def _detail(attempt: Attempt, observation: Observation) -> dict[str, object]:
+    return {
+        "attempt": attempt.number,
+        "state": observation.state,
+        "word": observation.word,
+        "fail_code": observation.fail_code,
+    }

@@ -1,0 +1,114 @@
+"""The user's picture on its way: from the request into our store, from our store to the provider.
+
+The provider forgets a picture after a day, and "again" must work a month later: so what a job
+refers to is an upload or a result of ours, and it is handed over anew just before each task.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote_to_bytes
+from uuid import UUID
+
+from uuid6 import uuid7
+
+from generation_svc.domain.catalog import Model
+from generation_svc.domain.error import (
+    FieldViolation,
+    InvalidInputs,
+    UploadRejected,
+)
+from generation_svc.domain.job import Caller, Job, Upload
+from generation_svc.domain.port import StoredMedia, Transaction
+from generation_svc.lifecycle.context import Context
+
+UNUSED_LIFETIME = timedelta(hours=24)
+"""How long an upload lives that no job uses."""
+USED_LIFETIME = timedelta(days=400)
+"""How long an upload lives after a job used it: as long as its request_id."""
+
+
+async def upload(context: Context, caller: Caller, *, owner: str, data: bytes) -> Upload:
+    """Keep a picture as an input for later. Raises UploadRejected."""
+    content = await asyncio.to_thread(context.examine_upload, data)
+    kept = Upload(
+        id=UUID(bytes=uuid7().bytes),
+        mime_type=content.mime_type,
+        size_bytes=len(data),
+        width=content.width,
+        height=content.height,
+        sha256=content.sha256,
+    )
+    key = f"upload/{kept.id}"
+    await context.store.put(key, data)
+    async with context.database.transaction() as tx:
+        await tx.media.insert_upload(
+            kept, caller=caller.name, owner=owner, key=key, lifetime=UNUSED_LIFETIME
+        )
+    return kept
+
+
+async def keep(
+    context: Context, caller: Caller, *, owner: str, model: Model, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the inputs with a picture that we hold, or that the provider fetches by itself.
+
+    `data:` becomes an upload. Raises InvalidInputs for one that we do not hold.
+    """
+    field = model.picture.field if model.picture else ""
+    reference = inputs.get(field)
+    if not isinstance(reference, str) or reference.startswith("https:"):
+        return dict(inputs)
+    try:
+        if reference.startswith("data:"):
+            kept = await upload(context, caller, owner=owner, data=_decode(reference))
+            reference = f"upload:{kept.id}"
+        await _hold(context, caller, reference=reference)
+    except UploadRejected as error:
+        raise InvalidInputs((FieldViolation(f"inputs.{field}", str(error)),)) from error
+    return {**inputs, field: reference}
+
+
+async def hand_over(context: Context, job: Job, *, model: Model) -> dict[str, str]:
+    """Give the provider the job's picture and return its links by field."""
+    field = model.picture.field if model.picture else ""
+    reference = job.inputs.get(field)
+    if not isinstance(reference, str) or reference.startswith("https:"):
+        return {}
+    async with context.database.transaction() as tx:
+        stored = await _find(tx, Caller(job.caller), reference=reference)
+    if stored is None:
+        raise UploadRejected("The picture is no longer there.")
+    data = await context.store.read(stored.key)
+    extension = stored.media.mime_type.partition("/")[2]
+    link = await context.provider.upload(
+        data, file_name=f"{uuid7()}.{extension}", mime_type=stored.media.mime_type
+    )
+    return {field: link}
+
+
+async def _hold(context: Context, caller: Caller, *, reference: str) -> None:
+    async with context.database.transaction() as tx:
+        stored = await _find(tx, caller, reference=reference)
+        if stored is None:
+            raise UploadRejected("There is no such picture of yours; upload it with UploadInput.")
+        await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)
+
+
+async def _find(tx: Transaction, caller: Caller, *, reference: str) -> StoredMedia | None:
+    kind, _, text = reference.partition(":")
+    find = tx.media.find_upload if kind == "upload" else tx.media.find_media
+    return await find(UUID(text), caller=caller.name)
+
+
+def _decode(link: str) -> bytes:
+    head, _, body = link.partition(",")
+    if not head.endswith(";base64"):
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise UploadRejected("The data link is no valid Base64.") from error

@@ -1,0 +1,97 @@
+"""Storage-first polling: the provider is read only for tasks whose end is not stored."""
+
+from datetime import timedelta
+
+import structlog
+
+from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.error import ProviderAccount, ProviderError
+from generation_svc.domain.job import DelayReason, Failure, FailureReason, Job
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port import Transaction
+from generation_svc.lifecycle import budget
+from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.observe import apply
+from generation_svc.lifecycle.record import settle
+
+LEASE = timedelta(seconds=30)
+"""How long a reader may take; then another one reads."""
+_LOST = Failure(FailureReason.PROVIDER_LOST_JOB, "The provider no longer knows this generation.")
+_TIMEOUT = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
+_logger = structlog.get_logger(__name__)
+
+
+async def poll(context: Context) -> bool:
+    """Read the task that is due; return whether there may be more to do at once."""
+    async with context.database.transaction() as tx:
+        attempt = await tx.attempts.claim_read(lease=LEASE)
+    if attempt is None or attempt.task_id is None:
+        return False
+    structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
+    await budget.take(context, "read")
+    if await _is_settled(context, attempt):
+        return True
+    try:
+        observation = await context.provider.read_task(attempt.task_id)
+    except ProviderError as error:
+        await _come_again(context, attempt, error=error)
+    else:
+        await _conclude(context, attempt, observation=observation)
+    return True
+
+
+async def _is_settled(context: Context, attempt: Attempt) -> bool:
+    """Look again: a callback may have come while this read waited for its turn."""
+    async with context.database.transaction() as tx:
+        current = await tx.attempts.lock(attempt.id)
+    return current.state is not AttemptState.ACCEPTED
+
+
+async def _come_again(context: Context, attempt: Attempt, *, error: ProviderError) -> None:
+    """A read that did not succeed says nothing about the task."""
+    _logger.warning("recordInfo could not be read", error=repr(error), code=error.code)
+    async with context.database.transaction() as tx:
+        if isinstance(error, ProviderAccount):
+            await tx.budget.trip(
+                DelayReason.PROVIDER_ACCOUNT, threshold=1, interval=context.pace.probe_interval
+            )
+        await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt) * 2)
+
+
+async def _conclude(context: Context, attempt: Attempt, *, observation: Observation) -> None:
+    async with context.database.transaction() as tx:
+        await apply(context, tx, attempt=attempt, observation=observation, source="poll")
+        if not observation.is_final:
+            job = await tx.jobs.lock(attempt.job_id)
+            await _wait_or_give_up(context, tx, job=job, attempt=attempt, observation=observation)
+
+
+async def _wait_or_give_up(
+    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+) -> None:
+    """Only a read that succeeded may end a job that is late (design §3.4)."""
+    is_missing = observation.state is ProviderState.MISSING
+    if is_missing and _age(attempt) >= context.pace.missing_grace:
+        await give_up(tx, job=job, attempt=attempt, failure=_LOST)
+    elif job.finish_deadline_time and now() >= job.finish_deadline_time:
+        await give_up(tx, job=job, attempt=attempt, failure=_TIMEOUT)
+    else:
+        await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt))
+
+
+async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failure) -> None:
+    """End an attempt without a result, and its job if no other attempt can bring one."""
+    current = await tx.attempts.lock(attempt.id)
+    if not current.is_live:
+        return
+    await tx.attempts.end(attempt.id, AttemptState.LOST, error=failure.reason)
+    if not job.state.is_final and not await tx.attempts.live(job.id):
+        await settle(tx, job, failure, event="gave_up")
+
+
+def _age(attempt: Attempt) -> timedelta:
+    return now() - (attempt.accept_time or attempt.submit_time)
+
+
+def _interval(context: Context, attempt: Attempt) -> timedelta:
+    return context.pace.read_interval(_age(attempt))

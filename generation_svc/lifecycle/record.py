@@ -1,0 +1,73 @@
+"""The only ways in which a job changes: a next revision, or its last one.
+
+Both are part of a transaction that holds the job's lock. A settlement is one transaction: state,
+event, money, delivery. A result that was charged is therefore a result that we hold.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from generation_svc.domain.delivery import DeliveryKind, Telegram
+from generation_svc.domain.job import Failure, Job, JobState, Result
+from generation_svc.domain.port import Transaction
+from generation_svc.domain.transition import advance
+from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.context import now
+
+AT_ONCE = timedelta(0)
+
+
+async def revise(
+    tx: Transaction,
+    job: Job,
+    *,
+    event: str,
+    detail: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Job:
+    """Write the next revision of a locked job and let those who show it know."""
+    revised = await _save(tx, job, event=event, detail=detail, **changes)
+    await show_progress(tx, revised, due=AT_ONCE)
+    return revised
+
+
+async def settle(tx: Transaction, job: Job, outcome: Result | Failure, *, event: str) -> Job:
+    """Write the last revision of a locked job, and its outcome as a delivery."""
+    if isinstance(outcome, Result):
+        settled = await _save(
+            tx, job, event=event, state=JobState.SUCCEEDED, result=outcome, delay_reason=None
+        )
+    else:
+        settled = await _save(
+            tx, job, event=event, state=JobState.FAILED, failure=outcome, delay_reason=None
+        )
+    destination = await tx.jobs.destination(job.id)
+    if destination:
+        await tx.deliveries.add(
+            settled, kind=DeliveryKind.OUTCOME, destination=destination, due=AT_ONCE
+        )
+        tx.announce(topic.of_destination(destination, caller=job.caller))
+    return settled
+
+
+async def show_progress(tx: Transaction, job: Job, *, due: timedelta) -> None:
+    """Have the progress message show the job as it is, if there is one."""
+    destination = await tx.jobs.destination(job.id)
+    if isinstance(destination, Telegram) and destination.message_id:
+        await tx.deliveries.add(job, kind=DeliveryKind.PROGRESS, destination=destination, due=due)
+        tx.announce(topic.of_destination(destination, caller=job.caller))
+
+
+async def _save(
+    tx: Transaction,
+    job: Job,
+    *,
+    event: str,
+    detail: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Job:
+    revised = advance(job, now=now(), **changes)
+    await tx.jobs.save(revised, event=event, detail=detail)
+    tx.announce(topic.of_job(job.id))
+    return revised

@@ -1,0 +1,31 @@
+"""The names under which changes are announced."""
+
+from uuid import UUID
+
+from generation_svc.domain.delivery import Destination, Telegram
+
+DISPATCH = "work:dispatch"
+READ = "work:read"
+FETCH = "work:fetch"
+
+
+def of_job(job_id: UUID) -> str:
+    """Return the topic of everything that changes a job."""
+    return f"job:{job_id}"
+
+
+def of_bot(bot_id: int) -> str:
+    """Return the topic of deliveries for a bot."""
+    return f"bot:{bot_id}"
+
+
+def of_queue(queue: str, *, caller: str) -> str:
+    """Return the topic of deliveries for a feed."""
+    return f"queue:{caller}/{queue}"
+
+
+def of_destination(destination: Destination, *, caller: str) -> str:
+    """Return the topic of deliveries that go to a destination."""
+    if isinstance(destination, Telegram):
+        return of_bot(destination.bot_id)
+    return of_queue(destination.queue, caller=caller)

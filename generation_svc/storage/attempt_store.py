@@ -1,0 +1,212 @@
+"""Attempts on PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState
+from generation_svc.domain.observation import Observation
+from generation_svc.storage import document
+from generation_svc.storage.connection import Connection, Row
+
+LIVE = sorted(LIVE_STATES)
+SAMPLE = 200
+"""How many of a model's last durations its 95th percentile is taken from."""
+LEAST_SAMPLE = 20
+"""Below this many a percentile says nothing."""
+
+
+class PostgresAttemptStore:
+    """The `AttemptStore` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert(self, attempt: Attempt, *, token_hash: bytes) -> None:
+        """Write an attempt before the provider is called."""
+        await self._connection.execute(
+            "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time,"
+            " read_tries, fetch_tries, error) VALUES (%s, %s, %s, %s, %s, now(), 0, 0, '')",
+            (attempt.id, attempt.job_id, attempt.number, attempt.state, token_hash),
+        )
+
+    async def lock(self, attempt_id: UUID) -> Attempt:
+        """Read an attempt and lock its row; the job's row is locked before it."""
+        attempt = await self._one("SELECT * FROM attempt WHERE id = %s FOR UPDATE", attempt_id)
+        assert attempt is not None  # attempts are never deleted before what refers to them
+        return attempt
+
+    async def find_by_token(self, token_hash: bytes) -> Attempt | None:
+        """Find the attempt of a callback token."""
+        return await self._one("SELECT * FROM attempt WHERE token_hash = %s", token_hash)
+
+    async def find_by_task(self, task_id: str) -> Attempt | None:
+        """Find the attempt of a task."""
+        return await self._one(
+            "SELECT * FROM attempt WHERE task_id = %s ORDER BY id DESC LIMIT 1", task_id
+        )
+
+    async def live(self, job_id: UUID) -> Sequence[Attempt]:
+        """Read the attempts that can still bring the job a result."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM attempt WHERE job_id = %s AND state = ANY(%s) ORDER BY number",
+            (job_id, LIVE),
+        )
+        return [attempt_from_row(row) for row in await cursor.fetchall()]
+
+    async def count(self, job_id: UUID) -> int:
+        """Count all attempts of a job."""
+        cursor = await self._connection.execute(
+            "SELECT count(*) AS attempts FROM attempt WHERE job_id = %s", (job_id,)
+        )
+        row = await cursor.fetchone()
+        return row["attempts"] if row else 0
+
+    async def accept(self, attempt_id: UUID, *, task_id: str, first_read: timedelta | None) -> None:
+        """Note that the provider took it, and when it is read first."""
+        await self._connection.execute(
+            "UPDATE attempt SET state = 'accepted', task_id = %s, error = '',"
+            " accept_time = clock_timestamp(), read_time = clock_timestamp() + %s WHERE id = %s",
+            (task_id, first_read, attempt_id),
+        )
+
+    async def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
+        """Note that it is over; it is read and fetched no more."""
+        await self._connection.execute(
+            "UPDATE attempt SET state = %s, error = %s, read_time = NULL, fetch_time = NULL,"
+            " end_time = coalesce(end_time, clock_timestamp()) WHERE id = %s",
+            (state, error, attempt_id),
+        )
+
+    async def mark_unknown(self, attempt_id: UUID, *, error: str) -> None:
+        """Note that createTask gave no answer."""
+        await self._connection.execute(
+            "UPDATE attempt SET state = 'unknown', error = %s"
+            " WHERE id = %s AND state = 'submitting'",
+            (error, attempt_id),
+        )
+
+    async def succeed(self, attempt_id: UUID, observation: Observation) -> None:
+        """Note the success; its result is due to be fetched at once."""
+        await self._connection.execute(
+            "UPDATE attempt SET state = 'succeeded', observation = %s,"
+            " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
+            " accept_time = coalesce(accept_time, submit_time),"
+            " read_time = NULL, fetch_time = now() WHERE id = %s",
+            (_observation(observation), observation.task_id, attempt_id),
+        )
+
+    async def see(self, attempt_id: UUID, observation: Observation) -> None:
+        """Note the provider's word for a task that is not final."""
+        await self._connection.execute(
+            "UPDATE attempt SET observation = %s WHERE id = %s",
+            (_observation(observation), attempt_id),
+        )
+
+    async def claim_read(self, *, lease: timedelta) -> Attempt | None:
+        """Claim the attempt that is due to be read, pushing its next read behind the lease."""
+        return await self._one(
+            "UPDATE attempt SET read_time = now() + %(lease)s, read_tries = read_tries + 1"
+            " WHERE id = (SELECT id FROM attempt WHERE state = 'accepted' AND read_time <= now()"
+            " ORDER BY read_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
+            lease=lease,
+        )
+
+    async def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
+        """Set the next read of a live attempt."""
+        await self._connection.execute(
+            "UPDATE attempt SET read_time = clock_timestamp() + %s"
+            " WHERE id = %s AND state = 'accepted'",
+            (due, attempt_id),
+        )
+
+    async def hasten_read(self, attempt_id: UUID, *, interval: timedelta) -> bool:
+        """Move the next read to now, at most once per interval; return whether it moved."""
+        cursor = await self._connection.execute(
+            "UPDATE attempt SET read_time = least(read_time, now()), hint_time = now()"
+            " WHERE id = %s AND state = 'accepted'"
+            " AND (hint_time IS NULL OR hint_time <= now() - %s::interval)",
+            (attempt_id, interval),
+        )
+        return cursor.rowcount == 1
+
+    async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
+        """Claim the success whose result is due to be fetched."""
+        return await self._one(
+            "UPDATE attempt SET fetch_time = now() + %(lease)s, fetch_tries = fetch_tries + 1"
+            " WHERE id = (SELECT id FROM attempt WHERE state = 'succeeded' AND fetch_time <= now()"
+            " ORDER BY fetch_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
+            lease=lease,
+        )
+
+    async def schedule_fetch(self, attempt_id: UUID, *, due: timedelta) -> None:
+        """Set the next try to fetch."""
+        await self._connection.execute(
+            "UPDATE attempt SET fetch_time = clock_timestamp() + %s"
+            " WHERE id = %s AND state = 'succeeded'",
+            (due, attempt_id),
+        )
+
+    async def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
+        """Find attempts whose dispatcher vanished between createTask and its answer."""
+        return await self._many(
+            "SELECT * FROM attempt WHERE state = 'submitting'"
+            " AND submit_time <= now() - %(span)s::interval LIMIT %(limit)s",
+            span=older_than,
+            limit=limit,
+        )
+
+    async def overdue(self, *, hard_deadline: timedelta, limit: int) -> Sequence[Attempt]:
+        """Find live attempts past the hard deadline, from acceptance or submission."""
+        return await self._many(
+            "SELECT * FROM attempt WHERE state = ANY(%(live)s)"
+            " AND coalesce(accept_time, submit_time) <= now() - %(span)s::interval"
+            " LIMIT %(limit)s",
+            live=LIVE,
+            span=hard_deadline,
+            limit=limit,
+        )
+
+    async def typical_duration(self, model_id: str) -> timedelta | None:
+        """Return the 95th percentile of the last 200 durations, or None with fewer than 20."""
+        cursor = await self._connection.execute(
+            "SELECT count(*) AS runs, percentile_cont(0.95) WITHIN GROUP (ORDER BY took) AS p95"
+            " FROM (SELECT attempt.end_time - attempt.accept_time AS took FROM attempt"
+            " JOIN job ON job.id = attempt.job_id WHERE job.model_id = %s"
+            " AND attempt.state = 'settled' ORDER BY attempt.id DESC LIMIT %s) AS sample",
+            (model_id, SAMPLE),
+        )
+        row = await cursor.fetchone()
+        return row["p95"] if row and row["runs"] >= LEAST_SAMPLE else None
+
+    async def _one(self, query: str, *values: Any, **named: Any) -> Attempt | None:
+        cursor = await self._connection.execute(query, named or values)
+        row = await cursor.fetchone()
+        return attempt_from_row(row) if row else None
+
+    async def _many(self, query: str, **named: Any) -> Sequence[Attempt]:
+        cursor = await self._connection.execute(query, named)
+        return [attempt_from_row(row) for row in await cursor.fetchall()]
+
+
+def attempt_from_row(row: Row) -> Attempt:
+    """Read an attempt from its row."""
+    return Attempt(
+        id=row["id"],
+        job_id=row["job_id"],
+        number=row["number"],
+        state=AttemptState(row["state"]),
+        submit_time=row["submit_time"],
+        task_id=row["task_id"],
+        accept_time=row["accept_time"],
+        observation=document.observation_from_document(row["observation"]),
+        fetch_tries=row["fetch_tries"],
+        read_tries=row["read_tries"],
+    )
+
+
+def _observation(observation: Observation) -> Jsonb:
+    return Jsonb(document.observation_to_document(observation))

@@ -1,0 +1,91 @@
+"""The provider's limits and its breaker on PostgreSQL, shared by all replicas.
+
+A budget of N calls per window is N rows. A call takes the row that was taken longest ago, and only
+if that was a window ago: so no window, wherever it begins, holds more than N calls.
+"""
+
+from datetime import timedelta
+
+from generation_svc.domain.job import DelayReason
+from generation_svc.domain.port import BreakerState
+from generation_svc.storage.connection import Connection
+
+LEAST_WAIT = timedelta(milliseconds=20)
+"""What to wait when every free row is being taken at this moment."""
+
+
+class PostgresBudgetStore:
+    """The `BudgetStore` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def take(self, budget: str, *, limit: int, window: timedelta) -> timedelta:
+        """Take one call of a sliding window; zero means taken, more is the time to wait."""
+        values = {"budget": budget, "limit": limit, "window": window}
+        taken = await self._connection.execute(_TAKE, values)
+        if taken.rowcount:
+            return timedelta(0)
+        await self._connection.execute(_FILL, values)
+        cursor = await self._connection.execute(_WAIT, values)
+        row = await cursor.fetchone()
+        return max(row["wait"], LEAST_WAIT) if row else LEAST_WAIT
+
+    async def breaker(self) -> BreakerState:
+        """Read the breaker."""
+        cursor = await self._connection.execute(
+            "SELECT reason, probe_time <= now() AS is_probe_due FROM breaker"
+        )
+        row = await cursor.fetchone()
+        if row is None or row["reason"] is None:
+            return BreakerState(reason=None, is_probe_due=False)
+        return BreakerState(reason=DelayReason(row["reason"]), is_probe_due=row["is_probe_due"])
+
+    async def claim_probe(self, *, interval: timedelta) -> bool:
+        """Take the right to the one probe that is due."""
+        cursor = await self._connection.execute(
+            "UPDATE breaker SET probe_time = now() + %s"
+            " WHERE reason IS NOT NULL AND probe_time <= now()",
+            (interval,),
+        )
+        return cursor.rowcount == 1
+
+    async def trip(self, reason: DelayReason, *, threshold: int, interval: timedelta) -> None:
+        """Count a fault; open the breaker when the threshold is reached."""
+        await self._connection.execute(
+            "INSERT INTO breaker AS b (name, failures, reason, probe_time, update_time)"
+            " VALUES ('provider', 1, CASE WHEN %(threshold)s <= 1 THEN %(reason)s END,"
+            " CASE WHEN %(threshold)s <= 1 THEN now() + %(interval)s END, now())"
+            " ON CONFLICT (name) DO UPDATE SET failures = b.failures + 1, update_time = now(),"
+            " reason = CASE WHEN b.failures + 1 >= %(threshold)s THEN %(reason)s ELSE b.reason END,"
+            " probe_time = CASE WHEN b.failures + 1 >= %(threshold)s THEN now() + %(interval)s"
+            " ELSE b.probe_time END",
+            {"reason": str(reason), "threshold": threshold, "interval": interval},
+        )
+
+    async def close_breaker(self) -> None:
+        """Note that the provider works."""
+        await self._connection.execute(
+            "UPDATE breaker SET failures = 0, reason = NULL, probe_time = NULL, update_time = now()"
+            " WHERE failures > 0 OR reason IS NOT NULL"
+        )
+
+
+_TAKE = """
+UPDATE budget_slot SET take_time = clock_timestamp()
+WHERE budget = %(budget)s AND position = (
+    SELECT position FROM budget_slot
+    WHERE budget = %(budget)s AND position < %(limit)s
+      AND take_time <= clock_timestamp() - %(window)s::interval
+    ORDER BY take_time LIMIT 1 FOR UPDATE SKIP LOCKED)
+"""
+_FILL = """
+INSERT INTO budget_slot (budget, position, take_time)
+SELECT %(budget)s, position, '-infinity' FROM generate_series(0, %(limit)s - 1) AS position
+ON CONFLICT DO NOTHING
+"""
+_WAIT = """
+SELECT min(take_time) + %(window)s::interval - clock_timestamp() AS wait FROM budget_slot
+WHERE budget = %(budget)s AND position < %(limit)s AND isfinite(take_time)
+HAVING count(*) = %(limit)s
+"""

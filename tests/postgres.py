@@ -1,0 +1,90 @@
+"""A real PostgreSQL for tests: one server per run, a database of its own for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.storage.migrate import migrate
+
+_TEMPLATE = "migrated"
+
+
+@dataclass(frozen=True)
+class CrashablePostgres:
+    """A server of its own, durable as in production, that starts again by itself."""
+
+    url: str
+    folder: Path
+
+    def kill(self) -> None:
+        """Kill the postmaster, as a crash would."""
+        os.kill(self.postmaster_pid(), signal.SIGKILL)
+
+    def postmaster_pid(self) -> int:
+        return int((self.folder / "cluster/postmaster.pid").read_text().split()[0])
+
+
+@pytest.fixture(scope="session")
+def postgres_bin_folder() -> Path | None:
+    """The PostgreSQL under test; None is the one of the wheel."""
+    folder = os.environ.get("TEST_POSTGRES_BIN")
+    return Path(folder) if folder else None
+
+
+@pytest.fixture(scope="session")
+async def postgres_url(
+    tmp_path_factory: pytest.TempPathFactory, postgres_bin_folder: Path | None
+) -> AsyncIterator[str]:
+    """The server of this run."""
+    folder = tmp_path_factory.mktemp("postgres")
+    async with embedded_postgres(folder, bin_folder=postgres_bin_folder, durable=False) as url:
+        yield url
+    shutil.rmtree(folder)  # pytest keeps what it made for three runs
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """A connection that makes databases, the migrated template first."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+        migrate(_with_database(postgres_url, _TEMPLATE))
+        yield connection
+
+
+@pytest.fixture
+def database_url(postgres: psycopg.Connection, postgres_url: str) -> Iterator[str]:
+    """A migrated database that no other test sees."""
+    name = f"test_{uuid4().hex}"
+    names = {"name": sql.Identifier(name), "template": sql.Identifier(_TEMPLATE)}
+    postgres.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
+    yield _with_database(postgres_url, name)
+    postgres.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+
+@pytest.fixture
+async def crashable_postgres(
+    tmp_path: Path, postgres_bin_folder: Path | None
+) -> AsyncIterator[CrashablePostgres]:
+    """A migrated database on a server that a test may kill."""
+    folder = tmp_path / "postgres"
+    async with embedded_postgres(folder, bin_folder=postgres_bin_folder) as url:
+        await asyncio.to_thread(migrate, url)
+        yield CrashablePostgres(url, folder)
+    shutil.rmtree(folder)
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
