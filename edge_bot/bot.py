@@ -1,0 +1,45 @@
+"""The client of the Bot API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from telegram import LinkPreviewOptions
+from telegram.ext import Defaults, ExtBot
+from telegram.request import HTTPXRequest
+
+from edge_bot.limiter import ChatLimiter
+from edge_bot.settings import EdgeSettings
+
+# Otherwise python-telegram-bot warns, whenever Telegram answers 429, that it will give timedeltas.
+os.environ.setdefault("PTB_TIMEDELTA", "1")
+
+EdgeBot = ExtBot[float]
+"""The client; `rate_limit_args` of its methods is the patience of `ChatLimiter`."""
+
+
+@asynccontextmanager
+async def open_bot(settings: EdgeSettings) -> AsyncIterator[EdgeBot]:
+    """Open a client; it does not ask Telegram anything, which may be away."""
+    calls = HTTPXRequest(
+        connection_pool_size=128,
+        connect_timeout=5,
+        pool_timeout=5,
+        write_timeout=10,
+        media_write_timeout=30,
+        read_timeout=20,
+    )
+    # Long polls wait on connections of their own, so that a full pool cannot stop them.
+    polls = HTTPXRequest(connection_pool_size=2, connect_timeout=5, pool_timeout=5, read_timeout=10)
+    async with calls, polls:
+        yield ExtBot(
+            settings.telegram_bot_token.get_secret_value(),
+            base_url=f"{settings.telegram_api_url}/bot",
+            base_file_url=f"{settings.telegram_api_url}/file/bot",
+            request=calls,
+            get_updates_request=polls,
+            defaults=Defaults(link_preview_options=LinkPreviewOptions(is_disabled=True)),
+            rate_limiter=ChatLimiter(),
+        )

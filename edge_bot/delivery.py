@@ -1,0 +1,204 @@
+"""Sending what the service has to send: lease, begin, send, report.
+
+Whatever happens in between, a new message is sent at most once: before Begin nothing is sent, and
+after it every doubt is reported as a doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from structlog.contextvars import bound_contextvars
+from telegram.error import InvalidToken, TelegramError
+
+from atelier.generation.v1 import delivery_service_pb2 as pb
+from atelier.generation.v1.delivery_pb2 import Delivery, DeliveryKind
+from edge_bot.bot import EdgeBot
+from edge_bot.interrupt import interruptible, pause
+from edge_bot.meter import Meter
+from edge_bot.packing import Packer, Undeliverable
+from edge_bot.service_error import insistently
+from edge_bot.standing import Standing
+from edge_bot.telegram_error import Report, impossible, report_of, try_again, unknown
+from generation_svc.client import GenerationClient, GenerationError, translated
+from runtime.backoff import Backoff
+
+_IDLE_S = 0.1
+"""The pause after an empty answer, should the service ever not wait."""
+
+_LEASE_BACKOFF = Backoff(first_s=0.5, cap_s=10.0)
+_logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How the courier works; times are seconds."""
+
+    wait_s: float = 25.0
+    """How long the service may wait for something to send."""
+    lease_s: float = 60.0
+    """How long a delivery is leased."""
+    report_s: float = 5.0
+    """What is kept of the lease for the report."""
+    drain_s: float = 10.0
+    """How long sendings may go on once the process shall stop."""
+    max_concurrent: int = 16
+    """How many deliveries are under way at once."""
+
+
+class Courier:
+    """Sends the deliveries of one bot."""
+
+    def __init__(
+        self,
+        *,
+        bot: EdgeBot,
+        bot_id: int,
+        client: GenerationClient,
+        packer: Packer,
+        standing: Standing,
+        meter: Meter,
+        rhythm: Rhythm | None = None,
+    ) -> None:
+        self._bot, self._bot_id = bot, bot_id
+        self._client, self._packer = client, packer
+        self._standing, self._meter = standing, meter
+        self._rhythm = rhythm or Rhythm()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._limits: dict[asyncio.Timeout, float] = {}
+        self._lease_failures = 0
+        self._ends_at = math.inf
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Lease and send until `stop` is set, then end what is under way."""
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                await interruptible(stop, self._may_lease())
+                for delivery in await self._leased(stop):
+                    task = group.create_task(self.deliver(delivery), name=f"send {delivery.id}")
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+            await self._drain()
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Send one delivery under lease and report how that ended."""
+        kind = DeliveryKind.Name(delivery.kind).removeprefix("DELIVERY_KIND_").lower()
+        lease_ends_at = _now() + self._left_s(delivery)
+        with bound_contextvars(
+            job_id=delivery.job.id, correlation_id=delivery.job.correlation_id, delivery=kind
+        ):
+            with self._meter.delivery_seconds.labels(kind).time():
+                report = await self._send(delivery, until=lease_ends_at - self._rhythm.report_s)
+            outcome = report.WhichOneof("outcome") if report else "stale_lease"
+            self._meter.deliveries.labels(kind, outcome).inc()
+            _logger.info("delivery ended", outcome=outcome, try_number=delivery.try_number)
+            if report:
+                await self._report(delivery, report, until=lease_ends_at)
+
+    async def _may_lease(self) -> None:
+        await self._standing.wait_good()
+        if len(self._tasks) >= self._rhythm.max_concurrent:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _leased(self, stop: asyncio.Event) -> Sequence[Delivery]:
+        try:
+            deliveries = await interruptible(stop, self._lease())
+            self._lease_failures = 0
+        except GenerationError as error:
+            self._lease_failures += 1
+            _logger.warning("cannot lease deliveries", error=str(error))
+            deliveries = None
+        if not deliveries:
+            await pause(stop, _IDLE_S + _LEASE_BACKOFF.delay_s(self._lease_failures))
+        return deliveries or ()
+
+    async def _lease(self) -> Sequence[Delivery]:
+        request = pb.LeaseDeliveriesRequest(
+            telegram_bot_id=self._bot_id,
+            max_deliveries=self._rhythm.max_concurrent - len(self._tasks),
+        )
+        request.wait.FromTimedelta(timedelta(seconds=self._rhythm.wait_s))
+        request.lease_duration.FromTimedelta(timedelta(seconds=self._rhythm.lease_s))
+        timeout = self._rhythm.wait_s + 10
+        with translated():
+            answer = await self._client.delivery.LeaseDeliveries(request, timeout=timeout)
+        return answer.deliveries
+
+    async def _send(self, delivery: Delivery, *, until: float) -> Report | None:
+        """Send and return the report; None if the lease is another's by now."""
+        is_repeatable = True
+        try:
+            async with self._limited(until):
+                parcel = await self._packer.pack(delivery)
+                await insistently(lambda: self._begin(delivery))
+                is_repeatable = parcel.is_repeatable
+                return await parcel.send(self._bot)
+        except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
+            return self._failed(error, is_repeatable=is_repeatable)
+        except Exception:
+            _logger.exception("sending failed by a fault of ours")
+            return try_again() if is_repeatable else unknown()
+
+    def _failed(self, error: Exception, *, is_repeatable: bool) -> Report | None:
+        _logger.warning("not sent", error=str(error), kind=type(error).__name__)
+        match error:
+            case Undeliverable():
+                return impossible(str(error))
+            case GenerationError(reason="STALE_LEASE"):
+                return None
+            case GenerationError():
+                return try_again()
+            case InvalidToken():
+                self._standing.refuse()
+        return report_of(error, is_repeatable=is_repeatable)
+
+    async def _begin(self, delivery: Delivery) -> None:
+        request = pb.BeginDeliveryRequest(lease_token=delivery.lease_token)
+        with translated():
+            await self._client.delivery.BeginDelivery(request)
+
+    async def _report(self, delivery: Delivery, report: Report, *, until: float) -> None:
+        report.lease_token = delivery.lease_token
+
+        async def say() -> None:
+            with translated():
+                await self._client.delivery.ReportDelivery(report)
+
+        try:
+            async with self._limited(until, grace_s=self._rhythm.report_s):
+                await insistently(say)
+        except (GenerationError, TimeoutError) as error:
+            _logger.warning("the report was not taken", error=str(error))
+
+    def _left_s(self, delivery: Delivery) -> float:
+        """Return what is left of the lease, at most what was asked for: clocks differ."""
+        left = delivery.lease_expire_time.ToDatetime(tzinfo=UTC) - datetime.now(UTC)
+        return min(left.total_seconds(), self._rhythm.lease_s)
+
+    @asynccontextmanager
+    async def _limited(self, until: float, *, grace_s: float = 0.0) -> AsyncIterator[None]:
+        async with asyncio.timeout_at(min(until, self._ends_at + grace_s)) as limit:
+            self._limits[limit] = grace_s
+            try:
+                yield
+            finally:
+                del self._limits[limit]
+
+    async def _drain(self) -> None:
+        """Let sendings end for a while, then cut them short: they report what they know."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._rhythm.drain_s)
+        self._ends_at = _now()
+        for limit, grace_s in self._limits.items():
+            if not limit.expired():
+                limit.reschedule(self._ends_at + grace_s)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,95 @@
+"""Handling updates: those of one user in order, those of different users at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from telegram import Update
+
+from edge_bot.meter import Meter
+from edge_bot.service_error import is_passing
+from edge_bot.telegram_error import is_transient
+from runtime.backoff import Backoff
+
+_logger = structlog.get_logger(__name__)
+
+Handle = Callable[[Update], Awaitable[None]]
+"""Does something about an update; it can be repeated, and lets transient errors escape."""
+
+
+class Dispatcher:
+    """Handles updates, trying again while the cause may pass."""
+
+    def __init__(
+        self,
+        handle: Handle,
+        *,
+        apologize: Handle,
+        meter: Meter,
+        max_concurrent: int = 64,
+        backoff: Backoff = Backoff(first_s=0.5, cap_s=15.0),  # noqa: B008 - an immutable value
+    ) -> None:
+        self._handle, self._apologize = handle, apologize
+        self._meter = meter
+        self._slots = asyncio.Semaphore(max_concurrent)
+        self._backoff = backoff
+        self._lanes: dict[int, asyncio.Lock] = {}
+        self._lane_users: Counter[int] = Counter()
+
+    async def settle(self, update: Update, *, patience_s: float) -> bool:
+        """Handle an update after the earlier ones of its user; False if the time ran out."""
+        deadline = asyncio.get_running_loop().time() + patience_s
+        async with self._lane(_user_id(update)):
+            for delay_s in self._backoff:
+                if await self._is_settled(update):
+                    return True
+                if asyncio.get_running_loop().time() + delay_s > deadline:
+                    break
+                await asyncio.sleep(delay_s)
+        self._meter.updates.labels("timed_out").inc()
+        return False
+
+    async def _is_settled(self, update: Update) -> bool:
+        async with self._slots:
+            try:
+                await self._handle(update)
+            except Exception as error:
+                if is_transient(error) or is_passing(error):
+                    _logger.warning("update waits", update_id=update.update_id, error=str(error))
+                    return False
+                _logger.exception("update passed over", update_id=update.update_id)
+                await self.apologize(update)
+                outcome = "passed_over"
+            else:
+                outcome = "handled"
+        self._meter.updates.labels(outcome).inc()
+        return True
+
+    async def apologize(self, update: Update) -> None:
+        """Tell the user that nothing came of an update, if that is possible."""
+        try:
+            await self._apologize(update)
+        except Exception:
+            _logger.exception("cannot tell the user", update_id=update.update_id)
+
+    @asynccontextmanager
+    async def _lane(self, user_id: int) -> AsyncIterator[None]:
+        """Hold the user's lane; asyncio's locks are fair, so that the order is that of asking."""
+        lock = self._lanes.setdefault(user_id, asyncio.Lock())
+        self._lane_users[user_id] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._lane_users[user_id] -= 1
+            if not self._lane_users[user_id]:
+                del self._lanes[user_id], self._lane_users[user_id]
+
+
+def _user_id(update: Update) -> int:
+    place = update.effective_user or update.effective_chat
+    return place.id if place else 0

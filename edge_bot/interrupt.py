@@ -1,0 +1,27 @@
+"""Waiting that ends early when the process shall stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+async def interruptible(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """Do the work and return its result, or cancel it and return None once `stop` is set."""
+    stopped = asyncio.create_task(stop.wait())
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait((stopped, task), return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        for each in (stopped, task):
+            each.cancel()
+        await asyncio.wait((stopped, task))
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for so long, or until `stop` is set."""
+    await interruptible(stop, asyncio.sleep(seconds))

@@ -1,0 +1,78 @@
+"""The right to poll Telegram for a bot, which one replica has at a time.
+
+Telegram ends the *older* of two polls with a 409, so two pollers would cut each other off for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+import uuid6
+
+from atelier.generation.v1 import edge_service_pb2 as pb
+from generation_svc.client import GenerationClient, GenerationError, translated
+
+LEASE_S = 15.0
+"""How long the right lasts unless it is renewed, in seconds."""
+
+_logger = structlog.get_logger(__name__)
+
+
+class PollingLease:
+    """The right to poll for one bot, as this process has it or not."""
+
+    def __init__(self, client: GenerationClient, *, bot_id: int, lease_s: float = LEASE_S) -> None:
+        self._client = client
+        self._bot_id = bot_id
+        self._lease_s = lease_s
+        self._holder = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid6.uuid7().hex}"
+        self._ends_at = 0.0
+
+    @property
+    def retry_s(self) -> float:
+        """How long one who was refused waits before asking again, in seconds."""
+        return self._lease_s / 5
+
+    async def take(self) -> bool:
+        """Ask for the right or for more of it; False if another has it or nobody answers."""
+        # Counted from before the question, our end comes before that of the service.
+        asked_at = _now()
+        try:
+            is_granted = await self._ask(self._lease_s)
+        except GenerationError as error:
+            _logger.warning("cannot ask for the right to poll", error=str(error))
+            return False
+        self._ends_at = asked_at + self._lease_s if is_granted else 0.0
+        return is_granted
+
+    async def keep(self) -> None:
+        """Renew the right for as long as that works; return when it is lost."""
+        while (left_s := self._ends_at - _now()) > 0:
+            await asyncio.sleep(min(self._lease_s / 3, left_s))
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._ends_at):
+                    await self.take()
+
+    async def give_up(self) -> None:
+        """Let another have the right at once."""
+        self._ends_at = 0.0
+        try:
+            await self._ask(0)
+        except GenerationError as error:
+            _logger.warning("the right to poll ends by itself", error=str(error))
+
+    async def _ask(self, lease_s: float) -> bool:
+        request = pb.LeaseUpdatesRequest(bot_id=self._bot_id, holder=self._holder)
+        request.lease_duration.FromTimedelta(timedelta(seconds=lease_s))
+        with translated():
+            answer = await self._client.edge.LeaseUpdates(request, timeout=self._lease_s / 3)
+        return answer.is_granted
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,233 @@
+"""What a delivery sends: one small class for each way, each ending in a report.
+
+Every parcel gives a report only from Telegram's answer; its errors are the table's business
+(`telegram_error.report_of`). An edit can be repeated, a new message cannot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from html import unescape
+from typing import ClassVar, Protocol, TypeVar
+
+import structlog
+from telegram import Message
+from telegram.constants import ParseMode
+from telegram.error import BadRequest, TelegramError
+
+from atelier.generation.v1.destination_pb2 import TelegramDestination
+from edge_bot.bot import EdgeBot
+from edge_bot.picture import Picture, albums
+from edge_bot.screen.layout import Rows, Screen, keyboard_markup
+from edge_bot.telegram_error import (
+    Report,
+    is_content_refused,
+    is_markup_refused,
+    is_not_modified,
+    sent,
+    unknown,
+)
+
+PATIENCE_S = 5.0
+"""How long a sending waits for its turn in the chat; then its lease is given back."""
+
+_logger = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Parcel(Protocol):
+    """Something to send."""
+
+    is_repeatable: ClassVar[bool]
+    """Whether sending it twice does no harm."""
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send it and report what Telegram answered; raises TelegramError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextMessage:
+    """A new text message."""
+
+    is_repeatable: ClassVar[bool] = False
+    to: TelegramDestination
+    screen: Screen
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send the text."""
+
+        async def send(text: str, parse_mode: str | None) -> Message:
+            return await bot.send_message(
+                self.to.chat_id,
+                text,
+                parse_mode=parse_mode,
+                reply_markup=keyboard_markup(self.screen.keyboard),
+                rate_limit_args=PATIENCE_S,
+            )
+
+        return sent((await _formatted(self.screen.text, send)).message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TextEdit:
+    """The progress message with another text."""
+
+    is_repeatable: ClassVar[bool] = True
+    to: TelegramDestination
+    screen: Screen
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Edit the message."""
+
+        async def send(text: str, parse_mode: str | None) -> object:
+            return await bot.edit_message_text(
+                text,
+                chat_id=self.to.chat_id,
+                message_id=self.to.message_id,
+                parse_mode=parse_mode,
+                reply_markup=keyboard_markup(self.screen.keyboard),
+                rate_limit_args=PATIENCE_S,
+            )
+
+        return await _edited(self.to, _formatted(self.screen.text, send))
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMessage:
+    """A new message with one picture."""
+
+    is_repeatable: ClassVar[bool] = False
+    to: TelegramDestination
+    picture: Picture
+    caption: str
+    keyboard: Rows
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send the picture as a photo, or as a file where it cannot be one."""
+
+        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> Message:
+            method = bot.send_photo if as_photo else bot.send_document
+            return await method(
+                self.to.chat_id,
+                self.picture.file(),
+                caption=text,
+                parse_mode=parse_mode,
+                reply_markup=keyboard_markup(self.keyboard),
+                rate_limit_args=PATIENCE_S,
+            )
+
+        message = await _as_photo_or_file(self.caption, [self.picture], send)
+        return sent(message.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureEdit:
+    """The progress message turned into a picture."""
+
+    is_repeatable: ClassVar[bool] = True
+    to: TelegramDestination
+    picture: Picture
+    caption: str
+    keyboard: Rows
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Put the picture into the message, as a file where it cannot be a photo."""
+
+        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> object:
+            return await bot.edit_message_media(
+                self.picture.input_media(as_photo=as_photo, caption=text, parse_mode=parse_mode),
+                chat_id=self.to.chat_id,
+                message_id=self.to.message_id,
+                reply_markup=keyboard_markup(self.keyboard),
+                rate_limit_args=PATIENCE_S,
+            )
+
+        return await _edited(self.to, _as_photo_or_file(self.caption, [self.picture], send))
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumMessage:
+    """New messages with several pictures; albums take no buttons."""
+
+    is_repeatable: ClassVar[bool] = False
+    to: TelegramDestination
+    pictures: Sequence[Picture]
+    caption: str
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send the albums one after the other; a later one that fails leaves it in doubt."""
+        first, *later = list(albums(self.pictures))
+        report = sent((await self._send(bot, first, caption=self.caption))[0].message_id)
+        try:
+            for album in later:
+                await self._send(bot, album, caption="")
+        except TelegramError as error:
+            _logger.warning("only a part of the pictures was sent", error=str(error))
+            return unknown()
+        return report
+
+    async def _send(
+        self, bot: EdgeBot, pictures: Sequence[Picture], *, caption: str
+    ) -> Sequence[Message]:
+        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> Sequence[Message]:
+            texts = [text, *[""] * (len(pictures) - 1)]
+            items = [
+                each.input_media(as_photo=as_photo, caption=line or None, parse_mode=parse_mode)
+                for each, line in zip(pictures, texts, strict=True)
+            ]
+            return await bot.send_media_group(self.to.chat_id, items, rate_limit_args=PATIENCE_S)
+
+        return await _as_photo_or_file(caption, pictures, send)
+
+
+def plain(html: str) -> str:
+    """Return the words of an HTML text."""
+    return unescape(re.sub(r"<[^>]*>", "", html))
+
+
+async def _formatted(html: str, send: Callable[[str, str | None], Awaitable[_T]]) -> _T:
+    """Send a text with its formatting, or without where Telegram cannot read that."""
+    try:
+        return await send(html, ParseMode.HTML)
+    except BadRequest as error:
+        if not is_markup_refused(error):
+            raise
+        _logger.error("Telegram cannot read our formatting", error=str(error), text=html)
+    return await send(plain(html), None)
+
+
+class _SendForm(Protocol[_T_co]):
+    async def __call__(self, text: str, parse_mode: str | None, *, as_photo: bool) -> _T_co: ...
+
+
+async def _as_photo_or_file(caption: str, pictures: Sequence[Picture], send: _SendForm[_T]) -> _T:
+    """Send pictures as photos if all can be photos, otherwise or when refused as files."""
+
+    async def photo(text: str, parse_mode: str | None) -> _T:
+        return await send(text, parse_mode, as_photo=True)
+
+    async def file(text: str, parse_mode: str | None) -> _T:
+        return await send(text, parse_mode, as_photo=False)
+
+    if not all(picture.is_photo for picture in pictures):
+        return await _formatted(caption, file)
+    try:
+        return await _formatted(caption, photo)
+    except BadRequest as error:
+        if not is_content_refused(error):
+            raise
+        _logger.warning("a photo was refused and goes as a file", error=str(error))
+    return await _formatted(caption, file)
+
+
+async def _edited(to: TelegramDestination, editing: Awaitable[object]) -> Report:
+    try:
+        await editing
+    except BadRequest as error:
+        if not is_not_modified(error):
+            raise
+    return sent(to.message_id, is_edit=True)

@@ -1,0 +1,60 @@
+"""The settings of the edge."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from runtime.address import Address
+from runtime.settings import ProcessSettings
+
+_TOKEN = re.compile(r"[1-9]\d{0,18}:[A-Za-z0-9_-]+", re.ASCII)
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not _TOKEN.fullmatch(value.get_secret_value()):
+        raise ValueError("a token looks like 123456789:AAF…")
+    return value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError("it must start with https:// (or http://) and name a host")
+    return value.rstrip("/")
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+"""The start of a web address, without a slash at its end."""
+
+
+class EdgeSettings(ProcessSettings):
+    """What the edge is told: its bot, where Telegram and the generation service are."""
+
+    telegram_bot_token: Annotated[SecretStr, AfterValidator(_token)]
+    """The token of the bot, from @BotFather."""
+
+    telegram_api_url: WebAddress = Field(
+        "https://api.telegram.org", examples=["https://api.telegram.org"]
+    )
+    """Where the Bot API is."""
+
+    telegram_webhook_url: WebAddress | None = Field(None, examples=["https://bot.example.org"])
+    """The public address under which Telegram reaches EDGE_LISTEN; long polling when empty."""
+
+    edge_listen: Address = Field(Address("127.0.0.1", 8081), examples=["127.0.0.1:8081"])
+    """Where the edge answers /healthz and /readyz, and takes updates in webhook mode."""
+
+    generation_address: str = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
+    """Where the generation service listens: one name, or several IP addresses with commas."""
+
+    generation_token: SecretStr | None = None
+    """The token under which the generation service knows the edge."""
+
+    @property
+    def bot_id(self) -> int:
+        """The bot's own user id: the digits before the colon of its token."""
+        return int(self.telegram_bot_token.get_secret_value().partition(":")[0])
