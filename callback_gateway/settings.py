@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
+from generation_svc.client import GenerationAddress
 from runtime.address import Address
 from runtime.settings import ProcessSettings
 
@@ -23,7 +24,7 @@ class GatewaySettings(ProcessSettings):
     port: int | None = Field(None, ge=0, le=65535, examples=[8080])
     """The port that a platform gives; where set, it wins over GATEWAY_LISTEN, on all interfaces."""
 
-    generation_address: str = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
+    generation_address: GenerationAddress = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
     """Where the generation service listens: one name, or several IP addresses with commas."""
 
     generation_token: SecretStr | None = None

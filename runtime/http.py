@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -49,6 +50,8 @@ async def serving(app: ASGIApp, address: Address, **options: Any) -> AsyncIterat
 
     `options` are uvicorn's. There is no access log, since paths hold tokens.
     """
+    # uvicorn writes the access log for whoever put a handler on its logger, asked for or not.
+    logging.getLogger("uvicorn.access").disabled = True
     listener = _listen(address)
     server = _Server(_config(app, options))
     task = asyncio.create_task(server.serve(sockets=[listener]), name=f"http {address}")

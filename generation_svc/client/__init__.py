@@ -24,10 +24,17 @@ from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from generation_svc.client.call import call_interceptors
-from generation_svc.client.channel import channel_options, channel_target
+from generation_svc.client.channel import GenerationAddress, channel_options, channel_target
 from generation_svc.client.error import GenerationError, Violation, translated
 
-__all__ = ["GenerationClient", "GenerationError", "Violation", "connect", "translated"]
+__all__ = [
+    "GenerationAddress",
+    "GenerationClient",
+    "GenerationError",
+    "Violation",
+    "connect",
+    "translated",
+]
 
 
 @dataclass(frozen=True, slots=True)

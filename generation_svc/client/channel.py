@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
+from pydantic import AfterValidator
 
 from atelier.generation.v1 import (
     callback_service_pb2,
@@ -36,6 +37,15 @@ def channel_target(address: str) -> str:
     if len(kinds) != 1 or None in kinds:
         raise ValueError("several targets must all be IPv4 or all be IPv6 addresses, or one name")
     return f"ipv{kinds.pop()}:{','.join(targets)}"
+
+
+def _checked(address: str) -> str:
+    channel_target(address)
+    return address
+
+
+GenerationAddress = Annotated[str, AfterValidator(_checked)]
+"""The type of a setting that says where the service listens."""
 
 
 def channel_options() -> list[tuple[str, Any]]:

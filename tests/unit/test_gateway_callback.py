@@ -1,0 +1,159 @@
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from starlette.types import Message, Scope
+
+from atelier.generation.v1 import callback_service_pb2 as pb
+from callback_gateway.app import create_app
+from callback_gateway.callback import SUCCESS_BODY, HandoverError, Limits, Outcome
+from callback_gateway.meter import Meter
+from callback_gateway.path import is_callback_path, path_token
+from callback_gateway.settings import GatewaySettings
+from runtime.address import Address
+
+
+class RecordingReporter:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.requests: list[pb.ReportCallbackRequest] = []
+        self.error = error
+
+    async def __call__(self, request: pb.ReportCallbackRequest) -> str:
+        self.requests.append(request)
+        if self.error is not None:
+            raise self.error
+        return "applied"
+
+
+class Gateway:
+    def __init__(self, reporter: RecordingReporter, *, limits: Limits | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self.app = create_app(reporter, meter=Meter(self.registry), limits=limits)
+
+    async def answer(self, path: str, *, method: str = "POST", chunks: tuple[Message, ...]) -> int:
+        scope: Scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "headers": [(b"content-type", b"application/json"), (b"cookie", b"c=1")],
+            "query_string": b"",
+        }
+        messages, sent = iter(chunks), list[Message]()
+
+        async def receive() -> Message:
+            return next(messages)
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        if path.startswith("/callbacks"):
+            assert sent[1]["body"] == SUCCESS_BODY
+        return int(sent[0]["status"])
+
+    def count(self, outcome: str) -> float:
+        return self.registry.get_sample_value("gateway_callbacks_total", {"outcome": outcome}) or 0
+
+
+def chunk(body: bytes, *, more: bool = False) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+DISCONNECT: Message = {"type": "http.disconnect"}
+
+
+async def test_a_callback_is_handed_on_with_what_the_service_needs() -> None:
+    reporter = RecordingReporter()
+    gateway = Gateway(reporter)
+    status = await gateway.answer(
+        "/callbacks/kie/tok/x", chunks=(chunk(b"{", more=True), chunk(b"}"))
+    )
+    assert status == 200
+    assert reporter.requests == [
+        pb.ReportCallbackRequest(
+            body=b"{}", headers={"content-type": "application/json"}, path_token="tok"
+        )
+    ]
+    assert gateway.count("applied") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "chunks", "outcome"),
+    [
+        ("GET", (chunk(b"{}"),), Outcome.NOT_POST),
+        ("POST", (chunk(b""),), Outcome.EMPTY),
+        ("POST", (chunk(b"x" * 9, more=True), chunk(b"x" * 9)), Outcome.OVERSIZE),
+        ("POST", (chunk(b"x" * 40, more=True),), Outcome.OVERSIZE),
+        ("POST", (chunk(b"x", more=True), DISCONNECT), Outcome.DISCONNECTED),
+        ("POST", (chunk(b"x" * 12),), Outcome.SHED),
+    ],
+    ids=["other method", "empty", "oversize", "beyond the drain cap", "cut off", "too much held"],
+)
+async def test_what_is_not_handed_on_is_counted(
+    *, method: str, chunks: tuple[Message, ...], outcome: Outcome
+) -> None:
+    reporter = RecordingReporter()
+    gateway = Gateway(reporter, limits=Limits(body_bytes=16, drain_bytes=32, held_bytes=10))
+    assert await gateway.answer("/callbacks/kie", method=method, chunks=chunks) == 200
+    assert reporter.requests == []
+    assert gateway.count(outcome) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (HandoverError(Outcome.UNREACHABLE, "down"), Outcome.UNREACHABLE),
+        (HandoverError(Outcome.REFUSED, "no"), Outcome.REFUSED),
+        (NameError("ours"), Outcome.CRASHED),
+        (TimeoutError(), Outcome.CRASHED),
+    ],
+    ids=["unreachable", "refused", "a bug of ours", "a stray timeout"],
+)
+async def test_a_failed_hand_over_is_answered_200(error: Exception, outcome: Outcome) -> None:
+    gateway = Gateway(RecordingReporter(error))
+    assert await gateway.answer("/callbacks/kie", chunks=(chunk(b"{}"),)) == 200
+    assert gateway.count(outcome) == 1
+
+
+async def test_answers_are_counted_as_they_are_sent() -> None:
+    gateway = Gateway(RecordingReporter())
+    for path in ("/callbacks/kie", "/healthz", "/healthz/", "/nothing"):
+        await gateway.answer(path, method="GET", chunks=(chunk(b""),))
+    counted = {
+        (sample.labels["route"], sample.labels["status"]): sample.value
+        for metric in gateway.registry.collect()
+        for sample in metric.samples
+        if sample.name == "gateway_responses_total"
+    }
+    assert counted == {("callback", "200"): 1, ("other", "200"): 1, ("other", "404"): 2}
+
+
+@pytest.mark.parametrize(
+    ("path", "is_ours", "token"),
+    [
+        ("/callbacks/kie", True, ""),
+        ("/callbacks/kie/", True, ""),
+        ("/callbacks/kie/tok", True, "tok"),
+        ("//callbacks//kie//tok/", True, "tok"),
+        ("/callbacks/kie/a\nb/c", True, "a\nb"),
+        ("/callbacks/kie/" + "t" * 128, True, "t" * 128),
+        ("/callbacks/kie/" + "t" * 129, True, ""),
+        ("/callbacks/kiel", False, ""),
+        ("/callbacks", False, ""),
+        ("/x/callbacks/kie", False, ""),
+        ("", False, ""),
+    ],
+)
+def test_a_path_is_told_apart(path: str, *, is_ours: bool, token: str) -> None:
+    assert is_callback_path(path) is is_ours
+    if is_ours:
+        assert path_token(path) == token
+
+
+def test_the_port_of_a_platform_wins() -> None:
+    settings = GatewaySettings(gateway_listen=Address("::1", 1), port=9, generation_token=None)
+    assert settings.listen == Address("0.0.0.0", 9)
+    assert GatewaySettings(gateway_listen=Address("::1", 1), port=None).listen == Address("::1", 1)
+
+
+def test_the_token_of_the_gateway_is_not_shown() -> None:
+    assert "hidden" not in repr(GatewaySettings(generation_token=SecretStr("hidden-token")))
