@@ -42,8 +42,7 @@ class PostgresPrograms:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder.path,
-                # Nothing of our own environment, which holds secrets.
-                env={"PATH": os.defpath, "LC_ALL": "C"},
+                env=_environment(),
                 pass_fds=(lock,),
                 # Ctrl-C is for us: the server ends when we no longer need it.
                 start_new_session=True,
@@ -64,6 +63,13 @@ class PostgresPrograms:
         folder = self._folder
         script = (sys.executable, "-I", "-S", postgres_launcher.__file__)
         return *script, str(os.getpid()), str(folder.uid), str(folder.gid), str(folder.path)
+
+
+def _environment() -> dict[str, str]:
+    """Return next to nothing of our own environment, which holds secrets."""
+    # Some interpreters, and so the launcher, do not find their own library without it.
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return {"PATH": os.defpath, "LC_ALL": "C", **kept}
 
 
 def wheel_bin_folder() -> Path:
