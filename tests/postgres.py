@@ -20,6 +20,8 @@ from generation_svc.storage.embedded_postgres import embedded_postgres
 from generation_svc.storage.migrate import migrate
 
 _TEMPLATE = "migrated"
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,31 @@ def postgres_bin_folder() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-async def postgres_url(
-    tmp_path_factory: pytest.TempPathFactory, postgres_bin_folder: Path | None
-) -> AsyncIterator[str]:
+def postgres_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where servers keep their data: in memory if it has room, for they make files by hundreds."""
+    root = tmp_path_factory.mktemp("postgres")
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+        _remove_what_killed_runs_left()
+        root = _MEMORY / f"atelier-test-{os.getpid()}"
+        root.mkdir(mode=0o700)
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def postgres_folder(postgres_root: Path) -> Iterator[Path]:
+    """A folder for a server of the test's own, not made yet."""
+    folder = postgres_root / uuid4().hex
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def postgres_url(postgres_root: Path, postgres_bin_folder: Path | None) -> AsyncIterator[str]:
     """The server of this run."""
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = postgres_root / "run"
     async with embedded_postgres(folder, bin_folder=postgres_bin_folder, durable=False) as url:
         yield url
-    shutil.rmtree(folder)  # pytest keeps what it made for three runs
 
 
 @pytest.fixture(scope="session")
@@ -76,14 +95,22 @@ def database_url(postgres: psycopg.Connection, postgres_url: str) -> Iterator[st
 
 @pytest.fixture
 async def crashable_postgres(
-    tmp_path: Path, postgres_bin_folder: Path | None
+    postgres_folder: Path, postgres_bin_folder: Path | None
 ) -> AsyncIterator[CrashablePostgres]:
     """A migrated database on a server that a test may kill."""
-    folder = tmp_path / "postgres"
-    async with embedded_postgres(folder, bin_folder=postgres_bin_folder) as url:
+    async with embedded_postgres(postgres_folder, bin_folder=postgres_bin_folder) as url:
         await asyncio.to_thread(migrate, url)
-        yield CrashablePostgres(url, folder)
-    shutil.rmtree(folder)
+        yield CrashablePostgres(url, postgres_folder)
+
+
+def _remove_what_killed_runs_left() -> None:
+    for left in _MEMORY.glob("atelier-test-*"):
+        try:
+            os.kill(int(left.name.rpartition("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except PermissionError:
+            continue  # another user's run
 
 
 def _with_database(url: str, name: str) -> str:

@@ -3,7 +3,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -32,12 +32,6 @@ asyncio.run(hold(*map(pathlib.Path, sys.argv[1:])))
 
 _NOT_FOR_THE_SERVER = shutil.ignore_patterns("*.a", "include", "psql", "pgbench", "__pycache__")
 run = partial(embedded_postgres, durable=False)
-
-
-@pytest.fixture(autouse=True)
-def leave_little_behind(tmp_path: Path) -> Iterator[None]:
-    yield
-    shutil.rmtree(tmp_path)  # tens of megabytes a test, which pytest keeps for three runs
 
 
 @pytest.fixture
@@ -102,11 +96,11 @@ def pid_file(url: str) -> str:
     return str(text)
 
 
-async def test_data_is_there_for_the_next_holder(tmp_path: Path, bin_folder: Path) -> None:
-    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+async def test_data_is_there_for_the_next_holder(postgres_folder: Path, bin_folder: Path) -> None:
+    async with run(postgres_folder, bin_folder=bin_folder) as url:
         write(url, "kept")
     assert not answers(url)
-    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+    async with run(postgres_folder, bin_folder=bin_folder) as url:
         assert read(url) == "kept"
 
 
@@ -132,71 +126,72 @@ async def test_killed_postmaster_comes_back_on_the_same_port_with_its_data(
     assert crashable_postgres.postmaster_pid() != former
 
 
-async def test_killed_holder_leaves_no_server(tmp_path: Path, bin_folder: Path) -> None:
-    async with holder(tmp_path / "postgres", bin_folder) as process:
+async def test_killed_holder_leaves_no_server(postgres_folder: Path, bin_folder: Path) -> None:
+    async with holder(postgres_folder, bin_folder) as process:
         assert process.stdout is not None
         url = (await process.stdout.readline()).decode().strip()
         write(url, "kept")
         process.kill()
         await until(lambda: not answers(url))
-    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+    async with run(postgres_folder, bin_folder=bin_folder) as url:
         assert read(url) == "kept"
 
 
 async def test_server_whose_holder_was_just_killed_is_succeeded(
-    tmp_path: Path, bin_folder: Path
+    postgres_folder: Path, bin_folder: Path
 ) -> None:
-    async with holder(tmp_path / "postgres", bin_folder) as process:
+    async with holder(postgres_folder, bin_folder) as process:
         assert process.stdout is not None
         await process.stdout.readline()
         process.kill()
         await process.wait()
-        async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+        async with run(postgres_folder, bin_folder=bin_folder) as url:
             assert answers(url)
 
 
-async def test_second_holder_is_told_so(tmp_path: Path, bin_folder: Path) -> None:
-    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+async def test_second_holder_is_told_so(postgres_folder: Path, bin_folder: Path) -> None:
+    async with run(postgres_folder, bin_folder=bin_folder) as url:
         with pytest.raises(EmbeddedPostgresError, match=r"^Another process runs .* DATABASE_URL"):
-            async with run(tmp_path / "postgres", bin_folder=bin_folder):
+            async with run(postgres_folder, bin_folder=bin_folder):
                 pass
         assert answers(url)
 
 
-async def test_half_made_data_is_made_again(tmp_path: Path, bin_folder: Path) -> None:
-    folder = tmp_path / "postgres"
-    async with holder(folder, bin_folder) as process:
-        await until((folder / "cluster.new" / "PG_VERSION").exists)
+async def test_half_made_data_is_made_again(postgres_folder: Path, bin_folder: Path) -> None:
+    async with holder(postgres_folder, bin_folder) as process:
+        await until((postgres_folder / "cluster.new" / "PG_VERSION").exists)
         process.kill()
         await process.wait()
-    assert not (folder / "cluster").exists()
-    async with run(folder, bin_folder=bin_folder) as url:
+    assert not (postgres_folder / "cluster").exists()
+    async with run(postgres_folder, bin_folder=bin_folder) as url:
         assert answers(url)
 
 
 async def test_pid_file_that_names_another_process_does_not_matter(
-    tmp_path: Path, bin_folder: Path, postgres_url: str
+    postgres_folder: Path, bin_folder: Path, postgres_url: str
 ) -> None:
-    async with run(tmp_path / "postgres", bin_folder=bin_folder):
+    async with run(postgres_folder, bin_folder=bin_folder):
         pass
-    (tmp_path / "postgres/cluster/postmaster.pid").write_text(pid_file(postgres_url))
-    async with run(tmp_path / "postgres", bin_folder=bin_folder) as url:
+    (postgres_folder / "cluster/postmaster.pid").write_text(pid_file(postgres_url))
+    async with run(postgres_folder, bin_folder=bin_folder) as url:
         assert answers(url)
 
 
-async def test_failed_start_shows_the_end_of_the_log(tmp_path: Path, bin_folder: Path) -> None:
-    (tmp_path / "postgres/cluster").mkdir(parents=True)
+async def test_failed_start_shows_the_end_of_the_log(
+    postgres_folder: Path, bin_folder: Path
+) -> None:
+    (postgres_folder / "cluster").mkdir(parents=True)
     with pytest.raises(EmbeddedPostgresError, match=r"\.conf.*No such file"):
-        async with run(tmp_path / "postgres", bin_folder=bin_folder):
+        async with run(postgres_folder, bin_folder=bin_folder):
             pass
 
 
-async def test_runs_from_and_in_a_folder_that_nobody_else_can_enter(tmp_path: Path) -> None:
-    bin_folder = copy_wheel(tmp_path / "wheel")
-    async with run(tmp_path / ".atelier" / "postgres", bin_folder=bin_folder) as url:
+async def test_runs_from_and_in_a_folder_that_nobody_else_can_enter(postgres_folder: Path) -> None:
+    bin_folder = copy_wheel(postgres_folder / "wheel")
+    async with run(postgres_folder / ".atelier" / "postgres", bin_folder=bin_folder) as url:
         write(url, "inside")
         assert read(url) == "inside"
-    assert mode(tmp_path) == mode(tmp_path.parent) == 0o700
+    assert mode(postgres_folder.parent) == 0o700
 
 
 def test_interrupt_of_the_terminal_reaches_the_holder_alone(postgres_url: str) -> None:
