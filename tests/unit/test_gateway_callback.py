@@ -157,3 +157,8 @@ def test_the_port_of_a_platform_wins() -> None:
 
 def test_the_token_of_the_gateway_is_not_shown() -> None:
     assert "hidden" not in repr(GatewaySettings(generation_token=SecretStr("hidden-token")))
+
+
+def test_an_answer_that_would_come_too_late_for_kie_is_refused_at_start() -> None:
+    with pytest.raises(ValueError, match="must stay below KIE's 15 s"):
+        GatewaySettings(gateway_body_timeout_s=5, gateway_handover_timeout_s=10)
