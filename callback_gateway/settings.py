@@ -14,7 +14,7 @@ MAX_BODY_BYTES = 1 << 20
 """The longest body that the contract takes (ReportCallbackRequest.body)."""
 
 KIE_PATIENCE_S = 15
-"""How long KIE waits for an answer before it counts the callback as failed (kie-api.md §2)."""
+"""How long KIE waits for an answer before it counts the callback as failed (kie-api.md §3)."""
 
 
 class GatewaySettings(ProcessSettings):
