@@ -1,9 +1,11 @@
 """The Bot API's own addresses: `/bot<token>/<method>` and `/file/bot<token>/<path>`."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -12,6 +14,7 @@ from sandbox.telegram.error import ApiError, not_found
 from sandbox.telegram.journal import CallRecord
 from sandbox.telegram.method import find_method
 from sandbox.telegram.param import read_params
+from sandbox.telegram.presence import hung_up, while_present
 from sandbox.telegram.world import World
 
 
@@ -25,7 +28,7 @@ class CutResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Promise a body and leave without one, which makes the server cut the connection."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(_disconnected(receive), self._seconds)
+            await asyncio.wait_for(hung_up(receive), self._seconds)
         head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(head)
 
@@ -41,11 +44,15 @@ async def call_method(request: Request) -> Response:
         world.journal.counters[f"answers.{error.code}"] += 1
         return _refusal(error)
     record = world.journal.open(name, bot_id=bot.id, params=params)
+    answer = _answer(Call(world, bot, params), method, record=record)
     try:
-        return await _answer(Call(world, bot, params), method, record=record)
+        return await _unless_gone(answer, request) if name == "getUpdates" else await answer
     except ApiError as error:
         world.journal.close(record, status=error.code, description=error.description)
         return _refusal(error)
+    except ClientDisconnect:
+        world.journal.close(record, status=0)
+        return Response()
 
 
 async def download(request: Request) -> Response:
@@ -79,10 +86,13 @@ async def _answer(call: Call, method: Method, *, record: CallRecord) -> Response
     return CutResponse(seconds=fault.seconds)
 
 
+async def _unless_gone(answer: Coroutine[Any, Any, Response], request: Request) -> Response:
+    """Give up a poll whose caller is gone; any other call is carried out all the same."""
+    response = await while_present(answer, receive=request.receive)
+    if response is None:
+        raise ClientDisconnect
+    return response
+
+
 def _refusal(error: ApiError) -> Response:
     return JSONResponse(error.body(), status_code=error.code)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -17,6 +17,11 @@ from sandbox.telegram.settings import TelegramSettings
 from sandbox.telegram.world import World
 
 STATIC = Path(__file__).parent / "static"
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:",
+}
+"""The page runs its own scripts only, and shows files that are chosen but not yet sent."""
 
 
 def create_app(settings: TelegramSettings | None = None) -> Starlette:
@@ -39,7 +44,7 @@ def create_app(settings: TelegramSettings | None = None) -> Starlette:
 
 async def page(request: Request) -> Response:
     """Show the chat page."""
-    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
 
 def _routes() -> list[Route | Mount]:

@@ -10,7 +10,9 @@ from sandbox.telegram.model import Json
 from sandbox.telegram.param import Params
 
 DETECTED = {
-    "bot_command": re.compile(r"(?<![\w/])/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?(?![\w/])"),
+    "bot_command": re.compile(
+        r"(?<![\w/<>])/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?(?![\w/<>])"
+    ),
     "url": re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]"),
     "email": re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]*\w"),
     "mention": re.compile(r"(?<![\w@./])@[A-Za-z]\w{4,31}(?!\w)", re.ASCII),

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.telegram.conversation import Conversation
@@ -13,6 +13,7 @@ from sandbox.telegram.error import ApiError
 from sandbox.telegram.event import EVERYWHERE, Place
 from sandbox.telegram.model import Bot, Json, User
 from sandbox.telegram.param import read_params
+from sandbox.telegram.presence import EventStream
 from sandbox.telegram.speech import say
 from sandbox.telegram.world import World
 
@@ -135,8 +136,7 @@ async def show_file(request: Request) -> Response:
 
 def _stream(world: World, place: Place) -> Response:
     frames = world.events.stream(place)
-    headers = {"Cache-Control": "no-store"}
-    return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
+    return EventStream(frames, headers={"Cache-Control": "no-store"})
 
 
 def _harmless(mime_type: str) -> str:

@@ -113,10 +113,16 @@ class Sandbox:
         response = await self.http.get("/sandbox/calls", params={"method": method})
         return list(response.json()["calls"])
 
-    async def until_called(self, method: str, *, within_s: float = 5) -> None:
-        """Return as soon as the bot has called a method."""
-        async with asyncio.timeout(within_s):
-            while not await self.calls(method):  # noqa: ASYNC110 - another process may call
+    async def until_called(self, method: str, *, times: int = 1, is_over: bool = False) -> None:
+        """Return as soon as the bot has called a method so often, and all calls are over."""
+
+        async def has_come() -> bool:
+            calls = await self.calls(method)
+            is_done = all(call["status"] is not None for call in calls)
+            return len(calls) >= times and (is_done or not is_over)
+
+        async with asyncio.timeout(5):
+            while not await has_come():  # noqa: ASYNC110 - the sandbox is asked over HTTP
                 await asyncio.sleep(0.005)
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -157,6 +158,17 @@ async def test_a_kind_of_update_that_is_not_allowed_is_not_queued(telegram: Sand
     await telegram.result("getUpdates", allowed_updates=["callback_query"])
     await telegram.started()
     assert await telegram.result("getUpdates") == []
+
+
+async def test_the_page_and_all_it_names_come_from_the_sandbox(shared: Sandbox) -> None:
+    page = await shared.http.get("/")
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    answers = [await shared.http.get(link) for link in links]
+    scripts = [answer.text for answer in answers if "javascript" in answer.headers["content-type"]]
+    assert all(link.startswith("/static/") for link in links)
+    assert {answer.status_code for answer in answers} == {200}
+    assert not any("innerHTML" in script or "http://" in script for script in scripts)
+    assert page.headers["content-security-policy"].startswith("default-src 'self'")
 
 
 async def test_a_poll_waits_for_an_update(telegram: Sandbox) -> None:

@@ -1,12 +1,15 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from telegram.error import NetworkError
 
-from tests.integration.sandbox_telegram import Sandbox, picture, sandbox
+from sandbox.telegram.event import Broadcast
+from sandbox.telegram.presence import EventStream
+from tests.integration.sandbox_telegram import Sandbox, eventually, picture, sandbox
 
 REFUSALS = {
     "server_error": (502, "Bad Gateway"),
@@ -117,10 +120,37 @@ async def test_a_stop_ends_streams_and_polls(telegram: Sandbox) -> None:
     first = (await telegram.result("getUpdates"))[0]["update_id"]
     poll = asyncio.create_task(telegram.result("getUpdates", offset=first + 1, timeout=50))
     async with telegram.watching(chat) as events:
-        await telegram.until_called("getUpdates")
+        await telegram.until_called("getUpdates", times=2)
         telegram.stop()
         assert [event async for event, _ in events] == ["closed"]
     assert await poll == []
+
+
+async def test_a_poller_that_hangs_up_is_forgotten(telegram: Sandbox) -> None:
+    chat = await telegram.started()
+    first = (await telegram.result("getUpdates"))[0]["update_id"]
+    poll = asyncio.create_task(telegram.result("getUpdates", offset=first + 1, timeout=50))
+    await telegram.until_called("getUpdates", times=2)
+    poll.cancel()
+    await asyncio.gather(poll, return_exceptions=True)
+    await telegram.until_called("getUpdates", times=2, is_over=True)
+    await telegram.say(chat, "still here?")
+    assert len(await telegram.result("getUpdates")) == 1
+
+
+async def test_a_stream_ends_with_its_reader() -> None:
+    events, sent = Broadcast(), []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["type"])
+
+    async def receive() -> MutableMapping[str, Any]:
+        await eventually(lambda: len(sent) == 2)
+        return {"type": "http.disconnect"}
+
+    async with asyncio.timeout(5):
+        await EventStream(events.stream((42, 7)))({"type": "http"}, receive, send)
+    assert sent == ["http.response.start", "http.response.body"]
 
 
 async def test_a_watcher_of_all_chats_hears_of_each(telegram: Sandbox) -> None:

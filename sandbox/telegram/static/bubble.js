@@ -1,0 +1,89 @@
+// One message, or one album, as an element.
+import { fileLink } from "./api.js";
+import { element } from "./dom.js";
+import { formatted } from "./text.js";
+
+const MEBIBYTE = 1024 * 1024;
+
+const captioned = (messages) => messages.find((one) => one.text || one.caption) ?? messages[0];
+const sizeOf = ({ file_size: size }) =>
+  size < MEBIBYTE ? `${Math.ceil(size / 1024)} KB` : `${(size / MEBIBYTE).toFixed(1)} MB`;
+
+// `context`: words, language, onPress(message, button, element), onCommand(text), onPhoto(link).
+export function bubble(messages, context) {
+  const message = captioned(messages);
+  const text = message.text ?? message.caption;
+  const photos = messages.filter((one) => one.photo);
+  const buttons = message.reply_markup?.inline_keyboard;
+  const inside = element(
+    "div",
+    { className: "bubble" },
+    reply(message, context),
+    photos.length ? gallery(photos, context) : null,
+    ...messages.filter((one) => one.document).map(({ document }) => card(document)),
+    text ? element("div", { className: "body" }, ...formatted(text, message.entities ?? message.caption_entities, context)) : null,
+    meta(message, context),
+  );
+  const made = element("li", { className: "message" }, inside, buttons ? keyboard(message, context) : null);
+  made.classList.toggle("out", !message.from.is_bot);
+  made.classList.toggle("pictured", photos.length > 0);
+  made.classList.toggle("bare", photos.length > 0 && !text);
+  made.classList.toggle("edited", Boolean(message.edit_date));
+  made.classList.toggle("wide", Boolean(buttons));
+  return made;
+}
+
+function reply({ reply_to_message: replied }, { words }) {
+  if (!replied) return null;
+  const who = replied.from.is_bot ? replied.from.first_name : words.you;
+  const what = replied.text ?? replied.caption ?? replied.document?.file_name ?? words.photo;
+  return element("div", { className: "reply" }, element("b", {}, who), element("span", {}, what));
+}
+
+function gallery(messages, context) {
+  const pictures = messages.map(({ photo }) => picture(photo, { isSmall: messages.length > 2, ...context }));
+  return element("div", { className: "photos", dataset: { count: String(messages.length) } }, ...pictures);
+}
+
+function picture(sizes, { isSmall, onPhoto, words }) {
+  const largest = sizes.at(-1);
+  const shown = sizes.find(({ width, height }) => Math.max(width, height) >= (isSmall ? 320 : 800)) ?? largest;
+  const ratio = Math.min(2.4, Math.max(0.62, largest.width / largest.height));
+  const image = element("img", { src: fileLink(shown), alt: words.photo, width: shown.width, height: shown.height });
+  const made = element("button", { className: "photo", type: "button", style: { "--ratio": String(ratio) } }, image);
+  made.addEventListener("click", () => onPhoto(fileLink(largest)));
+  return made;
+}
+
+function card(file) {
+  const extension = (file.file_name.split(".").at(-1) ?? "").slice(0, 4).toUpperCase();
+  const mark = file.thumbnail ? element("img", { src: fileLink(file.thumbnail), alt: "" }) : extension;
+  return element(
+    "a",
+    { className: "document", href: fileLink(file), download: file.file_name },
+    element("span", { className: "mark" }, mark),
+    element("span", { className: "about" }, element("b", {}, file.file_name), element("small", {}, sizeOf(file))),
+  );
+}
+
+function meta(message, { words, language }) {
+  const time = new Date(message.date * 1000);
+  const clock = time.toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", hour12: false });
+  return element("span", { className: "meta" }, message.edit_date ? `${words.edited} ${clock}` : clock);
+}
+
+function keyboard(message, context) {
+  const rows = message.reply_markup.inline_keyboard.map((row) =>
+    element("div", {}, ...row.map((button) => key(message, button, context))),
+  );
+  return element("div", { className: "buttons" }, ...rows);
+}
+
+function key(message, button, { onPress }) {
+  if (/^https?:/i.test(button.url ?? "")) {
+    return element("a", { href: button.url, target: "_blank", rel: "noopener noreferrer" }, button.text);
+  }
+  const made = element("button", { type: "button", dataset: { data: button.callback_data ?? "" } }, button.text);
+  made.addEventListener("click", () => onPress(message, button, made));
+  return made;
+}
