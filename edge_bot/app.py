@@ -43,8 +43,7 @@ class Edge:
         context = EdgeContext(
             bot=bot,
             bot_id=settings.bot_id,
-            generation=client.generation,
-            edge=client.edge,
+            client=client,
             catalog=catalog,
         )
         dispatcher = Dispatcher(

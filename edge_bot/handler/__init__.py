@@ -1,1 +1,5 @@
 """What happens when a user does something."""
+
+from edge_bot.handler.conversation import apologize, handle_update
+
+__all__ = ["apologize", "handle_update"]

@@ -1,0 +1,231 @@
+"""What a button does, and how that is written into its 64 bytes.
+
+Each action is a dataclass; its fields are texts and whole numbers. `encode` writes
+`<code>:<field>:<field>`, `decode` reads it back and gives None for what it does not know: buttons
+outlive releases, and a client can send anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+MAX_DATA_BYTES = 64
+"""The size of `callback_data` (Bot API, InlineKeyboardButton)."""
+
+_SEPARATOR = ":"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What pressing a button asks for."""
+
+    code: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Home(Action):
+    """Start afresh."""
+
+    code: ClassVar[str] = "s"
+
+
+@dataclass(frozen=True, slots=True)
+class DraftAction(Action):
+    """What is asked of a draft; an empty tag means a new one."""
+
+    draft: str
+
+
+@dataclass(frozen=True, slots=True)
+class PickKind(DraftAction):
+    """Do this, one of ModelKind, with the draft's picture if a draft is named."""
+
+    code: ClassVar[str] = "p"
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class PickModel(DraftAction):
+    """Use this model, for the draft if one is named."""
+
+    code: ClassVar[str] = "m"
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowModels(DraftAction):
+    """Offer the other models that can do what the draft is about."""
+
+    code: ClassVar[str] = "M"
+
+
+@dataclass(frozen=True, slots=True)
+class UseExample(DraftAction):
+    """Take one of the model's example prompts."""
+
+    code: ClassVar[str] = "e"
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowDraft(DraftAction):
+    """Go back to where the draft stands."""
+
+    code: ClassVar[str] = "d"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowOptions(DraftAction):
+    """Offer the options."""
+
+    code: ClassVar[str] = "o"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowChoices(DraftAction):
+    """Offer the values of one option."""
+
+    code: ClassVar[str] = "O"
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetOption(DraftAction):
+    """Take one value of an option, by its place among the choices."""
+
+    code: ClassVar[str] = "v"
+    field: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePrompt(DraftAction):
+    """Ask for another prompt."""
+
+    code: ClassVar[str] = "c"
+
+
+@dataclass(frozen=True, slots=True)
+class Generate(DraftAction):
+    """Make the picture."""
+
+    code: ClassVar[str] = "g"
+
+
+@dataclass(frozen=True, slots=True)
+class Discard(DraftAction):
+    """Drop the draft."""
+
+    code: ClassVar[str] = "x"
+
+
+@dataclass(frozen=True, slots=True)
+class JobAction(Action):
+    """What is asked of a job."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again(JobAction):
+    """Make a new job from the inputs of this one."""
+
+    code: ClassVar[str] = "a"
+
+
+@dataclass(frozen=True, slots=True)
+class Change(JobAction):
+    """Begin a draft with the inputs of this job."""
+
+    code: ClassVar[str] = "h"
+
+
+@dataclass(frozen=True, slots=True)
+class Original(JobAction):
+    """Send the pictures of this job as files."""
+
+    code: ClassVar[str] = "f"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowAll(JobAction):
+    """Send all pictures of this job."""
+
+    code: ClassVar[str] = "A"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(JobAction):
+    """End the job, or say what that means and ask."""
+
+    code: ClassVar[str] = "k"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnyway(JobAction):
+    """End the job although it runs."""
+
+    code: ClassVar[str] = "K"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowJob(JobAction):
+    """Show how the job goes."""
+
+    code: ClassVar[str] = "j"
+
+
+ACTIONS: tuple[type[Action], ...] = (
+    Home,
+    PickKind,
+    PickModel,
+    ShowModels,
+    UseExample,
+    ShowDraft,
+    ShowOptions,
+    ShowChoices,
+    SetOption,
+    ChangePrompt,
+    Generate,
+    Discard,
+    Again,
+    Change,
+    Original,
+    ShowAll,
+    Cancel,
+    CancelAnyway,
+    ShowJob,
+)
+"""Every action that a button can carry."""
+
+_BY_CODE = {action.code: action for action in ACTIONS}
+
+
+class ButtonDataInvalid(ValueError):
+    """The action cannot be written as callback data."""
+
+
+def encode(action: Action) -> str:
+    """Return the callback data of an action; raises ButtonDataInvalid if it does not fit."""
+    parts = [str(getattr(action, field.name)) for field in fields(action)]
+    data = _SEPARATOR.join([action.code, *parts])
+    if len(data.encode()) > MAX_DATA_BYTES or any(_SEPARATOR in part for part in parts):
+        raise ButtonDataInvalid(data)
+    return data
+
+
+def decode(data: str) -> Action | None:
+    """Return the action of callback data, or None if no button of ours says that."""
+    code, *parts = data.split(_SEPARATOR)
+    kind = _BY_CODE.get(code)
+    if kind is None or len(parts) != len(fields(kind)):
+        return None
+    try:
+        return kind(*map(_value, parts, (str(field.type) for field in fields(kind))))
+    except ValueError:
+        return None
+
+
+def _value(part: str, type_name: str) -> str | int:
+    return int(part) if type_name == "int" else part

@@ -1,0 +1,20 @@
+"""What every handler is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_bot.bot import EdgeBot
+from edge_bot.catalog import CatalogCache
+from generation_svc.client import GenerationClient
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeContext:
+    """The bot and the service behind it."""
+
+    bot: EdgeBot
+    bot_id: int
+    """The digits before the colon of the bot's token."""
+    client: GenerationClient
+    catalog: CatalogCache

@@ -1,0 +1,99 @@
+"""From an update to its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+import structlog
+from telegram import Chat, Update
+from telegram.constants import ParseMode
+from telegram.error import Forbidden
+
+from edge_bot.context import EdgeContext
+from edge_bot.handler.event import (
+    Command,
+    Event,
+    GroupCommand,
+    Picture,
+    Press,
+    Text,
+    Unsupported,
+    WrongFile,
+    read_event,
+)
+from edge_bot.handler.message import answer_command, answer_notice, answer_picture, answer_text
+from edge_bot.handler.press import answer_press
+from edge_bot.handler.turn import Turn
+from edge_bot.screen import notice
+from edge_bot.session import SessionConflict, load_session
+from generation_svc.client import translated
+
+MAX_CONFLICTS = 5
+"""How often a turn begins again because someone else wrote the session."""
+
+log = structlog.get_logger(__name__)
+
+
+async def handle_update(context: EdgeContext, update: Update) -> None:
+    """Answer what a user did; harmless to repeat.
+
+    Raises GenerationError or TelegramError: after a passing one the update is to be handled again,
+    after another one the user is owed an apology.
+    """
+    event = read_event(update)
+    if event is None:
+        return
+    correlation_id = f"telegram-{context.bot_id}-{update.update_id}"
+    with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+        try:
+            with translated():
+                await _converse(context, event)
+        except Forbidden as error:
+            log.info("the user does not want to hear from the bot", error=str(error))
+
+
+async def apologize(context: EdgeContext, update: Update) -> None:
+    """Tell the user that an update could not be handled."""
+    chat, user = update.effective_chat, update.effective_user
+    if chat is None or user is None or chat.type != Chat.PRIVATE:
+        return
+    text = notice.apology(user.language_code or "")
+    await context.bot.send_message(chat.id, text, parse_mode=ParseMode.HTML)
+
+
+async def _converse(context: EdgeContext, event: Event) -> None:
+    if isinstance(event, GroupCommand):
+        await context.bot.send_message(event.chat_id, notice.private_only(event.language))
+        return
+    catalog = await context.catalog.get()
+    for _ in range(MAX_CONFLICTS):
+        stored = await load_session(context, event.chat_id)
+        try:
+            await _answer(Turn(context, event, catalog=catalog, stored=stored))
+        except SessionConflict:
+            continue
+        return
+    raise SessionConflict(event.chat_id)
+
+
+async def _answer(turn: Turn) -> None:
+    if isinstance(turn.event, Press) or not turn.is_answered:
+        await _handled(turn, turn.event)
+
+
+def _handled(turn: Turn, event: Event) -> Awaitable[None]:
+    match event:
+        case Press():
+            return answer_press(turn, event)
+        case Command():
+            return answer_command(turn, event)
+        case Text():
+            return answer_text(turn, event)
+        case Picture():
+            return answer_picture(turn, event)
+        case WrongFile():
+            return answer_notice(turn, notice.wrong_file(turn.language))
+        case Unsupported():
+            return answer_notice(turn, notice.unsupported(turn.language))
+        case _:
+            raise TypeError(event)

@@ -1,0 +1,162 @@
+"""What a user did, read from an update: everything else is no concern of the conversation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from telegram import CallbackQuery, Chat, Document, Message, PhotoSize, Update, User
+
+from edge_bot.button import Action, decode
+
+PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
+"""The types of file that are taken as a picture."""
+
+PAYMENT = ("successful_payment", "invoice", "passport_data")
+"""Attachments that no one sends to be drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that a user did in a private chat."""
+
+    chat_id: int
+    user_id: int
+    language: str
+    """The user's language as an IETF tag; empty if Telegram does not say."""
+    origin: str
+    """What names this event for good, however often its update comes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Event):
+    """A command, such as `start`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text(Event):
+    """A text without a command."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture(Event):
+    """A photo, or a picture sent as a file."""
+
+    file_id: str
+    size_bytes: int
+    """The size; 0 if Telegram does not say."""
+    caption: str
+    album_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongFile(Event):
+    """A file that is no picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsupported(Event):
+    """A sticker, a voice message and the like."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press(Event):
+    """A press of a button."""
+
+    query_id: str
+    message_id: int
+    """The message under which the button is."""
+    action: Action | None
+    """What the button asks for; None if no button of ours says that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupCommand(Event):
+    """A command in a group."""
+
+
+class Sender(TypedDict):
+    """The fields that every event has."""
+
+    chat_id: int
+    user_id: int
+    language: str
+    origin: str
+
+
+def read_event(update: Update) -> Event | None:
+    """Return what the user did; None for what is none of our business."""
+    if update.callback_query is not None:
+        return _from_press(update.callback_query)
+    message = update.message
+    if message is None or message.from_user is None or message.from_user.is_bot:
+        return None
+    if message.chat.type != Chat.PRIVATE:
+        return _from_group(message, message.from_user)
+    return _from_message(message, message.from_user)
+
+
+def _from_press(query: CallbackQuery) -> Event | None:
+    message = query.message
+    if message is None or message.chat.type != Chat.PRIVATE:
+        return None
+    return Press(
+        chat_id=message.chat.id,
+        user_id=query.from_user.id,
+        language=query.from_user.language_code or "",
+        origin=f"press:{query.id}",
+        query_id=query.id,
+        message_id=message.message_id,
+        action=decode(query.data or ""),
+    )
+
+
+def _from_group(message: Message, user: User) -> Event | None:
+    return GroupCommand(**_sender(message, user)) if _command(message) else None
+
+
+def _from_message(message: Message, user: User) -> Event | None:
+    sender = _sender(message, user)
+    if command := _command(message):
+        return Command(**sender, name=command)
+    if message.text:
+        return Text(**sender, text=message.text.strip())
+    if message.photo:
+        return _from_picture(message, sender, file=message.photo[-1])
+    if message.document and not message.animation:
+        if message.document.mime_type in PICTURE_TYPES:
+            return _from_picture(message, sender, file=message.document)
+        return WrongFile(**sender)
+    is_sent = message.effective_attachment and not any(getattr(message, name) for name in PAYMENT)
+    return Unsupported(**sender) if is_sent else None
+
+
+def _from_picture(message: Message, sender: Sender, *, file: PhotoSize | Document) -> Event:
+    return Picture(
+        **sender,
+        file_id=file.file_id,
+        size_bytes=file.file_size or 0,
+        caption=(message.caption or "").strip(),
+        album_id=message.media_group_id or "",
+    )
+
+
+def _command(message: Message) -> str:
+    """Return the command that a text begins with, in lower case and without the bot's name."""
+    text = message.text or ""
+    if not text.startswith("/"):
+        return ""
+    return text.split()[0].removeprefix("/").partition("@")[0].lower()
+
+
+def _sender(message: Message, user: User) -> Sender:
+    return {
+        "chat_id": message.chat.id,
+        "user_id": user.id,
+        "language": user.language_code or "",
+        "origin": f"message:{message.chat.id}:{message.message_id}",
+    }

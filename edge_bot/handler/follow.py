@@ -1,0 +1,48 @@
+"""Jobs as they are: found, and shown on their message."""
+
+from __future__ import annotations
+
+import grpc
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.job_pb2 import Job
+from edge_bot.handler.turn import Turn
+from edge_bot.screen.progress import job_screen
+from generation_svc.client import GenerationError, translated
+
+MAX_REFRESHES = 5
+"""How often a screen follows a job that changes while the screen is being shown."""
+
+
+async def find_job(turn: Turn, job_id: str) -> Job | None:
+    """Return a job of this user; None if there is none."""
+    try:
+        with translated():
+            job = await read_job(turn, job_id)
+    except GenerationError as error:
+        if error.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
+            return None
+        raise
+    return job if job.owner == turn.owner else None
+
+
+async def read_job(turn: Turn, job_id: str) -> Job:
+    """Return a job; raises AioRpcError."""
+    request = pb.GetJobRequest(job_id=job_id)
+    return (await turn.context.client.generation.GetJob(request)).job
+
+
+async def refresh(turn: Turn, job: Job, *, message_id: int) -> None:
+    """Show a job as it is, and again if it changed meanwhile: a delivery may have been faster."""
+    for _ in range(MAX_REFRESHES):
+        screen = job_screen(
+            job,
+            turn.language,
+            title=turn.catalog.title(job.model_id, turn.language),
+            usual_s=turn.catalog.usual_s(job.model_id),
+        )
+        await turn.edit(screen, message_id=message_id)
+        latest = await read_job(turn, job.id)
+        if latest.revision == job.revision:
+            return
+        job = latest

@@ -1,0 +1,132 @@
+"""What a user sees while a picture is being made: only what is known."""
+
+from __future__ import annotations
+
+from html import escape
+
+from atelier.generation.v1 import job_pb2 as pb
+from atelier.generation.v1.delivery_pb2 import Delivery
+from edge_bot.button import Cancel, CancelAnyway, ShowJob
+from edge_bot.language import Texts, texts
+from edge_bot.screen.layout import Button, Screen, lines, paragraphs, shorten, usual_time
+from edge_bot.screen.outcome import (
+    cancelled_screen,
+    finished_screen,
+    prompt_of,
+)
+
+PROMPT_LENGTH = 300
+"""How much of the prompt a progress message repeats."""
+
+
+def progress_screen(delivery: Delivery, *, title: str = "") -> Screen:
+    """Return what the progress message says for a delivery, whatever the state of its job."""
+    return job_screen(
+        delivery.job,
+        delivery.telegram.language_code,
+        title=title,
+        queue_position=delivery.queue_position,
+        usual_s=delivery.usual_duration.ToTimedelta().total_seconds(),
+    )
+
+
+def job_screen(
+    job: pb.Job,
+    language: str,
+    *,
+    title: str = "",
+    queue_position: int | None = None,
+    usual_s: float = 0.0,
+) -> Screen:
+    """Return what the progress message says; a place of None is one that is not known.
+
+    Why a job failed is told in a message of its own.
+    """
+    match job.state:
+        case pb.JOB_STATE_SUCCEEDED:
+            return finished_screen(job, language, title=title)
+        case pb.JOB_STATE_FAILED:
+            return Screen(texts(language).html("😔 <b>No picture this time.</b>"))
+        case pb.JOB_STATE_CANCELLED:
+            return cancelled_screen(job, language)
+        case pb.JOB_STATE_RUNNING:
+            headline = _running(texts(language), title or job.model_id)
+        case _:
+            headline = _queued(texts(language), queue_position)
+    return _waiting(job, texts(language), headline=headline, usual_s=usual_s)
+
+
+def starting_screen(language: str, *, prompt: str) -> Screen:
+    """Return what the message says between the press and the service's answer."""
+    speak = texts(language)
+    return Screen(paragraphs(speak.html("⏳ <b>Sending it off…</b>"), _quoted(prompt)))
+
+
+def cancel_question_screen(job: pb.Job, language: str) -> Screen:
+    """Return the question whether to end a job, and what that means."""
+    speak = texts(language)
+    what_it_means = speak.html("It still waits in the queue; nothing is lost if you cancel.")
+    if job.state == pb.JOB_STATE_RUNNING:
+        what_it_means = speak.html(
+            "It is already being drawn, and that cannot be stopped. "
+            "If you cancel, it will not be sent to you."
+        )
+    text = paragraphs(speak.html("<b>Stop waiting for this picture?</b>"), what_it_means)
+    yes = Button(speak.plain("Yes, cancel"), CancelAnyway(job.id))
+    no = Button(speak.plain("Keep waiting"), ShowJob(job.id))
+    return Screen(text, ((yes, no),))
+
+
+def _waiting(job: pb.Job, speak: Texts, *, headline: str, usual_s: float) -> Screen:
+    text = paragraphs(
+        headline,
+        _quoted(prompt_of(job)),
+        _delay(speak, job.delay_reason) or usual_time(speak, usual_s),
+    )
+    return Screen(text, ((Button(speak.plain("Cancel"), Cancel(job.id)),),))
+
+
+def _quoted(prompt: str) -> str:
+    return f"<i>{escape(shorten(prompt, PROMPT_LENGTH), quote=False)}</i>" if prompt else ""
+
+
+def _running(speak: Texts, title: str) -> str:
+    return speak.html("🎨 <b>{title} is drawing…</b>", title=title)
+
+
+def _queued(speak: Texts, position: int | None) -> str:
+    headline = speak.html("⏳ <b>In the queue</b>")
+    if position is None:
+        return headline
+    if position == 0:
+        return lines(headline, speak.html("You are next."))
+    ahead = speak.count("{n} picture ahead of yours.", "{n} pictures ahead of yours.", position)
+    return lines(headline, ahead)
+
+
+def _delay(speak: Texts, reason: pb.DelayReason.ValueType) -> str:
+    match reason:
+        case pb.DELAY_REASON_PROVIDER_UNREACHABLE:
+            return speak.html(
+                "The drawing service is not answering right now. "
+                "I keep trying; you need not do anything."
+            )
+        case pb.DELAY_REASON_PROVIDER_MAINTENANCE:
+            return speak.html(
+                "The drawing service is under maintenance. "
+                "I will go on as soon as it is back; you need not do anything."
+            )
+        case pb.DELAY_REASON_PROVIDER_ACCOUNT:
+            return speak.html(
+                "There is a hitch on our side, and we already know of it. "
+                "Your picture keeps its place in the queue."
+            )
+        case pb.DELAY_REASON_PROVIDER_BUSY:
+            return speak.html("Many pictures are being drawn right now, so it takes longer.")
+        case pb.DELAY_REASON_PROVIDER_UNCONFIRMED:
+            return speak.html(
+                "I am checking whether the drawing service has taken your picture, "
+                "so that it is not drawn twice."
+            )
+        case _:
+            return ""
