@@ -1,0 +1,56 @@
+import pytest
+
+from generation_svc.domain.job import FailureReason
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.kie.failure import SENTENCES, failure_of
+from tests.kie_body import EXAMPLES
+
+SEEN = EXAMPLES["21 Failure texts seen in failCode/failMsg"]["body"]
+
+EXPECTED = [
+    FailureReason.GENERATION_FAILED,
+    FailureReason.GENERATION_FAILED,
+    FailureReason.CONTENT_REFUSED,
+    FailureReason.INPUT_UNREADABLE,
+    FailureReason.CONTENT_REFUSED,
+    FailureReason.CONTENT_REFUSED,
+    FailureReason.GENERATION_FAILED,
+    FailureReason.CONTENT_REFUSED,
+]
+
+
+def failed(message: str, *, code: str = "500") -> Observation:
+    return Observation(ProviderState.FAILED, fail_code=code, fail_message=message)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    list(zip(SEEN, EXPECTED, strict=True)),
+    ids=[values["failMsg"] for values in SEEN],
+)
+def test_text_that_was_seen_gives_its_reason(values: dict[str, str], reason: FailureReason) -> None:
+    assert failure_of(failed(values["failMsg"], code=values["failCode"])).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Inappropriate content detected. Please replace it.", FailureReason.CONTENT_REFUSED),
+        ("Flagged by the safety system", FailureReason.CONTENT_REFUSED),
+        ("Failed to download image", FailureReason.INPUT_UNREADABLE),
+        ("The generation task failed.", FailureReason.GENERATION_FAILED),
+        ("", FailureReason.GENERATION_FAILED),
+    ],
+)
+def test_similar_texts_give_the_same_reasons(message: str, reason: FailureReason) -> None:
+    assert failure_of(failed(message)).reason is reason
+
+
+def test_code_that_is_a_word_gives_a_reason_too() -> None:
+    failure = failure_of(failed("", code="CONTENT_POLICY_BLOCKED"))
+    assert failure.reason is FailureReason.CONTENT_REFUSED
+
+
+def test_user_reads_our_sentence_and_nothing_of_kies() -> None:
+    message = "NullPointerException at https://internal.kie/x?key=secret"
+    assert failure_of(failed(message)).message == SENTENCES[FailureReason.GENERATION_FAILED]

@@ -1,0 +1,283 @@
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.kie.document import MAX_SIZE
+from generation_svc.kie.payload import CALLBACK_TYPES, STATE_WORDS, read_body, read_record
+
+LINK = "https://tempfile.aiquickdraw.com/a.png"
+UNREAD = Observation(ProviderState.UNKNOWN)
+
+
+def market(state: Any = "success", *, code: Any = 200, **data: Any) -> dict[str, Any]:
+    fields = {"taskId": "t1", "state": state, "resultJson": json.dumps({"resultUrls": [LINK]})}
+    return {"code": code, "msg": "message", "data": fields | data}
+
+
+def read(document: Any) -> Observation:
+    return read_body(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("waiting", ProviderState.PENDING),
+        ("queuing", ProviderState.PENDING),
+        ("generating", ProviderState.PENDING),
+        ("success", ProviderState.SUCCEEDED),
+        ("fail", ProviderState.FAILED),
+        ("Success ", ProviderState.SUCCEEDED),
+        ("done", ProviderState.UNKNOWN),
+        ("failed", ProviderState.UNKNOWN),
+        ("paused", ProviderState.UNKNOWN),
+        ("", ProviderState.UNKNOWN),
+    ],
+)
+def test_state_word_is_mapped_once(word: str, state: ProviderState) -> None:
+    observation = read(market(word))
+    assert (observation.state, observation.word) == (state, word)
+
+
+@pytest.mark.parametrize("state", [7, True, [], {}, ["success"]], ids=repr)
+def test_state_that_is_no_word_is_unknown(state: Any) -> None:
+    assert read(market(state)).state is ProviderState.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "result_json",
+    [
+        pytest.param(json.dumps({"resultUrls": [LINK]}), id="string"),
+        pytest.param({"resultUrls": [LINK]}, id="object"),
+        pytest.param({"resultUrls": LINK}, id="one link"),
+        pytest.param({"resultUrls": [LINK, LINK]}, id="repeated link"),
+        pytest.param({"resultUrls": [LINK, "ftp://x/a", "javascript:1", 7, None]}, id="others"),
+        pytest.param({"resultUrls": [LINK, f"https://x/{'a' * 2048}"]}, id="too long"),
+        pytest.param({"resultUrls": [LINK, "https://[x/", "https:///a", "https://a b"]}, id="bad"),
+    ],
+)
+def test_links_are_found_in_result_json(result_json: Any) -> None:
+    assert read(market(resultJson=result_json)).result_urls == (LINK,)
+
+
+def test_several_links_keep_their_order_and_are_bounded() -> None:
+    links = [f"https://x.example/{number}.png" for number in range(20)]
+    assert read(market(resultJson={"resultUrls": links})).result_urls == tuple(links[:16])
+
+
+@pytest.mark.parametrize(
+    ("result_object", "text"),
+    [
+        pytest.param({"score": 1, "по": "русски"}, '{"score": 1, "по": "русски"}', id="object"),
+        pytest.param("a text", "a text", id="text"),
+        pytest.param("a\0b\ud800", "ab", id="what a database cannot hold"),
+    ],
+)
+def test_result_object_is_a_text(result_object: Any, text: str) -> None:
+    observation = read(market(resultJson=json.dumps({"resultObject": result_object})))
+    assert (observation.state, observation.result_text) == (ProviderState.SUCCEEDED, text)
+
+
+@pytest.mark.parametrize(
+    "result_json", ["", None, "{", "null", "[]", 5, {}, {"resultUrls": []}, {"resultObject": {}}]
+)
+def test_success_without_a_result_is_not_final(result_json: Any) -> None:
+    observation = read(market(resultJson=result_json))
+    assert observation == Observation(ProviderState.UNKNOWN, task_id="t1", word="success")
+
+
+def test_success_under_a_code_that_contradicts_is_not_final() -> None:
+    assert read(market(code=501)).state is ProviderState.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("fail_code", "text"),
+    [("500", "500"), (500, "500"), (500.0, "500"), (None, "501"), ("", "501"), (True, "501")],
+)
+def test_fail_code_is_a_text_whatever_it_was(fail_code: Any, text: str) -> None:
+    observation = read(market("fail", code=501, failCode=fail_code, failMsg="why"))
+    assert (observation.fail_code, observation.fail_message) == (text, "why")
+
+
+def test_failure_without_a_message_takes_the_envelopes() -> None:
+    assert read(market("fail", code=501)).fail_message == "message"
+
+
+def test_failed_task_keeps_no_link() -> None:
+    assert read(market("fail")).result_urls == ()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"data": {"taskId": "t1"}},
+        {"data": {"task_id": "t1"}},
+        {"taskId": "t1", "data": {}},
+        {"task_id": "t1"},
+        {"data": {"recordId": "t1"}},
+        {"recordId": "t1", "data": {"taskId": None}},
+        {"taskId": "t1", "data": {"taskId": "x" * 129}},
+    ],
+)
+def test_task_id_is_found_in_every_place(document: Any) -> None:
+    assert read(document | {"code": 200}).task_id == "t1"
+
+
+@pytest.mark.parametrize("task_id", [5, "", "a b", "a\0b", "я", "x" * 129, ["t1"]], ids=repr)
+def test_task_id_that_is_none_is_left_out(task_id: Any) -> None:
+    assert read(market(taskId=task_id)).task_id is None
+
+
+@pytest.mark.parametrize(
+    ("callback_type", "state"),
+    [
+        ("text", ProviderState.PENDING),
+        ("first", ProviderState.PENDING),
+        ("complete", ProviderState.SUCCEEDED),
+        ("error", ProviderState.FAILED),
+        ("task_completed", ProviderState.UNKNOWN),
+    ],
+)
+def test_only_the_last_callback_of_suno_is_final(callback_type: str, state: ProviderState) -> None:
+    data = {"callbackType": callback_type, "task_id": "t1", "data": [{"audio_url": LINK}]}
+    assert read({"code": 200, "data": data}).state is state
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        (200, ProviderState.SUCCEEDED),
+        ("200", ProviderState.SUCCEEDED),
+        (400, ProviderState.FAILED),
+        (500, ProviderState.FAILED),
+        (501, ProviderState.FAILED),
+        (401, ProviderState.UNKNOWN),
+        (429, ProviderState.UNKNOWN),
+        (455, ProviderState.UNKNOWN),
+        (0, ProviderState.UNKNOWN),
+        (None, ProviderState.UNKNOWN),
+        (True, ProviderState.UNKNOWN),
+        (10**40, ProviderState.UNKNOWN),
+    ],
+)
+def test_without_a_word_the_code_decides(code: Any, state: ProviderState) -> None:
+    assert read({"code": code, "taskId": "t1", "data": {"result_video_url": LINK}}).state is state
+
+
+def test_without_a_word_a_body_that_names_no_task_settles_nothing() -> None:
+    assert read({"code": 500, "msg": "Server exception", "data": {"video_url": LINK}}) == UNREAD
+
+
+@pytest.mark.parametrize(
+    ("envelope", "expected"),
+    [
+        pytest.param(
+            {"code": 422, "msg": "recordInfo is null", "data": None},
+            Observation(ProviderState.MISSING),
+            id="recordInfo is null",
+        ),
+        pytest.param(
+            {"code": 404, "msg": "Task not found"}, Observation(ProviderState.MISSING), id="404"
+        ),
+        pytest.param(
+            {"code": 408, "msg": "timeout", "data": None},
+            Observation(ProviderState.FAILED, fail_code="408", fail_message="timeout"),
+            id="408",
+        ),
+        pytest.param(
+            {"code": 501, "message": "Generation failed.", "data": None},
+            Observation(ProviderState.FAILED, fail_code="501", fail_message="Generation failed."),
+            id="501",
+        ),
+        pytest.param(
+            {"code": 422, "msg": "Validation"},
+            Observation(ProviderState.UNKNOWN, word="code 422"),
+            id="422 for another reason",
+        ),
+        pytest.param(
+            {"code": 400, "msg": "taskId parameter is required"},
+            Observation(ProviderState.UNKNOWN, word="code 400"),
+            id="400",
+        ),
+        pytest.param(
+            {"code": 429, "msg": "Your call frequency is too high."},
+            Observation(ProviderState.UNKNOWN, word="code 429"),
+            id="429",
+        ),
+        pytest.param({"code": 200, "data": None}, UNREAD, id="no data"),
+        pytest.param([1], UNREAD, id="no object"),
+        pytest.param(None, UNREAD, id="null"),
+    ],
+)
+def test_envelope_of_record_info(envelope: Any, expected: Observation) -> None:
+    assert read_record(envelope) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"taskId=t1&state=success", id="form"),
+        pytest.param(b"\xff\xfe\x00", id="bytes"),
+        pytest.param(json.dumps(market()).encode()[:-3], id="cut"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b'{"data":' * 40 + b"1" + b"}" * 40, id="too deep"),
+        pytest.param(b'{"code":' + b"9" * 5000 + b"}", id="huge number"),
+        pytest.param(json.dumps(market(param="x" * MAX_SIZE)).encode(), id="too long"),
+    ],
+)
+def test_garbage_is_unknown(body: bytes) -> None:
+    assert read_body(body) == UNREAD
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_body_is_read_in_every_encoding_of_json(encoding: str) -> None:
+    body = json.dumps(market(model="модель"), ensure_ascii=False).encode(encoding)
+    assert read_body(body).result_urls == (LINK,)
+
+
+def test_letters_in_a_foreign_encoding_do_not_hide_the_state() -> None:
+    body = json.dumps(market(param="é"), ensure_ascii=False).encode("latin-1")
+    assert read_body(body).state is ProviderState.SUCCEEDED
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=10,
+)
+words = st.sampled_from([*STATE_WORDS, *CALLBACK_TYPES])
+codes = st.sampled_from([200, "200", 400, 408, 422, 429, 501, 10**400, -1, math.inf])
+names = ("taskId", "task_id", "state", "callbackType", "resultJson", "info", "data", "failCode")
+data_values = st.fixed_dictionaries({}, optional=dict.fromkeys(names, json_values | words | codes))
+documents = st.fixed_dictionaries(
+    {}, optional={"code": codes | json_values, "msg": json_values, "data": data_values}
+)
+
+
+def check_bounds(observation: Observation) -> None:
+    assert len(observation.task_id or "") <= 128
+    assert len(observation.word or "") <= 64
+    assert len(observation.result_urls) <= 16
+    texts = (observation.fail_code, observation.fail_message, observation.result_text)
+    assert all("\0" not in text and text.encode() is not None for text in texts)
+    if observation.state is ProviderState.SUCCEEDED:
+        assert observation.result_urls or observation.result_text
+
+
+@given(document=documents | json_values)
+@example(document={"code": 501, "data": {"state": "fail", "failCode": 10**4000}})
+@settings(max_examples=300, deadline=None)
+def test_no_document_raises(document: Any) -> None:
+    check_bounds(read_record(document))
+    check_bounds(read_body(json.dumps(document).encode()))
+
+
+@given(body=st.binary())
+@settings(max_examples=300, deadline=None)
+def test_no_bytes_raise(body: bytes) -> None:
+    assert not read_body(body).is_final

@@ -1,0 +1,56 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from generation_svc.kie.signature import sign, verify_signature
+
+KEY = "test-webhook-key"
+TASK_ID = "ee9c2715375b7837f8bb51d641ff5863"
+TIMESTAMP = "1769670760"
+SIGNATURE = "ZSz3IIsRnzzqwW4sS0laO7mc3nIpiLgCwWT++NgKmX4="
+MOMENT = datetime.fromtimestamp(int(TIMESTAMP), UTC)
+
+
+def verify(
+    key: str = KEY,
+    *,
+    task_id: str = TASK_ID,
+    timestamp: str = TIMESTAMP,
+    signature: str = SIGNATURE,
+    now: datetime = MOMENT,
+) -> bool:
+    return verify_signature(key, task_id=task_id, timestamp=timestamp, signature=signature, now=now)
+
+
+def test_known_signature_is_made_and_verified() -> None:
+    assert sign(KEY, task_id=TASK_ID, timestamp=TIMESTAMP) == SIGNATURE.encode()
+    assert verify()
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_signature_holds_within_the_window(minutes: int) -> None:
+    assert verify(now=MOMENT + timedelta(minutes=minutes))
+    assert not verify(now=MOMENT + timedelta(minutes=minutes) * 1.01)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key": "another"},
+        {"key": ""},
+        {"task_id": "another"},
+        {"timestamp": "1769670761"},
+        {"timestamp": ""},
+        {"timestamp": "-1"},
+        {"timestamp": "١٢٣"},
+        {"timestamp": "9" * 40},
+        {"signature": ""},
+        {"signature": SIGNATURE.lower()},
+        {"signature": "подпись"},
+        {"signature": "\ud800"},
+        {"task_id": "\ud800"},
+    ],
+    ids=repr,
+)
+def test_anything_else_is_no_signature(changed: dict[str, str]) -> None:
+    assert not verify(**changed)  # type: ignore[arg-type] # all of them are strings
