@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+from obstore.store import S3Store
+
+from generation_svc.domain.error import MediaNotFound, Unavailable
+from generation_svc.media.store import PIECE_BYTES, ObjectMediaStore, open_media
+
+DATA = bytes(range(256)) * 2500
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "a folder" / "media"
+
+
+@pytest.fixture
+def store(folder: Path) -> ObjectMediaStore:
+    return open_media(str(folder))
+
+
+async def streamed(store: ObjectMediaStore, key: str) -> list[bytes]:
+    return [piece async for piece in store.stream(key)]
+
+
+async def test_bytes_come_back(store: ObjectMediaStore) -> None:
+    await store.put("result/1", DATA)
+    assert await store.read("result/1") == DATA
+
+
+async def test_stream_gives_bounded_pieces(store: ObjectMediaStore) -> None:
+    await store.put("result/1", DATA)
+    pieces = await streamed(store, "result/1")
+    assert b"".join(pieces) == DATA
+    assert max(map(len, pieces)) <= PIECE_BYTES
+    assert all(type(piece) is bytes for piece in pieces)
+
+
+async def test_no_bytes_are_a_stream_of_nothing(store: ObjectMediaStore) -> None:
+    await store.put("result/1", b"")
+    assert b"".join(await streamed(store, "result/1")) == b""
+    assert await store.read("result/1") == b""
+
+
+async def test_same_key_replaces(store: ObjectMediaStore) -> None:
+    await store.put("result/1", DATA)
+    await store.put("result/1", b"new")
+    assert await store.read("result/1") == b"new"
+
+
+async def test_reader_keeps_the_bytes_it_began_with(store: ObjectMediaStore) -> None:
+    await store.put("result/1", DATA)
+    stream = store.stream("result/1")
+    first = await anext(stream)
+    await store.put("result/1", b"new")
+    assert first + b"".join([piece async for piece in stream]) == DATA
+
+
+async def test_large_file_leaves_nothing_else_behind(store: ObjectMediaStore, folder: Path) -> None:
+    await store.put("result/1", bytes(6 * 2**20))
+    assert [path.name for path in (folder / "result").iterdir()] == ["1"]
+
+
+async def test_missing_key_is_said(store: ObjectMediaStore) -> None:
+    with pytest.raises(MediaNotFound):
+        await store.read("result/1")
+    with pytest.raises(MediaNotFound):
+        await streamed(store, "result/1")
+
+
+async def test_deleted_bytes_are_gone_and_may_be_deleted_again(store: ObjectMediaStore) -> None:
+    await store.put("result/1", DATA)
+    await store.delete("result/1")
+    await store.delete("result/1")
+    with pytest.raises(MediaNotFound):
+        await store.read("result/1")
+
+
+@pytest.mark.parametrize("key", ["../outside", "a/../../outside", "a//b"])
+async def test_key_never_leaves_the_folder(store: ObjectMediaStore, key: str) -> None:
+    with pytest.raises(ValueError, match="parse path"):
+        await store.put(key, DATA)
+
+
+async def test_store_that_cannot_write_is_away(store: ObjectMediaStore, folder: Path) -> None:
+    (folder / "result").write_bytes(b"a file where a folder should be")
+    with pytest.raises(Unavailable):
+        await store.put("result/1", DATA)
+
+
+async def test_file_url_is_a_folder(folder: Path) -> None:
+    store = open_media(folder.as_uri())
+    await store.put("result/1", DATA)
+    assert (folder / "result" / "1").read_bytes() == DATA
+
+
+async def test_nothing_said_is_the_default_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    await open_media().put("result/1", DATA)
+    assert (tmp_path / ".atelier" / "media" / "result" / "1").read_bytes() == DATA
+
+
+def test_bucket_is_opened_without_asking_it() -> None:
+    bucket = open_media("s3://bucket/prefix").backend
+    assert isinstance(bucket, S3Store)
+    assert (bucket.config["bucket"], bucket.prefix) == ("bucket", "prefix")
+
+
+@pytest.mark.parametrize("url", ["ftp://host/path", "s3://", "/dev/null/media"])
+def test_bad_url_is_said_in_one_line(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^cannot keep media at [^\n]*$"):
+        open_media(url)
