@@ -33,7 +33,11 @@ class Provider(Protocol):
     async def credits(self) -> Decimal:
         """Return the balance of the account; the harmless call that shows whether it works."""
 
-    def read_callback(self, body: bytes) -> Observation:
+
+class CallbackReader(Protocol):
+    """Reads what the provider posts, and puts its failures into words."""
+
+    def read(self, body: bytes) -> Observation:
         """Read what a callback says; any bytes at all give an observation."""
 
     def is_signed(self, headers: Mapping[str, str], *, task_id: str | None) -> bool:

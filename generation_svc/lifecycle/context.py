@@ -1,6 +1,6 @@
 """What the use cases work with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +8,13 @@ from typing import Any
 from generation_svc.domain.catalog import Catalog, Model
 from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Database
-from generation_svc.domain.provider import Content, MediaStore, Provider, ResultFetcher
+from generation_svc.domain.provider import (
+    CallbackReader,
+    Content,
+    MediaStore,
+    Provider,
+    ResultFetcher,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,9 @@ class Context:
     database: Database
     catalog: Catalog
     validate_inputs: Callable[[Model, Mapping[str, Any]], dict[str, Any]]
-    examine_upload: Callable[[bytes], Content]
+    examine_upload: Callable[[bytes], Awaitable[Content]]
     provider: Provider
+    callbacks: CallbackReader
     fetcher: ResultFetcher
     store: MediaStore
     pace: Pace

@@ -97,7 +97,7 @@ async def _fail(
     """A failure ends the job only if no other attempt of it can still bring a result."""
     await tx.attempts.end(attempt.id, AttemptState.FAILED, error=observation.fail_code)
     if not job.state.is_final and not await tx.attempts.live(job.id):
-        await settle(tx, job, context.provider.explain(observation), event="settled")
+        await settle(tx, job, context.callbacks.explain(observation), event="settled")
 
 
 async def _see(

@@ -4,7 +4,6 @@ The provider forgets a picture after a day, and "again" must work a month later:
 refers to is an upload or a result of ours, and it is handed over anew just before each task.
 """
 
-import asyncio
 import base64
 import binascii
 from collections.abc import Mapping
@@ -33,7 +32,7 @@ USED_LIFETIME = timedelta(days=400)
 
 async def upload(context: Context, caller: Caller, *, owner: str, data: bytes) -> Upload:
     """Keep a picture as an input for later. Raises UploadRejected."""
-    content = await asyncio.to_thread(context.examine_upload, data)
+    content = await context.examine_upload(data)
     kept = Upload(
         id=UUID(bytes=uuid7().bytes),
         mime_type=content.mime_type,

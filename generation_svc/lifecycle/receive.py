@@ -51,10 +51,10 @@ class Callback:
 
 async def receive(context: Context, callback: Callback) -> CallbackOutcome:
     """Store a callback, apply it, and say what came of it."""
-    observation = context.provider.read_callback(callback.body)
+    observation = context.callbacks.read(callback.body)
     async with context.database.transaction() as tx:
         attempt = await tx.attempts.find_by_token(token_hash(callback.token))
-        is_signed = context.provider.is_signed(callback.headers, task_id=observation.task_id)
+        is_signed = context.callbacks.is_signed(callback.headers, task_id=observation.task_id)
         is_trusted = attempt is not None and is_signed
         if attempt is None and observation.task_id:
             attempt = await tx.attempts.find_by_task(observation.task_id)
@@ -78,7 +78,7 @@ async def apply_pending(context: Context) -> bool:
         if receipt.attempt_id:
             async with context.database.transaction() as tx:
                 attempt = await tx.attempts.lock(receipt.attempt_id)
-        observation = context.provider.read_callback(receipt.body)
+        observation = context.callbacks.read(receipt.body)
         await _apply(context, receipt, attempt=attempt, observation=observation)
     return bool(receipts)
 

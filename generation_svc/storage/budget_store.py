@@ -54,11 +54,11 @@ class PostgresBudgetStore:
         """Count a fault; open the breaker when the threshold is reached."""
         await self._connection.execute(
             "INSERT INTO breaker AS b (name, failures, reason, probe_time, update_time)"
-            " VALUES ('provider', 1, CASE WHEN %(threshold)s <= 1 THEN %(reason)s END,"
-            " CASE WHEN %(threshold)s <= 1 THEN now() + %(interval)s END, now())"
+            " VALUES ('provider', 1, CASE WHEN %(threshold)s::int <= 1 THEN %(reason)s::text END,"
+            " CASE WHEN %(threshold)s::int <= 1 THEN now() + %(interval)s::interval END, now())"
             " ON CONFLICT (name) DO UPDATE SET failures = b.failures + 1, update_time = now(),"
-            " reason = CASE WHEN b.failures + 1 >= %(threshold)s THEN %(reason)s ELSE b.reason END,"
-            " probe_time = CASE WHEN b.failures + 1 >= %(threshold)s THEN now() + %(interval)s"
+            " reason = CASE WHEN b.failures + 1 >= %(threshold)s::int THEN %(reason)s::text ELSE b.reason END,"
+            " probe_time = CASE WHEN b.failures + 1 >= %(threshold)s::int THEN now() + %(interval)s::interval"
             " ELSE b.probe_time END",
             {"reason": str(reason), "threshold": threshold, "interval": interval},
         )

@@ -216,10 +216,10 @@ WHERE {_TURN} AND delivery.job_id = ANY(%(jobs)s)
 
 _REPORT = """
 UPDATE delivery SET
-    state = CASE WHEN is_stale AND %(state)s = 'idle' THEN 'pending' ELSE %(state)s END,
+    state = CASE WHEN is_stale AND %(state)s::text = 'idle' THEN 'pending' ELSE %(state)s::text END,
     report = %(report)s, message_id = coalesce(%(message_id)s, message_id),
     maybe_sent = maybe_sent OR %(maybe_sent)s, lease_hash = NULL, is_stale = false,
-    due_time = greatest(now() + CASE %(state)s WHEN 'pending'
+    due_time = greatest(now() + CASE %(state)s::text WHEN 'pending'
         THEN least(interval '1 second' * power(2, least(try_number, 9) - 1), interval '5 minutes')
         ELSE interval '0' END, %(not_before)s::timestamptz),
     update_time = now()

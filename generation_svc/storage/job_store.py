@@ -84,12 +84,12 @@ class PostgresJobStore:
     async def save(self, job: Job, *, event: str, detail: Mapping[str, Any] | None = None) -> None:
         """Write the next revision of a locked job, its event and its snapshot."""
         changed = await self._connection.execute(
-            "UPDATE job SET state = %(state)s, revision = %(revision)s,"
+            "UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,"
             " update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,"
             " delay_reason = %(delay_reason)s, result = %(result)s, failure = %(failure)s,"
-            " dispatch_time = CASE WHEN %(state)s = 'queued' THEN dispatch_time END,"
-            " claim_token = CASE WHEN %(state)s = 'queued' THEN claim_token END"
-            " WHERE id = %(id)s AND revision = %(revision)s - 1 AND state = ANY(%(sources)s)",
+            " dispatch_time = CASE WHEN %(state)s::text = 'queued' THEN dispatch_time END,"
+            " claim_token = CASE WHEN %(state)s::text = 'queued' THEN claim_token END"
+            " WHERE id = %(id)s AND revision = %(revision)s::bigint - 1 AND state = ANY(%(sources)s)",
             {**_mutable(job), "id": job.id, "sources": sorted(sources(job.state))},
         )
         if changed.rowcount != 1:

@@ -89,22 +89,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "SERVER_DRAINING", "domain": "atelier", "metadata": {} }
     """
-    ERROR_REASON_SLOW_READER: _ErrorReason.ValueType  # 14
-    """The reader did not read for so long that it was cut off. Retryable.
-
-        { "reason": "SLOW_READER", "domain": "atelier", "metadata": {} }
-    """
-    ERROR_REASON_TEMPORARILY_UNAVAILABLE: _ErrorReason.ValueType  # 15
+    ERROR_REASON_TEMPORARILY_UNAVAILABLE: _ErrorReason.ValueType  # 14
     """A part that the service needs is away for a moment. Retryable.
 
         { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier", "metadata": {} }
     """
-    ERROR_REASON_WEBHOOK_UNSUPPORTED: _ErrorReason.ValueType  # 16
+    ERROR_REASON_WEBHOOK_UNSUPPORTED: _ErrorReason.ValueType  # 15
     """Webhook destinations are not served yet.
 
         { "reason": "WEBHOOK_UNSUPPORTED", "domain": "atelier", "metadata": {} }
     """
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 17
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 16
     """A fault of the service; the log has it under the call's correlation id.
 
         { "reason": "INTERNAL", "domain": "atelier", "metadata": {} }
@@ -183,22 +178,17 @@ ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 13
 
     { "reason": "SERVER_DRAINING", "domain": "atelier", "metadata": {} }
 """
-ERROR_REASON_SLOW_READER: ErrorReason.ValueType  # 14
-"""The reader did not read for so long that it was cut off. Retryable.
-
-    { "reason": "SLOW_READER", "domain": "atelier", "metadata": {} }
-"""
-ERROR_REASON_TEMPORARILY_UNAVAILABLE: ErrorReason.ValueType  # 15
+ERROR_REASON_TEMPORARILY_UNAVAILABLE: ErrorReason.ValueType  # 14
 """A part that the service needs is away for a moment. Retryable.
 
     { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier", "metadata": {} }
 """
-ERROR_REASON_WEBHOOK_UNSUPPORTED: ErrorReason.ValueType  # 16
+ERROR_REASON_WEBHOOK_UNSUPPORTED: ErrorReason.ValueType  # 15
 """Webhook destinations are not served yet.
 
     { "reason": "WEBHOOK_UNSUPPORTED", "domain": "atelier", "metadata": {} }
 """
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 17
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 16
 """A fault of the service; the log has it under the call's correlation id.
 
     { "reason": "INTERNAL", "domain": "atelier", "metadata": {} }

@@ -133,9 +133,8 @@ class GenerationServiceServicer:
 
         after_revision 0 gives the current state first; n > 0 gives every revision
         after n. A number ahead of the job is OUT_OF_RANGE. A server that stops
-        ends the stream with UNAVAILABLE (SERVER_DRAINING), a reader that does not
-        read is ended with RESOURCE_EXHAUSTED (SLOW_READER): go on with the last
-        revision read.
+        ends the stream with UNAVAILABLE (SERVER_DRAINING), and a reader that does
+        not read loses its connection: go on with the last revision read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,9 +43,8 @@ class GenerationServiceStub:
 
     after_revision 0 gives the current state first; n > 0 gives every revision
     after n. A number ahead of the job is OUT_OF_RANGE. A server that stops
-    ends the stream with UNAVAILABLE (SERVER_DRAINING), a reader that does not
-    read is ended with RESOURCE_EXHAUSTED (SLOW_READER): go on with the last
-    revision read.
+    ends the stream with UNAVAILABLE (SERVER_DRAINING), and a reader that does
+    not read loses its connection: go on with the last revision read.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListJobsRequest, _generation_service_pb2.ListJobsResponse]
     """Lists the caller's jobs, newest first."""
@@ -120,9 +119,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         after_revision 0 gives the current state first; n > 0 gives every revision
         after n. A number ahead of the job is OUT_OF_RANGE. A server that stops
-        ends the stream with UNAVAILABLE (SERVER_DRAINING), a reader that does not
-        read is ended with RESOURCE_EXHAUSTED (SLOW_READER): go on with the last
-        revision read.
+        ends the stream with UNAVAILABLE (SERVER_DRAINING), and a reader that does
+        not read loses its connection: go on with the last revision read.
         """
 
     @_abc_1.abstractmethod

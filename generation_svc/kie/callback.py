@@ -1,0 +1,40 @@
+"""Reads what KIE posts: the `CallbackReader` of the use cases."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from generation_svc.domain.job import Failure
+from generation_svc.domain.observation import Observation
+from generation_svc.kie.failure import failure_of
+from generation_svc.kie.payload import read_body
+from generation_svc.kie.signature import verify_signature
+
+SIGNATURE = "x-webhook-signature"
+TIMESTAMP = "x-webhook-timestamp"
+
+
+class KieCallbackReader:
+    """Reads callbacks, and checks their signature where a key is set (kie-api.md §3)."""
+
+    def __init__(self, hmac_key: str | None) -> None:
+        self._key = hmac_key
+
+    def read(self, body: bytes) -> Observation:
+        """Read what a callback says; any bytes at all give an observation."""
+        return read_body(body)
+
+    def is_signed(self, headers: Mapping[str, str], *, task_id: str | None) -> bool:
+        """Return whether the signature is valid and recent; True where no key is set."""
+        if self._key is None:
+            return True
+        return task_id is not None and verify_signature(
+            self._key,
+            task_id=task_id,
+            timestamp=headers.get(TIMESTAMP, ""),
+            signature=headers.get(SIGNATURE, ""),
+            now=datetime.now(UTC),
+        )
+
+    def explain(self, observation: Observation) -> Failure:
+        """Say in words for people why a task failed."""
+        return failure_of(observation)

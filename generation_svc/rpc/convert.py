@@ -1,0 +1,183 @@
+"""Conversions between the domain and the messages of the contract."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, model_pb2, session_pb2
+from generation_svc.domain import catalog as domain_catalog
+from generation_svc.domain.delivery import Delivery, Telegram
+from generation_svc.domain.job import Job, Media, Upload
+from generation_svc.domain.port import SessionRecord
+
+
+def time_to_proto(time: datetime | None) -> Timestamp | None:
+    """Write a time; None stays absent."""
+    if time is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def struct_to_proto(values: Mapping[str, Any]) -> Struct:
+    """Write a document."""
+    message = Struct()
+    message.update(dict(values))
+    return message
+
+
+def struct_from_proto(message: Struct) -> dict[str, Any]:
+    """Read a document; numbers are floats, as JSON has them on the wire."""
+    document: dict[str, Any] = json_format.MessageToDict(message)
+    return document
+
+
+def job_to_proto(job: Job) -> job_pb2.Job:
+    """Write a job."""
+    message = job_pb2.Job(
+        id=str(job.id),
+        create_time=time_to_proto(job.create_time),
+        update_time=time_to_proto(job.update_time),
+        state=job_pb2.JobState.Value(f"JOB_STATE_{job.state.name}"),
+        model_id=job.model_id,
+        inputs=struct_to_proto(job.inputs),
+        owner=job.owner,
+        revision=job.revision,
+        price=job_pb2.Price(is_free=job.price.is_free, credits=job.price.credits),
+        correlation_id=job.correlation_id,
+        start_deadline_time=time_to_proto(job.start_deadline_time),
+        finish_deadline_time=time_to_proto(job.finish_deadline_time),
+    )
+    if job.delay_reason:
+        message.delay_reason = job_pb2.DelayReason.Value(f"DELAY_REASON_{job.delay_reason.name}")
+    _add_outcome(message, job)
+    return message
+
+
+def _add_outcome(message: job_pb2.Job, job: Job) -> None:
+    if job.result is not None:
+        media = [media_to_proto(item) for item in job.result.media]
+        message.result.CopyFrom(job_pb2.JobResult(media=media, text=job.result.text))
+    if job.failure is not None:
+        reason = job_pb2.FailureReason.Value(f"FAILURE_REASON_{job.failure.reason.name}")
+        message.failure.CopyFrom(job_pb2.JobFailure(reason=reason, message=job.failure.message))
+
+
+def media_to_proto(media: Media) -> media_pb2.Media:
+    """Write media."""
+    return media_pb2.Media(**_file(media))
+
+
+def upload_to_proto(upload: Upload) -> media_pb2.Upload:
+    """Write an upload."""
+    return media_pb2.Upload(**_file(upload))
+
+
+def _file(value: Media | Upload) -> dict[str, Any]:
+    return {
+        "id": str(value.id),
+        "mime_type": value.mime_type,
+        "size_bytes": value.size_bytes,
+        "width": value.width,
+        "height": value.height,
+        "sha256": value.sha256,
+    }
+
+
+def model_to_proto(model: domain_catalog.Model) -> model_pb2.Model:
+    """Write a model."""
+    usual, longest = Duration(), Duration()
+    usual.FromTimedelta(model.usual_duration)
+    longest.FromTimedelta(model.longest_duration)
+    return model_pb2.Model(
+        id=model.id,
+        kind=model_pb2.ModelKind.Value(f"MODEL_KIND_{model.kind.name}"),
+        titles=_by_language(model.title),
+        descriptions=_by_language(model.description),
+        input_schema=struct_to_proto(model.input_schema),
+        picture_field=model.picture.field if model.picture else "",
+        pricing=model_pb2.Pricing(is_free=model.pricing.is_free),
+        usual_duration=usual,
+        longest_duration=longest,
+        options=[_option_to_proto(option) for option in model.offered_options],
+        prompt_examples=_examples(model),
+        prompt_max_length=model.properties["prompt"].get("maxLength", 0),
+    )
+
+
+def _by_language(text: domain_catalog.LocalizedText) -> dict[str, str]:
+    return {"en": text.en, "ru": text.ru}
+
+
+def _examples(model: domain_catalog.Model) -> dict[str, model_pb2.PromptExamples]:
+    return {
+        language: model_pb2.PromptExamples(
+            prompts=[getattr(example, language) for example in model.prompt_examples]
+        )
+        for language in ("en", "ru")
+    }
+
+
+def _option_to_proto(option: domain_catalog.Option) -> model_pb2.ModelOption:
+    choices = [
+        model_pb2.ModelChoice(
+            value=Value(string_value=choice.value), labels=_by_language(choice.label)
+        )
+        for choice in option.choices
+    ]
+    document: Any = option.default
+    default = json_format.ParseDict(document, Value())
+    return model_pb2.ModelOption(
+        field=option.field,
+        labels=_by_language(option.label),
+        choices=choices,
+        default_value=default,
+    )
+
+
+def delivery_to_proto(
+    delivery: Delivery, *, model: domain_catalog.Model | None
+) -> delivery_pb2.Delivery:
+    """Write a delivery under lease."""
+    message = delivery_pb2.Delivery(
+        id=str(delivery.id),
+        kind=delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind.name}"),
+        job=job_to_proto(delivery.job),
+        lease_token=delivery.lease_token,
+        lease_expire_time=time_to_proto(delivery.lease_expire_time),
+        maybe_sent=delivery.maybe_sent,
+        try_number=delivery.try_number,
+        queue_position=delivery.queue_position,
+    )
+    if model:
+        message.usual_duration.FromTimedelta(model.usual_duration)
+    _add_destination(message, delivery)
+    return message
+
+
+def _add_destination(message: delivery_pb2.Delivery, delivery: Delivery) -> None:
+    destination = delivery.destination
+    if isinstance(destination, Telegram):
+        message.telegram.bot_id = destination.bot_id
+        message.telegram.chat_id = destination.chat_id
+        message.telegram.message_id = destination.message_id
+        message.telegram.language_code = destination.language_code
+    else:
+        message.queue.queue = destination.queue
+
+
+def session_to_proto(session: SessionRecord) -> session_pb2.Session:
+    """Write a session."""
+    return session_pb2.Session(
+        bot_id=session.bot_id,
+        key=session.key,
+        data=session.data,
+        version=session.version,
+        update_time=time_to_proto(session.update_time),
+    )

@@ -1,0 +1,111 @@
+"""`DeliveryService`: what is to be sent, and how the sending ended."""
+
+from datetime import UTC, timedelta
+from typing import Any
+
+from atelier.generation.v1 import delivery_service_pb2 as pb
+from atelier.generation.v1 import delivery_service_pb2_grpc as pb_grpc
+from generation_svc.domain.delivery import Impossible, SendingOutcome, Sent, TryAgain, Unknown
+from generation_svc.lifecycle import deliver
+from generation_svc.lifecycle.context import Context
+from generation_svc.rpc import convert
+from generation_svc.rpc.bound import Bounds
+from generation_svc.rpc.caller import caller_of
+from generation_svc.rpc.draining import Draining, ServerDraining
+
+LONGEST_WAIT = timedelta(seconds=60)
+LONGEST_LEASE = timedelta(seconds=300)
+DEFAULT_LEASE = timedelta(seconds=30)
+SHORTEST_LEASE = timedelta(seconds=1)
+
+
+class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
+    """Answers the calls of `DeliveryService`."""
+
+    def __init__(self, context: Context, *, draining: Draining) -> None:
+        self._context = context
+        self._draining = draining
+
+    async def LeaseDeliveries(
+        self, request: pb.LeaseDeliveriesRequest, context: Any
+    ) -> pb.LeaseDeliveriesResponse:
+        """Lease deliveries that are due."""
+        wanted, wait = _wanted(request, context)
+        try:
+            deliveries = await self._draining.unless(
+                deliver.lease(self._context, wanted, wait=wait)
+            )
+        except ServerDraining:
+            deliveries = ()
+        models = self._context.catalog.models
+        return pb.LeaseDeliveriesResponse(
+            deliveries=[
+                convert.delivery_to_proto(each, model=models.get(each.job.model_id))
+                for each in deliveries
+            ]
+        )
+
+    async def BeginDelivery(
+        self, request: pb.BeginDeliveryRequest, context: Any
+    ) -> pb.BeginDeliveryResponse:
+        """State that sending starts."""
+        await deliver.begin(self._context, _token(request.lease_token))
+        return pb.BeginDeliveryResponse()
+
+    async def ReportDelivery(
+        self, request: pb.ReportDeliveryRequest, context: Any
+    ) -> pb.ReportDeliveryResponse:
+        """State how the sending ended."""
+        token, outcome = _token(request.lease_token), _outcome_from_proto(request)
+        await deliver.report(self._context, token, outcome=outcome)
+        return pb.ReportDeliveryResponse()
+
+
+def _wanted(request: pb.LeaseDeliveriesRequest, context: Any) -> tuple[deliver.Wanted, timedelta]:
+    bounds = Bounds()
+    source = request.WhichOneof("source")
+    if source is None:
+        bounds.refuse("source", "Required: telegram_bot_id or queue.")
+    if source == "queue":
+        bounds.queue("queue", request.queue)
+    bounds.number("max_deliveries", request.max_deliveries, least=0, most=100)
+    wait = bounds.span("wait", request.wait, most=LONGEST_WAIT)
+    span = bounds.span("lease_duration", request.lease_duration, most=LONGEST_LEASE)
+    bounds.check()
+    wanted = deliver.Wanted(
+        caller=caller_of(context),
+        bot_id=request.telegram_bot_id if source == "telegram_bot_id" else None,
+        queue=request.queue if source == "queue" else None,
+        limit=request.max_deliveries or 10,
+        span=max(span, SHORTEST_LEASE) if request.HasField("lease_duration") else DEFAULT_LEASE,
+    )
+    return wanted, wait
+
+
+def _token(text: str) -> str:
+    bounds = Bounds()
+    bounds.text("lease_token", text, most=128, is_required=True)
+    bounds.check()
+    return text
+
+
+def _outcome_from_proto(request: pb.ReportDeliveryRequest) -> SendingOutcome:
+    match request.WhichOneof("outcome"):
+        case "sent":
+            return Sent(message_id=request.sent.message_id, is_edit=request.sent.is_edit)
+        case "try_again":
+            return _try_again(request.try_again)
+        case "impossible":
+            return Impossible(reason=request.impossible.reason[:200].replace("\0", ""))
+        case "unknown":
+            return Unknown()
+    bounds = Bounds()
+    bounds.refuse("outcome", "Required: sent, try_again, impossible or unknown.")
+    bounds.check()
+    raise AssertionError
+
+
+def _try_again(message: pb.ReportDeliveryRequest.TryAgain) -> TryAgain:
+    if not message.HasField("not_before_time"):
+        return TryAgain(None)
+    return TryAgain(message.not_before_time.ToDatetime(tzinfo=UTC))

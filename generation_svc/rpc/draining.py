@@ -1,0 +1,56 @@
+"""What open calls learn when the server is about to stop.
+
+`server.stop` tells open streams nothing, so they are ended first: each waits for its next message
+and for this event, whichever comes first.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+class ServerDraining(Exception):
+    """The server is stopping; go on elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+class Draining:
+    """Whether the server is about to stop."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def start(self) -> None:
+        """End what is open."""
+        self._event.set()
+
+    async def unless(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Return what the work returns; raises ServerDraining if the server stops before."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self._event.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ServerDraining
+            return task.result()
+        finally:
+            for pending in (task, stop):
+                pending.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+
+    async def each(self, items: AsyncIterator[_T]) -> AsyncIterator[_T]:
+        """Give the items; raises ServerDraining if the server stops between two of them."""
+        while True:
+            try:
+                item = await self.unless(_next(items))
+            except StopAsyncIteration:
+                return
+            yield item
+
+
+async def _next(items: AsyncIterator[_T]) -> _T:
+    return await anext(items)

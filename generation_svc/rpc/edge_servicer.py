@@ -1,0 +1,79 @@
+"""`EdgeService`: what an edge must not lose."""
+
+from datetime import timedelta
+from typing import Any
+
+from atelier.generation.v1 import edge_service_pb2 as pb
+from atelier.generation.v1 import edge_service_pb2_grpc as pb_grpc
+from generation_svc.domain.port import SessionRecord
+from generation_svc.lifecycle.context import Context
+from generation_svc.rpc import convert
+from generation_svc.rpc.bound import Bounds
+from generation_svc.rpc.caller import caller_of
+
+LONGEST_LEASE = timedelta(seconds=300)
+MAX_SESSION_BYTES = 64 * 2**10
+
+
+class EdgeServicer(pb_grpc.EdgeServiceServicer):
+    """Answers the calls of `EdgeService`."""
+
+    def __init__(self, context: Context) -> None:
+        self._database = context.database
+
+    async def GetSession(
+        self, request: pb.GetSessionRequest, context: Any
+    ) -> pb.GetSessionResponse:
+        """Give a session."""
+        _check_key(request.bot_id, request.key).check()
+        async with self._database.transaction() as tx:
+            session = await tx.edge.get_session(
+                request.bot_id, key=request.key, caller=caller_of(context).name
+            )
+        return pb.GetSessionResponse(session=convert.session_to_proto(session))
+
+    async def PutSession(
+        self, request: pb.PutSessionRequest, context: Any
+    ) -> pb.PutSessionResponse:
+        """Write a session if its version is still the one given."""
+        bounds = _check_key(request.bot_id, request.key)
+        bounds.number("version", request.version, least=0, most=2**62)
+        if len(request.data) > MAX_SESSION_BYTES:
+            bounds.refuse(
+                "data", f"At most {MAX_SESSION_BYTES} bytes; this has {len(request.data)}."
+            )
+        bounds.check()
+        session = SessionRecord(
+            bot_id=request.bot_id,
+            key=request.key,
+            data=request.data,
+            version=request.version,
+            update_time=None,
+        )
+        async with self._database.transaction() as tx:
+            written = await tx.edge.put_session(session, caller=caller_of(context).name)
+        return pb.PutSessionResponse(session=convert.session_to_proto(written))
+
+    async def LeaseUpdates(
+        self, request: pb.LeaseUpdatesRequest, context: Any
+    ) -> pb.LeaseUpdatesResponse:
+        """Take, keep or give up the right to poll Telegram for a bot."""
+        bounds = Bounds()
+        bounds.number("bot_id", request.bot_id, least=1, most=2**62)
+        bounds.text("holder", request.holder, most=128, is_required=True)
+        span = bounds.span("lease_duration", request.lease_duration, most=LONGEST_LEASE)
+        bounds.check()
+        async with self._database.transaction() as tx:
+            is_granted, expire_time = await tx.edge.lease_updates(
+                request.bot_id, holder=request.holder, span=span, caller=caller_of(context).name
+            )
+        return pb.LeaseUpdatesResponse(
+            is_granted=is_granted, expire_time=convert.time_to_proto(expire_time)
+        )
+
+
+def _check_key(bot_id: int, key: str) -> Bounds:
+    bounds = Bounds()
+    bounds.number("bot_id", bot_id, least=1, most=2**62)
+    bounds.text("key", key, most=128, is_required=True)
+    return bounds

@@ -1,0 +1,274 @@
+"""`GenerationService`: messages in, use cases, messages out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1 import generation_service_pb2_grpc as pb_grpc
+from generation_svc.domain.delivery import Destination, Queue, Telegram
+from generation_svc.domain.error import (
+    InvalidPageToken,
+    JobNotFound,
+    MediaNotFound,
+    UploadTooLarge,
+    WebhookUnsupported,
+)
+from generation_svc.domain.job import Job
+from generation_svc.lifecycle import accept, cancel, download, picture, watch
+from generation_svc.lifecycle.context import Context
+from generation_svc.rpc import convert
+from generation_svc.rpc.bound import Bounds, parse_id
+from generation_svc.rpc.caller import caller_of
+from generation_svc.rpc.draining import Draining, ServerDraining
+from generation_svc.rpc.interceptor import correlation_id
+
+WRITE_TIMEOUT_SECONDS = 20.0
+"""How long a stream waits for its reader; then the connection's age ends it."""
+LONGEST_WAIT = timedelta(seconds=60)
+DEFAULT_WAIT = timedelta(seconds=30)
+MAX_UPLOAD_BYTES = 10 * 2**20
+_logger = structlog.get_logger(__name__)
+
+
+class GenerationServicer(pb_grpc.GenerationServiceServicer):
+    """Answers the calls of `GenerationService`."""
+
+    def __init__(self, context: Context, *, draining: Draining) -> None:
+        self._context = context
+        self._draining = draining
+
+    async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
+        """Accept a job."""
+        job = await accept.accept(self._context, _request_from_proto(request, context))
+        return pb.CreateJobResponse(job=convert.job_to_proto(job))
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
+        """Give a job as it is."""
+        job_id = _job_id(request.job_id)
+        job = await watch.get(self._context, caller_of(context), job_id=job_id)
+        return pb.GetJobResponse(job=convert.job_to_proto(job))
+
+    async def WaitJob(self, request: pb.WaitJobRequest, context: Any) -> pb.WaitJobResponse:
+        """Wait until a job is final; a server that drains answers with the job as it is."""
+        job_id, caller = _job_id(request.job_id), caller_of(context)
+        timeout = _wait_of(request)
+        try:
+            job = await self._draining.unless(
+                watch.wait(self._context, caller, job_id=job_id, timeout=timeout)
+            )
+        except ServerDraining:
+            job = await watch.get(self._context, caller, job_id=job_id)
+        return pb.WaitJobResponse(job=convert.job_to_proto(job))
+
+    async def StreamJobUpdates(  # type: ignore[override] # writes by itself, to time the writes
+        self, request: pb.StreamJobUpdatesRequest, context: Any
+    ) -> None:
+        """Stream the revisions of a job."""
+        bounds = Bounds()
+        bounds.number("after_revision", request.after_revision, least=0, most=2**62)
+        bounds.check()
+        updates = watch.follow(
+            self._context,
+            caller_of(context),
+            job_id=_job_id(request.job_id),
+            after=request.after_revision,
+        )
+        async for update in self._draining.each(updates):
+            if not await _write(context, _update_to_proto(update)):
+                return
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
+        """List the caller's jobs, newest first."""
+        bounds = Bounds()
+        bounds.number("page_size", request.page_size, least=0, most=100)
+        bounds.text("owner", request.owner, most=128)
+        bounds.check()
+        size = request.page_size or 20
+        async with self._context.database.transaction() as tx:
+            jobs = await tx.jobs.page(
+                caller=caller_of(context).name,
+                owner=request.owner or None,
+                before=_page_token(request.page_token),
+                limit=size + 1,
+            )
+        token = str(jobs[size - 1].id) if len(jobs) > size else ""
+        page = [convert.job_to_proto(job) for job in jobs[:size]]
+        return pb.ListJobsResponse(jobs=page, next_page_token=token)
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
+        """Cancel a job."""
+        job_id = _job_id(request.job_id)
+        job = await cancel.cancel(self._context, caller_of(context), job_id=job_id)
+        return pb.CancelJobResponse(job=convert.job_to_proto(job))
+
+    async def ListModels(
+        self, request: pb.ListModelsRequest, context: Any
+    ) -> pb.ListModelsResponse:
+        """List the models."""
+        bounds = Bounds()
+        bounds.number("page_size", request.page_size, least=0, most=200)
+        bounds.check()
+        catalog, size = self._context.catalog, request.page_size or 100
+        models = list(catalog.models.values())
+        start = _model_start(request.page_token, ids=list(catalog.models))
+        token = models[start + size - 1].id if len(models) > start + size else ""
+        return pb.ListModelsResponse(
+            models=[convert.model_to_proto(model) for model in models[start : start + size]],
+            next_page_token=token,
+            catalog_version=catalog.version,
+        )
+
+    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
+        """Give a model."""
+        bounds = Bounds()
+        bounds.text("model_id", request.model_id, most=128, is_required=True)
+        bounds.check()
+        model = self._context.catalog.get(request.model_id)
+        return pb.GetModelResponse(model=convert.model_to_proto(model))
+
+    async def UploadInput(
+        self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: Any
+    ) -> pb.UploadInputResponse:
+        """Take a picture."""
+        caller = caller_of(context)
+        owner, data = await _read_upload(request_iterator)
+        bounds = Bounds()
+        bounds.text("owner", owner, most=128)
+        bounds.check()
+        kept = await picture.upload(self._context, caller, owner=owner or caller.name, data=data)
+        return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
+
+    async def DownloadMedia(  # type: ignore[override] # writes by itself, to time the writes
+        self, request: pb.DownloadMediaRequest, context: Any
+    ) -> None:
+        """Give the bytes of a result."""
+        media_id = parse_id("media_id", request.media_id)
+        if media_id is None:
+            raise MediaNotFound(request.media_id)
+        media, pieces = await download.download(
+            self._context, caller_of(context), media_id=media_id
+        )
+        first = pb.DownloadMediaResponse(media=convert.media_to_proto(media))
+        if not await _write(context, first):
+            return
+        async for piece in pieces:
+            if not await _write(context, pb.DownloadMediaResponse(data=piece)):
+                return
+
+
+def _request_from_proto(request: pb.CreateJobRequest, context: Any) -> accept.Request:
+    bounds = Bounds()
+    bounds.text("request_id", request.request_id, most=128)
+    bounds.text("model_id", request.model_id, most=128, is_required=True)
+    bounds.text("owner", request.owner, most=128)
+    bounds.text("correlation_id", request.correlation_id, most=128)
+    destination = _destination_from_proto(request, bounds)
+    bounds.check()
+    caller = caller_of(context)
+    correlation = request.correlation_id or correlation_id(context)
+    structlog.contextvars.bind_contextvars(correlation_id=correlation)
+    return accept.Request(
+        caller=caller,
+        request_id=request.request_id,
+        model_id=request.model_id,
+        inputs=convert.struct_from_proto(request.inputs),
+        owner=request.owner or caller.name,
+        correlation_id=correlation,
+        destination=destination,
+    )
+
+
+def _destination_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Destination | None:
+    match request.WhichOneof("destination"):
+        case "telegram":
+            return _telegram_from_proto(request, bounds)
+        case "queue":
+            return Queue(bounds.queue("queue.queue", request.queue.queue))
+        case "webhook":
+            raise WebhookUnsupported
+    return None
+
+
+def _telegram_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Telegram:
+    telegram = request.telegram
+    bounds.number("telegram.bot_id", telegram.bot_id, least=1, most=2**62)
+    bounds.number("telegram.message_id", telegram.message_id, least=0, most=2**62)
+    if telegram.chat_id == 0:
+        bounds.refuse("telegram.chat_id", "Required.")
+    return Telegram(
+        bot_id=telegram.bot_id,
+        chat_id=telegram.chat_id,
+        message_id=telegram.message_id,
+        language_code=bounds.text("telegram.language_code", telegram.language_code, most=35),
+    )
+
+
+def _job_id(text: str) -> UUID:
+    job_id = parse_id("job_id", text)
+    if job_id is None:
+        raise JobNotFound(text)
+    return job_id
+
+
+def _wait_of(request: pb.WaitJobRequest) -> timedelta:
+    if not request.HasField("timeout"):
+        return DEFAULT_WAIT
+    bounds = Bounds()
+    timeout = bounds.span("timeout", request.timeout, most=LONGEST_WAIT)
+    bounds.check()
+    return timeout
+
+
+def _page_token(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise InvalidPageToken from None
+
+
+def _model_start(token: str, *, ids: list[str]) -> int:
+    if not token:
+        return 0
+    if token not in ids:
+        raise InvalidPageToken
+    return ids.index(token) + 1
+
+
+async def _read_upload(messages: AsyncIterator[pb.UploadInputRequest]) -> tuple[str, bytes]:
+    owner, data = "", bytearray()
+    async for message in messages:
+        owner = owner or message.owner
+        data += message.data
+        if len(data) > MAX_UPLOAD_BYTES:
+            raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
+    return owner, bytes(data)
+
+
+def _update_to_proto(update: Job | watch.Pulse) -> pb.StreamJobUpdatesResponse:
+    if isinstance(update, Job):
+        return pb.StreamJobUpdatesResponse(job=convert.job_to_proto(update))
+    beat = pb.Heartbeat(queue_position=update.queue_position)
+    beat.time.FromDatetime(datetime.now(UTC))
+    if update.estimated_remaining is not None:
+        beat.estimated_remaining.FromTimedelta(update.estimated_remaining)
+    return pb.StreamJobUpdatesResponse(heartbeat=beat)
+
+
+async def _write(context: Any, message: Any) -> bool:
+    """Send a message; False when the reader does not read.
+
+    Even `abort` would wait for such a reader, so the handler just ends, and the connection's
+    greatest age closes it.
+    """
+    try:
+        async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+            await context.write(message)
+    except TimeoutError:
+        _logger.warning("a reader does not read and is cut off")
+        return False
+    return True

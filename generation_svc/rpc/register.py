@@ -1,0 +1,64 @@
+"""Puts every service on a server: the four of the contract, health and reflection."""
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from atelier.generation.v1 import (
+    callback_service_pb2,
+    callback_service_pb2_grpc,
+    delivery_service_pb2,
+    delivery_service_pb2_grpc,
+    edge_service_pb2,
+    edge_service_pb2_grpc,
+    generation_service_pb2,
+    generation_service_pb2_grpc,
+)
+from generation_svc.lifecycle.context import Context
+from generation_svc.rpc.callback_servicer import CallbackServicer
+from generation_svc.rpc.delivery_servicer import DeliveryServicer
+from generation_svc.rpc.draining import Draining
+from generation_svc.rpc.edge_servicer import EdgeServicer
+from generation_svc.rpc.generation_servicer import GenerationServicer
+
+_CONTRACT = (
+    generation_service_pb2,
+    callback_service_pb2,
+    delivery_service_pb2,
+    edge_service_pb2,
+)
+SERVICE_NAMES = tuple(
+    service.full_name
+    for module in _CONTRACT
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+"""The full names of the services of the contract."""
+
+
+def register(
+    server: grpc.aio.Server, context: Context, *, draining: Draining
+) -> health.aio.HealthServicer:
+    """Add every service to the server and return the one that tells its health."""
+    generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
+        GenerationServicer(context, draining=draining), server
+    )
+    callback_service_pb2_grpc.add_CallbackServiceServicer_to_server(
+        CallbackServicer(context), server
+    )
+    delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(
+        DeliveryServicer(context, draining=draining), server
+    )
+    edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(context), server)
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return health_servicer
+
+
+async def set_health(servicer: health.aio.HealthServicer, *, is_serving: bool) -> None:
+    """Tell the health of the server and of each service."""
+    answer = health_pb2.HealthCheckResponse
+    now = answer.SERVING if is_serving else answer.NOT_SERVING
+    for name in ("", *SERVICE_NAMES):
+        await servicer.set(name, now)

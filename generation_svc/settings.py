@@ -1,0 +1,70 @@
+"""The settings of the service."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from runtime.address import Address
+from runtime.settings import Names, ProcessSettings
+
+
+class GenerationSettings(ProcessSettings):
+    """What the service is told: its addresses, its account at KIE, its limits."""
+
+    generation_listen: Address = Field(Address("127.0.0.1", 50051), examples=["127.0.0.1:50051"])
+    """Where the service takes gRPC calls."""
+
+    database_url: SecretStr | None = Field(None, examples=["postgresql://user:password@host/name"])
+    """The PostgreSQL database; when empty the service runs one of its own under DATA_FOLDER."""
+
+    database_pool_size: int = Field(20, ge=4, le=500)
+    """The greatest number of connections to the database."""
+
+    data_folder: str = ".atelier"
+    """Where a database and a media store of our own keep their files."""
+
+    media_url: str = Field("", examples=["file:///var/lib/atelier/media", "s3://bucket/prefix"])
+    """Where results and uploads are kept; a folder under DATA_FOLDER when empty."""
+
+    kie_api_key: SecretStr = Field(examples=["the key from KIE's account page"])
+    """The key of the account at KIE."""
+
+    kie_api_url: str = "https://api.kie.ai"
+    """Where KIE's API is."""
+
+    kie_upload_url: str = "https://kieai.redpandaai.co"
+    """Where pictures are handed to KIE."""
+
+    kie_webhook_hmac_key: SecretStr | None = None
+    """The key with which KIE signs callbacks; when set, an unsigned callback is only a hint."""
+
+    kie_result_hosts: Names = (
+        "tempfile.aiquickdraw.com",
+        "file.aiquickdraw.com",
+        "tempfile.redpandaai.co",
+    )
+    """The hosts that results may be fetched from; a private address only if it is named here."""
+
+    kie_create_limit: int = Field(18, ge=1, le=1000)
+    """Calls of createTask per 10 s; KIE allows 20."""
+
+    kie_read_limit: int = Field(10, ge=1, le=1000)
+    """Calls of recordInfo per second; KIE allows 10."""
+
+    kie_max_concurrent: int = Field(100, ge=1, le=10000)
+    """Tasks at KIE at once."""
+
+    callback_base_url: str = Field("", examples=["https://callbacks.example.org"])
+    """The public address of the gateway; when empty KIE is only polled."""
+
+    owner_max_active_jobs: int = Field(20, ge=1, le=100000)
+    """Unfinished jobs that one owner may have at once."""
+
+    time_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """What every wait for KIE is multiplied with: less than 1 for tests."""
+
+    start_deadline_s: float = Field(7200, gt=0)
+    """Seconds from accept by which KIE must have taken a job."""
+
+    stop_grace_s: float = Field(25, ge=0, le=300)
+    """Seconds that work under way gets to finish when the service stops."""

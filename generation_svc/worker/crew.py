@@ -1,0 +1,55 @@
+"""All the loops of a service, started and stopped together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.dispatch import dispatch
+from generation_svc.lifecycle.fetch import fetch
+from generation_svc.lifecycle.poll import poll
+from generation_svc.lifecycle.sweep import sweep
+from generation_svc.worker.loop import Loop, run
+
+_logger = structlog.get_logger(__name__)
+
+
+async def _sweep(context: Context) -> bool:
+    await sweep(context)
+    return False
+
+
+def loops(time_scale: float) -> tuple[Loop, ...]:
+    """Return every kind of work; what waits for the provider looks as often as its pace asks."""
+    idle = min(1.0, max(time_scale, 0.05))
+    return (
+        Loop("dispatch", dispatch, topic.DISPATCH, idle_seconds=idle, lanes=8),
+        Loop("poll", poll, topic.READ, idle_seconds=idle / 2, lanes=4),
+        Loop("fetch", fetch, topic.FETCH, idle_seconds=idle, lanes=4),
+        Loop("sweep", _sweep, "work:sweep", idle_seconds=idle, lanes=1),
+    )
+
+
+@asynccontextmanager
+async def working(
+    context: Context, *, time_scale: float, grace_seconds: float
+) -> AsyncIterator[None]:
+    """Work while the block runs; at its end give what is under way some time to finish."""
+    stop = asyncio.Event()
+    tasks = [
+        asyncio.create_task(run(loop, context, stop=stop), name=f"{loop.name}-{lane}")
+        for loop in loops(time_scale)
+        for lane in range(loop.lanes)
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        _, late = await asyncio.wait(tasks, timeout=grace_seconds)
+        for task in late:
+            _logger.warning("work is broken off; its lease brings it back", task=task.get_name())
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
