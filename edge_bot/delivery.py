@@ -133,6 +133,8 @@ class Courier:
     async def _send(self, delivery: Delivery, *, until: float) -> Report | None:
         """Send and return the report; None if the lease is another's by now."""
         is_repeatable = True
+        if not self._standing.is_good:
+            return try_again()
         try:
             async with self._limited(until):
                 parcel = await self._packer.pack(delivery)

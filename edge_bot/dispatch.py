@@ -12,6 +12,7 @@ from telegram import Update
 
 from edge_bot.meter import Meter
 from edge_bot.service_error import is_passing
+from edge_bot.session import SessionConflict
 from edge_bot.telegram_error import is_transient
 from runtime.backoff import Backoff
 
@@ -58,7 +59,7 @@ class Dispatcher:
             try:
                 await self._handle(update)
             except Exception as error:
-                if is_transient(error) or is_passing(error):
+                if _may_pass(error):
                     _logger.warning("update waits", update_id=update.update_id, error=str(error))
                     return False
                 _logger.exception("update passed over", update_id=update.update_id)
@@ -93,3 +94,7 @@ class Dispatcher:
 def _user_id(update: Update) -> int:
     place = update.effective_user or update.effective_chat
     return place.id if place else 0
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, SessionConflict) or is_transient(error) or is_passing(error)

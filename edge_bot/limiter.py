@@ -8,7 +8,7 @@ python-telegram-bot's own limiter stops every chat after one 429, hence this one
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ PATIENCE_S = 30.0
 """How long a call waits for its turn when the caller does not say."""
 
 _IDLE_CHATS_KEPT = 4096
-_FREE_OF_CHARGE = frozenset({"sendChatAction", "deleteMessage", "deleteMessages", "getChat"})
+_NO_MESSAGES = frozenset({"sendChatAction", "deleteMessage", "deleteMessages"})
 
 _Result = bool | dict[str, Any] | list[dict[str, Any]]
 
@@ -39,9 +39,9 @@ class Pace:
         """Return the time until the next turn."""
         return max(0.0, self._free_at - self._slack_s - now, self._silent_until - now)
 
-    def take(self, now: float, *, count: int = 1) -> None:
-        """Take the next turn, for so many messages."""
-        self._free_at = max(self._free_at, now) + count * self._interval_s
+    def take(self, now: float) -> None:
+        """Take the next turn."""
+        self._free_at = max(self._free_at, now) + self._interval_s
 
     def silence(self, until: float) -> None:
         """Give no turn before a time."""
@@ -56,7 +56,7 @@ class ChatLimiter(BaseRateLimiter[float]):
     """Lets calls about a chat wait for their turn; `rate_limit_args` is the patience in seconds.
 
     A call whose turn would come later than that is not made: it ends with the `RetryAfter` that
-    Telegram would have given. Calls about no chat, such as answers to a button, never wait.
+    Telegram would have given. What is no message, such as the answer to a button, never waits.
     """
 
     def __init__(
@@ -86,25 +86,25 @@ class ChatLimiter(BaseRateLimiter[float]):
         rate_limit_args: float | None,
     ) -> _Result:
         """Make a call when its turn has come, again after a 429 while patience lasts."""
-        if "chat_id" not in data:
+        if "chat_id" not in data or endpoint in _NO_MESSAGES:
             return await callback(*args, **kwargs)
-        pace, count = self._pace(str(data["chat_id"])), _message_count(endpoint, data)
+        pace = self._pace(str(data["chat_id"]))
         patience_s = PATIENCE_S if rate_limit_args is None else rate_limit_args
         deadline = _now() + patience_s
         while True:
-            await self._turn(pace, count=count, deadline=deadline)
+            await self._turn((pace, self._overall), deadline=deadline)
             try:
                 return await callback(*args, **kwargs)
             except RetryAfter as error:
                 pace.silence(_now() + retry_delay_s(error))
 
-    async def _turn(self, pace: Pace, *, count: int, deadline: float) -> None:
+    async def _turn(self, paces: Sequence[Pace], *, deadline: float) -> None:
         now = _now()
-        delay_s = max(pace.delay_s(now), self._overall.delay_s(now) if count else 0.0)
-        if now + delay_s > deadline:
+        delay_s = max(pace.delay_s(now) for pace in paces)
+        if delay_s and now + delay_s > deadline:
             raise RetryAfter(timedelta(seconds=delay_s))
-        pace.take(now, count=count)
-        self._overall.take(now, count=count)
+        for pace in paces:
+            pace.take(now)
         await asyncio.sleep(delay_s)
 
     def _pace(self, chat_id: str) -> Pace:
@@ -114,12 +114,6 @@ class ChatLimiter(BaseRateLimiter[float]):
         if chat_id not in self._paces:
             self._paces[chat_id] = self._group() if chat_id.startswith("-") else self._chat()
         return self._paces[chat_id]
-
-
-def _message_count(endpoint: str, data: dict[str, Any]) -> int:
-    if endpoint in _FREE_OF_CHARGE:
-        return 0
-    return len(data["media"]) if endpoint == "sendMediaGroup" else 1
 
 
 def _now() -> float:

@@ -33,6 +33,9 @@ from edge_bot.telegram_error import (
 PATIENCE_S = 5.0
 """How long a sending waits for its turn in the chat; then its lease is given back."""
 
+_LATER_PATIENCE_S = 30.0
+"""How long the rest of a sending waits that cannot be given back any more."""
+
 _logger = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -113,7 +116,8 @@ class PictureMessage:
             method = bot.send_photo if as_photo else bot.send_document
             return await method(
                 self.to.chat_id,
-                self.picture.file(),
+                self.picture.data,
+                filename=self.picture.filename,
                 caption=text,
                 parse_mode=parse_mode,
                 reply_markup=keyboard_markup(self.keyboard),
@@ -161,17 +165,17 @@ class AlbumMessage:
     async def send(self, bot: EdgeBot) -> Report:
         """Send the albums one after the other; a later one that fails leaves it in doubt."""
         first, *later = list(albums(self.pictures))
-        report = sent((await self._send(bot, first, caption=self.caption))[0].message_id)
+        messages = await self._send(bot, first, caption=self.caption, patience_s=PATIENCE_S)
         try:
             for album in later:
-                await self._send(bot, album, caption="")
+                await self._send(bot, album, caption="", patience_s=_LATER_PATIENCE_S)
         except TelegramError as error:
             _logger.warning("only a part of the pictures was sent", error=str(error))
             return unknown()
-        return report
+        return sent(messages[0].message_id)
 
     async def _send(
-        self, bot: EdgeBot, pictures: Sequence[Picture], *, caption: str
+        self, bot: EdgeBot, pictures: Sequence[Picture], *, caption: str, patience_s: float
     ) -> Sequence[Message]:
         async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> Sequence[Message]:
             texts = [text, *[""] * (len(pictures) - 1)]
@@ -179,7 +183,7 @@ class AlbumMessage:
                 each.input_media(as_photo=as_photo, caption=line or None, parse_mode=parse_mode)
                 for each, line in zip(pictures, texts, strict=True)
             ]
-            return await bot.send_media_group(self.to.chat_id, items, rate_limit_args=PATIENCE_S)
+            return await bot.send_media_group(self.to.chat_id, items, rate_limit_args=patience_s)
 
         return await _as_photo_or_file(caption, pictures, send)
 

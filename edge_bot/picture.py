@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from telegram import InputFile, InputMediaDocument, InputMediaPhoto
+from telegram import InputMediaDocument, InputMediaPhoto
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.media_pb2 import Media
@@ -48,17 +48,17 @@ class Picture:
         """Whether Telegram takes it in any form."""
         return len(self.data) <= DOCUMENT_BYTES
 
-    def file(self) -> InputFile:
-        """Return the bytes as a file to upload."""
-        name = f"{self.media.id}.{_SUFFIXES.get(self.media.mime_type, 'bin')}"
-        return InputFile(self.data, filename=name)
+    @property
+    def filename(self) -> str:
+        """The name of the file that a user gets."""
+        return f"{self.media.id}.{_SUFFIXES.get(self.media.mime_type, 'bin')}"
 
     def input_media(
         self, *, as_photo: bool, caption: str | None, parse_mode: str | None
     ) -> InputMediaPhoto | InputMediaDocument:
         """Return it as an item of an album or of an edit."""
         kind = InputMediaPhoto if as_photo else InputMediaDocument
-        return kind(self.file(), caption=caption, parse_mode=parse_mode)
+        return kind(self.data, filename=self.filename, caption=caption, parse_mode=parse_mode)
 
 
 async def download(client: GenerationClient, media_id: str) -> Picture:

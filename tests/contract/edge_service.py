@@ -1,0 +1,181 @@
+"""A stand-in for the service's side of an edge: deliveries, sessions, the polling lease, media."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
+from atelier.generation.v1 import edge_service_pb2 as edge_pb
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.delivery_pb2 import Delivery
+from atelier.generation.v1.delivery_service_pb2_grpc import (
+    DeliveryServiceServicer,
+    add_DeliveryServiceServicer_to_server,
+)
+from atelier.generation.v1.edge_service_pb2_grpc import (
+    EdgeServiceServicer,
+    add_EdgeServiceServicer_to_server,
+)
+from atelier.generation.v1.generation_service_pb2_grpc import (
+    GenerationServiceServicer,
+    add_GenerationServiceServicer_to_server,
+)
+from atelier.generation.v1.media_pb2 import Media
+from atelier.generation.v1.session_pb2 import Session
+
+Report = delivery_pb.ReportDeliveryRequest
+
+
+class DeliveryDesk(DeliveryServiceServicer):
+    """Leases what was put on it, as the contract says, and keeps every report."""
+
+    def __init__(self) -> None:
+        self.reports: asyncio.Queue[Report] = asyncio.Queue()
+        self.begun: set[str] = set()
+        self.stale: set[str] = set()
+        self.unavailable = 0
+        self.lease_s: float | None = None
+        self.leases = 0
+        self._due: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._leased: dict[str, Delivery] = {}
+        self._tokens = itertools.count(1)
+
+    def offer(self, delivery: Delivery) -> str:
+        """Put a delivery up for lease under a new token and return the token."""
+        delivery.lease_token = f"lease-{next(self._tokens)}"
+        self._due.put_nowait(delivery)
+        return delivery.lease_token
+
+    async def LeaseDeliveries(self, request: Any, context: Any) -> Any:
+        self.leases += 1
+        try:
+            async with asyncio.timeout(request.wait.ToTimedelta().total_seconds()):
+                delivery = await self._due.get()
+        except TimeoutError:
+            return delivery_pb.LeaseDeliveriesResponse()
+        lease_s = self.lease_s or request.lease_duration.ToTimedelta().total_seconds()
+        delivery.lease_expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=lease_s))
+        self._leased[delivery.lease_token] = delivery
+        return delivery_pb.LeaseDeliveriesResponse(deliveries=[delivery])
+
+    async def BeginDelivery(self, request: Any, context: Any) -> Any:
+        await self._check(request.lease_token, context)
+        self.begun.add(request.lease_token)
+        return delivery_pb.BeginDeliveryResponse()
+
+    async def ReportDelivery(self, request: Any, context: Any) -> Any:
+        await self._check(request.lease_token, context)
+        self.reports.put_nowait(request)
+        return delivery_pb.ReportDeliveryResponse()
+
+    async def outcome(self, *, within_s: float = 5) -> Report:
+        """Return the next report."""
+        async with asyncio.timeout(within_s):
+            return await self.reports.get()
+
+    async def _check(self, token: str, context: Any) -> None:
+        if self.unavailable:
+            self.unavailable -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        if token in self.stale or token not in self._leased:
+            await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "STALE_LEASE")
+
+
+class EdgeDesk(EdgeServiceServicer):
+    """Keeps sessions, and gives the right to poll to one holder at a time."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.holder = ""
+        self.asked: list[tuple[str, float]] = []
+        self.is_refusing = False
+
+    async def GetSession(self, request: Any, context: Any) -> Any:
+        empty = Session(bot_id=request.bot_id, key=request.key)
+        return edge_pb.GetSessionResponse(session=self.sessions.get(request.key, empty))
+
+    async def PutSession(self, request: Any, context: Any) -> Any:
+        old = self.sessions.get(request.key, Session())
+        if old.version != request.version:
+            await refuse(context, grpc.StatusCode.ABORTED, "SESSION_CONFLICT")
+        session = Session(
+            bot_id=request.bot_id, key=request.key, data=request.data, version=old.version + 1
+        )
+        self.sessions[request.key] = session
+        return edge_pb.PutSessionResponse(session=session)
+
+    async def LeaseUpdates(self, request: Any, context: Any) -> Any:
+        lease_s = request.lease_duration.ToTimedelta().total_seconds()
+        self.asked.append((request.holder, lease_s))
+        if not lease_s:
+            self.holder = "" if self.holder == request.holder else self.holder
+            return edge_pb.LeaseUpdatesResponse()
+        if self.is_refusing or self.holder not in ("", request.holder):
+            return edge_pb.LeaseUpdatesResponse(is_granted=False)
+        self.holder = request.holder
+        return edge_pb.LeaseUpdatesResponse(is_granted=True)
+
+
+class GenerationDesk(GenerationServiceServicer):
+    """Hands out media; has no models."""
+
+    __abstractmethods__: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        self.media: dict[str, tuple[Media, bytes]] = {}
+
+    async def ListModels(self, request: Any, context: Any) -> Any:
+        return pb.ListModelsResponse()
+
+    async def DownloadMedia(self, request: Any, context: Any) -> AsyncIterator[Any]:  # type: ignore[override]
+        if request.media_id not in self.media:
+            await refuse(context, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND")
+        media, data = self.media[request.media_id]
+        yield pb.DownloadMediaResponse(media=media)
+        for start in range(0, len(data), 64 * 1024):
+            yield pb.DownloadMediaResponse(data=data[start : start + 64 * 1024])
+
+
+@dataclass
+class FakeService:
+    """The three desks and the port they are reached at."""
+
+    port: int = 0
+    delivery: DeliveryDesk = field(default_factory=DeliveryDesk)
+    edge: EdgeDesk = field(default_factory=EdgeDesk)
+    generation: GenerationDesk = field(default_factory=GenerationDesk)
+
+
+@asynccontextmanager
+async def serving_edges() -> AsyncIterator[FakeService]:
+    service = FakeService()
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    add_DeliveryServiceServicer_to_server(service.delivery, server)
+    add_EdgeServiceServicer_to_server(service.edge, server)
+    add_GenerationServiceServicer_to_server(service.generation, server)
+    service.port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield service
+    finally:
+        await server.stop(grace=None)
+
+
+async def refuse(context: Any, code: grpc.StatusCode, reason: str) -> None:
+    info = error_details_pb2.ErrorInfo(reason=reason, domain="atelier")
+    detail = AnyMessage()
+    detail.Pack(info)
+    status = Status(code=code.value[0], message=reason.lower(), details=[detail])
+    await context.abort_with_status(rpc_status.to_status(status))

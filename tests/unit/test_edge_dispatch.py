@@ -1,0 +1,131 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry
+from telegram import Message as TelegramMessage
+from telegram import Update, User
+from telegram.error import BadRequest, NetworkError
+
+from edge_bot.dispatch import Dispatcher
+from edge_bot.meter import Meter
+from edge_bot.session import SessionConflict
+from generation_svc.client import GenerationError
+from runtime.backoff import Backoff
+
+UNAVAILABLE = GenerationError(code=grpc.StatusCode.UNAVAILABLE)
+SOON = Backoff(first_s=0.001, cap_s=0.002)
+
+
+def update(number: int, *, user: int = 7) -> Update:
+    message = {
+        "message_id": number,
+        "date": 0,
+        "chat": {"id": user, "type": "private"},
+        "from": {"id": user, "is_bot": False, "first_name": "Ann"},
+    }
+    made = Update(number, message=TelegramMessage.de_json(message, None))
+    assert isinstance(made.effective_user, User)
+    return made
+
+
+class Handler:
+    """Handles updates by a script of errors and notes the order."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.handled: list[int] = []
+        self.apologies: list[int] = []
+
+    async def __call__(self, one: Update) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.handled.append(one.update_id)
+
+    async def apologize(self, one: Update) -> None:
+        self.apologies.append(one.update_id)
+
+
+def dispatcher(
+    handle: Callable[[Update], Awaitable[None]], handler: Handler | None = None
+) -> Dispatcher:
+    return Dispatcher(
+        handle,
+        apologize=(handler or Handler()).apologize,
+        meter=Meter(CollectorRegistry()),
+        backoff=SOON,
+    )
+
+
+PASSING = [UNAVAILABLE, NetworkError("gone"), SessionConflict(), TimeoutError()]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+async def test_a_passing_error_is_waited_out(error: Exception) -> None:
+    handler = Handler(error, error)
+    assert await dispatcher(handler, handler).settle(update(1), patience_s=5)
+    assert (handler.handled, handler.apologies) == ([1], [])
+
+
+FINAL = [BadRequest("no"), ValueError(), GenerationError(code=grpc.StatusCode.NOT_FOUND)]
+
+
+@pytest.mark.parametrize("error", FINAL, ids=lambda error: type(error).__name__)
+async def test_a_final_error_passes_the_update_over_and_tells_the_user(error: Exception) -> None:
+    handler = Handler(error)
+    assert await dispatcher(handler, handler).settle(update(1), patience_s=5)
+    assert (handler.handled, handler.apologies) == ([], [1])
+
+
+async def test_an_apology_that_fails_is_no_reason_to_stop() -> None:
+    async def handle(_: Update) -> None:
+        raise ValueError
+
+    failing = Dispatcher(handle, apologize=handle, meter=Meter(CollectorRegistry()), backoff=SOON)
+    assert await failing.settle(update(1), patience_s=1)
+
+
+async def test_patience_ends() -> None:
+    async def handle(_: Update) -> None:
+        raise UNAVAILABLE
+
+    assert not await dispatcher(handle).settle(update(1), patience_s=0.02)
+
+
+async def test_one_user_is_served_in_order_and_others_meanwhile() -> None:
+    gate, order = asyncio.Event(), []
+
+    async def handle(one: Update) -> None:
+        if one.update_id == 1:
+            await gate.wait()
+        order.append(one.update_id)
+        if one.update_id == 3:
+            gate.set()
+
+    dispatch = dispatcher(handle)
+    async with asyncio.timeout(2), asyncio.TaskGroup() as group:
+        for number, user in ((1, 7), (2, 7), (3, 8)):
+            group.create_task(dispatch.settle(update(number, user=user), patience_s=1))
+    assert order == [3, 1, 2]
+
+
+async def test_who_waits_for_a_cause_to_pass_takes_no_slot() -> None:
+    is_away = True
+
+    async def handle(one: Update) -> None:
+        if one.update_id < 10 and is_away:
+            raise UNAVAILABLE
+
+    dispatch = Dispatcher(
+        handle,
+        apologize=handle,
+        meter=Meter(CollectorRegistry()),
+        max_concurrent=1,
+        backoff=Backoff(first_s=0.1, cap_s=0.1),
+    )
+    async with asyncio.timeout(2), asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(dispatch.settle(update(number, user=number), patience_s=5))
+        assert await dispatch.settle(update(10, user=10), patience_s=1)
+        is_away = False

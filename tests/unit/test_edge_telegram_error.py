@@ -1,0 +1,64 @@
+import httpx
+import pytest
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+    TelegramError,
+    TimedOut,
+)
+
+import edge_bot.bot  # noqa: F401 - sets how python-telegram-bot gives times
+from edge_bot.telegram_error import report_of
+
+
+def caused(error: TelegramError, cause: Exception) -> TelegramError:
+    error.__cause__ = cause
+    return error
+
+
+NEW_MESSAGES: dict[str, tuple[Exception, str]] = {
+    "429": (RetryAfter(3), "try_again"),
+    "blocked": (Forbidden("Forbidden: bot was blocked by the user"), "impossible"),
+    "deactivated": (Forbidden("Forbidden: user is deactivated"), "impossible"),
+    "chat not found": (BadRequest("Bad Request: chat not found"), "impossible"),
+    "other 400": (BadRequest("Bad Request: message text is empty"), "try_again"),
+    "401": (InvalidToken("Unauthorized"), "try_again"),
+    "409": (Conflict("Conflict"), "try_again"),
+    "group moved": (ChatMigrated(-100), "try_again"),
+    "502": (NetworkError("Bad Gateway"), "unknown"),
+    "no JSON": (TelegramError("Invalid server response"), "unknown"),
+    "connection refused": (caused(NetworkError(""), httpx.ConnectError("")), "try_again"),
+    "no connection in time": (caused(TimedOut(), httpx.ConnectTimeout("")), "try_again"),
+    "no free connection": (caused(TimedOut(), httpx.PoolTimeout("")), "try_again"),
+    "no answer in time": (caused(TimedOut(), httpx.ReadTimeout("")), "unknown"),
+    "request cut off": (caused(NetworkError(""), httpx.WriteError("")), "unknown"),
+    "connection cut": (caused(NetworkError(""), httpx.RemoteProtocolError("")), "unknown"),
+    "lease over": (TimeoutError(), "unknown"),
+}
+
+
+@pytest.mark.parametrize(("error", "outcome"), NEW_MESSAGES.values(), ids=NEW_MESSAGES)
+def test_a_new_message_is_in_doubt_unless_it_certainly_did_not_arrive(
+    error: Exception, outcome: str
+) -> None:
+    assert report_of(error, is_repeatable=False).WhichOneof("outcome") == outcome
+
+
+EDITS = NEW_MESSAGES | {
+    "message gone": (BadRequest("Bad Request: message to edit not found"), "impossible"),
+    "message is a photo": (
+        BadRequest("Bad Request: there is no text in the message to edit"),
+        "impossible",
+    ),
+}
+
+
+@pytest.mark.parametrize(("error", "outcome"), EDITS.values(), ids=EDITS)
+def test_an_edit_is_never_in_doubt(error: Exception, outcome: str) -> None:
+    expected = "try_again" if outcome == "unknown" else outcome
+    assert report_of(error, is_repeatable=True).WhichOneof("outcome") == expected
