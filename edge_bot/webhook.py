@@ -57,8 +57,16 @@ class Secrets:
 class Webhook:
     """Takes updates over HTTP and answers when they are handled."""
 
-    def __init__(self, *, bot: EdgeBot, dispatcher: Dispatcher, standing: Standing) -> None:
+    def __init__(
+        self,
+        *,
+        bot: EdgeBot,
+        dispatcher: Dispatcher,
+        standing: Standing,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._bot, self._dispatcher, self._standing = bot, dispatcher, standing
+        self._patience_s = patience_s
         self._secrets = Secrets.of_token(bot.token)
         self.is_registered = False
         """Whether Telegram knows where to send updates."""
@@ -99,7 +107,7 @@ class Webhook:
         update = self._update(body)
         if update is None:
             return PlainTextResponse("no update\n", status_code=400)
-        is_settled = await self._dispatcher.settle(update, patience_s=PATIENCE_S)
+        is_settled = await self._dispatcher.settle(update, patience_s=self._patience_s)
         return Response(status_code=200 if is_settled else 503)
 
     def _update(self, body: bytes) -> Update | None:

@@ -18,11 +18,15 @@ from atelier.generation.v1.media_pb2 import Media
 from edge_bot.bot import EdgeBot, open_bot
 from edge_bot.catalog import CatalogCache
 from edge_bot.delivery import Courier, Rhythm
+from edge_bot.dispatch import Dispatcher, Handle
+from edge_bot.lease import PollingLease
 from edge_bot.meter import Meter
 from edge_bot.packing import Packer
 from edge_bot.settings import EdgeSettings
 from edge_bot.standing import Standing
+from edge_bot.update import Poller
 from generation_svc.client import GenerationClient, connect
+from runtime.backoff import Backoff
 from tests.contract.edge_service import FakeService, serving_edges
 from tests.integration.sandbox_telegram import TOKEN, Json, Sandbox, picture, sandbox
 
@@ -53,6 +57,31 @@ class Bench:
             rhythm=Rhythm(**rhythm),
         )
 
+    def dispatcher(self, handle: Handle) -> Dispatcher:
+        return Dispatcher(
+            handle,
+            apologize=handle,
+            meter=self.meter,
+            backoff=Backoff(first_s=0.01, cap_s=0.05),
+        )
+
+    @asynccontextmanager
+    async def polling(self, handle: Handle, *, lease_s: float = 15) -> AsyncIterator[asyncio.Event]:
+        """Run a poller while the context is open; the event stops it earlier."""
+        stop = asyncio.Event()
+        poller = Poller(
+            bot=self.bot,
+            dispatcher=self.dispatcher(handle),
+            lease=PollingLease(self.client, bot_id=BOT_ID, lease_s=lease_s),
+            standing=self.standing,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(poller.run(stop))
+            try:
+                yield stop
+            finally:
+                stop.set()
+
     @asynccontextmanager
     async def sending(self, **rhythm: Any) -> AsyncIterator[asyncio.Event]:
         """Run a courier while the context is open; the event stops it earlier."""
@@ -78,6 +107,13 @@ class Bench:
         media.size_bytes = len(data)
         self.service.generation.media[media.id] = (media, data)
         return media
+
+    async def pending(self) -> int:
+        """Return how many updates are not confirmed."""
+        return int((await self.telegram.result("getWebhookInfo"))["pending_update_count"])
+
+    async def has_confirmed(self) -> bool:
+        return not await self.pending()
 
     async def messages(self) -> list[Json]:
         return await self.telegram.messages(CHAT)

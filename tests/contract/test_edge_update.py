@@ -1,0 +1,170 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from telegram import Update
+
+from generation_svc.client import GenerationError
+from tests.contract.edge_bench import CHAT, Bench, bench, until
+
+AWAY = GenerationError(code=grpc.StatusCode.UNAVAILABLE)
+OTHER = 8
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[Bench]:
+    async with bench() as made:
+        # /start of both users is the first that waits for whoever polls.
+        await made.telegram.started(CHAT)
+        await made.telegram.started(OTHER)
+        yield made
+
+
+class Reader:
+    """Reads updates; while the gate of a user is shut, that user's wait in the handler."""
+
+    def __init__(self, *shut: int) -> None:
+        self.shut = set(shut)
+        self.begun: list[str] = []
+        self.read: list[str] = []
+        self.failing: set[int] = set()
+
+    async def __call__(self, update: Update) -> None:
+        user = update.effective_user.id if update.effective_user else 0
+        text = f"{user}: {update.effective_message.text if update.effective_message else ''}"
+        self.begun.append(text)
+        while user in self.shut:
+            await asyncio.sleep(0.005)
+        if user in self.failing:
+            raise AWAY
+        self.read.append(text)
+
+    async def has_read(self, number: int) -> bool:
+        return len(self.read) >= number
+
+    async def has_begun(self, number: int) -> bool:
+        return len(self.begun) >= number
+
+
+async def test_an_update_is_confirmed_after_it_was_handled(edge: Bench) -> None:
+    reader = Reader(CHAT, OTHER)
+    async with edge.polling(reader):
+        await until(lambda: reader.has_begun(2))
+        assert await edge.pending() == 2
+        reader.shut.clear()
+        await until(edge.has_confirmed)
+    assert sorted(reader.read) == ["7: /start", "8: /start"]
+
+
+async def test_an_update_that_was_being_handled_at_the_end_comes_again(edge: Bench) -> None:
+    first, second = Reader(CHAT, OTHER), Reader()
+    with pytest.raises(ExceptionGroup):
+        async with edge.polling(first):
+            await until(lambda: first.has_begun(2))
+            raise RuntimeError("a crash")
+    edge.service.edge.holder = ""
+    async with edge.polling(second):
+        await until(edge.has_confirmed)
+    assert (first.read, sorted(second.read)) == ([], ["7: /start", "8: /start"])
+
+
+async def test_updates_of_one_user_stay_in_order(edge: Bench) -> None:
+    reader = Reader(CHAT)
+    async with edge.polling(reader):
+        await until(lambda: reader.has_begun(2))
+        for text in "abc":
+            await edge.telegram.say(CHAT, text)
+        reader.shut.clear()
+        await until(edge.has_confirmed)
+    assert [text for text in reader.read if text.startswith("7")] == [
+        "7: /start",
+        "7: a",
+        "7: b",
+        "7: c",
+    ]
+
+
+async def test_one_user_in_trouble_holds_nobody_else_up(edge: Bench) -> None:
+    reader = Reader()
+    reader.failing.add(CHAT)
+    async with edge.polling(reader):
+        await until(lambda: reader.has_read(1))
+        await edge.telegram.say(OTHER, "hello")
+        await until(lambda: reader.has_read(2))
+        assert await edge.pending() == 3
+        reader.failing.clear()
+        await until(edge.has_confirmed)
+    assert reader.read == ["8: /start", "8: hello", "7: /start"]
+
+
+async def test_stopping_lets_handlers_end_and_confirms_them(edge: Bench) -> None:
+    reader = Reader(CHAT)
+    async with edge.polling(reader) as stop:
+        await until(lambda: reader.has_begun(2))
+        stop.set()
+        reader.shut.clear()
+    assert await edge.has_confirmed()
+    assert len(reader.read) == 2
+    assert edge.service.edge.holder == ""
+
+
+async def test_a_second_poller_stands_by_and_takes_over(edge: Bench) -> None:
+    first, second = Reader(), Reader()
+    async with edge.polling(first, lease_s=1) as stop:
+        await until(edge.has_confirmed)
+        async with edge.polling(second, lease_s=1):
+            await edge.telegram.say(CHAT, "one")
+            await until(lambda: first.has_read(3))
+            stop.set()
+            await edge.telegram.say(CHAT, "two")
+            await until(lambda: second.has_read(1))
+            await until(edge.has_confirmed)
+    assert (first.read[2:], second.read) == (["7: one"], ["7: two"])
+    assert not [call for call in await edge.telegram.calls("getUpdates") if call["status"] == 409]
+
+
+async def test_who_loses_the_lease_stops_at_once(edge: Bench) -> None:
+    reader = Reader()
+    async with edge.polling(reader, lease_s=0.3):
+        await until(edge.has_confirmed)
+        edge.service.edge.is_refusing = True
+        await until(lambda: released(edge))
+        await edge.telegram.say(CHAT, "unheard")
+        with pytest.raises(TimeoutError):
+            await until(lambda: reader.has_read(3), within_s=0.2)
+        edge.service.edge.is_refusing = False
+        await until(lambda: reader.has_read(3))
+
+
+async def test_a_webhook_is_removed_before_polling(edge: Bench) -> None:
+    await edge.telegram.result("setWebhook", url="https://127.0.0.1:9/elsewhere")
+    async with edge.polling(Reader()):
+        await until(edge.has_confirmed)
+    assert (await edge.telegram.result("getWebhookInfo"))["url"] == ""
+
+
+async def test_a_stranger_who_polls_is_outlasted(edge: Bench) -> None:
+    reader = Reader()
+    async with edge.polling(reader):
+        await until(edge.has_confirmed)
+        await edge.telegram.result("getUpdates", timeout=0)
+        await edge.telegram.say(CHAT, "still there?")
+        await until(lambda: reader.has_read(3))
+    statuses = [call["status"] for call in await edge.telegram.calls("getUpdates")]
+    assert statuses.count(409) == 1
+
+
+async def test_a_refused_token_gives_the_lease_back(edge: Bench) -> None:
+    await edge.telegram.fault(kind="token_revoked", method="getUpdates", times=1)
+    reader = Reader()
+    async with edge.polling(reader):
+        await until(lambda: released(edge))
+        assert not edge.standing.is_good
+        edge.standing.accept()
+        await until(lambda: reader.has_read(2))
+
+
+async def released(edge: Bench) -> bool:
+    desk = edge.service.edge
+    return not desk.holder and bool(desk.asked) and desk.asked[-1][1] in (0, 0.3)
