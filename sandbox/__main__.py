@@ -1,0 +1,75 @@
+"""Run the stand-ins for KIE and Telegram until a signal ends them."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+
+from pydantic import ValidationError
+from starlette.types import ASGIApp
+
+from sandbox.server import address, bind, running
+from sandbox.settings import SandboxKieSettings, SandboxTelegramSettings
+
+Stand = tuple[ASGIApp, socket.socket]
+"""A stand-in and the socket that it is served on."""
+
+
+def main() -> None:
+    """Start what has an address; a bad setting or a port in use ends it with one line."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        stands = [*_kie(SandboxKieSettings()), *_telegram(SandboxTelegramSettings())]
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        sys.exit(f"sandbox: {error.title}.{name}: {problem['msg']}")
+    asyncio.run(_serve(stands))
+
+
+def _kie(settings: SandboxKieSettings) -> list[Stand]:
+    if not settings.listen:
+        return []
+    from sandbox.kie.app import create_app
+
+    sock = _bound(settings)
+    return [(create_app(settings), sock)]
+
+
+def _telegram(settings: SandboxTelegramSettings) -> list[Stand]:
+    if not settings.listen:
+        return []
+    from sandbox.telegram.app import create_app
+
+    sock = _bound(settings)
+    return [(create_app(settings), sock)]
+
+
+def _bound(settings: SandboxKieSettings | SandboxTelegramSettings) -> socket.socket:
+    """Listen, and let links start with that address unless another one is set."""
+    try:
+        sock = bind(settings.listen)
+    except (OSError, ValueError) as error:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else error
+        sys.exit(f"sandbox: cannot listen on {settings.listen}: {reason}")
+    if "base_url" not in settings.model_fields_set:
+        settings.base_url = f"http://{address(sock)}"
+    return sock
+
+
+async def _serve(stands: list[Stand]) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        for app, sock in stands:
+            await stack.enter_async_context(running(app, sock=sock))
+        await stopped.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The KIE stand-in: api.kie.ai, the upload host and the result host on one address.
+
+KIE's own surface, as kie-api.md describes it:
+
+    POST /api/v1/jobs/createTask           GET  /api/v1/jobs/recordInfo?taskId=…
+    POST /api/v1/common/download-url       GET  /api/v1/chat/credit
+    POST /api/file-stream-upload           POST /api/file-base64-upload, /api/file-url-upload
+    GET  /{path}                           uploaded files and results
+
+The stand-in's own surface, which needs no key and is not in the journal:
+
+    /sandbox/faults                        what is to go wrong (`sandbox.fault`, `KieFault`)
+    GET   /sandbox/requests                every request received: method, path, headers, body
+    GET   /sandbox/callbacks               every callback sent, with the status it was answered
+    GET   /sandbox/counters                creations, reads, uploads, downloads, callbacks
+    GET   /sandbox/tasks                   every task with its input, state and faults
+    GET   /sandbox/settings                the settings that can change while it runs
+    PATCH /sandbox/settings                changes them: `{"callbacks": false}`
+    POST  /sandbox/reset                   back to the beginning
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.fault import FaultApi
+from sandbox.kie import control, upload
+from sandbox.kie.callback import callback_client
+from sandbox.kie.create import create_task
+from sandbox.kie.download import download_url, serve_file
+from sandbox.kie.gate import GateMiddleware
+from sandbox.kie.journal import JournalMiddleware
+from sandbox.kie.read import credit, record_info
+from sandbox.kie.refusal import RefusedError
+from sandbox.kie.settings import KieSettings
+from sandbox.kie.state import Kie
+from sandbox.kie.workshop import Workshop
+
+ROUTES = [
+    Route("/api/v1/jobs/createTask", create_task, methods=["POST"]),
+    Route("/api/v1/jobs/recordInfo", record_info),
+    Route("/api/v1/chat/credit", credit),
+    Route("/api/v1/common/download-url", download_url, methods=["POST"]),
+    Route("/api/file-stream-upload", upload.stream_upload, methods=["POST"]),
+    Route("/api/file-base64-upload", upload.base64_upload, methods=["POST"]),
+    Route("/api/file-url-upload", upload.url_upload, methods=["POST"]),
+    Route("/{path:path}", serve_file),
+]
+
+
+class LifespanState(TypedDict):
+    """What every request finds in `request.state`."""
+
+    workshop: Workshop
+
+
+def create_app(settings: KieSettings) -> Starlette:
+    """Return the stand-in; its lifespan owns the tasks that run and the callbacks on their way."""
+    kie = Kie(settings)
+    app = Starlette(
+        routes=[*FaultApi(kie.faults).routes(), *control.ROUTES, *ROUTES],
+        middleware=[
+            Middleware(JournalMiddleware, journal=kie.journal),
+            Middleware(GateMiddleware, kie=kie),
+        ],
+        exception_handlers={RefusedError: _refuse, upload.UploadError: _refuse},
+        lifespan=_lifespan,
+    )
+    app.state.kie = kie
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[LifespanState]:
+    async with callback_client() as client:
+        workshop = Workshop(app.state.kie, client=client)
+        try:
+            yield {"workshop": workshop}
+        finally:
+            await workshop.stop()
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, RefusedError | upload.UploadError):
+        return error.response()
+    raise error

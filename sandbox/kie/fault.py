@@ -1,0 +1,77 @@
+"""The faults that the KIE stand-in can commit; armed as `sandbox.fault` says."""
+
+from enum import StrEnum
+
+
+class KieFault(StrEnum):
+    """Every kind of fault, grouped by the moment at which it is drawn.
+
+    The subject is the model, a line break, and the prompt; for `down` it is the path.
+    """
+
+    DOWN = "down"
+    """Every request is answered 503 (or `status`) without a KIE body."""
+
+    HANG = "hang"
+    """createTask creates nothing and never answers (or hangs up after `seconds`)."""
+    CREATE_429 = "create_429"
+    """createTask says 429 in the body; with `status` 429 also as the HTTP status."""
+    CREATE_5XX = "create_5xx"
+    """createTask answers HTTP 500 (or `status`); with `status` 200 the body says 500."""
+    MAINTENANCE = "maintenance"
+    """createTask says 455."""
+    UNAUTHORIZED = "unauthorized"
+    """createTask says 401, as for a wrong key."""
+    NO_CREDITS = "no_credits"
+    """createTask says 402; with `code` 500 the same text under 500, which was seen as well."""
+    CREATE_REFUSED = "create_refused"
+    """createTask says `code` (default 505) and `message`."""
+
+    CREATE_NO_ANSWER = "create_no_answer"
+    """createTask creates the task and never answers (or hangs up after `seconds`)."""
+    CREATE_CUT = "create_cut"
+    """createTask creates the task and cuts the connection within the answer."""
+    CALLBACK_BEFORE_ANSWER = "callback_before_answer"
+    """The task is run and its callback delivered before createTask answers."""
+    NO_CALLBACK = "no_callback"
+    """The task ends and nobody is told."""
+    CALLBACK_TWICE = "callback_twice"
+    """The same callback is sent a second time."""
+    CALLBACK_LATE = "callback_late"
+    """The callback is sent `seconds` (default 5) after the task ended."""
+    CALLBACK_FORGED = "callback_forged"
+    """A callback with a wrong token comes first: a success with a foreign link, or the
+    `variant` `fail`."""
+    CALLBACK_MALFORMED = "callback_malformed"
+    """The callback's body is broken: `truncated`, `empty`, `array` or `binary` (`variant`)."""
+    CALLBACK_WRONG_FAMILY = "callback_wrong_family"
+    """The callback has the shape of another family: `runway` or `suno` (`variant`)."""
+    WAITING_FOREVER = "waiting_forever"
+    """The task stays `waiting`."""
+    TASK_LOST = "task_lost"
+    """recordInfo is null for ever, no callback comes."""
+    TASK_DEAD = "task_dead"
+    """recordInfo says 501 (or `code`) in the envelope itself, no callback comes."""
+    UNKNOWN_STATE = "unknown_state"
+    """recordInfo shows `paused` (or `variant`) until the task ends."""
+    GENERATION_FAILED = "generation_failed"
+    """The task fails with failCode `code` (default 500) and failMsg `message`."""
+    CONTENT_REFUSED = "content_refused"
+    """The task fails as inappropriate content."""
+    DEAD_RESULT_LINK = "dead_result_link"
+    """The result's link answers 404; download-url gives a good one."""
+    SLOW_DOWNLOAD = "slow_download"
+    """The result comes drop by drop within `seconds` (default 5)."""
+
+    READ_429 = "read_429"
+    """recordInfo says 429 in the body; with `status` 429 also as the HTTP status."""
+    READ_5XX = "read_5xx"
+    """recordInfo answers HTTP 500 (or `status`); with `status` 200 the body says 500."""
+    READ_HANG = "read_hang"
+    """recordInfo never answers (or hangs up after `seconds`)."""
+
+
+TASK_FAULTS = tuple(KieFault)[
+    tuple(KieFault).index(KieFault.CREATE_NO_ANSWER) : tuple(KieFault).index(KieFault.READ_429)
+]
+"""The faults that are drawn once, when a task is created, and stay with it."""

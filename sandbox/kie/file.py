@@ -1,0 +1,84 @@
+"""The files that the stand-in hands out: uploads, results and fresh links to results."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, unquote, urlsplit
+
+from starlette.responses import Response, StreamingResponse
+
+CAPACITY = 2000
+"""The number of files that are kept; the oldest ones go first."""
+DROPS = 20
+"""The number of pieces in which a slow file is sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """Bytes under a link that works for a while."""
+
+    content: bytes
+    mime_type: str
+    ttl_s: float
+    is_result: bool = False
+    """Whether KIE made it, so that download-url knows it."""
+    is_dead: bool = False
+    """Whether its link never worked."""
+    slow_s: float = 0
+    """How long its download takes."""
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether its link works now."""
+        return not self.is_dead and time.monotonic() < self.since + self.ttl_s
+
+    def response(self) -> Response:
+        """Return the answer that sends the bytes."""
+        if not self.slow_s:
+            return Response(self.content, media_type=self.mime_type)
+        headers = {"content-length": str(len(self.content))}
+        return StreamingResponse(self._drops(), media_type=self.mime_type, headers=headers)
+
+    async def _drops(self) -> AsyncIterator[bytes]:
+        size = max(1, -(-len(self.content) // DROPS))
+        for at in range(0, len(self.content), size):
+            await asyncio.sleep(self.slow_s / DROPS)
+            yield self.content[at : at + size]
+
+
+class FileStore:
+    """Files by path, in memory."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._files: OrderedDict[str, File] = OrderedDict()
+
+    def put(self, path: str, file: File) -> str:
+        """Keep the file, over one of the same path, and return its link."""
+        self._files[path] = file
+        self._files.move_to_end(path)
+        while len(self._files) > CAPACITY:
+            self._files.popitem(last=False)
+        return f"{self._base_url}/{quote(path)}"
+
+    def get(self, path: str) -> File | None:
+        """Return the file under the path, whether its link works or not."""
+        return self._files.get(path)
+
+    def find(self, url: str) -> File | None:
+        """Return the file that a link of this store names, whether it works or not."""
+        if not url.startswith(f"{self._base_url}/"):
+            return None
+        return self.get(unquote(urlsplit(url).path).removeprefix("/"))
+
+    def refresh(self, file: File, *, path: str, ttl_s: float) -> str:
+        """Return a new link to the same bytes, which works at once."""
+        fresh = replace(file, ttl_s=ttl_s, is_dead=False, slow_s=0, since=time.monotonic())
+        return self.put(path, fresh)
+
+    def clear(self) -> None:
+        """Forget every file."""
+        self._files.clear()

@@ -1,0 +1,101 @@
+"""A task at KIE: what was asked, how it stands, how it ended."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sandbox.fault import Fault
+from sandbox.kie.fault import KieFault
+
+
+class Failure(NamedTuple):
+    """Why a task failed, in KIE's words."""
+
+    code: str
+    message: str
+
+
+INTERNAL_ERROR = Failure("500", "Internal Error, Please try again later.")
+INAPPROPRIATE = Failure("500", "Inappropriate content, please try another prompt.")
+FETCH_FAILED = Failure(
+    "400", "Image fetch failed. Check access settings or use our File Upload API instead."
+)
+
+PENDING_STATES = ("waiting", "queuing", "generating")
+
+
+def now_ms() -> int:
+    """Return the milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(kw_only=True)
+class Task:
+    """One accepted createTask."""
+
+    model: str
+    fields: dict[str, Any]
+    """The `input` as it was sent."""
+    callback_url: str | None
+    credits: float
+    """What it consumed; 0 once it failed."""
+    duration_s: float
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
+    create_ms: int = field(default_factory=now_ms)
+    complete_ms: int | None = None
+    urls: list[str] = field(default_factory=list)
+    """The links of the results, once it succeeded."""
+    failure: Failure | None = None
+
+    def fault(self, kind: KieFault) -> Fault | None:
+        """Return the fault of this kind that the task carries, or none."""
+        return self.faults.get(kind)
+
+    @property
+    def subject(self) -> str:
+        """The text that faults are matched against."""
+        return subject_of(self.model, self.fields)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the task has not ended."""
+        return self.complete_ms is None
+
+    @property
+    def state(self) -> str:
+        """KIE's word for how the task stands now."""
+        if not self.is_running:
+            return "fail" if self.failure else "success"
+        if unknown := self.fault(KieFault.UNKNOWN_STATE):
+            return unknown.variant or "paused"
+        return "waiting" if self.fault(KieFault.WAITING_FOREVER) else self._pending_state()
+
+    @property
+    def age_s(self) -> float:
+        """The seconds since createTask."""
+        return (now_ms() - self.create_ms) / 1000
+
+    @property
+    def cost_time_s(self) -> int | None:
+        """The whole seconds it took, once it ended (not milliseconds, as documented)."""
+        return None if self.complete_ms is None else (self.complete_ms - self.create_ms) // 1000
+
+    def succeed(self, urls: list[str]) -> None:
+        """End the task with results."""
+        self.urls, self.complete_ms = urls, now_ms()
+
+    def fail(self, failure: Failure) -> None:
+        """End the task with a failure, which costs nothing."""
+        self.failure, self.credits, self.complete_ms = failure, 0.0, now_ms()
+
+    def _pending_state(self) -> str:
+        share = self.age_s / self.duration_s if self.duration_s else 1
+        return PENDING_STATES[min(int(share * len(PENDING_STATES)), len(PENDING_STATES) - 1)]
+
+
+def subject_of(model: str, fields: Mapping[str, Any]) -> str:
+    """Return the text that faults are matched against."""
+    return f"{model}\n{fields.get('prompt', '')}"
