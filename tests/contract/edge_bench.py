@@ -65,18 +65,20 @@ class Bench:
             backoff=Backoff(first_s=0.01, cap_s=0.05),
         )
 
-    @asynccontextmanager
-    async def polling(self, handle: Handle, *, lease_s: float = 15) -> AsyncIterator[asyncio.Event]:
-        """Run a poller while the context is open; the event stops it earlier."""
-        stop = asyncio.Event()
-        poller = Poller(
+    def poller(self, handle: Handle, *, lease_s: float = 15) -> Poller:
+        return Poller(
             bot=self.bot,
             dispatcher=self.dispatcher(handle),
             lease=PollingLease(self.client, bot_id=BOT_ID, lease_s=lease_s),
             standing=self.standing,
         )
+
+    @asynccontextmanager
+    async def polling(self, handle: Handle, *, lease_s: float = 15) -> AsyncIterator[asyncio.Event]:
+        """Run a poller while the context is open; the event stops it earlier."""
+        stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(poller.run(stop))
+            group.create_task(self.poller(handle, lease_s=lease_s).run(stop))
             try:
                 yield stop
             finally:

@@ -33,9 +33,18 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
 )
 from atelier.generation.v1.media_pb2 import Media
+from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE, Model
 from atelier.generation.v1.session_pb2 import Session
 
 Report = delivery_pb.ReportDeliveryRequest
+
+Z_IMAGE = Model(
+    id="z-image",
+    kind=MODEL_KIND_TEXT_TO_IMAGE,
+    titles={"en": "Z-Image", "ru": "Z-Image"},
+    descriptions={"en": "Draws.", "ru": "Рисует."},
+    prompt_max_length=800,
+)
 
 
 class DeliveryDesk(DeliveryServiceServicer):
@@ -129,7 +138,7 @@ class EdgeDesk(EdgeServiceServicer):
 
 
 class GenerationDesk(GenerationServiceServicer):
-    """Hands out media; has no models."""
+    """Hands out media; has one model."""
 
     __abstractmethods__: frozenset[str] = frozenset()
 
@@ -137,7 +146,7 @@ class GenerationDesk(GenerationServiceServicer):
         self.media: dict[str, tuple[Media, bytes]] = {}
 
     async def ListModels(self, request: Any, context: Any) -> Any:
-        return pb.ListModelsResponse()
+        return pb.ListModelsResponse(models=[Z_IMAGE])
 
     async def DownloadMedia(self, request: Any, context: Any) -> AsyncIterator[Any]:  # type: ignore[override]
         if request.media_id not in self.media:

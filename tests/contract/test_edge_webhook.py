@@ -100,7 +100,7 @@ async def test_telegram_delivers_with_the_secret_and_in_order() -> None:
     read: list[str] = []
 
     async def handle(update: Update) -> None:
-        read.append(update.effective_message.text if update.effective_message else "")
+        read.append(str(update.effective_message and update.effective_message.text))
 
     async with receiving(handle) as receiver:
         await receiver.edge.telegram.started(CHAT)

@@ -1,0 +1,190 @@
+"""`python -m edge_bot` as a process of its own, killed at bad moments."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx2
+import pytest
+
+from tests.contract.edge_bench import CHAT, Bench, bench, delivery, succeeded, until
+from tests.integration.sandbox_telegram import TOKEN
+
+
+@dataclass
+class Process:
+    """A running edge; its log is kept."""
+
+    child: asyncio.subprocess.Process
+    url: str
+    log: bytes = field(default=b"")
+
+    async def is_ready(self) -> bool:
+        try:
+            async with httpx2.AsyncClient(trust_env=False) as http:
+                return (await http.get(f"{self.url}/readyz")).is_success
+        except httpx2.TransportError:
+            return False
+
+    async def end(self, how: signal.Signals) -> int | None:
+        """Send a signal and return the exit code."""
+        self.child.send_signal(how)
+        async with asyncio.timeout(10):
+            _, self.log = await self.child.communicate()
+        return self.child.returncode
+
+
+def environment(edge: Bench, **changes: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "TELEGRAM_BOT_TOKEN": TOKEN,
+        "TELEGRAM_API_URL": edge.telegram.url,
+        "GENERATION_ADDRESS": f"127.0.0.1:{edge.service.port}",
+        "EDGE_LISTEN": f"127.0.0.1:{free_port()}",
+        "LOG_LEVEL": "debug",
+        **changes,
+    }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def started(variables: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge_bot", env=variables, stderr=asyncio.subprocess.PIPE
+    )
+
+
+@asynccontextmanager
+async def running(edge: Bench) -> AsyncIterator[Process]:
+    variables = environment(edge)
+    process = Process(await started(variables), f"http://{variables['EDGE_LISTEN']}")
+    try:
+        await until(process.is_ready, within_s=20)
+        yield process
+    finally:
+        if process.child.returncode is None:
+            await process.end(signal.SIGKILL)
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[Bench]:
+    async with bench() as made:
+        yield made
+
+
+async def test_a_press_survives_a_kill_while_it_is_handled(edge: Bench) -> None:
+    async with running(edge) as first:
+        await edge.telegram.started(CHAT)
+        await until(lambda: has_answered(edge))
+        await until(edge.has_confirmed)
+        greeting = (await edge.messages())[-1]
+        button = greeting["reply_markup"]["inline_keyboard"][0][0]["callback_data"]
+        await edge.telegram.fault(kind="timeout", chat_id=CHAT, seconds=30, times=1)
+        await edge.telegram.press(CHAT, greeting["message_id"], button)
+        await until(lambda: has_hung(edge))
+        await first.end(signal.SIGKILL)
+    assert await edge.pending() == 1
+    assert (await edge.messages())[-1] == greeting
+    edge.service.edge.holder = ""
+    async with running(edge) as second:
+        await until(edge.has_confirmed)
+        assert (await edge.messages())[-1] != greeting
+        assert await second.end(signal.SIGTERM) == 0
+    assert TOKEN.encode() not in second.log
+
+
+async def has_answered(edge: Bench) -> bool:
+    return any(one["from"]["is_bot"] for one in await edge.messages())
+
+
+async def has_hung(edge: Bench) -> bool:
+    calls = (await edge.telegram.http.get("/sandbox/calls")).json()["calls"]
+    return "timeout" in [call["fault"] for call in calls]
+
+
+async def test_a_result_survives_a_kill_between_its_lease_and_its_sending(edge: Bench) -> None:
+    message_id = await edge.progress_message()
+    job = succeeded(edge.media())
+    edge.service.delivery.unavailable = 10_000
+    edge.service.delivery.offer(delivery(job, message_id=message_id))
+    async with running(edge) as first:
+        await until(lambda: was_leased(edge))
+        await first.end(signal.SIGKILL)
+    edge.service.delivery.unavailable = 0
+    edge.service.delivery.offer(delivery(job, message_id=message_id))
+    async with running(edge):
+        assert not (await edge.service.delivery.outcome(within_s=15)).sent.is_edit
+    assert len([one for one in await edge.messages() if "photo" in one]) == 1
+
+
+async def was_leased(edge: Bench) -> bool:
+    return edge.service.delivery.unavailable < 10_000
+
+
+async def test_a_result_survives_a_kill_between_its_sending_and_its_report(edge: Bench) -> None:
+    message_id = await edge.progress_message()
+    job = succeeded(edge.media())
+    await edge.telegram.fault(kind="timeout", method="sendPhoto", seconds=30, times=1)
+    edge.service.delivery.offer(delivery(job, message_id=message_id))
+    async with running(edge) as first:
+        await until(lambda: edge.telegram.calls("sendPhoto"))
+        await first.end(signal.SIGKILL)
+    edge.service.delivery.offer(delivery(job, message_id=message_id, maybe_sent=True))
+    async with running(edge):
+        assert (await edge.service.delivery.outcome(within_s=15)).sent.is_edit
+    assert len(await edge.telegram.calls("sendPhoto")) == 1
+    assert [one["message_id"] for one in await edge.messages() if "photo" in one] == [message_id]
+
+
+async def test_it_presents_itself_in_both_languages(edge: Bench) -> None:
+    async with running(edge):
+        await until(lambda: edge.telegram.calls("setMyShortDescription"))
+        await until(lambda: is_presented(edge))
+    english, russian = [
+        await edge.telegram.result("getMyCommands", language_code=code) for code in ("", "ru")
+    ]
+    assert [one["command"] for one in english] == [one["command"] for one in russian]
+    assert all(a["description"] != b["description"] for a, b in zip(english, russian, strict=True))
+
+
+async def is_presented(edge: Bench) -> bool:
+    return len(await edge.telegram.calls("setMyShortDescription")) == 2
+
+
+WRONG = {
+    "no token": ({"TELEGRAM_BOT_TOKEN": ""}, "TELEGRAM_BOT_TOKEN is missing"),
+    "no real token": ({"TELEGRAM_BOT_TOKEN": "secret"}, "TELEGRAM_BOT_TOKEN is wrong"),
+    "no address": ({"TELEGRAM_API_URL": "telegram"}, "TELEGRAM_API_URL is wrong"),
+    "no webhook address": ({"TELEGRAM_WEBHOOK_URL": "x"}, "TELEGRAM_WEBHOOK_URL is wrong"),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), WRONG.values(), ids=WRONG)
+async def test_a_wrong_setting_is_one_line(
+    edge: Bench, changes: dict[str, str], words: str
+) -> None:
+    child = await started(environment(edge, **changes))
+    _, log = await child.communicate()
+    assert child.returncode == 2
+    assert words in log.decode()
+    assert "secret" not in log.decode().replace("TELEGRAM", "")
+    assert len(log.decode().strip().splitlines()) == 1
+
+
+async def test_a_port_in_use_is_one_line(edge: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        child = await started(environment(edge, EDGE_LISTEN=f"127.0.0.1:{port}", LOG_LEVEL="info"))
+        _, log = await child.communicate()
+    assert child.returncode == 1
+    assert log.decode().strip().splitlines() == [
+        f"cannot listen on 127.0.0.1:{port}: Address already in use"
+    ]
