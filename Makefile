@@ -1,31 +1,78 @@
-# Every verb of the project; `make help` lists them.
+# Every verb of the project; `make help` lists them. On a fresh machine: `make run`, `make test`.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# The oldest PostgreSQL that is supported, for the storage tests (Debian: apt install postgresql-15).
+POSTGRES_15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check generate
+.PHONY: help setup run test e2e-free check check-code check-layers check-contract check-drift \
+        check-postgres check-ui generate image bench clean
 
 help: ## List the verbs
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Atelier needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	@echo "Setting up $(VENV) (once, about half a minute)…"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Atelier needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@$(PYTHON) -m venv $(VENV)
-	@PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	  $(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
-PROTOS   = $(shell cd proto && find atelier -name '*.proto' | sort)
-SERVICES = $(filter %_service.proto,$(PROTOS))
+run: $(READY) ## Run everything here: a sandbox stands in where no key is given
+	@$(BIN)/python -m runtime.run
+
+test: $(READY) ## Run every test that needs no browser
+	@$(BIN)/python -m pytest -q
+
+e2e-free: $(READY) ## Take every free model from the click to the picture, with and without callbacks
+	@$(BIN)/python -m tests.e2e.free_models
+
+check: check-code check-layers check-contract check-drift check-postgres ## Run every check that is no test
+
+check-code: $(READY) ## Check format, lint and types
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+
+check-layers: $(READY) ## Check that the layers import in one direction
+	@$(BIN)/lint-imports --no-logo
+
+check-contract: $(READY) ## Check the contract: lint, format, nothing broken since the last release
+	@$(BIN)/buf lint
+	@$(BIN)/buf format -d --exit-code
+	@$(BIN)/buf breaking --against proto/released.binpb
+
+check-drift: $(READY) ## Check that generated files are what their sources say
+	@$(MAKE) -s generated GENERATED=.atelier/drift
+	@diff -r -x __pycache__ .atelier/drift generated || (echo "generated/ is not what proto/ says: make generate"; exit 1)
+
+check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15 and 18
+	@test -x $(POSTGRES_15_BIN)/postgres || (echo "No PostgreSQL 15 in $(POSTGRES_15_BIN): install it or set POSTGRES_15_BIN."; exit 1)
+	@TEST_POSTGRES_BIN=$(POSTGRES_15_BIN) $(BIN)/python -m pytest -q tests/integration -k 'storage or lifecycle or migrat or schema'
+	@$(BIN)/python -m pytest -q tests/integration -k 'storage or lifecycle or migrat or schema'
+
+PROTOS    = $(shell cd proto && find atelier -name '*.proto' | sort)
+SERVICES  = $(filter %_service.proto,$(PROTOS))
+PROTOC    = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto
+GENERATED = .atelier/generated
 
 generate: $(READY) ## Generate the Python code of the contract
-	@rm -rf .atelier/generated && mkdir -p .atelier/generated
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto \
-	  --python_out=.atelier/generated --mypy_out=quiet:.atelier/generated $(PROTOS)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto \
-	  --grpc_python_out=.atelier/generated --mypy_grpc_out=quiet,only_async:.atelier/generated $(SERVICES)
-	@rm -rf generated && mv .atelier/generated generated
+	@$(MAKE) -s generated
+	@rm -rf generated && mv $(GENERATED) generated
+
+.PHONY: generated
+generated:
+	@rm -rf $(GENERATED) && mkdir -p $(GENERATED)
+	@$(PROTOC) --python_out=$(GENERATED) --mypy_out=quiet:$(GENERATED) $(PROTOS)
+	@$(PROTOC) --grpc_python_out=$(GENERATED) --mypy_grpc_out=quiet,only_async:$(GENERATED) $(SERVICES)
+
+image: $(READY) ## Take the contract as released: later ones must not break it
+	@$(BIN)/buf build -o proto/released.binpb
+
+clean: ## Remove the environment and all data
+	@rm -rf $(VENV) .atelier

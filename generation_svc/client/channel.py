@@ -25,6 +25,13 @@ _SERVICES: tuple[ServiceDescriptor, ...] = (
 )
 
 
+_PATIENT = [
+    {"service": "atelier.generation.v1.DeliveryService", "method": "LeaseDeliveries"},
+    {"service": "atelier.generation.v1.EdgeService", "method": "LeaseUpdates"},
+]
+"""What is asked in a loop anyway: it waits for a service that is away instead of failing."""
+
+
 def channel_target(address: str) -> str:
     """Return the gRPC target of an address: one name, or several IP addresses with commas.
 
@@ -78,7 +85,10 @@ def service_config() -> dict[str, Any]:
     }
     return {
         "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [{"name": methods, "retryPolicy": retry}],
+        "methodConfig": [
+            {"name": [name for name in methods if name not in _PATIENT], "retryPolicy": retry},
+            {"name": _PATIENT, "waitForReady": True},
+        ],
     }
 
 

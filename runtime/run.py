@@ -1,0 +1,116 @@
+"""Run the whole product on this machine: `python -m runtime.run`, which is `make run`.
+
+Every process stays the ordinary program that it is elsewhere; honcho starts them, shows what they
+say, and ends all of them when one ends or when asked to. Where no key is given, the sandbox stands
+in: for KIE without `KIE_API_KEY`, for Telegram without `TELEGRAM_BOT_TOKEN`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from signal import SIGINT, SIGTERM
+
+from honcho.manager import Manager
+from honcho.printer import Message, Printer
+from pydantic import SecretStr
+
+from runtime.address import Address
+from runtime.settings import ProcessSettings
+
+SANDBOX_KIE = Address("127.0.0.1", 8091)
+SANDBOX_TELEGRAM = Address("127.0.0.1", 8092)
+SANDBOX_KEY = "sandbox-kie-key"
+SANDBOX_TOKEN = "7000000001:sandbox-token-that-opens-nothing-at-all"
+WELCOME = "welcome"
+STOP_GRACE_SECONDS = "4"
+"""Below the 5 s after which honcho kills."""
+
+
+class RunSettings(ProcessSettings):
+    """What decides which parts are real."""
+
+    kie_api_key: SecretStr | None = None
+    """The key of the account at KIE; without it the sandbox stands in."""
+
+    telegram_bot_token: SecretStr | None = None
+    """The token of the bot; without it the sandbox stands in."""
+
+    callback_base_url: str = ""
+    """The public address of the gateway; without it the real KIE is only polled."""
+
+    gateway_listen: Address = Address("127.0.0.1", 8080)
+    """Where the gateway takes callbacks."""
+
+
+class PlainPrinter(Printer):  # type: ignore[misc] # honcho is untyped
+    """Shows what the processes say, and nothing of the runner's own."""
+
+    def write(self, message: Message) -> None:
+        """Show one line, with the name of its process."""
+        if message.name == "system":
+            return
+        self.prefix = message.name != WELCOME
+        super().write(message)
+
+
+def environment(settings: RunSettings) -> dict[str, str]:
+    """Return what the processes are told beyond the environment and `.env`."""
+    added = {
+        "LOG_LEVEL": os.environ.get("LOG_LEVEL", "warning"),
+        "STOP_GRACE_S": STOP_GRACE_SECONDS,
+    }
+    if settings.kie_api_key is None:
+        added |= {
+            "KIE_API_KEY": SANDBOX_KEY,
+            "KIE_API_URL": f"http://{SANDBOX_KIE}",
+            "KIE_UPLOAD_URL": f"http://{SANDBOX_KIE}",
+            "KIE_RESULT_HOSTS": str(SANDBOX_KIE),
+            "CALLBACK_BASE_URL": f"http://{settings.gateway_listen}",
+        }
+    if settings.telegram_bot_token is None:
+        added |= {
+            "TELEGRAM_BOT_TOKEN": SANDBOX_TOKEN,
+            "TELEGRAM_API_URL": f"http://{SANDBOX_TELEGRAM}",
+            "TELEGRAM_WEBHOOK_URL": "",
+        }
+    return added | _sandbox(settings)
+
+
+def _sandbox(settings: RunSettings) -> dict[str, str]:
+    has_kie, has_telegram = settings.kie_api_key is None, settings.telegram_bot_token is None
+    return {
+        "SANDBOX_KIE_LISTEN": str(SANDBOX_KIE) if has_kie else "",
+        "SANDBOX_TELEGRAM_LISTEN": str(SANDBOX_TELEGRAM) if has_telegram else "",
+        "SANDBOX_TELEGRAM_TOKEN": SANDBOX_TOKEN,
+        "SANDBOX_TELEGRAM_STATE_PATH": ".atelier/telegram",
+    }
+
+
+def commands(settings: RunSettings) -> Mapping[str, str]:
+    """Return the programs to run, by name."""
+    programs = ["generation_svc", "callback_gateway", "edge_bot"]
+    if settings.kie_api_key is None or settings.telegram_bot_token is None:
+        programs.insert(0, "sandbox")
+    python = f"exec '{sys.executable}' -u"
+    return {
+        **{name: f"{python} -m {name}" for name in programs},
+        WELCOME: f"{python} -m runtime.welcome",
+    }
+
+
+def main() -> None:
+    """Run until Ctrl-C or until a process ends."""
+    settings = RunSettings.load()
+    manager = Manager(PlainPrinter(sys.stdout))
+    env = {**os.environ, **environment(settings)}
+    for name, command in commands(settings).items():
+        manager.add_process(name, command, env=env)
+    manager.loop()
+    asked_to_stop = {128 + SIGINT, 128 + SIGTERM}
+    raise SystemExit(0 if manager.returncode in asked_to_stop else manager.returncode)
+
+
+if __name__ == "__main__":
+    main()

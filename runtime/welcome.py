@@ -1,0 +1,96 @@
+"""Says that everything runs and what to do next: the last of the programs of `make run`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pydantic import SecretStr
+
+from runtime.address import Address
+from runtime.run import SANDBOX_TELEGRAM, SANDBOX_TOKEN
+from runtime.settings import ProcessSettings
+
+PATIENCE_SECONDS = 120.0
+LOOK_SECONDS = 0.2
+
+
+class WelcomeSettings(ProcessSettings):
+    """Where the processes listen and what is real."""
+
+    generation_listen: Address = Address("127.0.0.1", 50051)
+    gateway_listen: Address = Address("127.0.0.1", 8080)
+    edge_listen: Address = Address("127.0.0.1", 8081)
+    telegram_bot_token: SecretStr = SecretStr("")
+    callback_base_url: str = ""
+
+    @property
+    def is_sandbox_chat(self) -> bool:
+        """Whether the chat page is the way to talk to the bot."""
+        return self.telegram_bot_token.get_secret_value() == SANDBOX_TOKEN
+
+
+def main() -> None:
+    """Wait until everything is ready, say so, and stay until asked to stop."""
+    settings = WelcomeSettings.load()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    waits: dict[str, Callable[[], bool]] = {
+        "generation_svc": lambda: is_serving(settings.generation_listen),
+        "callback_gateway": lambda: answers(f"http://{settings.gateway_listen}/healthz"),
+        "edge_bot": lambda: answers(f"http://{settings.edge_listen}/readyz"),
+    }
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    for name, is_ready in waits.items():
+        while not is_ready():
+            if time.monotonic() > deadline:
+                sys.exit(f"{name} is not ready after {PATIENCE_SECONDS:g} s.")
+            time.sleep(LOOK_SECONDS)
+    sys.stdout.write(text(settings))
+    sys.stdout.flush()
+    signal.pause()
+
+
+def text(settings: WelcomeSettings) -> str:
+    """Return the lines that a newcomer reads."""
+    page = f"http://{SANDBOX_TELEGRAM}" if settings.is_sandbox_chat else "your bot in Telegram"
+    inputs = '{"model_id":"z-image","inputs":{"prompt":"a fox in the snow"}}'
+    return f"""
+Atelier runs. Ctrl-C stops it; what was made stays in .atelier.
+
+  Chat     {page}
+  gRPC     .venv/bin/grpcurl -plaintext -d '{inputs}' \\
+             {settings.generation_listen} atelier.generation.v1.GenerationService/CreateJob
+  Gateway  http://{settings.gateway_listen}/callbacks/kie
+  Go real  put KIE_API_KEY, TELEGRAM_BOT_TOKEN and CALLBACK_BASE_URL into .env (see .env.example)
+
+"""
+
+
+def is_serving(address: Address) -> bool:
+    """Return whether a gRPC server says that it is healthy."""
+    with grpc.insecure_channel(str(address)) as channel:
+        try:
+            stub = health_pb2_grpc.HealthStub(channel)
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)  # type: ignore[attr-defined] # left out of the stubs
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def answers(url: str) -> bool:
+    """Return whether an address answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+if __name__ == "__main__":
+    main()
