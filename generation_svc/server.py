@@ -6,10 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import grpc.aio
 import sqlalchemy.exc
 import structlog
-from grpc_health.v1.health import aio as health_aio
 
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.pace import Pace
@@ -19,9 +17,7 @@ from generation_svc.lifecycle.context import Context, Limits
 from generation_svc.media.content import examine_upload
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.store import open_media
-from generation_svc.rpc.draining import Draining
-from generation_svc.rpc.interceptor import CallInterceptor
-from generation_svc.rpc.register import register, set_health
+from generation_svc.rpc.endpoint import Endpoint
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.embedded_postgres import embedded_postgres
@@ -32,19 +28,8 @@ from runtime.address import Address
 from runtime.process import StartError
 from runtime.redaction import redact
 
-OPTIONS = (
-    ("grpc.so_reuseport", 0),  # two servers would share a port silently
-    ("grpc.server.max_pending_requests", 10_000),  # more calls at once are CANCELLED otherwise
-    ("grpc.server.max_pending_requests_hard_limit", 20_000),
-    ("grpc.max_connection_age_ms", 30 * 60_000),  # closes what a reader that does not read holds
-    ("grpc.max_connection_age_grace_ms", 60_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-)
 DATABASE_PATIENCE_SECONDS = 30.0
 """How long a start waits for a database that does not answer yet."""
-READINESS_SECONDS = 2.0
-"""How often readiness follows the database."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -52,47 +37,48 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
     """Serve until asked to stop: streams end first, then calls, then work."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(_database(settings))
-        context = await _context(settings, database, stack=stack)
-        draining = Draining()
-        server = grpc.aio.server(interceptors=(CallInterceptor(),), options=OPTIONS)
-        health = register(server, context, draining=draining)
-        _bind(server, settings.generation_listen)
+        context = await stack.enter_async_context(open_context(settings, database))
+        endpoint = Endpoint(context)
+        _bind(endpoint, settings.generation_listen)
         await stack.enter_async_context(
             working(context, time_scale=settings.time_scale, grace_seconds=settings.stop_grace_s)
         )
-        await server.start()
+        await endpoint.start()
         _logger.info("serving", address=str(settings.generation_listen))
-        await _follow_readiness(database, health=health, stop=stop)
-        draining.start()
-        await server.stop(grace=settings.stop_grace_s)
+        await endpoint.follow_readiness(database.is_ready, stop=stop)
+        await endpoint.stop(grace_seconds=settings.stop_grace_s)
 
 
-async def _context(
-    settings: GenerationSettings, database: PostgresDatabase, *, stack: AsyncExitStack
-) -> Context:
+@asynccontextmanager
+async def open_context(
+    settings: GenerationSettings, database: PostgresDatabase
+) -> AsyncIterator[Context]:
+    """Open what the use cases work with, on this database."""
     key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
     redact(key, hmac_key)
-    provider = await stack.enter_async_context(
+    pace = pace_of(settings)
+    async with (
         open_kie(
             key.get_secret_value(),
             api_url=settings.kie_api_url,
             upload_url=settings.kie_upload_url,
+            create_timeout=pace.create_timeout,
+        ) as provider,
+        open_fetcher(allowed_hosts=settings.kie_result_hosts) as fetcher,
+    ):
+        yield Context(
+            database=database,
+            catalog=load_catalog(),
+            validate_inputs=validate_inputs,
+            examine_upload=examine_upload,
+            provider=provider,
+            callbacks=KieCallbackReader(hmac_key.get_secret_value() if hmac_key else None),
+            fetcher=fetcher,
+            store=open_media(settings.media_url or str(Path(settings.data_folder) / "media")),
+            pace=pace,
+            limits=limits_of(settings),
+            callback_base_url=settings.callback_base_url.rstrip("/") or None,
         )
-    )
-    fetcher = await stack.enter_async_context(open_fetcher(allowed_hosts=settings.kie_result_hosts))
-    return Context(
-        database=database,
-        catalog=load_catalog(),
-        validate_inputs=validate_inputs,
-        examine_upload=examine_upload,
-        provider=provider,
-        callbacks=KieCallbackReader(hmac_key.get_secret_value() if hmac_key else None),
-        fetcher=fetcher,
-        store=open_media(settings.media_url or str(Path(settings.data_folder) / "media")),
-        pace=pace_of(settings),
-        limits=limits_of(settings),
-        callback_base_url=settings.callback_base_url.rstrip("/") or None,
-    )
 
 
 def pace_of(settings: GenerationSettings) -> Pace:
@@ -142,24 +128,10 @@ async def _migrate(url: str) -> None:
         await asyncio.sleep(0.5)
 
 
-def _bind(server: grpc.aio.Server, address: Address) -> None:
+def _bind(endpoint: Endpoint, address: Address) -> None:
     try:
-        server.add_insecure_port(str(address))
+        endpoint.bind(str(address))
     except RuntimeError as error:
         raise StartError(
             f"{address} is in use or not ours: set GENERATION_LISTEN to another address."
         ) from error
-
-
-async def _follow_readiness(
-    database: PostgresDatabase, *, health: health_aio.HealthServicer, stop: asyncio.Event
-) -> None:
-    """Be ready while the database is; return when asked to stop."""
-    while not stop.is_set():
-        await set_health(health, is_serving=await database.is_ready())
-        try:
-            async with asyncio.timeout(READINESS_SECONDS):
-                await stop.wait()
-        except TimeoutError:
-            continue
-    await health.enter_graceful_shutdown()

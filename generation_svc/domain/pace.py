@@ -26,6 +26,8 @@ class Pace:
     """The least time before the first read where callbacks are on."""
     read_floor: timedelta = timedelta(seconds=2.5)
     """KIE's cadence in the first 30 s (kie-api.md §2)."""
+    create_timeout: timedelta = timedelta(seconds=20)
+    """How long createTask may be silent; it is broken off after twice that."""
     submit_lease: timedelta = timedelta(seconds=60)
     """How long a dispatcher may take from claim to createTask's answer."""
     busy_retry: timedelta = timedelta(seconds=5)
