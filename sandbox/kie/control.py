@@ -1,8 +1,8 @@
 """The stand-in's own HTTP API under /sandbox, beside that of `sandbox.fault`."""
 
-import json
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -12,7 +12,15 @@ from sandbox.kie.settings import FIXED_SETTINGS, SECRET_SETTINGS, KieSettings
 from sandbox.kie.state import kie_of
 from sandbox.kie.workshop import Workshop
 
+
+def _changeable(name: str) -> str:
+    if name not in CHANGEABLE:
+        raise ValueError(f"no setting {name!r} can be changed; known: {sorted(CHANGEABLE)}")
+    return name
+
+
 CHANGEABLE = frozenset(KieSettings.model_fields) - FIXED_SETTINGS
+_CHANGES = TypeAdapter(dict[Annotated[str, AfterValidator(_changeable)], Any])
 
 
 async def show_requests(request: Request) -> Response:
@@ -44,10 +52,9 @@ async def show_settings(request: Request) -> Response:
 
 async def change_settings(request: Request) -> Response:
     """Set what the JSON object names; a new balance is the account's at once."""
-    kie, changes = kie_of(request), json.loads(await request.body())
-    if unknown := sorted(set(changes) - CHANGEABLE):
-        return JSONResponse({"error": f"no such settings: {unknown}"}, 422)
+    kie = kie_of(request)
     try:
+        changes = _CHANGES.validate_json(await request.body())
         for name, value in changes.items():
             setattr(kie.settings, name, value)
     except ValidationError as error:

@@ -60,10 +60,15 @@ def _text(longest: int) -> Rule:
     return check
 
 
+def _whole(name: str, value: Any) -> str | None:
+    return None if type(value) is int else f"This {name} must be an integer"
+
+
 _FLAG = _choice(True, False)
 _QWEN: Mapping[str, Rule] = {
     "guidance_scale": _number(0, 20),
     "negative_prompt": _text(500),
+    "seed": _whole,
     "output_format": _choice("png", "jpeg"),
     "acceleration": _choice("none", "regular", "high"),
     "enable_safety_checker": _FLAG,
@@ -84,33 +89,33 @@ class Model:
     size: Size | None = (1024, 1024)
     """The size when none is asked for; none takes the size of the picture that is changed."""
 
+    def known(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that the model reads; it ignores the others."""
+        return {name: fields[name] for name in self.rules if fields.get(name) is not None}
+
     def complaint(self, fields: Mapping[str, Any]) -> str | None:
         """Return what KIE says about wrong fields, or none; unknown fields are ignored."""
         for name, text in self.required.items():
             if fields.get(name) in (None, ""):
                 return text
-        checks = (
-            rule(name, fields[name])
-            for name, rule in self.rules.items()
-            if fields.get(name) is not None
-        )
+        checks = (self.rules[name](name, value) for name, value in self.known(fields).items())
         return next((text for text in checks if text), None)
 
     def size_of(self, fields: Mapping[str, Any]) -> Size | None:
         """Return the size of the pictures asked for; none means that of the input."""
-        ratio, size = fields.get("aspect_ratio"), fields.get("image_size")
-        return RATIOS.get(str(ratio)) or SIZES.get(str(size)) or self.size
+        known = self.known(fields)
+        ratio, size = known.get("aspect_ratio", ""), known.get("image_size", "")
+        return RATIOS.get(ratio) or SIZES.get(size) or self.size
+
+    def count_of(self, fields: Mapping[str, Any]) -> int:
+        """Return how many pictures are asked for."""
+        return int(self.known(fields).get("num_images", 1))
 
     def cost(self, fields: Mapping[str, Any]) -> float:
         """Return what a task takes, in KIE credits."""
         width, height = self.size_of(fields) or (1000, 1000)
         amount = width * height / 1e6 if self.per_megapixel else 1
-        return round(self.price * amount * picture_count(fields), 2)
-
-
-def picture_count(fields: Mapping[str, Any]) -> int:
-    """Return how many pictures a task makes."""
-    return int(fields.get("num_images") or 1)
+        return round(self.price * amount * self.count_of(fields), 2)
 
 
 _PROMPT = {"prompt": "prompt is required"}
@@ -145,6 +150,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             rules={
                 **_QWEN,
                 "prompt": _text(5000),
+                "image_url": _text(10_000),
                 "strength": _number(0, 1),
                 "num_inference_steps": _number(2, 250),
             },
@@ -157,6 +163,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             rules={
                 **_QWEN,
                 "prompt": _text(2000),
+                "image_url": _text(10_000),
                 "image_size": _choice(*SIZES),
                 "num_inference_steps": _number(2, 49),
                 "num_images": _choice("1", "2", "3", "4"),

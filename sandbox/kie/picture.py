@@ -17,6 +17,8 @@ Box = tuple[int, int, int, int]
 ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP")
 SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")
 SMALLEST_FONT = 14
+LONGEST_TEXT = 1500
+"""The number of letters that are drawn at most: more would not be read."""
 STROKE = 2
 
 
@@ -28,7 +30,7 @@ def paint(prompt: str, *, size: Size, seed: int) -> Image.Image:
     """Return a picture of the size with the prompt on a background that the seed chooses."""
     chance = random.Random(f"{prompt}{seed}")
     picture = _background(size, chance)
-    _write(picture, prompt, box=(0, 0, *size))
+    write(picture, prompt, box=(0, 0, *size))
     return picture
 
 
@@ -47,7 +49,7 @@ def repaint(
     changed = Image.blend(original, tinted, 0.3 + 0.5 * strength)
     banner = (0, changed.height * 3 // 4, *changed.size)
     ImageDraw.Draw(changed).rectangle(banner, fill=_colour(chance, lightness=30))
-    _write(changed, instruction, box=banner)
+    write(changed, instruction, box=banner)
     return changed
 
 
@@ -85,12 +87,13 @@ def _colour(chance: random.Random, *, lightness: int) -> tuple[int, ...]:
     return ImageColor.getrgb(f"hsl({chance.randrange(360)}, 65%, {lightness}%)")
 
 
-def _write(picture: Image.Image, text: str, *, box: Box) -> None:
+def write(picture: Image.Image, text: str, *, box: Box) -> None:
     """Put the text into the middle of the box, as large as fits, with a dark edge."""
     left, top, right, bottom = box
     if not text.strip():
         return
-    layout, font = _fitted(text, size=(right - left, bottom - top))
+    shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+    layout, font = _fitted(shown, size=(right - left, bottom - top))
     ImageDraw.Draw(picture).multiline_text(
         ((left + right) / 2, (top + bottom) / 2),
         layout,

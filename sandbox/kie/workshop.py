@@ -3,19 +3,23 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
+from typing import Any
 
 import httpx2
+from PIL import Image
 
 from sandbox.kie.callback import CallbackSender
 from sandbox.kie.fault import KieFault
 from sandbox.kie.fetch import FetchError, fetch
 from sandbox.kie.file import File
-from sandbox.kie.model import MODELS, Size, picture_count
+from sandbox.kie.model import MODELS
 from sandbox.kie.picture import UnreadablePictureError, encode_picture, paint, repaint
 from sandbox.kie.state import Kie
 from sandbox.kie.task import FETCH_FAILED, INAPPROPRIATE, INTERNAL_ERROR, Failure, Task
 
 SLOW_S = 5.0
+DEFAULT_STRENGTH = 0.8
 ENDLESS = (KieFault.WAITING_FOREVER, KieFault.TASK_LOST, KieFault.TASK_DEAD)
 """The faults with which a task never ends."""
 
@@ -102,23 +106,20 @@ def _ordered_failure(task: Task) -> Failure | None:
 
 
 def _draw(task: Task, source: bytes | None) -> list[bytes]:
-    size = MODELS[task.model].size_of(task.fields)
-    seed = int(task.fields.get("seed") or 0)
-    return [
-        _draw_one(task, source, size=size, seed=seed + number)
-        for number in range(picture_count(task.fields))
-    ]
+    model = MODELS[task.model]
+    fields = model.known(task.fields) | {"size": model.size_of(task.fields)}
+    seeds = (fields.get("seed", 0) + number for number in range(model.count_of(task.fields)))
+    pictures = (_draw_one(fields, source, seed=seed) for seed in seeds)
+    return [encode_picture(picture, _format_of(task)) for picture in pictures]
 
 
-def _draw_one(task: Task, source: bytes | None, *, size: Size | None, seed: int) -> bytes:
-    prompt = str(task.fields.get("prompt", ""))
+def _draw_one(fields: Mapping[str, Any], source: bytes | None, *, seed: int) -> Image.Image:
+    prompt, size = fields.get("prompt", ""), fields["size"]
     if source is None:
-        picture = paint(prompt, size=size or (1024, 1024), seed=seed)
-    else:
-        strength = float(task.fields.get("strength", 0.8))
-        picture = repaint(source, prompt, size=size, strength=strength, seed=seed)
-    return encode_picture(picture, _format_of(task))
+        return paint(prompt, size=size, seed=seed)
+    strength = fields.get("strength", DEFAULT_STRENGTH)
+    return repaint(source, prompt, size=size, strength=strength, seed=seed)
 
 
 def _format_of(task: Task) -> str:
-    return str(task.fields.get("output_format") or "png")
+    return str(MODELS[task.model].known(task.fields).get("output_format", "png"))
