@@ -6,25 +6,21 @@ Every parcel gives a report only from Telegram's answer; its errors are the tabl
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from html import unescape
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol
 
 import structlog
 from telegram import Message
-from telegram.constants import ParseMode
 from telegram.error import BadRequest, TelegramError
 
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from edge_bot.bot import EdgeBot
+from edge_bot.form import as_photo_or_file, formatted
 from edge_bot.picture import Picture, albums
 from edge_bot.screen.layout import Rows, Screen, keyboard_markup
 from edge_bot.telegram_error import (
     Report,
-    is_content_refused,
-    is_markup_refused,
     is_not_modified,
     sent,
     unknown,
@@ -37,8 +33,6 @@ _LATER_PATIENCE_S = 30.0
 """How long the rest of a sending waits that cannot be given back any more."""
 
 _logger = structlog.get_logger(__name__)
-_T = TypeVar("_T")
-_T_co = TypeVar("_T_co", covariant=True)
 
 
 class Parcel(Protocol):
@@ -72,7 +66,7 @@ class TextMessage:
                 rate_limit_args=PATIENCE_S,
             )
 
-        return sent((await _formatted(self.screen.text, send)).message_id)
+        return sent((await formatted(self.screen.text, send)).message_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,7 @@ class TextEdit:
                 rate_limit_args=PATIENCE_S,
             )
 
-        return await _edited(self.to, _formatted(self.screen.text, send))
+        return await _edited(self.to, formatted(self.screen.text, send))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +118,7 @@ class PictureMessage:
                 rate_limit_args=PATIENCE_S,
             )
 
-        message = await _as_photo_or_file(self.caption, [self.picture], send)
+        message = await as_photo_or_file(send, caption=self.caption, pictures=[self.picture])
         return sent(message.message_id)
 
 
@@ -150,7 +144,9 @@ class PictureEdit:
                 rate_limit_args=PATIENCE_S,
             )
 
-        return await _edited(self.to, _as_photo_or_file(self.caption, [self.picture], send))
+        return await _edited(
+            self.to, as_photo_or_file(send, caption=self.caption, pictures=[self.picture])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,47 +181,7 @@ class AlbumMessage:
             ]
             return await bot.send_media_group(self.to.chat_id, items, rate_limit_args=patience_s)
 
-        return await _as_photo_or_file(caption, pictures, send)
-
-
-def plain(html: str) -> str:
-    """Return the words of an HTML text."""
-    return unescape(re.sub(r"<[^>]*>", "", html))
-
-
-async def _formatted(html: str, send: Callable[[str, str | None], Awaitable[_T]]) -> _T:
-    """Send a text with its formatting, or without where Telegram cannot read that."""
-    try:
-        return await send(html, ParseMode.HTML)
-    except BadRequest as error:
-        if not is_markup_refused(error):
-            raise
-        _logger.error("Telegram cannot read our formatting", error=str(error), text=html)
-    return await send(plain(html), None)
-
-
-class _SendForm(Protocol[_T_co]):
-    async def __call__(self, text: str, parse_mode: str | None, *, as_photo: bool) -> _T_co: ...
-
-
-async def _as_photo_or_file(caption: str, pictures: Sequence[Picture], send: _SendForm[_T]) -> _T:
-    """Send pictures as photos if all can be photos, otherwise or when refused as files."""
-
-    async def photo(text: str, parse_mode: str | None) -> _T:
-        return await send(text, parse_mode, as_photo=True)
-
-    async def file(text: str, parse_mode: str | None) -> _T:
-        return await send(text, parse_mode, as_photo=False)
-
-    if not all(picture.is_photo for picture in pictures):
-        return await _formatted(caption, file)
-    try:
-        return await _formatted(caption, photo)
-    except BadRequest as error:
-        if not is_content_refused(error):
-            raise
-        _logger.warning("a photo was refused and goes as a file", error=str(error))
-    return await _formatted(caption, file)
+        return await as_photo_or_file(send, caption=caption, pictures=pictures)
 
 
 async def _edited(to: TelegramDestination, editing: Awaitable[object]) -> Report:

@@ -27,6 +27,7 @@ from edge_bot.interrupt import interruptible, pause
 from edge_bot.standing import Standing
 from edge_bot.update import ALLOWED_UPDATES
 from runtime.backoff import Backoff
+from runtime.redaction import redact
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 """The header in which Telegram repeats the secret of setWebhook."""
@@ -77,6 +78,7 @@ class Webhook:
 
     async def register(self, base_url: str, *, stop: asyncio.Event) -> None:
         """Tell Telegram where to send updates, until it has taken it."""
+        redact(self._secrets.path, self._secrets.header)
         for delay_s in Backoff(first_s=1.0, cap_s=30.0):
             await interruptible(stop, self._standing.wait_good())
             if stop.is_set() or await interruptible(stop, self._is_set(base_url)):
