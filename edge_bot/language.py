@@ -5,7 +5,7 @@ buttons and alerts are no HTML. `count` chooses the plural form.
 
     texts("ru").html("Ready: <b>{title}</b>", title=title)
 
-A catalog is `locales/<language>/LC_MESSAGES/edge_bot.po`, compiled with `pybabel compile` beside it;
+A catalog is `locales/<language>/LC_MESSAGES/edge_bot.po`, compiled beside it by `pybabel compile`;
 both are committed, and a test compares them with the code and with each other.
 """
 

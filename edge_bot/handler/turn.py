@@ -19,7 +19,14 @@ from edge_bot.catalog import Catalog
 from edge_bot.context import EdgeContext
 from edge_bot.handler.event import Event, Press
 from edge_bot.screen.layout import ALERT_LENGTH, Screen, keyboard_markup, shorten
-from edge_bot.session import Draft, Session, StoredSession, save_session
+from edge_bot.session import (
+    Draft,
+    Session,
+    SessionConflict,
+    StoredSession,
+    load_session,
+    save_session,
+)
 from edge_bot.telegram_error import is_message_gone, is_not_modified
 
 _TOO_OLD = ("query is too old", "query_id_invalid", "query id is invalid")
@@ -90,7 +97,7 @@ class Turn:
             parse_mode=ParseMode.HTML,
             reply_markup=keyboard_markup(screen.keyboard),
         )
-        await self._write(self.session.with_reply(self.event.origin, message.message_id))
+        await self._remember(message.message_id)
         return message.message_id
 
     async def edit(self, screen: Screen, *, message_id: int) -> bool:
@@ -125,6 +132,17 @@ class Turn:
         except BadRequest as error:
             if not any(phrase in str(error).lower() for phrase in _TOO_OLD):
                 raise
+
+    async def _remember(self, message_id: int) -> None:
+        """Note the message that answers this event, in whatever the session is by now.
+
+        Beginning the turn again would send another one.
+        """
+        while True:
+            try:
+                return await self._write(self.session.with_reply(self.event.origin, message_id))
+            except SessionConflict:
+                self.stored = await load_session(self.context, self.event.chat_id)
 
     async def _write(self, session: Session) -> None:
         if session == self.session:
