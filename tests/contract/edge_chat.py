@@ -1,0 +1,138 @@
+"""A user who talks with the edge's handlers through a sandbox Telegram."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from telegram import LinkPreviewOptions, Update
+from telegram.ext import Defaults, ExtBot
+from telegram.request import HTTPXRequest
+
+from edge_bot.bot import EdgeBot
+from edge_bot.catalog import CatalogCache
+from edge_bot.context import EdgeContext
+from edge_bot.handler import handle_update
+from edge_bot.limiter import ChatLimiter, Pace
+from generation_svc.client import connect
+from tests.contract.edge_job import JobService, serving_jobs
+from tests.edge_model import USER
+from tests.integration.sandbox_telegram import TOKEN, Json, Sandbox, sandbox
+
+BOT_ID = int(TOKEN.partition(":")[0])
+
+
+@dataclass
+class Chat:
+    """One user's chat; what the user does is handled at once."""
+
+    telegram: Sandbox
+    service: JobService
+    context: EdgeContext
+    handled: list[Update] = field(default_factory=list)
+    _offset: int = 0
+
+    async def updates(self) -> list[Update]:
+        """Take the updates that wait."""
+        waiting = await self.context.bot.get_updates(offset=self._offset)
+        if waiting:
+            self._offset = waiting[-1].update_id + 1
+        return list(waiting)
+
+    async def pump(self) -> None:
+        """Handle the updates that wait."""
+        for update in await self.updates():
+            self.handled.append(update)
+            await handle_update(self.context, update)
+
+    async def repeat(self) -> None:
+        """Handle the latest update again, as after a kill."""
+        await handle_update(self.context, self.handled[-1])
+
+    async def say(self, text: str = "", **fields: Any) -> None:
+        await self.telegram.say(USER, text, **fields)
+        await self.pump()
+
+    async def press(self, label: str, *, message: Json | None = None) -> str:
+        """Press the button with this label, by default of the last message; return the query."""
+        message = message or await self.last()
+        data = next(data for shown, data in buttons(message) if label in shown)
+        return await self.press_data(data, message_id=message["message_id"])
+
+    async def press_data(self, data: str, *, message_id: int) -> str:
+        """Press a button that the message may no longer have."""
+        url = f"/sandbox/chats/{USER}/press"
+        body = {"message_id": message_id, "data": data, "force": True}
+        response = await self.telegram.http.post(url, json=body)
+        assert response.status_code == 200, response.text
+        await self.pump()
+        return str(response.json()["callback_query_id"])
+
+    async def answer(self, query_id: str) -> Json | None:
+        """Return how a press was answered."""
+        response = await self.telegram.http.get(f"/sandbox/callbacks/{query_id}")
+        assert response.status_code == 200, response.text
+        answer: Json | None = response.json()["answer"]
+        return answer
+
+    async def from_bot(self) -> list[Json]:
+        messages = await self.telegram.messages(USER)
+        return [message for message in messages if message["from"]["is_bot"]]
+
+    async def last(self) -> Json:
+        return (await self.from_bot())[-1]
+
+    async def last_text(self) -> str:
+        message = await self.last()
+        return str(message.get("text") or message.get("caption", ""))
+
+    async def labels(self) -> list[str]:
+        return [label for label, _ in buttons(await self.last())]
+
+    @property
+    def session(self) -> bytes:
+        return self.service.edge.sessions[f"chat:{USER}"].data
+
+
+def buttons(message: Json) -> list[tuple[str, str]]:
+    rows = message.get("reply_markup", {}).get("inline_keyboard", [])
+    return [(button["text"], button["callback_data"]) for row in rows for button in row]
+
+
+@asynccontextmanager
+async def chatting(*, language: str = "en", **telegram: Any) -> AsyncIterator[Chat]:
+    async with (
+        sandbox(**telegram) as running,
+        serving_jobs() as service,
+        _hasty_bot(running.url) as bot,
+        connect(f"127.0.0.1:{service.port}") as client,
+    ):
+        context = EdgeContext(
+            bot=bot, bot_id=BOT_ID, client=client, catalog=CatalogCache(client.generation)
+        )
+        chat = Chat(running, service, context)
+        await running.started(USER, language_code=language)
+        await chat.pump()
+        yield chat
+
+
+def _plain_request() -> HTTPXRequest:
+    """Return a client that reads no certificates, which takes longer than a test."""
+    return HTTPXRequest(httpx_kwargs={"verify": False})
+
+
+def _hasty_bot(url: str) -> EdgeBot:
+    """Return a client that does not keep Telegram's pace, which would make tests slow."""
+    return ExtBot(
+        TOKEN,
+        base_url=f"{url}/bot",
+        base_file_url=f"{url}/file/bot",
+        request=_plain_request(),
+        get_updates_request=_plain_request(),
+        defaults=Defaults(link_preview_options=LinkPreviewOptions(is_disabled=True)),
+        rate_limiter=ChatLimiter(
+            chat=lambda: Pace(interval_s=0, burst=1), overall=Pace(interval_s=0, burst=1)
+        ),
+    )

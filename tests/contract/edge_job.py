@@ -1,0 +1,194 @@
+"""A stand-in for the service's jobs: it makes them once per request id, and can lose an answer."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1 import job_pb2
+from atelier.generation.v1.edge_service_pb2_grpc import add_EdgeServiceServicer_to_server
+from atelier.generation.v1.generation_service_pb2_grpc import (
+    add_GenerationServiceServicer_to_server,
+)
+from tests.contract.edge_service import EdgeDesk, GenerationDesk, refuse
+from tests.edge_model import catalog
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How the next CreateJob is refused."""
+
+    code: grpc.StatusCode
+    reason: str
+    fields: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+class JobDesk(GenerationDesk):
+    """Makes jobs and takes pictures, as the contract says."""
+
+    __abstractmethods__: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: dict[str, job_pb2.Job] = {}
+        self.requests: dict[str, pb.CreateJobRequest] = {}
+        self.uploads: dict[str, tuple[str, bytes]] = {}
+        self.refusal: Refusal | None = None
+        self.is_picture = True
+        self.correlation_ids: set[str] = set()
+        self._made: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+
+    def refuse_with(
+        self, reason: str, *, code: int, fields: Sequence[str] = (), **metadata: str
+    ) -> None:
+        """Refuse the jobs that are asked for from now on."""
+        status = next(each for each in grpc.StatusCode if each.value[0] == code)
+        self.refusal = Refusal(status, reason, tuple(fields), metadata)
+
+    def put(self, job: job_pb2.Job) -> job_pb2.Job:
+        """Have a job that was made before."""
+        self.jobs[job.id] = job
+        return job
+
+    async def ListModels(self, request: Any, context: Any) -> Any:
+        models = catalog().models
+        half = len(models) // 2
+        if request.page_token:
+            return pb.ListModelsResponse(models=models[half:])
+        return pb.ListModelsResponse(models=models[:half], next_page_token="more")
+
+    async def CreateJob(self, request: Any, context: Any) -> Any:
+        metadata = dict(context.invocation_metadata())
+        self.correlation_ids.add(str(metadata["x-correlation-id"]))
+        if self.refusal:
+            await _refuse(context, self.refusal)
+        job_id = self._made.setdefault(request.request_id, _uuid(next(self._numbers)))
+        first = self.requests.setdefault(job_id, request)
+        if first != request:
+            reused = Refusal(
+                grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", metadata={"job_id": job_id}
+            )
+            await _refuse(context, reused)
+        made = self.jobs.setdefault(job_id, _job(job_id, request))
+        return pb.CreateJobResponse(job=made)
+
+    async def GetJob(self, request: Any, context: Any) -> Any:
+        if request.job_id not in self.jobs:
+            await refuse(context, grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
+        return pb.GetJobResponse(job=self.jobs[request.job_id])
+
+    async def CancelJob(self, request: Any, context: Any) -> Any:
+        job = self.jobs[request.job_id]
+        if job.state in (job_pb2.JOB_STATE_QUEUED, job_pb2.JOB_STATE_RUNNING):
+            job.state = job_pb2.JOB_STATE_CANCELLED
+            job.revision += 1
+        return pb.CancelJobResponse(job=job)
+
+    async def UploadInput(self, request_iterator: Any, context: Any) -> Any:
+        parts = [part async for part in request_iterator]
+        if not self.is_picture:
+            await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_REJECTED")
+        number = _uuid(next(self._numbers))
+        self.uploads[number] = (parts[0].owner, b"".join(part.data for part in parts))
+        response = pb.UploadInputResponse()
+        response.upload.id = number
+        return response
+
+
+class AnswerLoss(grpc.aio.ServerInterceptor):
+    """Does what one call asks for, and loses the answer: to the caller it is as if killed."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.lost_call = 0
+
+    def after(self, calls: int) -> None:
+        """Lose the answer of the call with this number, counted from now, from 1; 0 is none."""
+        self.calls, self.lost_call = 0, calls
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler.unary_unary is None:
+            return handler
+        return grpc.unary_unary_rpc_method_handler(
+            self._losing(handler.unary_unary),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _losing(self, method: Any) -> Any:
+        async def call(request: Any, context: Any) -> Any:
+            self.calls += 1
+            is_lost = self.calls == self.lost_call
+            answer = await method(request, context)
+            if is_lost:
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "lost")
+            return answer
+
+        return call
+
+
+@dataclass
+class JobService:
+    """The desks a conversation needs, and the port they are reached at."""
+
+    port: int = 0
+    edge: EdgeDesk = field(default_factory=EdgeDesk)
+    generation: JobDesk = field(default_factory=JobDesk)
+    loss: AnswerLoss = field(default_factory=AnswerLoss)
+
+
+@asynccontextmanager
+async def serving_jobs() -> AsyncIterator[JobService]:
+    service = JobService()
+    server = grpc.aio.server(interceptors=[service.loss], options=[("grpc.so_reuseport", 0)])
+    add_EdgeServiceServicer_to_server(service.edge, server)
+    add_GenerationServiceServicer_to_server(service.generation, server)
+    service.port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield service
+    finally:
+        await server.stop(grace=None)
+
+
+def _job(job_id: str, request: pb.CreateJobRequest) -> job_pb2.Job:
+    job = job_pb2.Job(id=job_id, model_id=request.model_id, owner=request.owner, revision=1)
+    job.inputs.CopyFrom(request.inputs)
+    job.state = job_pb2.JOB_STATE_QUEUED
+    return job
+
+
+def _uuid(number: int) -> str:
+    return f"01990000-0000-7000-8000-{number:012}"
+
+
+async def _refuse(context: Any, refusal: Refusal) -> None:
+    info = error_details_pb2.ErrorInfo(
+        reason=refusal.reason, domain="atelier", metadata=refusal.metadata
+    )
+    wrong = error_details_pb2.BadRequest()
+    for name in refusal.fields:
+        wrong.field_violations.add(field=f"inputs.{name}", description="Must be otherwise.")
+    status = Status(code=refusal.code.value[0], message=refusal.reason.lower())
+    for each in (info, wrong):
+        detail = AnyMessage()
+        detail.Pack(each)
+        status.details.append(detail)
+    await context.abort_with_status(rpc_status.to_status(status))

@@ -1,0 +1,101 @@
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from atelier.generation.v1 import job_pb2
+from atelier.generation.v1.media_pb2 import Media
+from atelier.generation.v1.session_pb2 import Session as StoredSession
+from edge_bot.button import ACTIONS, Action, decode, encode
+from edge_bot.screen.layout import Rows
+from edge_bot.screen.outcome import failure_buttons, result_buttons
+from edge_bot.screen.progress import job_screen
+from tests.contract.edge_chat import Chat, buttons, chatting
+from tests.edge_model import USER, job
+from tests.integration.sandbox_telegram import Json, picture
+
+KEY = f"chat:{USER}"
+TAG = re.compile(r"[0-9a-f]{8}(?=:|$)")
+
+
+@pytest.fixture
+async def chat() -> AsyncIterator[Chat]:
+    async with chatting() as chat:
+        yield chat
+
+
+class Crawler:
+    """Presses every button of a message, then those of what came of it, and so on."""
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+        self.pressed: set[type[Action]] = set()
+        self._seen: set[tuple[str, str]] = set()
+
+    async def crawl(self, message: Json, data: list[str]) -> None:
+        """Press these buttons, each from the state in which they were shown."""
+        session = StoredSession()
+        session.CopyFrom(self.chat.service.edge.sessions[KEY])
+        for each in data:
+            place = (str(message.get("text", ""))[:20], TAG.sub("", each))
+            if place in self._seen:
+                continue
+            self._seen.add(place)
+            self.chat.service.edge.sessions[KEY].data = session.data
+            await self._show_again(message)
+            result = await self._press(message["message_id"], each)
+            await self.crawl(result, [data for _, data in buttons(result)])
+
+    async def _show_again(self, message: Json) -> None:
+        """Give a message its buttons back, with another text so that the next change is seen."""
+        if "text" in message:
+            await self.chat.telegram.call(
+                "editMessageText",
+                chat_id=USER,
+                message_id=message["message_id"],
+                text="…",
+                reply_markup=message.get("reply_markup", {"inline_keyboard": []}),
+            )
+
+    async def _press(self, message_id: int, data: str) -> Json:
+        action = decode(data)
+        assert action is not None
+        self.pressed.add(type(action))
+        before = await self._what_is_there()
+        query = await self.chat.press_data(data, message_id=message_id)
+        answer = await self.chat.answer(query)
+        assert answer is not None, data
+        after = await self._what_is_there()
+        assert after != before or answer["text"], f"{data} did nothing"
+        new = [each for each in after if each not in before]
+        return new[-1] if new else after[-1]
+
+    async def _what_is_there(self) -> list[Json]:
+        return await self.chat.from_bot()
+
+
+async def crawl_rows(crawler: Crawler, rows: Rows) -> None:
+    data = [encode(button.action) for row in rows for button in row]
+    await crawler.crawl(await crawler.chat.last(), data)
+
+
+async def test_every_button_of_every_screen_does_something(chat: Chat) -> None:
+    crawler = Crawler(chat)
+    done = chat.service.generation.put(job(job_pb2.JOB_STATE_SUCCEEDED))
+    for number in range(2):
+        media = Media(id=f"m{number}", mime_type="image/png", width=64, height=64)
+        chat.service.generation.media[media.id] = (media, picture(64, 64))
+        done.result.media.append(media)
+    for said in ("/start", "/models", "a cat", "x" * 1001, "/cancel"):
+        await chat.say(said)
+        await crawler.crawl(await chat.last(), [data for _, data in buttons(await chat.last())])
+    for caption in ("", "make it red"):
+        await chat.say(caption, files={"photo": ("cat.png", picture(), "image/png")})
+        await crawler.crawl(await chat.last(), [data for _, data in buttons(await chat.last())])
+    await crawl_rows(crawler, result_buttons(done, "en", is_first_of_album=True))
+    await crawl_rows(crawler, failure_buttons(done, "en"))
+    running = chat.service.generation.put(job())
+    running.id = "01990000-0000-7000-8000-0000000000ff"
+    chat.service.generation.put(running)
+    await crawl_rows(crawler, job_screen(running, "en").keyboard)
+    assert crawler.pressed == set(ACTIONS)

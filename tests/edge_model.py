@@ -1,0 +1,66 @@
+"""The models of the catalog as an edge reads them, and jobs made with them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from atelier.generation.v1 import job_pb2, model_pb2
+from edge_bot.catalog import Catalog
+
+SOURCE = Path(__file__).parent.parent / "models" / "KIE_SOURCE_OF_TRUTH.json"
+USER = 7
+
+
+def catalog() -> Catalog:
+    source = json.loads(SOURCE.read_text())
+    return Catalog(tuple(_model(entry) for entry in source["models"]))
+
+
+def job(
+    state: job_pb2.JobState.ValueType = job_pb2.JOB_STATE_RUNNING,
+    *,
+    model_id: str = "z-image",
+    seconds: float = 6,
+    **inputs: Any,
+) -> job_pb2.Job:
+    """Make a job that was accepted so many seconds before its latest revision."""
+    made = job_pb2.Job(id="01990000-0000-7000-8000-000000000001", model_id=model_id, state=state)
+    made.owner, made.revision = f"telegram:{USER}", 1
+    made.inputs.update({"prompt": "a cat", **inputs})
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    made.create_time.FromDatetime(start)
+    made.update_time.FromDatetime(start + timedelta(seconds=seconds))
+    return made
+
+
+def _model(entry: dict[str, Any]) -> model_pb2.Model:
+    name = entry["kind"].replace("-", "_").upper()
+    model = model_pb2.Model(
+        id=entry["id"],
+        kind=model_pb2.ModelKind.Value(f"MODEL_KIND_{name}"),
+        titles=entry["title"],
+        descriptions=entry["description"],
+        picture_field=entry.get("picture", {}).get("field", ""),
+        pricing=model_pb2.Pricing(is_free=entry["pricing"]["is_free"]),
+        options=_options(entry),
+        prompt_max_length=entry["input_schema"]["properties"]["prompt"]["maxLength"],
+    )
+    model.usual_duration.FromSeconds(entry["duration"]["usual_seconds"])
+    for language in ("en", "ru"):
+        examples = [example[language] for example in entry["prompt_examples"]]
+        model.prompt_examples[language].prompts.extend(examples)
+    return model
+
+
+def _options(entry: dict[str, Any]) -> list[model_pb2.ModelOption]:
+    options = []
+    for field, told in entry["options"].items():
+        if not told.get("is_offered"):
+            continue
+        option = model_pb2.ModelOption(field=field, labels=told["label"])
+        option.default_value.string_value = entry["input_schema"]["properties"][field]["default"]
+        for value, labels in told["choices"].items():
+            option.choices.add(labels=labels).value.string_value = value
+        options.append(option)
+    return options

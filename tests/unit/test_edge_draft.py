@@ -1,0 +1,251 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from atelier.generation.v1.model_pb2 import (
+    MODEL_KIND_EDIT,
+    MODEL_KIND_IMAGE_TO_IMAGE,
+    MODEL_KIND_TEXT_TO_IMAGE,
+    ModelOption,
+)
+from edge_bot.button import (
+    Action,
+    ChangePrompt,
+    PickKind,
+    PickModel,
+    SetOption,
+    ShowDraft,
+    ShowOptions,
+    UseExample,
+)
+from edge_bot.draft import (
+    Stage,
+    chosen_value,
+    draft_from_job,
+    inputs_of,
+    scalar,
+    stage_of,
+    with_choice,
+    with_model,
+    with_picture,
+    with_text,
+)
+from edge_bot.session import MAX_REPLIES, Draft, OptionValue, Session
+from tests.edge_model import catalog
+
+CATALOG = catalog()
+TEXT_DRAFT = Draft(
+    id="old", kind=MODEL_KIND_TEXT_TO_IMAGE, model_id="qwen/text-to-image", prompt="a dog"
+)
+EDIT_DRAFT = Draft(
+    id="old", kind=MODEL_KIND_EDIT, model_id="qwen/image-edit", prompt="hat", picture="upload:1"
+)
+
+
+def draft(**fields: Any) -> Draft:
+    return Draft(id="old", **fields)
+
+
+def say(current: Draft | None, text: str = "a cat") -> Draft:
+    return with_text(current, text, new_id="new", catalog=CATALOG)
+
+
+def send(current: Draft | None, *, caption: str = "") -> Draft:
+    return with_picture(current, "upload:2", caption=caption, new_id="new", catalog=CATALOG)
+
+
+def press(current: Draft, action: Action) -> Draft:
+    return with_choice(current, action, language="en", catalog=CATALOG)
+
+
+@pytest.mark.parametrize(
+    ("current", "stage"),
+    [
+        (draft(), Stage.KIND),
+        (draft(kind=MODEL_KIND_EDIT), Stage.MODEL),
+        (draft(kind=MODEL_KIND_EDIT, model_id="gone"), Stage.MODEL),
+        (draft(kind=MODEL_KIND_EDIT, model_id="qwen/image-edit"), Stage.PICTURE),
+        (EDIT_DRAFT.model_copy(update={"prompt": ""}), Stage.PROMPT),
+        (EDIT_DRAFT.model_copy(update={"is_changing_prompt": True}), Stage.PROMPT),
+        (EDIT_DRAFT, Stage.CONFIRM),
+        (TEXT_DRAFT, Stage.CONFIRM),
+    ],
+    ids=["kind", "model", "model gone", "picture", "prompt", "other prompt", "edit", "text"],
+)
+def test_what_is_missing_is_asked_next(current: Draft, stage: Stage) -> None:
+    assert stage_of(current, CATALOG) is stage
+
+
+@pytest.mark.parametrize(
+    ("current", "expected"),
+    [
+        (None, ("new", "z-image", "a cat")),
+        (TEXT_DRAFT.model_copy(update={"job_id": "done"}), ("new", "z-image", "a cat")),
+        (TEXT_DRAFT, ("new", "qwen/text-to-image", "a cat")),
+        (EDIT_DRAFT, ("new", "z-image", "a cat")),
+        (draft(kind=MODEL_KIND_TEXT_TO_IMAGE), ("old", "z-image", "a cat")),
+        (draft(kind=2, model_id="qwen/image-to-image"), ("old", "qwen/image-to-image", "a cat")),
+        (draft(picture="upload:1"), ("old", "qwen/image-edit", "a cat")),
+        (draft(), ("new", "z-image", "a cat")),
+        (
+            EDIT_DRAFT.model_copy(update={"is_changing_prompt": True}),
+            ("old", "qwen/image-edit", "a cat"),
+        ),
+    ],
+    ids=[
+        "nothing begun",
+        "became a job",
+        "text confirmed",
+        "edit confirmed",
+        "no model yet",
+        "before the picture",
+        "picture without a wish",
+        "nothing chosen",
+        "other prompt",
+    ],
+)
+def test_a_text_is_a_prompt(current: Draft | None, expected: tuple[str, str, str]) -> None:
+    after = say(current)
+    assert (after.id, after.model_id, after.prompt) == expected
+
+
+@pytest.mark.parametrize(
+    ("current", "caption", "expected"),
+    [
+        (None, "make it red", ("new", "qwen/image-edit", Stage.CONFIRM)),
+        (None, "", ("new", "", Stage.KIND)),
+        (TEXT_DRAFT, "", ("new", "", Stage.KIND)),
+        (draft(kind=3, model_id="qwen/image-edit"), "", ("old", "qwen/image-edit", Stage.PROMPT)),
+        (
+            draft(kind=2, model_id="qwen/image-to-image", prompt="oil"),
+            "",
+            ("old", "qwen/image-to-image", Stage.CONFIRM),
+        ),
+        (EDIT_DRAFT, "", ("old", "qwen/image-edit", Stage.CONFIRM)),
+        (EDIT_DRAFT.model_copy(update={"job_id": "done"}), "", ("new", "", Stage.KIND)),
+    ],
+    ids=["caption", "alone", "after text", "asked for", "prompt known", "another", "became a job"],
+)
+def test_a_picture_goes_where_it_is_wanted(
+    current: Draft | None, caption: str, expected: tuple[str, str, Stage]
+) -> None:
+    after = send(current, caption=caption)
+    assert (after.id, after.model_id, stage_of(after, CATALOG)) == expected
+    assert after.picture == "upload:2"
+
+
+def test_the_only_model_of_a_kind_is_chosen_with_it() -> None:
+    assert press(draft(), PickKind("", MODEL_KIND_IMAGE_TO_IMAGE)).model_id == "qwen/image-to-image"
+    assert press(draft(), PickKind("", MODEL_KIND_TEXT_TO_IMAGE)).model_id == ""
+
+
+def test_a_kind_that_no_model_has_is_not_chosen() -> None:
+    assert stage_of(press(draft(), PickKind("", 99)), CATALOG) is Stage.KIND
+
+
+def test_a_text_longer_than_the_model_takes_is_refused_with_its_length() -> None:
+    after = say(None, "x" * 1001)
+    assert (after.prompt, after.overlong, stage_of(after, CATALOG)) == ("", 1001, Stage.PROMPT)
+    assert say(after, "short").overlong == 0
+
+
+def test_a_prompt_too_long_for_another_model_is_not_kept() -> None:
+    long = TEXT_DRAFT.model_copy(update={"prompt": "x" * 1001})
+    after = press(with_model(long, "z-image", catalog=CATALOG), ShowDraft("old"))
+    assert (after.prompt, stage_of(after, CATALOG)) == ("", Stage.PROMPT)
+
+
+def test_another_model_keeps_the_prompt_and_drops_foreign_options() -> None:
+    current = TEXT_DRAFT.model_copy(update={"options": {"image_size": "square"}})
+    after = press(current, PickModel("old", "z-image"))
+    assert (after.prompt, after.model_id, after.options) == ("a dog", "z-image", {})
+
+
+def test_an_option_is_set_by_its_place() -> None:
+    after = press(EDIT_DRAFT, SetOption("old", "num_images", 2))
+    assert after.options == {"num_images": "3"}
+    assert press(EDIT_DRAFT, SetOption("old", "num_images", 99)) == EDIT_DRAFT
+    assert press(EDIT_DRAFT, SetOption("old", "nothing", 0)) == EDIT_DRAFT
+
+
+def test_an_example_becomes_the_prompt() -> None:
+    current = draft(kind=1, model_id="z-image")
+    assert press(current, UseExample("old", 1)).prompt.startswith("A lighthouse")
+    assert press(current, UseExample("old", 7)) == current
+
+
+def test_going_back_from_the_prompt_keeps_the_old_one() -> None:
+    asked = press(TEXT_DRAFT, ChangePrompt("old"))
+    assert stage_of(asked, CATALOG) is Stage.PROMPT
+    assert press(asked, ShowDraft("old")) == TEXT_DRAFT
+
+
+def test_looking_at_options_changes_nothing() -> None:
+    assert press(TEXT_DRAFT, ShowOptions("old")) == TEXT_DRAFT
+
+
+def test_inputs_are_what_the_confirmation_shows() -> None:
+    model = CATALOG.find("qwen/image-edit")
+    assert model is not None
+    chosen = press(EDIT_DRAFT, SetOption("old", "num_images", 1))
+    assert inputs_of(chosen, model) == {
+        "prompt": "hat",
+        "image": "upload:1",
+        "image_size": "landscape_4_3",
+        "num_images": "2",
+    }
+
+
+def test_a_job_becomes_a_draft_again() -> None:
+    inputs: dict[str, OptionValue] = {"prompt": "hat", "image": "upload:1", "num_images": "2"}
+    after = draft_from_job(inputs, model_id="qwen/image-edit", new_id="new", catalog=CATALOG)
+    assert (after.prompt, after.picture, after.options) == ("hat", "upload:1", {"num_images": "2"})
+    assert stage_of(after, CATALOG) is Stage.CONFIRM
+
+
+def test_a_job_whose_model_is_gone_keeps_its_prompt() -> None:
+    after = draft_from_job({"prompt": "hat"}, model_id="gone", new_id="new", catalog=CATALOG)
+    assert (after.prompt, stage_of(after, CATALOG)) == ("hat", Stage.KIND)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("number_value", 30.0), ("number_value", 2.5), ("bool_value", True), ("string_value", "1:1")],
+    ids=repr,
+)
+def test_values_are_as_python_has_them(field: str, value: object) -> None:
+    option = ModelOption()
+    setattr(option.default_value, field, value)
+    assert scalar(option.default_value) == value
+    assert chosen_value(draft(), option) == value
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda before: press(before, PickKind("", MODEL_KIND_EDIT)),
+        lambda before: press(before, PickModel("", "z-image")),
+        lambda before: press(before, ChangePrompt("")),
+        lambda before: press(before, SetOption("", "image_size", 0)),
+    ],
+    ids=["kind", "model", "change prompt", "option"],
+)
+def test_a_press_that_comes_twice_changes_nothing_more(step: Callable[[Draft], Draft]) -> None:
+    assert step(step(TEXT_DRAFT)) == step(TEXT_DRAFT)
+
+
+def test_a_session_remembers_the_latest_updates() -> None:
+    session = Session()
+    for number in range(MAX_REPLIES + 5):
+        session = session.with_reply(f"message:{number}", number)
+    session = session.with_reply("message:7", 70)
+    assert len(session.replies) == MAX_REPLIES
+    assert session.replies["message:7"] == 70
+    assert "message:4" not in session.replies
+
+
+def test_a_session_survives_being_written() -> None:
+    session = Session(draft=EDIT_DRAFT.model_copy(update={"options": {"a": 1, "b": True}}))
+    written = session.model_dump_json(exclude_defaults=True)
+    assert Session.model_validate_json(written) == session

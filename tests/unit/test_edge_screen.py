@@ -1,0 +1,293 @@
+import re
+from html import unescape
+
+import pytest
+
+from atelier.generation.v1 import job_pb2, model_pb2
+from atelier.generation.v1.delivery_pb2 import Delivery
+from atelier.generation.v1.media_pb2 import Media
+from edge_bot.button import Action, Again, Cancel, Change, Original, ShowAll, decode
+from edge_bot.draft import Stage, stage_of
+from edge_bot.language import texts
+from edge_bot.screen import notice
+from edge_bot.screen.draft import (
+    choices_screen,
+    draft_screen,
+    models_for_screen,
+    options_screen,
+)
+from edge_bot.screen.layout import (
+    ALERT_LENGTH,
+    CAPTION_LENGTH,
+    TEXT_LENGTH,
+    Rows,
+    Screen,
+    keyboard_markup,
+    shorten,
+    span,
+    usual_time,
+)
+from edge_bot.screen.outcome import (
+    cancelled_screen,
+    failure_screen,
+    finished_screen,
+    result_buttons,
+    result_caption,
+)
+from edge_bot.screen.progress import (
+    cancel_question_screen,
+    job_screen,
+    progress_screen,
+    starting_screen,
+)
+from edge_bot.screen.welcome import (
+    cleared_screen,
+    help_screen,
+    models_screen,
+    welcome_screen,
+)
+from edge_bot.session import Draft
+from tests.edge_model import catalog, job
+
+CATALOG = catalog()
+LANGUAGES = ["en", "ru"]
+NASTY = "<b>5 > 3 & 🎨</b> " * 300
+TAG = re.compile(r"</?(b|i)>")
+CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
+
+
+def visible(html: str) -> str:
+    """Return what Telegram shows, having checked that the tags are balanced."""
+    for tag in ("b", "i"):
+        assert html.count(f"<{tag}>") == html.count(f"</{tag}>")
+    plain = TAG.sub("", html)
+    assert not re.search(r"[<>]|&(?!lt;|gt;|amp;)", plain), plain
+    return unescape(plain)
+
+
+def length(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+def actions(rows: Rows) -> list[type[Action]]:
+    return [type(button.action) for row in rows for button in row]
+
+
+def delivery(of: job_pb2.Job, *, place: int = 0, language: str = "en") -> Delivery:
+    made = Delivery(job=of, queue_position=place)
+    made.telegram.language_code = language
+    made.usual_duration.FromSeconds(5)
+    return made
+
+
+def drafts() -> list[Draft]:
+    chosen = [
+        Draft(id="0123456789", kind=model.kind, model_id=model.id) for model in CATALOG.models
+    ]
+    with_prompt = [draft.model_copy(update={"prompt": NASTY[:900]}) for draft in chosen]
+    confirmed = [draft.model_copy(update={"picture": "upload:1"}) for draft in with_prompt]
+    changing = [draft.model_copy(update={"is_changing_prompt": True}) for draft in confirmed]
+    overlong = [draft.model_copy(update={"overlong": 6001}) for draft in changing]
+    begun = [Draft(id="0123456789"), Draft(id="0123456789", picture="upload:1")]
+    return [
+        *begun,
+        Draft(id="0123456789", kind=1),
+        *chosen,
+        *with_prompt,
+        *confirmed,
+        *changing,
+        *overlong,
+    ]
+
+
+def screens(language: str) -> list[Screen]:
+    jobs = [job(state, prompt=NASTY) for state in job_pb2.JobState.values()[1:]]
+    delayed = []
+    for reason in job_pb2.DelayReason.values():
+        delayed.append(job(job_pb2.JOB_STATE_QUEUED))
+        delayed[-1].delay_reason = reason
+    failed = []
+    for failure in job_pb2.FailureReason.values():
+        failed.append(job(job_pb2.JOB_STATE_FAILED))
+        failed[-1].failure.reason = failure
+    edit = CATALOG.models[-1]
+    edited = Draft(id="0123456789", kind=edit.kind, model_id=edit.id)
+    return [
+        welcome_screen(language, catalog=CATALOG),
+        models_screen(language, catalog=CATALOG),
+        help_screen(language, catalog=CATALOG),
+        cleared_screen(language),
+        starting_screen(language, prompt=NASTY),
+        *(draft_screen(each, language, catalog=CATALOG) for each in drafts()),
+        models_for_screen(drafts()[2], language, catalog=CATALOG),
+        options_screen(edited, language, model=edit),
+        *(choices_screen(edited, language, option=option) for option in edit.options),
+        *(job_screen(each, language, usual_s=150) for each in [*jobs, *delayed]),
+        *(progress_screen(delivery(each, place=3, language=language)) for each in jobs),
+        *(failure_screen(each, language) for each in failed),
+        *(cancel_question_screen(each, language) for each in jobs),
+        cancelled_screen(jobs[-1], language),
+    ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_screen_is_sound(language: str) -> None:
+    for screen in screens(language):
+        assert 0 < length(visible(screen.text)) <= TEXT_LENGTH
+        assert CYRILLIC.search(screen.text) is None or language == "ru"
+        assert CYRILLIC.search(screen.text) or language == "en"
+        for row in screen.keyboard:
+            assert row
+            for button in row:
+                assert 0 < length(button.label) <= 64
+        markup = keyboard_markup(screen.keyboard)
+        pressable = [each for row in (markup.inline_keyboard if markup else ()) for each in row]
+        assert None not in [decode(str(each.callback_data)) for each in pressable]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_screen_names_a_field(language: str) -> None:
+    shown = " ".join(
+        [screen.text for screen in screens(language)]
+        + [b.label for screen in screens(language) for row in screen.keyboard for b in row]
+    )
+    assert not re.search(r"aspect_ratio|image_size|num_images|square_hd|landscape_", shown)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_notices_fit_an_alert(language: str) -> None:
+    alerts = [
+        notice.stale_draft(language),
+        notice.unknown_button(language),
+        notice.on_its_way(language),
+        notice.job_gone(language),
+        notice.nothing_to_send(language),
+        notice.sending_file(language),
+    ]
+    assert all(0 < length(alert) <= ALERT_LENGTH for alert in alerts)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_caption_holds_the_prompt_and_fits(language: str) -> None:
+    short = result_caption(job(prompt="a <cat> & a dog"), language, title="Z-Image")
+    assert "a <cat> & a dog" in visible(short)
+    assert "Z-Image" in short
+    long = visible(result_caption(job(prompt=NASTY), language, title="Z" * 200))
+    assert length(long) <= CAPTION_LENGTH
+    assert "…" in long
+
+
+def test_a_confirmation_says_model_prompt_options_price_and_time() -> None:
+    draft = Draft(id="0123456789", kind=1, model_id="z-image", prompt="a <cat>")
+    assert stage_of(draft, CATALOG) is Stage.CONFIRM
+    shown = visible(draft_screen(draft, "en", catalog=CATALOG).text)
+    for words in ("Z-Image", "a <cat>", "Aspect ratio: Square 1:1", "Price: free.", "5 seconds"):
+        assert words in shown
+
+
+def test_the_value_in_force_is_marked() -> None:
+    model = CATALOG.find("z-image")
+    assert model is not None
+    draft = Draft(id="0123456789", kind=1, model_id="z-image", options={"aspect_ratio": "16:9"})
+    screen = choices_screen(draft, "en", option=model.options[0])
+    assert [row[0].label for row in screen.keyboard if "✓" in row[0].label] == ["✓ Wide 16:9"]
+
+
+def test_an_overlong_text_is_told_with_both_numbers() -> None:
+    draft = Draft(id="0123456789", kind=1, model_id="z-image", overlong=1001)
+    shown = draft_screen(draft, "ru", catalog=CATALOG).text
+    assert "1001 знак" in shown
+    assert "1000" in shown
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [(0, "You are next."), (1, "1 picture ahead"), (4, "4 pictures ahead")],
+    ids=["next", "one", "several"],
+)
+def test_the_queue_is_told_by_place(place: int, words: str) -> None:
+    queued = delivery(job(job_pb2.JOB_STATE_QUEUED), place=place)
+    screen = progress_screen(queued)
+    assert words in screen.text
+    assert actions(screen.keyboard) == [Cancel]
+
+
+def test_progress_tells_what_is_known_and_no_more() -> None:
+    shown = progress_screen(delivery(job(), language="ru"), title="Z-Image").text
+    assert "Z-Image рисует" in shown
+    assert "около 5 секунд" in shown
+    assert "%" not in shown
+
+
+def test_a_delay_takes_the_place_of_the_usual_time() -> None:
+    waiting = job(job_pb2.JOB_STATE_QUEUED)
+    waiting.delay_reason = job_pb2.DELAY_REASON_PROVIDER_MAINTENANCE
+    shown = progress_screen(delivery(waiting)).text
+    assert "maintenance" in shown
+    assert "usually" not in shown
+
+
+def test_a_finished_job_says_its_model_and_time() -> None:
+    done = job(job_pb2.JOB_STATE_SUCCEEDED)
+    done.result.media.append(Media(id="m"))
+    screen = finished_screen(done, "ru", title="Z-Image")
+    assert screen == Screen("✅ <b>Готово:</b> Z-Image, 6 секунд")
+
+
+def test_an_album_has_its_buttons_on_the_finished_screen() -> None:
+    done = job(job_pb2.JOB_STATE_SUCCEEDED)
+    done.result.media.extend([Media(id="a"), Media(id="b")])
+    assert actions(finished_screen(done, "en").keyboard) == [Again, Change, Original]
+    rows = result_buttons(done, "en", is_first_of_album=True)
+    assert actions(rows) == [Again, Change, ShowAll, Original]
+
+
+def test_every_failure_is_told_in_words_of_its_own_and_can_be_tried_again() -> None:
+    told = set()
+    for reason in list(job_pb2.FailureReason.values())[1:]:
+        failed = job(job_pb2.JOB_STATE_FAILED)
+        failed.failure.reason, failed.failure.message = reason, "KIE said 501"
+        screen = failure_screen(failed, "en")
+        assert "KIE" not in screen.text
+        assert actions(screen.keyboard) == [Again, Change]
+        told.add(screen.text)
+    # A failed and a lost generation are the same to the user.
+    assert len(told) == len(job_pb2.FailureReason.values()) - 2
+
+
+def test_cancelling_says_what_it_means_while_running() -> None:
+    assert "cannot be stopped" in cancel_question_screen(job(), "en").text
+    queued = job(job_pb2.JOB_STATE_QUEUED)
+    assert "cannot be stopped" not in cancel_question_screen(queued, "en").text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "1 секунда"), (22, "22 секунды"), (119, "119 секунд"), (180, "3 минуты")],
+    ids=repr,
+)
+def test_a_length_of_time_is_told_in_words(seconds: float, words: str) -> None:
+    assert span(texts("ru"), seconds) == words
+
+
+def test_an_unknown_time_is_not_told() -> None:
+    assert usual_time(texts("en"), 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("🎨🎨", 3, "🎨…"), ("a bcd", 3, "a…")],
+    ids=["fits", "cut", "whole characters", "no space before"],
+)
+def test_a_text_is_cut_as_telegram_counts(text: str, limit: int, expected: str) -> None:
+    assert shorten(text, limit) == expected
+
+
+def test_models_that_do_not_fit_are_left_to_their_buttons() -> None:
+    many = catalog()
+    model = model_pb2.Model()
+    model.CopyFrom(many.models[0])
+    model.descriptions["en"] = "x" * 900
+    screen = models_screen("en", catalog=type(many)((model,) * 8))
+    assert length(visible(screen.text)) <= TEXT_LENGTH
+    assert len(screen.keyboard) == 8
