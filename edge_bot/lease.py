@@ -19,6 +19,8 @@ from generation_svc.client import GenerationClient, GenerationError, translated
 
 LEASE_S = 15.0
 """How long the right lasts unless it is renewed, in seconds."""
+GIVE_UP_S = 1.0
+"""How long a process that stops tries to give the right up: the service may be stopping, too."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -43,7 +45,7 @@ class PollingLease:
         # Counted from before the question, our end comes before that of the service.
         asked_at = _now()
         try:
-            is_granted = await self._ask(self._lease_s)
+            is_granted = await self._ask(self._lease_s, timeout_s=self._lease_s / 3)
         except GenerationError as error:
             _logger.warning("cannot ask for the right to poll", error=str(error))
             return False
@@ -62,15 +64,15 @@ class PollingLease:
         """Let another have the right at once."""
         self._ends_at = 0.0
         try:
-            await self._ask(0)
+            await self._ask(0, timeout_s=GIVE_UP_S)
         except GenerationError as error:
-            _logger.warning("the right to poll ends by itself", error=str(error))
+            _logger.info("the right to poll ends by itself", error=str(error))
 
-    async def _ask(self, lease_s: float) -> bool:
+    async def _ask(self, lease_s: float, *, timeout_s: float) -> bool:
         request = pb.LeaseUpdatesRequest(bot_id=self._bot_id, holder=self._holder)
         request.lease_duration.FromTimedelta(timedelta(seconds=lease_s))
         with translated():
-            answer = await self._client.edge.LeaseUpdates(request, timeout=self._lease_s / 3)
+            answer = await self._client.edge.LeaseUpdates(request, timeout=timeout_s)
         return answer.is_granted
 
 

@@ -23,7 +23,7 @@ class RecordingCallbackService(pb_grpc.CallbackServiceServicer):
         self.failures: list[grpc.StatusCode] = []
         self.is_hanging = False
 
-    async def ReportCallback(  # noqa: N802
+    async def ReportCallback(
         self, request: pb.ReportCallbackRequest, context: Context
     ) -> pb.ReportCallbackResponse:
         if self.is_hanging:
