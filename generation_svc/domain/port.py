@@ -69,6 +69,12 @@ class JobStore(Protocol):
     async def remember_request(self, key: RequestKey, *, job_id: UUID) -> tuple[UUID, bytes] | None:
         """Bind a request key to a job; return the job id and hash of an earlier binding."""
 
+    async def find_request(self, request_id: str, *, caller: str) -> tuple[UUID, bytes] | None:
+        """Return the job id and hash of an earlier binding."""
+
+    async def forget_requests(self, *, older_than: timedelta, limit: int) -> int:
+        """Remove bindings past their time; return how many."""
+
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
         """Read a job; of this caller only, if one is given."""
 
@@ -143,8 +149,8 @@ class AttemptStore(Protocol):
     async def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
         """Note that it is over; it is read and fetched no more."""
 
-    async def mark_unknown(self, attempt_id: UUID, *, error: str) -> None:
-        """Note that createTask gave no answer."""
+    async def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
+        """Note that createTask gave no answer; return whether that is news."""
 
     async def succeed(self, attempt_id: UUID, observation: Observation) -> None:
         """Note the success; its result is due to be fetched at once."""
@@ -171,7 +177,10 @@ class AttemptStore(Protocol):
         """Find attempts whose dispatcher vanished between createTask and its answer."""
 
     async def overdue(self, *, hard_deadline: timedelta, limit: int) -> Sequence[Attempt]:
-        """Find live attempts past the hard deadline, from acceptance or submission."""
+        """Find live attempts past the hard deadline, from acceptance or submission.
+
+        Those of unknown fate end with their job's finish deadline: they can never be read.
+        """
 
     async def typical_duration(self, model_id: str) -> timedelta | None:
         """Return the 95th percentile of the last 200 durations, or None with fewer than 20."""
@@ -189,10 +198,10 @@ class ReceiptStore(Protocol):
         """Note what came of it."""
 
     async def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
-        """Lock and read receipts that were stored and never applied."""
+        """Read receipts that were stored and never applied."""
 
     async def trim(self, *, keep: int) -> None:
-        """Forget the oldest callbacks that belong to no attempt."""
+        """Forget the oldest callbacks that are not believed: anybody can post those."""
 
 
 class MediaRows(Protocol):
@@ -221,7 +230,10 @@ class MediaRows(Protocol):
         """Lengthen the life of an upload that a job uses."""
 
     async def expired_uploads(self, *, limit: int) -> Sequence[StoredMedia]:
-        """Remove and return uploads that are past their time."""
+        """Find uploads that are past their time; no job can use them any more."""
+
+    async def remove_upload(self, upload_id: UUID) -> None:
+        """Remove an upload whose bytes are gone."""
 
 
 class DeliveryStore(Protocol):
@@ -294,8 +306,11 @@ class BudgetStore(Protocol):
     async def trip(self, reason: DelayReason, *, threshold: int, interval: timedelta) -> None:
         """Count a fault; open the breaker when the threshold is reached."""
 
-    async def close_breaker(self) -> None:
-        """Note that the provider works."""
+    async def end_probe(self, *, interval: timedelta) -> None:
+        """Let the next probe come an interval from now, if the breaker is still open."""
+
+    async def close_breaker(self) -> bool:
+        """Note that the provider works; return whether the breaker was open."""
 
 
 class Transaction(Protocol):

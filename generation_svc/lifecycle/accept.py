@@ -43,16 +43,23 @@ async def accept(context: Context, request: Request) -> Job:
 
     Raises UnknownModel, InvalidInputs, RequestIdReused, TooManyActiveJobs.
     """
+    earlier = await _recall(context, request)
+    if earlier:
+        return earlier
     model = context.catalog.get(request.model_id)
-    inputs = context.validate_inputs(model, request.inputs)
-    inputs = await picture.keep(
-        context, request.caller, owner=request.owner, model=model, inputs=inputs
+    inputs = await picture.store(
+        context,
+        request.caller,
+        owner=request.owner,
+        model=model,
+        inputs=context.validate_inputs(model, request.inputs),
     )
     job = _new_job(context, request, model=model, inputs=inputs)
     async with context.database.transaction() as tx:
-        earlier = await _find_earlier(tx, request, job_id=job.id)
+        earlier = await _bind(tx, request, job_id=job.id)
         if earlier:
             return earlier
+        await picture.hold(tx, request.caller, model=model, inputs=inputs)
         await _check_quota(context, tx, request)
         await tx.jobs.insert(job, destination=request.destination)
         await show_progress(tx, job, due=PROGRESS_DELAY)
@@ -72,21 +79,38 @@ def content_hash(request: Request) -> bytes:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
 
 
-async def _find_earlier(tx: Transaction, request: Request, *, job_id: UUID) -> Job | None:
+async def _recall(context: Context, request: Request) -> Job | None:
+    """Find what the request made before: also where it would not be accepted today."""
     if not request.request_id:
         return None
-    key = RequestKey(
+    async with context.database.transaction() as tx:
+        key = _key(request)
+        bound = await tx.jobs.find_request(key.request_id, caller=key.caller)
+        return await _same(tx, key, bound=bound) if bound else None
+
+
+async def _bind(tx: Transaction, request: Request, *, job_id: UUID) -> Job | None:
+    """Bind the request to the new job, or find what one just before it made."""
+    if not request.request_id:
+        return None
+    key = _key(request)
+    bound = await tx.jobs.remember_request(key, job_id=job_id)
+    return await _same(tx, key, bound=bound) if bound else None
+
+
+async def _same(tx: Transaction, key: RequestKey, *, bound: tuple[UUID, bytes]) -> Job | None:
+    earlier_id, earlier_hash = bound
+    if earlier_hash != key.content_hash:
+        raise RequestIdReused(key.request_id, job_id=str(earlier_id))
+    return await tx.jobs.get(earlier_id)
+
+
+def _key(request: Request) -> RequestKey:
+    return RequestKey(
         caller=request.caller.name,
         request_id=request.request_id,
         content_hash=content_hash(request),
     )
-    bound = await tx.jobs.remember_request(key, job_id=job_id)
-    if bound is None:
-        return None
-    earlier_id, earlier_hash = bound
-    if earlier_hash != key.content_hash:
-        raise RequestIdReused(request.request_id, job_id=str(earlier_id))
-    return await tx.jobs.get(earlier_id)
 
 
 async def _check_quota(context: Context, tx: Transaction, request: Request) -> None:

@@ -10,8 +10,14 @@ LONGEST_NAP = timedelta(seconds=1)
 """The longest sleep between two looks at the budget."""
 
 
-async def take(context: Context, budget: Literal["create", "read"]) -> None:
-    """Take one call, waiting for it as long as it takes; a waiter's lease bounds the wait."""
+async def take(context: Context, budget: Literal["create", "read"], *, patience: timedelta) -> bool:
+    """Take one call, waiting for it; False if none came free within the patience.
+
+    The patience is shorter than the waiter's lease, so a call is not taken for work that
+    somebody else has by then.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience.total_seconds()
     limits = context.limits
     limit, window = (
         (limits.creates_per_window, limits.create_window)
@@ -22,5 +28,7 @@ async def take(context: Context, budget: Literal["create", "read"]) -> None:
         async with context.database.transaction() as tx:
             wait = await tx.budget.take(budget, limit=limit, window=window)
         if not wait:
-            return
+            return True
+        if loop.time() + wait.total_seconds() > deadline:
+            return False
         await asyncio.sleep(min(wait, LONGEST_NAP).total_seconds())

@@ -31,6 +31,10 @@ class Limits:
     active_jobs_per_owner: int = 20
 
 
+RETIRED_DURATIONS = (timedelta(seconds=60), timedelta(minutes=15))
+"""What a model that is no longer offered usually and at most takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """The ports and rules of one service."""
@@ -47,6 +51,11 @@ class Context:
     limits: Limits
     callback_base_url: str | None
     """The public address of the gateway; None means that the provider is only polled."""
+
+    def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
+        """Return what a model usually and at most takes, unscaled; also a retired one."""
+        model = self.catalog.models.get(model_id)
+        return (model.usual_duration, model.longest_duration) if model else RETIRED_DURATIONS
 
 
 def now() -> datetime:

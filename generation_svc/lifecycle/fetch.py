@@ -3,18 +3,26 @@
 The keys are made from the attempt, so a fetch that was killed is done again over the same place.
 """
 
-import asyncio
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 from uuid6 import uuid7
 
 from generation_svc.domain.attempt import Attempt, AttemptState
-from generation_svc.domain.error import FetchFailed, LinkDead, ProviderError, ResultRejected
+from generation_svc.domain.error import (
+    FetchFailed,
+    LinkDead,
+    ProviderError,
+    ProviderRefused,
+    ResultRejected,
+    Unavailable,
+)
 from generation_svc.domain.job import Failure, FailureReason, Media, Result
 from generation_svc.domain.provider import Content
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import settle
 
 LEASE = timedelta(seconds=180)
@@ -34,13 +42,16 @@ async def fetch(context: Context) -> bool:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
-        contents = [await _fetch_one(context, url) for url in attempt.observation.result_urls]
+        kept = [
+            await _keep(context, attempt, position=position, url=url)
+            for position, url in enumerate(attempt.observation.result_urls)
+        ]
     except ResultRejected as error:
         await _give_up(context, attempt, error=error)
-    except (LinkDead, FetchFailed, ProviderError) as error:
+    except (LinkDead, FetchFailed, ProviderError, Unavailable) as error:
         await _come_again(context, attempt, error=error)
     else:
-        await asyncio.shield(_bring_home(context, attempt, contents=contents))
+        await persist(partial(_bring_home, context, attempt, kept=kept))
     return True
 
 
@@ -48,14 +59,17 @@ async def _fetch_one(context: Context, url: str) -> Content:
     try:
         return await context.fetcher.fetch(url)
     except LinkDead:
-        return await context.fetcher.fetch(await context.provider.fresh_link(url))
+        return await context.fetcher.fetch(await _fresh_link(context, url))
 
 
-async def _bring_home(context: Context, attempt: Attempt, *, contents: list[Content]) -> None:
-    kept = [
-        await _keep(context, attempt, position=position, content=content)
-        for position, content in enumerate(contents)
-    ]
+async def _fresh_link(context: Context, url: str) -> str:
+    try:
+        return await context.provider.fresh_link(url)
+    except ProviderRefused as error:
+        raise LinkDead("There is no fresh link.") from error
+
+
+async def _bring_home(context: Context, attempt: Attempt, *, kept: list[tuple[Media, str]]) -> None:
     async with context.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
@@ -73,8 +87,9 @@ async def _bring_home(context: Context, attempt: Attempt, *, contents: list[Cont
 
 
 async def _keep(
-    context: Context, attempt: Attempt, *, position: int, content: Content
+    context: Context, attempt: Attempt, *, position: int, url: str
 ) -> tuple[Media, str]:
+    content = await _fetch_one(context, url)
     key = f"result/{attempt.job_id}/{attempt.id}/{position}"
     await context.store.put(key, content.data)
     media = Media(
@@ -101,7 +116,7 @@ async def _come_again(context: Context, attempt: Attempt, *, error: Exception) -
 
 
 async def _give_up(context: Context, attempt: Attempt, *, error: Exception) -> None:
-    _logger.error("the result is given up", error=repr(error), time=now().isoformat())
+    _logger.error("the result is given up", error=repr(error))
     async with context.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)

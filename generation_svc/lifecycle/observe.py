@@ -36,7 +36,7 @@ async def apply(
     current = await tx.attempts.lock(attempt.id)
     if observation.state is ProviderState.UNKNOWN:
         _logger.warning("the provider said something unknown", word=observation.word)
-    if not current.is_live or current.state is AttemptState.SUCCEEDED:
+    if not _is_news(job, current, observation=observation):
         return await _note_late(tx, current, observation=observation, source=source)
     await tx.jobs.note(job.id, event=source, detail=_detail(current, observation))
     if observation.state is ProviderState.SUCCEEDED:
@@ -48,14 +48,27 @@ async def apply(
     return await _see(context, tx, job=job, attempt=current, observation=observation)
 
 
+def _is_news(job: Job, attempt: Attempt, *, observation: Observation) -> bool:
+    """Return whether this can change anything: nothing is read into what is over.
+
+    A success is, even of an attempt that was refused or given up, while its job still waits: the
+    provider may say "not now" and create the task all the same.
+    """
+    if attempt.is_live:
+        return attempt.state is not AttemptState.SUCCEEDED
+    is_written_off = attempt.state in (AttemptState.REFUSED, AttemptState.LOST)
+    is_success = observation.state is ProviderState.SUCCEEDED
+    return is_written_off and is_success and not job.state.is_final
+
+
 async def take(
     context: Context, tx: Transaction, *, job: Job, attempt: Attempt, task_id: str
 ) -> None:
     """Record that the provider has this task; the job runs, if it was waiting for that."""
-    model = context.catalog.get(job.model_id)
+    usual, _ = context.durations(job.model_id)
     typical = await tx.attempts.typical_duration(job.model_id)
     first_read = context.pace.first_read(
-        typical=typical or model.usual_duration * context.pace.time_scale,
+        typical=typical or usual * context.pace.time_scale,
         has_callbacks=context.callback_base_url is not None,
     )
     await tx.attempts.accept(attempt.id, task_id=task_id, first_read=first_read)
@@ -66,7 +79,7 @@ async def take(
 async def _run(context: Context, tx: Transaction, *, job: Job, attempt: Attempt) -> Job:
     if job.state is not JobState.QUEUED:
         return job
-    longest = context.catalog.get(job.model_id).longest_duration
+    _, longest = context.durations(job.model_id)
     return await revise(
         tx,
         job,
@@ -95,6 +108,7 @@ async def _fail(
     context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> None:
     """A failure ends the job only if no other attempt of it can still bring a result."""
+    await tx.attempts.see(attempt.id, observation)
     await tx.attempts.end(attempt.id, AttemptState.FAILED, error=observation.fail_code)
     if not job.state.is_final and not await tx.attempts.live(job.id):
         await settle(tx, job, context.callbacks.explain(observation), event="settled")

@@ -18,6 +18,7 @@ from generation_svc.domain.catalog import Model
 from generation_svc.domain.error import (
     FieldViolation,
     InvalidInputs,
+    MediaNotFound,
     UploadRejected,
 )
 from generation_svc.domain.job import Caller, Job, Upload
@@ -50,38 +51,44 @@ async def upload(context: Context, caller: Caller, *, owner: str, data: bytes) -
     return kept
 
 
-async def keep(
+async def store(
     context: Context, caller: Caller, *, owner: str, model: Model, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the inputs with a picture that we hold, or that the provider fetches by itself.
-
-    `data:` becomes an upload. Raises InvalidInputs for one that we do not hold.
-    """
-    field = model.picture.field if model.picture else ""
-    reference = inputs.get(field)
-    if not isinstance(reference, str) or reference.startswith("https:"):
+    """Return the inputs with an upload in place of a `data:` picture. Raises InvalidInputs."""
+    field, reference = _picture_of(model, inputs)
+    if not reference.startswith("data:"):
         return dict(inputs)
     try:
-        if reference.startswith("data:"):
-            kept = await upload(context, caller, owner=owner, data=_decode(reference))
-            reference = f"upload:{kept.id}"
-        await _hold(context, caller, reference=reference)
+        kept = await upload(context, caller, owner=owner, data=_decode(reference))
     except UploadRejected as error:
-        raise InvalidInputs((FieldViolation(f"inputs.{field}", str(error)),)) from error
-    return {**inputs, field: reference}
+        raise _violation(field, str(error)) from error
+    return {**inputs, field: f"upload:{kept.id}"}
+
+
+async def hold(tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping[str, Any]) -> None:
+    """Keep the job's picture for as long as the job. Raises InvalidInputs if we have it not."""
+    field, reference = _picture_of(model, inputs)
+    if not reference or _is_link(reference):
+        return
+    stored = await _find(tx, caller, reference=reference)
+    if stored is None:
+        raise _violation(field, "There is no such picture of yours; upload it with UploadInput.")
+    await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)
 
 
 async def hand_over(context: Context, job: Job, *, model: Model) -> dict[str, str]:
     """Give the provider the job's picture and return its links by field."""
-    field = model.picture.field if model.picture else ""
-    reference = job.inputs.get(field)
-    if not isinstance(reference, str) or reference.startswith("https:"):
+    field, reference = _picture_of(model, job.inputs)
+    if not reference or _is_link(reference):
         return {}
     async with context.database.transaction() as tx:
         stored = await _find(tx, Caller(job.caller), reference=reference)
     if stored is None:
         raise UploadRejected("The picture is no longer there.")
-    data = await context.store.read(stored.key)
+    try:
+        data = await context.store.read(stored.key)
+    except MediaNotFound as error:
+        raise UploadRejected("The picture is no longer there.") from error
     extension = stored.media.mime_type.partition("/")[2]
     link = await context.provider.upload(
         data, file_name=f"{uuid7()}.{extension}", mime_type=stored.media.mime_type
@@ -89,12 +96,18 @@ async def hand_over(context: Context, job: Job, *, model: Model) -> dict[str, st
     return {field: link}
 
 
-async def _hold(context: Context, caller: Caller, *, reference: str) -> None:
-    async with context.database.transaction() as tx:
-        stored = await _find(tx, caller, reference=reference)
-        if stored is None:
-            raise UploadRejected("There is no such picture of yours; upload it with UploadInput.")
-        await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)
+def _picture_of(model: Model, inputs: Mapping[str, Any]) -> tuple[str, str]:
+    field = model.picture.field if model.picture else ""
+    reference = inputs.get(field)
+    return field, reference if isinstance(reference, str) else ""
+
+
+def _is_link(reference: str) -> bool:
+    return reference[:6].lower() == "https:"
+
+
+def _violation(field: str, description: str) -> InvalidInputs:
+    return InvalidInputs((FieldViolation(f"inputs.{field}", description),))
 
 
 async def _find(tx: Transaction, caller: Caller, *, reference: str) -> StoredMedia | None:

@@ -1,15 +1,15 @@
 """Storage-first polling: the provider is read only for tasks whose end is not stored."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import ProviderAccount, ProviderError
-from generation_svc.domain.job import DelayReason, Failure, FailureReason, Job
+from generation_svc.domain.job import Failure, FailureReason, Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port import Transaction
-from generation_svc.lifecycle import budget
+from generation_svc.lifecycle import breaker, budget
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.observe import apply
 from generation_svc.lifecycle.record import settle
@@ -28,7 +28,8 @@ async def poll(context: Context) -> bool:
     if attempt is None or attempt.task_id is None:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
-    await budget.take(context, "read")
+    if not await budget.take(context, "read", patience=LEASE / 2):
+        return True
     if await _is_settled(context, attempt):
         return True
     try:
@@ -51,11 +52,9 @@ async def _come_again(context: Context, attempt: Attempt, *, error: ProviderErro
     """A read that did not succeed says nothing about the task."""
     _logger.warning("recordInfo could not be read", error=repr(error), code=error.code)
     async with context.database.transaction() as tx:
-        if isinstance(error, ProviderAccount):
-            await tx.budget.trip(
-                DelayReason.PROVIDER_ACCOUNT, threshold=1, interval=context.pace.probe_interval
-            )
         await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt) * 2)
+        if isinstance(error, ProviderAccount):
+            await breaker.count_fault(context, tx, error=error)
 
 
 async def _conclude(context: Context, attempt: Attempt, *, observation: Observation) -> None:
@@ -73,7 +72,7 @@ async def _wait_or_give_up(
     is_missing = observation.state is ProviderState.MISSING
     if is_missing and _age(attempt) >= context.pace.missing_grace:
         await give_up(tx, job=job, attempt=attempt, failure=_LOST)
-    elif job.finish_deadline_time and now() >= job.finish_deadline_time:
+    elif now() >= _finish_deadline(context, job, attempt=attempt):
         await give_up(tx, job=job, attempt=attempt, failure=_TIMEOUT)
     else:
         await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt))
@@ -87,6 +86,13 @@ async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failu
     await tx.attempts.end(attempt.id, AttemptState.LOST, error=failure.reason)
     if not job.state.is_final and not await tx.attempts.live(job.id):
         await settle(tx, job, failure, event="gave_up")
+
+
+def _finish_deadline(context: Context, job: Job, *, attempt: Attempt) -> datetime:
+    """Return when the job is late; one that was cancelled in the queue never got a deadline."""
+    _, longest = context.durations(job.model_id)
+    accept_time = attempt.accept_time or attempt.submit_time
+    return job.finish_deadline_time or accept_time + longest * context.pace.longest_factor
 
 
 def _age(attempt: Attempt) -> timedelta:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -18,14 +19,16 @@ from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port import Receipt, Transaction
 from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.batch import one_by_one
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.dispatch import token_hash
 from generation_svc.lifecycle.observe import apply
 
 STRAYS_KEPT = 1000
-"""How many callbacks that belong to no attempt are kept for the operator."""
+"""How many callbacks that are not believed are kept for the operator."""
 PENDING_AGE = timedelta(seconds=30)
 """After what time a receipt that nobody applied is applied by the sweep."""
+PENDING_BATCH = 100
 _logger = structlog.get_logger(__name__)
 
 
@@ -68,19 +71,21 @@ async def receive(context: Context, callback: Callback) -> CallbackOutcome:
     return await _apply(context, receipt, attempt=attempt, observation=observation)
 
 
-async def apply_pending(context: Context) -> bool:
+async def apply_pending(context: Context) -> None:
     """Apply callbacks that were stored by a process that was killed before it applied them."""
     async with context.database.transaction() as tx:
-        receipts = await tx.receipts.pending(older_than=PENDING_AGE, limit=20)
+        receipts = await tx.receipts.pending(older_than=PENDING_AGE, limit=PENDING_BATCH)
         await tx.receipts.trim(keep=STRAYS_KEPT)
-    for receipt in receipts:
-        attempt = None
-        if receipt.attempt_id:
-            async with context.database.transaction() as tx:
-                attempt = await tx.attempts.lock(receipt.attempt_id)
-        observation = context.callbacks.read(receipt.body)
-        await _apply(context, receipt, attempt=attempt, observation=observation)
-    return bool(receipts)
+    await one_by_one(receipts, partial(_apply_again, context))
+
+
+async def _apply_again(context: Context, receipt: Receipt) -> None:
+    attempt = None
+    if receipt.attempt_id:
+        async with context.database.transaction() as tx:
+            attempt = await tx.attempts.lock(receipt.attempt_id)
+    observation = context.callbacks.read(receipt.body)
+    await _apply(context, receipt, attempt=attempt, observation=observation)
 
 
 def redact(body: bytes, *, token: str) -> bytes:

@@ -1,54 +1,56 @@
 """What time alone makes due: deadlines, orphans, labels, leftovers; safe in every replica."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
-from generation_svc.domain.port import Transaction
+from generation_svc.domain.port import StoredMedia, Transaction
+from generation_svc.lifecycle.batch import one_by_one
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.poll import give_up
 from generation_svc.lifecycle.receive import apply_pending
 from generation_svc.lifecycle.record import revise, settle
 
 BATCH = 100
+REQUEST_LIFETIME = timedelta(days=400)
+"""How long a request_id means the same job."""
 _NOT_STARTED = Failure(FailureReason.START_DEADLINE, "The generation could not be started in time.")
 _NOT_FINISHED = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
-
-
-async def sweep(context: Context) -> None:
-    """Do everything once."""
-    await mark_orphans(context)
-    await end_unstarted(context)
-    await end_overdue(context)
-    await label_delays(context)
-    await apply_pending(context)
-    await forget_uploads(context)
+_LABELS = frozenset(
+    {
+        None,
+        DelayReason.PROVIDER_UNREACHABLE,
+        DelayReason.PROVIDER_MAINTENANCE,
+        DelayReason.PROVIDER_ACCOUNT,
+    }
+)
+"""The delay reasons that the breaker gives and takes."""
 
 
 async def mark_orphans(context: Context) -> None:
     """An attempt whose dispatcher vanished has an unknown fate."""
     async with context.database.transaction() as tx:
         orphans = await tx.attempts.orphans(older_than=context.pace.submit_lease, limit=BATCH)
-    for attempt in orphans:
-        async with context.database.transaction() as tx:
-            await _mark_orphan(tx, attempt)
+    await one_by_one(orphans, partial(_mark_orphan, context))
 
 
-async def _mark_orphan(tx: Transaction, attempt: Attempt) -> None:
-    job = await tx.jobs.lock(attempt.job_id)
-    await tx.attempts.mark_unknown(attempt.id, error="the dispatcher vanished")
-    if job.state is JobState.QUEUED:
-        reason = DelayReason.PROVIDER_UNCONFIRMED
-        await revise(tx, job, event="unknown", delay_reason=reason)
+async def _mark_orphan(context: Context, attempt: Attempt) -> None:
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        is_news = await tx.attempts.mark_unknown(attempt.id, error="the dispatcher vanished")
+        if is_news and job.state is JobState.QUEUED:
+            reason = DelayReason.PROVIDER_UNCONFIRMED
+            await revise(tx, job, event="unknown", delay_reason=reason)
 
 
 async def end_unstarted(context: Context) -> None:
     """A job that the provider did not take in time fails, unless an attempt may still come home."""
     async with context.database.transaction() as tx:
         overdue = await tx.jobs.overdue_to_start(limit=BATCH)
-    for job_id in overdue:
-        await _end_unstarted(context, job_id)
+    await one_by_one(overdue, partial(_end_unstarted, context))
 
 
 async def _end_unstarted(context: Context, job_id: UUID) -> None:
@@ -57,43 +59,74 @@ async def _end_unstarted(context: Context, job_id: UUID) -> None:
         if job.state is not JobState.QUEUED:
             return
         live = await tx.attempts.live(job.id)
-        grace = context.pace.grace(context.catalog.get(job.model_id).usual_duration)
+        usual, _ = context.durations(job.model_id)
+        grace = context.pace.grace(usual)
         if any(attempt.submit_time + grace > now() for attempt in live):
             return
         await _end_all(tx, live)
         await settle(tx, job, _NOT_STARTED, event="gave_up")
 
 
+async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
+    for attempt in attempts:
+        await tx.attempts.end(attempt.id, AttemptState.LOST, error="start deadline")
+
+
 async def end_overdue(context: Context) -> None:
     """The hard stop, a day after acceptance, ends everything."""
     async with context.database.transaction() as tx:
         overdue = await tx.attempts.overdue(hard_deadline=context.pace.hard_deadline, limit=BATCH)
-    for attempt in overdue:
-        async with context.database.transaction() as tx:
-            job = await tx.jobs.lock(attempt.job_id)
-            await give_up(tx, job=job, attempt=attempt, failure=_NOT_FINISHED)
+    await one_by_one(overdue, partial(_end_overdue, context))
+
+
+async def _end_overdue(context: Context, attempt: Attempt) -> None:
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        await give_up(tx, job=job, attempt=attempt, failure=_NOT_FINISHED)
 
 
 async def label_delays(context: Context) -> None:
     """While the breaker is open, every queued job says why it waits; then none does."""
     async with context.database.transaction() as tx:
-        breaker = await tx.budget.breaker()
-        mislabelled = await tx.jobs.mislabelled(breaker.reason, limit=BATCH)
-    for job_id in mislabelled:
-        async with context.database.transaction() as tx:
-            job = await tx.jobs.lock(job_id)
-            if job.state is JobState.QUEUED and job.delay_reason != breaker.reason:
-                await revise(tx, job, event="delayed", delay_reason=breaker.reason)
+        reason = (await tx.budget.breaker()).reason
+        mislabelled = await tx.jobs.mislabelled(reason, limit=BATCH)
+    await one_by_one(mislabelled, partial(_label, context, reason=reason))
+
+
+async def _label(context: Context, job_id: UUID, *, reason: DelayReason | None) -> None:
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(job_id)
+        is_wrong = job.delay_reason in _LABELS and job.delay_reason is not reason
+        if job.state is JobState.QUEUED and is_wrong:
+            await revise(tx, job, event="delayed", delay_reason=reason)
 
 
 async def forget_uploads(context: Context) -> None:
-    """Uploads past their time lose their row, then their bytes."""
+    """Uploads past their time lose their bytes, then their row, so that none is left behind."""
     async with context.database.transaction() as tx:
         expired = await tx.media.expired_uploads(limit=BATCH)
-    for stored in expired:
-        await context.store.delete(stored.key)
+    await one_by_one(expired, partial(_forget_upload, context))
 
 
-async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
-    for attempt in attempts:
-        await tx.attempts.end(attempt.id, AttemptState.LOST, error="start deadline")
+async def _forget_upload(context: Context, stored: StoredMedia) -> None:
+    await context.store.delete(stored.key)
+    async with context.database.transaction() as tx:
+        await tx.media.remove_upload(stored.media.id)
+
+
+async def forget_requests(context: Context) -> None:
+    """What a request_id stood for is remembered for so long, and no longer."""
+    async with context.database.transaction() as tx:
+        await tx.jobs.forget_requests(older_than=REQUEST_LIFETIME, limit=BATCH)
+
+
+STEPS = (
+    mark_orphans,
+    end_unstarted,
+    end_overdue,
+    label_delays,
+    apply_pending,
+    forget_uploads,
+    forget_requests,
+)
+"""All of it; each is independent of the others, and a fault in one stops none of them."""

@@ -35,7 +35,9 @@ class PostgresAttemptStore:
 
     async def lock(self, attempt_id: UUID) -> Attempt:
         """Read an attempt and lock its row; the job's row is locked before it."""
-        attempt = await self._one("SELECT * FROM attempt WHERE id = %s FOR UPDATE", attempt_id)
+        attempt = await self._one(
+            "SELECT * FROM attempt WHERE id = %s FOR NO KEY UPDATE", attempt_id
+        )
         assert attempt is not None  # attempts are never deleted before what refers to them
         return attempt
 
@@ -81,13 +83,14 @@ class PostgresAttemptStore:
             (state, error, attempt_id),
         )
 
-    async def mark_unknown(self, attempt_id: UUID, *, error: str) -> None:
-        """Note that createTask gave no answer."""
-        await self._connection.execute(
+    async def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
+        """Note that createTask gave no answer; return whether that is news."""
+        cursor = await self._connection.execute(
             "UPDATE attempt SET state = 'unknown', error = %s"
             " WHERE id = %s AND state = 'submitting'",
             (error, attempt_id),
         )
+        return cursor.rowcount == 1
 
     async def succeed(self, attempt_id: UUID, observation: Observation) -> None:
         """Note the success; its result is due to be fetched at once."""
@@ -160,15 +163,11 @@ class PostgresAttemptStore:
         )
 
     async def overdue(self, *, hard_deadline: timedelta, limit: int) -> Sequence[Attempt]:
-        """Find live attempts past the hard deadline, from acceptance or submission."""
-        return await self._many(
-            "SELECT * FROM attempt WHERE state = ANY(%(live)s)"
-            " AND coalesce(accept_time, submit_time) <= now() - %(span)s::interval"
-            " LIMIT %(limit)s",
-            live=LIVE,
-            span=hard_deadline,
-            limit=limit,
-        )
+        """Find live attempts past the hard deadline, from acceptance or submission.
+
+        Those of unknown fate end with their job's finish deadline: they can never be read.
+        """
+        return await self._many(_OVERDUE, span=hard_deadline, limit=limit)
 
     async def typical_duration(self, model_id: str) -> timedelta | None:
         """Return the 95th percentile of the last 200 durations, or None with fewer than 20."""
@@ -190,6 +189,16 @@ class PostgresAttemptStore:
     async def _many(self, query: str, **named: Any) -> Sequence[Attempt]:
         cursor = await self._connection.execute(query, named)
         return [attempt_from_row(row) for row in await cursor.fetchall()]
+
+
+# The states are literals: with a parameter the partial index of live attempts is not used.
+_OVERDUE = f"""
+SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
+WHERE attempt.state IN ({", ".join(repr(str(state)) for state in LIVE)})
+  AND (coalesce(attempt.accept_time, attempt.submit_time) <= now() - %(span)s::interval
+       OR attempt.state = 'unknown' AND job.finish_deadline_time <= now())
+LIMIT %(limit)s
+"""
 
 
 def attempt_from_row(row: Row) -> Attempt:

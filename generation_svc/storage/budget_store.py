@@ -53,22 +53,26 @@ class PostgresBudgetStore:
     async def trip(self, reason: DelayReason, *, threshold: int, interval: timedelta) -> None:
         """Count a fault; open the breaker when the threshold is reached."""
         await self._connection.execute(
-            "INSERT INTO breaker AS b (name, failures, reason, probe_time, update_time)"
-            " VALUES ('provider', 1, CASE WHEN %(threshold)s::int <= 1 THEN %(reason)s::text END,"
-            " CASE WHEN %(threshold)s::int <= 1 THEN now() + %(interval)s::interval END, now())"
-            " ON CONFLICT (name) DO UPDATE SET failures = b.failures + 1, update_time = now(),"
-            " reason = CASE WHEN b.failures + 1 >= %(threshold)s::int THEN %(reason)s::text ELSE b.reason END,"
-            " probe_time = CASE WHEN b.failures + 1 >= %(threshold)s::int THEN now() + %(interval)s::interval"
-            " ELSE b.probe_time END",
-            {"reason": str(reason), "threshold": threshold, "interval": interval},
+            _TRIP, {"reason": str(reason), "threshold": threshold, "interval": interval}
         )
 
-    async def close_breaker(self) -> None:
-        """Note that the provider works."""
+    async def end_probe(self, *, interval: timedelta) -> None:
+        """Let the next probe come an interval from now, if the breaker is still open."""
         await self._connection.execute(
-            "UPDATE breaker SET failures = 0, reason = NULL, probe_time = NULL, update_time = now()"
-            " WHERE failures > 0 OR reason IS NOT NULL"
+            "UPDATE breaker SET probe_time = least(probe_time, now() + %s)"
+            " WHERE reason IS NOT NULL",
+            (interval,),
         )
+
+    async def close_breaker(self) -> bool:
+        """Note that the provider works; return whether the breaker was open."""
+        cursor = await self._connection.execute(
+            "UPDATE breaker SET failures = 0, reason = NULL, probe_time = NULL, update_time = now()"
+            " FROM (SELECT name, reason FROM breaker WHERE failures > 0 OR reason IS NOT NULL"
+            " FOR UPDATE) AS before WHERE breaker.name = before.name RETURNING before.reason"
+        )
+        row = await cursor.fetchone()
+        return row is not None and row["reason"] is not None
 
 
 _TAKE = """
@@ -88,4 +92,18 @@ _WAIT = """
 SELECT min(take_time) + %(window)s::interval - clock_timestamp() AS wait FROM budget_slot
 WHERE budget = %(budget)s AND position < %(limit)s AND isfinite(take_time)
 HAVING count(*) = %(limit)s
+"""
+# A fault while the breaker is open may bring the next probe forward but never puts it off: those
+# of tasks that are still read would keep it open for ever.
+_TRIP = """
+INSERT INTO breaker AS b (name, failures, reason, probe_time, update_time)
+SELECT 'provider', 1, reason, CASE WHEN reason IS NOT NULL THEN next_probe END, now()
+FROM (SELECT CASE WHEN %(threshold)s::int <= 1 THEN %(reason)s::text END AS reason,
+             now() + %(interval)s::interval AS next_probe) AS fault
+ON CONFLICT (name) DO UPDATE SET
+    failures = b.failures + 1, update_time = now(),
+    reason = CASE WHEN b.failures + 1 >= %(threshold)s::int THEN %(reason)s::text
+                  ELSE b.reason END,
+    probe_time = CASE WHEN b.failures + 1 >= %(threshold)s::int OR b.reason IS NOT NULL
+                      THEN least(b.probe_time, now() + %(interval)s::interval) END
 """

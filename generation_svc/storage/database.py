@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from generation_svc.domain.error import Unavailable
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.budget_store import PostgresBudgetStore
-from generation_svc.storage.connection import Connection
+from generation_svc.storage.connection import NETWORK, Connection
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.hub import Hub
@@ -22,6 +22,9 @@ from generation_svc.storage.receipt_store import PostgresReceiptStore
 
 POOL_TIMEOUT_SECONDS = 10.0
 """How long a call waits for a connection before it is told to come again."""
+
+STATEMENT_SECONDS = 30
+"""The longest that a statement may take, waits for locks included."""
 
 
 class PostgresTransaction:
@@ -81,7 +84,8 @@ async def open_database(
     pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
         database_url,
         connection_class=psycopg.AsyncConnection[dict[str, Any]],
-        kwargs={"row_factory": dict_row},
+        kwargs={"row_factory": dict_row, **NETWORK},
+        configure=_limit_waits,
         min_size=2,
         max_size=max_connections,
         timeout=POOL_TIMEOUT_SECONDS,
@@ -90,6 +94,15 @@ async def open_database(
     )
     async with pool, hub.connected(database_url):
         yield PostgresDatabase(pool, hub=hub)
+
+
+async def _limit_waits(connection: Connection) -> None:
+    """Give every statement, and every pause inside a transaction, an end."""
+    await connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+    await connection.execute(
+        f"SET idle_in_transaction_session_timeout = '{2 * STATEMENT_SECONDS}s'"
+    )
+    await connection.commit()
 
 
 @contextmanager

@@ -135,10 +135,14 @@ class PostgresDeliveryStore:
         )
 
     async def _finish_progress(self, row: Row, *, is_overwritten: bool) -> None:
-        """Let the progress message say that the outcome came, unless it is the outcome itself."""
+        """Let the progress message say that the outcome came, unless it is the outcome itself.
+
+        Whoever held a lease on it that ran out has lost it: the message is not theirs any more.
+        """
         await self._connection.execute(
-            "UPDATE delivery SET state = %s, due_time = now(), update_time = now()"
-            " WHERE job_id = %s AND kind = 'progress' AND state IN ('idle', 'pending')",
+            "UPDATE delivery SET state = %s, lease_hash = NULL, is_stale = false,"
+            " due_time = now(), update_time = now()"
+            " WHERE job_id = %s AND kind = 'progress' AND state <> 'impossible'",
             ("sent" if is_overwritten else "pending", row["job_id"]),
         )
 
@@ -206,7 +210,7 @@ _LOCK_DUE_JOBS = f"""
 SELECT job.* FROM delivery JOIN job ON job.id = delivery.job_id
 WHERE {_TURN}
 ORDER BY delivery.kind, delivery.due_time LIMIT %(limit)s
-FOR UPDATE OF job SKIP LOCKED
+FOR NO KEY UPDATE OF job SKIP LOCKED
 """
 
 _DUE = f"""

@@ -54,7 +54,8 @@ class PostgresEdgeStore:
         """Take, keep or (with a span of zero) give up the right to poll for a bot."""
         if not span:
             await self._connection.execute(
-                "DELETE FROM update_lease WHERE bot_id = %s AND holder = %s", (bot_id, holder)
+                "DELETE FROM update_lease WHERE bot_id = %s AND holder = %s AND caller = %s",
+                (bot_id, holder, caller),
             )
             return False, None
         await self._connection.execute(
@@ -62,14 +63,17 @@ class PostgresEdgeStore:
             " VALUES (%(bot_id)s, %(caller)s, %(holder)s, now() + %(span)s)"
             " ON CONFLICT (bot_id) DO UPDATE SET holder = excluded.holder,"
             " caller = excluded.caller, expire_time = excluded.expire_time"
-            " WHERE update_lease.holder = excluded.holder OR update_lease.expire_time <= now()",
+            " WHERE update_lease.expire_time <= now()"
+            " OR (update_lease.holder, update_lease.caller) = (excluded.holder, excluded.caller)",
             {"bot_id": bot_id, "caller": caller, "holder": holder, "span": span},
         )
         cursor = await self._connection.execute(
-            "SELECT holder, expire_time FROM update_lease WHERE bot_id = %s", (bot_id,)
+            "SELECT holder = %s AND caller = %s AS is_ours, expire_time FROM update_lease"
+            " WHERE bot_id = %s",
+            (holder, caller, bot_id),
         )
         row = await cursor.fetchone()
-        return (row["holder"] == holder, row["expire_time"]) if row else (False, None)
+        return (row["is_ours"], row["expire_time"]) if row else (False, None)
 
 
 def _session_from_row(row: Row) -> SessionRecord:

@@ -6,7 +6,6 @@ looks by itself now and then, so a hint that is lost costs time and nothing else
 """
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,10 +14,14 @@ from uuid import uuid4
 import psycopg
 import structlog
 
+from generation_svc.storage.connection import NETWORK
+
 _logger = structlog.get_logger(__name__)
 CHANNEL = "atelier"
-MAX_TOPICS = 100
-"""How many topics go into one NOTIFY: its payload must stay under 8000 bytes."""
+MAX_PAYLOAD = 7900
+"""The most bytes of one NOTIFY; PostgreSQL refuses 8000."""
+MAX_WAITING = 10_000
+"""How many announcements wait for the connection; more are dropped."""
 RETRY_SECONDS = 1.0
 
 
@@ -27,7 +30,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._outbox: asyncio.Queue[str] = asyncio.Queue()
+        self._outbox: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
         self._origin = uuid4().hex
 
     @contextmanager
@@ -45,7 +48,8 @@ class Hub:
     def announce(self, topic: str) -> None:
         """Wake the waiters here, and those of other replicas soon."""
         self._wake(topic)
-        self._outbox.put_nowait(topic)
+        with suppress(asyncio.QueueFull):  # the others look by themselves
+            self._outbox.put_nowait(topic)
 
     @asynccontextmanager
     async def connected(self, database_url: str) -> AsyncIterator[None]:
@@ -78,7 +82,7 @@ class Hub:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    database_url, autocommit=True, connect_timeout=5
+                    database_url, autocommit=True, **NETWORK
                 ) as connection:
                     await (self._send(connection) if send else self._listen(connection))
             except (psycopg.Error, OSError) as error:
@@ -89,16 +93,34 @@ class Hub:
         while True:
             topics = {await self._outbox.get()}
             with suppress(asyncio.QueueEmpty):
-                while len(topics) < MAX_TOPICS:
+                while True:
                     topics.add(self._outbox.get_nowait())
-            payload = json.dumps([self._origin, *sorted(topics)])
-            await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+            for payload in _payloads(topics, origin=self._origin):
+                await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
 
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(f"LISTEN {CHANNEL}")
         self._wake_all()  # what was announced while nobody listened is not known
         async for notification in connection.notifies():
-            origin, *topics = json.loads(notification.payload)
+            origin, topics = _read_payload(notification.payload)
             if origin != self._origin:
                 for topic in topics:
                     self._wake(topic)
+
+
+def _payloads(topics: set[str], *, origin: str) -> Iterator[str]:
+    """Put as many topics as fit into each payload."""
+    batch, size = [origin], len(origin)
+    for topic in sorted(topics):
+        if size + len(topic.encode()) >= MAX_PAYLOAD and len(batch) > 1:
+            yield "\n".join(batch)
+            batch, size = [origin], len(origin)
+        batch.append(topic)
+        size += len(topic.encode()) + 1
+    yield "\n".join(batch)
+
+
+def _read_payload(payload: str) -> tuple[str, list[str]]:
+    """Read what `_payloads` wrote; of what anybody else sends, no topic is known here."""
+    origin, *topics = payload.split("\n")
+    return origin, topics

@@ -18,6 +18,8 @@ from generation_svc.storage.connection import Connection, Row
 
 CLAIM_LOCK = 0x434C_4149
 """Claims take turns, so that the count of active tasks and the fair order are exact."""
+UNKNOWN_COUNTS_FOR = timedelta(minutes=10)
+"""How long an attempt of unknown fate counts as a task: were it for ever, they would use all up."""
 OWNER_LOCK = 0x4F57_4E45
 """The class of the advisory locks under which the jobs of one owner are counted."""
 
@@ -36,10 +38,11 @@ class PostgresJobStore:
             "destination": Jsonb(document.destination_to_document(destination))
             if destination
             else None,
-            "dispatch_time": job.create_time,
         }
         columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
-        await self._connection.execute(f"INSERT INTO job ({columns}) VALUES ({places})", values)
+        await self._connection.execute(
+            f"INSERT INTO job ({columns}, dispatch_time) VALUES ({places}, now())", values
+        )
         await self._add_event(job, event="accepted", detail={}, has_revision=True)
 
     async def remember_request(self, key: RequestKey, *, job_id: UUID) -> tuple[UUID, bytes] | None:
@@ -52,15 +55,28 @@ class PostgresJobStore:
             " VALUES (%s, %s, %s, %s, now()) ON CONFLICT DO NOTHING",
             (key.caller, key.request_id, key.content_hash, job_id),
         )
-        if bound.rowcount:
-            return None
+        return (
+            None if bound.rowcount else await self.find_request(key.request_id, caller=key.caller)
+        )
+
+    async def find_request(self, request_id: str, *, caller: str) -> tuple[UUID, bytes] | None:
+        """Return the job id and hash of an earlier binding."""
         cursor = await self._connection.execute(
             "SELECT job_id, content_hash FROM request_key WHERE caller = %s AND request_id = %s",
-            (key.caller, key.request_id),
+            (caller, request_id),
         )
         row = await cursor.fetchone()
-        assert row is not None  # the conflict showed it, and keys are only removed after 400 days
-        return row["job_id"], row["content_hash"]
+        return (row["job_id"], row["content_hash"]) if row else None
+
+    async def forget_requests(self, *, older_than: timedelta, limit: int) -> int:
+        """Remove bindings past their time; return how many."""
+        forgotten = await self._connection.execute(
+            "DELETE FROM request_key WHERE (caller, request_id) IN (SELECT caller, request_id"
+            " FROM request_key WHERE create_time <= now() - %s::interval LIMIT %s"
+            " FOR UPDATE SKIP LOCKED)",
+            (older_than, limit),
+        )
+        return forgotten.rowcount
 
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
         """Read a job; of this caller only, if one is given."""
@@ -75,7 +91,7 @@ class PostgresJobStore:
     async def lock(self, job_id: UUID) -> Job:
         """Read a job and lock its row until the transaction ends."""
         cursor = await self._connection.execute(
-            "SELECT * FROM job WHERE id = %s FOR UPDATE", (job_id,)
+            "SELECT * FROM job WHERE id = %s FOR NO KEY UPDATE", (job_id,)
         )
         row = await cursor.fetchone()
         assert row is not None  # jobs are never deleted while something refers to them
@@ -89,7 +105,8 @@ class PostgresJobStore:
             " delay_reason = %(delay_reason)s, result = %(result)s, failure = %(failure)s,"
             " dispatch_time = CASE WHEN %(state)s::text = 'queued' THEN dispatch_time END,"
             " claim_token = CASE WHEN %(state)s::text = 'queued' THEN claim_token END"
-            " WHERE id = %(id)s AND revision = %(revision)s::bigint - 1 AND state = ANY(%(sources)s)",
+            " WHERE id = %(id)s AND revision = %(revision)s::bigint - 1"
+            " AND state = ANY(%(sources)s)",
             {**_mutable(job), "id": job.id, "sources": sorted(sources(job.state))},
         )
         if changed.rowcount != 1:
@@ -161,7 +178,13 @@ class PostgresJobStore:
         """
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         cursor = await self._connection.execute(
-            _CLAIM, {"lease": lease, "token": uuid4(), "most_active": most_active}
+            _CLAIM,
+            {
+                "lease": lease,
+                "token": uuid4(),
+                "most_active": most_active,
+                "doubt": UNKNOWN_COUNTS_FOR,
+            },
         )
         row = await cursor.fetchone()
         if row is None:
@@ -180,7 +203,7 @@ class PostgresJobStore:
         """Lock the job if it is still queued and the claim is still ours."""
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE id = %s AND state = 'queued' AND claim_token = %s"
-            " AND dispatch_time > now() FOR UPDATE",
+            " AND dispatch_time > now() FOR NO KEY UPDATE",
             (claim.job.id, claim.token),
         )
         row = await cursor.fetchone()
@@ -230,7 +253,8 @@ class PostgresJobStore:
 _CLAIM = """
 WITH active AS (
     SELECT job.caller, job.owner FROM attempt JOIN job ON job.id = attempt.job_id
-    WHERE attempt.state IN ('submitting', 'unknown', 'accepted')
+    WHERE attempt.state IN ('submitting', 'accepted')
+       OR attempt.state = 'unknown' AND attempt.submit_time > now() - %(doubt)s::interval
   UNION ALL
     SELECT caller, owner FROM job
     WHERE state = 'queued' AND claim_token IS NOT NULL AND dispatch_time > now()

@@ -90,13 +90,16 @@ class PostgresMediaRows:
         )
 
     async def expired_uploads(self, *, limit: int) -> Sequence[StoredMedia]:
-        """Remove and return uploads that are past their time."""
+        """Find uploads that are past their time; no job can use them any more."""
         cursor = await self._connection.execute(
-            "DELETE FROM upload WHERE id IN (SELECT id FROM upload WHERE expire_time <= now()"
-            " LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING *",
+            "SELECT * FROM upload WHERE expire_time <= now() ORDER BY expire_time LIMIT %s",
             (limit,),
         )
         return [_stored(row) for row in await cursor.fetchall()]
+
+    async def remove_upload(self, upload_id: UUID) -> None:
+        """Remove an upload whose bytes are gone."""
+        await self._connection.execute("DELETE FROM upload WHERE id = %s", (upload_id,))
 
 
 def _stored(row: Row) -> StoredMedia:

@@ -29,7 +29,7 @@ class PostgresReceiptStore:
                 receipt.attempt_id,
                 task_id,
                 receipt.body,
-                Jsonb(dict(headers)),
+                Jsonb({name: value.replace("\0", "") for name, value in headers.items()}),
                 receipt.is_trusted,
             ),
         )
@@ -52,10 +52,10 @@ class PostgresReceiptStore:
         return [Receipt(**row) for row in await cursor.fetchall()]
 
     async def trim(self, *, keep: int) -> None:
-        """Forget the oldest callbacks that belong to no attempt."""
+        """Forget the oldest callbacks that are not believed: anybody can post those."""
         await self._connection.execute(
-            "DELETE FROM callback_receipt WHERE attempt_id IS NULL AND receive_time <"
-            " (SELECT receive_time FROM callback_receipt WHERE attempt_id IS NULL"
+            "DELETE FROM callback_receipt WHERE NOT is_trusted AND receive_time <="
+            " (SELECT receive_time FROM callback_receipt WHERE NOT is_trusted"
             " ORDER BY receive_time DESC OFFSET %s LIMIT 1)",
             (keep,),
         )

@@ -186,7 +186,7 @@ class CallbackReceiptRow(SQLModel, table=True):
     __tablename__ = "callback_receipt"
     __table_args__ = (
         Index("callback_pending", "receive_time", postgresql_where=text("apply_time IS NULL")),
-        Index("callback_stray", "receive_time", postgresql_where=text("attempt_id IS NULL")),
+        Index("callback_untrusted", "receive_time", postgresql_where=text("NOT is_trusted")),
         Index("callback_of_attempt", "attempt_id"),
     )
 

@@ -1,25 +1,27 @@
 """All the loops of a service, started and stopped together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
 
-from generation_svc.lifecycle import topic
+from generation_svc.lifecycle import sweep, topic
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.dispatch import dispatch
 from generation_svc.lifecycle.fetch import fetch
 from generation_svc.lifecycle.poll import poll
-from generation_svc.lifecycle.sweep import sweep
-from generation_svc.worker.loop import Loop, run
+from generation_svc.worker.loop import Loop, Step, run
 
 _logger = structlog.get_logger(__name__)
 
 
-async def _sweep(context: Context) -> bool:
-    await sweep(context)
-    return False
+def _sweeping(step: Callable[[Context], Awaitable[None]]) -> Step:
+    async def sweep_once(context: Context) -> bool:
+        await step(context)
+        return False
+
+    return sweep_once
 
 
 def loops(time_scale: float) -> tuple[Loop, ...]:
@@ -29,7 +31,10 @@ def loops(time_scale: float) -> tuple[Loop, ...]:
         Loop("dispatch", dispatch, topic.DISPATCH, idle_seconds=idle, lanes=8),
         Loop("poll", poll, topic.READ, idle_seconds=idle / 2, lanes=4),
         Loop("fetch", fetch, topic.FETCH, idle_seconds=idle, lanes=4),
-        Loop("sweep", _sweep, "work:sweep", idle_seconds=idle, lanes=1),
+        *(
+            Loop(step.__name__, _sweeping(step), "work:sweep", idle_seconds=idle, lanes=1)
+            for step in sweep.STEPS
+        ),
     )
 
 

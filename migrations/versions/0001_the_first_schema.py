@@ -303,11 +303,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("apply_time IS NULL"),
     )
     op.create_index(
-        "callback_stray",
+        "callback_untrusted",
         "callback_receipt",
         ["receive_time"],
         unique=False,
-        postgresql_where=sa.text("attempt_id IS NULL"),
+        postgresql_where=sa.text("NOT is_trusted"),
     )
     op.create_table(
         "media",

@@ -1,0 +1,140 @@
+"""Records what createTask answered: a task, a refusal, "not now", or nothing that can be trusted.
+
+A callback may have come before the answer: whatever it brought stays, and the answer is an event.
+"""
+
+from datetime import timedelta
+
+import structlog
+
+from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.error import (
+    ProviderBusy,
+    ProviderError,
+    ProviderRefused,
+    ProviderSilent,
+)
+from generation_svc.domain.job import DelayReason, Failure, FailureReason, Job, JobState
+from generation_svc.domain.port import Claim, Transaction
+from generation_svc.lifecycle import breaker
+from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.observe import take
+from generation_svc.lifecycle.record import revise, settle
+
+BUSY_TRIES = 2
+"""From how many refusals on the user is told that the provider is busy."""
+MOST_BUSY_RETRIES = 12
+"""How many times the first wait after a "not now" the longest one is; it doubles."""
+_OPEN = (AttemptState.SUBMITTING, AttemptState.UNKNOWN)
+_SENTENCES = {
+    FailureReason.MODEL_UNAVAILABLE: "The provider has switched this model off.",
+    FailureReason.CONTENT_REFUSED: "The provider refused the content of this request.",
+    FailureReason.INPUT_UNREADABLE: "The picture could not be read.",
+    FailureReason.GENERATION_FAILED: "The generation failed.",
+}
+_logger = structlog.get_logger(__name__)
+
+
+async def record_task(context: Context, attempt: Attempt, *, task_id: str) -> None:
+    """Record that the provider has a task for this attempt."""
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        current = await tx.attempts.lock(attempt.id)
+        if current.state in _OPEN:
+            await take(context, tx, job=job, attempt=current, task_id=task_id)
+        else:
+            await tx.jobs.note(job.id, event="answered", detail={"task_id": task_id})
+        await breaker.close(tx)
+
+
+async def record_error(
+    context: Context, claim: Claim, *, attempt: Attempt, error: ProviderError
+) -> None:
+    """Record that createTask did not go through, and what follows from it."""
+    _logger.warning("createTask did not go through", error=repr(error), code=error.code)
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        current = await tx.attempts.lock(attempt.id)
+        if current.state not in _OPEN:
+            detail = {**_detail(attempt), "error": type(error).__name__}
+            await tx.jobs.note(job.id, event="answered", detail=detail)
+        elif isinstance(error, ProviderSilent):
+            await _leave_unknown(context, tx, claim, job=job, attempt=current, error=error)
+        elif isinstance(error, ProviderRefused):
+            await _refuse(tx, job=job, attempt=current, error=error)
+        else:
+            await _postpone(context, tx, claim, job=job, attempt=current, error=error)
+
+
+async def fail(context: Context, claim: Claim, *, reason: FailureReason) -> None:
+    """Fail a claimed job that cannot be sent, unless an attempt may still bring its result."""
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.hold_claim(claim)
+        if job and not await _end_without(tx, job, reason=reason, event="refused"):
+            await tx.jobs.release(claim, due=context.pace.unknown_grace)
+
+
+async def _leave_unknown(
+    context: Context,
+    tx: Transaction,
+    claim: Claim,
+    *,
+    job: Job,
+    attempt: Attempt,
+    error: ProviderError,
+) -> None:
+    usual, _ = context.durations(job.model_id)
+    await tx.attempts.mark_unknown(attempt.id, error=repr(error))
+    await tx.jobs.release(claim, due=context.pace.grace(usual))
+    if job.state is JobState.QUEUED:
+        reason = DelayReason.PROVIDER_UNCONFIRMED
+        await revise(tx, job, event="unknown", detail=_detail(attempt), delay_reason=reason)
+    await breaker.count_fault(context, tx, error=error)
+
+
+async def _refuse(tx: Transaction, *, job: Job, attempt: Attempt, error: ProviderRefused) -> None:
+    await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
+    await _end_without(tx, job, reason=error.reason, event="refused")
+    await breaker.close(tx)
+
+
+async def _postpone(
+    context: Context,
+    tx: Transaction,
+    claim: Claim,
+    *,
+    job: Job,
+    attempt: Attempt,
+    error: ProviderError,
+) -> None:
+    await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
+    detail = {**_detail(attempt), "error": type(error).__name__}
+    await tx.jobs.note(job.id, event="postponed", detail=detail)
+    await tx.jobs.release(claim, due=_retry_after(context, attempt))
+    is_news = job.state is JobState.QUEUED and job.delay_reason is None
+    if isinstance(error, ProviderBusy) and attempt.number >= BUSY_TRIES and is_news:
+        await revise(tx, job, event="delayed", delay_reason=DelayReason.PROVIDER_BUSY)
+    if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
+        await _end_without(tx, job, reason=FailureReason.GENERATION_FAILED, event="settled")
+    await breaker.count_fault(context, tx, error=error)
+
+
+async def _end_without(tx: Transaction, job: Job, *, reason: FailureReason, event: str) -> bool:
+    """Fail a job that no attempt can bring a result any more; return whether none can."""
+    if await tx.attempts.live(job.id):
+        return False
+    if not job.state.is_final:
+        await settle(tx, job, Failure(reason, _sentence(reason)), event=event)
+    return True
+
+
+def _retry_after(context: Context, attempt: Attempt) -> timedelta:
+    return context.pace.busy_retry * min(1 << min(attempt.number - 1, 10), MOST_BUSY_RETRIES)
+
+
+def _detail(attempt: Attempt) -> dict[str, int]:
+    return {"attempt": attempt.number}
+
+
+def _sentence(reason: FailureReason) -> str:
+    return _SENTENCES.get(reason, "The provider refused this request.")
