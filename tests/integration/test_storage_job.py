@@ -1,0 +1,247 @@
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from generation_svc.domain.delivery import Destination, Queue, Telegram
+from generation_svc.domain.job import (
+    DelayReason,
+    Failure,
+    FailureReason,
+    Job,
+    JobState,
+    Media,
+    Result,
+)
+from generation_svc.domain.port import RequestKey
+from generation_svc.domain.transition import is_allowed
+from generation_svc.lifecycle.context import now
+from tests.lifecycle import CHAT, Bench
+
+LEASE = timedelta(seconds=60)
+RESULT = Result(
+    media=(Media(id=uuid4(), mime_type="image/png", size_bytes=3, width=1, height=2, sha256="ab"),),
+    text="words",
+)
+FAILURE = Failure(FailureReason.CONTENT_REFUSED, "Not allowed.")
+OUTCOMES: dict[JobState, dict[str, Any]] = {
+    JobState.SUCCEEDED: {"result": RESULT},
+    JobState.FAILED: {"failure": FAILURE},
+}
+
+
+async def put_in(bench: Bench, job: Job, *, state: JobState) -> Job:
+    """Bring a fresh job into a state by the table's own ways."""
+    if state is JobState.QUEUED:
+        return job
+    changed = replace(job, state=state, revision=2, **OUTCOMES.get(state, {}))
+    async with bench.transaction() as tx:
+        await tx.jobs.save(changed, event="changed")
+    return changed
+
+
+async def test_a_job_is_read_as_it_was_written(bench: Bench) -> None:
+    job = await bench.accept(inputs={"prompt": "Кот, 🐱"}, owner="user:7")
+
+    async with bench.transaction() as tx:
+        assert await tx.jobs.get(job.id) == job
+        assert await tx.jobs.get(job.id, caller=job.caller) == job
+        assert await tx.jobs.get(job.id, caller="another") is None
+        assert await tx.jobs.get(uuid4()) is None
+        assert await tx.jobs.lock(job.id) == job
+        assert await tx.jobs.destination(job.id) == CHAT
+
+
+@pytest.mark.parametrize("destination", [CHAT, Telegram(1, -100), Queue("feed"), None], ids=repr)
+async def test_a_destination_is_read_as_it_was_written(
+    bench: Bench, destination: Destination | None
+) -> None:
+    job = await bench.accept(destination=destination)
+
+    async with bench.transaction() as tx:
+        assert await tx.jobs.destination(job.id) == destination
+
+
+@pytest.mark.parametrize("source", JobState)
+async def test_the_update_refuses_what_the_table_refuses(bench: Bench, source: JobState) -> None:
+    for target in JobState:
+        job = await put_in(bench, await bench.accept(), state=source)
+        changed = replace(
+            job,
+            state=target,
+            revision=job.revision + 1,
+            **{"result": None, "failure": None, **OUTCOMES.get(target, {})},
+        )
+        before = await bench.query("SELECT * FROM job WHERE id = %s", job.id)
+        try:
+            async with bench.transaction() as tx:
+                await tx.jobs.save(changed, event="changed")
+        except RuntimeError:
+            assert not is_allowed(source, target)
+            assert await bench.query("SELECT * FROM job WHERE id = %s", job.id) == before
+        else:
+            assert is_allowed(source, target)
+            assert await bench.job(job) == changed
+
+
+async def test_a_revision_that_is_not_the_next_one_is_refused(bench: Bench) -> None:
+    job = await bench.accept()
+    for revision in (1, 3):
+        with pytest.raises(RuntimeError):
+            async with bench.transaction() as tx:
+                await tx.jobs.save(replace(job, revision=revision), event="changed")
+    assert await bench.history(job) == [(1, "queued")]
+
+
+async def test_revisions_are_read_from_their_snapshots(bench: Bench) -> None:
+    job = await bench.accept()
+    second = replace(job, revision=2, delay_reason=DelayReason.PROVIDER_BUSY)
+    third = replace(
+        job, revision=3, state=JobState.RUNNING, finish_deadline_time=now(), update_time=now()
+    )
+    last = replace(third, revision=4, state=JobState.SUCCEEDED, result=RESULT)
+    for each in (second, third, last):
+        async with bench.transaction() as tx:
+            await tx.jobs.save(each, event="changed", detail={"why": "test"})
+            await tx.jobs.note(job.id, event="noted", detail={"n": 1})
+
+    async with bench.transaction() as tx:
+        assert await tx.jobs.revisions(job.id, after=0, limit=10) == [job, second, third, last]
+        assert await tx.jobs.revisions(job.id, after=1, limit=2) == [second, third]
+        assert await tx.jobs.revisions(job.id, after=4, limit=2) == ()
+    assert (await bench.events(job)).count("noted") == 3
+
+
+async def test_a_request_key_is_bound_once_and_forgotten_after_its_time(bench: Bench) -> None:
+    key, first, second = RequestKey("edge", "r-1", b"hash"), uuid4(), uuid4()
+
+    async with bench.transaction() as tx:
+        assert await tx.jobs.find_request("r-1", caller="edge") is None
+        assert await tx.jobs.remember_request(key, job_id=first) is None
+    async with bench.transaction() as tx:
+        assert await tx.jobs.remember_request(key, job_id=second) == (first, b"hash")
+        assert await tx.jobs.remember_request(replace(key, caller="b"), job_id=second) is None
+
+    await bench.later(days=399)
+    await bench.sweep()
+    assert len(await bench.query("SELECT * FROM request_key")) == 2
+    await bench.later(days=2)
+    await bench.sweep()
+    assert await bench.query("SELECT * FROM request_key") == []
+
+
+async def test_jobs_are_listed_newest_first_in_pages(bench: Bench) -> None:
+    jobs = [await bench.accept(owner=f"user:{n % 2}") for n in range(5)]
+    newest = [job.id for job in reversed(jobs)]
+
+    async def page(owner: str | None, before: UUID | None) -> list[UUID]:
+        async with bench.transaction() as tx:
+            found = await tx.jobs.page(caller="edge", owner=owner, before=before, limit=2)
+        return [job.id for job in found]
+
+    assert await page(None, None) == newest[:2]
+    assert await page(None, newest[1]) == newest[2:4]
+    assert await page(None, newest[4]) == []
+    assert await page("user:1", None) == [newest[1], newest[3]]
+    async with bench.transaction() as tx:
+        assert await tx.jobs.page(caller="b", owner=None, before=None, limit=9) == []
+
+
+async def test_a_claim_is_exclusive_until_its_lease_ends(bench: Bench) -> None:
+    job = await bench.accept()
+    async with bench.transaction() as tx:
+        claim = await tx.jobs.claim(lease=LEASE, most_active=9)
+    assert claim is not None
+    assert claim.job == job
+    assert claim.attempts == 0
+
+    async with bench.transaction() as tx:
+        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
+        assert await tx.jobs.hold_claim(claim) == job
+    await bench.later(seconds=61)
+    async with bench.transaction() as tx:
+        assert await tx.jobs.hold_claim(claim) is None
+        second = await tx.jobs.claim(lease=LEASE, most_active=9)
+    assert second is not None
+    async with bench.transaction() as tx:
+        await tx.jobs.release(claim, due=timedelta(0))  # no longer its own: nothing happens
+        assert await tx.jobs.hold_claim(second) is not None
+        await tx.jobs.release(second, due=timedelta(seconds=5))
+        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
+    await bench.later(seconds=6)
+    async with bench.transaction() as tx:
+        assert await tx.jobs.claim(lease=LEASE, most_active=9) is not None
+
+
+async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(bench: Bench) -> None:
+    for _ in range(12):
+        await bench.accept()
+
+    async def claim() -> UUID | None:
+        async with bench.transaction() as tx:
+            claimed = await tx.jobs.claim(lease=LEASE, most_active=7)
+        return claimed.job.id if claimed else None
+
+    claimed = [job for job in await asyncio.gather(*(claim() for _ in range(20))) if job]
+
+    assert len(claimed) == len(set(claimed)) == 7
+
+
+async def test_owners_with_little_under_way_go_first(bench: Bench) -> None:
+    greedy = [await bench.accept(owner="greedy") for _ in range(4)]
+    modest = [await bench.accept(owner=f"modest:{n}") for n in range(2)]
+
+    order = []
+    for _ in range(6):
+        async with bench.transaction() as tx:
+            claim = await tx.jobs.claim(lease=LEASE, most_active=99)
+        assert claim is not None
+        order.append(claim.job.id)
+
+    assert order == [job.id for job in (greedy[0], *modest, *greedy[1:])]
+
+
+async def test_places_in_the_queue_are_counted(bench: Bench) -> None:
+    jobs = [await bench.accept() for _ in range(3)]
+    running = await put_in(bench, await bench.accept(), state=JobState.RUNNING)
+
+    async with bench.transaction() as tx:
+        assert [await tx.jobs.queue_position(job) for job in jobs] == [0, 1, 2]
+        assert await tx.jobs.queue_position(running) == 0
+        assert await tx.jobs.count_active("user:1", caller="edge") == 4
+        assert await tx.jobs.count_active("user:1", caller="b") == 0
+
+
+async def test_jobs_past_their_start_and_with_a_wrong_label_are_found(bench: Bench) -> None:
+    plain, busy = await bench.accept(), await bench.accept()
+    async with bench.transaction() as tx:
+        busy = replace(busy, revision=2, delay_reason=DelayReason.PROVIDER_BUSY)
+        await tx.jobs.save(busy, event="delayed")
+
+    async with bench.transaction() as tx:
+        assert await tx.jobs.mislabelled(None, limit=9) == []
+        reason = DelayReason.PROVIDER_ACCOUNT
+        assert await tx.jobs.mislabelled(reason, limit=9) == [plain.id]
+        assert await tx.jobs.overdue_to_start(limit=9) == []
+    await bench.later(hours=3)
+    async with bench.transaction() as tx:
+        assert set(await tx.jobs.overdue_to_start(limit=9)) == {plain.id, busy.id}
+        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
+
+
+async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(bench: Bench) -> None:
+    taken = await bench.run(owner="a")
+    await bench.query("UPDATE attempt SET state = 'unknown', read_time = NULL")
+    await bench.accept(owner="b")
+
+    async with bench.transaction() as tx:
+        assert await tx.jobs.claim(lease=LEASE, most_active=1) is None
+    await bench.later(minutes=11)
+    async with bench.transaction() as tx:
+        claim = await tx.jobs.claim(lease=LEASE, most_active=1)
+
+    assert claim is not None
+    assert claim.job.id != taken.id

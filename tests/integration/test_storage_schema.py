@@ -1,0 +1,116 @@
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from psycopg import sql
+
+from generation_svc.storage.migrate import LOCK_KEY, MigrationTimeout, migrate, sqlalchemy_url
+from generation_svc.storage.row import metadata
+
+ASPECTS = {
+    "columns": """
+        SELECT table_name, column_name, data_type, udt_name, is_nullable, column_default,
+               is_identity, identity_generation, numeric_precision, numeric_scale,
+               character_maximum_length
+        FROM information_schema.columns WHERE table_schema = 'public'
+          AND table_name <> 'alembic_version'""",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, contype, pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+          AND conrelid::regclass::text <> 'alembic_version'""",
+    "indexes": """
+        SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+          AND tablename <> 'alembic_version'""",
+}
+
+
+@pytest.fixture
+def empty_database_url(postgres: psycopg.Connection, postgres_url: str) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    postgres.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
+    postgres.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def catalog_of(url: str, aspect: str) -> set[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return set(connection.execute(ASPECTS[aspect]))
+
+
+@pytest.mark.parametrize("aspect", ASPECTS)
+def test_the_migrated_schema_is_the_described_one(
+    aspect: str, database_url: str, empty_database_url: str
+) -> None:
+    engine = sa.create_engine(sqlalchemy_url(empty_database_url), poolclass=sa.NullPool)
+    metadata.create_all(engine)
+
+    migrated = catalog_of(database_url, aspect)
+
+    assert len(migrated) > 10
+    assert migrated == catalog_of(empty_database_url, aspect)
+
+
+async def test_replicas_that_start_at_once_migrate_once(empty_database_url: str) -> None:
+    await asyncio.gather(*(asyncio.to_thread(migrate, empty_database_url) for _ in range(4)))
+
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+
+
+def test_a_migration_killed_in_the_middle_is_done_again(
+    database_url: str, empty_database_url: str
+) -> None:
+    with psycopg.connect(empty_database_url) as obstacle:
+        obstacle.execute("CREATE TABLE upload (id int)")  # not committed: the migration waits here
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                f"from generation_svc.storage.migrate import migrate; "
+                f"migrate({empty_database_url!r})",
+            ]
+        )
+        _wait_until_blocked(empty_database_url)
+        process.kill()
+        process.wait()
+        obstacle.rollback()
+
+    migrate(empty_database_url)
+
+    assert catalog_of(empty_database_url, "columns") == catalog_of(database_url, "columns")
+
+
+def test_an_older_release_leaves_a_newer_schema_alone(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+
+        migrate(database_url)
+
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+
+
+def test_a_migration_that_gets_no_turn_says_so(database_url: str) -> None:
+    with psycopg.connect(database_url) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+
+        with pytest.raises(MigrationTimeout):
+            migrate(database_url, timeout_seconds=0.2)
+
+
+def _wait_until_blocked(url: str) -> None:
+    deadline = time.monotonic() + 30
+    with psycopg.connect(url, autocommit=True) as watcher:
+        while not watcher.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock'"
+        ).fetchone():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)

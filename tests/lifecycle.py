@@ -1,0 +1,359 @@
+"""The use cases on a real PostgreSQL, with stand-ins for the provider and the media store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.domain.delivery import Destination, Telegram
+from generation_svc.domain.error import MediaNotFound
+from generation_svc.domain.job import Caller, Job
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.pace import Pace
+from generation_svc.domain.port import Transaction
+from generation_svc.domain.provider import Content
+from generation_svc.kie.callback import KieCallbackReader
+from generation_svc.lifecycle import sweep
+from generation_svc.lifecycle.accept import Request, accept
+from generation_svc.lifecycle.context import Context, Limits
+from generation_svc.lifecycle.dispatch import dispatch
+from generation_svc.lifecycle.fetch import fetch
+from generation_svc.lifecycle.poll import poll
+from generation_svc.lifecycle.receive import Callback, CallbackOutcome, receive
+from generation_svc.storage.database import open_database
+from generation_svc.storage.hub import Hub
+
+CALLER = Caller("edge")
+CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000, language_code="en")
+LINK = "https://tempfile.aiquickdraw.com/result.png"
+PENDING = Observation(ProviderState.PENDING, word="waiting")
+SUCCESS = Observation(ProviderState.SUCCEEDED, word="success", result_urls=(LINK,))
+FAILURE = Observation(
+    ProviderState.FAILED, word="fail", fail_code="500", fail_message="Internal error"
+)
+_CATALOG = load_catalog()
+
+
+def content_of(data: bytes) -> Content:
+    return Content(
+        data=data,
+        mime_type="image/png",
+        width=64,
+        height=32,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+async def examine(data: bytes) -> Content:
+    return content_of(data)
+
+
+@dataclass
+class FakeProvider:
+    """Creates a task at every call, unless `answer` says otherwise."""
+
+    answer: Callable[[FakeProvider, str], Awaitable[str]] | None = None
+    created: list[str] = field(default_factory=list)
+    """The callback address of each call of createTask."""
+    inputs: list[Mapping[str, Any]] = field(default_factory=list)
+    tasks: dict[str, Observation | Exception] = field(default_factory=dict)
+    reads: list[str] = field(default_factory=list)
+    uploads: list[bytes] = field(default_factory=list)
+    upload_error: Exception | None = None
+    balance: Decimal | Exception = Decimal(100)
+    probes: int = 0
+    fresh: str | Exception = "https://file.aiquickdraw.com/fresh.png"
+
+    async def create_task(
+        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
+    ) -> str:
+        self.created.append(callback_url or "")
+        self.inputs.append(inputs)
+        task_id = f"task-{len(self.created)}"
+        return await self.answer(self, task_id) if self.answer else task_id
+
+    async def read_task(self, task_id: str) -> Observation:
+        self.reads.append(task_id)
+        told = self.tasks.get(task_id, PENDING)
+        if isinstance(told, Exception):
+            raise told
+        return replace(told, task_id=task_id)
+
+    async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
+        if self.upload_error:
+            raise self.upload_error
+        self.uploads.append(data)
+        return f"https://kie.example/{file_name}"
+
+    async def fresh_link(self, url: str) -> str:
+        if isinstance(self.fresh, Exception):
+            raise self.fresh
+        return self.fresh
+
+    async def credits(self) -> Decimal:
+        self.probes += 1
+        if isinstance(self.balance, Exception):
+            raise self.balance
+        return self.balance
+
+    def token(self, call: int = -1) -> str:
+        return self.created[call].rpartition("/")[2]
+
+    def refuse(self, error: Exception | None) -> None:
+        """Answer every createTask with this error; None creates tasks again."""
+
+        async def answer(provider: FakeProvider, task_id: str) -> str:
+            assert error is not None
+            raise error
+
+        self.answer = answer if error else None
+
+
+@dataclass
+class FakeFetcher:
+    """Gives what is behind a link: bytes or an error; any other link gives a picture."""
+
+    links: dict[str, bytes | Exception] = field(default_factory=dict)
+    fetched: list[str] = field(default_factory=list)
+
+    async def fetch(self, url: str) -> Content:
+        self.fetched.append(url)
+        found = self.links.get(url, b"picture")
+        if isinstance(found, Exception):
+            raise found
+        return content_of(found)
+
+
+@dataclass
+class FakeStore:
+    """Keeps bytes in memory."""
+
+    kept: dict[str, bytes] = field(default_factory=dict)
+    put_error: Exception | None = None
+
+    async def put(self, key: str, data: bytes) -> None:
+        if self.put_error:
+            raise self.put_error
+        self.kept[key] = data
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        yield await self.read(key)
+
+    async def read(self, key: str) -> bytes:
+        if key not in self.kept:
+            raise MediaNotFound(key)
+        return self.kept[key]
+
+    async def delete(self, key: str) -> None:
+        self.kept.pop(key, None)
+
+
+@dataclass
+class Bench:
+    """A service without its loops: a test takes each step itself, and moves the clock."""
+
+    context: Context
+    database_url: str
+    provider: FakeProvider
+    fetcher: FakeFetcher
+    store: FakeStore
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        return self.context.database.transaction()
+
+    async def accept(
+        self,
+        *,
+        owner: str = "user:1",
+        request_id: str = "",
+        destination: Destination | None = CHAT,
+        model_id: str = "z-image",
+        inputs: Mapping[str, Any] | None = None,
+        caller: Caller = CALLER,
+    ) -> Job:
+        request = Request(
+            caller=caller,
+            request_id=request_id,
+            model_id=model_id,
+            inputs=inputs or {"prompt": "a cat"},
+            owner=owner,
+            correlation_id="correlation",
+            destination=destination,
+        )
+        return await accept(self.context, request)
+
+    async def run(self, **accepted: Any) -> Job:
+        """Accept a job and have the provider take it."""
+        job = await self.accept(**accepted)
+        assert await dispatch(self.context)
+        return await self.job(job)
+
+    async def job(self, job: Job | UUID) -> Job:
+        async with self.transaction() as tx:
+            found = await tx.jobs.get(job if isinstance(job, UUID) else job.id)
+        assert found is not None
+        return found
+
+    async def callback(
+        self,
+        observation: Observation,
+        *,
+        call: int = -1,
+        token: str | None = None,
+        task_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> CallbackOutcome:
+        calls = len(self.provider.created)
+        told = replace(observation, task_id=task_id or f"task-{call if call > 0 else calls}")
+        token = self.provider.token(call if call < 0 else call - 1) if token is None else token
+        return await receive(
+            self.context, Callback(body=body_of(told), headers=headers or {}, token=token)
+        )
+
+    async def sweep(self) -> None:
+        for step in sweep.STEPS:
+            await step(self.context)
+
+    async def dispatch_all(self) -> None:
+        while await dispatch(self.context):
+            pass
+
+    async def poll_all(self) -> None:
+        while await poll(self.context):
+            pass
+
+    async def fetch_all(self) -> None:
+        while await fetch(self.context):
+            pass
+
+    async def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        async with await psycopg.AsyncConnection.connect(
+            self.database_url, autocommit=True, row_factory=dict_row
+        ) as connection:
+            cursor = await connection.execute(statement, values)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def later(self, **span: float) -> None:
+        """Let time pass: everything that is stored becomes so much older."""
+        async with await psycopg.AsyncConnection.connect(self.database_url) as connection:
+            cursor = await connection.execute(_TIMES)
+            for table, columns in await cursor.fetchall():
+                shifts = sql.SQL(", ").join(
+                    sql.SQL("{0} = {0} - %(span)s").format(sql.Identifier(column))
+                    for column in columns
+                )
+                await connection.execute(
+                    sql.SQL("UPDATE {} SET {}").format(sql.Identifier(table), shifts),
+                    {"span": timedelta(**span)},
+                )
+
+    async def attempts(self, job: Job) -> list[dict[str, Any]]:
+        return await self.query("SELECT * FROM attempt WHERE job_id = %s ORDER BY number", job.id)
+
+    async def events(self, job: Job) -> list[str]:
+        rows = await self.query("SELECT kind FROM job_event WHERE job_id = %s ORDER BY id", job.id)
+        return [row["kind"] for row in rows]
+
+    async def history(self, job: Job) -> list[tuple[int, str]]:
+        rows = await self.query(
+            "SELECT revision, state FROM job_event WHERE job_id = %s AND revision IS NOT NULL"
+            " ORDER BY id",
+            job.id,
+        )
+        return [(row["revision"], row["state"]) for row in rows]
+
+    async def deliveries(self, job: Job) -> dict[str, dict[str, Any]]:
+        rows = await self.query("SELECT * FROM delivery WHERE job_id = %s", job.id)
+        return {row["kind"]: row for row in rows}
+
+
+class OpenBench(Protocol):
+    """Opens another replica on the test's database."""
+
+    async def __call__(
+        self,
+        *,
+        limits: Limits = ...,
+        pace: Pace = ...,
+        callback_base_url: str | None = ...,
+        hmac_key: str | None = ...,
+        sharing: Bench | None = ...,
+    ) -> Bench: ...
+
+
+_TIMES = """
+SELECT table_name, array_agg(column_name::text) FROM information_schema.columns
+WHERE table_schema = 'public' AND data_type = 'timestamp with time zone' GROUP BY table_name
+"""
+GENEROUS = Limits(
+    creates_per_window=1000, reads_per_window=1000, active_tasks=1000, active_jobs_per_owner=1000
+)
+
+
+def body_of(observation: Observation) -> bytes:
+    """What KIE would post to say this (kie-api.md §3)."""
+    data: dict[str, Any] = {"taskId": observation.task_id, "state": observation.word}
+    if observation.result_urls:
+        data["resultJson"] = json.dumps({"resultUrls": list(observation.result_urls)})
+    if observation.fail_code:
+        data |= {"failCode": observation.fail_code, "failMsg": observation.fail_message}
+    code = 501 if observation.state is ProviderState.FAILED else 200
+    return json.dumps({"code": code, "msg": "", "data": data}).encode()
+
+
+@asynccontextmanager
+async def _open(
+    database_url: str,
+    *,
+    limits: Limits = GENEROUS,
+    pace: Pace | None = None,
+    callback_base_url: str | None = "https://callbacks.example",
+    hmac_key: str | None = None,
+    sharing: Bench | None = None,
+) -> AsyncIterator[Bench]:
+    provider = sharing.provider if sharing else FakeProvider()
+    fetcher = sharing.fetcher if sharing else FakeFetcher()
+    store = sharing.store if sharing else FakeStore()
+    async with open_database(database_url, hub=Hub(), max_connections=12) as database:
+        context = Context(
+            database=database,
+            catalog=_CATALOG,
+            validate_inputs=validate_inputs,
+            examine_upload=examine,
+            provider=provider,
+            callbacks=KieCallbackReader(hmac_key),
+            fetcher=fetcher,
+            store=store,
+            pace=pace or Pace(),
+            limits=limits,
+            callback_base_url=callback_base_url,
+        )
+        yield Bench(context, database_url, provider, fetcher, store)
+
+
+@pytest.fixture
+async def open_bench(database_url: str) -> AsyncIterator[OpenBench]:
+    async with AsyncExitStack() as stack:
+
+        async def opened(**wishes: Any) -> Bench:
+            return await stack.enter_async_context(_open(database_url, **wishes))
+
+        yield opened
+
+
+@pytest.fixture
+async def bench(open_bench: OpenBench) -> Bench:
+    return await open_bench()
