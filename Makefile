@@ -17,10 +17,10 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Atelier needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
-	@echo "Setting up $(VENV) (once, about half a minute)…"
+	@echo "Setting up $(VENV) (once, about a minute)…"
 	@$(PYTHON) -m venv $(VENV)
 	@PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
-	  $(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	  $(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
 
 run: $(READY) ## Run everything here: a sandbox stands in where no key is given
