@@ -1,0 +1,208 @@
+"""The whole system as real processes: two sandboxes, the service, the gateway, the edge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+from google.protobuf.struct_pb2 import Struct
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.job_pb2 import Job
+from generation_svc.client import GenerationClient, connect
+from tests.e2e.history import History, history
+from tests.e2e.person import SandboxTelegram
+from tests.e2e.program import Program, answers, free_address
+from tests.e2e.sandbox_kie import SandboxKie
+
+BOT_TOKEN = "81234567:AAEe2eBotTokenThatNobodyElseMayEverSee_"
+BOT_ID = int(BOT_TOKEN.partition(":")[0])
+KIE_KEY = "kie-e2e-key-that-only-kie-may-see"
+Settings = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How a stack is set up."""
+
+    replicas: int = 1
+    """How many services run."""
+    time_scale: float = 1.0
+    """What the service's waits for KIE are multiplied with."""
+    service: Settings = field(default_factory=dict)
+    """Settings of the service that differ, as in its environment."""
+    sandbox: Settings = field(default_factory=dict)
+    """Settings of the sandbox KIE that differ."""
+    gateway_listen: str = field(default_factory=free_address)
+    log_level: str = "info"
+
+
+@dataclass(kw_only=True)
+class Stack:
+    """Handles to every process, and the views on what they do."""
+
+    services: list[Program]
+    gateway: Program
+    edge: Program
+    kie_program: Program
+    kie: SandboxKie
+    telegram: SandboxTelegram
+    client: GenerationClient
+    history: History
+    gateway_url: str
+
+    @property
+    def service(self) -> Program:
+        return self.services[0]
+
+    @property
+    def programs(self) -> list[Program]:
+        """The processes of the product."""
+        return [*self.services, self.gateway, self.edge]
+
+    async def create(self, prompt: str, *, model_id: str = "", **request: Any) -> Job:
+        """Ask for a small picture over gRPC."""
+        inputs = Struct()
+        inputs.update({"prompt": prompt, "image_size": "square", "output_format": "jpeg"})
+        asked = pb.CreateJobRequest(
+            model_id=model_id or "qwen/text-to-image", inputs=inputs, **request
+        )
+        return (await self.client.generation.CreateJob(asked)).job
+
+    async def counted(self, name: str, **labels: str) -> float:
+        """Return a counter of the service, over all replicas."""
+        return sum([await each.metric(name, **labels) for each in self.services])
+
+
+@asynccontextmanager
+async def stack(folder: Path, *, database_url: str, shape: Shape) -> AsyncIterator[Stack]:
+    """Start everything on free ports and wait until it is ready; end it when the context ends."""
+    plan = _Plan(folder, database_url=database_url, shape=shape)
+    programs = [*plan.sandboxes(), *plan.services(), plan.gateway(), plan.edge()]
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(_end, programs)
+        for each in programs:
+            each.start()
+        await asyncio.gather(*(each.ready() for each in programs))
+        client = await opened.enter_async_context(connect(plan.service_address))
+        yield Stack(
+            services=[each for each in programs if each.module == "generation_svc"],
+            gateway=programs[-2],
+            edge=programs[-1],
+            kie_program=programs[0],
+            kie=SandboxKie(plan.kie),
+            telegram=SandboxTelegram(plan.telegram),
+            client=client,
+            history=await opened.enter_async_context(history(database_url)),
+            gateway_url=f"http://{shape.gateway_listen}",
+        )
+
+
+async def _end(programs: list[Program]) -> None:
+    """Stop the edges first, so that they can tell the service."""
+    edges = [each for each in programs if each.module in ("edge_bot", "callback_gateway")]
+    for some in (edges, [each for each in programs if each not in edges]):
+        await asyncio.gather(*(each.stop() for each in some))
+
+
+class _Plan:
+    """Who listens where, and what each process is told."""
+
+    def __init__(self, folder: Path, *, database_url: str, shape: Shape) -> None:
+        self._folder, self._database_url, self._shape = folder, database_url, shape
+        self.kie, self.telegram = free_address(), free_address()
+        self._listens = [free_address() for _ in range(shape.replicas)]
+
+    @property
+    def service_address(self) -> str:
+        return ",".join(self._listens)
+
+    def sandboxes(self) -> list[Program]:
+        """A sandbox for each party, so that one can be away without the other."""
+        kie = {
+            "SANDBOX_KIE_LISTEN": self.kie,
+            "SANDBOX_KIE_API_KEY": KIE_KEY,
+            "SANDBOX_TELEGRAM_LISTEN": "",
+            **self._shape.sandbox,
+        }
+        telegram = {
+            "SANDBOX_TELEGRAM_LISTEN": self.telegram,
+            "SANDBOX_TELEGRAM_TOKEN": BOT_TOKEN,
+            "SANDBOX_KIE_LISTEN": "",
+        }
+        kie_ready = partial(answers, f"http://{self.kie}/sandbox/counters")
+        telegram_ready = partial(answers, f"http://{self.telegram}/sandbox/counters")
+        return [
+            self._program("sandbox", name="kie", env=kie, is_ready=kie_ready),
+            self._program("sandbox", name="telegram", env=telegram, is_ready=telegram_ready),
+        ]
+
+    def services(self) -> list[Program]:
+        return [self._service(listen, number=n) for n, listen in enumerate(self._listens, 1)]
+
+    def gateway(self) -> Program:
+        listen = self._shape.gateway_listen
+        return self._program(
+            "callback_gateway",
+            env={"GATEWAY_LISTEN": listen, "GENERATION_ADDRESS": self.service_address},
+            is_ready=partial(answers, f"http://{listen}/healthz"),
+        )
+
+    def edge(self) -> Program:
+        listen = free_address()
+        env = {
+            "EDGE_LISTEN": listen,
+            "GENERATION_ADDRESS": self.service_address,
+            "TELEGRAM_BOT_TOKEN": BOT_TOKEN,
+            "TELEGRAM_API_URL": f"http://{self.telegram}",
+        }
+        ready = partial(answers, f"http://{listen}/readyz")
+        return self._program("edge_bot", env=env, is_ready=ready)
+
+    def _service(self, listen: str, *, number: int) -> Program:
+        env = {
+            "GENERATION_LISTEN": listen,
+            "DATABASE_URL": self._database_url,
+            "MEDIA_URL": (self._folder / "media").as_uri(),
+            "KIE_API_KEY": KIE_KEY,
+            "KIE_API_URL": f"http://{self.kie}",
+            "KIE_UPLOAD_URL": f"http://{self.kie}",
+            "KIE_RESULT_HOSTS": self.kie,
+            "CALLBACK_BASE_URL": f"http://{self._shape.gateway_listen}",
+            "TIME_SCALE": str(self._shape.time_scale),
+            **self._shape.service,
+        }
+        name = f"generation_svc-{number}"
+        ready = partial(serves, listen)
+        return self._program("generation_svc", name=name, env=env, is_ready=ready)
+
+    def _program(self, module: str, *, name: str = "", env: Settings, is_ready: Any) -> Program:
+        name, metrics = name or module, free_address()
+        common = {"METRICS_LISTEN": metrics, "LOG_LEVEL": self._shape.log_level}
+        return Program(
+            name=name,
+            module=module,
+            folder=self._folder / name,
+            env={**common, **env},
+            is_ready=is_ready,
+            metrics_address=metrics,
+        )
+
+
+async def serves(address: str) -> bool:
+    """Return whether the service says of itself that it is ready."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            check = stub.Check  # type: ignore[attr-defined] # left out of the stubs
+            answer = await check(health_pb2.HealthCheckRequest(), timeout=5)
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,0 +1,135 @@
+"""Every way in which KIE goes wrong, one user for each: the right end, told once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.e2e.person import Person
+from tests.e2e.program import until
+from tests.e2e.stack import Shape, Stack
+
+SHAPE = Shape(
+    time_scale=0.03,
+    service={"KIE_CREATE_LIMIT": "1000", "KIE_READ_LIMIT": "1000"},
+    sandbox={
+        "SANDBOX_KIE_DURATION_S": "0.3",
+        "SANDBOX_KIE_VISIBLE_AFTER_S": "0.1",
+        "SANDBOX_KIE_CREATE_LIMIT": "1000",
+        "SANDBOX_KIE_READ_LIMIT": "1000",
+        "SANDBOX_KIE_CALLBACK_RETRY_DELAY_S": "0.2",
+    },
+)
+PATIENCE_S = 60
+Faults = dict[str, dict[str, Any]]
+ONCE: dict[str, Any] = {"remaining": 1}
+SILENT: dict[str, Any] = {"remaining": 1, "seconds": 0.3}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What goes wrong, and how the job has to end."""
+
+    name: str
+    faults: Faults
+    failure: str = ""
+    """The reason of the failure; empty for a picture."""
+    creates: int = 1
+    """The tasks that KIE makes of it."""
+
+    @property
+    def prompt(self) -> str:
+        return f"<{self.name}>"
+
+
+CASES = (
+    Case("no fault", {}),
+    Case("hang", {"hang": SILENT}),
+    Case("429 in the body", {"create_429": {"remaining": 2}}),
+    Case("429 as the status", {"create_429": {"remaining": 2, "status": 429}}),
+    Case("5xx", {"create_5xx": ONCE}),
+    Case("500 in the body", {"create_5xx": {"remaining": 1, "status": 200}}),
+    Case("maintenance", {"maintenance": {"remaining": 2}}),
+    Case("unauthorized", {"unauthorized": ONCE}),
+    Case("no credits", {"no_credits": ONCE}),
+    Case("no credits as 500", {"no_credits": {"remaining": 1, "code": 500}}),
+    Case("switched off", {"create_refused": ONCE}, "model_unavailable", creates=0),
+    Case("created, no answer", {"create_no_answer": SILENT}),
+    Case("created, answer cut", {"create_cut": ONCE}),
+    Case("created, silent for ever", {"create_no_answer": SILENT, "no_callback": ONCE}, creates=2),
+    Case("callback before the answer", {"callback_before_answer": ONCE}),
+    Case("no callback", {"no_callback": ONCE}),
+    Case("callback twice", {"callback_twice": ONCE}),
+    Case("callback late", {"callback_late": {"remaining": 1, "seconds": 4}}),
+    Case("forged success", {"callback_forged": ONCE}),
+    Case("forged failure", {"callback_forged": {"remaining": 1, "variant": "fail"}}),
+    Case("truncated", {"callback_malformed": ONCE}),
+    Case("empty", {"callback_malformed": {"remaining": 1, "variant": "empty"}}),
+    Case("array", {"callback_malformed": {"remaining": 1, "variant": "array"}}),
+    Case("binary", {"callback_malformed": {"remaining": 1, "variant": "binary"}}),
+    Case("runway's shape", {"callback_wrong_family": ONCE}),
+    Case("suno's shape", {"callback_wrong_family": {"remaining": 1, "variant": "suno"}}),
+    Case("waiting for ever", {"waiting_forever": ONCE}, "finish_deadline"),
+    Case("task lost", {"task_lost": ONCE}, "provider_lost_job"),
+    Case("task dead", {"task_dead": ONCE}, "generation_failed"),
+    Case("unknown state", {"unknown_state": ONCE, "no_callback": ONCE}),
+    Case("generation failed", {"generation_failed": ONCE}, "generation_failed"),
+    Case("content refused", {"content_refused": ONCE}, "content_refused"),
+    Case("dead link", {"dead_result_link": ONCE}),
+    Case("slow download", {"slow_download": {"remaining": 1, "seconds": 2}}),
+    Case("429 for reads", {"no_callback": ONCE, "read_429": {"remaining": 3}}),
+    Case("5xx for reads", {"no_callback": ONCE, "read_5xx": {"remaining": 3}}),
+    Case("reads hang", {"no_callback": ONCE, "read_hang": {"remaining": 2, "seconds": 0.2}}),
+)
+each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+Crowd = dict[str, Person]
+
+
+@pytest.fixture(scope="module")
+async def crowd(running: Stack) -> Crowd:
+    """A person for each case, all of whom have asked."""
+    people = {case.name: await running.telegram.person() for case in CASES}
+    for case in CASES:
+        for name, options in case.faults.items():
+            await running.kie.fault(name, match=case.prompt, **options)
+    await asyncio.gather(*(people[case.name].asks_for(case.prompt) for case in CASES))
+    return people
+
+
+@each_case
+async def test_the_job_ends_as_it_should(running: Stack, crowd: Crowd, case: Case) -> None:
+    job_id = await running.history.job_of(case.prompt)
+    job = await running.history.settled(job_id, within_s=PATIENCE_S)
+    story = await running.history.kinds(job_id)
+    assert ((job["failure"] or {}).get("reason", "")) == case.failure, story
+    assert len(await running.kie.tasks(case.prompt)) == case.creates, story
+
+
+@each_case
+async def test_the_user_is_told_once(running: Stack, crowd: Crowd, case: Case) -> None:
+    await _nothing_is_left_to_do(running)
+    person = crowd[case.name]
+    told = (len(await person.pictures()), len(await person.failures()))
+    assert told == ((0, 1) if case.failure else (1, 0))
+
+
+async def test_the_gateway_has_answered_nothing_but_200(running: Stack, crowd: Crowd) -> None:
+    assert {each["status"] for each in await running.kie.callbacks()} == {200}
+
+
+async def _nothing_is_left_to_do(running: Stack) -> None:
+    """Wait until every job is over, everything is sent, and KIE has called back."""
+    query = (
+        "SELECT (SELECT count(*) FROM job WHERE state IN ('queued', 'running'))"
+        " + (SELECT count(*) FROM delivery WHERE state IN ('pending', 'leased', 'begun'))"
+    )
+
+    async def is_quiet() -> bool:
+        late = next(iter(await running.kie.tasks("<callback late>")), {"taskId": ""})
+        called = {each["task_id"] for each in await running.kie.callbacks()}
+        return late["taskId"] in called and await running.history.value(query) == 0
+
+    await until(is_quiet, within_s=PATIENCE_S, what="the end of all work")
