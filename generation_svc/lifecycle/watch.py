@@ -1,7 +1,7 @@
 """Lets a caller follow a job. Nobody who waits here holds a database connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -13,8 +13,6 @@ from generation_svc.lifecycle.context import Context, now
 
 LOOK_INTERVAL = 5.0
 """Seconds between two looks of one who waits, should a hint be lost."""
-HEARTBEAT_SECONDS = 10.0
-"""Seconds of silence after which a stream gives a sign of life."""
 PAGE = 100
 """How many revisions are read at a time."""
 
@@ -50,9 +48,9 @@ async def wait(context: Context, caller: Caller, *, job_id: UUID, timeout: timed
 
 
 async def follow(
-    context: Context, caller: Caller, *, job_id: UUID, after: int
-) -> AsyncIterator[Job | Pulse]:
-    """Give the revisions after `after` in order, with a pulse when nothing happens.
+    context: Context, caller: Caller, *, job_id: UUID, after: int, heartbeat: timedelta
+) -> AsyncGenerator[Job | Pulse, None]:
+    """Give the revisions after `after` in order, with a pulse after `heartbeat` of silence.
 
     With `after` 0 the current state comes first. Ends after the final revision. Raises
     JobNotFound, RevisionOutOfRange.
@@ -70,7 +68,7 @@ async def follow(
             for job in revisions:
                 after = job.revision
                 yield job
-            if not revisions and not await _quiet_wait(news):
+            if not revisions and not await _next(news, heartbeat.total_seconds()):
                 yield await pulse(context, job)
 
 
@@ -79,8 +77,8 @@ async def pulse(context: Context, job: Job) -> Pulse:
     async with context.database.transaction() as tx:
         position = await tx.jobs.queue_position(job)
         typical = await tx.attempts.typical_duration(job.model_id)
-    usual = typical or context.catalog.get(job.model_id).usual_duration
-    return Pulse(position, _remaining(context, job, position=position, usual=usual))
+    usual, _ = context.durations(job.model_id)
+    return Pulse(position, _remaining(context, job, position=position, usual=typical or usual))
 
 
 def _remaining(context: Context, job: Job, *, position: int, usual: timedelta) -> timedelta | None:
@@ -98,12 +96,8 @@ async def _revisions(context: Context, job_id: UUID, *, after: int) -> Sequence[
         return await tx.jobs.revisions(job_id, after=after, limit=PAGE)
 
 
-async def _quiet_wait(news: asyncio.Event) -> bool:
-    """Wait for news; return whether there may be some (False: time for a pulse)."""
-    return await _next(news, HEARTBEAT_SECONDS)
-
-
 async def _next(news: asyncio.Event, seconds: float) -> bool:
+    """Wait for news; return whether there may be some."""
     try:
         async with asyncio.timeout(seconds):
             await news.wait()

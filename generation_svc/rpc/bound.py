@@ -1,13 +1,16 @@
 """Checks of request fields: every violation of a request at once, in words."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from generation_svc.domain.error import FieldViolation, InvalidInputs
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_SECOND = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 _QUEUE = re.compile(r"[a-z0-9._-]{1,64}")
 
 
@@ -45,10 +48,18 @@ class Bounds:
 
     def span(self, field: str, value: Duration, *, most: timedelta) -> timedelta:
         """Check a span of time: zero to `most`."""
-        span = value.ToTimedelta()
-        if not timedelta(0) <= span <= most:
+        seconds = value.seconds + value.nanos / 1e9  # as a timedelta it might overflow
+        if not 0 <= seconds <= most.total_seconds():
             self.refuse(field, f"Must be from 0 to {most.total_seconds():g} s.")
-        return span
+            return timedelta(0)
+        return timedelta(seconds=seconds)
+
+    def moment(self, field: str, value: Timestamp) -> datetime:
+        """Check that a time is one that can be stored."""
+        if not 0 <= value.seconds < _LAST_SECOND or not 0 <= value.nanos < 10**9:
+            self.refuse(field, "Must be a time from 1970 to 9998.")
+            return _EPOCH
+        return value.ToDatetime(tzinfo=UTC)
 
     def check(self) -> None:
         """Raise InvalidInputs if there was a violation."""

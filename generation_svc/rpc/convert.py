@@ -33,9 +33,21 @@ def struct_to_proto(values: Mapping[str, Any]) -> Struct:
 
 
 def struct_from_proto(message: Struct) -> dict[str, Any]:
-    """Read a document; numbers are floats, as JSON has them on the wire."""
-    document: dict[str, Any] = json_format.MessageToDict(message)
-    return document
+    """Read a document; numbers are floats, as JSON has them on the wire, and may be infinite."""
+    return {name: value_from_proto(value) for name, value in message.fields.items()}
+
+
+def value_from_proto(message: Value) -> Any:
+    """Read a value of a document; one that is not set is null."""
+    match message.WhichOneof("kind"):
+        case None | "null_value":
+            return None
+        case "struct_value":
+            return struct_from_proto(message.struct_value)
+        case "list_value":
+            return [value_from_proto(value) for value in message.list_value.values]
+        case kind:
+            return getattr(message, kind)
 
 
 def job_to_proto(job: Job) -> job_pb2.Job:

@@ -1,6 +1,6 @@
 """`DeliveryService`: what is to be sent, and how the sending ended."""
 
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 from atelier.generation.v1 import delivery_service_pb2 as pb
@@ -108,4 +108,7 @@ def _outcome_from_proto(request: pb.ReportDeliveryRequest) -> SendingOutcome:
 def _try_again(message: pb.ReportDeliveryRequest.TryAgain) -> TryAgain:
     if not message.HasField("not_before_time"):
         return TryAgain(None)
-    return TryAgain(message.not_before_time.ToDatetime(tzinfo=UTC))
+    bounds = Bounds()
+    not_before = bounds.moment("try_again.not_before_time", message.not_before_time)
+    bounds.check()
+    return TryAgain(not_before)

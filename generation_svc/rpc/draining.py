@@ -5,7 +5,8 @@ and for this event, whichever comes first.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -42,15 +43,16 @@ class Draining:
                 pending.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
 
-    async def each(self, items: AsyncIterator[_T]) -> AsyncIterator[_T]:
+    async def each(self, items: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
         """Give the items; raises ServerDraining if the server stops between two of them."""
-        while True:
-            try:
-                item = await self.unless(_next(items))
-            except StopAsyncIteration:
-                return
-            yield item
+        async with aclosing(items):
+            while True:
+                try:
+                    item = await self.unless(_next(items))
+                except StopAsyncIteration:
+                    return
+                yield item
 
 
-async def _next(items: AsyncIterator[_T]) -> _T:
+async def _next(items: AsyncGenerator[_T, None]) -> _T:
     return await anext(items)

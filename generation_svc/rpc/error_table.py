@@ -16,8 +16,13 @@ from generation_svc.rpc.draining import ServerDraining
 DOMAIN = "atelier"
 SHORT_RETRY = timedelta(seconds=1)
 """What a caller is told to wait when nothing better is known."""
-MAX_VIOLATIONS = 20
-"""How many violations are named: the details travel in trailers of 8 KiB."""
+MAX_TEXT_BYTES = 300
+"""The size of a message or of one text in its details.
+
+All of them travel in trailers of 8 KiB, the message twice and with up to three bytes for one.
+"""
+MAX_VIOLATION_BYTES = 3000
+"""The size of all the violations that are named."""
 
 Metadata = Callable[[Any], Mapping[str, str]]
 
@@ -106,9 +111,8 @@ def is_known(error: Exception) -> bool:
 
 
 def _status(entry: Entry, *, message: str, error: Exception) -> status_pb2.Status:
-    info = error_details_pb2.ErrorInfo(
-        reason=entry.reason, domain=DOMAIN, metadata=entry.metadata(error)
-    )
+    metadata = {key: _cut(text) for key, text in entry.metadata(error).items()}
+    info = error_details_pb2.ErrorInfo(reason=entry.reason, domain=DOMAIN, metadata=metadata)
     details: list[Any] = [info]
     if isinstance(error, domain.InvalidInputs):
         details.append(_bad_request(error))
@@ -116,19 +120,27 @@ def _status(entry: Entry, *, message: str, error: Exception) -> status_pb2.Statu
         delay = Duration()
         delay.FromTimedelta(entry.retry(error))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    status = status_pb2.Status(code=entry.code.value[0], message=message[:1000])
+    status = status_pb2.Status(code=entry.code.value[0], message=_cut(message))
     status.details.extend(_packed(detail) for detail in details)
     return status
 
 
 def _bad_request(error: domain.InvalidInputs) -> error_details_pb2.BadRequest:
-    violations = [
-        error_details_pb2.BadRequest.FieldViolation(
-            field=violation.field, description=violation.description
+    message = error_details_pb2.BadRequest()
+    for violation in error.violations:
+        if message.ByteSize() > MAX_VIOLATION_BYTES - 2 * MAX_TEXT_BYTES:
+            break
+        message.field_violations.add(
+            field=_cut(violation.field), description=_cut(violation.description)
         )
-        for violation in error.violations[:MAX_VIOLATIONS]
-    ]
-    return error_details_pb2.BadRequest(field_violations=violations)
+    return message
+
+
+def _cut(text: str) -> str:
+    """Return the text, or as much of it as a trailer may hold."""
+    if len(text.encode()) <= MAX_TEXT_BYTES:
+        return text
+    return text.encode()[: MAX_TEXT_BYTES - 3].decode(errors="ignore") + "…"
 
 
 def _packed(detail: Any) -> any_pb2.Any:

@@ -1,7 +1,7 @@
 """`GenerationService`: messages in, use cases, messages out."""
 
-import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,21 +26,20 @@ from generation_svc.rpc.bound import Bounds, parse_id
 from generation_svc.rpc.caller import caller_of
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
+from generation_svc.rpc.stream import StreamPace, write
 
-WRITE_TIMEOUT_SECONDS = 20.0
-"""How long a stream waits for its reader; then the connection's age ends it."""
 LONGEST_WAIT = timedelta(seconds=60)
 DEFAULT_WAIT = timedelta(seconds=30)
 MAX_UPLOAD_BYTES = 10 * 2**20
-_logger = structlog.get_logger(__name__)
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
     """Answers the calls of `GenerationService`."""
 
-    def __init__(self, context: Context, *, draining: Draining) -> None:
+    def __init__(self, context: Context, *, draining: Draining, pace: StreamPace) -> None:
         self._context = context
         self._draining = draining
+        self._pace = pace
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
         """Accept a job."""
@@ -77,10 +76,12 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             caller_of(context),
             job_id=_job_id(request.job_id),
             after=request.after_revision,
+            heartbeat=self._pace.heartbeat,
         )
-        async for update in self._draining.each(updates):
-            if not await _write(context, _update_to_proto(update)):
-                return
+        async with aclosing(self._draining.each(updates)) as open_updates:
+            async for update in open_updates:
+                if not await self._write(context, _update_to_proto(update)):
+                    return
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
         """List the caller's jobs, newest first."""
@@ -154,11 +155,14 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             self._context, caller_of(context), media_id=media_id
         )
         first = pb.DownloadMediaResponse(media=convert.media_to_proto(media))
-        if not await _write(context, first):
+        if not await self._write(context, first):
             return
         async for piece in pieces:
-            if not await _write(context, pb.DownloadMediaResponse(data=piece)):
+            if not await self._write(context, pb.DownloadMediaResponse(data=piece)):
                 return
+
+    async def _write(self, context: Any, message: Any) -> bool:
+        return await write(context, message, timeout=self._pace.write_timeout)
 
 
 def _request_from_proto(request: pb.CreateJobRequest, context: Any) -> accept.Request:
@@ -257,18 +261,3 @@ def _update_to_proto(update: Job | watch.Pulse) -> pb.StreamJobUpdatesResponse:
     if update.estimated_remaining is not None:
         beat.estimated_remaining.FromTimedelta(update.estimated_remaining)
     return pb.StreamJobUpdatesResponse(heartbeat=beat)
-
-
-async def _write(context: Any, message: Any) -> bool:
-    """Send a message; False when the reader does not read.
-
-    Even `abort` would wait for such a reader, so the handler just ends, and the connection's
-    greatest age closes it.
-    """
-    try:
-        async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
-            await context.write(message)
-    except TimeoutError:
-        _logger.warning("a reader does not read and is cut off")
-        return False
-    return True

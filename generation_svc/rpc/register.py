@@ -20,6 +20,8 @@ from generation_svc.rpc.delivery_servicer import DeliveryServicer
 from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.edge_servicer import EdgeServicer
 from generation_svc.rpc.generation_servicer import GenerationServicer
+from generation_svc.rpc.health_servicer import HealthServicer
+from generation_svc.rpc.stream import StreamPace
 
 _CONTRACT = (
     generation_service_pb2,
@@ -36,11 +38,11 @@ SERVICE_NAMES = tuple(
 
 
 def register(
-    server: grpc.aio.Server, context: Context, *, draining: Draining
-) -> health.aio.HealthServicer:
+    server: grpc.aio.Server, context: Context, *, draining: Draining, stream_pace: StreamPace
+) -> HealthServicer:
     """Add every service to the server and return the one that tells its health."""
     generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-        GenerationServicer(context, draining=draining), server
+        GenerationServicer(context, draining=draining, pace=stream_pace), server
     )
     callback_service_pb2_grpc.add_CallbackServiceServicer_to_server(
         CallbackServicer(context), server
@@ -49,14 +51,14 @@ def register(
         DeliveryServicer(context, draining=draining), server
     )
     edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(context), server)
-    health_servicer = health.aio.HealthServicer()
+    health_servicer = HealthServicer(draining)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return health_servicer
 
 
-async def set_health(servicer: health.aio.HealthServicer, *, is_serving: bool) -> None:
+async def set_health(servicer: HealthServicer, *, is_serving: bool) -> None:
     """Tell the health of the server and of each service."""
     answer = health_pb2.HealthCheckResponse
     now = answer.SERVING if is_serving else answer.NOT_SERVING

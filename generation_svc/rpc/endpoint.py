@@ -1,0 +1,66 @@
+"""The gRPC server of the service: its address, its health and its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import grpc.aio
+
+from generation_svc.lifecycle.context import Context
+from generation_svc.rpc.draining import Draining
+from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.register import register, set_health
+from generation_svc.rpc.stream import StreamPace
+
+OPTIONS = (
+    ("grpc.so_reuseport", 0),  # two servers would share a port silently
+    ("grpc.server.max_pending_requests", 10_000),  # more calls at once are CANCELLED otherwise
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+    ("grpc.max_connection_age_ms", 30 * 60_000),  # closes what a reader that does not read holds
+    ("grpc.max_connection_age_grace_ms", 60_000),
+    ("grpc.keepalive_time_ms", 60_000),  # finds the readers whose network is gone
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+READINESS_SECONDS = 2.0
+"""How often readiness follows the database."""
+
+
+class Endpoint:
+    """Serves a context; it is bound, started, kept ready, and stopped, in this order."""
+
+    def __init__(self, context: Context, *, stream_pace: StreamPace | None = None) -> None:
+        self._draining = Draining()
+        self._server = grpc.aio.server(interceptors=(CallInterceptor(),), options=OPTIONS)
+        self._health = register(
+            self._server, context, draining=self._draining, stream_pace=stream_pace or StreamPace()
+        )
+
+    def bind(self, address: str) -> int:
+        """Take an address and return its port. Raises RuntimeError if it cannot be had."""
+        return self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Answer calls."""
+        await self._server.start()
+
+    async def follow_readiness(
+        self,
+        is_ready: Callable[[], Awaitable[bool]],
+        *,
+        stop: asyncio.Event,
+        interval_seconds: float = READINESS_SECONDS,
+    ) -> None:
+        """Be healthy while ready; return, unhealthy for good, when asked to stop."""
+        while not stop.is_set():
+            await set_health(self._health, is_serving=await is_ready())
+            try:
+                async with asyncio.timeout(interval_seconds):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """End the streams, then give calls that are open some time to finish."""
+        self._draining.start()
+        await self._server.stop(grace=grace_seconds)
