@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -86,11 +87,20 @@ def postgres(postgres_url: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def database_url(postgres: psycopg.Connection, postgres_url: str) -> Iterator[str]:
     """A migrated database that no other test sees."""
+    with migrated_database(postgres, postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def migrated_database(postgres: psycopg.Connection, postgres_url: str) -> Iterator[str]:
+    """Make a migrated database, and remove it at the end of the block."""
     name = f"test_{uuid4().hex}"
     names = {"name": sql.Identifier(name), "template": sql.Identifier(_TEMPLATE)}
     postgres.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
-    yield _with_database(postgres_url, name)
-    postgres.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+    try:
+        yield _with_database(postgres_url, name)
+    finally:
+        postgres.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
 
 
 @pytest.fixture

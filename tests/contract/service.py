@@ -1,0 +1,155 @@
+"""The real service in this process: its servicers on a port of its own, its parts at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import grpc
+from google.protobuf.struct_pb2 import Struct
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
+from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
+from atelier.generation.v1.job_pb2 import Job
+from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
+from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.record import revise, settle
+from generation_svc.rpc.endpoint import Endpoint
+from generation_svc.rpc.stream import StreamPace
+from generation_svc.server import open_context
+from generation_svc.settings import GenerationSettings
+from generation_svc.storage.database import PostgresDatabase, open_database
+from generation_svc.storage.hub import Hub
+from generation_svc.worker.crew import working
+from sandbox.kie.app import create_app
+from sandbox.kie.settings import KieSettings
+from sandbox.server import address, bind, running
+
+NOWHERE = "http://127.0.0.1:9"
+KIE_KEY = "kie-key-that-never-leaves"
+
+
+@dataclass
+class Service:
+    """A service that answers, and a channel to it."""
+
+    address: str
+    context: Context
+    database: PostgresDatabase
+    endpoint: Endpoint
+    channel: grpc.aio.Channel
+    stop: asyncio.Event
+
+    @cached_property
+    def generation(self) -> GenerationServiceStub:
+        return GenerationServiceStub(self.channel)
+
+    @cached_property
+    def delivery(self) -> DeliveryServiceStub:
+        return DeliveryServiceStub(self.channel)
+
+    @cached_property
+    def edge(self) -> EdgeServiceStub:
+        return EdgeServiceStub(self.channel)
+
+    async def create(self, **fields: Any) -> Job:
+        """Make a job, by default one that is valid."""
+        inputs = fields.pop("inputs", {"prompt": "a lighthouse in a storm"})
+        request = pb.CreateJobRequest(**{"model_id": "z-image", **fields}, inputs=struct(inputs))
+        return (await self.generation.CreateJob(request)).job
+
+    async def delay(self, job_id: str, *, times: int = 1) -> None:
+        """Write revisions of a job, as the breaker does."""
+        for _ in range(times):
+            async with self.context.database.transaction() as tx:
+                job = await tx.jobs.lock(UUID(job_id))
+                reason = None if job.delay_reason else DelayReason.PROVIDER_BUSY
+                await revise(tx, job, event="delayed", delay_reason=reason)
+
+    async def take(self, job_id: str) -> None:
+        """Let a job run, as if the provider had taken it."""
+        async with self.context.database.transaction() as tx:
+            job = await tx.jobs.lock(UUID(job_id))
+            await revise(tx, job, event="taken", state=JobState.RUNNING)
+
+    async def fail(self, job_id: str) -> None:
+        """End a job."""
+        failure = Failure(FailureReason.GENERATION_FAILED, "The provider could not do it.")
+        async with self.context.database.transaction() as tx:
+            await settle(tx, await tx.jobs.lock(UUID(job_id)), failure, event="failed")
+
+
+def struct(values: dict[str, Any]) -> Struct:
+    message = Struct()
+    message.update(values)
+    return message
+
+
+@asynccontextmanager
+async def serving(
+    database_url: str,
+    media: Path,
+    *,
+    kie_url: str = "",
+    pace: StreamPace | None = None,
+    connections: int = 20,
+) -> AsyncIterator[Service]:
+    """Serve a database; with the address of a KIE the workers work, too."""
+    settings = _settings(media, kie_url=kie_url)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(database_url, hub=Hub(), max_connections=connections)
+        )
+        context = await stack.enter_async_context(open_context(settings, database))
+        if kie_url:
+            await stack.enter_async_context(
+                working(context, time_scale=settings.time_scale, grace_seconds=5)
+            )
+        endpoint = Endpoint(context, stream_pace=pace)
+        target = f"127.0.0.1:{endpoint.bind('127.0.0.1:0')}"
+        await endpoint.start()
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(target))
+        stop = asyncio.Event()
+        readiness = asyncio.create_task(
+            endpoint.follow_readiness(database.is_ready, stop=stop, interval_seconds=0.1)
+        )
+        try:
+            yield Service(target, context, database, endpoint, channel, stop)
+        finally:
+            stop.set()
+            await readiness
+            await endpoint.stop(grace_seconds=1)
+
+
+@asynccontextmanager
+async def sandbox_kie() -> AsyncIterator[str]:
+    """Run a KIE that is quick and without limits, and give its address."""
+    sock = bind("127.0.0.1:0")
+    url = f"http://{address(sock)}"
+    settings = KieSettings(
+        base_url=url, duration_s=0.05, visible_after_s=0, create_limit=1000, read_limit=1000
+    )
+    async with running(create_app(settings), sock=sock):
+        yield url
+
+
+def _settings(media: Path, *, kie_url: str) -> GenerationSettings:
+    return GenerationSettings(
+        kie_api_key=KIE_KEY,
+        kie_api_url=kie_url or NOWHERE,
+        kie_upload_url=kie_url or NOWHERE,
+        kie_result_hosts=(kie_url.removeprefix("http://"),) if kie_url else (),
+        kie_webhook_hmac_key=None,
+        callback_base_url="",
+        media_url=media.as_uri(),
+        owner_max_active_jobs=100_000,
+        time_scale=0.05,
+    )

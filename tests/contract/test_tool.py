@@ -1,0 +1,171 @@
+"""The contract through grpcurl and buf curl: a job from words to bytes, and every refusal."""
+
+import base64
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import json_format
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_SUCCEEDED
+from tests.contract.service import Service
+from tests.contract.tool import GENERATION, BufCurl, Grpcurl, Json, Tool, run
+
+TOOLS = [pytest.param(Grpcurl(), id="grpcurl"), pytest.param(BufCurl(), id="buf")]
+NOBODY = "0198c0de-0000-7000-8000-000000000000"
+PROMPT = {"prompt": "a lighthouse in a storm"}
+
+
+@dataclass(frozen=True)
+class Case:
+    method: str
+    request: Json
+    code: grpc.StatusCode
+    reason: str
+    fields: set[str] = field(default_factory=set)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def invalid(method: str, request: Json, *fields: str) -> Case:
+    return Case(method, request, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS", set(fields))
+
+
+def create(**fields: Any) -> Json:
+    return {"model_id": "z-image", "inputs": PROMPT, **fields}
+
+
+REFUSALS = {
+    "missing prompt": invalid("CreateJob", create(inputs={}), "inputs.prompt"),
+    "aspect ratio that is not offered": invalid(
+        "CreateJob", create(inputs={**PROMPT, "aspect_ratio": "7:5"}), "inputs.aspect_ratio"
+    ),
+    "misspelt field": invalid(
+        "CreateJob", create(inputs={"promt": "x"}), "inputs.prompt", "inputs.promt"
+    ),
+    "setting that KIE does not have": invalid(
+        "CreateJob", create(inputs={**PROMPT, "guidance_scale": 3}), "inputs.guidance_scale"
+    ),
+    "no model": invalid("CreateJob", create(model_id=""), "model_id"),
+    "too long request_id": invalid("CreateJob", create(request_id="x" * 129), "request_id"),
+    "two fields at once": invalid(
+        "CreateJob", create(owner="x" * 129, queue={"queue": "Loud!"}), "owner", "queue.queue"
+    ),
+    "unknown model": Case(
+        "CreateJob",
+        create(model_id="z-imgae"),
+        grpc.StatusCode.NOT_FOUND,
+        "MODEL_NOT_FOUND",
+        metadata={"model_id": "z-imgae", "nearest": "z-image"},
+    ),
+    "webhook": Case(
+        "CreateJob",
+        create(webhook={"url": "https://example.org/hook"}),
+        grpc.StatusCode.UNIMPLEMENTED,
+        "WEBHOOK_UNSUPPORTED",
+    ),
+    "unknown job": Case(
+        "GetJob",
+        {"job_id": NOBODY},
+        grpc.StatusCode.NOT_FOUND,
+        "JOB_NOT_FOUND",
+        metadata={"job_id": NOBODY},
+    ),
+    "malformed job id": Case(
+        "WaitJob", {"job_id": "seven"}, grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND"
+    ),
+    "unknown job in a stream": Case(
+        "StreamJobUpdates", {"job_id": NOBODY}, grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND"
+    ),
+    "no job id": invalid("CancelJob", {}, "job_id"),
+    "wait beyond a minute": invalid("WaitJob", {"job_id": NOBODY, "timeout": "61s"}, "timeout"),
+    "bad page token": Case(
+        "ListJobs", {"page_token": "?"}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"
+    ),
+    "too large page": invalid("ListJobs", {"page_size": 101}, "page_size"),
+    "unknown media": Case(
+        "DownloadMedia", {"media_id": NOBODY}, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND"
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in REFUSALS.items()])
+async def test_refusals_say_what_is_wrong(idle_service: Service, tool: Tool, case: Case) -> None:
+    answer = await tool.call(idle_service.address, case.method, request=case.request)
+    refusal = answer.refusal
+    assert refusal is not None
+    assert (refusal.code, refusal.domain, refusal.reason) == (case.code, "atelier", case.reason)
+    assert set(refusal.violations) == case.fields
+    assert refusal.metadata.items() >= case.metadata.items()
+    assert refusal.message
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_a_job_goes_from_words_to_bytes(working_service: Service, tool: Tool) -> None:
+    address = working_service.address
+
+    async def call(method: str, **request: Any) -> Json:
+        return (await tool.call(address, method, request=request)).only
+
+    job = json_format.ParseDict(
+        await call("CreateJob", model_id="z-image", inputs=PROMPT), pb.CreateJobResponse()
+    ).job
+    assert job.state == JOB_STATE_QUEUED
+    assert dict(job.inputs) == {**PROMPT, "aspect_ratio": "1:1"}
+
+    streamed = await tool.call(address, "StreamJobUpdates", request={"job_id": job.id})
+    updates = [
+        json_format.ParseDict(each, pb.StreamJobUpdatesResponse()) for each in streamed.messages
+    ]
+    revisions = [each.job.revision for each in updates if each.HasField("job")]
+    assert streamed.refusal is None
+    assert revisions == list(range(revisions[0], revisions[-1] + 1))
+
+    done = json_format.ParseDict(await call("WaitJob", job_id=job.id), pb.WaitJobResponse()).job
+    assert done.state == JOB_STATE_SUCCEEDED
+    assert done == updates[-1].job
+    (media,) = done.result.media
+
+    first, *pieces = (
+        await tool.call(address, "DownloadMedia", request={"media_id": media.id})
+    ).messages
+    data = b"".join(base64.b64decode(piece["data"]) for piece in pieces)
+    assert json_format.ParseDict(first, pb.DownloadMediaResponse()).media == media
+    assert (sha256(data).hexdigest(), len(data)) == (media.sha256, media.size_bytes)
+
+
+async def test_grpcurl_finds_the_four_services(idle_service: Service) -> None:
+    code, out, _ = await run("grpcurl", "-plaintext", idle_service.address, "list")
+    assert code == 0
+    assert out.split() == [
+        "atelier.generation.v1.CallbackService",
+        "atelier.generation.v1.DeliveryService",
+        "atelier.generation.v1.EdgeService",
+        "atelier.generation.v1.GenerationService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "words"),
+    [
+        (GENERATION, "rpc StreamJobUpdates"),
+        ("atelier.generation.v1.CreateJobRequest", "google.protobuf.Struct inputs"),
+        ("atelier.generation.v1.JobState", "JOB_STATE_SUCCEEDED"),
+    ],
+)
+async def test_grpcurl_describes(idle_service: Service, symbol: str, words: str) -> None:
+    code, out, _ = await run("grpcurl", "-plaintext", idle_service.address, "describe", symbol)
+    assert code == 0
+    assert words in out
+
+
+async def test_buf_lists_the_methods(idle_service: Service) -> None:
+    flags = ("--protocol", "grpc", "--list-methods", "--http2-prior-knowledge")
+    code, out, err = await run("buf", "curl", *flags, f"http://{idle_service.address}")
+    assert code == 0, err
+    assert f"{GENERATION}/CreateJob" in out.split()
