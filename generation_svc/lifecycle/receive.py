@@ -5,6 +5,7 @@ believed. Any other is a hint: it moves the next read of a live task forward and
 a forged one can do nothing.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +30,8 @@ STRAYS_KEPT = 1000
 PENDING_AGE = timedelta(seconds=30)
 """After what time a receipt that nobody applied is applied by the sweep."""
 PENDING_BATCH = 100
+_TOKEN = re.compile(rb"(callbacks(?:\\*/|%2F)kie(?:\\*/|%2F)+)[\w~.-]+", re.IGNORECASE)
+"""A token in its address, whose slashes JSON or a URL may have escaped."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -89,8 +92,12 @@ async def _apply_again(context: Context, receipt: Receipt) -> None:
 
 
 def redact(body: bytes, *, token: str) -> bytes:
-    """Return the body without the token, which KIE repeats in `param`."""
-    return body.replace(token.encode("utf-8", "surrogateescape"), b"***") if token else body
+    """Return the body without tokens: KIE repeats the address, and so the true token, in `param`.
+
+    A body that comes to another address than its own holds a token that is not the path's.
+    """
+    body = body.replace(token.encode("utf-8", "surrogateescape"), b"***") if token else body
+    return _TOKEN.sub(rb"\1***", body)
 
 
 async def _apply(
