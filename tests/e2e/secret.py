@@ -18,8 +18,9 @@ async def leaks_of(stack: Stack) -> list[str]:
     tokens = callback_tokens(requests)
     received = [("KIE received", text) for text in map(without_their_places, requests)]
     logged = [(each.name, line) for each in stack.programs for line in each.log.splitlines()]
-    stored = [("receipts", each) for each in await _receipts(stack)]
-    return list(_found([*received, *logged, *stored], secrets_of(tokens)))
+    receipts = [("receipts", each) for each in await _receipts(stack)]
+    in_receipts = _found(receipts, dict.fromkeys(tokens, "callback token"))
+    return [*_found([*received, *logged], secrets_of(tokens)), *in_receipts]
 
 
 def secrets_of(tokens: set[str]) -> dict[str, str]:

@@ -121,15 +121,15 @@ async def test_the_gateway_has_answered_nothing_but_200(running: Stack, crowd: C
 
 
 async def _nothing_is_left_to_do(running: Stack) -> None:
-    """Wait until every job is over, everything is sent, and KIE has called back."""
+    """Wait until every job is over, everything is sent, and the last callback has come."""
     query = (
         "SELECT (SELECT count(*) FROM job WHERE state IN ('queued', 'running'))"
         " + (SELECT count(*) FROM delivery WHERE state IN ('pending', 'leased', 'begun'))"
     )
+    late = await running.history.job_of("<callback late>")
 
     async def is_quiet() -> bool:
-        late = next(iter(await running.kie.tasks("<callback late>")), {"taskId": ""})
-        called = {each["task_id"] for each in await running.kie.callbacks()}
-        return late["taskId"] in called and await running.history.value(query) == 0
+        has_come = "callback_late" in await running.history.kinds(late)
+        return has_come and await running.history.value(query) == 0
 
     await until(is_quiet, within_s=PATIENCE_S, what="the end of all work")

@@ -34,6 +34,8 @@ SHAPE = Shape(
 )
 JOBS = 200
 KINDS = ("callback first", "poll first", "both at once", "callback before the answer")
+FORGED = JOBS // len(KINDS)
+"""The callbacks that come on top, with a wrong token."""
 RANK = {"queued": 0, "running": 1, "succeeded": 2, "failed": 2, "cancelled": 2}
 QUEUE = "race"
 Race = dict[str, str]
@@ -89,8 +91,8 @@ async def _told_of_everything(running: Stack) -> None:
     query = "SELECT count(*) FROM delivery WHERE state = 'sent'"
 
     async def is_over() -> bool:
-        told = {each["task_id"] for each in await running.kie.callbacks()}
-        return len(told) == JOBS and await running.history.value(query) == JOBS
+        told = int((await running.kie.counters())["callbacks"])
+        return told == JOBS + FORGED and await running.history.value(query) == JOBS
 
     await until(is_over, within_s=90, what="200 deliveries and callbacks")
 
