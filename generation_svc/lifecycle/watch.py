@@ -55,21 +55,23 @@ async def follow(
     With `after` 0 the current state comes first. Ends after the final revision. Raises
     JobNotFound, RevisionOutOfRange.
     """
-    job = await get(context, caller, job_id=job_id)
-    if after > job.revision:
-        raise RevisionOutOfRange(after, revision=job.revision)
-    if after == 0:
-        yield job
-        after = job.revision
     with context.database.watch(topic.of_job(job_id)) as news:
-        while not (job.state.is_final and after >= job.revision):
+        job = await get(context, caller, job_id=job_id)
+        if after > job.revision:
+            raise RevisionOutOfRange(after, revision=job.revision)
+        if after == 0:
+            yield job
+            after = job.revision
+        is_behind = after < job.revision
+        while not job.state.is_final or is_behind:
+            if not is_behind and not await _next(news, heartbeat.total_seconds()):
+                yield await pulse(context, job)
             news.clear()
             revisions = await _revisions(context, job_id, after=after)
             for job in revisions:
                 after = job.revision
                 yield job
-            if not revisions and not await _next(news, heartbeat.total_seconds()):
-                yield await pulse(context, job)
+            is_behind = len(revisions) == PAGE
 
 
 async def pulse(context: Context, job: Job) -> Pulse:
