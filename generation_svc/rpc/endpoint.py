@@ -40,7 +40,8 @@ class Endpoint:
         return self._server.add_insecure_port(address)
 
     async def start(self) -> None:
-        """Answer calls."""
+        """Answer calls, unready until it is known that the service is ready."""
+        await set_health(self._health, is_serving=False)
         await self._server.start()
 
     async def follow_readiness(

@@ -27,7 +27,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_INPUTS: _ErrorReason.ValueType  # 1
     """Fields are missing or wrong; `google.rpc.BadRequest` has one violation per field.
 
-        { "reason": "INVALID_INPUTS", "domain": "atelier", "metadata": { "model_id": "z-image" } }
+        { "reason": "INVALID_INPUTS", "domain": "atelier", "metadata": {} }
     """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 2
     """No model has this id; `nearest` is there when one is spelt alike.
@@ -116,7 +116,7 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_INPUTS: ErrorReason.ValueType  # 1
 """Fields are missing or wrong; `google.rpc.BadRequest` has one violation per field.
 
-    { "reason": "INVALID_INPUTS", "domain": "atelier", "metadata": { "model_id": "z-image" } }
+    { "reason": "INVALID_INPUTS", "domain": "atelier", "metadata": {} }
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 2
 """No model has this id; `nearest` is there when one is spelt alike.

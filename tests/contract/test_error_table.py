@@ -1,0 +1,154 @@
+"""Every row of the error table on the wire: status, reason, details, and nothing internal."""
+
+import asyncio
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.error_reason_pb2 import ErrorReason
+from atelier.generation.v1.generation_service_pb2_grpc import (
+    GenerationServiceStub,
+)
+from generation_svc.domain import error as domain
+from generation_svc.rpc.draining import ServerDraining
+from generation_svc.rpc.error_table import INTERNAL, TABLE, status_of
+from generation_svc.rpc.interceptor import CallInterceptor
+from tests.contract.failure import Refusal, refusal_of, refused
+
+PROTO = Path("proto/atelier/generation/v1/error_reason.proto")
+SECRET = "postgresql://atelier:hunter2@db/atelier"
+RETRYABLE = {"TOO_MANY_ACTIVE_JOBS", "SERVER_DRAINING", "TEMPORARILY_UNAVAILABLE"}
+LONG = "д" * 100_000
+Code = grpc.StatusCode
+
+ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
+    (
+        domain.InvalidInputs((domain.FieldViolation("inputs.prompt", "Required."),)),
+        Code.INVALID_ARGUMENT,
+        "INVALID_INPUTS",
+    ),
+    (domain.UnknownModel("z-imgae", nearest="z-image"), Code.NOT_FOUND, "MODEL_NOT_FOUND"),
+    (domain.JobNotFound("7"), Code.NOT_FOUND, "JOB_NOT_FOUND"),
+    (domain.MediaNotFound("7"), Code.NOT_FOUND, "MEDIA_NOT_FOUND"),
+    (domain.RequestIdReused("a", job_id="7"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
+    (
+        domain.TooManyActiveJobs("telegram:7", limit=20, retry_after=timedelta(seconds=5)),
+        Code.RESOURCE_EXHAUSTED,
+        "TOO_MANY_ACTIVE_JOBS",
+    ),
+    (domain.RevisionOutOfRange(9, revision=3), Code.OUT_OF_RANGE, "REVISION_OUT_OF_RANGE"),
+    (domain.UploadRejected(), Code.INVALID_ARGUMENT, "UPLOAD_REJECTED"),
+    (domain.UploadTooLarge(limit_bytes=10485760), Code.INVALID_ARGUMENT, "UPLOAD_TOO_LARGE"),
+    (domain.SessionConflict(version=8), Code.ABORTED, "SESSION_CONFLICT"),
+    (domain.StaleLease(), Code.FAILED_PRECONDITION, "STALE_LEASE"),
+    (domain.InvalidPageToken(), Code.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"),
+    (ServerDraining(), Code.UNAVAILABLE, "SERVER_DRAINING"),
+    (domain.Unavailable(), Code.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE"),
+    (domain.WebhookUnsupported(), Code.UNIMPLEMENTED, "WEBHOOK_UNSUPPORTED"),
+    (RuntimeError(SECRET), Code.INTERNAL, "INTERNAL"),
+]
+
+TOO_LONG = {
+    "id": domain.JobNotFound(LONG),
+    "model": domain.UnknownModel(LONG, nearest=None),
+    "violations": domain.InvalidInputs(
+        tuple(domain.FieldViolation(f"inputs.{n}", LONG[:1000]) for n in range(1000))
+    ),
+}
+
+
+def failing(error: BaseException) -> grpc.GenericRpcHandler:
+    """Return a service of which each call fails with the error."""
+
+    async def handle(request: Any, context: Any) -> Any:
+        raise error
+
+    codec = {"request_deserializer": bytes, "response_serializer": bytes}
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "GetJob": grpc.unary_unary_rpc_method_handler(handle, **codec),
+        "StreamJobUpdates": grpc.unary_stream_rpc_method_handler(handle, **codec),
+    }
+    return grpc.method_handlers_generic_handler("atelier.generation.v1.GenerationService", methods)
+
+
+async def fail(error: BaseException, *, in_stream: bool = False) -> Refusal:
+    """Return what a client gets when a handler raises the error."""
+    server = grpc.aio.server(interceptors=(CallInterceptor(),))
+    server.add_generic_rpc_handlers((failing(error),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = GenerationServiceStub(channel)
+            if in_stream:
+                return await refused(stub.StreamJobUpdates(pb.StreamJobUpdatesRequest()).read())
+            return await refused(stub.GetJob(pb.GetJobRequest()))
+    finally:
+        await server.stop(grace=None)
+
+
+def examples() -> dict[str, set[str]]:
+    """Read which metadata the contract shows for each reason."""
+    pattern = r'"reason": "(\w+)", "domain": "atelier", "metadata": \{(.*?)\} \}'
+    found = re.findall(pattern, PROTO.read_text())
+    return {reason: set(re.findall(r'"(\w+)":', metadata)) for reason, metadata in found}
+
+
+@pytest.mark.parametrize("in_stream", [False, True], ids=["call", "stream"])
+@pytest.mark.parametrize(
+    ("error", "code", "reason"), [pytest.param(*row, id=row[2].lower()) for row in ROWS]
+)
+async def test_an_error_reaches_the_client_as_its_row_says(
+    error: Exception, code: grpc.StatusCode, reason: str, in_stream: bool
+) -> None:
+    refusal = await fail(error, in_stream=in_stream)
+    assert (refusal.code, refusal.domain, refusal.reason) == (code, "atelier", reason)
+    assert (refusal.retry_seconds is not None) == (reason in RETRYABLE)
+    assert set(refusal.metadata) == examples()[reason]
+    assert bool(refusal.violations) == (reason == "INVALID_INPUTS")
+
+
+def test_the_table_and_the_contract_name_the_same_reasons() -> None:
+    named = {
+        name.removeprefix("ERROR_REASON_") for name in ErrorReason.DESCRIPTOR.values_by_name
+    } - {"UNSPECIFIED"}
+    sent = {entry.reason for entry in (*TABLE.values(), INTERNAL)}
+    assert sent == named == {reason for _, _, reason in ROWS}
+    assert {type(error) for error, _, _ in ROWS} >= set(TABLE)
+
+
+def test_every_error_of_the_domain_is_known_or_stays_inside() -> None:
+    inside = (domain.ProviderError, domain.LinkDead, domain.FetchFailed, domain.ResultRejected)
+    told = {
+        kind
+        for kind in vars(domain).values()
+        if isinstance(kind, type)
+        and issubclass(kind, domain.AtelierError)
+        and not issubclass(kind, inside)
+    }
+    assert told - {domain.AtelierError} <= set(TABLE)
+
+
+@pytest.mark.parametrize("in_stream", [False, True], ids=["call", "stream"])
+async def test_the_text_of_an_unexpected_error_stays_inside(in_stream: bool) -> None:
+    refusal = await fail(ValueError(SECRET), in_stream=in_stream)
+    assert "hunter2" not in repr(refusal)
+    assert refusal.metadata == {}
+
+
+async def test_a_handler_that_was_cancelled_does_not_leave_its_client_hanging() -> None:
+    async with asyncio.timeout(5):
+        refusal = await fail(asyncio.CancelledError())
+    assert refusal.code is Code.CANCELLED
+
+
+@pytest.mark.parametrize("error", [pytest.param(error, id=id_) for id_, error in TOO_LONG.items()])
+async def test_details_fit_into_the_trailers(error: Exception) -> None:
+    refusal = await fail(error)
+    assert refusal.code is refusal_of(status_of(error)).code
+    assert refusal.reason

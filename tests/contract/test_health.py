@@ -1,0 +1,88 @@
+"""Health follows the database and the drain; reflection and the end of a server."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from generation_svc.rpc.endpoint import Endpoint
+from generation_svc.rpc.register import SERVICE_NAMES
+from tests.contract.failure import refused
+from tests.contract.service import Service, serving
+from tests.postgres import CrashablePostgres
+
+SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+
+
+def health_stub(service: Service) -> Any:
+    return HealthStub(service.channel)
+
+
+async def health(service: Service, name: str = "") -> int:
+    request = health_pb2.HealthCheckRequest(service=name)
+    return int((await health_stub(service).Check(request)).status)
+
+
+async def until_health_is(service: Service, status: int, *, within: float = 15) -> None:
+    deadline = asyncio.get_running_loop().time() + within
+    while await health(service) != status:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def test_every_service_is_healthy(service: Service) -> None:
+    await until_health_is(service, SERVING)
+    assert {await health(service, name) for name in SERVICE_NAMES} == {SERVING}
+
+
+async def test_a_server_is_not_ready_before_it_knows_its_database(idle_service: Service) -> None:
+    endpoint = Endpoint(idle_service.context)
+    port = endpoint.bind("127.0.0.1:0")
+    await endpoint.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub: Any = HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE_NAMES[0]))
+    await endpoint.stop(grace_seconds=0)
+    assert answer.status == NOT_SERVING
+
+
+async def test_health_follows_the_database(
+    crashable_postgres: CrashablePostgres, tmp_path: Path
+) -> None:
+    async with serving(crashable_postgres.url, tmp_path) as service:
+        job = await service.create()
+        request = health_pb2.HealthCheckRequest()
+        watch = health_stub(service).Watch(request)
+        seen = [(await watch.read()).status]
+        crashable_postgres.kill()
+        while seen[-1] != NOT_SERVING or seen[-1] == seen[0]:
+            async with asyncio.timeout(15):
+                seen.append((await watch.read()).status)
+        await until_health_is(service, SERVING)
+        found = await service.generation.GetJob(pb.GetJobRequest(job_id=job.id))
+        assert found.job == job
+
+
+async def test_a_call_without_a_database_can_be_repeated(service: Service) -> None:
+    await service.database.pool.close()
+    refusal = await refused(service.generation.ListJobs(pb.ListJobsRequest()))
+    assert refusal.code is grpc.StatusCode.UNAVAILABLE
+    assert refusal.reason == "TEMPORARILY_UNAVAILABLE"
+    assert refusal.retry_seconds == 1
+
+
+async def test_a_server_that_stops_says_so_and_ends_its_watches(service: Service) -> None:
+    await until_health_is(service, SERVING)
+    watch = health_stub(service).Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == SERVING
+    service.stop.set()
+    await until_health_is(service, NOT_SERVING)
+    async with asyncio.timeout(5):
+        await service.endpoint.stop(grace_seconds=60)
+    assert (await watch.read()).status == NOT_SERVING
+    assert await watch.read() is grpc.aio.EOF
