@@ -8,7 +8,7 @@ looks by itself now and then, so a hint that is lost costs time and nothing else
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from uuid import uuid4
 
 import psycopg
@@ -30,7 +30,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._outbox: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
+        self._outbox: set[str] = set()
+        self._filled = asyncio.Event()
         self._origin = uuid4().hex
 
     @contextmanager
@@ -48,8 +49,9 @@ class Hub:
     def announce(self, topic: str) -> None:
         """Wake the waiters here, and those of other replicas soon."""
         self._wake(topic)
-        with suppress(asyncio.QueueFull):  # the others look by themselves
-            self._outbox.put_nowait(topic)
+        if len(self._outbox) < MAX_WAITING:  # the others look by themselves
+            self._outbox.add(topic)
+            self._filled.set()
 
     @asynccontextmanager
     async def connected(self, database_url: str) -> AsyncIterator[None]:
@@ -91,12 +93,16 @@ class Hub:
 
     async def _send(self, connection: psycopg.AsyncConnection) -> None:
         while True:
-            topics = {await self._outbox.get()}
-            with suppress(asyncio.QueueEmpty):
-                while True:
-                    topics.add(self._outbox.get_nowait())
-            for payload in _payloads(topics, origin=self._origin):
-                await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+            await self._filled.wait()
+            self._filled.clear()
+            topics, self._outbox = self._outbox, set()
+            try:
+                for payload in _payloads(topics, origin=self._origin):
+                    await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+            except psycopg.Error:
+                self._outbox |= topics
+                self._filled.set()
+                raise
 
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(f"LISTEN {CHANNEL}")
