@@ -166,7 +166,8 @@ class Bench:
     """A service without its loops: a test takes each step itself, and moves the clock."""
 
     context: Context
-    database_url: str
+    connection: psycopg.AsyncConnection[dict[str, Any]]
+    """The test's own."""
     provider: FakeProvider
     fetcher: FakeFetcher
     store: FakeStore
@@ -240,23 +241,19 @@ class Bench:
             pass
 
     async def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        async with await psycopg.AsyncConnection.connect(
-            self.database_url, autocommit=True, row_factory=dict_row
-        ) as connection:
-            cursor = await connection.execute(statement, values)
-            return await cursor.fetchall() if cursor.description else []
+        cursor = await self.connection.execute(statement, values or None)
+        return await cursor.fetchall() if cursor.description else []
 
     async def later(self, **span: float) -> None:
         """Let time pass: everything that is stored becomes so much older."""
-        async with await psycopg.AsyncConnection.connect(self.database_url) as connection:
-            cursor = await connection.execute(_TIMES)
-            for table, columns in await cursor.fetchall():
+        async with self.connection.transaction():
+            for row in await self.query(_TIMES):
                 shifts = sql.SQL(", ").join(
                     sql.SQL("{0} = {0} - %(span)s").format(sql.Identifier(column))
-                    for column in columns
+                    for column in row["columns"]
                 )
-                await connection.execute(
-                    sql.SQL("UPDATE {} SET {}").format(sql.Identifier(table), shifts),
+                await self.connection.execute(
+                    sql.SQL("UPDATE {} SET {}").format(sql.Identifier(row["name"]), shifts),
                     {"span": timedelta(**span)},
                 )
 
@@ -295,7 +292,7 @@ class OpenBench(Protocol):
 
 
 _TIMES = """
-SELECT table_name, array_agg(column_name::text) FROM information_schema.columns
+SELECT table_name AS name, array_agg(column_name::text) AS columns FROM information_schema.columns
 WHERE table_schema = 'public' AND data_type = 'timestamp with time zone' GROUP BY table_name
 """
 GENEROUS = Limits(
@@ -327,7 +324,11 @@ async def _open(
     provider = sharing.provider if sharing else FakeProvider()
     fetcher = sharing.fetcher if sharing else FakeFetcher()
     store = sharing.store if sharing else FakeStore()
-    async with open_database(database_url, hub=Hub(), max_connections=12) as database:
+    connect = psycopg.AsyncConnection.connect(database_url, autocommit=True, row_factory=dict_row)
+    async with (
+        await connect as connection,
+        open_database(database_url, hub=Hub(), max_connections=12) as database,
+    ):
         context = Context(
             database=database,
             catalog=_CATALOG,
@@ -341,7 +342,7 @@ async def _open(
             limits=limits,
             callback_base_url=callback_base_url,
         )
-        yield Bench(context, database_url, provider, fetcher, store)
+        yield Bench(context, connection, provider, fetcher, store)
 
 
 @pytest.fixture

@@ -1,0 +1,188 @@
+from datetime import timedelta
+
+import pytest
+
+from generation_svc.domain.error import (
+    ProviderAccount,
+    ProviderBusy,
+    ProviderError,
+    ProviderSilent,
+    ProviderUnreachable,
+)
+from generation_svc.domain.job import FailureReason, Job, JobState
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.lifecycle import cancel
+from generation_svc.lifecycle.poll import poll
+from tests.lifecycle import CALLER, FAILURE, SUCCESS, Bench, OpenBench
+
+MISSING = Observation(ProviderState.MISSING)
+
+
+@pytest.fixture
+async def polling(open_bench: OpenBench) -> Bench:
+    """A service without a gateway."""
+    return await open_bench(callback_base_url=None)
+
+
+async def next_read(bench: Bench) -> timedelta:
+    (row,) = await bench.query("SELECT read_time - now() AS wait FROM attempt")
+    wait: timedelta = row["wait"]
+    return wait
+
+
+async def failure_of(bench: Bench, job: Job) -> FailureReason | None:
+    ended = await bench.job(job)
+    return ended.failure.reason if ended.failure else None
+
+
+@pytest.mark.parametrize("end", [SUCCESS, FAILURE], ids=lambda o: o.state)
+async def test_without_callbacks_polling_brings_every_end(polling: Bench, end: Observation) -> None:
+    job = await polling.run()
+    await polling.later(seconds=3)
+    await polling.poll_all()
+    assert (await polling.job(job)).state is JobState.RUNNING
+    polling.provider.tasks["task-1"] = end
+    await polling.later(seconds=3)
+
+    await polling.poll_all()
+    await polling.fetch_all()
+
+    expected = JobState.SUCCEEDED if end is SUCCESS else JobState.FAILED
+    assert (await polling.job(job)).state is expected
+    assert len(polling.provider.reads) == 2
+
+
+async def test_reads_keep_to_kies_cadence(polling: Bench) -> None:
+    await polling.run()
+    waits = []
+    for _ in range(30):
+        waits.append((await next_read(polling)).total_seconds())
+        await polling.later(seconds=waits[-1] + 0.01)
+        assert await poll(polling.context)
+
+    assert sum(waits) > 120 + 5 * 15
+    for n, wait in enumerate(waits):
+        age = sum(waits[:n]) + 0.1
+        least, most = (2, 3) if age < 30 else (5, 10) if age < 120 else (15, 30)
+        assert least <= wait <= most, f"a wait of {wait} at {age}"
+
+
+async def test_with_callbacks_the_first_read_waits_and_a_callback_makes_it_needless(
+    bench: Bench,
+) -> None:
+    job = await bench.run()
+    assert await next_read(bench) > timedelta(seconds=14)
+    await bench.later(seconds=14)
+    await bench.poll_all()
+    await bench.callback(SUCCESS)
+    await bench.later(minutes=1)
+    await bench.poll_all()
+    await bench.fetch_all()
+
+    assert bench.provider.reads == []
+    assert (await bench.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_the_first_read_waits_for_what_the_model_usually_takes(bench: Bench) -> None:
+    await bench.run()
+    await bench.query(
+        "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, accept_time,"
+        " end_time, read_tries, fetch_tries, error) SELECT gen_random_uuid(), job_id, n,"
+        " 'settled', sha256(n::text::bytea), now(), now(), now() + interval '40 s', 0, 0, ''"
+        " FROM attempt, generate_series(2, 30) AS n"
+    )
+    await bench.run()
+
+    (row,) = await bench.query("SELECT max(read_time - accept_time) AS wait FROM attempt")
+    assert timedelta(seconds=59) < row["wait"] < timedelta(seconds=61)
+
+
+async def test_missing_means_not_yet_until_its_grace_is_over(polling: Bench) -> None:
+    polling.provider.tasks["task-1"] = MISSING
+    job = await polling.run()
+    for _ in range(8):
+        await polling.later(seconds=11)
+        await polling.poll_all()
+    assert (await polling.job(job)).state is JobState.RUNNING
+
+    await polling.later(seconds=20)
+    await polling.poll_all()
+
+    assert await failure_of(polling, job) is FailureReason.PROVIDER_LOST_JOB
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProviderBusy(), ProviderUnreachable(), ProviderSilent(), ProviderAccount(code="401")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_reads_that_fail_never_fail_a_job(polling: Bench, error: ProviderError) -> None:
+    job = await polling.run()
+    polling.provider.tasks["task-1"] = error
+    for _ in range(10):
+        await polling.later(minutes=60)
+        await polling.poll_all()
+        await polling.sweep()
+    assert len(polling.provider.reads) == 10
+    assert (await polling.job(job)).state is JobState.RUNNING
+
+    polling.provider.tasks["task-1"] = SUCCESS
+    await polling.later(minutes=2)
+    await polling.poll_all()
+    await polling.fetch_all()
+    assert (await polling.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_the_finish_deadline_acts_only_after_a_read_that_succeeded(polling: Bench) -> None:
+    job = await polling.run()
+    polling.provider.tasks["task-1"] = ProviderUnreachable()
+    await polling.later(hours=2)
+    await polling.poll_all()
+    await polling.sweep()
+    assert (await polling.job(job)).state is JobState.RUNNING
+
+    del polling.provider.tasks["task-1"]  # it waits for ever
+    await polling.later(minutes=1)
+    await polling.poll_all()
+
+    assert await failure_of(polling, job) is FailureReason.FINISH_DEADLINE
+
+
+async def test_a_day_after_acceptance_everything_ends(polling: Bench) -> None:
+    job = await polling.run()
+    await polling.later(hours=23, minutes=59)
+    await polling.sweep()
+    assert (await polling.job(job)).state is JobState.RUNNING
+
+    await polling.later(minutes=2)
+    await polling.sweep()
+    await polling.poll_all()
+
+    assert await failure_of(polling, job) is FailureReason.FINISH_DEADLINE
+    assert polling.provider.reads == []
+
+
+async def test_the_task_of_a_cancelled_job_is_not_read_for_ever(polling: Bench) -> None:
+    job = await polling.run()
+    await cancel.cancel(polling.context, CALLER, job_id=job.id)
+    await polling.later(hours=1)
+    await polling.poll_all()
+    await polling.later(hours=1)
+    await polling.poll_all()
+
+    assert len(polling.provider.reads) == 1
+    assert (await polling.job(job)).state is JobState.CANCELLED
+
+
+async def test_a_reader_that_was_killed_is_followed_by_another(polling: Bench) -> None:
+    await polling.run()
+    await polling.later(seconds=3)
+    async with polling.transaction() as tx:
+        assert await tx.attempts.claim_read(lease=timedelta(seconds=30))
+    await polling.poll_all()
+    assert polling.provider.reads == []
+
+    await polling.later(seconds=31)
+    await polling.poll_all()
+
+    assert polling.provider.reads == ["task-1"]

@@ -1,0 +1,177 @@
+import base64
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+from generation_svc.domain.job import JobState
+from generation_svc.domain.observation import Observation
+from generation_svc.domain.port import Receipt
+from generation_svc.lifecycle.dispatch import token_hash
+from generation_svc.lifecycle.receive import STRAYS_KEPT, Callback, CallbackOutcome, receive
+from tests.lifecycle import FAILURE, PENDING, SUCCESS, Bench, OpenBench, body_of
+
+KEY = "a-webhook-key"
+
+
+def signed(task_id: str, *, age: float = 0) -> dict[str, str]:
+    timestamp = str(int(time.time() - age))
+    digest = hmac.new(KEY.encode(), f"{task_id}.{timestamp}".encode(), hashlib.sha256).digest()
+    return {
+        "x-webhook-timestamp": timestamp,
+        "x-webhook-signature": base64.b64encode(digest).decode(),
+    }
+
+
+async def post(bench: Bench, body: bytes, *, token: str = "") -> CallbackOutcome:
+    return await receive(bench.context, Callback(body=body, headers={}, token=token))
+
+
+async def test_a_callback_is_kept_as_it_came_but_for_its_token(bench: Bench) -> None:
+    await bench.run()
+    token = bench.provider.token()
+    data = {"taskId": "task-1", "state": "waiting", "param": f"https://x/callbacks/kie/{token}"}
+    body = json.dumps({"code": 200, "data": data}).encode()
+
+    await post(bench, body, token=token)
+
+    (receipt,) = await bench.query("SELECT * FROM callback_receipt")
+    assert receipt["body"] == body.replace(token.encode(), b"***")
+    assert (receipt["task_id"], receipt["is_trusted"]) == ("task-1", True)
+    assert receipt["outcome"] == "repeated"
+    assert receipt["apply_time"] is not None
+
+
+@pytest.mark.parametrize("end", [SUCCESS, FAILURE], ids=lambda o: o.state)
+@pytest.mark.parametrize("token", ["", "wrong"])
+async def test_without_the_token_a_callback_is_a_hint_once_per_interval(
+    bench: Bench, end: Observation, token: str
+) -> None:
+    job = await bench.run()
+
+    outcomes = [await bench.callback(end, token=token) for _ in range(3)]
+    await bench.poll_all()
+
+    assert outcomes == [CallbackOutcome.HINT, CallbackOutcome.IGNORED, CallbackOutcome.IGNORED]
+    assert bench.provider.reads == ["task-1"]
+    assert (await bench.job(job)).state is JobState.RUNNING
+    await bench.later(seconds=11)
+    assert await bench.callback(end, token=token) is CallbackOutcome.HINT
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_believed"),
+    [
+        pytest.param(signed("task-1"), True, id="signed"),
+        pytest.param({}, False, id="unsigned"),
+        pytest.param(signed("task-2"), False, id="of-another-task"),
+        pytest.param(signed("task-1", age=86_400), False, id="old"),
+        pytest.param({"x-webhook-signature": "%%%"}, False, id="garbage"),
+    ],
+)
+async def test_where_a_key_is_set_the_signature_must_be_valid_too(
+    open_bench: OpenBench, headers: dict[str, str], is_believed: bool
+) -> None:
+    bench = await open_bench(hmac_key=KEY)
+    await bench.run()
+
+    outcome = await bench.callback(SUCCESS, headers=headers)
+
+    assert outcome is (CallbackOutcome.APPLIED if is_believed else CallbackOutcome.HINT)
+
+
+async def test_a_signature_alone_is_no_more_than_a_hint(open_bench: OpenBench) -> None:
+    bench = await open_bench(hmac_key=KEY)
+    await bench.run()
+
+    outcome = await bench.callback(SUCCESS, headers=signed("task-1"), token="wrong")
+
+    assert outcome is CallbackOutcome.HINT
+
+
+async def test_a_body_that_speaks_of_another_task_than_its_token_is_a_hint(bench: Bench) -> None:
+    job = await bench.run()
+
+    assert await bench.callback(SUCCESS, task_id="another") is CallbackOutcome.HINT
+
+    assert (await bench.job(job)).state is JobState.RUNNING
+
+
+async def test_a_hint_for_a_task_that_ended_moves_nothing(bench: Bench) -> None:
+    await bench.run()
+    await bench.callback(FAILURE)
+    assert await bench.callback(SUCCESS, token="wrong") is CallbackOutcome.IGNORED
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        pytest.param(b"", CallbackOutcome.UNREADABLE, id="empty"),
+        pytest.param(b"\xff\x00{", CallbackOutcome.UNREADABLE, id="bytes"),
+        pytest.param(b"[[[[", CallbackOutcome.UNREADABLE, id="broken"),
+        pytest.param(
+            body_of(replace(SUCCESS, task_id="nobody's")), CallbackOutcome.UNKNOWN_TASK, id="task"
+        ),
+    ],
+)
+async def test_what_belongs_to_nobody_is_counted_and_kept(
+    bench: Bench, body: bytes, outcome: CallbackOutcome
+) -> None:
+    assert await post(bench, body, token="wrong") is outcome
+    assert await bench.query("SELECT outcome, body FROM callback_receipt") == [
+        {"outcome": outcome, "body": body}
+    ]
+
+
+async def test_what_nobody_vouches_for_is_kept_in_a_ring(bench: Bench) -> None:
+    await bench.run()
+    for n in range(6):
+        await post(bench, b"%d" % n)
+        await bench.callback(PENDING, token="wrong")
+    await bench.callback(PENDING)
+    await bench.query(
+        "INSERT INTO callback_receipt SELECT gen_random_uuid(), attempt_id, task_id, body, headers,"
+        " is_trusted, receive_time, apply_time, outcome FROM callback_receipt,"
+        " generate_series(1, 500) WHERE NOT is_trusted"
+    )
+
+    await bench.sweep()
+
+    rows = await bench.query(
+        "SELECT is_trusted, count(*) FROM callback_receipt GROUP BY is_trusted"
+    )
+    counts = {row["is_trusted"]: row["count"] for row in rows}
+    assert counts[False] <= STRAYS_KEPT
+    assert counts[True] == 1
+
+
+async def test_a_callback_stored_by_a_killed_process_is_applied(bench: Bench) -> None:
+    broken, job = await bench.run(), await bench.run()
+    for call, end in ((1, FAILURE), (2, SUCCESS)):
+        async with bench.transaction() as tx:
+            attempt = await tx.attempts.find_by_token(token_hash(bench.provider.token(call - 1)))
+            assert attempt is not None
+            body = body_of(replace(end, task_id=f"task-{call}"))
+            receipt = Receipt(uuid4(), body, attempt.id, is_trusted=True)
+            await tx.receipts.insert(receipt, task_id=f"task-{call}", headers={})
+    no_such_destination = '{"kind": "pigeon", "colour": "grey"}'
+    await bench.query(
+        "UPDATE job SET destination = %s WHERE id = %s", no_such_destination, broken.id
+    )
+
+    await bench.sweep()
+    assert (await bench.events(job))[-1] == "taken"  # its process may still be at it
+    await bench.later(seconds=31)
+    with capture_logs() as logs:
+        await bench.sweep()
+    await bench.fetch_all()
+    assert [log["log_level"] for log in logs].count("error") == 1
+
+    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    pending = await bench.query("SELECT task_id FROM callback_receipt WHERE apply_time IS NULL")
+    assert pending == [{"task_id": "task-1"}]  # a broken one stops none of the others

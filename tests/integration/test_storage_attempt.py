@@ -1,0 +1,208 @@
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+from generation_svc.domain.attempt import AttemptState
+from generation_svc.domain.error import ProviderSilent
+from generation_svc.domain.job import Job
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port import Receipt
+from generation_svc.lifecycle.dispatch import dispatch, token_hash
+from tests.lifecycle import PENDING, SUCCESS, Bench
+
+LEASE = timedelta(seconds=30)
+NO_TIME = timedelta(0)
+ODD = Observation(
+    ProviderState.UNKNOWN, task_id="t", word="слово", fail_code="1", fail_message="why"
+)
+
+
+async def unanswered(bench: Bench) -> Job:
+    """A job whose createTask gave no answer."""
+    bench.provider.refuse(ProviderSilent())
+    job = await bench.accept()
+    await dispatch(bench.context)
+    bench.provider.refuse(None)
+    return job
+
+
+async def test_an_attempt_is_found_by_token_and_by_task(bench: Bench) -> None:
+    job = await bench.run()
+
+    async with bench.transaction() as tx:
+        (attempt,) = await tx.attempts.live(job.id)
+        assert (attempt.number, attempt.state) == (1, AttemptState.ACCEPTED)
+        assert attempt.task_id == "task-1"
+        assert attempt.accept_time is not None
+        assert await tx.attempts.find_by_token(token_hash(bench.provider.token())) == attempt
+        assert await tx.attempts.find_by_token(token_hash("")) is None
+        assert await tx.attempts.find_by_task("task-1") == attempt
+        assert await tx.attempts.find_by_task("task-2") is None
+        assert await tx.attempts.lock(attempt.id) == attempt
+        assert await tx.attempts.count(job.id) == 1
+
+
+async def test_the_token_itself_is_nowhere_in_the_database(bench: Bench) -> None:
+    job = await bench.run()
+    await bench.callback(SUCCESS)
+    token = bench.provider.token()
+
+    for table in ("job", "job_event", "attempt", "callback_receipt", "delivery"):
+        rows = await bench.query(f"SELECT t::text AS line FROM {table} AS t")
+        assert rows
+        assert not any(token in row["line"] for row in rows), table
+        assert not any(token.encode().hex() in row["line"] for row in rows), table
+    assert job.revision == 2
+
+
+async def test_what_the_provider_said_is_read_as_it_was_written(bench: Bench) -> None:
+    job = await bench.run()
+
+    async with bench.transaction() as tx:
+        (attempt,) = await tx.attempts.live(job.id)
+        for observation in (PENDING, ODD):
+            await tx.attempts.see(attempt.id, observation)
+            assert (await tx.attempts.lock(attempt.id)).observation == observation
+        await tx.attempts.succeed(attempt.id, SUCCESS)
+        succeeded = await tx.attempts.lock(attempt.id)
+    assert succeeded.observation == SUCCESS
+    assert succeeded.state is AttemptState.SUCCEEDED
+    assert succeeded.task_id == "task-1"
+
+
+async def test_a_due_read_is_claimed_by_one_reader(bench: Bench) -> None:
+    job = await bench.run()
+
+    async def claim() -> bool:
+        async with bench.transaction() as tx:
+            return await tx.attempts.claim_read(lease=LEASE) is not None
+
+    assert not await claim()
+    await bench.later(seconds=60)
+    assert sum(await asyncio.gather(*(claim() for _ in range(10)))) == 1
+    await bench.later(seconds=31)
+    assert await claim()  # the reader vanished
+
+    async with bench.transaction() as tx:
+        (attempt,) = await tx.attempts.live(job.id)
+        assert attempt.read_tries == 2
+        await tx.attempts.schedule_read(attempt.id, due=NO_TIME)
+    assert await claim()
+
+
+async def test_a_hint_moves_the_read_once_per_interval(bench: Bench) -> None:
+    job = await bench.run()
+    (row,) = await bench.attempts(job)
+
+    async def hasten() -> bool:
+        async with bench.transaction() as tx:
+            return await tx.attempts.hasten_read(row["id"], interval=timedelta(seconds=10))
+
+    assert sum(await asyncio.gather(*(hasten() for _ in range(10)))) == 1
+    await bench.later(seconds=9)
+    assert not await hasten()
+    await bench.later(seconds=2)
+    assert await hasten()
+
+
+async def test_a_due_fetch_is_claimed_by_one_worker(bench: Bench) -> None:
+    await bench.run()
+    await bench.callback(SUCCESS)
+
+    async def claim() -> bool:
+        async with bench.transaction() as tx:
+            return await tx.attempts.claim_fetch(lease=LEASE) is not None
+
+    assert sum(await asyncio.gather(*(claim() for _ in range(10)))) == 1
+    await bench.later(seconds=31)
+    async with bench.transaction() as tx:
+        attempt = await tx.attempts.claim_fetch(lease=LEASE)
+        assert attempt is not None
+        assert attempt.fetch_tries == 2
+        await tx.attempts.schedule_fetch(attempt.id, due=timedelta(seconds=5))
+    await bench.later(seconds=6)
+    assert await claim()
+
+
+async def test_attempts_end_once_and_are_touched_no_more(bench: Bench) -> None:
+    job = await bench.run()
+
+    async with bench.transaction() as tx:
+        (attempt,) = await tx.attempts.live(job.id)
+        await tx.attempts.end(attempt.id, AttemptState.LOST, error="test")
+        assert not await tx.attempts.mark_unknown(attempt.id, error="late")
+        assert not await tx.attempts.hasten_read(attempt.id, interval=NO_TIME)
+        await tx.attempts.schedule_read(attempt.id, due=NO_TIME)
+        await tx.attempts.schedule_fetch(attempt.id, due=NO_TIME)
+        assert (await tx.attempts.lock(attempt.id)).state is AttemptState.LOST
+        assert await tx.attempts.live(job.id) == []
+        assert await tx.attempts.count(job.id) == 1
+        assert await tx.attempts.claim_read(lease=LEASE) is None
+
+
+async def test_orphans_and_overdue_attempts_are_found(bench: Bench) -> None:
+    await bench.run()
+    await unanswered(bench)
+    day, minute = timedelta(days=1), timedelta(minutes=1)
+
+    async with bench.transaction() as tx:
+        assert await tx.attempts.orphans(older_than=NO_TIME, limit=9) == []
+        assert await tx.attempts.overdue(hard_deadline=day, limit=9) == []
+    await bench.query("UPDATE attempt SET state = 'submitting' WHERE state = 'unknown'")
+    await bench.later(hours=23)
+    async with bench.transaction() as tx:
+        assert len(await tx.attempts.orphans(older_than=minute, limit=9)) == 1
+        assert await tx.attempts.overdue(hard_deadline=day, limit=9) == []
+    await bench.later(hours=2)
+    async with bench.transaction() as tx:
+        assert len(await tx.attempts.overdue(hard_deadline=day, limit=9)) == 2
+
+
+async def test_a_typical_duration_needs_enough_of_the_models_own_runs(bench: Bench) -> None:
+    await bench.run()
+    await bench.callback(SUCCESS)
+    await bench.fetch_all()
+    copy = (
+        "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, accept_time,"
+        " end_time, read_tries, fetch_tries, error) SELECT gen_random_uuid(), job_id, n, state,"
+        " sha256(n::text::bytea), submit_time, accept_time, accept_time + n * interval '1 second',"
+        " 0, 0, '' FROM attempt, generate_series(%s::int, %s::int) AS n WHERE number = 1"
+    )
+
+    async def typical(model_id: str) -> timedelta | None:
+        async with bench.transaction() as tx:
+            return await tx.attempts.typical_duration(model_id)
+
+    await bench.query(copy, 2, 19)
+    assert await typical("z-image") is None
+    await bench.query(copy, 20, 100)
+    found = await typical("z-image")
+    assert found is not None
+    assert timedelta(seconds=94) < found < timedelta(seconds=96)
+    assert await typical("qwen/image-edit") is None
+
+
+async def test_receipts_are_kept_until_applied_and_strays_only_in_a_ring(bench: Bench) -> None:
+    job = await bench.run()
+    (attempt,) = await bench.attempts(job)
+
+    async with bench.transaction() as tx:
+        trusted = Receipt(uuid4(), b"\x00\xff", attempt["id"], is_trusted=True)
+        await tx.receipts.insert(trusted, task_id="t", headers={"a": "b\x00"})
+    for n in range(7):
+        async with bench.transaction() as tx:
+            stray = Receipt(uuid4(), b"", attempt["id"] if n % 2 else None, is_trusted=False)
+            await tx.receipts.insert(stray, task_id=None, headers={})
+            await tx.receipts.finish(stray.id, outcome="hint")
+    async with bench.transaction() as tx:
+        await tx.receipts.trim(keep=3)
+        assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == []
+    await bench.later(seconds=31)
+    async with bench.transaction() as tx:
+        assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == [trusted]
+        await tx.receipts.finish(trusted.id, outcome="applied")
+        assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == []
+
+    kept = await bench.query("SELECT is_trusted, headers, outcome FROM callback_receipt")
+    assert sorted(row["is_trusted"] for row in kept) == [False, False, False, True]
+    assert {"is_trusted": True, "headers": {"a": "b"}, "outcome": "applied"} in kept

@@ -1,0 +1,127 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+
+from generation_svc.domain.job import DelayReason
+from generation_svc.domain.port import BreakerState
+from generation_svc.storage.database import PostgresDatabase, open_database
+from generation_svc.storage.hub import Hub
+from tests.lifecycle import Bench
+
+WINDOW = timedelta(seconds=0.4)
+INTERVAL = timedelta(seconds=15)
+LIMIT = 5
+ACCOUNT = DelayReason.PROVIDER_ACCOUNT
+UNREACHABLE = DelayReason.PROVIDER_UNREACHABLE
+CLOSED = BreakerState(reason=None, is_probe_due=False)
+
+
+@pytest.fixture
+async def replicas(database_url: str) -> AsyncIterator[list[PostgresDatabase]]:
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                open_database(database_url, hub=Hub(), max_connections=5)
+            )
+            for _ in range(3)
+        ]
+
+
+async def test_no_window_wherever_it_begins_holds_more_calls(
+    replicas: list[PostgresDatabase],
+) -> None:
+    loop = asyncio.get_running_loop()
+    takes: list[tuple[float, float]] = []  # somewhere between the two the call was taken
+
+    async def taker(database: PostgresDatabase) -> None:
+        while len(takes) < 4 * LIMIT:
+            before = loop.time()
+            async with database.transaction() as tx:
+                wait = await tx.budget.take("create", limit=LIMIT, window=WINDOW)
+            if wait:
+                assert wait <= WINDOW
+                await asyncio.sleep(min(wait.total_seconds(), 0.05))
+            else:
+                takes.append((before, loop.time()))
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(taker(database) for database in replicas for _ in range(4)))
+
+    takes.sort()
+    for (_, first), (last, _) in zip(takes, takes[LIMIT:], strict=False):
+        assert last - first < WINDOW.total_seconds() * 3  # and the budget is used, not hoarded
+    starts, ends = sorted(t[0] for t in takes), sorted(t[1] for t in takes)
+    for n in range(len(takes) - LIMIT):
+        assert ends[n + LIMIT] - starts[n] >= WINDOW.total_seconds()
+
+
+async def test_budgets_do_not_share_their_calls(bench: Bench) -> None:
+    async with bench.transaction() as tx:
+        for budget in ("create", "read"):
+            takes = [await tx.budget.take(budget, limit=1, window=INTERVAL) for _ in range(3)]
+            assert takes.count(timedelta(0)) == 1
+
+
+async def test_a_smaller_limit_holds_at_once(bench: Bench) -> None:
+    async def taken(limit: int) -> int:
+        async with bench.transaction() as tx:
+            tries = [await tx.budget.take("create", limit=limit, window=INTERVAL) for _ in range(9)]
+        return tries.count(timedelta(0))
+
+    assert await taken(6) == 6
+    await bench.later(seconds=16)
+    assert await taken(2) == 2
+
+
+async def test_a_plain_fault_opens_the_breaker_at_once(bench: Bench) -> None:
+    async with bench.transaction() as tx:
+        assert await tx.budget.breaker() == CLOSED
+        assert not await tx.budget.close_breaker()
+        await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
+        assert await tx.budget.breaker() == BreakerState(ACCOUNT, is_probe_due=False)
+        assert await tx.budget.close_breaker()
+        assert await tx.budget.breaker() == CLOSED
+
+
+async def test_repeated_faults_open_it_and_a_success_in_between_starts_anew(bench: Bench) -> None:
+    async with bench.transaction() as tx:
+        for _ in range(2):
+            await tx.budget.trip(UNREACHABLE, threshold=3, interval=INTERVAL)
+        assert not await tx.budget.close_breaker()
+        for _ in range(2):
+            await tx.budget.trip(UNREACHABLE, threshold=3, interval=INTERVAL)
+        assert await tx.budget.breaker() == CLOSED
+        await tx.budget.trip(UNREACHABLE, threshold=3, interval=INTERVAL)
+        assert (await tx.budget.breaker()).reason is UNREACHABLE
+
+
+async def test_only_one_of_many_gets_the_probe(replicas: list[PostgresDatabase]) -> None:
+    async def claim(database: PostgresDatabase) -> bool:
+        async with database.transaction() as tx:
+            return await tx.budget.claim_probe(interval=INTERVAL)
+
+    async with replicas[0].transaction() as tx:
+        await tx.budget.trip(ACCOUNT, threshold=1, interval=timedelta(0))
+
+    granted = await asyncio.gather(*(claim(each) for each in replicas for _ in range(5)))
+
+    assert sum(granted) == 1
+
+
+async def test_faults_never_put_the_next_probe_off(bench: Bench) -> None:
+    async with bench.transaction() as tx:
+        await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
+    for _ in range(4):  # what reading the tasks under way brings
+        await bench.later(seconds=4)
+        async with bench.transaction() as tx:
+            await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
+    async with bench.transaction() as tx:
+        assert (await tx.budget.breaker()).is_probe_due
+        assert await tx.budget.claim_probe(interval=INTERVAL * 4)
+        await tx.budget.end_probe(interval=INTERVAL)
+    await bench.later(seconds=16)
+    async with bench.transaction() as tx:
+        assert (await tx.budget.breaker()).is_probe_due
