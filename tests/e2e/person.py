@@ -122,11 +122,6 @@ class Person:
         pictures = await until(self.pictures, within_s=within_s, what="a picture in the chat")
         return pictures[0]
 
-    async def is_told_of_failure(self, *, within_s: float = PATIENCE_S) -> str:
-        """Wait until the bot says that nothing was made; return its words."""
-        found = await until(self.failures, within_s=within_s, what="a failure in the chat")
-        return str(found[0]["text"])
-
     async def calls(self, method: str) -> list[Json]:
         """Return the bot's calls of a method for this chat."""
         return await self.telegram.calls(method, chat_id=self.number)

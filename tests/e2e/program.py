@@ -73,14 +73,6 @@ class Program:
         self._signal(signal.SIGTERM)
         await asyncio.to_thread(self._wait)
 
-    def freeze(self) -> None:
-        """Stop it in its tracks until `thaw`."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
     @property
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None

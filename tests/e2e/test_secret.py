@@ -15,7 +15,7 @@ from tests.e2e.program import client
 from tests.e2e.secret import callback_tokens, leaks_of, secrets_of
 from tests.e2e.stack import BOT_TOKEN, KIE_KEY, Shape, Stack
 
-SHAPE = Shape(time_scale=0.05, log_level="debug")
+SHAPE = Shape(time_scale=0.03, log_level="debug")
 
 
 async def test_no_secret_leaves_its_process(running: Stack) -> None:
