@@ -102,7 +102,7 @@ class PostgresDeliveryStore:
         )
         row = await cursor.fetchone()
         if row is None:
-            raise StaleLease
+            return await self._check_repetition(lease_token)
         changes = _changes_after(row, outcome)
         await self._connection.execute(
             _REPORT, {"id": row["id"], "not_before": None, "message_id": None, **changes}
@@ -110,6 +110,14 @@ class PostgresDeliveryStore:
         if isinstance(outcome, Sent) and row["kind"] == "outcome":
             await self._finish_progress(row, is_overwritten=outcome.is_edit)
         await self._note(row, event=type(outcome).__name__.lower(), **changes["report"].obj)
+
+    async def _check_repetition(self, lease_token: str) -> None:
+        """A report whose answer was lost comes again, and changes nothing the second time."""
+        cursor = await self._connection.execute(
+            "SELECT FROM delivery WHERE reported_hash = %s", (_hash(lease_token),)
+        )
+        if await cursor.fetchone() is None:
+            raise StaleLease
 
     async def _lease_one(self, row: Row, *, job: Job, span: timedelta) -> Delivery:
         token = secrets.token_urlsafe(32)
@@ -222,7 +230,8 @@ _REPORT = """
 UPDATE delivery SET
     state = CASE WHEN is_stale AND %(state)s::text = 'idle' THEN 'pending' ELSE %(state)s::text END,
     report = %(report)s, message_id = coalesce(%(message_id)s, message_id),
-    maybe_sent = maybe_sent OR %(maybe_sent)s, lease_hash = NULL, is_stale = false,
+    maybe_sent = maybe_sent OR %(maybe_sent)s, reported_hash = lease_hash, lease_hash = NULL,
+    is_stale = false,
     due_time = greatest(now() + CASE %(state)s::text WHEN 'pending'
         THEN least(interval '1 second' * power(2, least(try_number, 9) - 1), interval '5 minutes')
         ELSE interval '0' END, %(not_before)s::timestamptz),

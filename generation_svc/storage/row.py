@@ -281,6 +281,10 @@ class DeliveryRow(SQLModel, table=True):
     lease_hash: bytes | None = Field(
         default=None, sa_column=Column(LargeBinary, unique=True, nullable=True)
     )
+    reported_hash: bytes | None = Field(
+        default=None, sa_column=Column(LargeBinary, unique=True, nullable=True)
+    )
+    """The lease that reported last: its report may be repeated."""
     try_number: int = 0
     maybe_sent: bool = False
     is_stale: bool = False

@@ -209,6 +209,7 @@ def upgrade() -> None:
         sa.Column("queue", sa.String(), nullable=True),
         sa.Column("due_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("lease_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("reported_hash", sa.LargeBinary(), nullable=True),
         sa.Column("try_number", sa.Integer(), nullable=False),
         sa.Column("maybe_sent", sa.Boolean(), nullable=False),
         sa.Column("is_stale", sa.Boolean(), nullable=False),
@@ -235,6 +236,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("job_id", "kind", name="delivery_once_per_kind"),
         sa.UniqueConstraint("lease_hash"),
+        sa.UniqueConstraint("reported_hash"),
     )
     op.create_index(
         "delivery_due_bot",
