@@ -139,11 +139,24 @@ async def test_tokens_that_are_used_up_or_unknown_are_refused(bench: Bench) -> N
     delivery = await lease_one(bench, OUTCOME)
     await report(bench, delivery, EDIT)
 
-    for token in (delivery.lease_token, "", "unknown"):
+    with pytest.raises(StaleLease):
+        await deliver.begin(bench.context, delivery.lease_token)
+    for token in ("", "unknown"):
         with pytest.raises(StaleLease):
             await deliver.begin(bench.context, token)
         with pytest.raises(StaleLease):
             await deliver.report(bench.context, token, outcome=EDIT)
+
+
+async def test_a_report_whose_answer_was_lost_may_come_again(bench: Bench) -> None:
+    job = await succeeded(bench)
+    delivery = await lease_one(bench, OUTCOME)
+    await report(bench, delivery, EDIT)
+
+    await deliver.report(bench.context, delivery.lease_token, outcome=Unknown())
+
+    assert await state(bench, job, OUTCOME) == "sent"
+    assert await lease(bench) == ()
 
 
 async def test_an_unknown_sending_is_offered_again_and_says_so(bench: Bench) -> None:
