@@ -102,7 +102,8 @@ class PostgresDeliveryStore:
         )
         row = await cursor.fetchone()
         if row is None:
-            return await self._check_repetition(lease_token)
+            await self._check_repetition(lease_token)
+            return
         changes = _changes_after(row, outcome)
         await self._connection.execute(
             _REPORT, {"id": row["id"], "not_before": None, "message_id": None, **changes}
