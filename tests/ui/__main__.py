@@ -1,0 +1,90 @@
+"""`make check-ui`: the whole system, seen by Node.js over gRPC and by a browser in the chat page.
+
+Needs Node.js 18 or newer with npm, and Chromium (`CHROMIUM` names one that is not on the path).
+Screenshots go to `SCREENSHOTS`, by default under .atelier; `make check-ui SCREENSHOTS=docs` renews
+those of the documentation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import google.rpc
+
+from generation_svc.storage.embedded_postgres import embedded_postgres
+from tests.e2e.stack import Shape, stack
+
+HERE = Path(__file__).parent
+FOLDER = Path(".atelier/check-ui").absolute()
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+DRAWING_SECONDS = "4"
+"""How long the sandbox takes for a picture: long enough to be seen at work."""
+
+
+def main() -> int:
+    """Run every test; return 0 only if all passed."""
+    programs = {
+        "Node.js": shutil.which("node"),
+        "npm": shutil.which("npm"),
+        "Chromium": _browser(),
+    }
+    missing = [name for name, path in programs.items() if path is None]
+    if missing:
+        sys.stderr.write(
+            f"check-ui needs {' and '.join(missing)}."
+            " Debian: apt-get install nodejs npm chromium fonts-noto-color-emoji;"
+            " or set CHROMIUM to the path of a Chrome or Chromium.\n"
+        )
+        return 2
+    subprocess.run(["npm", "ci", "--silent"], cwd=HERE, check=True)
+    return asyncio.run(_check(FOLDER))
+
+
+def _browser() -> str | None:
+    named = os.environ.get("CHROMIUM")
+    found = (shutil.which(name) for name in ((named,) if named else BROWSERS))
+    return next((path for path in found if path), None)
+
+
+async def _check(folder: Path) -> int:
+    shutil.rmtree(folder, ignore_errors=True)
+    shape = Shape(sandbox={"SANDBOX_KIE_DURATION_S": DRAWING_SECONDS})
+    async with (
+        embedded_postgres(folder / "postgres", durable=False) as database_url,
+        stack(folder, database_url=database_url, shape=shape) as system,
+    ):
+        told = {
+            "ATELIER_ADDRESS": system.service.env["GENERATION_LISTEN"],
+            "CHAT_URL": system.telegram.url,
+        }
+        return await _node({**_paths(), **told})
+
+
+def _paths() -> dict[str, str]:
+    return {
+        "CHROMIUM": str(_browser()),
+        "SCREENSHOTS": str(
+            Path(os.environ.get("SCREENSHOTS") or FOLDER / "screenshots").absolute()
+        ),
+        "PROTO_FOLDER": str(Path("proto").absolute()),
+        "GOOGLE_PROTO_FOLDER": str(Path(google.rpc.__path__[0]).parents[1]),
+    }
+
+
+async def _node(told: Mapping[str, str]) -> int:
+    files = sorted(str(path.name) for path in HERE.glob("*.test.mjs"))
+    flags = ("--test", "--test-concurrency=1", "--test-reporter=spec")
+    process = await asyncio.create_subprocess_exec(
+        "node", *flags, *files, cwd=HERE, env={**os.environ, **told}
+    )
+    return await process.wait()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,38 @@
+// What the bot says and what its buttons say, where the walk passes.
+export const ENGLISH = {
+  hello: "Hello! This is Atelier.",
+  create: "🎨 Create a picture",
+  whichModel: "Which model shall draw it?",
+  whatToDraw: "What shall I draw?",
+  prompt: "A lighthouse on a cliff in a storm, oil painting",
+  confirm: "Shall I draw it?",
+  generate: "✨ Generate",
+  drawing: "is drawing…",
+  done: "✅ Done:",
+  havePicture: "I have your picture.",
+  changePicture: "🪄 Change my picture",
+  whatToChange: "What shall I change?",
+  change: "Make it a winter night",
+  original: "📎 Original file",
+  again: "🔁 Again",
+  cancel: "✖️ Cancel",
+};
+
+export const RUSSIAN = {
+  hello: "Это Atelier",
+  create: "🎨 Нарисовать картинку",
+  whichModel: "Какая модель будет рисовать?",
+  whatToDraw: "Что нарисовать?",
+  prompt: "Рыжий кот спит на подоконнике, за окном идёт снег",
+  confirm: "Рисуем?",
+  generate: "✨ Нарисовать",
+  drawing: "рисует…",
+  done: "✅ Готово:",
+  havePicture: "Картинка у меня.",
+  changePicture: "🪄 Изменить мою картинку",
+  whatToChange: "Что изменить?",
+  change: "Пусть будет зимняя ночь",
+  original: "📎 Исходный файл",
+  again: "🔁 Ещё раз",
+  cancel: "✖️ Отмена",
+};
