@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -35,6 +36,7 @@ from generation_svc.lifecycle.poll import poll
 from generation_svc.lifecycle.receive import Callback, CallbackOutcome, receive
 from generation_svc.storage.database import open_database
 from generation_svc.storage.hub import Hub
+from generation_svc.storage.row import metadata
 
 CALLER = Caller("edge")
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000, language_code="en")
@@ -246,16 +248,9 @@ class Bench:
 
     async def later(self, **span: float) -> None:
         """Let time pass: everything that is stored becomes so much older."""
+        updates = [_shift(table, by=timedelta(**span)) for table in metadata.sorted_tables]
         async with self.connection.transaction():
-            for row in await self.query(_TIMES):
-                shifts = sql.SQL(", ").join(
-                    sql.SQL("{0} = {0} - %(span)s").format(sql.Identifier(column))
-                    for column in row["columns"]
-                )
-                await self.connection.execute(
-                    sql.SQL("UPDATE {} SET {}").format(sql.Identifier(row["name"]), shifts),
-                    {"span": timedelta(**span)},
-                )
+            await self.connection.execute(sql.SQL("; ").join(filter(None, updates)))
 
     async def attempts(self, job: Job) -> list[dict[str, Any]]:
         return await self.query("SELECT * FROM attempt WHERE job_id = %s ORDER BY number", job.id)
@@ -291,13 +286,18 @@ class OpenBench(Protocol):
     ) -> Bench: ...
 
 
-_TIMES = """
-SELECT table_name AS name, array_agg(column_name::text) AS columns FROM information_schema.columns
-WHERE table_schema = 'public' AND data_type = 'timestamp with time zone' GROUP BY table_name
-"""
 GENEROUS = Limits(
     creates_per_window=1000, reads_per_window=1000, active_tasks=1000, active_jobs_per_owner=1000
 )
+
+
+def _shift(table: sa.Table, *, by: timedelta) -> sql.Composed | None:
+    times = [sql.Identifier(c.name) for c in table.columns if isinstance(c.type, sa.DateTime)]
+    shifts = [sql.SQL("{0} = {0} - {1}").format(time, by) for time in times]
+    changes = sql.SQL(", ").join(shifts)
+    return (
+        sql.SQL("UPDATE {} SET {}").format(sql.Identifier(table.name), changes) if times else None
+    )
 
 
 def body_of(observation: Observation) -> bytes:

@@ -108,9 +108,12 @@ async def test_without_callbacks_too_a_job_is_sent_again_at_most_once(
     await assert_done_once(bench, job)
 
 
-@pytest.mark.parametrize("commits", range(4))
+@pytest.mark.parametrize(
+    ("step", "commits"),
+    [*((poll, n) for n in range(4)), *((fetch, n) for n in range(2))],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
 @pytest.mark.parametrize("at", ["before", "after"])
-@pytest.mark.parametrize("step", [poll, fetch], ids=["poll", "fetch"])
 async def test_a_reader_or_a_fetcher_killed_anywhere_is_followed_by_another(
     bench: Bench, step: Callable[[Context], Awaitable[bool]], commits: int, at: str
 ) -> None:
@@ -120,7 +123,7 @@ async def test_a_reader_or_a_fetcher_killed_anywhere_is_followed_by_another(
         await bench.callback(SUCCESS)
     else:
         await bench.later(seconds=60)
-    await run_until_killed(bench, step, commits=commits, at=at)
+    assert await run_until_killed(bench, step, commits=commits, at=at)
     await bench.later(minutes=4)
 
     await heal(bench)
