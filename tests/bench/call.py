@@ -1,0 +1,97 @@
+"""What is called, each beside the bare thing that it is compared with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psycopg
+from google.protobuf.struct_pb2 import Struct
+from psycopg.types.json import Jsonb
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
+from tests.bench.load import Call
+from tests.bench.replica import ECHO
+
+INPUTS = {"prompt": "a lighthouse on a cliff in a storm, oil painting", "aspect_ratio": "16:9"}
+_owners = count()
+_INSERT = "INSERT INTO bench (document) VALUES (%s)"
+
+
+@dataclass
+class Replica:
+    """A channel to a replica and to the bare echo in the same process."""
+
+    service: grpc.aio.Channel
+    echo: grpc.aio.Channel
+
+    def __post_init__(self) -> None:
+        self.stub = GenerationServiceStub(self.service)
+        self.say: Any = self.echo.unary_unary(ECHO)
+
+    async def create(self) -> pb.CreateJobResponse:
+        """Make a job for somebody new: the jobs of one owner are accepted one after the other."""
+        inputs = Struct()
+        inputs.update(INPUTS)
+        owner = f"bench:{next(_owners)}"
+        request = pb.CreateJobRequest(model_id="z-image", inputs=inputs, owner=owner)
+        return await self.stub.CreateJob(request)
+
+    async def calls(self) -> dict[str, Call]:
+        """Return the calls to compare, by what they are called in the report."""
+        made = await self.create()
+        message = made.SerializeToString()
+        request = pb.GetJobRequest(job_id=made.job.id)
+        return {
+            "bare echo": lambda: self.say(message),
+            "GetJob": lambda: self.stub.GetJob(request),
+            "CreateJob": self.create,
+        }
+
+
+@asynccontextmanager
+async def replica(database_url: str, folder: Path) -> AsyncIterator[Replica]:
+    """Run a replica in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.bench.replica", database_url, str(folder)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        addresses = json.loads(await process.stdout.readline())
+        async with (
+            grpc.aio.insecure_channel(addresses["service"]) as service,
+            grpc.aio.insecure_channel(addresses["echo"]) as echo,
+        ):
+            yield Replica(service, echo)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def inserts(database_url: str, *, callers: int) -> AsyncIterator[Sequence[Call]]:
+    """Give a committed INSERT for each caller, on a connection of its own."""
+    document = Jsonb(INPUTS)
+    async with AsyncExitStack() as stack:
+        connections = [
+            await stack.enter_async_context(
+                await psycopg.AsyncConnection.connect(database_url, autocommit=True)
+            )
+            for _ in range(callers)
+        ]
+        await connections[0].execute(
+            "CREATE TABLE IF NOT EXISTS bench (id bigserial PRIMARY KEY, document jsonb NOT NULL)"
+        )
+        yield [partial(each.execute, _INSERT, (document,)) for each in connections]
