@@ -56,6 +56,12 @@ check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15 and 18
 	@TEST_POSTGRES_BIN=$(POSTGRES_15_BIN) $(BIN)/python -m pytest -q tests/integration -k 'storage or lifecycle or migrat or schema'
 	@$(BIN)/python -m pytest -q tests/integration -k 'storage or lifecycle or migrat or schema'
 
+check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs renews the pictures)
+	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui
+
+bench: $(READY) ## Measure the service against bare gRPC and bare PostgreSQL
+	@$(BIN)/python -m tests.bench
+
 PROTOS    = $(shell cd proto && find atelier -name '*.proto' | sort)
 SERVICES  = $(filter %_service.proto,$(PROTOS))
 PROTOC    = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto
