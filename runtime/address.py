@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+_LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class Address:
         if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
             raise ValueError(f"{text!r} needs a port from 0 to 65535")
         return cls(bare, int(port))
+
+    @property
+    def dialled(self) -> Self:
+        """Where this machine reaches what listens here: the loopback where that is everywhere."""
+        return replace(self, host=_LOOPBACKS.get(self.host, self.host))
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -19,8 +19,6 @@ from pydantic import SecretStr
 from runtime.address import Address
 from runtime.settings import ProcessSettings
 
-SANDBOX_KIE = Address("127.0.0.1", 8091)
-SANDBOX_TELEGRAM = Address("127.0.0.1", 8092)
 SANDBOX_KEY = "sandbox-kie-key"
 SANDBOX_TOKEN = "7000000001:sandbox-token-that-opens-nothing-at-all"
 WELCOME = "welcome"
@@ -29,7 +27,7 @@ STOP_GRACE_SECONDS = "4"
 
 
 class RunSettings(ProcessSettings):
-    """What decides which parts are real."""
+    """What decides which parts are real, and where everything listens."""
 
     kie_api_key: SecretStr | None = None
     """The key of the account at KIE; without it the sandbox stands in."""
@@ -37,11 +35,23 @@ class RunSettings(ProcessSettings):
     telegram_bot_token: SecretStr | None = None
     """The token of the bot; without it the sandbox stands in."""
 
-    callback_base_url: str = ""
-    """The public address of the gateway; without it the real KIE is only polled."""
+    telegram_webhook_url: str = ""
+    """The public address of the edge; without it the bot asks Telegram for updates."""
+
+    generation_listen: Address = Address("127.0.0.1", 50051)
+    """Where the service takes gRPC calls."""
 
     gateway_listen: Address = Address("127.0.0.1", 8080)
     """Where the gateway takes callbacks."""
+
+    edge_listen: Address = Address("127.0.0.1", 8081)
+    """Where the edge answers /readyz, and takes updates in webhook mode."""
+
+    sandbox_kie_listen: Address = Address("127.0.0.1", 8091)
+    """Where the sandbox stands in for KIE."""
+
+    sandbox_telegram_listen: Address = Address("127.0.0.1", 8092)
+    """Where the sandbox stands in for Telegram, with the chat page."""
 
 
 class PlainPrinter(Printer):  # type: ignore[misc] # honcho is untyped
@@ -57,34 +67,45 @@ class PlainPrinter(Printer):  # type: ignore[misc] # honcho is untyped
 
 def environment(settings: RunSettings) -> dict[str, str]:
     """Return what the processes are told beyond the environment and `.env`."""
-    added = {
-        "LOG_LEVEL": os.environ.get("LOG_LEVEL", "warning"),
+    told = {
+        # What gRPC says of its own, our processes say in a line of theirs.
+        "GRPC_VERBOSITY": "NONE",
+        # A platform's PORT, which would move the gateway away from GATEWAY_LISTEN.
+        "PORT": "",
         "STOP_GRACE_S": STOP_GRACE_SECONDS,
+        "GENERATION_ADDRESS": str(settings.generation_listen.dialled),
+        **_kie(settings),
+        **_telegram(settings),
     }
-    if settings.kie_api_key is None:
-        added |= {
-            "KIE_API_KEY": SANDBOX_KEY,
-            "KIE_API_URL": f"http://{SANDBOX_KIE}",
-            "KIE_UPLOAD_URL": f"http://{SANDBOX_KIE}",
-            "KIE_RESULT_HOSTS": str(SANDBOX_KIE),
-            "CALLBACK_BASE_URL": f"http://{settings.gateway_listen}",
-        }
-    if settings.telegram_bot_token is None:
-        added |= {
-            "TELEGRAM_BOT_TOKEN": SANDBOX_TOKEN,
-            "TELEGRAM_API_URL": f"http://{SANDBOX_TELEGRAM}",
-            "TELEGRAM_WEBHOOK_URL": "",
-        }
-    return added | _sandbox(settings)
+    return told if "log_level" in settings.model_fields_set else told | {"LOG_LEVEL": "warning"}
 
 
-def _sandbox(settings: RunSettings) -> dict[str, str]:
-    has_kie, has_telegram = settings.kie_api_key is None, settings.telegram_bot_token is None
+def _kie(settings: RunSettings) -> dict[str, str]:
+    if settings.kie_api_key:
+        return {"SANDBOX_KIE_LISTEN": ""}
+    address = settings.sandbox_kie_listen
     return {
-        "SANDBOX_KIE_LISTEN": str(SANDBOX_KIE) if has_kie else "",
-        "SANDBOX_TELEGRAM_LISTEN": str(SANDBOX_TELEGRAM) if has_telegram else "",
+        "SANDBOX_KIE_LISTEN": str(address),
+        "KIE_API_KEY": SANDBOX_KEY,
+        "KIE_API_URL": f"http://{address.dialled}",
+        "KIE_UPLOAD_URL": f"http://{address.dialled}",
+        "KIE_RESULT_HOSTS": str(address.dialled),
+        "CALLBACK_BASE_URL": f"http://{settings.gateway_listen.dialled}",
+    }
+
+
+def _telegram(settings: RunSettings) -> dict[str, str]:
+    if settings.telegram_bot_token:
+        return {"SANDBOX_TELEGRAM_LISTEN": ""}
+    # The sandbox reaches the edge on this machine, whatever its public address is.
+    webhook_url = f"http://{settings.edge_listen.dialled}" if settings.telegram_webhook_url else ""
+    return {
+        "SANDBOX_TELEGRAM_LISTEN": str(settings.sandbox_telegram_listen),
         "SANDBOX_TELEGRAM_TOKEN": SANDBOX_TOKEN,
         "SANDBOX_TELEGRAM_STATE_PATH": ".atelier/telegram",
+        "TELEGRAM_BOT_TOKEN": SANDBOX_TOKEN,
+        "TELEGRAM_API_URL": f"http://{settings.sandbox_telegram_listen.dialled}",
+        "TELEGRAM_WEBHOOK_URL": webhook_url,
     }
 
 

@@ -11,29 +11,22 @@ from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from pydantic import SecretStr
 
 from runtime.address import Address
-from runtime.run import SANDBOX_TELEGRAM, SANDBOX_TOKEN
-from runtime.settings import ProcessSettings
+from runtime.run import SANDBOX_TOKEN, RunSettings
 
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.2
 
 
-class WelcomeSettings(ProcessSettings):
-    """Where the processes listen and what is real."""
-
-    generation_listen: Address = Address("127.0.0.1", 50051)
-    gateway_listen: Address = Address("127.0.0.1", 8080)
-    edge_listen: Address = Address("127.0.0.1", 8081)
-    telegram_bot_token: SecretStr = SecretStr("")
-    callback_base_url: str = ""
+class WelcomeSettings(RunSettings):
+    """Where the processes listen and what is real, as they were told."""
 
     @property
     def is_sandbox_chat(self) -> bool:
         """Whether the chat page is the way to talk to the bot."""
-        return self.telegram_bot_token.get_secret_value() == SANDBOX_TOKEN
+        token = self.telegram_bot_token
+        return token is not None and token.get_secret_value() == SANDBOX_TOKEN
 
 
 def main() -> None:
@@ -41,9 +34,9 @@ def main() -> None:
     settings = WelcomeSettings.load()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     waits: dict[str, Callable[[], bool]] = {
-        "generation_svc": lambda: is_serving(settings.generation_listen),
-        "callback_gateway": lambda: answers(f"http://{settings.gateway_listen}/healthz"),
-        "edge_bot": lambda: answers(f"http://{settings.edge_listen}/readyz"),
+        "generation_svc": lambda: is_serving(settings.generation_listen.dialled),
+        "callback_gateway": lambda: answers(f"http://{settings.gateway_listen.dialled}/healthz"),
+        "edge_bot": lambda: answers(f"http://{settings.edge_listen.dialled}/readyz"),
     }
     deadline = time.monotonic() + PATIENCE_SECONDS
     for name, is_ready in waits.items():
@@ -58,15 +51,16 @@ def main() -> None:
 
 def text(settings: WelcomeSettings) -> str:
     """Return the lines that a newcomer reads."""
-    page = f"http://{SANDBOX_TELEGRAM}" if settings.is_sandbox_chat else "your bot in Telegram"
+    page = f"http://{settings.sandbox_telegram_listen.dialled}"
+    chat = page if settings.is_sandbox_chat else "your bot in Telegram"
     inputs = '{"model_id":"z-image","inputs":{"prompt":"a fox in the snow"}}'
     return f"""
 Atelier runs. Ctrl-C stops it; what was made stays in .atelier.
 
-  Chat     {page}
+  Chat     {chat}
   gRPC     .venv/bin/grpcurl -plaintext -d '{inputs}' \\
-             {settings.generation_listen} atelier.generation.v1.GenerationService/CreateJob
-  Gateway  http://{settings.gateway_listen}/callbacks/kie
+             {settings.generation_listen.dialled} atelier.generation.v1.GenerationService/CreateJob
+  Gateway  http://{settings.gateway_listen.dialled}/callbacks/kie
   Go real  put KIE_API_KEY, TELEGRAM_BOT_TOKEN and CALLBACK_BASE_URL into .env (see .env.example)
 
 """

@@ -134,6 +134,14 @@ def test_an_address_survives_a_round_trip(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "dialled"),
+    [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("10.0.0.1:80", "10.0.0.1:80")],
+)
+def test_what_listens_everywhere_is_dialled_at_the_loopback(text: str, dialled: str) -> None:
+    assert str(Address.parse(text).dialled) == dialled
+
+
+@pytest.mark.parametrize(
     "text", ["", ":1", "host", "host:", "host:x", "host:65536", "::1:80", "[]:1", "host:¹"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:

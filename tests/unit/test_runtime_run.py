@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from runtime.run import SANDBOX_TOKEN, RunSettings, commands, environment
+from runtime.welcome import WelcomeSettings, text
+
+KIE_KEY, BOT_TOKEN = "key-of-the-account", "123456789:token-of-the-bot"
+REAL = {"KIE_API_KEY": KIE_KEY, "TELEGRAM_BOT_TOKEN": BOT_TOKEN}
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in (*RunSettings.model_fields, "callback_base_url"):
+        monkeypatch.delenv(name.upper(), raising=False)
+    return tmp_path
+
+
+def told(folder: Path, **variables: str) -> dict[str, str]:
+    (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    return environment(RunSettings.load())
+
+
+def test_without_keys_everything_is_the_sandbox(working_folder: Path) -> None:
+    env = told(working_folder, SANDBOX_KIE_LISTEN="127.0.0.1:1", SANDBOX_TELEGRAM_LISTEN="[::]:2")
+    assert env["KIE_API_URL"] == env["KIE_UPLOAD_URL"] == "http://127.0.0.1:1"
+    assert env["KIE_RESULT_HOSTS"] == env["SANDBOX_KIE_LISTEN"] == "127.0.0.1:1"
+    assert env["TELEGRAM_API_URL"] == "http://[::1]:2"
+    assert env["TELEGRAM_BOT_TOKEN"] == env["SANDBOX_TELEGRAM_TOKEN"] == SANDBOX_TOKEN
+    assert env["CALLBACK_BASE_URL"] == "http://127.0.0.1:8080"
+    assert next(iter(commands(RunSettings.load()))) == "sandbox"
+
+
+def test_with_both_keys_there_is_no_sandbox(working_folder: Path) -> None:
+    env = told(working_folder, **REAL, CALLBACK_BASE_URL="https://callbacks.example.org")
+    assert not {*REAL, "CALLBACK_BASE_URL", "KIE_API_URL", "TELEGRAM_API_URL"} & set(env)
+    assert env["SANDBOX_KIE_LISTEN"] == env["SANDBOX_TELEGRAM_LISTEN"] == ""
+    assert "sandbox" not in commands(RunSettings.load())
+
+
+@pytest.mark.parametrize("real", REAL)
+def test_a_part_without_its_key_is_the_sandbox(working_folder: Path, real: str) -> None:
+    env = told(working_folder, **{real: REAL[real]})
+    assert ("KIE_API_URL" in env) is (real != "KIE_API_KEY")
+    assert ("TELEGRAM_API_URL" in env) is (real != "TELEGRAM_BOT_TOKEN")
+    assert "sandbox" in commands(RunSettings.load())
+
+
+def test_the_parts_find_each_other_wherever_they_listen(working_folder: Path) -> None:
+    env = told(working_folder, GENERATION_LISTEN="0.0.0.0:1", GATEWAY_LISTEN="127.0.0.1:2")
+    assert env["GENERATION_ADDRESS"] == "127.0.0.1:1"
+    assert env["CALLBACK_BASE_URL"] == "http://127.0.0.1:2"
+
+
+@pytest.mark.parametrize(
+    ("asked", "url"), [("", ""), ("https://bot.example.org", "http://127.0.0.1:8081")]
+)
+def test_the_sandbox_posts_updates_to_this_machine(
+    working_folder: Path, asked: str, url: str
+) -> None:
+    assert told(working_folder, TELEGRAM_WEBHOOK_URL=asked)["TELEGRAM_WEBHOOK_URL"] == url
+
+
+def test_it_is_quiet_unless_asked_to_log(working_folder: Path) -> None:
+    assert told(working_folder)["LOG_LEVEL"] == "warning"
+    assert "LOG_LEVEL" not in told(working_folder, LOG_LEVEL="debug")
+
+
+@pytest.mark.parametrize(
+    ("token", "chat"),
+    [(SANDBOX_TOKEN, "http://127.0.0.1:8092"), (BOT_TOKEN, "your bot in Telegram")],
+    ids=["sandbox", "real"],
+)
+def test_the_welcome_says_where_to_chat(token: str, chat: str) -> None:
+    assert f"Chat     {chat}\n" in text(
+        WelcomeSettings.model_validate({"telegram_bot_token": token})
+    )
