@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 from pydantic import ValidationError
 from starlette.types import ASGIApp
@@ -17,17 +18,23 @@ from sandbox.settings import SandboxKieSettings, SandboxTelegramSettings
 Stand = tuple[ASGIApp, socket.socket]
 """A stand-in and the socket that it is served on."""
 
+S = TypeVar("S", SandboxKieSettings, SandboxTelegramSettings)
+
 
 def main() -> None:
     """Start what has an address; a bad setting or a port in use ends it with one line."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    kie, telegram = _loaded(SandboxKieSettings), _loaded(SandboxTelegramSettings)
+    asyncio.run(_serve([*_kie(kie), *_telegram(telegram)]))
+
+
+def _loaded(kind: type[S]) -> S:
     try:
-        stands = [*_kie(SandboxKieSettings()), *_telegram(SandboxTelegramSettings())]
+        return kind()
     except ValidationError as error:
         problem = error.errors()[0]
-        name = ".".join(map(str, problem["loc"]))
-        sys.exit(f"sandbox: {error.title}.{name}: {problem['msg']}")
-    asyncio.run(_serve(stands))
+        name = ".".join(map(str, problem["loc"])).upper()
+        sys.exit(f"settings: {kind.model_config['env_prefix']}{name} is wrong: {problem['msg']}")
 
 
 def _kie(settings: SandboxKieSettings) -> list[Stand]:
