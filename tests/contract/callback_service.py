@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import grpc
 
 from atelier.generation.v1 import callback_service_pb2 as pb
 from atelier.generation.v1 import callback_service_pb2_grpc as pb_grpc
+from tests.contract.stand_in import listening
 
 Context = grpc.aio.ServicerContext[pb.ReportCallbackRequest, Awaitable[pb.ReportCallbackResponse]]
 
@@ -36,15 +38,7 @@ class RecordingCallbackService(pb_grpc.CallbackServiceServicer):
         return pb.ReportCallbackResponse(outcome=pb.CALLBACK_OUTCOME_APPLIED)
 
 
-@asynccontextmanager
-async def serving_callbacks(
+def serving_callbacks(
     service: RecordingCallbackService, *, port: int = 0
-) -> AsyncIterator[int]:
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    pb_grpc.add_CallbackServiceServicer_to_server(service, server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
-    await server.start()
-    try:
-        yield bound
-    finally:
-        await server.stop(grace=None)
+) -> AbstractAsyncContextManager[int]:
+    return listening(partial(pb_grpc.add_CallbackServiceServicer_to_server, service), port=port)

@@ -6,13 +6,10 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc import error_details_pb2
-from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import job_pb2
@@ -20,7 +17,8 @@ from atelier.generation.v1.edge_service_pb2_grpc import add_EdgeServiceServicer_
 from atelier.generation.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
 )
-from tests.contract.edge_service import EdgeDesk, GenerationDesk, refuse
+from tests.contract.edge_service import EdgeDesk, GenerationDesk
+from tests.contract.stand_in import listening, refuse
 from tests.edge_model import catalog
 
 
@@ -32,6 +30,11 @@ class Refusal:
     reason: str
     fields: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+
+    async def given(self, context: Any) -> None:
+        """End a call with it."""
+        wrong = [f"inputs.{name}" for name in self.fields]
+        await refuse(context, self.code, self.reason, metadata=self.metadata, wrong_fields=wrong)
 
 
 class JobDesk(GenerationDesk):
@@ -73,14 +76,14 @@ class JobDesk(GenerationDesk):
         metadata = dict(context.invocation_metadata())
         self.correlation_ids.add(str(metadata["x-correlation-id"]))
         if self.refusal:
-            await _refuse(context, self.refusal)
+            await self.refusal.given(context)
         job_id = self._made.setdefault(request.request_id, _uuid(next(self._numbers)))
         first = self.requests.setdefault(job_id, request)
         if first != request:
             reused = Refusal(
                 grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", metadata={"job_id": job_id}
             )
-            await _refuse(context, reused)
+            await reused.given(context)
         made = self.jobs.setdefault(job_id, _job(job_id, request))
         return pb.CreateJobResponse(job=made)
 
@@ -157,15 +160,12 @@ class JobService:
 @asynccontextmanager
 async def serving_jobs() -> AsyncIterator[JobService]:
     service = JobService()
-    server = grpc.aio.server(interceptors=[service.loss], options=[("grpc.so_reuseport", 0)])
-    add_EdgeServiceServicer_to_server(service.edge, server)
-    add_GenerationServiceServicer_to_server(service.generation, server)
-    service.port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
+    async with listening(
+        partial(add_EdgeServiceServicer_to_server, service.edge),
+        partial(add_GenerationServiceServicer_to_server, service.generation),
+        interceptors=[service.loss],
+    ) as service.port:
         yield service
-    finally:
-        await server.stop(grace=None)
 
 
 def _job(job_id: str, request: pb.CreateJobRequest) -> job_pb2.Job:
@@ -177,18 +177,3 @@ def _job(job_id: str, request: pb.CreateJobRequest) -> job_pb2.Job:
 
 def _uuid(number: int) -> str:
     return f"01990000-0000-7000-8000-{number:012}"
-
-
-async def _refuse(context: Any, refusal: Refusal) -> None:
-    info = error_details_pb2.ErrorInfo(
-        reason=refusal.reason, domain="atelier", metadata=refusal.metadata
-    )
-    wrong = error_details_pb2.BadRequest()
-    for name in refusal.fields:
-        wrong.field_violations.add(field=f"inputs.{name}", description="Must be otherwise.")
-    status = Status(code=refusal.code.value[0], message=refusal.reason.lower())
-    for each in (info, wrong):
-        detail = AnyMessage()
-        detail.Pack(each)
-        status.details.append(detail)
-    await context.abort_with_status(rpc_status.to_status(status))

@@ -8,13 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc import error_details_pb2
-from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
 
 from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
 from atelier.generation.v1 import edge_service_pb2 as edge_pb
@@ -35,6 +32,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE, Model
 from atelier.generation.v1.session_pb2 import Session
+from tests.contract.stand_in import listening, refuse
 
 Report = delivery_pb.ReportDeliveryRequest
 
@@ -148,7 +146,7 @@ class GenerationDesk(GenerationServiceServicer):
     async def ListModels(self, request: Any, context: Any) -> Any:
         return pb.ListModelsResponse(models=[Z_IMAGE])
 
-    async def DownloadMedia(self, request: Any, context: Any) -> AsyncIterator[Any]:  # type: ignore[override]
+    async def DownloadMedia(self, request: Any, context: Any) -> AsyncIterator[Any]:
         if request.media_id not in self.media:
             await refuse(context, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND")
         media, data = self.media[request.media_id]
@@ -170,21 +168,9 @@ class FakeService:
 @asynccontextmanager
 async def serving_edges() -> AsyncIterator[FakeService]:
     service = FakeService()
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    add_DeliveryServiceServicer_to_server(service.delivery, server)
-    add_EdgeServiceServicer_to_server(service.edge, server)
-    add_GenerationServiceServicer_to_server(service.generation, server)
-    service.port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
+    async with listening(
+        partial(add_DeliveryServiceServicer_to_server, service.delivery),
+        partial(add_EdgeServiceServicer_to_server, service.edge),
+        partial(add_GenerationServiceServicer_to_server, service.generation),
+    ) as service.port:
         yield service
-    finally:
-        await server.stop(grace=None)
-
-
-async def refuse(context: Any, code: grpc.StatusCode, reason: str) -> None:
-    info = error_details_pb2.ErrorInfo(reason=reason, domain="atelier")
-    detail = AnyMessage()
-    detail.Pack(info)
-    status = Status(code=code.value[0], message=reason.lower(), details=[detail])
-    await context.abort_with_status(rpc_status.to_status(status))

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import uvicorn
 from PIL import Image
 from telegram import Bot
 from telegram.request import HTTPXRequest
 
+from sandbox.server import address, bind, running
 from sandbox.telegram.app import create_app
 from sandbox.telegram.settings import TelegramSettings
 
@@ -30,18 +30,10 @@ def picture(width: int = 640, height: int = 480, *, kind: str = "PNG") -> bytes:
 
 
 @asynccontextmanager
-async def serving(app: Any, *, stop: Any = None) -> AsyncIterator[str]:
-    config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        if stop:
-            stop()
-        server.should_exit = True
-        await task
+async def serving(app: Any) -> AsyncIterator[str]:
+    sock = bind("127.0.0.1:0")
+    async with running(app, sock=sock):
+        yield f"http://{address(sock)}"
 
 
 @dataclass
@@ -152,7 +144,7 @@ class Sandbox:
 async def sandbox(state_path: Path | None = None, **settings: Any) -> AsyncIterator[Sandbox]:
     app = create_app(TelegramSettings(state_path=state_path, **settings))
     async with (
-        serving(app, stop=app.state.world.stop) as url,
+        serving(app) as url,
         httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as http,
     ):
         yield Sandbox(url, http, stop=app.state.world.stop)
