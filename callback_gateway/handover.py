@@ -16,16 +16,6 @@ ATTEMPT_S = 4.0
 """How long one try may take, so that a replica that hangs leaves time for another."""
 
 _BACKOFF = Backoff(first_s=0.2, cap_s=1.0)
-_PASSING = frozenset(
-    {
-        grpc.StatusCode.ABORTED,
-        # grpc.aio answers CANCELLED when more calls arrive at once than it takes.
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.UNAVAILABLE,
-    }
-)
 _logger = structlog.get_logger(__name__)
 
 
@@ -52,7 +42,9 @@ class GrpcReporter:
             try:
                 return await self._attempt(request)
             except GenerationError as error:
-                if error.code not in _PASSING:
+                # A server that is full says RESOURCE_EXHAUSTED, and nothing of when to come back.
+                is_full = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                if not (error.is_retryable or is_full):
                     raise
                 _logger.debug("callback not taken yet", reason=str(error))
             await asyncio.sleep(delay_s)

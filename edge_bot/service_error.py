@@ -10,25 +10,12 @@ import grpc
 from generation_svc.client import GenerationError
 from runtime.backoff import Backoff
 
-_PASSING_CODES = frozenset(
-    {
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.UNAVAILABLE,
-    }
-)
-
 
 def is_passing(error: BaseException) -> bool:
     """Tell whether the same call may succeed later."""
-    match error:
-        case GenerationError():
-            return error.is_retryable or error.code in _PASSING_CODES
-        case grpc.aio.AioRpcError():
-            return error.code() in _PASSING_CODES
-        case _:
-            return False
+    if isinstance(error, grpc.aio.AioRpcError):
+        error = GenerationError.from_rpc(error)
+    return isinstance(error, GenerationError) and error.is_retryable
 
 
 async def insistently(call: Callable[[], Awaitable[None]]) -> None:

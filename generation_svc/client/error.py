@@ -20,6 +20,17 @@ _Detail = TypeVar(
 )
 
 
+_PASSING = frozenset(
+    {
+        grpc.StatusCode.ABORTED,
+        # grpc.aio answers CANCELLED when more calls arrive at once than it takes.
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNAVAILABLE,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One field of a request that the service refused, in words for a person."""
@@ -44,7 +55,7 @@ class GenerationError(Exception):
     @property
     def is_retryable(self) -> bool:
         """Whether the same call may succeed later."""
-        return self.retry_after_s is not None or self.code is grpc.StatusCode.UNAVAILABLE
+        return self.retry_after_s is not None or self.code in _PASSING
 
     def __str__(self) -> str:
         return f"{self.reason or self.code.name}: {self.message}"
