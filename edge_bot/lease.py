@@ -19,6 +19,7 @@ from generation_svc.client import GenerationClient, GenerationError, translated
 
 LEASE_S = 15.0
 """How long the right lasts unless it is renewed, in seconds."""
+
 GIVE_UP_S = 1.0
 """How long a process that stops tries to give the right up: the service may be stopping, too."""
 
@@ -34,6 +35,7 @@ class PollingLease:
         self._lease_s = lease_s
         self._holder = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid6.uuid7().hex}"
         self._ends_at = 0.0
+        self._failures = 0
 
     @property
     def retry_s(self) -> float:
@@ -47,8 +49,9 @@ class PollingLease:
         try:
             is_granted = await self._ask(self._lease_s, timeout_s=self._lease_s / 3)
         except GenerationError as error:
-            _logger.warning("cannot ask for the right to poll", error=str(error))
+            self._note(error)
             return False
+        self._failures = 0
         self._ends_at = asked_at + self._lease_s if is_granted else 0.0
         return is_granted
 
@@ -67,6 +70,12 @@ class PollingLease:
             await self._ask(0, timeout_s=GIVE_UP_S)
         except GenerationError as error:
             _logger.info("the right to poll ends by itself", error=str(error))
+
+    def _note(self, error: GenerationError) -> None:
+        """Say once that the service is away; the first failure may only be its start."""
+        self._failures += 1
+        if self._failures == 2:
+            _logger.warning("cannot ask for the right to poll", error=str(error))
 
     async def _ask(self, lease_s: float, *, timeout_s: float) -> bool:
         request = pb.LeaseUpdatesRequest(bot_id=self._bot_id, holder=self._holder)

@@ -8,19 +8,33 @@ import structlog
 from telegram import Bot, BotCommand
 from telegram.error import TelegramError
 
-from edge_bot.interrupt import interruptible
+from edge_bot.interrupt import interruptible, pause
 from edge_bot.language import LANGUAGES, SOURCE_LANGUAGE, Texts, texts
+from runtime.backoff import Backoff
+
+_BACKOFF = Backoff(first_s=30.0, cap_s=1800.0)
+"""Slow, since Telegram counts the changes."""
 
 _logger = structlog.get_logger(__name__)
 
 
-async def publish_profile(bot: Bot, *, stop: asyncio.Event) -> None:
-    """Bring commands and descriptions up to date, in every language; a failure only costs them."""
-    try:
-        for language in LANGUAGES:
-            await interruptible(stop, _publish(bot, language))
-    except TelegramError as error:
-        _logger.warning("the bot's profile was not brought up to date", error=str(error))
+async def publish_profile(bot: Bot, *, stop: asyncio.Event, backoff: Backoff = _BACKOFF) -> None:
+    """Bring commands and descriptions up to date, in every language, however long that takes."""
+    for delay_s in backoff:
+        try:
+            await interruptible(stop, _publish_all(bot))
+        except TelegramError as error:
+            _logger.info("the bot's profile is not up to date", error=str(error))
+        else:
+            return
+        await pause(stop, delay_s)
+        if stop.is_set():
+            return
+
+
+async def _publish_all(bot: Bot) -> None:
+    for language in LANGUAGES:
+        await _publish(bot, language)
 
 
 async def _publish(bot: Bot, language: str) -> None:

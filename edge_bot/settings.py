@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from generation_svc.client import GenerationAddress
 from runtime.address import Address
 from runtime.settings import ProcessSettings
 
@@ -48,7 +49,7 @@ class EdgeSettings(ProcessSettings):
     edge_listen: Address = Field(Address("127.0.0.1", 8081), examples=["127.0.0.1:8081"])
     """Where the edge answers /healthz and /readyz, and takes updates in webhook mode."""
 
-    generation_address: str = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
+    generation_address: GenerationAddress = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
     """Where the generation service listens: one name, or several IP addresses with commas."""
 
     generation_token: SecretStr | None = None

@@ -136,7 +136,9 @@ class _Round:
 
     async def _wait_out(self, error: TelegramError) -> None:
         if not self._failures:
-            _logger.warning("cannot get updates", error=str(error), kind=type(error).__name__)
+            _logger.warning(
+                "cannot get updates from Telegram", error=str(error), kind=type(error).__name__
+            )
         self._failures += 1
         # Telegram answers so, too, when someone has set a webhook meanwhile.
         self._has_webhook = self._has_webhook or isinstance(error, Conflict)
