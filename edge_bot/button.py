@@ -176,6 +176,13 @@ class ShowJob(JobAction):
     code: ClassVar[str] = "j"
 
 
+@dataclass(frozen=True, slots=True)
+class KeepWaiting(JobAction):
+    """Let the job go on; asked on a message that does not show its progress."""
+
+    code: ClassVar[str] = "w"
+
+
 ACTIONS: tuple[type[Action], ...] = (
     Home,
     PickKind,
@@ -196,6 +203,7 @@ ACTIONS: tuple[type[Action], ...] = (
     Cancel,
     CancelAnyway,
     ShowJob,
+    KeepWaiting,
 )
 """Every action that a button can carry."""
 

@@ -53,14 +53,12 @@ def stage_of(draft: Draft, catalog: Catalog) -> Stage:
 def with_text(draft: Draft | None, text: str, *, new_id: str, catalog: Catalog) -> Draft:
     """Return the draft after a text without a command.
 
-    It is the prompt of a draft that has none yet. At a finished draft it begins a new one, with
-    the same model if that needs no picture; otherwise with the default model.
+    It is the prompt of a draft, or another one: at a finished draft it begins a new one, with the
+    same model and picture, so that the buttons of the old one are not about it.
     """
     if draft is None or draft.job_id:
         return _from_text(text, new_id=new_id, catalog=catalog)
     match stage_of(draft, catalog):
-        case Stage.CONFIRM if draft.picture:
-            return _from_text(text, new_id=new_id, catalog=catalog)
         case Stage.CONFIRM:
             return with_prompt(draft.model_copy(update={"id": new_id}), text, catalog=catalog)
         case Stage.KIND if not draft.picture:

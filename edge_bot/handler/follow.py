@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from atelier.generation.v1.job_pb2 import Job
+from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_RUNNING, Job
 from edge_bot.handler.turn import Turn
 from edge_bot.screen.progress import job_screen
 from generation_svc.client import GenerationError, translated
@@ -30,6 +30,11 @@ async def read_job(turn: Turn, job_id: str) -> Job:
     """Return a job; raises AioRpcError."""
     request = pb.GetJobRequest(job_id=job_id)
     return (await turn.context.client.generation.GetJob(request)).job
+
+
+def is_under_way(job: Job) -> bool:
+    """Tell whether the job is not over."""
+    return job.state in (JOB_STATE_QUEUED, JOB_STATE_RUNNING)
 
 
 async def refresh(turn: Turn, job: Job, *, message_id: int) -> None:

@@ -10,7 +10,7 @@ from atelier.generation.v1.job_pb2 import JOB_STATE_RUNNING, Job
 from edge_bot import button
 from edge_bot.draft import draft_from_job, scalar
 from edge_bot.handler.event import Press
-from edge_bot.handler.follow import find_job, refresh
+from edge_bot.handler.follow import find_job, is_under_way, refresh
 from edge_bot.handler.generate import generate_again
 from edge_bot.handler.turn import Turn
 from edge_bot.parcel import AlbumMessage
@@ -18,7 +18,7 @@ from edge_bot.picture import Picture, download
 from edge_bot.screen import notice
 from edge_bot.screen.draft import draft_screen
 from edge_bot.screen.layout import Screen
-from edge_bot.screen.progress import cancel_question_screen
+from edge_bot.screen.progress import cancel_question_screen, waiting_on_screen
 
 
 async def answer_job_press(turn: Turn, press: Press, action: button.JobAction) -> bool:
@@ -84,7 +84,10 @@ async def _follow_or_cancel(turn: Turn, job: Job, *, press: Press) -> None:
     if isinstance(press.action, button.Cancel) and job.state == JOB_STATE_RUNNING:
         await turn.show(cancel_question_screen(job, turn.language))
         return
-    if not isinstance(press.action, button.ShowJob):
+    if isinstance(press.action, button.KeepWaiting) and is_under_way(job):
+        await turn.show(waiting_on_screen(turn.language))
+        return
+    if isinstance(press.action, button.Cancel | button.CancelAnyway):
         request = pb.CancelJobRequest(job_id=job.id)
         job = (await turn.context.client.generation.CancelJob(request)).job
     await refresh(turn, job, message_id=press.message_id)

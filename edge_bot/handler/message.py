@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_RUNNING
 from edge_bot.draft import with_picture, with_text
 from edge_bot.handler.event import Command, Picture, Text
-from edge_bot.handler.follow import find_job
+from edge_bot.handler.follow import find_job, is_under_way
 from edge_bot.handler.turn import Turn
 from edge_bot.handler.upload import PictureTooLarge, PictureUnreadable, take_picture
 from edge_bot.screen import notice
@@ -43,9 +42,9 @@ async def _asked_about_job(turn: Turn) -> bool:
     """Ask whether to cancel the job that the draft became, if it is under way."""
     draft = turn.session.draft
     job = await find_job(turn, draft.job_id) if draft and draft.job_id else None
-    if job is None or job.state not in (JOB_STATE_QUEUED, JOB_STATE_RUNNING):
+    if job is None or not is_under_way(job):
         return False
-    await turn.reply(cancel_question_screen(job, turn.language))
+    await turn.reply(cancel_question_screen(job, turn.language, is_apart=True))
     return True
 
 

@@ -24,6 +24,7 @@ async def answer_press(turn: Turn, press: Press) -> None:
             await _explain(turn, notice.unknown_button(turn.language))
         case button.Home():
             await turn.answer()
+            await turn.save(None)
             await turn.show(welcome_screen(turn.language, catalog=turn.catalog))
         case button.PickKind(draft="") | button.PickModel(draft="") as action:
             await _begin(turn, action)

@@ -26,6 +26,7 @@ from edge_bot.screen.layout import (
     Screen,
     lines,
     paragraphs,
+    quoted,
     shorten,
 )
 from edge_bot.screen.welcome import (
@@ -143,7 +144,7 @@ def _confirm_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Cat
     picture = speak.html("Your picture is here.") if model.picture_field else ""
     text = paragraphs(
         lines(speak.html("<b>Shall I draw it?</b>"), _headline(model, speak)),
-        f"<i>{_safe(shorten(draft.prompt, PROMPT_LENGTH))}</i>",
+        quoted(draft.prompt, PROMPT_LENGTH),
         lines(picture, *settings),
         model_terms(speak, model),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TypeAlias
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
@@ -68,6 +69,11 @@ def shorten(text: str, limit: int) -> str:
         return text
     cut = text.encode("utf-16-le")[: 2 * (limit - 1)]
     return cut.decode("utf-16-le", errors="ignore").rstrip() + "…"
+
+
+def quoted(prompt: str, limit: int) -> str:
+    """Return a prompt as HTML in italics, cut to so many UTF-16 units; nothing if it is empty."""
+    return f"<i>{escape(shorten(prompt, limit), quote=False)}</i>" if prompt else ""
 
 
 def span(texts: Texts, seconds: float) -> str:

@@ -14,9 +14,13 @@ from edge_bot.screen.layout import (
     Screen,
     lines,
     paragraphs,
+    quoted,
     shorten,
     span,
 )
+
+PROMPT_LENGTH = 300
+"""How much of the prompt a text message about a job repeats."""
 
 FOOTER_LENGTH = 120
 """The room that a caption keeps for the line under the prompt."""
@@ -24,10 +28,9 @@ FOOTER_LENGTH = 120
 
 def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
     """Return the caption of a result as HTML: the prompt, shortened to fit, and the model."""
-    prompt = shorten(prompt_of(job), CAPTION_LENGTH - FOOTER_LENGTH)
     footer = shorten(_summary(job, texts(language), title), FOOTER_LENGTH - 2)
-    quoted = f"<i>{escape(prompt, quote=False)}</i>" if prompt else ""
-    return paragraphs(quoted, escape(footer, quote=False))
+    prompt = quoted(prompt_of(job), CAPTION_LENGTH - FOOTER_LENGTH)
+    return paragraphs(prompt, escape(footer, quote=False))
 
 
 def result_buttons(job: pb.Job, language: str, *, is_first_of_album: bool = False) -> Rows:
@@ -62,9 +65,10 @@ def finished_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
 def failure_screen(job: pb.Job, language: str) -> Screen:
     """Return what a user is told when nothing was made."""
     speak = texts(language)
-    free = speak.html("Nothing was charged.")
     text = paragraphs(
-        lines(speak.html("😔 <b>No picture this time.</b>"), _why(speak, job.failure.reason)), free
+        lines(speak.html("😔 <b>No picture this time.</b>"), _why(speak, job.failure.reason)),
+        quoted(prompt_of(job), PROMPT_LENGTH),
+        speak.html("Nothing was charged."),
     )
     return Screen(text, failure_buttons(job, language))
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from atelier.generation.v1 import job_pb2 as pb
 from atelier.generation.v1.delivery_pb2 import Delivery
-from edge_bot.button import Cancel, CancelAnyway, ShowJob
+from edge_bot.button import Cancel, CancelAnyway, KeepWaiting, ShowJob
 from edge_bot.language import Texts, texts
-from edge_bot.screen.layout import Button, Screen, lines, paragraphs, shorten, usual_time
+from edge_bot.screen.layout import Button, Screen, lines, paragraphs, quoted, usual_time
 from edge_bot.screen.outcome import (
+    PROMPT_LENGTH,
     cancelled_screen,
     finished_screen,
     prompt_of,
 )
-
-PROMPT_LENGTH = 300
-"""How much of the prompt a progress message repeats."""
 
 
 def progress_screen(delivery: Delivery, *, title: str = "") -> Screen:
@@ -59,11 +55,16 @@ def job_screen(
 def starting_screen(language: str, *, prompt: str) -> Screen:
     """Return what the message says between the press and the service's answer."""
     speak = texts(language)
-    return Screen(paragraphs(speak.html("⏳ <b>Sending it off…</b>"), _quoted(prompt)))
+    return Screen(
+        paragraphs(speak.html("⏳ <b>Sending it off…</b>"), quoted(prompt, PROMPT_LENGTH))
+    )
 
 
-def cancel_question_screen(job: pb.Job, language: str) -> Screen:
-    """Return the question whether to end a job, and what that means."""
+def cancel_question_screen(job: pb.Job, language: str, *, is_apart: bool = False) -> Screen:
+    """Return the question whether to end a job, and what that means.
+
+    Asked apart from the progress message, it must not turn into a second one: nobody would edit it.
+    """
     speak = texts(language)
     what_it_means = speak.html("It still waits in the queue; nothing is lost if you cancel.")
     if job.state == pb.JOB_STATE_RUNNING:
@@ -73,21 +74,22 @@ def cancel_question_screen(job: pb.Job, language: str) -> Screen:
         )
     text = paragraphs(speak.html("<b>Stop waiting for this picture?</b>"), what_it_means)
     yes = Button(speak.plain("Yes, cancel"), CancelAnyway(job.id))
-    no = Button(speak.plain("Keep waiting"), ShowJob(job.id))
-    return Screen(text, ((yes, no),))
+    keep = KeepWaiting(job.id) if is_apart else ShowJob(job.id)
+    return Screen(text, ((yes, Button(speak.plain("Keep waiting"), keep)),))
+
+
+def waiting_on_screen(language: str) -> Screen:
+    """Return the answer to who keeps waiting."""
+    return Screen(texts(language).html("All right, the picture will arrive here by itself."))
 
 
 def _waiting(job: pb.Job, speak: Texts, *, headline: str, usual_s: float) -> Screen:
     text = paragraphs(
         headline,
-        _quoted(prompt_of(job)),
+        quoted(prompt_of(job), PROMPT_LENGTH),
         _delay(speak, job.delay_reason) or usual_time(speak, usual_s),
     )
     return Screen(text, ((Button(speak.plain("Cancel"), Cancel(job.id)),),))
-
-
-def _quoted(prompt: str) -> str:
-    return f"<i>{escape(shorten(prompt, PROMPT_LENGTH), quote=False)}</i>" if prompt else ""
 
 
 def _running(speak: Texts, title: str) -> str:

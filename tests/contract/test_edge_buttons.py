@@ -9,7 +9,7 @@ from atelier.generation.v1.session_pb2 import Session as StoredSession
 from edge_bot.button import ACTIONS, Action, decode, encode
 from edge_bot.screen.layout import Rows
 from edge_bot.screen.outcome import failure_buttons, result_buttons
-from edge_bot.screen.progress import job_screen
+from edge_bot.screen.progress import cancel_question_screen, job_screen
 from tests.contract.edge_chat import Chat, buttons, chatting
 from tests.edge_model import USER, job
 from tests.integration.sandbox_telegram import Json, picture
@@ -98,4 +98,5 @@ async def test_every_button_of_every_screen_does_something(chat: Chat) -> None:
     running.id = "01990000-0000-7000-8000-0000000000ff"
     chat.service.generation.put(running)
     await crawl_rows(crawler, job_screen(running, "en").keyboard)
+    await crawl_rows(crawler, cancel_question_screen(running, "en", is_apart=True).keyboard)
     assert crawler.pressed == set(ACTIONS)

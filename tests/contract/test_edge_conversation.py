@@ -196,6 +196,28 @@ async def test_cancel_asks_about_a_job_under_way(chat: Chat) -> None:
     assert "Cancelled" in await chat.last_text()
 
 
+async def test_who_keeps_waiting_gets_no_second_progress_message(chat: Chat) -> None:
+    await chat.say("a cat")
+    await chat.press("Generate")
+    (made,) = chat.service.generation.jobs.values()
+    await chat.say("/cancel")
+    question = await chat.last()
+    await chat.press("Keep waiting")
+    assert await chat.last_text() == "All right, the picture will arrive here by itself."
+    assert await chat.labels() == []
+    made.state, made.revision = job_pb2.JOB_STATE_SUCCEEDED, 2
+    await chat.press_data(f"w:{made.id}", message_id=question["message_id"])
+    assert "Done" in await chat.last_text()
+
+
+async def test_start_over_drops_the_draft(chat: Chat) -> None:
+    await chat.say("make it red", files={"photo": ("cat.png", picture(), "image/png")})
+    await chat.say(files={"document": ("notes.txt", b"words", "text/plain")})
+    await chat.press("Start over")
+    await chat.say("a cat")
+    assert "Create a picture · Z-Image" in await chat.last_text()
+
+
 async def test_generate_pressed_twice_makes_one_job(chat: Chat) -> None:
     await chat.say("a cat")
     confirmation = await chat.last()

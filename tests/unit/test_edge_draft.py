@@ -83,7 +83,7 @@ def test_what_is_missing_is_asked_next(current: Draft, stage: Stage) -> None:
         (None, ("new", "z-image", "a cat")),
         (TEXT_DRAFT.model_copy(update={"job_id": "done"}), ("new", "z-image", "a cat")),
         (TEXT_DRAFT, ("new", "qwen/text-to-image", "a cat")),
-        (EDIT_DRAFT, ("new", "z-image", "a cat")),
+        (EDIT_DRAFT, ("new", "qwen/image-edit", "a cat")),
         (draft(kind=MODEL_KIND_TEXT_TO_IMAGE), ("old", "z-image", "a cat")),
         (draft(kind=2, model_id="qwen/image-to-image"), ("old", "qwen/image-to-image", "a cat")),
         (draft(picture="upload:1"), ("old", "qwen/image-edit", "a cat")),

@@ -101,4 +101,4 @@ def test_html_is_escaped_and_plain_is_not() -> None:
     assert texts("en").html("Now it says: {prompt}", prompt="<b> & {x}") == (
         "Now it says: &lt;b&gt; &amp; {x}"
     )
-    assert texts("ru").plain("Now it says: {prompt}", prompt="<b>") == "Сейчас там: <b>"
+    assert texts("ru").plain("Now it says: {prompt}", prompt="<b>") == "Сейчас написано: <b>"

@@ -39,6 +39,7 @@ from edge_bot.screen.progress import (
     job_screen,
     progress_screen,
     starting_screen,
+    waiting_on_screen,
 )
 from edge_bot.screen.welcome import (
     cleared_screen,
@@ -126,6 +127,8 @@ def screens(language: str) -> list[Screen]:
         *(progress_screen(delivery(each, place=3, language=language)) for each in jobs),
         *(failure_screen(each, language) for each in failed),
         *(cancel_question_screen(each, language) for each in jobs),
+        cancel_question_screen(jobs[0], language, is_apart=True),
+        waiting_on_screen(language),
         cancelled_screen(jobs[-1], language),
     ]
 
@@ -253,6 +256,12 @@ def test_every_failure_is_told_in_words_of_its_own_and_can_be_tried_again() -> N
         told.add(screen.text)
     # A failed and a lost generation are the same to the user.
     assert len(told) == len(job_pb2.FailureReason.values()) - 2
+
+
+def test_a_failure_says_which_picture_it_is_about() -> None:
+    failed = job(job_pb2.JOB_STATE_FAILED)
+    failed.inputs["prompt"] = "a <fox>"
+    assert "<i>a &lt;fox&gt;</i>" in failure_screen(failed, "en").text
 
 
 def test_cancelling_says_what_it_means_while_running() -> None:
