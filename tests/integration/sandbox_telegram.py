@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,9 @@ from telegram.request import HTTPXRequest
 from sandbox.server import address, bind, running
 from sandbox.telegram.app import create_app
 from sandbox.telegram.settings import TelegramSettings
+
+# As edge_bot.bot has it, so that it makes no difference whether that was imported before.
+os.environ.setdefault("PTB_TIMEDELTA", "1")
 
 TOKEN = "42:sandbox-secret"
 Json = dict[str, Any]
