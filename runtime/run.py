@@ -8,6 +8,7 @@ in: for KIE without `KIE_API_KEY`, for Telegram without `TELEGRAM_BOT_TOKEN`.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from signal import SIGINT, SIGTERM
@@ -24,6 +25,9 @@ SANDBOX_TOKEN = "7000000001:sandbox-token-that-opens-nothing-at-all"
 WELCOME = "welcome"
 STOP_GRACE_SECONDS = "4"
 """Below the 5 s after which honcho kills."""
+
+SILENT_END = re.compile(r"(\w+) stopped \(rc=(0|-\d+)\)")
+"""What honcho says of a process that ended by itself or was killed."""
 
 
 class RunSettings(ProcessSettings):
@@ -57,12 +61,24 @@ class RunSettings(ProcessSettings):
 class PlainPrinter(Printer):  # type: ignore[misc] # honcho is untyped
     """Shows what the processes say, and nothing of the runner's own."""
 
+    is_ending = False
+
     def write(self, message: Message) -> None:
         """Show one line, with the name of its process."""
         if message.name == "system":
+            self._explain(message)
             return
         self.prefix = message.name != WELCOME
         super().write(message)
+
+    def _explain(self, message: Message) -> None:
+        """Say which process ended all the others, if it had no time to say so itself."""
+        ended = SILENT_END.match(message.data)
+        if ended and not self.is_ending:
+            self.prefix = False
+            line = f"{ended[1]} ended (exit code {ended[2]}), so everything stops.\n"
+            super().write(message._replace(data=line))
+        self.is_ending = self.is_ending or " started " not in message.data
 
 
 def environment(settings: RunSettings) -> dict[str, str]:

@@ -1,8 +1,11 @@
+from datetime import datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from honcho.printer import Message
 
-from runtime.run import SANDBOX_TOKEN, RunSettings, commands, environment
+from runtime.run import SANDBOX_TOKEN, PlainPrinter, RunSettings, commands, environment
 from runtime.welcome import WelcomeSettings, text
 
 KIE_KEY, BOT_TOKEN = "key-of-the-account", "123456789:token-of-the-bot"
@@ -60,6 +63,25 @@ def test_the_sandbox_posts_updates_to_this_machine(
     working_folder: Path, asked: str, url: str
 ) -> None:
     assert told(working_folder, TELEGRAM_WEBHOOK_URL=asked)["TELEGRAM_WEBHOOK_URL"] == url
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (["edge_bot started (pid=7)", "edge_bot stopped (rc=-9)", "sandbox stopped (rc=-15)"], -9),
+        (["edge_bot started (pid=7)", "edge_bot stopped (rc=0)"], 0),
+        (["edge_bot stopped (rc=1)", "sandbox stopped (rc=0)"], None),
+        (["SIGINT received", "edge_bot stopped (rc=0)"], None),
+    ],
+    ids=["killed", "ended", "has said why", "asked to"],
+)
+def test_a_process_that_ended_without_a_word_is_named(said: list[str], shown: int | None) -> None:
+    output = StringIO()
+    printer = PlainPrinter(output)
+    for line in said:
+        printer.write(Message("line", f"{line}\n", datetime.now(), "system", None))
+    line = f"edge_bot ended (exit code {shown}), so everything stops.\n"
+    assert output.getvalue() == ("" if shown is None else line)
 
 
 def test_it_is_quiet_unless_asked_to_log(working_folder: Path) -> None:
