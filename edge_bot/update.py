@@ -160,4 +160,4 @@ class _Round:
         try:
             await self._bot.get_updates(offset=self._window.offset, limit=1, timeout=0)
         except TelegramError as error:
-            _logger.warning("the last updates were not confirmed", error=str(error))
+            _logger.info("the last updates come again", error=str(error))
