@@ -32,7 +32,7 @@ export const RUSSIAN = {
   changePicture: "🪄 Изменить мою картинку",
   whatToChange: "Что изменить?",
   change: "Пусть будет зимняя ночь",
-  original: "📎 Исходный файл",
+  original: "📎 Файл без сжатия",
   again: "🔁 Ещё раз",
   cancel: "✖️ Отмена",
 };
