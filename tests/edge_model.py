@@ -45,6 +45,7 @@ def _model(entry: dict[str, Any]) -> model_pb2.Model:
         pricing=model_pb2.Pricing(is_free=entry["pricing"]["is_free"]),
         options=_options(entry),
         prompt_max_length=entry["input_schema"]["properties"]["prompt"]["maxLength"],
+        hints=entry["hint"],
     )
     model.usual_duration.FromSeconds(entry["duration"]["usual_seconds"])
     for language in ("en", "ru"):

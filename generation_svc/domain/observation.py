@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
+
+Source = Literal["callback", "poll"]
+"""How an observation came."""
 
 
 class ProviderState(StrEnum):

@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Self
 
+LEAST_CREATE_TIMEOUT = timedelta(seconds=1)
+"""What createTask is given at any scale."""
 _FIRST_PHASE = timedelta(seconds=30)
 _SECOND_PHASE = timedelta(seconds=120)
 
@@ -41,11 +43,16 @@ class Pace:
     time_scale: float = 1.0
 
     def scaled(self, factor: float) -> Self:
-        """Return the same pace with every span multiplied by `factor`."""
+        """Return the same pace with every span multiplied by `factor`.
+
+        What waits for one answer of a healthy KIE keeps a floor: a busy machine is no outage.
+        """
         spans = {f.name: getattr(self, f.name) for f in fields(self)}
         scaled = {
             name: span * factor for name, span in spans.items() if isinstance(span, timedelta)
         }
+        scaled["create_timeout"] = max(scaled["create_timeout"], LEAST_CREATE_TIMEOUT)
+        scaled["submit_lease"] = max(scaled["submit_lease"], LEAST_CREATE_TIMEOUT * 3)
         return replace(self, **scaled, longest_factor=factor, time_scale=factor)
 
     def read_interval(self, age: timedelta) -> timedelta:

@@ -20,7 +20,7 @@ from generation_svc.domain.delivery import (
     SendingOutcome,
 )
 from generation_svc.domain.job import DelayReason, Job, Media, Upload
-from generation_svc.domain.observation import Observation
+from generation_svc.domain.observation import Observation, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,9 @@ class JobStore(Protocol):
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""
 
+    async def hasten_postponed(self) -> None:
+        """Make every queued job due that waits for nothing but its next try."""
+
     async def hold_claim(self, claim: Claim) -> Job | None:
         """Lock the job if it is still queued and the claim is still ours."""
 
@@ -152,8 +155,8 @@ class AttemptStore(Protocol):
     async def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
         """Note that createTask gave no answer; return whether that is news."""
 
-    async def succeed(self, attempt_id: UUID, observation: Observation) -> None:
-        """Note the success; its result is due to be fetched at once."""
+    async def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
+        """Note the success and what brought it; its result is due to be fetched at once."""
 
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
         """Note the provider's word for a task that is not final."""
@@ -183,7 +186,7 @@ class AttemptStore(Protocol):
         """
 
     async def typical_duration(self, model_id: str) -> timedelta | None:
-        """Return the 95th percentile of the last 200 durations, or None with fewer than 20."""
+        """Return the 95th percentile of the last durations that callbacks told, if enough did."""
 
 
 class ReceiptStore(Protocol):

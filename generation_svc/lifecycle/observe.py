@@ -4,19 +4,16 @@ The job's row is locked first, then the attempt's; so whoever comes second finds
 one did, and nothing happens twice.
 """
 
-from typing import Literal
-
 import structlog
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.job import Job, JobState, Result
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, Source
 from generation_svc.domain.port import Transaction
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.record import revise, settle
 
-Source = Literal["callback", "poll"]
 _logger = structlog.get_logger(__name__)
 
 
@@ -40,7 +37,9 @@ async def apply(
         return await _note_late(tx, current, observation=observation, source=source)
     await tx.jobs.note(job.id, event=source, detail=_detail(current, observation))
     if observation.state is ProviderState.SUCCEEDED:
-        await _succeed(context, tx, job=job, attempt=current, observation=observation)
+        await _succeed(
+            context, tx, job=job, attempt=current, observation=observation, source=source
+        )
         return True
     if observation.state is ProviderState.FAILED:
         await _fail(context, tx, job=job, attempt=current, observation=observation)
@@ -92,10 +91,16 @@ async def _run(context: Context, tx: Transaction, *, job: Job, attempt: Attempt)
 
 
 async def _succeed(
-    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+    context: Context,
+    tx: Transaction,
+    *,
+    job: Job,
+    attempt: Attempt,
+    observation: Observation,
+    source: Source,
 ) -> None:
     job = await _run(context, tx, job=job, attempt=attempt)
-    await tx.attempts.succeed(attempt.id, observation)
+    await tx.attempts.succeed(attempt.id, observation, source=source)
     if observation.result_urls:
         tx.announce(topic.FETCH)
         return

@@ -120,6 +120,7 @@ def model_to_proto(model: domain_catalog.Model) -> model_pb2.Model:
         options=[_option_to_proto(option) for option in model.offered_options],
         prompt_examples=_examples(model),
         prompt_max_length=model.properties["prompt"].get("maxLength", 0),
+        hints=_by_language(model.hint),
     )
 
 

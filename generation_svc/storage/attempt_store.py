@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState
-from generation_svc.domain.observation import Observation
+from generation_svc.domain.observation import Observation, Source
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
 
@@ -92,14 +92,14 @@ class PostgresAttemptStore:
         )
         return cursor.rowcount == 1
 
-    async def succeed(self, attempt_id: UUID, observation: Observation) -> None:
-        """Note the success; its result is due to be fetched at once."""
+    async def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
+        """Note the success and what brought it; its result is due to be fetched at once."""
         await self._connection.execute(
             "UPDATE attempt SET state = 'succeeded', observation = %s,"
             " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
             " accept_time = coalesce(accept_time, submit_time),"
-            " read_time = NULL, fetch_time = now() WHERE id = %s",
-            (_observation(observation), observation.task_id, attempt_id),
+            " read_time = NULL, fetch_time = now(), ended_by = %s WHERE id = %s",
+            (_observation(observation), observation.task_id, source, attempt_id),
         )
 
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
@@ -170,13 +170,18 @@ class PostgresAttemptStore:
         return await self._many(_OVERDUE, span=hard_deadline, limit=limit)
 
     async def typical_duration(self, model_id: str) -> timedelta | None:
-        """Return the 95th percentile of the last 200 durations, or None with fewer than 20."""
+        """Return the 95th percentile of the last 200 durations, or None with fewer than 20.
+
+        Only what a callback told counts: a read finds out later, and the time of the first read
+        is made from this, so counting reads would push them back further and further.
+        """
         cursor = await self._connection.execute(
             "SELECT count(*) AS runs, percentile_cont(0.95) WITHIN GROUP (ORDER BY took) AS p95"
-            " FROM (SELECT attempt.end_time - attempt.accept_time AS took FROM attempt"
-            " JOIN job ON job.id = attempt.job_id WHERE job.model_id = %s"
-            " AND attempt.state = 'settled' ORDER BY attempt.id DESC LIMIT %s) AS sample",
-            (model_id, SAMPLE),
+            " FROM (SELECT attempt.end_time - attempt.accept_time AS took FROM"
+            " (SELECT id FROM job WHERE model_id = %s ORDER BY id DESC LIMIT %s) AS recent"
+            " JOIN attempt ON attempt.job_id = recent.id WHERE attempt.state = 'settled'"
+            " AND attempt.ended_by = 'callback' ORDER BY attempt.id DESC LIMIT %s) AS sample",
+            (model_id, SAMPLE * 2, SAMPLE),
         )
         row = await cursor.fetchone()
         return row["p95"] if row and row["runs"] >= LEAST_SAMPLE else None

@@ -197,7 +197,10 @@ VALUES (%(id)s, %(job_id)s, %(kind)s, 'pending', %(caller)s, %(bot_id)s, %(queue
         now() + %(due)s, 0, false, false, now(), now())
 ON CONFLICT (job_id, kind) DO UPDATE SET
     state = CASE d.state WHEN 'idle' THEN 'pending' ELSE d.state END,
-    due_time = CASE d.state WHEN 'idle' THEN excluded.due_time ELSE d.due_time END,
+    due_time = CASE WHEN d.state = 'idle' THEN excluded.due_time
+                    WHEN d.state = 'pending' AND d.try_number = 0
+                    THEN least(d.due_time, excluded.due_time)
+                    ELSE d.due_time END,
     is_stale = d.state IN ('leased', 'begun'), update_time = now()
 WHERE d.kind = 'progress'
 """

@@ -199,6 +199,18 @@ class PostgresJobStore:
             (due, claim.job.id, claim.token),
         )
 
+    async def hasten_postponed(self) -> None:
+        """Make every queued job due that waits for nothing but its next try.
+
+        A row that somebody works on is skipped: this waits for no lock.
+        """
+        await self._connection.execute(
+            "UPDATE job SET dispatch_time = now() WHERE id IN (SELECT id FROM job"
+            " WHERE state = 'queued' AND claim_token IS NULL AND dispatch_time > now()"
+            " AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id"
+            " AND attempt.state IN ('submitting', 'unknown')) FOR UPDATE SKIP LOCKED)"
+        )
+
     async def hold_claim(self, claim: Claim) -> Job | None:
         """Lock the job if it is still queued and the claim is still ours."""
         cursor = await self._connection.execute(

@@ -73,6 +73,7 @@ class JobRow(SQLModel, table=True):
         ),
         Index("job_of_caller", "caller", "id"),
         Index("job_of_owner", "caller", "owner", "id"),
+        Index("job_of_model", "model_id", "id"),
     )
 
     id: UUID = Field(primary_key=True)
@@ -178,6 +179,8 @@ class AttemptRow(SQLModel, table=True):
     fetch_time: datetime | None = Field(default=None, sa_type=TIME)
     fetch_tries: int = 0
     error: str = ""
+    ended_by: str | None = None
+    """What brought its success: `callback` or `poll`."""
 
 
 class CallbackReceiptRow(SQLModel, table=True):

@@ -90,6 +90,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'queued'"),
     )
     op.create_index("job_of_caller", "job", ["caller", "id"], unique=False)
+    op.create_index("job_of_model", "job", ["model_id", "id"], unique=False)
     op.create_index("job_of_owner", "job", ["caller", "owner", "id"], unique=False)
     op.create_table(
         "request_key",
@@ -155,6 +156,7 @@ def upgrade() -> None:
         sa.Column("fetch_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("fetch_tries", sa.Integer(), nullable=False),
         sa.Column("error", sa.String(), nullable=False),
+        sa.Column("ended_by", sa.String(), nullable=True),
         sa.CheckConstraint(
             "(fetch_time IS NOT NULL) = (state = 'succeeded')", name="attempt_fetch_iff_succeeded"
         ),

@@ -238,3 +238,18 @@ async def test_waiting_jobs_lose_their_label_when_it_closes(open_bench: OpenBenc
 
     assert (await bench.job(job)).delay_reason is None
     assert [revision for revision, _ in await bench.history(job)] == [1, 2, 3]
+
+
+async def test_what_was_put_off_is_due_at_once_when_it_closes(bench: Bench) -> None:
+    await trip(bench)
+    (row,) = await bench.query("SELECT dispatch_time > now() AS is_later FROM job")
+    assert row["is_later"]
+    await bench.later(seconds=PROBE)
+    await bench.query("UPDATE job SET dispatch_time = now() + interval '1 hour'")
+    heal(bench)
+    await bench.run()
+    assert await reason(bench) is None
+
+    assert await dispatch(bench.context)
+    (row,) = await bench.query("SELECT count(*) AS waiting FROM job WHERE state = 'queued'")
+    assert row["waiting"] == 0

@@ -87,8 +87,9 @@ async def test_the_first_read_waits_for_what_the_model_usually_takes(bench: Benc
     await bench.run()
     await bench.query(
         "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, accept_time,"
-        " end_time, read_tries, fetch_tries, error) SELECT gen_random_uuid(), job_id, n,"
-        " 'settled', sha256(n::text::bytea), now(), now(), now() + interval '40 s', 0, 0, ''"
+        " end_time, read_tries, fetch_tries, error, ended_by) SELECT gen_random_uuid(), job_id, n,"
+        " 'settled', sha256(n::text::bytea), now(), now(), now() + interval '40 s', 0, 0, '',"
+        " 'callback'"
         " FROM attempt, generate_series(2, 30) AS n"
     )
     await bench.run()

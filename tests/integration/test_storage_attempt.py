@@ -63,7 +63,7 @@ async def test_what_the_provider_said_is_read_as_it_was_written(bench: Bench) ->
         for observation in (PENDING, ODD):
             await tx.attempts.see(attempt.id, observation)
             assert (await tx.attempts.lock(attempt.id)).observation == observation
-        await tx.attempts.succeed(attempt.id, SUCCESS)
+        await tx.attempts.succeed(attempt.id, SUCCESS, source="callback")
         succeeded = await tx.attempts.lock(attempt.id)
     assert succeeded.observation == SUCCESS
     assert succeeded.state is AttemptState.SUCCEEDED
@@ -164,18 +164,20 @@ async def test_a_typical_duration_needs_enough_of_the_models_own_runs(bench: Ben
     await bench.fetch_all()
     copy = (
         "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, accept_time,"
-        " end_time, read_tries, fetch_tries, error) SELECT gen_random_uuid(), job_id, n, state,"
-        " sha256(n::text::bytea), submit_time, accept_time, accept_time + n * interval '1 second',"
-        " 0, 0, '' FROM attempt, generate_series(%s::int, %s::int) AS n WHERE number = 1"
+        " end_time, read_tries, fetch_tries, error, ended_by)"
+        " SELECT gen_random_uuid(), job_id, n, state, sha256(n::text::bytea), submit_time,"
+        " accept_time, accept_time + n * interval '1 second', 0, 0, '', %s"
+        " FROM attempt, generate_series(%s::int, %s::int) AS n WHERE number = 1"
     )
 
     async def typical(model_id: str) -> timedelta | None:
         async with bench.transaction() as tx:
             return await tx.attempts.typical_duration(model_id)
 
-    await bench.query(copy, 2, 19)
+    await bench.query(copy, "callback", 2, 19)
+    await bench.query(copy, "poll", 1001, 1100)
     assert await typical("z-image") is None
-    await bench.query(copy, 20, 100)
+    await bench.query(copy, "callback", 20, 100)
     found = await typical("z-image")
     assert found is not None
     assert timedelta(seconds=94) < found < timedelta(seconds=96)

@@ -7,10 +7,12 @@ from atelier.generation.v1 import job_pb2, model_pb2
 from atelier.generation.v1.delivery_pb2 import Delivery
 from atelier.generation.v1.media_pb2 import Media
 from edge_bot.button import Action, Again, Cancel, Change, Original, ShowAll, decode
+from edge_bot.catalog import Catalog
 from edge_bot.draft import Stage, stage_of
 from edge_bot.language import texts
 from edge_bot.screen import notice
 from edge_bot.screen.draft import (
+    HINT_LENGTH,
     choices_screen,
     draft_screen,
     models_for_screen,
@@ -79,6 +81,11 @@ def delivery(of: job_pb2.Job, *, place: int = 0, language: str = "en") -> Delive
     made.telegram.language_code = language
     made.usual_duration.FromSeconds(5)
     return made
+
+
+def prompt_screen(model: model_pb2.Model, language: str) -> Screen:
+    draft = Draft(id="0123456789", kind=model.kind, model_id=model.id, picture="upload:1")
+    return draft_screen(draft, language, catalog=Catalog((model,)))
 
 
 def drafts() -> list[Draft]:
@@ -186,6 +193,29 @@ def test_a_confirmation_says_model_prompt_options_price_and_time() -> None:
     shown = visible(draft_screen(draft, "en", catalog=CATALOG).text)
     for words in ("Z-Image", "a <cat>", "Aspect ratio: Square 1:1", "Price: free.", "5 seconds"):
         assert words in shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("model", CATALOG.models, ids=lambda model: model.id)
+def test_asking_for_a_prompt_hints_at_what_to_write(model: model_pb2.Model, language: str) -> None:
+    shown = visible(prompt_screen(model, language).text)
+    assert model.hints[language] in shown
+
+
+def test_a_hint_is_escaped_and_cut() -> None:
+    model = model_pb2.Model()
+    model.CopyFrom(CATALOG.models[0])
+    model.hints["en"] = NASTY
+    shown = visible(prompt_screen(model, "en").text)
+    assert shorten(NASTY, HINT_LENGTH) in shown
+    assert NASTY not in shown
+
+
+def test_a_model_without_hints_is_asked_for_all_the_same() -> None:
+    model = model_pb2.Model()
+    model.CopyFrom(CATALOG.models[0])
+    model.ClearField("hints")
+    assert "What shall I draw?\n\nWrite it" in visible(prompt_screen(model, "en").text)
 
 
 def test_the_value_in_force_is_marked() -> None:
