@@ -116,6 +116,26 @@ class Model(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class HintsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     TITLES_FIELD_NUMBER: _builtins.int
@@ -128,6 +148,7 @@ class Model(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     PROMPT_EXAMPLES_FIELD_NUMBER: _builtins.int
     PROMPT_MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    HINTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, such as `qwen/text-to-image`."""
     kind: Global___ModelKind.ValueType
@@ -171,6 +192,10 @@ class Model(_message.Message):
     def prompt_examples(self) -> _containers.MessageMap[_builtins.str, Global___PromptExamples]:
         """Prompts that show what the model can do, by language."""
 
+    @_builtins.property
+    def hints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What to write in the prompt, in one sentence, by language: `en` and `ru` are always there."""
+
     def __init__(
         self,
         *,
@@ -186,10 +211,11 @@ class Model(_message.Message):
         options: _abc.Iterable[Global___ModelOption] | None = ...,
         prompt_examples: _abc.Mapping[_builtins.str, Global___PromptExamples] | None = ...,
         prompt_max_length: _builtins.int = ...,
+        hints: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input_schema", b"input_schema", "longest_duration", b"longest_duration", "pricing", b"pricing", "usual_duration", b"usual_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptions", b"descriptions", "id", b"id", "input_schema", b"input_schema", "kind", b"kind", "longest_duration", b"longest_duration", "options", b"options", "picture_field", b"picture_field", "pricing", b"pricing", "prompt_examples", b"prompt_examples", "prompt_max_length", b"prompt_max_length", "titles", b"titles", "usual_duration", b"usual_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptions", b"descriptions", "hints", b"hints", "id", b"id", "input_schema", b"input_schema", "kind", b"kind", "longest_duration", b"longest_duration", "options", b"options", "picture_field", b"picture_field", "pricing", b"pricing", "prompt_examples", b"prompt_examples", "prompt_max_length", b"prompt_max_length", "titles", b"titles", "usual_duration", b"usual_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
