@@ -40,6 +40,8 @@ from edge_bot.session import Draft
 
 PROMPT_LENGTH = 2500
 """How much of the prompt a screen repeats; the rest of a message is ours."""
+HINT_LENGTH = 200
+"""The length of a hint that is read at a glance."""
 
 
 def draft_screen(draft: Draft, language: str, *, catalog: Catalog, notice: str = "") -> Screen:
@@ -127,7 +129,7 @@ def _prompt_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Cata
     text = paragraphs(
         _headline(model, speak),
         _overlong(draft, speak, model=model),
-        f"<b>{_question(model, speak)}</b>",
+        lines(f"<b>{_question(model, speak)}</b>", _hint(model, speak)),
         _current_prompt(draft, speak),
         speak.html("Write it in your own words, or take an example:"),
     )
@@ -171,6 +173,12 @@ def _question(model: pb.Model, speak: Texts) -> str:
             return speak.html("What should the picture become?")
         case _:
             return speak.html("What shall I draw?")
+
+
+def _hint(model: pb.Model, speak: Texts) -> str:
+    if not model.hints:  # a service that is older than the field
+        return ""
+    return _safe(shorten(localised(model.hints, speak.language), HINT_LENGTH))
 
 
 def _change_label(model: pb.Model, speak: Texts) -> str:
