@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # The oldest PostgreSQL that is supported, for the storage tests (Debian: apt install postgresql-15).
 POSTGRES_15_BIN ?= /usr/lib/postgresql/15/bin
+STORAGE_TESTS    = $(wildcard tests/integration/test_storage_*.py tests/integration/test_lifecycle_*.py)
+# A module stays in one process: its fixtures are real programs.
+PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test e2e-free check check-code check-layers check-contract check-drift \
@@ -27,7 +30,7 @@ run: $(READY) ## Run everything here: a sandbox stands in where no key is given
 	@$(BIN)/python -m runtime.run
 
 test: $(READY) ## Run every test that needs no browser
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST)
 
 e2e-free: $(READY) ## Take every free model from the click to the picture, with and without callbacks
 	@$(BIN)/python -m tests.e2e.free_models
@@ -53,8 +56,8 @@ check-drift: $(READY) ## Check that generated files are what their sources say
 
 check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15 and 18
 	@test -x $(POSTGRES_15_BIN)/postgres || (echo "No PostgreSQL 15 in $(POSTGRES_15_BIN): install it or set POSTGRES_15_BIN."; exit 1)
-	@TEST_POSTGRES_BIN=$(POSTGRES_15_BIN) $(BIN)/python -m pytest -q tests/integration -k 'storage or lifecycle or migrat or schema'
-	@$(BIN)/python -m pytest -q tests/integration -k 'storage or lifecycle or migrat or schema'
+	@TEST_POSTGRES_BIN=$(POSTGRES_15_BIN) $(PYTEST) $(STORAGE_TESTS)
+	@$(PYTEST) $(STORAGE_TESTS)
 
 check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs renews the pictures)
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui
