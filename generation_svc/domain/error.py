@@ -154,7 +154,7 @@ class ProviderAccount(ProviderError):
 
 
 class ProviderUnreachable(ProviderError):
-    """No connection to the provider was made; there is no task."""
+    """The provider cannot be reached, or gave no answer to a call that makes no task."""
 
 
 class ProviderSilent(ProviderError):
