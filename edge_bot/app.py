@@ -12,7 +12,7 @@ import structlog
 from edge_bot.bot import EdgeBot, open_bot
 from edge_bot.catalog import CatalogCache
 from edge_bot.context import EdgeContext
-from edge_bot.delivery import Courier
+from edge_bot.delivery import Courier, Rhythm
 from edge_bot.dispatch import Dispatcher
 from edge_bot.handler import apologize, handle_update
 from edge_bot.lease import PollingLease
@@ -63,6 +63,7 @@ class Edge:
             packer=Packer(client, catalog=catalog),
             standing=self._standing,
             meter=meter,
+            rhythm=Rhythm(lease_s=settings.delivery_lease_s),
         )
 
     @property

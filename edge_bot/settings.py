@@ -49,6 +49,9 @@ class EdgeSettings(ProcessSettings):
     edge_listen: Address = Field(Address("127.0.0.1", 8081), examples=["127.0.0.1:8081"])
     """Where the edge answers /healthz and /readyz, and takes updates in webhook mode."""
 
+    delivery_lease_s: float = Field(60, ge=10, le=300)
+    """Seconds after which a delivery that an edge has taken and not reported is given again."""
+
     generation_address: GenerationAddress = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
     """Where the generation service listens: one name, or several IP addresses with commas."""
 

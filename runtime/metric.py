@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Gauge,
+    generate_latest,
+)
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +20,9 @@ from starlette.routing import Route
 
 from runtime.address import Address
 from runtime.http import serving
+
+_loop = CollectorRegistry()
+_tasks = Gauge("asyncio_tasks", "Tasks of the event loop that have not ended.", registry=_loop)
 
 
 @asynccontextmanager
@@ -28,9 +38,11 @@ async def serve_metrics(
 
 
 def metrics_app(registry: CollectorRegistry) -> Starlette:
-    """Build the application that answers /metrics with what the registry holds."""
+    """Build the application that answers /metrics with what the registry and the loop hold."""
 
     async def metrics(_: Request) -> Response:
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        _tasks.set(len(asyncio.all_tasks()))
+        text = generate_latest(registry) + generate_latest(_loop)
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     return Starlette(routes=[Route("/metrics", metrics)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 START_SECONDS = 40.0
 """How long a process may take until it is ready: the first start may have to compile."""
+_LISTENING_PORTS = (12_000, 32_000)
+"""Below the ephemeral ports of Linux."""
+_system_random = random.SystemRandom()
 _T = TypeVar("_T")
 
 
@@ -140,11 +144,20 @@ async def answers(url: str) -> bool:
 
 
 def free_address() -> str:
-    """Return an address on this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """Return an address on this machine that nobody listens on.
+
+    Its port is none that outgoing connections get, so that a process that was killed finds it
+    free again.
+    """
+    while True:
+        address = f"127.0.0.1:{_system_random.randrange(*_LISTENING_PORTS)}"
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", int(address.rpartition(":")[2])))
+            except OSError:
+                continue
+        return address
 
 
 def _record(line: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import grpc.aio
 from google.protobuf.struct_pb2 import Struct
@@ -28,19 +29,37 @@ KIE_KEY = "kie-e2e-key-that-only-kie-may-see"
 Settings = Mapping[str, str]
 
 
+class Road(Protocol):
+    """Gives the address at which one part of the stack reaches another."""
+
+    def __call__(self, link: str, *addresses: str) -> str:
+        """Return the address for a link such as "edge-service"; several are its replicas."""
+
+
+def straight(link: str, *addresses: str) -> str:
+    """Let the parts reach each other with nothing in between."""
+    return addresses[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """How a stack is set up."""
 
     replicas: int = 1
     """How many services run."""
+    gateways: int = 1
+    edges: int = 1
     time_scale: float = 1.0
     """What the service's waits for KIE are multiplied with."""
     service: Settings = field(default_factory=dict)
     """Settings of the service that differ, as in its environment."""
     sandbox: Settings = field(default_factory=dict)
     """Settings of the sandbox KIE that differ."""
+    edge: Settings = field(default_factory=dict)
+    """Settings of the edges that differ."""
     gateway_listen: str = field(default_factory=free_address)
+    """Where the first gateway listens."""
+    road: Road = straight
     log_level: str = "info"
 
 
@@ -49,8 +68,8 @@ class Stack:
     """Handles to every process, and the views on what they do."""
 
     services: list[Program]
-    gateway: Program
-    edge: Program
+    gateways: list[Program]
+    edges: list[Program]
     kie_program: Program
     kie: SandboxKie
     telegram: SandboxTelegram
@@ -63,9 +82,17 @@ class Stack:
         return self.services[0]
 
     @property
+    def gateway(self) -> Program:
+        return self.gateways[0]
+
+    @property
+    def edge(self) -> Program:
+        return self.edges[0]
+
+    @property
     def programs(self) -> list[Program]:
         """The processes of the product."""
-        return [*self.services, self.gateway, self.edge]
+        return [*self.services, *self.gateways, *self.edges]
 
     async def create(self, prompt: str, *, model_id: str = "", **request: Any) -> Job:
         """Ask for a small picture over gRPC."""
@@ -85,21 +112,22 @@ class Stack:
 async def stack(folder: Path, *, database_url: str, shape: Shape) -> AsyncIterator[Stack]:
     """Start everything on free ports and wait until it is ready; end it when the context ends."""
     plan = _Plan(folder, database_url=database_url, shape=shape)
-    programs = [*plan.sandboxes(), *plan.services(), plan.gateway(), plan.edge()]
+    services, gateways, edges = plan.services(), plan.gateways(), plan.edges()
+    sandboxes = plan.sandboxes()
+    programs = [*sandboxes, *services, *gateways, *edges]
     async with AsyncExitStack() as opened:
         opened.push_async_callback(_end, programs)
         for each in programs:
             each.start()
         await asyncio.gather(*(each.ready() for each in programs))
-        client = await opened.enter_async_context(connect(plan.service_address))
         yield Stack(
-            services=[each for each in programs if each.module == "generation_svc"],
-            gateway=programs[-2],
-            edge=programs[-1],
-            kie_program=programs[0],
+            services=services,
+            gateways=gateways,
+            edges=edges,
+            kie_program=sandboxes[0],
             kie=SandboxKie(plan.kie),
             telegram=SandboxTelegram(plan.telegram),
-            client=client,
+            client=await opened.enter_async_context(connect(plan.reached_by("caller"))),
             history=await opened.enter_async_context(history(database_url)),
             gateway_url=f"http://{shape.gateway_listen}",
         )
@@ -116,18 +144,25 @@ class _Plan:
     """Who listens where, and what each process is told."""
 
     def __init__(self, folder: Path, *, database_url: str, shape: Shape) -> None:
-        self._folder, self._database_url, self._shape = folder, database_url, shape
+        self._folder, self._shape = folder, shape
         self.kie, self.telegram = free_address(), free_address()
         self._listens = [free_address() for _ in range(shape.replicas)]
+        more = (free_address() for _ in range(shape.gateways - 1))
+        self._gateway_listens = [shape.gateway_listen, *more]
+        self._kie_from_service = shape.road("service-kie", self.kie)
+        self._gateway_from_kie = shape.road("kie-gateway", *self._gateway_listens)
+        self._telegram_from_edge = shape.road("edge-telegram", self.telegram)
+        self._database_from_service = _by_road(database_url, shape.road)
 
-    @property
-    def service_address(self) -> str:
-        return ",".join(self._listens)
+    def reached_by(self, part: str) -> str:
+        """Return where a part finds the services."""
+        return ",".join(self._shape.road(f"{part}-service", each) for each in self._listens)
 
     def sandboxes(self) -> list[Program]:
         """A sandbox for each party, so that one can be away without the other."""
         kie = {
             "SANDBOX_KIE_LISTEN": self.kie,
+            "SANDBOX_KIE_BASE_URL": f"http://{self._kie_from_service}",
             "SANDBOX_KIE_API_KEY": KIE_KEY,
             "SANDBOX_TELEGRAM_LISTEN": "",
             **self._shape.sandbox,
@@ -145,43 +180,62 @@ class _Plan:
         ]
 
     def services(self) -> list[Program]:
-        return [self._service(listen, number=n) for n, listen in enumerate(self._listens, 1)]
+        return [
+            self._program(
+                "generation_svc",
+                name=f"generation_svc-{number}",
+                env=self._service_env(listen),
+                is_ready=partial(serves, listen),
+            )
+            for number, listen in enumerate(self._listens, 1)
+        ]
 
-    def gateway(self) -> Program:
-        listen = self._shape.gateway_listen
-        return self._program(
-            "callback_gateway",
-            env={"GATEWAY_LISTEN": listen, "GENERATION_ADDRESS": self.service_address},
-            is_ready=partial(answers, f"http://{listen}/healthz"),
-        )
+    def gateways(self) -> list[Program]:
+        env = self._client_env("gateway")
+        return [
+            self._program(
+                "callback_gateway",
+                name=_numbered("callback_gateway", number),
+                env={**env, "GATEWAY_LISTEN": listen},
+                is_ready=partial(answers, f"http://{listen}/healthz"),
+            )
+            for number, listen in enumerate(self._gateway_listens, 1)
+        ]
 
-    def edge(self) -> Program:
+    def edges(self) -> list[Program]:
+        env = self._client_env("edge")
+        return [self._edge(env, number=number) for number in range(1, self._shape.edges + 1)]
+
+    def _edge(self, common: Settings, *, number: int) -> Program:
         listen = free_address()
         env = {
+            **common,
             "EDGE_LISTEN": listen,
-            "GENERATION_ADDRESS": self.service_address,
             "TELEGRAM_BOT_TOKEN": BOT_TOKEN,
-            "TELEGRAM_API_URL": f"http://{self.telegram}",
+            "TELEGRAM_API_URL": f"http://{self._telegram_from_edge}",
+            **self._shape.edge,
         }
-        ready = partial(answers, f"http://{listen}/readyz")
-        return self._program("edge_bot", env=env, is_ready=ready)
+        name, ready = _numbered("edge_bot", number), partial(answers, f"http://{listen}/readyz")
+        return self._program("edge_bot", name=name, env=env, is_ready=ready)
 
-    def _service(self, listen: str, *, number: int) -> Program:
-        env = {
+    def _service_env(self, listen: str) -> Settings:
+        """What a service is told."""
+        return {
             "GENERATION_LISTEN": listen,
-            "DATABASE_URL": self._database_url,
+            "DATABASE_URL": self._database_from_service,
             "MEDIA_URL": (self._folder / "media").as_uri(),
             "KIE_API_KEY": KIE_KEY,
-            "KIE_API_URL": f"http://{self.kie}",
-            "KIE_UPLOAD_URL": f"http://{self.kie}",
-            "KIE_RESULT_HOSTS": self.kie,
-            "CALLBACK_BASE_URL": f"http://{self._shape.gateway_listen}",
+            "KIE_API_URL": f"http://{self._kie_from_service}",
+            "KIE_UPLOAD_URL": f"http://{self._kie_from_service}",
+            "KIE_RESULT_HOSTS": self._kie_from_service,
+            "CALLBACK_BASE_URL": f"http://{self._gateway_from_kie}",
             "TIME_SCALE": str(self._shape.time_scale),
             **self._shape.service,
         }
-        name = f"generation_svc-{number}"
-        ready = partial(serves, listen)
-        return self._program("generation_svc", name=name, env=env, is_ready=ready)
+
+    def _client_env(self, part: str) -> Settings:
+        """What a client of the services is told about them."""
+        return {"GENERATION_ADDRESS": self.reached_by(part)}
 
     def _program(self, module: str, *, name: str = "", env: Settings, is_ready: Any) -> Program:
         name, metrics = name or module, free_address()
@@ -194,6 +248,17 @@ class _Plan:
             is_ready=is_ready,
             metrics_address=metrics,
         )
+
+
+def _by_road(database_url: str, road: Road) -> str:
+    parts = urlsplit(database_url)
+    user, at, address = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}{at}{road('service-postgres', address)}").geturl()
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return the name of a replica; the first one goes by that of its module."""
+    return name if number == 1 else f"{name}-{number}"
 
 
 async def serves(address: str) -> bool:
