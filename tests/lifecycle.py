@@ -19,9 +19,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import MediaNotFound
-from generation_svc.domain.job import Caller, Job
+from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Transaction
@@ -38,7 +39,7 @@ from generation_svc.storage.database import open_database
 from generation_svc.storage.hub import Hub
 from generation_svc.storage.row import metadata
 
-CALLER = Caller("edge")
+CALLER = Caller.trusted("edge")
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000, language_code="en")
 LINK = "https://tempfile.aiquickdraw.com/result.png"
 PENDING = Observation(ProviderState.PENDING, word="waiting")

@@ -121,8 +121,54 @@ class Unavailable(AtelierError):
     """A part that the service needs is away for a moment; the call can be repeated."""
 
 
-class WebhookUnsupported(AtelierError):
-    """Webhook destinations are not served yet; use queue, or ask with WaitJob."""
+class Unauthenticated(AtelierError):
+    """The call carries no token that is known: metadata `authorization: Bearer <token>`."""
+
+
+class PermissionDenied(AtelierError):
+    """The caller may not do this; `detail` names the scope, the owner or the bot it lacks."""
+
+    def __init__(self, message: str, **detail: str) -> None:
+        self.detail = detail
+        super().__init__(message)
+
+
+class RateLimited(AtelierError):
+    """A caller or an owner calls more often than is allowed."""
+
+    def __init__(self, subject: str, *, retry_after: timedelta) -> None:
+        self.subject = subject
+        self.retry_after = retry_after
+        super().__init__(f"{subject} calls more often than is allowed.")
+
+
+class Overloaded(AtelierError):
+    """The service has as much to do as it can take; it takes more soon."""
+
+    def __init__(self, part: str, *, retry_after: timedelta) -> None:
+        self.part = part
+        self.retry_after = retry_after
+        super().__init__(f"The service takes no more for the moment: {part}.")
+
+
+class CallTooLong(AtelierError):
+    """The call took longer than the service allows one to take."""
+
+
+class WebhookDisabled(AtelierError):
+    """The webhook's address answered 410 Gone, so nothing is posted to it any more."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(f"{url} answered 410 Gone, so nothing is posted to it any more.")
+
+
+class WebhookSecretMissing(AtelierError):
+    """The caller has no key to sign webhooks with; its entry in the callers' file names one."""
+
+
+class MediaLinkInvalid(AtelierError):
+    """The link to media is none of ours, or its time ran out."""
 
 
 class ProviderError(AtelierError):

@@ -100,13 +100,6 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls the service, as the transport found out."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
     """A job as it is at one revision."""
 

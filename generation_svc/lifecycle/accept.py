@@ -10,10 +10,11 @@ from uuid import UUID
 
 from uuid6 import uuid7
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.catalog import Model
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.error import RequestIdReused, TooManyActiveJobs
-from generation_svc.domain.job import Caller, Job, JobState, Price
+from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.port import RequestKey, Transaction
 from generation_svc.lifecycle import picture, topic
 from generation_svc.lifecycle.context import Context, now

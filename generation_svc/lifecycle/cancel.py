@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import JobNotFound
-from generation_svc.domain.job import Caller, Job, JobState
+from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.record import revise
 

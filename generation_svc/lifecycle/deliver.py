@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Delivery, SendingOutcome
-from generation_svc.domain.job import Caller
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.context import Context
 

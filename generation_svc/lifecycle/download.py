@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import MediaNotFound
-from generation_svc.domain.job import Caller, Media
+from generation_svc.domain.job import Media
 from generation_svc.lifecycle.context import Context
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from uuid6 import uuid7
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.catalog import Model
 from generation_svc.domain.error import (
     FieldViolation,
@@ -21,7 +22,7 @@ from generation_svc.domain.error import (
     MediaNotFound,
     UploadRejected,
 )
-from generation_svc.domain.job import Caller, Job, Upload
+from generation_svc.domain.job import Job, Upload
 from generation_svc.domain.port import StoredMedia, Transaction
 from generation_svc.lifecycle.context import Context
 
@@ -70,7 +71,7 @@ async def hold(tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping
     field, reference = _picture_of(model, inputs)
     if not reference or _is_link(reference):
         return
-    stored = await _find(tx, caller, reference=reference)
+    stored = await _find(tx, caller.name, reference=reference)
     if stored is None:
         raise _violation(field, "There is no such picture of yours; upload it with UploadInput.")
     await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)
@@ -82,7 +83,7 @@ async def hand_over(context: Context, job: Job, *, model: Model) -> dict[str, st
     if not reference or _is_link(reference):
         return {}
     async with context.database.transaction() as tx:
-        stored = await _find(tx, Caller(job.caller), reference=reference)
+        stored = await _find(tx, job.caller, reference=reference)
     if stored is None:
         raise UploadRejected("The picture is no longer there.")
     try:
@@ -110,10 +111,10 @@ def _violation(field: str, description: str) -> InvalidInputs:
     return InvalidInputs((FieldViolation(f"inputs.{field}", description),))
 
 
-async def _find(tx: Transaction, caller: Caller, *, reference: str) -> StoredMedia | None:
+async def _find(tx: Transaction, caller: str, *, reference: str) -> StoredMedia | None:
     kind, _, text = reference.partition(":")
     find = tx.media.find_upload if kind == "upload" else tx.media.find_media
-    return await find(UUID(text), caller=caller.name)
+    return await find(UUID(text), caller=caller)
 
 
 def _decode(link: str) -> bytes:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import JobNotFound, RevisionOutOfRange
-from generation_svc.domain.job import Caller, Job, JobState
+from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.context import Context, now
 

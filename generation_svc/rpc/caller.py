@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from generation_svc.domain.job import Caller
+from generation_svc.domain.caller import Caller
 
-LOCAL = Caller("local")
+LOCAL = Caller.trusted("local")
 """The one caller of a service without configured callers: whoever reaches its loopback address."""
 
 

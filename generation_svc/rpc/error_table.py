@@ -82,7 +82,32 @@ TABLE: Mapping[type[Exception], Entry] = {
     ),
     domain.StaleLease: Entry(grpc.StatusCode.FAILED_PRECONDITION, "STALE_LEASE"),
     domain.InvalidPageToken: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"),
-    domain.WebhookUnsupported: Entry(grpc.StatusCode.UNIMPLEMENTED, "WEBHOOK_UNSUPPORTED"),
+    domain.Unauthenticated: Entry(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    domain.PermissionDenied: Entry(
+        grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", lambda e: e.detail
+    ),
+    domain.RateLimited: Entry(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMITED",
+        lambda e: {"subject": e.subject},
+        lambda e: e.retry_after,
+    ),
+    domain.Overloaded: Entry(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "OVERLOADED",
+        lambda e: {"part": e.part},
+        lambda e: e.retry_after,
+    ),
+    domain.CallTooLong: Entry(
+        grpc.StatusCode.DEADLINE_EXCEEDED, "CALL_TOO_LONG", retry=lambda _: SHORT_RETRY
+    ),
+    domain.WebhookDisabled: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "WEBHOOK_DISABLED", lambda e: {"url": e.url}
+    ),
+    domain.WebhookSecretMissing: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "WEBHOOK_SECRET_MISSING"
+    ),
+    domain.MediaLinkInvalid: Entry(grpc.StatusCode.NOT_FOUND, "MEDIA_LINK_INVALID"),
     domain.Unavailable: Entry(
         grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE", retry=lambda _: SHORT_RETRY
     ),

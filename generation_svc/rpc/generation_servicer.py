@@ -16,7 +16,7 @@ from generation_svc.domain.error import (
     JobNotFound,
     MediaNotFound,
     UploadTooLarge,
-    WebhookUnsupported,
+    WebhookSecretMissing,
 )
 from generation_svc.domain.job import Job
 from generation_svc.lifecycle import accept, cancel, download, picture, watch
@@ -194,7 +194,7 @@ def _destination_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Des
         case "queue":
             return Queue(bounds.queue("queue.queue", request.queue.queue))
         case "webhook":
-            raise WebhookUnsupported
+            raise WebhookSecretMissing
     return None
 
 

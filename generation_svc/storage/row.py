@@ -251,7 +251,7 @@ class DeliveryRow(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint(_one_of("kind", DeliveryKind), name="delivery_kind_is_known"),
         CheckConstraint(_one_of("state", DeliveryState), name="delivery_state_is_known"),
-        CheckConstraint("(bot_id IS NULL) <> (queue IS NULL)", name="delivery_has_one_destination"),
+        CheckConstraint("num_nonnulls(bot_id, queue, url) = 1", name="delivery_goes_to_one_place"),
         CheckConstraint(
             "(lease_hash IS NOT NULL) = (state IN ('leased', 'begun'))",
             name="delivery_lease_iff_leased",
@@ -270,6 +270,11 @@ class DeliveryRow(SQLModel, table=True):
             "due_time",
             postgresql_where=text("state IN ('pending', 'leased', 'begun')"),
         ),
+        Index(
+            "delivery_due_webhook",
+            "due_time",
+            postgresql_where=text("url IS NOT NULL AND state IN ('pending', 'leased', 'begun')"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -279,6 +284,8 @@ class DeliveryRow(SQLModel, table=True):
     caller: str
     bot_id: int | None = Field(default=None, sa_type=BigInteger)
     queue: str | None = None
+    url: str | None = None
+    """The address of a webhook."""
     due_time: datetime = Field(sa_type=TIME)
     """When it may be leased; under a lease, when the lease ends."""
     lease_hash: bytes | None = Field(
@@ -296,6 +303,16 @@ class DeliveryRow(SQLModel, table=True):
     report: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     create_time: datetime = Field(sa_type=TIME)
     update_time: datetime = Field(sa_type=TIME)
+
+
+class WebhookEndpointRow(SQLModel, table=True):
+    """An address of a caller that answered 410 Gone: nothing is posted to it any more."""
+
+    __tablename__ = "webhook_endpoint"
+
+    caller: str = Field(primary_key=True)
+    url: str = Field(primary_key=True)
+    disable_time: datetime = Field(sa_type=TIME)
 
 
 class SessionRow(SQLModel, table=True):

@@ -5,9 +5,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Queue
 from generation_svc.domain.error import InvalidInputs, RequestIdReused, TooManyActiveJobs
-from generation_svc.domain.job import Caller, Job, JobState, Upload
+from generation_svc.domain.job import Job, JobState, Upload
 from generation_svc.lifecycle import cancel, picture
 from generation_svc.lifecycle.context import Limits
 from generation_svc.lifecycle.dispatch import dispatch
@@ -85,7 +86,7 @@ async def test_a_request_id_with_other_content_is_refused(
 
 async def test_a_request_id_belongs_to_its_caller(bench: Bench) -> None:
     mine = await bench.accept(request_id="r-1")
-    theirs = await bench.accept(request_id="r-1", caller=Caller("b"), owner="user:2")
+    theirs = await bench.accept(request_id="r-1", caller=Caller.trusted("b"), owner="user:2")
 
     assert mine.id != theirs.id
 
@@ -182,7 +183,7 @@ async def test_a_picture_that_is_not_the_callers_is_a_violation(bench: Bench, ki
     kept = await upload(bench)
     for reference, caller in [
         (f"{kind}:{uuid4()}", CALLER),
-        (f"upload:{kept.id}", Caller("b")),
+        (f"upload:{kept.id}", Caller.trusted("b")),
     ]:
         with pytest.raises(InvalidInputs) as invalid:
             await bench.accept(caller=caller, **edit(reference))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import (
     Delivery,
     DeliveryKind,
@@ -17,7 +18,7 @@ from generation_svc.domain.delivery import (
     Unknown,
 )
 from generation_svc.domain.error import StaleLease
-from generation_svc.domain.job import Caller, Job, JobState
+from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle import cancel, deliver
 from generation_svc.lifecycle.context import now
 from generation_svc.lifecycle.dispatch import dispatch
@@ -351,7 +352,7 @@ async def test_reports_and_changes_of_one_job_at_once_do_not_block_each_other(
 
 
 async def test_feeds_belong_to_their_caller(bench: Bench) -> None:
-    mine, theirs = Caller("a"), Caller("b")
+    mine, theirs = Caller.trusted("a"), Caller.trusted("b")
     await bench.accept(caller=mine, destination=Queue("feed"))
     await bench.accept(caller=theirs, destination=Queue("feed"))
     await bench.dispatch_all()
@@ -370,7 +371,7 @@ async def test_bots_belong_to_their_caller_and_get_what_is_theirs(bench: Bench) 
     await succeeded(bench, destination=Telegram(bot_id=8, chat_id=1))
 
     assert await lease(bench) == ()
-    assert await lease(bench, bot_id=8, caller=Caller("b")) == ()
+    assert await lease(bench, bot_id=8, caller=Caller.trusted("b")) == ()
     await report(bench, await lease_one(bench, OUTCOME, bot_id=8), NEW_MESSAGE)
     assert await lease(bench, bot_id=8) == ()  # it has no progress message
 

@@ -80,13 +80,23 @@ Global___QueueDestination: _TypeAlias = QueueDestination  # noqa: Y015
 
 @_typing.final
 class WebhookDestination(_message.Message):
-    """An HTTPS address that the service posts to."""
+    """An HTTPS address that the service posts to, as Standard Webhooks 1.0 says:
+    `webhook-id` is the id of the delivery and the same at every try,
+    `webhook-timestamp` and `webhook-signature` prove that it is ours. Any 2xx
+    means that it arrived; 410 ends the deliveries to this address; everything
+    else, a redirect too, is tried again for a day.
+
+    The body is JSON: `type` is `job.succeeded` or `job.failed`, `timestamp` the
+    time of the outcome, `data` the Job in the JSON form of this contract.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     URL_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The address, `https:` only, at most 2048 characters."""
+    """The address, `https:` only, without credentials and on the internet, at
+    most 2048 characters.
+    """
     def __init__(
         self,
         *,

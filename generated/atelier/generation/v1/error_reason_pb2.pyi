@@ -14,6 +14,11 @@ if sys.version_info >= (3, 10):
 else:
     from typing_extensions import TypeAlias as _TypeAlias
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class _ErrorReason:
@@ -94,15 +99,57 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier", "metadata": {} }
     """
-    ERROR_REASON_WEBHOOK_UNSUPPORTED: _ErrorReason.ValueType  # 15
-    """Webhook destinations are not served yet.
-
-        { "reason": "WEBHOOK_UNSUPPORTED", "domain": "atelier", "metadata": {} }
-    """
+    @_builtins.property
+    @_deprecated("""This enum value has been marked as deprecated using proto enum value options.""")
+    def ERROR_REASON_WEBHOOK_UNSUPPORTED(self) -> _ErrorReason.ValueType:   # 15
+        """Never sent any more: webhook destinations are served."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 16
     """A fault of the service; the log has it under the call's correlation id.
 
         { "reason": "INTERNAL", "domain": "atelier", "metadata": {} }
+    """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 17
+    """The call carries no token, or none that is known.
+
+        { "reason": "UNAUTHENTICATED", "domain": "atelier", "metadata": {} }
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 18
+    """The caller lacks the scope, the owner or the bot that the call asks for.
+
+        { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "missing": "deliveries" } }
+        { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "owner": "telegram:7" } }
+        { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "bot_id": "7000000001" } }
+    """
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 19
+    """The caller or the owner calls more often than is allowed. Retryable.
+
+        { "reason": "RATE_LIMITED", "domain": "atelier", "metadata": { "subject": "owner telegram:7" } }
+    """
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 20
+    """The service has as much to do as it can take. Retryable.
+
+        { "reason": "OVERLOADED", "domain": "atelier", "metadata": { "part": "queue" } }
+    """
+    ERROR_REASON_CALL_TOO_LONG: _ErrorReason.ValueType  # 21
+    """The call took longer than the service allows one to take: nothing is known
+    of what it did. Retryable.
+
+        { "reason": "CALL_TOO_LONG", "domain": "atelier", "metadata": {} }
+    """
+    ERROR_REASON_WEBHOOK_DISABLED: _ErrorReason.ValueType  # 22
+    """The webhook's address answered 410 Gone: nothing is posted to it any more.
+
+        { "reason": "WEBHOOK_DISABLED", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
+    """
+    ERROR_REASON_WEBHOOK_SECRET_MISSING: _ErrorReason.ValueType  # 23
+    """The operator gave this caller no key to sign webhooks with.
+
+        { "reason": "WEBHOOK_SECRET_MISSING", "domain": "atelier", "metadata": {} }
+    """
+    ERROR_REASON_MEDIA_LINK_INVALID: _ErrorReason.ValueType  # 24
+    """The link to media is none of ours, or its time ran out.
+
+        { "reason": "MEDIA_LINK_INVALID", "domain": "atelier", "metadata": {} }
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -184,13 +231,53 @@ ERROR_REASON_TEMPORARILY_UNAVAILABLE: ErrorReason.ValueType  # 14
     { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier", "metadata": {} }
 """
 ERROR_REASON_WEBHOOK_UNSUPPORTED: ErrorReason.ValueType  # 15
-"""Webhook destinations are not served yet.
-
-    { "reason": "WEBHOOK_UNSUPPORTED", "domain": "atelier", "metadata": {} }
-"""
+"""Never sent any more: webhook destinations are served."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 16
 """A fault of the service; the log has it under the call's correlation id.
 
     { "reason": "INTERNAL", "domain": "atelier", "metadata": {} }
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 17
+"""The call carries no token, or none that is known.
+
+    { "reason": "UNAUTHENTICATED", "domain": "atelier", "metadata": {} }
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 18
+"""The caller lacks the scope, the owner or the bot that the call asks for.
+
+    { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "missing": "deliveries" } }
+    { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "owner": "telegram:7" } }
+    { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "bot_id": "7000000001" } }
+"""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 19
+"""The caller or the owner calls more often than is allowed. Retryable.
+
+    { "reason": "RATE_LIMITED", "domain": "atelier", "metadata": { "subject": "owner telegram:7" } }
+"""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 20
+"""The service has as much to do as it can take. Retryable.
+
+    { "reason": "OVERLOADED", "domain": "atelier", "metadata": { "part": "queue" } }
+"""
+ERROR_REASON_CALL_TOO_LONG: ErrorReason.ValueType  # 21
+"""The call took longer than the service allows one to take: nothing is known
+of what it did. Retryable.
+
+    { "reason": "CALL_TOO_LONG", "domain": "atelier", "metadata": {} }
+"""
+ERROR_REASON_WEBHOOK_DISABLED: ErrorReason.ValueType  # 22
+"""The webhook's address answered 410 Gone: nothing is posted to it any more.
+
+    { "reason": "WEBHOOK_DISABLED", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
+"""
+ERROR_REASON_WEBHOOK_SECRET_MISSING: ErrorReason.ValueType  # 23
+"""The operator gave this caller no key to sign webhooks with.
+
+    { "reason": "WEBHOOK_SECRET_MISSING", "domain": "atelier", "metadata": {} }
+"""
+ERROR_REASON_MEDIA_LINK_INVALID: ErrorReason.ValueType  # 24
+"""The link to media is none of ours, or its time ran out.
+
+    { "reason": "MEDIA_LINK_INVALID", "domain": "atelier", "metadata": {} }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -72,7 +72,9 @@ class CreateJobRequest(_message.Message):
 
     @_builtins.property
     def webhook(self) -> _destination_pb2.WebhookDestination:
-        """An address that the service posts to. UNIMPLEMENTED for now."""
+        """An address that the service posts to. FAILED_PRECONDITION if the operator
+        gave the caller no key to sign with, or if the address answered 410 Gone.
+        """
 
     def __init__(
         self,
@@ -606,21 +608,25 @@ Global___UploadInputResponse: _TypeAlias = UploadInputResponse  # noqa: Y015
 
 @_typing.final
 class DownloadMediaRequest(_message.Message):
-    """The request of DownloadMedia."""
+    """The request of DownloadMedia: exactly one of its fields."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MEDIA_ID_FIELD_NUMBER: _builtins.int
+    LINK_TOKEN_FIELD_NUMBER: _builtins.int
     media_id: _builtins.str
     """The id of the media."""
+    link_token: _builtins.str
+    """The last segment of a download_uri. It alone proves the right to the bytes."""
     def __init__(
         self,
         *,
         media_id: _builtins.str = ...,
+        link_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["media_id", b"media_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_token", b"link_token", "media_id", b"media_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

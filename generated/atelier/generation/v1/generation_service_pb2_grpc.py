@@ -28,6 +28,12 @@ if _version_not_supported:
 class GenerationServiceStub:
     """Makes generations and tells how they go.
 
+    Where the operator named callers, every call carries one's token as metadata
+    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
+    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
+    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
+    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
+
     Every error carries `google.rpc.ErrorInfo` (domain `atelier`, reason from
     `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
     """
@@ -92,6 +98,12 @@ class GenerationServiceStub:
 
 class GenerationServiceServicer:
     """Makes generations and tells how they go.
+
+    Where the operator named callers, every call carries one's token as metadata
+    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
+    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
+    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
+    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
 
     Every error carries `google.rpc.ErrorInfo` (domain `atelier`, reason from
     `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
@@ -250,6 +262,12 @@ def add_GenerationServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class GenerationService:
     """Makes generations and tells how they go.
+
+    Where the operator named callers, every call carries one's token as metadata
+    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
+    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
+    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
+    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
 
     Every error carries `google.rpc.ErrorInfo` (domain `atelier`, reason from
     `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.

@@ -15,6 +15,12 @@ GRPC_VERSION: str
 class GenerationServiceStub:
     """Makes generations and tells how they go.
 
+    Where the operator named callers, every call carries one's token as metadata
+    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
+    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
+    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
+    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
+
     Every error carries `google.rpc.ErrorInfo` (domain `atelier`, reason from
     `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
     """
@@ -68,6 +74,12 @@ class GenerationServiceStub:
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes generations and tells how they go.
+
+    Where the operator named callers, every call carries one's token as metadata
+    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
+    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
+    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
+    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
 
     Every error carries `google.rpc.ErrorInfo` (domain `atelier`, reason from
     `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.

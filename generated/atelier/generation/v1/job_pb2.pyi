@@ -6,6 +6,7 @@ isort:skip_file
 from atelier.generation.v1 import media_pb2 as _media_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -169,6 +170,8 @@ class Job(_message.Message):
     DELAY_REASON_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: _builtins.int
+    ESTIMATED_REMAINING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID, made by the service."""
     state: Global___JobState.ValueType
@@ -183,6 +186,12 @@ class Job(_message.Message):
     """The id under which every process logs about this job."""
     delay_reason: Global___DelayReason.ValueType
     """Why the job waits for more than its turn."""
+    queue_position: _builtins.int
+    """The number of jobs that are served before this one, as of the answer. It
+    takes no revision.
+
+    Zero means that it is the next one or that it no longer waits.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which the job was accepted."""
@@ -218,6 +227,14 @@ class Job(_message.Message):
     def failure(self) -> Global___JobFailure:
         """Why nothing was made."""
 
+    @_builtins.property
+    def estimated_remaining(self) -> _duration_pb2.Duration:
+        """The estimate of the time until the job is done, as of the answer. It takes
+        no revision.
+
+        Absent means that nothing honest can be said.
+        """
+
     def __init__(
         self,
         *,
@@ -236,10 +253,12 @@ class Job(_message.Message):
         delay_reason: Global___DelayReason.ValueType = ...,
         result: Global___JobResult | None = ...,
         failure: Global___JobFailure | None = ...,
+        queue_position: _builtins.int = ...,
+        estimated_remaining: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "inputs", b"inputs", "outcome", b"outcome", "price", b"price", "result", b"result", "start_deadline_time", b"start_deadline_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "inputs", b"inputs", "outcome", b"outcome", "price", b"price", "result", b"result", "start_deadline_time", b"start_deadline_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "create_time", b"create_time", "delay_reason", b"delay_reason", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "id", b"id", "inputs", b"inputs", "model_id", b"model_id", "outcome", b"outcome", "owner", b"owner", "price", b"price", "result", b"result", "revision", b"revision", "start_deadline_time", b"start_deadline_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "create_time", b"create_time", "delay_reason", b"delay_reason", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "id", b"id", "inputs", b"inputs", "model_id", b"model_id", "outcome", b"outcome", "owner", b"owner", "price", b"price", "queue_position", b"queue_position", "result", b"result", "revision", b"revision", "start_deadline_time", b"start_deadline_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result", "failure"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015

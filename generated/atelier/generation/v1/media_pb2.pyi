@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -28,6 +29,8 @@ class Media(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    DOWNLOAD_URI_FIELD_NUMBER: _builtins.int
+    DOWNLOAD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID. As an input it is written `media:<id>`; DownloadMedia gives its bytes."""
     mime_type: _builtins.str
@@ -46,6 +49,16 @@ class Media(_message.Message):
     """
     sha256: _builtins.str
     """The SHA-256 of the bytes, 64 hexadecimal digits."""
+    download_uri: _builtins.str
+    """A signed link from which anybody may fetch the bytes over HTTPS until
+    download_expire_time.
+
+    Empty means that the operator serves no links: use DownloadMedia.
+    """
+    @_builtins.property
+    def download_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which download_uri stops working; a later answer has a new one."""
+
     def __init__(
         self,
         *,
@@ -55,10 +68,12 @@ class Media(_message.Message):
         width: _builtins.int = ...,
         height: _builtins.int = ...,
         sha256: _builtins.str = ...,
+        download_uri: _builtins.str = ...,
+        download_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "id", b"id", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "height", b"height", "id", b"id", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,64 @@
+"""Who calls the service, and what is theirs: invariant 10 in one value."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+from generation_svc.domain.error import PermissionDenied
+
+
+class Scope(StrEnum):
+    """What a caller may do, beyond the owners and bots that are its own."""
+
+    OWN_JOBS = "own_jobs"
+    """Make jobs, and see and cancel what it made."""
+    ALL_JOBS = "all_jobs"
+    """See and cancel everybody's jobs."""
+    CALLBACKS = "callbacks"
+    """Report what the provider posted."""
+    DELIVERIES = "deliveries"
+    """Lease, begin and report deliveries."""
+    SESSIONS = "sessions"
+    """Keep conversations, and poll for its bots."""
+    MONEY = "money"
+    """Move credits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A caller, as its token proved; by default it may do nothing."""
+
+    name: str
+    scopes: frozenset[Scope] = frozenset()
+    owner_prefixes: tuple[str, ...] = ()
+    """What the owners that it acts for begin with; an empty prefix stands for every owner."""
+    bot_ids: frozenset[int] | None = frozenset()
+    """The bots that it sends for; None stands for every bot."""
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The keys that sign what is posted to it, newest first (Standard Webhooks: `whsec_…`)."""
+
+    @classmethod
+    def trusted(cls, name: str) -> Self:
+        """Return a caller that may do everything, as one who reaches our loopback may."""
+        return cls(name, scopes=frozenset(Scope), owner_prefixes=("",), bot_ids=None)
+
+    @property
+    def sees(self) -> str | None:
+        """The caller whose jobs it sees: itself, or None for everybody's."""
+        return None if Scope.ALL_JOBS in self.scopes else self.name
+
+    def require(self, *any_of: Scope) -> None:
+        """Raise PermissionDenied unless it has one of these scopes."""
+        if not self.scopes.intersection(any_of):
+            wanted = " or ".join(any_of)
+            raise PermissionDenied(f"The caller lacks the scope {wanted}.", missing=wanted)
+
+    def require_owner(self, owner: str) -> None:
+        """Raise PermissionDenied unless it acts for this owner: itself, or one of its prefixes."""
+        if owner != self.name and not owner.startswith(self.owner_prefixes):
+            raise PermissionDenied("The caller does not act for this owner.", owner=owner)
+
+    def require_bot(self, bot_id: int) -> None:
+        """Raise PermissionDenied unless it sends for this bot."""
+        if self.bot_ids is not None and bot_id not in self.bot_ids:
+            raise PermissionDenied("The caller does not send for this bot.", bot_id=str(bot_id))
