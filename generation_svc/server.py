@@ -124,7 +124,7 @@ async def _migrate(url: str) -> None:
                 reason = str(error.orig).strip().splitlines()[0]
                 raise StartError(f"The database cannot be used: {reason}") from error
         except MigrationTimeout as error:
-            raise StartError("Another process holds the migration lock.") from error
+            raise StartError(str(error)) from error
         await asyncio.sleep(0.5)
 
 

@@ -6,8 +6,9 @@ from sqlalchemy import text
 from generation_svc.storage.row import metadata
 
 connection = context.config.attributes["connection"]
-# A migration that cannot get its lock must fail and be tried again, not stop all traffic behind it.
-connection.execute(text("SET lock_timeout = '5s'"))
+# Whoever waits for a lock stands in front of all who come after, so no migration waits for long; it
+# fails instead, and `migrate` begins it again once the others have had their turn.
+connection.execute(text("SET lock_timeout = '1s'"))
 connection.commit()
 context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
 with context.begin_transaction():

@@ -1,5 +1,10 @@
 """The one kind of connection that the stores use: asynchronous, rows as dictionaries."""
 
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import psycopg
@@ -13,5 +18,26 @@ NETWORK: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
+    # Of several hosts the one that can be written to; after a failover that is another one.
+    "target_session_attrs": "read-write",
 }
 """What finds out that the server is gone without a word: within half a minute."""
+
+
+@contextmanager
+def bounded(connection: psycopg.AsyncConnection[Any], *, seconds: float) -> Iterator[None]:
+    """Break the connection off if the block takes longer: whoever waits for it gets its error.
+
+    A server that is stopped, or a proxy that stalls, keeps a connection alive and never answers;
+    then no timeout of the server's own helps, nor does one of the network.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _break_off, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _break_off(connection: psycopg.AsyncConnection[Any]) -> None:
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as raw:
+        raw.shutdown(socket.SHUT_RDWR)

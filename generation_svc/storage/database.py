@@ -6,13 +6,15 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from typing import Any
 
 import psycopg
+import structlog
+from psycopg import errors
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.budget_store import PostgresBudgetStore
-from generation_svc.storage.connection import NETWORK, Connection
+from generation_svc.storage.connection import NETWORK, Connection, bounded
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.hub import Hub
@@ -20,11 +22,33 @@ from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_rows import PostgresMediaRows
 from generation_svc.storage.receipt_store import PostgresReceiptStore
 
-POOL_TIMEOUT_SECONDS = 10.0
+POOL_TIMEOUT_SECONDS = 5.0
 """How long a call waits for a connection before it is told to come again."""
+
+CHECK_SECONDS = 2.0
+"""How long a connection may take to say that it lives, before another one is tried."""
+
+RECONNECT_SECONDS = 2.0
+"""How long the pool insists on one connection; the next call begins anew, without its pauses."""
 
 STATEMENT_SECONDS = 30
 """The longest that a statement may take, waits for locks included."""
+
+TRANSACTION_SECONDS = 40
+"""The longest that a transaction may take, for whatever reason; its pauses count, too."""
+
+NOT_NOW = (
+    psycopg.OperationalError,  # lost, refused or stopped; disk full; deadlock; a timeout
+    psycopg.InterfaceError,  # closed while it was used
+    errors.ReadOnlySqlTransaction,  # it was the primary until just now
+    errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
+    errors.InternalError_,  # the server's own trouble: a quota, a file that may not grow
+    errors.FeatureNotSupported,  # a statement was prepared before a migration
+)
+"""What a driver raises where the same call may succeed later."""
+
+_logger = structlog.get_logger(__name__)
 
 
 class PostgresTransaction:
@@ -55,10 +79,9 @@ class PostgresDatabase:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""
-        with _translated():
-            async with self.pool.connection() as connection, connection.transaction():
-                transaction = PostgresTransaction(connection)
-                yield transaction
+        async with self._connection() as connection, connection.transaction():
+            transaction = PostgresTransaction(connection)
+            yield transaction
         for topic in dict.fromkeys(transaction.topics):
             self.hub.announce(topic)
 
@@ -67,13 +90,23 @@ class PostgresDatabase:
         return self.hub.watch(*topics)
 
     async def is_ready(self) -> bool:
-        """Return whether the database answers."""
+        """Return whether the database answers and can be written to."""
         try:
-            async with self.pool.connection(timeout=2) as connection:
-                await connection.execute("SELECT 1")
-        except (psycopg.Error, PoolTimeout):
+            async with self.pool.connection(timeout=CHECK_SECONDS):
+                return True
+        except psycopg.Error:
             return False
-        return True
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with _translated():
+            async with self.pool.connection() as connection:
+                try:
+                    with bounded(connection, seconds=TRANSACTION_SECONDS):
+                        yield connection
+                except errors.FeatureNotSupported:
+                    await connection.close()  # its other statements are outdated as well
+                    raise
 
 
 @asynccontextmanager
@@ -89,7 +122,8 @@ async def open_database(
         min_size=2,
         max_size=max_connections,
         timeout=POOL_TIMEOUT_SECONDS,
-        check=AsyncConnectionPool.check_connection,
+        reconnect_timeout=RECONNECT_SECONDS,
+        check=_check,
         open=False,
     )
     async with pool, hub.connected(database_url):
@@ -98,11 +132,24 @@ async def open_database(
 
 async def _limit_waits(connection: Connection) -> None:
     """Give every statement, and every pause inside a transaction, an end."""
-    await connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
-    await connection.execute(
-        f"SET idle_in_transaction_session_timeout = '{2 * STATEMENT_SECONDS}s'"
-    )
-    await connection.commit()
+    with bounded(connection, seconds=CHECK_SECONDS):
+        await connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+        await connection.execute(
+            f"SET idle_in_transaction_session_timeout = '{TRANSACTION_SECONDS}s'"
+        )
+        await connection.commit()
+
+
+async def _check(connection: Connection) -> None:
+    """Raise OperationalError if the connection is lost, or its server cannot be written to.
+
+    The server reports both settings by itself, with whatever it answers.
+    """
+    with bounded(connection, seconds=CHECK_SECONDS):
+        await AsyncConnectionPool.check_connection(connection)
+    for setting in ("in_hot_standby", "default_transaction_read_only"):
+        if connection.info.parameter_status(setting) == "on":
+            raise psycopg.OperationalError("The server can only be read.")
 
 
 @contextmanager
@@ -110,5 +157,11 @@ def _translated() -> Iterator[None]:
     """Turn a driver's "not now" into the domain's; every other error is a fault and stays."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+    except NOT_NOW as error:
+        _logger.warning("the database is away", error=type(error).__name__, reason=_reason(error))
         raise Unavailable("The database is away for a moment.") from error
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Return the first line: the others may quote what a row holds."""
+    return (str(error).splitlines() or [""])[0]

@@ -14,7 +14,7 @@ from uuid import uuid4
 import psycopg
 import structlog
 
-from generation_svc.storage.connection import NETWORK
+from generation_svc.storage.connection import NETWORK, bounded
 
 _logger = structlog.get_logger(__name__)
 CHANNEL = "atelier"
@@ -23,6 +23,10 @@ MAX_PAYLOAD = 7900
 MAX_WAITING = 10_000
 """How many announcements wait for the connection; more are dropped."""
 RETRY_SECONDS = 1.0
+QUIET_SECONDS = 20.0
+"""How long nothing is heard before the connection is asked whether it lives."""
+ANSWER_SECONDS = 5.0
+"""How long the server may take to answer the hub."""
 
 
 class Hub:
@@ -98,20 +102,28 @@ class Hub:
             topics, self._outbox = self._outbox, set()
             try:
                 for payload in _payloads(topics, origin=self._origin):
-                    await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+                    with bounded(connection, seconds=ANSWER_SECONDS):
+                        await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
             except psycopg.Error:
                 self._outbox |= topics
                 self._filled.set()
                 raise
 
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
-        await connection.execute(f"LISTEN {CHANNEL}")
+        with bounded(connection, seconds=ANSWER_SECONDS):
+            await connection.execute(f"LISTEN {CHANNEL}")
         self._wake_all()  # what was announced while nobody listened is not known
-        async for notification in connection.notifies():
-            origin, topics = _read_payload(notification.payload)
-            if origin != self._origin:
-                for topic in topics:
-                    self._wake(topic)
+        while True:
+            async for notification in connection.notifies(timeout=QUIET_SECONDS):
+                self._hear(notification.payload)
+            with bounded(connection, seconds=ANSWER_SECONDS):
+                await connection.execute("")
+
+    def _hear(self, payload: str) -> None:
+        origin, topics = _read_payload(payload)
+        if origin != self._origin:
+            for topic in topics:
+                self._wake(topic)
 
 
 def _payloads(topics: set[str], *, origin: str) -> Iterator[str]:

@@ -1,7 +1,10 @@
 """Brings the schema up to date at start, whichever replica comes first.
 
-The lock is polled: a session that waits in `pg_advisory_lock` holds a snapshot, and a
-`CREATE INDEX CONCURRENTLY` of the migrating one would wait for it for ever.
+The lock of the replicas is polled: a session that waits in `pg_advisory_lock` holds a snapshot, and
+a `CREATE INDEX CONCURRENTLY` of the migrating one would wait for it for ever.
+
+The locks on tables are given up after a second (`lock_timeout`, set in `migrations/env.py`) and
+tried for again after a pause, so that a table that is in use stops the migration, not the service.
 """
 
 import time
@@ -9,32 +12,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from generation_svc.storage.connection import NETWORK
+
 LOCK_KEY = 0x41_54_45_4C
 """The advisory lock that all replicas agree on ("ATEL")."""
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+PAUSE_SECONDS = 1.0
+"""How long the service goes on undisturbed before a migration tries again for a table's lock."""
 
 
 class MigrationTimeout(Exception):
-    """Another process holds the migration lock for longer than is waited."""
+    """The schema could not be brought up to date in time, and the text says what is in the way."""
 
 
 def migrate(database_url: str, *, timeout_seconds: float = 120.0) -> None:
     """Apply every migration that is missing; blocking, so call it before the loop or in a thread.
 
     A database that is ahead of this release is left as it is: releases only ever expand the
-    schema, so an older one runs on a newer one.
+    schema, so an older one runs on a newer one. Raises MigrationTimeout.
     """
-    engine = sa.create_engine(sqlalchemy_url(database_url), poolclass=sa.NullPool)
-    with engine.connect() as connection, _lock(connection, timeout_seconds=timeout_seconds):
+    deadline = time.monotonic() + timeout_seconds
+    with engine_of(database_url).connect() as connection, _lock(connection, deadline=deadline):
         config = alembic_config()
         if not is_ahead(connection, config=config):
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _upgrade(config, connection, deadline=deadline)
+
+
+def engine_of(database_url: str) -> sa.Engine:
+    """Return an engine that connects as the service does, to the host that can be written to."""
+    return sa.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(database_url, **NETWORK),
+        poolclass=sa.NullPool,
+    )
 
 
 def alembic_config() -> Config:
@@ -42,12 +59,6 @@ def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config
-
-
-def sqlalchemy_url(database_url: str) -> str:
-    """Return the address with the driver that SQLAlchemy is to use."""
-    scheme, separator, rest = database_url.partition("://")
-    return f"postgresql+psycopg{separator}{rest}" if scheme.startswith("postgres") else database_url
 
 
 def is_ahead(connection: sa.Connection, *, config: Config) -> bool:
@@ -60,12 +71,34 @@ def is_ahead(connection: sa.Connection, *, config: Config) -> bool:
     return not current <= known
 
 
+def _upgrade(config: Config, connection: sa.Connection, *, deadline: float) -> None:
+    while True:
+        try:
+            return command.upgrade(config, "head")
+        except sa.exc.OperationalError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise
+            connection.rollback()
+            if time.monotonic() > deadline:
+                raise MigrationTimeout(_table_is_kept(connection)) from error
+        time.sleep(PAUSE_SECONDS)
+
+
+def _table_is_kept(connection: sa.Connection) -> str:
+    """Say whose transactions are open for so long that they can be what is in the way."""
+    query = sa.text(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND xact_start < now() - interval '1 s' AND pid <> pg_backend_pid() ORDER BY xact_start"
+    )
+    pids = ", ".join(str(pid) for pid in connection.execute(query).scalars())
+    return f"A table that the migration changes stays locked; transactions open for long: {pids}."
+
+
 @contextmanager
-def _lock(connection: sa.Connection, *, timeout_seconds: float) -> Iterator[None]:
-    deadline = time.monotonic() + timeout_seconds
+def _lock(connection: sa.Connection, *, deadline: float) -> Iterator[None]:
     while not _try_lock(connection):
         if time.monotonic() > deadline:
-            raise MigrationTimeout
+            raise MigrationTimeout("Another process holds the migration lock.")
         time.sleep(0.1)
     try:
         yield

@@ -8,10 +8,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-import sqlalchemy as sa
 from psycopg import sql
 
-from generation_svc.storage.migrate import LOCK_KEY, MigrationTimeout, migrate, sqlalchemy_url
+from generation_svc.storage.migrate import LOCK_KEY, MigrationTimeout, engine_of, migrate
 from generation_svc.storage.row import metadata
 
 ASPECTS = {
@@ -48,8 +47,7 @@ def catalog_of(url: str, aspect: str) -> set[tuple[object, ...]]:
 def test_the_migrated_schema_is_the_described_one(
     aspect: str, database_url: str, empty_database_url: str
 ) -> None:
-    engine = sa.create_engine(sqlalchemy_url(empty_database_url), poolclass=sa.NullPool)
-    metadata.create_all(engine)
+    metadata.create_all(engine_of(empty_database_url))
 
     migrated = catalog_of(database_url, aspect)
 
