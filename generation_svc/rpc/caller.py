@@ -1,14 +1,72 @@
-"""Who calls."""
+"""Who calls: the token that a call carries, what is asked about it, and the caller it proved."""
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import Protocol
 
 from generation_svc.domain.caller import Caller
+from generation_svc.domain.error import Unauthenticated
 
 LOCAL = Caller.trusted("local")
 """The one caller of a service without configured callers: whoever reaches its loopback address."""
+TOKEN_KEY = "authorization"
+_SCHEME = "bearer "
+_current: ContextVar[Caller] = ContextVar("caller")
 
 
-def caller_of(context: Any) -> Caller:
-    """Return the caller of this call."""
-    del context  # callers get their tokens with the configuration of callers
-    return LOCAL
+class Callers(Protocol):
+    """Who may call."""
+
+    def identify(self, token: str) -> Caller:
+        """Return the caller of a token; empty stands for none. Raises Unauthenticated."""
+
+    def count_call(self, caller: Caller) -> None:
+        """Count a call of this caller. Raises RateLimited."""
+
+    def while_valid(self, token: str) -> AbstractAsyncContextManager[None]:
+        """End what runs inside, with an error, once the token no longer means what it did."""
+
+
+class Anybody:
+    """Takes every call for one of LOCAL's: the callers of a service that has none configured."""
+
+    def identify(self, token: str) -> Caller:
+        """Return LOCAL."""
+        del token
+        return LOCAL
+
+    def count_call(self, caller: Caller) -> None:
+        """Count nothing."""
+
+    def while_valid(self, token: str) -> AbstractAsyncContextManager[None]:
+        """End nothing."""
+        del token
+        return nullcontext()
+
+
+def token_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
+    """Return the one bearer token that a call carries, or nothing."""
+    found = [value for key, value in metadata or () if key == TOKEN_KEY]
+    if len(found) != 1 or not isinstance(found[0], str):
+        return ""
+    value = found[0]
+    return value[len(_SCHEME) :].strip() if value[: len(_SCHEME)].lower() == _SCHEME else ""
+
+
+def current_caller() -> Caller:
+    """Return the caller of the call that is being answered."""
+    caller = _current.get(None)
+    if caller is None:
+        raise Unauthenticated
+    return caller
+
+
+@contextmanager
+def calling(caller: Caller) -> Iterator[None]:
+    """Let what runs inside be a call of this caller."""
+    before = _current.set(caller)
+    try:
+        yield
+    finally:
+        _current.reset(before)

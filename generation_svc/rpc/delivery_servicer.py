@@ -10,7 +10,7 @@ from generation_svc.lifecycle import deliver
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import Bounds
-from generation_svc.rpc.caller import caller_of
+from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
 
 LONGEST_WAIT = timedelta(seconds=60)
@@ -49,8 +49,9 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         self, request: pb.BeginDeliveryRequest, context: Any
     ) -> pb.BeginDeliveryResponse:
         """State that sending starts."""
-        await deliver.begin(self._context, _token(request.lease_token))
-        return pb.BeginDeliveryResponse()
+        token = _token(request.lease_token)
+        lease_expire_time = await deliver.begin(self._context, token, span=_begun_for(request))
+        return pb.BeginDeliveryResponse(lease_expire_time=convert.time_to_proto(lease_expire_time))
 
     async def ReportDelivery(
         self, request: pb.ReportDeliveryRequest, context: Any
@@ -70,16 +71,32 @@ def _wanted(request: pb.LeaseDeliveriesRequest, context: Any) -> tuple[deliver.W
         bounds.queue("queue", request.queue)
     bounds.number("max_deliveries", request.max_deliveries, least=0, most=100)
     wait = bounds.span("wait", request.wait, most=LONGEST_WAIT)
-    span = bounds.span("lease_duration", request.lease_duration, most=LONGEST_LEASE)
+    span = _lease_span(request, bounds) or DEFAULT_LEASE
     bounds.check()
     wanted = deliver.Wanted(
-        caller=caller_of(context),
+        caller=current_caller(),
         bot_id=request.telegram_bot_id if source == "telegram_bot_id" else None,
         queue=request.queue if source == "queue" else None,
         limit=request.max_deliveries or 10,
-        span=max(span, SHORTEST_LEASE) if request.HasField("lease_duration") else DEFAULT_LEASE,
+        span=span,
     )
     return wanted, wait
+
+
+def _begun_for(request: pb.BeginDeliveryRequest) -> timedelta | None:
+    bounds = Bounds()
+    span = _lease_span(request, bounds)
+    bounds.check()
+    return span
+
+
+def _lease_span(
+    request: pb.LeaseDeliveriesRequest | pb.BeginDeliveryRequest, bounds: Bounds
+) -> timedelta | None:
+    if not request.HasField("lease_duration"):
+        return None
+    span = bounds.span("lease_duration", request.lease_duration, most=LONGEST_LEASE)
+    return max(span, SHORTEST_LEASE)
 
 
 def _token(text: str) -> str:

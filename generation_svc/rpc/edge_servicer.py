@@ -9,7 +9,7 @@ from generation_svc.domain.port import SessionRecord
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import Bounds
-from generation_svc.rpc.caller import caller_of
+from generation_svc.rpc.caller import current_caller
 
 LONGEST_LEASE = timedelta(seconds=300)
 MAX_SESSION_BYTES = 64 * 2**10
@@ -28,7 +28,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
         _check_key(request.bot_id, request.key).check()
         async with self._database.transaction() as tx:
             session = await tx.edge.get_session(
-                request.bot_id, key=request.key, caller=caller_of(context).name
+                request.bot_id, key=request.key, caller=current_caller().name
             )
         return pb.GetSessionResponse(session=convert.session_to_proto(session))
 
@@ -51,7 +51,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
             update_time=None,
         )
         async with self._database.transaction() as tx:
-            written = await tx.edge.put_session(session, caller=caller_of(context).name)
+            written = await tx.edge.put_session(session, caller=current_caller().name)
         return pb.PutSessionResponse(session=convert.session_to_proto(written))
 
     async def LeaseUpdates(
@@ -65,7 +65,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
         bounds.check()
         async with self._database.transaction() as tx:
             is_granted, expire_time = await tx.edge.lease_updates(
-                request.bot_id, holder=request.holder, span=span, caller=caller_of(context).name
+                request.bot_id, holder=request.holder, span=span, caller=current_caller().name
             )
         return pb.LeaseUpdatesResponse(
             is_granted=is_granted, expire_time=convert.time_to_proto(expire_time)

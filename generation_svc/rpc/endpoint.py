@@ -28,9 +28,17 @@ READINESS_SECONDS = 2.0
 class Endpoint:
     """Serves a context; it is bound, started, kept ready, and stopped, in this order."""
 
-    def __init__(self, context: Context, *, stream_pace: StreamPace | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        stream_pace: StreamPace | None = None,
+        interceptor: CallInterceptor | None = None,
+    ) -> None:
         self._draining = Draining()
-        self._server = grpc.aio.server(interceptors=(CallInterceptor(),), options=OPTIONS)
+        self._server = grpc.aio.server(
+            interceptors=(interceptor or CallInterceptor(),), options=OPTIONS
+        )
         self._health = register(
             self._server, context, draining=self._draining, stream_pace=stream_pace or StreamPace()
         )

@@ -23,7 +23,7 @@ from generation_svc.lifecycle import accept, cancel, download, picture, watch
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import Bounds, parse_id
-from generation_svc.rpc.caller import caller_of
+from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.stream import StreamPace, write
@@ -49,12 +49,12 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
         """Give a job as it is."""
         job_id = _job_id(request.job_id)
-        job = await watch.get(self._context, caller_of(context), job_id=job_id)
+        job = await watch.get(self._context, current_caller(), job_id=job_id)
         return pb.GetJobResponse(job=convert.job_to_proto(job))
 
     async def WaitJob(self, request: pb.WaitJobRequest, context: Any) -> pb.WaitJobResponse:
         """Wait until a job is final; a server that drains answers with the job as it is."""
-        job_id, caller = _job_id(request.job_id), caller_of(context)
+        job_id, caller = _job_id(request.job_id), current_caller()
         timeout = _wait_of(request)
         try:
             job = await self._draining.unless(
@@ -73,7 +73,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds.check()
         updates = watch.follow(
             self._context,
-            caller_of(context),
+            current_caller(),
             job_id=_job_id(request.job_id),
             after=request.after_revision,
             heartbeat=self._pace.heartbeat,
@@ -92,7 +92,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         size = request.page_size or 20
         async with self._context.database.transaction() as tx:
             jobs = await tx.jobs.page(
-                caller=caller_of(context).name,
+                caller=current_caller().name,
                 owner=request.owner or None,
                 before=_page_token(request.page_token),
                 limit=size + 1,
@@ -104,7 +104,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
         """Cancel a job."""
         job_id = _job_id(request.job_id)
-        job = await cancel.cancel(self._context, caller_of(context), job_id=job_id)
+        job = await cancel.cancel(self._context, current_caller(), job_id=job_id)
         return pb.CancelJobResponse(job=convert.job_to_proto(job))
 
     async def ListModels(
@@ -136,7 +136,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: Any
     ) -> pb.UploadInputResponse:
         """Take a picture."""
-        caller = caller_of(context)
+        caller = current_caller()
         owner, data = await _read_upload(request_iterator)
         bounds = Bounds()
         bounds.text("owner", owner, most=128)
@@ -151,9 +151,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         media_id = parse_id("media_id", request.media_id)
         if media_id is None:
             raise MediaNotFound(request.media_id)
-        media, pieces = await download.download(
-            self._context, caller_of(context), media_id=media_id
-        )
+        media, pieces = await download.download(self._context, current_caller(), media_id=media_id)
         first = pb.DownloadMediaResponse(media=convert.media_to_proto(media))
         if not await self._write(context, first):
             return
@@ -173,7 +171,7 @@ def _request_from_proto(request: pb.CreateJobRequest, context: Any) -> accept.Re
     bounds.text("correlation_id", request.correlation_id, most=128)
     destination = _destination_from_proto(request, bounds)
     bounds.check()
-    caller = caller_of(context)
+    caller = current_caller()
     correlation = request.correlation_id or correlation_id(context)
     structlog.contextvars.bind_contextvars(correlation_id=correlation)
     return accept.Request(

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from atelier.generation.v1 import edge_service_pb2 as edge_pb
 from atelier.generation.v1 import generation_service_pb2 as pb
+from generation_svc.rpc.caller import LOCAL, calling
 from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.edge_servicer import EdgeServicer
 from generation_svc.rpc.generation_servicer import GenerationServicer
@@ -32,8 +33,11 @@ class LoopBridge:
 
     def __getattr__(self, method: str) -> Any:
         def call(request: Message, context: Any) -> Any:
-            work = getattr(self._servicer, method)(request, context)
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+            async def work() -> Any:
+                with calling(LOCAL):
+                    return await getattr(self._servicer, method)(request, context)
+
+            return asyncio.run_coroutine_threadsafe(work(), self._loop).result(timeout=10)
 
         return call
 

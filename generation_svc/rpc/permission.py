@@ -1,0 +1,47 @@
+"""The one table of what a caller needs for which RPC; an RPC without a row is nobody's."""
+
+from collections.abc import Mapping
+
+from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.error import PermissionDenied
+
+ANY_CALLER: tuple[Scope, ...] = ()
+"""What an RPC asks for that every caller may use."""
+_JOBS = (Scope.OWN_JOBS, Scope.ALL_JOBS)
+BYTES_BY_ID = (*_JOBS, Scope.DELIVERIES)
+"""What DownloadMedia asks of a caller that has no link, only the id of the media."""
+_PACKAGE = "/atelier.generation.v1."
+
+PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
+    f"{_PACKAGE}{method}": scopes
+    for method, scopes in {
+        "GenerationService/CreateJob": (Scope.OWN_JOBS,),
+        "GenerationService/GetJob": _JOBS,
+        "GenerationService/WaitJob": _JOBS,
+        "GenerationService/StreamJobUpdates": _JOBS,
+        "GenerationService/ListJobs": _JOBS,
+        "GenerationService/CancelJob": _JOBS,
+        "GenerationService/ListModels": ANY_CALLER,
+        "GenerationService/GetModel": ANY_CALLER,
+        "GenerationService/UploadInput": (Scope.OWN_JOBS,),
+        # A link alone proves the right to the bytes; without one the servicer asks for BYTES_BY_ID.
+        "GenerationService/DownloadMedia": ANY_CALLER,
+        "CallbackService/ReportCallback": (Scope.CALLBACKS,),
+        "DeliveryService/LeaseDeliveries": (Scope.DELIVERIES,),
+        "DeliveryService/BeginDelivery": (Scope.DELIVERIES,),
+        "DeliveryService/ReportDelivery": (Scope.DELIVERIES,),
+        "EdgeService/GetSession": (Scope.SESSIONS,),
+        "EdgeService/PutSession": (Scope.SESSIONS,),
+        "EdgeService/LeaseUpdates": (Scope.SESSIONS,),
+    }.items()
+}
+"""The scopes, of which one is enough, by the full name of the RPC as gRPC spells it."""
+
+
+def check_permission(caller: Caller, *, method: str) -> None:
+    """Raise PermissionDenied unless the caller may use this RPC at all."""
+    scopes = PERMISSIONS.get(method)
+    if scopes is None:
+        raise PermissionDenied("Nobody may use this RPC.", missing=method)
+    if scopes:
+        caller.require(*scopes)
