@@ -20,7 +20,7 @@ from telegram.error import InvalidToken, TelegramError
 from atelier.generation.v1 import delivery_service_pb2 as pb
 from atelier.generation.v1.delivery_pb2 import Delivery, DeliveryKind
 from edge_bot.bot import EdgeBot
-from edge_bot.interrupt import interruptible, pause
+from edge_bot.interrupt import finished, interruptible, pause
 from edge_bot.meter import Meter
 from edge_bot.packing import Packer, Undeliverable
 from edge_bot.service_error import insistently
@@ -40,16 +40,23 @@ _logger = structlog.get_logger(__name__)
 class Rhythm:
     """How the courier works; times are seconds."""
 
-    wait_s: float = 25.0
-    """How long the service may wait for something to send."""
+    wait_s: float = 2.0
+    """How long the service may wait for something to send; an edge that stops waits for that."""
+    claim_s: float = 20.0
+    """How long a delivery is leased until its sending begins."""
     lease_s: float = 60.0
-    """How long a delivery is leased."""
+    """How long a delivery is leased from then on."""
     report_s: float = 5.0
-    """What is kept of the lease for the report."""
+    """What is kept of the lease for the report, and once more for its travel."""
     drain_s: float = 10.0
     """How long sendings may go on once the process shall stop."""
     max_concurrent: int = 16
     """How many deliveries are under way at once."""
+
+    @property
+    def sending_s(self) -> float:
+        """How long a sending may take."""
+        return self.lease_s - 2 * self.report_s
 
 
 class Courier:
@@ -76,7 +83,10 @@ class Courier:
         self._ends_at = math.inf
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Lease and send until `stop` is set, then end what is under way."""
+        """Lease and send until `stop` is set, then end what is under way.
+
+        A lease that was asked for is waited for: whoever hung up on its answer would hold it.
+        """
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():
                 await interruptible(stop, self._may_lease())
@@ -89,17 +99,16 @@ class Courier:
     async def deliver(self, delivery: Delivery) -> None:
         """Send one delivery under lease and report how that ended."""
         kind = DeliveryKind.Name(delivery.kind).removeprefix("DELIVERY_KIND_").lower()
-        lease_ends_at = _now() + self._left_s(delivery)
         with bound_contextvars(
             job_id=delivery.job.id, correlation_id=delivery.job.correlation_id, delivery=kind
         ):
             with self._meter.delivery_seconds.labels(kind).time():
-                report = await self._send(delivery, until=lease_ends_at - self._rhythm.report_s)
+                report = await self._send(delivery)
             outcome = report.WhichOneof("outcome") if report else "stale_lease"
             self._meter.deliveries.labels(kind, outcome).inc()
             _logger.info("delivery ended", outcome=outcome, try_number=delivery.try_number)
             if report:
-                await self._report(delivery, report, until=lease_ends_at)
+                await self._report(delivery, report)
 
     async def _may_lease(self) -> None:
         await self._standing.wait_good()
@@ -108,7 +117,7 @@ class Courier:
 
     async def _leased(self, stop: asyncio.Event) -> Sequence[Delivery]:
         try:
-            deliveries = await interruptible(stop, self._lease())
+            deliveries = await finished(stop, self._lease(), within_s=self._rhythm.wait_s + 1)
             self._lease_failures = 0
         except GenerationError as error:
             self._lease_failures += 1
@@ -124,22 +133,23 @@ class Courier:
             max_deliveries=self._rhythm.max_concurrent - len(self._tasks),
         )
         request.wait.FromTimedelta(timedelta(seconds=self._rhythm.wait_s))
-        request.lease_duration.FromTimedelta(timedelta(seconds=self._rhythm.lease_s))
+        request.lease_duration.FromTimedelta(timedelta(seconds=self._rhythm.claim_s))
         timeout = self._rhythm.wait_s + 10
         with translated():
             answer = await self._client.delivery.LeaseDeliveries(request, timeout=timeout)
         return answer.deliveries
 
-    async def _send(self, delivery: Delivery, *, until: float) -> Report | None:
+    async def _send(self, delivery: Delivery) -> Report | None:
         """Send and return the report; None if the lease is another's by now."""
         is_repeatable = True
         if not self._standing.is_good:
             return try_again()
         try:
-            async with self._limited(until):
+            async with self._limited(_now() + self._left_s(delivery)):
                 parcel = await self._packer.pack(delivery)
                 await insistently(lambda: self._begin(delivery))
-                is_repeatable = parcel.is_repeatable
+            is_repeatable = parcel.is_repeatable
+            async with self._limited(_now() + self._rhythm.sending_s):
                 return await parcel.send(self._bot)
         except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
             return self._failed(error, is_repeatable=is_repeatable)
@@ -162,10 +172,11 @@ class Courier:
 
     async def _begin(self, delivery: Delivery) -> None:
         request = pb.BeginDeliveryRequest(lease_token=delivery.lease_token)
+        request.lease_duration.FromTimedelta(timedelta(seconds=self._rhythm.lease_s))
         with translated():
             await self._client.delivery.BeginDelivery(request)
 
-    async def _report(self, delivery: Delivery, report: Report, *, until: float) -> None:
+    async def _report(self, delivery: Delivery, report: Report) -> None:
         report.lease_token = delivery.lease_token
 
         async def say() -> None:
@@ -173,7 +184,7 @@ class Courier:
                 await self._client.delivery.ReportDelivery(report)
 
         try:
-            async with self._limited(until, grace_s=self._rhythm.report_s):
+            async with self._limited(_now() + self._rhythm.report_s, grace_s=self._rhythm.report_s):
                 await insistently(say)
         except (GenerationError, TimeoutError) as error:
             _logger.warning("the report was not taken", error=str(error))
@@ -181,7 +192,7 @@ class Courier:
     def _left_s(self, delivery: Delivery) -> float:
         """Return what is left of the lease, at most what was asked for: clocks differ."""
         left = delivery.lease_expire_time.ToDatetime(tzinfo=UTC) - datetime.now(UTC)
-        return min(left.total_seconds(), self._rhythm.lease_s)
+        return min(left.total_seconds(), self._rhythm.claim_s)
 
     @asynccontextmanager
     async def _limited(self, until: float, *, grace_s: float = 0.0) -> AsyncIterator[None]:

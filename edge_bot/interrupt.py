@@ -22,6 +22,24 @@ async def interruptible(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _
         await asyncio.wait((stopped, task))
 
 
+async def finished(
+    stop: asyncio.Event, work: Coroutine[Any, Any, _T], *, within_s: float
+) -> _T | None:
+    """Do the work and return its result; once `stop` is set it has `within_s` left, else None."""
+    task = asyncio.create_task(work)
+    try:
+        await interruptible(stop, _ended(task))
+        await asyncio.wait({task}, timeout=within_s)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait({task})
+
+
 async def pause(stop: asyncio.Event, seconds: float) -> None:
     """Wait for so long, or until `stop` is set."""
     await interruptible(stop, asyncio.sleep(seconds))

@@ -40,7 +40,7 @@ class PollingLease:
     @property
     def retry_s(self) -> float:
         """How long one who was refused waits before asking again, in seconds."""
-        return self._lease_s / 5
+        return self._lease_s / 15
 
     async def take(self) -> bool:
         """Ask for the right or for more of it; False if another has it or nobody answers."""

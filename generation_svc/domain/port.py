@@ -252,8 +252,14 @@ class DeliveryStore(Protocol):
     ) -> Sequence[Delivery]:
         """Lease due deliveries, one of a job at a time."""
 
-    async def begin(self, lease_token: str) -> None:
-        """Note that sending starts. Raises StaleLease."""
+    async def begin(self, lease_token: str, *, span: timedelta | None = None) -> datetime:
+        """Note that sending starts; return when the lease ends, `span` from now. Raises StaleLease.
+
+        Without a span it ends when it was going to.
+        """
+
+    async def give_back(self, lease_token: str) -> None:
+        """Offer a delivery again at once that was leased to nobody who could begin it."""
 
     async def report(self, lease_token: str, outcome: SendingOutcome) -> None:
         """Note how sending ended. Raises StaleLease."""

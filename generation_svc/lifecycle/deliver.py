@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Delivery, SendingOutcome
@@ -38,10 +38,10 @@ async def lease(context: Context, wanted: Wanted, *, wait: timedelta) -> Sequenc
             await _sleep(news, min(remaining, LOOK_INTERVAL))
 
 
-async def begin(context: Context, lease_token: str) -> None:
-    """Note that sending starts. Raises StaleLease."""
+async def begin(context: Context, lease_token: str, *, span: timedelta | None = None) -> datetime:
+    """Note that sending starts, and return when the lease ends now. Raises StaleLease."""
     async with context.database.transaction() as tx:
-        await tx.deliveries.begin(lease_token)
+        return await tx.deliveries.begin(lease_token, span=span)
 
 
 async def report(context: Context, lease_token: str, *, outcome: SendingOutcome) -> None:
@@ -51,6 +51,25 @@ async def report(context: Context, lease_token: str, *, outcome: SendingOutcome)
 
 
 async def _lease_now(context: Context, wanted: Wanted) -> Sequence[Delivery]:
+    """Lease what is due; what was leased to a caller that has gone meanwhile is given back."""
+    leasing = asyncio.ensure_future(_take_due(context, wanted))
+    try:
+        return await asyncio.shield(leasing)
+    except asyncio.CancelledError:
+        await asyncio.wait({leasing})
+        if not leasing.cancelled() and not leasing.exception():
+            await _give_back(context, wanted, deliveries=leasing.result())
+        raise
+
+
+async def _give_back(context: Context, wanted: Wanted, *, deliveries: Sequence[Delivery]) -> None:
+    async with context.database.transaction() as tx:
+        for delivery in deliveries:
+            await tx.deliveries.give_back(delivery.lease_token)
+        tx.announce(_topic(wanted))
+
+
+async def _take_due(context: Context, wanted: Wanted) -> Sequence[Delivery]:
     async with context.database.transaction() as tx:
         return await tx.deliveries.lease(
             bot_id=wanted.bot_id,

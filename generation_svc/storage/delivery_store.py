@@ -15,7 +15,7 @@ after that, so a late edit of the progress cannot overwrite a result.
 import hashlib
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -81,17 +81,32 @@ class PostgresDeliveryStore:
         rows = await cursor.fetchall()
         return [await self._lease_one(row, job=jobs[row["job_id"]], span=span) for row in rows]
 
-    async def begin(self, lease_token: str) -> None:
-        """Note that sending starts. Raises StaleLease."""
+    async def begin(self, lease_token: str, *, span: timedelta | None = None) -> datetime:
+        """Note that sending starts; return when the lease ends, `span` from now. Raises StaleLease.
+
+        Without a span it ends when it was going to.
+        """
         cursor = await self._connection.execute(
-            "UPDATE delivery SET state = 'begun', update_time = now()"
-            " WHERE lease_hash = %s AND due_time > now() RETURNING job_id, kind, try_number",
-            (_hash(lease_token),),
+            "UPDATE delivery SET state = 'begun', update_time = now(),"
+            " due_time = coalesce(now() + %s::interval, due_time)"
+            " WHERE lease_hash = %s AND due_time > now()"
+            " RETURNING job_id, kind, try_number, due_time",
+            (span, _hash(lease_token)),
         )
         row = await cursor.fetchone()
         if row is None:
             raise StaleLease
         await self._note(row, event="begun")
+        return row["due_time"]  # type: ignore[no-any-return] # a column of times
+
+    async def give_back(self, lease_token: str) -> None:
+        """Offer a delivery again at once that was leased to nobody who could begin it."""
+        await self._connection.execute(
+            "UPDATE delivery SET state = 'pending', lease_hash = NULL, due_time = now(),"
+            " try_number = try_number - 1, update_time = now()"
+            " WHERE lease_hash = %s AND state = 'leased'",
+            (_hash(lease_token),),
+        )
 
     async def report(self, lease_token: str, outcome: SendingOutcome) -> None:
         """Note how sending ended. Raises StaleLease."""

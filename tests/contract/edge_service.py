@@ -53,7 +53,6 @@ class DeliveryDesk(DeliveryServiceServicer):
         self.begun: set[str] = set()
         self.stale: set[str] = set()
         self.unavailable = 0
-        self.lease_s: float | None = None
         self.leases = 0
         self._due: asyncio.Queue[Delivery] = asyncio.Queue()
         self._leased: dict[str, Delivery] = {}
@@ -72,7 +71,7 @@ class DeliveryDesk(DeliveryServiceServicer):
                 delivery = await self._due.get()
         except TimeoutError:
             return delivery_pb.LeaseDeliveriesResponse()
-        lease_s = self.lease_s or request.lease_duration.ToTimedelta().total_seconds()
+        lease_s = request.lease_duration.ToTimedelta().total_seconds()
         delivery.lease_expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=lease_s))
         self._leased[delivery.lease_token] = delivery
         return delivery_pb.LeaseDeliveriesResponse(deliveries=[delivery])

@@ -264,10 +264,9 @@ async def test_a_result_that_the_service_lacks_is_not_begun(edge: Bench) -> None
 
 async def test_a_sending_ends_before_its_lease(edge: Bench) -> None:
     await edge.telegram.started(CHAT)
-    edge.service.delivery.lease_s = 0.5
     await edge.telegram.fault(kind="timeout", method=PHOTO, seconds=5)
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
-    async with edge.sending(report_s=0.2):
+    async with edge.sending(lease_s=0.7, report_s=0.1):
         assert (await edge.service.delivery.outcome(within_s=1)).HasField("unknown")
 
 

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,atelier/generation/v1/delivery_service.proto\x12\x15\x61telier.generation.v1\x1a$atelier/generation/v1/delivery.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n\x16LeaseDeliveriesRequest\x12\x19\n\x0ftelegram_bot_id\x18\x01 \x01(\x03H\x00\x12\x0f\n\x05queue\x18\x02 \x01(\tH\x00\x12\x16\n\x0emax_deliveries\x18\x03 \x01(\x05\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0elease_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06source\"N\n\x17LeaseDeliveriesResponse\x12\x33\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1f.atelier.generation.v1.Delivery\"+\n\x14\x42\x65ginDeliveryRequest\x12\x13\n\x0blease_token\x18\x01 \x01(\t\"\x17\n\x15\x42\x65ginDeliveryResponse\"\xf5\x03\n\x15ReportDeliveryRequest\x12\x13\n\x0blease_token\x18\x01 \x01(\t\x12\x41\n\x04sent\x18\x02 \x01(\x0b\x32\x31.atelier.generation.v1.ReportDeliveryRequest.SentH\x00\x12J\n\ttry_again\x18\x03 \x01(\x0b\x32\x35.atelier.generation.v1.ReportDeliveryRequest.TryAgainH\x00\x12M\n\nimpossible\x18\x04 \x01(\x0b\x32\x37.atelier.generation.v1.ReportDeliveryRequest.ImpossibleH\x00\x12G\n\x07unknown\x18\x05 \x01(\x0b\x32\x34.atelier.generation.v1.ReportDeliveryRequest.UnknownH\x00\x1a+\n\x04Sent\x12\x12\n\nmessage_id\x18\x01 \x01(\x03\x12\x0f\n\x07is_edit\x18\x02 \x01(\x08\x1a?\n\x08TryAgain\x12\x33\n\x0fnot_before_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x1c\n\nImpossible\x12\x0e\n\x06reason\x18\x01 \x01(\t\x1a\t\n\x07UnknownB\t\n\x07outcome\"\x18\n\x16ReportDeliveryResponse2\xe8\x02\n\x0f\x44\x65liveryService\x12p\n\x0fLeaseDeliveries\x12-.atelier.generation.v1.LeaseDeliveriesRequest\x1a..atelier.generation.v1.LeaseDeliveriesResponse\x12o\n\rBeginDelivery\x12+.atelier.generation.v1.BeginDeliveryRequest\x1a,.atelier.generation.v1.BeginDeliveryResponse\"\x03\x90\x02\x02\x12r\n\x0eReportDelivery\x12,.atelier.generation.v1.ReportDeliveryRequest\x1a-.atelier.generation.v1.ReportDeliveryResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,atelier/generation/v1/delivery_service.proto\x12\x15\x61telier.generation.v1\x1a$atelier/generation/v1/delivery.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n\x16LeaseDeliveriesRequest\x12\x19\n\x0ftelegram_bot_id\x18\x01 \x01(\x03H\x00\x12\x0f\n\x05queue\x18\x02 \x01(\tH\x00\x12\x16\n\x0emax_deliveries\x18\x03 \x01(\x05\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0elease_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06source\"N\n\x17LeaseDeliveriesResponse\x12\x33\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1f.atelier.generation.v1.Delivery\"^\n\x14\x42\x65ginDeliveryRequest\x12\x13\n\x0blease_token\x18\x01 \x01(\t\x12\x31\n\x0elease_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"N\n\x15\x42\x65ginDeliveryResponse\x12\x35\n\x11lease_expire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf5\x03\n\x15ReportDeliveryRequest\x12\x13\n\x0blease_token\x18\x01 \x01(\t\x12\x41\n\x04sent\x18\x02 \x01(\x0b\x32\x31.atelier.generation.v1.ReportDeliveryRequest.SentH\x00\x12J\n\ttry_again\x18\x03 \x01(\x0b\x32\x35.atelier.generation.v1.ReportDeliveryRequest.TryAgainH\x00\x12M\n\nimpossible\x18\x04 \x01(\x0b\x32\x37.atelier.generation.v1.ReportDeliveryRequest.ImpossibleH\x00\x12G\n\x07unknown\x18\x05 \x01(\x0b\x32\x34.atelier.generation.v1.ReportDeliveryRequest.UnknownH\x00\x1a+\n\x04Sent\x12\x12\n\nmessage_id\x18\x01 \x01(\x03\x12\x0f\n\x07is_edit\x18\x02 \x01(\x08\x1a?\n\x08TryAgain\x12\x33\n\x0fnot_before_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x1c\n\nImpossible\x12\x0e\n\x06reason\x18\x01 \x01(\t\x1a\t\n\x07UnknownB\t\n\x07outcome\"\x18\n\x16ReportDeliveryResponse2\xe8\x02\n\x0f\x44\x65liveryService\x12p\n\x0fLeaseDeliveries\x12-.atelier.generation.v1.LeaseDeliveriesRequest\x1a..atelier.generation.v1.LeaseDeliveriesResponse\x12o\n\rBeginDelivery\x12+.atelier.generation.v1.BeginDeliveryRequest\x1a,.atelier.generation.v1.BeginDeliveryResponse\"\x03\x90\x02\x02\x12r\n\x0eReportDelivery\x12,.atelier.generation.v1.ReportDeliveryRequest\x1a-.atelier.generation.v1.ReportDeliveryResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,21 +43,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASEDELIVERIESRESPONSE']._serialized_start=371
   _globals['_LEASEDELIVERIESRESPONSE']._serialized_end=449
   _globals['_BEGINDELIVERYREQUEST']._serialized_start=451
-  _globals['_BEGINDELIVERYREQUEST']._serialized_end=494
-  _globals['_BEGINDELIVERYRESPONSE']._serialized_start=496
-  _globals['_BEGINDELIVERYRESPONSE']._serialized_end=519
-  _globals['_REPORTDELIVERYREQUEST']._serialized_start=522
-  _globals['_REPORTDELIVERYREQUEST']._serialized_end=1023
-  _globals['_REPORTDELIVERYREQUEST_SENT']._serialized_start=863
-  _globals['_REPORTDELIVERYREQUEST_SENT']._serialized_end=906
-  _globals['_REPORTDELIVERYREQUEST_TRYAGAIN']._serialized_start=908
-  _globals['_REPORTDELIVERYREQUEST_TRYAGAIN']._serialized_end=971
-  _globals['_REPORTDELIVERYREQUEST_IMPOSSIBLE']._serialized_start=973
-  _globals['_REPORTDELIVERYREQUEST_IMPOSSIBLE']._serialized_end=1001
-  _globals['_REPORTDELIVERYREQUEST_UNKNOWN']._serialized_start=1003
-  _globals['_REPORTDELIVERYREQUEST_UNKNOWN']._serialized_end=1012
-  _globals['_REPORTDELIVERYRESPONSE']._serialized_start=1025
-  _globals['_REPORTDELIVERYRESPONSE']._serialized_end=1049
-  _globals['_DELIVERYSERVICE']._serialized_start=1052
-  _globals['_DELIVERYSERVICE']._serialized_end=1412
+  _globals['_BEGINDELIVERYREQUEST']._serialized_end=545
+  _globals['_BEGINDELIVERYRESPONSE']._serialized_start=547
+  _globals['_BEGINDELIVERYRESPONSE']._serialized_end=625
+  _globals['_REPORTDELIVERYREQUEST']._serialized_start=628
+  _globals['_REPORTDELIVERYREQUEST']._serialized_end=1129
+  _globals['_REPORTDELIVERYREQUEST_SENT']._serialized_start=969
+  _globals['_REPORTDELIVERYREQUEST_SENT']._serialized_end=1012
+  _globals['_REPORTDELIVERYREQUEST_TRYAGAIN']._serialized_start=1014
+  _globals['_REPORTDELIVERYREQUEST_TRYAGAIN']._serialized_end=1077
+  _globals['_REPORTDELIVERYREQUEST_IMPOSSIBLE']._serialized_start=1079
+  _globals['_REPORTDELIVERYREQUEST_IMPOSSIBLE']._serialized_end=1107
+  _globals['_REPORTDELIVERYREQUEST_UNKNOWN']._serialized_start=1109
+  _globals['_REPORTDELIVERYREQUEST_UNKNOWN']._serialized_end=1118
+  _globals['_REPORTDELIVERYRESPONSE']._serialized_start=1131
+  _globals['_REPORTDELIVERYRESPONSE']._serialized_end=1155
+  _globals['_DELIVERYSERVICE']._serialized_start=1158
+  _globals['_DELIVERYSERVICE']._serialized_end=1518
 # @@protoc_insertion_point(module_scope)

@@ -66,7 +66,10 @@ class DeliveryServiceServicer:
 
     def LeaseDeliveries(self, request, context):
         """Leases deliveries that are due, waiting for the first one for up to `wait`.
-        An empty answer means that there was none.
+        An empty answer means that there was none. A short lease, lengthened by
+        BeginDelivery, is soon given to another when its holder dies. Who is about
+        to stop waits for the answer: what is leased to a caller that has gone is
+        not offered before its lease has run out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -23,7 +23,10 @@ class DeliveryServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     LeaseDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.LeaseDeliveriesRequest, _delivery_service_pb2.LeaseDeliveriesResponse]
     """Leases deliveries that are due, waiting for the first one for up to `wait`.
-    An empty answer means that there was none.
+    An empty answer means that there was none. A short lease, lengthened by
+    BeginDelivery, is soon given to another when its holder dies. Who is about
+    to stop waits for the answer: what is leased to a caller that has gone is
+    not offered before its lease has run out.
     """
     BeginDelivery: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.BeginDeliveryRequest, _delivery_service_pb2.BeginDeliveryResponse]
     """States that sending starts now. FAILED_PRECONDITION (STALE_LEASE) means:
@@ -49,7 +52,10 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_delivery_service_pb2.LeaseDeliveriesRequest, _abc.Awaitable[_delivery_service_pb2.LeaseDeliveriesResponse]],
     ) -> _abc.Awaitable[_delivery_service_pb2.LeaseDeliveriesResponse]:
         """Leases deliveries that are due, waiting for the first one for up to `wait`.
-        An empty answer means that there was none.
+        An empty answer means that there was none. A short lease, lengthened by
+        BeginDelivery, is soon given to another when its holder dies. Who is about
+        to stop waits for the answer: what is leased to a caller that has gone is
+        not offered before its lease has run out.
         """
 
     @_abc_1.abstractmethod
