@@ -24,7 +24,7 @@ class Callers(Protocol):
     def count_call(self, caller: Caller) -> None:
         """Count a call of this caller. Raises RateLimited."""
 
-    def while_valid(self, token: str) -> AbstractAsyncContextManager[None]:
+    def while_valid(self, token: str, *, caller: Caller) -> AbstractAsyncContextManager[None]:
         """End what runs inside, with an error, once the token no longer means what it did."""
 
 
@@ -39,9 +39,9 @@ class Anybody:
     def count_call(self, caller: Caller) -> None:
         """Count nothing."""
 
-    def while_valid(self, token: str) -> AbstractAsyncContextManager[None]:
+    def while_valid(self, token: str, *, caller: Caller) -> AbstractAsyncContextManager[None]:
         """End nothing."""
-        del token
+        del token, caller
         return nullcontext()
 
 

@@ -83,7 +83,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _guarded(self, behaviour: Any, *, token: str) -> Any:
         async def guarded(request: Any, call: Call) -> Any:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self._callers.while_valid(token))
+                await stack.enter_async_context(
+                    self._callers.while_valid(token, caller=call.caller)
+                )
                 for guard in self._guards:
                     await stack.enter_async_context(guard(call))
                 return await behaviour(request, call.context)
