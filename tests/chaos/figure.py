@@ -1,0 +1,105 @@
+"""The figures of one run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from tests.chaos.check import Violation
+from tests.chaos.evidence import Evidence
+from tests.chaos.plan import Harm, Kind, Part
+from tests.chaos.rest import Sample
+from tests.chaos.table import Figures
+from tests.chaos.traffic import CREATE_WINDOW_S, READ_WINDOW_S, densest
+
+
+def figures_of(evidence: Evidence, violations: Sequence[Violation]) -> Figures:
+    """Return every figure of a run by its label, in the order of the table."""
+    return {
+        **_jobs(evidence),
+        **_deliveries(evidence),
+        **_provider(evidence),
+        **{name: str(evidence.done[name]) for name in _DEEDS},
+        **_held(evidence),
+        **_rules(violations),
+        "seconds": f"{evidence.seconds:.0f}",
+    }
+
+
+_DEEDS = (
+    *(f"kills of {part}" for part in Part),
+    *(f"{harm} roads" for harm in Harm),
+    "spells of kie",
+    "spells of telegram",
+)
+RULES = {
+    "lost": "accepted jobs lost",
+    "unfinished": "jobs not ended",
+    "undelivered": "outcomes not delivered",
+    "doubled": "outcomes sent twice",
+    "resubmitted": "submitted twice, fate known",
+    "order": "event orders broken",
+    "budget": "budgets exceeded",
+    "callback": "callbacks refused",
+    "leak": "leaks",
+    "fallen": "processes that fell",
+    "promise": "other broken promises",
+}
+
+
+def _jobs(evidence: Evidence) -> Figures:
+    states = Counter(job.state for job in evidence.jobs)
+    spans = sorted((job.update_time - job.create_time).total_seconds() for job in evidence.jobs)
+    kinds = Counter(order.kind for order in evidence.ledger.orders.values())
+    return {
+        "jobs": str(len(evidence.jobs)),
+        "asked for by people": str(kinds[Kind.PERSON]),
+        "succeeded": str(states["succeeded"]),
+        "failed": str(states["failed"]),
+        "cancelled": str(states["cancelled"]),
+        "median s to the end": f"{spans[len(spans) // 2]:.1f}" if spans else "",
+        "longest s to the end": f"{spans[-1]:.0f}" if spans else "",
+    }
+
+
+def _deliveries(evidence: Evidence) -> Figures:
+    sent = [each for each in evidence.deliveries if each.state == "sent"]
+    return {
+        "outcomes delivered": str(len(sent)),
+        "of these proved by editing": str(sum(each.is_edit for each in sent)),
+        "to people who blocked the bot": str(
+            sum(each.state == "impossible" for each in evidence.deliveries)
+        ),
+    }
+
+
+def _provider(evidence: Evidence) -> Figures:
+    tasks = Counter(evidence.task_prompts)
+    unknown = (event for events in evidence.events.values() for event in events)
+    return {
+        "createTask calls": str(len(evidence.creations)),
+        "tries of unknown fate": str(sum(event.kind == "unknown" for event in unknown)),
+        "tasks made a second time": str(sum(count - 1 for count in tasks.values())),
+        "most createTask in 10 s": str(densest(evidence.traffic.creates, window_s=CREATE_WINDOW_S)),
+        "most recordInfo in 1 s": str(densest(evidence.traffic.reads, window_s=READ_WINDOW_S)),
+        "callbacks answered 200": str(evidence.callback_statuses.get("200", 0)),
+        "callbacks cut off": str(evidence.callback_statuses.get("none", 0)),
+    }
+
+
+def _held(evidence: Evidence) -> Figures:
+    def more(of: Callable[[Sample], float]) -> float:
+        before = {each.process: of(each) for each in evidence.before.samples}
+        return max((of(each) - before[each.process] for each in evidence.after.samples), default=0)
+
+    return {
+        "tasks more at rest": f"{more(lambda each: each.tasks):g}",
+        "open files more at rest": f"{more(lambda each: each.fds):g}",
+        "MB more at rest": f"{more(lambda each: each.memory_bytes) / 2**20:.0f}",
+        "database connections": str(evidence.after.database_connections),
+    }
+
+
+def _rules(violations: Sequence[Violation]) -> Figures:
+    counts = Counter(each.rule for each in violations)
+    return {label: str(counts[rule]) for rule, label in RULES.items()}

@@ -1,0 +1,46 @@
+"""What the people and callers of a run did and were told."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from tests.chaos.plan import Order
+
+
+@dataclass
+class Ledger:
+    """What the outside knows; the check holds the system to it."""
+
+    seed: int
+    orders: dict[int, Order] = field(default_factory=dict)
+    """Who asked, by the number of the order."""
+    jobs: dict[int, str] = field(default_factory=dict)
+    """The job that a caller was given, by the number of its order."""
+    presses: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """The presses of a person's confirmation."""
+    blocked: set[int] = field(default_factory=set)
+    """Who blocked the bot."""
+    given_up: set[int] = field(default_factory=set)
+    """Who ended their own wish: a cancelled job is no loss."""
+    revisions: dict[int, list[int]] = field(default_factory=dict)
+    """What a stream gave, in its order."""
+    feed_new: Counter[str] = field(default_factory=Counter)
+    """How often the feed had a job's outcome as new."""
+    feed_again: Counter[str] = field(default_factory=Counter)
+    """How often the feed had it as one that may have come before."""
+    complaints: list[tuple[int, str]] = field(default_factory=list)
+    """What broke a promise before somebody's eyes."""
+
+    def prompt_of(self, number: int) -> str:
+        """Return the words of an order, which no other one contains."""
+        return f"chaos {self.seed:04d} order {number:05d} end"
+
+    def number_of(self, prompt: str) -> int:
+        """Return the number of the order with these words; 0 for anybody else's."""
+        words = prompt.split()
+        return int(words[3]) if words[:1] == ["chaos"] else 0
+
+    def complain(self, number: int, what: str) -> None:
+        """Note a broken promise."""
+        self.complaints.append((number, what))

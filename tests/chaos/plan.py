@@ -1,0 +1,270 @@
+"""What a run will do, all of it drawn from its seed before anything starts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import cycle
+
+HOUR_S = 3600.0
+JOB_EVERY_S = 0.4
+WARM_UP_PACE_S = 0.1
+
+
+class Kind(StrEnum):
+    """Who asks for a job, and where its result goes."""
+
+    PERSON = "person"
+    """A person at Telegram, who gets it in the chat."""
+    QUEUE = "queue"
+    """A gRPC caller with a feed of its own."""
+    STREAM = "stream"
+    """A gRPC caller without a destination, who follows the job."""
+    WAIT = "wait"
+    """A gRPC caller without a destination, who waits for its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One job that is asked for."""
+
+    number: int
+    at_s: float
+    kind: Kind
+    cancel_after_s: float | None = None
+    is_repeated: bool = False
+    """Whether the person presses, or the caller asks, once more than needed."""
+    has_photo: bool = False
+    blocks_after_s: float | None = None
+    """When the person blocks the bot."""
+
+
+class Part(StrEnum):
+    """What can be killed."""
+
+    SERVICE = "service"
+    GATEWAY = "gateway"
+    EDGE = "edge"
+    POSTMASTER = "postmaster"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kill:
+    """One process ends at this instruction and comes back later."""
+
+    at_s: float
+    part: Part
+    number: int
+    down_s: float
+
+
+class Harm(StrEnum):
+    """What happens to the connections of a road."""
+
+    CUT = "cut"
+    STALL = "stalled"
+    REFUSE = "refusing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blow:
+    """A road between two parts is bad for a moment."""
+
+    at_s: float
+    road: int
+    """Which of the roads, counted round."""
+    harm: Harm
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spell:
+    """A sandbox misbehaves for a while."""
+
+    at_s: float
+    seconds: float
+    party: str
+    """`kie` or `telegram`."""
+    fault: dict[str, object] = field(hash=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much happens and how fast."""
+
+    jobs: int
+    feed_s: float
+    """How long jobs come in, and how long things go wrong."""
+    outage_s: float
+    """How long KIE is down."""
+    time_scale: float = 0.02
+    start_deadline_s: float = 7200.0
+    """Unscaled, as the service is told."""
+    drain_s: float = 330.0
+    """How long everything may take to come to rest once nothing goes wrong any more."""
+    warm_up_jobs: int = 24
+    kill_every_s: float = 6.0
+    blow_every_s: float = 2.5
+    spell_every_s: float = 6.0
+
+
+SHORT = Size(
+    jobs=100,
+    feed_s=28.0,
+    outage_s=8.0,
+    start_deadline_s=1500.0,
+    drain_s=75.0,
+    warm_up_jobs=8,
+    kill_every_s=5.0,
+)
+"""What is a test: seconds of each, an outage of minutes."""
+
+
+def long_size(jobs: int) -> Size:
+    """Return a run for so many jobs, which come in at the pace of a busy hour."""
+    feed_s = jobs * JOB_EVERY_S
+    outage_s = min(HOUR_S * Size.time_scale, feed_s / 2)
+    return Size(jobs=jobs, feed_s=feed_s, outage_s=outage_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a run will do."""
+
+    seed: int
+    size: Size
+    warm_up: tuple[Order, ...]
+    """What is asked for before anything goes wrong."""
+    orders: tuple[Order, ...]
+    kills: tuple[Kill, ...]
+    blows: tuple[Blow, ...]
+    spells: tuple[Spell, ...]
+
+
+def plan_of(seed: int, size: Size) -> Plan:
+    """Draw a run."""
+    rng = random.Random(f"chaos {seed}")
+    return Plan(
+        seed=seed,
+        size=size,
+        warm_up=tuple(_calm_order(n) for n in range(1, size.warm_up_jobs + 1)),
+        orders=tuple(_orders(rng, size)),
+        kills=tuple(_kills(rng, size)),
+        blows=tuple(_blows(rng, size)),
+        spells=(_outage(rng, size), *_spells(rng, size)),
+    )
+
+
+def _orders(rng: random.Random, size: Size) -> list[Order]:
+    count = size.jobs - size.warm_up_jobs
+    moments = sorted(rng.uniform(0, size.feed_s) for _ in range(count))
+    first = size.warm_up_jobs + 1
+    return [_order(rng, number=n, at_s=at_s) for n, at_s in enumerate(moments, first)]
+
+
+def _calm_order(number: int) -> Order:
+    kinds = list(Kind)
+    return Order(number=number, at_s=number * WARM_UP_PACE_S, kind=kinds[number % len(kinds)])
+
+
+def _order(rng: random.Random, *, number: int, at_s: float) -> Order:
+    kind = rng.choices(list(Kind), weights=(45, 30, 13, 12))[0]
+    is_person, draw = kind is Kind.PERSON, rng.random()
+    return Order(
+        number=number,
+        at_s=at_s,
+        kind=kind,
+        cancel_after_s=rng.uniform(0, 6) if draw < 0.1 else None,
+        blocks_after_s=rng.uniform(0, 6) if is_person and 0.1 <= draw < 0.16 else None,
+        has_photo=is_person and rng.random() < 0.1,
+        is_repeated=rng.random() < 0.25,
+    )
+
+
+def _kills(rng: random.Random, size: Size) -> list[Kill]:
+    """Draw the kills: every process in turn in a random order, so that none is spared."""
+    parts = [(part, number) for part in Part for number in (0, 1)]
+    kills: list[Kill] = []
+    for at_s in _moments(rng, size, every_s=size.kill_every_s):
+        if not kills or len(kills) % len(parts) == 0:
+            rng.shuffle(parts)
+        part, number = parts[len(kills) % len(parts)]
+        kills.append(Kill(at_s=at_s, part=part, number=number, down_s=rng.uniform(0, 4)))
+    return kills
+
+
+def _blows(rng: random.Random, size: Size) -> list[Blow]:
+    return [
+        Blow(
+            at_s=at_s,
+            road=rng.randrange(1 << 16),
+            harm=rng.choice(list(Harm)),
+            seconds=rng.uniform(0.3, 6),
+            share=rng.choice((0.3, 0.7, 1.0)),
+        )
+        for at_s in _moments(rng, size, every_s=size.blow_every_s)
+    ]
+
+
+_MALFORMED = ("truncated", "empty", "array", "binary")
+_KIE_SPELLS: tuple[dict[str, object], ...] = (
+    {"name": "create_429", "rate": 0.6},
+    {"name": "create_429", "rate": 0.6, "status": 429},
+    {"name": "create_5xx", "rate": 0.4},
+    {"name": "create_5xx", "rate": 0.5, "status": 200},
+    {"name": "maintenance", "rate": 0.5},
+    {"name": "hang", "rate": 0.3},
+    {"name": "create_no_answer", "rate": 0.4},
+    {"name": "create_cut", "rate": 0.4},
+    {"name": "read_429", "rate": 0.7},
+    {"name": "read_5xx", "rate": 0.7},
+    {"name": "read_hang", "rate": 0.5, "seconds": 2},
+    {"name": "generation_failed", "rate": 0.3},
+    {"name": "dead_result_link", "rate": 0.5},
+    {"name": "slow_download", "rate": 0.5, "seconds": 2},
+    {"name": "task_lost", "rate": 0.1},
+    {"name": "unknown_state", "rate": 0.5},
+)
+_TELEGRAM_SPELLS: tuple[dict[str, object], ...] = (
+    {"kind": "too_many_requests", "rate": 0.5, "retry_after": 1},
+    {"kind": "too_many_requests", "rate": 0.3, "retry_after": 2, "method": "sendPhoto"},
+    {"kind": "answer_lost", "rate": 0.4, "method": "sendPhoto"},
+    {"kind": "answer_lost", "rate": 0.3},
+    {"kind": "timeout", "rate": 0.3, "seconds": 1},
+    {"kind": "server_error", "rate": 0.5},
+)
+ALWAYS: tuple[dict[str, object], ...] = (
+    {"name": "no_callback", "rate": 0.3},
+    {"name": "callback_twice", "rate": 0.3},
+    {"name": "callback_before_answer", "rate": 0.1},
+    {"name": "callback_late", "rate": 0.1, "seconds": 3},
+    *({"name": "callback_malformed", "rate": 0.02, "variant": each} for each in _MALFORMED),
+    {"name": "callback_forged", "rate": 0.05},
+)
+"""What KIE's callbacks are like from the first job to the last."""
+
+
+def _spells(rng: random.Random, size: Size) -> list[Spell]:
+    spells = [("kie", each) for each in _KIE_SPELLS]
+    spells += [("telegram", each) for each in _TELEGRAM_SPELLS] * 2
+    rng.shuffle(spells)
+    return [
+        Spell(at_s=at_s, seconds=rng.uniform(3, 10), party=party, fault=dict(fault))
+        for at_s, (party, fault) in zip(
+            _moments(rng, size, every_s=size.spell_every_s), cycle(spells), strict=False
+        )
+    ]
+
+
+def _outage(rng: random.Random, size: Size) -> Spell:
+    latest = max(size.feed_s - size.outage_s, 0.0)
+    down: dict[str, object] = {"name": "down", "match": "/api/"}
+    at_s = rng.uniform(min(10.0, latest), latest)
+    return Spell(at_s=at_s, seconds=size.outage_s, party="kie", fault=down)
+
+
+def _moments(rng: random.Random, size: Size, *, every_s: float) -> list[float]:
+    count = int(size.feed_s / every_s)
+    return sorted(rng.uniform(1, size.feed_s) for _ in range(count))
