@@ -16,6 +16,7 @@ from generation_svc.kie.client import open_kie
 from generation_svc.lifecycle.context import Context, Limits
 from generation_svc.media.content import examine_upload
 from generation_svc.media.fetch import open_fetcher
+from generation_svc.media.link import SignedMediaLinks
 from generation_svc.media.store import open_media
 from generation_svc.rpc.endpoint import Endpoint
 from generation_svc.settings import GenerationSettings
@@ -79,6 +80,7 @@ async def open_context(
             limits=limits_of(settings),
             callback_base_url=settings.callback_base_url.rstrip("/") or None,
         )
+            links=links_of(settings),
 
 
 def pace_of(settings: GenerationSettings) -> Pace:
@@ -88,6 +90,18 @@ def pace_of(settings: GenerationSettings) -> Pace:
 
 
 def limits_of(settings: GenerationSettings) -> Limits:
+def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:
+    """Return what makes links to media, if the settings ask for links."""
+    if not settings.media_base_url or settings.media_link_key is None:
+        return None
+    redact(settings.media_link_key)
+    return SignedMediaLinks(
+        settings.media_link_key.get_secret_value(),
+        base_url=settings.media_base_url,
+        lifetime=timedelta(seconds=settings.media_link_lifetime_s),
+    )
+
+
     """Return the limits that the settings ask for."""
     return Limits(
         creates_per_window=settings.kie_create_limit,

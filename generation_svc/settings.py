@@ -1,11 +1,14 @@
 """The settings of the service."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from runtime.address import Address
 from runtime.settings import Names, ProcessSettings
+
+MIN_LINK_KEY_CHARS = 32
+"""The shortest key that signs links: 128 bits, if it is hexadecimal."""
 
 
 class GenerationSettings(ProcessSettings):
@@ -25,6 +28,15 @@ class GenerationSettings(ProcessSettings):
 
     media_url: str = Field("", examples=["file:///var/lib/atelier/media", "s3://bucket/prefix"])
     """Where results and uploads are kept; a folder under DATA_FOLDER when empty."""
+
+    media_base_url: str = Field("", examples=["https://media.example.org"])
+    """The public address of the gateway for signed links to media; when empty there are none."""
+
+    media_link_key: SecretStr | None = Field(None, examples=["32 random characters or more"])
+    """The key that signs links to media, the same in every replica; another one ends all links."""
+
+    media_link_lifetime_s: float = Field(3600, ge=60, le=604_800)
+    """Seconds for which a link to media holds, and up to a quarter more."""
 
     kie_api_key: SecretStr = Field(examples=["the key from KIE's account page"])
     """The key of the account at KIE."""
@@ -68,3 +80,13 @@ class GenerationSettings(ProcessSettings):
 
     stop_grace_s: float = Field(25, ge=0, le=300)
     """Seconds that work under way gets to finish when the service stops."""
+
+    @model_validator(mode="after")
+    def _links_are_signed(self) -> Self:
+        key = self.media_link_key.get_secret_value() if self.media_link_key else ""
+        if self.media_base_url and not self.media_base_url.startswith(("https://", "http://")):
+            raise ValueError("MEDIA_BASE_URL must begin with https:// or http://")
+        if self.media_base_url and len(key) < MIN_LINK_KEY_CHARS:
+            wanted = f"a secret of at least {MIN_LINK_KEY_CHARS} characters"
+            raise ValueError(f"MEDIA_LINK_KEY must be {wanted} where MEDIA_BASE_URL is set")
+        return self

@@ -218,8 +218,8 @@ class MediaRows(Protocol):
     async def media_of(self, attempt_id: UUID) -> Sequence[Media]:
         """Read the results of an attempt in order."""
 
-    async def find_media(self, media_id: UUID, *, caller: str) -> StoredMedia | None:
-        """Find media of this caller."""
+    async def find_media(self, media_id: UUID, *, caller: str | None) -> StoredMedia | None:
+        """Find media of this caller, of anybody for None."""
 
     async def insert_upload(
         self, upload: Upload, *, caller: str, owner: str, key: str, lifetime: timedelta

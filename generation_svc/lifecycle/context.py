@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from generation_svc.domain.catalog import Catalog, Model
+from generation_svc.domain.link import MediaLinks
 from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Database
 from generation_svc.domain.provider import (
@@ -51,6 +52,8 @@ class Context:
     limits: Limits
     callback_base_url: str | None
     """The public address of the gateway; None means that the provider is only polled."""
+    links: MediaLinks | None = None
+    """What makes links to media; None means that there are none."""
 
     def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
         """Return what a model usually and at most takes, unscaled; also a retired one."""

@@ -13,6 +13,7 @@ from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, model_pb2, s
 from generation_svc.domain import catalog as domain_catalog
 from generation_svc.domain.delivery import Delivery, Telegram
 from generation_svc.domain.job import Job, Media, Upload
+from generation_svc.domain.link import MediaLink, MediaLinks
 from generation_svc.domain.port import SessionRecord
 
 
@@ -50,8 +51,8 @@ def value_from_proto(message: Value) -> Any:
             return getattr(message, kind)
 
 
-def job_to_proto(job: Job) -> job_pb2.Job:
-    """Write a job."""
+def job_to_proto(job: Job, *, links: MediaLinks | None = None) -> job_pb2.Job:
+    """Write a job, its media with links where there are any."""
     message = job_pb2.Job(
         id=str(job.id),
         create_time=time_to_proto(job.create_time),
@@ -68,22 +69,29 @@ def job_to_proto(job: Job) -> job_pb2.Job:
     )
     if job.delay_reason:
         message.delay_reason = job_pb2.DelayReason.Value(f"DELAY_REASON_{job.delay_reason.name}")
-    _add_outcome(message, job)
+    _add_outcome(message, job, links=links)
     return message
 
 
-def _add_outcome(message: job_pb2.Job, job: Job) -> None:
+def _add_outcome(message: job_pb2.Job, job: Job, *, links: MediaLinks | None) -> None:
     if job.result is not None:
-        media = [media_to_proto(item) for item in job.result.media]
+        media = [
+            media_to_proto(item, link=links.make(item.id) if links else None)
+            for item in job.result.media
+        ]
         message.result.CopyFrom(job_pb2.JobResult(media=media, text=job.result.text))
     if job.failure is not None:
         reason = job_pb2.FailureReason.Value(f"FAILURE_REASON_{job.failure.reason.name}")
         message.failure.CopyFrom(job_pb2.JobFailure(reason=reason, message=job.failure.message))
 
 
-def media_to_proto(media: Media) -> media_pb2.Media:
-    """Write media."""
-    return media_pb2.Media(**_file(media))
+def media_to_proto(media: Media, *, link: MediaLink | None = None) -> media_pb2.Media:
+    """Write media, and the link to it if there is one."""
+    message = media_pb2.Media(**_file(media))
+    if link:
+        message.download_uri = link.uri
+        message.download_expire_time.FromDatetime(link.expire_time)
+    return message
 
 
 def upload_to_proto(upload: Upload) -> media_pb2.Upload:

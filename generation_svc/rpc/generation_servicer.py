@@ -10,8 +10,11 @@ import structlog
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import generation_service_pb2_grpc as pb_grpc
+from atelier.generation.v1.job_pb2 import Job as JobMessage
 from generation_svc.domain.delivery import Destination, Queue, Telegram
 from generation_svc.domain.error import (
+    FieldViolation,
+    InvalidInputs,
     InvalidPageToken,
     JobNotFound,
     MediaNotFound,
@@ -44,13 +47,13 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
         """Accept a job."""
         job = await accept.accept(self._context, _request_from_proto(request, context))
-        return pb.CreateJobResponse(job=convert.job_to_proto(job))
+        return pb.CreateJobResponse(job=self._job(job))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
         """Give a job as it is."""
         job_id = _job_id(request.job_id)
         job = await watch.get(self._context, current_caller(), job_id=job_id)
-        return pb.GetJobResponse(job=convert.job_to_proto(job))
+        return pb.GetJobResponse(job=self._job(job))
 
     async def WaitJob(self, request: pb.WaitJobRequest, context: Any) -> pb.WaitJobResponse:
         """Wait until a job is final; a server that drains answers with the job as it is."""
@@ -62,7 +65,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             )
         except ServerDraining:
             job = await watch.get(self._context, caller, job_id=job_id)
-        return pb.WaitJobResponse(job=convert.job_to_proto(job))
+        return pb.WaitJobResponse(job=self._job(job))
 
     async def StreamJobUpdates(  # type: ignore[override] # writes by itself, to time the writes
         self, request: pb.StreamJobUpdatesRequest, context: Any
@@ -80,7 +83,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         )
         async with aclosing(self._draining.each(updates)) as open_updates:
             async for update in open_updates:
-                if not await self._write(context, _update_to_proto(update)):
+                if not await self._write(context, self._update(update)):
                     return
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
@@ -98,14 +101,14 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
                 limit=size + 1,
             )
         token = str(jobs[size - 1].id) if len(jobs) > size else ""
-        page = [convert.job_to_proto(job) for job in jobs[:size]]
+        page = [self._job(job) for job in jobs[:size]]
         return pb.ListJobsResponse(jobs=page, next_page_token=token)
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
         """Cancel a job."""
         job_id = _job_id(request.job_id)
         job = await cancel.cancel(self._context, current_caller(), job_id=job_id)
-        return pb.CancelJobResponse(job=convert.job_to_proto(job))
+        return pb.CancelJobResponse(job=self._job(job))
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: Any
@@ -148,16 +151,31 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self, request: pb.DownloadMediaRequest, context: Any
     ) -> None:
         """Give the bytes of a result."""
+        found = await self._download(request)
+        media = convert.media_to_proto(found.media, link=found.link)
+        if not await self._write(context, pb.DownloadMediaResponse(media=media)):
+            return
+        async for piece in found.pieces:
+            if not await self._write(context, pb.DownloadMediaResponse(data=piece)):
+                return
+
+    async def _download(self, request: pb.DownloadMediaRequest) -> download.Download:
+        if request.link_token and request.media_id:
+            raise InvalidInputs((FieldViolation("link_token", "Give it or media_id, not both."),))
+        if request.link_token:
+            return await download.download_by_link(self._context, token=request.link_token)
         media_id = parse_id("media_id", request.media_id)
         if media_id is None:
             raise MediaNotFound(request.media_id)
-        media, pieces = await download.download(self._context, current_caller(), media_id=media_id)
-        first = pb.DownloadMediaResponse(media=convert.media_to_proto(media))
-        if not await self._write(context, first):
-            return
-        async for piece in pieces:
-            if not await self._write(context, pb.DownloadMediaResponse(data=piece)):
-                return
+        return await download.download(self._context, current_caller(), media_id=media_id)
+
+    def _job(self, job: Job) -> JobMessage:
+        return convert.job_to_proto(job, links=self._context.links)
+
+    def _update(self, update: Job | watch.Pulse) -> pb.StreamJobUpdatesResponse:
+        if isinstance(update, Job):
+            return pb.StreamJobUpdatesResponse(job=self._job(update))
+        return _pulse_to_proto(update)
 
     async def _write(self, context: Any, message: Any) -> bool:
         return await write(context, message, timeout=self._pace.write_timeout)
@@ -251,11 +269,9 @@ async def _read_upload(messages: AsyncIterator[pb.UploadInputRequest]) -> tuple[
     return owner, bytes(data)
 
 
-def _update_to_proto(update: Job | watch.Pulse) -> pb.StreamJobUpdatesResponse:
-    if isinstance(update, Job):
-        return pb.StreamJobUpdatesResponse(job=convert.job_to_proto(update))
-    beat = pb.Heartbeat(queue_position=update.queue_position)
+def _pulse_to_proto(pulse: watch.Pulse) -> pb.StreamJobUpdatesResponse:
+    beat = pb.Heartbeat(queue_position=pulse.queue_position)
     beat.time.FromDatetime(datetime.now(UTC))
-    if update.estimated_remaining is not None:
-        beat.estimated_remaining.FromTimedelta(update.estimated_remaining)
+    if pulse.estimated_remaining is not None:
+        beat.estimated_remaining.FromTimedelta(pulse.estimated_remaining)
     return pb.StreamJobUpdatesResponse(heartbeat=beat)

@@ -45,12 +45,12 @@ class PostgresMediaRows:
         )
         return [_value_from_row(row, Media) for row in await cursor.fetchall()]
 
-    async def find_media(self, media_id: UUID, *, caller: str) -> StoredMedia | None:
-        """Find media of this caller."""
+    async def find_media(self, media_id: UUID, *, caller: str | None) -> StoredMedia | None:
+        """Find media of this caller, of anybody for None."""
         cursor = await self._connection.execute(
             "SELECT media.* FROM media JOIN job ON job.id = media.job_id"
-            " WHERE media.id = %s AND job.caller = %s",
-            (media_id, caller),
+            " WHERE media.id = %(id)s AND job.caller = coalesce(%(caller)s, job.caller)",
+            {"id": media_id, "caller": caller},
         )
         row = await cursor.fetchone()
         return _stored(row) if row else None
