@@ -41,13 +41,14 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
         context = await stack.enter_async_context(open_context(settings, database))
         endpoint = Endpoint(context)
         _bind(endpoint, settings.generation_listen)
-        await stack.enter_async_context(
-            working(context, time_scale=settings.time_scale, grace_seconds=settings.stop_grace_s)
+        grace = settings.stop_grace_s
+        crew = await stack.enter_async_context(
+            working(context, time_scale=settings.time_scale, grace_seconds=grace)
         )
         await endpoint.start()
         _logger.info("serving", address=str(settings.generation_listen))
         await endpoint.follow_readiness(database.is_ready, stop=stop)
-        await endpoint.stop(grace_seconds=settings.stop_grace_s)
+        await asyncio.gather(endpoint.stop(grace_seconds=grace), crew.finish(grace_seconds=grace))
 
 
 @asynccontextmanager
@@ -79,8 +80,8 @@ async def open_context(
             pace=pace,
             limits=limits_of(settings),
             callback_base_url=settings.callback_base_url.rstrip("/") or None,
-        )
             links=links_of(settings),
+        )
 
 
 def pace_of(settings: GenerationSettings) -> Pace:
@@ -89,7 +90,6 @@ def pace_of(settings: GenerationSettings) -> Pace:
     return pace.scaled(settings.time_scale)
 
 
-def limits_of(settings: GenerationSettings) -> Limits:
 def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:
     """Return what makes links to media, if the settings ask for links."""
     if not settings.media_base_url or settings.media_link_key is None:
@@ -102,6 +102,7 @@ def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:
     )
 
 
+def limits_of(settings: GenerationSettings) -> Limits:
     """Return the limits that the settings ask for."""
     return Limits(
         creates_per_window=settings.kie_create_limit,

@@ -11,7 +11,7 @@ LONGEST_NAP = timedelta(seconds=1)
 
 
 async def take(context: Context, budget: Literal["create", "read"], *, patience: timedelta) -> bool:
-    """Take one call, waiting for it; False if none came free within the patience.
+    """Take one call, waiting for it; False if none came free within the patience or we stop.
 
     The patience is shorter than the waiter's lease, so a call is not taken for work that
     somebody else has by then.
@@ -29,6 +29,6 @@ async def take(context: Context, budget: Literal["create", "read"], *, patience:
             wait = await tx.budget.take(budget, limit=limit, window=window)
         if not wait:
             return True
-        if loop.time() + wait.total_seconds() > deadline:
+        if context.stopping.is_set() or loop.time() + wait.total_seconds() > deadline:
             return False
         await asyncio.sleep(min(wait, LONGEST_NAP).total_seconds())

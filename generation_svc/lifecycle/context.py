@@ -1,7 +1,8 @@
 """What the use cases work with."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,6 +55,8 @@ class Context:
     """The public address of the gateway; None means that the provider is only polled."""
     links: MediaLinks | None = None
     """What makes links to media; None means that there are none."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the service is about to stop: who waits for a turn gives it back."""
 
     def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
         """Return what a model usually and at most takes, unscaled; also a retired one."""

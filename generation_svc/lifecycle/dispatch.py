@@ -6,6 +6,7 @@ one killed after it leaves an attempt of unknown fate, which only its callback, 
 deadline can end. Nothing is ever sent twice blindly.
 """
 
+import asyncio
 import hashlib
 import secrets
 from datetime import timedelta
@@ -17,10 +18,15 @@ from uuid6 import uuid7
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.catalog import Model, kie_input
-from generation_svc.domain.error import ProviderError, ProviderRefused, UploadRejected
+from generation_svc.domain.error import (
+    ProviderError,
+    ProviderRefused,
+    ProviderSilent,
+    UploadRejected,
+)
 from generation_svc.domain.job import FailureReason, Job
 from generation_svc.domain.port import Claim, Transaction
-from generation_svc.lifecycle import answer, breaker, budget, picture
+from generation_svc.lifecycle import answer, breaker, budget, picture, topic
 from generation_svc.lifecycle.breaker import Permit
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.persist import persist
@@ -39,10 +45,25 @@ async def dispatch(context: Context) -> bool:
         claim = await tx.jobs.claim(
             lease=context.pace.submit_lease, most_active=context.limits.active_tasks
         )
-    is_answered = claim is not None and await _submit(context, claim, permit=permit)
+    is_answered = claim is not None and await _submit_or_give_back(context, claim, permit=permit)
     if permit is Permit.PROBE:
         await breaker.conclude(context, is_answered=is_answered)
     return claim is not None
+
+
+async def _submit_or_give_back(context: Context, claim: Claim, *, permit: Permit) -> bool:
+    try:
+        return await _submit(context, claim, permit=permit)
+    except asyncio.CancelledError:
+        await persist(partial(_give_back, context, claim))
+        raise
+
+
+async def _give_back(context: Context, claim: Claim) -> None:
+    """Let another dispatcher go on with a job at once."""
+    async with context.database.transaction() as tx:
+        await tx.jobs.release(claim, due=timedelta(0))
+        tx.announce(topic.DISPATCH)
 
 
 async def _submit(context: Context, claim: Claim, *, permit: Permit) -> bool:
@@ -78,10 +99,12 @@ async def _attempt(
             kie_input(model, claim.job.inputs, picture_urls=links),
             callback_url=f"{base}/callbacks/kie/{token}" if base else None,
         )
+    except asyncio.CancelledError:
+        silence = ProviderSilent("The service stopped before the answer came.")
+        await persist(partial(answer.record_error, context, claim, attempt=attempt, error=silence))
+        raise
     except ProviderError as error:
-        await persist(
-            partial(answer.record_error, context, claim, attempt=attempt, error=error),
-        )
+        await persist(partial(answer.record_error, context, claim, attempt=attempt, error=error))
     else:
         await persist(partial(answer.record_task, context, attempt, task_id=task_id))
     return True

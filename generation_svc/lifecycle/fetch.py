@@ -3,6 +3,7 @@
 The keys are made from the attempt, so a fetch that was killed is done again over the same place.
 """
 
+import asyncio
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -21,6 +22,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import Failure, FailureReason, Media, Result
 from generation_svc.domain.provider import Content
+from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import settle
@@ -50,9 +52,19 @@ async def fetch(context: Context) -> bool:
         await _give_up(context, attempt, error=error)
     except (LinkDead, FetchFailed, ProviderError, Unavailable) as error:
         await _come_again(context, attempt, error=error)
+    except asyncio.CancelledError:
+        await persist(partial(_give_back, context, attempt))
+        raise
     else:
         await persist(partial(_bring_home, context, attempt, kept=kept))
     return True
+
+
+async def _give_back(context: Context, attempt: Attempt) -> None:
+    """Make a fetch that was broken off due for another worker."""
+    async with context.database.transaction() as tx:
+        await tx.attempts.schedule_fetch(attempt.id, due=timedelta(0))
+        tx.announce(topic.FETCH)
 
 
 async def _fetch_one(context: Context, url: str) -> Content:

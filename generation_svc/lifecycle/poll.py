@@ -1,6 +1,8 @@
 """Storage-first polling: the provider is read only for tasks whose end is not stored."""
 
+import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -9,9 +11,10 @@ from generation_svc.domain.error import ProviderAccount, ProviderError
 from generation_svc.domain.job import Failure, FailureReason, Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port import Transaction
-from generation_svc.lifecycle import breaker, budget
+from generation_svc.lifecycle import breaker, budget, topic
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.observe import apply
+from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import settle
 
 LEASE = timedelta(seconds=30)
@@ -28,17 +31,33 @@ async def poll(context: Context) -> bool:
     if attempt is None or attempt.task_id is None:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
-    if not await budget.take(context, "read", patience=LEASE / 2):
-        return True
-    if await _is_settled(context, attempt):
-        return True
     try:
-        observation = await context.provider.read_task(attempt.task_id)
+        await _read(context, attempt, task_id=attempt.task_id)
+    except asyncio.CancelledError:
+        await persist(partial(_give_back, context, attempt))
+        raise
+    return True
+
+
+async def _read(context: Context, attempt: Attempt, *, task_id: str) -> None:
+    if not await budget.take(context, "read", patience=LEASE / 2):
+        await _give_back(context, attempt)
+        return
+    if await _is_settled(context, attempt):
+        return
+    try:
+        observation = await context.provider.read_task(task_id)
     except ProviderError as error:
         await _come_again(context, attempt, error=error)
     else:
         await _conclude(context, attempt, observation=observation)
-    return True
+
+
+async def _give_back(context: Context, attempt: Attempt) -> None:
+    """Make a read that did not happen due for another reader."""
+    async with context.database.transaction() as tx:
+        await tx.attempts.schedule_read(attempt.id, due=timedelta(0))
+        tx.announce(topic.READ)
 
 
 async def _is_settled(context: Context, attempt: Attempt) -> bool:

@@ -1,7 +1,7 @@
 """All the loops of a service, started and stopped together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -38,23 +38,38 @@ def loops(time_scale: float) -> tuple[Loop, ...]:
     )
 
 
+class Crew:
+    """The loops at work."""
+
+    def __init__(self, tasks: Sequence[asyncio.Task[None]], *, stop: asyncio.Event) -> None:
+        self._tasks = tasks
+        self._stop = stop
+
+    async def finish(self, *, grace_seconds: float) -> None:
+        """Begin nothing more, and give what is under way some time; what is late is broken off.
+
+        Who is broken off gives its lease back, so that another replica goes on at once.
+        """
+        self._stop.set()
+        _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
+        for task in late:
+            _logger.warning("work is broken off and given back", task=task.get_name())
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
 @asynccontextmanager
 async def working(
     context: Context, *, time_scale: float, grace_seconds: float
-) -> AsyncIterator[None]:
-    """Work while the block runs; at its end give what is under way some time to finish."""
-    stop = asyncio.Event()
+) -> AsyncIterator[Crew]:
+    """Work while the block runs, or until its crew is told to finish."""
     tasks = [
-        asyncio.create_task(run(loop, context, stop=stop), name=f"{loop.name}-{lane}")
+        asyncio.create_task(run(loop, context), name=f"{loop.name}-{lane}")
         for loop in loops(time_scale)
         for lane in range(loop.lanes)
     ]
+    crew = Crew(tasks, stop=context.stopping)
     try:
-        yield
+        yield crew
     finally:
-        stop.set()
-        _, late = await asyncio.wait(tasks, timeout=grace_seconds)
-        for task in late:
-            _logger.warning("work is broken off; its lease brings it back", task=task.get_name())
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await crew.finish(grace_seconds=grace_seconds)

@@ -37,8 +37,9 @@ class Loop:
     """How many run side by side."""
 
 
-async def run(loop: Loop, context: Context, *, stop: asyncio.Event) -> None:
-    """Do the work until asked to stop; a step under way is finished."""
+async def run(loop: Loop, context: Context) -> None:
+    """Do the work until the service stops; a step under way is finished."""
+    stop = context.stopping
     with context.database.watch(loop.topic) as news:
         while not stop.is_set():
             news.clear()
@@ -56,12 +57,12 @@ async def _do(loop: Loop, context: Context) -> bool:
     except Exception:
         _logger.exception("a step failed")
     _faults.labels(loop.name).inc()
-    await asyncio.sleep(REST_SECONDS)
+    await _first_of(context.stopping, seconds=REST_SECONDS)
     return False
 
 
-async def _first_of(news: asyncio.Event, stop: asyncio.Event, *, seconds: float) -> None:
-    waiters = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(stop.wait())]
+async def _first_of(*events: asyncio.Event, seconds: float) -> None:
+    waiters = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
