@@ -21,6 +21,7 @@ from generation_svc.storage.hub import Hub
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_rows import PostgresMediaRows
 from generation_svc.storage.receipt_store import PostgresReceiptStore
+from generation_svc.storage.webhook_store import PostgresWebhookStore
 
 POOL_TIMEOUT_SECONDS = 5.0
 """How long a call waits for a connection before it is told to come again."""
@@ -61,6 +62,7 @@ class PostgresTransaction:
         self.receipts = PostgresReceiptStore(connection)
         self.media = PostgresMediaRows(connection)
         self.deliveries = PostgresDeliveryStore(connection)
+        self.webhooks = PostgresWebhookStore(connection)
         self.edge = PostgresEdgeStore(connection)
         self.budget = PostgresBudgetStore(connection)
 
@@ -133,11 +135,12 @@ async def open_database(
 async def _limit_waits(connection: Connection) -> None:
     """Give every statement, and every pause inside a transaction, an end."""
     with bounded(connection, seconds=CHECK_SECONDS):
-        await connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+        await connection.set_autocommit(True)
         await connection.execute(
-            f"SET idle_in_transaction_session_timeout = '{TRANSACTION_SECONDS}s'"
+            f"SET statement_timeout = '{STATEMENT_SECONDS}s';"
+            f" SET idle_in_transaction_session_timeout = '{TRANSACTION_SECONDS}s'"
         )
-        await connection.commit()
+        await connection.set_autocommit(False)
 
 
 async def _check(connection: Connection) -> None:
@@ -149,6 +152,7 @@ async def _check(connection: Connection) -> None:
         await AsyncConnectionPool.check_connection(connection)
     for setting in ("in_hot_standby", "default_transaction_read_only"):
         if connection.info.parameter_status(setting) == "on":
+            await connection.close()
             raise psycopg.OperationalError("The server can only be read.")
 
 

@@ -1,0 +1,107 @@
+"""A commit whose answer is lost: whoever asked for it asks again, and nothing happens twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.domain.job import Job, JobState
+from generation_svc.lifecycle.dispatch import dispatch
+from tests.lifecycle import SUCCESS, Bench, FakeProvider
+from tests.postgres import migrated_database
+from tests.postgres_wire import Wire, wire_to
+
+COMMITS_OF_A_LIFE = 14
+"""The commits that a job takes from its acceptance to its settlement, reads included."""
+
+
+@pytest.fixture
+async def wire(postgres: psycopg.Connection, postgres_url: str) -> AsyncIterator[Wire]:
+    with migrated_database(postgres, postgres_url) as url:
+        async with wire_to(url) as wire:
+            yield wire
+
+
+@pytest.fixture
+def database_url(wire: Wire) -> str:
+    return wire.url
+
+
+async def insist(step: Callable[[], Awaitable[Any]]) -> Any:
+    """Do it again while it answers "not now", as every caller and every loop does."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await step()
+            except Unavailable:
+                continue
+
+
+async def live(bench: Bench) -> Job:
+    """Take a job from its acceptance to its end, letting leases run out where need be."""
+    job: Job = await insist(lambda: bench.accept(request_id="draft-1"))
+    for _ in range(12):
+        await insist(bench.dispatch_all)
+        if bench.provider.created and "settled" not in await bench.events(job):
+            await insist(lambda: bench.callback(SUCCESS, call=1))
+        await insist(bench.fetch_all)
+        job = await insist(partial(bench.job, job))
+        if job.state.is_final:
+            break
+        await bench.later(seconds=65)
+        await insist(bench.sweep)
+    return job
+
+
+@pytest.mark.parametrize("lost", range(1, COMMITS_OF_A_LIFE + 1))
+async def test_a_job_lives_once_whichever_commit_has_its_answer_lost(
+    wire: Wire, bench: Bench, lost: int
+) -> None:
+    wire.commits_to_lose = {wire.commits + lost}
+
+    job = await live(bench)
+
+    assert not wire.commits_to_lose
+    assert job.state is JobState.SUCCEEDED
+    assert len(bench.provider.created) == 1
+    assert len(await bench.query("SELECT id FROM job")) == 1
+    assert (await bench.events(job)).count("settled") == 1
+    revisions = [revision for revision, _ in await bench.history(job)]
+    assert revisions == list(range(1, len(revisions) + 1))
+    assert len(await bench.query("SELECT id FROM media")) == 1
+    assert set(await bench.deliveries(job)) == {"progress", "outcome"}
+
+
+async def test_a_request_repeated_after_a_lost_commit_gives_the_job_that_it_made(
+    wire: Wire, bench: Bench
+) -> None:
+    # The first commit is that of the look for an earlier request, the second makes the job.
+    wire.commits_to_lose = {wire.commits + 2}
+    with pytest.raises(Unavailable):
+        await bench.accept(request_id="draft-1")
+    (made,) = await bench.query("SELECT id FROM job")
+
+    assert (await bench.accept(request_id="draft-1")).id == made["id"]
+    assert len(await bench.query("SELECT id FROM job")) == 1
+
+
+async def test_what_only_this_process_knows_is_recorded_once_through_lost_commits(
+    wire: Wire, bench: Bench
+) -> None:
+    async def answer(provider: FakeProvider, task_id: str) -> str:
+        wire.commits_to_lose = {wire.commits + n for n in (1, 2, 3)}
+        return task_id
+
+    bench.provider.answer = answer
+    job = await bench.accept()
+
+    assert await dispatch(bench.context)
+
+    assert not wire.commits_to_lose
+    assert (await bench.job(job)).state is JobState.RUNNING
+    assert [each["state"] for each in await bench.attempts(job)] == ["accepted"]
+    assert (await bench.history(job)) == [(1, "queued"), (2, "running")]

@@ -1,0 +1,276 @@
+"""The database goes away and comes back; the service stays, and says "not now" in between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import grpc.aio
+import psycopg
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from psycopg import errors
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.job_pb2 import JobState
+from generation_svc.domain.error import Unavailable
+from generation_svc.storage.connection import bounded
+from generation_svc.storage.database import PostgresDatabase, open_database
+from generation_svc.storage.hub import Hub
+from tests.contract.service import Service, sandbox_kie, serving
+from tests.e2e.program import until
+from tests.postgres import CrashablePostgres
+from tests.postgres_wire import Wire, wire_to
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def assert_not_now(error: grpc.aio.AioRpcError) -> None:
+    """Every other answer than "come again" is wrong, whatever the database does."""
+    assert error.code() is grpc.StatusCode.UNAVAILABLE, error
+    status = rpc_status.from_call(error)
+    assert status is not None
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(info)
+    assert info.reason == "TEMPORARILY_UNAVAILABLE"
+    assert status.details[1].Unpack(retry)
+    assert retry.retry_delay.ToTimedelta()
+
+
+async def create(service: Service, request_id: str) -> str:
+    """Make a job as a client does that comes again while it is told to."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return (await service.create(request_id=request_id)).id
+            except grpc.aio.AioRpcError as error:
+                assert_not_now(error)
+
+
+async def succeeded(service: Service, job_id: str) -> bool:
+    """Wait for a job as a client does."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                request = pb.WaitJobRequest(job_id=job_id)
+                request.timeout.FromSeconds(5)
+                job = (await service.generation.WaitJob(request)).job
+            except grpc.aio.AioRpcError as error:
+                assert_not_now(error)
+            else:
+                if job.state in (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED):
+                    return job.state == JobState.JOB_STATE_SUCCEEDED
+
+
+async def health(service: Service) -> int:
+    stub = health_pb2_grpc.HealthStub(service.channel)
+    check = stub.Check  # type: ignore[attr-defined] # left out of the stubs
+    return int((await check(health_pb2.HealthCheckRequest(), timeout=5)).status)
+
+
+async def reaches(service: Service, status: int) -> None:
+    async def is_there() -> bool:
+        return await health(service) == status
+
+    await until(is_there, within_s=20, what=f"health {status}")
+
+
+@asynccontextmanager
+async def harassed(harass: Callable[[], Awaitable[None]], *, times: int) -> AsyncIterator[None]:
+    """Do it so many times, as soon as there is something to break, before the block ends."""
+
+    async def repeat() -> None:
+        left = times
+        while left:
+            with suppress(psycopg.Error):
+                await harass()
+                left -= 1
+            await asyncio.sleep(0.1)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(repeat())
+        yield
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[Wire]:
+    async with wire_to(database_url) as wire:
+        yield wire
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
+    async with open_database(database_url, hub=Hub(), max_connections=4) as database:
+        yield database
+
+
+async def test_connections_cut_in_the_middle_lose_and_double_nothing(
+    database_url: str, tmp_path: Path
+) -> None:
+    async def cut_all() -> None:
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    async with sandbox_kie() as kie, serving(database_url, tmp_path, kie_url=kie) as service:
+        async with harassed(cut_all, times=5):
+            jobs = await asyncio.gather(*(create(service, f"draft-{n}") for n in range(30)))
+        assert all(await asyncio.gather(*(succeeded(service, job_id) for job_id in jobs)))
+
+        async with service.database.pool.connection() as connection:
+            cursor = await connection.execute("SELECT id::text FROM job")
+            assert {row["id"] for row in await cursor.fetchall()} == set(jobs)
+
+
+async def test_a_killed_postmaster_loses_and_doubles_nothing(
+    crashable_postgres: CrashablePostgres, tmp_path: Path
+) -> None:
+    async def kill_once_it_serves() -> None:
+        async with await psycopg.AsyncConnection.connect(crashable_postgres.url):
+            crashable_postgres.kill()
+
+    url = crashable_postgres.url
+    async with sandbox_kie() as kie, serving(url, tmp_path, kie_url=kie) as service:
+        async with harassed(kill_once_it_serves, times=2):
+            jobs = await asyncio.gather(*(create(service, f"draft-{n}") for n in range(12)))
+        assert all(await asyncio.gather(*(succeeded(service, job_id) for job_id in jobs)))
+        assert len(set(jobs)) == 12
+
+
+async def test_health_follows_the_database_away_and_back(wire: Wire, tmp_path: Path) -> None:
+    async with serving(wire.url, tmp_path) as service:
+        job = await service.create()
+        await reaches(service, SERVING)
+        with service.context.database.watch("job") as news:
+            wire.cut()
+            await reaches(service, NOT_SERVING)
+            with pytest.raises(grpc.aio.AioRpcError) as told:
+                await service.create()
+            assert_not_now(told.value)
+            news.clear()
+
+            wire.mend()
+            await reaches(service, SERVING)
+            async with asyncio.timeout(10):
+                await news.wait()  # who waits looks again, for the hub was deaf meanwhile
+        assert (await service.generation.GetJob(pb.GetJobRequest(job_id=job.id))).job == job
+
+
+async def test_a_silent_database_is_an_error_before_the_caller_gives_up(
+    wire: Wire, tmp_path: Path
+) -> None:
+    async with serving(wire.url, tmp_path) as service:
+        await service.create()
+        wire.stall()
+        with pytest.raises(grpc.aio.AioRpcError) as told:
+            await service.create()
+        assert_not_now(told.value)
+        await reaches(service, NOT_SERVING)
+        wire.mend()
+        await reaches(service, SERVING)
+        await service.create()
+
+
+async def test_a_statement_that_is_never_answered_ends_with_its_connection(wire: Wire) -> None:
+    async with await psycopg.AsyncConnection.connect(wire.url) as connection:
+        wire.stall()
+        with (
+            bounded(connection, seconds=0.1),
+            pytest.raises(psycopg.OperationalError, match="closed the connection"),
+        ):
+            await connection.execute("SELECT 1")
+        assert connection.broken
+
+
+async def test_connections_to_a_server_that_can_only_be_read_are_dropped(
+    database: PostgresDatabase, database_url: str
+) -> None:
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    async with database.transaction() as tx:
+        await tx.edge.get_session(1, key="chat", caller="edge")
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as operator:
+        for connection in list(database.pool._pool):
+            await connection.execute("SET default_transaction_read_only = on")
+            await connection.commit()
+        await operator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        assert not await database.is_ready()
+        await operator.execute("SET default_transaction_read_only = off")
+        await operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+    async def is_ready() -> bool:
+        return await database.is_ready()
+
+    await until(is_ready, within_s=10, what="a connection that can write")
+
+
+NOT_NOW = [
+    errors.AdminShutdown,
+    errors.CrashShutdown,
+    errors.CannotConnectNow,
+    errors.DatabaseDropped,
+    errors.ConnectionTimeout,
+    errors.ConnectionFailure,
+    errors.TransactionResolutionUnknown,
+    errors.StatementCompletionUnknown,
+    errors.TooManyConnections,
+    errors.DiskFull,
+    errors.IoError,
+    errors.OutOfMemory,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
+    errors.InternalError_,
+    errors.FeatureNotSupported,
+]
+
+
+async def raise_in(database: PostgresDatabase, error: type[Exception]) -> None:
+    async with database.transaction():
+        raise error
+
+
+@pytest.mark.parametrize("error", NOT_NOW, ids=lambda error: error.__name__)
+async def test_what_may_succeed_later_is_told_apart(
+    database: PostgresDatabase, error: type[psycopg.Error]
+) -> None:
+    with pytest.raises(Unavailable):
+        await raise_in(database, error)
+
+
+@pytest.mark.parametrize(
+    "error", [errors.UndefinedColumn, errors.CheckViolation, errors.SyntaxError, KeyError]
+)
+async def test_a_fault_of_ours_stays_one(
+    database: PostgresDatabase, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await raise_in(database, error)
+
+
+async def test_a_statement_prepared_before_a_migration_costs_one_answer(
+    database: PostgresDatabase, database_url: str
+) -> None:
+    async def look() -> None:
+        async with database.transaction() as tx:
+            await tx.edge.get_session(1, key="chat", caller="edge")
+
+    for _ in range(20):
+        await look()
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as migration:
+        await migration.execute("ALTER TABLE session ADD COLUMN mood text")
+    refusals = 0
+    for _ in range(10):
+        try:
+            await look()
+        except Unavailable:
+            refusals += 1
+    assert refusals <= database.pool.max_size
