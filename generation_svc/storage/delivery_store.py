@@ -86,6 +86,7 @@ class PostgresDeliveryStore:
 
         Without a span it ends when it was going to.
         """
+        await self._lock_job(lease_token)
         cursor = await self._connection.execute(
             "UPDATE delivery SET state = 'begun', update_time = now(),"
             " due_time = coalesce(now() + %s::interval, due_time)"
@@ -110,6 +111,7 @@ class PostgresDeliveryStore:
 
     async def report(self, lease_token: str, outcome: SendingOutcome) -> None:
         """Note how sending ended. Raises StaleLease."""
+        await self._lock_job(lease_token)
         cursor = await self._connection.execute(
             "SELECT delivery.*, create_time <= now() - %s::interval AS is_old"
             " FROM delivery WHERE lease_hash = %s FOR UPDATE",
@@ -126,6 +128,14 @@ class PostgresDeliveryStore:
         if isinstance(outcome, Sent) and row["kind"] == "outcome":
             await self._finish_progress(row, is_overwritten=outcome.is_edit)
         await self._note(row, event=type(outcome).__name__.lower(), **changes["report"].obj)
+
+    async def _lock_job(self, lease_token: str) -> None:
+        """Lock the job before its delivery, so that its events are in order, as by anyone else."""
+        await self._connection.execute(
+            "SELECT FROM job WHERE id = (SELECT job_id FROM delivery WHERE lease_hash = %s)"
+            " FOR NO KEY UPDATE",
+            (_hash(lease_token),),
+        )
 
     async def _check_repetition(self, lease_token: str) -> None:
         """A report whose answer was lost comes again, and changes nothing the second time."""

@@ -22,6 +22,7 @@ from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle import cancel, deliver
 from generation_svc.lifecycle.context import now
 from generation_svc.lifecycle.dispatch import dispatch
+from generation_svc.lifecycle.record import revise
 from tests.lifecycle import CALLER, CHAT, FAILURE, SUCCESS, Bench, OpenBench
 
 SPAN = timedelta(seconds=30)
@@ -403,3 +404,25 @@ async def test_one_who_waits_is_woken_by_what_comes(bench: Bench) -> None:
         (delivery,) = await waiter
 
     assert delivery.job.id == job.id
+
+
+async def test_what_a_sender_tells_comes_after_a_change_of_its_job(bench: Bench) -> None:
+    job = await running(bench)
+    progress = await lease_one(bench, PROGRESS)
+    async with bench.transaction() as tx:
+        changed = await tx.jobs.lock(job.id)
+        beginning = asyncio.create_task(deliver.begin(bench.context, progress.lease_token))
+        await until_waiting(bench)
+        await revise(tx, changed, event="cancelled", state=JobState.CANCELLED)
+    await beginning
+    assert (await bench.events(job))[-2:] == ["cancelled", "delivery_begun"]
+    rows = await bench.query("SELECT state FROM job_event ORDER BY id DESC LIMIT 1")
+    assert rows == [{"state": "cancelled"}]
+
+
+async def until_waiting(bench: Bench) -> None:
+    """Wait until somebody waits for a lock."""
+    query = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while not await bench.query(query):  # noqa: ASYNC110 - another session sets no event
+            await asyncio.sleep(0.01)
