@@ -17,7 +17,8 @@ SELECT (SELECT count(*) FROM job WHERE state IN ('queued', 'running'))
      + (SELECT count(*) FROM attempt WHERE state = 'succeeded')
 """
 _SESSIONS = """
-SELECT count(*) AS connections, count(*) FILTER (WHERE state LIKE 'idle in trans%%') AS open
+SELECT count(*) AS connections, count(*) FILTER (
+    WHERE state LIKE 'idle in trans%%' AND state_change < now() - interval '5 s') AS open
 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 

@@ -20,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 START_SECONDS = 40.0
 """How long a process may take until it is ready: the first start may have to compile."""
+_INHERITED = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+"""Where programs and modules are found; nothing else of a developer's environment matters."""
 _LISTENING_PORTS = (12_000, 32_000)
 """Below the ephemeral ports of Linux."""
 _system_random = random.SystemRandom()
@@ -46,7 +48,7 @@ class Program:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self.module],
                 cwd=self.folder,  # where no developer's .env is
-                env={"PATH": os.environ["PATH"], "LOG_FORMAT": "json", **self.env},
+                env={**_INHERITED, "LOG_FORMAT": "json", **self.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
