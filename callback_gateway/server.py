@@ -26,7 +26,11 @@ async def gateway(settings: GatewaySettings, *, meter: Meter) -> AsyncIterator[A
     """Run the gateway while the context is open and yield the address it listens on."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
-            connect(settings.generation_address, token=settings.generation_token)
+            connect(
+                settings.generation_address,
+                token=settings.generation_token,
+                transport=settings.transport,
+            )
         )
         report = GrpcReporter(client, timeout_s=settings.gateway_handover_timeout_s)
         app = create_app(report, meter=meter, limits=limits_of(settings))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
-from generation_svc.client import GenerationAddress
+from generation_svc.client import ClientSettings
 from runtime.address import Address
-from runtime.settings import ProcessSettings
 
 MAX_BODY_BYTES = 1 << 20
 """The longest body that the contract takes (ReportCallbackRequest.body)."""
@@ -17,7 +16,7 @@ KIE_PATIENCE_S = 15
 """How long KIE waits for an answer before it counts the callback as failed (kie-api.md §3)."""
 
 
-class GatewaySettings(ProcessSettings):
+class GatewaySettings(ClientSettings):
     """What the gateway is told: where it listens, whom it calls, and its limits."""
 
     gateway_listen: Address = Field(Address("127.0.0.1", 8080), examples=["127.0.0.1:8080"])
@@ -25,12 +24,6 @@ class GatewaySettings(ProcessSettings):
 
     port: int | None = Field(None, ge=0, le=65535, examples=[8080])
     """The port that a platform gives; where set, it wins over GATEWAY_LISTEN, on all interfaces."""
-
-    generation_address: GenerationAddress = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
-    """Where the generation service listens: one name, or several IP addresses with commas."""
-
-    generation_token: SecretStr | None = None
-    """The token under which the generation service knows the gateway."""
 
     gateway_body_limit_bytes: int = Field(MAX_BODY_BYTES, gt=0, le=MAX_BODY_BYTES)
     """The longest body that is handed on."""
@@ -43,6 +36,18 @@ class GatewaySettings(ProcessSettings):
 
     gateway_body_timeout_s: float = Field(3, gt=0)
     """How long a body may take to come in."""
+
+    gateway_head_timeout_s: float = Field(5, gt=0)
+    """How long a request line and its headers may take to come in."""
+
+    gateway_read_timeout_s: float = Field(20, gt=0)
+    """How long a client may take to read what is ready for it."""
+
+    gateway_connection_limit: int = Field(500, ge=1)
+    """How many connections are open at once; then the one that is silent longest is closed."""
+
+    gateway_download_limit: int = Field(64, ge=1)
+    """How many media are sent at once."""
 
     gateway_handover_timeout_s: float = Field(10, gt=0)
     """How long handing one callback on may take, with all its tries."""

@@ -99,7 +99,11 @@ async def serve(settings: EdgeSettings, *, stop: asyncio.Event, meter: Meter) ->
     async with AsyncExitStack() as stack:
         bot = await stack.enter_async_context(open_bot(settings))
         client = await stack.enter_async_context(
-            connect(settings.generation_address, token=settings.generation_token)
+            connect(
+                settings.generation_address,
+                token=settings.generation_token,
+                transport=settings.transport,
+            )
         )
         edge = Edge(settings, bot=bot, client=client, meter=meter)
         address = await stack.enter_async_context(edge.listening(settings.edge_listen))

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from generation_svc.client import GenerationAddress
+from generation_svc.client import ClientSettings
 from runtime.address import Address
-from runtime.settings import ProcessSettings
 
 _TOKEN = re.compile(r"[1-9]\d{0,18}:[A-Za-z0-9_-]+", re.ASCII)
 
@@ -32,7 +31,7 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 """The start of a web address, without a slash at its end."""
 
 
-class EdgeSettings(ProcessSettings):
+class EdgeSettings(ClientSettings):
     """What the edge is told: its bot, where Telegram and the generation service are."""
 
     telegram_bot_token: Annotated[SecretStr, AfterValidator(_token)]
@@ -51,12 +50,6 @@ class EdgeSettings(ProcessSettings):
 
     delivery_lease_s: float = Field(60, ge=10, le=300)
     """Seconds after which a delivery that an edge has taken and not reported is given again."""
-
-    generation_address: GenerationAddress = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
-    """Where the generation service listens: one name, or several IP addresses with commas."""
-
-    generation_token: SecretStr | None = None
-    """The token under which the generation service knows the edge."""
 
     @property
     def bot_id(self) -> int:

@@ -37,13 +37,18 @@ def channel_target(address: str) -> str:
 
     A name is asked of DNS again whenever a connection is lost, so that new replicas are found.
     """
-    targets = [part.strip() for part in address.split(",") if part.strip()]
+    targets = _targets(address)
     if len(targets) == 1:
         return targets[0]
     kinds = {_ip_version(target) for target in targets}
     if len(kinds) != 1 or None in kinds:
         raise ValueError("several targets must all be IPv4 or all be IPv6 addresses, or one name")
     return f"ipv{kinds.pop()}:{','.join(targets)}"
+
+
+def target_hosts(address: str) -> list[str]:
+    """Return the hosts of an address, without their ports."""
+    return [_host(target) for target in _targets(address)]
 
 
 def _checked(address: str) -> str:
@@ -55,15 +60,19 @@ GenerationAddress = Annotated[str, AfterValidator(_checked)]
 """The type of a setting that says where the service listens."""
 
 
-def channel_options() -> list[tuple[str, Any]]:
+def channel_options(*, server_name: str, is_local: bool) -> list[tuple[str, Any]]:
     """Return the options of a channel that spreads calls and comes back fast."""
+    named = [("grpc.ssl_target_name_override", server_name)] if server_name else []
     return [
+        *named,
+        # A proxy that the environment names would lead what is meant for this machine out of it.
+        ("grpc.enable_http_proxy", int(not is_local)),
         ("grpc.service_config", json.dumps(service_config())),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 3_000),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.max_reconnect_backoff_ms", 500),  # below what the retries of a call last
         ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ]
 
@@ -77,7 +86,7 @@ def service_config() -> dict[str, Any]:
         if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
     ]
     retry = {
-        "maxAttempts": 4,
+        "maxAttempts": 5,  # as many as gRPC makes, over some 1.5 s
         "initialBackoff": "0.1s",
         "maxBackoff": "1s",
         "backoffMultiplier": 2,
@@ -92,8 +101,16 @@ def service_config() -> dict[str, Any]:
     }
 
 
+def _targets(address: str) -> list[str]:
+    return [part.strip() for part in address.split(",") if part.strip()]
+
+
+def _host(target: str) -> str:
+    return target.rpartition(":")[0].strip("[]")
+
+
 def _ip_version(target: str) -> int | None:
     try:
-        return ipaddress.ip_address(target.rpartition(":")[0].strip("[]")).version
+        return ipaddress.ip_address(_host(target)).version
     except ValueError:
         return None

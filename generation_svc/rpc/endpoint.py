@@ -10,6 +10,8 @@ from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.register import register, set_health
 from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.tls import server_credentials
+from runtime.certificate import CertificateReader
 
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # two servers would share a port silently
@@ -43,9 +45,11 @@ class Endpoint:
             self._server, context, draining=self._draining, stream_pace=stream_pace or StreamPace()
         )
 
-    def bind(self, address: str) -> int:
+    def bind(self, address: str, *, certificates: CertificateReader | None = None) -> int:
         """Take an address and return its port. Raises RuntimeError if it cannot be had."""
-        return self._server.add_insecure_port(address)
+        if certificates is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, server_credentials(certificates))
 
     async def start(self) -> None:
         """Answer calls, unready until it is known that the service is ready."""
