@@ -1,1 +1,1 @@
-pytest_plugins = ("tests.postgres", "tests.lifecycle")
+pytest_plugins = ("tests.postgres", "tests.lifecycle", "tests.release")

@@ -91,11 +91,20 @@ def database_url(postgres: psycopg.Connection, postgres_url: str) -> Iterator[st
         yield url
 
 
+@pytest.fixture
+def empty_database_url(postgres: psycopg.Connection, postgres_url: str) -> Iterator[str]:
+    """A database that has no schema yet."""
+    with migrated_database(postgres, postgres_url, template="template1") as url:
+        yield url
+
+
 @contextmanager
-def migrated_database(postgres: psycopg.Connection, postgres_url: str) -> Iterator[str]:
-    """Make a migrated database, and remove it at the end of the block."""
+def migrated_database(
+    postgres: psycopg.Connection, postgres_url: str, *, template: str = _TEMPLATE
+) -> Iterator[str]:
+    """Make a migrated database, or one like another, and remove it at the end of the block."""
     name = f"test_{uuid4().hex}"
-    names = {"name": sql.Identifier(name), "template": sql.Identifier(_TEMPLATE)}
+    names = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
     postgres.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
     try:
         yield _with_database(postgres_url, name)

@@ -2,13 +2,9 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from generation_svc.storage.migrate import LOCK_KEY, MigrationTimeout, engine_of, migrate
 from generation_svc.storage.row import metadata
@@ -28,14 +24,6 @@ ASPECTS = {
         SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
           AND tablename <> 'alembic_version'""",
 }
-
-
-@pytest.fixture
-def empty_database_url(postgres: psycopg.Connection, postgres_url: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    postgres.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
-    postgres.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def catalog_of(url: str, aspect: str) -> set[tuple[object, ...]]:

@@ -1,0 +1,92 @@
+"""A migration stands in nobody's way for long, survives its death, and says what stops it."""
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from generation_svc.storage.migrate import MigrationTimeout, migrate
+from tests.release import wait_until_blocked
+
+LONGEST_WAIT_SECONDS = 2.5
+"""lock_timeout, and room for a busy machine."""
+
+
+@contextmanager
+def a_long_transaction(url: str, *, mode: str) -> Iterator[psycopg.Connection]:
+    """Keep the table that revision 0002 changes from being changed, but not from being used."""
+    with psycopg.connect(url) as connection:
+        connection.execute(f"LOCK TABLE delivery IN {mode} MODE".encode())
+        yield connection
+        connection.rollback()
+
+
+def revision_of(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ()
+    return str(revision)
+
+
+def has_webhooks(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        query = "SELECT to_regclass('webhook_endpoint') IS NOT NULL"
+        return connection.execute(query).fetchone() == (True,)
+
+
+def longest_look(url: str, *, seconds: float) -> float:
+    """Read and write the table for a while as the service does; return the longest wait."""
+    longest, end = 0.0, time.monotonic() + seconds
+    with psycopg.connect(url, autocommit=True) as traffic:
+        while (began := time.monotonic()) < end:
+            traffic.execute("UPDATE delivery SET try_number = try_number WHERE state = 'idle'")
+            longest = max(longest, time.monotonic() - began)
+    return longest
+
+
+@pytest.mark.parametrize("mode", ["ACCESS SHARE", "ROW EXCLUSIVE"])
+async def test_traffic_goes_on_while_a_migration_waits_for_a_table(
+    old_database_url: str, mode: str
+) -> None:
+    with a_long_transaction(old_database_url, mode=mode):
+        migration = asyncio.create_task(asyncio.to_thread(migrate, old_database_url))
+        await asyncio.to_thread(wait_until_blocked, old_database_url)
+        longest = await asyncio.to_thread(longest_look, old_database_url, seconds=2.5)
+        assert not migration.done()
+    await migration
+
+    assert longest < LONGEST_WAIT_SECONDS
+    assert has_webhooks(old_database_url)
+
+
+def test_a_migration_that_never_gets_a_table_names_who_has_it(old_database_url: str) -> None:
+    with a_long_transaction(old_database_url, mode="ACCESS SHARE") as holder:
+        pid = holder.info.backend_pid
+        with pytest.raises(MigrationTimeout, match=rf"^A table .* stays locked; .*: {pid}\.$"):
+            migrate(old_database_url, timeout_seconds=0.1)
+    assert not has_webhooks(old_database_url)
+    assert revision_of(old_database_url) == "0001"
+
+
+def test_a_migration_killed_inside_revision_0002_is_completed(old_database_url: str) -> None:
+    # `spawn`, for a fork would share this process's connections.
+    process = multiprocessing.get_context("spawn").Process(target=migrate, args=(old_database_url,))
+    with a_long_transaction(old_database_url, mode="ACCESS SHARE"):
+        process.start()
+        wait_until_blocked(old_database_url)
+        process.kill()
+        process.join()
+    assert not has_webhooks(old_database_url)
+
+    migrate(old_database_url)
+
+    assert has_webhooks(old_database_url)
+
+
+async def test_replicas_that_start_at_once_upgrade_once(old_database_url: str) -> None:
+    starts = [asyncio.to_thread(migrate, old_database_url) for _ in range(4)]
+    await asyncio.gather(*starts)
+    assert has_webhooks(old_database_url)
