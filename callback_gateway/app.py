@@ -1,4 +1,4 @@
-"""The application: KIE's paths, `/healthz`, and nothing else."""
+"""The application: KIE's paths, links to media, `/healthz`, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from callback_gateway.callback import CallbackEndpoint, Limits, Reporter
+from callback_gateway.media import MediaEndpoint, MediaSource
 from callback_gateway.meter import CountResponses, Meter
-from callback_gateway.path import is_callback_path
+from callback_gateway.path import MEDIA_PATH, is_callback_path
 
 
 class CallbackRoute(BaseRoute):
@@ -34,11 +35,19 @@ class CallbackRoute(BaseRoute):
         await self.app(scope, receive, send)
 
 
-def create_app(report: Reporter, *, meter: Meter, limits: Limits | None = None) -> Starlette:
-    """Build the gateway around whatever takes the callbacks."""
-    endpoint = CallbackEndpoint(report, limits=limits or Limits(), meter=meter)
+def create_app(
+    report: Reporter, *, media: MediaSource, meter: Meter, limits: Limits | None = None
+) -> Starlette:
+    """Build the gateway around whatever takes the callbacks and has the media."""
+    limits = limits or Limits()
+    callbacks = CallbackEndpoint(report, limits=limits, meter=meter)
+    downloads = MediaEndpoint(media, limit=limits.downloads, meter=meter)
     app = Starlette(
-        routes=[CallbackRoute(endpoint), Route("/healthz", healthz)],
+        routes=[
+            CallbackRoute(callbacks),
+            Route(MEDIA_PATH + "{token}", downloads, methods=["GET"]),
+            Route("/healthz", healthz),
+        ],
         middleware=[Middleware(CountResponses, meter=meter)],
     )
     app.router.redirect_slashes = False

@@ -48,6 +48,8 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     CRASHED = "crashed"
     MALFORMED = "malformed"
+    HEAD_SLOW = "head_slow"
+    HEAD_OVERSIZE = "head_oversize"
 
 
 class HandoverError(Exception):
@@ -73,6 +75,7 @@ class Limits:
     drain_bytes: int = 32 << 20
     held_bytes: int = 64 << 20
     body_s: float = 3.0
+    downloads: int = 64
 
 
 class CallbackEndpoint:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from callback_gateway.path import is_callback_path
+from callback_gateway.path import route_of
 
 
 class Meter:
@@ -21,6 +21,20 @@ class Meter:
             ["route", "status"],
             registry=registry,
         )
+        self.media = Counter(
+            "gateway_media",
+            "Requests for media, by what came of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.connections = Gauge(
+            "gateway_connections", "Connections that are open.", registry=registry
+        )
+        self.slow_readers = Counter(
+            "gateway_slow_readers",
+            "Connections that were ended because their client did not read.",
+            registry=registry,
+        )
         self.handover = Histogram(
             "gateway_handover_seconds",
             "Time to hand a callback on, with all its tries.",
@@ -28,9 +42,9 @@ class Meter:
             registry=registry,
         )
 
-    def count_response(self, *, is_callback: bool, status: int) -> None:
+    def count_response(self, *, route: str, status: int) -> None:
         """Count one answer."""
-        self.responses.labels("callback" if is_callback else "other", str(status)).inc()
+        self.responses.labels(route, str(status)).inc()
 
 
 class CountResponses:
@@ -45,11 +59,11 @@ class CountResponses:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        is_callback = is_callback_path(scope["path"])
+        route = route_of(scope["path"])
 
         async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.meter.count_response(is_callback=is_callback, status=message["status"])
+                self.meter.count_response(route=route, status=message["status"])
             await send(message)
 
         await self.app(scope, receive, send_counted)

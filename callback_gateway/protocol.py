@@ -1,25 +1,46 @@
 """HTTP as the gateway speaks it: what uvicorn would answer 400 or not at all is answered 200.
 
 Requests that no parser accepts (an invented method, a broken request line, two lengths, a body cut
-short in its chunks) never reach the application, and since their path cannot be told, all of them
-get the answer that KIE is due. Only a connection that ends before it sent a byte gets none.
+short in its chunks), and those whose head is too slow or too long, never reach the application. As
+their path cannot be told, all of them get the answer that KIE is due. Only a connection that ends
+before it sent a byte gets none.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from callback_gateway.callback import SUCCESS_BODY, Outcome
+from callback_gateway.crowd import Crowd
 from callback_gateway.meter import Meter
+from callback_gateway.path import CALLBACK_ROUTE
 
-HEAD_S = 5.0
-"""How long a request line and its headers may take to come in."""
+MAX_HEAD_BYTES = 64 << 10
+"""How long a request line and its headers may be, beyond the first piece that came of them."""
+
+MAX_PIPELINE = 64
+"""How many requests of one connection wait for the one before; uvicorn takes any number."""
 
 LINGER_S = 5.0
-"""How long the rest of a body is still read, and thrown away, after it was answered."""
+"""How long the rest of a request is still read, and thrown away, after it was answered."""
+
+ABORT = "atelier.abort"
+"""The extension of the scope that ends the connection `now`, unsent bytes and all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take."""
+
+    head_s: float = 5.0
+    """Until a request line and its headers are in."""
+    read_s: float = 20.0
+    """Until it has read what is ready for it: 64 KiB, or a piece of media."""
+
 
 _SUCCESS = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
@@ -30,34 +51,60 @@ _SUCCESS = (
 class CallbackProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which answers what it cannot parse as if it had."""
 
-    def __init__(self, *args: Any, meter: Meter, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, meter: Meter, crowd: Crowd, patience: Patience, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
+        self._patience = patience
         self._meter = meter
+        self._crowd = crowd
         self._head_timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._running: RequestResponseCycle | None = None
+        self._is_over = False
+        self._is_hurried = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Close a connection on which nothing comes, as uvicorn does from the second request on."""
         super().connection_made(transport)
+        self._meter.connections.inc()
+        self._crowd.enter(self)
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the connection was given its last answer."""
+        if self._is_hurried:
+            self._answer_unparsed(Outcome.SHED)
+        if self._is_over:
+            return
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
+            self._answer_unparsed(Outcome.HEAD_OVERSIZE)
+
     def on_message_begin(self) -> None:
         """Start the clock of a request's head."""
-        self._head_timer = self.loop.call_later(HEAD_S, self._answer_unparsed)
+        self._head_bytes = 0
+        self._start_head_timer()
         super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
 
     def on_headers_complete(self) -> None:
         """Stop the clock of the head."""
         self._stop_head_timer()
-        super().on_headers_complete()
+        if len(self.pipeline) < MAX_PIPELINE:
+            super().on_headers_complete()
+        else:
+            self._answer_unparsed(Outcome.SHED)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer a client that closed its sending side before it was answered."""
         if self._head_timer is not None:
-            self._answer_unparsed()
-        is_idle = self.cycle is None or self.cycle.response_complete
-        if is_idle or self.transport.is_closing():
+            self._answer_unparsed(Outcome.MALFORMED)
+        if self._is_over or self.is_waiting or self.transport.is_closing():
             return None
         self.cycle.keep_alive = False
         return True
@@ -68,27 +115,90 @@ class CallbackProtocol(HttpToolsProtocol):
         if self.cycle.response_complete and self.cycle.more_body:
             self.loop.call_later(LINGER_S, self._end_linger, self.cycle)
 
+    def pause_writing(self) -> None:
+        """Start the clock of a client that does not read."""
+        super().pause_writing()
+        self._read_timer = self.loop.call_later(self._patience.read_s, self._cut_off)
+
+    def resume_writing(self) -> None:
+        """Stop the clock of a client that reads again."""
+        super().resume_writing()
+        self._stop_read_timer()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the clock."""
+        """Forget the clocks and give up the place."""
         self._stop_head_timer()
+        self._stop_read_timer()
+        self._meter.connections.dec()
+        self._crowd.exit(self)
         super().connection_lost(exc)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close, and do not wait for long until a client has read what it was sent."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(LINGER_S, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
         """Answer 200 where uvicorn means 400."""
-        self._answer_unparsed()
+        self._answer_unparsed(Outcome.MALFORMED)
 
-    def _answer_unparsed(self) -> None:
-        self._stop_head_timer()
-        if self.transport.is_closing():
-            return
-        self._meter.callbacks.labels(Outcome.MALFORMED).inc()
-        self._meter.count_response(is_callback=True, status=200)
-        self.transport.write(_SUCCESS)
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no whole request is being answered."""
+        return self._is_over or self.cycle is None or self.cycle.response_complete
+
+    def leave(self) -> None:
+        """End: somebody else needs the place."""
+        if self._head_timer is not None:
+            self._answer_unparsed(Outcome.SHED)
         self.transport.close()
+
+    def hurry(self) -> None:
+        """Answer whatever comes next at once, for there is no place."""
+        self._is_hurried = True
+
+    def _answer_unparsed(self, outcome: Outcome) -> None:
+        """Give the last answer; what still comes is read for a while and thrown away."""
+        self._stop_head_timer()
+        if self._is_over or self.transport.is_closing():
+            return
+        self._is_over = True
+        for cycle in (self._running, self.cycle):
+            if cycle is not None:  # what it still waits for will not come
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self._meter.callbacks.labels(outcome).inc()
+        self._meter.count_response(route=CALLBACK_ROUTE, status=200)
+        self.flow.resume_reading()
+        self.transport.write(_SUCCESS)
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _end_linger(self, answered: object) -> None:
         if self.cycle is answered:
             self.transport.close()
+
+    def _cut_off(self) -> None:
+        self._meter.slow_readers.inc()
+        self.transport.abort()
+
+    def _stop_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(self._patience.head_s, self._end_head)
+
+    def _end_head(self) -> None:
+        if self.flow.read_paused:  # it is we who do not read on
+            self._start_head_timer()
+        else:
+            self._answer_unparsed(Outcome.HEAD_SLOW)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -10,9 +10,11 @@ import structlog
 
 from callback_gateway.app import create_app
 from callback_gateway.callback import Limits
+from callback_gateway.crowd import Crowd
+from callback_gateway.download import GrpcMediaSource
 from callback_gateway.handover import GrpcReporter
 from callback_gateway.meter import Meter
-from callback_gateway.protocol import CallbackProtocol
+from callback_gateway.protocol import CallbackProtocol, Patience
 from callback_gateway.settings import GatewaySettings
 from generation_svc.client import connect
 from runtime.address import Address
@@ -33,8 +35,13 @@ async def gateway(settings: GatewaySettings, *, meter: Meter) -> AsyncIterator[A
             )
         )
         report = GrpcReporter(client, timeout_s=settings.gateway_handover_timeout_s)
-        app = create_app(report, meter=meter, limits=limits_of(settings))
-        protocol = partial(CallbackProtocol, meter=meter)
+        media = GrpcMediaSource(client)
+        app = create_app(report, media=media, meter=meter, limits=limits_of(settings))
+        crowd = Crowd(settings.gateway_connection_limit)
+        patience = Patience(
+            head_s=settings.gateway_head_timeout_s, read_s=settings.gateway_read_timeout_s
+        )
+        protocol = partial(CallbackProtocol, meter=meter, crowd=crowd, patience=patience)
         address = await stack.enter_async_context(serving(app, settings.listen, http=protocol))
         _logger.info("listening", address=str(address), service=settings.generation_address)
         yield address
@@ -47,4 +54,5 @@ def limits_of(settings: GatewaySettings) -> Limits:
         drain_bytes=settings.gateway_drain_limit_bytes,
         held_bytes=settings.gateway_held_limit_bytes,
         body_s=settings.gateway_body_timeout_s,
+        downloads=settings.gateway_download_limit,
     )

@@ -25,6 +25,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(rf"({_SLASH}callbacks{_SLASH}kie{_SLASH}+)[^/\s\"'?#&<>\\]+"),
         rf"\1{MASK}",
     ),
+    (re.compile(rf"({_SLASH}media{_SLASH})[\w-]{{56}}(?![\w-])"), rf"\1{MASK}"),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -70,7 +70,9 @@ def test_every_changed_bit_breaks_a_token() -> None:
         pytest.param(lambda token: "+" + token[1:], id="other alphabet"),
         pytest.param(lambda token: "é" + token[1:], id="not ASCII"),
         pytest.param(lambda token: "\ud800" + token[1:], id="surrogate"),
-        pytest.param(lambda token: token_of(links("another key that is long enough too")), id="key"),
+        pytest.param(
+            lambda token: token_of(links("another key that is long enough too")), id="key"
+        ),
     ],
 )
 def test_what_is_no_token_of_ours_is_refused(change: object) -> None:

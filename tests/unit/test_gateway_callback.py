@@ -1,3 +1,5 @@
+from contextlib import AbstractAsyncContextManager
+
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
@@ -6,6 +8,7 @@ from starlette.types import Message, Scope
 from atelier.generation.v1 import callback_service_pb2 as pb
 from callback_gateway.app import create_app
 from callback_gateway.callback import SUCCESS_BODY, HandoverError, Limits, Outcome
+from callback_gateway.media import Found, LinkInvalid
 from callback_gateway.meter import Meter
 from callback_gateway.path import is_callback_path, path_token
 from callback_gateway.settings import GatewaySettings
@@ -24,10 +27,16 @@ class RecordingReporter:
         return "applied"
 
 
+class NoMedia:
+    def open(self, token: str) -> AbstractAsyncContextManager[Found]:
+        raise LinkInvalid(token)
+
+
 class Gateway:
     def __init__(self, reporter: RecordingReporter, *, limits: Limits | None = None) -> None:
         self.registry = CollectorRegistry()
-        self.app = create_app(reporter, meter=Meter(self.registry), limits=limits)
+        meter = Meter(self.registry)
+        self.app = create_app(reporter, media=NoMedia(), meter=meter, limits=limits)
 
     async def answer(self, path: str, *, method: str = "POST", chunks: tuple[Message, ...]) -> int:
         scope: Scope = {

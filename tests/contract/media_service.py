@@ -1,0 +1,65 @@
+"""A stand-in for the service's side of DownloadMedia."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+import grpc
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1 import generation_service_pb2_grpc as pb_grpc
+from atelier.generation.v1.media_pb2 import Media
+from tests.contract.stand_in import listening, refuse
+
+GOOD = "g" * 56
+
+
+class RecordingMediaService(pb_grpc.GenerationServiceServicer):
+    """Has one picture behind one link, and fails as it was asked to."""
+
+    def __init__(self) -> None:
+        self.data = bytes(range(256)) * 3000
+        self.mime_type = "image/png"
+        self.tokens: list[str] = []
+        self.open = 0
+        self.failure: tuple[grpc.StatusCode, str] | None = None
+        self.fails_after: int | None = None
+        self.expire_seconds = 4_000_000_000
+
+    async def DownloadMedia(
+        self, request: pb.DownloadMediaRequest, context: Any
+    ) -> AsyncIterator[pb.DownloadMediaResponse]:
+        self.tokens.append(request.link_token)
+        if self.failure:
+            await refuse(context, *self.failure)
+        if request.link_token != GOOD:
+            await refuse(context, grpc.StatusCode.NOT_FOUND, "MEDIA_LINK_INVALID")
+        self.open += 1
+        try:
+            yield pb.DownloadMediaResponse(media=self._media())
+            for start in range(0, len(self.data), 64 << 10):
+                if self.fails_after is not None and start >= self.fails_after:
+                    await refuse(context, grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+                yield pb.DownloadMediaResponse(data=self.data[start : start + (64 << 10)])
+        finally:
+            self.open -= 1
+
+    def _media(self) -> Media:
+        media = Media(
+            id="0198c0de-0000-7000-8000-000000000001",
+            mime_type=self.mime_type,
+            size_bytes=len(self.data),
+            sha256="ab" * 32,
+        )
+        media.download_expire_time.seconds = self.expire_seconds
+        return media
+
+    async def is_idle(self) -> bool:
+        return not self.open
+
+
+def serving_media(service: RecordingMediaService) -> AbstractAsyncContextManager[int]:
+    return listening(partial(pb_grpc.add_GenerationServiceServicer_to_server, service))

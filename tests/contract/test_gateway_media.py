@@ -1,0 +1,190 @@
+"""Media over HTTP: what a browser gets for a link, and what a client that misbehaves does not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+
+from callback_gateway.meter import Meter
+from callback_gateway.server import gateway
+from callback_gateway.settings import GatewaySettings
+from runtime.address import Address
+from tests.contract.media_service import GOOD, RecordingMediaService, serving_media
+from tests.e2e.program import until
+
+
+@dataclass
+class Running:
+    address: Address
+    registry: CollectorRegistry
+    service: RecordingMediaService
+
+    async def ask(
+        self, token: str = GOOD, *, method: str = "GET", **headers: str
+    ) -> httpx2.Response:
+        async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
+            named = {name.replace("_", "-"): text for name, text in headers.items()}
+            url = f"http://{self.address}/media/{token}"
+            return await http.request(method, url, headers=named, timeout=20)
+
+    def count(self, outcome: str) -> float:
+        labels = {"outcome": outcome}
+        return self.registry.get_sample_value("gateway_media_total", labels) or 0
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Running]:
+    service = RecordingMediaService()  # type: ignore[abstract] # nothing else is called
+    registry = CollectorRegistry()
+    async with serving_media(service) as port:
+        settings = GatewaySettings(
+            gateway_listen=Address("127.0.0.1", 0),
+            port=None,
+            generation_address=f"127.0.0.1:{port}",
+            gateway_download_limit=2,
+            gateway_read_timeout_s=0.5,
+        )
+        async with gateway(settings, meter=Meter(registry)) as address:
+            yield Running(address, registry, service)
+
+
+async def test_a_link_gives_the_picture_and_nothing_a_browser_could_run(up: Running) -> None:
+    up.service.expire_seconds = int(time.time()) + 1000
+    answer = await up.ask()
+    assert (answer.status_code, answer.content) == (200, up.service.data)
+    headers = dict(answer.headers)
+    assert 990 <= int(headers.pop("cache-control").removeprefix("private, max-age=")) <= 1000
+    assert "date" in headers
+    assert headers.items() >= {
+        ("accept-ranges", "none"),
+        ("access-control-allow-origin", "*"),
+        ("content-disposition", 'inline; filename="0198c0de-0000-7000-8000-000000000001.png"'),
+        ("content-length", str(len(up.service.data))),
+        ("content-security-policy", "default-src 'none'; sandbox"),
+        ("content-type", "image/png"),
+        ("etag", f'"{"ab" * 32}"'),
+        ("x-content-type-options", "nosniff"),
+    }
+    assert up.service.tokens == [GOOD]
+
+
+async def test_what_is_no_picture_is_only_to_be_saved(up: Running) -> None:
+    up.service.mime_type = "text/html"
+    answer = await up.ask()
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"].startswith("attachment;")
+
+
+async def test_head_tells_what_get_would_give(up: Running) -> None:
+    head, get = await up.ask(method="HEAD"), await up.ask()
+    assert (head.status_code, head.content) == (200, b"")
+    assert set(head.headers.items()) >= set(get.headers.items()) - {("date", get.headers["date"])}
+
+
+@pytest.mark.parametrize(
+    ("etag", "status"),
+    [
+        (f'"{"ab" * 32}"', 304),
+        (f'W/"{"ab" * 32}"', 304),
+        (f'"x", "{"ab" * 32}"', 304),
+        ("*", 304),
+        ('"other"', 200),
+    ],
+)
+async def test_a_client_that_has_the_picture_gets_304(
+    up: Running, *, etag: str, status: int
+) -> None:
+    answer = await up.ask(if_none_match=etag)
+    assert answer.status_code == status
+    assert answer.headers["etag"] == f'"{"ab" * 32}"'
+    assert "max-age" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    ("token", "is_asked_for"),
+    [("b" * 56, True), ("b" * 129, False), ("%00", False), ("a%2Fb", False), ("%F0%9F", False)],
+    ids=["forged", "long", "NUL", "slash", "not UTF-8"],
+)
+async def test_a_bad_link_is_404(up: Running, *, token: str, is_asked_for: bool) -> None:
+    answer = await up.ask(token)
+    assert answer.status_code == 404
+    assert bool(up.service.tokens) is is_asked_for
+
+
+async def test_only_get_and_head_are_known(up: Running) -> None:
+    assert (await up.ask(method="POST")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "status"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE", 503),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", 503),
+        (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", 503),
+        (grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND", 404),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+async def test_a_refusal_of_the_service_has_a_status(
+    up: Running, *, code: grpc.StatusCode, reason: str, status: int
+) -> None:
+    up.service.failure = (code, reason)
+    answer = await up.ask()
+    assert answer.status_code == status
+    assert ("retry-after" in answer.headers) is (status == 503)
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_a_service_that_breaks_off_first_is_away_and_later_a_cut_connection(
+    up: Running,
+) -> None:
+    up.service.fails_after = 0
+    assert (await up.ask()).status_code == 503
+    up.service.fails_after = 128 << 10
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await up.ask()
+    assert (up.count("away"), up.count("broken")) == (1, 1)
+
+
+async def test_no_more_than_so_many_are_sent_at_once_and_only_to_who_reads(up: Running) -> None:
+    up.service.data = b"x" * (32 << 20)
+    readers = [await _asking(up) for _ in range(2)]
+    answer = await up.ask()
+    assert (answer.status_code, up.count("shed")) == (503, 1)
+    readers[0].close()
+    await until(up.service.is_idle, within_s=10, what="the end of the downloads")
+    assert up.count("disconnected") == 2
+    assert up.registry.get_sample_value("gateway_slow_readers_total") == 1
+    readers[1].close()
+
+
+async def _asking(up: Running) -> asyncio.StreamWriter:
+    """Ask for media, read the head of the answer and nothing more."""
+    reader, writer = await asyncio.open_connection(up.address.host, up.address.port, limit=1024)
+    writer.write(b"GET /media/%b HTTP/1.1\r\nhost: g\r\n\r\n" % GOOD.encode())
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    return writer
+
+
+async def test_no_log_line_holds_a_link(
+    up: Running, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await up.ask()
+    await up.ask("b" * 56)
+    up.service.failure = (grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+    await up.ask()
+    ours = [each for each in caplog.records if not each.name.startswith("http")]
+    logged = "".join([*(each.getMessage() for each in ours), *capsys.readouterr()])
+    assert "media answered" in logged
+    assert GOOD not in logged
+    assert "b" * 56 not in logged
