@@ -41,6 +41,8 @@ class EventRecord:
     kind: str
     state: str
     revision: int | None = None
+    time: datetime | None = None
+    detail: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,12 +145,11 @@ async def _jobs(history: History) -> list[JobRecord]:
 
 async def _events(history: History) -> dict[str, list[EventRecord]]:
     rows = await history.rows(
-        "SELECT job_id::text, kind, state, revision FROM job_event ORDER BY id"
+        "SELECT job_id::text, kind, state, revision, time, detail FROM job_event ORDER BY id"
     )
     found: dict[str, list[EventRecord]] = {}
     for row in rows:
-        event = EventRecord(kind=row["kind"], state=row["state"], revision=row["revision"])
-        found.setdefault(row["job_id"], []).append(event)
+        found.setdefault(row.pop("job_id"), []).append(EventRecord(**row))
     return found
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import count
 
 from tests.e2e.program import free_address
 
@@ -30,7 +31,8 @@ class Link:
         self.address = free_address()
         self._listener = _listen(self.address)
         self._connections: set[_Connection] = set()
-        self._accepting = self._start()
+        self._numbers = count(1)
+        self._start()
 
     @property
     def open_count(self) -> int:
@@ -55,44 +57,43 @@ class Link:
 
     async def refuse(self, seconds: float) -> None:
         """Take no new connections for a while."""
-        await self._stop()
+        self._stop()
         try:
             await asyncio.sleep(seconds)
         finally:
             self._listener = _listen(self.address)
-            self._accepting = self._start()
+            self._start()
 
     async def close(self) -> None:
         """End everything."""
-        await self._stop()
+        self._stop()
         tasks = [connection.task for connection in self._connections]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self) -> asyncio.Task[None]:
-        return asyncio.create_task(self._accept(), name=f"proxy {self.name}")
+    def _start(self) -> None:
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
-    async def _stop(self) -> None:
-        self._accepting.cancel()
-        await asyncio.wait([self._accepting])
-        self._listener.close()
+    def _stop(self) -> None:
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
 
     def _some(self, share: float) -> list[_Connection]:
         chosen = sorted(self._connections, key=lambda each: each.number)
         return [each for each in chosen if self._rng.random() < share]
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        number = 0
-        while True:
-            sock, _ = await loop.sock_accept(self._listener)
-            number += 1
-            connection = _Connection(number, sock, link=self)
+    def _accept(self) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            sock, _ = self._listener.accept()
+            sock.setblocking(False)
+            connection = _Connection(next(self._numbers), sock, link=self)
             self._connections.add(connection)
             connection.task.add_done_callback(partial(self._forget, connection))
 
     def _forget(self, connection: _Connection, _: asyncio.Task[None]) -> None:
+        connection.let_go()
         self._connections.discard(connection)
 
     async def connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
@@ -124,6 +125,11 @@ class _Connection:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
         self.task.cancel()
+
+    def let_go(self) -> None:
+        """Close the client's socket if nothing was done with it yet."""
+        if not self._writers:
+            self._sock.close()
 
     async def _run(self) -> None:
         reader, writer = await asyncio.open_connection(sock=self._sock)

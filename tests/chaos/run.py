@@ -20,6 +20,7 @@ from tests.chaos.plan import Plan
 from tests.chaos.proxy import Net, net
 from tests.chaos.rest import becomes_quiet, rest_of
 from tests.chaos.table import Figures
+from tests.chaos.trace import traces
 from tests.chaos.traffic import Traffic
 from tests.e2e.history import history
 from tests.e2e.stack import Shape, Stack, stack
@@ -60,6 +61,7 @@ async def run(plan: Plan, folder: Path, *, server: Server) -> Outcome:
             evidence = await _attacked(storm, server=server)
     evidence.seconds = time.monotonic() - start
     violations = check(evidence, bounds_of(plan))
+    (folder / "trace.txt").write_text("\n".join(traces(evidence, violations)))
     return Outcome(violations, figures_of(evidence, violations))
 
 
