@@ -2,10 +2,18 @@
 
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Self
 
-LEAST_CREATE_TIMEOUT = timedelta(seconds=1)
-"""What createTask is given at any scale."""
+FLOORS = MappingProxyType(
+    {
+        "create_timeout": timedelta(seconds=1),
+        "submit_lease": timedelta(seconds=3),
+        "read_lease": timedelta(seconds=10),
+        "fetch_lease": timedelta(seconds=10),
+    }
+)
+"""What waits for one answer of a healthy KIE, at any scale: a busy machine is no outage."""
 _FIRST_PHASE = timedelta(seconds=30)
 _SECOND_PHASE = timedelta(seconds=120)
 
@@ -38,21 +46,22 @@ class Pace:
     """How long the breaker stays open between two probes."""
     hint_interval: timedelta = timedelta(seconds=10)
     """How often an unproved callback may move a read forward."""
+    read_lease: timedelta = timedelta(seconds=30)
+    """How long a reader may take; then another one reads."""
+    fetch_lease: timedelta = timedelta(seconds=180)
+    """How long a fetch may take; then another worker tries."""
     fetch_retry: timedelta = timedelta(seconds=2)
     """The first wait after a result could not be fetched; it doubles."""
     time_scale: float = 1.0
 
     def scaled(self, factor: float) -> Self:
-        """Return the same pace with every span multiplied by `factor`.
-
-        What waits for one answer of a healthy KIE keeps a floor: a busy machine is no outage.
-        """
+        """Return the same pace with every span multiplied by `factor`, but not below its floor."""
         spans = {f.name: getattr(self, f.name) for f in fields(self)}
         scaled = {
-            name: span * factor for name, span in spans.items() if isinstance(span, timedelta)
+            name: max(span * factor, FLOORS.get(name, timedelta(0)))
+            for name, span in spans.items()
+            if isinstance(span, timedelta)
         }
-        scaled["create_timeout"] = max(scaled["create_timeout"], LEAST_CREATE_TIMEOUT)
-        scaled["submit_lease"] = max(scaled["submit_lease"], LEAST_CREATE_TIMEOUT * 3)
         return replace(self, **scaled, longest_factor=factor, time_scale=factor)
 
     def read_interval(self, age: timedelta) -> timedelta:

@@ -27,8 +27,6 @@ from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import settle
 
-LEASE = timedelta(seconds=180)
-"""How long a fetch may take; then another worker tries."""
 DEAD_LINK_TRIES = 8
 """How often a link that gives nothing is tried before the result counts as gone."""
 LONGEST_RETRY = timedelta(minutes=5)
@@ -39,7 +37,7 @@ _logger = structlog.get_logger(__name__)
 async def fetch(context: Context) -> bool:
     """Fetch the result that is due; return whether there may be more to do at once."""
     async with context.database.transaction() as tx:
-        attempt = await tx.attempts.claim_fetch(lease=LEASE)
+        attempt = await tx.attempts.claim_fetch(lease=context.pace.fetch_lease)
     if attempt is None or attempt.observation is None:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))

@@ -17,8 +17,6 @@ from generation_svc.lifecycle.observe import apply
 from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import settle
 
-LEASE = timedelta(seconds=30)
-"""How long a reader may take; then another one reads."""
 _LOST = Failure(FailureReason.PROVIDER_LOST_JOB, "The provider no longer knows this generation.")
 _TIMEOUT = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
 _logger = structlog.get_logger(__name__)
@@ -27,7 +25,7 @@ _logger = structlog.get_logger(__name__)
 async def poll(context: Context) -> bool:
     """Read the task that is due; return whether there may be more to do at once."""
     async with context.database.transaction() as tx:
-        attempt = await tx.attempts.claim_read(lease=LEASE)
+        attempt = await tx.attempts.claim_read(lease=context.pace.read_lease)
     if attempt is None or attempt.task_id is None:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
@@ -40,7 +38,7 @@ async def poll(context: Context) -> bool:
 
 
 async def _read(context: Context, attempt: Attempt, *, task_id: str) -> None:
-    if not await budget.take(context, "read", patience=LEASE / 2):
+    if not await budget.take(context, "read", patience=context.pace.read_lease / 2):
         await _give_back(context, attempt)
         return
     if await _is_settled(context, attempt):

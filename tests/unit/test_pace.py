@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from generation_svc.domain.pace import Pace
+from generation_svc.domain.pace import FLOORS, Pace
 
 
 def seconds(value: float) -> timedelta:
@@ -46,11 +46,11 @@ def test_an_unknown_attempt_has_its_grace(usual: float, grace: float) -> None:
     assert Pace().grace(seconds(usual)) == seconds(grace)
 
 
-def test_a_scaled_pace_scales_everything() -> None:
+def test_a_scaled_pace_scales_everything_down_to_its_floor() -> None:
     pace, tenth = Pace(), Pace().scaled(0.1)
 
     for field in fields(Pace):
         whole, part = getattr(pace, field.name), getattr(tenth, field.name)
-        assert part == whole * 0.1, field.name
+        assert part == max(whole * 0.1, FLOORS.get(field.name, type(whole)())), field.name
     assert tenth.read_interval(seconds(4)) == pace.read_interval(seconds(40)) * 0.1
     assert tenth.grace(seconds(100)) == pace.grace(seconds(100)) * 0.1
