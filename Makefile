@@ -10,7 +10,7 @@ STORAGE_TESTS    = $(wildcard tests/integration/test_storage_*.py tests/integrat
 PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test e2e-free check check-code check-layers check-contract check-drift \
+.PHONY: help setup run test e2e-free chaos check check-code check-layers check-contract check-drift \
         check-postgres check-ui generate image translations bench clean
 
 help: ## List the verbs
@@ -34,6 +34,9 @@ test: $(READY) ## Run every test that needs no browser
 
 e2e-free: $(READY) ## Take every free model from the click to the picture, with and without callbacks
 	@$(BIN)/python -m tests.e2e.free_models
+
+chaos: $(READY) ## Attack the real processes and hold them to their promises (SEED=7 or SEEDS=1-10, JOBS=500)
+	@SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) $(BIN)/python -m tests.chaos
 
 check: check-code check-layers check-contract check-drift check-postgres ## Run every check that is no test
 
