@@ -1,28 +1,29 @@
 """Results fetched from the provider's file hosts: only from these, only so much, only so long.
 
-Each link, and each one that it redirects to, must be on the list and lead to the internet. The
-address that was checked is the one that is connected to, so that a name cannot change its meaning
-in between; the name still goes into the Host header and into TLS.
+Each link, and each one that it redirects to, must be on the list and lead to the internet.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from importlib.metadata import version
 
 import httpx2
 
 from generation_svc.domain.error import FetchFailed, LinkDead, ResultRejected
 from generation_svc.domain.provider import Content
 from generation_svc.media.content import MAX_RESULT_BYTES, examine_result
-from generation_svc.media.host import KIE_RESULT_HOSTS, HostList, is_public
+from runtime.host import HostList
+from runtime.internet import Internet, NotOnInternet, Resolver, http_client, resolve
 
-Resolver = Callable[[str, int], Awaitable[list[str]]]
-"""Gives the IP addresses of a host and port; raises OSError."""
+KIE_RESULT_HOSTS = (
+    "tempfile.aiquickdraw.com",
+    "file.aiquickdraw.com",
+    "tempfile.redpandaai.co",
+)
+"""The hosts on which KIE keeps results (kie-api.md §5)."""
 
 DEADLINE = timedelta(seconds=60)
 """How long a fetch may take with all its redirects."""
@@ -39,15 +40,8 @@ async def open_fetcher(
     *, allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS
 ) -> AsyncIterator[HttpResultFetcher]:
     """Open a fetcher whose connections carry no key; raises ValueError for a bad entry."""
-    headers = {"User-Agent": f"Atelier/{version('atelier')} (generation service)"}
-    async with httpx2.AsyncClient(headers=headers, timeout=_TIMEOUT) as http:
+    async with http_client(part="generation service", timeout=_TIMEOUT) as http:
         yield HttpResultFetcher(http, allowed_hosts=allowed_hosts)
-
-
-async def resolve(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host, in the order in which to try them."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
 
 
 class HttpResultFetcher:
@@ -61,9 +55,8 @@ class HttpResultFetcher:
         resolver: Resolver = resolve,
         deadline: timedelta = DEADLINE,
     ) -> None:
-        self._http = http
+        self._internet = Internet(http, resolver=resolver)
         self._hosts = HostList(allowed_hosts)
-        self._resolver = resolver
         self._deadline = deadline
 
     async def fetch(self, url: str) -> Content:
@@ -86,8 +79,7 @@ class HttpResultFetcher:
         raise FetchFailed("The link to the result redirects too often.")
 
     async def _step(self, url: httpx2.URL) -> bytes | httpx2.URL:
-        request = await self._request(url)
-        response = await self._http.send(request, stream=True, follow_redirects=False)
+        response = await self._ask(url)
         try:
             if response.status_code in _REDIRECTS:
                 return url.join(response.headers.get("location", ""))
@@ -96,27 +88,17 @@ class HttpResultFetcher:
         finally:
             await response.aclose()
 
-    async def _request(self, url: httpx2.URL) -> httpx2.Request:
-        address = await self._checked_address(url)
-        # Connections are pooled by address, and hosts behind one address refuse each other's: each
-        # request has its own.
-        headers = {"Host": url.netloc.decode("ascii"), "Connection": "close"}
-        return self._http.build_request(
-            "GET",
-            url.copy_with(host=address),
-            headers=headers | {"Accept-Encoding": "identity"},
-            extensions={"sni_hostname": url.raw_host.decode("ascii")},
-        )
-
-    async def _checked_address(self, url: httpx2.URL) -> str:
+    async def _ask(self, url: httpx2.URL) -> httpx2.Response:
         rule = self._hosts.rule_for(url)
         if rule is None:
             raise ResultRejected(f"Results are not fetched from {url.host!r}.")
-        addresses = await self._resolver(url.raw_host.decode("ascii"), url.port or 443)
-        allowed = [address for address in addresses if rule.is_exact or is_public(address)]
-        if not allowed:
-            raise ResultRejected(f"{url.host!r} is not on the internet.")
-        return allowed[0]
+        headers = {"Accept-Encoding": "identity"}
+        try:
+            return await self._internet.send(
+                "GET", url, is_private_meant=rule.is_exact, headers=headers
+            )
+        except NotOnInternet as error:
+            raise ResultRejected(str(error)) from error
 
 
 def _check_status(status: int) -> None:

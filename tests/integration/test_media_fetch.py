@@ -10,8 +10,9 @@ from PIL import Image
 
 from generation_svc.domain.error import AtelierError, FetchFailed, LinkDead, ResultRejected
 from generation_svc.media.content import MAX_RESULT_BYTES
-from generation_svc.media.fetch import HttpResultFetcher, open_fetcher, resolve
-from generation_svc.media.host import HostList, HostRule, is_public
+from generation_svc.media.fetch import HttpResultFetcher, open_fetcher
+from runtime.host import HostList, HostRule, is_public
+from runtime.internet import resolve
 
 HOST = "tempfile.aiquickdraw.com"
 LINK = f"https://{HOST}/a.png"

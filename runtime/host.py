@@ -1,4 +1,4 @@
-"""Which hosts results may be fetched from, and whether an address is one of the internet.
+"""Which hosts may be called, and whether an address is one of the internet.
 
 An entry is `host`, `*.suffix` or `host:port`. Without a port it stands for https on 443. With one,
 the operator has named one server exactly: http is then allowed, and so is a private address.
@@ -14,13 +14,7 @@ from typing import Self
 
 import httpx2
 
-KIE_RESULT_HOSTS = (
-    "tempfile.aiquickdraw.com",
-    "file.aiquickdraw.com",
-    "tempfile.redpandaai.co",
-)
-"""The hosts on which KIE keeps results (kie-api.md §5)."""
-
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _ENTRY = re.compile(
     r"(?P<suffix>\*\.)?(?P<host>\[[0-9A-Fa-f:.]+\]|[\w-]+(\.[\w-]+)*)(:(?P<port>[0-9]{1,5}))?",
     re.ASCII,
@@ -49,7 +43,7 @@ class HostRule:
         return self.port is not None or _as_ip(self.host) is not None
 
     def matches(self, url: httpx2.URL) -> bool:
-        """Return whether a result may be fetched from this URL under this rule."""
+        """Return whether this URL may be called under this rule."""
         scheme_ports = {"http": 80, "https": 443}
         if url.scheme not in scheme_ports or url.userinfo:
             return False
@@ -63,9 +57,9 @@ class HostRule:
 
 
 class HostList:
-    """The hosts that results may be fetched from."""
+    """The hosts that may be called."""
 
-    def __init__(self, entries: Iterable[str] = KIE_RESULT_HOSTS) -> None:
+    def __init__(self, entries: Iterable[str]) -> None:
         self._rules = tuple(HostRule.parse(entry) for entry in entries)
 
     def rule_for(self, url: httpx2.URL) -> HostRule | None:
@@ -79,9 +73,23 @@ def is_public(address: str) -> bool:
     ip = _as_ip(address.partition("%")[0])
     if ip is None:
         return False
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = _embedded(ip) or ip
+        if ip.version == 6 and (ip.is_reserved or ip.is_site_local):
+            return False
     return ip.is_global and not ip.is_multicast
+
+
+def is_address(host: str) -> bool:
+    """Return whether a host is written as an IP address."""
+    return _as_ip(host) is not None
+
+
+def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address leads to, if it does."""
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour
 
 
 def _host(url: httpx2.URL) -> str:
