@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy.exc
@@ -19,11 +20,13 @@ from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
 from generation_svc.media.store import open_media
 from generation_svc.rpc.endpoint import Endpoint
+from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.embedded_postgres import embedded_postgres
 from generation_svc.storage.hub import Hub
 from generation_svc.storage.migrate import MigrationTimeout, migrate
+from generation_svc.webhook.sender import open_sender
 from generation_svc.worker.crew import working
 from runtime.address import Address
 from runtime.process import StartError
@@ -58,7 +61,7 @@ async def open_context(
     """Open what the use cases work with, on this database."""
     key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
     redact(key, hmac_key)
-    pace = pace_of(settings)
+    pace, links = pace_of(settings), links_of(settings)
     async with (
         open_kie(
             key.get_secret_value(),
@@ -67,6 +70,7 @@ async def open_context(
             create_timeout=pace.create_timeout,
         ) as provider,
         open_fetcher(allowed_hosts=settings.kie_result_hosts) as fetcher,
+        open_sender(allowed_hosts=settings.webhook_allowed_hosts) as webhooks,
     ):
         yield Context(
             database=database,
@@ -77,10 +81,13 @@ async def open_context(
             callbacks=KieCallbackReader(hmac_key.get_secret_value() if hmac_key else None),
             fetcher=fetcher,
             store=open_media(settings.media_url or str(Path(settings.data_folder) / "media")),
+            webhooks=webhooks,
+            webhook_body=partial(webhook_body, links=links),
+            secrets_of=lambda _: (),
             pace=pace,
             limits=limits_of(settings),
             callback_base_url=settings.callback_base_url.rstrip("/") or None,
-            links=links_of(settings),
+            links=links,
         )
 
 

@@ -2,13 +2,25 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from runtime.address import Address
+from runtime.host import HostRule
 from runtime.settings import Names, ProcessSettings
 
 MIN_LINK_KEY_CHARS = 32
 """The shortest key that signs links: 128 bits, if it is hexadecimal."""
+
+
+def _exact(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        if HostRule.parse(entry).port is None:
+            raise ValueError(f"{entry!r} is not a host:port")
+    return entries
+
+
+ExactHosts = Annotated[Names, AfterValidator(_exact)]
+"""A comma-separated list of `host:port`."""
 
 
 class GenerationSettings(ProcessSettings):
@@ -56,6 +68,9 @@ class GenerationSettings(ProcessSettings):
         "tempfile.redpandaai.co",
     )
     """The hosts that results may be fetched from; a private address only if it is named here."""
+
+    webhook_allowed_hosts: ExactHosts = Field((), examples=["hooks.internal:8080"])
+    """Receivers of webhooks, as host:port, that may be on a private network and without TLS."""
 
     kie_create_limit: int = Field(18, ge=1, le=1000)
     """Calls of createTask per 10 s; KIE allows 20."""

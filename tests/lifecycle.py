@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -21,12 +22,12 @@ from psycopg.rows import dict_row
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram
-from generation_svc.domain.error import MediaNotFound
+from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Transaction
-from generation_svc.domain.provider import Content
+from generation_svc.domain.provider import Content, WebhookAnswer, WebhookPost
 from generation_svc.kie.callback import KieCallbackReader
 from generation_svc.lifecycle import sweep
 from generation_svc.lifecycle.accept import Request, accept
@@ -35,6 +36,7 @@ from generation_svc.lifecycle.dispatch import dispatch
 from generation_svc.lifecycle.fetch import fetch
 from generation_svc.lifecycle.poll import poll
 from generation_svc.lifecycle.receive import Callback, CallbackOutcome, receive
+from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
 from generation_svc.storage.hub import Hub
 from generation_svc.storage.row import metadata
@@ -165,6 +167,33 @@ class FakeStore:
 
 
 @dataclass
+class FakeReceiver:
+    """Takes every webhook, unless `answers` says otherwise; the last answer stays."""
+
+    answers: list[WebhookAnswer] = field(default_factory=lambda: [WebhookAnswer(200)])
+    posts: list[WebhookPost] = field(default_factory=list)
+    secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    is_slow: bool = False
+    """Whether nothing is answered before `may_answer` is set."""
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def check(self, url: str) -> None:
+        if not url.startswith("https://"):
+            raise InvalidInputs((FieldViolation("webhook.url", "Must begin with https://."),))
+
+    async def post(self, post: WebhookPost) -> WebhookAnswer:
+        self.posts.append(post)
+        self.came.set()
+        if self.is_slow:
+            await self.may_answer.wait()
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def secrets_of(self, caller: str) -> tuple[str, ...]:
+        return self.secrets.get(caller, ())
+
+
+@dataclass
 class Bench:
     """A service without its loops: a test takes each step itself, and moves the clock."""
 
@@ -174,6 +203,7 @@ class Bench:
     provider: FakeProvider
     fetcher: FakeFetcher
     store: FakeStore
+    receiver: FakeReceiver
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         return self.context.database.transaction()
@@ -325,6 +355,7 @@ async def _open(
     provider = sharing.provider if sharing else FakeProvider()
     fetcher = sharing.fetcher if sharing else FakeFetcher()
     store = sharing.store if sharing else FakeStore()
+    receiver = sharing.receiver if sharing else FakeReceiver()
     connect = psycopg.AsyncConnection.connect(database_url, autocommit=True, row_factory=dict_row)
     async with (
         await connect as connection,
@@ -339,11 +370,14 @@ async def _open(
             callbacks=KieCallbackReader(hmac_key),
             fetcher=fetcher,
             store=store,
+            webhooks=receiver,
+            webhook_body=webhook_body,
+            secrets_of=receiver.secrets_of,
             pace=pace or Pace(),
             limits=limits,
             callback_base_url=callback_base_url,
         )
-        yield Bench(context, connection, provider, fetcher, store)
+        yield Bench(context, connection, provider, fetcher, store, receiver)
 
 
 @pytest.fixture

@@ -45,7 +45,14 @@ class Queue:
     queue: str
 
 
-Destination = Telegram | Queue
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An address that the service posts to."""
+
+    url: str
+
+
+Destination = Telegram | Queue | Webhook
 """Where a result goes."""
 
 
@@ -77,6 +84,8 @@ class TryAgain:
     """It did not arrive and is to be tried again, not before a time."""
 
     not_before_time: datetime | None
+    reason: str = ""
+    """What went wrong, for the job's trace."""
 
 
 @dataclass(frozen=True, slots=True)

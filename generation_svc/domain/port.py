@@ -265,6 +265,22 @@ class DeliveryStore(Protocol):
         """Note how sending ended. Raises StaleLease."""
 
 
+class WebhookStore(Protocol):
+    """The deliveries that the service sends itself, and the addresses that are gone."""
+
+    async def begin(self, *, span: timedelta, most_per_host: int) -> Delivery | None:
+        """Lease and begin a due delivery, of the host with the fewest under way.
+
+        None if nothing is due, or only for hosts that have `most_per_host` under way.
+        """
+
+    async def disable(self, url: str, *, caller: str) -> None:
+        """Note that an address is gone; whatever still waits to be posted to it never will be."""
+
+    async def is_disabled(self, url: str, *, caller: str) -> bool:
+        """Return whether nothing is posted to an address any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
     """The state of a conversation; version 0 was never written."""
@@ -335,6 +351,8 @@ class Transaction(Protocol):
     def media(self) -> MediaRows: ...  # noqa: D102
     @property
     def deliveries(self) -> DeliveryStore: ...  # noqa: D102
+    @property
+    def webhooks(self) -> WebhookStore: ...  # noqa: D102
     @property
     def edge(self) -> EdgeStore: ...  # noqa: D102
     @property

@@ -1,9 +1,11 @@
-"""What the service needs of the one who generates, and of the place where bytes are kept."""
+"""What the service needs of others: who generates, where bytes are kept, who is told by post."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
+from uuid import UUID
 
 from generation_svc.domain.job import Failure
 from generation_svc.domain.observation import Observation
@@ -86,3 +88,37 @@ class MediaStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget the bytes; a missing key is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPost:
+    """What is posted to a webhook."""
+
+    id: UUID
+    """The same one at every try, so that the receiver knows a repetition."""
+    url: str = field(repr=False)
+    body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    """The keys that sign it, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAnswer:
+    """What came of a post."""
+
+    status: int
+    """The HTTP status; 0 where there was none."""
+    problem: str = ""
+    """Why there was none, in words for the job's trace."""
+    retry_after: timedelta | None = None
+    """How long the receiver asks to be left alone."""
+
+
+class WebhookSender(Protocol):
+    """Posts to the addresses that callers name."""
+
+    def check(self, url: str) -> None:
+        """Raise InvalidInputs, with one violation of `webhook.url`, for what is never posted to."""
+
+    async def post(self, post: WebhookPost) -> WebhookAnswer:
+        """Post once, in bounded time; whatever goes wrong is an answer, too."""

@@ -12,8 +12,13 @@ from uuid6 import uuid7
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.catalog import Model
-from generation_svc.domain.delivery import Destination
-from generation_svc.domain.error import RequestIdReused, TooManyActiveJobs
+from generation_svc.domain.delivery import Destination, Webhook
+from generation_svc.domain.error import (
+    RequestIdReused,
+    TooManyActiveJobs,
+    WebhookDisabled,
+    WebhookSecretMissing,
+)
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.port import RequestKey, Transaction
 from generation_svc.lifecycle import picture, topic
@@ -42,11 +47,13 @@ class Request:
 async def accept(context: Context, request: Request) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
-    Raises UnknownModel, InvalidInputs, RequestIdReused, TooManyActiveJobs.
+    Raises UnknownModel, InvalidInputs, RequestIdReused, TooManyActiveJobs, WebhookSecretMissing,
+    WebhookDisabled.
     """
     earlier = await _recall(context, request)
     if earlier:
         return earlier
+    _check_webhook(context, request)
     model = context.catalog.get(request.model_id)
     inputs = await picture.store(
         context,
@@ -62,10 +69,25 @@ async def accept(context: Context, request: Request) -> Job:
             return earlier
         await picture.hold(tx, request.caller, model=model, inputs=inputs)
         await _check_quota(context, tx, request)
+        await _check_endpoint(tx, request)
         await tx.jobs.insert(job, destination=request.destination)
         await show_progress(tx, job, due=PROGRESS_DELAY)
         tx.announce(topic.DISPATCH)
     return job
+
+
+def _check_webhook(context: Context, request: Request) -> None:
+    if isinstance(request.destination, Webhook):
+        context.webhooks.check(request.destination.url)
+        if not request.caller.webhook_secrets:
+            raise WebhookSecretMissing
+
+
+async def _check_endpoint(tx: Transaction, request: Request) -> None:
+    if isinstance(request.destination, Webhook):
+        url = request.destination.url
+        if await tx.webhooks.is_disabled(url, caller=request.caller.name):
+            raise WebhookDisabled(url)
 
 
 def content_hash(request: Request) -> bytes:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from generation_svc.domain.catalog import Catalog, Model
+from generation_svc.domain.job import Job
 from generation_svc.domain.link import MediaLinks
 from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Database
@@ -16,6 +17,7 @@ from generation_svc.domain.provider import (
     MediaStore,
     Provider,
     ResultFetcher,
+    WebhookSender,
 )
 
 
@@ -49,6 +51,11 @@ class Context:
     callbacks: CallbackReader
     fetcher: ResultFetcher
     store: MediaStore
+    webhooks: WebhookSender
+    webhook_body: Callable[[Job], bytes]
+    """Writes what a webhook says of a final job; the same at every try."""
+    secrets_of: Callable[[str], tuple[str, ...]]
+    """Gives the keys of a caller, by its name, that sign its webhooks; none for one unknown."""
     pace: Pace
     limits: Limits
     callback_base_url: str | None

@@ -2,11 +2,12 @@
 
 from uuid import UUID
 
-from generation_svc.domain.delivery import Destination, Telegram
+from generation_svc.domain.delivery import Destination, Queue, Telegram
 
 DISPATCH = "work:dispatch"
 READ = "work:read"
 FETCH = "work:fetch"
+WEBHOOK = "work:webhook"
 
 
 def of_job(job_id: UUID) -> str:
@@ -28,4 +29,6 @@ def of_destination(destination: Destination, *, caller: str) -> str:
     """Return the topic of deliveries that go to a destination."""
     if isinstance(destination, Telegram):
         return of_bot(destination.bot_id)
-    return of_queue(destination.queue, caller=caller)
+    if isinstance(destination, Queue):
+        return of_queue(destination.queue, caller=caller)
+    return WEBHOOK

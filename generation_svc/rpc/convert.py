@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, model_pb2, session_pb2
 from generation_svc.domain import catalog as domain_catalog
-from generation_svc.domain.delivery import Delivery, Telegram
+from generation_svc.domain.delivery import Delivery, Queue, Telegram
 from generation_svc.domain.job import Job, Media, Upload
 from generation_svc.domain.link import MediaLink, MediaLinks
 from generation_svc.domain.port import SessionRecord
@@ -189,7 +189,7 @@ def _add_destination(message: delivery_pb2.Delivery, delivery: Delivery) -> None
         message.telegram.chat_id = destination.chat_id
         message.telegram.message_id = destination.message_id
         message.telegram.language_code = destination.language_code
-    else:
+    elif isinstance(destination, Queue):
         message.queue.queue = destination.queue
 
 

@@ -11,7 +11,7 @@ import structlog
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import generation_service_pb2_grpc as pb_grpc
 from atelier.generation.v1.job_pb2 import Job as JobMessage
-from generation_svc.domain.delivery import Destination, Queue, Telegram
+from generation_svc.domain.delivery import Destination, Queue, Telegram, Webhook
 from generation_svc.domain.error import (
     FieldViolation,
     InvalidInputs,
@@ -19,7 +19,6 @@ from generation_svc.domain.error import (
     JobNotFound,
     MediaNotFound,
     UploadTooLarge,
-    WebhookSecretMissing,
 )
 from generation_svc.domain.job import Job
 from generation_svc.lifecycle import accept, cancel, download, picture, watch
@@ -210,7 +209,8 @@ def _destination_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Des
         case "queue":
             return Queue(bounds.queue("queue.queue", request.queue.queue))
         case "webhook":
-            raise WebhookSecretMissing
+            url = request.webhook.url
+            return Webhook(bounds.text("webhook.url", url, most=2048, is_required=True))
     return None
 
 

@@ -32,6 +32,7 @@ from generation_svc.domain.delivery import (
     Telegram,
     TryAgain,
     Unknown,
+    Webhook,
 )
 from generation_svc.domain.error import StaleLease
 from generation_svc.domain.job import Job
@@ -64,6 +65,7 @@ class PostgresDeliveryStore:
             "caller": job.caller,
             "bot_id": destination.bot_id if isinstance(destination, Telegram) else None,
             "queue": destination.queue if isinstance(destination, Queue) else None,
+            "url": destination.url if isinstance(destination, Webhook) else None,
             "due": due,
         }
         await self._connection.execute(_ADD, values)
@@ -79,7 +81,7 @@ class PostgresDeliveryStore:
             return ()
         cursor = await self._connection.execute(_DUE, {**values, "jobs": list(jobs)})
         rows = await cursor.fetchall()
-        return [await self._lease_one(row, job=jobs[row["job_id"]], span=span) for row in rows]
+        return [await self.lease_one(row, job=jobs[row["job_id"]], span=span) for row in rows]
 
     async def begin(self, lease_token: str, *, span: timedelta | None = None) -> datetime:
         """Note that sending starts; return when the lease ends, `span` from now. Raises StaleLease.
@@ -145,7 +147,8 @@ class PostgresDeliveryStore:
         if await cursor.fetchone() is None:
             raise StaleLease
 
-    async def _lease_one(self, row: Row, *, job: Job, span: timedelta) -> Delivery:
+    async def lease_one(self, row: Row, *, job: Job, span: timedelta) -> Delivery:
+        """Lease the delivery of a row that this transaction holds, with its job's destination."""
         token = secrets.token_urlsafe(32)
         cursor = await self._connection.execute(
             "UPDATE delivery SET state = 'leased', lease_hash = %(hash)s, is_stale = false,"
@@ -155,7 +158,7 @@ class PostgresDeliveryStore:
             {"hash": _hash(token), "span": span, "id": row["id"]},
         )
         leased = await cursor.fetchone()
-        assert leased is not None  # its job is locked by this transaction
+        assert leased is not None  # it, or its job, is locked by this transaction
         return Delivery(
             id=leased["id"],
             kind=DeliveryKind(leased["kind"]),
@@ -195,8 +198,9 @@ def _changes_after(row: Row, outcome: SendingOutcome) -> dict[str, Any]:
             report = {"message_id": message_id, "is_edit": is_edit}
             state = "sent" if row["kind"] == "outcome" else "idle"
             return _changes(state, report, message_id=message_id)
-        case TryAgain(not_before_time=not_before) if not row["is_old"]:
-            return _changes("pending", {}, not_before=not_before)
+        case TryAgain(not_before_time=not_before, reason=reason) if not row["is_old"]:
+            told = {"reason": reason} if reason else {}
+            return _changes("pending", told, not_before=not_before)
         case Unknown() if not row["is_old"]:
             return _changes("pending", {}, maybe_sent=row["kind"] == "outcome")
         case Impossible(reason=reason):
@@ -216,9 +220,9 @@ def _hash(lease_token: str) -> bytes:
 
 
 _ADD = """
-INSERT INTO delivery AS d (id, job_id, kind, state, caller, bot_id, queue, due_time, try_number,
-                           maybe_sent, is_stale, create_time, update_time)
-VALUES (%(id)s, %(job_id)s, %(kind)s, 'pending', %(caller)s, %(bot_id)s, %(queue)s,
+INSERT INTO delivery AS d (id, job_id, kind, state, caller, bot_id, queue, url, due_time,
+                           try_number, maybe_sent, is_stale, create_time, update_time)
+VALUES (%(id)s, %(job_id)s, %(kind)s, 'pending', %(caller)s, %(bot_id)s, %(queue)s, %(url)s,
         now() + %(due)s, 0, false, false, now(), now())
 ON CONFLICT (job_id, kind) DO UPDATE SET
     state = CASE d.state WHEN 'idle' THEN 'pending' ELSE d.state END,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from generation_svc.domain.delivery import Destination, Queue, Telegram
+from generation_svc.domain.delivery import Destination, Queue, Telegram, Webhook
 from generation_svc.domain.job import (
     DelayReason,
     Failure,
@@ -19,6 +19,11 @@ from generation_svc.domain.job import (
 from generation_svc.domain.observation import Observation, ProviderState
 
 Document = Mapping[str, Any]
+_DESTINATIONS: Mapping[str, type[Destination]] = {
+    "telegram": Telegram,
+    "queue": Queue,
+    "webhook": Webhook,
+}
 
 
 def destination_to_document(destination: Destination) -> dict[str, Any]:
@@ -29,7 +34,7 @@ def destination_to_document(destination: Destination) -> dict[str, Any]:
 def destination_from_document(document: Document) -> Destination:
     """Read what `destination_to_document` wrote."""
     fields = {name: value for name, value in document.items() if name != "kind"}
-    return Telegram(**fields) if document["kind"] == "telegram" else Queue(**fields)
+    return _DESTINATIONS[document["kind"]](**fields)
 
 
 def result_to_document(result: Result | None) -> dict[str, Any] | None:

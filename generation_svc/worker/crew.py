@@ -11,6 +11,7 @@ from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.dispatch import dispatch
 from generation_svc.lifecycle.fetch import fetch
 from generation_svc.lifecycle.poll import poll
+from generation_svc.lifecycle.post import post
 from generation_svc.worker.loop import Loop, Step, run
 
 _logger = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ def loops(time_scale: float) -> tuple[Loop, ...]:
         Loop("dispatch", dispatch, topic.DISPATCH, idle_seconds=idle, lanes=8),
         Loop("poll", poll, topic.READ, idle_seconds=idle / 2, lanes=4),
         Loop("fetch", fetch, topic.FETCH, idle_seconds=idle, lanes=4),
+        Loop("post", post, topic.WEBHOOK, idle_seconds=idle, lanes=16),
         *(
             Loop(step.__name__, _sweeping(step), "work:sweep", idle_seconds=idle, lanes=1)
             for step in sweep.STEPS

@@ -1,0 +1,1 @@
+"""Webhooks over HTTP: which addresses are posted to, the signature, the post."""

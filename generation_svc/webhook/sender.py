@@ -1,0 +1,114 @@
+"""Posts webhooks as Standard Webhooks 1.0 says, to the internet alone.
+
+Of the answer only its status and Retry-After are read. A redirect is an answer like any other and
+is never followed. Every post has a connection of its own, no cookie, no proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import httpx2
+from prometheus_client import Counter
+
+from generation_svc.domain.error import FieldViolation, InvalidInputs
+from generation_svc.domain.provider import WebhookAnswer, WebhookPost
+from generation_svc.webhook.address import problem_of
+from generation_svc.webhook.signature import signatures
+from runtime.host import HostList
+from runtime.internet import Internet, NotOnInternet, Resolver, http_client, resolve
+
+DEADLINE = timedelta(seconds=15)
+"""How long a post may take, from the look-up of the name to the status."""
+
+_LONGEST_RETRY_AFTER = timedelta(days=1)
+_UNLIMITED = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+_posts = Counter("atelier_webhook_posts_total", "Webhooks posted, by the answer.", ("answer",))
+
+
+@asynccontextmanager
+async def open_sender(*, allowed_hosts: Iterable[str] = ()) -> AsyncIterator[HttpWebhookSender]:
+    """Open a sender; the allowed hosts, as `host:port`, may be private and speak plain http."""
+    async with http_client(
+        part="webhooks", trust_env=False, timeout=DEADLINE.total_seconds(), limits=_UNLIMITED
+    ) as http:
+        yield HttpWebhookSender(http, allowed_hosts=allowed_hosts)
+
+
+class HttpWebhookSender:
+    """`WebhookSender` over HTTP."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        *,
+        allowed_hosts: Iterable[str] = (),
+        resolver: Resolver = resolve,
+        deadline: timedelta = DEADLINE,
+    ) -> None:
+        self._internet = Internet(http, resolver=resolver)
+        self._allowed = HostList(allowed_hosts)
+        self._deadline = deadline
+
+    def check(self, url: str) -> None:
+        """Raise InvalidInputs, with one violation of `webhook.url`, for what is never posted to."""
+        problem = problem_of(url, allowed=self._allowed)
+        if problem:
+            raise InvalidInputs((FieldViolation("webhook.url", problem),))
+
+    async def post(self, post: WebhookPost) -> WebhookAnswer:
+        """Post once, in bounded time; whatever goes wrong is an answer, too."""
+        answer = await self._answer(post)
+        _posts.labels(f"{answer.status // 100}xx" if answer.status else "none").inc()
+        return answer
+
+    async def _answer(self, post: WebhookPost) -> WebhookAnswer:
+        if problem := problem_of(post.url, allowed=self._allowed):  # the settings may have changed
+            return WebhookAnswer(0, problem=problem)
+        try:
+            async with asyncio.timeout(self._deadline.total_seconds()):
+                return await self._exchange(post)
+        except NotOnInternet:
+            return WebhookAnswer(0, problem="the host is not on the internet")
+        except (httpx2.HTTPError, OSError, UnicodeError) as error:  # TimeoutError is an OSError
+            return WebhookAnswer(0, problem=type(error).__name__)
+
+    async def _exchange(self, post: WebhookPost) -> WebhookAnswer:
+        url = httpx2.URL(post.url)
+        response = await self._internet.send(
+            "POST",
+            url,
+            is_private_meant=self._allowed.rule_for(url) is not None,
+            headers=_headers(post),
+            content=post.body,
+        )
+        await response.aclose()
+        retry_after = _retry_after(response.headers.get("retry-after", ""))
+        return WebhookAnswer(response.status_code, retry_after=retry_after)
+
+
+def _headers(post: WebhookPost) -> dict[str, str]:
+    timestamp = str(int(datetime.now(UTC).timestamp()))
+    content = f"{post.id}.{timestamp}.".encode() + post.body
+    return {
+        "Content-Type": "application/json",
+        "Webhook-Id": str(post.id),
+        "Webhook-Timestamp": timestamp,
+        "Webhook-Signature": signatures(content, secrets=post.secrets),
+    }
+
+
+def _retry_after(value: str) -> timedelta | None:
+    """Read Retry-After, seconds or a date (RFC 9110 §10.2.3); None for anything else."""
+    if value.isascii() and value.isdecimal():
+        return timedelta(seconds=min(int(value[:9]), _LONGEST_RETRY_AFTER.total_seconds()))
+    try:
+        time = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return min(max(time - datetime.now(UTC), timedelta(0)), _LONGEST_RETRY_AFTER)

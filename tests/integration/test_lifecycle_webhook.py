@@ -1,0 +1,388 @@
+"""Webhooks from the request to the last try, with a receiver made of words."""
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from generation_svc.domain.delivery import Delivery, DeliveryKind, Queue, Sent, Webhook
+from generation_svc.domain.error import (
+    InvalidInputs,
+    WebhookDisabled,
+    WebhookSecretMissing,
+)
+from generation_svc.domain.job import Job
+from generation_svc.domain.provider import WebhookAnswer
+from generation_svc.lifecycle import deliver
+from generation_svc.lifecycle.cancel import cancel
+from generation_svc.lifecycle.context import now
+from generation_svc.lifecycle.post import LEASE, LIFETIME, MOST_PER_HOST, post
+from tests.lifecycle import CALLER, FAILURE, SUCCESS, Bench, OpenBench
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SHOP = replace(CALLER, name="shop", webhook_secrets=(SECRET,))
+HOOK = Webhook("https://shop.example/hook?key=1")
+ELSEWHERE = Webhook("https://elsewhere.example/hook")
+OK, GONE, BROKEN, AWAY = (
+    WebhookAnswer(200),
+    WebhookAnswer(410),
+    WebhookAnswer(500),
+    WebhookAnswer(0, problem="ConnectError"),
+)
+
+
+@pytest.fixture
+async def bench(open_bench: OpenBench) -> Bench:
+    opened = await open_bench()
+    opened.receiver.secrets["shop"] = (SECRET,)
+    return opened
+
+
+async def settled(bench: Bench, destination: Webhook = HOOK, **accepted: Any) -> Job:
+    job = await bench.run(destination=destination, caller=SHOP, **accepted)
+    await bench.callback(SUCCESS)
+    await bench.fetch_all()
+    return await bench.job(job)
+
+
+async def row(bench: Bench, job: Job) -> dict[str, Any]:
+    (found,) = (await bench.deliveries(job)).values()
+    return found
+
+
+async def begun(bench: Bench) -> Delivery | None:
+    async with bench.transaction() as tx:
+        return await tx.webhooks.begin(span=LEASE, most_per_host=MOST_PER_HOST)
+
+
+async def wait_of(bench: Bench, job: Job) -> timedelta:
+    due: datetime = (await row(bench, job))["due_time"]
+    return due - now()
+
+
+async def test_an_outcome_is_posted_once(bench: Bench) -> None:
+    job = await settled(bench)
+
+    assert await post(bench.context)
+    assert not await post(bench.context)
+    (posted,) = bench.receiver.posts
+    found = await row(bench, job)
+    assert (posted.id, posted.url, posted.secrets) == (found["id"], HOOK.url, (SECRET,))
+    assert (found["state"], found["url"], found["try_number"]) == ("sent", HOOK.url, 1)
+    assert (await bench.events(job))[-2:] == ["delivery_begun", "delivery_sent"]
+
+
+async def test_the_body_tells_the_job_as_the_contract_writes_it(bench: Bench) -> None:
+    job = await settled(bench)
+    await post(bench.context)
+    body = json.loads(bench.receiver.posts[0].body)
+    (media,) = job.result.media if job.result else ()
+    assert body["type"] == "job.succeeded"
+    assert datetime.fromisoformat(body["timestamp"]) == job.update_time
+    assert (body["data"]["id"], body["data"]["state"]) == (str(job.id), "JOB_STATE_SUCCEEDED")
+    assert body["data"]["result"]["media"][0]["sha256"] == media.sha256
+
+
+async def test_a_failure_is_told_too(bench: Bench) -> None:
+    job = await bench.run(destination=HOOK, caller=SHOP)
+    await bench.callback(FAILURE)
+    await post(bench.context)
+    body = json.loads(bench.receiver.posts[0].body)
+    assert body["type"] == "job.failed"
+    assert body["data"]["failure"]["reason"] == "FAILURE_REASON_GENERATION_FAILED"
+    assert (await row(bench, job))["state"] == "sent"
+
+
+async def test_a_cancelled_job_posts_nothing(bench: Bench) -> None:
+    job = await bench.run(destination=HOOK, caller=SHOP)
+    await cancel(bench.context, SHOP, job_id=job.id)
+    await bench.callback(SUCCESS)
+    await bench.fetch_all()
+    assert not await post(bench.context)
+    assert await bench.deliveries(job) == {}
+
+
+async def test_nobody_else_can_lease_a_webhook(bench: Bench) -> None:
+    await settled(bench)
+    for wish in ({"bot_id": 7, "queue": None}, {"bot_id": None, "queue": "results"}):
+        wanted = deliver.Wanted(caller=SHOP, limit=10, span=LEASE, **wish)
+        assert not await deliver.lease(bench.context, wanted, wait=timedelta(0))
+
+
+async def test_the_loop_leaves_the_deliveries_of_others_alone(bench: Bench) -> None:
+    await bench.run(destination=Queue("results"))
+    await bench.callback(SUCCESS)
+    await bench.fetch_all()
+    assert not await post(bench.context)
+
+
+async def test_a_settled_job_wakes_the_loop(bench: Bench) -> None:
+    with bench.context.database.watch("work:webhook") as news:
+        await settled(bench)
+        assert news.is_set()
+
+
+@pytest.mark.parametrize("answer", [BROKEN, AWAY, WebhookAnswer(302), WebhookAnswer(404)], ids=str)
+async def test_what_is_not_taken_is_posted_again_under_the_same_id(
+    bench: Bench, answer: WebhookAnswer
+) -> None:
+    bench.receiver.answers = [answer, OK]
+    job = await settled(bench)
+    await post(bench.context)
+    assert (await row(bench, job))["state"] == "pending"
+    assert not await post(bench.context)
+
+    await bench.later(seconds=11)
+    await post(bench.context)
+    first, second = bench.receiver.posts
+    assert first.id == second.id
+    times = ("timestamp", "updateTime", "createTime", "startDeadlineTime", "finishDeadlineTime")
+    assert _without(second.body, times) == _without(first.body, times)  # the clock was moved
+    assert (await row(bench, job))["state"] == "sent"
+
+
+def _without(body: bytes, names: tuple[str, ...]) -> Any:
+    return json.loads(
+        body, object_hook=lambda found: {k: v for k, v in found.items() if k not in names}
+    )
+
+
+async def test_the_body_is_the_same_at_every_try(bench: Bench) -> None:
+    bench.receiver.answers = [BROKEN, OK]
+    job = await settled(bench)
+    await post(bench.context)
+    await bench.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
+    await post(bench.context)
+    first, second = bench.receiver.posts
+    assert first.body == second.body
+
+
+async def test_the_waits_grow_to_hours_and_differ(bench: Bench) -> None:
+    bench.receiver.answers = [BROKEN]
+    job = await settled(bench)
+    waits = []
+    for _ in range(9):
+        await bench.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
+        await post(bench.context)
+        waits.append((await wait_of(bench, job)).total_seconds())
+    bounds = [10, 40, 160, 640, 2560, 10240, 14400, 14400, 14400]
+    assert all(bound / 2 - 1 <= wait <= bound for wait, bound in zip(waits, bounds, strict=True)), (
+        waits
+    )
+    assert len({round(wait) for wait in waits[-3:]}) > 1
+
+
+async def test_what_went_wrong_stands_in_the_trace(bench: Bench) -> None:
+    bench.receiver.answers = [BROKEN, AWAY, OK]
+    job = await settled(bench)
+    for _ in range(3):
+        await bench.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
+        await post(bench.context)
+    events = await bench.query(
+        "SELECT detail->>'reason' AS reason FROM job_event WHERE job_id = %s"
+        " AND kind = 'delivery_tryagain' ORDER BY id",
+        job.id,
+    )
+    assert [event["reason"] for event in events] == ["HTTP 500", "ConnectError"]
+
+
+async def test_a_webhook_is_given_up_after_a_day(bench: Bench) -> None:
+    bench.receiver.answers = [BROKEN]
+    job = await settled(bench)
+    await post(bench.context)
+    await bench.later(hours=23, minutes=50)
+    await post(bench.context)
+    assert await wait_of(bench, job) <= timedelta(minutes=10)  # the last try ends the day
+
+    await bench.later(minutes=11)
+    await post(bench.context)
+    found = await row(bench, job)
+    assert (found["state"], found["try_number"]) == ("impossible", 3)
+    assert found["report"] == {"reason": "not taken for a day, at last: HTTP 500"}
+    assert (await bench.events(job))[-1] == "delivery_impossible"
+    await bench.later(days=1)
+    assert not await post(bench.context)
+
+
+async def test_a_webhook_that_waited_for_the_service_for_days_is_posted(bench: Bench) -> None:
+    job = await settled(bench)
+    await bench.later(days=5)
+    await post(bench.context)
+    assert (await row(bench, job))["state"] == "sent"
+
+
+@pytest.mark.parametrize(
+    ("answer", "least", "most"),
+    [
+        (WebhookAnswer(429, retry_after=timedelta(minutes=30)), 1795, 1800),
+        (WebhookAnswer(503, retry_after=timedelta(minutes=30)), 1795, 1800),
+        (WebhookAnswer(503, retry_after=timedelta(0)), 4, 10),
+        (WebhookAnswer(503, retry_after=timedelta(hours=20)), 6 * 3600 - 5, 6 * 3600),
+        (WebhookAnswer(500, retry_after=timedelta(minutes=30)), 4, 10),
+    ],
+    ids=["too many", "unavailable", "at once", "for too long", "of no meaning"],
+)
+async def test_retry_after_is_kept_within_bounds(
+    bench: Bench, answer: WebhookAnswer, least: float, most: float
+) -> None:
+    bench.receiver.answers = [answer]
+    job = await settled(bench)
+    await post(bench.context)
+    assert least <= (await wait_of(bench, job)).total_seconds() <= most
+
+
+async def test_gone_ends_every_delivery_to_the_address(bench: Bench) -> None:
+    bench.receiver.answers = [GONE]
+    jobs = [await settled(bench, inputs={"prompt": str(n)}) for n in range(3)]
+    other = await settled(bench, ELSEWHERE)
+    await post(bench.context)
+    assert [(await row(bench, job))["state"] for job in jobs] == ["impossible"] * 3
+    assert [(await bench.events(job))[-1] for job in jobs] == ["delivery_impossible"] * 3
+    assert (await row(bench, other))["state"] == "pending"
+    assert await bench.query("SELECT caller, url FROM webhook_endpoint") == [
+        {"caller": "shop", "url": HOOK.url}
+    ]
+
+
+async def test_a_job_settled_after_its_address_was_gone_posts_nothing(bench: Bench) -> None:
+    bench.receiver.answers = [GONE]
+    late = await bench.run(destination=HOOK, caller=SHOP)
+    await settled(bench, inputs={"prompt": "first"})
+    await post(bench.context)
+    await bench.callback(SUCCESS, call=1)
+    await bench.fetch_all()
+    await post(bench.context)
+    assert len(bench.receiver.posts) == 1
+    assert (await row(bench, late))["state"] == "impossible"
+
+
+async def test_no_job_is_made_for_an_address_that_is_gone_until_it_is_enabled_again(
+    bench: Bench,
+) -> None:
+    bench.receiver.answers = [GONE, OK]
+    earlier = await settled(bench, request_id="earlier")
+    await post(bench.context)
+    with pytest.raises(WebhookDisabled) as refused:
+        await bench.accept(destination=HOOK, caller=SHOP)
+    assert refused.value.url == HOOK.url
+    assert await bench.accept(destination=HOOK, caller=SHOP, request_id="earlier") == earlier
+    await bench.accept(destination=ELSEWHERE, caller=SHOP)
+    await bench.accept(destination=HOOK, caller=replace(SHOP, name="another"))
+
+    await bench.query("DELETE FROM webhook_endpoint")  # as docs/architecture.md says
+    await bench.accept(destination=HOOK, caller=SHOP)
+
+
+async def test_an_address_that_is_never_posted_to_is_refused_at_once(bench: Bench) -> None:
+    with pytest.raises(InvalidInputs) as refused:
+        await bench.accept(destination=Webhook("http://shop.example/"), caller=SHOP)
+    assert [violation.field for violation in refused.value.violations] == ["webhook.url"]
+    assert await bench.query("SELECT id FROM job") == []
+
+
+async def test_a_caller_without_a_key_makes_no_job_with_a_webhook(bench: Bench) -> None:
+    with pytest.raises(WebhookSecretMissing):
+        await bench.accept(destination=HOOK, caller=CALLER)
+
+
+async def test_a_key_that_was_taken_away_stops_the_posts_until_there_is_one(bench: Bench) -> None:
+    job = await settled(bench)
+    bench.receiver.secrets.clear()
+    await post(bench.context)
+    assert bench.receiver.posts == []
+    assert "no key" in (await row(bench, job))["report"]["reason"]
+
+    bench.receiver.secrets["shop"] = ("whsec_new", SECRET)
+    await bench.later(seconds=11)
+    await post(bench.context)
+    assert bench.receiver.posts[0].secrets == ("whsec_new", SECRET)
+
+
+async def test_a_post_whose_report_was_lost_is_repeated_under_the_same_id(bench: Bench) -> None:
+    job = await settled(bench)
+    killed = await begun(bench)
+    assert killed is not None
+    assert not await post(bench.context)
+
+    await bench.later(seconds=LEASE.total_seconds() + 1)
+    await post(bench.context)
+    found = await row(bench, job)
+    assert bench.receiver.posts[0].id == killed.id
+    assert (found["state"], found["maybe_sent"], found["try_number"]) == ("sent", True, 2)
+
+
+async def test_a_report_after_the_lease_ran_out_changes_nothing(bench: Bench) -> None:
+    bench.receiver.is_slow = True
+    job = await settled(bench)
+    posting = asyncio.create_task(post(bench.context))
+    await asyncio.wait_for(bench.receiver.came.wait(), 5)
+    await bench.later(seconds=LEASE.total_seconds() + 1)
+    successor = await begun(bench)
+    bench.receiver.may_answer.set()
+    assert await posting
+    assert (await row(bench, job))["state"] == "begun"
+    assert successor is not None
+    async with bench.transaction() as tx:
+        await tx.deliveries.report(successor.lease_token, Sent(0, is_edit=False))
+
+
+async def test_a_post_that_is_broken_off_is_given_back(bench: Bench) -> None:
+    bench.receiver.is_slow = True
+    job = await settled(bench)
+    posting = asyncio.create_task(post(bench.context))
+    await asyncio.wait_for(bench.receiver.came.wait(), 5)
+    posting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await posting
+    found = await row(bench, job)
+    assert (found["state"], found["maybe_sent"]) == ("pending", True)
+    assert await wait_of(bench, job) <= timedelta(seconds=1)
+
+
+async def test_a_slow_host_leaves_room_for_the_others(open_bench: OpenBench, bench: Bench) -> None:
+    other_replica = await open_bench(sharing=bench)
+    for number in range(MOST_PER_HOST + 3):
+        await settled(
+            bench, Webhook(f"https://SLOW.example?{number}"), inputs={"prompt": str(number)}
+        )
+    last = await settled(bench, ELSEWHERE)
+    assert await begun(bench)
+    turn = await begun(other_replica)
+    assert turn is not None
+    assert turn.job.id == last.id  # whose host has nothing under way comes first
+    turns = [await begun(each) for each in (bench, other_replica) * 4]
+    assert sum(turn is not None for turn in turns) == MOST_PER_HOST - 1
+    async with bench.transaction() as tx:
+        await tx.deliveries.report(
+            next(turn for turn in turns if turn).lease_token, Sent(0, is_edit=False)
+        )
+    assert await begun(bench)
+
+
+async def test_leases_taken_at_once_are_different_ones(open_bench: OpenBench, bench: Bench) -> None:
+    replicas = (bench, await open_bench(sharing=bench))
+    for number in range(12):
+        hook = Webhook(f"https://host-{number % 2}.example/")
+        await settled(bench, hook, inputs={"prompt": str(number)})
+    turns = await asyncio.gather(*(begun(each) for each in replicas * 6))
+    ids = [turn.id for turn in turns if turn]
+    assert len(ids) == len(set(ids)) == 2 * MOST_PER_HOST
+
+
+async def test_a_day_is_short_where_time_is(open_bench: OpenBench) -> None:
+    bench = await open_bench()
+    scaled = bench.context.pace.scaled(0.001)
+    context = replace(bench.context, pace=scaled)
+    bench.receiver.secrets["shop"], bench.receiver.answers = (SECRET,), [BROKEN]
+    job = await settled(bench)
+    await bench.later(seconds=LIFETIME.total_seconds() * 0.001 + 1)
+    await post(context)
+    assert (await row(bench, job))["state"] == "impossible"
+
+
+async def test_one_delivery_of_a_job_is_its_outcome(bench: Bench) -> None:
+    job = await settled(bench)
+    assert list(await bench.deliveries(job)) == [DeliveryKind.OUTCOME]
