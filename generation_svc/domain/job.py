@@ -1,8 +1,8 @@
 """A job: one generation, from the request to its outcome."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -100,6 +100,16 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is known of a job's wait at this moment; it takes no revision and is never stored."""
+
+    queue_position: int
+    """How many jobs are served before it."""
+    estimated_remaining: timedelta | None
+    """The time until it is done; None where nothing honest can be said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as it is at one revision."""
 
@@ -119,3 +129,6 @@ class Job:
     delay_reason: DelayReason | None = None
     result: Result | None = None
     failure: Failure | None = None
+    turn: int = 0
+    """The round in which it is served while it waits; no owner has two jobs in one."""
+    forecast: Forecast | None = field(default=None, compare=False)

@@ -69,6 +69,10 @@ def job_to_proto(job: Job, *, links: MediaLinks | None = None) -> job_pb2.Job:
     )
     if job.delay_reason:
         message.delay_reason = job_pb2.DelayReason.Value(f"DELAY_REASON_{job.delay_reason.name}")
+    if job.forecast:
+        message.queue_position = job.forecast.queue_position
+        if job.forecast.estimated_remaining is not None:
+            message.estimated_remaining.FromTimedelta(job.forecast.estimated_remaining)
     _add_outcome(message, job, links=links)
     return message
 

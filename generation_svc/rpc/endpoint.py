@@ -2,29 +2,61 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
 
 import grpc.aio
 
 from generation_svc.lifecycle.context import Context
+from generation_svc.rpc.admission import Admission, Caps
+from generation_svc.rpc.deadline import limiting
 from generation_svc.rpc.draining import Draining
-from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.interceptor import CallInterceptor, Guard
 from generation_svc.rpc.register import register, set_health
 from generation_svc.rpc.stream import StreamPace
 from generation_svc.rpc.tls import server_credentials
 from runtime.certificate import CertificateReader
 
+MILLISECOND = timedelta(milliseconds=1)
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # two servers would share a port silently
     ("grpc.server.max_pending_requests", 10_000),  # more calls at once are CANCELLED otherwise
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
-    ("grpc.max_connection_age_ms", 30 * 60_000),  # closes what a reader that does not read holds
-    ("grpc.max_connection_age_grace_ms", 60_000),
     ("grpc.keepalive_time_ms", 60_000),  # finds the readers whose network is gone
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLife:
+    """How long a connection may last.
+
+    Its end frees what a reader that does not read holds, and lets a client find new replicas. gRPC
+    core varies the age of each by up to a tenth either way (its max_age filter; its own test calls
+    that MAX_CONNECTION_AGE_JITTER_MULTIPLIER 1.1), so clients do not all come again at once.
+    """
+
+    age: timedelta = timedelta(minutes=30)
+    grace: timedelta = timedelta(seconds=75)
+    """What calls that are open then get to finish: as much as the longest of them may take."""
+
+    @property
+    def options(self) -> tuple[tuple[str, int], ...]:
+        """The options of the server."""
+        return (
+            ("grpc.max_connection_age_ms", self.age // MILLISECOND),
+            ("grpc.max_connection_age_grace_ms", self.grace // MILLISECOND),
+        )
+
+
 READINESS_SECONDS = 2.0
 """How often readiness follows the database."""
+
+
+def guards(caps: Caps | None = None) -> tuple[Guard, ...]:
+    """Return what stands around every handler, the outermost first."""
+    return (Admission(caps or Caps()).guard, limiting())
 
 
 class Endpoint:
@@ -36,10 +68,12 @@ class Endpoint:
         *,
         stream_pace: StreamPace | None = None,
         interceptor: CallInterceptor | None = None,
+        connection_life: ConnectionLife | None = None,
     ) -> None:
         self._draining = Draining()
         self._server = grpc.aio.server(
-            interceptors=(interceptor or CallInterceptor(),), options=OPTIONS
+            interceptors=(interceptor or CallInterceptor(guards=guards()),),
+            options=(*OPTIONS, *(connection_life or ConnectionLife()).options),
         )
         self._health = register(
             self._server, context, draining=self._draining, stream_pace=stream_pace or StreamPace()

@@ -1,12 +1,16 @@
 """The rhythm of a stream, and writing to readers who may not read."""
 
 import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+from generation_svc.domain.error import CallTooLong
+
+_T = TypeVar("_T")
 _logger = structlog.get_logger(__name__)
 
 
@@ -18,6 +22,21 @@ class StreamPace:
     """The silence after which a stream gives a sign of life."""
     write_timeout: timedelta = timedelta(seconds=20)
     """How long a stream waits for its reader; then the connection's age ends it."""
+    read_timeout: timedelta = timedelta(seconds=30)
+    """How long is waited for the next message of a client, or the next piece of the store."""
+
+
+async def in_time(items: AsyncIterator[_T], *, timeout: timedelta) -> AsyncGenerator[_T, None]:
+    """Give the items. Raises CallTooLong if the next one does not come in time."""
+    while True:
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                item = await anext(items)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise CallTooLong from error
+        yield item
 
 
 async def write(context: Any, message: Any, *, timeout: timedelta) -> bool:

@@ -20,6 +20,16 @@ class PostgresBudgetStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def wait(
+        self, budget: str, *, limit: int, window: timedelta, ahead: int = 0
+    ) -> timedelta:
+        """Return when a call can be taken, after `ahead` others; it takes none."""
+        cursor = await self._connection.execute(
+            _NEXT_FREE, {"budget": budget, "limit": limit, "window": window, "ahead": ahead}
+        )
+        row = await cursor.fetchone()
+        return row["wait"] if row else window / limit  # all are spoken for; one ends now and then
+
     async def take(self, budget: str, *, limit: int, window: timedelta) -> timedelta:
         """Take one call of a sliding window; zero means taken, more is the time to wait."""
         values = {"budget": budget, "limit": limit, "window": window}
@@ -75,6 +85,14 @@ class PostgresBudgetStore:
         return row is not None and row["reason"] is not None
 
 
+# A row that was never written is free.
+_NEXT_FREE = """
+SELECT greatest(interval '0', CASE WHEN isfinite(take_time)
+    THEN take_time + %(window)s::interval - clock_timestamp() END) AS wait
+FROM generate_series(0, %(limit)s - 1) AS place
+LEFT JOIN budget_slot ON budget = %(budget)s AND position = place
+ORDER BY take_time NULLS FIRST OFFSET %(ahead)s LIMIT 1
+"""
 _TAKE = """
 UPDATE budget_slot SET take_time = clock_timestamp()
 WHERE budget = %(budget)s AND position = (

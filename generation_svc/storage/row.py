@@ -65,6 +65,7 @@ class JobRow(SQLModel, table=True):
             "(dispatch_time IS NOT NULL) = (state = 'queued')", name="job_due_iff_queued"
         ),
         Index("job_due", "dispatch_time", postgresql_where=text("state = 'queued'")),
+        Index("job_turn", "turn", "id", postgresql_where=text("state = 'queued'")),
         Index(
             "job_active_owner",
             "caller",
@@ -98,6 +99,8 @@ class JobRow(SQLModel, table=True):
     """When a dispatcher may claim it; a claim pushes it behind its lease."""
     claim_token: UUID | None = None
     """The claim that holds it, while dispatch_time is ahead."""
+    turn: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """The round in which it is served; no owner has two jobs in one."""
 
 
 class RequestKeyRow(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""Webhooks: where a delivery may go, and the addresses that are gone.
+"""Webhooks: where a delivery may go, and the addresses that are gone. Turns of queued jobs.
 
 It only expands: the release before this one writes and reads what it always did.
 """
@@ -31,4 +31,12 @@ def upgrade() -> None:
         ["due_time"],
         unique=False,
         postgresql_where=sa.text("url IS NOT NULL AND state IN ('pending', 'leased', 'begun')"),
+    )
+    op.add_column("job", sa.Column("turn", sa.BigInteger(), server_default="0", nullable=False))
+    op.create_index(
+        "job_turn",
+        "job",
+        ["turn", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'queued'"),
     )

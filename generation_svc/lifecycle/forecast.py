@@ -1,0 +1,47 @@
+"""Tells what is known of a job's wait: its place in the queue, and an estimate that is honest."""
+
+from dataclasses import replace
+from datetime import timedelta
+from math import ceil
+
+from generation_svc.domain.job import Forecast, Job, JobState
+from generation_svc.lifecycle.context import Context, Limits, now
+
+NOTHING = timedelta(0)
+
+
+async def with_forecast(context: Context, job: Job) -> Job:
+    """Return the job with its forecast; a final job has none."""
+    if job.state.is_final:
+        return job
+    return replace(job, forecast=await forecast(context, job))
+
+
+async def forecast(context: Context, job: Job) -> Forecast:
+    """Return what is known of an unfinished job's wait."""
+    typical = await context.queue.typical(job.model_id, database=context.database)
+    usual = typical or context.durations(job.model_id)[0]
+    position = 0
+    if job.state is JobState.QUEUED:
+        position = await context.queue.place(job, database=context.database)
+    if job.delay_reason is not None:
+        return Forecast(position, None)
+    left = _left_in_line(context.limits, job, position=position, usual=usual)
+    remaining = left if job.state is JobState.QUEUED else usual - (now() - job.update_time)
+    return Forecast(position, _honest(remaining))
+
+
+def _left_in_line(limits: Limits, job: Job, *, position: int, usual: timedelta) -> timedelta:
+    """Return the time for those before it and for itself; nothing if that is past its deadline.
+
+    They go as fast as the slower of two lets them: the calls that may be made, and the tasks that
+    may be at the provider at once.
+    """
+    pace = max(limits.create_window / limits.creates_per_window, usual / limits.active_tasks)
+    wait = pace * position
+    return wait + usual if now() + wait < job.start_deadline_time else NOTHING
+
+
+def _honest(remaining: timedelta) -> timedelta | None:
+    """Return whole seconds, rounded up; nothing of a job that takes longer than it should."""
+    return timedelta(seconds=ceil(remaining.total_seconds())) if remaining > NOTHING else None

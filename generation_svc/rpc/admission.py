@@ -1,0 +1,100 @@
+"""Bounds how many calls are open at once, overall and of one caller.
+
+Calls are of three kinds, each with a cap of its own, so that four thousand who wait take nothing
+from those who ask. What brings results home (callbacks and deliveries) comes first: its cap is
+there to bound memory, and is reached long after the others.
+"""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from prometheus_client import Gauge
+
+from generation_svc.domain.error import Overloaded
+from generation_svc.rpc.interceptor import Call
+
+_open = Gauge("atelier_open_calls", "Calls that are being answered.", ("kind",))
+
+
+class Kind(StrEnum):
+    """What a call does to the service while it is open."""
+
+    CALL = "calls"
+    """Works from its beginning to its end."""
+    WAIT = "waits"
+    """Waits for something to happen, nearly all the time."""
+    FLOW = "flow"
+    """Brings a result home."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "WaitJob": Kind.WAIT,
+    "StreamJobUpdates": Kind.WAIT,
+    "LeaseDeliveries": Kind.FLOW,
+    "BeginDelivery": Kind.FLOW,
+    "ReportDelivery": Kind.FLOW,
+    "ReportCallback": Kind.FLOW,
+}
+"""The methods that are no plain calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """How many calls of a kind may be open at once, and when it is worth coming again."""
+
+    overall: int
+    per_caller: int
+    retry_after: timedelta
+    """The least time until enough of them have ended; a caller is told up to twice as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The caps of the three kinds. The defaults leave room for 4,000 of each by one caller."""
+
+    calls: Cap = Cap(8_000, 5_000, timedelta(seconds=1))
+    waits: Cap = Cap(20_000, 10_000, timedelta(seconds=5))
+    flow: Cap = Cap(20_000, 20_000, timedelta(seconds=1))
+
+    def of(self, kind: Kind) -> Cap:
+        """Return the cap of a kind."""
+        cap: Cap = getattr(self, kind)
+        return cap
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Counts the open calls of a server."""
+
+    caps: Caps = field(default_factory=Caps)
+    _overall: Counter[Kind] = field(default_factory=Counter, init=False)
+    _of_caller: Counter[tuple[Kind, str]] = field(default_factory=Counter, init=False)
+
+    @asynccontextmanager
+    async def guard(self, call: Call) -> AsyncIterator[None]:
+        """Let a call in for as long as it is open. Raises Overloaded."""
+        kind, name = KINDS.get(call.method, Kind.CALL), call.caller.name
+        self._check(kind, name)
+        self._count(kind, name, change=1)
+        try:
+            yield
+        finally:
+            self._count(kind, name, change=-1)
+
+    def _check(self, kind: Kind, name: str) -> None:
+        cap = self.caps.of(kind)
+        retry_after = cap.retry_after * random.uniform(1, 2)
+        if self._overall[kind] >= cap.overall:
+            raise Overloaded(kind, retry_after=retry_after)
+        if self._of_caller[kind, name] >= cap.per_caller:
+            raise Overloaded(f"{kind} of the caller", retry_after=retry_after)
+
+    def _count(self, kind: Kind, name: str, *, change: int) -> None:
+        self._overall[kind] += change
+        self._of_caller[kind, name] += change
+        _open.labels(kind).inc(change)

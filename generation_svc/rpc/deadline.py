@@ -1,0 +1,57 @@
+"""The service's own limit on every call, whatever deadline its client has, or none.
+
+A client's shorter deadline needs nothing here: gRPC cancels the handler when it has passed, or when
+the client has gone, and what the handler waits for is given up with it.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from generation_svc.domain.error import CallTooLong
+from generation_svc.rpc.draining import ServerDraining
+from generation_svc.rpc.interceptor import Call, Guard
+
+ORDINARY = timedelta(seconds=30)
+"""The limit of a method that is not named below."""
+LIMITS: Mapping[str, timedelta | None] = {
+    "WaitJob": timedelta(seconds=75),
+    "LeaseDeliveries": timedelta(seconds=75),
+    "UploadInput": timedelta(seconds=120),
+    "DownloadMedia": None,  # as long as it gets on: each piece and each write has its own limit
+    "StreamJobUpdates": timedelta(hours=1),
+}
+JITTER = 0.1
+"""By how much a stream may end early: those that began together do not resume together."""
+
+
+class StreamRenewal(ServerDraining):
+    """The stream has been open for long; open it again after the last revision read."""
+
+
+def limiting(
+    limits: Mapping[str, timedelta | None] = LIMITS, *, ordinary: timedelta = ORDINARY
+) -> Guard:
+    """Return the guard that ends a call when its time is over."""
+
+    @asynccontextmanager
+    async def guard(call: Call) -> AsyncIterator[None]:
+        limit = limits.get(call.method, ordinary)
+        is_stream = call.method == "StreamJobUpdates"
+        try:
+            async with asyncio.timeout(_seconds(limit, has_jitter=is_stream)) as timer:
+                yield
+        except TimeoutError as error:
+            if not timer.expired():
+                raise
+            raise (StreamRenewal() if is_stream else CallTooLong()) from error
+
+    return guard
+
+
+def _seconds(limit: timedelta | None, *, has_jitter: bool) -> float | None:
+    if limit is None:
+        return None
+    return limit.total_seconds() * (random.uniform(1 - JITTER, 1) if has_jitter else 1)
