@@ -18,6 +18,7 @@ from edge_bot.handler import apologize, handle_update
 from edge_bot.lease import PollingLease
 from edge_bot.meter import Meter
 from edge_bot.packing import Packer
+from edge_bot.parking import Parking
 from edge_bot.profile import publish_profile
 from edge_bot.settings import EdgeSettings
 from edge_bot.standing import Standing
@@ -53,6 +54,7 @@ class Edge:
             bot=bot,
             dispatcher=dispatcher,
             lease=PollingLease(client, bot_id=settings.bot_id),
+            parking=Parking(client, bot=bot, bot_id=settings.bot_id),
             standing=self._standing,
         )
         self._webhook = Webhook(bot=bot, dispatcher=dispatcher, standing=self._standing)

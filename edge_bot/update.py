@@ -1,7 +1,8 @@
 """Long polling: get updates, handle them, and only then confirm them.
 
 getUpdates with a larger offset is what confirms (python-telegram-bot's own Updater confirms before
-it handles, and loses presses when it is killed). Only the holder of the bot's lease polls.
+it handles, and loses presses when it is killed). Only the holder of the bot's lease polls. What
+takes so long that it hides newer updates is parked at the service, and then confirmed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from edge_bot.bot import EdgeBot
 from edge_bot.dispatch import Dispatcher
 from edge_bot.interrupt import interruptible, pause
 from edge_bot.lease import PollingLease
+from edge_bot.parking import Parking
 from edge_bot.standing import Standing
 from edge_bot.window import Window
+from generation_svc.client import GenerationError
 from runtime.backoff import Backoff
 
 ALLOWED_UPDATES = ("message", "callback_query")
@@ -42,10 +45,16 @@ class Poller:
     """Polls Telegram for one bot while it holds the right to."""
 
     def __init__(
-        self, *, bot: EdgeBot, dispatcher: Dispatcher, lease: PollingLease, standing: Standing
+        self,
+        *,
+        bot: EdgeBot,
+        dispatcher: Dispatcher,
+        lease: PollingLease,
+        parking: Parking,
+        standing: Standing,
     ) -> None:
         self._bot, self._dispatcher = bot, dispatcher
-        self._lease, self._standing = lease, standing
+        self._lease, self._parking, self._standing = lease, parking, standing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll whenever the right is ours, until `stop` is set."""
@@ -61,7 +70,12 @@ class Poller:
     async def _hold(self, stop: asyncio.Event) -> None:
         """Poll until the end or until the right is lost; then give it up."""
         _logger.info("polling Telegram")
-        round_ = _Round(self._bot, dispatcher=self._dispatcher, standing=self._standing)
+        round_ = _Round(
+            self._bot,
+            dispatcher=self._dispatcher,
+            parking=self._parking,
+            standing=self._standing,
+        )
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._lease.keep(), name="polling lease")
             reading = group.create_task(round_.run(stop), name="updates")
@@ -76,9 +90,14 @@ class Poller:
 class _Round:
     """One time of holding the right: what was seen and what is handled in it."""
 
-    def __init__(self, bot: EdgeBot, *, dispatcher: Dispatcher, standing: Standing) -> None:
+    def __init__(
+        self, bot: EdgeBot, *, dispatcher: Dispatcher, parking: Parking, standing: Standing
+    ) -> None:
         self._bot, self._dispatcher, self._standing = bot, dispatcher, standing
+        self._parking = parking
         self._window = Window()
+        self._open: dict[int, Update] = {}
+        self._parked: frozenset[int] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._has_webhook = True
@@ -87,29 +106,54 @@ class _Round:
         """Poll and handle until `stop` is set or the token is refused."""
         async with asyncio.TaskGroup() as group:
             try:
+                for update in await interruptible(stop, self._parking.load()) or ():
+                    self._start(group, update)
+                self._parked = frozenset(self._open)
                 while not stop.is_set() and self._standing.is_good:
-                    updates = await interruptible(stop, self._news())
-                    for update in updates or ():
-                        self._start(group, update)
-                    if self._tasks:
-                        await asyncio.wait(self._tasks, timeout=_LOOK_AGAIN_S)
+                    await self._take_news(group, stop=stop)
                 await self._finish()
             finally:
                 # Whoever polls next gets what is not confirmed, so nothing is waited for here.
                 for task in self._tasks:
                     task.cancel()
 
+    async def _take_news(self, group: asyncio.TaskGroup, *, stop: asyncio.Event) -> None:
+        for update in await interruptible(stop, self._news()) or ():
+            if self._window.add(update.update_id):
+                self._start(group, update)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_LOOK_AGAIN_S)
+        if self._window.is_clogged or self._is_parking_over:
+            await self._park()
+
     def _start(self, group: asyncio.TaskGroup, update: Update) -> None:
-        if self._window.add(update.update_id):
-            task = group.create_task(self._handle(update), name=f"update {update.update_id}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._open[update.update_id] = update
+        task = group.create_task(self._handle(update), name=f"update {update.update_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, update: Update) -> None:
         if not await self._dispatcher.settle(update, patience_s=PATIENCE_S):
             _logger.error("update given up", update_id=update.update_id)
             await self._dispatcher.apologize(update)
         self._window.handled(update.update_id)
+        del self._open[update.update_id]
+
+    @property
+    def _is_parking_over(self) -> bool:
+        return bool(self._parked) and self._parked.isdisjoint(self._open)
+
+    async def _park(self) -> None:
+        """Have the service keep what is open, so that the window can go on without it."""
+        waiting = list(self._open.values()) if self._window.is_clogged else []
+        try:
+            count = await self._parking.save(waiting)
+        except GenerationError as error:
+            _logger.warning("updates cannot be parked", error=str(error))
+            return
+        self._parked = frozenset(each.update_id for each in waiting[:count])
+        for update_id in self._parked:
+            self._window.handled(update_id)
 
     async def _news(self) -> Sequence[Update]:
         """Return what is not confirmed; after an error nothing, and that only after a while."""
@@ -155,6 +199,8 @@ class _Round:
         """Let handlers end for a while and confirm what is handled."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_DRAIN_S)
+        if self._is_parking_over:
+            await self._park()
         if not self._window.offset or not self._standing.is_good:
             return
         try:

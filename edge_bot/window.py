@@ -10,8 +10,7 @@ class Window:
     """The updates from the first unhandled one on, by id.
 
     The offset passes what is handled without a gap. One update that takes long holds it back, and
-    with it, once the window is full, the sight of newer ones; then the window lets go of it when
-    most of the others are handled. It goes on being handled, but a kill would lose it.
+    with it, once the window is full, the sight of newer ones; then it has to be parked.
     """
 
     def __init__(self, *, size: int = WINDOW_SIZE) -> None:
@@ -22,6 +21,12 @@ class Window:
 
     def __len__(self) -> int:
         return len(self._is_handled)
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether newer updates are out of sight, and most of those in sight are handled."""
+        is_full = len(self) >= self._size
+        return is_full and 2 * sum(self._is_handled.values()) >= len(self)
 
     def add(self, update_id: int) -> bool:
         """Take an update in; False if it is known."""
@@ -36,9 +41,8 @@ class Window:
             return
         self._is_handled[update_id] = True
         while self._is_handled and (self._is_handled[first := min(self._is_handled)]):
-            self._pass(first)
-        if len(self) >= self._size and 2 * sum(self._is_handled.values()) >= len(self):
-            self._pass(max(self._is_handled))
+            del self._is_handled[first]
+            self.offset = first + 1
 
     def confirmed(self) -> None:
         """Note that Telegram has nothing left, so that ids may begin anywhere.
@@ -47,7 +51,3 @@ class Window:
         """
         if not self._is_handled:
             self.offset = 0
-
-    def _pass(self, update_id: int) -> None:
-        self.offset = update_id + 1
-        self._is_handled = {one: is_ for one, is_ in self._is_handled.items() if one > update_id}

@@ -22,6 +22,7 @@ from edge_bot.dispatch import Dispatcher, Handle
 from edge_bot.lease import PollingLease
 from edge_bot.meter import Meter
 from edge_bot.packing import Packer
+from edge_bot.parking import Parking
 from edge_bot.settings import EdgeSettings
 from edge_bot.standing import Standing
 from edge_bot.update import Poller
@@ -70,6 +71,7 @@ class Bench:
             bot=self.bot,
             dispatcher=self.dispatcher(handle),
             lease=PollingLease(self.client, bot_id=BOT_ID, lease_s=lease_s),
+            parking=Parking(self.client, bot=self.bot, bot_id=BOT_ID),
             standing=self.standing,
         )
 

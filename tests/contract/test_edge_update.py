@@ -5,6 +5,8 @@ import grpc
 import pytest
 from telegram import Update
 
+from edge_bot.parking import KEY
+from edge_bot.window import WINDOW_SIZE
 from generation_svc.client import GenerationError
 from tests.contract.edge_bench import CHAT, Bench, bench, until
 
@@ -102,6 +104,24 @@ async def test_one_user_in_trouble_holds_nobody_else_up(edge: Bench) -> None:
     assert reader.read == ["8: /start", "8: hello", "7: /start"]
 
 
+async def test_what_hides_newer_updates_is_parked_and_survives_a_kill(edge: Bench) -> None:
+    first, second = Reader(CHAT), Reader()
+    poller = asyncio.create_task(edge.poller(first).run(asyncio.Event()))
+    for number in range(WINDOW_SIZE):
+        await edge.telegram.say(OTHER, f"{number}")
+    await until(edge.has_confirmed)
+    await edge.telegram.say(OTHER, "not hidden")
+    await until(lambda: first.has_read(WINDOW_SIZE + 2))
+    poller.cancel()
+    await asyncio.wait((poller,))
+    edge.service.edge.holder = ""
+    async with edge.polling(second):
+        await until(lambda: second.has_read(1))
+        await until(lambda: has_parked_nothing(edge))
+    assert "7: /start" not in first.read
+    assert "7: /start" in second.read
+
+
 async def test_stopping_lets_handlers_end_and_confirms_them(edge: Bench) -> None:
     reader = Reader(CHAT)
     async with edge.polling(reader) as stop:
@@ -167,6 +187,10 @@ async def test_a_refused_token_gives_the_lease_back(edge: Bench) -> None:
         assert not edge.standing.is_good
         edge.standing.accept()
         await until(lambda: reader.has_read(2))
+
+
+async def has_parked_nothing(edge: Bench) -> bool:
+    return edge.service.edge.sessions[KEY].data == b""
 
 
 async def released(edge: Bench) -> bool:

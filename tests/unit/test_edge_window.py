@@ -31,24 +31,21 @@ def test_an_update_seen_again_is_known() -> None:
     assert not window.add(6)
 
 
-def test_a_full_window_lets_go_of_the_few_that_take_long() -> None:
+def test_a_full_window_is_clogged_once_most_of_it_is_handled() -> None:
     window = opened(*range(1, 11), size=10)
     for one in range(2, 6):
         window.handled(one)
-    assert window.offset == 0
+    assert not window.is_clogged
     window.handled(6)
-    assert window.offset == 11
+    assert window.is_clogged
+    assert window.offset == 0
 
 
-def test_a_full_window_waits_while_nothing_is_handled() -> None:
-    assert opened(*range(1, 11), size=10).offset == 0
-
-
-def test_a_late_end_changes_nothing_any_more() -> None:
-    window = opened(1, 2, size=2)
-    window.handled(2)
-    window.handled(1)
-    assert window.offset == 3
+def test_a_window_with_room_is_not_clogged() -> None:
+    window = opened(*range(1, 10), size=10)
+    for one in range(2, 10):
+        window.handled(one)
+    assert not window.is_clogged
 
 
 def test_ids_may_begin_anywhere_once_nothing_is_left() -> None:
