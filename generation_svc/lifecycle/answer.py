@@ -66,6 +66,18 @@ async def record_error(
             await _postpone(context, tx, claim, job=job, attempt=current, error=error)
 
 
+async def withdraw(context: Context, claim: Claim, *, attempt: Attempt) -> None:
+    """End an attempt that was written and then not sent; its job is due at once."""
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        current = await tx.attempts.lock(attempt.id)
+        if current.state not in _OPEN:
+            return
+        await tx.attempts.end(attempt.id, AttemptState.REFUSED, error="not sent: too late")
+        await tx.jobs.note(job.id, event="postponed", detail=_detail(attempt))
+        await tx.jobs.release(claim, due=timedelta(0))
+
+
 async def fail(context: Context, claim: Claim, *, reason: FailureReason) -> None:
     """Fail a claimed job that cannot be sent, unless an attempt may still bring its result."""
     async with context.database.transaction() as tx:

@@ -89,8 +89,12 @@ async def _attempt(
     context: Context, claim: Claim, *, model: Model, links: dict[str, str], permit: Permit
 ) -> bool:
     token = secrets.token_urlsafe(24)
-    attempt = await _begin(context, claim, token=token, permit=permit)
-    if attempt is None:
+    turn = await budget.take(context, "create", patience=context.pace.submit_lease / 2)
+    attempt = await _begin(context, claim, token=token, permit=permit, has_call=turn is not None)
+    if attempt is None or turn is None:
+        return False
+    if turn.is_over:
+        await persist(partial(answer.withdraw, context, claim, attempt=attempt))
         return False
     base = context.callback_base_url
     try:
@@ -110,9 +114,10 @@ async def _attempt(
     return True
 
 
-async def _begin(context: Context, claim: Claim, *, token: str, permit: Permit) -> Attempt | None:
-    """Write the attempt once the budget allows it and nothing else forbids it."""
-    has_call = await budget.take(context, "create", patience=context.pace.submit_lease / 2)
+async def _begin(
+    context: Context, claim: Claim, *, token: str, permit: Permit, has_call: bool
+) -> Attempt | None:
+    """Write the attempt if the budget allows it and nothing else forbids it."""
     async with context.database.transaction() as tx:
         job = await tx.jobs.hold_claim(claim)
         if job is None:

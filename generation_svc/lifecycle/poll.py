@@ -38,10 +38,11 @@ async def poll(context: Context) -> bool:
 
 
 async def _read(context: Context, attempt: Attempt, *, task_id: str) -> None:
-    if not await budget.take(context, "read", patience=context.pace.read_lease / 2):
-        await _give_back(context, attempt)
+    turn = await budget.take(context, "read", patience=context.pace.read_lease / 2)
+    if turn and await _is_settled(context, attempt):
         return
-    if await _is_settled(context, attempt):
+    if turn is None or turn.is_over:
+        await _give_back(context, attempt)
         return
     try:
         observation = await context.provider.read_task(task_id)
