@@ -142,7 +142,11 @@ async def _wait(
     wait = max(
         (each.submit_time + context.pace.grace(usual) - now() for each in live), default=None
     )
-    return wait if wait and wait > timedelta(0) else None
+    if wait and wait > timedelta(0):
+        return wait
+    # Who made it may still be at it, until the sweep says that its fate is unknown.
+    is_under_way = any(each.state is AttemptState.SUBMITTING for each in live)
+    return context.pace.busy_retry if is_under_way else None
 
 
 async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:

@@ -93,6 +93,25 @@ async def test_a_dispatcher_killed_anywhere_leaves_what_heals(
     await assert_done_once(bench, job)
 
 
+async def test_an_attempt_is_repeated_only_once_its_fate_is_called_unknown(bench: Bench) -> None:
+    async def die(provider: FakeProvider, task_id: str) -> str:
+        raise Killed
+
+    await bench.accept()
+    bench.provider.answer = die
+    with pytest.raises(Killed):
+        await dispatch(bench.context)
+    bench.provider.answer = None
+    await bench.later(minutes=5)
+    await bench.dispatch_all()
+    assert len(bench.provider.created) == 1
+
+    await bench.sweep()
+    await bench.later(seconds=10)
+    await bench.dispatch_all()
+    assert len(bench.provider.created) == 2
+
+
 @pytest.mark.parametrize("commits", range(5))
 async def test_without_callbacks_too_a_job_is_sent_again_at_most_once(
     bench: Bench, commits: int
