@@ -10,7 +10,7 @@ STORAGE_TESTS    = $(wildcard tests/integration/test_storage_*.py tests/integrat
 PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test e2e-free chaos check check-code check-layers check-contract check-drift \
+.PHONY: help setup run test rolling e2e-free chaos check check-code check-layers check-contract check-drift \
         check-postgres check-ui generate image translations bench clean
 
 help: ## List the verbs
@@ -31,6 +31,9 @@ run: $(READY) ## Run everything here: a sandbox stands in where no key is given
 
 test: $(READY) ## Run every test that needs no browser
 	@$(PYTEST)
+
+rolling: $(READY) ## Restart every process in turn under load, ten times, and see that nothing is lost or late
+	@ROLLING_ROUNDS=10 $(BIN)/python -m pytest -q tests/e2e/test_rolling.py
 
 e2e-free: $(READY) ## Take every free model from the click to the picture, with and without callbacks
 	@$(BIN)/python -m tests.e2e.free_models
