@@ -6,7 +6,9 @@ import asyncio
 import random
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+
+import grpc
 
 from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
 from atelier.generation.v1 import generation_service_pb2 as pb
@@ -28,6 +30,8 @@ QUEUE = "chaos"
 OWNERS = 7
 FINAL = frozenset({JOB_STATE_SUCCEEDED, JOB_STATE_FAILED, JOB_STATE_CANCELLED})
 LEASE = timedelta(seconds=12)
+STREAM_S = 20
+"""How long a caller reads one stream: one that is stalled says nothing."""
 DEATHS = 0.05
 """The share of its deliveries that a reader takes and dies on."""
 
@@ -78,18 +82,33 @@ async def _wait(stack: Stack, job_id: str) -> None:
 async def _follow(stack: Stack, ledger: Ledger, order: Order, *, job_id: str) -> None:
     """Read the stream to the final update, resuming after the last revision seen."""
     seen = ledger.revisions.setdefault(order.number, [])
+    while not (end := await patiently(partial(_read, stack, job_id, seen=seen))).is_final:
+        if not end.is_cut:
+            ledger.complain(order.number, f"a stream ended with OK before its job did: {seen}")
+            return
 
-    async def read() -> bool:
-        request = pb.StreamJobUpdatesRequest(job_id=job_id, after_revision=seen[-1] if seen else 0)
-        is_final = False
-        async for update in stack.client.generation.StreamJobUpdates(request, timeout=30):
+
+class _End(NamedTuple):
+    """How a stream ended."""
+
+    is_final: bool
+    is_cut: bool = False
+
+
+async def _read(stack: Stack, job_id: str, *, seen: list[int]) -> _End:
+    """Read one stream for as long as it lasts; its deadline is no fault."""
+    request = pb.StreamJobUpdatesRequest(job_id=job_id, after_revision=seen[-1] if seen else 0)
+    is_final = False
+    try:
+        async for update in stack.client.generation.StreamJobUpdates(request, timeout=STREAM_S):
             if update.HasField("job"):
                 seen.append(update.job.revision)
                 is_final = update.job.state in FINAL
-        return is_final
-
-    if not await patiently(read):
-        ledger.complain(order.number, f"a stream ended with OK before its job did: {seen}")
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise
+        return _End(is_final, is_cut=True)
+    return _End(is_final)
 
 
 async def read_feed(stack: Stack, ledger: Ledger, *, rng: random.Random) -> None:

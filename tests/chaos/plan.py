@@ -100,7 +100,7 @@ class Size:
     outage_s: float
     """How long KIE is down."""
     time_scale: float = 0.02
-    start_deadline_s: float = 7200.0
+    start_deadline_s: float = 3 * HOUR_S
     """Unscaled, as the service is told."""
     drain_s: float = 330.0
     """How long everything may take to come to rest once nothing goes wrong any more."""
