@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import sqlalchemy.exc
 import structlog
 
+from generation_svc.access import CallerDirectory, CallLimits, parse_callers, renewed
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.pace import Pace
+from generation_svc.exposure import check_exposure
 from generation_svc.kie.callback import KieCallbackReader
 from generation_svc.kie.client import open_kie
 from generation_svc.lifecycle.context import Context, Limits
@@ -19,7 +22,9 @@ from generation_svc.media.content import examine_upload
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
 from generation_svc.media.store import open_media
-from generation_svc.rpc.endpoint import Endpoint
+from generation_svc.rpc.admission import Caps
+from generation_svc.rpc.endpoint import Endpoint, guards
+from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
@@ -29,6 +34,7 @@ from generation_svc.storage.migrate import MigrationTimeout, migrate
 from generation_svc.webhook.sender import open_sender
 from generation_svc.worker.crew import working
 from runtime.address import Address
+from runtime.certificate import CertificateReader
 from runtime.process import StartError
 from runtime.redaction import redact
 
@@ -39,11 +45,16 @@ _logger = structlog.get_logger(__name__)
 
 async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
     """Serve until asked to stop: streams end first, then calls, then work."""
+    callers = callers_of(settings)
+    check_exposure(settings, has_callers=callers is not None)
+    certificates = CertificateReader(settings.tls_files) if settings.tls_files else None
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(_database(settings))
-        context = await stack.enter_async_context(open_context(settings, database))
-        endpoint = Endpoint(context)
-        _bind(endpoint, settings.generation_listen)
+        if callers and settings.generation_callers_file:
+            await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
+        context = await stack.enter_async_context(open_context(settings, database, callers=callers))
+        endpoint = Endpoint(context, interceptor=interceptor_of(settings, callers))
+        _bind(endpoint, settings.generation_listen, certificates=certificates)
         grace = settings.stop_grace_s
         crew = await stack.enter_async_context(
             working(context, time_scale=settings.time_scale, grace_seconds=grace)
@@ -56,7 +67,10 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def open_context(
-    settings: GenerationSettings, database: PostgresDatabase
+    settings: GenerationSettings,
+    database: PostgresDatabase,
+    *,
+    callers: CallerDirectory | None = None,
 ) -> AsyncIterator[Context]:
     """Open what the use cases work with, on this database."""
     key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
@@ -83,7 +97,8 @@ async def open_context(
             store=open_media(settings.media_url or str(Path(settings.data_folder) / "media")),
             webhooks=webhooks,
             webhook_body=partial(webhook_body, links=links),
-            secrets_of=lambda _: (),
+            secrets_of=callers.secrets_of if callers else lambda _: (),
+            count_job=callers.count_job if callers else lambda *_: None,
             pace=pace,
             limits=limits_of(settings),
             callback_base_url=settings.callback_base_url.rstrip("/") or None,
@@ -95,6 +110,27 @@ def pace_of(settings: GenerationSettings) -> Pace:
     """Return the waits that the settings ask for."""
     pace = Pace(start_deadline=timedelta(seconds=settings.start_deadline_s))
     return pace.scaled(settings.time_scale)
+
+
+def callers_of(settings: GenerationSettings) -> CallerDirectory | None:
+    """Return the callers that the settings name; None means that nobody is asked for a token."""
+    if settings.generation_callers is None:
+        return None
+    limits = CallLimits(
+        calls_per_second=settings.caller_calls_per_s, jobs_per_minute=settings.owner_jobs_per_min
+    )
+    return CallerDirectory(
+        parse_callers(settings.generation_callers.get_secret_value()), limits=limits
+    )
+
+
+def interceptor_of(
+    settings: GenerationSettings, callers: CallerDirectory | None
+) -> CallInterceptor:
+    """Return what every call passes: these callers, and the caps of the settings."""
+    calls = replace(Caps().calls, overall=settings.max_calls, per_caller=settings.caller_max_calls)
+    waits = replace(Caps().waits, overall=settings.max_waits, per_caller=settings.caller_max_waits)
+    return CallInterceptor(callers, guards=guards(Caps(calls=calls, waits=waits)))
 
 
 def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:
@@ -116,6 +152,8 @@ def limits_of(settings: GenerationSettings) -> Limits:
         reads_per_window=settings.kie_read_limit,
         active_tasks=settings.kie_max_concurrent,
         active_jobs_per_owner=settings.owner_max_active_jobs,
+        queued_jobs=settings.max_queued_jobs,
+        queued_jobs_per_caller=settings.caller_max_queued_jobs,
     )
 
 
@@ -150,9 +188,9 @@ async def _migrate(url: str) -> None:
         await asyncio.sleep(0.5)
 
 
-def _bind(endpoint: Endpoint, address: Address) -> None:
+def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:
     try:
-        endpoint.bind(str(address))
+        endpoint.bind(str(address), certificates=certificates)
     except RuntimeError as error:
         raise StartError(
             f"{address} is in use or not ours: set GENERATION_LISTEN to another address."

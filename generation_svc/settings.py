@@ -1,10 +1,13 @@
 """The settings of the service."""
 
-from typing import Annotated, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from generation_svc.access import parse_callers
 from runtime.address import Address
+from runtime.certificate import CertificateFiles
 from runtime.host import HostRule
 from runtime.settings import Names, ProcessSettings
 
@@ -23,11 +26,44 @@ ExactHosts = Annotated[Names, AfterValidator(_exact)]
 """A comma-separated list of `host:port`."""
 
 
+def _checked(text: SecretStr) -> SecretStr:
+    parse_callers(text.get_secret_value())
+    return text
+
+
+CallersText = Annotated[SecretStr, AfterValidator(_checked)]
+"""A callers' document that can be read."""
+
+
 class GenerationSettings(ProcessSettings):
     """What the service is told: its addresses, its account at KIE, its limits."""
 
     generation_listen: Address = Field(Address("127.0.0.1", 50051), examples=["127.0.0.1:50051"])
     """Where the service takes gRPC calls."""
+
+    generation_tls: Literal["on", "elsewhere"] | None = None
+    """Who encrypts: on is the service, with its certificate; elsewhere a proxy in front of it."""
+
+    generation_tls_certificate_file: Path | None = None
+    """The file with the service's certificate and those between it and its authority, in PEM."""
+
+    generation_tls_key_file: Path | None = None
+    """The file with the key of the service's certificate, in PEM and without a password."""
+
+    generation_tls_client_ca_file: Path | None = None
+    """The file with the authorities of clients; when set, a client must show a certificate."""
+
+    generation_callers: CallersText | None = None
+    """Who may call, in TOML; when empty everybody may who reaches our loopback address."""
+
+    generation_callers_file: Path | None = Field(None, examples=["/etc/atelier/callers.toml"])
+    """The file with GENERATION_CALLERS; the service follows its changes while it runs."""
+
+    caller_calls_per_s: int = Field(500, ge=1, le=1_000_000)
+    """Calls per second of one caller, where its entry says nothing; at once may come twice that."""
+
+    owner_jobs_per_min: int = Field(60, ge=1, le=1_000_000)
+    """Jobs and uploads per minute of one owner of a caller, where its entry says nothing."""
 
     database_url: SecretStr | None = Field(None, examples=["postgresql://user:password@host/name"])
     """The PostgreSQL database; when empty the service runs one of its own under DATA_FOLDER."""
@@ -87,6 +123,24 @@ class GenerationSettings(ProcessSettings):
     owner_max_active_jobs: int = Field(20, ge=1, le=100000)
     """Unfinished jobs that one owner may have at once."""
 
+    max_queued_jobs: int = Field(100_000, ge=1, le=10_000_000)
+    """Jobs in the queue; who comes then is told to come again (RESOURCE_EXHAUSTED)."""
+
+    caller_max_queued_jobs: int = Field(20_000, ge=1, le=10_000_000)
+    """Jobs of one caller in the queue."""
+
+    max_calls: int = Field(8_000, ge=1, le=1_000_000)
+    """Calls that this process answers at once; callbacks and deliveries are not among them."""
+
+    caller_max_calls: int = Field(5_000, ge=1, le=1_000_000)
+    """Calls of one caller that this process answers at once."""
+
+    max_waits: int = Field(20_000, ge=1, le=1_000_000)
+    """Streams and waits for a job that are open at once in this process."""
+
+    caller_max_waits: int = Field(10_000, ge=1, le=1_000_000)
+    """Streams and waits of one caller that are open at once in this process."""
+
     time_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
     """What every wait for KIE is multiplied with: less than 1 for tests."""
 
@@ -104,4 +158,34 @@ class GenerationSettings(ProcessSettings):
         if self.media_base_url and len(key) < MIN_LINK_KEY_CHARS:
             wanted = f"a secret of at least {MIN_LINK_KEY_CHARS} characters"
             raise ValueError(f"MEDIA_LINK_KEY must be {wanted} where MEDIA_BASE_URL is set")
+        return self
+
+    @model_validator(mode="after")
+    def _callers_are_some(self) -> Self:
+        if self.generation_callers_file and self.generation_callers is None:
+            raise ValueError("GENERATION_CALLERS_FILE names an empty file")
+        return self
+
+    @property
+    def tls_files(self) -> CertificateFiles | None:
+        """Where the certificates of the service are; None where it does not encrypt."""
+        if self.generation_tls_certificate_file is None:
+            return None
+        return CertificateFiles(
+            chain=self.generation_tls_certificate_file,
+            key=self.generation_tls_key_file,
+            authorities=self.generation_tls_client_ca_file,
+        )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        certificate, key = self.generation_tls_certificate_file, self.generation_tls_key_file
+        if (certificate is None) != (key is None):
+            names = "GENERATION_TLS_CERTIFICATE_FILE and GENERATION_TLS_KEY_FILE"
+            raise ValueError(f"{names} must be set together")
+        wants = self.generation_tls == "on" or self.generation_tls_client_ca_file is not None
+        if wants and certificate is None:
+            raise ValueError("TLS needs GENERATION_TLS_CERTIFICATE_FILE")
+        if self.generation_tls == "elsewhere" and certificate:
+            raise ValueError("GENERATION_TLS=elsewhere and a certificate contradict each other")
         return self

@@ -17,6 +17,7 @@ from generation_svc.access.bucket import Buckets
 from generation_svc.access.document import Grant
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import RateLimited, Unauthenticated, Unavailable
+from runtime.redaction import redact
 
 CALL_BURST_SECONDS = 2
 """How many seconds' worth of calls a caller may make at once."""
@@ -48,6 +49,7 @@ class CallerDirectory:
         """Know these callers from now on; end the open calls of those who are others now."""
         before = self._by_hash
         self._by_name = {grant.caller.name: grant for grant in grants}
+        redact(*(key for grant in self._by_name.values() for key in grant.caller.webhook_secrets))
         self._by_hash = {
             token_hash: grant.caller
             for grant in self._by_name.values()
@@ -68,6 +70,11 @@ class CallerDirectory:
         """Return the caller of this name, if there still is one."""
         grant = self._by_name.get(name)
         return grant.caller if grant else None
+
+    def secrets_of(self, name: str) -> tuple[str, ...]:
+        """Return what signs the webhooks of the caller of this name, newest first."""
+        caller = self.named(name)
+        return caller.webhook_secrets if caller else ()
 
     def count_call(self, caller: Caller) -> None:
         """Count a call of this caller. Raises RateLimited."""

@@ -21,15 +21,12 @@ _Signature = tuple[int, int, int] | None
 
 @asynccontextmanager
 async def renewed(
-    directory: CallerDirectory, path: Path | None, *, look_seconds: float = LOOK_SECONDS
-) -> AsyncIterator[CallerDirectory]:
-    """Renew a directory from its file, if it has one, while the block runs."""
-    if path is None:
-        yield directory
-        return
+    directory: CallerDirectory, path: Path, *, look_seconds: float = LOOK_SECONDS
+) -> AsyncIterator[None]:
+    """Renew a directory from its file while the block runs."""
     following = asyncio.create_task(_follow(directory, path, look_seconds), name="callers-renewal")
     try:
-        yield directory
+        yield
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

@@ -5,7 +5,7 @@ happens or nothing does. Rows that several use cases change are locked in one or
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import (
     Delivery,
     DeliveryKind,
@@ -20,6 +21,7 @@ from generation_svc.domain.delivery import (
     SendingOutcome,
 )
 from generation_svc.domain.job import DelayReason, Job, Media, Upload
+from generation_svc.domain.line import Line
 from generation_svc.domain.observation import Observation, Source
 
 
@@ -63,8 +65,8 @@ class StoredMedia:
 class JobStore(Protocol):
     """Jobs, their request keys and their events."""
 
-    async def insert(self, job: Job, *, destination: Destination | None) -> None:
-        """Write a new job, due at once, with its first event."""
+    async def insert(self, job: Job, *, destination: Destination | None) -> int:
+        """Write a new job, due at once, with its first event; return its turn."""
 
     async def remember_request(self, key: RequestKey, *, job_id: UUID) -> tuple[UUID, bytes] | None:
         """Bind a request key to a job; return the job id and hash of an earlier binding."""
@@ -93,9 +95,9 @@ class JobStore(Protocol):
         """Read the revisions after `after`, in order."""
 
     async def page(
-        self, *, caller: str, owner: str | None, before: UUID | None, limit: int
+        self, *, caller: str | None, owner: str | None, before: UUID | None, limit: int
     ) -> Sequence[Job]:
-        """Read jobs, newest first, older than `before`."""
+        """Read jobs of this caller, of everybody for None, newest first, older than `before`."""
 
     async def count_active(self, owner: str, *, caller: str) -> int:
         """Count the unfinished jobs of an owner; counts and inserts of one owner take turns."""
@@ -103,8 +105,11 @@ class JobStore(Protocol):
     async def destination(self, job_id: UUID) -> Destination | None:
         """Read where the outcome goes."""
 
+    async def count_claims(self, *, lease: timedelta) -> int:
+        """Count the claims that will soon take a call; other claims wait for this transaction."""
+
     async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        """Claim the fairest due job, unless `most_active` tasks are at the provider already."""
+        """Claim the due job whose turn it is, unless `most_active` tasks are at the provider."""
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""
@@ -115,8 +120,8 @@ class JobStore(Protocol):
     async def hold_claim(self, claim: Claim) -> Job | None:
         """Lock the job if it is still queued and the claim is still ours."""
 
-    async def queue_position(self, job: Job) -> int:
-        """Count the queued jobs that came before this one."""
+    async def line(self) -> Line:
+        """Read the queue in its fair order."""
 
     async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
         """Find queued jobs past their start deadline."""
@@ -218,8 +223,10 @@ class MediaRows(Protocol):
     async def media_of(self, attempt_id: UUID) -> Sequence[Media]:
         """Read the results of an attempt in order."""
 
-    async def find_media(self, media_id: UUID, *, caller: str | None) -> StoredMedia | None:
-        """Find media of this caller, of anybody for None."""
+    async def find_media(
+        self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
+    ) -> StoredMedia | None:
+        """Find media of this caller, of anybody for None, or of a job sent by one of the bots."""
 
     async def insert_upload(
         self, upload: Upload, *, caller: str, owner: str, key: str, lifetime: timedelta
@@ -250,18 +257,23 @@ class DeliveryStore(Protocol):
     async def lease(
         self, *, bot_id: int | None, queue: str | None, caller: str, limit: int, span: timedelta
     ) -> Sequence[Delivery]:
-        """Lease due deliveries, one of a job at a time."""
+        """Lease due deliveries, one of a job at a time: a bot's, or those of the caller's queue."""
 
-    async def begin(self, lease_token: str, *, span: timedelta | None = None) -> datetime:
+    async def begin(
+        self, lease_token: str, *, courier: Caller | None = None, span: timedelta | None = None
+    ) -> datetime:
         """Note that sending starts; return when the lease ends, `span` from now. Raises StaleLease.
 
-        Without a span it ends when it was going to.
+        Without a span it ends when it was going to. A courier is known by the lease only where it
+        may lease the delivery.
         """
 
     async def give_back(self, lease_token: str) -> None:
         """Offer a delivery again at once that was leased to nobody who could begin it."""
 
-    async def report(self, lease_token: str, outcome: SendingOutcome) -> None:
+    async def report(
+        self, lease_token: str, outcome: SendingOutcome, *, courier: Caller | None = None
+    ) -> None:
         """Note how sending ended. Raises StaleLease."""
 
 
@@ -318,6 +330,11 @@ class BreakerState:
 
 class BudgetStore(Protocol):
     """The provider's limits and its breaker, shared by all replicas."""
+
+    async def wait(
+        self, budget: str, *, limit: int, window: timedelta, ahead: int = 0
+    ) -> timedelta:
+        """Return when a call can be taken, after `ahead` others; it takes none."""
 
     async def take(self, budget: str, *, limit: int, window: timedelta) -> timedelta:
         """Take one call of a sliding window; zero means taken, more is the time to wait."""

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,9 @@ from uuid6 import uuid7
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.catalog import Model
-from generation_svc.domain.delivery import Destination, Webhook
+from generation_svc.domain.delivery import Destination, Telegram, Webhook
 from generation_svc.domain.error import (
+    Overloaded,
     RequestIdReused,
     TooManyActiveJobs,
     WebhookDisabled,
@@ -23,6 +25,7 @@ from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.port import RequestKey, Transaction
 from generation_svc.lifecycle import picture, topic
 from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.lifecycle.record import show_progress
 
 PROGRESS_DELAY = timedelta(seconds=1)
@@ -47,12 +50,15 @@ class Request:
 async def accept(context: Context, request: Request) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
-    Raises UnknownModel, InvalidInputs, RequestIdReused, TooManyActiveJobs, WebhookSecretMissing,
-    WebhookDisabled.
+    Raises PermissionDenied, RateLimited, UnknownModel, InvalidInputs, RequestIdReused,
+    TooManyActiveJobs, Overloaded, WebhookSecretMissing, WebhookDisabled.
     """
+    _check_rights(request)
     earlier = await _recall(context, request)
     if earlier:
-        return earlier
+        return await with_forecast(context, earlier)
+    context.count_job(request.caller, request.owner)
+    await _check_room(context, request)
     _check_webhook(context, request)
     model = context.catalog.get(request.model_id)
     inputs = await picture.store(
@@ -62,6 +68,13 @@ async def accept(context: Context, request: Request) -> Job:
         model=model,
         inputs=context.validate_inputs(model, request.inputs),
     )
+    job = await _insert(context, request, model=model, inputs=inputs)
+    return await with_forecast(context, job)
+
+
+async def _insert(
+    context: Context, request: Request, *, model: Model, inputs: Mapping[str, Any]
+) -> Job:
     job = _new_job(context, request, model=model, inputs=inputs)
     async with context.database.transaction() as tx:
         earlier = await _bind(tx, request, job_id=job.id)
@@ -70,10 +83,18 @@ async def accept(context: Context, request: Request) -> Job:
         await picture.hold(tx, request.caller, model=model, inputs=inputs)
         await _check_quota(context, tx, request)
         await _check_endpoint(tx, request)
-        await tx.jobs.insert(job, destination=request.destination)
+        turn = await tx.jobs.insert(job, destination=request.destination)
         await show_progress(tx, job, due=PROGRESS_DELAY)
         tx.announce(topic.DISPATCH)
-    return job
+    accepted = replace(job, turn=turn)
+    context.queue.join(accepted)
+    return accepted
+
+
+def _check_rights(request: Request) -> None:
+    request.caller.require_owner(request.owner)
+    if isinstance(request.destination, Telegram):
+        request.caller.require_bot(request.destination.bot_id)
 
 
 def _check_webhook(context: Context, request: Request) -> None:
@@ -134,6 +155,21 @@ def _key(request: Request) -> RequestKey:
         request_id=request.request_id,
         content_hash=content_hash(request),
     )
+
+
+async def _check_room(context: Context, request: Request) -> None:
+    """Refuse what would make the queue too long: of all, or of this caller."""
+    total, own = await context.queue.lengths(request.caller.name, database=context.database)
+    limits = context.limits
+    if total >= limits.queued_jobs:
+        raise Overloaded("queue", retry_after=_when_shorter(context))
+    if own >= limits.queued_jobs_per_caller:
+        raise Overloaded("queue of the caller", retry_after=_when_shorter(context))
+
+
+def _when_shorter(context: Context) -> timedelta:
+    """Return when a full queue will have moved on: a window or two, not the same for everybody."""
+    return context.limits.create_window * random.uniform(1, 2)
 
 
 async def _check_quota(context: Context, tx: Transaction, request: Request) -> None:

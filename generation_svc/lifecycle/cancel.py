@@ -16,7 +16,7 @@ async def cancel(context: Context, caller: Caller, *, job_id: UUID) -> Job:
     media and as events of the job.
     """
     async with context.database.transaction() as tx:
-        if await tx.jobs.get(job_id, caller=caller.name) is None:
+        if await tx.jobs.get(job_id, caller=caller.sees) is None:
             raise JobNotFound(str(job_id))
         job = await tx.jobs.lock(job_id)
         if job.state.is_final:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.catalog import Catalog, Model
 from generation_svc.domain.job import Job
 from generation_svc.domain.link import MediaLinks
@@ -19,6 +20,7 @@ from generation_svc.domain.provider import (
     ResultFetcher,
     WebhookSender,
 )
+from generation_svc.lifecycle.queue import Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,17 @@ class Limits:
     active_tasks: int = 100
     """Tasks at the provider at once."""
     active_jobs_per_owner: int = 20
+    queued_jobs: int = 100_000
+    """Jobs in the queue, of all callers."""
+    queued_jobs_per_caller: int = 20_000
 
 
 RETIRED_DURATIONS = (timedelta(seconds=60), timedelta(minutes=15))
 """What a model that is no longer offered usually and at most takes."""
+
+
+def _count_nothing(caller: Caller, owner: str) -> None:
+    del caller, owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,10 @@ class Context:
     """The public address of the gateway; None means that the provider is only polled."""
     links: MediaLinks | None = None
     """What makes links to media; None means that there are none."""
+    count_job: Callable[[Caller, str], None] = _count_nothing
+    """Counts a job or an upload of a caller's owner; raises RateLimited."""
+    queue: Queue = field(default_factory=Queue)
+    """What this process knows of the queue."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is about to stop: who waits for a turn gives it back."""
 

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Delivery, SendingOutcome
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.forecast import with_forecast
 
 LOOK_INTERVAL = 2.0
 """Seconds between two looks of one who waits: leases run out and times come without a hint."""
@@ -26,7 +27,9 @@ class Wanted:
 
 
 async def lease(context: Context, wanted: Wanted, *, wait: timedelta) -> Sequence[Delivery]:
-    """Lease due deliveries, waiting for the first one."""
+    """Lease due deliveries, waiting for the first one. Raises PermissionDenied."""
+    if wanted.bot_id is not None:
+        wanted.caller.require_bot(wanted.bot_id)
     deadline = asyncio.get_running_loop().time() + wait.total_seconds()
     with context.database.watch(_topic(wanted)) as news:
         while True:
@@ -38,16 +41,27 @@ async def lease(context: Context, wanted: Wanted, *, wait: timedelta) -> Sequenc
             await _sleep(news, min(remaining, LOOK_INTERVAL))
 
 
-async def begin(context: Context, lease_token: str, *, span: timedelta | None = None) -> datetime:
-    """Note that sending starts, and return when the lease ends now. Raises StaleLease."""
+async def begin(
+    context: Context,
+    lease_token: str,
+    *,
+    courier: Caller | None = None,
+    span: timedelta | None = None,
+) -> datetime:
+    """Note that sending starts, and return when the lease ends now. Raises StaleLease.
+
+    The token proves the lease, in the hands of a caller that may have it: None is the service.
+    """
     async with context.database.transaction() as tx:
-        return await tx.deliveries.begin(lease_token, span=span)
+        return await tx.deliveries.begin(lease_token, courier=courier, span=span)
 
 
-async def report(context: Context, lease_token: str, *, outcome: SendingOutcome) -> None:
+async def report(
+    context: Context, lease_token: str, *, outcome: SendingOutcome, courier: Caller | None = None
+) -> None:
     """Note how sending ended. Raises StaleLease."""
     async with context.database.transaction() as tx:
-        await tx.deliveries.report(lease_token, outcome)
+        await tx.deliveries.report(lease_token, outcome, courier=courier)
 
 
 async def _lease_now(context: Context, wanted: Wanted) -> Sequence[Delivery]:
@@ -62,6 +76,10 @@ async def _lease_now(context: Context, wanted: Wanted) -> Sequence[Delivery]:
         raise
 
 
+async def _with_forecast(context: Context, delivery: Delivery) -> Delivery:
+    return replace(delivery, job=await with_forecast(context, delivery.job))
+
+
 async def _give_back(context: Context, wanted: Wanted, *, deliveries: Sequence[Delivery]) -> None:
     async with context.database.transaction() as tx:
         for delivery in deliveries:
@@ -71,13 +89,14 @@ async def _give_back(context: Context, wanted: Wanted, *, deliveries: Sequence[D
 
 async def _take_due(context: Context, wanted: Wanted) -> Sequence[Delivery]:
     async with context.database.transaction() as tx:
-        return await tx.deliveries.lease(
+        deliveries = await tx.deliveries.lease(
             bot_id=wanted.bot_id,
             queue=wanted.queue,
             caller=wanted.caller.name,
             limit=wanted.limit,
             span=wanted.span,
         )
+    return tuple([await _with_forecast(context, delivery) for delivery in deliveries])
 
 
 async def _sleep(news: asyncio.Event, seconds: float) -> None:

@@ -1,14 +1,19 @@
 """Gives the bytes of a result: to its caller, or to whoever holds a link to it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from generation_svc.domain.caller import Caller
+import structlog
+
+from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.error import MediaLinkInvalid, MediaNotFound
 from generation_svc.domain.job import Media
 from generation_svc.domain.link import MediaLink
+from generation_svc.domain.port import StoredMedia
 from generation_svc.lifecycle.context import Context
+
+_logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +26,10 @@ class Download:
 
 
 async def download(context: Context, caller: Caller, *, media_id: UUID) -> Download:
-    """Return media of this caller. Raises MediaNotFound."""
+    """Return media that this caller sees, or sends for a bot of its own. Raises MediaNotFound."""
     link = context.links.make(media_id) if context.links else None
-    return await _opened(context, media_id=media_id, caller=caller.sees, link=link)
+    bots = caller.bot_ids if Scope.DELIVERIES in caller.scopes else None
+    return await _opened(context, media_id=media_id, caller=caller.sees, bots=bots or (), link=link)
 
 
 async def download_by_link(context: Context, *, token: str) -> Download:
@@ -35,10 +41,25 @@ async def download_by_link(context: Context, *, token: str) -> Download:
 
 
 async def _opened(
-    context: Context, *, media_id: UUID, caller: str | None, link: MediaLink | None
+    context: Context,
+    *,
+    media_id: UUID,
+    caller: str | None,
+    link: MediaLink | None,
+    bots: Collection[int] = (),
 ) -> Download:
     async with context.database.transaction() as tx:
-        stored = await tx.media.find_media(media_id, caller=caller)
+        stored = await tx.media.find_media(media_id, caller=caller, bots=bots)
     if stored is None:
         raise MediaNotFound(str(media_id))
-    return Download(stored.media, link, context.store.stream(stored.key))
+    return Download(stored.media, link, _pieces(context, stored))
+
+
+async def _pieces(context: Context, stored: StoredMedia) -> AsyncIterator[bytes]:
+    """Give the bytes; media whose bytes are gone is named as the caller knows it."""
+    try:
+        async for piece in context.store.stream(stored.key):
+            yield piece
+    except MediaNotFound as error:
+        _logger.error("the bytes of media are gone", key=stored.key)
+        raise MediaNotFound(str(stored.media.id)) from error

@@ -32,6 +32,12 @@ USED_LIFETIME = timedelta(days=400)
 """How long an upload lives after a job used it: as long as its request_id."""
 
 
+def admit(context: Context, caller: Caller, *, owner: str) -> None:
+    """Let a caller upload for an owner. Raises PermissionDenied, RateLimited."""
+    caller.require_owner(owner)
+    context.count_job(caller, owner)
+
+
 async def upload(context: Context, caller: Caller, *, owner: str, data: bytes) -> Upload:
     """Keep a picture as an input for later. Raises UploadRejected."""
     content = await context.examine_upload(data)

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import JobNotFound, RevisionOutOfRange
-from generation_svc.domain.job import Job, JobState
+from generation_svc.domain.job import Forecast, Job
 from generation_svc.lifecycle import topic
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.forecast import forecast, with_forecast
 
 LOOK_INTERVAL = 5.0
 """Seconds between two looks of one who waits, should a hint be lost."""
@@ -18,21 +18,13 @@ PAGE = 100
 """How many revisions are read at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """A sign of life: what is known of the wait."""
-
-    queue_position: int
-    estimated_remaining: timedelta | None
-
-
 async def get(context: Context, caller: Caller, *, job_id: UUID) -> Job:
-    """Read a job of this caller. Raises JobNotFound."""
+    """Read a job that this caller sees. Raises JobNotFound."""
     async with context.database.transaction() as tx:
-        job = await tx.jobs.get(job_id, caller=caller.name)
+        job = await tx.jobs.get(job_id, caller=caller.sees)
     if job is None:
         raise JobNotFound(str(job_id))
-    return job
+    return await with_forecast(context, job)
 
 
 async def wait(context: Context, caller: Caller, *, job_id: UUID, timeout: timedelta) -> Job:
@@ -50,8 +42,8 @@ async def wait(context: Context, caller: Caller, *, job_id: UUID, timeout: timed
 
 async def follow(
     context: Context, caller: Caller, *, job_id: UUID, after: int, heartbeat: timedelta
-) -> AsyncGenerator[Job | Pulse, None]:
-    """Give the revisions after `after` in order, with a pulse after `heartbeat` of silence.
+) -> AsyncGenerator[Job | Forecast, None]:
+    """Give the revisions after `after` in order, with a forecast after `heartbeat` of silence.
 
     With `after` 0 the current state comes first. Ends after the final revision. Raises
     JobNotFound, RevisionOutOfRange.
@@ -66,32 +58,14 @@ async def follow(
         is_behind = after < job.revision
         while not job.state.is_final or is_behind:
             if not is_behind and not await _next(news, heartbeat.total_seconds()):
-                yield await pulse(context, job)
+                yield await forecast(context, job)
             news.clear()
             revisions = await _revisions(context, job_id, after=after)
+            is_behind = len(revisions) == PAGE
             for job in revisions:
                 after = job.revision
-                yield job
-            is_behind = len(revisions) == PAGE
-
-
-async def pulse(context: Context, job: Job) -> Pulse:
-    """Tell what is known of a job's wait: its place, and an estimate where one is honest."""
-    async with context.database.transaction() as tx:
-        position = await tx.jobs.queue_position(job)
-        typical = await tx.attempts.typical_duration(job.model_id)
-    usual, _ = context.durations(job.model_id)
-    return Pulse(position, _remaining(context, job, position=position, usual=typical or usual))
-
-
-def _remaining(context: Context, job: Job, *, position: int, usual: timedelta) -> timedelta | None:
-    if job.delay_reason is not None:
-        return None
-    limits = context.limits
-    if job.state is JobState.QUEUED:
-        return usual + limits.create_window * (position / limits.creates_per_window)
-    left = usual - (now() - job.update_time)
-    return left if left > timedelta(0) else None
+                is_latest = job is revisions[-1] and not is_behind
+                yield await with_forecast(context, job) if is_latest else job
 
 
 async def _revisions(context: Context, job_id: UUID, *, after: int) -> Sequence[Job]:

@@ -50,7 +50,9 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
     ) -> pb.BeginDeliveryResponse:
         """State that sending starts."""
         token = _token(request.lease_token)
-        lease_expire_time = await deliver.begin(self._context, token, span=_begun_for(request))
+        lease_expire_time = await deliver.begin(
+            self._context, token, courier=current_caller(), span=_begun_for(request)
+        )
         return pb.BeginDeliveryResponse(lease_expire_time=convert.time_to_proto(lease_expire_time))
 
     async def ReportDelivery(
@@ -58,7 +60,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
     ) -> pb.ReportDeliveryResponse:
         """State how the sending ended."""
         token, outcome = _token(request.lease_token), _outcome_from_proto(request)
-        await deliver.report(self._context, token, outcome=outcome)
+        await deliver.report(self._context, token, outcome=outcome, courier=current_caller())
         return pb.ReportDeliveryResponse()
 
 

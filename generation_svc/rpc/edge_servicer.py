@@ -5,6 +5,7 @@ from typing import Any
 
 from atelier.generation.v1 import edge_service_pb2 as pb
 from atelier.generation.v1 import edge_service_pb2_grpc as pb_grpc
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.port import SessionRecord
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
@@ -26,10 +27,9 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
     ) -> pb.GetSessionResponse:
         """Give a session."""
         _check_key(request.bot_id, request.key).check()
+        caller = _caller_with(request.bot_id)
         async with self._database.transaction() as tx:
-            session = await tx.edge.get_session(
-                request.bot_id, key=request.key, caller=current_caller().name
-            )
+            session = await tx.edge.get_session(request.bot_id, key=request.key, caller=caller.name)
         return pb.GetSessionResponse(session=convert.session_to_proto(session))
 
     async def PutSession(
@@ -43,6 +43,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
                 "data", f"At most {MAX_SESSION_BYTES} bytes; this has {len(request.data)}."
             )
         bounds.check()
+        caller = _caller_with(request.bot_id)
         session = SessionRecord(
             bot_id=request.bot_id,
             key=request.key,
@@ -51,7 +52,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
             update_time=None,
         )
         async with self._database.transaction() as tx:
-            written = await tx.edge.put_session(session, caller=current_caller().name)
+            written = await tx.edge.put_session(session, caller=caller.name)
         return pb.PutSessionResponse(session=convert.session_to_proto(written))
 
     async def LeaseUpdates(
@@ -63,13 +64,21 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
         bounds.text("holder", request.holder, most=128, is_required=True)
         span = bounds.span("lease_duration", request.lease_duration, most=LONGEST_LEASE)
         bounds.check()
+        caller = _caller_with(request.bot_id)
         async with self._database.transaction() as tx:
             is_granted, expire_time = await tx.edge.lease_updates(
-                request.bot_id, holder=request.holder, span=span, caller=current_caller().name
+                request.bot_id, holder=request.holder, span=span, caller=caller.name
             )
         return pb.LeaseUpdatesResponse(
             is_granted=is_granted, expire_time=convert.time_to_proto(expire_time)
         )
+
+
+def _caller_with(bot_id: int) -> Caller:
+    """Return the caller, which must send for this bot."""
+    caller = current_caller()
+    caller.require_bot(bot_id)
+    return caller
 
 
 def _check_key(bot_id: int, key: str) -> Bounds:

@@ -20,7 +20,7 @@ from generation_svc.domain.error import (
     MediaNotFound,
     UploadTooLarge,
 )
-from generation_svc.domain.job import Job
+from generation_svc.domain.job import Forecast, Job
 from generation_svc.lifecycle import accept, cancel, download, picture, watch
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
@@ -28,7 +28,8 @@ from generation_svc.rpc.bound import Bounds, parse_id
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
-from generation_svc.rpc.stream import StreamPace, write
+from generation_svc.rpc.permission import BYTES_BY_ID
+from generation_svc.rpc.stream import StreamPace, in_time, write
 
 LONGEST_WAIT = timedelta(seconds=60)
 DEFAULT_WAIT = timedelta(seconds=30)
@@ -86,7 +87,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
                     return
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
-        """List the caller's jobs, newest first."""
+        """List the jobs that the caller sees, newest first."""
         bounds = Bounds()
         bounds.number("page_size", request.page_size, least=0, most=100)
         bounds.text("owner", request.owner, most=128)
@@ -94,7 +95,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         size = request.page_size or 20
         async with self._context.database.transaction() as tx:
             jobs = await tx.jobs.page(
-                caller=current_caller().name,
+                caller=current_caller().sees,
                 owner=request.owner or None,
                 before=_page_token(request.page_token),
                 limit=size + 1,
@@ -139,11 +140,14 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     ) -> pb.UploadInputResponse:
         """Take a picture."""
         caller = current_caller()
-        owner, data = await _read_upload(request_iterator)
+        messages = in_time(aiter(request_iterator), timeout=self._pace.read_timeout)
+        first = await anext(messages, pb.UploadInputRequest())
         bounds = Bounds()
-        bounds.text("owner", owner, most=128)
+        owner = bounds.text("owner", first.owner, most=128) or caller.name
         bounds.check()
-        kept = await picture.upload(self._context, caller, owner=owner or caller.name, data=data)
+        picture.admit(self._context, caller, owner=owner)
+        data = await _read_upload(first.data, messages)
+        kept = await picture.upload(self._context, caller, owner=owner, data=data)
         return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
 
     async def DownloadMedia(  # type: ignore[override] # writes by itself, to time the writes
@@ -154,7 +158,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         media = convert.media_to_proto(found.media, link=found.link)
         if not await self._write(context, pb.DownloadMediaResponse(media=media)):
             return
-        async for piece in found.pieces:
+        async for piece in in_time(found.pieces, timeout=self._pace.read_timeout):
             if not await self._write(context, pb.DownloadMediaResponse(data=piece)):
                 return
 
@@ -163,6 +167,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             raise InvalidInputs((FieldViolation("link_token", "Give it or media_id, not both."),))
         if request.link_token:
             return await download.download_by_link(self._context, token=request.link_token)
+        current_caller().require(*BYTES_BY_ID)
         media_id = parse_id("media_id", request.media_id)
         if media_id is None:
             raise MediaNotFound(request.media_id)
@@ -171,7 +176,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     def _job(self, job: Job) -> JobMessage:
         return convert.job_to_proto(job, links=self._context.links)
 
-    def _update(self, update: Job | watch.Pulse) -> pb.StreamJobUpdatesResponse:
+    def _update(self, update: Job | Forecast) -> pb.StreamJobUpdatesResponse:
         if isinstance(update, Job):
             return pb.StreamJobUpdatesResponse(job=self._job(update))
         return _pulse_to_proto(update)
@@ -259,17 +264,16 @@ def _model_start(token: str, *, ids: list[str]) -> int:
     return ids.index(token) + 1
 
 
-async def _read_upload(messages: AsyncIterator[pb.UploadInputRequest]) -> tuple[str, bytes]:
-    owner, data = "", bytearray()
+async def _read_upload(first: bytes, messages: AsyncIterator[pb.UploadInputRequest]) -> bytes:
+    data = bytearray(first)
     async for message in messages:
-        owner = owner or message.owner
         data += message.data
         if len(data) > MAX_UPLOAD_BYTES:
             raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
-    return owner, bytes(data)
+    return bytes(data)
 
 
-def _pulse_to_proto(pulse: watch.Pulse) -> pb.StreamJobUpdatesResponse:
+def _pulse_to_proto(pulse: Forecast) -> pb.StreamJobUpdatesResponse:
     beat = pb.Heartbeat(queue_position=pulse.queue_position)
     beat.time.FromDatetime(datetime.now(UTC))
     if pulse.estimated_remaining is not None:

@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import (
     Delivery,
     DeliveryKind,
@@ -73,7 +74,7 @@ class PostgresDeliveryStore:
     async def lease(
         self, *, bot_id: int | None, queue: str | None, caller: str, limit: int, span: timedelta
     ) -> Sequence[Delivery]:
-        """Lease due deliveries, one of a job at a time."""
+        """Lease due deliveries, one of a job at a time: a bot's, or those of the caller's queue."""
         values = {"bot_id": bot_id, "queue": queue, "caller": caller, "limit": limit}
         cursor = await self._connection.execute(_LOCK_DUE_JOBS, values)
         jobs = {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
@@ -83,18 +84,21 @@ class PostgresDeliveryStore:
         rows = await cursor.fetchall()
         return [await self.lease_one(row, job=jobs[row["job_id"]], span=span) for row in rows]
 
-    async def begin(self, lease_token: str, *, span: timedelta | None = None) -> datetime:
+    async def begin(
+        self, lease_token: str, *, courier: Caller | None = None, span: timedelta | None = None
+    ) -> datetime:
         """Note that sending starts; return when the lease ends, `span` from now. Raises StaleLease.
 
-        Without a span it ends when it was going to.
+        Without a span it ends when it was going to. A courier is known by the lease only where it
+        may lease the delivery.
         """
         await self._lock_job(lease_token)
         cursor = await self._connection.execute(
             "UPDATE delivery SET state = 'begun', update_time = now(),"
-            " due_time = coalesce(now() + %s::interval, due_time)"
-            " WHERE lease_hash = %s AND due_time > now()"
+            " due_time = coalesce(now() + %(span)s::interval, due_time)"
+            f" WHERE lease_hash = %(hash)s AND due_time > now() AND {_OF_COURIER}"
             " RETURNING job_id, kind, try_number, due_time",
-            (span, _hash(lease_token)),
+            {"span": span, "hash": _hash(lease_token), **_courier(courier)},
         )
         row = await cursor.fetchone()
         if row is None:
@@ -111,17 +115,20 @@ class PostgresDeliveryStore:
             (_hash(lease_token),),
         )
 
-    async def report(self, lease_token: str, outcome: SendingOutcome) -> None:
+    async def report(
+        self, lease_token: str, outcome: SendingOutcome, *, courier: Caller | None = None
+    ) -> None:
         """Note how sending ended. Raises StaleLease."""
+        lease = {"hash": _hash(lease_token), **_courier(courier)}
         await self._lock_job(lease_token)
         cursor = await self._connection.execute(
-            "SELECT delivery.*, create_time <= now() - %s::interval AS is_old"
-            " FROM delivery WHERE lease_hash = %s FOR UPDATE",
-            (GIVE_UP_AFTER, _hash(lease_token)),
+            "SELECT delivery.*, create_time <= now() - %(age)s::interval AS is_old"
+            f" FROM delivery WHERE lease_hash = %(hash)s AND {_OF_COURIER} FOR UPDATE",
+            {"age": GIVE_UP_AFTER, **lease},
         )
         row = await cursor.fetchone()
         if row is None:
-            await self._check_repetition(lease_token)
+            await self._check_repetition(lease)
             return
         changes = _changes_after(row, outcome)
         await self._connection.execute(
@@ -139,10 +146,10 @@ class PostgresDeliveryStore:
             (_hash(lease_token),),
         )
 
-    async def _check_repetition(self, lease_token: str) -> None:
+    async def _check_repetition(self, lease: dict[str, Any]) -> None:
         """A report whose answer was lost comes again, and changes nothing the second time."""
         cursor = await self._connection.execute(
-            "SELECT FROM delivery WHERE reported_hash = %s", (_hash(lease_token),)
+            f"SELECT FROM delivery WHERE reported_hash = %(hash)s AND {_OF_COURIER}", lease
         )
         if await cursor.fetchone() is None:
             raise StaleLease
@@ -168,7 +175,6 @@ class PostgresDeliveryStore:
             lease_expire_time=leased["due_time"],
             maybe_sent=leased["maybe_sent"],
             try_number=leased["try_number"],
-            queue_position=await PostgresJobStore(self._connection).queue_position(job),
         )
 
     async def _finish_progress(self, row: Row, *, is_overwritten: bool) -> None:
@@ -215,6 +221,14 @@ def _changes(
     return {"state": state, "report": Jsonb(report), "maybe_sent": maybe_sent, **more}
 
 
+def _courier(courier: Caller | None) -> dict[str, Any]:
+    """Return the name and the bots of a courier; None is the service itself."""
+    if courier is None:
+        return {"courier": None, "bots": None}
+    bots = None if courier.bot_ids is None else list(courier.bot_ids)
+    return {"courier": courier.name, "bots": bots}
+
+
 def _hash(lease_token: str) -> bytes:
     return hashlib.sha256(lease_token.encode()).digest()
 
@@ -234,11 +248,18 @@ ON CONFLICT (job_id, kind) DO UPDATE SET
 WHERE d.kind = 'progress'
 """
 
-# Whose turn it is: of this bot or feed, due or with a lease that ran out. A progress row waits
-# while its job's outcome is on its way.
+# Whether the delivery is one that the courier may lease: of a bot of its own, or of its own feed.
+_OF_COURIER = """
+    (%(courier)s::text IS NULL OR CASE WHEN delivery.bot_id IS NULL
+        THEN delivery.caller = %(courier)s AND delivery.queue IS NOT NULL
+        ELSE %(bots)s::bigint[] IS NULL OR delivery.bot_id = ANY(%(bots)s) END)
+"""
+
+# Whose turn it is: of this bot, whoever made the job, or of this feed of the caller's own; due, or
+# with a lease that ran out. A progress row waits while its job's outcome is on its way.
 _TURN = """
-    delivery.caller = %(caller)s
-    AND (delivery.bot_id = %(bot_id)s OR delivery.queue = %(queue)s)
+    (delivery.bot_id = %(bot_id)s
+        OR delivery.caller = %(caller)s AND delivery.queue = %(queue)s)
     AND delivery.state IN ('pending', 'leased', 'begun') AND delivery.due_time <= now()
     AND NOT EXISTS (
         SELECT FROM delivery AS other WHERE other.job_id = delivery.job_id

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.job import DelayReason, Job, JobState, Price
+from generation_svc.domain.line import Line
 from generation_svc.domain.port import Claim, RequestKey
 from generation_svc.domain.transition import sources
 from generation_svc.storage import document
@@ -18,6 +19,8 @@ from generation_svc.storage.connection import Connection, Row
 
 CLAIM_LOCK = 0x434C_4149
 """Claims take turns, so that the count of active tasks and the fair order are exact."""
+SOON = timedelta(seconds=5)
+"""How long a claim usually takes, at most, to become an attempt."""
 UNKNOWN_COUNTS_FOR = timedelta(minutes=10)
 """How long an attempt of unknown fate counts as a task: were it for ever, they would use all up."""
 OWNER_LOCK = 0x4F57_4E45
@@ -30,8 +33,11 @@ class PostgresJobStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def insert(self, job: Job, *, destination: Destination | None) -> None:
-        """Write a new job, due at once, with its first event."""
+    async def insert(self, job: Job, *, destination: Destination | None) -> int:
+        """Write a new job, due at once, with its first event; return its turn.
+
+        Its owner's jobs were counted in this transaction, so none of them gets the same turn.
+        """
         values = {
             **_immutable(job),
             **_mutable(job),
@@ -40,10 +46,15 @@ class PostgresJobStore:
             else None,
         }
         columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
-        await self._connection.execute(
-            f"INSERT INTO job ({columns}, dispatch_time) VALUES ({places}, now())", values
+        cursor = await self._connection.execute(
+            f"INSERT INTO job ({columns}, dispatch_time, turn)"
+            f" VALUES ({places}, now(), {_NEXT_TURN}) RETURNING turn",
+            values,
         )
+        row = await cursor.fetchone()
+        assert row is not None  # it was inserted
         await self._add_event(job, event="accepted", detail={}, has_revision=True)
+        return int(row["turn"])
 
     async def remember_request(self, key: RequestKey, *, job_id: UUID) -> tuple[UUID, bytes] | None:
         """Bind a request key to a job; return the job id and hash of an earlier binding.
@@ -137,11 +148,14 @@ class PostgresJobStore:
         return [replace(job, **document.changes_from_snapshot(row["snapshot"])) for row in rows]
 
     async def page(
-        self, *, caller: str, owner: str | None, before: UUID | None, limit: int
+        self, *, caller: str | None, owner: str | None, before: UUID | None, limit: int
     ) -> Sequence[Job]:
-        """Read jobs, newest first, older than `before`; ids of version 7 are in order of time."""
+        """Read jobs of this caller, of everybody for None, newest first, older than `before`.
+
+        Ids of version 7 are in order of time.
+        """
         cursor = await self._connection.execute(
-            "SELECT * FROM job WHERE caller = %(caller)s"
+            "SELECT * FROM job WHERE (%(caller)s::text IS NULL OR caller = %(caller)s)"
             " AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
             " AND (%(before)s::uuid IS NULL OR id < %(before)s)"
             " ORDER BY id DESC LIMIT %(limit)s",
@@ -170,11 +184,24 @@ class PostgresJobStore:
         row = await cursor.fetchone()
         return document.destination_from_document(row["destination"]) if row else None
 
-    async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        """Claim the fairest due job, unless `most_active` tasks are at the provider already.
+    async def count_claims(self, *, lease: timedelta) -> int:
+        """Count the claims that will soon take a call; other claims wait for this transaction.
 
-        Fair means: the owner with the fewest tasks at the provider goes first, then the oldest
-        job. A job with an attempt of unknown fate is due again only after its grace.
+        An older one is stuck handing over its picture, and keeps no call from others.
+        """
+        await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+        cursor = await self._connection.execute(
+            f"SELECT count(*) AS claims FROM job WHERE {_IS_CLAIMED}"
+            " AND dispatch_time > now() + %(lease)s - %(soon)s::interval",
+            {"lease": lease, "soon": SOON},
+        )
+        row = await cursor.fetchone()
+        return row["claims"] if row else 0
+
+    async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
+        """Claim the due job whose turn it is, unless `most_active` tasks are at the provider.
+
+        A job with an attempt of unknown fate is due again only after its grace.
         """
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         cursor = await self._connection.execute(
@@ -221,15 +248,15 @@ class PostgresJobStore:
         row = await cursor.fetchone()
         return job_from_row(row) if row else None
 
-    async def queue_position(self, job: Job) -> int:
-        """Count the queued jobs that came before this one."""
-        if job.state is not JobState.QUEUED:
-            return 0
+    async def line(self) -> Line:
+        """Read the queue in its fair order."""
+        cursor = await self._connection.execute(_LINE, binary=True)
+        entries = await cursor.fetchone()
         cursor = await self._connection.execute(
-            "SELECT count(*) AS ahead FROM job WHERE state = 'queued' AND id < %s", (job.id,)
+            "SELECT caller, count(*) AS jobs FROM job WHERE state = 'queued' GROUP BY caller"
         )
-        row = await cursor.fetchone()
-        return row["ahead"] if row else 0
+        lengths = {row["caller"]: row["jobs"] for row in await cursor.fetchall()}
+        return Line((entries and entries["line"]) or b"", lengths)
 
     async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
         """Find queued jobs past their start deadline."""
@@ -262,30 +289,45 @@ class PostgresJobStore:
         )
 
 
-_CLAIM = """
+# The round under way is that of the next due job; what is postponed is left out, or one job that
+# waits for hours would give everybody new a turn before those who wait in line. An empty queue goes
+# on from the job that was sent last.
+_NEXT_TURN = """
+greatest(
+    coalesce(
+        (SELECT min(turn) FROM job WHERE state = 'queued' AND dispatch_time <= now()),
+        (SELECT turn FROM job WHERE id = (SELECT job_id FROM attempt ORDER BY id DESC LIMIT 1)),
+        0),
+    (SELECT max(turn) + 1 FROM job WHERE caller = %(caller)s::varchar AND owner = %(owner)s::varchar
+     AND state IN ('queued', 'running')))
+"""
+_IS_CLAIMED = """
+    state = 'queued' AND claim_token IS NOT NULL AND dispatch_time > now()
+    AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
+                    AND attempt.state IN ('submitting', 'unknown', 'accepted'))
+"""
+_CLAIM = f"""
 WITH active AS (
-    SELECT job.caller, job.owner FROM attempt JOIN job ON job.id = attempt.job_id
+    SELECT FROM attempt
     WHERE attempt.state IN ('submitting', 'accepted')
        OR attempt.state = 'unknown' AND attempt.submit_time > now() - %(doubt)s::interval
   UNION ALL
-    SELECT caller, owner FROM job
-    WHERE state = 'queued' AND claim_token IS NOT NULL AND dispatch_time > now()
-      AND NOT EXISTS (SELECT FROM attempt WHERE job_id = job.id
-                      AND attempt.state IN ('submitting', 'unknown', 'accepted'))
-), load AS (
-    SELECT caller, owner, count(*) AS tasks FROM active GROUP BY caller, owner
+    SELECT FROM job WHERE {_IS_CLAIMED}
 ), chosen AS (
-    SELECT job.id FROM job LEFT JOIN load USING (caller, owner)
-    WHERE job.state = 'queued' AND job.dispatch_time <= now()
-      AND job.start_deadline_time > now()
+    SELECT id FROM job
+    WHERE state = 'queued' AND dispatch_time <= now() AND start_deadline_time > now()
       AND (SELECT count(*) FROM active) < %(most_active)s
-    ORDER BY coalesce(load.tasks, 0), job.id
+    ORDER BY turn, id
     LIMIT 1
 )
 UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s
 WHERE id = (SELECT id FROM chosen) AND state = 'queued' AND dispatch_time <= now()
 RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
                   AND attempt.state <> 'refused') AS attempts
+"""
+_LINE = """
+SELECT string_agg(int8send(turn) || uuid_send(id), '') AS line
+FROM (SELECT turn, id FROM job WHERE state = 'queued' ORDER BY turn, id) AS queued
 """
 
 
@@ -308,6 +350,7 @@ def job_from_row(row: Row) -> Job:
         delay_reason=DelayReason(row["delay_reason"]) if row["delay_reason"] else None,
         result=document.result_from_document(row["result"]),
         failure=document.failure_from_document(row["failure"]),
+        turn=row["turn"],
     )
 
 

@@ -1,6 +1,6 @@
 """Media and uploads on PostgreSQL: everything but the bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TypeVar
@@ -45,12 +45,16 @@ class PostgresMediaRows:
         )
         return [_value_from_row(row, Media) for row in await cursor.fetchall()]
 
-    async def find_media(self, media_id: UUID, *, caller: str | None) -> StoredMedia | None:
-        """Find media of this caller, of anybody for None."""
+    async def find_media(
+        self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
+    ) -> StoredMedia | None:
+        """Find media of this caller, of anybody for None, or of a job sent by one of the bots."""
         cursor = await self._connection.execute(
             "SELECT media.* FROM media JOIN job ON job.id = media.job_id"
-            " WHERE media.id = %(id)s AND job.caller = coalesce(%(caller)s, job.caller)",
-            {"id": media_id, "caller": caller},
+            " WHERE media.id = %(id)s AND (job.caller = coalesce(%(caller)s, job.caller)"
+            " OR EXISTS (SELECT FROM delivery WHERE delivery.job_id = job.id"
+            " AND delivery.bot_id = ANY(%(bots)s::bigint[])))",
+            {"id": media_id, "caller": caller, "bots": list(bots)},
         )
         row = await cursor.fetchone()
         return _stored(row) if row else None

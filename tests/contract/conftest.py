@@ -4,6 +4,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.contract.caller_bench import CallerBench, caller_bench
 from tests.contract.service import Service, sandbox_kie, serving
 from tests.postgres import migrated_database
 
@@ -30,3 +31,13 @@ async def idle_service(
     with migrated_database(postgres, postgres_url) as url:
         async with serving(url, tmp_path_factory.mktemp("media")) as service:
             yield service
+
+
+@pytest.fixture(scope="session")
+async def callers(
+    postgres: psycopg.Connection, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[CallerBench]:
+    """One service with callers of every kind, for tests that name what they made."""
+    with migrated_database(postgres, postgres_url) as url:
+        async with caller_bench(url, tmp_path_factory.mktemp("media")) as bench:
+            yield bench

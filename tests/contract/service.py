@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +19,12 @@ from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.job_pb2 import Job
+from generation_svc.access import CallerDirectory
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.record import revise, settle
-from generation_svc.rpc.endpoint import Endpoint
+from generation_svc.rpc.endpoint import ConnectionLife, Endpoint, guards
+from generation_svc.rpc.interceptor import CallInterceptor, Guard
 from generation_svc.rpc.stream import StreamPace
 from generation_svc.server import open_context
 from generation_svc.settings import GenerationSettings
@@ -101,6 +103,9 @@ async def serving(
     kie_url: str = "",
     pace: StreamPace | None = None,
     connections: int = 20,
+    callers: CallerDirectory | None = None,
+    around: Sequence[Guard] | None = None,
+    connection_life: ConnectionLife | None = None,
 ) -> AsyncIterator[Service]:
     """Serve a database; with the address of a KIE the workers work, too."""
     settings = _settings(media, kie_url=kie_url)
@@ -108,12 +113,15 @@ async def serving(
         database = await stack.enter_async_context(
             open_database(database_url, hub=Hub(), max_connections=connections)
         )
-        context = await stack.enter_async_context(open_context(settings, database))
+        context = await stack.enter_async_context(open_context(settings, database, callers=callers))
         if kie_url:
             await stack.enter_async_context(
                 working(context, time_scale=settings.time_scale, grace_seconds=5)
             )
-        endpoint = Endpoint(context, stream_pace=pace)
+        interceptor = CallInterceptor(callers, guards=guards() if around is None else around)
+        endpoint = Endpoint(
+            context, stream_pace=pace, interceptor=interceptor, connection_life=connection_life
+        )
         target = f"127.0.0.1:{endpoint.bind('127.0.0.1:0')}"
         await endpoint.start()
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(target))

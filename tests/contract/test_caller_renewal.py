@@ -1,0 +1,185 @@
+"""The callers' file changes while the service runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from prometheus_client import REGISTRY
+from pydantic import SecretStr
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from generation_svc.access import CallerDirectory, parse_callers, renewed
+from generation_svc.client import GenerationClient, GenerationError, connect, translated
+from tests.contract.failure import refused
+from tests.contract.service import Service, serving, struct
+from tests.e2e.program import until
+
+OLD, NEW = "the-old-token-of-the-edge", "the-new-token-of-the-edge"
+JOBS = ("own_jobs",)
+
+
+def entry(*tokens: str, name: str = "edge", scopes: tuple[str, ...] = JOBS) -> str:
+    hashes = [sha256(token.encode()).hexdigest() for token in tokens]
+    return (
+        f'[[caller]]\nname = "{name}"\ntokens_sha256 = {hashes}\nscopes = {list(scopes)}\n'
+    ).replace("'", '"')
+
+
+@dataclass
+class Renewal:
+    service: Service
+    file: Path
+    stack: AsyncExitStack
+
+    async def client(self, token: str) -> GenerationClient:
+        opened = connect(self.service.address, token=SecretStr(token))
+        return await self.stack.enter_async_context(opened)
+
+    def write(self, text: str) -> None:
+        """Replace the file as an operator should: in one step."""
+        draft = self.file.with_suffix(".new")
+        draft.write_text(text)
+        draft.replace(self.file)
+
+
+@asynccontextmanager
+async def renewal(database_url: str, folder: Path, text: str) -> AsyncIterator[Renewal]:
+    file = folder / "callers.toml"
+    file.write_text(text)
+    callers = CallerDirectory(parse_callers(text))
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(renewed(callers, file, look_seconds=0.02))
+        service = await stack.enter_async_context(
+            serving(database_url, folder / "media", callers=callers)
+        )
+        yield Renewal(service, file, stack)
+
+
+@pytest.fixture
+async def bench(database_url: str, tmp_path: Path) -> AsyncIterator[Renewal]:
+    async with renewal(database_url, tmp_path, entry(OLD)) as bench:
+        yield bench
+
+
+async def reason(client: GenerationClient) -> str:
+    try:
+        with translated():
+            await client.generation.ListJobs(pb.ListJobsRequest())
+    except GenerationError as error:
+        return error.reason
+    return "OK"
+
+
+async def becomes(client: GenerationClient, wanted: str) -> None:
+    async def has_become() -> bool:
+        return await reason(client) == wanted
+
+    await until(has_become, within_s=10, what=wanted)
+
+
+async def create(client: GenerationClient) -> str:
+    request = pb.CreateJobRequest(model_id="z-image", inputs=struct({"prompt": "a lighthouse"}))
+    return (await client.generation.CreateJob(request)).job.id
+
+
+async def followed(client: GenerationClient, job_id: str) -> asyncio.Task[GenerationError | None]:
+    """Follow a job; the task ends with the stream, and says which error ended it."""
+    stream = client.generation.StreamJobUpdates(pb.StreamJobUpdatesRequest(job_id=job_id))
+    await stream.read()
+
+    async def drain() -> GenerationError | None:
+        try:
+            with translated():
+                while await stream.read() is not grpc.aio.EOF:
+                    pass
+        except GenerationError as error:
+            return error
+        return None
+
+    return asyncio.create_task(drain())
+
+
+def reads(outcome: str) -> float:
+    return REGISTRY.get_sample_value("atelier_callers_reads_total", {"outcome": outcome}) or 0
+
+
+async def more_reads(outcome: str, *, than: float) -> None:
+    async def has_more() -> bool:
+        return reads(outcome) > than
+
+    await until(has_more, within_s=10, what=f"a file that is {outcome}")
+
+
+async def test_a_new_token_works_and_an_old_one_ends_without_a_restart(bench: Renewal) -> None:
+    old, new = await bench.client(OLD), await bench.client(NEW)
+    assert (await reason(old), await reason(new)) == ("OK", "UNAUTHENTICATED")
+    bench.write(entry(OLD, NEW))
+    await becomes(new, "OK")
+    assert await reason(old) == "OK"
+    bench.write(entry(NEW))
+    await becomes(old, "UNAUTHENTICATED")
+    assert await reason(new) == "OK"
+
+
+@pytest.mark.parametrize(
+    "text", ["[[caller", "", entry(NEW, scopes=("everything",))], ids=["TOML", "empty", "scope"]
+)
+async def test_a_wrong_file_leaves_the_callers_as_they_were(
+    bench: Renewal, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, before = await bench.client(OLD), reads("refused")
+    bench.write(text)
+    await more_reads("refused", than=before)
+    assert await reason(old) == "OK"
+    assert "the callers stay as they were" in capsys.readouterr().out
+    bench.write(entry(NEW))
+    await becomes(old, "UNAUTHENTICATED")
+
+
+async def test_a_file_that_is_gone_leaves_the_callers_as_they_were(bench: Renewal) -> None:
+    old, taken, before = await bench.client(OLD), reads("taken"), reads("refused")
+    bench.write(entry(OLD, NEW))
+    await more_reads("taken", than=taken)
+    bench.file.unlink()
+    await more_reads("refused", than=before)
+    assert await reason(old) == "OK"
+
+
+async def test_open_calls_end_with_their_token(bench: Renewal) -> None:
+    bench.write(entry(OLD, NEW))
+    old, new = await bench.client(OLD), await bench.client(NEW)
+    await becomes(new, "OK")
+    job_id = await create(old)
+    ended, kept = await followed(old, job_id), await followed(new, job_id)
+    wait = pb.WaitJobRequest(job_id=job_id, timeout=Duration(seconds=60))
+    waiting = asyncio.ensure_future(refused(old.generation.WaitJob(wait)))
+    await becomes(old, "OK")
+    bench.write(entry(NEW))
+    async with asyncio.timeout(10):
+        error = await ended
+        assert error is not None
+        assert (error.reason, (await waiting).reason) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
+        assert not kept.done()
+        await bench.service.fail(job_id)
+        assert await kept is None
+
+
+async def test_open_calls_of_a_caller_with_other_rights_are_to_be_made_again(
+    bench: Renewal,
+) -> None:
+    old = await bench.client(OLD)
+    following = await followed(old, await create(old))
+    bench.write(entry(OLD, scopes=("callbacks",)))
+    async with asyncio.timeout(10):
+        error = await following
+    assert error is not None
+    assert (error.reason, error.retry_after_s) == ("TEMPORARILY_UNAVAILABLE", 1)
+    assert await reason(old) == "PERMISSION_DENIED"
