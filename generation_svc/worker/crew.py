@@ -27,14 +27,14 @@ def _sweeping(step: Callable[[Context], Awaitable[None]]) -> Step:
 
 def loops(time_scale: float) -> tuple[Loop, ...]:
     """Return every kind of work; what waits for the provider looks as often as its pace asks."""
-    idle = min(1.0, max(time_scale, 0.05))
+    idle, rare = (min(1.0, max(time_scale, least)) for least in (0.1, 0.2))
     return (
         Loop("dispatch", dispatch, topic.DISPATCH, idle_seconds=idle, lanes=8),
         Loop("poll", poll, topic.READ, idle_seconds=idle / 2, lanes=4),
         Loop("fetch", fetch, topic.FETCH, idle_seconds=idle, lanes=4),
-        Loop("post", post, topic.WEBHOOK, idle_seconds=idle, lanes=16),
+        Loop("post", post, topic.WEBHOOK, idle_seconds=rare, lanes=16),
         *(
-            Loop(step.__name__, _sweeping(step), "work:sweep", idle_seconds=idle, lanes=1)
+            Loop(step.__name__, _sweeping(step), "work:sweep", idle_seconds=rare, lanes=1)
             for step in sweep.STEPS
         ),
     )
