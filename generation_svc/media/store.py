@@ -1,22 +1,43 @@
-"""Bytes in a folder or in a bucket, through obstore; a write is seen whole or not at all."""
+"""Bytes in a folder or in a bucket, through obstore; a write is seen whole or not at all.
+
+What was put is on the disk before `put` returns: a job that is settled, and paid for, outlives a
+loss of power.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
 
 DEFAULT_FOLDER = Path(".atelier/media")
 """Where the bytes are kept when nothing else is said."""
 
 PIECE_BYTES = 256 * 1024
 """The size of the largest piece of a stream."""
+
+# How long a bucket may take for the largest result, and how often it is asked.
+_CLIENT: ClientConfig = {
+    "connect_timeout": "5s",
+    "timeout": "60s",
+    "allow_http": True,  # an AWS_ENDPOINT_URL that says http means it
+}
+_RETRY: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=30)}
+_logger = structlog.get_logger(__name__)
 
 
 def open_media(url: str = "") -> ObjectMediaStore:
@@ -40,9 +61,14 @@ class ObjectMediaStore:
 
     async def put(self, key: str, data: bytes) -> None:
         """Keep the bytes; writing the same key again replaces them."""
-        with _translated(key):
-            # In one piece: parts of an upload that was killed would stay in a bucket for ever.
-            await self.backend.put_async(key, data, use_multipart=False)
+        try:
+            with _translated(key):
+                # In one piece: parts of an upload that was killed would stay in a bucket for ever.
+                await self.backend.put_async(key, data, use_multipart=False)
+                if isinstance(self.backend, LocalStore) and self.backend.prefix:
+                    await asyncio.to_thread(_sync, Path(self.backend.prefix), key)
+        except MediaNotFound as error:
+            raise _away(error) from error
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """Give the bytes in pieces of at most 256 KiB; raises MediaNotFound."""
@@ -71,7 +97,9 @@ def _store_at(url: str) -> ObjectStore:
     parts = urlsplit(url)
     if parts.scheme == "file":
         return _folder(Path(unquote(parts.path)))
-    return from_url(url) if parts.scheme else _folder(Path(url))
+    if not parts.scheme:
+        return _folder(Path(url))
+    return from_url(url, client_options=_CLIENT, retry_config=_RETRY)
 
 
 def _folder(path: Path) -> LocalStore:
@@ -85,14 +113,35 @@ def _pieces(block: bytes) -> Iterator[bytes]:
         yield block[start : start + PIECE_BYTES]
 
 
+def _sync(folder: Path, key: str) -> None:
+    """Bring a file to the disk, and the entries of the folders that lead to it."""
+    path = folder / key
+    for each in (path, *path.parents):
+        descriptor = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if each == folder:
+            return
+
+
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if "<Code>NoSuchBucket</Code>" in str(error):
+            raise _away(error) from error
         raise MediaNotFound(key) from error
     except (BaseError, OSError) as error:
-        raise Unavailable("The media store is away for a moment.") from error
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> Unavailable:
+    """Tell the operator what it is, such as a full disk; the caller is only to come again."""
+    _logger.warning("the media store is away", reason=_first_line(error))
+    return Unavailable("The media store is away for a moment.")
 
 
 def _first_line(error: Exception) -> str:

@@ -5,6 +5,7 @@ from obstore.store import S3Store
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.media.store import PIECE_BYTES, ObjectMediaStore, open_media
+from tests.small_disk import no_file_beyond
 
 DATA = bytes(range(256)) * 2500
 
@@ -86,6 +87,19 @@ async def test_store_that_cannot_write_is_away(store: ObjectMediaStore, folder: 
     (folder / "result").write_bytes(b"a file where a folder should be")
     with pytest.raises(Unavailable):
         await store.put("result/1", DATA)
+
+
+async def test_a_full_disk_is_away_for_a_moment_and_leaves_nothing_half_written(
+    store: ObjectMediaStore, folder: Path
+) -> None:
+    await store.put("result/1", b"old")
+    with no_file_beyond(len(DATA) // 2), pytest.raises(Unavailable):
+        await store.put("result/1", DATA)
+    assert await store.read("result/1") == b"old"
+    assert [path.name for path in (folder / "result").iterdir()] == ["1"]
+
+    await store.put("result/1", DATA)
+    assert await store.read("result/1") == DATA
 
 
 async def test_file_url_is_a_folder(folder: Path) -> None:

@@ -1,0 +1,151 @@
+"""The store in a bucket, against moto's server: reached as an operator sets it, by environment."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import uuid4
+
+import httpx2
+import pytest
+from moto.server import ThreadedMotoServer
+
+from generation_svc.domain.error import MediaNotFound, Unavailable
+from generation_svc.domain.job import JobState
+from generation_svc.lifecycle.download import download
+from generation_svc.media.store import PIECE_BYTES, ObjectMediaStore, open_media
+from tests.lifecycle import CALLER, LINK, SUCCESS, Bench
+
+DATA = bytes(range(256)) * 2500
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket, and the environment that leads to it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_url)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    name = f"media-{uuid4().hex}"
+    assert httpx2.put(f"{s3_url}/{name}").status_code == 200
+    return name
+
+
+@pytest.fixture
+def store(bucket: str) -> ObjectMediaStore:
+    return open_media(f"s3://{bucket}/results/of today")
+
+
+async def test_bytes_come_back_whole_and_in_pieces(store: ObjectMediaStore) -> None:
+    await store.put("result/1", DATA)
+    pieces = [piece async for piece in store.stream("result/1")]
+    assert await store.read("result/1") == b"".join(pieces) == DATA
+    assert max(map(len, pieces)) <= PIECE_BYTES
+
+
+async def test_same_key_replaces(store: ObjectMediaStore) -> None:
+    await store.put("result/1", DATA)
+    await store.put("result/1", b"new")
+    assert await store.read("result/1") == b"new"
+
+
+async def test_keys_lie_under_the_prefix(store: ObjectMediaStore, bucket: str, s3_url: str) -> None:
+    await store.put("result/1", DATA)
+    assert "<Key>results/of today/result/1</Key>" in httpx2.get(f"{s3_url}/{bucket}").text
+    with pytest.raises(MediaNotFound):
+        await open_media(f"s3://{bucket}/elsewhere").read("result/1")
+
+
+async def test_deleted_bytes_are_gone_and_may_be_deleted_again(store: ObjectMediaStore) -> None:
+    await store.put("result/1", DATA)
+    await store.delete("result/1")
+    await store.delete("result/1")
+    with pytest.raises(MediaNotFound):
+        await store.read("result/1")
+    with pytest.raises(MediaNotFound):
+        await anext(store.stream("result/1"))
+
+
+async def assert_away(store: ObjectMediaStore) -> None:
+    with pytest.raises(Unavailable):
+        await store.put("result/1", DATA)
+    with pytest.raises(Unavailable):
+        await store.read("result/1")
+    with pytest.raises(Unavailable):
+        await store.delete("result/1")
+
+
+async def test_a_bucket_that_is_not_there_is_away_and_not_empty(bucket: str) -> None:
+    await assert_away(open_media(f"s3://no-{bucket}"))
+
+
+async def test_a_server_that_does_not_answer_is_away(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    await assert_away(open_media(f"s3://{bucket}"))
+
+
+async def test_a_job_ends_with_its_picture_in_the_bucket(
+    bench: Bench, store: ObjectMediaStore
+) -> None:
+    context = replace(bench.context, store=store)
+    bench = replace(bench, context=context)
+    bench.fetcher.links = {LINK: DATA}
+    job = await bench.run()
+    await bench.callback(SUCCESS)
+
+    await bench.fetch_all()
+
+    job = await bench.job(job)
+    assert job.state is JobState.SUCCEEDED
+    assert job.result is not None
+    (media,) = job.result.media
+    found = await download(context, CALLER, media_id=media.id)
+    assert b"".join([piece async for piece in found.pieces]) == DATA
+
+
+async def test_a_bucket_that_is_away_for_a_while_delays_the_result(
+    bench: Bench, bucket: str, s3_url: str
+) -> None:
+    store = open_media(f"s3://late-{bucket}")
+    bench = replace(bench, context=replace(bench.context, store=store))
+    job = await bench.run()
+    await bench.callback(SUCCESS)
+    await bench.fetch_all()
+    assert (await bench.job(job)).state is JobState.RUNNING
+    assert "fetch_failed" in await bench.events(job)
+
+    assert httpx2.put(f"{s3_url}/late-{bucket}").status_code == 200
+    await bench.later(minutes=6)
+    await bench.fetch_all()
+
+    assert (await bench.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_bytes_that_are_gone_are_named_as_the_caller_knows_them(
+    bench: Bench, store: ObjectMediaStore
+) -> None:
+    context = replace(bench.context, store=store)
+    bench = replace(bench, context=context)
+    job = await bench.run()
+    await bench.callback(SUCCESS)
+    await bench.fetch_all()
+    result = (await bench.job(job)).result
+    assert result is not None
+    (row,) = await bench.query("SELECT id, key FROM media")
+    await store.delete(row["key"])
+
+    found = await download(context, CALLER, media_id=result.media[0].id)
+    with pytest.raises(MediaNotFound) as told:
+        await anext(found.pieces)
+
+    assert told.value.media_id == str(result.media[0].id)
+    assert row["key"] not in str(told.value)
