@@ -108,7 +108,8 @@ class Evidence:
     """Processes that ended by themselves."""
     done: Counter[str] = field(default_factory=Counter)
     """How often what was done to the system."""
-    seconds: float = 0
+    laps: dict[str, float] = field(default_factory=dict)
+    """How long each part of the run took."""
 
 
 async def gather(stack: Stack, ledger: Ledger, *, traffic: Traffic) -> Evidence:

@@ -22,7 +22,7 @@ def figures_of(evidence: Evidence, violations: Sequence[Violation]) -> Figures:
         **{name: str(evidence.done[name]) for name in _DEEDS},
         **_held(evidence),
         **_rules(violations),
-        "seconds": f"{evidence.seconds:.0f}",
+        **{name: f"{seconds:.0f}" for name, seconds in evidence.laps.items()},
     }
 
 

@@ -59,7 +59,7 @@ async def run(plan: Plan, folder: Path, *, server: Server) -> Outcome:
         async with stack(folder, database_url=server.url, shape=shape) as running:
             storm = Storm(plan, running, roads, server.kill)
             evidence = await _attacked(storm, server=server)
-    evidence.seconds = time.monotonic() - start
+    evidence.laps["s in all"] = time.monotonic() - start
     violations = check(evidence, bounds_of(plan))
     (folder / "trace.txt").write_text("\n".join(traces(evidence, violations)))
     return Outcome(violations, figures_of(evidence, violations))
@@ -111,32 +111,48 @@ def _keep(plan: Plan, folder: Path) -> None:
 async def _attacked(storm: Storm, *, server: Server) -> Evidence:
     """Warm up, attack, wait for the quiet, and gather the evidence."""
     running, plan = storm.stack, storm.plan
-    ledger, traffic = Ledger(plan.seed), Traffic()
+    ledger, traffic, watch = Ledger(plan.seed), Traffic(), _Watch()
     storm.net.links["service-kie"].tap = traffic.tap
     await storm.set_in()
     async with reading(running, ledger):
         await load(running, ledger, plan.warm_up)
         await becomes_quiet(running, within_s=plan.size.drain_s)
         before = await rest_of(running)
-        await _weather(storm, ledger)
+        watch.lap("s of warm-up")
+        await _weather(storm, ledger, watch=watch)
         async with history(server.url) as view:
             running.history = view
             await becomes_quiet(running, within_s=plan.size.drain_s)
+            watch.lap("s from the last fault to quiet")
             evidence = await gather(running, ledger, traffic=traffic)
             evidence.before, evidence.fallen = before, storm.fallen
-            evidence.done = storm.done
+            evidence.done, evidence.laps = storm.done, watch.laps
             await _calm_down(running, evidence, bounds=bounds_of(plan))
     return evidence
 
 
-async def _weather(storm: Storm, ledger: Ledger) -> None:
+async def _weather(storm: Storm, ledger: Ledger, *, watch: _Watch) -> None:
     """Let everybody ask while everything goes wrong; returns when all of them are done."""
     asking = asyncio.create_task(load(storm.stack, ledger, storm.plan.orders))
     await storm.rage()
+    watch.lap("s of storm")
     await storm.revive()
     await asyncio.wait({asking}, timeout=storm.plan.size.drain_s)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
+
+
+class _Watch:
+    """How long each part of a run took."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._start = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """Note the time since the last lap."""
+        now = time.monotonic()
+        self.laps[name], self._start = now - self._start, now
 
 
 async def _calm_down(running: Stack, evidence: Evidence, *, bounds: Bounds) -> None:
