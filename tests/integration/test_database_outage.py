@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import cast
 
 import grpc
 import grpc.aio
 import psycopg
 import pytest
-from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_status import rpc_status
 from psycopg import errors
 
 from atelier.generation.v1 import generation_service_pb2 as pb
@@ -21,25 +18,22 @@ from generation_svc.domain.error import Unavailable
 from generation_svc.storage.connection import bounded
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.hub import Hub
+from tests.contract.failure import refusal_of_error
 from tests.contract.service import Service, sandbox_kie, serving
 from tests.e2e.program import until
 from tests.postgres import CrashablePostgres
 from tests.postgres_wire import Wire, wire_to
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_NOW_ANSWER = (grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def assert_not_now(error: grpc.aio.AioRpcError) -> None:
     """Every other answer than "come again" is wrong, whatever the database does."""
-    assert error.code() is grpc.StatusCode.UNAVAILABLE, error
-    status = rpc_status.from_call(cast(grpc.Call, error))
-    assert status is not None
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    assert status.details[0].Unpack(info)
-    assert info.reason == "TEMPORARILY_UNAVAILABLE"
-    assert status.details[1].Unpack(retry)
-    assert retry.retry_delay.ToTimedelta()
+    told = refusal_of_error(error)
+    assert (told.code, told.reason) == NOT_NOW_ANSWER, told
+    assert told.retry_seconds
 
 
 async def create(service: Service, request_id: str) -> str:
