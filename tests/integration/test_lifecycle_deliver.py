@@ -17,7 +17,7 @@ from generation_svc.domain.delivery import (
     TryAgain,
     Unknown,
 )
-from generation_svc.domain.error import StaleLease
+from generation_svc.domain.error import PermissionDenied, StaleLease
 from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle import cancel, deliver
 from generation_svc.lifecycle.context import now
@@ -368,13 +368,34 @@ async def test_feeds_belong_to_their_caller(bench: Bench) -> None:
     assert (await lease_one(bench, OUTCOME, **feed, caller=theirs)).job.caller == "b"
 
 
-async def test_bots_belong_to_their_caller_and_get_what_is_theirs(bench: Bench) -> None:
+async def test_a_bot_gets_what_is_its_own_whoever_made_it(bench: Bench) -> None:
     await succeeded(bench, destination=Telegram(bot_id=8, chat_id=1))
 
     assert await lease(bench) == ()
-    assert await lease(bench, bot_id=8, caller=Caller.trusted("b")) == ()
-    await report(bench, await lease_one(bench, OUTCOME, bot_id=8), NEW_MESSAGE)
+    edge = Caller("b", bot_ids=frozenset({8}))
+    await report(bench, await lease_one(bench, OUTCOME, bot_id=8, caller=edge), NEW_MESSAGE)
     assert await lease(bench, bot_id=8) == ()  # it has no progress message
+
+
+async def test_a_lease_is_known_in_no_hands_but_those_that_may_have_it(bench: Bench) -> None:
+    await succeeded(bench, destination=Telegram(bot_id=8, chat_id=1))
+    token = (await lease_one(bench, OUTCOME, bot_id=8)).lease_token
+    other, edge = Caller("b", bot_ids=frozenset({7})), Caller("c", bot_ids=frozenset({8}))
+
+    with pytest.raises(StaleLease):
+        await deliver.begin(bench.context, token, courier=other)
+    await deliver.begin(bench.context, token, courier=edge)
+    with pytest.raises(StaleLease):
+        await deliver.report(bench.context, token, outcome=NEW_MESSAGE, courier=other)
+    for _ in range(2):  # the first answer was lost
+        await deliver.report(bench.context, token, outcome=NEW_MESSAGE, courier=edge)
+    with pytest.raises(StaleLease):
+        await deliver.report(bench.context, token, outcome=NEW_MESSAGE, courier=other)
+
+
+async def test_who_does_not_send_for_a_bot_leases_nothing_of_it(bench: Bench) -> None:
+    with pytest.raises(PermissionDenied):
+        await lease(bench, bot_id=8, caller=Caller("b", bot_ids=frozenset({7})))
 
 
 async def test_who_asks_for_no_delivery_gets_none(bench: Bench) -> None:
