@@ -339,6 +339,9 @@ class BudgetStore(Protocol):
     async def take(self, budget: str, *, limit: int, window: timedelta) -> timedelta:
         """Take one call of a sliding window; zero means taken, more is the time to wait."""
 
+    async def delay(self, budget: str, *, since: timedelta) -> None:
+        """Let a call that was taken within this time count from now."""
+
     async def breaker(self) -> BreakerState:
         """Read the breaker."""
 

@@ -1,32 +1,42 @@
 """Waits for a call of the provider's budget, which all replicas share.
 
 A call counts from the moment at which it was taken, and the provider counts from the one at which
-it arrives. What was taken is therefore used within a slack or not at all, and the windows are that
-much longer: however long a commit takes, no window of the provider holds too many.
+it arrives. So a call that leaves much later than it was taken, since a commit took long, is counted
+anew while it is made; one that is very late is not made. However slow the database is, no window
+at the provider holds too many.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Literal
 
+import structlog
+
+from generation_svc.domain.error import Unavailable
 from generation_svc.lifecycle.context import Context
 
 LONGEST_NAP = timedelta(seconds=1)
 """The longest sleep between two looks at the budget."""
 Budget = Literal["create", "read"]
-SLACK: Mapping[Budget, timedelta] = MappingProxyType(
-    {"create": timedelta(seconds=0.5), "read": timedelta(seconds=0.25)}
-)
-"""How long after it was taken a call may still be made."""
+_logger = structlog.get_logger(__name__)
+JITTER = timedelta(seconds=0.1)
+"""How late a call may leave and count as taken just then: the windows are longer by this."""
 
 
 class Turn:
-    """A call that was taken and has to be made soon."""
+    """A call that was taken."""
 
-    def __init__(self, budget: Budget) -> None:
-        self._ends_at = _now() + SLACK[budget].total_seconds()
+    def __init__(self, budget: Budget, *, window: timedelta) -> None:
+        self.budget = budget
+        self._ends_at = _now() + window.total_seconds() / 2
+        self._taken_at = _now()
+
+    @property
+    def age(self) -> timedelta:
+        """The time since it was asked for, which is a little more than since it was taken."""
+        return timedelta(seconds=_now() - self._taken_at)
 
     @property
     def is_over(self) -> bool:
@@ -43,7 +53,7 @@ async def take(context: Context, budget: Budget, *, patience: timedelta) -> Turn
     deadline = _now() + patience.total_seconds()
     limit, window = _limit_of(context, budget)
     while True:
-        turn = Turn(budget)
+        turn = Turn(budget, window=window)
         async with context.database.transaction() as tx:
             wait = await tx.budget.take(budget, limit=limit, window=window)
         if not wait and not turn.is_over:
@@ -53,11 +63,30 @@ async def take(context: Context, budget: Budget, *, patience: timedelta) -> Turn
         await asyncio.sleep(min(wait, LONGEST_NAP).total_seconds())
 
 
+@asynccontextmanager
+async def making(context: Context, turn: Turn) -> AsyncIterator[None]:
+    """Make the call in this context; if it is late, it counts from now."""
+    counting = asyncio.create_task(_count_anew(context, turn)) if turn.age > JITTER else None
+    try:
+        yield
+    finally:
+        if counting:
+            await asyncio.wait([counting])
+
+
+async def _count_anew(context: Context, turn: Turn) -> None:
+    try:
+        async with context.database.transaction() as tx:
+            await tx.budget.delay(turn.budget, since=turn.age)
+    except Unavailable as error:
+        _logger.warning("a late call counts from when it was taken", error=str(error))
+
+
 def _limit_of(context: Context, budget: Budget) -> tuple[int, timedelta]:
     limits = context.limits
     if budget == "create":
-        return limits.creates_per_window, limits.create_window + SLACK[budget]
-    return limits.reads_per_window, limits.read_window + SLACK[budget]
+        return limits.creates_per_window, limits.create_window + JITTER
+    return limits.reads_per_window, limits.read_window + JITTER
 
 
 def _now() -> float:

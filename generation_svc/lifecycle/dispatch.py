@@ -98,11 +98,12 @@ async def _attempt(
         return False
     base = context.callback_base_url
     try:
-        task_id = await context.provider.create_task(
-            model.id,
-            kie_input(model, claim.job.inputs, picture_urls=links),
-            callback_url=f"{base}/callbacks/kie/{token}" if base else None,
-        )
+        async with budget.making(context, turn):
+            task_id = await context.provider.create_task(
+                model.id,
+                kie_input(model, claim.job.inputs, picture_urls=links),
+                callback_url=f"{base}/callbacks/kie/{token}" if base else None,
+            )
     except asyncio.CancelledError:
         silence = ProviderSilent("The service stopped before the answer came.")
         await persist(partial(answer.record_error, context, claim, attempt=attempt, error=silence))

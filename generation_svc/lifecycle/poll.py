@@ -45,7 +45,8 @@ async def _read(context: Context, attempt: Attempt, *, task_id: str) -> None:
         await _give_back(context, attempt)
         return
     try:
-        observation = await context.provider.read_task(task_id)
+        async with budget.making(context, turn):
+            observation = await context.provider.read_task(task_id)
     except ProviderError as error:
         await _come_again(context, attempt, error=error)
     else:

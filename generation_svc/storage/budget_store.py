@@ -41,6 +41,14 @@ class PostgresBudgetStore:
         row = await cursor.fetchone()
         return max(row["wait"], LEAST_WAIT) if row else LEAST_WAIT
 
+    async def delay(self, budget: str, *, since: timedelta) -> None:
+        """Let a call that was taken within this time count from now.
+
+        Whose it was does not matter: of several the one taken first is moved, so that what is left
+        is never less than what was taken.
+        """
+        await self._connection.execute(_DELAY, {"budget": budget, "since": since})
+
     async def breaker(self) -> BreakerState:
         """Read the breaker."""
         cursor = await self._connection.execute(
@@ -99,6 +107,13 @@ WHERE budget = %(budget)s AND position = (
     SELECT position FROM budget_slot
     WHERE budget = %(budget)s AND position < %(limit)s
       AND take_time <= clock_timestamp() - %(window)s::interval
+    ORDER BY take_time LIMIT 1 FOR UPDATE SKIP LOCKED)
+"""
+_DELAY = """
+UPDATE budget_slot SET take_time = clock_timestamp()
+WHERE budget = %(budget)s AND position = (
+    SELECT position FROM budget_slot
+    WHERE budget = %(budget)s AND take_time >= clock_timestamp() - %(since)s::interval
     ORDER BY take_time LIMIT 1 FOR UPDATE SKIP LOCKED)
 """
 _FILL = """
