@@ -159,8 +159,8 @@ class WebhookDisabled(AtelierError):
     """The webhook's address answered 410 Gone, so nothing is posted to it any more."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        super().__init__(f"{url} answered 410 Gone, so nothing is posted to it any more.")
+        self.url = url  # not in the message, which is logged: it may hold a secret
+        super().__init__()
 
 
 class WebhookSecretMissing(AtelierError):

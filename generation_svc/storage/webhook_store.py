@@ -51,7 +51,7 @@ class PostgresWebhookStore:
 
 def _host(url: str) -> str:
     """Write the host and port of an address in SQL."""
-    return f"lower(substring({url} FROM '//([^/?]+)'))"
+    return f"split_part(split_part(lower({url}), '/', 3), '?', 1)"
 
 
 # A receiver that is slow, or that came back after a day with a backlog, is served in turns with
