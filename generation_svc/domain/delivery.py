@@ -68,7 +68,11 @@ class Delivery:
     lease_expire_time: datetime
     maybe_sent: bool
     try_number: int
-    queue_position: int = 0
+
+    @property
+    def queue_position(self) -> int:
+        """How many jobs are served before this one, as far as is known."""
+        return self.job.forecast.queue_position if self.job.forecast else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ at the provider holds too many.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Literal
 
 import structlog
 
 from generation_svc.domain.error import Unavailable
+from generation_svc.domain.port import Transaction
 from generation_svc.lifecycle.context import Context
 
 LONGEST_NAP = timedelta(seconds=1)
@@ -60,7 +61,20 @@ async def take(context: Context, budget: Budget, *, patience: timedelta) -> Turn
             return turn
         if context.stopping.is_set() or _now() + wait.total_seconds() > deadline:
             return None
-        await asyncio.sleep(min(wait, LONGEST_NAP).total_seconds())
+        await rest(context, wait)
+
+
+async def look(context: Context, tx: Transaction, *, ahead: int) -> timedelta:
+    """Return when createTask can be called, after `ahead` others; zero means now."""
+    limit, window = _limit_of(context, "create")
+    return await tx.budget.wait("create", limit=limit, window=window, ahead=ahead)
+
+
+async def rest(context: Context, wait: timedelta) -> None:
+    """Sleep until it is worth looking again, or the service stops."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(wait, LONGEST_NAP).total_seconds()):
+            await context.stopping.wait()
 
 
 @asynccontextmanager

@@ -41,14 +41,28 @@ async def dispatch(context: Context) -> bool:
     permit = await breaker.ask(context)
     if permit is Permit.NONE:
         return False
-    async with context.database.transaction() as tx:
-        claim = await tx.jobs.claim(
-            lease=context.pace.submit_lease, most_active=context.limits.active_tasks
-        )
+    claim, wait = await _claim(context)
     is_answered = claim is not None and await _submit_or_give_back(context, claim, permit=permit)
     if permit is Permit.PROBE:
         await breaker.conclude(context, is_answered=is_answered)
-    return claim is not None
+    await budget.rest(context, wait)
+    return claim is not None or bool(wait)
+
+
+async def _claim(context: Context) -> tuple[Claim | None, timedelta]:
+    """Claim the job whose turn it is, if it can be sent at once; or tell when one can.
+
+    Whoever claims more than the budget allows has jobs stand before one that comes meanwhile, and
+    whose owner is first.
+    """
+    lease = context.pace.submit_lease
+    async with context.database.transaction() as tx:
+        claims = await tx.jobs.count_claims(lease=lease)
+        wait = await budget.look(context, tx, ahead=claims)
+        if wait:
+            return None, wait
+        most_active = context.limits.active_tasks
+        return await tx.jobs.claim(lease=lease, most_active=most_active), wait
 
 
 async def _submit_or_give_back(context: Context, claim: Claim, *, permit: Permit) -> bool:

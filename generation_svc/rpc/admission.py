@@ -75,6 +75,11 @@ class Admission:
     _overall: Counter[Kind] = field(default_factory=Counter, init=False)
     _of_caller: Counter[tuple[Kind, str]] = field(default_factory=Counter, init=False)
 
+    @property
+    def open_calls(self) -> int:
+        """How many calls are open."""
+        return self._overall.total()
+
     @asynccontextmanager
     async def guard(self, call: Call) -> AsyncIterator[None]:
         """Let a call in for as long as it is open. Raises Overloaded."""

@@ -16,6 +16,7 @@ from generation_svc.domain.job import (
     Media,
     Result,
 )
+from generation_svc.domain.line import entry_of
 from generation_svc.domain.port import RequestKey
 from generation_svc.domain.transition import is_allowed
 from generation_svc.lifecycle.context import now
@@ -206,11 +207,12 @@ async def test_owners_with_little_under_way_go_first(bench: Bench) -> None:
 
 async def test_places_in_the_queue_are_counted(bench: Bench) -> None:
     jobs = [await bench.accept() for _ in range(3)]
-    running = await put_in(bench, await bench.accept(), state=JobState.RUNNING)
+    await put_in(bench, await bench.accept(), state=JobState.RUNNING)
 
     async with bench.transaction() as tx:
-        assert [await tx.jobs.queue_position(job) for job in jobs] == [0, 1, 2]
-        assert await tx.jobs.queue_position(running) == 0
+        line = await tx.jobs.line()
+        assert [line.place(entry_of(job.id, turn=job.turn)) for job in jobs] == [0, 1, 2]
+        assert (len(line), line.lengths) == (3, {"edge": 3})
         assert await tx.jobs.count_active("user:1", caller="edge") == 4
         assert await tx.jobs.count_active("user:1", caller="b") == 0
 

@@ -1,0 +1,233 @@
+"""Whose turn it is, what that says of a job's place, and how long the queue may be."""
+
+import asyncio
+import random
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from generation_svc.domain.caller import Caller
+from generation_svc.domain.error import Overloaded, ProviderBusy
+from generation_svc.domain.job import Forecast, Job, JobState
+from generation_svc.domain.line import entry_of
+from generation_svc.lifecycle import watch
+from generation_svc.lifecycle.context import Limits
+from generation_svc.lifecycle.dispatch import dispatch
+from generation_svc.lifecycle.forecast import forecast
+from tests.lifecycle import CALLER, Bench, FakeProvider, OpenBench
+
+LEASE = timedelta(seconds=60)
+USUAL = timedelta(seconds=10)
+ONE_AT_A_TIME = Limits(
+    creates_per_window=1, create_window=timedelta(seconds=0.1), active_tasks=10_000
+)
+
+
+async def claim(bench: Bench) -> UUID | None:
+    async with bench.transaction() as tx:
+        claimed = await tx.jobs.claim(lease=LEASE, most_active=10_000)
+    return claimed.job.id if claimed else None
+
+
+async def place(bench: Bench, job: Job) -> int:
+    async with bench.transaction() as tx:
+        return (await tx.jobs.line()).place(entry_of(job.id, turn=job.turn))
+
+
+async def fill_queue(bench: Bench, *, owner: str, jobs: int) -> None:
+    """Give an owner so many jobs, as if each had been accepted."""
+    first = await bench.accept(owner=owner)
+    columns = await bench.query(
+        "SELECT string_agg(quote_ident(column_name), ', ') AS names FROM information_schema.columns"
+        " WHERE table_name = 'job' AND column_name NOT IN ('id', 'turn')"
+    )
+    names = columns[0]["names"]
+    await bench.query(
+        f"INSERT INTO job (id, turn, {names}) SELECT gen_random_uuid(), turn + n, {names}"
+        " FROM job, generate_series(1, %s) AS n WHERE id = %s",
+        jobs - 1,
+        first.id,
+    )
+
+
+async def test_a_thousand_jobs_of_one_owner_delay_another_by_one_turn(
+    open_bench: OpenBench,
+) -> None:
+    first = await open_bench(limits=ONE_AT_A_TIME)
+    replicas = [first, await open_bench(limits=ONE_AT_A_TIME, sharing=first)]
+    await fill_queue(first, owner="greedy", jobs=1000)
+
+    sent: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def note(provider: FakeProvider, task_id: str) -> str:
+        sent[provider.inputs[-1]["prompt"]].set()
+        return task_id
+
+    async def work(replica: Bench) -> None:
+        while not replica.context.stopping.is_set():
+            await dispatch(replica.context)
+
+    first.provider.answer = note
+    async with asyncio.TaskGroup() as lanes, AsyncExitStack() as stopping:
+        for replica in replicas:
+            stopping.callback(replica.context.stopping.set)
+            for _ in range(8):
+                lanes.create_task(work(replica))
+        async with asyncio.timeout(30):
+            await sent["a cat"].wait()
+            before = len(first.provider.created)
+            await first.accept(owner="new", inputs={"prompt": "a newcomer"})
+            await sent["a newcomer"].wait()
+
+    prompts = [inputs["prompt"] for inputs in first.provider.inputs]
+    assert prompts.index("a newcomer") <= before + 1
+
+
+async def test_whoever_is_new_waits_for_one_job_of_each_other_owner_at_most(bench: Bench) -> None:
+    rng = random.Random(7)
+    waiting: dict[UUID, tuple[str, list[str]]] = {}
+    unfinished: dict[str, int] = {}
+    for _ in range(150):
+        owner = f"user:{rng.choice('aaaaabbcdef')}"
+        if rng.random() < 0.6:
+            job = await bench.accept(owner=owner)
+            if not unfinished.get(owner):
+                waiting[job.id] = (owner, [])
+            unfinished[owner] = unfinished.get(owner, 0) + 1
+        elif served := await claim(bench):
+            owner = (await bench.job(served)).owner
+            waiting.pop(served, None)
+            unfinished[owner] -= 1
+            await bench.query(
+                "UPDATE job SET state = 'cancelled', dispatch_time = NULL,"
+                " claim_token = NULL WHERE id = %s",
+                served,
+            )
+            for _, before in waiting.values():
+                before.append(owner)
+    assert all(len(before) == len(set(before)) for _, before in waiting.values())
+
+
+async def test_places_are_those_in_which_jobs_are_served(bench: Bench) -> None:
+    owners = ["a", "a", "a", "b", "a", "c", "b", "a", "d", "c"]
+    jobs = [await bench.accept(owner=owner) for owner in owners]
+    places = {job.id: await place(bench, job) for job in jobs}
+
+    served = [await claim(bench) for _ in jobs]
+
+    assert served == sorted(places, key=lambda job_id: places[job_id])
+    assert sorted(places.values()) == list(range(len(jobs)))
+
+
+async def test_callers_do_not_share_the_turns_of_an_owner(bench: Bench) -> None:
+    for _ in range(3):
+        await bench.accept(owner="user:1")
+    other = await bench.accept(owner="user:1", caller=Caller.trusted("other"), destination=None)
+    assert other.turn == 0
+    assert await place(bench, other) == 1
+
+
+async def test_a_queue_that_ran_empty_goes_on_from_the_last_turn(bench: Bench) -> None:
+    for _ in range(3):
+        await bench.accept(owner="user:1")
+    await bench.dispatch_all()
+    assert (await bench.accept(owner="user:2")).turn == 2
+    assert (await bench.accept(owner="user:1")).turn == 3
+
+
+async def test_what_is_postponed_gives_nobody_an_earlier_turn(bench: Bench) -> None:
+    bench.provider.refuse(ProviderBusy())
+    await bench.run(owner="unlucky")
+    bench.provider.refuse(None)
+    for _ in range(3):
+        await bench.accept(owner="busy")
+        await bench.dispatch_all()
+    waiting = [await bench.accept(owner=f"user:{n}") for n in range(2)]
+    assert [job.turn for job in waiting] == [2, 2]
+
+
+async def test_nothing_is_claimed_that_cannot_be_sent(open_bench: OpenBench) -> None:
+    bench = await open_bench(
+        limits=Limits(creates_per_window=2, create_window=timedelta(minutes=1))
+    )
+    for n in range(6):
+        await bench.accept(owner=f"user:{n}")
+
+    await asyncio.gather(*(dispatch(bench.context) for _ in range(6)))
+
+    assert len(bench.provider.created) == 2
+    assert (
+        await bench.query("SELECT id FROM job WHERE state = 'queued' AND claim_token IS NOT NULL")
+        == []
+    )
+
+
+async def test_claims_under_way_keep_their_calls_only_for_a_while(open_bench: OpenBench) -> None:
+    limits = Limits(creates_per_window=1, create_window=timedelta(seconds=0.1))
+    bench = await open_bench(limits=limits)
+    stuck, other = await bench.accept(), await bench.accept(owner="user:2")
+    assert await claim(bench) == stuck.id
+
+    await dispatch(bench.context)
+    assert bench.provider.created == []
+    await bench.later(seconds=6)
+    await dispatch(bench.context)
+    assert (await bench.job(other)).state is JobState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("limits", "part"),
+    [
+        (Limits(queued_jobs=3), "queue"),
+        (Limits(queued_jobs_per_caller=2), "queue of the caller"),
+    ],
+    ids=["of all", "of a caller"],
+)
+async def test_a_queue_that_is_too_long_takes_no_more(
+    open_bench: OpenBench, limits: Limits, part: str
+) -> None:
+    bench = await open_bench(limits=limits)
+    other = Caller.trusted("other")
+    await bench.accept(caller=other, destination=None)
+    kept = [await bench.accept(request_id=f"r-{n}") for n in range(2)]
+
+    with pytest.raises(Overloaded) as caught:
+        await bench.accept()
+    assert caught.value.part == part
+    assert timedelta(seconds=10) <= caught.value.retry_after <= timedelta(seconds=20)
+    assert await bench.accept(request_id="r-1") == kept[1]
+    if part == "queue of the caller":
+        await bench.accept(caller=other, destination=None)
+
+
+async def test_a_forecast_is_honest(open_bench: OpenBench) -> None:
+    bench = await open_bench(
+        limits=Limits(creates_per_window=2, create_window=USUAL, active_tasks=4)
+    )
+    usual, _ = bench.context.durations("z-image")
+    slowest = max(USUAL / 2, usual / 4)
+    jobs = [await bench.accept(owner=f"user:{n}") for n in range(3)]
+    assert [job.forecast for job in jobs] == [Forecast(n, slowest * n + usual) for n in range(3)]
+
+    assert await dispatch(bench.context)
+    seen = await watch.get(bench.context, CALLER, job_id=jobs[0].id)
+    assert seen.state is JobState.RUNNING
+    assert seen.forecast is not None
+    assert seen.forecast.queue_position == 0
+    assert seen.forecast.estimated_remaining is not None
+    assert seen.forecast.estimated_remaining <= usual
+
+
+async def test_nothing_is_said_where_nothing_is_known(bench: Bench) -> None:
+    late = await bench.run()
+    await bench.later(hours=1)
+    delayed, ending = [await bench.accept(owner=f"user:{n}") for n in (2, 3)]
+    await bench.query("UPDATE job SET delay_reason = 'provider_busy' WHERE id = %s", delayed.id)
+    await bench.query("UPDATE job SET start_deadline_time = now() WHERE id = %s", ending.id)
+
+    for job in (late, delayed, ending):
+        told = await forecast(bench.context, await bench.job(job))
+        assert told.estimated_remaining is None
