@@ -2,7 +2,8 @@
 
 Every process stays the ordinary program that it is elsewhere; honcho starts them, shows what they
 say, and ends all of them when one ends or when asked to. Where no key is given, the sandbox stands
-in: for KIE without `KIE_API_KEY`, for Telegram without `TELEGRAM_BOT_TOKEN`.
+in: for KIE without `KIE_API_KEY`, for Telegram without `TELEGRAM_BOT_TOKEN`. Unless callers are
+configured, they are made here, and each process gets a token of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from signal import SIGINT, SIGTERM
 
 from honcho.manager import Manager
@@ -18,6 +20,7 @@ from honcho.printer import Message, Printer
 from pydantic import SecretStr
 
 from runtime.address import Address
+from runtime.caller import FOLDER, make_callers
 from runtime.settings import ProcessSettings
 
 SANDBOX_KEY = "sandbox-kie-key"
@@ -45,6 +48,9 @@ class RunSettings(ProcessSettings):
     generation_listen: Address = Address("127.0.0.1", 50051)
     """Where the service takes gRPC calls."""
 
+    generation_callers: SecretStr | None = None
+    """Who may call the service; without it the callers are those of this machine."""
+
     gateway_listen: Address = Address("127.0.0.1", 8080)
     """Where the gateway takes callbacks."""
 
@@ -56,6 +62,13 @@ class RunSettings(ProcessSettings):
 
     sandbox_telegram_listen: Address = Address("127.0.0.1", 8092)
     """Where the sandbox stands in for Telegram, with the chat page."""
+
+    @property
+    def bot_id(self) -> int | None:
+        """The bot's own user id: the digits before the colon of its token."""
+        token = self.telegram_bot_token
+        digits = (token.get_secret_value() if token else SANDBOX_TOKEN).partition(":")[0]
+        return int(digits) if digits.isascii() and digits.isdecimal() else None
 
 
 class PlainPrinter(Printer):  # type: ignore[misc] # honcho is untyped
@@ -125,6 +138,23 @@ def _telegram(settings: RunSettings) -> dict[str, str]:
     }
 
 
+def credentials(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, dict[str, str]]:
+    """Return, by program, what it alone is told: its token, made first if no callers are set."""
+    if settings.generation_callers:
+        return {}
+    document = make_callers(folder, bot_id=settings.bot_id)
+    return {
+        "generation_svc": {"GENERATION_CALLERS_FILE": str(document)},
+        "edge_bot": _token(folder / "edge"),
+        "callback_gateway": _token(folder / "gateway"),
+    }
+
+
+def _token(path: Path) -> dict[str, str]:
+    # Empty, so that another one of the environment or `.env` is not taken for it.
+    return {"GENERATION_TOKEN": "", "GENERATION_TOKEN_FILE": str(path)}
+
+
 def commands(settings: RunSettings) -> Mapping[str, str]:
     """Return the programs to run, by name."""
     programs = ["generation_svc", "callback_gateway", "edge_bot"]
@@ -141,9 +171,9 @@ def main() -> None:
     """Run until Ctrl-C or until a process ends."""
     settings = RunSettings.load()
     manager = Manager(PlainPrinter(sys.stdout))
-    env = {**os.environ, **environment(settings)}
+    env, own = {**os.environ, **environment(settings)}, credentials(settings)
     for name, command in commands(settings).items():
-        manager.add_process(name, command, env=env)
+        manager.add_process(name, command, env={**env, **own.get(name, {})})
     manager.loop()
     asked_to_stop = {128 + SIGINT, 128 + SIGTERM}
     raise SystemExit(0 if manager.returncode in asked_to_stop else manager.returncode)

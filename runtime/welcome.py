@@ -8,11 +8,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from runtime.address import Address
+from runtime.caller import LOCAL_TOKEN
+from runtime.certificate import CertificateFiles
 from runtime.run import SANDBOX_TOKEN, RunSettings
 
 PATIENCE_SECONDS = 120.0
@@ -21,6 +23,21 @@ LOOK_SECONDS = 0.2
 
 class WelcomeSettings(RunSettings):
     """Where the processes listen and what is real, as they were told."""
+
+    generation_tls_certificate_file: Path | None = None
+    """The certificate of the service; without it calls are in the clear."""
+
+    generation_tls_ca_file: Path | None = None
+    """The authorities that vouch for the service."""
+
+    generation_tls_client_certificate_file: Path | None = None
+    """The certificate that a client shows."""
+
+    generation_tls_client_key_file: Path | None = None
+    """The key of that certificate."""
+
+    generation_tls_server_name: str = ""
+    """The name in the service's certificate."""
 
     @property
     def is_sandbox_chat(self) -> bool:
@@ -34,7 +51,7 @@ def main() -> None:
     settings = WelcomeSettings.load()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     waits: dict[str, Callable[[], bool]] = {
-        "generation_svc": lambda: is_serving(settings.generation_listen.dialled),
+        "generation_svc": lambda: is_serving(settings),
         "callback_gateway": lambda: answers(f"http://{settings.gateway_listen.dialled}/healthz"),
         "edge_bot": lambda: answers(f"http://{settings.edge_listen.dialled}/readyz"),
     }
@@ -54,11 +71,14 @@ def text(settings: WelcomeSettings) -> str:
     page = f"http://{settings.sandbox_telegram_listen.dialled}"
     chat = page if settings.is_sandbox_chat else "your bot in Telegram"
     inputs = '{"model_id":"z-image","inputs":{"prompt":"a fox in the snow"}}'
+    token = "$TOKEN" if settings.generation_callers else f"$(cat {LOCAL_TOKEN})"
     return f"""
 Atelier runs. Ctrl-C stops it; what was made stays in .atelier.
 
   Chat     {chat}
-  gRPC     .venv/bin/grpcurl -plaintext -d '{inputs}' \\
+  gRPC     .venv/bin/grpcurl {" ".join(transport(settings))} \\
+             -H "authorization: Bearer {token}" \\
+             -d '{inputs}' \\
              {settings.generation_listen.dialled} atelier.generation.v1.GenerationService/CreateJob
   Gateway  http://{settings.gateway_listen.dialled}/callbacks/kie
   Go real  put KIE_API_KEY, TELEGRAM_BOT_TOKEN and CALLBACK_BASE_URL into .env (see .env.example)
@@ -66,9 +86,39 @@ Atelier runs. Ctrl-C stops it; what was made stays in .atelier.
 """
 
 
-def is_serving(address: Address) -> bool:
-    """Return whether a gRPC server says that it is healthy."""
-    with grpc.insecure_channel(str(address)) as channel:
+def transport(settings: WelcomeSettings) -> list[str]:
+    """Return the flags with which grpcurl reaches the service."""
+    if not settings.generation_tls_certificate_file:
+        return ["-plaintext"]
+    flags = {
+        "-cacert": settings.generation_tls_ca_file,
+        "-cert": settings.generation_tls_client_certificate_file,
+        "-key": settings.generation_tls_client_key_file,
+        "-servername": settings.generation_tls_server_name,
+    }
+    return [f"{flag} {value}" for flag, value in flags.items() if value]
+
+
+def _channel(settings: WelcomeSettings) -> grpc.Channel:
+    address = str(settings.generation_listen.dialled)
+    if not settings.generation_tls_certificate_file:
+        return grpc.insecure_channel(address)
+    found = CertificateFiles(
+        chain=settings.generation_tls_client_certificate_file,
+        key=settings.generation_tls_client_key_file,
+        authorities=settings.generation_tls_ca_file,
+    ).read()
+    name = settings.generation_tls_server_name
+    return grpc.secure_channel(
+        address,
+        grpc.ssl_channel_credentials(found.authorities, found.key, found.chain),
+        options=[("grpc.ssl_target_name_override", name)] if name else [],
+    )
+
+
+def is_serving(settings: WelcomeSettings) -> bool:
+    """Return whether the service says that it is healthy."""
+    with _channel(settings) as channel:
         try:
             stub = health_pb2_grpc.HealthStub(channel)
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)  # type: ignore[attr-defined] # left out of the stubs

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tests.e2e.caller import TOKENS, WEBHOOK_SECRET
 from tests.e2e.stack import BOT_TOKEN, KIE_KEY, Stack
 
 FILE_LINK = "/file/bot"
@@ -27,7 +28,9 @@ def secrets_of(tokens: set[str]) -> dict[str, str]:
     """Return every secret with its name."""
     secret_part = BOT_TOKEN.partition(":")[2]
     known = {secret_part: "bot token", KIE_KEY: "KIE key", FILE_LINK: "Telegram file link"}
-    return known | dict.fromkeys(tokens, "callback token")
+    callers = {token: f"token of the {part}" for part, token in TOKENS.items()}
+    known[WEBHOOK_SECRET.removeprefix("whsec_")] = "webhook key"
+    return known | callers | dict.fromkeys(tokens, "callback token")
 
 
 def callback_tokens(requests: list[dict[str, Any]]) -> set[str]:

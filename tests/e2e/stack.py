@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 import grpc.aio
 from google.protobuf.struct_pb2 import Struct
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pydantic import SecretStr
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import Job
-from generation_svc.client import GenerationClient, connect
+from generation_svc.client import GenerationClient, Transport, connect
+from tests.e2e.caller import TOKENS, client_settings, write_callers
 from tests.e2e.history import History, history
 from tests.e2e.person import SandboxTelegram
 from tests.e2e.program import Program, answers, free_address
@@ -59,6 +61,8 @@ class Shape:
     """Settings of the edges that differ."""
     gateway_listen: str = field(default_factory=free_address)
     """Where the first gateway listens."""
+    transport: Transport = field(default_factory=Transport)
+    """How calls travel to the services."""
     road: Road = straight
     log_level: str = "info"
 
@@ -127,7 +131,7 @@ async def stack(folder: Path, *, database_url: str, shape: Shape) -> AsyncIterat
             kie_program=sandboxes[0],
             kie=SandboxKie(plan.kie),
             telegram=SandboxTelegram(plan.telegram),
-            client=await opened.enter_async_context(connect(plan.reached_by("caller"))),
+            client=await opened.enter_async_context(plan.connect()),
             history=await opened.enter_async_context(history(database_url)),
             gateway_url=f"http://{shape.gateway_listen}",
         )
@@ -153,10 +157,16 @@ class _Plan:
         self._gateway_from_kie = shape.road("kie-gateway", *self._gateway_listens)
         self._telegram_from_edge = shape.road("edge-telegram", self.telegram)
         self._database_from_service = _by_road(database_url, shape.road)
+        self._callers = write_callers(folder / "callers.toml", bot_id=BOT_ID)
 
     def reached_by(self, part: str) -> str:
         """Return where a part finds the services."""
         return ",".join(self._shape.road(f"{part}-service", each) for each in self._listens)
+
+    def connect(self) -> AbstractAsyncContextManager[GenerationClient]:
+        """Return the test's own way to the services."""
+        token = SecretStr(TOKENS["caller"])
+        return connect(self.reached_by("caller"), token=token, transport=self._shape.transport)
 
     def sandboxes(self) -> list[Program]:
         """A sandbox for each party, so that one can be away without the other."""
@@ -185,7 +195,7 @@ class _Plan:
                 "generation_svc",
                 name=f"generation_svc-{number}",
                 env=self._service_env(listen),
-                is_ready=partial(serves, listen),
+                is_ready=partial(serves, listen, transport=self._shape.transport),
             )
             for number, listen in enumerate(self._listens, 1)
         ]
@@ -222,6 +232,7 @@ class _Plan:
         """What a service is told."""
         return {
             "GENERATION_LISTEN": listen,
+            "GENERATION_CALLERS_FILE": str(self._callers),
             "DATABASE_URL": self._database_from_service,
             "MEDIA_URL": (self._folder / "media").as_uri(),
             "KIE_API_KEY": KIE_KEY,
@@ -235,7 +246,11 @@ class _Plan:
 
     def _client_env(self, part: str) -> Settings:
         """What a client of the services is told about them."""
-        return {"GENERATION_ADDRESS": self.reached_by(part)}
+        return {
+            "GENERATION_ADDRESS": self.reached_by(part),
+            "GENERATION_TOKEN": TOKENS[part],
+            **client_settings(self._shape.transport),
+        }
 
     def _program(self, module: str, *, name: str = "", env: Settings, is_ready: Any) -> Program:
         name, metrics = name or module, free_address()
@@ -261,9 +276,9 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
-async def serves(address: str) -> bool:
+async def serves(address: str, *, transport: Transport | None = None) -> bool:
     """Return whether the service says of itself that it is ready."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with _channel(address, transport or Transport()) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
             check = stub.Check  # type: ignore[attr-defined] # left out of the stubs
@@ -271,3 +286,12 @@ async def serves(address: str) -> bool:
         except grpc.aio.AioRpcError:
             return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _channel(address: str, transport: Transport) -> grpc.aio.Channel:
+    if not transport.is_tls:
+        return grpc.aio.insecure_channel(address)
+    found = transport.files.read()
+    trust = grpc.ssl_channel_credentials(found.authorities, found.key, found.chain)
+    options = [("grpc.ssl_target_name_override", transport.server_name)]
+    return grpc.aio.secure_channel(address, trust, options=options)

@@ -18,6 +18,7 @@ from pathlib import Path
 import google.rpc
 
 from generation_svc.storage.embedded_postgres import embedded_postgres
+from tests.e2e.caller import TOKENS
 from tests.e2e.stack import Shape, stack
 
 HERE = Path(__file__).parent
@@ -61,6 +62,7 @@ async def _check(folder: Path) -> int:
     ):
         told = {
             "ATELIER_ADDRESS": system.service.env["GENERATION_LISTEN"],
+            "ATELIER_TOKEN": TOKENS["caller"],
             "CHAT_URL": system.telegram.url,
         }
         return await _node({**_paths(), **told})

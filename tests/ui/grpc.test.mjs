@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import grpc from "@grpc/grpc-js";
 import loader from "@grpc/proto-loader";
 
-const { ATELIER_ADDRESS, PROTO_FOLDER, GOOGLE_PROTO_FOLDER } = process.env;
+const { ATELIER_ADDRESS, ATELIER_TOKEN, PROTO_FOLDER, GOOGLE_PROTO_FOLDER } = process.env;
 const NOBODY = "0198c0de-0000-7000-8000-000000000000";
 const OPTIONS = { keepCase: false, longs: Number, enums: String, oneofs: true };
 const INCLUDED = { ...OPTIONS, includeDirs: [PROTO_FOLDER, GOOGLE_PROTO_FOLDER] };
@@ -14,7 +14,9 @@ const rpc = loader.loadSync(["google/rpc/status.proto", "google/rpc/error_detail
 let client;
 
 before(() => {
-  client = new contract.GenerationService(ATELIER_ADDRESS, grpc.credentials.createInsecure());
+  const interceptors = [authorized];
+  const inTheClear = grpc.credentials.createInsecure();
+  client = new contract.GenerationService(ATELIER_ADDRESS, inTheClear, { interceptors });
 });
 after(() => client.close());
 
@@ -83,6 +85,16 @@ test("an unknown job is not found", async () => {
     reason: "JOB_NOT_FOUND",
   });
 });
+
+// Says in every call who calls.
+function authorized(options, next) {
+  return new grpc.InterceptingCall(next(options), {
+    start(metadata, listener, start) {
+      metadata.set("authorization", `Bearer ${ATELIER_TOKEN}`);
+      start(metadata, listener);
+    },
+  });
+}
 
 function load(path) {
   return grpc.loadPackageDefinition(loader.loadSync(path, INCLUDED));

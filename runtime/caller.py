@@ -1,0 +1,83 @@
+"""The callers of `make run`: the bot, the gateway and whoever sits at this machine.
+
+Their tokens are made once and kept, each in a file that only this user reads. The document that the
+service reads holds the tokens' hashes and is written anew at each start, for the bot of then.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+FOLDER = Path(".atelier/caller")
+DOCUMENT = "callers.toml"
+LOCAL_TOKEN = FOLDER / "local"
+"""The token of whoever sits at this machine."""
+
+_TEXT = """\
+# Made by `make run`. To have callers of your own, set GENERATION_CALLERS_FILE to another file.
+
+[[caller]]
+name = "edge"
+tokens_sha256 = ["{edge}"]
+scopes = ["own_jobs", "deliveries", "sessions", "money"]
+owner_prefixes = ["telegram:"]
+bot_ids = {bot_ids}
+
+[[caller]]
+name = "gateway"
+tokens_sha256 = ["{gateway}"]
+scopes = ["callbacks"]
+
+# What was made before there were callers is this one's.
+[[caller]]
+name = "local"
+tokens_sha256 = ["{local}"]
+scopes = ["own_jobs", "all_jobs", "deliveries"]
+owner_prefixes = [""]
+webhook_secrets = ["{webhook_secret}"]
+"""
+
+
+def make_callers(folder: Path, *, bot_id: int | None) -> Path:
+    """Make what is missing of the callers and return their document."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    hashes = {name: _hash(_kept(folder / name, _token)) for name in ("edge", "gateway", "local")}
+    secret = _kept(folder / "webhook_secret", _webhook_secret)
+    bot_ids = [] if bot_id is None else [bot_id]
+    document = folder / DOCUMENT
+    _write(document, _TEXT.format(**hashes, webhook_secret=secret, bot_ids=bot_ids))
+    return document
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """Return the secret in a file, made first if there is none."""
+    if not (path.exists() and path.read_text()):
+        _write(path, make())
+    path.chmod(0o600)
+    return path.read_text().strip()
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that nobody else reads, whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(path)
