@@ -291,6 +291,12 @@ def test_list_allows_what_it_names(url: str, is_allowed: bool) -> None:
         ("fd00::1", False),
         ("::ffff:10.0.0.1", False),
         ("::ffff:104.16.0.1", True),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b::6810:1", True),
+        ("2002:a00:1::1", False),
+        ("2002:6810:1::1", True),
+        ("fec0::1", False),
+        ("::10.0.0.1", False),
         ("no address", False),
     ],
 )
