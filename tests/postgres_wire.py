@@ -19,6 +19,8 @@ class Wire:
     """The address that leads over it."""
     commits_to_lose: set[int] = field(default_factory=set)
     """The commits, counted from 1, that happen but whose answer is lost with their connection."""
+    statement_to_lose: bytes = b""
+    """A part of the statement whose transaction loses the answer of its commit, once."""
     commits: int = 0
     """How many were sent."""
     _goes: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,11 +65,14 @@ class Wire:
             writer.close()
 
     async def _ask(self, client: _End, server: _End, *, lost: asyncio.Event) -> None:
+        is_doomed = False
         while data := await client.reader.read(65536):
             await self._goes.wait()
+            if self.statement_to_lose and self.statement_to_lose in data:
+                is_doomed, self.statement_to_lose = True, b""
             if data.endswith(_COMMIT):
                 self.commits += 1
-                if self.commits in self.commits_to_lose:
+                if is_doomed or self.commits in self.commits_to_lose:
                     self.commits_to_lose.discard(self.commits)
                     lost.set()
             server.writer.write(data)

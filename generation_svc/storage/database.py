@@ -21,6 +21,7 @@ from generation_svc.storage.hub import Hub
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_rows import PostgresMediaRows
 from generation_svc.storage.receipt_store import PostgresReceiptStore
+from generation_svc.storage.turnstile import Turnstile
 from generation_svc.storage.webhook_store import PostgresWebhookStore
 
 POOL_TIMEOUT_SECONDS = 5.0
@@ -77,13 +78,19 @@ class PostgresDatabase:
     def __init__(self, pool: "AsyncConnectionPool[Connection]", *, hub: Hub) -> None:
         self.pool = pool
         self.hub = hub
+        self._turnstile = Turnstile(pool.max_size, patience_seconds=POOL_TIMEOUT_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""
-        async with self._connection() as connection, connection.transaction():
-            transaction = PostgresTransaction(connection)
-            yield transaction
+        with _translated():
+            async with (
+                self._turnstile.turn(),
+                self._connection(within_seconds=POOL_TIMEOUT_SECONDS) as connection,
+                connection.transaction(),
+            ):
+                transaction = PostgresTransaction(connection)
+                yield transaction
         for topic in dict.fromkeys(transaction.topics):
             self.hub.announce(topic)
 
@@ -94,20 +101,40 @@ class PostgresDatabase:
     async def is_ready(self) -> bool:
         """Return whether the database answers and can be written to."""
         try:
-            async with self.pool.connection(timeout=CHECK_SECONDS):
+            async with self._connection(within_seconds=CHECK_SECONDS):
                 return True
         except psycopg.Error:
             return False
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        with _translated():
-            async with self.pool.connection() as connection:
-                try:
-                    with bounded(connection, seconds=TRANSACTION_SECONDS):
-                        yield connection
-                except errors.FeatureNotSupported:
-                    await connection.close()  # its other statements are outdated as well
+    async def _connection(self, *, within_seconds: float) -> AsyncIterator[Connection]:
+        connection = await self._working_connection(within_seconds)
+        self._turnstile.move()
+        try:
+            with bounded(connection, seconds=TRANSACTION_SECONDS):
+                yield connection
+        except errors.FeatureNotSupported:
+            await connection.close()  # its other statements are outdated as well
+            raise
+        finally:
+            await self.pool.putconn(connection)
+
+    async def _working_connection(self, within_seconds: float) -> Connection:
+        """Throw out those that do not work: after a restart of the server that is all of them.
+
+        The pool's own check would pause after each one.
+        """
+        deadline = asyncio.get_running_loop().time() + within_seconds
+        while True:
+            left = deadline - asyncio.get_running_loop().time()
+            connection = await self.pool.getconn(timeout=max(left, 0))
+            try:
+                await _check(connection)
+                return connection
+            except BaseException as error:
+                await connection.close()
+                await self.pool.putconn(connection)
+                if not isinstance(error, psycopg.Error):
                     raise
 
 
@@ -125,7 +152,6 @@ async def open_database(
         max_size=max_connections,
         timeout=POOL_TIMEOUT_SECONDS,
         reconnect_timeout=RECONNECT_SECONDS,
-        check=_check,
         open=False,
     )
     async with pool, hub.connected(database_url):
@@ -152,7 +178,6 @@ async def _check(connection: Connection) -> None:
         await AsyncConnectionPool.check_connection(connection)
     for setting in ("in_hot_standby", "default_transaction_read_only"):
         if connection.info.parameter_status(setting) == "on":
-            await connection.close()
             raise psycopg.OperationalError("The server can only be read.")
 
 
