@@ -9,12 +9,15 @@ Every run leaves its logs and its plan under `.atelier/chaos/`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import shutil
 import signal
 import sys
 from pathlib import Path
+
+import structlog
 
 from generation_svc.storage.embedded_postgres import embedded_postgres
 from tests.chaos.plan import long_size, plan_of
@@ -27,6 +30,7 @@ FOLDER = Path(".atelier/chaos")
 
 def main() -> int:
     """Run every seed; return 0 only if no promise was broken."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     jobs = int(os.environ.get("JOBS") or 500)
     outcomes = []
     for seed in _seeds():

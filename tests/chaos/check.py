@@ -24,7 +24,7 @@ MOST_SENDS = 2
 """How many tasks one job may become, the second only because the first was unknown."""
 MORE_TASKS, MORE_FDS = 12, 16
 """What a process at rest may hold more than after its warm-up: pools that are not yet empty."""
-MORE_MEMORY_BYTES = 96 << 20
+MORE_MEMORY_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
