@@ -3,21 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
 import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from psycopg import errors
+from psycopg import errors, sql
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JobState
 from generation_svc.domain.error import Unavailable
+from generation_svc.domain.port import SessionRecord
 from generation_svc.storage.connection import bounded
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.hub import Hub
+from generation_svc.storage.migrate import migrate
 from tests.contract.failure import refusal_of_error
 from tests.contract.service import Service, sandbox_kie, serving
 from tests.e2e.program import until
@@ -202,6 +206,50 @@ async def test_connections_to_a_server_that_can_only_be_read_are_dropped(
         return await database.is_ready()
 
     await until(is_ready, within_s=10, what="a connection that can write")
+
+
+async def test_a_failover_is_followed_to_the_host_that_can_be_written_to(
+    crashable_postgres: CrashablePostgres, database_url: str
+) -> None:
+    new = urlsplit(database_url)
+    name, password = new.path[1:], new.password or ""
+    alter = sql.SQL("ALTER ROLE atelier PASSWORD {}").format(sql.Literal(password))
+    with psycopg.connect(crashable_postgres.url, autocommit=True) as operator:
+        operator.execute(f"CREATE DATABASE {name} TEMPLATE postgres".encode())
+        operator.execute(alter)
+    old = urlsplit(crashable_postgres.url)._replace(path=new.path)
+    hosts = f"127.0.0.1:{old.port},127.0.0.1:{new.port}"
+    both = new._replace(netloc=f"atelier:{password}@{hosts}").geturl()
+    old_url = old._replace(netloc=f"atelier:{password}@127.0.0.1:{old.port}").geturl()
+
+    migrate(both)
+    async with open_database(both, hub=Hub(), max_connections=4) as database:
+        await write_session(database, key="before")
+        with psycopg.connect(old_url, autocommit=True) as operator:
+            operator.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            operator.execute("SELECT pg_reload_conf()")
+        await until(partial(writes, database, key="after"), within_s=10, what="the new primary")
+
+    assert sessions_in(old_url) == {"before"}
+    assert sessions_in(database_url) == {"after"}
+
+
+async def write_session(database: PostgresDatabase, *, key: str) -> None:
+    async with database.transaction() as tx:
+        await tx.edge.put_session(SessionRecord(1, key, b"", 0, None), caller="edge")
+
+
+async def writes(database: PostgresDatabase, *, key: str) -> bool:
+    try:
+        await write_session(database, key=key)
+    except Unavailable:
+        return False
+    return True
+
+
+def sessions_in(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        return {key for (key,) in connection.execute("SELECT key FROM session")}
 
 
 NOT_NOW = [
