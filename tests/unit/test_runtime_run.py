@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 from honcho.printer import Message
 
-from runtime.run import SANDBOX_TOKEN, PlainPrinter, RunSettings, commands, environment
+from generation_svc.access import parse_callers
+from runtime.caller import make_callers
+from runtime.run import (
+    SANDBOX_TOKEN,
+    PlainPrinter,
+    RunSettings,
+    commands,
+    credentials,
+    environment,
+)
 from runtime.welcome import WelcomeSettings, text
 
 KIE_KEY, BOT_TOKEN = "key-of-the-account", "123456789:token-of-the-bot"
@@ -15,7 +24,7 @@ REAL = {"KIE_API_KEY": KIE_KEY, "TELEGRAM_BOT_TOKEN": BOT_TOKEN}
 @pytest.fixture(autouse=True)
 def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in (*RunSettings.model_fields, "callback_base_url"):
+    for name in (*RunSettings.model_fields, "callback_base_url", "generation_callers_file"):
         monkeypatch.delenv(name.upper(), raising=False)
     return tmp_path
 
@@ -98,3 +107,46 @@ def test_the_welcome_says_where_to_chat(token: str, chat: str) -> None:
     assert f"Chat     {chat}\n" in text(
         WelcomeSettings.model_validate({"telegram_bot_token": token})
     )
+
+
+def test_each_process_is_told_its_own_token(working_folder: Path) -> None:
+    told = credentials(RunSettings.load())
+    assert set(told) == {"generation_svc", "edge_bot", "callback_gateway"}
+    tokens = [
+        Path(told[name]["GENERATION_TOKEN_FILE"]) for name in ("edge_bot", "callback_gateway")
+    ]
+    assert [path.name for path in tokens] == ["edge", "gateway"]
+    assert len({path.read_text() for path in tokens}) == 2
+
+
+def test_callers_that_are_configured_are_respected(working_folder: Path) -> None:
+    (working_folder / "own.toml").write_text("[[caller]]")
+    (working_folder / ".env").write_text("GENERATION_CALLERS_FILE=own.toml\n")
+    assert credentials(RunSettings.load()) == {}
+    assert not (working_folder / ".atelier").exists()
+    assert "Bearer $TOKEN" in text(WelcomeSettings.load())
+
+
+def test_tokens_are_kept_and_the_bot_is_the_one_of_now(tmp_path: Path) -> None:
+    before = make_callers(tmp_path, bot_id=1).read_text()
+    after = make_callers(tmp_path, bot_id=2).read_text()
+    assert after == before.replace("bot_ids = [1]", "bot_ids = [2]")
+    edge, gateway, local = (grant.caller for grant in parse_callers(after))
+    assert edge.bot_ids == frozenset({2})
+    assert gateway.scopes == {"callbacks"}
+    assert local.sees is None
+    assert len(local.webhook_secrets) == 1
+
+
+def test_a_token_that_was_never_written_is_made(tmp_path: Path) -> None:
+    make_callers(tmp_path, bot_id=None)
+    (tmp_path / "edge").write_text("")
+    make_callers(tmp_path, bot_id=None)
+    assert len((tmp_path / "edge").read_text()) == 43
+
+
+def test_the_welcome_shows_a_command_for_tls() -> None:
+    settings = {"generation_tls_certificate_file": "c.pem", "generation_tls_ca_file": "ca.pem"}
+    shown = text(WelcomeSettings.model_validate(settings))
+    assert "grpcurl -cacert ca.pem \\\n" in shown
+    assert "-plaintext" not in shown
