@@ -27,6 +27,15 @@ async def get(context: Context, caller: Caller, *, job_id: UUID) -> Job:
     return await with_forecast(context, job)
 
 
+async def page(
+    context: Context, caller: Caller, *, owner: str | None, before: UUID | None, limit: int
+) -> Sequence[Job]:
+    """Read the jobs that a caller sees, newest first, older than `before`."""
+    async with context.database.transaction() as tx:
+        jobs = await tx.jobs.page(caller=caller.sees, owner=owner, before=before, limit=limit)
+    return [await with_forecast(context, job) for job in jobs]
+
+
 async def wait(context: Context, caller: Caller, *, job_id: UUID, timeout: timedelta) -> Job:
     """Return the job once it is final or the timeout has passed. Raises JobNotFound."""
     deadline = asyncio.get_running_loop().time() + timeout.total_seconds()

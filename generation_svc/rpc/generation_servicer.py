@@ -93,13 +93,13 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds.text("owner", request.owner, most=128)
         bounds.check()
         size = request.page_size or 20
-        async with self._context.database.transaction() as tx:
-            jobs = await tx.jobs.page(
-                caller=current_caller().sees,
-                owner=request.owner or None,
-                before=_page_token(request.page_token),
-                limit=size + 1,
-            )
+        jobs = await watch.page(
+            self._context,
+            current_caller(),
+            owner=request.owner or None,
+            before=_page_token(request.page_token),
+            limit=size + 1,
+        )
         token = str(jobs[size - 1].id) if len(jobs) > size else ""
         page = [self._job(job) for job in jobs[:size]]
         return pb.ListJobsResponse(jobs=page, next_page_token=token)
