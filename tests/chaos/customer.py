@@ -37,7 +37,7 @@ async def ask(http: httpx2.AsyncClient, ledger: Ledger, order: Order) -> None:
         await person.block()
     if order.cancel_after_s is not None:
         await asyncio.sleep(order.cancel_after_s)
-        await _cancel(person, ledger, order)
+        await _cancel(person)
 
 
 async def _confirm(person: _Person, ledger: Ledger, order: Order) -> bool:
@@ -53,9 +53,8 @@ async def _confirm(person: _Person, ledger: Ledger, order: Order) -> bool:
     return bool(is_confirmed)
 
 
-async def _cancel(person: _Person, ledger: Ledger, order: Order) -> None:
+async def _cancel(person: _Person) -> None:
     """Try to cancel; whether there is still time for it is luck."""
-    ledger.given_up.add(order.number)
     for label in ("Cancel", "Yes, cancel"):
         await _persist(partial(person.press, label), within_s=8)
 

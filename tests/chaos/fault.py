@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.plan import ALWAYS, Blow, Harm, Kill, Part, Plan, Spell
+from tests.chaos.plan import Blow, Harm, Kill, Part, Plan, Spell
 from tests.chaos.proxy import Link, Net
+from tests.chaos.spell import ALWAYS, Rule
 from tests.e2e.program import Program
 from tests.e2e.stack import Stack
 
@@ -112,5 +113,5 @@ class Storm:
         return self._locks.setdefault(thing.name, asyncio.Lock())
 
 
-def _named(fault: dict[str, object]) -> dict[str, Any]:
+def _named(fault: Rule) -> dict[str, Any]:
     return dict(fault)

@@ -21,8 +21,6 @@ class Ledger:
     """The presses of a person's confirmation."""
     blocked: set[int] = field(default_factory=set)
     """Who blocked the bot."""
-    given_up: set[int] = field(default_factory=set)
-    """Who ended their own wish: a cancelled job is no loss."""
     revisions: dict[int, list[int]] = field(default_factory=dict)
     """What a stream gave, in its order."""
     feed_new: Counter[str] = field(default_factory=Counter)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import cycle
 
+from tests.chaos.spell import KIE, TELEGRAM, Rule
+
 HOUR_S = 3600.0
 JOB_EVERY_S = 0.4
 WARM_UP_PACE_S = 0.1
@@ -87,7 +89,7 @@ class Spell:
     seconds: float
     party: str
     """`kie` or `telegram`."""
-    fault: dict[str, object] = field(hash=False)
+    fault: Rule = field(hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,47 +210,9 @@ def _blows(rng: random.Random, size: Size) -> list[Blow]:
     ]
 
 
-_MALFORMED = ("truncated", "empty", "array", "binary")
-_KIE_SPELLS: tuple[dict[str, object], ...] = (
-    {"name": "create_429", "rate": 0.6},
-    {"name": "create_429", "rate": 0.6, "status": 429},
-    {"name": "create_5xx", "rate": 0.4},
-    {"name": "create_5xx", "rate": 0.5, "status": 200},
-    {"name": "maintenance", "rate": 0.5},
-    {"name": "hang", "rate": 0.3},
-    {"name": "create_no_answer", "rate": 0.4},
-    {"name": "create_cut", "rate": 0.4},
-    {"name": "read_429", "rate": 0.7},
-    {"name": "read_5xx", "rate": 0.7},
-    {"name": "read_hang", "rate": 0.5, "seconds": 2},
-    {"name": "generation_failed", "rate": 0.3},
-    {"name": "dead_result_link", "rate": 0.5},
-    {"name": "slow_download", "rate": 0.5, "seconds": 2},
-    {"name": "task_lost", "rate": 0.1},
-    {"name": "unknown_state", "rate": 0.5},
-)
-_TELEGRAM_SPELLS: tuple[dict[str, object], ...] = (
-    {"kind": "too_many_requests", "rate": 0.5, "retry_after": 1},
-    {"kind": "too_many_requests", "rate": 0.3, "retry_after": 2, "method": "sendPhoto"},
-    {"kind": "answer_lost", "rate": 0.4, "method": "sendPhoto"},
-    {"kind": "answer_lost", "rate": 0.3},
-    {"kind": "timeout", "rate": 0.3, "seconds": 1},
-    {"kind": "server_error", "rate": 0.5},
-)
-ALWAYS: tuple[dict[str, object], ...] = (
-    {"name": "no_callback", "rate": 0.3},
-    {"name": "callback_twice", "rate": 0.3},
-    {"name": "callback_before_answer", "rate": 0.1},
-    {"name": "callback_late", "rate": 0.1, "seconds": 3},
-    *({"name": "callback_malformed", "rate": 0.02, "variant": each} for each in _MALFORMED),
-    {"name": "callback_forged", "rate": 0.05},
-)
-"""What KIE's callbacks are like from the first job to the last."""
-
-
 def _spells(rng: random.Random, size: Size) -> list[Spell]:
-    spells = [("kie", each) for each in _KIE_SPELLS]
-    spells += [("telegram", each) for each in _TELEGRAM_SPELLS] * 2
+    spells = [("kie", each) for each in KIE]
+    spells += [("telegram", each) for each in TELEGRAM] * 2
     rng.shuffle(spells)
     return [
         Spell(at_s=at_s, seconds=rng.uniform(3, 10), party=party, fault=dict(fault))
@@ -260,7 +224,7 @@ def _spells(rng: random.Random, size: Size) -> list[Spell]:
 
 def _outage(rng: random.Random, size: Size) -> Spell:
     latest = max(size.feed_s - size.outage_s, 0.0)
-    down: dict[str, object] = {"name": "down", "match": "/api/"}
+    down: Rule = {"name": "down", "match": "/api/"}
     at_s = rng.uniform(min(10.0, latest), latest)
     return Spell(at_s=at_s, seconds=size.outage_s, party="kie", fault=down)
 

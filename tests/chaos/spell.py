@@ -1,0 +1,43 @@
+"""How the sandboxes can misbehave, as their own APIs name it (`sandbox/kie/fault.py` and so on)."""
+
+from __future__ import annotations
+
+Rule = dict[str, object]
+"""A fault as a sandbox is told of it."""
+
+_MALFORMED = ("truncated", "empty", "array", "binary")
+KIE: tuple[Rule, ...] = (
+    {"name": "create_429", "rate": 0.6},
+    {"name": "create_429", "rate": 0.6, "status": 429},
+    {"name": "create_5xx", "rate": 0.4},
+    {"name": "create_5xx", "rate": 0.5, "status": 200},
+    {"name": "maintenance", "rate": 0.5},
+    {"name": "hang", "rate": 0.3},
+    {"name": "create_no_answer", "rate": 0.4},
+    {"name": "create_cut", "rate": 0.4},
+    {"name": "read_429", "rate": 0.7},
+    {"name": "read_5xx", "rate": 0.7},
+    {"name": "read_hang", "rate": 0.5, "seconds": 2},
+    {"name": "generation_failed", "rate": 0.3},
+    {"name": "dead_result_link", "rate": 0.5},
+    {"name": "slow_download", "rate": 0.5, "seconds": 2},
+    {"name": "task_lost", "rate": 0.1},
+    {"name": "unknown_state", "rate": 0.5},
+)
+TELEGRAM: tuple[Rule, ...] = (
+    {"kind": "too_many_requests", "rate": 0.5, "retry_after": 1},
+    {"kind": "too_many_requests", "rate": 0.3, "retry_after": 2, "method": "sendPhoto"},
+    {"kind": "answer_lost", "rate": 0.4, "method": "sendPhoto"},
+    {"kind": "answer_lost", "rate": 0.3},
+    {"kind": "timeout", "rate": 0.3, "seconds": 1},
+    {"kind": "server_error", "rate": 0.5},
+)
+ALWAYS: tuple[Rule, ...] = (
+    {"name": "no_callback", "rate": 0.3},
+    {"name": "callback_twice", "rate": 0.3},
+    {"name": "callback_before_answer", "rate": 0.1},
+    {"name": "callback_late", "rate": 0.1, "seconds": 3},
+    *({"name": "callback_malformed", "rate": 0.02, "variant": each} for each in _MALFORMED),
+    {"name": "callback_forged", "rate": 0.05},
+)
+"""What KIE's callbacks are like from the first job to the last."""
