@@ -11,6 +11,7 @@ from telegram.ext import Defaults, ExtBot
 from telegram.request import HTTPXRequest
 
 from edge_bot.limiter import ChatLimiter
+from edge_bot.reading import PollRequest
 from edge_bot.settings import EdgeSettings
 
 # Otherwise python-telegram-bot warns, whenever Telegram answers 429, that it will give timedeltas.
@@ -32,7 +33,7 @@ async def open_bot(settings: EdgeSettings) -> AsyncIterator[EdgeBot]:
         read_timeout=20,
     )
     # Long polls wait on connections of their own, so that a full pool cannot stop them.
-    polls = HTTPXRequest(connection_pool_size=2, connect_timeout=5, pool_timeout=5, read_timeout=10)
+    polls = PollRequest(connection_pool_size=2, connect_timeout=5, pool_timeout=5, read_timeout=10)
     async with calls, polls:
         yield ExtBot(
             settings.telegram_bot_token.get_secret_value(),

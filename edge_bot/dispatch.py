@@ -11,6 +11,7 @@ import structlog
 from telegram import Update
 
 from edge_bot.meter import Meter
+from edge_bot.reading import user_id_of
 from edge_bot.service_error import is_passing
 from edge_bot.session import SessionConflict
 from edge_bot.telegram_error import is_transient
@@ -44,7 +45,7 @@ class Dispatcher:
     async def settle(self, update: Update, *, patience_s: float) -> bool:
         """Handle an update after the earlier ones of its user; False if the time ran out."""
         deadline = asyncio.get_running_loop().time() + patience_s
-        async with self._lane(_user_id(update)):
+        async with self._lane(user_id_of(update)):
             for delay_s in self._backoff:
                 if await self._is_settled(update):
                     return True
@@ -89,11 +90,6 @@ class Dispatcher:
             self._lane_users[user_id] -= 1
             if not self._lane_users[user_id]:
                 del self._lanes[user_id], self._lane_users[user_id]
-
-
-def _user_id(update: Update) -> int:
-    place = update.effective_user or update.effective_chat
-    return place.id if place else 0
 
 
 def _may_pass(error: Exception) -> bool:

@@ -12,18 +12,19 @@ import hmac
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from telegram import Update
 from telegram.error import InvalidToken, TelegramError
 
 from edge_bot.bot import EdgeBot
 from edge_bot.dispatch import Dispatcher
 from edge_bot.interrupt import interruptible, pause
+from edge_bot.reading import read_update
 from edge_bot.standing import Standing
 from edge_bot.update import ALLOWED_UPDATES
 from runtime.backoff import Backoff
@@ -106,18 +107,14 @@ class Webhook:
         body = await _body(request)
         if body is None:
             return PlainTextResponse("too large\n", status_code=413)
-        update = self._update(body)
-        if update is None:
+        data = _parsed(body)
+        if data is None:
             return PlainTextResponse("no update\n", status_code=400)
+        update = read_update(data, self._bot)
+        if update is None:  # what is refused comes again, and holds back what is behind it
+            return Response(status_code=200)
         is_settled = await self._dispatcher.settle(update, patience_s=self._patience_s)
         return Response(status_code=200 if is_settled else 503)
-
-    def _update(self, body: bytes) -> Update | None:
-        try:
-            return Update.de_json(json.loads(body), self._bot)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            _logger.warning("a body that is no update", error=repr(error))
-            return None
 
 
 def create_app(*, is_ready: Callable[[], bool], routes: list[Route]) -> Starlette:
@@ -140,6 +137,15 @@ async def _body(request: Request) -> bytes | None:
         if len(body) > MAX_BODY_BYTES:
             return None
     return bytes(body)
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
+    """Return a JSON object that has an update's number."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) and "update_id" in data else None
 
 
 def _derived(token: str, purpose: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
+import structlog
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 from telegram import CallbackQuery, Chat, Document, Message, PhotoSize, Update, User
 
 from edge_bot.button import Action, decode
@@ -12,69 +14,80 @@ from edge_bot.button import Action, decode
 PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 """The types of file that are taken as a picture."""
 
+_ODD = (AttributeError, LookupError, TypeError, ValueError)
+"""What a field of the wrong kind raises when it is read."""
+
+_logger = structlog.get_logger(__name__)
+
+Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A number by which Telegram names a chat, a user or a message."""
+
+STRICT = ConfigDict(strict=True)
+"""An event holds what its fields say or is not made: ValidationError is a ValueError."""
+
 PAYMENT = ("successful_payment", "invoice", "passport_data")
 """Attachments that no one sends to be drawn."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Event:
     """Something that a user did in a private chat."""
 
-    chat_id: int
-    user_id: int
+    chat_id: Id
+    user_id: Id
     language: str
     """The user's language as an IETF tag; empty if Telegram does not say."""
     origin: str
     """What names this event for good, however often its update comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Command(Event):
     """A command, such as `start`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Text(Event):
     """A text without a command."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Picture(Event):
     """A photo, or a picture sent as a file."""
 
     file_id: str
-    size_bytes: int
+    size_bytes: Id
     """The size; 0 if Telegram does not say."""
     caption: str
     album_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class WrongFile(Event):
     """A file that is no picture."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Unsupported(Event):
     """A sticker, a voice message and the like."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Press(Event):
     """A press of a button."""
 
     query_id: str
-    message_id: int
+    message_id: Id
     """The message under which the button is."""
     action: Action | None
     """What the button asks for; None if no button of ours says that."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class GroupCommand(Event):
     """A command in a group."""
 
@@ -89,7 +102,15 @@ class Sender(TypedDict):
 
 
 def read_event(update: Update) -> Event | None:
-    """Return what the user did; None for what is none of our business."""
+    """Return what the user did; None for what is none of our business, or of an odd shape."""
+    try:
+        return _event_of(update)
+    except _ODD as error:
+        _logger.warning("an update of an odd shape", error=type(error).__name__)
+        return None
+
+
+def _event_of(update: Update) -> Event | None:
     if update.callback_query is not None:
         return _from_press(update.callback_query)
     message = update.message

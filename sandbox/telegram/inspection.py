@@ -1,6 +1,9 @@
 """The sandbox's own API for tests: calls, messages, counters, faults, reset."""
 
+import json
+
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -8,6 +11,7 @@ from starlette.routing import Route
 from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.fault import FaultRule
 from sandbox.telegram.model import Bot, Json
+from sandbox.telegram.update import Inbox
 from sandbox.telegram.world import World
 
 
@@ -56,6 +60,20 @@ async def delete_faults(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def force_updates(request: Request) -> Response:
+    """Queue updates of any shape for the bot `?bot=<id>`, as they are but for their number."""
+    updates = json.loads(await request.body())
+    inbox = _inbox(request)
+    for update in updates:
+        inbox.force(update)
+    return JSONResponse({"waiting": len(inbox.bot.updates)})
+
+
+async def count_updates(request: Request) -> Response:
+    """Tell how many updates wait for the bot `?bot=<id>`."""
+    return JSONResponse({"waiting": len(_inbox(request).bot.updates)})
+
+
 async def reset(request: Request) -> Response:
     """Forget everything but the bots."""
     _world(request).reset()
@@ -65,6 +83,13 @@ async def reset(request: Request) -> Response:
 def _world(request: Request) -> World:
     world: World = request.app.state.world
     return world
+
+
+def _inbox(request: Request) -> Inbox:
+    bot = _world(request).bot_by_id(int(request.query_params["bot"]))
+    if bot is None:
+        raise HTTPException(409, "no such bot has called yet")
+    return _world(request).inbox(bot)
 
 
 def _chats(world: World, bot: Bot) -> list[Json]:
@@ -98,5 +123,7 @@ ROUTES = [
     Route("/sandbox/faults", put_fault, methods=["PUT"]),
     Route("/sandbox/faults", delete_faults, methods=["DELETE"]),
     Route("/sandbox/faults/{fault:int}", delete_faults, methods=["DELETE"]),
+    Route("/sandbox/updates", force_updates, methods=["POST"]),
+    Route("/sandbox/updates", count_updates, methods=["GET"]),
     Route("/sandbox/reset", reset, methods=["POST"]),
 ]

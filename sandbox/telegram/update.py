@@ -25,7 +25,11 @@ class Inbox:
         allowed = self.bot.allowed_updates
         if kind not in allowed if allowed else kind in OPT_IN:
             return
-        self.bot.updates.append({"update_id": self.bot.next_update_id, kind: payload})
+        self.force({kind: payload})
+
+    def force(self, update: Json) -> None:
+        """Queue an update whatever is in it; only its number is ours."""
+        self.bot.updates.append({**update, "update_id": self.bot.next_update_id})
         self.bot.next_update_id += 1
         self.wake()
 
