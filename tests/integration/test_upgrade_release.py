@@ -1,4 +1,4 @@
-"""The release before this one runs on this one's schema, alone and beside it, in both directions."""
+"""The release before this one runs on this one's schema, alone and beside it, both ways."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
