@@ -1,0 +1,126 @@
+"""The second door: every RPC of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from atelier.generation.v1 import callback_service_pb2, delivery_service_pb2, edge_service_pb2
+from atelier.generation.v1 import generation_service_pb2 as pb
+from tests.contract.failure import refusal_of_error
+from tests.e2e.person import photo
+from tests.e2e.stack import Stack
+from tests.fuzz.door import Tally, attack
+from tests.fuzz.known import Known
+from tests.fuzz.message import Messages
+from tests.fuzz.odd import Odd
+
+METHODS: list[MethodDescriptor] = [
+    method
+    for module in (pb, callback_service_pb2, delivery_service_pb2, edge_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+PATIENCE_S = 0.4
+"""How long a call may take: some wait for as long as they are asked to."""
+OVERDUE_S = 30.0
+"""How long one may take that does not wait."""
+WAITING = {"WaitJob", "StreamJobUpdates", "LeaseDeliveries", "LeaseUpdates"}
+FAULTS = {"INTERNAL", "UNKNOWN", "DATA_LOSS", "UNIMPLEMENTED"}
+OF_GRPC = {"DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}
+"""What gRPC itself says, without a reason of ours."""
+PICTURE = photo(32, 32)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call to make: one message, or several for a client stream."""
+
+    method: MethodDescriptor
+    messages: tuple[bytes, ...]
+
+
+class Calls:
+    """Draws calls."""
+
+    def __init__(self, odd: Odd, known: Known) -> None:
+        self._odd = odd
+        self._messages = Messages(odd, known)
+
+    def __call__(self) -> Asked:
+        method = self._odd.pick(METHODS)
+        if not method.client_streaming:
+            return Asked(method, (self._messages.raw(method.input_type),))
+        return Asked(method, tuple(self._upload(method)))
+
+    def _upload(self, method: MethodDescriptor) -> Iterator[bytes]:
+        odd = self._odd
+        if odd.chance(0.4):
+            data = PICTURE if odd.chance(0.5) else odd.damaged(PICTURE)
+            yield pb.UploadInputRequest(owner=odd.text()[:100], data=data).SerializeToString()
+        for _ in range(odd.random.randrange(4)):
+            yield self._messages.raw(method.input_type)
+
+
+async def storm(stack: Stack, known: Known, odd: Odd, *, address: str, inputs: int) -> Tally:
+    """Call the service; return what came of it."""
+    tally = Tally("gRPC")
+    async with grpc.aio.insecure_channel(address) as channel:
+        caller = _Caller(channel, tally, known)
+        await attack(tally, Calls(odd, known), caller, inputs=inputs)
+    return tally
+
+
+class _Caller:
+    def __init__(self, channel: grpc.aio.Channel, tally: Tally, known: Known) -> None:
+        self._channel, self._tally, self._known = channel, tally, known
+
+    async def __call__(self, asked: Asked) -> str:
+        try:
+            await self._made(asked)
+        except grpc.aio.AioRpcError as error:
+            self._judge(asked, error)
+            return error.code().name
+        return "OK"
+
+    async def _made(self, asked: Asked) -> None:
+        method = asked.method
+        kind = f"{_streams(method.client_streaming)}_{_streams(method.server_streaming)}"
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        answer = GetMessageClass(method.output_type)
+        call: Any = getattr(self._channel, kind)(path, response_deserializer=answer.FromString)
+        request = iter(asked.messages) if method.client_streaming else asked.messages[0]
+        patience = PATIENCE_S if method.name in WAITING else OVERDUE_S
+        made = call(request, timeout=patience)
+        if method.server_streaming:
+            async for _ in made:
+                pass
+        else:
+            self._learn(await made)
+
+    def _judge(self, asked: Asked, error: grpc.aio.AioRpcError) -> None:
+        code, refusal = error.code().name, refusal_of_error(error)
+        is_late = code == "DEADLINE_EXCEEDED" and asked.method.name not in WAITING
+        is_silent = code not in OF_GRPC and not refusal.reason
+        if code in FAULTS or refusal.reason == "INTERNAL" or is_late or is_silent:
+            shown = [each[:200] for each in asked.messages]
+            self._tally.find(f"{code} {error.details()!r} for {asked.method.name} {shown}")
+
+    def _learn(self, answer: Any) -> None:
+        match answer:
+            case pb.CreateJobResponse():
+                self._known.learn(self._known.jobs, answer.job.id)
+            case pb.UploadInputResponse():
+                self._known.learn(self._known.uploads, answer.upload.id)
+            case delivery_service_pb2.LeaseDeliveriesResponse():
+                for each in answer.deliveries:
+                    self._known.learn(self._known.leases, each.lease_token)
+
+
+def _streams(is_streaming: bool) -> str:
+    return "stream" if is_streaming else "unary"

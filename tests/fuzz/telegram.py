@@ -1,0 +1,115 @@
+"""The third door: updates of any shape, to an edge that polls and to one that has a webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.person import photo
+from tests.e2e.program import Program, answers, free_address, until
+from tests.e2e.stack import BOT_ID, Stack
+from tests.fuzz.door import Tally
+from tests.fuzz.known import Known
+from tests.fuzz.odd import Odd
+from tests.fuzz.update import Chats, Updates
+
+USERS = 300
+BATCH = 100
+HOOKED_TOKEN = "91234567:AAEotherBotTokenThatNobodyElseMayEverSee"
+HOOKED_ID = int(HOOKED_TOKEN.partition(":")[0])
+STUCK_S = 120.0
+"""How long no update may be taken."""
+
+
+def hooked_edge(polling: Program, folder: Path) -> Program:
+    """Return an edge for another bot, to which Telegram posts."""
+    listen = free_address()
+    env = polling.env | {
+        "EDGE_LISTEN": listen,
+        "METRICS_LISTEN": (metrics := free_address()),
+        "TELEGRAM_BOT_TOKEN": HOOKED_TOKEN,
+        "TELEGRAM_WEBHOOK_URL": f"http://{listen}",
+    }
+    return Program(
+        name="edge_bot-hooked",
+        module="edge_bot",
+        folder=folder / "edge_bot-hooked",
+        env=env,
+        is_ready=partial(answers, f"http://{listen}/readyz"),
+        metrics_address=metrics,
+    )
+
+
+async def storm(stack: Stack, known: Known, odd: Odd, *, inputs: int) -> Tally:
+    """Queue updates for both bots; return what came of them."""
+    tally, start = Tally("Telegram"), time.monotonic()
+    updates = Updates(odd, known, await _chats(stack))
+    halves = [[updates.draw() for _ in range(inputs // 2)] for _ in (BOT_ID, HOOKED_ID)]
+    async with asyncio.TaskGroup() as group:
+        for bot_id, half in zip((BOT_ID, HOOKED_ID), halves, strict=True):
+            group.create_task(_send(stack, tally, half, bot_id=bot_id))
+    for edge in stack.edges:
+        for outcome in ("handled", "passed_over", "timed_out"):
+            count = await edge.metric("edge_updates_total", outcome=outcome)
+            tally.answers[outcome] += int(count)
+    tally.seconds = time.monotonic() - start
+    return tally
+
+
+async def _send(stack: Stack, tally: Tally, updates: list[Any], *, bot_id: int) -> None:
+    path = f"/sandbox/updates?bot={bot_id}"
+    for start in range(0, len(updates), BATCH):
+        batch = updates[start : start + BATCH]
+        await stack.telegram.send("POST", path, json=batch)
+        tally.inputs += len(batch)
+        if not await _taken(stack, path, down_to=BATCH):
+            tally.find(f"bot {bot_id} takes no updates any more")
+            return
+    if not await _taken(stack, path, down_to=0):
+        tally.find(f"bot {bot_id} does not take its last updates")
+
+
+async def _taken(stack: Stack, path: str, *, down_to: int) -> bool:
+    """Wait while updates are taken; False if they are not."""
+    least, since = 10**9, time.monotonic()
+    while time.monotonic() - since < STUCK_S:
+        waiting = (await stack.telegram.send("GET", path))["waiting"]
+        if waiting <= down_to:
+            return True
+        if waiting < least:
+            least, since = waiting, time.monotonic()
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def _chats(stack: Stack) -> Chats:
+    """Let some users begin, so that there are buttons and files."""
+    people = [await stack.telegram.person(language_code="en") for _ in range(USERS)]
+    for person, bot_id in zip(people[:2], (BOT_ID, HOOKED_ID), strict=False):
+        await person.telegram.send(
+            "POST", f"/sandbox/chats/{person.number}/messages?bot={bot_id}", data={"text": "/start"}
+        )
+    first = people[0]
+    sent = await stack.telegram.send(
+        "POST",
+        f"/sandbox/chats/{first.number}/messages?bot={BOT_ID}",
+        files={"photo": ("photo.png", photo(64, 64), "image/png")},
+    )
+
+    async def buttons() -> list[str]:
+        shown = (await stack.telegram.send("GET", "/sandbox/messages"))["chats"]
+        keyboards = [
+            button.get("callback_data", "")
+            for chat in shown
+            for message in chat["messages"]
+            for row in message.get("reply_markup", {}).get("inline_keyboard", [])
+            for button in row
+        ]
+        return keyboards if len({each["bot_id"] for each in shown if each["messages"]}) > 1 else []
+
+    found = await until(buttons, within_s=30, what="buttons of both bots")
+    files = [size["file_id"] for size in sent.get("photo", [])]
+    return Chats([each.number for each in people], found, files)
