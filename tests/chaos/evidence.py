@@ -170,14 +170,24 @@ async def _deliveries(history: History) -> list[DeliveryRecord]:
 
 
 def _creations(requests: list[Json]) -> list[Creation]:
-    bodies = (json.loads(each["body"]) for each in requests if each["path"].endswith("/createTask"))
+    """Read what KIE was asked for; a body that was cut off on its way asks for nothing."""
+    bodies = [_read(each["body"]) for each in requests if each["path"].endswith("/createTask")]
     return [
         Creation(
             prompt=body["input"]["prompt"],
             token_hash=hashlib.sha256(body["callBackUrl"].rpartition("/")[2].encode()).hexdigest(),
         )
         for body in bodies
+        if body
     ]
+
+
+def _read(body: str) -> Json | None:
+    try:
+        found: Json = json.loads(body)
+    except ValueError:
+        return None
+    return found
 
 
 async def _chats(stack: Stack, ledger: Ledger) -> dict[int, Chat]:
