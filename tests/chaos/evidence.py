@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -122,7 +124,7 @@ async def gather(stack: Stack, ledger: Ledger, *, traffic: Traffic) -> Evidence:
         events=await _events(history),
         attempts=await _attempts(history),
         deliveries=await _deliveries(history),
-        creations=_creations(await stack.kie.requests()),
+        creations=list(_creations(await stack.kie.requests())),
         task_prompts=[prompt_of(each) for each in await stack.kie.tasks()],
         callback_statuses=(await stack.kie.counters())["callback_statuses"],
         chats=await _chats(stack, ledger),
@@ -169,25 +171,18 @@ async def _deliveries(history: History) -> list[DeliveryRecord]:
     return [DeliveryRecord(**row) for row in rows]
 
 
-def _creations(requests: list[Json]) -> list[Creation]:
-    """Read what KIE was asked for; a body that was cut off on its way asks for nothing."""
-    bodies = [_read(each["body"]) for each in requests if each["path"].endswith("/createTask")]
-    return [
-        Creation(
-            prompt=body["input"]["prompt"],
-            token_hash=hashlib.sha256(body["callBackUrl"].rpartition("/")[2].encode()).hexdigest(),
-        )
-        for body in bodies
-        if body
-    ]
+def _creations(requests: list[Json]) -> Iterator[Creation]:
+    """Give the orders that KIE received; one that was cut off on the road is none."""
+    for request in requests:
+        with suppress(json.JSONDecodeError):
+            if request["path"].endswith("/createTask"):
+                yield _creation(json.loads(request["body"]))
 
 
-def _read(body: str) -> Json | None:
-    try:
-        found: Json = json.loads(body)
-    except ValueError:
-        return None
-    return found
+def _creation(body: Json) -> Creation:
+    token = body["callBackUrl"].rpartition("/")[2]
+    token_hash = hashlib.sha256(token.encode()).hexdigest()
+    return Creation(prompt=body["input"]["prompt"], token_hash=token_hash)
 
 
 async def _chats(stack: Stack, ledger: Ledger) -> dict[int, Chat]:
