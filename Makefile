@@ -60,10 +60,9 @@ check-drift: $(READY) ## Check that generated files are what their sources say
 	@$(MAKE) -s generated GENERATED=.atelier/drift
 	@diff -r -x __pycache__ .atelier/drift generated || (echo "generated/ is not what proto/ says: make generate"; exit 1)
 
-check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15 and 18
+check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15; `make test` runs them on 18
 	@test -x $(POSTGRES_15_BIN)/postgres || (echo "No PostgreSQL 15 in $(POSTGRES_15_BIN): install it or set POSTGRES_15_BIN."; exit 1)
 	@TEST_POSTGRES_BIN=$(POSTGRES_15_BIN) $(PYTEST) $(STORAGE_TESTS)
-	@$(PYTEST) $(STORAGE_TESTS)
 
 check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs renews the pictures)
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui
