@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg_pool import AsyncConnectionPool
 
 Connection: TypeAlias = "psycopg.AsyncConnection[dict[str, Any]]"
 Row: TypeAlias = dict[str, Any]
@@ -22,6 +23,21 @@ NETWORK: dict[str, Any] = {
     "target_session_attrs": "read-write",
 }
 """What finds out that the server is gone without a word: within half a minute."""
+
+CHECK_SECONDS = 2.0
+"""How long a connection may take to say that it lives, before another one is tried."""
+
+
+async def check(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Raise OperationalError if the connection is lost, or its server cannot be written to.
+
+    The server reports both settings by itself, with whatever it answers.
+    """
+    with bounded(connection, seconds=CHECK_SECONDS):
+        await AsyncConnectionPool.check_connection(connection)
+    for setting in ("in_hot_standby", "default_transaction_read_only"):
+        if connection.info.parameter_status(setting) == "on":
+            raise psycopg.OperationalError("The server can only be read.")
 
 
 @contextmanager

@@ -14,7 +14,13 @@ from psycopg_pool import AsyncConnectionPool
 from generation_svc.domain.error import Unavailable
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.budget_store import PostgresBudgetStore
-from generation_svc.storage.connection import NETWORK, Connection, bounded
+from generation_svc.storage.connection import (
+    CHECK_SECONDS,
+    NETWORK,
+    Connection,
+    bounded,
+    check,
+)
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.hub import Hub
@@ -26,9 +32,6 @@ from generation_svc.storage.webhook_store import PostgresWebhookStore
 
 POOL_TIMEOUT_SECONDS = 5.0
 """How long a call waits for a connection before it is told to come again."""
-
-CHECK_SECONDS = 2.0
-"""How long a connection may take to say that it lives, before another one is tried."""
 
 RECONNECT_SECONDS = 2.0
 """How long the pool insists on one connection; the next call begins anew, without its pauses."""
@@ -99,7 +102,12 @@ class PostgresDatabase:
         return self.hub.watch(*topics)
 
     async def is_ready(self) -> bool:
-        """Return whether the database answers and can be written to."""
+        """Return whether the database answers and can be written to.
+
+        The hub knows at once that a connection is gone; of the pool's, one may come back in time.
+        """
+        if not self.hub.is_listening:
+            return False
         try:
             async with self._connection(within_seconds=CHECK_SECONDS):
                 return True
@@ -129,7 +137,7 @@ class PostgresDatabase:
             left = deadline - asyncio.get_running_loop().time()
             connection = await self.pool.getconn(timeout=max(left, 0))
             try:
-                await _check(connection)
+                await check(connection)
                 return connection
             except BaseException as error:
                 await connection.close()
@@ -167,18 +175,6 @@ async def _limit_waits(connection: Connection) -> None:
             f" SET idle_in_transaction_session_timeout = '{TRANSACTION_SECONDS}s'"
         )
         await connection.set_autocommit(False)
-
-
-async def _check(connection: Connection) -> None:
-    """Raise OperationalError if the connection is lost, or its server cannot be written to.
-
-    The server reports both settings by itself, with whatever it answers.
-    """
-    with bounded(connection, seconds=CHECK_SECONDS):
-        await AsyncConnectionPool.check_connection(connection)
-    for setting in ("in_hot_standby", "default_transaction_read_only"):
-        if connection.info.parameter_status(setting) == "on":
-            raise psycopg.OperationalError("The server can only be read.")
 
 
 @contextmanager

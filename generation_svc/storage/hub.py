@@ -14,7 +14,7 @@ from uuid import uuid4
 import psycopg
 import structlog
 
-from generation_svc.storage.connection import NETWORK, bounded
+from generation_svc.storage.connection import NETWORK, bounded, check
 
 _logger = structlog.get_logger(__name__)
 CHANNEL = "atelier"
@@ -37,6 +37,8 @@ class Hub:
         self._outbox: set[str] = set()
         self._filled = asyncio.Event()
         self._origin = uuid4().hex
+        self.is_listening = False
+        """Whether the announcements of other replicas are heard."""
 
     @contextmanager
     def watch(self, *topics: str) -> Iterator[asyncio.Event]:
@@ -92,6 +94,7 @@ class Hub:
                 ) as connection:
                     await (self._send(connection) if send else self._listen(connection))
             except (psycopg.Error, OSError) as error:
+                self.is_listening = self.is_listening and send
                 _logger.warning("the hub lost its connection", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -112,12 +115,12 @@ class Hub:
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         with bounded(connection, seconds=ANSWER_SECONDS):
             await connection.execute(f"LISTEN {CHANNEL}")
+        self.is_listening = True
         self._wake_all()  # what was announced while nobody listened is not known
         while True:
             async for notification in connection.notifies(timeout=QUIET_SECONDS):
                 self._hear(notification.payload)
-            with bounded(connection, seconds=ANSWER_SECONDS):
-                await connection.execute("")
+            await check(connection)
 
     def _hear(self, payload: str) -> None:
         origin, topics = _read_payload(payload)

@@ -187,27 +187,6 @@ async def test_a_statement_that_is_never_answered_ends_with_its_connection(wire:
         assert connection.broken
 
 
-async def test_connections_to_a_server_that_can_only_be_read_are_dropped(
-    database: PostgresDatabase, database_url: str
-) -> None:
-    name = database_url.rpartition("/")[2].partition("?")[0]
-    async with database.transaction() as tx:
-        await tx.edge.get_session(1, key="chat", caller="edge")
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as operator:
-        for connection in list(database.pool._pool):
-            await connection.execute("SET default_transaction_read_only = on")
-            await connection.commit()
-        await operator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-        assert not await database.is_ready()
-        await operator.execute("SET default_transaction_read_only = off")
-        await operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-
-    async def is_ready() -> bool:
-        return await database.is_ready()
-
-    await until(is_ready, within_s=10, what="a connection that can write")
-
-
 async def test_a_failover_is_followed_to_the_host_that_can_be_written_to(
     crashable_postgres: CrashablePostgres, database_url: str
 ) -> None:
