@@ -91,6 +91,9 @@ class JobStore(Protocol):
     ) -> None:
         """Write an event that takes no revision."""
 
+    async def revisions_of(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Read at which revision each of these jobs is."""
+
     async def revisions(self, job_id: UUID, *, after: int, limit: int) -> Sequence[Job]:
         """Read the revisions after `after`, in order."""
 

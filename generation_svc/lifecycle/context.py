@@ -20,6 +20,7 @@ from generation_svc.domain.provider import (
     ResultFetcher,
     WebhookSender,
 )
+from generation_svc.lifecycle.lookout import Lookout
 from generation_svc.lifecycle.queue import Queue
 
 
@@ -75,6 +76,8 @@ class Context:
     """Counts a job or an upload of a caller's owner; raises RateLimited."""
     queue: Queue = field(default_factory=Queue)
     """What this process knows of the queue."""
+    lookout: Lookout = field(default_factory=Lookout)
+    """What this process knows of the jobs that somebody waits for."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is about to stop: who waits for a turn gives it back."""
 

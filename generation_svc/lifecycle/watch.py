@@ -1,7 +1,8 @@
 """Lets a caller follow a job. Nobody who waits here holds a database connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,9 +12,8 @@ from generation_svc.domain.job import Forecast, Job
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.forecast import forecast, with_forecast
+from generation_svc.lifecycle.lookout import LOOK_SECONDS
 
-LOOK_INTERVAL = 5.0
-"""Seconds between two looks of one who waits, should a hint be lost."""
 PAGE = 100
 """How many revisions are read at a time."""
 
@@ -39,14 +39,15 @@ async def page(
 async def wait(context: Context, caller: Caller, *, job_id: UUID, timeout: timedelta) -> Job:
     """Return the job once it is final or the timeout has passed. Raises JobNotFound."""
     deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
-    with context.database.watch(topic.of_job(job_id)) as news:
-        while True:
-            news.clear()
-            job = await get(context, caller, job_id=job_id)
+    with _watching(context, job_id) as news:
+        job = await get(context, caller, job_id=job_id)
+        while not job.state.is_final:
             remaining = deadline - asyncio.get_running_loop().time()
-            if job.state.is_final or remaining <= 0:
-                return job
-            await _next(news, min(remaining, LOOK_INTERVAL))
+            if await _has_news(context, job, news, seconds=min(remaining, LOOK_SECONDS)):
+                job = await get(context, caller, job_id=job_id)
+            elif remaining <= LOOK_SECONDS:
+                return await get(context, caller, job_id=job_id)
+        return job
 
 
 async def follow(
@@ -57,7 +58,7 @@ async def follow(
     With `after` 0 the current state comes first. Ends after the final revision. Raises
     JobNotFound, RevisionOutOfRange.
     """
-    with context.database.watch(topic.of_job(job_id)) as news:
+    with _watching(context, job_id) as news:
         job = await get(context, caller, job_id=job_id)
         if after > job.revision:
             raise RevisionOutOfRange(after, revision=job.revision)
@@ -66,9 +67,11 @@ async def follow(
             after = job.revision
         is_behind = after < job.revision
         while not job.state.is_final or is_behind:
-            if not is_behind and not await _next(news, heartbeat.total_seconds()):
+            if not is_behind and not await _has_news(
+                context, job, news, seconds=heartbeat.total_seconds()
+            ):
                 yield await forecast(context, job)
-            news.clear()
+                continue
             revisions = await _revisions(context, job_id, after=after)
             is_behind = len(revisions) == PAGE
             for job in revisions:
@@ -82,11 +85,18 @@ async def _revisions(context: Context, job_id: UUID, *, after: int) -> Sequence[
         return await tx.jobs.revisions(job_id, after=after, limit=PAGE)
 
 
-async def _next(news: asyncio.Event, seconds: float) -> bool:
-    """Wait for news; return whether there may be some."""
+@contextmanager
+def _watching(context: Context, job_id: UUID) -> Iterator[asyncio.Event]:
+    with context.database.watch(topic.of_job(job_id)) as news, context.lookout.watching(job_id):
+        yield news
+
+
+async def _has_news(context: Context, job: Job, news: asyncio.Event, *, seconds: float) -> bool:
+    """Wait for news of a job; return whether there may be some."""
     try:
         async with asyncio.timeout(seconds):
             await news.wait()
     except TimeoutError:
-        return False
+        return await context.lookout.has_news(job.id, after=job.revision, database=context.database)
+    news.clear()
     return True

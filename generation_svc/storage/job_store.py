@@ -134,6 +134,13 @@ class PostgresJobStore:
             (event, Jsonb(detail or {}), job_id),
         )
 
+    async def revisions_of(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Read at which revision each of these jobs is."""
+        cursor = await self._connection.execute(
+            "SELECT id, revision FROM job WHERE id = ANY(%s)", (list(job_ids),)
+        )
+        return {row["id"]: row["revision"] for row in await cursor.fetchall()}
+
     async def revisions(self, job_id: UUID, *, after: int, limit: int) -> Sequence[Job]:
         """Read the revisions after `after`, in order."""
         job = await self.get(job_id)

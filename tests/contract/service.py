@@ -106,6 +106,7 @@ async def serving(
     callers: CallerDirectory | None = None,
     around: Sequence[Guard] | None = None,
     connection_life: ConnectionLife | None = None,
+    listen: str = "127.0.0.1:0",
 ) -> AsyncIterator[Service]:
     """Serve a database; with the address of a KIE the workers work, too."""
     settings = _settings(media, kie_url=kie_url)
@@ -122,7 +123,7 @@ async def serving(
         endpoint = Endpoint(
             context, stream_pace=pace, interceptor=interceptor, connection_life=connection_life
         )
-        target = f"127.0.0.1:{endpoint.bind('127.0.0.1:0')}"
+        target = f"127.0.0.1:{endpoint.bind(listen)}"
         await endpoint.start()
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(target))
         stop = asyncio.Event()
