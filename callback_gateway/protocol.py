@@ -166,6 +166,7 @@ class CallbackProtocol(HttpToolsProtocol):
         for cycle in (self._running, self.cycle):
             if cycle is not None:  # what it still waits for will not come
                 cycle.disconnected = True
+                cycle.waiting_for_100_continue = False
                 cycle.message_event.set()
         self._meter.callbacks.labels(outcome).inc()
         self._meter.count_response(route=CALLBACK_ROUTE, status=200)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 import structlog
 from telegram import Chat, Update
 from telegram.constants import ParseMode
-from telegram.error import Forbidden
+from telegram.error import BadRequest, Forbidden
 
 from edge_bot.context import EdgeContext
 from edge_bot.handler.event import (
@@ -26,6 +26,7 @@ from edge_bot.handler.press import answer_press
 from edge_bot.handler.turn import Turn
 from edge_bot.screen import notice
 from edge_bot.session import SessionConflict, load_session
+from edge_bot.telegram_error import is_chat_gone
 from generation_svc.client import translated
 
 MAX_CONFLICTS = 5
@@ -48,7 +49,9 @@ async def handle_update(context: EdgeContext, update: Update) -> None:
         try:
             with translated():
                 await _converse(context, event)
-        except Forbidden as error:
+        except (Forbidden, BadRequest) as error:
+            if isinstance(error, BadRequest) and not is_chat_gone(error):
+                raise
             log.info("the user does not want to hear from the bot", error=str(error))
 
 

@@ -24,6 +24,7 @@ from prometheus_client import Counter, Histogram
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import AtelierError
 from generation_svc.rpc.caller import Anybody, Callers, calling, token_of
+from generation_svc.rpc.decoding import checked, lenient
 from generation_svc.rpc.error_table import is_known, status_of
 from generation_svc.rpc.permission import check_permission
 
@@ -111,7 +112,7 @@ def _rebuild(handler: Handler, *, kind: str, wrapped: Any) -> Handler:
     make = getattr(grpc, f"{kind}_rpc_method_handler")
     rebuilt: Handler = make(
         wrapped,
-        request_deserializer=handler.request_deserializer,
+        request_deserializer=lenient(handler.request_deserializer),
         response_serializer=handler.response_serializer,
     )
     return rebuilt
@@ -131,7 +132,7 @@ def _wrap(behaviour: Callable[[Any, Call], Awaitable[Any]], *, method: str, call
         call = Call(method=method, caller=caller, context=context)
         with calling(caller), _observed(call):
             try:
-                return await behaviour(request, call)
+                return await behaviour(checked(request), call)
             except grpc.aio.AbortError:
                 raise
             except asyncio.CancelledError:

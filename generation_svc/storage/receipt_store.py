@@ -29,7 +29,7 @@ class PostgresReceiptStore:
                 receipt.attempt_id,
                 task_id,
                 receipt.body,
-                Jsonb({name: value.replace("\0", "") for name, value in headers.items()}),
+                Jsonb({_plain(name): _plain(value) for name, value in headers.items()}),
                 receipt.is_trusted,
             ),
         )
@@ -59,3 +59,8 @@ class PostgresReceiptStore:
             " ORDER BY receive_time DESC OFFSET %s LIMIT 1)",
             (keep,),
         )
+
+
+def _plain(text: str) -> str:
+    """Return a text as PostgreSQL can keep it."""
+    return text.replace("\0", "")

@@ -349,6 +349,15 @@ def _of(gateway_running: Running) -> tuple[str, int]:
     return gateway_running.address.host, gateway_running.address.port
 
 
+async def test_a_body_that_breaks_at_once_is_no_fault_of_ours(up: Running) -> None:
+    broken = (
+        b"POST /callbacks/kie HTTP/1.1\r\nexpect: 100-continue\r\n"
+        b"transfer-encoding: chunked\r\n\r\nzz\r\n"
+    )
+    assert await up.answer(broken) == (b"HTTP/1.1 200 OK", SUCCESS)
+    assert up.count("gateway_callbacks_total", outcome="crashed") == 0
+
+
 TOKEN_CHARS = st.characters(min_codepoint=33, max_codepoint=126)
 METHODS = st.sampled_from(["POST", "POST", "GET", "PUT", "DELETE", "PATCH", "QUERY", "MKCOL"]) | (
     st.text(st.characters(min_codepoint=65, max_codepoint=90), min_size=1, max_size=12)

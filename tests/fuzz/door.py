@@ -25,7 +25,7 @@ class Tally:
     def find(self, what: str) -> None:
         """Note what must not be."""
         if len(self.findings) < MOST_FINDINGS:
-            self.findings.append(f"{self.door}: {what}"[:2000])
+            self.findings.append(f"{self.door}: {what}"[:600])
 
 
 async def attack(

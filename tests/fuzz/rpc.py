@@ -15,6 +15,7 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from tests.contract.failure import refusal_of_error
 from tests.e2e.person import photo
 from tests.e2e.stack import Stack
+from tests.fuzz.access import BEARERS
 from tests.fuzz.door import Tally, attack
 from tests.fuzz.known import Known
 from tests.fuzz.message import Messages
@@ -43,6 +44,7 @@ class Asked:
 
     method: MethodDescriptor
     messages: tuple[bytes, ...]
+    bearer: str
 
 
 class Calls:
@@ -55,8 +57,11 @@ class Calls:
     def __call__(self) -> Asked:
         method = self._odd.pick(METHODS)
         if not method.client_streaming:
-            return Asked(method, (self._messages.raw(method.input_type),))
-        return Asked(method, tuple(self._upload(method)))
+            return self._asked(method, self._messages.raw(method.input_type))
+        return self._asked(method, *self._upload(method))
+
+    def _asked(self, method: MethodDescriptor, *messages: bytes) -> Asked:
+        return Asked(method, messages, self._odd.pick(BEARERS))
 
     def _upload(self, method: MethodDescriptor) -> Iterator[bytes]:
         odd = self._odd
@@ -96,7 +101,7 @@ class _Caller:
         call: Any = getattr(self._channel, kind)(path, response_deserializer=answer.FromString)
         request = iter(asked.messages) if method.client_streaming else asked.messages[0]
         patience = PATIENCE_S if method.name in WAITING else OVERDUE_S
-        made = call(request, timeout=patience)
+        made = call(request, timeout=patience, metadata=[("authorization", asked.bearer)])
         if method.server_streaming:
             async for _ in made:
                 pass

@@ -14,6 +14,7 @@ from tests.e2e.program import free_address, until
 from tests.e2e.secret import leaks_of
 from tests.e2e.stack import BOT_ID, Shape, Stack, stack
 from tests.fuzz import gateway, rpc, telegram
+from tests.fuzz.access import HOOKED_ID, write_access
 from tests.fuzz.door import Tally
 from tests.fuzz.invariant import broken
 from tests.fuzz.known import Known, gather
@@ -33,7 +34,7 @@ class Outcome:
     findings: list[str]
 
 
-def shape() -> Shape:
+def shape(folder: Path) -> Shape:
     """Return a stack that is quick, so that the doors are what is tried."""
     gateway_listen = free_address()
     return Shape(
@@ -42,6 +43,7 @@ def shape() -> Shape:
             "KIE_CREATE_LIMIT": "1000",
             "KIE_READ_LIMIT": "1000",
             "OWNER_MAX_ACTIVE_JOBS": "100000",
+            "GENERATION_CALLERS_FILE": str(write_access(folder / "access.toml")),
             "MEDIA_BASE_URL": f"http://{gateway_listen}",
             "MEDIA_LINK_KEY": "a key that signs links in tests alone",
         },
@@ -56,7 +58,7 @@ def shape() -> Shape:
 @asynccontextmanager
 async def standing(folder: Path, *, database_url: str) -> AsyncIterator[Stack]:
     """Start the stack with an edge in each mode."""
-    async with stack(folder, database_url=database_url, shape=shape()) as running:
+    async with stack(folder, database_url=database_url, shape=shape(folder)) as running:
         hooked = telegram.hooked_edge(running.edge, folder)
         hooked.start()
         try:
@@ -88,7 +90,7 @@ async def _after(running: Stack, known: Known, *, before: dict[str, float]) -> l
     if findings:
         return [*findings, *_complaints(running)]
     try:
-        for bot_id in (BOT_ID, telegram.HOOKED_ID):
+        for bot_id in (BOT_ID, HOOKED_ID):
             await _is_served(running, bot_id=bot_id)
         await _end_all(running, known)
     except AssertionError as error:

@@ -11,15 +11,14 @@ from typing import Any
 from tests.e2e.person import photo
 from tests.e2e.program import Program, answers, free_address, until
 from tests.e2e.stack import BOT_ID, Stack
+from tests.fuzz.access import HOOKED_ID, HOOKED_TOKEN
 from tests.fuzz.door import Tally
 from tests.fuzz.known import Known
 from tests.fuzz.odd import Odd
 from tests.fuzz.update import Chats, Updates
 
-USERS = 300
+MOST_USERS = 300
 BATCH = 100
-HOOKED_TOKEN = "91234567:AAEotherBotTokenThatNobodyElseMayEverSee"
-HOOKED_ID = int(HOOKED_TOKEN.partition(":")[0])
 STUCK_S = 120.0
 """How long no update may be taken."""
 
@@ -46,7 +45,7 @@ def hooked_edge(polling: Program, folder: Path) -> Program:
 async def storm(stack: Stack, known: Known, odd: Odd, *, inputs: int) -> Tally:
     """Queue updates for both bots; return what came of them."""
     tally, start = Tally("Telegram"), time.monotonic()
-    updates = Updates(odd, known, await _chats(stack))
+    updates = Updates(odd, known, await _chats(stack, users=min(MOST_USERS, 2 + inputs // 10)))
     halves = [[updates.draw() for _ in range(inputs // 2)] for _ in (BOT_ID, HOOKED_ID)]
     async with asyncio.TaskGroup() as group:
         for bot_id, half in zip((BOT_ID, HOOKED_ID), halves, strict=True):
@@ -85,9 +84,12 @@ async def _taken(stack: Stack, path: str, *, down_to: int) -> bool:
     return False
 
 
-async def _chats(stack: Stack) -> Chats:
-    """Let some users begin, so that there are buttons and files."""
-    people = [await stack.telegram.person(language_code="en") for _ in range(USERS)]
+async def _chats(stack: Stack, *, users: int) -> Chats:
+    """Let users have chats with both bots, and some begin, so that there are buttons and files."""
+    people = [await stack.telegram.person(language_code="en") for _ in range(users)]
+    for person in people:
+        for bot_id in (BOT_ID, HOOKED_ID):
+            await stack.telegram.send("GET", f"/sandbox/chats/{person.number}?bot={bot_id}")
     for person, bot_id in zip(people[:2], (BOT_ID, HOOKED_ID), strict=False):
         await person.telegram.send(
             "POST", f"/sandbox/chats/{person.number}/messages?bot={bot_id}", data={"text": "/start"}
