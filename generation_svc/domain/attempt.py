@@ -1,10 +1,11 @@
 """An attempt: one call of createTask for a job, and what became of it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation
 
 
@@ -59,3 +60,14 @@ class Attempt:
     def is_live(self) -> bool:
         """Whether it can still bring its job a result."""
         return self.state in LIVE_STATES
+
+
+def is_overdue(attempt: Attempt, job: Job, *, now: datetime, hard_deadline: timedelta) -> bool:
+    """Return whether the hard stop ends an attempt, counted from acceptance or submission.
+
+    One of unknown fate ends with its job's finish deadline: it can never be read.
+    """
+    finish_time = job.finish_deadline_time
+    if attempt.state is AttemptState.UNKNOWN and finish_time and finish_time <= now:
+        return True
+    return (attempt.accept_time or attempt.submit_time) <= now - hard_deadline

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
-from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
 from generation_svc.domain.port import StoredMedia, Transaction
 from generation_svc.lifecycle.batch import one_by_one
@@ -82,7 +82,9 @@ async def end_overdue(context: Context) -> None:
 async def _end_overdue(context: Context, attempt: Attempt) -> None:
     async with context.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
-        await give_up(tx, job=job, attempt=attempt, failure=_NOT_FINISHED)
+        current = await tx.attempts.lock(attempt.id)  # its answer may have come since it was found
+        if is_overdue(current, job, now=now(), hard_deadline=context.pace.hard_deadline):
+            await give_up(tx, job=job, attempt=current, failure=_NOT_FINISHED)
 
 
 async def label_delays(context: Context) -> None:

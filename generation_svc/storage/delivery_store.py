@@ -134,8 +134,8 @@ class PostgresDeliveryStore:
         await self._connection.execute(
             _REPORT, {"id": row["id"], "not_before": None, "message_id": None, **changes}
         )
-        if isinstance(outcome, Sent) and row["kind"] == "outcome":
-            await self._finish_progress(row, is_overwritten=outcome.is_edit)
+        if row["kind"] == "outcome":
+            await self._free_progress(row, outcome, state=changes["state"])
         await self._note(row, event=type(outcome).__name__.lower(), **changes["report"].obj)
 
     async def _lock_job(self, lease_token: str) -> None:
@@ -176,6 +176,16 @@ class PostgresDeliveryStore:
             maybe_sent=leased["maybe_sent"],
             try_number=leased["try_number"],
         )
+
+    async def _free_progress(self, row: Row, outcome: SendingOutcome, *, state: str) -> None:
+        """Settle what becomes of the progress message once the outcome is over.
+
+        Where an outcome that may have come can come no more, the message may be the outcome.
+        """
+        if isinstance(outcome, Sent):
+            await self._finish_progress(row, is_overwritten=outcome.is_edit)
+        elif state == "impossible" and row["maybe_sent"]:
+            await self._finish_progress(row, is_overwritten=True)
 
     async def _finish_progress(self, row: Row, *, is_overwritten: bool) -> None:
         """Let the progress message say that the outcome came, unless it is the outcome itself.
