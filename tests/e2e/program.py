@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
-START_SECONDS = 40.0
+START_SECONDS = 90.0
 """How long a process may take until it is ready: the first start may have to compile."""
 _INHERITED = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 """Where programs and modules are found; nothing else of a developer's environment matters."""
