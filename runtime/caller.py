@@ -44,14 +44,26 @@ webhook_secrets = ["{webhook_secret}"]
 
 def make_callers(folder: Path, *, bot_id: int | None) -> Path:
     """Make what is missing of the callers and return their document."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    _make_private(folder)
     hashes = {name: _hash(_kept(folder / name, _token)) for name in ("edge", "gateway", "local")}
     secret = _kept(folder / "webhook_secret", _webhook_secret)
     bot_ids = [] if bot_id is None else [bot_id]
     document = folder / DOCUMENT
     _write(document, _TEXT.format(**hashes, webhook_secret=secret, bot_ids=bot_ids))
     return document
+
+
+def make_link_key(folder: Path) -> Path:
+    """Make the key that signs links to media, unless it is there, and return its file."""
+    _make_private(folder)
+    path = folder / "media_link_key"
+    _kept(path, _token)
+    return path
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

@@ -20,7 +20,7 @@ from honcho.printer import Message, Printer
 from pydantic import SecretStr
 
 from runtime.address import Address
-from runtime.caller import FOLDER, make_callers
+from runtime.caller import FOLDER, make_callers, make_link_key
 from runtime.settings import ProcessSettings
 
 SANDBOX_KEY = "sandbox-kie-key"
@@ -53,6 +53,9 @@ class RunSettings(ProcessSettings):
 
     gateway_listen: Address = Address("127.0.0.1", 8080)
     """Where the gateway takes callbacks."""
+
+    media_base_url: str = ""
+    """The public address of links to media; without it they lead to the gateway on this machine."""
 
     edge_listen: Address = Address("127.0.0.1", 8081)
     """Where the edge answers /readyz, and takes updates in webhook mode."""
@@ -150,6 +153,17 @@ def credentials(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, di
     }
 
 
+def links(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, str]:
+    """Return what the service alone is told of links to media, their key made first."""
+    if settings.media_base_url:
+        return {}
+    return {
+        "MEDIA_BASE_URL": f"http://{settings.gateway_listen.dialled}",
+        "MEDIA_LINK_KEY": "",
+        "MEDIA_LINK_KEY_FILE": str(make_link_key(folder)),
+    }
+
+
 def _token(path: Path) -> dict[str, str]:
     # Empty, so that another one of the environment or `.env` is not taken for it.
     return {"GENERATION_TOKEN": "", "GENERATION_TOKEN_FILE": str(path)}
@@ -172,6 +186,7 @@ def main() -> None:
     settings = RunSettings.load()
     manager = Manager(PlainPrinter(sys.stdout))
     env, own = {**os.environ, **environment(settings)}, credentials(settings)
+    own["generation_svc"] = {**own.get("generation_svc", {}), **links(settings)}
     for name, command in commands(settings).items():
         manager.add_process(name, command, env={**env, **own.get(name, {})})
     manager.loop()

@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from prometheus_client import Counter
+
 from generation_svc.domain.job import Failure
 from generation_svc.domain.observation import Observation
 from generation_svc.kie.failure import failure_of
 from generation_svc.kie.payload import read_body
-from generation_svc.kie.signature import verify_signature
+from generation_svc.kie.signature import Verdict, judge_signature
+
+_signatures = Counter(
+    "atelier_callback_signatures", "Signatures of callbacks by their worth.", ("verdict",)
+)
 
 SIGNATURE = "x-webhook-signature"
 TIMESTAMP = "x-webhook-timestamp"
@@ -27,13 +33,15 @@ class KieCallbackReader:
         """Return whether the signature is valid and recent; True where no key is set."""
         if self._key is None:
             return True
-        return task_id is not None and verify_signature(
+        verdict = judge_signature(
             self._key,
-            task_id=task_id,
+            task_id=task_id or "",
             timestamp=headers.get(TIMESTAMP, ""),
             signature=headers.get(SIGNATURE, ""),
             now=datetime.now(UTC),
         )
+        _signatures.labels(verdict).inc()
+        return task_id is not None and verdict is Verdict.VALID
 
     def explain(self, observation: Observation) -> Failure:
         """Say in words for people why a task failed."""

@@ -12,12 +12,22 @@ import base64
 import hashlib
 import hmac
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 DEFAULT_WINDOW = timedelta(minutes=5)
 """How far the timestamp may be from now, in both directions."""
 
 
-def verify_signature(
+class Verdict(StrEnum):
+    """What a signature is worth."""
+
+    VALID = "valid"
+    MISSING = "missing"
+    STALE = "stale"
+    WRONG = "wrong"
+
+
+def judge_signature(
     key: str,
     *,
     task_id: str,
@@ -25,13 +35,17 @@ def verify_signature(
     signature: str,
     now: datetime,
     window: timedelta = DEFAULT_WINDOW,
-) -> bool:
+) -> Verdict:
     """Return whether the signature was made with this key for this task, and recently."""
+    if not signature:
+        return Verdict.MISSING
     moment = _moment(timestamp)
-    if not key or moment is None or abs(now - moment) > window:
-        return False
+    if not key or moment is None:
+        return Verdict.WRONG
     expected = sign(key, task_id=task_id, timestamp=timestamp)
-    return hmac.compare_digest(expected, _raw(signature.strip()))
+    if not hmac.compare_digest(expected, _raw(signature.strip())):
+        return Verdict.WRONG
+    return Verdict.STALE if abs(now - moment) > window else Verdict.VALID
 
 
 def sign(key: str, *, task_id: str, timestamp: str) -> bytes:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from generation_svc.kie.signature import sign, verify_signature
+from generation_svc.kie.signature import Verdict, judge_signature, sign
 
 KEY = "test-webhook-key"
 TASK_ID = "ee9c2715375b7837f8bb51d641ff5863"
@@ -18,19 +18,19 @@ def verify(
     timestamp: str = TIMESTAMP,
     signature: str = SIGNATURE,
     now: datetime = MOMENT,
-) -> bool:
-    return verify_signature(key, task_id=task_id, timestamp=timestamp, signature=signature, now=now)
+) -> Verdict:
+    return judge_signature(key, task_id=task_id, timestamp=timestamp, signature=signature, now=now)
 
 
 def test_known_signature_is_made_and_verified() -> None:
     assert sign(KEY, task_id=TASK_ID, timestamp=TIMESTAMP) == SIGNATURE.encode()
-    assert verify()
+    assert verify() is Verdict.VALID
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
 def test_signature_holds_within_the_window(minutes: int) -> None:
-    assert verify(now=MOMENT + timedelta(minutes=minutes))
-    assert not verify(now=MOMENT + timedelta(minutes=minutes) * 1.01)
+    assert verify(now=MOMENT + timedelta(minutes=minutes)) is Verdict.VALID
+    assert verify(now=MOMENT + timedelta(minutes=minutes) * 1.01) is Verdict.STALE
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,5 @@ def test_signature_holds_within_the_window(minutes: int) -> None:
     ids=repr,
 )
 def test_anything_else_is_no_signature(changed: dict[str, str]) -> None:
-    assert not verify(**changed)  # type: ignore[arg-type] # all of them are strings
+    verdict = verify(**changed)  # type: ignore[arg-type] # all of them are strings
+    assert verdict is (Verdict.MISSING if changed == {"signature": ""} else Verdict.WRONG)

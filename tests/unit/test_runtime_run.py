@@ -14,6 +14,7 @@ from runtime.run import (
     commands,
     credentials,
     environment,
+    links,
 )
 from runtime.welcome import WelcomeSettings, text
 
@@ -125,6 +126,20 @@ def test_callers_that_are_configured_are_respected(working_folder: Path) -> None
     assert credentials(RunSettings.load()) == {}
     assert not (working_folder / ".atelier").exists()
     assert "Bearer $TOKEN" in text(WelcomeSettings.load())
+
+
+def test_links_lead_to_the_gateway_here_and_keep_their_key(working_folder: Path) -> None:
+    told = [links(RunSettings.load()) for _ in range(2)]
+    assert told[0]["MEDIA_BASE_URL"] == "http://127.0.0.1:8080"
+    keys = [Path(each["MEDIA_LINK_KEY_FILE"]) for each in told]
+    assert len(keys[0].read_text()) >= 32
+    assert keys[0] == keys[1]
+    assert keys[0].stat().st_mode & 0o077 == 0
+
+
+def test_links_to_a_public_address_have_a_key_of_yours(working_folder: Path) -> None:
+    (working_folder / ".env").write_text("MEDIA_BASE_URL=https://media.example.org\n")
+    assert links(RunSettings.load()) == {}
 
 
 def test_tokens_are_kept_and_the_bot_is_the_one_of_now(tmp_path: Path) -> None:
