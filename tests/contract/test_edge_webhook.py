@@ -81,6 +81,11 @@ async def test_what_is_not_from_telegram_is_refused(request_: dict[str, Any], st
         assert await receiver.post() == 200
 
 
+async def test_an_update_that_cannot_be_read_is_taken_so_that_it_holds_back_no_other() -> None:
+    async with receiving(ignore) as receiver:
+        assert await receiver.post(content=b'{"update_id": 1, "message": 7}') == 200
+
+
 async def test_the_answer_comes_after_the_handling() -> None:
     gate, begun = asyncio.Event(), asyncio.Event()
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from generation_svc.domain.error import MediaLinkInvalid
+from atelier.generation.v1 import generation_service_pb2 as pb
+from generation_svc.domain.error import MediaLinkInvalid, MediaNotFound
+from generation_svc.domain.job import Media
+from generation_svc.domain.link import MediaLinks
+from generation_svc.lifecycle.download import download_by_link
 from generation_svc.media.link import SignedMediaLinks
+from generation_svc.rpc.convert import media_to_proto
 from generation_svc.settings import GenerationSettings
+from tests.contract.failure import refused
+from tests.contract.service import Service
 
 KEY = "a key of our own that is long enough"
 MEDIA = UUID("0198c0de-0000-7000-8000-000000000001")
@@ -25,7 +33,8 @@ def links(key: str = KEY, *, now: datetime = NOON, hours: float = 1) -> SignedMe
     )
 
 
-def token_of(made: SignedMediaLinks) -> str:
+def token_of(made: MediaLinks | None) -> str:
+    assert made is not None
     return made.make(MEDIA).uri.rpartition("/")[2]
 
 
@@ -79,6 +88,40 @@ def test_what_is_no_token_of_ours_is_refused(change: object) -> None:
     assert callable(change)
     with pytest.raises(MediaLinkInvalid):
         links().read(change(token_of(links())))
+
+
+async def test_a_link_is_only_for_media_that_are_here_and_where_there_are_links(
+    idle_service: Service,
+) -> None:
+    context = replace(idle_service.context, links=links(now=datetime.now(UTC)))
+    token = token_of(context.links)
+    with pytest.raises(MediaNotFound):
+        await download_by_link(context, token=token)
+    with pytest.raises(MediaLinkInvalid):
+        await download_by_link(idle_service.context, token=token)
+
+
+def test_media_say_where_they_are() -> None:
+    media = Media(MEDIA, "image/png", size_bytes=1, width=1, height=1, sha256="")
+    shown = media_to_proto(media, link=links().make(MEDIA))
+    assert shown.download_uri == links().make(MEDIA).uri
+    assert shown.download_expire_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
+    assert not media_to_proto(media).download_uri
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (pb.DownloadMediaRequest(link_token="A" * 56), "MEDIA_LINK_INVALID"),
+        (pb.DownloadMediaRequest(link_token="A", media_id=str(MEDIA)), "INVALID_INPUTS"),
+        (pb.DownloadMediaRequest(), "INVALID_INPUTS"),
+    ],
+    ids=["no link", "both", "neither"],
+)
+async def test_other_requests_for_media_are_refused(
+    idle_service: Service, *, request_: pb.DownloadMediaRequest, reason: str
+) -> None:
+    assert (await refused(idle_service.generation.DownloadMedia(request_).read())).reason == reason
 
 
 def settings(**given: object) -> GenerationSettings:

@@ -45,8 +45,9 @@ async def _run(seed: int, *, inputs: int) -> Outcome:
 def table(seed: int, outcome: Outcome) -> str:
     """Return the figures as a table in Markdown."""
     rows = [_row(seed, each) for each in outcome.tallies]
+    end = f"jobs that they became: {outcome.jobs}; findings: {len(outcome.findings)}"
     head = "| door | seed | inputs | seconds | answers |\n|---|---|---|---|---|"
-    return "\n".join([head, *rows, "", f"findings: {len(outcome.findings)}"])
+    return "\n".join([head, *rows, "", end])
 
 
 def _row(seed: int, tally: Tally) -> str:

@@ -53,18 +53,20 @@ class Requests:
 
     def __call__(self) -> Sent:
         if self._odd.chance(0.15):
-            raw = self._request(self._media_path(), b"")
+            method = self._odd.pick(("GET", "GET", "GET", "HEAD", "POST"))
+            raw = self._request(method, self._media_path(), b"")
             return Sent(raw, frozenset(MEDIA_STATUS))
-        raw = self._request(self._callback_path(), self._body())
+        method = self._odd.pick(METHODS)
+        raw = self._request(method, self._callback_path(), self._body())
         if self._odd.chance(0.1):
             # Not the path: it might become one that is not KIE's.
             line, end, rest = raw.partition(b"\r\n")
             raw = line + end + self._odd.damaged(rest)
         return Sent(raw, frozenset({"200"}))
 
-    def _request(self, path: str, body: bytes) -> bytes:
+    def _request(self, method: str, path: str, body: bytes) -> bytes:
         odd = self._odd
-        lines = [f"{odd.pick(METHODS)} {path} HTTP/1.{odd.pick('1110')}", "host: g"]
+        lines = [f"{method} {path} HTTP/1.{odd.pick('1110')}", "host: g"]
         lines += odd.random.sample(HEADERS, k=odd.pick((0, 0, 1, 2, 4)))
         if odd.chance(0.02):
             lines.append("x: " + "y" * odd.random.randrange(300_000))

@@ -24,6 +24,8 @@ class Known:
     uploads: list[str]
     links: list[str]
     """Tokens of links to media."""
+    sha256: list[str]
+    """What the bytes behind those links are."""
     tasks: list[str]
     done_tokens: list[str]
     """Tokens of callbacks whose jobs are over."""
@@ -57,6 +59,7 @@ async def gather(stack: Stack) -> Known:
         jobs=[*over, *running],
         media=[each.id for each in done.result.media],
         uploads=[await _upload(stack)],
+        sha256=[each.sha256 for each in done.result.media],
         links=[each.download_uri.rpartition("/")[2] for each in done.result.media],
         tasks=[each["taskId"] for each in await stack.kie.tasks()],
         done_tokens=sorted(tokens),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from tests.e2e.person import Person, SandboxTelegram
-from tests.e2e.program import free_address, until
+from tests.e2e.program import client, free_address, until
 from tests.e2e.secret import leaks_of
 from tests.e2e.stack import BOT_ID, Shape, Stack, stack
 from tests.fuzz import gateway, rpc, telegram
@@ -31,6 +32,8 @@ class Outcome:
     """What came of a run."""
 
     tallies: list[Tally]
+    jobs: int
+    """How many jobs the inputs became."""
     findings: list[str]
 
 
@@ -81,7 +84,8 @@ async def run(running: Stack, *, seed: int, inputs: int) -> Outcome:
     ]
     findings = [each for tally in tallies for each in tally.findings]
     findings += await _after(running, known, before=before)
-    return Outcome(tallies, findings)
+    jobs = int(await running.history.value("SELECT count(*) FROM job"))
+    return Outcome(tallies, jobs, findings)
 
 
 async def _after(running: Stack, known: Known, *, before: dict[str, float]) -> list[str]:
@@ -92,6 +96,7 @@ async def _after(running: Stack, known: Known, *, before: dict[str, float]) -> l
     try:
         for bot_id in (BOT_ID, HOOKED_ID):
             await _is_served(running, bot_id=bot_id)
+        await _links_hold(running, known)
         await _end_all(running, known)
     except AssertionError as error:
         findings.append(str(error)[:3000])
@@ -108,6 +113,14 @@ async def _after(running: Stack, known: Known, *, before: dict[str, float]) -> l
             if more > MORE_MEMORY_BYTES
         ),
     ]
+
+
+async def _links_hold(running: Stack, known: Known) -> None:
+    """See that links to media still give what they gave."""
+    for token, digest in zip(known.links, known.sha256, strict=True):
+        async with client(running.gateway_url) as http:
+            answer = await http.get(f"/media/{token}")
+        assert sha256(answer.content).hexdigest() == digest, f"a link gave {answer.status_code}"
 
 
 async def _is_served(running: Stack, *, bot_id: int) -> None:
