@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import defaultdict
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -231,3 +232,23 @@ async def test_nothing_is_said_where_nothing_is_known(bench: Bench) -> None:
     for job in (late, delayed, ending):
         told = await forecast(bench.context, await bench.job(job))
         assert told.estimated_remaining is None
+
+
+async def test_news_whose_hint_was_lost_are_seen_by_one_look_for_all(bench: Bench) -> None:
+    jobs = [await bench.accept(owner=f"user:{n}") for n in range(3)]
+    heartbeat = timedelta(milliseconds=50)
+    streams = [
+        watch.follow(bench.context, CALLER, job_id=job.id, after=0, heartbeat=heartbeat)
+        for job in jobs
+    ]
+    assert [await anext(stream) for stream in streams] == jobs
+    for job in jobs:
+        async with bench.transaction() as tx:
+            await tx.jobs.save(replace(job, revision=2), event="changed")  # and announces nothing
+
+    async with asyncio.timeout(10):
+        for stream in streams:
+            seen = await anext(stream)
+            assert isinstance(seen, Job)
+            assert seen.revision == 2
+            await stream.aclose()
