@@ -14,7 +14,7 @@ from tests.chaos.plan import Order
 from tests.e2e.person import photo
 
 Json = dict[str, Any]
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 """How long a person waits for an answer of the bot, which may be killed meanwhile."""
 LOOK_S = 0.5
 FIRST_ID = 700_000

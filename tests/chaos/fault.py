@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +59,8 @@ class Storm:
     async def _kill(self, kill: Kill) -> None:
         self.done[f"kills of {kill.part}"] += 1
         if kill.part is Part.POSTMASTER:
-            self.kill_postmaster()
+            with suppress(OSError, IndexError):  # it is down already
+                self.kill_postmaster()
             return
         program = self._program(kill)
         async with self._lock(program):
@@ -66,6 +68,9 @@ class Storm:
             program.kill()
             await asyncio.sleep(kill.down_s)
             program.start()
+            if not kill.is_hasty:
+                with suppress(AssertionError):  # one that ended by itself is found by `_watch`
+                    await program.ready()
 
     async def _watch(self, program: Program) -> None:
         """Note a process that ended by itself, and start it as a supervisor would."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 from generation_svc.client import GenerationError, translated
 from runtime.backoff import Backoff
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 """How long a caller tries: longer than any fault lasts."""
 _T = TypeVar("_T")
 

@@ -12,6 +12,8 @@ from tests.chaos.spell import KIE, TELEGRAM, Rule
 HOUR_S = 3600.0
 JOB_EVERY_S = 0.4
 WARM_UP_PACE_S = 0.1
+HASTE = 0.25
+"""The share of kills after which a process may die while it starts."""
 
 
 class Kind(StrEnum):
@@ -59,6 +61,8 @@ class Kill:
     part: Part
     number: int
     down_s: float
+    is_hasty: bool
+    """Whether it may be killed again before it was ready, as soon as that is its turn."""
 
 
 class Harm(StrEnum):
@@ -193,7 +197,8 @@ def _kills(rng: random.Random, size: Size) -> list[Kill]:
         if not kills or len(kills) % len(parts) == 0:
             rng.shuffle(parts)
         part, number = parts[len(kills) % len(parts)]
-        kills.append(Kill(at_s=at_s, part=part, number=number, down_s=rng.uniform(0, 4)))
+        down_s, is_hasty = rng.uniform(0, 4), rng.random() < HASTE
+        kills.append(Kill(at_s=at_s, part=part, number=number, down_s=down_s, is_hasty=is_hasty))
     return kills
 
 
