@@ -62,8 +62,9 @@ async def test_reads_keep_to_kies_cadence(polling: Bench) -> None:
 
     assert sum(waits) > 120 + 5 * 15
     for n, wait in enumerate(waits):
-        age = sum(waits[:n]) + 0.1
-        least, most = (2, 3) if age < 30 else (5, 10) if age < 120 else (15, 30)
+        age = sum(waits[:n])
+        # The test itself takes some time, too: near a border either side of it is right.
+        least, most = _cadence(age)[0], _cadence(age + 2)[1]
         assert least <= wait <= most, f"a wait of {wait} at {age}"
 
 
@@ -187,3 +188,7 @@ async def test_a_reader_that_was_killed_is_followed_by_another(polling: Bench) -
     await polling.poll_all()
 
     assert polling.provider.reads == ["task-1"]
+
+
+def _cadence(age: float) -> tuple[float, float]:
+    return (2, 3) if age < 30 else (5, 10) if age < 120 else (15, 30)
