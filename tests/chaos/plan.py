@@ -114,16 +114,19 @@ class Size:
     kill_every_s: float = 6.0
     blow_every_s: float = 2.5
     spell_every_s: float = 6.0
+    longest_spell_s: float = 10.0
 
 
 SHORT = Size(
     jobs=100,
-    feed_s=28.0,
-    outage_s=8.0,
+    feed_s=22.0,
+    outage_s=6.0,
     start_deadline_s=1500.0,
-    drain_s=75.0,
+    drain_s=120.0,
     warm_up_jobs=8,
-    kill_every_s=5.0,
+    kill_every_s=4.0,
+    spell_every_s=4.0,
+    longest_spell_s=5.0,
 )
 """What is a test: seconds of each, an outage of minutes."""
 
@@ -220,7 +223,9 @@ def _spells(rng: random.Random, size: Size) -> list[Spell]:
     spells += [("telegram", each) for each in TELEGRAM] * 2
     rng.shuffle(spells)
     return [
-        Spell(at_s=at_s, seconds=rng.uniform(3, 10), party=party, fault=dict(fault))
+        Spell(
+            at_s=at_s, seconds=rng.uniform(3, size.longest_spell_s), party=party, fault=dict(fault)
+        )
         for at_s, (party, fault) in zip(
             _moments(rng, size, every_s=size.spell_every_s), cycle(spells), strict=False
         )

@@ -19,7 +19,7 @@ from tests.chaos.load import load, reading
 from tests.chaos.plan import Plan
 from tests.chaos.proxy import Net, net
 from tests.chaos.rest import becomes_quiet, rest_of
-from tests.chaos.table import Figures
+from tests.chaos.table import Figures, table
 from tests.chaos.trace import traces
 from tests.chaos.traffic import Traffic
 from tests.e2e.history import history
@@ -61,8 +61,10 @@ async def run(plan: Plan, folder: Path, *, server: Server) -> Outcome:
             evidence = await _attacked(storm, server=server)
     evidence.laps["s in all"] = time.monotonic() - start
     violations = check(evidence, bounds_of(plan))
+    outcome = Outcome(violations, figures_of(evidence, violations))
     (folder / "trace.txt").write_text("\n".join(traces(evidence, violations)))
-    return Outcome(violations, figures_of(evidence, violations))
+    (folder / "table.txt").write_text(table([(f"seed {plan.seed}", outcome.figures)]))
+    return outcome
 
 
 def shape_of(plan: Plan, roads: Net) -> Shape:
