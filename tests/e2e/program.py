@@ -93,8 +93,11 @@ class Program:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """What it logged; a line that is no JSON is a record of its own."""
-        return [_record(line) for line in self.log.splitlines()]
+        """What it logged; a line that is no JSON is a record of its own.
+
+        A line ends with a line feed alone: Python knows more separators, which a text may hold.
+        """
+        return [_record(line) for line in self.log.split("\n") if line]
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a counter over the samples with these labels."""

@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct, Value
 
 from tests.e2e.stack import BOT_ID
+from tests.fuzz.access import HOOKED_ID
 from tests.fuzz.known import Known
 from tests.fuzz.odd import MODELS, Odd
 
@@ -27,21 +28,23 @@ INPUT_FIELDS = (
     "num_images",
 )
 SIZES = ("square", "square_hd", "1:1", "landscape_16_9")
+CALM_NUMBERS = (0, 1, 2, 5, 30)
 LARGE = 5 << 20
 """More bytes than gRPC takes in one message."""
 
 
 class Messages:
-    """Draws messages of any type."""
+    """Draws messages of any type: half of them odd, half of them of what is usual."""
 
     def __init__(self, odd: Odd, known: Known) -> None:
         self._odd, self._known = odd, known
+        self._is_calm = False
         self._texts: dict[str, Callable[[], str]] = {
             "job_id": lambda: odd.pick(known.jobs),
             "media_id": lambda: odd.pick(known.media),
             "link_token": lambda: odd.pick(known.links),
-            "model_id": lambda: odd.pick(MODELS),
-            "request_id": lambda: f"request {odd.random.randrange(40)}",
+            "model_id": lambda: odd.pick(MODELS[:2] if self._is_calm else MODELS),
+            "request_id": lambda: f"request {odd.random.randrange(400)}",
             "owner": lambda: odd.pick(("", "fuzz:1", "fuzz:2", "telegram:1")),
             "lease_token": lambda: odd.pick(known.leases or [""]),
             "queue": lambda: odd.pick(("fuzz", "fuzz-2", "Fuzz!")),
@@ -54,7 +57,10 @@ class Messages:
     def raw(self, kind: Descriptor) -> bytes:
         """Return the bytes of a message, one in twelve of them of none."""
         odd = self._odd
+        self._is_calm = odd.chance(0.5)
         data = self.draw(kind).SerializeToString()
+        if self._is_calm:
+            return data
         if odd.chance(0.04):
             return odd.damaged(data)
         if odd.chance(0.02):
@@ -68,16 +74,22 @@ class Messages:
         if kind.full_name == "google.protobuf.Struct":
             return self._inputs()
         message: Message = GetMessageClass(kind)()
-        for field in kind.fields:
-            if self._odd.chance(0.65):
+        for field in self._odd.random.sample(list(kind.fields), len(kind.fields)):
+            if self._odd.chance(self._share(field)):
                 self._set(message, field)
         return message
+
+    def _share(self, field: FieldDescriptor) -> float:
+        """Return how often a field is there."""
+        if not self._is_calm:
+            return 0.65
+        return 0.3 if field.containing_oneof else 0.97
 
     def _set(self, message: Message, field: FieldDescriptor) -> None:
         if field.message_type is None:
             setattr(message, field.name, self._scalar(field))
         elif field.message_type.GetOptions().map_entry:
-            for _ in range(self._odd.random.randrange(20)):
+            for _ in range(self._odd.random.randrange(2 if self._is_calm else 20)):
                 getattr(message, field.name)[self._odd.text()] = self._odd.text()
         else:
             getattr(message, field.name).CopyFrom(self.draw(field.message_type))
@@ -86,21 +98,32 @@ class Messages:
         odd = self._odd
         match field.type:
             case FieldDescriptor.TYPE_STRING:
-                known = self._texts.get(field.name)
-                return known() if known and odd.chance(0.8) else odd.text()
+                return self._text(field.name)
             case FieldDescriptor.TYPE_BYTES:
                 return odd.data(3000)
             case FieldDescriptor.TYPE_BOOL:
                 return odd.chance(0.5)
             case FieldDescriptor.TYPE_INT32 | FieldDescriptor.TYPE_ENUM:
-                return max(-(2**31), min(2**31 - 1, odd.whole()))
+                return max(-(2**31), min(2**31 - 1, self._whole()))
             case _:
-                is_bot = field.name == "bot_id" and odd.chance(0.3)
-                return BOT_ID if is_bot else odd.whole()
+                is_bot = field.name.endswith("bot_id") and (self._is_calm or odd.chance(0.3))
+                return odd.pick((BOT_ID, HOOKED_ID)) if is_bot else self._whole()
+
+    def _text(self, name: str) -> str:
+        known = self._texts.get(name)
+        if self._is_calm:
+            return known() if known else ""
+        return known() if known and self._odd.chance(0.8) else self._odd.text()
+
+    def _whole(self) -> int:
+        return self._odd.pick(CALM_NUMBERS) if self._is_calm else self._odd.whole()
 
     def _inputs(self) -> Struct:
         """Return inputs of a model, most of them nearly right."""
         odd, fields = self._odd, Struct()
+        if self._is_calm:
+            fields["prompt"] = f"fuzz {odd.random.randrange(50)}"
+            return fields
         if odd.chance(0.5):
             fields["prompt"] = "a lighthouse"
             fields["image_size"] = odd.pick(SIZES)

@@ -80,7 +80,7 @@ async def run(running: Stack, *, seed: int, inputs: int) -> Outcome:
     tallies = [
         await gateway.storm(running, known, Odd(f"{seed} gateway"), inputs=inputs),
         await rpc.storm(running, known, Odd(f"{seed} rpc"), address=address, inputs=inputs),
-        await telegram.storm(running, known, Odd(f"{seed} telegram"), inputs=inputs),
+        await telegram.storm(running, known, str(seed), inputs=inputs),
     ]
     findings = [each for tally in tallies for each in tally.findings]
     findings += await _after(running, known, before=before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.fuzz.update import Chats, Updates
 
 MOST_USERS = 300
 BATCH = 100
+MOST_LIVE = 200
 STUCK_S = 120.0
 """How long no update may be taken."""
 
@@ -42,14 +44,15 @@ def hooked_edge(polling: Program, folder: Path) -> Program:
     )
 
 
-async def storm(stack: Stack, known: Known, odd: Odd, *, inputs: int) -> Tally:
+async def storm(stack: Stack, known: Known, seed: str, *, inputs: int) -> Tally:
     """Queue updates for both bots; return what came of them."""
     tally, start = Tally("Telegram"), time.monotonic()
-    updates = Updates(odd, known, await _chats(stack, users=min(MOST_USERS, 2 + inputs // 10)))
-    halves = [[updates.draw() for _ in range(inputs // 2)] for _ in (BOT_ID, HOOKED_ID)]
+    chats = await _chats(stack, users=min(MOST_USERS, 2 + inputs // 10))
     async with asyncio.TaskGroup() as group:
-        for bot_id, half in zip((BOT_ID, HOOKED_ID), halves, strict=True):
-            group.create_task(_send(stack, tally, half, bot_id=bot_id))
+        for bot_id in (BOT_ID, HOOKED_ID):
+            storm = _Storm(stack, tally, chats, bot_id=bot_id)
+            updates = Updates(Odd(f"{seed} {bot_id}"), known, storm.chats)
+            group.create_task(storm.send(updates, count=inputs // 2))
     for edge in stack.edges:
         for outcome in ("handled", "passed_over", "timed_out"):
             count = await edge.metric("edge_updates_total", outcome=outcome)
@@ -58,17 +61,35 @@ async def storm(stack: Stack, known: Known, odd: Odd, *, inputs: int) -> Tally:
     return tally
 
 
-async def _send(stack: Stack, tally: Tally, updates: list[Any], *, bot_id: int) -> None:
-    path = f"/sandbox/updates?bot={bot_id}"
-    for start in range(0, len(updates), BATCH):
-        batch = updates[start : start + BATCH]
-        await stack.telegram.send("POST", path, json=batch)
-        tally.inputs += len(batch)
-        if not await _taken(stack, path, down_to=BATCH):
-            tally.find(f"bot {bot_id} takes no updates any more")
-            return
-    if not await _taken(stack, path, down_to=0):
-        tally.find(f"bot {bot_id} does not take its last updates")
+class _Storm:
+    """What one bot gets."""
+
+    def __init__(self, stack: Stack, tally: Tally, chats: Chats, *, bot_id: int) -> None:
+        self._stack, self._tally, self._bot_id = stack, tally, bot_id
+        self._path = f"/sandbox/updates?bot={bot_id}"
+        self.chats = replace(chats, live=[])
+
+    async def send(self, updates: Updates, *, count: int) -> None:
+        """Queue updates in batches, each when the one before is nearly taken."""
+        for left in range(count, 0, -BATCH):
+            batch = [updates.draw() for _ in range(min(BATCH, left))]
+            await self._stack.telegram.send("POST", self._path, json=batch)
+            self._tally.inputs += len(batch)
+            if not await _taken(self._stack, self._path, down_to=BATCH // 2):
+                self._tally.find(f"bot {self._bot_id} takes no updates any more")
+                return
+            await self._look(updates.some_users())
+        if not await _taken(self._stack, self._path, down_to=0):
+            self._tally.find(f"bot {self._bot_id} does not take its last updates")
+
+    async def _look(self, users: list[int]) -> None:
+        """Learn what buttons some users see."""
+        for number in users:
+            path = f"/sandbox/chats/{number}/messages?bot={self._bot_id}"
+            for message in (await self._stack.telegram.send("GET", path))["messages"][-3:]:
+                for data in _buttons(message):
+                    self.chats.live.append((number, message["message_id"], data))
+        del self.chats.live[:-MOST_LIVE]
 
 
 async def _taken(stack: Stack, path: str, *, down_to: int) -> bool:
@@ -104,14 +125,15 @@ async def _chats(stack: Stack, *, users: int) -> Chats:
     async def buttons() -> list[str]:
         shown = (await stack.telegram.send("GET", "/sandbox/messages"))["chats"]
         keyboards = [
-            button.get("callback_data", "")
-            for chat in shown
-            for message in chat["messages"]
-            for row in message.get("reply_markup", {}).get("inline_keyboard", [])
-            for button in row
+            data for chat in shown for message in chat["messages"] for data in _buttons(message)
         ]
         return keyboards if len({each["bot_id"] for each in shown if each["messages"]}) > 1 else []
 
     found = await until(buttons, within_s=30, what="buttons of both bots")
     files = [size["file_id"] for size in sent.get("photo", [])]
     return Chats([each.number for each in people], found, files)
+
+
+def _buttons(message: Any) -> list[str]:
+    rows = message.get("reply_markup", {}).get("inline_keyboard", [])
+    return [each.get("callback_data", "") for row in rows for each in row]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from edge_bot.button import ACTIONS
@@ -24,6 +24,8 @@ class Chats:
     buttons: list[str]
     """The callback data of buttons of ours, of this bot and of the other one."""
     files: list[str]
+    live: list[tuple[int, int, str]] = field(default_factory=list)
+    """Buttons that are there to be pressed: the user, the message, the data."""
 
 
 class Updates:
@@ -99,6 +101,10 @@ class Updates:
         update = {kind: self._kinds[kind]()}
         return self._damaged(update) if odd.chance(0.5) else update
 
+    def some_users(self) -> list[int]:
+        """Return a few of those who are there."""
+        return self._odd.random.sample(self._chats.users, min(8, len(self._chats.users)))
+
     def _user(self) -> Json:
         odd = self._odd
         number = odd.pick(self._chats.users) if odd.chance(0.97) else GONE
@@ -130,12 +136,22 @@ class Updates:
     def _press(self) -> Json:
         odd, user = self._odd, self._user()
         message = self._message() | {"chat": self._chat(user), "message_id": odd.pick(range(1, 40))}
+        if self._chats.live and odd.chance(0.4):
+            return self._true_press(message)
         press = {"id": str(odd.random.getrandbits(60)), "from": user, "chat_instance": "1"}
         if odd.chance(0.95):
             press["data"] = self._data()
         if odd.chance(0.1):
             message = {"chat": message["chat"], "message_id": message["message_id"], "date": 0}
         return press | ({"message": message} if odd.chance(0.95) else {"inline_message_id": "1"})
+
+    def _true_press(self, message: Json) -> Json:
+        """Return a press that could be: of a button that the user sees."""
+        number, message_id, data = self._odd.pick(self._chats.live)
+        user = {"id": number, "is_bot": False, "first_name": "A", "language_code": "en"}
+        message |= {"chat": {"id": number, "type": "private"}, "message_id": message_id}
+        press = {"id": str(self._odd.random.getrandbits(60)), "chat_instance": "1"}
+        return press | {"from": user, "message": message, "data": data}
 
     def _data(self) -> str:
         """Return what a button says: a real one's, or one that could be."""
