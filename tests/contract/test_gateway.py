@@ -1,83 +1,16 @@
 import asyncio
 import logging
-import socket
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import grpc
 import httpx2
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
-from callback_gateway.meter import Meter
-from callback_gateway.server import gateway
-from callback_gateway.settings import GatewaySettings
-from runtime.address import Address
 from tests.contract.callback_service import RecordingCallbackService, serving_callbacks
-from tests.e2e.program import until
-
-SUCCESS = b'{"code":200,"msg":"success"}'
-
-
-@dataclass
-class Running:
-    address: Address
-    registry: CollectorRegistry
-    service: RecordingCallbackService = field(default_factory=RecordingCallbackService)
-
-    async def post(self, path: str, body: bytes = b"{}") -> httpx2.Response:
-        async with httpx2.AsyncClient() as http:
-            return await http.post(f"http://{self.address}{path}", content=body, timeout=20)
-
-    async def answer(self, request: bytes, *, then_close: bool = False) -> tuple[bytes, bytes]:
-        """Send bytes and return the status line and the body of the first answer."""
-        reader, writer = await asyncio.open_connection(self.address.host, self.address.port)
-        try:
-            writer.write(request)
-            if then_close:
-                writer.write_eof()
-            async with asyncio.timeout(20):
-                head = await reader.readuntil(b"\r\n\r\n")
-                body = await reader.readexactly(int(head.split(b"content-length: ")[1].split()[0]))
-        finally:
-            writer.close()
-        return head.split(b"\r\n")[0], body
-
-    def count(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(name, labels) or 0
-
-    async def is_handing_on(self) -> bool:
-        return self.count("gateway_connections") > 0
-
-    def not_200(self) -> float:
-        return sum(
-            sample.value
-            for metric in self.registry.collect()
-            for sample in metric.samples
-            if sample.name == "gateway_responses_total"
-            and sample.labels["route"] == "callback"
-            and sample.labels["status"] != "200"
-        )
-
-
-@asynccontextmanager
-async def running(service_port: int, **options: Any) -> AsyncIterator[Running]:
-    given_settings = GatewaySettings(
-        gateway_listen=Address("127.0.0.1", 0),
-        port=None,
-        generation_address=f"127.0.0.1:{service_port}",
-        generation_token=SecretStr("gateway-token"),
-        **options,
-    )
-    registry = CollectorRegistry()
-    async with gateway(given_settings, meter=Meter(registry)) as address:
-        yield Running(address, registry)
+from tests.contract.gateway_bench import SUCCESS, Running, free_port, running
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +22,6 @@ async def up() -> AsyncIterator[Running]:
     ):
         gateway_running.service = service
         yield gateway_running
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 async def test_a_callback_arrives_with_token_headers_and_identity(up: Running) -> None:
@@ -287,66 +215,6 @@ async def test_no_log_line_holds_the_token_of_a_path(
     assert "callback not handed on" in logged
     assert "Invalid HTTP request" in logged
     assert "very-secret" not in logged
-
-
-@pytest.mark.parametrize(
-    ("head", "outcome"),
-    [
-        (b"POST /callbacks/kie/slow HTTP/1.1\r\nhost: g\r\n", "head_slow"),
-        (b"POST /callbacks/kie HTTP/1.1\r\nx: " + b"y" * 2_000_000, "head_oversize"),
-        (b"POST /callbacks/kie?" + b"y" * 2_000_000, "head_oversize"),
-        (b"POST /callbacks/kie HTTP/1.1\r\n" + b"x: y\r\n" * 300_000, "head_oversize"),
-    ],
-    ids=["slow", "one header", "path", "many headers"],
-)
-async def test_a_head_without_end_is_answered(head: bytes, outcome: str) -> None:
-    async with running(free_port(), gateway_head_timeout_s=0.3) as quick:
-        assert await quick.answer(head) == (b"HTTP/1.1 200 OK", SUCCESS)
-        assert quick.count("gateway_callbacks_total", outcome=outcome) == 1
-
-
-async def test_silent_connections_keep_nobody_out(up: Running) -> None:
-    async with (
-        serving_callbacks(up.service) as port,
-        running(port, gateway_connection_limit=3) as small,
-    ):
-        silent = [await asyncio.open_connection(*_of(small)) for _ in range(5)]
-        for _, writer in silent:
-            writer.write(b"POST /callbacks/kie/half HT")
-        up.service.requests.clear()
-        assert (await small.post("/callbacks/kie/heard")).content == SUCCESS
-        assert [each.path_token for each in up.service.requests] == ["heard"]
-        assert small.count("gateway_connections") <= 4
-        for _, writer in silent:
-            writer.close()
-
-
-async def test_where_all_are_at_work_a_newcomer_is_answered_unheard() -> None:
-    service = RecordingCallbackService()
-    service.is_hanging = True
-    async with (
-        serving_callbacks(service) as port,
-        running(port, gateway_connection_limit=1, gateway_handover_timeout_s=1) as small,
-    ):
-        first = asyncio.create_task(small.post("/callbacks/kie/first"))
-        await until(small.is_handing_on, within_s=5, what="a callback on its way")
-        assert await small.answer(b"POST /callbacks/kie HTTP/1.1\r\n") == (
-            b"HTTP/1.1 200 OK",
-            SUCCESS,
-        )
-        assert small.count("gateway_callbacks_total", outcome="shed") == 1
-        assert (await first).content == SUCCESS
-
-
-async def test_requests_without_end_in_one_stream_are_not_kept(up: Running) -> None:
-    one = b"POST /callbacks/kie/x HTTP/1.1\r\nhost: g\r\ncontent-length: 0\r\n\r\n"
-    async with running(free_port()) as alone:
-        assert await alone.answer(one * 2000) == (b"HTTP/1.1 200 OK", SUCCESS)
-        assert alone.count("gateway_callbacks_total", outcome="shed") == 1
-
-
-def _of(gateway_running: Running) -> tuple[str, int]:
-    return gateway_running.address.host, gateway_running.address.port
 
 
 async def test_a_body_that_breaks_at_once_is_no_fault_of_ours(up: Running) -> None:

@@ -33,7 +33,12 @@ class Updates:
 
     def __init__(self, odd: Odd, known: Known, chats: Chats) -> None:
         self._odd, self._known, self._chats = odd, known, chats
-        self._kinds: dict[str, Callable[[], Any]] = {
+        self._kinds = self._all_kinds()
+        self._contents = self._all_contents()
+
+    def _all_kinds(self) -> dict[str, Callable[[], Any]]:
+        odd = self._odd
+        return {
             "message": self._message,
             "edited_message": self._message,
             "channel_post": self._message,
@@ -62,7 +67,10 @@ class Updates:
             "chat_boost": lambda: self._in(boost={"boost_id": "1"}),
             "removed_chat_boost": lambda: self._in(boost_id="1", remove_date=1, source={}),
         }
-        self._contents: list[Callable[[], Json]] = [
+
+    def _all_contents(self) -> list[Callable[[], Json]]:
+        odd = self._odd
+        return [
             lambda: {"text": odd.text()},
             lambda: {
                 "text": odd.pick(("/start", "/models", "/cancel", "/help x", "/", "//", "/@"))
