@@ -63,8 +63,8 @@ REFUSALS = {
     "webhook": Case(
         "CreateJob",
         create(webhook={"url": "https://example.org/hook"}),
-        grpc.StatusCode.UNIMPLEMENTED,
-        "WEBHOOK_UNSUPPORTED",
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "WEBHOOK_SECRET_MISSING",
     ),
     "unknown job": Case(
         "GetJob",
