@@ -176,16 +176,24 @@ async def test_no_token_gets_into_the_log_and_every_call_names_its_caller(
 
 
 async def test_calls_are_counted_by_names_that_the_operator_gave(callers: CallerBench) -> None:
+    before = counted_names()
     for name in (None, "nobody", "own_jobs"):
         client = await callers.client(name)
         await refused(client.generation.GetJob(pb.GetJobRequest(job_id="seven")))
-    names = {
+    names = counted_names()
+    assert {"?", "own_jobs"} <= names
+    assert "nobody" not in names
+    assert names - before <= {"?", "local", "edge", STRANGER.name, *SCOPES}
+
+
+def counted_names() -> set[str]:
+    """Return the callers that were counted, in this process and in every test before."""
+    return {
         sample.labels["caller"]
         for metric in REGISTRY.collect()
         if metric.name == "atelier_caller"
         for sample in metric.samples
     }
-    assert {"?", "own_jobs"} <= names <= {"?", "local", "edge", STRANGER.name, *SCOPES}
 
 
 @pytest.fixture

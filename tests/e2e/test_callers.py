@@ -23,6 +23,8 @@ from tests.e2e.program import Program, free_address
 from tests.e2e.secret import leaks_of
 from tests.e2e.stack import BOT_ID, BOT_TOKEN, Shape, serves, stack
 
+SECRETS = {"edge", "gateway", "local", "media_link_key", "webhook_secret"}
+"""What `make run` keeps for itself, a file each."""
 NOWHERE = "http://127.0.0.1:9"
 KEY = {"KIE_API_KEY": "a-key", "KIE_API_URL": NOWHERE, "KIE_UPLOAD_URL": NOWHERE}
 PUBLIC = {**KEY, "GENERATION_LISTEN": "0.0.0.0:0"}
@@ -190,5 +192,5 @@ def assert_private(folder: Path, *, screen: str) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     files = [path for path in folder.iterdir() if path.name != "callers.toml"]
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    assert len(files) == 4
+    assert {path.name for path in files} == SECRETS
     assert not [path.name for path in files if path.read_text() in screen]
