@@ -1,0 +1,169 @@
+"""The actors: the use cases of the product, and an edge that sends as the bot does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import timedelta
+from typing import Any, cast
+
+import structlog
+
+from generation_svc.catalog import load_catalog
+from generation_svc.domain.catalog import Catalog
+from generation_svc.domain.delivery import Delivery, Destination, Queue, Telegram
+from generation_svc.domain.error import StaleLease
+from generation_svc.domain.observation import ProviderState
+from generation_svc.kie.callback import KieCallbackReader
+from generation_svc.lifecycle import deliver, sweep
+from generation_svc.lifecycle.cancel import cancel
+from generation_svc.lifecycle.context import Context, Limits
+from generation_svc.lifecycle.dispatch import dispatch
+from generation_svc.lifecycle.fetch import fetch
+from generation_svc.lifecycle.poll import poll
+from generation_svc.lifecycle.receive import Callback, apply_pending, receive
+from tests.lifecycle import CALLER, body_of
+from tests.model.clock import LONGEST, PACE, TICK, stopped_clock
+from tests.model.loop import StillLoop
+from tests.model.memory import MemoryDatabase
+from tests.model.run import Actor, Cut, Past, Run
+from tests.model.table import MODEL_ID, Tables
+from tests.model.world import Outside, World, statement
+
+CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000)
+FEED = Queue("race")
+FORGED = 0
+"""The attempt of a token that is nobody's."""
+_REQUIRED = tuple(
+    each.name
+    for each in fields(Context)
+    if each.default is MISSING and each.default_factory is MISSING
+)
+"""What a context is made of; the race uses some of it."""
+
+
+def _context() -> Context:
+    model = replace(
+        load_catalog().models[MODEL_ID],
+        usual_duration=timedelta(seconds=1),
+        longest_duration=LONGEST,
+    )
+    used: dict[str, Any] = {
+        "catalog": Catalog(version="1", models={MODEL_ID: model}),
+        "validate_inputs": lambda _, inputs: dict(inputs),
+        "callbacks": KieCallbackReader(None),
+        "pace": PACE,
+        "limits": Limits(),
+        "callback_base_url": "https://callbacks.example",
+    }
+    return Context(**{**dict.fromkeys(_REQUIRED), **used})
+
+
+CONTEXT = _context()
+_LOOP = StillLoop()  # type: ignore[abstract] # it has what tasks use, no more
+
+
+async def _edge(context: Context, chat: Outside, destination: Destination) -> None:
+    wanted = deliver.Wanted(
+        caller=CALLER,
+        bot_id=CHAT.bot_id if destination == CHAT else None,
+        queue=FEED.queue if destination == FEED else None,
+        limit=1,
+        span=TICK,
+    )
+    for delivery in await deliver.lease(context, wanted, wait=timedelta(0)):
+        try:
+            await _deliver(context, chat, delivery)
+        except StaleLease:
+            return
+
+
+async def _deliver(context: Context, chat: Outside, delivery: Delivery) -> None:
+    token = delivery.lease_token
+    until = await deliver.begin(context, token, courier=CALLER, span=TICK)
+    outcome = await chat.send(delivery, until=until)
+    await deliver.report(context, token, outcome=outcome, courier=CALLER)
+
+
+async def _receive(
+    context: Context, provider: Outside, attempt: int, task: int, state: ProviderState
+) -> None:
+    body = body_of(statement(task, state))
+    await receive(context, Callback(body=body, headers={}, token=provider.token(attempt)))
+
+
+async def _cancel(context: Context, outside: Outside) -> None:
+    await cancel(context, CALLER, job_id=outside.job_id)
+
+
+def _alone(use_case: Callable[[Context], Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+    return lambda context, _: use_case(context)
+
+
+USE_CASES: Mapping[str, Callable[..., Awaitable[object]]] = {
+    "dispatch": _alone(dispatch),
+    "receive": _receive,
+    "poll": _alone(poll),
+    "fetch": _alone(fetch),
+    "cancel": _cancel,
+    "edge": _edge,
+    "mark_orphans": _alone(sweep.mark_orphans),
+    "end_unstarted": _alone(sweep.end_unstarted),
+    "end_overdue": _alone(sweep.end_overdue),
+    "apply_pending": _alone(apply_pending),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What an actor's step made of the state."""
+
+    actor: Actor | None
+    """None if it came to its end."""
+    tables: Tables
+    world: World
+    faults: tuple[str, ...] = ()
+
+
+def step(actor: Actor, *, tables: Tables, world: World, choice: str, taken: frozenset[int]) -> Turn:
+    """Let an actor take its next step, which ends as `choice` says."""
+    run = Run(actor, tables=tables, world=world, choice=choice, taken=taken)
+    later: Actor | None = None
+    try:
+        _LOOP.run(_play(run, actor))
+    except Cut:
+        log = (*actor.log, Past(tuple(run.answers)))
+        later = replace(actor, log=log, at=run.at, names=frozenset(run.names))
+    except asyncio.CancelledError:
+        later = None  # the process stopped, and has given back what it held
+    except Exception as error:  # noqa: BLE001 - it is a finding
+        run.faults.append(error)
+    return Turn(later, run.tables, run.world, tuple(map(repr, run.faults)))
+
+
+async def _play(run: Run, actor: Actor) -> None:
+    outside = Outside(run)
+    context = replace(
+        CONTEXT,
+        database=cast(Any, MemoryDatabase(run)),
+        provider=cast(Any, outside),
+        fetcher=outside,
+        store=cast(Any, outside),
+    )
+    await USE_CASES[actor.name](context, outside, *actor.args)
+
+
+@contextmanager
+def quiet_and_still() -> Iterator[None]:
+    """Stop the clock, and let nothing be logged."""
+    earlier = structlog.get_config()
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=silent, cache_logger_on_first_use=False)
+    try:
+        with stopped_clock():
+            yield
+    finally:
+        structlog.configure(**earlier)

@@ -1,0 +1,87 @@
+"""Time in the model: whole ticks around one present.
+
+The present never moves. That time passes means that everything stored or remembered becomes a tick
+older, and what is stored at most as old as any rule can tell; so the states are finitely many.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import cast
+from unittest.mock import patch
+
+from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.delivery import Delivery
+from generation_svc.domain.job import Job
+from generation_svc.domain.pace import Pace
+from generation_svc.domain.port import Claim
+from generation_svc.lifecycle import context
+
+TICK = timedelta(seconds=180)
+"""The longest of the leases that are no part of a pace: a fetch's."""
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PACE = Pace(
+    start_deadline=3 * TICK,
+    hard_deadline=3 * TICK,
+    unknown_grace=2 * TICK,
+    missing_grace=TICK,
+    first_read_floor=TICK,
+    submit_lease=TICK,
+)
+LONGEST = TICK
+"""What the one model at most takes."""
+OLDEST = NOW - PACE.hard_deadline
+
+
+class Clock(datetime):
+    """The clock of the use cases: it goes back while one of them repeats what it has done."""
+
+    behind = 0
+    """How many ticks."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return NOW - cls.behind * TICK if cls.behind else NOW
+
+
+@contextmanager
+def stopped_clock() -> Iterator[None]:
+    """Stop the clock that the use cases read: Python's, not a function of ours."""
+    with patch.object(context, "datetime", Clock):
+        yield
+
+
+def after(span: timedelta) -> datetime:
+    """Return the first tick at which so much time has passed."""
+    return NOW + -(-span // TICK) * TICK
+
+
+def due(time: datetime | None) -> datetime | None:
+    """Return a due time a tick later: once it has come, how long ago does not matter."""
+    return time and max(time - TICK, NOW)
+
+
+def age(time: datetime | None) -> datetime | None:
+    """Return a past time a tick later, at most as old as the longest deadline asks for."""
+    return time and max(time - TICK, OLDEST)
+
+
+def remembered(value: object) -> object:
+    """Return what somebody was told of the database, a tick later."""
+    match value:
+        case datetime():
+            return value - TICK
+        case Job(start_deadline_time=start, finish_deadline_time=finish):
+            return replace(
+                value,
+                start_deadline_time=start - TICK,
+                finish_deadline_time=finish and finish - TICK,
+            )
+        case Attempt(submit_time=submit, accept_time=accept):
+            return replace(value, submit_time=submit - TICK, accept_time=accept and accept - TICK)
+        case Claim() | Delivery():
+            return replace(value, job=cast(Job, remembered(value.job)))
+        case tuple():
+            return tuple(map(remembered, value))
+    return value

@@ -1,0 +1,217 @@
+"""The same steps on PostgreSQL: use cases that stand still before each turn of theirs.
+
+Where the model repeats a use case up to its next step, here it is a task that waits at a gate: at
+the first statement of each transaction that is a turn in the model, and before each call outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from generation_svc.domain.delivery import Delivery, SendingOutcome
+from generation_svc.domain.observation import Observation
+from generation_svc.domain.port import Database, Transaction
+from generation_svc.domain.provider import Content
+from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.dispatch import token_hash
+from tests.model.actor import USE_CASES
+from tests.model.clock import NOW, TICK
+from tests.model.run import Actor, Cut
+from tests.model.world import Outside, World
+
+STORES = ("jobs", "attempts", "receipts", "media", "deliveries")
+FREE = frozenset({"line", "note", "destination", "typical_duration", "trim"})
+"""Statements that are no turn: in the model they see nothing that changes."""
+_T = TypeVar("_T")
+
+
+@dataclass
+class Outdoors:
+    """What all actors on PostgreSQL share beside the database."""
+
+    world: World
+    job_id: UUID
+    choice: str = ""
+    ticks: int = 0
+    tokens: dict[int, str] = field(default_factory=dict)
+    """The token of each attempt for which createTask was called."""
+
+
+class Gate:
+    """Where one use case stands still until it is its turn."""
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(0)
+        self._halts = asyncio.Event()
+        self._is_closed = False
+
+    async def pass_through(self) -> None:
+        """Wait for a turn. Raises Cut if there will be none."""
+        self._halts.set()
+        await self._turns.acquire()
+        if self._is_closed:
+            raise Cut
+
+    async def halted(self, task: asyncio.Task[None]) -> None:
+        """Wait until the use case stands at the gate, or has come to its end."""
+        waiting = asyncio.ensure_future(self._halts.wait())
+        await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+    def open(self) -> None:
+        """Give the use case its turn."""
+        self._halts.clear()
+        self._turns.release()
+
+    def close(self) -> None:
+        """Let the use case die where it stands."""
+        self._is_closed = True
+        self._turns.release()
+
+
+class GatedActor:
+    """A use case on PostgreSQL, in step with one of the model's."""
+
+    def __init__(self, actor: Actor, *, context: Context, outdoors: Outdoors) -> None:
+        self._gate = Gate()
+        outside = GatedOutside(outdoors, gate=self._gate, database=context.database)
+        own = replace(
+            context,
+            database=cast(Any, GatedDatabase(context.database, gate=self._gate)),
+            provider=cast(Any, outside),
+            fetcher=outside,
+            store=cast(Any, outside),
+        )
+        self._task = asyncio.create_task(_play(actor, own, outside))
+
+    async def step(self) -> bool:
+        """Take one step; return whether the use case has come to its end."""
+        await self._gate.halted(self._task)
+        self._gate.open()
+        await self._gate.halted(self._task)
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()
+        return self._task.done()
+
+    async def die(self) -> None:
+        """End where it stands, with nothing more done."""
+        self._gate.close()
+        with suppress(Cut):
+            await self._task
+
+
+class GatedDatabase:
+    """A database whose transactions are turns."""
+
+    def __init__(self, database: Database, *, gate: Gate) -> None:
+        self._database, self._gate = database, gate
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[GatedTransaction]:
+        async with self._database.transaction() as tx:
+            yield GatedTransaction(tx, gate=self._gate)
+
+    def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
+        return self._database.watch(*topics)
+
+
+class GatedTransaction:
+    """A transaction that waits for its turn at its first statement."""
+
+    def __init__(self, transaction: Transaction, *, gate: Gate) -> None:
+        self._transaction, self._gate = transaction, gate
+        self._has_turn = False
+
+    def __getattr__(self, name: str) -> Any:
+        part = getattr(self._transaction, name)
+        return _GatedStore(part, turn=self._turn) if name in STORES else part
+
+    async def _turn(self) -> None:
+        if not self._has_turn:
+            self._has_turn = True
+            await self._gate.pass_through()
+
+
+class _GatedStore:
+    def __init__(self, store: object, *, turn: Callable[[], Any]) -> None:
+        self._store, self._turn = store, turn
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        if name in FREE:
+            return method
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            await self._turn()
+            return await method(*args, **kwargs)
+
+        return call
+
+
+class GatedOutside(Outside):
+    """The world of the model, behind a gate."""
+
+    def __init__(self, outdoors: Outdoors, *, gate: Gate, database: Database) -> None:
+        super().__init__(cast(Any, self))
+        self._outdoors, self._gate, self._database = outdoors, gate, database
+        self.job_id = outdoors.job_id
+        self._numbers: dict[bytes, int] = {}
+
+    @property
+    def world(self) -> World:
+        return self._outdoors.world
+
+    @world.setter
+    def world(self, world: World) -> None:
+        self._outdoors.world = world
+
+    @property
+    def choice(self) -> str:
+        return self._outdoors.choice
+
+    def enter(self, step: str) -> None:
+        """It is our turn already."""
+
+    def perform(self, operation: Callable[[], _T]) -> _T:
+        return operation()
+
+    def number(self, key: bytes) -> int:
+        return self._numbers[key]
+
+    def token(self, attempt: int) -> str:
+        return self._outdoors.tokens.get(attempt, "nobody's")
+
+    async def create_task(self, model_id: str, inputs: Any, *, callback_url: str | None) -> str:
+        token = str(callback_url).rpartition("/")[2]
+        async with self._database.transaction() as tx:
+            attempt = await tx.attempts.find_by_token(token_hash(token))
+        assert attempt is not None
+        self._numbers[token_hash(token)] = attempt.number
+        await self._gate.pass_through()
+        self._outdoors.tokens[attempt.number] = token
+        return await super().create_task(model_id, inputs, callback_url=callback_url)
+
+    async def read_task(self, task_id: str) -> Observation:
+        await self._gate.pass_through()
+        return await super().read_task(task_id)
+
+    async def fetch(self, url: str) -> Content:
+        await self._gate.pass_through()
+        return await super().fetch(url)
+
+    async def send(self, delivery: Delivery, *, until: datetime) -> SendingOutcome:
+        began = self._outdoors.ticks
+        await self._gate.pass_through()
+        until = NOW + TICK if self._outdoors.ticks == began else NOW
+        return await super().send(delivery, until=until)
+
+
+async def _play(actor: Actor, context: Context, outside: Outside) -> None:
+    with suppress(asyncio.CancelledError):
+        await USE_CASES[actor.name](context, outside, *actor.args)

@@ -1,0 +1,161 @@
+"""What has to hold after every step, and what has to come in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.delivery import DeliveryKind, DeliveryState
+from generation_svc.domain.job import FINAL_STATES, FailureReason, JobState
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.lifecycle.dispatch import MAX_ATTEMPTS
+from tests.model.clock import NOW, PACE
+from tests.model.run import Actor
+from tests.model.space import Step
+from tests.model.table import DeliveryRow, Tables
+
+HOME = (AttemptState.SUCCEEDED, AttemptState.SETTLED)
+_ASKED = (AttemptState.SUBMITTING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
+"""Where a success goes back to nothing."""
+HELD = (DeliveryState.LEASED, DeliveryState.BEGUN)
+
+
+def check(step: Step) -> str | None:
+    """Return the name of the invariant that a step broke."""
+    return next((name for name, holds in INVARIANTS.items() if not holds(step)), None)
+
+
+def _nothing_went_wrong(step: Step) -> bool:
+    return not step.faults
+
+
+def _terminal_is_final(step: Step) -> bool:
+    before = step.before.row.job
+    return before.state not in FINAL_STATES or step.after.row.job == before
+
+
+def _revisions_have_no_gap(step: Step) -> bool:
+    return step.after.row.job.revision == step.after.row.snapshots
+
+
+def _one_outcome_row(step: Step) -> bool:
+    state = step.after.row.job.state
+    rows = len(_rows(step.after, DeliveryKind.OUTCOME))
+    return rows == (state in (JobState.SUCCEEDED, JobState.FAILED))
+
+
+def _one_new_message(step: Step) -> bool:
+    return step.world.messages <= 1
+
+
+def _cancelled_is_not_delivered(step: Step) -> bool:
+    is_told = step.world.messages or step.world.is_shown
+    return step.after.row.job.state is not JobState.CANCELLED or not is_told
+
+
+def _outcome_is_not_overwritten(step: Step) -> bool:
+    return not step.world.is_overwritten
+
+
+def _one_lease_of_a_job(step: Step) -> bool:
+    rows = step.after.deliveries
+    return sum(row.state in HELD and row.due_time > NOW for row in rows) <= 1
+
+
+def _no_attempt_while_one_may_come_home(step: Step) -> bool:
+    is_new = len(step.after.attempts) > len(step.before.attempts)
+    live = [each for each in _attempts(step.before) if each.is_live]
+    return not is_new or all(each.submit_time + PACE.unknown_grace <= NOW for each in live)
+
+
+def _few_attempts(step: Step) -> bool:
+    is_new = len(step.after.attempts) > len(step.before.attempts)
+    counted = [e for e in _attempts(step.after) if e.state is not AttemptState.REFUSED]
+    return not is_new or len(counted) <= MAX_ATTEMPTS
+
+
+def _success_is_not_lost(step: Step) -> bool:
+    """What is observed of an open job is stored and stays so; and what is stored fails no job."""
+    observed = _believed(step)
+    if observed and step.before.row.job.state not in FINAL_STATES:
+        return step.after.attempts[observed - 1].attempt.state in HOME
+    if any(was.state in HOME and now.state in _ASKED for was, now in _changes(step)):
+        return False
+    is_failed = step.after.row.job.state is JobState.FAILED
+    return not is_failed or not any(each.state in HOME for each in _attempts(step.after))
+
+
+def _no_failure_while_one_may_come_home(step: Step) -> bool:
+    is_failed = step.after.row.job.state is JobState.FAILED
+    return not is_failed or not any(each.is_live for each in _attempts(step.after))
+
+
+def _success_is_true(step: Step) -> bool:
+    """A success has its bytes here, and the provider did make it."""
+    if step.after.row.job.state is not JobState.SUCCEEDED:
+        return True
+    made = {t.attempt for t in step.world.tasks if t.state is ProviderState.SUCCEEDED}
+    result = step.after.row.job.result
+    kept = {media.id.int for media in result.media} if result else set()
+    return bool(kept) and kept <= made
+
+
+def _deadline_fails_nothing_unread(step: Step) -> bool:
+    """The finish deadline ends a task that was taken only after a read that succeeded."""
+    job, was = step.after.row.job, step.before.row.job
+    is_late = job.failure is not None and job.failure.reason is FailureReason.FINISH_DEADLINE
+    if was.state in FINAL_STATES or not is_late or step.actor.name == "poll":
+        return True
+    taken = [each for each in _attempts(step.before) if each.state is AttemptState.ACCEPTED]
+    return all((each.accept_time or NOW) + PACE.hard_deadline <= NOW for each in taken)
+
+
+INVARIANTS: Mapping[str, Callable[[Step], bool]] = {
+    "no step fails by a fault of ours": _nothing_went_wrong,
+    "a terminal job never changes": _terminal_is_final,
+    "revisions have no gap": _revisions_have_no_gap,
+    "one outcome row for a job that succeeded or failed, none for any other": _one_outcome_row,
+    "never two new messages for one job": _one_new_message,
+    "a cancelled job is never delivered": _cancelled_is_not_delivered,
+    "progress never overwrites the outcome": _outcome_is_not_overwritten,
+    "one delivery of a job is under lease": _one_lease_of_a_job,
+    "no attempt while another one within its grace may come home": (
+        _no_attempt_while_one_may_come_home
+    ),
+    "at most two attempts that were not refused": _few_attempts,
+    "a success that was observed in time is never lost": _success_is_not_lost,
+    "no job fails while an attempt of it is alive": _no_failure_while_one_may_come_home,
+    "a job succeeds only by what the provider made, with its bytes": _success_is_true,
+    "only a read that succeeded ends a job that is late": _deadline_fails_nothing_unread,
+}
+LIVENESS = "when nothing more goes wrong, the job ends and its outcome is delivered"
+
+
+def _attempts(tables: Tables) -> list[Attempt]:
+    return [row.attempt for row in tables.attempts]
+
+
+def _changes(step: Step) -> list[tuple[Attempt, Attempt]]:
+    before, after = _attempts(step.before), _attempts(step.after)
+    return list(zip(before, after, strict=False))
+
+
+def _rows(tables: Tables, kind: DeliveryKind) -> list[DeliveryRow]:
+    return [row for row in tables.deliveries if row.kind is kind]
+
+
+def _believed(step: Step) -> int | None:
+    """Return the attempt of which the actor has just had to believe a success."""
+    return _told(step.actor) if step.is_done else None
+
+
+def _told(actor: Actor) -> int | None:
+    if actor.name == "receive":
+        token, task, state = actor.args
+        is_true = token == task and state is ProviderState.SUCCEEDED
+        return int(str(task)) if is_true else None
+    answers = (answer for past in actor.log for answer in past.answers)
+    told = [each for each in answers if isinstance(each, Observation)]
+    if actor.name == "poll" and told and told[-1].state is ProviderState.SUCCEEDED:
+        return int(str(told[-1].task_id).removeprefix("task-"))
+    return None

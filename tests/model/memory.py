@@ -1,0 +1,133 @@
+"""The storage in memory: the ports of the domain, with the same guards as the SQL.
+
+It holds one job, which is all that the race needs. That its guards are those of the SQL is checked
+by `test_stateful`, which takes the same steps on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.error import AtelierError
+from generation_svc.domain.job import Media
+from generation_svc.domain.port import BreakerState, Receipt
+from tests.model.clock import NOW
+from tests.model.memory_attempt import MemoryAttemptStore
+from tests.model.memory_delivery import MemoryDeliveryStore
+from tests.model.memory_job import MemoryJobStore
+from tests.model.memory_store import Store, answered
+from tests.model.run import Cut, Run
+from tests.model.table import ReceiptRow
+
+
+class MemoryReceiptStore(Store):
+    async def insert(self, receipt: Receipt, *, task_id: str | None, headers: object) -> None:
+        self._run.bind(receipt.id, await self._insert(receipt))
+
+    @answered
+    def _insert(self, receipt: Receipt) -> int:
+        number = self._run.fresh()
+        row = ReceiptRow(replace(receipt, id=UUID(int=number)), receive_time=NOW)
+        self._write(receipts=(*self._tables.receipts, row))
+        return number
+
+    @answered
+    def finish(self, receipt_id: UUID, *, outcome: str) -> None:
+        """Forget it: nothing reads a receipt that was applied."""
+        number = self._run.number(receipt_id)
+        rows = (row for row in self._tables.receipts if row.receipt.id.int != number)
+        self._write(receipts=tuple(rows))
+
+    @answered
+    def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
+        rows = self._tables.receipts
+        return tuple(row.receipt for row in rows if row.receive_time <= NOW - older_than)
+
+    async def trim(self, *, keep: int) -> None:
+        """There are never so many."""
+
+
+class MemoryMediaRows(Store):
+    @answered
+    def insert_media(self, media: Media, *, attempt: Attempt, position: int, key: str) -> None:
+        kept = {number for number, _ in self._tables.media}
+        if attempt.number not in kept:
+            row = (attempt.number, replace(media, id=UUID(int=attempt.number)))
+            self._write(media=tuple(sorted((*self._tables.media, row), key=lambda row: row[0])))
+
+    @answered
+    def media_of(self, attempt_id: UUID) -> Sequence[Media]:
+        number = self._run.number(attempt_id)
+        return tuple(media for attempt, media in self._tables.media if attempt == number)
+
+
+class MemoryBudgetStore:
+    """Calls are granted and the breaker is closed: they are another race."""
+
+    async def take(self, budget: str, *, limit: int, window: timedelta) -> timedelta:
+        return timedelta(0)
+
+    async def wait(
+        self, budget: str, *, limit: int, window: timedelta, ahead: int = 0
+    ) -> timedelta:
+        return timedelta(0)
+
+    async def breaker(self) -> BreakerState:
+        return BreakerState(reason=None, is_probe_due=False)
+
+    async def trip(self, reason: object, *, threshold: int, interval: timedelta) -> None:
+        """Count nothing."""
+
+    async def close_breaker(self) -> bool:
+        return False
+
+
+class MemoryTransaction:
+    """All of it or nothing, and nothing of another actor's in between."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._has_begun = False
+        self.jobs = MemoryJobStore(self)
+        self.attempts = MemoryAttemptStore(self)
+        self.receipts = MemoryReceiptStore(self)
+        self.media = MemoryMediaRows(self)
+        self.deliveries = MemoryDeliveryStore(self)
+        self.budget = MemoryBudgetStore()
+
+    def enter(self) -> None:
+        """Take the turn, at the first statement: what reads nothing shared needs none."""
+        if not self._has_begun:
+            self.run.enter("transaction")
+            self._has_begun = True
+
+    def announce(self, topic: str) -> None:
+        """Wake nobody: the search tries every order by itself."""
+
+
+class MemoryDatabase:
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[MemoryTransaction]:
+        before = self._run.tables
+        try:
+            yield MemoryTransaction(self._run)
+        except (AtelierError, Cut):
+            self._run.tables = before
+            raise
+        except Exception as error:
+            self._run.faults.append(error)
+            self._run.tables = before
+            raise
+
+    @contextmanager
+    def watch(self, *topics: str) -> Iterator[asyncio.Event]:
+        yield asyncio.Event()

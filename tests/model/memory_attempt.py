@@ -1,0 +1,165 @@
+"""Attempts in memory, with the same guards as the SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
+from generation_svc.domain.observation import Observation, Source
+from generation_svc.lifecycle.dispatch import token_hash as hash_of
+from tests.model.clock import NOW, TICK, after
+from tests.model.memory_store import Store, answered
+from tests.model.table import AttemptRow
+from tests.model.world import token
+
+FAR = NOW + TICK
+"""When something is due that is never due."""
+
+
+class MemoryAttemptStore(Store):
+    def _row(self, attempt_id: UUID) -> AttemptRow:
+        return self._tables.attempts[self._run.number(attempt_id) - 1]
+
+    def _set(self, row: AttemptRow, *, row_changes: dict[str, Any], **changes: Any) -> None:
+        changed = replace(row, attempt=replace(row.attempt, **changes), **row_changes)
+        rows = list(self._tables.attempts)
+        rows[row.attempt.number - 1] = changed
+        self._write(attempts=tuple(rows))
+
+    async def insert(self, attempt: Attempt, *, token_hash: bytes) -> None:
+        self._run.bind(attempt.id, attempt.number)
+        self._run.bind(token_hash, attempt.number)
+        await self._insert(replace(attempt, id=UUID(int=attempt.number)))
+
+    @answered
+    def _insert(self, attempt: Attempt) -> None:
+        assert attempt.number == len(self._tables.attempts) + 1
+        row = AttemptRow(attempt, token_hash=hash_of(token(attempt.number)))
+        self._write(attempts=(*self._tables.attempts, row))
+
+    @answered
+    def lock(self, attempt_id: UUID) -> Attempt:
+        return self._row(attempt_id).attempt
+
+    @answered
+    def find_by_token(self, token_hash: bytes) -> Attempt | None:
+        rows = (row.attempt for row in self._tables.attempts if row.token_hash == token_hash)
+        return next(rows, None)
+
+    @answered
+    def find_by_task(self, task_id: str) -> Attempt | None:
+        attempts = (row.attempt for row in self._tables.attempts)
+        return next((each for each in attempts if each.task_id == task_id), None)
+
+    @answered
+    def live(self, job_id: UUID) -> Sequence[Attempt]:
+        return tuple(row.attempt for row in self._tables.attempts if row.attempt.is_live)
+
+    @answered
+    def count(self, job_id: UUID) -> int:
+        return len(self._tables.attempts)
+
+    async def typical_duration(self, model_id: str) -> timedelta | None:
+        return None
+
+    @answered
+    def accept(self, attempt_id: UUID, *, task_id: str, first_read: timedelta | None) -> None:
+        times = {"read_time": first_read and after(first_read)}
+        self._set(
+            self._row(attempt_id),
+            row_changes=times,
+            state=AttemptState.ACCEPTED,
+            task_id=task_id,
+            accept_time=NOW,
+        )
+
+    @answered
+    def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
+        times = {"read_time": None, "fetch_time": None}
+        self._set(self._row(attempt_id), row_changes=times, state=state)
+
+    @answered
+    def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
+        row = self._row(attempt_id)
+        is_news = row.attempt.state is AttemptState.SUBMITTING
+        if is_news:
+            self._set(row, row_changes={}, state=AttemptState.UNKNOWN)
+        return is_news
+
+    @answered
+    def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
+        row = self._row(attempt_id)
+        self._set(
+            row,
+            row_changes={"read_time": None, "fetch_time": NOW},
+            state=AttemptState.SUCCEEDED,
+            observation=observation,
+            task_id=row.attempt.task_id or observation.task_id,
+            accept_time=row.attempt.accept_time or row.attempt.submit_time,
+        )
+
+    @answered
+    def see(self, attempt_id: UUID, observation: Observation) -> None:
+        self._set(self._row(attempt_id), row_changes={}, observation=observation)
+
+    @answered
+    def claim_read(self, *, lease: timedelta) -> Attempt | None:
+        rows = self._due(AttemptState.ACCEPTED, "read_time")
+        if not rows:
+            return None
+        self._set(rows[0], row_changes={"read_time": after(lease)})
+        return rows[0].attempt
+
+    @answered
+    def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
+        row = self._row(attempt_id)
+        if row.attempt.state is AttemptState.ACCEPTED:
+            self._set(row, row_changes={"read_time": after(due)})
+
+    @answered
+    def hasten_read(self, attempt_id: UUID, *, interval: timedelta) -> bool:
+        row = self._row(attempt_id)
+        is_early = row.hint_time is not None and row.hint_time > NOW - interval
+        if row.attempt.state is not AttemptState.ACCEPTED or is_early:
+            return False
+        self._set(row, row_changes={"read_time": NOW, "hint_time": NOW})
+        return True
+
+    @answered
+    def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
+        rows = self._due(AttemptState.SUCCEEDED, "fetch_time")
+        if not rows:
+            return None
+        self._set(rows[0], row_changes={"fetch_time": after(lease)})
+        return replace(rows[0].attempt, fetch_tries=1)
+
+    @answered
+    def schedule_fetch(self, attempt_id: UUID, *, due: timedelta) -> None:
+        row = self._row(attempt_id)
+        if row.attempt.state is AttemptState.SUCCEEDED:
+            self._set(row, row_changes={"fetch_time": after(due)})
+
+    @answered
+    def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
+        return tuple(
+            row.attempt
+            for row in self._tables.attempts
+            if row.attempt.state is AttemptState.SUBMITTING
+            and row.attempt.submit_time <= NOW - older_than
+        )
+
+    @answered
+    def overdue(self, *, hard_deadline: timedelta, limit: int) -> Sequence[Attempt]:
+        job = self._tables.row.job
+        live = [row.attempt for row in self._tables.attempts if row.attempt.is_live]
+        return tuple(
+            each for each in live if is_overdue(each, job, now=NOW, hard_deadline=hard_deadline)
+        )
+
+    def _due(self, state: AttemptState, clock: str) -> list[AttemptRow]:
+        rows = [row for row in self._tables.attempts if row.attempt.state is state]
+        return [row for row in rows if (getattr(row, clock) or FAR) <= NOW]

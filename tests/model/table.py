@@ -1,0 +1,181 @@
+"""The rows of the in-memory database: immutable, so that a state of the model is a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.delivery import DeliveryKind, DeliveryState, Destination, Telegram
+from generation_svc.domain.job import FINAL_STATES, Job, JobState, Media, Price
+from generation_svc.domain.port import Receipt
+from tests.model.clock import NOW, OLDEST, PACE, TICK, age, due
+from tests.model.world import JOB_ID
+
+MODEL_ID = "z-image"
+_OVER = (AttemptState.FAILED, AttemptState.SETTLED)
+"""What nothing can change any more, not even a late success."""
+NOBODY = -1
+"""The holder of a token that no living actor knows."""
+
+
+class _Inputs(dict[str, Any]):
+    """Inputs that can be a part of a state; they are always the same."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return len(self)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    job: Job
+    destination: Destination | None
+    dispatch_time: datetime | None
+    claim: int = 0
+    snapshots: int = 1
+    """How many revisions were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    attempt: Attempt
+    token_hash: bytes
+    read_time: datetime | None = None
+    fetch_time: datetime | None = None
+    hint_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRow:
+    receipt: Receipt
+    receive_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    kind: DeliveryKind
+    due_time: datetime
+    state: DeliveryState = DeliveryState.PENDING
+    lease: int = 0
+    reported: int = 0
+    is_tried: bool = False
+    maybe_sent: bool = False
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """One job and all that belongs to it."""
+
+    row: JobRow
+    attempts: tuple[AttemptRow, ...] = ()
+    receipts: tuple[ReceiptRow, ...] = ()
+    deliveries: tuple[DeliveryRow, ...] = ()
+    media: tuple[tuple[int, Media], ...] = ()
+    """Each with the number of its attempt."""
+
+    def names(self) -> set[int]:
+        """Return every token and number that rows hold."""
+        leases = {name for row in self.deliveries for name in (row.lease, row.reported)}
+        return {self.row.claim, *leases, *(row.receipt.id.int for row in self.receipts)}
+
+    def aged(self) -> Tables:
+        """Return the same rows a tick later."""
+        return replace(
+            self,
+            row=_aged_job(self.row),
+            attempts=tuple(map(_aged_attempt, self.attempts)),
+            receipts=tuple(replace(each, receive_time=NOW - TICK) for each in self.receipts),
+            deliveries=tuple(
+                replace(each, due_time=max(each.due_time - TICK, NOW)) for each in self.deliveries
+            ),
+        )
+
+    def plain(self, known: frozenset[int]) -> Tables:
+        """Return the same rows without what no rule looks at any more.
+
+        Such are the tokens that nobody knows, and the times of what is over.
+        """
+        return replace(
+            self,
+            row=_plain_job(self.row, known=known, is_live=self.is_live),
+            attempts=tuple(_plain_attempt(each, self.row.job) for each in self.attempts),
+            deliveries=tuple(_plain_delivery(each, known=known) for each in self.deliveries),
+        )
+
+    @property
+    def is_live(self) -> bool:
+        return any(row.attempt.is_live for row in self.attempts)
+
+
+def accepted(destination: Destination) -> Tables:
+    """Return the rows of a job that was just accepted."""
+    job = Job(
+        id=JOB_ID,
+        caller="edge",
+        owner="user:1",
+        model_id=MODEL_ID,
+        inputs=_Inputs(prompt="a cat"),
+        price=Price(is_free=True, credits="0"),
+        correlation_id="",
+        create_time=NOW,
+        start_deadline_time=NOW + PACE.start_deadline,
+        state=JobState.QUEUED,
+        revision=1,
+        update_time=NOW,
+    )
+    progress = DeliveryRow(DeliveryKind.PROGRESS, due_time=NOW + TICK)
+    is_shown = isinstance(destination, Telegram)
+    row = JobRow(job, destination, dispatch_time=NOW)
+    return Tables(row, deliveries=(progress,) if is_shown else ())
+
+
+def _aged_job(row: JobRow) -> JobRow:
+    job = replace(
+        row.job,
+        start_deadline_time=max(row.job.start_deadline_time - TICK, NOW),
+        finish_deadline_time=due(row.job.finish_deadline_time),
+    )
+    return replace(row, job=job, dispatch_time=due(row.dispatch_time))
+
+
+def _plain_job(row: JobRow, *, known: frozenset[int], is_live: bool) -> JobRow:
+    job, claim = row.job, row.claim
+    if job.state is not JobState.QUEUED:
+        job = replace(job, start_deadline_time=NOW)
+    if job.state in FINAL_STATES and not is_live:
+        job = replace(job, finish_deadline_time=None)
+    return replace(row, job=job, claim=claim if claim in known or not claim else NOBODY)
+
+
+def _aged_attempt(row: AttemptRow) -> AttemptRow:
+    attempt = replace(
+        row.attempt,
+        submit_time=max(row.attempt.submit_time - TICK, OLDEST),
+        accept_time=age(row.attempt.accept_time),
+    )
+    return replace(
+        row,
+        attempt=attempt,
+        read_time=due(row.read_time),
+        fetch_time=due(row.fetch_time),
+        hint_time=row.hint_time and NOW - TICK,
+    )
+
+
+def _plain_attempt(row: AttemptRow, job: Job) -> AttemptRow:
+    attempt = row.attempt
+    if attempt.state is not AttemptState.SUCCEEDED:
+        attempt = replace(attempt, observation=None)
+    if attempt.state in _OVER or (job.state in FINAL_STATES and not attempt.is_live):
+        attempt = replace(attempt, submit_time=OLDEST, accept_time=None)
+    elif attempt.accept_time and job.state is not JobState.QUEUED:
+        attempt = replace(attempt, submit_time=OLDEST)
+    is_read = attempt.state is AttemptState.ACCEPTED
+    return replace(row, attempt=attempt, hint_time=row.hint_time if is_read else None)
+
+
+def _plain_delivery(row: DeliveryRow, *, known: frozenset[int]) -> DeliveryRow:
+    lease = row.lease if row.lease in known or not row.lease else NOBODY
+    return replace(row, lease=lease, reported=row.reported if row.reported in known else 0)
