@@ -10,7 +10,7 @@ STORAGE_TESTS    = $(wildcard tests/integration/test_storage_*.py tests/integrat
 PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rolling e2e-free chaos fuzz check check-code check-layers check-contract check-drift \
+.PHONY: help setup run test rolling e2e-free chaos model fuzz check check-code check-layers check-contract check-drift \
         check-postgres check-ui generate image translations bench clean
 
 help: ## List the verbs
@@ -40,6 +40,9 @@ e2e-free: $(READY) ## Take every free model from the click to the picture, with 
 
 chaos: $(READY) ## Attack the real processes and hold them to their promises (SEED=7 or SEEDS=1-10, JOBS=500)
 	@SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) $(BIN)/python -m tests.chaos
+
+model: $(READY) ## Visit every state of the race for one job, and find every planted bug (TRACE=lease shows how)
+	@TRACE=$(TRACE) $(BIN)/python -m tests.model
 
 fuzz: $(READY) ## Send odd inputs to the three doors of the real processes (SEED=7, INPUTS=20000)
 	@SEED=$(SEED) INPUTS=$(INPUTS) $(BIN)/python -m tests.fuzz

@@ -22,24 +22,13 @@ from generation_svc.lifecycle import answer, dispatch, observe, receive, sweep
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.record import settle
 from tests.model import memory_attempt, memory_delivery
+from tests.model.invariant import LIVENESS
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import HELD, MemoryDeliveryStore
 from tests.model.memory_store import answered
-from tests.model.scope import Scope
+from tests.model.scope import CHAT, LATE, MISHAP, RACE, Scope
 from tests.model.search import Report, search
 
-RACE = Scope(edge=0, stall=1, faults=0)
-MISHAP = Scope(edge=0, stall=1, busy=1, cancels=0)
-SENDING = Scope(
-    has_chat=True,
-    is_taken=True,
-    halted=frozenset({"edge"}),
-    edge=2,
-    dispatch=0,
-    poll=0,
-    sweep=0,
-    stall=1,
-)
 Patch = tuple[Any, str, Any]
 """Where a guard is, what it is called there, and what is there instead."""
 
@@ -49,6 +38,8 @@ class Bug:
     """A guard that is taken away."""
 
     guard: str
+    breaks: str
+    """The invariant that does not hold without it."""
     patches: tuple[Patch, ...]
     scope: Scope
 
@@ -90,69 +81,99 @@ def _at_finish_deadline(_: object, job: Job, *, now: Any, hard_deadline: object)
 
 _NEVER_FINAL = (JobState, "is_final", property(_always(False)))
 _OPEN_TABLE = (transition, "ALLOWED", {state: frozenset(JobState) for state in JobState})
+_NO_LOSS = "a success that was observed in time is never lost"
+_ONLY_A_READ = "only a read that succeeded ends a job that is late"
+_TRUE = "a job succeeds only by what the provider made, with its bytes"
+_ONE_MESSAGE = "never two new messages for one job"
 
 BUGS = (
-    Bug("use cases: is the job over (is_final)?", (_NEVER_FINAL,), RACE),
-    Bug("use cases and the table of transitions", (_NEVER_FINAL, _OPEN_TABLE), RACE),
-    Bug("observe: is it news (_is_news)?", ((observe, "_is_news", _always(True)),), RACE),
+    Bug(
+        "use cases: is the job over (is_final)?",
+        "no step fails by a fault of ours",  # the table of transitions refuses it
+        (_NEVER_FINAL,),
+        RACE,
+    ),
+    Bug(
+        "use cases: the same, and the table of transitions",
+        "a terminal job never changes",
+        (_NEVER_FINAL, _OPEN_TABLE),
+        RACE,
+    ),
+    Bug("observe: is it news (_is_news)?", _NO_LOSS, ((observe, "_is_news", _always(True)),), RACE),
     Bug(
         "observe: may another attempt come home (_fail)?",
+        "no job fails while an attempt of it is alive",
         ((observe, "_fail", _fail_at_once),),
         MISHAP,
     ),
     Bug(
         "answer: did a callback come before it (_OPEN)?",
+        _NO_LOSS,
         ((answer, "_OPEN", tuple(AttemptState)),),
         RACE,
     ),
-    Bug("dispatch: wait for an unknown attempt (_wait)", ((dispatch, "_wait", _nothing),), MISHAP),
     Bug(
-        "sweep: look again before the hard stop (is_overdue)",
-        ((sweep, "is_overdue", _always(True)),),
-        replace(MISHAP, busy=2, halted=frozenset({"dispatch", "end_overdue"})),
+        "dispatch: wait for an unknown attempt (_wait)",
+        "no attempt while another one within its grace may come home",
+        ((dispatch, "_wait", _nothing),),
+        MISHAP,
     ),
     Bug(
-        "only the hard stop ends what can be read",
+        "sweep: look again before the hard stop (is_overdue)",
+        _ONLY_A_READ,
+        ((sweep, "is_overdue", _always(True)),),
+        LATE,
+    ),
+    Bug(
+        "sweep: the hard stop alone ends what can be read",
+        _ONLY_A_READ,
         (
             (sweep, "is_overdue", _at_finish_deadline),
             (memory_attempt, "is_overdue", _at_finish_deadline),
         ),
         RACE,
     ),
-    Bug("sweep: the start deadline", ((sweep, "_end_unstarted", _nothing),), RACE),
+    Bug("sweep: the start deadline", LIVENESS, ((sweep, "_end_unstarted", _nothing),), RACE),
     Bug(
         "receive: the token is an attempt's",
+        _TRUE,
         ((MemoryAttemptStore, "find_by_token", answered(_any_attempt)),),
         replace(RACE, forged=1),
     ),
     Bug(
         "receive: token and body speak of one task (_contradicts)",
+        _TRUE,
         ((receive, "_contradicts", _always(False)),),
         replace(MISHAP, forged=1),
     ),
     Bug(
-        "begin and report: the lease is the sender's own",
+        "begin, report: the lease is the sender's own",
+        _ONE_MESSAGE,
         ((MemoryDeliveryStore, "_held", _whoever_holds_it),),
-        SENDING,
+        CHAT,
     ),
     Bug(
-        "a lease that ran out after begin may have been sent",
+        "lease: one that ran out after begin may have been sent",
+        _ONE_MESSAGE,
         ((memory_delivery, "_may_have_come", _always(False)),),
-        SENDING,
+        CHAT,
     ),
     Bug(
-        "one lease of a job, and the outcome before the progress",
+        "lease: one of a job, and the outcome before the progress",
+        "one delivery of a job is under lease",
         ((memory_delivery, "_is_before", _always(False)),),
-        SENDING,
+        CHAT,
     ),
     Bug(
-        "a message that was edited into the outcome is left alone",
-        ((MemoryDeliveryStore, "_free_progress", _always(None)),),
-        SENDING,
-    ),
-    Bug(
-        "a lease that ran out is offered again",
+        "lease: one that ran out is offered again",
+        LIVENESS,
         ((memory_delivery, "OPEN", (DeliveryState.PENDING,)),),
-        SENDING,
+        CHAT,
+    ),
+    Bug(
+        "report: a message that was edited into the outcome is left alone",
+        "progress never overwrites the outcome",
+        ((MemoryDeliveryStore, "_free_progress", _always(None)),),
+        CHAT,
     ),
 )

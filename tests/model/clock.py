@@ -28,6 +28,7 @@ PACE = Pace(
     missing_grace=TICK,
     first_read_floor=TICK,
     submit_lease=TICK,
+    hint_interval=TICK,
 )
 LONGEST = TICK
 """What the one model at most takes."""

@@ -7,10 +7,11 @@ the first statement of each transaction that is a turn in the model, and before 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -25,7 +26,6 @@ from tests.model.clock import NOW, TICK
 from tests.model.run import Actor, Cut
 from tests.model.world import Outside, World
 
-STORES = ("jobs", "attempts", "receipts", "media", "deliveries")
 FREE = frozenset({"line", "note", "destination", "typical_duration", "trim"})
 """Statements that are no turn: in the model they see nothing that changes."""
 _T = TypeVar("_T")
@@ -114,42 +114,51 @@ class GatedDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[GatedTransaction]:
-        async with self._database.transaction() as tx:
-            yield GatedTransaction(tx, gate=self._gate)
+        async with AsyncExitStack() as stack:
+            begin = partial(stack.enter_async_context, self._database.transaction())
+            yield GatedTransaction(begin, gate=self._gate)
 
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         return self._database.watch(*topics)
 
 
 class GatedTransaction:
-    """A transaction that waits for its turn at its first statement."""
+    """A transaction that waits for its turn at its first statement, and begins only then.
 
-    def __init__(self, transaction: Transaction, *, gate: Gate) -> None:
-        self._transaction, self._gate = transaction, gate
+    Its time is that of its beginning, and whatever was done before its turn is done before that.
+    """
+
+    def __init__(self, begin: Callable[[], Awaitable[Transaction]], *, gate: Gate) -> None:
+        self._begin, self._gate = begin, gate
+        self._transaction: Transaction | None = None
         self._has_turn = False
 
     def __getattr__(self, name: str) -> Any:
-        part = getattr(self._transaction, name)
-        return _GatedStore(part, turn=self._turn) if name in STORES else part
+        return _GatedStore(self, name)
 
-    async def _turn(self) -> None:
-        if not self._has_turn:
+    def announce(self, topic: str) -> None:
+        if self._transaction:
+            self._transaction.announce(topic)
+
+    async def entered(self, *, is_turn: bool) -> Transaction:
+        """Return the transaction on PostgreSQL, once it is its turn where it is one."""
+        if is_turn and not self._has_turn:
             self._has_turn = True
             await self._gate.pass_through()
+        if self._transaction is None:
+            self._transaction = await self._begin()
+        return self._transaction
 
 
 class _GatedStore:
-    def __init__(self, store: object, *, turn: Callable[[], Any]) -> None:
-        self._store, self._turn = store, turn
+    def __init__(self, transaction: GatedTransaction, name: str) -> None:
+        self._transaction, self._name = transaction, name
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._store, name)
-        if name in FREE:
-            return method
-
+    def __getattr__(self, method: str) -> Any:
         async def call(*args: Any, **kwargs: Any) -> Any:
-            await self._turn()
-            return await method(*args, **kwargs)
+            is_turn = self._name != "budget" and method not in FREE
+            transaction = await self._transaction.entered(is_turn=is_turn)
+            return await getattr(getattr(transaction, self._name), method)(*args, **kwargs)
 
         return call
 

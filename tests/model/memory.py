@@ -46,8 +46,9 @@ class MemoryReceiptStore(Store):
 
     @answered
     def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
-        rows = self._tables.receipts
-        return tuple(row.receipt for row in rows if row.receive_time <= NOW - older_than)
+        rows = [row for row in self._tables.receipts if row.receive_time <= NOW - older_than]
+        self._run.names.update(row.receipt.id.int for row in rows)  # nobody else gets these now
+        return tuple(row.receipt for row in rows)
 
     async def trim(self, *, keep: int) -> None:
         """There are never so many."""

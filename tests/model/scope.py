@@ -1,6 +1,6 @@
 """How large the part of the world is that a search visits in full."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SWEEPS = ("mark_orphans", "end_unstarted", "end_overdue", "apply_pending")
 WORKERS = ("dispatch", "poll", "fetch", "edge", *SWEEPS)
@@ -43,3 +43,54 @@ class Scope:
         if name not in self.halted:
             return most > 0
         return len(busy) < self.busy and sum(each in kin for each in busy) < most
+
+
+RACE = Scope("race", edge=0, stall=1, faults=0)
+"""Callback, poll, fetch, cancel, sweep and a dispatcher, two of them in the middle of something."""
+MISHAP = Scope("mishap", edge=0, stall=1, busy=1, cancels=0)
+"""One after the other, but anybody may die in the middle, and any answer be the wrong one."""
+CHAT = Scope(
+    "chat",
+    busy=2,
+    edge=2,
+    dispatch=0,
+    poll=0,
+    sweep=0,
+    stall=1,
+    cancels=0,
+    has_chat=True,
+    is_taken=True,
+    halted=frozenset({"edge"}),
+)
+"""Two edges that send the progress and the outcome, with a mishap."""
+LATE = replace(MISHAP, name="late answer", busy=2, halted=frozenset({"dispatch", "end_overdue"}))
+"""A dispatcher whose answer comes when the hard stop does."""
+SMALL = (
+    RACE,
+    replace(RACE, name="race, two dispatchers", dispatch=2, cancels=0),
+    MISHAP,
+    CHAT,
+    replace(CHAT, name="feed", cancels=1, has_chat=False),
+)
+"""Those of `make test`."""
+LARGE = (
+    replace(RACE, name="race, three at once", busy=3),
+    replace(RACE, name="race, two ticks long", stall=2),
+    replace(RACE, name="race, two callbacks", posts=2, receive=2),
+    replace(RACE, name="race, forged callback", forged=1),
+    LATE,
+    replace(MISHAP, name="two mishaps", faults=2),
+    replace(MISHAP, name="mishap, cancel, two ticks", cancels=1, stall=2),
+    replace(CHAT, name="chat, cancel", cancels=1),
+    replace(CHAT, name="chat, two mishaps, cancel", cancels=1, faults=2),
+    replace(
+        CHAT,
+        name="chat, race to the outcome",
+        edge=1,
+        poll=1,
+        faults=0,
+        cancels=1,
+        halted=frozenset({"edge", "fetch", "receive", "poll"}),
+    ),
+)
+"""Those of `make model`, beside the small ones."""

@@ -35,6 +35,7 @@ class Report:
     """Different steps of use cases that were run."""
     depth: int
     seconds: float
+    """Of the processor."""
     finding: Finding | None
 
 
@@ -53,7 +54,7 @@ class _Search:
         self._depth = 0
 
     def run(self) -> Report:
-        started = time.perf_counter()
+        started = time.process_time()
         finding = self._visit_all()
         return Report(
             scope=self._game.scope,
@@ -61,7 +62,7 @@ class _Search:
             transitions=self._transitions,
             steps=self._game.space.steps,
             depth=self._depth,
-            seconds=time.perf_counter() - started,
+            seconds=time.process_time() - started,
             finding=finding,
         )
 

@@ -1,0 +1,32 @@
+"""Every state of the small scopes is visited, and every planted bug is found on the way."""
+
+import pytest
+
+from tests.model.bug import BUGS, Bug
+from tests.model.scope import SMALL, Scope
+from tests.model.search import search
+
+FEWEST_STATES = {
+    "race": 9_000,
+    "race, two dispatchers": 4_000,
+    "mishap": 7_500,
+    "chat": 10_000,
+    "feed": 1_500,
+}
+"""A little under what was measured: a search that visits fewer has stopped looking."""
+
+
+@pytest.mark.parametrize("scope", SMALL, ids=lambda scope: scope.name)
+def test_no_order_of_steps_breaks_an_invariant(scope: Scope) -> None:
+    report = search(scope)
+
+    assert report.finding is None
+    assert report.states >= FEWEST_STATES[scope.name]
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.guard)
+def test_a_guard_that_is_taken_away_is_missed(bug: Bug) -> None:
+    report = bug.hunted()
+
+    assert report.finding is not None
+    assert report.finding.invariant == bug.breaks

@@ -1,0 +1,288 @@
+"""The guards of the SQL are those of the model: the same random steps are taken on both."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any, TypeVar, cast
+
+import pytest
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from generation_svc.domain.catalog import Catalog
+from generation_svc.domain.job import Job
+from tests.lifecycle import CHAT, GENEROUS, Bench, OpenBench
+from tests.model.actor import CONTEXT, quiet_and_still
+from tests.model.clock import NOW, PACE, TICK
+from tests.model.gate import GatedActor, Outdoors
+from tests.model.invariant import check
+from tests.model.move import PAUSE, Game, Move
+from tests.model.scope import Scope
+from tests.model.table import Tables
+from tests.model.world import CHOICES
+
+SCOPE = Scope(
+    busy=3,
+    dispatch=2,
+    receive=2,
+    poll=2,
+    fetch=2,
+    edge=2,
+    sweep=2,
+    faults=3,
+    posts=2,
+    forged=1,
+    stall=3,
+    has_chat=True,
+)
+WEIGHTS = {PAUSE: 1, "cancel": 1, "mishap": 2, "edge": 2}
+"""How often a kind of move is taken; 5 for all others."""
+EXAMPLES = int(os.environ.get("ATELIER_MODEL_EXAMPLES", "20"))
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A PostgreSQL to play on, and the loop it lives in."""
+
+    bench: Bench
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return self.loop.run_until_complete(coroutine)
+
+
+@pytest.fixture
+async def ground(open_bench: OpenBench) -> Ground:
+    hour = timedelta(hours=1)  # a call that was taken is never too late to be made
+    limits = replace(GENEROUS, create_window=hour, read_window=hour)
+    bench = await open_bench(pace=PACE, limits=limits)
+    catalog: Catalog = CONTEXT.catalog
+    bench.context = replace(bench.context, catalog=catalog)
+    return Ground(bench, asyncio.get_running_loop())
+
+
+Rows = dict[str, list[dict[str, Any]]]
+_NEXT = f"now() + interval '{TICK.total_seconds()} s'"
+# Let what is due within a tick be due at its end, since an example takes less than a tick; a retry
+# of an edge or a fetch that was put off often is never due later. Of what is due, it is the turn of
+# the first attempt: in the model it does not matter since when.
+_ROUND = f"""
+UPDATE job SET dispatch_time = greatest(dispatch_time, {_NEXT}) WHERE dispatch_time > now();
+UPDATE attempt SET read_time = greatest(read_time, {_NEXT}) WHERE read_time > now();
+UPDATE attempt SET fetch_time = {_NEXT} WHERE fetch_time > now();
+UPDATE delivery SET due_time = {_NEXT} WHERE due_time > now();
+UPDATE attempt SET read_time = now() - interval '1 s' / number WHERE read_time <= now();
+UPDATE attempt SET fetch_time = now() - interval '1 s' / number WHERE fetch_time <= now();
+"""
+_JOB = """
+SELECT state, revision, delay_reason, dispatch_time <= now() AS is_due,
+       claim_token IS NOT NULL AS is_claimed,
+       failure ->> 'reason' AS failure, jsonb_array_length(result -> 'media') AS pictures
+FROM job
+"""
+_ATTEMPTS = """
+SELECT state, task_id, read_time <= now() AS is_read_due, fetch_time <= now() AS is_fetch_due
+FROM attempt ORDER BY number
+"""
+_DELIVERIES = """
+SELECT kind, state, due_time <= now() AS is_due, lease_hash IS NOT NULL AS is_leased,
+       maybe_sent, is_stale
+FROM delivery ORDER BY kind
+"""
+_REST = """
+SELECT (SELECT count(*) FROM callback_receipt WHERE apply_time IS NULL) AS receipts,
+       (SELECT count(*) FROM media) AS media
+"""
+
+
+def rows_of(tables: Tables) -> Rows:
+    """Write rows of the model as the queries above give them."""
+    return {
+        "job": [_job_of(tables)],
+        "attempts": [
+            {
+                "state": row.attempt.state,
+                "task_id": row.attempt.task_id,
+                "is_read_due": _is_due(row.read_time),
+                "is_fetch_due": _is_due(row.fetch_time),
+            }
+            for row in tables.attempts
+        ],
+        "deliveries": [
+            {
+                "kind": row.kind,
+                "state": row.state,
+                "is_due": _is_due(row.due_time),
+                "is_leased": row.lease != 0,
+                "maybe_sent": row.maybe_sent,
+                "is_stale": row.is_stale,
+            }
+            for row in tables.deliveries
+        ],
+        "rest": [{"receipts": len(tables.receipts), "media": len(tables.media)}],
+    }
+
+
+def _job_of(tables: Tables) -> dict[str, Any]:
+    row, job = tables.row, tables.row.job
+    return {
+        "state": job.state,
+        "revision": job.revision,
+        "delay_reason": job.delay_reason,
+        "is_due": _is_due(row.dispatch_time),
+        "is_claimed": row.claim != 0,
+        "failure": job.failure.reason if job.failure else None,
+        "pictures": len(job.result.media) if job.result else None,
+    }
+
+
+def _is_due(time: datetime | None) -> bool | None:
+    return None if time is None else time <= NOW
+
+
+class Conformance(RuleBasedStateMachine):
+    """Plays one job in the model and on PostgreSQL at once."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__()
+        self._ground = ground
+        self._actors: list[tuple[int, GatedActor]] = []
+
+    @initialize(seed=st.integers(0, 2**32))
+    def accept(self, seed: int) -> None:
+        self._random = Random(seed)
+        cancels = self._random.choice((0, 0, 1))
+        self._game = Game(replace(SCOPE, cancels=cancels), check=check)
+        self._state = self._game.first()
+        world = self._game.space.worlds[self._state[1]]
+        self._outdoors = Outdoors(world, self._ground.run(self._begin()).id)
+        self._moves = self._possible()
+
+    @rule()
+    def move(self) -> None:
+        if not self._moves:
+            return  # all is over
+        move = self._pick()
+        note(self._game.name(move))
+        self._ground.run(self._follow(move))
+        assert self._ground.run(self._look()) == self._expected()
+        self._moves = self._possible()
+
+    def teardown(self) -> None:
+        self._ground.run(self._end())
+
+    def _possible(self) -> list[Move]:
+        """Return the moves that do something, and in which no time that was read before counts."""
+        with quiet_and_still():
+            moves = list(self._game.moves(self._state))
+        assert not any(move.broken for move in moves)
+        is_free = not self._is_timing()
+        return [
+            each for each in moves if each.state != self._state and (is_free or each.what != PAUSE)
+        ]
+
+    def _pick(self) -> Move:
+        """Return a move: of what kind first, or most would be edges' and mishaps."""
+        kinds = sorted(set(map(self._kind, self._moves)))
+        weights = [WEIGHTS.get(kind, 5) for kind in kinds]
+        (kind,) = self._random.choices(kinds, weights)
+        return self._random.choice([each for each in self._moves if self._kind(each) == kind])
+
+    def _kind(self, move: Move) -> str:
+        if move.actor is None:
+            return move.what
+        actor = self._game.space.actors[move.actor]
+        return actor.name if move.what == CHOICES[actor.at][0] else "mishap"
+
+    def _is_timing(self) -> bool:
+        """Whether somebody counts from a time read before: only rows can be made older here."""
+        names = {self._game.space.actors[number].name for number, _ in self._actors}
+        attempts = self._game.space.tables[self._state[0]].attempts
+        return "poll" in names or ("dispatch" in names and len(attempts) > 1)
+
+    async def _begin(self) -> Job:
+        await self._ground.bench.query("TRUNCATE job, callback_receipt, breaker CASCADE")
+        job = await self._ground.bench.accept(destination=CHAT)
+        await self._ground.bench.query(_ROUND)
+        return job
+
+    async def _follow(self, move: Move) -> None:
+        """Take on PostgreSQL what the model took."""
+        world = self._game.space.worlds[move.state[1]]
+        if move.actor is None:
+            self._outdoors.world = world
+            if move.what == PAUSE:
+                await self._pass_time()
+        elif move.what == "dies":
+            self._outdoors.world = world
+            await self._remove(move.actor).die()
+        else:
+            await self._step(move, move.actor)
+        await self._ground.bench.query(_ROUND)
+        assert self._outdoors.world == world
+        self._state = move.state
+
+    async def _step(self, move: Move, number: int) -> None:
+        value = self._game.space.actors[number]
+        if value.at == "transaction":
+            self._outdoors.world = self._game.space.worlds[move.state[1]]
+        self._outdoors.choice = move.what
+        actor = self._remove(number) if value.log else self._beginner(number)
+        is_done = await actor.step()
+        assert is_done == (move.later is None), f"{value.name} is elsewhere"
+        if move.later is not None:
+            self._actors.append((move.later, actor))
+
+    def _beginner(self, number: int) -> GatedActor:
+        value = self._game.space.actors[number]
+        return GatedActor(value, context=self._ground.bench.context, outdoors=self._outdoors)
+
+    def _remove(self, number: int) -> GatedActor:
+        index = [known for known, _ in self._actors].index(number)
+        return self._actors.pop(index)[1]
+
+    async def _pass_time(self) -> None:
+        """Let a tick pass, and a little more: what was written just now is a tick old, too."""
+        await self._ground.bench.later(seconds=TICK.total_seconds() + 1)
+        self._outdoors.ticks += 1
+        older = self._game.space.remembering
+        self._actors = [(older(number), actor) for number, actor in self._actors]
+
+    async def _end(self) -> None:
+        for _, actor in self._actors:
+            await actor.die()
+
+    def _expected(self) -> Rows:
+        return rows_of(self._game.space.tables[self._state[0]])
+
+    async def _look(self) -> Rows:
+        """Read what the model's rows are made of, now."""
+        query = self._ground.bench.query
+        return {
+            "job": await query(_JOB),
+            "attempts": await query(_ATTEMPTS),
+            "deliveries": await query(_DELIVERIES),
+            "rest": await query(_REST),
+        }
+
+
+def test_postgresql_takes_every_step_as_the_model_does(ground: Ground) -> None:
+    run_state_machine_as_test(
+        cast(Any, partial(Conformance, ground)),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=60,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],  # to shrink a trace takes minutes
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
