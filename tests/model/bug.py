@@ -81,6 +81,7 @@ def _at_finish_deadline(_: object, job: Job, *, now: Any, hard_deadline: object)
 
 _NEVER_FINAL = (JobState, "is_final", property(_always(False)))
 _OPEN_TABLE = (transition, "ALLOWED", {state: frozenset(JobState) for state in JobState})
+_UNBROKEN = replace(MISHAP, halted=frozenset())
 _NO_LOSS = "a success that was observed in time is never lost"
 _ONLY_A_READ = "only a read that succeeded ends a job that is late"
 _TRUE = "a job succeeds only by what the provider made, with its bytes"
@@ -104,7 +105,7 @@ BUGS = (
         "observe: may another attempt come home (_fail)?",
         "no job fails while an attempt of it is alive",
         ((observe, "_fail", _fail_at_once),),
-        MISHAP,
+        _UNBROKEN,
     ),
     Bug(
         "answer: did a callback come before it (_OPEN)?",
@@ -122,7 +123,7 @@ BUGS = (
         "sweep: look again before the hard stop (is_overdue)",
         _ONLY_A_READ,
         ((sweep, "is_overdue", _always(True)),),
-        LATE,
+        replace(LATE, poll=0, fetch=0),
     ),
     Bug(
         "sweep: the hard stop alone ends what can be read",
@@ -144,7 +145,7 @@ BUGS = (
         "receive: token and body speak of one task (_contradicts)",
         _TRUE,
         ((receive, "_contradicts", _always(False)),),
-        replace(MISHAP, forged=1),
+        replace(_UNBROKEN, forged=1),
     ),
     Bug(
         "begin, report: the lease is the sender's own",
@@ -174,6 +175,6 @@ BUGS = (
         "report: a message that was edited into the outcome is left alone",
         "progress never overwrites the outcome",
         ((MemoryDeliveryStore, "_free_progress", _always(None)),),
-        CHAT,
+        replace(CHAT, busy=1),
     ),
 )

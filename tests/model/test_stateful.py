@@ -44,7 +44,7 @@ SCOPE = Scope(
 )
 WEIGHTS = {PAUSE: 1, "cancel": 1, "mishap": 2, "edge": 2}
 """How often a kind of move is taken; 5 for all others."""
-EXAMPLES = int(os.environ.get("ATELIER_MODEL_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("ATELIER_MODEL_EXAMPLES", "15"))
 _T = TypeVar("_T")
 
 
