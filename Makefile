@@ -42,7 +42,8 @@ chaos: $(READY) ## Attack the real processes and hold them to their promises (SE
 	@SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) $(BIN)/python -m tests.chaos
 
 model: $(READY) ## Visit every state of the race for one job, and find every planted bug (TRACE=lease shows how)
-	@TRACE=$(TRACE) $(BIN)/python -m tests.model
+	@TRACE="$(TRACE)" $(BIN)/python -m tests.model
+	@ATELIER_MODEL_EXAMPLES=200 $(BIN)/python -m pytest -q --timeout 900 tests/model/test_stateful.py
 
 fuzz: $(READY) ## Send odd inputs to the three doors of the real processes (SEED=7, INPUTS=20000)
 	@SEED=$(SEED) INPUTS=$(INPUTS) $(BIN)/python -m tests.fuzz

@@ -72,8 +72,9 @@ class Game:
         if move.actor is None:
             return move.what
         actor = self.space.actors[move.actor]
-        args = actor.args if actor.name == "receive" else ()
-        return f"{' '.join((actor.name, *map(str, args)))}: {move.what or actor.at}"
+        who = _who(actor) if actor.name == "receive" else actor.name
+        end = "" if move.later or move.what == "dies" else ", and is done"
+        return f"{who}, step {len(actor.log) + 1}: {move.what or actor.at}{end}"
 
     def is_at_rest(self, state: State) -> bool:
         """Return whether the job is final, its bytes are here, and its outcome is delivered."""
@@ -176,6 +177,11 @@ class Game:
     def _actor(self, name: str, *args: object) -> int:
         known = (self._destination,) if name == "edge" else args
         return self.space.actors.number(Actor(name, known))
+
+
+def _who(callback: Actor) -> str:
+    token, task, state = callback.args
+    return f"callback (token of {token or 'nobody'}: task {task} {state})"
 
 
 def _without(actors: tuple[int, ...], index: int) -> tuple[int, ...]:

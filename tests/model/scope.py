@@ -78,6 +78,7 @@ LARGE = (
     replace(RACE, name="race, two ticks long", stall=2),
     replace(RACE, name="race, two callbacks", posts=2, receive=2),
     replace(RACE, name="race, forged callback", forged=1),
+    replace(RACE, name="race and a mishap", faults=1),
     LATE,
     replace(MISHAP, name="two mishaps", faults=2),
     replace(MISHAP, name="mishap, cancel, two ticks", cancels=1, stall=2),
