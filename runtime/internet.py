@@ -6,9 +6,7 @@ meaning in between; the name still goes into the Host header and into TLS.
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any
@@ -16,19 +14,11 @@ from typing import Any
 import httpx2
 
 from runtime.host import is_public
-
-Resolver = Callable[[str, int], Awaitable[list[str]]]
-"""Gives the IP addresses of a host and port; raises OSError."""
+from runtime.resolver import NameResolver, Resolver
 
 
 class NotOnInternet(Exception):
     """A host has no address of the internet."""
-
-
-async def resolve(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host, in the order in which to try them."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
 
 
 def http_client(*, part: str, **options: Any) -> httpx2.AsyncClient:
@@ -44,9 +34,9 @@ def http_client(*, part: str, **options: Any) -> httpx2.AsyncClient:
 class Internet:
     """Sends requests to hosts that have to be on the internet."""
 
-    def __init__(self, http: httpx2.AsyncClient, *, resolver: Resolver = resolve) -> None:
+    def __init__(self, http: httpx2.AsyncClient, *, resolver: Resolver | None = None) -> None:
         self._http = http
-        self._resolver = resolver
+        self._resolver = resolver or NameResolver()
 
     async def send(
         self,

@@ -75,14 +75,18 @@ async def _answer(context: Context, delivery: Delivery) -> WebhookAnswer:
     secrets = context.secrets_of(delivery.job.caller)
     if not secrets:
         return WebhookAnswer(0, problem="the caller has no key to sign with any more")
-    return await context.webhooks.post(
-        WebhookPost(
-            id=delivery.id,
-            url=_url(delivery),
-            body=context.webhook_body(delivery.job),
-            secrets=secrets,
+    try:
+        return await context.webhooks.post(
+            WebhookPost(
+                id=delivery.id,
+                url=_url(delivery),
+                body=context.webhook_body(delivery.job),
+                secrets=secrets,
+            )
         )
-    )
+    except Exception as error:  # a fault of ours: this webhook, too, ends after its day
+        _logger.exception("a webhook could not be posted")
+        return WebhookAnswer(0, problem=type(error).__name__)
 
 
 def _outcome(context: Context, delivery: Delivery, *, answer: WebhookAnswer) -> SendingOutcome:

@@ -16,7 +16,8 @@ from generation_svc.domain.error import FetchFailed, LinkDead, ResultRejected
 from generation_svc.domain.provider import Content
 from generation_svc.media.content import MAX_RESULT_BYTES, examine_result
 from runtime.host import HostList
-from runtime.internet import Internet, NotOnInternet, Resolver, http_client, resolve
+from runtime.internet import Internet, NotOnInternet, http_client
+from runtime.resolver import Resolver
 
 KIE_RESULT_HOSTS = (
     "tempfile.aiquickdraw.com",
@@ -52,7 +53,7 @@ class HttpResultFetcher:
         http: httpx2.AsyncClient,
         *,
         allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS,
-        resolver: Resolver = resolve,
+        resolver: Resolver | None = None,
         deadline: timedelta = DEADLINE,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)

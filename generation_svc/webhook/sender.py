@@ -20,7 +20,8 @@ from generation_svc.domain.provider import WebhookAnswer, WebhookPost
 from generation_svc.webhook.address import problem_of
 from generation_svc.webhook.signature import signatures
 from runtime.host import HostList
-from runtime.internet import Internet, NotOnInternet, Resolver, http_client, resolve
+from runtime.internet import Internet, NotOnInternet, http_client
+from runtime.resolver import Resolver
 
 DEADLINE = timedelta(seconds=15)
 """How long a post may take, from the look-up of the name to the status."""
@@ -47,7 +48,7 @@ class HttpWebhookSender:
         http: httpx2.AsyncClient,
         *,
         allowed_hosts: Iterable[str] = (),
-        resolver: Resolver = resolve,
+        resolver: Resolver | None = None,
         deadline: timedelta = DEADLINE,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)
@@ -108,7 +109,7 @@ def _retry_after(value: str) -> timedelta | None:
         return timedelta(seconds=min(int(value[:9]), _LONGEST_RETRY_AFTER.total_seconds()))
     try:
         time = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
     return min(max(time - datetime.now(UTC), timedelta(0)), _LONGEST_RETRY_AFTER)

@@ -15,7 +15,7 @@ from generation_svc.domain.error import (
     WebhookSecretMissing,
 )
 from generation_svc.domain.job import Job
-from generation_svc.domain.provider import WebhookAnswer
+from generation_svc.domain.provider import WebhookAnswer, WebhookPost
 from generation_svc.lifecycle import deliver
 from generation_svc.lifecycle.cancel import cancel
 from generation_svc.lifecycle.context import now
@@ -84,6 +84,21 @@ async def test_the_body_tells_the_job_as_the_contract_writes_it(bench: Bench) ->
     assert datetime.fromisoformat(body["timestamp"]) == job.update_time
     assert (body["data"]["id"], body["data"]["state"]) == (str(job.id), "JOB_STATE_SUCCEEDED")
     assert body["data"]["result"]["media"][0]["sha256"] == media.sha256
+
+
+async def test_a_fault_of_ours_is_a_failure_that_ends_after_a_day(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(post: WebhookPost) -> WebhookAnswer:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(bench.context.webhooks, "post", broken)
+    job = await settled(bench)
+    assert await post(bench.context)
+    assert (await row(bench, job))["state"] == "pending"
+    await bench.later(seconds=LIFETIME.total_seconds())
+    assert await post(bench.context)
+    assert (await row(bench, job))["state"] == "impossible"
 
 
 async def test_a_failure_is_told_too(bench: Bench) -> None:

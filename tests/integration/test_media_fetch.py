@@ -12,7 +12,7 @@ from generation_svc.domain.error import AtelierError, FetchFailed, LinkDead, Res
 from generation_svc.media.content import MAX_RESULT_BYTES
 from generation_svc.media.fetch import HttpResultFetcher, open_fetcher
 from runtime.host import HostList, HostRule, is_public
-from runtime.internet import resolve
+from runtime.resolver import NameResolver
 
 HOST = "tempfile.aiquickdraw.com"
 LINK = f"https://{HOST}/a.png"
@@ -228,7 +228,7 @@ async def test_real_connection_is_used() -> None:
 
 
 async def test_resolver_gives_addresses() -> None:
-    assert await resolve("127.0.0.1", 443) == ["127.0.0.1"]
+    assert await NameResolver()("127.0.0.1", 443) == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,7 @@ async def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> No
         ("soon", None),
         ("", None),
         ("Thu, 01 Jan 99999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:00 +999999999999999", None),
     ],
 )
 async def test_retry_after_is_read(
