@@ -1,9 +1,10 @@
 """The queue in its fair order.
 
 Jobs are served by (turn, id). A turn is a round in which every owner is served once: a new job gets
-the round that is under way, or the one after the last of its owner's unfinished jobs. So an owner
-with a thousand jobs in the queue has one in each of the next thousand rounds, and whoever comes
-with a first job waits for one of those at most (start-time fair queueing, Goyal et al. 1996).
+the round that is under way, which is the last of which the provider took a job, or the one after
+the last of its owner's unfinished jobs. So an owner with a thousand jobs in the queue has one in
+each of the next thousand rounds, and whoever comes with a first job waits for one of those at most
+(start-time fair queueing, Goyal et al. 1996).
 """
 
 from bisect import bisect_left
@@ -22,7 +23,7 @@ def entry_of(job_id: UUID, *, turn: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The queued jobs at one moment.
+    """The queued jobs at one moment; `len` is how many of them are due.
 
     The entries are sorted and in one piece: a hundred thousand are 2.4 MB and no objects.
     """

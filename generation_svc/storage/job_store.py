@@ -20,7 +20,7 @@ from generation_svc.storage.connection import Connection, Row
 CLAIM_LOCK = 0x434C_4149
 """Claims take turns, so that the count of active tasks and the fair order are exact."""
 SOON = timedelta(seconds=5)
-"""How long a claim usually takes, at most, to become an attempt."""
+"""How long a claim usually takes, at most, to become an attempt; who is due within it is next."""
 UNKNOWN_COUNTS_FOR = timedelta(minutes=10)
 """How long an attempt of unknown fate counts as a task: were it for ever, they would use all up."""
 OWNER_LOCK = 0x4F57_4E45
@@ -256,8 +256,8 @@ class PostgresJobStore:
         return job_from_row(row) if row else None
 
     async def line(self) -> Line:
-        """Read the queue in its fair order."""
-        cursor = await self._connection.execute(_LINE, binary=True)
+        """Read the queue in its fair order; who is postponed for long stands before nobody."""
+        cursor = await self._connection.execute(_LINE, {"soon": SOON}, binary=True)
         entries = await cursor.fetchone()
         cursor = await self._connection.execute(
             "SELECT caller, count(*) AS jobs FROM job WHERE state = 'queued' GROUP BY caller"
@@ -296,15 +296,11 @@ class PostgresJobStore:
         )
 
 
-# The round under way is that of the next due job; what is postponed is left out, or one job that
-# waits for hours would give everybody new a turn before those who wait in line. An empty queue goes
-# on from the job that was sent last.
+# The round under way is the last one of which the provider took a job: it never goes back, or a job
+# of an old round that is due again would let everybody new pass those who wait in line.
 _NEXT_TURN = """
 greatest(
-    coalesce(
-        (SELECT min(turn) FROM job WHERE state = 'queued' AND dispatch_time <= now()),
-        (SELECT turn FROM job WHERE id = (SELECT job_id FROM attempt ORDER BY id DESC LIMIT 1)),
-        0),
+    coalesce((SELECT max(turn) FROM job WHERE finish_deadline_time IS NOT NULL), 0),
     (SELECT max(turn) + 1 FROM job WHERE caller = %(caller)s::varchar AND owner = %(owner)s::varchar
      AND state IN ('queued', 'running')))
 """
@@ -334,7 +330,9 @@ RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
 """
 _LINE = """
 SELECT string_agg(int8send(turn) || uuid_send(id), '') AS line
-FROM (SELECT turn, id FROM job WHERE state = 'queued' ORDER BY turn, id) AS queued
+FROM (SELECT turn, id FROM job WHERE state = 'queued'
+        AND (claim_token IS NOT NULL OR dispatch_time <= now() + %(soon)s::interval)
+      ORDER BY turn, id) AS queued
 """
 
 

@@ -66,6 +66,7 @@ class JobRow(SQLModel, table=True):
         ),
         Index("job_due", "dispatch_time", postgresql_where=text("state = 'queued'")),
         Index("job_turn", "turn", "id", postgresql_where=text("state = 'queued'")),
+        Index("job_round", "turn", postgresql_where=text("finish_deadline_time IS NOT NULL")),
         Index(
             "job_active_owner",
             "caller",

@@ -150,6 +150,47 @@ async def test_what_is_postponed_gives_nobody_an_earlier_turn(bench: Bench) -> N
     assert [job.turn for job in waiting] == [2, 2]
 
 
+async def test_a_job_of_an_old_round_lets_nobody_new_pass(bench: Bench) -> None:
+    bench.provider.refuse(ProviderBusy())
+    old = await bench.run(owner="unlucky")
+    bench.provider.refuse(None)
+    for _ in range(4):
+        await bench.accept(owner="busy")
+    await bench.later(seconds=1)
+    for _ in range(3):
+        assert await dispatch(bench.context)
+    waiting = await bench.accept(owner="patient")
+
+    await bench.query("UPDATE job SET dispatch_time = now() WHERE id = %s RETURNING id", old.id)
+    newcomer = await bench.accept(owner="newcomer")
+
+    assert (old.turn, waiting.turn, newcomer.turn) == (0, 2, 2)
+    assert [await claim(bench) for _ in range(3)] == [old.id, waiting.id, newcomer.id]
+
+
+async def test_refusals_move_no_round_on(bench: Bench) -> None:
+    bench.provider.refuse(ProviderBusy())
+    for _ in range(5):
+        await bench.run(owner="busy")
+    bench.provider.refuse(None)
+    newcomer = await bench.accept(owner="newcomer")
+    await bench.later(seconds=600)
+    assert newcomer.turn == 0
+    assert newcomer.id in [await claim(bench) for _ in range(2)]
+
+
+async def test_who_is_postponed_for_long_stands_before_nobody(bench: Bench) -> None:
+    first, second = [await bench.accept(owner=f"user:{n}") for n in range(2)]
+    assert await place(bench, second) == 1
+    await bench.query(
+        "UPDATE job SET dispatch_time = now() + interval '10 s' WHERE id = %s RETURNING id",
+        first.id,
+    )
+    assert await place(bench, second) == 0
+    async with bench.transaction() as tx:
+        assert (await tx.jobs.line()).lengths == {CALLER.name: 2}
+
+
 async def test_nothing_is_claimed_that_cannot_be_sent(open_bench: OpenBench) -> None:
     bench = await open_bench(
         limits=Limits(creates_per_window=2, create_window=timedelta(minutes=1))

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from generation_svc.storage.migrate import MigrationTimeout, migrate
-from tests.release import wait_until_blocked
+from tests.release import make_schema, wait_until_blocked
 
 LONGEST_WAIT_SECONDS = 2.5
 """lock_timeout, and room for a busy machine."""
@@ -35,6 +35,12 @@ def has_webhooks(url: str) -> bool:
     with psycopg.connect(url) as connection:
         query = "SELECT to_regclass('webhook_endpoint') IS NOT NULL"
         return connection.execute(query).fetchone() == (True,)
+
+
+def invalid_indexes(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+        return [name for (name,) in connection.execute(query).fetchall()]
 
 
 def longest_look(url: str, *, seconds: float) -> float:
@@ -84,6 +90,26 @@ def test_a_migration_killed_inside_revision_0002_is_completed(old_database_url: 
     migrate(old_database_url)
 
     assert has_webhooks(old_database_url)
+
+
+def test_an_index_whose_building_was_killed_is_built_anew(old_database_url: str) -> None:
+    make_schema(old_database_url, revision="0002")
+    process = multiprocessing.get_context("spawn").Process(target=migrate, args=(old_database_url,))
+    with a_long_transaction(old_database_url, mode="ROW EXCLUSIVE") as other:
+        process.start()
+        wait_until_blocked(old_database_url)
+        process.kill()
+        process.join()
+        other.execute(  # its session would wait on, and end well
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'CREATE INDEX%'"
+        )
+    assert invalid_indexes(old_database_url) == ["delivery_due_webhook"]
+
+    migrate(old_database_url)
+
+    assert invalid_indexes(old_database_url) == []
+    assert revision_of(old_database_url) == "0003"
 
 
 async def test_replicas_that_start_at_once_upgrade_once(old_database_url: str) -> None:
