@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
-from generation_svc.domain.port import Database
+from generation_svc.domain.port import Database, Transaction
 from generation_svc.lifecycle.queue import Recent
 
 LOOK_SECONDS = 5.0
@@ -37,8 +37,8 @@ class Lookout:
     async def has_news(self, job_id: UUID, *, after: int, database: Database) -> bool:
         """Return whether a watched job is past a revision, as far as was seen."""
 
-        async def read() -> Mapping[UUID, int]:
-            async with database.transaction() as tx:
-                return await tx.jobs.revisions_of(list(self._watched))
+        async def read(tx: Transaction) -> Mapping[UUID, int]:
+            return await tx.jobs.revisions_of(list(self._watched))
 
-        return (await self._revisions.get(read)).get(job_id, after) > after
+        revisions = await self._revisions.get(read, database=database)
+        return revisions.get(job_id, after) > after

@@ -12,48 +12,61 @@ import structlog
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job
 from generation_svc.domain.line import Line, entry_of
-from generation_svc.domain.port import Database
+from generation_svc.domain.port import Database, Transaction
 
 LINE_SECONDS = 1.0
 """How old the line may be; one that takes long to read is read less often."""
 TYPICAL_SECONDS = 30.0
 """How old a model's typical duration may be."""
 REST_FACTOR = 50
-"""What reading takes, it is left alone for so many times as long: it costs 2 % at most."""
+"""What its query takes, the line is left alone for so many times as long: it costs 2 % at most."""
+LONGEST_REST_SECONDS = 30.0
+PATIENCE_SECONDS = 2.0
+"""How long anybody waits for a reading that is under way; then the value is told as it was."""
 _logger = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 
 class Recent(Generic[_T]):
-    """A value that is read again once it is too old, by one of those who want it.
+    """A value that is read again once it is too old, once for all who want it.
 
     While it cannot be read it stays as it was.
     """
 
-    def __init__(self, value: _T, *, seconds: float) -> None:
+    def __init__(self, value: _T, *, seconds: float, rest_factor: float = 0) -> None:
         self._value = value
-        self._seconds = seconds
+        self._seconds, self._rest_factor = seconds, rest_factor
         self._good_until = float("-inf")
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
-    async def get(self, read: Callable[[], Awaitable[_T]]) -> _T:
+    async def get(self, read: Callable[[Transaction], Awaitable[_T]], *, database: Database) -> _T:
         """Return the value, read just now if it had to be."""
-        now = asyncio.get_running_loop().time
-        if now() >= self._good_until:
-            async with self._reading:
-                if now() >= self._good_until:
-                    await self._renew(read)
+        if self._reading is None and _now() >= self._good_until:
+            self._reading = asyncio.create_task(self._renew(read, database))
+        if self._reading is not None:
+            done, _ = await asyncio.wait({self._reading}, timeout=PATIENCE_SECONDS)
+            for reading in done:
+                reading.result()  # a fault is not hidden behind the old value
         return self._value
 
-    async def _renew(self, read: Callable[[], Awaitable[_T]]) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+    async def _renew(
+        self, read: Callable[[Transaction], Awaitable[_T]], database: Database
+    ) -> None:
+        rest = self._seconds
         try:
-            self._value = await read()
+            async with database.transaction() as tx:
+                started = _now()
+                self._value = await read(tx)
+                rest = max(rest, min((_now() - started) * self._rest_factor, LONGEST_REST_SECONDS))
         except Unavailable as error:
             _logger.warning("the queue is told as it was", error=str(error))
-        took = loop.time() - started
-        self._good_until = loop.time() + max(self._seconds, took * REST_FACTOR)
+        finally:
+            self._good_until = _now() + rest
+            self._reading = None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Newcomers:
@@ -77,7 +90,7 @@ class Queue:
     """The line of jobs and what they typically take; nobody waits here with a connection held."""
 
     def __init__(self) -> None:
-        self._line = Recent(Line(), seconds=LINE_SECONDS)
+        self._line = Recent(Line(), seconds=LINE_SECONDS, rest_factor=REST_FACTOR)
         self._typical: dict[str, Recent[timedelta | None]] = {}
         self._newcomers = Newcomers()
 
@@ -91,7 +104,7 @@ class Queue:
         """Return how many jobs are queued, of all and of this caller."""
         line = await self._read(database)
         own = line.lengths.get(caller, 0) + self._newcomers.of_caller[caller]
-        return len(line) + len(self._newcomers.entries), own
+        return sum(line.lengths.values()) + len(self._newcomers.entries), own
 
     def join(self, job: Job) -> None:
         """Let a job that this process accepted stand in the line before that is read again."""
@@ -100,18 +113,16 @@ class Queue:
     async def typical(self, model_id: str, *, database: Database) -> timedelta | None:
         """Return what a job of this model takes at most, as a rule; None if that is not known."""
 
-        async def read() -> timedelta | None:
-            async with database.transaction() as tx:
-                return await tx.attempts.typical_duration(model_id)
+        async def read(tx: Transaction) -> timedelta | None:
+            return await tx.attempts.typical_duration(model_id)
 
         recent = self._typical.setdefault(model_id, Recent(None, seconds=TYPICAL_SECONDS))
-        return await recent.get(read)
+        return await recent.get(read, database=database)
 
     async def _read(self, database: Database) -> Line:
-        async def read() -> Line:
-            async with database.transaction() as tx:
-                line = await tx.jobs.line()
+        async def read(tx: Transaction) -> Line:
+            line = await tx.jobs.line()
             self._newcomers = Newcomers()
             return line
 
-        return await self._line.get(read)
+        return await self._line.get(read, database=database)
