@@ -42,7 +42,7 @@ UPLOAD_PATH = "images/atelier"
 
 _CONNECT_S = 5
 _READ = httpx2.Timeout(10, connect=_CONNECT_S)
-_UPLOAD = httpx2.Timeout(60, connect=_CONNECT_S)
+_UPLOAD = httpx2.Timeout(20, connect=_CONNECT_S)  # twice that is less than a claim lasts
 _LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
 
 

@@ -41,6 +41,8 @@ class Limits:
     queued_jobs_per_caller: int = 20_000
 
 
+MOST_UPLOADS = 5
+"""How many of a process's dispatchers may be handing a picture over, which can take long."""
 RETIRED_DURATIONS = (timedelta(seconds=60), timedelta(minutes=15))
 """What a model that is no longer offered usually and at most takes."""
 
@@ -78,6 +80,8 @@ class Context:
     """What this process knows of the queue."""
     lookout: Lookout = field(default_factory=Lookout)
     """What this process knows of the jobs that somebody waits for."""
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UPLOADS))
+    """Who hands a picture to the provider; the other dispatchers send what needs none."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is about to stop: who waits for a turn gives it back."""
 

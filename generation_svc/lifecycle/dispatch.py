@@ -22,6 +22,7 @@ from generation_svc.domain.error import (
     ProviderError,
     ProviderRefused,
     ProviderSilent,
+    Unavailable,
     UploadRejected,
 )
 from generation_svc.domain.job import FailureReason, Job
@@ -69,14 +70,17 @@ async def _submit_or_give_back(context: Context, claim: Claim, *, permit: Permit
     try:
         return await _submit(context, claim, permit=permit)
     except asyncio.CancelledError:
-        await persist(partial(_give_back, context, claim))
+        await persist(partial(_give_back, context, claim, due=timedelta(0)))
+        raise
+    except Unavailable:
+        await persist(partial(_give_back, context, claim, due=context.pace.busy_retry))
         raise
 
 
-async def _give_back(context: Context, claim: Claim) -> None:
-    """Let another dispatcher go on with a job at once."""
+async def _give_back(context: Context, claim: Claim, *, due: timedelta) -> None:
+    """Let another dispatcher go on with a job, at once or when a part may be back."""
     async with context.database.transaction() as tx:
-        await tx.jobs.release(claim, due=timedelta(0))
+        await tx.jobs.release(claim, due=due)
         tx.announce(topic.DISPATCH)
 
 
@@ -88,6 +92,9 @@ async def _submit(context: Context, claim: Claim, *, permit: Permit) -> bool:
     model = context.catalog.models.get(claim.job.model_id)
     if model is None:
         await answer.fail(context, claim, reason=FailureReason.MODEL_UNAVAILABLE)
+        return False
+    if context.uploads.locked() and picture.needs_upload(claim.job, model=model):
+        await _give_back(context, claim, due=context.pace.busy_retry)
         return False
     try:
         links = await picture.hand_over(context, claim.job, model=model)

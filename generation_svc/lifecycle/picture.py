@@ -85,9 +85,20 @@ async def hold(tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping
 
 async def hand_over(context: Context, job: Job, *, model: Model) -> dict[str, str]:
     """Give the provider the job's picture and return its links by field."""
-    field, reference = _picture_of(model, job.inputs)
-    if not reference or _is_link(reference):
+    if not needs_upload(job, model=model):
         return {}
+    async with context.uploads:
+        return await _upload(context, job, model=model)
+
+
+def needs_upload(job: Job, *, model: Model) -> bool:
+    """Return whether the job has a picture that the provider cannot fetch by itself."""
+    _, reference = _picture_of(model, job.inputs)
+    return bool(reference) and not _is_link(reference)
+
+
+async def _upload(context: Context, job: Job, *, model: Model) -> dict[str, str]:
+    field, reference = _picture_of(model, job.inputs)
     async with context.database.transaction() as tx:
         stored = await _find(tx, job.caller, reference=reference)
     if stored is None:

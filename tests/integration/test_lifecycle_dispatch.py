@@ -13,10 +13,11 @@ from generation_svc.domain.error import (
     ProviderRefused,
     ProviderSilent,
     ProviderUnreachable,
+    Unavailable,
 )
 from generation_svc.domain.job import DelayReason, FailureReason, Job, JobState
 from generation_svc.lifecycle import cancel
-from generation_svc.lifecycle.context import Limits
+from generation_svc.lifecycle.context import MOST_UPLOADS, Limits
 from generation_svc.lifecycle.dispatch import dispatch
 from tests.lifecycle import CALLER, FAILURE, PENDING, SUCCESS, Bench, FakeProvider, OpenBench
 
@@ -56,6 +57,49 @@ async def test_without_a_gateway_kie_gets_no_callback_address(open_bench: OpenBe
     bench = await open_bench(callback_base_url=None)
     await bench.run()
     assert bench.provider.created == [""]
+
+
+async def test_a_store_that_is_away_delays_a_job_only_a_little(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await bench.accept(**EDIT)
+
+    async def away(key: str) -> bytes:
+        raise Unavailable("The store is away.")
+
+    monkeypatch.setattr(bench.context.store, "read", away)
+    with pytest.raises(Unavailable):
+        await dispatch(bench.context)
+    monkeypatch.undo()
+    await bench.later(seconds=bench.context.pace.busy_retry.total_seconds())
+
+    assert await dispatch(bench.context)
+    assert (await bench.job(job)).state is JobState.RUNNING
+
+
+async def test_pictures_that_take_long_to_hand_over_stop_no_other_job(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = asyncio.Event()
+    upload = bench.provider.upload
+
+    async def slow(*args: Any, **named: Any) -> str:
+        await may_go_on.wait()
+        return await upload(*args, **named)
+
+    monkeypatch.setattr(bench.provider, "upload", slow)
+    pictures = [await bench.accept(**EDIT, owner=f"user:{n}") for n in range(MOST_UPLOADS + 1)]
+    text = await bench.accept()
+    lanes = [asyncio.create_task(dispatch(bench.context)) for _ in range(MOST_UPLOADS + 2)]
+    done, busy = await asyncio.wait(lanes, timeout=1)
+
+    assert (len(done), len(busy)) == (2, MOST_UPLOADS)
+    assert (await bench.job(text)).state is JobState.RUNNING
+    may_go_on.set()
+    await asyncio.gather(*busy)
+    await bench.later(seconds=bench.context.pace.busy_retry.total_seconds())
+    await bench.dispatch_all()
+    assert {(await bench.job(job)).state for job in pictures} == {JobState.RUNNING}
 
 
 async def test_the_attempt_is_written_before_kie_is_called(bench: Bench) -> None:
