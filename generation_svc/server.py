@@ -38,7 +38,7 @@ from runtime.certificate import CertificateReader
 from runtime.process import StartError
 from runtime.redaction import redact
 
-DATABASE_PATIENCE_SECONDS = 30.0
+DATABASE_PATIENCE_SECONDS = 60.0
 """How long a start waits for a database that does not answer yet."""
 _logger = structlog.get_logger(__name__)
 
@@ -180,8 +180,9 @@ async def _migrate(url: str) -> None:
         try:
             return await asyncio.to_thread(migrate, url)
         except sqlalchemy.exc.OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            _logger.warning("the database is away", reason=reason)
             if asyncio.get_running_loop().time() > deadline:
-                reason = str(error.orig).strip().splitlines()[0]
                 raise StartError(f"The database cannot be used: {reason}") from error
         except MigrationTimeout as error:
             raise StartError(str(error)) from error

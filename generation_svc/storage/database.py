@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from psycopg import errors
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.storage.attempt_store import PostgresAttemptStore
@@ -35,6 +35,9 @@ POOL_TIMEOUT_SECONDS = 5.0
 
 RECONNECT_SECONDS = 2.0
 """How long the pool insists on one connection; the next call begins anew, without its pauses."""
+
+ASK_AGAIN_SECONDS = 1.0
+"""How long a call waits for the pool before it asks again."""
 
 STATEMENT_SECONDS = 30
 """The longest that a statement may take, waits for locks included."""
@@ -134,8 +137,7 @@ class PostgresDatabase:
         """
         deadline = asyncio.get_running_loop().time() + within_seconds
         while True:
-            left = deadline - asyncio.get_running_loop().time()
-            connection = await self.pool.getconn(timeout=max(left, 0))
+            connection = await self._any_connection(deadline)
             try:
                 await check(connection)
                 return connection
@@ -143,6 +145,16 @@ class PostgresDatabase:
                 await connection.close()
                 await self.pool.putconn(connection)
                 if not isinstance(error, psycopg.Error):
+                    raise
+
+    async def _any_connection(self, deadline: float) -> Connection:
+        """Ask again and again: the pool tries to connect anew only when somebody asks."""
+        while True:
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                return await self.pool.getconn(timeout=min(max(left, 0), ASK_AGAIN_SECONDS))
+            except PoolTimeout:
+                if left <= ASK_AGAIN_SECONDS:
                     raise
 
 
@@ -160,6 +172,7 @@ async def open_database(
         max_size=max_connections,
         timeout=POOL_TIMEOUT_SECONDS,
         reconnect_timeout=RECONNECT_SECONDS,
+        num_workers=max_connections,  # one that hangs while connecting holds up no other
         open=False,
     )
     async with pool, hub.connected(database_url):
