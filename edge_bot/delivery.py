@@ -90,6 +90,8 @@ class Courier:
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():
                 await interruptible(stop, self._may_lease())
+                if stop.is_set():
+                    break
                 for delivery in await self._leased(stop):
                     task = group.create_task(self.deliver(delivery), name=f"send {delivery.id}")
                     self._tasks.add(task)

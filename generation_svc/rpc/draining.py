@@ -35,13 +35,13 @@ class Draining:
         stop = asyncio.ensure_future(self._event.wait())
         try:
             await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise ServerDraining
-            return task.result()
         finally:
             for pending in (task, stop):
                 pending.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
+        if task.cancelled():
+            raise ServerDraining
+        return task.result()  # also of work that ended while it was told to stop: a lease is taken
 
     async def each(self, items: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
         """Give the items; raises ServerDraining if the server stops between two of them."""

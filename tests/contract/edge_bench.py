@@ -55,7 +55,7 @@ class Bench:
             packer=Packer(self.client, catalog=CatalogCache(self.client.generation)),
             standing=self.standing,
             meter=self.meter,
-            rhythm=Rhythm(**rhythm),
+            rhythm=Rhythm(**{"wait_s": 0.2, **rhythm}),
         )
 
     def dispatcher(self, handle: Handle) -> Dispatcher:

@@ -280,6 +280,17 @@ async def test_stopping_cuts_a_sending_short_and_says_so(edge: Bench) -> None:
         assert (await edge.service.delivery.outcome()).HasField("unknown")
 
 
+async def test_nothing_is_leased_once_it_stops(edge: Bench) -> None:
+    await edge.telegram.started(CHAT)
+    await edge.telegram.fault(kind="token_revoked")
+    edge.service.delivery.offer(delivery(succeeded(edge.media())))
+    async with edge.sending() as stop:
+        assert (await edge.service.delivery.outcome()).HasField("try_again")
+        leases = edge.service.delivery.leases
+        stop.set()
+    assert edge.service.delivery.leases == leases
+
+
 async def test_stopping_lets_a_sending_end(edge: Bench) -> None:
     message_id = await edge.progress_message()
     await edge.telegram.fault(kind="answer_lost", method=TEXT, seconds=0.3)
