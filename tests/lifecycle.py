@@ -52,6 +52,12 @@ FAILURE = Observation(
 _CATALOG = load_catalog()
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 def content_of(data: bytes) -> Content:
     return Content(
         data=data,
@@ -78,6 +84,8 @@ class FakeProvider:
     reads: list[str] = field(default_factory=list)
     uploads: list[bytes] = field(default_factory=list)
     upload_error: Exception | None = None
+    may_upload: asyncio.Event = field(default_factory=_set_event)
+    """Cleared while nobody's picture is taken."""
     balance: Decimal | Exception = Decimal(100)
     probes: int = 0
     fresh: str | Exception = "https://file.aiquickdraw.com/fresh.png"
@@ -100,6 +108,7 @@ class FakeProvider:
     async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
         if self.upload_error:
             raise self.upload_error
+        await self.may_upload.wait()
         self.uploads.append(data)
         return f"https://kie.example/{file_name}"
 
@@ -148,6 +157,7 @@ class FakeStore:
 
     kept: dict[str, bytes] = field(default_factory=dict)
     put_error: Exception | None = None
+    read_error: Exception | None = None
 
     async def put(self, key: str, data: bytes) -> None:
         if self.put_error:
@@ -158,6 +168,8 @@ class FakeStore:
         yield await self.read(key)
 
     async def read(self, key: str) -> bytes:
+        if self.read_error:
+            raise self.read_error
         if key not in self.kept:
             raise MediaNotFound(key)
         return self.kept[key]
@@ -171,6 +183,7 @@ class FakeReceiver:
     """Takes every webhook, unless `answers` says otherwise; the last answer stays."""
 
     answers: list[WebhookAnswer] = field(default_factory=lambda: [WebhookAnswer(200)])
+    fault: Exception | None = None
     posts: list[WebhookPost] = field(default_factory=list)
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     is_slow: bool = False
@@ -185,6 +198,8 @@ class FakeReceiver:
     async def post(self, post: WebhookPost) -> WebhookAnswer:
         self.posts.append(post)
         self.came.set()
+        if self.fault:
+            raise self.fault
         if self.is_slow:
             await self.may_answer.wait()
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -33,9 +33,18 @@ class Recent(Generic[_T]):
     While it cannot be read it stays as it was.
     """
 
-    def __init__(self, value: _T, *, seconds: float, rest_factor: float = 0) -> None:
+    def __init__(
+        self,
+        value: _T,
+        *,
+        seconds: float,
+        rest_factor: float = 0,
+        longest_rest_seconds: float = LONGEST_REST_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._value = value
-        self._seconds, self._rest_factor = seconds, rest_factor
+        self._seconds, self._patience_seconds = seconds, patience_seconds
+        self._rest_factor, self._longest_rest_seconds = rest_factor, longest_rest_seconds
         self._good_until = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
@@ -44,7 +53,7 @@ class Recent(Generic[_T]):
         if self._reading is None and _now() >= self._good_until:
             self._reading = asyncio.create_task(self._renew(read, database))
         if self._reading is not None:
-            done, _ = await asyncio.wait({self._reading}, timeout=PATIENCE_SECONDS)
+            done, _ = await asyncio.wait({self._reading}, timeout=self._patience_seconds)
             for reading in done:
                 reading.result()  # a fault is not hidden behind the old value
         return self._value
@@ -57,12 +66,15 @@ class Recent(Generic[_T]):
             async with database.transaction() as tx:
                 started = _now()
                 self._value = await read(tx)
-                rest = max(rest, min((_now() - started) * self._rest_factor, LONGEST_REST_SECONDS))
+                rest = max(self._seconds, self._rest_after(_now() - started))
         except Unavailable as error:
             _logger.warning("the queue is told as it was", error=str(error))
         finally:
             self._good_until = _now() + rest
             self._reading = None
+
+    def _rest_after(self, query_seconds: float) -> float:
+        return min(query_seconds * self._rest_factor, self._longest_rest_seconds)
 
 
 def _now() -> float:

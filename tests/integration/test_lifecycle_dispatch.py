@@ -59,35 +59,20 @@ async def test_without_a_gateway_kie_gets_no_callback_address(open_bench: OpenBe
     assert bench.provider.created == [""]
 
 
-async def test_a_store_that_is_away_delays_a_job_only_a_little(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_store_that_is_away_delays_a_job_only_a_little(bench: Bench) -> None:
     job = await bench.accept(**EDIT)
-
-    async def away(key: str) -> bytes:
-        raise Unavailable("The store is away.")
-
-    monkeypatch.setattr(bench.context.store, "read", away)
+    bench.store.read_error = Unavailable("The store is away.")
     with pytest.raises(Unavailable):
         await dispatch(bench.context)
-    monkeypatch.undo()
+    bench.store.read_error = None
     await bench.later(seconds=bench.context.pace.busy_retry.total_seconds())
 
     assert await dispatch(bench.context)
     assert (await bench.job(job)).state is JobState.RUNNING
 
 
-async def test_pictures_that_take_long_to_hand_over_stop_no_other_job(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    may_go_on = asyncio.Event()
-    upload = bench.provider.upload
-
-    async def slow(*args: Any, **named: Any) -> str:
-        await may_go_on.wait()
-        return await upload(*args, **named)
-
-    monkeypatch.setattr(bench.provider, "upload", slow)
+async def test_pictures_that_take_long_to_hand_over_stop_no_other_job(bench: Bench) -> None:
+    bench.provider.may_upload.clear()
     pictures = [await bench.accept(**EDIT, owner=f"user:{n}") for n in range(MOST_UPLOADS + 1)]
     text = await bench.accept()
     lanes = [asyncio.create_task(dispatch(bench.context)) for _ in range(MOST_UPLOADS + 2)]
@@ -95,7 +80,7 @@ async def test_pictures_that_take_long_to_hand_over_stop_no_other_job(
 
     assert (len(done), len(busy)) == (2, MOST_UPLOADS)
     assert (await bench.job(text)).state is JobState.RUNNING
-    may_go_on.set()
+    bench.provider.may_upload.set()
     await asyncio.gather(*busy)
     await bench.later(seconds=bench.context.pace.busy_retry.total_seconds())
     await bench.dispatch_all()

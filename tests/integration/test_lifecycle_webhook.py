@@ -15,7 +15,7 @@ from generation_svc.domain.error import (
     WebhookSecretMissing,
 )
 from generation_svc.domain.job import Job
-from generation_svc.domain.provider import WebhookAnswer, WebhookPost
+from generation_svc.domain.provider import WebhookAnswer
 from generation_svc.lifecycle import deliver
 from generation_svc.lifecycle.cancel import cancel
 from generation_svc.lifecycle.context import now
@@ -86,13 +86,8 @@ async def test_the_body_tells_the_job_as_the_contract_writes_it(bench: Bench) ->
     assert body["data"]["result"]["media"][0]["sha256"] == media.sha256
 
 
-async def test_a_fault_of_ours_is_a_failure_that_ends_after_a_day(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def broken(post: WebhookPost) -> WebhookAnswer:
-        raise RuntimeError("a fault")
-
-    monkeypatch.setattr(bench.context.webhooks, "post", broken)
+async def test_a_fault_of_ours_is_a_failure_that_ends_after_a_day(bench: Bench) -> None:
+    bench.receiver.fault = RuntimeError("a fault")
     job = await settled(bench)
     assert await post(bench.context)
     assert (await row(bench, job))["state"] == "pending"

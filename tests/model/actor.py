@@ -16,7 +16,9 @@ from generation_svc.catalog import load_catalog
 from generation_svc.domain.catalog import Catalog
 from generation_svc.domain.delivery import Delivery, Destination, Queue, Telegram
 from generation_svc.domain.error import StaleLease
+from generation_svc.domain.job import Job
 from generation_svc.domain.observation import ProviderState
+from generation_svc.domain.port import Database
 from generation_svc.kie.callback import KieCallbackReader
 from generation_svc.lifecycle import deliver, sweep
 from generation_svc.lifecycle.cancel import cancel
@@ -24,6 +26,7 @@ from generation_svc.lifecycle.context import Context, Limits
 from generation_svc.lifecycle.dispatch import dispatch
 from generation_svc.lifecycle.fetch import fetch
 from generation_svc.lifecycle.poll import poll
+from generation_svc.lifecycle.queue import Queue as JobQueue
 from generation_svc.lifecycle.receive import Callback, apply_pending, receive
 from tests.lifecycle import CALLER, body_of
 from tests.model.clock import LONGEST, PACE, TICK, stopped_clock
@@ -45,6 +48,16 @@ _REQUIRED = tuple(
 """What a context is made of; the race uses some of it."""
 
 
+class NoQueue(JobQueue):
+    """What a chat is told of the queue is no part of the race."""
+
+    async def place(self, job: Job, *, database: Database) -> int:
+        return 0
+
+    async def typical(self, model_id: str, *, database: Database) -> timedelta | None:
+        return None
+
+
 def _context() -> Context:
     model = replace(
         load_catalog().models[MODEL_ID],
@@ -58,6 +71,7 @@ def _context() -> Context:
         "pace": PACE,
         "limits": Limits(),
         "callback_base_url": "https://callbacks.example",
+        "queue": NoQueue(),
     }
     return Context(**{**dict.fromkeys(_REQUIRED), **used})
 

@@ -21,7 +21,7 @@ from generation_svc.domain.port import Database, Transaction
 from generation_svc.domain.provider import Content
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.dispatch import token_hash
-from tests.model.actor import USE_CASES
+from tests.model.actor import USE_CASES, NoQueue
 from tests.model.clock import NOW, TICK
 from tests.model.run import Actor, Cut
 from tests.model.world import Outside, World
@@ -87,6 +87,7 @@ class GatedActor:
             provider=cast(Any, outside),
             fetcher=outside,
             store=cast(Any, outside),
+            queue=NoQueue(),
         )
         self._task = asyncio.create_task(_play(actor, own, outside))
 

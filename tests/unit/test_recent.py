@@ -9,7 +9,6 @@ import pytest
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.port import Database, Transaction
-from generation_svc.lifecycle import queue
 from generation_svc.lifecycle.queue import Recent
 
 
@@ -68,11 +67,8 @@ async def test_waiting_for_a_connection_is_no_reason_to_rest(slow: SlowDatabase)
     assert await told(recent, slow) == 2
 
 
-async def test_no_rest_is_longer_than_the_longest(
-    slow: SlowDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue, "LONGEST_REST_SECONDS", 0.05)
-    recent = Recent(0, seconds=0.01, rest_factor=50)
+async def test_no_rest_is_longer_than_the_longest(slow: SlowDatabase) -> None:
+    recent = Recent(0, seconds=0.01, rest_factor=50, longest_rest_seconds=0.05)
     slow.query_seconds = 0.05
     assert await told(recent, slow) == 1
     await asyncio.sleep(0.06)
@@ -88,11 +84,8 @@ async def test_it_is_told_as_it_was_while_it_cannot_be_read(slow: SlowDatabase) 
     assert await told(recent, slow) == 1
 
 
-async def test_nobody_waits_long_for_a_reading(
-    slow: SlowDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 0.02)
-    recent = Recent(7, seconds=0.01)
+async def test_nobody_waits_long_for_a_reading(slow: SlowDatabase) -> None:
+    recent = Recent(7, seconds=0.01, patience_seconds=0.02)
     slow.wait_seconds = 0.2
     async with asyncio.timeout(0.15):
         assert [await told(recent, slow) for _ in range(3)] == [7] * 3
