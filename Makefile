@@ -6,8 +6,8 @@ READY  := $(VENV)/.ready
 # The oldest PostgreSQL that is supported, for the storage tests (Debian: apt install postgresql-15).
 POSTGRES_15_BIN ?= /usr/lib/postgresql/15/bin
 STORAGE_TESTS    = $(wildcard tests/integration/test_storage_*.py tests/integration/test_lifecycle_*.py)
-# A module stays in one process: its fixtures are real programs.
-PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile
+# A module stays in one process: its fixtures are real programs. The long ones come first by their names.
+PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free chaos model fuzz check check-code check-layers check-contract check-drift \

@@ -3,7 +3,9 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -67,20 +69,20 @@ async def test_without_the_token_a_callback_is_a_hint_once_per_interval(
 @pytest.mark.parametrize(
     ("headers", "is_believed"),
     [
-        pytest.param(signed("task-1"), True, id="signed"),
-        pytest.param({}, False, id="unsigned"),
-        pytest.param(signed("task-2"), False, id="of-another-task"),
-        pytest.param(signed("task-1", age=86_400), False, id="old"),
-        pytest.param({"x-webhook-signature": "%%%"}, False, id="garbage"),
+        pytest.param(partial(signed, "task-1"), True, id="signed"),
+        pytest.param(dict, False, id="unsigned"),
+        pytest.param(partial(signed, "task-2"), False, id="of-another-task"),
+        pytest.param(partial(signed, "task-1", age=86_400), False, id="old"),
+        pytest.param(lambda: {"x-webhook-signature": "%%%"}, False, id="garbage"),
     ],
 )
 async def test_where_a_key_is_set_the_signature_must_be_valid_too(
-    open_bench: OpenBench, headers: dict[str, str], is_believed: bool
+    open_bench: OpenBench, headers: Callable[[], dict[str, str]], is_believed: bool
 ) -> None:
     bench = await open_bench(hmac_key=KEY)
     await bench.run()
 
-    outcome = await bench.callback(SUCCESS, headers=headers)
+    outcome = await bench.callback(SUCCESS, headers=headers())
 
     assert outcome is (CallbackOutcome.APPLIED if is_believed else CallbackOutcome.HINT)
 
