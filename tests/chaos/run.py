@@ -30,8 +30,9 @@ CREATE_LIMIT, READ_LIMIT = 40, 10
 POOL = 12
 REPLICAS = 2
 HUB_CONNECTIONS = 2
-LEAK_PATIENCE_S = 40.0
-"""How long pools may take to let idle connections go."""
+LEAK_PATIENCE_S = 100.0
+"""How long gRPC may take to find peers that are gone without a word (60 s and 20 s), and pools to let
+idle connections go."""
 
 
 @dataclass(frozen=True)
