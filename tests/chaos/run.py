@@ -31,8 +31,7 @@ POOL = 12
 REPLICAS = 2
 HUB_CONNECTIONS = 2
 LEAK_PATIENCE_S = 100.0
-"""How long gRPC may take to find peers that are gone without a word (60 s and 20 s), and pools to let
-idle connections go."""
+"""How long gRPC may take to see that a peer is gone without a word (60 s and 20 s)."""
 
 
 @dataclass(frozen=True)
