@@ -53,6 +53,8 @@ class Attempt:
     task_id: str | None = None
     accept_time: datetime | None = None
     observation: Observation | None = None
+    end_time: datetime | None = None
+    """When its end was observed: from a success on its result is fetched."""
     fetch_tries: int = 0
     read_tries: int = 0
 

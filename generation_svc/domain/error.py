@@ -45,6 +45,15 @@ class UnknownModel(AtelierError):
         super().__init__(f"There is no model {model_id!r}.{hint}")
 
 
+class ModelUnavailable(AtelierError):
+    """The provider has switched a model off; it is asked for it again after a while."""
+
+    def __init__(self, model_id: str, *, retry_after: timedelta) -> None:
+        self.model_id = model_id
+        self.retry_after = retry_after
+        super().__init__(f"The provider has switched model {model_id!r} off for the moment.")
+
+
 class JobNotFound(AtelierError):
     """No job of this caller has this id."""
 
@@ -182,8 +191,12 @@ class ProviderError(AtelierError):
 class ProviderRefused(ProviderError):
     """The provider refused the request for good; there is no task."""
 
-    def __init__(self, message: str | None = None, *, code: str, reason: FailureReason) -> None:
+    def __init__(
+        self, message: str | None = None, *, code: str, reason: FailureReason, text: str = ""
+    ) -> None:
         self.reason = reason
+        self.text = text
+        """The provider's own words, for the operator; they may repeat the prompt."""
         super().__init__(message, code=code)
 
 
@@ -215,5 +228,13 @@ class FetchFailed(AtelierError):
     """A result could not be fetched now; it may be later."""
 
 
+class HostUnreachable(FetchFailed):
+    """No connection to a result's host was made: an outage, which says nothing of the result."""
+
+
 class ResultRejected(AtelierError):
     """A result is too large, of no known type, or on a host that is not allowed."""
+
+
+class ResultTooLarge(ResultRejected):
+    """A result has more bytes than are kept; it will not shrink."""

@@ -35,6 +35,7 @@ class DelayReason(StrEnum):
     PROVIDER_ACCOUNT = "provider_account"
     PROVIDER_BUSY = "provider_busy"
     PROVIDER_UNCONFIRMED = "provider_unconfirmed"
+    RESULT_DELAYED = "result_delayed"
 
 
 class FailureReason(StrEnum):
@@ -89,6 +90,8 @@ class Result:
 
     media: tuple[Media, ...] = ()
     text: str = ""
+    missing_count: int = 0
+    """How many more files the provider made that could not be had from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class Job:
     update_time: datetime
     finish_deadline_time: datetime | None = None
     delay_reason: DelayReason | None = None
+    delay_until_time: datetime | None = None
+    """When the wait for what `delay_reason` says is over, where that is known."""
     result: Result | None = None
     failure: Failure | None = None
     turn: int = 0

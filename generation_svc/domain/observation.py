@@ -19,6 +19,8 @@ class ProviderState(StrEnum):
     """Final, without one."""
     MISSING = "missing"
     """The provider says that it has no such task (yet)."""
+    EMPTY = "empty"
+    """A success that shows no result (yet)."""
     UNKNOWN = "unknown"
     """A word or a shape that is not known: never final."""
 

@@ -11,6 +11,7 @@ FLOORS = MappingProxyType(
         "submit_lease": timedelta(seconds=3),
         "read_lease": timedelta(seconds=10),
         "fetch_lease": timedelta(seconds=10),
+        "fetch_timeout": timedelta(seconds=10),
     }
 )
 """What waits for one answer of a healthy KIE, at any scale: a busy machine is no outage."""
@@ -51,7 +52,15 @@ class Pace:
     fetch_lease: timedelta = timedelta(seconds=180)
     """How long a fetch may take; then another worker tries."""
     fetch_retry: timedelta = timedelta(seconds=2)
-    """The first wait after a result could not be fetched; it doubles."""
+    """The first wait after a result could not be fetched; it doubles, up to 32 times as long."""
+    fetch_timeout: timedelta = timedelta(minutes=15)
+    """From the success: what could be fetched by then is the result."""
+    empty_retry: timedelta = timedelta(seconds=5)
+    """The wait between two reads of a success that shows no result."""
+    model_rest: timedelta = timedelta(minutes=10)
+    """How long a model that the provider switched off is not asked for."""
+    orphan_age: timedelta = timedelta(hours=48)
+    """How old bytes without a row are when they are removed; no fetch lives so long."""
     time_scale: float = 1.0
 
     def scaled(self, factor: float) -> Self:

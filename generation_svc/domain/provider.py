@@ -1,14 +1,23 @@
 """What the service needs of others: who generates, where bytes are kept, who is told by post."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
 from generation_svc.domain.job import Failure
 from generation_svc.domain.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class FreshLink:
+    """A link to a result that the provider's API made when it was asked."""
+
+    url: str = field(repr=False)
+    is_proved: bool
+    """Whether it came over TLS, so that the provider alone can have said it."""
 
 
 class Provider(Protocol):
@@ -29,7 +38,7 @@ class Provider(Protocol):
     async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
         """Hand over a picture and return a link that the provider can read for a day."""
 
-    async def fresh_link(self, url: str) -> str:
+    async def fresh_link(self, url: str) -> FreshLink:
         """Return a new link to a result whose link died."""
 
     async def credits(self) -> Decimal:
@@ -66,12 +75,20 @@ class Content:
 class ResultFetcher(Protocol):
     """Fetches results from the provider's file hosts."""
 
-    async def fetch(self, url: str) -> Content:
-        """Return the content behind a result link.
+    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
+        """Return the content behind a result link; a proved one is the provider's on any host.
 
-        Raises LinkDead (403, 404, 410), FetchFailed (anything that may pass) or ResultRejected
-        (host not allowed, too large, no known type).
+        Raises LinkDead (403, 404, 410), FetchFailed (anything that may pass, HostUnreachable where
+        nobody was there) or ResultRejected (host not allowed, no known type, ResultTooLarge).
         """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """Bytes in the store."""
+
+    key: str
+    write_time: datetime
 
 
 class MediaStore(Protocol):
@@ -88,6 +105,9 @@ class MediaStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget the bytes; a missing key is no error."""
+
+    def list(self, prefix: str) -> AsyncIterator[Sequence[StoredBytes]]:
+        """Give what is kept under a prefix such as `result/`, in pieces of at most 100."""
 
 
 @dataclass(frozen=True, slots=True)

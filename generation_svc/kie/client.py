@@ -23,7 +23,16 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.kie.document import Document, as_document, as_task_id, code_of, message_of
+from generation_svc.domain.provider import FreshLink
+from generation_svc.kie.answer import Answer, read_answer, task_id_within
+from generation_svc.kie.document import (
+    MAX_SIZE,
+    Document,
+    as_document,
+    as_task_id,
+    code_of,
+    message_of,
+)
 from generation_svc.kie.error import NoAnswer, document_of, error_of, translated
 from generation_svc.kie.failure import SENTENCES
 from generation_svc.kie.payload import read_record
@@ -91,14 +100,13 @@ class KieClient:
         body = {"model": model_id, "input": dict(inputs)}
         if callback_url:
             body["callBackUrl"] = callback_url
-        answer = await self._granted(
-            "POST",
-            f"{self._api_url}/jobs/createTask",
-            no_answer=ProviderSilent,
-            timeout=self._create_timeout,
-            json=body,
+        url = f"{self._api_url}/jobs/createTask"
+        answer = await self._sent(
+            "POST", url, no_answer=ProviderSilent, timeout=self._create_timeout, json=body
         )
-        named = as_document(answer)
+        if len(answer.content) > MAX_SIZE and (task_id := task_id_within(answer)):
+            return task_id
+        named = as_document(_data_of(answer, url=url, no_answer=ProviderSilent))
         task_id = as_task_id(named.get("taskId")) or as_task_id(named.get("recordId"))
         if task_id is None:
             raise ProviderSilent("KIE granted the request and named no task", code="200")
@@ -107,7 +115,8 @@ class KieClient:
     async def read_task(self, task_id: str) -> Observation:
         """Read what KIE knows of a task; an answer about another task is UNKNOWN."""
         url = f"{self._api_url}/jobs/recordInfo"
-        document = await self._asked("GET", url, params={"taskId": task_id})
+        answer = await self._sent("GET", url, params={"taskId": task_id})
+        document = document_of(answer, no_answer=ProviderUnreachable)
         observation = read_record(document)
         if observation.state is ProviderState.UNKNOWN and code_of(document) != 200:
             _raise_unless_final(error_of(document, no_answer=ProviderUnreachable))
@@ -127,7 +136,7 @@ class KieClient:
         )
         return _link(as_document(answer).get("downloadUrl"))
 
-    async def fresh_link(self, url: str) -> str:
+    async def fresh_link(self, url: str) -> FreshLink:
         """Return a link that works for 20 minutes; ProviderRefused if KIE made no such file."""
         try:
             data = await self._granted(
@@ -136,7 +145,7 @@ class KieClient:
         except ProviderRefused as error:
             reason = FailureReason.RESULT_UNAVAILABLE
             raise ProviderRefused(SENTENCES[reason], code=error.code, reason=reason) from error
-        return _link(data)
+        return FreshLink(_link(data), is_proved=self._api_url.startswith("https://"))
 
     async def credits(self) -> Decimal:
         """Return the balance of the account, in KIE's credits."""
@@ -146,17 +155,11 @@ class KieClient:
         except InvalidOperation as error:
             raise ProviderUnreachable("KIE's balance is no number", code="200") from error
 
-    async def _granted(
-        self, method: str, url: str, *, no_answer: NoAnswer = ProviderUnreachable, **request: Any
-    ) -> Any:
-        document = await self._asked(method, url, no_answer=no_answer, **request)
-        if code_of(document) == 200 and document.get("success", True):
-            return document.get("data")
-        error = error_of(document, no_answer=no_answer)
-        _log_refusal(error, url=url, document=document)
-        raise error
+    async def _granted(self, method: str, url: str, **request: Any) -> Any:
+        answer = await self._sent(method, url, **request)
+        return _data_of(answer, url=url, no_answer=ProviderUnreachable)
 
-    async def _asked(
+    async def _sent(
         self,
         method: str,
         url: str,
@@ -164,11 +167,22 @@ class KieClient:
         no_answer: NoAnswer = ProviderUnreachable,
         timeout: httpx2.Timeout = _READ,
         **request: Any,
-    ) -> Document:
+    ) -> Answer:
         with translated(no_answer=no_answer):
-            async with asyncio.timeout(_deadline_s(timeout)):
-                response = await self._http.request(method, url, timeout=timeout, **request)
-        return document_of(response, no_answer=no_answer)
+            async with (
+                asyncio.timeout(_deadline_s(timeout)),
+                self._http.stream(method, url, timeout=timeout, **request) as response,
+            ):
+                return await read_answer(response)
+
+
+def _data_of(answer: Answer, *, url: str, no_answer: NoAnswer) -> Any:
+    document = document_of(answer, no_answer=no_answer)
+    if code_of(document) == 200 and document.get("success", True):
+        return document.get("data")
+    error = error_of(document, no_answer=no_answer)
+    _log_refusal(error, url=url, document=document)
+    raise error
 
 
 def _deadline_s(timeout: httpx2.Timeout) -> float:

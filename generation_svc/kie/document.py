@@ -16,6 +16,7 @@ MAX_DEPTH = 32
 """The deepest nesting that is read."""
 
 _TASK_ID = re.compile(r"[!-~]{1,128}")
+_HUGE = 10**39
 _NO_FIELDS: Document = {}
 
 
@@ -50,7 +51,12 @@ def message_of(document: Document) -> str:
 
 
 def as_task_id(value: object) -> str | None:
-    """Return a task's id, printable ASCII of at most 128 characters; None for all else."""
+    """Return a task's id, printable ASCII of at most 128 characters; None for all else.
+
+    A number is an id, too: one that was not read would be paid for twice.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _HUGE:
+        value = str(value)
     return value if isinstance(value, str) and _TASK_ID.fullmatch(value) else None
 
 

@@ -1,18 +1,21 @@
 """KIE's refusals and httpx2's exceptions as what a caller can act on (kie-api.md §1).
 
     ProviderError
-    ├── ProviderRefused      final: 400, 404, 422, 501, 505, a validation text under 500
-    ├── ProviderBusy         later: 429 (in the body or real), any other 500, an unknown 4xx
+    ├── ProviderRefused      final: 400, 404, 422, 501, 505, a text that says so under 500
+    ├── ProviderBusy         later: 429 (in the body or real), 503 in the body, any other 500,
+    │                        an unknown 4xx
     ├── ProviderMaintenance  later: 455
     ├── ProviderAccount      the operator: 401, 402, 403, 433, "Credits insufficient" under any
     │                        code, Cloudflare's 403 `error code: 1010`
     ├── ProviderUnreachable  no connection was made, or it was not KIE that answered
-    └── ProviderSilent       createTask only: timeout, cut connection, HTTP 5xx, an answer that
-                             cannot be read: there may be a task
+    └── ProviderSilent       createTask only: timeout, cut connection, an HTTP 5xx without KIE's
+                             JSON, an answer that cannot be read: there may be a task
 
-KIE sends errors as HTTP 200 with the code in the body; real HTTP statuses are read alike. What
-would leave createTask in doubt leaves nothing in doubt for a read or an upload: there the caller
-passes ProviderUnreachable as `no_answer`.
+KIE sends errors as HTTP 200 with the code in the body; under a real HTTP status its envelope counts
+just so, 5xx included: KIE itself said that it did not take the request. A bare 5xx is that of a
+proxy, behind which the request may have gone through. What would leave createTask in doubt leaves
+nothing in doubt for a read or an upload: there the caller passes ProviderUnreachable as
+`no_answer`.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from generation_svc.domain.error import (
     ProviderUnreachable,
 )
 from generation_svc.domain.job import FailureReason
+from generation_svc.kie.answer import Answer
 from generation_svc.kie.document import Document, as_document, code_of, decode, message_of
 from generation_svc.kie.failure import SENTENCES, reason_in
 
@@ -40,7 +44,8 @@ NoAnswer = type[ProviderError]
 
 _ACCOUNT_CODES = frozenset({401, 402, 403, 433})
 _FINAL_CODES = frozenset({400, 404, 422, 501, 505})
-_DOUBTFUL_CODES = frozenset({408, 502, 503, 504})
+_BUSY_CODES = frozenset({500, 503})
+_DOUBTFUL_CODES = frozenset({408, 502, 504})
 """Codes of something between KIE and its model: the request may have gone further."""
 
 _NEVER_SENT = (
@@ -54,7 +59,6 @@ _NEVER_SENT = (
 )
 
 _CREDITS = re.compile(r"credits? insufficient|insufficient credits?", re.IGNORECASE)
-_NO_MODEL = re.compile(r"model name .*not supported", re.IGNORECASE)
 _VALIDATION = re.compile(
     r"\bis required\b|not within the range|\bmust (be|not|have|contain)\b"
     r"|\bcannot be (empty|blank|null)\b|\bis (invalid|not valid|not allowed|too \w+)\b"
@@ -75,16 +79,16 @@ def translated(*, no_answer: NoAnswer) -> Iterator[None]:
         raise no_answer(f"KIE gave no answer: {_name(error)}") from error
 
 
-def document_of(response: httpx2.Response, *, no_answer: NoAnswer) -> Document:
+def document_of(answer: Answer, *, no_answer: NoAnswer) -> Document:
     """Return KIE's envelope, granted or not; raises where KIE did not answer with one."""
-    document, status = as_document(decode(response.content)), response.status_code
-    if status >= 500:
-        raise no_answer(f"KIE answered HTTP {status}", code=str(status))
+    document, status = as_document(decode(answer.content)), answer.status
     if code_of(document) is not None and (status < 300 or code_of(document) != 200):
         return document
+    if status >= 500:
+        raise no_answer(f"KIE answered HTTP {status}", code=str(status))
     if status < 300:
         raise no_answer("KIE's answer cannot be read", code=str(status))
-    raise _error_of_status(status, response.text)
+    raise _error_of_status(status, answer.text)
 
 
 def error_of(document: Document, *, no_answer: NoAnswer) -> ProviderError:
@@ -96,8 +100,8 @@ def error_of(document: Document, *, no_answer: NoAnswer) -> ProviderError:
         return ProviderMaintenance(code="455")
     if code in _FINAL_CODES or (code == 500 and _is_refusal(text)):
         reason = _reason(code, text)
-        return ProviderRefused(SENTENCES[reason], code=str(code), reason=reason)
-    if code == 500 or (400 <= code < 500 and code not in _DOUBTFUL_CODES):
+        return ProviderRefused(SENTENCES[reason], code=str(code), reason=reason, text=text)
+    if code in _BUSY_CODES or (400 <= code < 500 and code not in _DOUBTFUL_CODES):
         return ProviderBusy(f"KIE does not take it now ({code})", code=str(code))
     return no_answer(f"KIE answered with code {code}", code=str(code))
 
@@ -112,13 +116,13 @@ def _error_of_status(status: int, text: str) -> ProviderError:
 
 
 def _is_refusal(text: str) -> bool:
-    if reason_in(text) or _NO_MODEL.search(text):
-        return True
-    return bool(_VALIDATION.search(text)) and not _PASSING.search(text)
+    return reason_in(text) is not None or (
+        bool(_VALIDATION.search(text)) and not _PASSING.search(text)
+    )
 
 
 def _reason(code: int, text: str) -> FailureReason:
-    if code == 505 or _NO_MODEL.search(text):
+    if code == 505:
         return FailureReason.MODEL_UNAVAILABLE
     default = FailureReason.GENERATION_FAILED if code == 501 else FailureReason.REQUEST_REFUSED
     return reason_in(text) or default

@@ -1,16 +1,24 @@
 """Why KIE failed or refused, as a reason and a sentence that a user may read.
 
 KIE's own texts name internals and repeat prompts and links, so they are only searched for what they
-mean; the user reads one of our sentences.
+mean; the user reads one of our sentences. A text that gives nothing away is kept for the operator,
+who adds a line to the table.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import Counter
 
 from generation_svc.domain.job import Failure, FailureReason
 from generation_svc.domain.observation import Observation
+
+_unknown = Counter("atelier_kie_unknown_texts_total", "Failures whose text is in no table.")
+_logger = structlog.get_logger(__name__)
 
 SENTENCES: Mapping[FailureReason, str] = {
     FailureReason.CONTENT_REFUSED: (
@@ -31,22 +39,76 @@ SENTENCES: Mapping[FailureReason, str] = {
 }
 """What a user reads, for each reason that comes from KIE."""
 
-_CONTENT = re.compile(
-    r"inappropriate|content[ _-]polic|prohibited|flagged|nsfw|moderation|sensitive (content|word)"
-    r"|violat\w+ .*(polic|guideline|rule|terms)|safety (system|filter|check|polic)",
-    re.IGNORECASE,
+
+MAX_LOGGED_CHARS = 200
+"""How much of an unknown text is logged; the job's trace has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A text that is known, and where it was seen."""
+
+    pattern: str
+    """A regular expression that occurs in the text, in any case."""
+    reason: FailureReason
+    source: str
+
+
+_CONTENT, _INPUT, _OFF = (
+    FailureReason.CONTENT_REFUSED,
+    FailureReason.INPUT_UNREADABLE,
+    FailureReason.MODEL_UNAVAILABLE,
 )
-_INPUT = re.compile(
-    r"(image|picture|file) (fetch|download) failed"
-    r"|(failed to|unable to|could not) (fetch|download|load|read) (the )?(image|picture|file)",
-    re.IGNORECASE,
+_LIVE = "kie-api.md §1 and §6: recorded traffic"
+_PUBLIC = "kie-api.md §9: public documents and logs"
+_KIN = "the same in other words"
+TABLE: tuple[Known, ...] = (
+    Known(r"interface is temporarily paused|temporarily paused", _OFF, _PUBLIC),
+    Known(r"page does not exist|is not published", _OFF, _PUBLIC),
+    Known(r"feature (is )?(currently )?disabled", _OFF, "kie-api.md §1: code 505"),
+    Known(r"model name .*not supported", _OFF, _LIVE),
+    Known(r"inappropriate|flagged|nsfw", _CONTENT, _LIVE),
+    Known(r"content[ _-]polic|prohibited", _CONTENT, _LIVE),
+    Known(r"sensitive (content|word)", _CONTENT, _LIVE),
+    Known(r"violat\w+ .*(polic|guideline|rule|terms)", _CONTENT, _LIVE),
+    Known(r"safety (system|filter|check|polic)", _CONTENT, _KIN),
+    Known(r"content security( audit)?", _CONTENT, _PUBLIC),
+    Known(r"unsafe (image|picture|content|prompt|text)", _CONTENT, _PUBLIC),
+    Known(r"moderat(ion|or|ed)\b", _CONTENT, f"{_PUBLIC}: caught by our AI moderator"),
+    Known(r"(image|picture|file) (fetch|download) failed", _INPUT, _LIVE),
+    Known(
+        r"(failed to|unable to|could not) (fetch|download|load|read|open|decode)"
+        r" (the |your |input )?(image|picture|file)",
+        _INPUT,
+        _KIN,
+    ),
+    Known(r"(image|picture|file)( file)? (type|format) (is )?not supported", _INPUT, _PUBLIC),
+    Known(r"unsupported (image|picture|file)( file)? (type|format)", _INPUT, _KIN),
+    Known(r"(image|picture|file) size exceeds", _INPUT, _PUBLIC),
+    Known(r"get (image|picture|file) info failed", _INPUT, _PUBLIC),
 )
+"""What KIE's texts mean; the first one that occurs decides."""
+
+_PATTERNS = tuple((re.compile(known.pattern, re.IGNORECASE), known.reason) for known in TABLE)
 
 
 def failure_of(observation: Observation) -> Failure:
     """Return why a failed task failed."""
     reason = reason_in(observation.fail_message) or reason_in(observation.fail_code)
+    if reason is None:
+        report_unknown(code=observation.fail_code, text=observation.fail_message)
     return failure(reason or FailureReason.GENERATION_FAILED)
+
+
+def report_unknown(*, code: str, text: str) -> None:
+    """Count a failure that the table does not explain, and show the operator its text."""
+    _unknown.inc()
+    _logger.warning(
+        "KIE failed for a reason that is in no table",
+        action="kie_text_unknown",
+        code=code,
+        text=text[:MAX_LOGGED_CHARS],
+    )
 
 
 def failure(reason: FailureReason) -> Failure:
@@ -56,6 +118,4 @@ def failure(reason: FailureReason) -> Failure:
 
 def reason_in(text: str) -> FailureReason | None:
     """Return the reason that a text of KIE gives away, None if it gives none."""
-    if _CONTENT.search(text):
-        return FailureReason.CONTENT_REFUSED
-    return FailureReason.INPUT_UNREADABLE if _INPUT.search(text) else None
+    return next((reason for pattern, reason in _PATTERNS if pattern.search(text)), None)

@@ -8,7 +8,7 @@ kie-api.md §2 and §3. There is one reader for all families of models:
 
 The state is the word in `data.state`, else the one in `data.callbackType`, else it follows from
 the code, provided that the body names a task. Only what is certain is final: a success needs a link
-or a text and no code that contradicts it, and neither an unknown word nor a code that speaks of
+or a text (else it is EMPTY) and no code that contradicts it, and neither an unknown word nor a code that speaks of
 the account or of the moment (401, 429, 455 …) settles anything.
 """
 
@@ -109,8 +109,10 @@ def _state_by_code(document: Document) -> ProviderState:
 def _succeeded(document: Document, word: str | None) -> Observation:
     data = as_document(document.get("data"))
     links, text = links_of(data), text_of(data)
-    if code_of(document) not in (None, 200) or not (links or text):
+    if code_of(document) not in (None, 200):
         return Observation(ProviderState.UNKNOWN, task_id=_task_id(document), word=word)
+    if not (links or text):
+        return Observation(ProviderState.EMPTY, task_id=_task_id(document), word=word)
     return Observation(
         ProviderState.SUCCEEDED,
         task_id=_task_id(document),

@@ -1,9 +1,12 @@
 import asyncio
 import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -20,6 +23,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.provider import FreshLink
 from generation_svc.kie.client import KieClient, open_kie
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
 
@@ -71,7 +75,7 @@ async def upload(kie: Handler) -> str:
         return await client.upload(b"bytes", file_name="my cat.png", mime_type="image/png")
 
 
-async def fresh_link(kie: Handler) -> str:
+async def fresh_link(kie: Handler) -> FreshLink:
     async with client_of(kie) as client:
         return await client.fresh_link(LINK)
 
@@ -109,7 +113,9 @@ EXPECTED: dict[str, list[Any]] = {
     "40 upload errors": [ProviderRefused, ProviderRefused, ProviderAccount, ProviderBusy],
     "41 credit balance": [Decimal("5916.25")],
     "42 download-url refused": [ProviderRefused],
-    "43 download-url ok": ["https://tempfile.1f6cxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxbd98"],
+    "43 download-url ok": [
+        FreshLink("https://tempfile.1f6cxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxbd98", is_proved=False)
+    ],
 }
 READ_BY_FAILURES = {"21 Failure texts seen in failCode/failMsg"}
 
@@ -168,6 +174,16 @@ async def test_no_callback_url_is_not_sent() -> None:
             FailureReason.REQUEST_REFUSED,
         ),
         (500, "Inappropriate content, please try another", FailureReason.CONTENT_REFUSED),
+        (
+            500,
+            "This interface is temporarily paused, please use another one.",
+            FailureReason.MODEL_UNAVAILABLE,
+        ),
+        (
+            422,
+            "The page does not exist or is not published",
+            FailureReason.MODEL_UNAVAILABLE,
+        ),
         (501, "Generation failed", FailureReason.GENERATION_FAILED),
         (505, "Feature Disabled", FailureReason.MODEL_UNAVAILABLE),
     ],
@@ -199,7 +215,9 @@ async def test_refusal_is_final_and_has_a_reason(
         ({"code": 999}, ProviderSilent),
         ({"code": 200, "data": None}, ProviderSilent),
         ({"code": 200, "data": {"taskId": ""}}, ProviderSilent),
-        ({"code": 200, "data": {"taskId": 5}}, ProviderSilent),
+        ({"code": 200, "data": {"taskId": True}}, ProviderSilent),
+        ({"code": 503, "msg": "Service unavailable"}, ProviderBusy),
+        ({"code": 502, "msg": "bad gateway"}, ProviderSilent),
         ({"msg": "success"}, ProviderSilent),
         ([], ProviderSilent),
         ("<html>", ProviderSilent),
@@ -228,7 +246,13 @@ async def test_code_in_the_body_of_create_task(body: Any, error: type[ProviderEr
         (404, {"code": "nothing"}, ProviderUnreachable),
         (413, {"code": 200}, ProviderUnreachable),
         (302, "", ProviderUnreachable),
-        (500, {"code": 500, "msg": "This field is required"}, ProviderSilent),
+        (500, {"code": 500, "msg": "This field is required"}, ProviderRefused),
+        (500, {"code": 500, "msg": "Server exception, please try again later"}, ProviderBusy),
+        (503, {"code": 503, "msg": "Service unavailable", "data": None}, ProviderBusy),
+        (503, {"code": 455, "msg": "maintenance"}, ProviderMaintenance),
+        (503, {"code": 200, "data": {}}, ProviderSilent),
+        (503, {"status": 503, "error": "no healthy upstream"}, ProviderSilent),
+        (502, {"code": 502, "msg": "bad gateway"}, ProviderSilent),
         (502, "Bad Gateway", ProviderSilent),
         (503, "", ProviderSilent),
         (524, "a timeout occurred", ProviderSilent),
@@ -264,6 +288,75 @@ async def test_transport_error_of_create_task(
     with pytest.raises(error) as caught:
         await create(Kie(error=transport_error))
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("body", "task_id"),
+    [
+        ({"code": 200, "data": {"taskId": 181992, "recordId": 181992}}, "181992"),
+        ({"code": 200, "data": {"taskId": "t1", "x": "y" * 2**21}}, "t1"),
+        ({"code": 200, "data": {"x": "y" * 2**22, "taskId": "t1"}}, "t1"),
+        ({"data": {"x": '"taskId":"no"' * 2**18, "taskId": 7}, "code": "200"}, "7"),
+        ({"code": 200, "data": {"taskId": "t1", "x": "y" * 2**24}}, "t1"),
+    ],
+    ids=["number", "long", "long before it", "long in strings", "endless"],
+)
+async def test_task_is_found_in_an_unusual_answer(body: Any, task_id: str) -> None:
+    """Whoever does not find it pays for a second one."""
+    assert await create(Kie(body)) == task_id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 500, "msg": "no", "data": {"taskId": "t1", "x": "y" * 2**21}},
+        {"code": 200, "data": {"x": "y" * 2**24, "taskId": "behind the limit"}},
+        {"code": 200, "data": {"x": '"taskId":"t1"' * 2**18}},
+    ],
+    ids=["refused", "behind the limit", "in a string"],
+)
+async def test_long_answer_that_grants_no_task_leaves_it_in_doubt(body: Any) -> None:
+    with pytest.raises(ProviderSilent):
+        await create(Kie(body))
+
+
+@cache
+def bomb() -> bytes:
+    """400 kB that stand for 400 MB."""
+    packer = zlib.compressobj(wbits=31)
+    pieces = [packer.compress(b'{"code":200,"data":"')]
+    pieces += [packer.compress(b"x" * 2**20) for _ in range(400)]
+    return b"".join((*pieces, packer.flush()))
+
+
+async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 2**16):
+        yield data[start : start + 2**16]
+
+
+def answering_with_a_bomb(_: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(
+        200, content=in_pieces(bomb()), headers={"content-encoding": "gzip"}
+    )
+
+
+@pytest.mark.parametrize("call", [read, create, upload, fresh_link, balance])
+async def test_body_that_unpacks_to_too_much_is_read_up_to_a_limit(call: Any) -> None:
+    assert len(bomb()) < 500_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProviderError):
+            await call(answering_with_a_bomb)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * 2**20
+
+
+async def test_link_from_an_api_behind_tls_is_proved() -> None:
+    kie = httpx2.MockTransport(Kie({"code": 200, "data": LINK}))
+    async with open_kie("k", api_url="https://kie", transport=kie) as client:
+        assert await client.fresh_link(LINK) == FreshLink(LINK, is_proved=True)
 
 
 async def test_answer_that_never_ends_leaves_create_task_in_doubt() -> None:

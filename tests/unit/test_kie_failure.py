@@ -1,8 +1,9 @@
 import pytest
+from prometheus_client import REGISTRY
 
 from generation_svc.domain.job import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.kie.failure import SENTENCES, failure_of
+from generation_svc.kie.failure import SENTENCES, TABLE, Known, failure_of
 from tests.kie_body import EXAMPLES
 
 SEEN = EXAMPLES["21 Failure texts seen in failCode/failMsg"]["body"]
@@ -37,6 +38,13 @@ def test_text_that_was_seen_gives_its_reason(values: dict[str, str], reason: Fai
     [
         ("Inappropriate content detected. Please replace it.", FailureReason.CONTENT_REFUSED),
         ("Flagged by the safety system", FailureReason.CONTENT_REFUSED),
+        ("Public error: unsafe image upload", FailureReason.CONTENT_REFUSED),
+        ("Content security audit failed", FailureReason.CONTENT_REFUSED),
+        ("Your request was caught by our AI moderator", FailureReason.CONTENT_REFUSED),
+        ("image file type not supported", FailureReason.INPUT_UNREADABLE),
+        ("The image size exceeds the limit", FailureReason.INPUT_UNREADABLE),
+        ("Get image info failed.", FailureReason.INPUT_UNREADABLE),
+        ("This interface is temporarily paused, sorry", FailureReason.MODEL_UNAVAILABLE),
         ("Failed to download image", FailureReason.INPUT_UNREADABLE),
         ("The generation task failed.", FailureReason.GENERATION_FAILED),
         ("", FailureReason.GENERATION_FAILED),
@@ -54,3 +62,17 @@ def test_code_that_is_a_word_gives_a_reason_too() -> None:
 def test_user_reads_our_sentence_and_nothing_of_kies() -> None:
     message = "NullPointerException at https://internal.kie/x?key=secret"
     assert failure_of(failed(message)).message == SENTENCES[FailureReason.GENERATION_FAILED]
+
+
+@pytest.mark.parametrize(("message", "count"), [("a new text", 1), ("nsfw", 0)])
+def test_text_in_no_table_is_counted_for_the_operator(message: str, count: int) -> None:
+    before = REGISTRY.get_sample_value("atelier_kie_unknown_texts_total") or 0
+    failure_of(failed(message))
+    after = REGISTRY.get_sample_value("atelier_kie_unknown_texts_total") or 0
+    assert after - before == count
+
+
+@pytest.mark.parametrize("known", TABLE, ids=lambda known: known.pattern)
+def test_every_line_of_the_table_names_its_source(known: Known) -> None:
+    assert known.source
+    assert known.reason in SENTENCES

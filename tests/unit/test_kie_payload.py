@@ -87,7 +87,42 @@ def test_result_object_is_a_text(result_object: Any, text: str) -> None:
 )
 def test_success_without_a_result_is_not_final(result_json: Any) -> None:
     observation = read(market(resultJson=result_json))
-    assert observation == Observation(ProviderState.UNKNOWN, task_id="t1", word="success")
+    assert observation == Observation(ProviderState.EMPTY, task_id="t1", word="success")
+    assert not observation.is_final
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"response": {"resultUrls": [LINK]}}, id="response"),
+        pytest.param({"response": json.dumps({"resultUrls": [LINK]})}, id="response as text"),
+        pytest.param({"response": {"data": [{"audio_url": LINK}]}}, id="song"),
+        pytest.param({"resultJson": json.dumps({"data": [{"audio_url": LINK}]})}, id="song as text"),
+        pytest.param({"resultJson": json.dumps(json.dumps({"resultUrls": [LINK]}))}, id="twice"),
+        pytest.param(
+            {"response": {"resultUrls": [LINK]}, "resultJson": json.dumps({"resultUrls": [LINK]})},
+            id="both",
+        ),
+        pytest.param({"response": {"resultUrls": []}, "resultJson": {"resultUrls": [LINK]}}, id="1"),
+    ],
+)
+def test_links_are_found_in_response_too(fields: Any) -> None:
+    observation = read(market(**({"resultJson": None} | fields)))
+    assert (observation.state, observation.result_urls) == (ProviderState.SUCCEEDED, (LINK,))
+
+
+def test_links_of_response_come_first() -> None:
+    links = ("https://x.example/a.png", "https://x.example/b.png")
+    fields = {"resultJson": {"resultUrls": [links[1]]}, "response": {"resultUrls": [links[0]]}}
+    assert read(market(**fields)).result_urls == links
+
+
+def test_text_in_response_is_a_result() -> None:
+    observation = read(market(resultJson="", response={"resultObject": {"lyrics": "la"}}))
+    assert (observation.state, observation.result_text) == (
+        ProviderState.SUCCEEDED,
+        '{"lyrics": "la"}',
+    )
 
 
 def test_success_under_a_code_that_contradicts_is_not_final() -> None:
@@ -127,7 +162,11 @@ def test_task_id_is_found_in_every_place(document: Any) -> None:
     assert read(document | {"code": 200}).task_id == "t1"
 
 
-@pytest.mark.parametrize("task_id", [5, "", "a b", "a\0b", "я", "x" * 129, ["t1"]], ids=repr)
+def test_task_id_that_is_a_number_is_an_id() -> None:
+    assert read(market(taskId=181992)).task_id == "181992"
+
+
+@pytest.mark.parametrize("task_id", [0, -5, True, 1.5, 10**40, "", "a b", "a\0b", "я", "x" * 129, ["t1"]], ids=repr)
 def test_task_id_that_is_none_is_left_out(task_id: Any) -> None:
     assert read(market(taskId=task_id)).task_id is None
 
