@@ -113,6 +113,15 @@ class StaleLease(AtelierError):
     """The lease token is unknown, was used up, or its time ran out."""
 
 
+class PauseTooLong(InvalidInputs):
+    """The next try of a delivery is to wait for longer than is allowed."""
+
+    def __init__(self, *, most: timedelta) -> None:
+        hours = most // timedelta(hours=1)
+        field = "try_again.not_before_time"
+        super().__init__((FieldViolation(field, f"Must be at most {hours} hours ahead."),))
+
+
 class InvalidPageToken(AtelierError):
     """page_token is not one that this method returned."""
 

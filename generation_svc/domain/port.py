@@ -277,7 +277,7 @@ class DeliveryStore(Protocol):
     async def report(
         self, lease_token: str, outcome: SendingOutcome, *, courier: Caller | None = None
     ) -> None:
-        """Note how sending ended. Raises StaleLease."""
+        """Note how sending ended. Raises StaleLease, PauseTooLong."""
 
 
 class WebhookStore(Protocol):

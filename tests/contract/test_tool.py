@@ -84,7 +84,17 @@ REFUSALS = {
     "bad page token": Case(
         "ListJobs", {"page_token": "?"}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"
     ),
-    "too large page": invalid("ListJobs", {"page_size": 101}, "page_size"),
+    "page token of a release before tokens were sealed": Case(
+        "ListJobs", {"page_token": NOBODY}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"
+    ),
+    "made-up page token": Case(
+        "ListModels",
+        {"page_token": "z-image"},
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_PAGE_TOKEN",
+    ),
+    "page of less than nothing": invalid("ListJobs", {"page_size": -1}, "page_size"),
+    "models of less than nothing": invalid("ListModels", {"page_size": -1}, "page_size"),
     "unknown media": Case(
         "DownloadMedia", {"media_id": NOBODY}, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND"
     ),
