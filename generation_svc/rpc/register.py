@@ -23,21 +23,22 @@ from generation_svc.rpc.generation_servicer import GenerationServicer
 from generation_svc.rpc.health_servicer import HealthServicer
 from generation_svc.rpc.stream import StreamPace
 
-_CONTRACT = (
+CONTRACT = (
     generation_service_pb2,
     callback_service_pb2,
     delivery_service_pb2,
     edge_service_pb2,
 )
+"""The modules of the contract that hold services."""
 SERVICE_NAMES = tuple(
     service.full_name
-    for module in _CONTRACT
+    for module in CONTRACT
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 """The full names of the services of the contract."""
 METHODS = tuple(
     f"/{service.full_name}/{method.name}"
-    for module in _CONTRACT
+    for module in CONTRACT
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 )
