@@ -90,7 +90,7 @@ class Field:
         request = GetMessageClass(self.method.input_type)(**TEMPLATES.get(self.method.name, {}))
         inner: Message = request
         for each in self.path[:-1]:
-            part = GetMessageClass(each.message_type)(**PARTS.get(each.name, {}))
+            part = GetMessageClass(_kind(each))(**PARTS.get(each.name, {}))
             getattr(inner, each.name).CopyFrom(part)
             getattr(inner, each.name).SetInParent()
             inner = getattr(inner, each.name)
@@ -117,7 +117,12 @@ def _fields(kind: Descriptor, path: tuple[FieldDescriptor, ...] = ()) -> Iterato
         if _is_leaf(field):
             yield (*path, field)
         else:
-            yield from _fields(field.message_type, (*path, field))
+            yield from _fields(_kind(field), (*path, field))
+
+
+def _kind(field: FieldDescriptor) -> Descriptor:
+    assert field.message_type is not None
+    return field.message_type
 
 
 def _has_bound(field: FieldDescriptor) -> bool:
