@@ -191,9 +191,9 @@ class FakeReceiver:
     came: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def check(self, url: str) -> None:
+    def check(self, url: str, *, field: str = "webhook.url") -> None:
         if not url.startswith("https://"):
-            raise InvalidInputs((FieldViolation("webhook.url", "Must begin with https://."),))
+            raise InvalidInputs((FieldViolation(field, "Must begin with https://."),))
 
     async def post(self, post: WebhookPost) -> WebhookAnswer:
         self.posts.append(post)

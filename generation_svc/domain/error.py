@@ -172,6 +172,14 @@ class WebhookDisabled(AtelierError):
         super().__init__()
 
 
+class WebhookNotFound(AtelierError):
+    """The service never posted to this address for this caller."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url  # not in the message, which is logged: it may hold a secret
+        super().__init__()
+
+
 class WebhookSecretMissing(AtelierError):
     """The caller has no key to sign webhooks with; its entry in the callers' file names one."""
 

@@ -87,11 +87,12 @@ class WebhookDestination(_message.Message):
     """An HTTPS address that the service posts to, as Standard Webhooks 1.0 says:
     `webhook-id` is the id of the delivery and the same at every try,
     `webhook-timestamp` and `webhook-signature` prove that it is ours. Any 2xx
-    means that it arrived; 410 ends the deliveries to this address; everything
-    else, a redirect too, is tried again for a day.
+    means that it arrived; 410 ends the deliveries to this address until
+    EnableWebhook; everything else, a redirect too, is tried again for a day.
 
     The body is JSON: `type` is `job.succeeded` or `job.failed`, `timestamp` the
-    time of the outcome, `data` the Job in the JSON form of this contract.
+    time of the outcome, `data` the Job in the JSON form of this contract. What
+    TestWebhook posts has the type `webhook.test` and empty `data`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
