@@ -127,6 +127,8 @@ class _Caller:
             case delivery_service_pb2.LeaseDeliveriesResponse():
                 for each in answer.deliveries:
                     self._known.learn(self._known.leases, each.lease_token)
+            case pb.ListJobsResponse() | pb.ListModelsResponse() if answer.next_page_token:
+                self._known.learn(self._known.pages, answer.next_page_token)
 
 
 def _streams(is_streaming: bool) -> str:
