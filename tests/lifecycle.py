@@ -183,7 +183,7 @@ class FakeReceiver:
     """Takes every webhook, unless `answers` says otherwise; the last answer stays."""
 
     answers: list[WebhookAnswer] = field(default_factory=lambda: [WebhookAnswer(200)])
-    fault: Exception | None = None
+    fault: BaseException | None = None
     posts: list[WebhookPost] = field(default_factory=list)
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     is_slow: bool = False

@@ -10,8 +10,14 @@ from alembic import op
 revision = "0005"
 down_revision = "0003"
 
+_DUE_AGAIN = """
+UPDATE delivery SET due_time = now() WHERE id IN (SELECT id FROM delivery
+    WHERE state = 'pending' AND due_time > now() + interval '24 hours' FOR UPDATE SKIP LOCKED)
+"""
+
 
 def upgrade() -> None:
+    op.execute(_DUE_AGAIN)  # it reads a whole table, so it comes before what locks one
     op.alter_column("webhook_endpoint", "disable_time", nullable=True)
     for column in (
         sa.Column("disable_reason", sa.String(), server_default="", nullable=False),
@@ -35,11 +41,6 @@ def upgrade() -> None:
         ["attempt_time"],
         postgresql_where=sa.text("disable_time IS NULL"),
     )
-    with op.get_context().autocommit_block():  # it reads the whole table, and locks what is parked
-        op.execute(
-            "UPDATE delivery SET due_time = now()"
-            " WHERE state = 'pending' AND due_time > now() + interval '24 hours'"
-        )
 
 
 def _time(name: str, **options: object) -> sa.Column[object]:
