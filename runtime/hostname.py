@@ -1,4 +1,4 @@
-"""Whether a name may stand for a host on the internet, before it is looked up.
+"""Whether a host may be one on the internet, before its name is looked up.
 
 What it refuses can never lead there: names that mean this machine or this network by definition
 (RFC 6761, 6762, 7686, 8375, 9476, ICANN's `.internal`), IPv4 addresses in the forms that resolvers
@@ -8,6 +8,8 @@ take and people mistake (`127.1`, `0x7f.1`, `0177.0.0.1`), and what DNS has no p
 import re
 
 import idna
+
+from runtime.host import is_address, is_public
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
@@ -19,8 +21,14 @@ _NOT_ON_INTERNET = frozenset(
 """The last labels of names that are never those of a public host."""
 
 
-def may_be_public(name: str) -> bool:
-    """Return whether a name, in ASCII, may be that of a host on the internet."""
+def may_be_public(host: str) -> bool:
+    """Return whether a host, in ASCII, is a public address or a name that may stand for one."""
+    if is_address(host):
+        return "%" not in host and is_public(host)  # a zone is a link of this machine
+    return _is_public_name(host)
+
+
+def _is_public_name(name: str) -> bool:
     labels = name.split(".")
     return (
         len(labels) > 1

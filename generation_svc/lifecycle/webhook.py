@@ -59,7 +59,7 @@ async def _take_turn(context: Context, caller: Caller) -> None:
             wait = await tx.budget.take(budget, limit=TESTS_PER_WINDOW, window=TEST_WINDOW)
             if not wait:
                 return
-    raise RateLimited(budget, retry_after=wait)
+    raise RateLimited(f"caller {caller.name} (webhook tests)", retry_after=wait)
 
 
 def _body(time: datetime) -> bytes:

@@ -7,7 +7,7 @@ import re
 
 import httpx2
 
-from runtime.host import HostList, is_address, is_public
+from runtime.host import HostList
 from runtime.hostname import may_be_public
 
 _MISWRITTEN = re.compile(r"[\s\\\x00-\x1f\x7f]")
@@ -43,7 +43,7 @@ def _problem_of_server(url: httpx2.URL, text: str, *, allowed: HostList) -> str:
         return ""
     if url.scheme != "https" or not host:
         return "Must begin with https:// and a host, such as https://example.org/hook."
-    return "" if _may_be_public(host) else "Must be on the internet; this host is not."
+    return "" if may_be_public(host) else "Must be on the internet; this host is not."
 
 
 def _has_good_port(text: str) -> bool:
@@ -54,10 +54,3 @@ def _has_good_port(text: str) -> bool:
         return True
     port = found[1]
     return port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65535
-
-
-def _may_be_public(host: str) -> bool:
-    """Return whether it is a public address, or a name that may stand for one."""
-    if is_address(host):
-        return "%" not in host and is_public(host)  # a zone is a link of this machine
-    return may_be_public(host)

@@ -7,10 +7,12 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from standardwebhooks import Webhook as StandardWebhook
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -32,11 +34,21 @@ from atelier.generation.v1.webhook_pb2 import (
 from generation_svc.lifecycle.post import post
 from generation_svc.lifecycle.webhook import TESTS_PER_WINDOW
 from sandbox.server import address, bind, running
-from tests.contract.caller_bench import NOBODY_LISTENS, SECRET, STRANGER, CallerBench, caller_bench
+from tests.contract.caller_bench import (
+    NOBODY_LISTENS,
+    PACKAGE,
+    SECRET,
+    STRANGER,
+    CallerBench,
+    caller_bench,
+    token,
+)
 from tests.contract.failure import refused
 from tests.contract.service import struct
+from tests.contract.tool import run
 
 OWNER = "own_jobs"
+_Answer = TypeVar("_Answer", bound=Message)
 
 
 @dataclass
@@ -285,3 +297,35 @@ async def test_tests_are_few(bench: CallerBench, receiver: Receiver) -> None:
     assert refusal.retry_seconds is not None
     assert 0 < refusal.retry_seconds <= 60
     assert (await probed(bench, receiver.url, name="all")).http_status == 200  # each has its own
+
+
+async def grpcurl(bench: CallerBench, method: str, into: _Answer, **request: Any) -> _Answer:
+    """Call as an owner would by hand, and return the answer."""
+    code, out, err = await run(
+        "grpcurl",
+        "-plaintext",
+        *("-H", f"authorization: Bearer {token(OWNER)}"),
+        *("-d", json.dumps(request)),
+        bench.service.address,
+        f"{PACKAGE}.WebhookService/{method}",
+    )
+    assert code == 0, err
+    return json_format.Parse(out, into)
+
+
+async def test_an_owner_mends_its_webhook_with_grpcurl(
+    bench: CallerBench, receiver: Receiver
+) -> None:
+    receiver.status = 410
+    await posted(bench, receiver.url)
+    listed = pb.ListWebhooksResponse()
+    await grpcurl(bench, "ListWebhooks", listed, state="WEBHOOK_STATE_DISABLED")
+    assert [(each.url, each.disable_reason) for each in listed.webhooks] == [
+        (receiver.url, "HTTP 410")
+    ]
+    receiver.status = 200
+    tested = await grpcurl(bench, "TestWebhook", pb.TestWebhookResponse(), url=receiver.url)
+    assert tested.attempt.outcome == WEBHOOK_OUTCOME_TAKEN
+    mended = await grpcurl(bench, "EnableWebhook", pb.EnableWebhookResponse(), url=receiver.url)
+    assert mended.webhook.state == WEBHOOK_STATE_ENABLED
+    await posted(bench, receiver.url)
