@@ -53,6 +53,10 @@ _MESSAGE_GONE = (
 )
 
 
+LONGEST_PAUSE_S = 23 * 3600.0
+"""How long a delivery is put off: the service takes 24 hours, and our clock may be ahead."""
+
+
 def sent(message_id: int, *, is_edit: bool = False) -> Report:
     """Report that Telegram's own answer proves the arrival."""
     return Report(sent=Report.Sent(message_id=message_id, is_edit=is_edit))
@@ -62,9 +66,8 @@ def try_again(after_s: float | None = None) -> Report:
     """Report that nothing arrived and that it is to be tried again, not before a time."""
     report = Report(try_again=Report.TryAgain())
     if after_s is not None:
-        report.try_again.not_before_time.FromDatetime(
-            datetime.now(UTC) + timedelta(seconds=after_s)
-        )
+        pause = timedelta(seconds=min(after_s, LONGEST_PAUSE_S))
+        report.try_again.not_before_time.FromDatetime(datetime.now(UTC) + pause)
     return report
 
 

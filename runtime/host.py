@@ -34,6 +34,8 @@ class HostRule:
         found = _ENTRY.fullmatch(entry)
         if found is None or (found["suffix"] and found["port"]):
             raise ValueError(f"{entry!r} is not a host, *.suffix or host:port")
+        if found["port"] and not 0 < int(found["port"]) <= 65535:
+            raise ValueError(f"{entry!r} needs a port from 1 to 65535")
         host = (found["suffix"] or "") + found["host"].lower().strip("[]")
         return cls(host, int(found["port"]) if found["port"] else None)
 

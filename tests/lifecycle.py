@@ -197,7 +197,7 @@ class FakeReceiver:
     """Takes every webhook, unless `answers` says otherwise; the last answer stays."""
 
     answers: list[WebhookAnswer] = field(default_factory=lambda: [WebhookAnswer(200)])
-    fault: Exception | None = None
+    fault: BaseException | None = None
     posts: list[WebhookPost] = field(default_factory=list)
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     is_slow: bool = False
@@ -205,9 +205,9 @@ class FakeReceiver:
     came: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def check(self, url: str) -> None:
+    def check(self, url: str, *, field: str = "webhook.url") -> None:
         if not url.startswith("https://"):
-            raise InvalidInputs((FieldViolation("webhook.url", "Must begin with https://."),))
+            raise InvalidInputs((FieldViolation(field, "Must begin with https://."),))
 
     async def post(self, post: WebhookPost) -> WebhookAnswer:
         self.posts.append(post)

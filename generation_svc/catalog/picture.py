@@ -5,7 +5,10 @@ import binascii
 import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
+import httpx2
+
 from generation_svc.domain.catalog import PictureField
+from runtime.hostname import may_be_public
 
 MAX_LINK_LENGTH = 2048
 MAX_DATA_BYTES = 2**20
@@ -13,6 +16,7 @@ MAX_DATA_BYTES = 2**20
 
 FORMS = "upload:<id>, media:<id>, an https: link, or a data: URL of up to 1 MiB"
 
+_NOT_REACHABLE = "The link must be on the internet, where the provider fetches it."
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _BOT_TOKEN = re.compile(r"/bot\d+:", re.IGNORECASE)
 _LARGEST_BASE64 = 4 * -(-MAX_DATA_BYTES // 3)
@@ -42,7 +46,18 @@ def _link_flaw(text: str) -> str | None:
         is_complete = bool(link.hostname) and link.port != 0 and not re.search(r"[\s\\]", text)
     except ValueError:
         is_complete = False
-    return _secret_flaw(link) if is_complete else "The link is not a valid https: address."
+    if not is_complete:
+        return "The link is not a valid https: address."
+    return _secret_flaw(link) or (None if _is_reachable(text) else _NOT_REACHABLE)
+
+
+def _is_reachable(text: str) -> bool:
+    """Return whether the provider may find the host, which no name of ours alone helps with."""
+    try:
+        host = httpx2.URL(text).raw_host.decode("ascii")
+    except (httpx2.InvalidURL, UnicodeError):
+        return False
+    return may_be_public(host.removesuffix("."))
 
 
 def _secret_flaw(link: SplitResult) -> str | None:

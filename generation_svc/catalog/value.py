@@ -6,8 +6,11 @@ import re
 
 from generation_svc.domain.catalog import JsonValue
 
-MAX_INTEGER = 2**53
-"""Beyond this a double, and so a Struct, cannot tell neighbouring integers apart."""
+MAX_INTEGER = 2**53 - 1
+"""The largest integer that a double, and so a Struct, tells from all its neighbours.
+
+2**53 may have been 2**53 + 1 when it was sent.
+"""
 
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters and lone surrogates: jsonb refuses some of them, and no prompt needs any."""
@@ -27,7 +30,10 @@ def flaw(value: JsonValue) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "Must be a finite number."
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        return f"Must be a number between -{MAX_INTEGER} and {MAX_INTEGER}."
+        return (
+            f"Must be a number from -{MAX_INTEGER} to {MAX_INTEGER}:"
+            " beyond that digits are lost on the way, so send another one."
+        )
     return _text_flaw(value) if isinstance(value, str) else None
 
 

@@ -25,6 +25,7 @@ from atelier.generation.v1.callback_service_pb2_grpc import CallbackServiceStub
 from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
+from atelier.generation.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from generation_svc.client.call import call_interceptors
 from generation_svc.client.channel import GenerationAddress, channel_options, channel_target
 from generation_svc.client.error import GenerationError, Violation, translated
@@ -53,6 +54,7 @@ class GenerationClient:
     delivery: DeliveryServiceStub
     edge: EdgeServiceStub
     generation: GenerationServiceStub
+    webhook: WebhookServiceStub
 
 
 @asynccontextmanager
@@ -72,6 +74,7 @@ async def connect(
             delivery=DeliveryServiceStub(channel),
             edge=EdgeServiceStub(channel),
             generation=GenerationServiceStub(channel),
+            webhook=WebhookServiceStub(channel),
         )
 
 

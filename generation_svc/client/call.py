@@ -18,6 +18,7 @@ LONG_DEADLINE_S = MappingProxyType(
         # Long polls answer within 60 s (WaitJobRequest.timeout, LeaseDeliveriesRequest.wait).
         "WaitJob": 75.0,
         "LeaseDeliveries": 75.0,
+        "TestWebhook": 30.0,
         "UploadInput": 120.0,
         "DownloadMedia": 120.0,
         # A watcher resumes by revision, so ending its stream now and then costs nothing.

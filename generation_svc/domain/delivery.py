@@ -1,11 +1,14 @@
 """A delivery: something to be sent for a job, at most one of each kind."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from generation_svc.domain.job import Job
+
+LONGEST_PAUSE = timedelta(hours=24)
+"""How far ahead a sender may put the next try, on the clock of the database."""
 
 
 class DeliveryKind(StrEnum):

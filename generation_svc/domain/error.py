@@ -122,6 +122,15 @@ class StaleLease(AtelierError):
     """The lease token is unknown, was used up, or its time ran out."""
 
 
+class PauseTooLong(InvalidInputs):
+    """The next try of a delivery is to wait for longer than is allowed."""
+
+    def __init__(self, *, most: timedelta) -> None:
+        hours = most // timedelta(hours=1)
+        field = "try_again.not_before_time"
+        super().__init__((FieldViolation(field, f"Must be at most {hours} hours ahead."),))
+
+
 class InvalidPageToken(AtelierError):
     """page_token is not one that this method returned."""
 
@@ -166,6 +175,14 @@ class CallTooLong(AtelierError):
 
 class WebhookDisabled(AtelierError):
     """The webhook's address answered 410 Gone, so nothing is posted to it any more."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url  # not in the message, which is logged: it may hold a secret
+        super().__init__()
+
+
+class WebhookNotFound(AtelierError):
+    """The service never posted to this address for this caller."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # not in the message, which is logged: it may hold a secret

@@ -23,6 +23,8 @@ from generation_svc.domain.delivery import (
 from generation_svc.domain.job import DelayReason, Job, Media, Upload
 from generation_svc.domain.line import Line
 from generation_svc.domain.observation import Observation, Source
+from generation_svc.domain.provider import WebhookAnswer
+from generation_svc.domain.webhook import WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +293,7 @@ class DeliveryStore(Protocol):
     async def report(
         self, lease_token: str, outcome: SendingOutcome, *, courier: Caller | None = None
     ) -> None:
-        """Note how sending ended. Raises StaleLease."""
+        """Note how sending ended. Raises StaleLease, PauseTooLong."""
 
 
 class WebhookStore(Protocol):
@@ -303,8 +305,22 @@ class WebhookStore(Protocol):
         None if nothing is due, or only for hosts that have `most_per_host` under way.
         """
 
-    async def disable(self, url: str, *, caller: str) -> None:
+    async def disable(self, url: str, *, caller: str, reason: str) -> None:
         """Note that an address is gone; whatever still waits to be posted to it never will be."""
+
+    async def enable(self, url: str, *, caller: str) -> WebhookEndpoint | None:
+        """Let an address be posted to again; None if it never was."""
+
+    async def note(self, url: str, *, caller: str, answer: WebhookAnswer) -> None:
+        """Count a post to an address, and keep what came of it as the latest."""
+
+    async def page(
+        self, *, caller: str, is_disabled: bool | None, after: str, limit: int
+    ) -> Sequence[WebhookEndpoint]:
+        """Read addresses of a caller behind `after`, in their order."""
+
+    async def forget_idle(self, *, older_than: timedelta, limit: int) -> int:
+        """Remove enabled addresses that were not posted to for so long; return how many."""
 
     async def is_disabled(self, url: str, *, caller: str) -> bool:
         """Return whether nothing is posted to an address any more."""

@@ -137,8 +137,8 @@ class WebhookAnswer:
 class WebhookSender(Protocol):
     """Posts to the addresses that callers name."""
 
-    def check(self, url: str) -> None:
-        """Raise InvalidInputs, with one violation of `webhook.url`, for what is never posted to."""
+    def check(self, url: str, *, field: str = "webhook.url") -> None:
+        """Raise InvalidInputs, with one violation of the field, for what is never posted to."""
 
     async def post(self, post: WebhookPost) -> WebhookAnswer:
         """Post once, in bounded time; whatever goes wrong is an answer, too."""

@@ -59,7 +59,7 @@ async def begin(
 async def report(
     context: Context, lease_token: str, *, outcome: SendingOutcome, courier: Caller | None = None
 ) -> None:
-    """Note how sending ended. Raises StaleLease."""
+    """Note how sending ended. Raises StaleLease, PauseTooLong."""
     async with context.database.transaction() as tx:
         await tx.deliveries.report(lease_token, outcome, courier=courier)
 

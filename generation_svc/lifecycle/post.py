@@ -24,6 +24,7 @@ from generation_svc.domain.delivery import (
 from generation_svc.domain.error import StaleLease
 from generation_svc.domain.port import Transaction
 from generation_svc.domain.provider import WebhookAnswer, WebhookPost
+from generation_svc.domain.webhook import GONE
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.persist import persist
 
@@ -38,7 +39,6 @@ FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(hours=4)
 LONGEST_RETRY_AFTER = timedelta(hours=6)
 """How long a receiver may ask to be left alone."""
-GONE = 410
 _PATIENT = frozenset({429, 503})
 """The answers whose Retry-After counts."""
 _logger = structlog.get_logger(__name__)
@@ -67,8 +67,7 @@ async def _send(context: Context, delivery: Delivery) -> None:
         await persist(partial(_report, context, delivery, outcome=Unknown()))
         raise
     outcome = _outcome(context, delivery, answer=answer)
-    is_gone = answer.status == GONE
-    await persist(partial(_report, context, delivery, outcome=outcome, is_gone=is_gone))
+    await persist(partial(_report, context, delivery, outcome=outcome, answer=answer))
 
 
 async def _answer(context: Context, delivery: Delivery) -> WebhookAnswer:
@@ -84,9 +83,9 @@ async def _answer(context: Context, delivery: Delivery) -> WebhookAnswer:
                 secrets=secrets,
             )
         )
-    except Exception as error:  # a fault of ours: this webhook, too, ends after its day
+    except Exception:  # a fault of ours: this webhook, too, ends after its day
         _logger.exception("a webhook could not be posted")
-        return WebhookAnswer(0, problem=type(error).__name__)
+        return WebhookAnswer(0, problem="a fault of the service, whose log has it")
 
 
 def _outcome(context: Context, delivery: Delivery, *, answer: WebhookAnswer) -> SendingOutcome:
@@ -119,15 +118,26 @@ def _later(
 
 
 async def _report(
-    context: Context, delivery: Delivery, *, outcome: SendingOutcome, is_gone: bool = False
+    context: Context,
+    delivery: Delivery,
+    *,
+    outcome: SendingOutcome,
+    answer: WebhookAnswer | None = None,
 ) -> None:
     try:
         async with context.database.transaction() as tx:
             await tx.deliveries.report(delivery.lease_token, outcome)
-            if is_gone:
-                await tx.webhooks.disable(_url(delivery), caller=delivery.job.caller)
+            if answer:
+                await _note(tx, delivery, answer=answer)
     except StaleLease:
         _logger.warning("a webhook's lease ran out before its report; it is posted again")
+
+
+async def _note(tx: Transaction, delivery: Delivery, *, answer: WebhookAnswer) -> None:
+    url, caller = _url(delivery), delivery.job.caller
+    await tx.webhooks.note(url, caller=caller, answer=answer)
+    if answer.status == GONE:
+        await tx.webhooks.disable(url, caller=caller, reason=_in_words(GONE))
 
 
 async def _is_disabled(tx: Transaction, delivery: Delivery) -> bool:

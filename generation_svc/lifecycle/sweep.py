@@ -19,6 +19,8 @@ from generation_svc.lifecycle.record import revise, settle
 BATCH = 100
 REQUEST_LIFETIME = timedelta(days=400)
 """How long a request_id means the same job."""
+WEBHOOK_LIFETIME = timedelta(days=35)
+"""How long an enabled address that nothing is posted to stays in the list."""
 _NOT_STARTED = Failure(FailureReason.START_DEADLINE, "The generation could not be started in time.")
 _NOT_FINISHED = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
 _LABELS = frozenset(
@@ -123,6 +125,12 @@ async def forget_requests(context: Context) -> None:
         await tx.jobs.forget_requests(older_than=REQUEST_LIFETIME, limit=BATCH)
 
 
+async def forget_webhooks(context: Context) -> None:
+    """Addresses that take outcomes are shown for as long as somebody may look for them."""
+    async with context.database.transaction() as tx:
+        await tx.webhooks.forget_idle(older_than=WEBHOOK_LIFETIME, limit=BATCH)
+
+
 STEPS = (
     mark_orphans,
     end_unstarted,
@@ -132,5 +140,6 @@ STEPS = (
     forget_uploads,
     forget_requests,
     remove_orphans,
+    forget_webhooks,
 )
 """All of it; each is independent of the others, and a fault in one stops none of them."""

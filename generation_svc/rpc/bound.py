@@ -1,4 +1,8 @@
-"""Checks of request fields: every violation of a request at once, in words."""
+"""The bounds of request fields: every violation of a request at once, in words.
+
+These are the bounds that the comments of `proto/` promise; a test reads the comments and tries each
+of them, on it and one beyond it.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,6 +12,25 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from generation_svc.domain.error import FieldViolation, InvalidInputs
+
+MAX_ID_LENGTH = 128
+"""The length of ids, keys, owners and tokens."""
+MAX_LANGUAGE_LENGTH = 35
+MAX_URL_LENGTH = 2048
+MAX_TELEGRAM_ID = 2**52 - 1
+"""Telegram's ids have at most 52 significant bits (Bot API, User and Chat)."""
+MAX_PIECE_BYTES = 2**20
+"""The size of the data in one message of an upload."""
+MAX_UPLOAD_BYTES = 10 * 2**20
+MAX_SESSION_BYTES = 64 * 2**10
+MAX_CALLBACK_BYTES = 2**20
+MAX_CALLBACK_HEADERS = 16
+MAX_DELIVERIES = 100
+LONGEST_WAIT = timedelta(seconds=60)
+DEFAULT_WAIT = timedelta(seconds=30)
+SHORTEST_LEASE = timedelta(seconds=1)
+LONGEST_LEASE = timedelta(seconds=300)
+DEFAULT_LEASE = timedelta(seconds=30)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
@@ -24,7 +47,9 @@ class Bounds:
         """Note a violation."""
         self._violations.append(FieldViolation(field, description))
 
-    def text(self, field: str, value: str, *, most: int, is_required: bool = False) -> str:
+    def text(
+        self, field: str, value: str, *, most: int = MAX_ID_LENGTH, is_required: bool = False
+    ) -> str:
         """Check the length of a text, and that it can be stored."""
         if is_required and not value:
             self.refuse(field, "Required.")
@@ -34,11 +59,42 @@ class Bounds:
             self.refuse(field, "Must not hold the character U+0000.")
         return value
 
+    def data(self, field: str, value: bytes, *, most: int) -> bytes:
+        """Check the number of bytes."""
+        if len(value) > most:
+            self.refuse(field, f"At most {most} bytes; this has {len(value)}.")
+        return value
+
     def number(self, field: str, value: int, *, least: int, most: int) -> int:
         """Check the range of a number."""
         if not least <= value <= most:
             self.refuse(field, f"Must be from {least} to {most}, not {value}.")
         return value
+
+    def count(self, field: str, value: int) -> int:
+        """Check that a number that only grows is none below zero."""
+        if value < 0:
+            self.refuse(field, f"Must be 0 or more, not {value}.")
+        return value
+
+    def bot(self, field: str, value: int) -> int:
+        """Check the id of a bot."""
+        return self.number(field, value, least=1, most=MAX_TELEGRAM_ID)
+
+    def chat(self, field: str, value: int) -> int:
+        """Check the id of a chat; groups have ids below zero."""
+        if value == 0:
+            self.refuse(field, "Required.")
+        return self.number(field, value, least=-MAX_TELEGRAM_ID, most=MAX_TELEGRAM_ID)
+
+    def message(self, field: str, value: int) -> int:
+        """Check the id of a message; zero stands for none."""
+        return self.number(field, value, least=0, most=MAX_TELEGRAM_ID)
+
+    def page_size(self, value: int, *, default: int, most: int) -> int:
+        """Return the size of a page: AIP-158 asks for the greatest where more is wanted."""
+        self.count("page_size", value)
+        return min(value or default, most)
 
     def queue(self, field: str, value: str) -> str:
         """Check the name of a feed."""
@@ -46,13 +102,20 @@ class Bounds:
             self.refuse(field, "1 to 64 characters of a-z, 0-9, '.', '_' and '-'.")
         return value
 
-    def span(self, field: str, value: Duration, *, most: timedelta) -> timedelta:
-        """Check a span of time: zero to `most`."""
-        seconds = value.seconds + value.nanos / 1e9  # as a timedelta it might overflow
-        if not 0 <= seconds <= most.total_seconds():
-            self.refuse(field, f"Must be from 0 to {most.total_seconds():g} s.")
-            return timedelta(0)
+    def span(
+        self, field: str, value: Duration, *, most: timedelta, least: timedelta = timedelta(0)
+    ) -> timedelta:
+        """Check a span of time."""
+        seconds = _seconds(value)
+        if seconds is None or not least.total_seconds() <= seconds <= most.total_seconds():
+            words = f"{least.total_seconds():g} to {most.total_seconds():g} s"
+            self.refuse(field, f"Must be from {words}.")
+            return least
         return timedelta(seconds=seconds)
+
+    def lease(self, value: Duration) -> timedelta:
+        """Check the time for which something is leased."""
+        return self.span("lease_duration", value, least=SHORTEST_LEASE, most=LONGEST_LEASE)
 
     def moment(self, field: str, value: Timestamp) -> datetime:
         """Check that a time is one that can be stored."""
@@ -70,11 +133,19 @@ class Bounds:
 def parse_id(field: str, text: str) -> UUID | None:
     """Read an id; None for a text that is none, which then is not found.
 
-    Raises InvalidInputs for an empty one: that is a mistake and no id.
+    Raises InvalidInputs for an empty one, or one far too long: that is a mistake and no id.
     """
-    if not text:
-        raise InvalidInputs((FieldViolation(field, "Required."),))
+    bounds = Bounds()
+    bounds.text(field, text, is_required=True)
+    bounds.check()
     try:
         return UUID(text)
     except ValueError:
         return None
+
+
+def _seconds(value: Duration) -> float | None:
+    """Return the seconds of a duration, which as a timedelta might overflow; None if it is none."""
+    if abs(value.nanos) >= 10**9 or value.seconds * value.nanos < 0:
+        return None
+    return value.seconds + value.nanos / 1e9

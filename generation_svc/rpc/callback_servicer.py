@@ -1,5 +1,6 @@
 """`CallbackService`: what KIE posted, as the gateway hands it on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import Counter
@@ -8,10 +9,10 @@ from atelier.generation.v1 import callback_service_pb2 as pb
 from atelier.generation.v1 import callback_service_pb2_grpc as pb_grpc
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.receive import Callback, receive
-from generation_svc.rpc.bound import Bounds
+from generation_svc.rpc.bound import MAX_CALLBACK_BYTES, MAX_CALLBACK_HEADERS, Bounds
 
-MAX_BODY_BYTES = 2**20
-MAX_HEADERS = 16
+MAX_NAME_LENGTH, MAX_VALUE_LENGTH = 64, 1024
+"""How much is kept of a header: a callback is stored whatever is in it."""
 _callbacks = Counter("atelier_callbacks_total", "Callbacks by what came of them.", ("outcome",))
 
 
@@ -26,11 +27,12 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
     ) -> pb.ReportCallbackResponse:
         """Store a callback and apply it."""
         bounds = Bounds()
-        bounds.number("body", len(request.body), least=0, most=MAX_BODY_BYTES)
-        bounds.number("headers", len(request.headers), least=0, most=MAX_HEADERS)
-        bounds.text("path_token", request.path_token, most=128)
+        bounds.data("body", request.body, most=MAX_CALLBACK_BYTES)
+        if len(request.headers) > MAX_CALLBACK_HEADERS:
+            bounds.refuse("headers", f"At most {MAX_CALLBACK_HEADERS} headers.")
+        bounds.text("path_token", request.path_token)
         bounds.check()
-        headers = {name[:64]: value[:1024] for name, value in request.headers.items()}
+        headers = _kept(request.headers)
         outcome = await receive(
             self._context,
             Callback(body=request.body, headers=headers, token=request.path_token),
@@ -39,3 +41,7 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
         return pb.ReportCallbackResponse(
             outcome=pb.CallbackOutcome.Value(f"CALLBACK_OUTCOME_{outcome.name}")
         )
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name[:MAX_NAME_LENGTH]: value[:MAX_VALUE_LENGTH] for name, value in headers.items()}

@@ -9,14 +9,12 @@ from generation_svc.domain.delivery import Impossible, SendingOutcome, Sent, Try
 from generation_svc.lifecycle import deliver
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
-from generation_svc.rpc.bound import Bounds
+from generation_svc.rpc.bound import DEFAULT_LEASE, LONGEST_WAIT, MAX_DELIVERIES, Bounds
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
 
-LONGEST_WAIT = timedelta(seconds=60)
-LONGEST_LEASE = timedelta(seconds=300)
-DEFAULT_LEASE = timedelta(seconds=30)
-SHORTEST_LEASE = timedelta(seconds=1)
+MAX_REASON_LENGTH = 200
+"""How much is kept of why something can never arrive."""
 
 
 class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
@@ -71,7 +69,9 @@ def _wanted(request: pb.LeaseDeliveriesRequest, context: Any) -> tuple[deliver.W
         bounds.refuse("source", "Required: telegram_bot_id or queue.")
     if source == "queue":
         bounds.queue("queue", request.queue)
-    bounds.number("max_deliveries", request.max_deliveries, least=0, most=100)
+    if source == "telegram_bot_id":
+        bounds.bot("telegram_bot_id", request.telegram_bot_id)
+    bounds.number("max_deliveries", request.max_deliveries, least=0, most=MAX_DELIVERIES)
     wait = bounds.span("wait", request.wait, most=LONGEST_WAIT)
     span = _lease_span(request, bounds) or DEFAULT_LEASE
     bounds.check()
@@ -95,15 +95,12 @@ def _begun_for(request: pb.BeginDeliveryRequest) -> timedelta | None:
 def _lease_span(
     request: pb.LeaseDeliveriesRequest | pb.BeginDeliveryRequest, bounds: Bounds
 ) -> timedelta | None:
-    if not request.HasField("lease_duration"):
-        return None
-    span = bounds.span("lease_duration", request.lease_duration, most=LONGEST_LEASE)
-    return max(span, SHORTEST_LEASE)
+    return bounds.lease(request.lease_duration) if request.HasField("lease_duration") else None
 
 
 def _token(text: str) -> str:
     bounds = Bounds()
-    bounds.text("lease_token", text, most=128, is_required=True)
+    bounds.text("lease_token", text, is_required=True)
     bounds.check()
     return text
 
@@ -111,17 +108,29 @@ def _token(text: str) -> str:
 def _outcome_from_proto(request: pb.ReportDeliveryRequest) -> SendingOutcome:
     match request.WhichOneof("outcome"):
         case "sent":
-            return Sent(message_id=request.sent.message_id, is_edit=request.sent.is_edit)
+            return _sent(request.sent)
         case "try_again":
             return _try_again(request.try_again)
         case "impossible":
-            return Impossible(reason=request.impossible.reason[:200].replace("\0", ""))
+            return Impossible(reason=_in_short(request.impossible.reason))
         case "unknown":
             return Unknown()
     bounds = Bounds()
     bounds.refuse("outcome", "Required: sent, try_again, impossible or unknown.")
     bounds.check()
     raise AssertionError
+
+
+def _sent(message: pb.ReportDeliveryRequest.Sent) -> Sent:
+    bounds = Bounds()
+    bounds.message("sent.message_id", message.message_id)
+    bounds.check()
+    return Sent(message_id=message.message_id, is_edit=message.is_edit)
+
+
+def _in_short(reason: str) -> str:
+    """Cut a reason, often Telegram's own words, for which no report should be refused."""
+    return reason[:MAX_REASON_LENGTH].replace("\0", "")
 
 
 def _try_again(message: pb.ReportDeliveryRequest.TryAgain) -> TryAgain:

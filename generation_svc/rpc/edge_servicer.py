@@ -3,17 +3,16 @@
 from datetime import timedelta
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
+
 from atelier.generation.v1 import edge_service_pb2 as pb
 from atelier.generation.v1 import edge_service_pb2_grpc as pb_grpc
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.port import SessionRecord
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
-from generation_svc.rpc.bound import Bounds
+from generation_svc.rpc.bound import MAX_SESSION_BYTES, Bounds
 from generation_svc.rpc.caller import current_caller
-
-LONGEST_LEASE = timedelta(seconds=300)
-MAX_SESSION_BYTES = 64 * 2**10
 
 
 class EdgeServicer(pb_grpc.EdgeServiceServicer):
@@ -37,11 +36,8 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
     ) -> pb.PutSessionResponse:
         """Write a session if its version is still the one given."""
         bounds = _check_key(request.bot_id, request.key)
-        bounds.number("version", request.version, least=0, most=2**62)
-        if len(request.data) > MAX_SESSION_BYTES:
-            bounds.refuse(
-                "data", f"At most {MAX_SESSION_BYTES} bytes; this has {len(request.data)}."
-            )
+        bounds.count("version", request.version)
+        bounds.data("data", request.data, most=MAX_SESSION_BYTES)
         bounds.check()
         caller = _caller_with(request.bot_id)
         session = SessionRecord(
@@ -60,9 +56,10 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
     ) -> pb.LeaseUpdatesResponse:
         """Take, keep or give up the right to poll Telegram for a bot."""
         bounds = Bounds()
-        bounds.number("bot_id", request.bot_id, least=1, most=2**62)
-        bounds.text("holder", request.holder, most=128, is_required=True)
-        span = bounds.span("lease_duration", request.lease_duration, most=LONGEST_LEASE)
+        bounds.bot("bot_id", request.bot_id)
+        bounds.text("holder", request.holder, is_required=True)
+        is_kept = request.lease_duration != Duration()
+        span = bounds.lease(request.lease_duration) if is_kept else timedelta(0)
         bounds.check()
         caller = _caller_with(request.bot_id)
         async with self._database.transaction() as tx:
@@ -83,6 +80,6 @@ def _caller_with(bot_id: int) -> Caller:
 
 def _check_key(bot_id: int, key: str) -> Bounds:
     bounds = Bounds()
-    bounds.number("bot_id", bot_id, least=1, most=2**62)
-    bounds.text("key", key, most=128, is_required=True)
+    bounds.bot("bot_id", bot_id)
+    bounds.text("key", key, is_required=True)
     return bounds

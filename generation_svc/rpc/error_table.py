@@ -43,6 +43,7 @@ class Entry:
 
 
 TABLE: Mapping[type[Exception], Entry] = {
+    domain.PauseTooLong: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS"),
     domain.InvalidInputs: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS"),
     domain.UnknownModel: Entry(
         grpc.StatusCode.NOT_FOUND,
@@ -109,6 +110,9 @@ TABLE: Mapping[type[Exception], Entry] = {
     ),
     domain.WebhookDisabled: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "WEBHOOK_DISABLED", lambda e: {"url": e.url}
+    ),
+    domain.WebhookNotFound: Entry(
+        grpc.StatusCode.NOT_FOUND, "WEBHOOK_NOT_FOUND", lambda e: {"url": e.url}
     ),
     domain.WebhookSecretMissing: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "WEBHOOK_SECRET_MISSING"

@@ -24,16 +24,22 @@ from generation_svc.domain.job import Forecast, Job
 from generation_svc.lifecycle import accept, cancel, download, outage, picture, watch
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
-from generation_svc.rpc.bound import Bounds, parse_id
+from generation_svc.rpc.bound import (
+    DEFAULT_WAIT,
+    LONGEST_WAIT,
+    MAX_LANGUAGE_LENGTH,
+    MAX_PIECE_BYTES,
+    MAX_UPLOAD_BYTES,
+    MAX_URL_LENGTH,
+    Bounds,
+    parse_id,
+)
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
+from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.stream import StreamPace, in_time, write
-
-LONGEST_WAIT = timedelta(seconds=60)
-DEFAULT_WAIT = timedelta(seconds=30)
-MAX_UPLOAD_BYTES = 10 * 2**20
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
@@ -72,7 +78,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     ) -> None:
         """Stream the revisions of a job."""
         bounds = Bounds()
-        bounds.number("after_revision", request.after_revision, least=0, most=2**62)
+        bounds.count("after_revision", request.after_revision)
         bounds.check()
         updates = watch.follow(
             self._context,
@@ -88,19 +94,20 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
         """List the jobs that the caller sees, newest first."""
-        bounds = Bounds()
-        bounds.number("page_size", request.page_size, least=0, most=100)
-        bounds.text("owner", request.owner, most=128)
+        bounds, caller = Bounds(), current_caller()
+        size = bounds.page_size(request.page_size, default=20, most=100)
+        bounds.text("owner", request.owner)
         bounds.check()
-        size = request.page_size or 20
+        query = PageQuery("ListJobs", caller.name, (request.owner, caller.sees or ""))
+        cursor = query.cursor(request.page_token)
         jobs = await watch.page(
             self._context,
-            current_caller(),
+            caller,
             owner=request.owner or None,
-            before=_page_token(request.page_token),
+            before=UUID(cursor) if cursor else None,
             limit=size + 1,
         )
-        token = str(jobs[size - 1].id) if len(jobs) > size else ""
+        token = query.token(str(jobs[size - 1].id)) if len(jobs) > size else ""
         page = [self._job(job) for job in jobs[:size]]
         return pb.ListJobsResponse(jobs=page, next_page_token=token)
 
@@ -114,13 +121,13 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self, request: pb.ListModelsRequest, context: Any
     ) -> pb.ListModelsResponse:
         """List the models."""
-        bounds = Bounds()
-        bounds.number("page_size", request.page_size, least=0, most=200)
+        bounds, catalog = Bounds(), self._context.catalog
+        size = bounds.page_size(request.page_size, default=100, most=200)
         bounds.check()
-        catalog, size = self._context.catalog, request.page_size or 100
+        query = PageQuery("ListModels", current_caller().name)
         models = list(catalog.models.values())
-        start = _model_start(request.page_token, ids=list(catalog.models))
-        token = models[start + size - 1].id if len(models) > start + size else ""
+        start = _start_after(query.cursor(request.page_token), ids=list(catalog.models))
+        token = query.token(models[start + size - 1].id) if len(models) > start + size else ""
         off = await outage.resting(self._context)
         return pb.ListModelsResponse(
             models=[
@@ -134,7 +141,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         """Give a model."""
         bounds = Bounds()
-        bounds.text("model_id", request.model_id, most=128, is_required=True)
+        bounds.text("model_id", request.model_id, is_required=True)
         bounds.check()
         model = self._context.catalog.get(request.model_id)
         until = (await outage.resting(self._context)).get(model.id)
@@ -147,11 +154,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         caller = current_caller()
         messages = in_time(aiter(request_iterator), timeout=self._pace.read_timeout)
         first = await anext(messages, pb.UploadInputRequest())
-        bounds = Bounds()
-        owner = bounds.text("owner", first.owner, most=128) or caller.name
-        bounds.check()
+        owner = _owner_of_upload(first) or caller.name
         picture.admit(self._context, caller, owner=owner)
-        data = await _read_upload(first.data, messages)
+        data = await _read_upload(first, messages)
         kept = await picture.upload(self._context, caller, owner=owner, data=data)
         return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
 
@@ -170,7 +175,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def _download(self, request: pb.DownloadMediaRequest) -> download.Download:
         if request.link_token and request.media_id:
             raise InvalidInputs((FieldViolation("link_token", "Give it or media_id, not both."),))
-        if request.link_token:
+        if request.link_token:  # one that is too long is none of ours, which reading it tells
             return await download.download_by_link(self._context, token=request.link_token)
         current_caller().require(*BYTES_BY_ID)
         media_id = parse_id("media_id", request.media_id)
@@ -192,10 +197,10 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
 
 def _request_from_proto(request: pb.CreateJobRequest, context: Any) -> accept.Request:
     bounds = Bounds()
-    bounds.text("request_id", request.request_id, most=128)
-    bounds.text("model_id", request.model_id, most=128, is_required=True)
-    bounds.text("owner", request.owner, most=128)
-    bounds.text("correlation_id", request.correlation_id, most=128)
+    bounds.text("request_id", request.request_id)
+    bounds.text("model_id", request.model_id, is_required=True)
+    bounds.text("owner", request.owner)
+    bounds.text("correlation_id", request.correlation_id)
     destination = _destination_from_proto(request, bounds)
     bounds.check()
     caller = current_caller()
@@ -220,21 +225,18 @@ def _destination_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Des
             return Queue(bounds.queue("queue.queue", request.queue.queue))
         case "webhook":
             url = request.webhook.url
-            return Webhook(bounds.text("webhook.url", url, most=2048, is_required=True))
+            return Webhook(bounds.text("webhook.url", url, most=MAX_URL_LENGTH, is_required=True))
     return None
 
 
 def _telegram_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Telegram:
     telegram = request.telegram
-    bounds.number("telegram.bot_id", telegram.bot_id, least=1, most=2**62)
-    bounds.number("telegram.message_id", telegram.message_id, least=0, most=2**62)
-    if telegram.chat_id == 0:
-        bounds.refuse("telegram.chat_id", "Required.")
+    language = telegram.language_code
     return Telegram(
-        bot_id=telegram.bot_id,
-        chat_id=telegram.chat_id,
-        message_id=telegram.message_id,
-        language_code=bounds.text("telegram.language_code", telegram.language_code, most=35),
+        bot_id=bounds.bot("telegram.bot_id", telegram.bot_id),
+        chat_id=bounds.chat("telegram.chat_id", telegram.chat_id),
+        message_id=bounds.message("telegram.message_id", telegram.message_id),
+        language_code=bounds.text("telegram.language_code", language, most=MAX_LANGUAGE_LENGTH),
     )
 
 
@@ -254,28 +256,40 @@ def _wait_of(request: pb.WaitJobRequest) -> timedelta:
     return timeout
 
 
-def _page_token(text: str) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise InvalidPageToken from None
-
-
-def _model_start(token: str, *, ids: list[str]) -> int:
-    if not token:
+def _start_after(model_id: str, *, ids: list[str]) -> int:
+    """Return where the page after a model begins; after one that has left there is none."""
+    if not model_id:
         return 0
-    if token not in ids:
+    if model_id not in ids:
         raise InvalidPageToken
-    return ids.index(token) + 1
+    return ids.index(model_id) + 1
 
 
-async def _read_upload(first: bytes, messages: AsyncIterator[pb.UploadInputRequest]) -> bytes:
-    data = bytearray(first)
+def _owner_of_upload(first: pb.UploadInputRequest) -> str:
+    bounds = Bounds()
+    bounds.text("owner", first.owner)
+    bounds.check()
+    return first.owner
+
+
+async def _read_upload(
+    first: pb.UploadInputRequest, messages: AsyncIterator[pb.UploadInputRequest]
+) -> bytes:
+    data = bytearray(_piece(first, owner=first.owner))
     async for message in messages:
-        data += message.data
+        data += _piece(message, owner=first.owner)
         if len(data) > MAX_UPLOAD_BYTES:
             raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
     return bytes(data)
+
+
+def _piece(message: pb.UploadInputRequest, *, owner: str) -> bytes:
+    bounds = Bounds()
+    bounds.data("data", message.data, most=MAX_PIECE_BYTES)
+    if message.owner not in ("", owner):
+        bounds.refuse("owner", "Must be empty, or the owner of the first message.")
+    bounds.check()
+    return message.data
 
 
 def _pulse_to_proto(pulse: Forecast) -> pb.StreamJobUpdatesResponse:

@@ -33,6 +33,9 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "EdgeService/GetSession": (Scope.SESSIONS,),
         "EdgeService/PutSession": (Scope.SESSIONS,),
         "EdgeService/LeaseUpdates": (Scope.SESSIONS,),
+        "WebhookService/ListWebhooks": (Scope.OWN_JOBS,),
+        "WebhookService/TestWebhook": (Scope.OWN_JOBS,),
+        "WebhookService/EnableWebhook": (Scope.OWN_JOBS,),
     }.items()
 }
 """The scopes, of which one is enough, by the full name of the RPC as gRPC spells it."""

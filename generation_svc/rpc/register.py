@@ -1,4 +1,4 @@
-"""Puts every service on a server: the four of the contract, health and reflection."""
+"""Puts every service on a server: the five of the contract, health and reflection."""
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -13,6 +13,8 @@ from atelier.generation.v1 import (
     edge_service_pb2_grpc,
     generation_service_pb2,
     generation_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc.callback_servicer import CallbackServicer
@@ -22,22 +24,25 @@ from generation_svc.rpc.edge_servicer import EdgeServicer
 from generation_svc.rpc.generation_servicer import GenerationServicer
 from generation_svc.rpc.health_servicer import HealthServicer
 from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.webhook_servicer import WebhookServicer
 
-_CONTRACT = (
+CONTRACT = (
     generation_service_pb2,
     callback_service_pb2,
     delivery_service_pb2,
     edge_service_pb2,
+    webhook_service_pb2,
 )
+"""The modules of the contract that hold services."""
 SERVICE_NAMES = tuple(
     service.full_name
-    for module in _CONTRACT
+    for module in CONTRACT
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 """The full names of the services of the contract."""
 METHODS = tuple(
     f"/{service.full_name}/{method.name}"
-    for module in _CONTRACT
+    for module in CONTRACT
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 )
@@ -58,6 +63,7 @@ def register(
         DeliveryServicer(context, draining=draining), server
     )
     edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(context), server)
+    webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
     health_servicer = HealthServicer(draining)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)

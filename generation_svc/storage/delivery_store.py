@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import (
+    LONGEST_PAUSE,
     Delivery,
     DeliveryKind,
     Destination,
@@ -35,7 +36,7 @@ from generation_svc.domain.delivery import (
     Unknown,
     Webhook,
 )
-from generation_svc.domain.error import StaleLease
+from generation_svc.domain.error import PauseTooLong, StaleLease
 from generation_svc.domain.job import Job
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
@@ -118,18 +119,15 @@ class PostgresDeliveryStore:
     async def report(
         self, lease_token: str, outcome: SendingOutcome, *, courier: Caller | None = None
     ) -> None:
-        """Note how sending ended. Raises StaleLease."""
+        """Note how sending ended. Raises StaleLease, PauseTooLong."""
         lease = {"hash": _hash(lease_token), **_courier(courier)}
         await self._lock_job(lease_token)
-        cursor = await self._connection.execute(
-            "SELECT delivery.*, create_time <= now() - %(age)s::interval AS is_old"
-            f" FROM delivery WHERE lease_hash = %(hash)s AND {_OF_COURIER} FOR UPDATE",
-            {"age": GIVE_UP_AFTER, **lease},
-        )
-        row = await cursor.fetchone()
+        row = await self._held(lease, outcome)
         if row is None:
             await self._check_repetition(lease)
             return
+        if row["is_too_late"]:
+            raise PauseTooLong(most=LONGEST_PAUSE)
         changes = _changes_after(row, outcome)
         await self._connection.execute(
             _REPORT, {"id": row["id"], "not_before": None, "message_id": None, **changes}
@@ -145,6 +143,18 @@ class PostgresDeliveryStore:
             " FOR NO KEY UPDATE",
             (_hash(lease_token),),
         )
+
+    async def _held(self, lease: dict[str, Any], outcome: SendingOutcome) -> Row | None:
+        """Lock what is under a lease, and tell its age and whether the pause is too long for it."""
+        not_before = outcome.not_before_time if isinstance(outcome, TryAgain) else None
+        times = {"age": GIVE_UP_AFTER, "pause": LONGEST_PAUSE, "not_before": not_before}
+        cursor = await self._connection.execute(
+            "SELECT delivery.*, create_time <= now() - %(age)s::interval AS is_old,"
+            " %(not_before)s::timestamptz > now() + %(pause)s::interval AS is_too_late"
+            f" FROM delivery WHERE lease_hash = %(hash)s AND {_OF_COURIER} FOR UPDATE",
+            {**times, **lease},
+        )
+        return await cursor.fetchone()
 
     async def _check_repetition(self, lease: dict[str, Any]) -> None:
         """A report whose answer was lost comes again, and changes nothing the second time."""

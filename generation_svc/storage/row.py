@@ -21,6 +21,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Numeric,
+    String,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -43,6 +44,11 @@ def _one_of(column: str, words: Iterable[StrEnum]) -> str:
 
 def _live(prefix: str = "state") -> str:
     return f"{prefix} IN ({', '.join(repr(str(state)) for state in sorted(LIVE_STATES))})"
+
+
+def _counted(kind: Any) -> Column[Any]:
+    """Return a column that begins with nothing."""
+    return Column(kind, nullable=False, server_default="" if kind is String else "0")
 
 
 class JobRow(SQLModel, table=True):
@@ -322,13 +328,28 @@ class DeliveryRow(SQLModel, table=True):
 
 
 class WebhookEndpointRow(SQLModel, table=True):
-    """An address of a caller that answered 410 Gone: nothing is posted to it any more."""
+    """An address of a caller that was posted to, and whether anything still is."""
 
     __tablename__ = "webhook_endpoint"
+    __table_args__ = (
+        Index("webhook_idle", "attempt_time", postgresql_where=text("disable_time IS NULL")),
+    )
 
     caller: str = Field(primary_key=True)
     url: str = Field(primary_key=True)
-    disable_time: datetime = Field(sa_type=TIME)
+    create_time: datetime = Field(
+        sa_column=Column(TIME, nullable=False, server_default=text("now()"))
+    )
+    disable_time: datetime | None = Field(default=None, sa_type=TIME)
+    """Since when it is disabled; it answered 410 Gone."""
+    disable_reason: str = Field(sa_column=_counted(String))
+    attempt_time: datetime | None = Field(default=None, sa_type=TIME)
+    """When it was last posted to."""
+    attempt_status: int = Field(sa_column=_counted(Integer))
+    attempt_problem: str = Field(sa_column=_counted(String))
+    taken_count: int = Field(sa_column=_counted(BigInteger))
+    failure_count: int = Field(sa_column=_counted(BigInteger))
+    failures_in_a_row: int = Field(sa_column=_counted(Integer))
 
 
 class SessionRow(SQLModel, table=True):

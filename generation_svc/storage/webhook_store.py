@@ -1,14 +1,18 @@
 """Webhooks on PostgreSQL: whose turn it is to be posted to, and who is gone."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from generation_svc.domain.delivery import Delivery
-from generation_svc.storage.connection import Connection
+from generation_svc.domain.provider import WebhookAnswer
+from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
+from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.job_store import PostgresJobStore
 
 TURN_LOCK = 0x5745_4248
 """Leases take turns, so that the count of what is under way to a host is exact."""
+MAX_PROBLEM_LENGTH = 200
 
 
 class PostgresWebhookStore:
@@ -31,22 +35,83 @@ class PostgresWebhookStore:
         await deliveries.begin(delivery.lease_token)
         return delivery
 
-    async def disable(self, url: str, *, caller: str) -> None:
+    async def disable(self, url: str, *, caller: str, reason: str) -> None:
         """Note that an address is gone; whatever still waits to be posted to it never will be."""
-        values = {"url": url, "caller": caller}
-        await self._connection.execute(
-            "INSERT INTO webhook_endpoint (caller, url, disable_time)"
-            " VALUES (%(caller)s, %(url)s, now()) ON CONFLICT DO NOTHING",
-            values,
-        )
+        values = {"url": url, "caller": caller, "reason": reason}
+        await self._connection.execute(_DISABLE, values)
         await self._connection.execute(_END_PENDING, values)
+
+    async def enable(self, url: str, *, caller: str) -> WebhookEndpoint | None:
+        """Let an address be posted to again; None if it never was."""
+        cursor = await self._connection.execute(
+            "UPDATE webhook_endpoint SET disable_time = NULL, disable_reason = '',"
+            " failures_in_a_row = 0 WHERE caller = %s AND url = %s RETURNING *",
+            (caller, url),
+        )
+        row = await cursor.fetchone()
+        return _endpoint_from_row(row) if row else None
+
+    async def note(self, url: str, *, caller: str, answer: WebhookAnswer) -> None:
+        """Count a post to an address, and keep what came of it as the latest."""
+        taken = int(200 <= answer.status < 300)
+        await self._connection.execute(
+            _NOTE,
+            {
+                "url": url,
+                "caller": caller,
+                "status": answer.status,
+                "problem": answer.problem[:MAX_PROBLEM_LENGTH],
+                "taken": taken,
+                "failed": 1 - taken,
+            },
+        )
+
+    async def page(
+        self, *, caller: str, is_disabled: bool | None, after: str, limit: int
+    ) -> Sequence[WebhookEndpoint]:
+        """Read addresses of a caller behind `after`, in their order."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM webhook_endpoint WHERE caller = %(caller)s AND url > %(after)s"
+            " AND (%(is_disabled)s::bool IS NULL"
+            " OR (disable_time IS NOT NULL) = %(is_disabled)s)"
+            " ORDER BY url LIMIT %(limit)s",
+            {"caller": caller, "is_disabled": is_disabled, "after": after, "limit": limit},
+        )
+        return [_endpoint_from_row(row) for row in await cursor.fetchall()]
+
+    async def forget_idle(self, *, older_than: timedelta, limit: int) -> int:
+        """Remove enabled addresses that were not posted to for so long; return how many."""
+        forgotten = await self._connection.execute(
+            "DELETE FROM webhook_endpoint WHERE (caller, url) IN (SELECT caller, url"
+            " FROM webhook_endpoint WHERE disable_time IS NULL"
+            " AND attempt_time <= now() - %s::interval LIMIT %s FOR UPDATE SKIP LOCKED)",
+            (older_than, limit),
+        )
+        return forgotten.rowcount
 
     async def is_disabled(self, url: str, *, caller: str) -> bool:
         """Return whether nothing is posted to an address any more."""
         cursor = await self._connection.execute(
-            "SELECT FROM webhook_endpoint WHERE caller = %s AND url = %s", (caller, url)
+            "SELECT FROM webhook_endpoint"
+            " WHERE caller = %s AND url = %s AND disable_time IS NOT NULL",
+            (caller, url),
         )
         return await cursor.fetchone() is not None
+
+
+def _endpoint_from_row(row: Row) -> WebhookEndpoint:
+    time = row["attempt_time"]
+    attempt = WebhookAttempt(time, row["attempt_status"], row["attempt_problem"]) if time else None
+    return WebhookEndpoint(
+        url=row["url"],
+        create_time=row["create_time"],
+        disable_time=row["disable_time"],
+        disable_reason=row["disable_reason"],
+        last_attempt=attempt,
+        taken_count=row["taken_count"],
+        failure_count=row["failure_count"],
+        consecutive_failure_count=row["failures_in_a_row"],
+    )
 
 
 def _host(url: str) -> str:
@@ -70,14 +135,33 @@ ORDER BY coalesce(busy.posts, 0), delivery.due_time LIMIT 1
 FOR NO KEY UPDATE OF job, delivery SKIP LOCKED
 """
 
+_DISABLE = """
+INSERT INTO webhook_endpoint AS known (caller, url, disable_time, disable_reason)
+VALUES (%(caller)s, %(url)s, now(), %(reason)s)
+ON CONFLICT (caller, url) DO UPDATE SET disable_time = now(), disable_reason = %(reason)s
+WHERE known.disable_time IS NULL
+"""
+
+_NOTE = """
+INSERT INTO webhook_endpoint AS known (caller, url, create_time, attempt_time, attempt_status,
+    attempt_problem, taken_count, failure_count, failures_in_a_row)
+VALUES (%(caller)s, %(url)s, now(), now(), %(status)s, %(problem)s,
+        %(taken)s, %(failed)s, %(failed)s)
+ON CONFLICT (caller, url) DO UPDATE SET
+    attempt_time = now(), attempt_status = %(status)s, attempt_problem = %(problem)s,
+    taken_count = known.taken_count + %(taken)s, failure_count = known.failure_count + %(failed)s,
+    failures_in_a_row = (known.failures_in_a_row + 1) * %(failed)s
+"""
+
 _END_PENDING = """
 WITH ended AS (
-    UPDATE delivery SET state = 'impossible', report = '{"reason": "HTTP 410"}', update_time = now()
+    UPDATE delivery SET state = 'impossible', update_time = now(),
+        report = jsonb_build_object('reason', %(reason)s::text)
     WHERE caller = %(caller)s AND url = %(url)s AND state = 'pending'
     RETURNING job_id, kind, try_number
 )
 INSERT INTO job_event (job_id, time, kind, state, detail)
 SELECT job.id, clock_timestamp(), 'delivery_impossible', job.state,
-       jsonb_build_object('kind', ended.kind, 'try', ended.try_number, 'reason', 'HTTP 410')
+       jsonb_build_object('kind', ended.kind, 'try', ended.try_number, 'reason', %(reason)s::text)
 FROM ended JOIN job ON job.id = ended.job_id
 """

@@ -1,12 +1,18 @@
-"""Which addresses are posted to: https on the internet, and what the operator named exactly."""
+"""Which addresses are posted to: https on the internet, and what the operator named exactly.
+
+What can never be reached is refused when the job is made, not after a day of tries.
+"""
 
 import re
 
 import httpx2
 
-from runtime.host import HostList, is_address, is_public
+from runtime.host import HostList
+from runtime.hostname import may_be_public
 
-_NAME = re.compile(r"[\w-]+(\.[\w-]+)+\.?", re.ASCII)
+_MISWRITTEN = re.compile(r"[\s\\\x00-\x1f\x7f]")
+"""What an address never holds: a client that mends it reaches another one than was written."""
+_PORT = re.compile(r":([^:\]]*)$")
 
 
 def problem_of(text: str, *, allowed: HostList) -> str:
@@ -18,18 +24,33 @@ def problem_of(text: str, *, allowed: HostList) -> str:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, UnicodeError):
         return "Must be an address such as https://example.org/hook."
+    if _MISWRITTEN.search(text):
+        return "Must be an address such as https://example.org/hook, with no space in it."
     if url.userinfo:
         return "Must hold no user name and no password: the signature proves who posts."
     if "#" in text:
         return "Must have no fragment."
+    return _problem_of_server(url, text, allowed=allowed)
+
+
+def _problem_of_server(url: httpx2.URL, text: str, *, allowed: HostList) -> str:
+    host = url.raw_host.decode("ascii")
+    if not _has_good_port(text):
+        return "The port must be a number from 1 to 65535."
+    if host.endswith("."):
+        return "The host must not end in a dot."
     if allowed.rule_for(url) is not None:
         return ""
-    if url.scheme != "https" or not url.host:
+    if url.scheme != "https" or not host:
         return "Must begin with https:// and a host, such as https://example.org/hook."
-    host = url.raw_host.decode("ascii")
-    return "" if _may_be_public(host) else "Must be on the internet; this host is not."
+    return "" if may_be_public(host) else "Must be on the internet; this host is not."
 
 
-def _may_be_public(host: str) -> bool:
-    """Return whether it is a public address, or a name that may stand for one."""
-    return is_public(host) if is_address(host) else bool(_NAME.fullmatch(host))
+def _has_good_port(text: str) -> bool:
+    """Return whether there is no port, or one that a server can have: httpx takes any number."""
+    server = re.split("[/?#]", text.partition("//")[2], maxsplit=1)[0]
+    found = _PORT.search(server)
+    if found is None:
+        return True
+    port = found[1]
+    return port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65535

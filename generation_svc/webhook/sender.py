@@ -18,6 +18,7 @@ from prometheus_client import Counter
 from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.provider import WebhookAnswer, WebhookPost
 from generation_svc.webhook.address import problem_of
+from generation_svc.webhook.problem import in_words
 from generation_svc.webhook.signature import signatures
 from runtime.host import HostList
 from runtime.internet import Internet, NotOnInternet, http_client
@@ -55,11 +56,11 @@ class HttpWebhookSender:
         self._allowed = HostList(allowed_hosts)
         self._deadline = deadline
 
-    def check(self, url: str) -> None:
-        """Raise InvalidInputs, with one violation of `webhook.url`, for what is never posted to."""
+    def check(self, url: str, *, field: str = "webhook.url") -> None:
+        """Raise InvalidInputs, with one violation of the field, for what is never posted to."""
         problem = problem_of(url, allowed=self._allowed)
         if problem:
-            raise InvalidInputs((FieldViolation("webhook.url", problem),))
+            raise InvalidInputs((FieldViolation(field, problem),))
 
     async def post(self, post: WebhookPost) -> WebhookAnswer:
         """Post once, in bounded time; whatever goes wrong is an answer, too."""
@@ -73,10 +74,8 @@ class HttpWebhookSender:
         try:
             async with asyncio.timeout(self._deadline.total_seconds()):
                 return await self._exchange(post)
-        except NotOnInternet:
-            return WebhookAnswer(0, problem="the host is not on the internet")
-        except (httpx2.HTTPError, OSError, UnicodeError) as error:  # TimeoutError is an OSError
-            return WebhookAnswer(0, problem=type(error).__name__)
+        except (NotOnInternet, httpx2.HTTPError, OSError, UnicodeError) as error:
+            return WebhookAnswer(0, problem=in_words(error))  # TimeoutError is an OSError
 
     async def _exchange(self, post: WebhookPost) -> WebhookAnswer:
         url = httpx2.URL(post.url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from atelier.generation.v1 import (
     callback_service_pb2,
     delivery_service_pb2,
     edge_service_pb2,
+    webhook_service_pb2,
 )
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.destination_pb2 import TelegramDestination
@@ -28,6 +29,7 @@ from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.delivery import Telegram
 from generation_svc.domain.job import Media, Result
+from generation_svc.domain.provider import WebhookAnswer
 from generation_svc.lifecycle import accept, deliver
 from generation_svc.lifecycle.record import settle
 from tests.contract.service import Service, serving, struct
@@ -51,10 +53,19 @@ SCOPES = {
 }
 """The scopes of each caller, by its name."""
 LEASE = timedelta(seconds=300)
+NOBODY_LISTENS = "127.0.0.1:9"
+HOOK = f"http://{NOBODY_LISTENS}/hook"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def caller(name: str) -> Caller:
-    return Caller(name, scopes=SCOPES[name], owner_prefixes=("mine:",), bot_ids=frozenset({OURS}))
+    return Caller(
+        name,
+        scopes=SCOPES[name],
+        owner_prefixes=("mine:",),
+        bot_ids=frozenset({OURS}),
+        webhook_secrets=(SECRET,),
+    )
 
 
 def token(name: str) -> str:
@@ -156,7 +167,15 @@ class CallerBench:
         )
         if rpc in ABOUT_A_JOB:
             subject = await self.subject(situation)
+        if rpc in ABOUT_A_WEBHOOK:
+            await self.disable(situation.name or "none")
         return await outcome(CALLS[rpc](client, subject))
+
+    async def disable(self, name: str, *, url: str = HOOK) -> None:
+        """Have a receiver say that its address is gone."""
+        async with self.service.context.database.transaction() as tx:
+            await tx.webhooks.note(url, caller=name, answer=WebhookAnswer(410))
+            await tx.webhooks.disable(url, caller=name, reason="HTTP 410")
 
     async def _job(self, maker: str, *, bot_id: int) -> tuple[UUID, UUID]:
         request = accept.Request(
@@ -187,12 +206,17 @@ class CallerBench:
 
 @asynccontextmanager
 async def caller_bench(
-    database_url: str, media: Path, *, callers: CallerDirectory | None = None
+    database_url: str,
+    media: Path,
+    *,
+    callers: CallerDirectory | None = None,
+    webhook_hosts: Sequence[str] = (NOBODY_LISTENS,),
 ) -> AsyncIterator[CallerBench]:
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(
-            serving(database_url, media, callers=callers or directory())
+        open_service = serving(
+            database_url, media, callers=callers or directory(), webhook_hosts=webhook_hosts
         )
+        service = await stack.enter_async_context(open_service)
         yield CallerBench(service, stack, {})
 
 
@@ -230,6 +254,7 @@ def _upload(subject: Subject) -> Iterator[pb.UploadInputRequest]:
 
 Call = Callable[[GenerationClient, Subject], Awaitable[Any]]
 _callback, _delivery, _edge = callback_service_pb2, delivery_service_pb2, edge_service_pb2
+_webhook = webhook_service_pb2
 
 CALLS: dict[str, Call] = {
     "GenerationService/CreateJob": lambda c, s: c.generation.CreateJob(_create(s)),
@@ -277,6 +302,15 @@ CALLS: dict[str, Call] = {
     "EdgeService/LeaseUpdates": lambda c, s: c.edge.LeaseUpdates(
         _edge.LeaseUpdatesRequest(bot_id=s.bot_id, holder="edge")
     ),
+    "WebhookService/ListWebhooks": lambda c, s: c.webhook.ListWebhooks(
+        _webhook.ListWebhooksRequest()
+    ),
+    "WebhookService/TestWebhook": lambda c, s: c.webhook.TestWebhook(
+        _webhook.TestWebhookRequest(url=HOOK)
+    ),
+    "WebhookService/EnableWebhook": lambda c, s: c.webhook.EnableWebhook(
+        _webhook.EnableWebhookRequest(url=HOOK)
+    ),
 }
 """Each RPC, asking for what a subject names."""
 ABOUT_A_JOB = frozenset(
@@ -291,3 +325,5 @@ ABOUT_A_JOB = frozenset(
     }
 )
 """The RPCs that name a job, its picture or its delivery."""
+ABOUT_A_WEBHOOK = frozenset({"WebhookService/EnableWebhook"})
+"""The RPCs that name an address which was posted to."""

@@ -19,6 +19,7 @@ from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.job_pb2 import Job
+from atelier.generation.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from generation_svc.access import CallerDirectory
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
 from generation_svc.lifecycle.context import Context
@@ -61,6 +62,10 @@ class Service:
     @cached_property
     def edge(self) -> EdgeServiceStub:
         return EdgeServiceStub(self.channel)
+
+    @cached_property
+    def webhook(self) -> WebhookServiceStub:
+        return WebhookServiceStub(self.channel)
 
     async def create(self, **fields: Any) -> Job:
         """Make a job, by default one that is valid."""
@@ -107,9 +112,10 @@ async def serving(
     around: Sequence[Guard] | None = None,
     connection_life: ConnectionLife | None = None,
     listen: str = "127.0.0.1:0",
+    webhook_hosts: Sequence[str] = (),
 ) -> AsyncIterator[Service]:
     """Serve a database; with the address of a KIE the workers work, too."""
-    settings = _settings(media, kie_url=kie_url)
+    settings = _settings(media, kie_url=kie_url, webhook_hosts=webhook_hosts)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(database_url, hub=Hub(), max_connections=connections)
@@ -150,7 +156,7 @@ async def sandbox_kie() -> AsyncIterator[str]:
         yield url
 
 
-def _settings(media: Path, *, kie_url: str) -> GenerationSettings:
+def _settings(media: Path, *, kie_url: str, webhook_hosts: Sequence[str]) -> GenerationSettings:
     return GenerationSettings(
         kie_api_key=KIE_KEY,
         kie_api_url=kie_url or NOWHERE,
@@ -158,6 +164,7 @@ def _settings(media: Path, *, kie_url: str) -> GenerationSettings:
         kie_result_hosts=(kie_url.removeprefix("http://"),) if kie_url else (),
         kie_webhook_hmac_key=None,
         callback_base_url="",
+        webhook_allowed_hosts=tuple(webhook_hosts),
         media_url=media.as_uri(),
         owner_max_active_jobs=100_000,
         time_scale=0.05,

@@ -12,12 +12,11 @@ from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atelier.generation.v1 import callback_service_pb2, delivery_service_pb2, edge_service_pb2
 from atelier.generation.v1 import generation_service_pb2 as pb
+from generation_svc.rpc.register import CONTRACT
 from tests.contract.failure import refusal_of_error
 from tests.contract.service import Service
 
-CONTRACT = (pb, callback_service_pb2, delivery_service_pb2, edge_service_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
     for module in CONTRACT
@@ -74,6 +73,7 @@ SCALARS: dict[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_BOOL: st.booleans(),
     FieldDescriptor.TYPE_INT32: st.integers(-(2**31), 2**31 - 1),
     FieldDescriptor.TYPE_INT64: st.integers(-(2**63), 2**63 - 1),
+    FieldDescriptor.TYPE_ENUM: st.integers(-(2**31), 2**31 - 1) | st.integers(0, 4),
 }
 
 

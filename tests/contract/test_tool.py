@@ -16,6 +16,7 @@ from tests.contract.tool import GENERATION, BufCurl, Grpcurl, Json, Tool, run
 
 TOOLS = [pytest.param(Grpcurl(), id="grpcurl"), pytest.param(BufCurl(), id="buf")]
 NOBODY = "0198c0de-0000-7000-8000-000000000000"
+WEBHOOK = "atelier.generation.v1.WebhookService"
 PROMPT = {"prompt": "a lighthouse in a storm"}
 
 
@@ -84,7 +85,50 @@ REFUSALS = {
     "bad page token": Case(
         "ListJobs", {"page_token": "?"}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"
     ),
-    "too large page": invalid("ListJobs", {"page_size": 101}, "page_size"),
+    "page token of a release before tokens were sealed": Case(
+        "ListJobs", {"page_token": NOBODY}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"
+    ),
+    "made-up page token": Case(
+        "ListModels",
+        {"page_token": "z-image"},
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_PAGE_TOKEN",
+    ),
+    "page of less than nothing": invalid("ListJobs", {"page_size": -1}, "page_size"),
+    "models of less than nothing": invalid("ListModels", {"page_size": -1}, "page_size"),
+    "test of an address nobody reaches": invalid(
+        f"{WEBHOOK}/TestWebhook", {"url": "https://127.1/"}, "url"
+    ),
+    "test without a key to sign with": Case(
+        f"{WEBHOOK}/TestWebhook",
+        {"url": "https://example.org/hook"},
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "WEBHOOK_SECRET_MISSING",
+    ),
+    "no address to enable": invalid(f"{WEBHOOK}/EnableWebhook", {}, "url"),
+    "unknown address to enable": Case(
+        f"{WEBHOOK}/EnableWebhook",
+        {"url": "https://example.org/hook"},
+        grpc.StatusCode.NOT_FOUND,
+        "WEBHOOK_NOT_FOUND",
+        metadata={"url": "https://example.org/hook"},
+    ),
+    "made-up token of webhooks": Case(
+        f"{WEBHOOK}/ListWebhooks",
+        {"page_token": "AAAA"},
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_PAGE_TOKEN",
+    ),
+    "unknown state of webhooks": invalid(f"{WEBHOOK}/ListWebhooks", {"state": 99}, "state"),
+    "webhook at a port of no server": invalid(
+        "CreateJob", create(webhook={"url": "https://example.org:0/hook"}), "webhook.url"
+    ),
+    "webhook at an address in short": invalid(
+        "CreateJob", create(webhook={"url": "https://127.1/hook"}), "webhook.url"
+    ),
+    "webhook with a space": invalid(
+        "CreateJob", create(webhook={"url": "https://example.org/a b"}), "webhook.url"
+    ),
     "unknown media": Case(
         "DownloadMedia", {"media_id": NOBODY}, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND"
     ),
@@ -137,7 +181,7 @@ async def test_a_job_goes_from_words_to_bytes(working_service: Service, tool: To
     assert (sha256(data).hexdigest(), len(data)) == (media.sha256, media.size_bytes)
 
 
-async def test_grpcurl_finds_the_four_services(idle_service: Service) -> None:
+async def test_grpcurl_finds_the_five_services(idle_service: Service) -> None:
     code, out, _ = await run("grpcurl", "-plaintext", idle_service.address, "list")
     assert code == 0
     assert out.split() == [
@@ -145,6 +189,7 @@ async def test_grpcurl_finds_the_four_services(idle_service: Service) -> None:
         "atelier.generation.v1.DeliveryService",
         "atelier.generation.v1.EdgeService",
         "atelier.generation.v1.GenerationService",
+        "atelier.generation.v1.WebhookService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     ]

@@ -101,3 +101,29 @@ async def test_media_of_nobody_is_not_found(idle_service: Service, media_id: str
     call = idle_service.generation.DownloadMedia(pb.DownloadMediaRequest(media_id=media_id))
     refusal = await refused(call.read())
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND")
+
+
+@pytest.mark.parametrize("later", ["", "telegram:7"])
+async def test_a_later_message_may_repeat_the_owner(idle_service: Service, later: str) -> None:
+    data = picture("PNG")
+    requests = [
+        pb.UploadInputRequest(owner="telegram:7", data=data[:1000]),
+        pb.UploadInputRequest(owner=later, data=data[1000:]),
+    ]
+    kept = (await idle_service.generation.UploadInput(iter(requests))).upload
+    assert kept.sha256 == sha256(data).hexdigest()
+
+
+async def test_a_later_message_cannot_name_another_owner(idle_service: Service) -> None:
+    requests = [
+        pb.UploadInputRequest(owner="telegram:7", data=b"\x89PNG"),
+        pb.UploadInputRequest(owner="telegram:8", data=b"\r\n"),
+    ]
+    refusal = await refused(idle_service.generation.UploadInput(iter(requests)))
+    assert set(refusal.violations) == {"owner"}
+
+
+async def test_a_later_message_has_the_bound_of_the_first(idle_service: Service) -> None:
+    requests = [pb.UploadInputRequest(data=b"\x89PNG"), pb.UploadInputRequest(data=bytes(MIB + 1))]
+    refusal = await refused(idle_service.generation.UploadInput(iter(requests)))
+    assert set(refusal.violations) == {"data"}

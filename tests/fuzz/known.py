@@ -32,6 +32,8 @@ class Known:
     victims: list[str]
     """Jobs in every state, which a forged callback must not change."""
     leases: list[str] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
+    """Tokens of pages, of any query."""
 
     def learn(self, kind: list[str], value: str) -> None:
         """Remember an id, in place of the oldest learned one."""

@@ -28,6 +28,18 @@ INPUT_FIELDS = (
     "num_images",
 )
 SIZES = ("square", "square_hd", "1:1", "landscape_16_9")
+ADDRESSES = (
+    "https://hooks.example/a",
+    "https://hooks.example:0/",
+    "https://hooks.example:99999/",
+    "https://hooks.example./",
+    "https://127.0.0.1/x",
+    "https://127.1/",
+    "https://[fe80::1%25eth0]/",
+    "https://xn--a.example/",
+    "https://a b/",
+    "http:",
+)
 CALM_NUMBERS = (0, 1, 2, 5, 30)
 LARGE = 5 << 20
 """More bytes than gRPC takes in one message."""
@@ -49,9 +61,9 @@ class Messages:
             "lease_token": lambda: odd.pick(known.leases or [""]),
             "queue": lambda: odd.pick(("fuzz", "fuzz-2", "Fuzz!")),
             "key": lambda: f"fuzz:{odd.random.randrange(20)}",
-            "page_token": lambda: odd.pick(known.jobs),
+            "page_token": lambda: odd.pick(known.pages or known.jobs),
             "path_token": lambda: odd.pick(known.done_tokens),
-            "url": lambda: odd.pick(("https://127.0.0.1/x", "https://hooks.example/a", "http:")),
+            "url": lambda: odd.pick(ADDRESSES),
         }
 
     def raw(self, kind: Descriptor) -> bytes:

@@ -10,8 +10,9 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from atelier.generation.v1 import callback_service_pb2, delivery_service_pb2, edge_service_pb2
+from atelier.generation.v1 import delivery_service_pb2
 from atelier.generation.v1 import generation_service_pb2 as pb
+from generation_svc.rpc.register import CONTRACT
 from tests.contract.failure import refusal_of_error
 from tests.e2e.person import photo
 from tests.e2e.stack import Stack
@@ -23,7 +24,7 @@ from tests.fuzz.odd import Odd
 
 METHODS: list[MethodDescriptor] = [
     method
-    for module in (pb, callback_service_pb2, delivery_service_pb2, edge_service_pb2)
+    for module in CONTRACT
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
@@ -126,6 +127,8 @@ class _Caller:
             case delivery_service_pb2.LeaseDeliveriesResponse():
                 for each in answer.deliveries:
                     self._known.learn(self._known.leases, each.lease_token)
+            case pb.ListJobsResponse() | pb.ListModelsResponse() if answer.next_page_token:
+                self._known.learn(self._known.pages, answer.next_page_token)
 
 
 def _streams(is_streaming: bool) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import (
+    LONGEST_PAUSE,
     Delivery,
     DeliveryKind,
     Impossible,
@@ -17,7 +18,7 @@ from generation_svc.domain.delivery import (
     TryAgain,
     Unknown,
 )
-from generation_svc.domain.error import PermissionDenied, StaleLease
+from generation_svc.domain.error import PauseTooLong, PermissionDenied, StaleLease
 from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle import cancel, deliver
 from generation_svc.lifecycle.context import now
@@ -167,6 +168,32 @@ async def test_an_unknown_sending_is_offered_again_and_says_so(bench: Bench) -> 
     await bench.later(seconds=3)
 
     assert (await lease_one(bench, OUTCOME)).maybe_sent
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1, minutes=1), timedelta(days=365 * 7900)])
+async def test_a_delivery_cannot_be_parked_for_ever(bench: Bench, ahead: timedelta) -> None:
+    await running(bench)
+    delivery = await lease_one(bench, PROGRESS)
+    with pytest.raises(PauseTooLong):
+        await report(bench, delivery, TryAgain(now() + ahead))
+    await deliver.report(bench.context, delivery.lease_token, outcome=EDIT)  # the lease holds on
+
+
+async def test_a_delivery_may_be_put_off_for_a_day(bench: Bench) -> None:
+    await running(bench)
+    longest = LONGEST_PAUSE - timedelta(minutes=1)
+    await report(bench, await lease_one(bench, PROGRESS), TryAgain(now() + longest))
+    await bench.later(seconds=longest.total_seconds() - 60)
+    assert await lease(bench) == ()
+    await bench.later(seconds=120)
+    await lease_one(bench, PROGRESS)
+
+
+async def test_a_time_of_the_past_is_no_pause(bench: Bench) -> None:
+    await running(bench)
+    await report(bench, await lease_one(bench, PROGRESS), TryAgain(now() - timedelta(days=400)))
+    await bench.later(seconds=2)
+    await lease_one(bench, PROGRESS)
 
 
 async def test_a_sending_is_tried_again_not_before_its_time(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from generation_svc.domain.delivery import Delivery, DeliveryKind, Queue, Sent, 
 from generation_svc.domain.error import (
     InvalidInputs,
     WebhookDisabled,
+    WebhookNotFound,
     WebhookSecretMissing,
 )
 from generation_svc.domain.job import Job
@@ -20,6 +21,8 @@ from generation_svc.lifecycle import deliver
 from generation_svc.lifecycle.cancel import cancel
 from generation_svc.lifecycle.context import now
 from generation_svc.lifecycle.post import LEASE, LIFETIME, MOST_PER_HOST, post
+from generation_svc.lifecycle.sweep import WEBHOOK_LIFETIME, forget_webhooks
+from generation_svc.lifecycle.webhook import enable
 from tests.lifecycle import CALLER, FAILURE, SUCCESS, Bench, OpenBench
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -257,6 +260,45 @@ async def test_gone_ends_every_delivery_to_the_address(bench: Bench) -> None:
     ]
 
 
+async def test_what_was_ended_while_an_address_was_gone_stays_ended(bench: Bench) -> None:
+    bench.receiver.answers = [GONE, OK]
+    first, second = [await settled(bench, inputs={"prompt": str(n)}) for n in range(2)]
+    await post(bench.context)
+    await enable(bench.context, SHOP, url=HOOK.url)
+    assert not await post(bench.context)
+    assert [(await row(bench, job))["state"] for job in (first, second)] == ["impossible"] * 2
+    await settled(bench, inputs={"prompt": "after"})
+    assert await post(bench.context)
+    assert [each.url for each in bench.receiver.posts] == [HOOK.url] * 2
+
+
+async def test_an_address_that_was_never_posted_to_cannot_be_enabled(bench: Bench) -> None:
+    with pytest.raises(WebhookNotFound):
+        await enable(bench.context, SHOP, url=HOOK.url)
+
+
+async def test_a_post_that_is_broken_off_is_not_counted(bench: Bench) -> None:
+    bench.receiver.fault = asyncio.CancelledError()
+    await settled(bench)
+    with pytest.raises(asyncio.CancelledError):
+        await post(bench.context)
+    assert await bench.query("SELECT url FROM webhook_endpoint") == []
+
+
+async def test_the_story_of_an_address_is_forgotten_unless_it_is_disabled(bench: Bench) -> None:
+    bench.receiver.answers = [GONE, OK]
+    await settled(bench)
+    await post(bench.context)
+    await settled(bench, ELSEWHERE)
+    await post(bench.context)
+    await bench.later(seconds=(WEBHOOK_LIFETIME - timedelta(hours=1)).total_seconds())
+    await forget_webhooks(bench.context)
+    assert len(await bench.query("SELECT url FROM webhook_endpoint")) == 2
+    await bench.later(hours=2)
+    await forget_webhooks(bench.context)
+    assert await bench.query("SELECT url FROM webhook_endpoint") == [{"url": HOOK.url}]
+
+
 async def test_a_job_settled_after_its_address_was_gone_posts_nothing(bench: Bench) -> None:
     bench.receiver.answers = [GONE]
     late = await bench.run(destination=HOOK, caller=SHOP)
@@ -282,7 +324,7 @@ async def test_no_job_is_made_for_an_address_that_is_gone_until_it_is_enabled_ag
     await bench.accept(destination=ELSEWHERE, caller=SHOP)
     await bench.accept(destination=HOOK, caller=replace(SHOP, name="another"))
 
-    await bench.query("DELETE FROM webhook_endpoint")  # as docs/architecture.md says
+    await enable(bench.context, SHOP, url=HOOK.url)
     await bench.accept(destination=HOOK, caller=SHOP)
 
 

@@ -262,6 +262,12 @@ def test_entry_that_means_nothing_is_said(entry: str) -> None:
         HostRule.parse(entry)
 
 
+@pytest.mark.parametrize("entry", ["a:0", "a:65536", "[::1]:99999"])
+def test_port_of_no_server_is_said(entry: str) -> None:
+    with pytest.raises(ValueError, match="a port from 1 to 65535"):
+        HostRule.parse(entry)
+
+
 @pytest.mark.parametrize(
     ("url", "is_allowed"),
     [

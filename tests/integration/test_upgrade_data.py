@@ -16,6 +16,7 @@ from generation_svc.domain.port import SessionRecord
 from generation_svc.lifecycle import deliver
 from generation_svc.storage.migrate import migrate
 from tests.lifecycle import CALLER, SUCCESS, Bench
+from tests.release import make_schema
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -71,6 +72,30 @@ def test_every_row_is_as_it_was(old_database_url: str) -> None:
         assert rows, f"{table} was left empty"
         columns = list(rows[0])
         assert sorted_part(after[table], columns=columns) == sorted_part(rows, columns=columns)
+
+
+def test_a_delivery_that_was_parked_for_ever_is_due_again(old_database_url: str) -> None:
+    with psycopg.connect(old_database_url) as connection:
+        parked = connection.execute(
+            "UPDATE delivery SET due_time = '9987-03-04' WHERE state = 'pending'"
+        )
+    assert parked.rowcount
+    migrate(old_database_url)
+    with psycopg.connect(old_database_url) as connection:
+        late = connection.execute("SELECT FROM delivery WHERE due_time > now() + interval '1 day'")
+    assert late.rowcount == 0
+
+
+def test_an_address_that_was_gone_stays_so(empty_database_url: str) -> None:
+    make_schema(empty_database_url, revision="0003")
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(
+            "INSERT INTO webhook_endpoint VALUES ('shop', 'https://a.example', now())"
+        )
+    migrate(empty_database_url)
+    (gone,) = rows_of(empty_database_url)["webhook_endpoint"]
+    assert gone["disable_time"] == gone["create_time"] == gone["attempt_time"] is not None
+    assert (gone["disable_reason"], gone["attempt_status"]) == ("HTTP 410", 410)
 
 
 async def test_every_job_reads_as_it_did(bench: Bench) -> None:

@@ -27,6 +27,7 @@ from starlette.routing import Route
 from generation_svc.domain.error import InvalidInputs
 from generation_svc.domain.provider import WebhookAnswer, WebhookPost
 from generation_svc.settings import GenerationSettings
+from generation_svc.webhook.problem import NO_ADDRESS
 from generation_svc.webhook.sender import HttpWebhookSender, open_sender
 from runtime.address import Address
 from runtime.http import serving
@@ -219,7 +220,7 @@ async def test_a_receiver_that_hangs_up_is_a_failure() -> None:
 async def test_a_receiver_that_is_not_there_is_a_failure() -> None:
     async with sending(allowed_hosts=["127.0.0.1:9"]) as sender:
         answer = await sender.post(post_to("http://127.0.0.1:9/hook"))
-    assert answer == WebhookAnswer(0, problem="ConnectError")
+    assert answer == WebhookAnswer(0, problem="nobody takes connections there")
 
 
 async def test_a_slow_receiver_is_left_after_a_while() -> None:
@@ -282,7 +283,7 @@ async def test_cookies_are_not_kept(receiver: Receiver) -> None:
 async def test_a_name_that_leads_to_a_private_address_gets_nothing(addresses: list[str]) -> None:
     asked: list[httpx2.Request] = []
     answer = await _send_resolved(addresses, asked=asked)
-    assert answer == WebhookAnswer(0, problem="the host is not on the internet")
+    assert answer == WebhookAnswer(0, problem=NO_ADDRESS)
     assert asked == []
 
 
@@ -307,7 +308,7 @@ async def test_a_name_that_is_not_known_is_a_failure() -> None:
         raise OSError("no such name")
 
     answer = await _send_resolved([], asked=[], resolve=unknown)
-    assert answer == WebhookAnswer(0, problem="OSError")
+    assert answer == WebhookAnswer(0, problem=NO_ADDRESS)
 
 
 async def _send_resolved(
@@ -330,7 +331,7 @@ async def _send_resolved(
 
 @pytest.mark.parametrize(
     ("certified", "status", "problem"),
-    [("hooks.example", 200, ""), ("another.example", 0, "ConnectError")],
+    [("hooks.example", 200, ""), ("another.example", 0, "the certificate is not one of this host")],
     ids=["its certificate", "another's certificate"],
 )
 async def test_the_certificate_must_be_the_names(

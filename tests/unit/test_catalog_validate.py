@@ -61,13 +61,16 @@ def test_whole_floats_become_integers() -> None:
     ]
 
 
-@pytest.mark.parametrize("seed", [2**53, -(2**53), float(2**53)])
+@pytest.mark.parametrize("seed", [2**53 - 1, 1 - 2**53, float(2**53 - 1)])
 def test_the_largest_exact_integer_is_taken(seed: float) -> None:
     assert validate_inputs(QWEN_TEXT, {"prompt": "a cat", "seed": seed})["seed"] == int(seed)
 
 
 ASPECT_RATIOS = '"1:1", "4:3", "3:4", "16:9", "9:16"'
-BEYOND = "Must be a number between -9007199254740992 and 9007199254740992."
+BEYOND = (
+    "Must be a number from -9007199254740991 to 9007199254740991:"
+    " beyond that digits are lost on the way, so send another one."
+)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,9 @@ BEYOND = "Must be a number between -9007199254740992 and 9007199254740992."
         ),
         pytest.param("guidance_scale", float("nan"), "Must be a finite number.", id="nan"),
         pytest.param("guidance_scale", float("-inf"), "Must be a finite number.", id="infinity"),
-        pytest.param("seed", 2**53 + 1, BEYOND, id="beyond-2-to-53"),
+        pytest.param("seed", float(2**53 + 1), BEYOND, id="rounded-to-2-to-53"),
+        pytest.param("seed", 2**53, BEYOND, id="2-to-53"),
+        pytest.param("seed", -(2**53), BEYOND, id="minus-2-to-53"),
         pytest.param("seed", 1e300, BEYOND, id="huge-float"),
         pytest.param("seed", 10**5000, BEYOND, id="more-digits-than-python-prints"),
         pytest.param("nsfw_checker", 1, "Must be true or false, not 1.", id="one-is-not-true"),
@@ -245,6 +250,13 @@ def test_a_picture_is_taken_in_each_of_its_forms(image: str) -> None:
         pytest.param("https://[::1", "not a valid https: address", id="broken-host"),
         pytest.param("https://a.example:99999/", "not a valid https: address", id="bad-port"),
         pytest.param("https://a.example/a b", "not a valid https: address", id="space"),
+        pytest.param("https://127.1/a.png", "on the internet", id="address-in-short"),
+        pytest.param("https://10.0.0.7/a.png", "on the internet", id="private-address"),
+        pytest.param("https://[::1]/a.png", "on the internet", id="loopback"),
+        pytest.param("https://localhost/a.png", "on the internet", id="localhost"),
+        pytest.param("https://media/a.png", "on the internet", id="single-label"),
+        pytest.param("https://store.internal/a.png", "on the internet", id="internal-name"),
+        pytest.param("https://☃.example/a.png", "on the internet", id="no-idn"),
         pytest.param("https://me:pw@a.example/", "user name or password", id="credentials"),
         pytest.param("https://@a.example/", "user name or password", id="empty-user"),
         pytest.param(LONGEST_LINK + "a", "up to 2048 characters, not 2049", id="link-too-long"),
@@ -322,8 +334,8 @@ def plausible(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.booleans()
     if schema["type"] == "string":
         return st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
-    highest = schema.get("maximum", 2**53)
-    whole = st.integers(schema.get("minimum", -(2**53)), highest)
+    highest = schema.get("maximum", 2**53 - 1)
+    whole = st.integers(schema.get("minimum", 1 - 2**53), highest)
     return whole | whole.map(float)
 
 

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 from telegram.error import (
@@ -13,7 +15,7 @@ from telegram.error import (
 )
 
 import edge_bot.bot  # noqa: F401 - sets how python-telegram-bot gives times
-from edge_bot.telegram_error import report_of
+from edge_bot.telegram_error import LONGEST_PAUSE_S, report_of
 
 
 def caused(error: TelegramError, cause: Exception) -> TelegramError:
@@ -47,6 +49,13 @@ def test_a_new_message_is_in_doubt_unless_it_certainly_did_not_arrive(
     error: Exception, outcome: str
 ) -> None:
     assert report_of(error, is_repeatable=False).WhichOneof("outcome") == outcome
+
+
+@pytest.mark.parametrize(("asked_s", "pause_s"), [(30, 30), (7 * 24 * 3600, LONGEST_PAUSE_S)])
+def test_a_pause_is_never_longer_than_the_service_takes(asked_s: int, pause_s: float) -> None:
+    report = report_of(RetryAfter(asked_s), is_repeatable=False)
+    not_before = report.try_again.not_before_time.ToDatetime(tzinfo=UTC)
+    assert pause_s - 10 < (not_before - datetime.now(UTC)).total_seconds() <= pause_s
 
 
 EDITS = NEW_MESSAGES | {

@@ -89,7 +89,10 @@ class ReportCallbackRequest(_message.Message):
     HEADERS_FIELD_NUMBER: _builtins.int
     PATH_TOKEN_FIELD_NUMBER: _builtins.int
     body: _builtins.bytes
-    """The body as it came, at most 1 MiB."""
+    """The body as it came, at most 1 MiB.
+
+    Empty means that there was none.
+    """
     path_token: _builtins.str
     """The first segment of the path after `/callbacks/kie/`, at most 128 characters.
 
@@ -98,7 +101,10 @@ class ReportCallbackRequest(_message.Message):
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The headers of use: content-type, user-agent, x-webhook-timestamp,
-        x-webhook-signature; lower-case names, at most 16.
+        x-webhook-signature; lower-case names, at most 16 headers. A name is cut after 64
+        characters, a value after 1024.
+
+        Empty means that none of them came.
         """
 
     def __init__(

@@ -67,15 +67,21 @@ class Delivery(_message.Message):
     kind: Global___DeliveryKind.ValueType
     """What it brings."""
     lease_token: _builtins.str
-    """The proof of the lease, for BeginDelivery and ReportDelivery."""
+    """The proof of the lease, for BeginDelivery and ReportDelivery, at most 128
+    characters.
+    """
     maybe_sent: _builtins.bool
     """Whether an earlier sending may have arrived: it must not be sent again as
     a new message, only by a way that can be repeated (editing).
     """
     try_number: _builtins.int
-    """The number of this try, from 1."""
+    """The number of this try, 1 or more."""
     queue_position: _builtins.int
-    """The number of jobs that are served before this one, as far as is known."""
+    """The number of jobs that are served before this one, 0 or more.
+
+    Zero means that it is the next one, that it no longer waits, or that nothing is
+    known.
+    """
     @_builtins.property
     def job(self) -> _job_pb2.Job:
         """The job as it is now."""
@@ -94,7 +100,10 @@ class Delivery(_message.Message):
 
     @_builtins.property
     def usual_duration(self) -> _duration_pb2.Duration:
-        """The time that a generation with this model usually takes."""
+        """The time that a generation with this model usually takes, at most 86400 s.
+
+        Absent means that the model has left the catalog.
+        """
 
     def __init__(
         self,

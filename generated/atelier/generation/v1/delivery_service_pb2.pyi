@@ -33,9 +33,11 @@ class LeaseDeliveriesRequest(_message.Message):
     WAIT_FIELD_NUMBER: _builtins.int
     LEASE_DURATION_FIELD_NUMBER: _builtins.int
     telegram_bot_id: _builtins.int
-    """The bot for which this edge sends: the digits before the colon of its token."""
+    """The bot for which this edge sends: the digits before the colon of its token, 1
+    to 4503599627370495.
+    """
     queue: _builtins.str
-    """The caller's own feed."""
+    """The caller's own feed, 1 to 64 characters of `a-z0-9._-`."""
     max_deliveries: _builtins.int
     """The greatest number of deliveries to give, at most 100.
 
@@ -83,7 +85,10 @@ class LeaseDeliveriesResponse(_message.Message):
     DELIVERIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.Delivery]:
-        """The deliveries."""
+        """The deliveries, at most as many as were asked for.
+
+        Empty means that none came due in time.
+        """
 
     def __init__(
         self,
@@ -107,7 +112,7 @@ class BeginDeliveryRequest(_message.Message):
     LEASE_TOKEN_FIELD_NUMBER: _builtins.int
     LEASE_DURATION_FIELD_NUMBER: _builtins.int
     lease_token: _builtins.str
-    """The proof of the lease."""
+    """The proof of the lease, 1 to 128 characters."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
         """The time for which the delivery is leased from now on, 1 s to 300 s: what
@@ -169,7 +174,10 @@ class ReportDeliveryRequest(_message.Message):
         MESSAGE_ID_FIELD_NUMBER: _builtins.int
         IS_EDIT_FIELD_NUMBER: _builtins.int
         message_id: _builtins.int
-        """The message that holds it."""
+        """The message that holds it, 0 to 4503599627370495.
+
+        Zero means that the destination knows no messages, such as a feed.
+        """
         is_edit: _builtins.bool
         """Whether the progress message was edited into it."""
         def __init__(
@@ -193,9 +201,11 @@ class ReportDeliveryRequest(_message.Message):
         NOT_BEFORE_TIME_FIELD_NUMBER: _builtins.int
         @_builtins.property
         def not_before_time(self) -> _timestamp_pb2.Timestamp:
-            """The time before which nothing is to be tried.
+            """The time before which nothing is to be tried, at most 24 h ahead by the clock of
+            the service's database. A later one is INVALID_ARGUMENT, and the lease stays as
+            it was.
 
-            Absent means that the service chooses.
+            Absent, or a time that has passed, means that the service chooses.
             """
 
         def __init__(
@@ -217,7 +227,10 @@ class ReportDeliveryRequest(_message.Message):
 
         REASON_FIELD_NUMBER: _builtins.int
         reason: _builtins.str
-        """Why, at most 200 characters, such as "bot was blocked by the user"."""
+        """Why, such as "bot was blocked by the user". It is cut after 200 characters.
+
+        Empty means that nothing more is known.
+        """
         def __init__(
             self,
             *,
@@ -250,7 +263,7 @@ class ReportDeliveryRequest(_message.Message):
     IMPOSSIBLE_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
     lease_token: _builtins.str
-    """The proof of the lease."""
+    """The proof of the lease, 1 to 128 characters."""
     @_builtins.property
     def sent(self) -> Global___ReportDeliveryRequest.Sent:
         """It arrived."""

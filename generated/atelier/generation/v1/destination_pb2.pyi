@@ -27,13 +27,17 @@ class TelegramDestination(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot's own user id: the digits before the colon of its token."""
+    """The bot's own user id: the digits before the colon of its token, 1 to
+    4503599627370495.
+    """
     chat_id: _builtins.int
-    """The chat that gets the result."""
+    """The chat that gets the result, -4503599627370495 to 4503599627370495, never zero."""
     message_id: _builtins.int
-    """The message that shows the progress: the one on which the user confirmed.
+    """The message that shows the progress, the one on which the user confirmed: 0 to
+    4503599627370495.
 
-    Zero means that there is none: nothing shows progress, and the result is a new message.
+    Zero means that there is none: nothing shows progress, and the result is a new
+    message.
     """
     language_code: _builtins.str
     """The user's language as an IETF tag, such as `ru`, at most 35 characters.
@@ -83,19 +87,23 @@ class WebhookDestination(_message.Message):
     """An HTTPS address that the service posts to, as Standard Webhooks 1.0 says:
     `webhook-id` is the id of the delivery and the same at every try,
     `webhook-timestamp` and `webhook-signature` prove that it is ours. Any 2xx
-    means that it arrived; 410 ends the deliveries to this address; everything
-    else, a redirect too, is tried again for a day.
+    means that it arrived; 410 ends the deliveries to this address until
+    EnableWebhook; everything else, a redirect too, is tried again for a day.
 
     The body is JSON: `type` is `job.succeeded` or `job.failed`, `timestamp` the
-    time of the outcome, `data` the Job in the JSON form of this contract.
+    time of the outcome, `data` the Job in the JSON form of this contract. What
+    TestWebhook posts has the type `webhook.test` and empty `data`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     URL_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The address, `https:` only, without credentials and on the internet, at
-    most 2048 characters.
+    """The address, at most 2048 characters: `https:` with a host of the internet, by a
+    full name or an IP address. No user name, no fragment, no space; a port is 1 to
+    65535; the name has a dot and does not end in one. What could never be reached is
+    INVALID_ARGUMENT; servers that the operator named may be private and speak plain
+    `http:`.
     """
     def __init__(
         self,

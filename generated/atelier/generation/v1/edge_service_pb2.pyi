@@ -28,9 +28,9 @@ class GetSessionRequest(_message.Message):
     BOT_ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot."""
+    """The bot, 1 to 4503599627370495."""
     key: _builtins.str
-    """The conversation."""
+    """The conversation, such as `chat:77`, 1 to 128 characters."""
     def __init__(
         self,
         *,
@@ -80,13 +80,19 @@ class PutSessionRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot."""
+    """The bot, 1 to 4503599627370495."""
     key: _builtins.str
-    """The conversation."""
+    """The conversation, 1 to 128 characters."""
     data: _builtins.bytes
-    """The state, at most 64 KiB."""
+    """The state, at most 64 KiB.
+
+    Empty is a state like any other.
+    """
     version: _builtins.int
-    """The version that was read."""
+    """The version that was read, 0 or more.
+
+    Zero means that the session was never written.
+    """
     def __init__(
         self,
         *,
@@ -137,9 +143,9 @@ class LeaseUpdatesRequest(_message.Message):
     HOLDER_FIELD_NUMBER: _builtins.int
     LEASE_DURATION_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot."""
+    """The bot, 1 to 4503599627370495."""
     holder: _builtins.str
-    """A name for this process, unique among its replicas, at most 128 characters."""
+    """A name for this process, unique among its replicas, 1 to 128 characters."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
         """The time for which the right is wanted, 1 s to 300 s.

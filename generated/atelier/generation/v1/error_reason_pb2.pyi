@@ -85,7 +85,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "STALE_LEASE", "domain": "atelier", "metadata": {} }
     """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 12
-    """page_token is not one that this method returned.
+    """page_token is not one that this method returned to this caller for this query:
+    begin with the first page.
 
         { "reason": "INVALID_PAGE_TOKEN", "domain": "atelier", "metadata": {} }
     """
@@ -137,7 +138,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "CALL_TOO_LONG", "domain": "atelier", "metadata": {} }
     """
     ERROR_REASON_WEBHOOK_DISABLED: _ErrorReason.ValueType  # 22
-    """The webhook's address answered 410 Gone: nothing is posted to it any more.
+    """The webhook's address answered 410 Gone: nothing is posted to it any more until
+    EnableWebhook.
 
         { "reason": "WEBHOOK_DISABLED", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
     """
@@ -156,6 +158,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     while. Retryable then.
 
         { "reason": "MODEL_UNAVAILABLE", "domain": "atelier", "metadata": { "model_id": "z-image" } }
+    """
+    ERROR_REASON_WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 30
+    """The service never posted to this address for this caller.
+
+        { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -222,7 +229,8 @@ ERROR_REASON_STALE_LEASE: ErrorReason.ValueType  # 11
     { "reason": "STALE_LEASE", "domain": "atelier", "metadata": {} }
 """
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 12
-"""page_token is not one that this method returned.
+"""page_token is not one that this method returned to this caller for this query:
+begin with the first page.
 
     { "reason": "INVALID_PAGE_TOKEN", "domain": "atelier", "metadata": {} }
 """
@@ -272,7 +280,8 @@ of what it did. Retryable.
     { "reason": "CALL_TOO_LONG", "domain": "atelier", "metadata": {} }
 """
 ERROR_REASON_WEBHOOK_DISABLED: ErrorReason.ValueType  # 22
-"""The webhook's address answered 410 Gone: nothing is posted to it any more.
+"""The webhook's address answered 410 Gone: nothing is posted to it any more until
+EnableWebhook.
 
     { "reason": "WEBHOOK_DISABLED", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
 """
@@ -291,5 +300,10 @@ ERROR_REASON_MODEL_UNAVAILABLE: ErrorReason.ValueType  # 27
 while. Retryable then.
 
     { "reason": "MODEL_UNAVAILABLE", "domain": "atelier", "metadata": { "model_id": "z-image" } }
+"""
+ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 30
+"""The service never posted to this address for this caller.
+
+    { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

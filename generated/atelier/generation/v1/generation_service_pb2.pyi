@@ -45,7 +45,7 @@ class CreateJobRequest(_message.Message):
     Empty means that each call makes a new job.
     """
     model_id: _builtins.str
-    """The id of the model, as in ListModels."""
+    """The id of the model, as in ListModels, 1 to 128 characters."""
     owner: _builtins.str
     """The one for whom the job is done, at most 128 characters.
 
@@ -60,6 +60,11 @@ class CreateJobRequest(_message.Message):
     def inputs(self) -> _struct_pb2.Struct:
         """The inputs, checked against the model's schema. A picture is `upload:<id>`,
         `media:<id>`, an `https:` link, or `data:` up to 1 MiB.
+
+        A Struct carries numbers as doubles, so a whole number is -9007199254740991 to
+        9007199254740991, where each is told from its neighbours; beyond that, and for
+        what is no finite number, it is INVALID_ARGUMENT. A field that is absent, or a
+        text that is empty, has the default of the schema, if there is one.
         """
 
     @_builtins.property
@@ -130,7 +135,7 @@ class GetJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The id of the job."""
+    """The id of the job, 1 to 128 characters; one that is no UUID is NOT_FOUND."""
     def __init__(
         self,
         *,
@@ -177,7 +182,7 @@ class WaitJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The id of the job."""
+    """The id of the job, 1 to 128 characters; one that is no UUID is NOT_FOUND."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """The longest time to wait, at most 60 s.
@@ -232,9 +237,9 @@ class StreamJobUpdatesRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The id of the job."""
+    """The id of the job, 1 to 128 characters; one that is no UUID is NOT_FOUND."""
     after_revision: _builtins.int
-    """The last revision that the caller has read.
+    """The last revision that the caller has read, 0 or more.
 
     Zero means that the current state comes first.
     """
@@ -294,7 +299,7 @@ class Heartbeat(_message.Message):
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_REMAINING_FIELD_NUMBER: _builtins.int
     queue_position: _builtins.int
-    """The number of jobs that are served before this one.
+    """The number of jobs that are served before this one, 0 or more.
 
     Zero means that it is the next one or that it no longer waits.
     """
@@ -304,7 +309,7 @@ class Heartbeat(_message.Message):
 
     @_builtins.property
     def estimated_remaining(self) -> _duration_pb2.Duration:
-        """The estimate of the time until the job is done.
+        """The estimate of the time until the job is done, 0 s or more.
 
         Absent means that nothing honest can be said.
         """
@@ -334,17 +339,19 @@ class ListJobsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The greatest number of jobs to give, at most 100.
+    """The greatest number of jobs to give; more than 100 is taken as 100, and less than
+    0 is INVALID_ARGUMENT.
 
     Zero means 20.
     """
     page_token: _builtins.str
-    """The next_page_token of the page before.
+    """The next_page_token of the page before, at most 4096 characters. It is good for
+    the same caller and owner alone; any other is INVALID_PAGE_TOKEN.
 
     Empty means the first page.
     """
     owner: _builtins.str
-    """The owner whose jobs are listed.
+    """The owner whose jobs are listed, at most 128 characters.
 
     Empty means all of the caller's.
     """
@@ -372,13 +379,17 @@ class ListJobsResponse(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """The token of the next page.
+    """The token of the next page, at most 4096 characters. What is in it is nobody's
+    business, and it is not to be kept: it may mean nothing to the next release.
 
     Empty means that this is the last one.
     """
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
-        """The jobs, newest first."""
+        """The jobs, newest first, at most page_size of them.
+
+        Empty means that there are no more.
+        """
 
     def __init__(
         self,
@@ -402,7 +413,7 @@ class CancelJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The id of the job."""
+    """The id of the job, 1 to 128 characters; one that is no UUID is NOT_FOUND."""
     def __init__(
         self,
         *,
@@ -449,12 +460,15 @@ class ListModelsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The greatest number of models to give, at most 200.
+    """The greatest number of models to give; more than 200 is taken as 200, and less
+    than 0 is INVALID_ARGUMENT.
 
     Zero means 100.
     """
     page_token: _builtins.str
-    """The next_page_token of the page before.
+    """The next_page_token of the page before, at most 4096 characters. It is good for
+    the same caller alone; any other is INVALID_PAGE_TOKEN, and so is one whose model
+    has left the catalog since: begin anew.
 
     Empty means the first page.
     """
@@ -482,15 +496,18 @@ class ListModelsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CATALOG_VERSION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """The token of the next page.
+    """The token of the next page, at most 4096 characters, not to be kept.
 
     Empty means that this is the last one.
     """
     catalog_version: _builtins.str
-    """The version of the catalog."""
+    """The version of the catalog, a date such as `2026-11-23`, at most 32 characters."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Model]:
-        """The models, in the order of the catalog."""
+        """The models, in the order of the catalog, at most page_size of them.
+
+        Empty means that there are no more.
+        """
 
     def __init__(
         self,
@@ -515,7 +532,7 @@ class GetModelRequest(_message.Message):
 
     MODEL_ID_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
-    """The id of the model."""
+    """The id of the model, 1 to 128 characters."""
     def __init__(
         self,
         *,
@@ -562,12 +579,17 @@ class UploadInputRequest(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
-    """The one to whom the picture belongs, in the first message.
+    """The one to whom the picture belongs and whose rate it counts for, at most 128
+    characters, in the first message; a later one repeats it or leaves it empty. Any
+    job of the same caller may use the picture.
 
-    Empty means the caller.
+    Empty in the first message means the caller.
     """
     data: _builtins.bytes
-    """The next bytes, at most 1 MiB a message."""
+    """The next bytes, at most 1 MiB a message.
+
+    Empty means that this message brings none.
+    """
     def __init__(
         self,
         *,
@@ -615,9 +637,16 @@ class DownloadMediaRequest(_message.Message):
     MEDIA_ID_FIELD_NUMBER: _builtins.int
     LINK_TOKEN_FIELD_NUMBER: _builtins.int
     media_id: _builtins.str
-    """The id of the media."""
+    """The id of the media, at most 128 characters; one that is no UUID is NOT_FOUND.
+
+    Empty means that link_token is given.
+    """
     link_token: _builtins.str
-    """The last segment of a download_uri. It alone proves the right to the bytes."""
+    """The last segment of a download_uri. It alone proves the right to the bytes. One
+    that is no such segment, of whatever length, is NOT_FOUND.
+
+    Empty means that media_id is given.
+    """
     def __init__(
         self,
         *,
@@ -641,7 +670,7 @@ class DownloadMediaResponse(_message.Message):
     MEDIA_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The next bytes: every message after it."""
+    """The next bytes, at most 256 KiB: every message after the first."""
     @_builtins.property
     def media(self) -> _media_pb2.Media:
         """The media: the first message."""

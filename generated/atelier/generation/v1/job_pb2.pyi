@@ -182,18 +182,18 @@ class Job(_message.Message):
     state: Global___JobState.ValueType
     """The state."""
     model_id: _builtins.str
-    """The id of the model, as in ListModels."""
+    """The id of the model, as in ListModels, at most 128 characters."""
     owner: _builtins.str
-    """The one for whom the job is done, such as `telegram:77`."""
+    """The one for whom the job is done, such as `telegram:77`, at most 128 characters."""
     revision: _builtins.int
-    """The number of this state of the job, from 1, without gaps."""
+    """The number of this state of the job, 1 or more, without gaps."""
     correlation_id: _builtins.str
-    """The id under which every process logs about this job."""
+    """The id under which every process logs about this job, at most 128 characters."""
     delay_reason: Global___DelayReason.ValueType
     """Why the job waits for more than its turn."""
     queue_position: _builtins.int
-    """The number of jobs that are served before this one, as of the answer. It
-    takes no revision.
+    """The number of jobs that are served before this one, 0 or more, as of the answer.
+    It takes no revision.
 
     Zero means that it is the next one, that it no longer waits in the queue,
     or that it waits for what delay_reason says.
@@ -235,8 +235,8 @@ class Job(_message.Message):
 
     @_builtins.property
     def estimated_remaining(self) -> _duration_pb2.Duration:
-        """The estimate of the time until the job is done, as of the answer. It takes
-        no revision.
+        """The estimate of the time until the job is done, 0 s or more, as of the answer. It
+        takes no revision.
 
         Absent means that nothing honest can be said.
         """
@@ -292,7 +292,7 @@ class Price(_message.Message):
     is_free: _builtins.bool
     """Whether the owner pays nothing."""
     credits: _builtins.str
-    """The amount in credits, as a decimal number.
+    """The amount in credits, as a decimal number, at most 16 characters.
 
     "0" means that the job is free.
     """
@@ -320,7 +320,7 @@ class JobResult(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     MISSING_COUNT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The text.
+    """The text, at most 1 MiB.
 
     Empty means that the model made none.
     """
@@ -360,7 +360,9 @@ class JobFailure(_message.Message):
     reason: Global___FailureReason.ValueType
     """The reason."""
     message: _builtins.str
-    """A sentence in English about it. It never holds internals of the service."""
+    """A sentence in English about it, at most 300 characters. It never holds internals
+    of the service.
+    """
     def __init__(
         self,
         *,

@@ -34,16 +34,16 @@ class Media(_message.Message):
     id: _builtins.str
     """The id, a UUID. As an input it is written `media:<id>`; DownloadMedia gives its bytes."""
     mime_type: _builtins.str
-    """The type by content, such as `image/png`."""
+    """The type by content, such as `image/png`, at most 100 characters."""
     size_bytes: _builtins.int
-    """The number of bytes."""
+    """The number of bytes, 1 or more."""
     width: _builtins.int
-    """The width in pixels.
+    """The width in pixels, 0 or more.
 
     Zero means that the media has none or that it could not be read.
     """
     height: _builtins.int
-    """The height in pixels.
+    """The height in pixels, 0 or more.
 
     Zero means that the media has none or that it could not be read.
     """
@@ -51,7 +51,7 @@ class Media(_message.Message):
     """The SHA-256 of the bytes, 64 hexadecimal digits."""
     download_uri: _builtins.str
     """A signed link from which anybody may fetch the bytes over HTTPS until
-    download_expire_time.
+    download_expire_time, at most 2048 characters.
 
     Empty means that the operator serves no links: use DownloadMedia.
     """
@@ -94,13 +94,15 @@ class Upload(_message.Message):
     id: _builtins.str
     """The id, a UUID. As an input it is written `upload:<id>`."""
     mime_type: _builtins.str
-    """The type by content: `image/jpeg`, `image/png` or `image/webp`."""
+    """The type by content, at most 100 characters: `image/jpeg`, `image/png` or
+    `image/webp`.
+    """
     size_bytes: _builtins.int
-    """The number of bytes."""
+    """The number of bytes, 1 to 10485760."""
     width: _builtins.int
-    """The width in pixels."""
+    """The width in pixels, 1 or more."""
     height: _builtins.int
-    """The height in pixels."""
+    """The height in pixels, 1 or more."""
     sha256: _builtins.str
     """The SHA-256 of the bytes, 64 hexadecimal digits."""
     def __init__(

@@ -152,23 +152,30 @@ class Model(_message.Message):
     HINTS_FIELD_NUMBER: _builtins.int
     UNAVAILABLE_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The id, such as `qwen/text-to-image`."""
+    """The id, such as `qwen/text-to-image`, at most 100 characters."""
     kind: Global___ModelKind.ValueType
     """What it does."""
     picture_field: _builtins.str
-    """The input that takes the user's picture.
+    """The input that takes the user's picture, at most 63 characters.
 
     Empty means that the model takes none.
     """
     prompt_max_length: _builtins.int
-    """The greatest number of characters in a prompt."""
+    """The greatest number of characters in a prompt, 0 or more.
+
+    Zero means that the model's schema sets no bound.
+    """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The titles, by language: `en` and `ru` are always there."""
+        """The titles, by language, at most 300 characters each: `en` and `ru` are always
+        there.
+        """
 
     @_builtins.property
     def descriptions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """One-line descriptions, by language."""
+        """One-line descriptions, by language, at most 300 characters each: `en` and `ru` are
+        always there.
+        """
 
     @_builtins.property
     def input_schema(self) -> _struct_pb2.Struct:
@@ -180,23 +187,31 @@ class Model(_message.Message):
 
     @_builtins.property
     def usual_duration(self) -> _duration_pb2.Duration:
-        """The time that a generation usually takes."""
+        """The time that a generation usually takes, at most 86400 s."""
 
     @_builtins.property
     def longest_duration(self) -> _duration_pb2.Duration:
-        """The longest time after which a generation is given up."""
+        """The longest time after which a generation is given up, at most 86400 s."""
 
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
-        """The inputs that a person should be offered, in this order, with the prompt and the picture left out."""
+        """The inputs that a person should be offered, in this order, with the prompt and the
+        picture left out, at most 64.
+
+        Empty means that there is nothing to choose.
+        """
 
     @_builtins.property
     def prompt_examples(self) -> _containers.MessageMap[_builtins.str, Global___PromptExamples]:
-        """Prompts that show what the model can do, by language."""
+        """Prompts that show what the model can do, by language: `en` and `ru`, at most 8
+        each.
+        """
 
     @_builtins.property
     def hints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What to write in the prompt, in one sentence, by language: `en` and `ru` are always there."""
+        """What to write in the prompt, in one sentence of at most 300 characters, by
+        language: `en` and `ru` are always there.
+        """
 
     @_builtins.property
     def unavailable_until_time(self) -> _timestamp_pb2.Timestamp:
@@ -242,7 +257,7 @@ class PromptExamples(_message.Message):
     PROMPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The prompts, at most 8."""
+        """The prompts, at most 8, of at most 300 characters each."""
 
     def __init__(
         self,
@@ -310,14 +325,17 @@ class ModelOption(_message.Message):
     CHOICES_FIELD_NUMBER: _builtins.int
     DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The name of the input."""
+    """The name of the input, at most 63 characters."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What to call it, by language."""
+        """What to call it, by language, at most 300 characters each."""
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelChoice]:
-        """The values to choose from."""
+        """The values to choose from, at most 100.
+
+        Empty means that any value that keeps the schema may be given.
+        """
 
     @_builtins.property
     def default_value(self) -> _struct_pb2.Value:
@@ -373,7 +391,7 @@ class ModelChoice(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What to call it, by language."""
+        """What to call it, by language, at most 300 characters each."""
 
     def __init__(
         self,

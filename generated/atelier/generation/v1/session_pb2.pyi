@@ -29,16 +29,16 @@ class Session(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot: the digits before the colon of its token."""
+    """The bot: the digits before the colon of its token, 1 to 4503599627370495."""
     key: _builtins.str
-    """The conversation, such as `chat:77`, at most 128 characters."""
+    """The conversation, such as `chat:77`, 1 to 128 characters."""
     data: _builtins.bytes
     """The state, at most 64 KiB.
 
     Empty means that there is none yet.
     """
     version: _builtins.int
-    """The number of times it was written.
+    """The number of times it was written, 0 or more.
 
     Zero means never.
     """

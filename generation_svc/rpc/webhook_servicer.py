@@ -1,0 +1,68 @@
+"""`WebhookService`: a caller's webhooks, their tests, and enabling them again."""
+
+from typing import Any
+
+from atelier.generation.v1 import webhook_service_pb2 as pb
+from atelier.generation.v1 import webhook_service_pb2_grpc as pb_grpc
+from atelier.generation.v1.webhook_pb2 import WebhookState
+from generation_svc.lifecycle import webhook as webhooks
+from generation_svc.lifecycle.context import Context
+from generation_svc.rpc.bound import MAX_URL_LENGTH, Bounds
+from generation_svc.rpc.caller import current_caller
+from generation_svc.rpc.page_token import PageQuery
+from generation_svc.rpc.webhook import webhook_attempt_to_proto, webhook_to_proto
+
+_IS_DISABLED = {
+    WebhookState.WEBHOOK_STATE_UNSPECIFIED: None,
+    WebhookState.WEBHOOK_STATE_ENABLED: False,
+    WebhookState.WEBHOOK_STATE_DISABLED: True,
+}
+
+
+class WebhookServicer(pb_grpc.WebhookServiceServicer):
+    """Answers the calls of `WebhookService`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def ListWebhooks(
+        self, request: pb.ListWebhooksRequest, context: Any
+    ) -> pb.ListWebhooksResponse:
+        """List the caller's webhooks by address."""
+        bounds, caller = Bounds(), current_caller()
+        size = bounds.page_size(request.page_size, default=20, most=100)
+        if request.state not in _IS_DISABLED:
+            bounds.refuse("state", "Must be a state of this contract.")
+        bounds.check()
+        query = PageQuery("ListWebhooks", caller.name, (str(request.state),))
+        found = await webhooks.page(
+            self._context,
+            caller,
+            is_disabled=_IS_DISABLED[request.state],
+            after=query.cursor(request.page_token),
+            limit=size + 1,
+        )
+        token = query.token(found[size - 1].url) if len(found) > size else ""
+        page = [webhook_to_proto(each) for each in found[:size]]
+        return pb.ListWebhooksResponse(webhooks=page, next_page_token=token)
+
+    async def TestWebhook(
+        self, request: pb.TestWebhookRequest, context: Any
+    ) -> pb.TestWebhookResponse:
+        """Post a test to an address."""
+        attempt = await webhooks.probe(self._context, current_caller(), url=_url(request.url))
+        return pb.TestWebhookResponse(attempt=webhook_attempt_to_proto(attempt))
+
+    async def EnableWebhook(
+        self, request: pb.EnableWebhookRequest, context: Any
+    ) -> pb.EnableWebhookResponse:
+        """Let outcomes be posted to an address again."""
+        enabled = await webhooks.enable(self._context, current_caller(), url=_url(request.url))
+        return pb.EnableWebhookResponse(webhook=webhook_to_proto(enabled))
+
+
+def _url(text: str) -> str:
+    bounds = Bounds()
+    bounds.text("url", text, most=MAX_URL_LENGTH, is_required=True)
+    bounds.check()
+    return text

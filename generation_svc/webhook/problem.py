@@ -1,0 +1,37 @@
+"""Why a post got no answer, in words that the owner of the receiver may read.
+
+A name that is not known and one that leads into a private network read the same: who may name a
+host is not told what stands in ours.
+"""
+
+import ssl
+from collections.abc import Iterator
+
+import httpx2
+
+NO_ADDRESS = "the host has no address on the internet"
+
+
+def in_words(error: BaseException) -> str:
+    """Say what went wrong; NotOnInternet, httpx's errors and OSError are known."""
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error)):
+        return "the certificate is not one of this host"
+    if any(isinstance(each, ssl.SSLError) for each in _causes(error)):
+        return "TLS could not be agreed on"
+    match error:
+        case TimeoutError() | httpx2.TimeoutException():
+            return "no answer came in time"
+        case httpx2.ConnectError():
+            return "nobody takes connections there"
+        case httpx2.RemoteProtocolError():
+            return "what came was no answer"
+        case httpx2.HTTPError():
+            return "the connection broke off"
+    return NO_ADDRESS
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
