@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 from telegram import Bot, BotCommand
@@ -18,7 +18,7 @@ from runtime.backoff import Backoff
 _BACKOFF = Backoff(first_s=30.0, cap_s=1800.0)
 """Slow, since Telegram counts the changes."""
 
-_Part: TypeAlias = "partial[Awaitable[None]]"
+_Part: TypeAlias = "partial[Coroutine[Any, Any, None]]"
 """Publishes one part of the profile in one language; it wants the bot."""
 
 _logger = structlog.get_logger(__name__)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, TypedDict
 
 import structlog
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
-from telegram import CallbackQuery, Chat, Document, Message, PhotoSize, Update, User
+from telegram import (
+    CallbackQuery,
+    Chat,
+    ChatMember,
+    ChatMemberUpdated,
+    Document,
+    Message,
+    MessageEntity,
+    PhotoSize,
+    Update,
+    User,
+)
 
 from edge_bot.button import Action, decode
 
@@ -25,13 +37,16 @@ Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 STRICT = ConfigDict(strict=True)
 """An event holds what its fields say or is not made: ValidationError is a ValueError."""
 
+GENERAL_TOPIC = 1
+"""The topic of a forum that must not be named in an answer: there is no thread of this id."""
+
 PAYMENT = ("successful_payment", "invoice", "passport_data")
 """Attachments that no one sends to be drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Event:
-    """Something that a user did in a private chat."""
+    """Something that a user did."""
 
     chat_id: Id
     user_id: Id
@@ -88,8 +103,20 @@ class Press(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class GroupCommand(Event):
-    """A command in a group."""
+class Unblocked(Event):
+    """The user lets the bot write again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class GroupCall(Event):
+    """A message in a group that calls some bots or users by their names."""
+
+    names: frozenset[str]
+    """Whom it calls, by user name in lower case."""
+    ids: frozenset[int]
+    """Whom it calls, by id: those without a user name."""
+    topic_id: Id | None
+    """The topic of a forum in which it stands, to be named in an answer."""
 
 
 class Sender(TypedDict):
@@ -113,11 +140,15 @@ def read_event(update: Update) -> Event | None:
 def _event_of(update: Update) -> Event | None:
     if update.callback_query is not None:
         return _from_press(update.callback_query)
+    if update.my_chat_member is not None:
+        return _from_membership(update.my_chat_member, update_id=update.update_id)
     message = update.message
-    if message is None or message.from_user is None or message.from_user.is_bot:
+    if message is None or message.from_user is None:
         return None
     if message.chat.type != Chat.PRIVATE:
         return _from_group(message, message.from_user)
+    if message.from_user.is_bot:
+        return None
     return _from_message(message, message.from_user)
 
 
@@ -136,8 +167,42 @@ def _from_press(query: CallbackQuery) -> Event | None:
     )
 
 
+def _from_membership(change: ChatMemberUpdated, *, update_id: int) -> Event | None:
+    was, is_now = change.old_chat_member.status, change.new_chat_member.status
+    if change.chat.type != Chat.PRIVATE or is_now == was or is_now != ChatMember.MEMBER:
+        return None
+    return Unblocked(
+        chat_id=change.chat.id,
+        user_id=change.from_user.id,
+        language=change.from_user.language_code or "",
+        origin=f"member:{update_id}",
+    )
+
+
 def _from_group(message: Message, user: User) -> Event | None:
-    return GroupCommand(**_sender(message, user)) if _command(message) else None
+    """Read whom a message calls: a command without a name is for any bot, so for none."""
+    is_anonymous = message.sender_chat is not None and message.sender_chat.id == message.chat.id
+    names = frozenset(_called_names(message))
+    ids = frozenset(_called_ids(message))
+    if (user.is_bot and not is_anonymous) or not (names or ids):
+        return None
+    topic_id = message.message_thread_id if message.is_topic_message else None
+    topic_id = None if topic_id == GENERAL_TOPIC else topic_id
+    return GroupCall(**_sender(message, user), names=names, ids=ids, topic_id=topic_id)
+
+
+def _called_names(message: Message) -> Iterator[str]:
+    for entity in (*message.entities, *message.caption_entities):
+        if entity.type in (MessageEntity.MENTION, MessageEntity.BOT_COMMAND):
+            text = _cut(message.text or message.caption or "", entity)
+            if name := text.partition("@")[2]:
+                yield name.lower()
+
+
+def _called_ids(message: Message) -> Iterator[int]:
+    for entity in (*message.entities, *message.caption_entities):
+        if entity.type == MessageEntity.TEXT_MENTION and entity.user is not None:
+            yield entity.user.id
 
 
 def _from_message(message: Message, user: User) -> Event | None:
@@ -181,3 +246,9 @@ def _sender(message: Message, user: User) -> Sender:
         "language": user.language_code or "",
         "origin": f"message:{message.chat.id}:{message.message_id}",
     }
+
+
+def _cut(text: str, entity: MessageEntity) -> str:
+    """Return the part of a text that an entity is about; Telegram counts UTF-16 units."""
+    start, end = 2 * entity.offset, 2 * (entity.offset + entity.length)
+    return text.encode("utf-16-le")[start:end].decode("utf-16-le", errors="ignore")

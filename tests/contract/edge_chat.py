@@ -14,7 +14,7 @@ from telegram.request import HTTPXRequest
 from edge_bot.bot import EdgeBot
 from edge_bot.catalog import CatalogCache
 from edge_bot.context import EdgeContext
-from edge_bot.handler import handle_update
+from edge_bot.handler import acknowledge, handle_update
 from edge_bot.limiter import ChatLimiter, Pace
 from generation_svc.client import connect
 from tests.contract.edge_job import JobService, serving_jobs
@@ -45,6 +45,7 @@ class Chat:
         """Handle the updates that wait."""
         for update in await self.updates():
             self.handled.append(update)
+            await acknowledge(self.context.bot, update)
             await handle_update(self.context, update)
 
     async def repeat(self) -> None:
@@ -80,6 +81,10 @@ class Chat:
     async def from_bot(self) -> list[Json]:
         messages = await self.telegram.messages(USER)
         return [message for message in messages if message["from"]["is_bot"]]
+
+    async def message(self, message_id: int) -> Json:
+        """Return a message of the bot."""
+        return next(each for each in await self.from_bot() if each["message_id"] == message_id)
 
     async def last(self) -> Json:
         return (await self.from_bot())[-1]

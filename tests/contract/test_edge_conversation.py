@@ -7,7 +7,7 @@ from google.protobuf.json_format import MessageToDict
 from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.generation_service_pb2 import CreateJobRequest
 from atelier.generation.v1.media_pb2 import Media
-from tests.contract.edge_chat import BOT_ID, Chat, chatting
+from tests.contract.edge_chat import BOT_ID, Chat, buttons, chatting
 from tests.edge_model import USER, job
 from tests.integration.sandbox_telegram import picture
 
@@ -175,11 +175,8 @@ async def test_cancel_drops_the_draft_and_its_buttons_say_so(chat: Chat) -> None
     confirmation = await chat.last()
     await chat.say("/cancel")
     assert "All clear" in await chat.last_text()
-    query = await chat.press("Generate", message=confirmation)
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert answer["show_alert"]
-    assert "earlier picture" in answer["text"]
+    await chat.press("Generate", message=confirmation)
+    assert "earlier picture" in await chat.last_text()
     assert "What would you like to do?" in await chat.last_text()
     assert not chat.service.generation.requests
 
@@ -222,11 +219,28 @@ async def test_generate_pressed_twice_makes_one_job(chat: Chat) -> None:
     await chat.say("a cat")
     confirmation = await chat.last()
     await chat.press("Generate")
-    query = await chat.press("Generate", message=confirmation)
+    calls = len(await chat.telegram.calls("editMessageText"))
+    await chat.press("Generate", message=confirmation)
     assert len(chat.service.generation.jobs) == 1
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert "already on its way" in answer["text"]
+    assert len(await chat.telegram.calls("editMessageText")) == calls
+    assert "Sending it off" in await chat.last_text()
+
+
+async def test_generate_pressed_on_a_second_message_says_where_the_picture_is(chat: Chat) -> None:
+    await chat.say("a cat")
+    confirmation = await chat.last()
+    await chat.press("Other description")
+    await chat.say("a dog")
+    await chat.press("Generate")
+    progress = await chat.last()
+    data = next(data for label, data in buttons(confirmation) if "Generate" in label)
+    await chat.press_data(data, message_id=confirmation["message_id"])
+    assert len(chat.service.generation.jobs) == 1
+    assert "already on its way" in (await chat.message(confirmation["message_id"]))["text"]
+    (made,) = chat.service.generation.jobs.values()
+    made.state, made.revision = job_pb2.JOB_STATE_SUCCEEDED, 2
+    await chat.press_data(data, message_id=progress["message_id"])
+    assert "Done" in (await chat.message(progress["message_id"]))["text"]
 
 
 @pytest.mark.parametrize(
@@ -274,10 +288,7 @@ async def test_change_goes_back_to_the_confirmation(chat: Chat) -> None:
 
 async def test_the_original_comes_as_a_file(chat: Chat) -> None:
     done = finished_job(chat)
-    query = await chat.press_data(f"f:{done.id}", message_id=(await chat.last())["message_id"])
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert answer["text"] == "Sending the file…"
+    await chat.press_data(f"f:{done.id}", message_id=(await chat.last())["message_id"])
     assert (await chat.last())["document"]["file_name"] == "media-0.png"
 
 
@@ -293,10 +304,8 @@ async def test_all_pictures_come_as_an_album(chat: Chat) -> None:
 async def test_a_job_of_somebody_else_is_not_there(chat: Chat) -> None:
     done = finished_job(chat)
     done.owner = "telegram:8"
-    query = await chat.press_data(f"a:{done.id}", message_id=(await chat.last())["message_id"])
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert "no longer have this picture" in answer["text"]
+    await chat.press_data(f"a:{done.id}", message_id=(await chat.last())["message_id"])
+    assert "no longer have this picture" in await chat.last_text()
     assert not chat.service.generation.requests
 
 
@@ -329,10 +338,8 @@ async def test_a_picture_that_took_the_message_is_left_alone(chat: Chat) -> None
 
 @pytest.mark.parametrize("data", ["zz", "g", "from:an:older:release"], ids=repr)
 async def test_an_unknown_button_offers_a_way_on(chat: Chat, data: str) -> None:
-    query = await chat.press_data(data, message_id=(await chat.last())["message_id"])
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert "no longer works" in answer["text"]
+    await chat.press_data(data, message_id=(await chat.last())["message_id"])
+    assert "no longer works" in await chat.last_text()
     assert len(await chat.from_bot()) == 2
 
 

@@ -122,7 +122,7 @@ def test_a_text_is_a_prompt(current: Draft | None, expected: tuple[str, str, str
             "",
             ("old", "qwen/image-to-image", Stage.CONFIRM),
         ),
-        (EDIT_DRAFT, "", ("old", "qwen/image-edit", Stage.CONFIRM)),
+        (EDIT_DRAFT, "", ("new", "qwen/image-edit", Stage.CONFIRM)),
         (EDIT_DRAFT.model_copy(update={"job_id": "done"}), "", ("new", "", Stage.KIND)),
     ],
     ids=["caption", "alone", "after text", "asked for", "prompt known", "another", "became a job"],

@@ -10,7 +10,6 @@ from edge_bot.button import Action, Again, Cancel, Change, Original, ShowAll, de
 from edge_bot.catalog import Catalog
 from edge_bot.draft import Stage, stage_of
 from edge_bot.language import texts
-from edge_bot.screen import notice
 from edge_bot.screen.draft import (
     HINT_LENGTH,
     choices_screen,
@@ -19,7 +18,6 @@ from edge_bot.screen.draft import (
     options_screen,
 )
 from edge_bot.screen.layout import (
-    ALERT_LENGTH,
     CAPTION_LENGTH,
     TEXT_LENGTH,
     Rows,
@@ -162,19 +160,6 @@ def test_no_screen_names_a_field(language: str) -> None:
         + [b.label for screen in screens(language) for row in screen.keyboard for b in row]
     )
     assert not re.search(r"aspect_ratio|image_size|num_images|square_hd|landscape_", shown)
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_notices_fit_an_alert(language: str) -> None:
-    alerts = [
-        notice.stale_draft(language),
-        notice.unknown_button(language),
-        notice.on_its_way(language),
-        notice.job_gone(language),
-        notice.nothing_to_send(language),
-        notice.sending_file(language),
-    ]
-    assert all(0 < length(alert) <= ALERT_LENGTH for alert in alerts)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
