@@ -48,6 +48,12 @@ class Chat:
             await acknowledge(self.context.bot, update)
             await handle_update(self.context, update)
 
+    async def force(self, **update: Any) -> None:
+        """Have an update come that no user of the sandbox can cause."""
+        url = f"/sandbox/updates?bot={BOT_ID}"
+        assert (await self.telegram.http.post(url, json=[update])).is_success
+        await self.pump()
+
     async def repeat(self) -> None:
         """Handle the latest update again, as after a kill."""
         await handle_update(self.context, self.handled[-1])
@@ -108,16 +114,26 @@ def buttons(message: Json) -> list[tuple[str, str]]:
 
 @asynccontextmanager
 async def chatting(*, language: str = "en", **telegram: Any) -> AsyncIterator[Chat]:
+    async with serving_jobs() as service:
+        address = f"127.0.0.1:{service.port}"
+        async with chatting_at(address, service=service, language=language, **telegram) as chat:
+            yield chat
+
+
+@asynccontextmanager
+async def chatting_at(
+    address: str, *, service: JobService | None = None, language: str = "en", **telegram: Any
+) -> AsyncIterator[Chat]:
+    """Chat with an edge of the service at an address; of the real one there is no stand-in."""
     async with (
         sandbox(**telegram) as running,
-        serving_jobs() as service,
         _hasty_bot(running.url) as bot,
-        connect(f"127.0.0.1:{service.port}") as client,
+        connect(address) as client,
     ):
         context = EdgeContext(
             bot=bot, bot_id=BOT_ID, client=client, catalog=CatalogCache(client.generation)
         )
-        chat = Chat(running, service, context)
+        chat = Chat(running, service or JobService(), context)
         await running.started(USER, language_code=language)
         await chat.pump()
         yield chat
