@@ -10,7 +10,7 @@ from atelier.generation.v1.media_pb2 import Media
 from edge_bot.session import MAX_BYTES
 from tests.contract.edge_chat import BOT_ID, Chat, buttons, chatting
 from tests.edge_model import USER, job
-from tests.integration.sandbox_telegram import picture
+from tests.integration.sandbox_telegram import Json, picture
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ async def test_each_confirmation_draws_its_own_words(chat: Chat) -> None:
 
 
 async def test_each_confirmation_draws_its_own_photo(chat: Chat) -> None:
-    confirmations = []
+    confirmations: list[Json] = []
     for side in (90, 91):
         photo = {"photo": ("cat.png", picture(side, 90), "image/png")}
         await chat.say("red" if not confirmations else "", files=photo)
