@@ -16,7 +16,7 @@ from telegram import Update
 from edge_bot.meter import Meter
 from edge_bot.reading import user_id_of
 from edge_bot.service_error import is_passing
-from edge_bot.session import SessionConflict
+from edge_bot.session_store import SessionConflict
 from edge_bot.telegram_error import is_transient
 from runtime.backoff import Backoff
 

@@ -28,7 +28,7 @@ from edge_bot.handler.missed import offer_missed
 from edge_bot.handler.press import answer_press
 from edge_bot.handler.turn import Turn
 from edge_bot.screen import notice
-from edge_bot.session import SessionConflict, load_session
+from edge_bot.session_store import SessionConflict, load_session
 from edge_bot.telegram_error import is_chat_gone
 from generation_svc.client import translated
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, TypedDict
 
 import structlog
@@ -15,13 +14,13 @@ from telegram import (
     ChatMemberUpdated,
     Document,
     Message,
-    MessageEntity,
     PhotoSize,
     Update,
     User,
 )
 
 from edge_bot.button import Action, decode
+from edge_bot.handler.mention import called_ids, called_names, topic_of
 
 PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 """The types of file that are taken as a picture."""
@@ -36,9 +35,6 @@ Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 STRICT = ConfigDict(strict=True)
 """An event holds what its fields say or is not made: ValidationError is a ValueError."""
-
-GENERAL_TOPIC = 1
-"""The topic of a forum that must not be named in an answer: there is no thread of this id."""
 
 PAYMENT = ("successful_payment", "invoice", "passport_data")
 """Attachments that no one sends to be drawn."""
@@ -182,27 +178,12 @@ def _from_membership(change: ChatMemberUpdated, *, update_id: int) -> Event | No
 def _from_group(message: Message, user: User) -> Event | None:
     """Read whom a message calls: a command without a name is for any bot, so for none."""
     is_anonymous = message.sender_chat is not None and message.sender_chat.id == message.chat.id
-    names = frozenset(_called_names(message))
-    ids = frozenset(_called_ids(message))
+    names = frozenset(called_names(message))
+    ids = frozenset(called_ids(message))
     if (user.is_bot and not is_anonymous) or not (names or ids):
         return None
-    topic_id = message.message_thread_id if message.is_topic_message else None
-    topic_id = None if topic_id == GENERAL_TOPIC else topic_id
-    return GroupCall(**_sender(message, user), names=names, ids=ids, topic_id=topic_id)
-
-
-def _called_names(message: Message) -> Iterator[str]:
-    for entity in (*message.entities, *message.caption_entities):
-        if entity.type in (MessageEntity.MENTION, MessageEntity.BOT_COMMAND):
-            text = _cut(message.text or message.caption or "", entity)
-            if name := text.partition("@")[2]:
-                yield name.lower()
-
-
-def _called_ids(message: Message) -> Iterator[int]:
-    for entity in (*message.entities, *message.caption_entities):
-        if entity.type == MessageEntity.TEXT_MENTION and entity.user is not None:
-            yield entity.user.id
+    sender = _sender(message, user)
+    return GroupCall(**sender, names=names, ids=ids, topic_id=topic_of(message))
 
 
 def _from_message(message: Message, user: User) -> Event | None:
@@ -246,9 +227,3 @@ def _sender(message: Message, user: User) -> Sender:
         "language": user.language_code or "",
         "origin": f"message:{message.chat.id}:{message.message_id}",
     }
-
-
-def _cut(text: str, entity: MessageEntity) -> str:
-    """Return the part of a text that an entity is about; Telegram counts UTF-16 units."""
-    start, end = 2 * entity.offset, 2 * (entity.offset + entity.length)
-    return text.encode("utf-16-le")[start:end].decode("utf-16-le", errors="ignore")

@@ -16,7 +16,7 @@ from edge_bot.handler.turn import Turn
 from edge_bot.screen import notice
 from edge_bot.screen.layout import Screen
 from edge_bot.screen.outcome import finished_screen, missed_screen
-from edge_bot.session import SessionConflict, SessionPlace, load_session, save_session
+from edge_bot.session_store import SessionConflict, SessionPlace, load_session, save_session
 from generation_svc.client import translated
 
 

@@ -20,14 +20,8 @@ from edge_bot.catalog import Catalog
 from edge_bot.context import EdgeContext
 from edge_bot.handler.event import Event, Press
 from edge_bot.screen.layout import Screen, keyboard_markup
-from edge_bot.session import (
-    Draft,
-    Session,
-    SessionConflict,
-    StoredSession,
-    load_session,
-    save_session,
-)
+from edge_bot.session import Draft, Session
+from edge_bot.session_store import SessionConflict, StoredSession, load_session, save_session
 from edge_bot.telegram_error import is_message_gone, is_not_modified
 
 

@@ -10,7 +10,7 @@ from telegram.error import BadRequest, NetworkError
 
 from edge_bot.dispatch import Dispatcher
 from edge_bot.meter import Meter
-from edge_bot.session import SessionConflict
+from edge_bot.session_store import SessionConflict
 from generation_svc.client import GenerationError
 from runtime.backoff import Backoff
 
