@@ -6,6 +6,7 @@ import grpc
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import (
+    JOB_STATE_FAILED,
     JOB_STATE_QUEUED,
     JOB_STATE_RUNNING,
     JOB_STATE_SUCCEEDED,
@@ -13,7 +14,7 @@ from atelier.generation.v1.job_pb2 import (
 )
 from edge_bot.handler.turn import Turn
 from edge_bot.screen.layout import Screen
-from edge_bot.screen.outcome import arrived_screen
+from edge_bot.screen.outcome import arrived_screen, failure_screen
 from edge_bot.screen.progress import job_screen
 from generation_svc.client import GenerationError, translated
 
@@ -55,9 +56,14 @@ async def refresh(turn: Turn, job: Job, *, message_id: int) -> None:
 
 
 def _screen(turn: Turn, job: Job) -> Screen:
-    """Return what a message says of a job; whoever asks for its picture must not depend on luck."""
+    """Return what a message says of a job to whom presses a button under it.
+
+    What is over is told with all that belongs to it: its own message may never have come.
+    """
     title = turn.catalog.title(job.model_id, turn.language)
     if job.state == JOB_STATE_SUCCEEDED:
         return arrived_screen(job, turn.language, title=title)
+    if job.state == JOB_STATE_FAILED:
+        return failure_screen(job, turn.language)
     usual_s = turn.catalog.usual_s(job.model_id)
     return job_screen(job, turn.language, title=title, usual_s=usual_s)

@@ -135,6 +135,15 @@ async def test_what_is_done_already_can_be_shown(chat: Chat, code: str, pictures
     assert await photos(chat) == pictures
 
 
+async def test_a_failure_that_was_not_heard_of_is_told_with_its_reason(chat: Chat) -> None:
+    lost = chat.service.generation.put(job(job_pb2.JOB_STATE_FAILED))
+    lost.failure.reason = job_pb2.FAILURE_REASON_INPUT_UNREADABLE
+    message_id = await progress_message(chat)
+    await chat.press_data(f"k:{lost.id}", message_id=message_id)
+    assert "could not open your picture" in (await chat.message(message_id))["text"]
+    assert "🔁 Try again" in await chat.labels()
+
+
 @pytest.mark.parametrize("fault", ["blocked", "chat_not_found"])
 async def test_a_result_that_is_impossible_is_kept_in_mind(fault: str) -> None:
     async with bench() as edge:
