@@ -20,9 +20,9 @@ from telegram.error import InvalidToken, TelegramError
 from atelier.generation.v1 import delivery_service_pb2 as pb
 from atelier.generation.v1.delivery_pb2 import Delivery, DeliveryKind
 from edge_bot.bot import EdgeBot
-from edge_bot.handler.missed import is_missed, note_missed
 from edge_bot.interrupt import finished, interruptible, pause
 from edge_bot.meter import Meter
+from edge_bot.missed import is_missed, note_missed
 from edge_bot.packing import Packer, Undeliverable
 from edge_bot.service_error import insistently
 from edge_bot.standing import Standing

@@ -6,6 +6,8 @@ again makes the same job.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import structlog
 from google.protobuf.struct_pb2 import Struct
 
@@ -23,6 +25,9 @@ from edge_bot.screen.progress import starting_screen
 from edge_bot.service_error import is_passing
 from edge_bot.session import Draft, Repetition
 from generation_svc.client import GenerationError, translated
+
+FRESH_S = 30.0
+"""How long a press under the same message counts as the one that made the job, in seconds."""
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +82,8 @@ async def generate_again(turn: Turn, job: Job, *, message_id: int) -> None:
     """Make a new job from the inputs of one, with a progress message of its own.
 
     A button makes one job at a time. Telegram sends a press that was not answered once more, under
-    another id, so that a press is known by its message and by what it made before.
+    another id, so that a press is known by its message and by what it made before. Who presses
+    again much later did not see the progress message and is told.
     """
     key = f"{message_id}:{job.id}"
     number = await _next_number(turn, key)
@@ -107,7 +113,15 @@ async def _next_number(turn: Turn, key: str) -> int | None:
     if last.origin == turn.event.origin:
         return last.number
     job = await find_job(turn, last.job_id)
-    return None if job is not None and is_under_way(job) else last.number + 1
+    if job is None or not is_under_way(job):
+        return last.number + 1
+    if _age_s(job) > FRESH_S:
+        await turn.reply(Screen(notice.on_its_way(turn.language)))
+    return None
+
+
+def _age_s(job: Job) -> float:
+    return (datetime.now(UTC) - job.create_time.ToDatetime(tzinfo=UTC)).total_seconds()
 
 
 async def _repeat(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from atelier.generation.v1 import generation_service_pb2 as pb
@@ -75,6 +76,20 @@ async def test_a_press_that_comes_again_after_its_job_ended_makes_no_other(
     await handle_update(chat.context, update)
     await service.fail((await jobs(service))[0].id)
     await handle_update(chat.context, update)
+    assert len(await jobs(service)) == 2
+
+
+async def test_who_presses_again_much_later_is_told_that_the_picture_is_on_its_way(
+    service: Service, chat: Chat, database_url: str
+) -> None:
+    job = await failed_job(service)
+    under = (await chat.last())["message_id"]
+    await handle(chat, await press(chat, job.id, message_id=under, times=2), at_once=False)
+    assert "Sending it off" in await chat.last_text()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE job SET create_time = create_time - interval '1 hour'")
+    await handle(chat, await press(chat, job.id, message_id=under, times=1), at_once=False)
+    assert await chat.last_text() == "This picture is already on its way."
     assert len(await jobs(service)) == 2
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.media_pb2 import Media
-from edge_bot.handler.missed import note_missed
+from edge_bot.missed import note_missed
 from edge_bot.session import MAX_MISSED, Session
 from tests.contract.edge_bench import CHAT, bench, delivery, failed, succeeded
 from tests.contract.edge_chat import Chat, chatting
@@ -84,6 +84,23 @@ async def test_missed_pictures_are_offered_once_and_brought_by_a_press(
     await chat.repeat()
     assert await photos(chat) == 2
     assert not remembered(chat).missed
+
+
+async def test_who_blocks_again_before_the_picture_came_is_offered_it_once_more(
+    chat: Chat,
+) -> None:
+    await miss(chat, drawn_job(chat))
+    await unblock(chat)
+    offer = await chat.last()
+    await chat.telegram.fault(kind="blocked", method="sendPhoto", times=1)
+    await chat.press("Send now", message=offer)
+    assert await photos(chat) == 0
+    await unblock(chat)
+    assert (await chat.last())["message_id"] != offer["message_id"]
+    await chat.press("Send now")
+    assert await photos(chat) == 1
+    await chat.press_data("b", message_id=offer["message_id"])
+    assert await photos(chat) == 1
 
 
 async def test_news_of_another_miss_is_offered_again(chat: Chat) -> None:
