@@ -48,7 +48,7 @@ async def _change(turn: Turn, job: Job) -> None:
     await turn.reply(draft_screen(draft, turn.language, catalog=turn.catalog))
 
 
-async def answer_made_draft(turn: Turn, press: Press, draft: Draft) -> bool:
+async def answer_made_draft(turn: Turn, draft: Draft, *, press: Press) -> bool:
     """Show what became of a draft whose button is pressed once more; False if its job is gone.
 
     A message that is not the job's own must not turn into a second one that tells of its progress:

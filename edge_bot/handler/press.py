@@ -34,23 +34,22 @@ async def answer_press(turn: Turn, press: Press) -> None:
             if not await answer_job_press(turn, press, action):
                 await _explain(turn, notice.job_gone(turn.language))
         case button.DraftAction() as action:
-            await _go_on(turn, press, action)
+            await _go_on(turn, action, press=press)
         case action:
             raise TypeError(action)
 
 
 async def _begin(turn: Turn, action: Action) -> None:
-    draft = turn.session.draft
-    is_repeated = draft is not None and draft.id == turn.new_id
-    await _choose(turn, draft if draft and is_repeated else Draft(id=turn.new_id), action)
+    new = Draft(id=turn.new_id)
+    await _choose(turn, turn.session.find_draft(new.tag) or new, action)
 
 
-async def _go_on(turn: Turn, press: Press, action: DraftAction) -> None:
+async def _go_on(turn: Turn, action: DraftAction, *, press: Press) -> None:
     draft = turn.session.find_draft(action.draft)
     if draft is None:
         return await _explain(turn, notice.stale_draft(turn.language))
     if draft.job_id:
-        return await _show_made(turn, press, draft)
+        return await _show_made(turn, draft, press=press)
     match action:
         case button.Discard():
             await turn.save_as(turn.session.without_draft(draft))
@@ -62,8 +61,8 @@ async def _go_on(turn: Turn, press: Press, action: DraftAction) -> None:
     return None
 
 
-async def _show_made(turn: Turn, press: Press, draft: Draft) -> None:
-    if not await answer_made_draft(turn, press, draft):
+async def _show_made(turn: Turn, draft: Draft, *, press: Press) -> None:
+    if not await answer_made_draft(turn, draft, press=press):
         await _explain(turn, notice.job_gone(turn.language))
 
 
