@@ -73,7 +73,11 @@ def arrived_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
         return finished
     is_several = len(job.result.media) > 1
     show = speak.plain("🖼 Show all") if is_several else speak.plain("🖼 Show the picture")
-    where = speak.html("The picture is in this chat or will arrive in a moment.")
+    where = speak.count(
+        "The picture is in this chat or will arrive in a moment.",
+        "The pictures are in this chat or will arrive in a moment.",
+        len(job.result.media),
+    )
     text = paragraphs(finished.text, where)
     return Screen(text, ((Button(show, ShowAll(job.id)),), *finished.keyboard))
 

@@ -148,6 +148,7 @@ async def test_what_is_done_already_can_be_shown(chat: Chat, code: str, pictures
     shown = await chat.message(message_id)
     assert "Done" in shown["text"]
     assert "in this chat or will arrive" in shown["text"]
+    assert ("pictures are" in shown["text"]) == (pictures > 1)
     await chat.press("Show", message=shown)
     assert await photos(chat) == pictures
 

@@ -10,6 +10,7 @@ from edge_bot.button import Action, Again, Cancel, Change, Original, ShowAll, de
 from edge_bot.catalog import Catalog
 from edge_bot.draft import Stage, stage_of
 from edge_bot.language import texts
+from edge_bot.screen import notice
 from edge_bot.screen.draft import (
     HINT_LENGTH,
     choices_screen,
@@ -28,9 +29,11 @@ from edge_bot.screen.layout import (
     usual_time,
 )
 from edge_bot.screen.outcome import (
+    arrived_screen,
     cancelled_screen,
     failure_screen,
     finished_screen,
+    missed_screen,
     result_buttons,
     result_caption,
 )
@@ -135,6 +138,26 @@ def screens(language: str) -> list[Screen]:
         cancel_question_screen(jobs[0], language, is_apart=True),
         waiting_on_screen(language),
         cancelled_screen(jobs[-1], language),
+        *(arrived_screen(drawn(pictures), language, title="Z-Image") for pictures in (0, 1, 3)),
+        *(missed_screen(count, language) for count in (1, 2, 5)),
+        *(Screen(text) for text in notices(language)),
+    ]
+
+
+def drawn(pictures: int) -> job_pb2.Job:
+    made = job(job_pb2.JOB_STATE_SUCCEEDED, prompt=NASTY)
+    made.result.media.extend(Media(id=f"m{number}") for number in range(pictures))
+    return made
+
+
+def notices(language: str) -> list[str]:
+    return [
+        notice.stale_draft(language),
+        notice.unknown_button(language),
+        notice.on_its_way(language),
+        notice.job_gone(language),
+        notice.nothing_to_send(language),
+        notice.here_they_are(language),
     ]
 
 
