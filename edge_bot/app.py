@@ -14,7 +14,7 @@ from edge_bot.catalog import CatalogCache
 from edge_bot.context import EdgeContext
 from edge_bot.delivery import Courier, Rhythm
 from edge_bot.dispatch import Dispatcher
-from edge_bot.handler import apologize, handle_update
+from edge_bot.handler import acknowledge, apologize, handle_update
 from edge_bot.lease import PollingLease
 from edge_bot.meter import Meter
 from edge_bot.packing import Packer
@@ -48,7 +48,10 @@ class Edge:
             catalog=catalog,
         )
         dispatcher = Dispatcher(
-            partial(handle_update, context), apologize=partial(apologize, context), meter=meter
+            partial(handle_update, context),
+            acknowledge=partial(acknowledge, bot),
+            apologize=partial(apologize, context),
+            meter=meter,
         )
         self._poller = Poller(
             bot=bot,

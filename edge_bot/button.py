@@ -183,8 +183,16 @@ class KeepWaiting(JobAction):
     code: ClassVar[str] = "w"
 
 
+@dataclass(frozen=True, slots=True)
+class ShowMissed(Action):
+    """Send the results that could not be sent before."""
+
+    code: ClassVar[str] = "b"
+
+
 ACTIONS: tuple[type[Action], ...] = (
     Home,
+    ShowMissed,
     PickKind,
     PickModel,
     ShowModels,

@@ -22,6 +22,7 @@ from atelier.generation.v1.delivery_pb2 import Delivery, DeliveryKind
 from edge_bot.bot import EdgeBot
 from edge_bot.interrupt import finished, interruptible, pause
 from edge_bot.meter import Meter
+from edge_bot.missed import is_missed, note_missed
 from edge_bot.packing import Packer, Undeliverable
 from edge_bot.service_error import insistently
 from edge_bot.standing import Standing
@@ -59,6 +60,12 @@ class Rhythm:
         return self.lease_s - 2 * self.report_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    bot_id: int
+    client: GenerationClient
+
+
 class Courier:
     """Sends the deliveries of one bot."""
 
@@ -75,6 +82,7 @@ class Courier:
     ) -> None:
         self._bot, self._bot_id = bot, bot_id
         self._client, self._packer = client, packer
+        self._place = _Place(bot_id, client)
         self._standing, self._meter = standing, meter
         self._rhythm = rhythm or Rhythm()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,6 +118,7 @@ class Courier:
             self._meter.deliveries.labels(kind, outcome).inc()
             _logger.info("delivery ended", outcome=outcome, try_number=delivery.try_number)
             if report:
+                await self._keep_in_mind(delivery, report)
                 await self._report(delivery, report)
 
     async def _may_lease(self) -> None:
@@ -177,6 +186,16 @@ class Courier:
         request.lease_duration.FromTimedelta(timedelta(seconds=self._rhythm.lease_s))
         with translated():
             await self._client.delivery.BeginDelivery(request)
+
+    async def _keep_in_mind(self, delivery: Delivery, report: Report) -> None:
+        """Remember pictures that cannot be sent, before the service forgets about sending them."""
+        if not report.HasField("impossible") or not is_missed(delivery):
+            return
+        try:
+            async with self._limited(_now() + self._rhythm.report_s, grace_s=self._rhythm.report_s):
+                await insistently(lambda: note_missed(self._place, delivery))
+        except (GenerationError, TimeoutError) as error:
+            _logger.warning("pictures that were not sent are forgotten", error=str(error))
 
     async def _report(self, delivery: Delivery, report: Report) -> None:
         report.lease_token = delivery.lease_token

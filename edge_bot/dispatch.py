@@ -1,4 +1,7 @@
-"""Handling updates: those of one user in order, those of different users at once."""
+"""Handling updates: those of one user in order, those of different users at once.
+
+A press is acknowledged at once, whatever is still being handled.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from telegram import Update
 from edge_bot.meter import Meter
 from edge_bot.reading import user_id_of
 from edge_bot.service_error import is_passing
-from edge_bot.session import SessionConflict
+from edge_bot.session_store import SessionConflict
 from edge_bot.telegram_error import is_transient
 from runtime.backoff import Backoff
 
@@ -30,12 +33,14 @@ class Dispatcher:
         self,
         handle: Handle,
         *,
+        acknowledge: Handle,
         apologize: Handle,
         meter: Meter,
         max_concurrent: int = 64,
         backoff: Backoff = Backoff(first_s=0.5, cap_s=15.0),  # noqa: B008 - an immutable value
     ) -> None:
         self._handle, self._apologize = handle, apologize
+        self._acknowledge = acknowledge
         self._meter = meter
         self._slots = asyncio.Semaphore(max_concurrent)
         self._backoff = backoff
@@ -44,6 +49,16 @@ class Dispatcher:
 
     async def settle(self, update: Update, *, patience_s: float) -> bool:
         """Handle an update after the earlier ones of its user; False if the time ran out."""
+        # It says that the update has come, so it waits neither for its turn nor for a slot.
+        acknowledging = asyncio.create_task(self._acknowledged(update))
+        try:
+            is_settled = await self._settled(update, patience_s=patience_s)
+            await asyncio.wait((acknowledging,))
+        finally:
+            acknowledging.cancel()
+        return is_settled
+
+    async def _settled(self, update: Update, *, patience_s: float) -> bool:
         deadline = asyncio.get_running_loop().time() + patience_s
         async with self._lane(user_id_of(update)):
             for delay_s in self._backoff:
@@ -70,6 +85,12 @@ class Dispatcher:
                 outcome = "handled"
         self._meter.updates.labels(outcome).inc()
         return True
+
+    async def _acknowledged(self, update: Update) -> None:
+        try:
+            await self._acknowledge(update)
+        except Exception:
+            _logger.exception("cannot acknowledge an update", update_id=update.update_id)
 
     async def apologize(self, update: Update) -> None:
         """Tell the user that nothing came of an update, if that is possible."""

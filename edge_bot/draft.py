@@ -24,6 +24,7 @@ from edge_bot.button import (
 )
 from edge_bot.catalog import Catalog, localised
 from edge_bot.session import Draft, OptionValue
+from edge_bot.shape import Size, nearest_choice
 
 
 class Stage(Enum):
@@ -71,15 +72,27 @@ def with_text(draft: Draft | None, text: str, *, new_id: str, catalog: Catalog) 
 
 
 def with_picture(
-    draft: Draft | None, picture: str, *, caption: str, new_id: str, catalog: Catalog
+    draft: Draft | None,
+    picture: str,
+    *,
+    caption: str,
+    new_id: str,
+    catalog: Catalog,
+    size: Size = (0, 0),
 ) -> Draft:
-    """Return the draft after a picture: with its caption as what to change, if it has one."""
+    """Return the draft after a picture: with its caption as what to change, if it has one.
+
+    In place of another picture it begins a new draft, so that the buttons of the old one are about
+    the old picture.
+    """
     if draft is None or draft.job_id or not _takes_picture(draft, catalog):
         draft = Draft(id=new_id)
         if caption:
             draft = _with_kind(draft, pb.MODEL_KIND_EDIT, catalog=catalog)
             draft = _with_first_model(draft, catalog)
-    draft = draft.model_copy(update={"picture": picture})
+    elif draft.picture:
+        draft = draft.model_copy(update={"id": new_id})
+    draft = draft.model_copy(update=_picture_fields(picture, size))
     return with_prompt(draft, caption, catalog=catalog) if caption else draft
 
 
@@ -145,8 +158,14 @@ def inputs_of(draft: Draft, model: pb.Model) -> dict[str, OptionValue]:
 
 
 def chosen_value(draft: Draft, option: pb.ModelOption) -> OptionValue:
-    """Return the value that an option has in the draft: the chosen one or the default."""
-    return draft.options.get(option.field, scalar(option.default_value))
+    """Return the value that an option has in the draft: the chosen one or the default.
+
+    The default of a shape is that of the user's picture, as nearly as the model can.
+    """
+    if option.field in draft.options:
+        return draft.options[option.field]
+    nearest = nearest_choice(option, size=(draft.picture_width, draft.picture_height))
+    return scalar(nearest.value if nearest else option.default_value)
 
 
 def prompt_examples(model: pb.Model | None, language: str) -> tuple[str, ...]:
@@ -166,6 +185,10 @@ def scalar(value: Value) -> OptionValue:
             return value.bool_value
         case _:
             return value.string_value
+
+
+def _picture_fields(picture: str, size: Size) -> dict[str, object]:
+    return {"picture": picture, "picture_width": size[0], "picture_height": size[1]}
 
 
 def _from_text(text: str, *, new_id: str, catalog: Catalog) -> Draft:

@@ -1,7 +1,7 @@
 """The languages of the bot: English is written in the code, the others in gettext catalogs.
 
 A text is looked up and filled in one step. `html` escapes what it fills in, `plain` does not:
-buttons and alerts are no HTML. `count` chooses the plural form.
+buttons are no HTML. `count` chooses the plural form.
 
     texts("ru").html("Ready: <b>{title}</b>", title=title)
 
@@ -38,7 +38,7 @@ class Texts:
     catalog: gettext.NullTranslations
 
     def plain(self, message: str, /, **values: object) -> str:
-        """Return a text for a button or an alert."""
+        """Return a text for a button."""
         return self.catalog.gettext(message).format(**values)
 
     def html(self, message: str, /, **values: object) -> str:

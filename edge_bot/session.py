@@ -1,35 +1,30 @@
-"""What a conversation remembers, kept by the service and by nobody else.
-
-A `Session` is JSON under `chat:<id>`. Whoever writes it names the version that was read; if
-somebody else wrote meanwhile the turn begins again, which every handler allows.
-"""
+"""What a conversation remembers: the values, and how they follow from each other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, TypeVar
 
-import grpc
-import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from atelier.generation.v1 import edge_service_pb2 as pb
-from edge_bot.context import EdgeContext
-from generation_svc.client import GenerationError
+from pydantic import BaseModel, ConfigDict
 
 MAX_REPLIES = 32
 """How many of the last updates are remembered, so that a repetition is known as one."""
+
+MAX_DRAFTS = 16
+"""How many earlier drafts are kept whose messages still have their buttons."""
+
+MAX_MISSED = 10
+"""How many results are kept in mind that could not be sent."""
+
+MAX_BYTES = 60 * 1024
+"""The size of a session, a little below what the service takes (EdgeService.PutSession)."""
 
 TAG_LENGTH = 8
 """How much of a draft's id its buttons carry."""
 
 OptionValue: TypeAlias = str | int | float | bool
 
-log = structlog.get_logger(__name__)
-
-
-class SessionConflict(Exception):
-    """The session was written by someone else since it was read."""
+_Value = TypeVar("_Value")
 
 
 class Draft(BaseModel):
@@ -45,6 +40,10 @@ class Draft(BaseModel):
     prompt: str = ""
     picture: str = ""
     """The picture as an input, such as `upload:<id>`."""
+    picture_width: int = 0
+    """The width of the picture as a person sees it; 0 if it is not known."""
+    picture_height: int = 0
+    """The height of the picture as a person sees it; 0 if it is not known."""
     options: dict[str, OptionValue] = {}
     """The values that were chosen, by field; the others have their defaults."""
     is_changing_prompt: bool = False
@@ -52,6 +51,8 @@ class Draft(BaseModel):
     """The length of a prompt that was refused for it, until another one comes."""
     job_id: str = ""
     """The job that the draft became."""
+    message_id: int = 0
+    """The message that shows how this job goes; 0 if it is not known."""
 
     @property
     def tag(self) -> str:
@@ -59,13 +60,32 @@ class Draft(BaseModel):
         return self.id[:TAG_LENGTH]
 
 
+class Repetition(BaseModel):
+    """The last job that a button made which can make several, one after the other."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int = 0
+    """How many jobs the button made before."""
+    job_id: str
+    origin: str
+    """The press that made it."""
+
+
 class Session(BaseModel):
-    """The state of one conversation."""
+    """The state of one conversation.
+
+    What was added since release 0.1 has defaults, and that release ignores it: both read what the
+    other wrote.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     version: Literal[1] = 1
     draft: Draft | None = None
+    """The draft that a text or a picture is about."""
+    others: tuple[Draft, ...] = ()
+    """Earlier drafts, the latest first: a draft belongs to the message that shows it."""
     album_id: str = ""
     """The album whose first picture was taken last."""
     is_album_noticed: bool = False
@@ -73,49 +93,73 @@ class Session(BaseModel):
     replies: dict[str, int] = {}
     """The message that answered an update, by the update's origin; 0 until it is known."""
 
+    repetitions: dict[str, Repetition] = {}
+    """What buttons made that can be pressed again, by message and job."""
+    missed: dict[str, int] = {}
+    """Jobs whose result could not be sent, each with its progress message."""
+    is_missed_offered: bool = False
+    """Whether the user was told of them."""
+
+    def find_draft(self, tag: str) -> Draft | None:
+        """Return the draft whose buttons carry this tag."""
+        return next((each for each in self._drafts() if tag and each.tag == tag), None)
+
+    def with_current(self, draft: Draft | None) -> Session:
+        """Return the session with this draft as the current one; the one before is kept."""
+        drafts = self._drafts()
+        others = tuple(each for each in drafts if draft is None or each.id != draft.id)
+        return self.model_copy(update={"draft": draft, "others": others[:MAX_DRAFTS]})
+
+    def with_changed(self, draft: Draft) -> Session:
+        """Return the session with a draft changed where it is."""
+        if self.draft is None or self.draft.id == draft.id:
+            return self.with_current(draft)
+        others = tuple(draft if each.id == draft.id else each for each in self.others)
+        return self.model_copy(update={"others": others})
+
+    def without_draft(self, draft: Draft) -> Session:
+        """Return the session without a draft."""
+        current = None if self.draft and self.draft.id == draft.id else self.draft
+        others = tuple(each for each in self.others if each.id != draft.id)
+        return self.model_copy(update={"draft": current, "others": others})
+
+    def without_unmade_drafts(self) -> Session:
+        """Return the session with those drafts alone that became jobs, none of them current."""
+        made = tuple(each for each in self._drafts() if each.job_id)
+        return self.model_copy(update={"draft": None, "others": made[:MAX_DRAFTS]})
+
+    def with_repetition(self, key: str, repetition: Repetition) -> Session:
+        """Return the session with what a button made last."""
+        latest = _latest({**self.repetitions, key: repetition}, MAX_REPLIES)
+        return self.model_copy(update={"repetitions": latest})
+
+    def with_missed(self, job_id: str, *, message_id: int) -> Session:
+        """Return the session with one more result that could not be sent."""
+        if job_id in self.missed:
+            return self
+        latest = _latest({**self.missed, job_id: message_id}, MAX_MISSED)
+        return self.model_copy(update={"missed": latest, "is_missed_offered": False})
+
+    def without_missed(self, job_id: str) -> Session:
+        """Return the session without a result that the user has got by now."""
+        left = {each: message for each, message in self.missed.items() if each != job_id}
+        return self.model_copy(update={"missed": left})
+
+    def packed(self) -> bytes:
+        """Return the session as JSON, without the oldest drafts if there is no room for them."""
+        data = self.model_dump_json(exclude_defaults=True).encode()
+        if len(data) <= MAX_BYTES or not self.others:
+            return data
+        return self.model_copy(update={"others": self.others[:-1]}).packed()
+
+    def _drafts(self) -> tuple[Draft, ...]:
+        return (self.draft, *self.others) if self.draft else self.others
+
     def with_reply(self, origin: str, message_id: int) -> Session:
         """Return the session with one more update remembered, the oldest ones forgotten."""
         replies = {**self.replies, origin: message_id}
-        latest = dict(list(replies.items())[-MAX_REPLIES:])
-        return self.model_copy(update={"replies": latest})
+        return self.model_copy(update={"replies": _latest(replies, MAX_REPLIES)})
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSession:
-    """A session and the version under which the service has it."""
-
-    session: Session
-    version: int
-
-
-async def load_session(context: EdgeContext, chat_id: int) -> StoredSession:
-    """Read the session of a chat; one that this release cannot read is as good as none."""
-    request = pb.GetSessionRequest(bot_id=context.bot_id, key=_key(chat_id))
-    stored = (await context.client.edge.GetSession(request)).session
-    try:
-        session = Session.model_validate_json(stored.data) if stored.data else Session()
-    except ValidationError as error:
-        log.warning("a session could not be read", chat_id=chat_id, errors=error.error_count())
-        session = Session()
-    return StoredSession(session, stored.version)
-
-
-async def save_session(
-    context: EdgeContext, chat_id: int, *, session: Session, version: int
-) -> StoredSession:
-    """Write the session of a chat; raises SessionConflict if the version is not the latest."""
-    data = session.model_dump_json(exclude_defaults=True).encode()
-    request = pb.PutSessionRequest(
-        bot_id=context.bot_id, key=_key(chat_id), data=data, version=version
-    )
-    try:
-        answer = await context.client.edge.PutSession(request)
-    except grpc.aio.AioRpcError as error:
-        if GenerationError.from_rpc(error).reason == "SESSION_CONFLICT":
-            raise SessionConflict from error
-        raise
-    return StoredSession(session, answer.session.version)
-
-
-def _key(chat_id: int) -> str:
-    return f"chat:{chat_id}"
+def _latest(entries: Mapping[str, _Value], limit: int) -> dict[str, _Value]:
+    return dict(list(entries.items())[-limit:])

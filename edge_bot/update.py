@@ -24,7 +24,7 @@ from edge_bot.window import Window
 from generation_svc.client import GenerationError
 from runtime.backoff import Backoff
 
-ALLOWED_UPDATES = ("message", "callback_query")
+ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
 """The kinds of updates that the edge handles."""
 
 POLL_S = 25

@@ -39,7 +39,9 @@ MAX_BODY_BYTES = 1 << 20
 PATIENCE_S = 25.0
 """How long one update is tried before Telegram is asked to send it again."""
 
-_MAX_CONNECTIONS = 40
+_MAX_CONNECTIONS = 100
+"""As many as Telegram makes: what waits for the service must keep no press from its answer."""
+
 _logger = structlog.get_logger(__name__)
 
 

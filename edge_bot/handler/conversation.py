@@ -13,19 +13,22 @@ from edge_bot.context import EdgeContext
 from edge_bot.handler.event import (
     Command,
     Event,
-    GroupCommand,
+    GroupCall,
     Picture,
     Press,
     Text,
+    Unblocked,
     Unsupported,
     WrongFile,
     read_event,
 )
+from edge_bot.handler.group import answer_group_call
 from edge_bot.handler.message import answer_command, answer_notice, answer_picture, answer_text
+from edge_bot.handler.missed import offer_missed
 from edge_bot.handler.press import answer_press
 from edge_bot.handler.turn import Turn
 from edge_bot.screen import notice
-from edge_bot.session import SessionConflict, load_session
+from edge_bot.session_store import SessionConflict, load_session
 from edge_bot.telegram_error import is_chat_gone
 from generation_svc.client import translated
 
@@ -58,6 +61,8 @@ async def handle_update(context: EdgeContext, update: Update) -> None:
 async def apologize(context: EdgeContext, update: Update) -> None:
     """Tell the user that an update could not be handled."""
     chat, user = update.effective_chat, update.effective_user
+    if update.my_chat_member is not None:  # nothing was asked for
+        return
     if chat is None or user is None or chat.type != Chat.PRIVATE:
         return
     text = notice.apology(user.language_code or "")
@@ -65,8 +70,8 @@ async def apologize(context: EdgeContext, update: Update) -> None:
 
 
 async def _converse(context: EdgeContext, event: Event) -> None:
-    if isinstance(event, GroupCommand):
-        await context.bot.send_message(event.chat_id, notice.private_only(event.language))
+    if isinstance(event, GroupCall):
+        await answer_group_call(context, event)
         return
     catalog = await context.catalog.get()
     for _ in range(MAX_CONFLICTS):
@@ -80,14 +85,16 @@ async def _converse(context: EdgeContext, event: Event) -> None:
 
 
 async def _answer(turn: Turn) -> None:
-    if isinstance(turn.event, Press) or not turn.is_answered:
+    if isinstance(turn.event, Press):
+        await answer_press(turn, turn.event)
+        return
+    if not isinstance(turn.event, Unblocked) and not turn.is_answered:
         await _handled(turn, turn.event)
+    await offer_missed(turn)
 
 
 def _handled(turn: Turn, event: Event) -> Awaitable[None]:
     match event:
-        case Press():
-            return answer_press(turn, event)
         case Command():
             return answer_command(turn, event)
         case Text():

@@ -7,9 +7,20 @@ from typing import Annotated, TypedDict
 import structlog
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
-from telegram import CallbackQuery, Chat, Document, Message, PhotoSize, Update, User
+from telegram import (
+    CallbackQuery,
+    Chat,
+    ChatMember,
+    ChatMemberUpdated,
+    Document,
+    Message,
+    PhotoSize,
+    Update,
+    User,
+)
 
 from edge_bot.button import Action, decode
+from edge_bot.handler.mention import called_ids, called_names, topic_of
 
 PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 """The types of file that are taken as a picture."""
@@ -31,7 +42,7 @@ PAYMENT = ("successful_payment", "invoice", "passport_data")
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Event:
-    """Something that a user did in a private chat."""
+    """Something that a user did."""
 
     chat_id: Id
     user_id: Id
@@ -88,8 +99,20 @@ class Press(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class GroupCommand(Event):
-    """A command in a group."""
+class Unblocked(Event):
+    """The user lets the bot write again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class GroupCall(Event):
+    """A message in a group that calls some bots or users by their names."""
+
+    names: frozenset[str]
+    """Whom it calls, by user name in lower case."""
+    ids: frozenset[int]
+    """Whom it calls, by id: those without a user name."""
+    topic_id: Id | None
+    """The topic of a forum in which it stands, to be named in an answer."""
 
 
 class Sender(TypedDict):
@@ -113,11 +136,15 @@ def read_event(update: Update) -> Event | None:
 def _event_of(update: Update) -> Event | None:
     if update.callback_query is not None:
         return _from_press(update.callback_query)
+    if update.my_chat_member is not None:
+        return _from_membership(update.my_chat_member, update_id=update.update_id)
     message = update.message
-    if message is None or message.from_user is None or message.from_user.is_bot:
+    if message is None or message.from_user is None:
         return None
     if message.chat.type != Chat.PRIVATE:
         return _from_group(message, message.from_user)
+    if message.from_user.is_bot:
+        return None
     return _from_message(message, message.from_user)
 
 
@@ -136,8 +163,27 @@ def _from_press(query: CallbackQuery) -> Event | None:
     )
 
 
+def _from_membership(change: ChatMemberUpdated, *, update_id: int) -> Event | None:
+    was, is_now = change.old_chat_member.status, change.new_chat_member.status
+    if change.chat.type != Chat.PRIVATE or is_now == was or is_now != ChatMember.MEMBER:
+        return None
+    return Unblocked(
+        chat_id=change.chat.id,
+        user_id=change.from_user.id,
+        language=change.from_user.language_code or "",
+        origin=f"member:{update_id}",
+    )
+
+
 def _from_group(message: Message, user: User) -> Event | None:
-    return GroupCommand(**_sender(message, user)) if _command(message) else None
+    """Read whom a message calls: a command without a name is for any bot, so for none."""
+    is_anonymous = message.sender_chat is not None and message.sender_chat.id == message.chat.id
+    names = frozenset(called_names(message))
+    ids = frozenset(called_ids(message))
+    if (user.is_bot and not is_anonymous) or not (names or ids):
+        return None
+    sender = _sender(message, user)
+    return GroupCall(**sender, names=names, ids=ids, topic_id=topic_of(message))
 
 
 def _from_message(message: Message, user: User) -> Event | None:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import grpc
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_RUNNING, Job
+from atelier.generation.v1.job_pb2 import (
+    JOB_STATE_FAILED,
+    JOB_STATE_QUEUED,
+    JOB_STATE_RUNNING,
+    JOB_STATE_SUCCEEDED,
+    Job,
+)
 from edge_bot.handler.turn import Turn
+from edge_bot.screen.layout import Screen
+from edge_bot.screen.outcome import arrived_screen, failure_screen
 from edge_bot.screen.progress import job_screen
 from generation_svc.client import GenerationError, translated
 
@@ -40,14 +48,22 @@ def is_under_way(job: Job) -> bool:
 async def refresh(turn: Turn, job: Job, *, message_id: int) -> None:
     """Show a job as it is, and again if it changed meanwhile: a delivery may have been faster."""
     for _ in range(MAX_REFRESHES):
-        screen = job_screen(
-            job,
-            turn.language,
-            title=turn.catalog.title(job.model_id, turn.language),
-            usual_s=turn.catalog.usual_s(job.model_id),
-        )
-        await turn.edit(screen, message_id=message_id)
+        await turn.edit(_screen(turn, job), message_id=message_id)
         latest = await read_job(turn, job.id)
         if latest.revision == job.revision:
             return
         job = latest
+
+
+def _screen(turn: Turn, job: Job) -> Screen:
+    """Return what a message says of a job to whom presses a button under it.
+
+    What is over is told with all that belongs to it: its own message may never have come.
+    """
+    title = turn.catalog.title(job.model_id, turn.language)
+    if job.state == JOB_STATE_SUCCEEDED:
+        return arrived_screen(job, turn.language, title=title)
+    if job.state == JOB_STATE_FAILED:
+        return failure_screen(job, turn.language)
+    usual_s = turn.catalog.usual_s(job.model_id)
+    return job_screen(job, turn.language, title=title, usual_s=usual_s)

@@ -6,6 +6,8 @@ again makes the same job.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import structlog
 from google.protobuf.struct_pb2 import Struct
 
@@ -13,7 +15,7 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, Job
 from edge_bot.draft import Stage, inputs_of, stage_of
-from edge_bot.handler.follow import read_job, refresh
+from edge_bot.handler.follow import find_job, is_under_way, read_job, refresh
 from edge_bot.handler.turn import Turn
 from edge_bot.screen import notice
 from edge_bot.screen.draft import draft_screen
@@ -21,8 +23,11 @@ from edge_bot.screen.layout import Screen
 from edge_bot.screen.outcome import failure_buttons, prompt_of
 from edge_bot.screen.progress import starting_screen
 from edge_bot.service_error import is_passing
-from edge_bot.session import Draft
+from edge_bot.session import Draft, Repetition
 from generation_svc.client import GenerationError, translated
+
+FRESH_S = 30.0
+"""How long a press under the same message counts as the one that made the job, in seconds."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +51,14 @@ _WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
 """The refusals after which another model must be chosen."""
 
 
+class JobExists(Exception):
+    """A job was made under this id before, of other content."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(job_id)
+
+
 async def generate(turn: Turn, draft: Draft) -> None:
     """Make a job of a draft; the message it was confirmed on shows the progress from now on.
 
@@ -61,32 +74,83 @@ async def generate(turn: Turn, draft: Draft) -> None:
     request = pb.CreateJobRequest(request_id=draft.id, model_id=draft.model_id, inputs=inputs)
     try:
         job = await _make(turn, request, message_id=message_id)
+    except JobExists as exists:
+        job = await read_job(turn, exists.job_id)  # the one that was meant
     except JobRefused as refused:
         await _reconsider(turn, draft, refused)
         return
-    await turn.save(draft.model_copy(update={"job_id": job.id}))
+    made = draft.model_copy(update={"job_id": job.id, "message_id": message_id})
+    await turn.save_as(turn.session.with_changed(made))
     await _catch_up(turn, job, message_id=message_id)
 
 
-async def generate_again(turn: Turn, job: Job) -> None:
-    """Make a new job from the inputs of one, with a progress message of its own."""
-    message_id = await turn.reply(starting_screen(turn.language, prompt=prompt_of(job)))
-    request = pb.CreateJobRequest(request_id=turn.new_id, model_id=job.model_id, inputs=job.inputs)
+async def generate_again(turn: Turn, job: Job, *, message_id: int) -> None:
+    """Make a new job from the inputs of one, with a progress message of its own.
+
+    A button makes one job at a time. Telegram sends a press that was not answered once more, under
+    another id, so that a press is known by its message and by what it made before. Who presses
+    again much later did not see the progress message and is told.
+    """
+    key = f"{message_id}:{job.id}"
+    number = await _next_number(turn, key)
+    if number is None:
+        return
+    progress_id = await turn.reply(starting_screen(turn.language, prompt=prompt_of(job)))
     try:
-        made = await _make(turn, request, message_id=message_id)
+        number, made = await _repeat(turn, job, key=key, number=number, message_id=progress_id)
     except JobRefused as refused:
         model = turn.catalog.find(job.model_id)
         why = notice.refusal(refused.error, turn.language, model=model)
-        await turn.edit(Screen(why, failure_buttons(job, turn.language)), message_id=message_id)
+        await turn.edit(Screen(why, failure_buttons(job, turn.language)), message_id=progress_id)
         return
-    await _catch_up(turn, made, message_id=message_id)
+    except JobExists:
+        await turn.edit(Screen(notice.on_its_way(turn.language)), message_id=progress_id)
+        return
+    repetition = Repetition(number=number, job_id=made.id, origin=turn.event.origin)
+    await turn.note(lambda session: session.with_repetition(key, repetition))
+    await _catch_up(turn, made, message_id=progress_id)
+
+
+async def _next_number(turn: Turn, key: str) -> int | None:
+    """Return which repetition of its button this press is; None while the last one is under way."""
+    last = turn.session.repetitions.get(key)
+    if last is None:
+        return 0
+    if last.origin == turn.event.origin:
+        return last.number
+    job = await find_job(turn, last.job_id)
+    if job is None or not is_under_way(job):
+        return last.number + 1
+    if _age_s(job) > FRESH_S:
+        await turn.reply(Screen(notice.on_its_way(turn.language)))
+    return None
+
+
+def _age_s(job: Job) -> float:
+    return (datetime.now(UTC) - job.create_time.ToDatetime(tzinfo=UTC)).total_seconds()
+
+
+async def _repeat(
+    turn: Turn, job: Job, *, key: str, number: int, message_id: int
+) -> tuple[int, Job]:
+    """Make the repetition with this number, or the next that nobody has made; return both.
+
+    Raises JobExists if somebody else, at the same time, has made one that is under way.
+    """
+    while True:
+        request = pb.CreateJobRequest(
+            request_id=turn.id_of(f"again:{key}:{number}"), model_id=job.model_id, inputs=job.inputs
+        )
+        try:
+            return number, await _make(turn, request, message_id=message_id)
+        except JobExists as exists:
+            if is_under_way(await read_job(turn, exists.job_id)):
+                raise
+        number += 1
 
 
 async def _make(turn: Turn, request: pb.CreateJobRequest, *, message_id: int) -> Job:
-    """Ask for a job; raises JobRefused, and GenerationError if trying again may help.
-
-    What was already made under this id, be it from other content, is the job that was meant.
-    """
+    """Ask for a job; raises JobRefused, JobExists, or GenerationError if trying again may help."""
     request.owner = turn.owner
     request.telegram.CopyFrom(_destination(turn, message_id))
     try:
@@ -94,7 +158,7 @@ async def _make(turn: Turn, request: pb.CreateJobRequest, *, message_id: int) ->
             return (await turn.context.client.generation.CreateJob(request)).job
     except GenerationError as error:
         if error.reason == "REQUEST_ID_REUSED":
-            return await read_job(turn, error.metadata["job_id"])
+            raise JobExists(error.metadata["job_id"]) from error
         if is_passing(error) and error.reason not in _FOR_THE_USER:
             raise
         log.warning("a job was refused", reason=error.reason, code=error.code.name)

@@ -24,8 +24,10 @@ async def answer_command(turn: Turn, command: Command) -> None:
     """Answer a command; one that nobody knows gets the help."""
     if command.name == "cancel" and await _asked_about_job(turn):
         return
-    if command.name in ("start", "cancel"):
+    if command.name == "start":
         await turn.save(None)
+    if command.name == "cancel":
+        await turn.save_as(turn.session.without_unmade_drafts())
     match command.name:
         case "start":
             screen = welcome_screen(turn.language, catalog=turn.catalog)
@@ -81,7 +83,8 @@ async def _use_picture(turn: Turn, event: Picture) -> None:
         return await answer_notice(turn, notice.wrong_file(turn.language))
     draft = with_picture(
         turn.session.draft,
-        picture,
+        picture.name,
+        size=picture.size,
         caption=event.caption,
         new_id=turn.new_id,
         catalog=turn.catalog,

@@ -7,12 +7,13 @@ from edge_bot.button import Action, DraftAction
 from edge_bot.draft import with_choice
 from edge_bot.handler.event import Press
 from edge_bot.handler.generate import generate
-from edge_bot.handler.job import answer_job_press
+from edge_bot.handler.job import answer_job_press, answer_made_draft
 from edge_bot.handler.message import current_screen
+from edge_bot.handler.missed import show_missed
 from edge_bot.handler.turn import Turn
 from edge_bot.screen import notice
 from edge_bot.screen.draft import choices_screen, draft_screen, models_for_screen, options_screen
-from edge_bot.screen.layout import Screen
+from edge_bot.screen.layout import Screen, paragraphs
 from edge_bot.screen.welcome import cleared_screen, welcome_screen
 from edge_bot.session import Draft
 
@@ -23,43 +24,46 @@ async def answer_press(turn: Turn, press: Press) -> None:
         case None:
             await _explain(turn, notice.unknown_button(turn.language))
         case button.Home():
-            await turn.answer()
             await turn.save(None)
             await turn.show(welcome_screen(turn.language, catalog=turn.catalog))
+        case button.ShowMissed():
+            await show_missed(turn)
         case button.PickKind(draft="") | button.PickModel(draft="") as action:
             await _begin(turn, action)
         case button.JobAction() as action:
             if not await answer_job_press(turn, press, action):
                 await _explain(turn, notice.job_gone(turn.language))
         case button.DraftAction() as action:
-            await _go_on(turn, action)
+            await _go_on(turn, action, press=press)
         case action:
             raise TypeError(action)
 
 
 async def _begin(turn: Turn, action: Action) -> None:
-    await turn.answer()
-    draft = turn.session.draft
-    is_repeated = draft is not None and draft.id == turn.new_id
-    await _choose(turn, draft if draft and is_repeated else Draft(id=turn.new_id), action)
+    new = Draft(id=turn.new_id)
+    await _choose(turn, turn.session.find_draft(new.tag) or new, action)
 
 
-async def _go_on(turn: Turn, action: DraftAction) -> None:
-    draft = turn.session.draft
-    if draft is None or draft.tag != action.draft:
+async def _go_on(turn: Turn, action: DraftAction, *, press: Press) -> None:
+    draft = turn.session.find_draft(action.draft)
+    if draft is None:
         return await _explain(turn, notice.stale_draft(turn.language))
     if draft.job_id:
-        return await turn.answer(notice.on_its_way(turn.language))
-    await turn.answer()
+        return await _show_made(turn, draft, press=press)
     match action:
         case button.Discard():
-            await turn.save(None)
+            await turn.save_as(turn.session.without_draft(draft))
             await turn.show(cleared_screen(turn.language))
         case button.Generate():
             await generate(turn, draft)
         case _:
             await _choose(turn, draft, action)
     return None
+
+
+async def _show_made(turn: Turn, draft: Draft, *, press: Press) -> None:
+    if not await answer_made_draft(turn, draft, press=press):
+        await _explain(turn, notice.job_gone(turn.language))
 
 
 async def _choose(turn: Turn, draft: Draft, action: Action) -> None:
@@ -69,9 +73,9 @@ async def _choose(turn: Turn, draft: Draft, action: Action) -> None:
 
 
 async def _explain(turn: Turn, why: str) -> None:
-    """Say why in an alert and show below where we are: the old message may show a job."""
-    await turn.answer(why, is_alert=True)
-    await turn.reply(current_screen(turn))
+    """Say why and show where we are, in a new message: the old one may show a job."""
+    screen = current_screen(turn)
+    await turn.reply(Screen(paragraphs(why, screen.text), screen.keyboard))
 
 
 def _view(turn: Turn, draft: Draft, action: Action) -> Screen:

@@ -1,14 +1,15 @@
 """One update's work: the session it found, and the few things a handler can do.
 
 Every one of them can be done twice. A message is sent once per update, and its id is remembered
-in the session under the update's origin; an edit says the same again; a press is answered as often
-as Telegram likes. So a handler begins again from the start when the process was killed, when a
-call failed, or when someone else wrote the session.
+in the session under the update's origin; an edit says the same again. So a handler begins again
+from the start when the process was killed, when a call failed, or when someone else wrote the
+session.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +19,10 @@ from telegram.error import BadRequest
 from edge_bot.catalog import Catalog
 from edge_bot.context import EdgeContext
 from edge_bot.handler.event import Event, Press
-from edge_bot.screen.layout import ALERT_LENGTH, Screen, keyboard_markup, shorten
-from edge_bot.session import (
-    Draft,
-    Session,
-    SessionConflict,
-    StoredSession,
-    load_session,
-    save_session,
-)
+from edge_bot.screen.layout import Screen, keyboard_markup
+from edge_bot.session import Draft, Session
+from edge_bot.session_store import SessionConflict, StoredSession, load_session, save_session
 from edge_bot.telegram_error import is_message_gone, is_not_modified
-
-_TOO_OLD = ("query is too old", "query_id_invalid", "query id is invalid")
 
 
 @dataclass(slots=True)
@@ -72,9 +65,17 @@ class Turn:
         """Whether the message that answers this event is there."""
         return self.session.replies.get(self.event.origin, 0) > 0
 
+    def id_of(self, name: str) -> str:
+        """Return the id of what has this name in this chat: the same at every repetition."""
+        place = f"telegram:{self.context.bot_id}:{self.event.chat_id}"
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place}:{name}"))
+
     async def save(self, draft: Draft | None, **changes: Any) -> None:
-        """Write the session with this draft; a message counts as applied from now on."""
-        session = self.session.model_copy(update={"draft": draft, **changes})
+        """Write the session with this current draft; a message counts as applied from now on."""
+        await self.save_as(self.session.with_current(draft).model_copy(update=changes))
+
+    async def save_as(self, session: Session) -> None:
+        """Write the session; a message counts as applied from now on."""
         if not isinstance(self.event, Press) and not self.is_applied:
             session = session.with_reply(self.event.origin, 0)
         await self._write(session)
@@ -91,13 +92,18 @@ class Turn:
         """Send a screen as a new message, unless this event has its message; return its id."""
         if self.is_answered:
             return self.session.replies[self.event.origin]
+        message_id = await self.send(screen)
+        await self.note(lambda session: session.with_reply(self.event.origin, message_id))
+        return message_id
+
+    async def send(self, screen: Screen) -> int:
+        """Send a screen as a new message, again at every repetition; return its id."""
         message = await self.context.bot.send_message(
             self.event.chat_id,
             screen.text,
             parse_mode=ParseMode.HTML,
             reply_markup=keyboard_markup(screen.keyboard),
         )
-        await self._remember(message.message_id)
         return message.message_id
 
     async def edit(self, screen: Screen, *, message_id: int) -> bool:
@@ -121,26 +127,11 @@ class Turn:
             raise
         return True
 
-    async def answer(self, text: str = "", *, is_alert: bool = False) -> None:
-        """Answer the press; one that waited too long for it no longer needs it."""
-        if not isinstance(self.event, Press):
-            return
-        try:
-            await self.context.bot.answer_callback_query(
-                self.event.query_id, shorten(text, ALERT_LENGTH) or None, show_alert=is_alert
-            )
-        except BadRequest as error:
-            if not any(phrase in str(error).lower() for phrase in _TOO_OLD):
-                raise
-
-    async def _remember(self, message_id: int) -> None:
-        """Note the message that answers this event, in whatever the session is by now.
-
-        Beginning the turn again would send another one.
-        """
+    async def note(self, change: Callable[[Session], Session]) -> None:
+        """Change the session, whatever it is by now, after something that must not be repeated."""
         while True:
             try:
-                return await self._write(self.session.with_reply(self.event.origin, message_id))
+                return await self._write(change(self.session))
             except SessionConflict:
                 self.stored = await load_session(self.context, self.event.chat_id)
 

@@ -7,6 +7,7 @@ do.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import grpc
 from telegram.error import BadRequest, NetworkError
@@ -23,6 +24,16 @@ MAX_PICTURE_BYTES = 10_000_000
 _CHUNK_BYTES = 2**19
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A picture that the service has."""
+
+    name: str
+    """What it is called as an input, `upload:<id>`."""
+    size: tuple[int, int]
+    """Its width and height as a person sees it."""
+
+
 class PictureTooLarge(Exception):
     """The picture has more bytes than a model takes."""
 
@@ -31,8 +42,8 @@ class PictureUnreadable(Exception):
     """The file is no picture that a model can read."""
 
 
-async def take_picture(turn: Turn, picture: Picture) -> str:
-    """Bring a user's picture to the service; return it as an input, `upload:<id>`."""
+async def take_picture(turn: Turn, picture: Picture) -> Upload:
+    """Bring a user's picture to the service."""
     if picture.size_bytes > MAX_PICTURE_BYTES:
         raise PictureTooLarge
     data = await _fetched(turn, picture.file_id)
@@ -56,7 +67,7 @@ async def _fetched(turn: Turn, file_id: str) -> bytes:
         raise
 
 
-async def _uploaded(turn: Turn, data: bytes) -> str:
+async def _uploaded(turn: Turn, data: bytes) -> Upload:
     requests = _requests(data, owner=turn.owner)
     try:
         answer = await turn.context.client.generation.UploadInput(requests)
@@ -67,7 +78,8 @@ async def _uploaded(turn: Turn, data: bytes) -> str:
             case "UPLOAD_REJECTED":
                 raise PictureUnreadable from error
         raise
-    return f"upload:{answer.upload.id}"
+    upload = answer.upload
+    return Upload(f"upload:{upload.id}", (upload.width, upload.height))
 
 
 def _requests(data: bytes, *, owner: str) -> Iterator[pb.UploadInputRequest]:

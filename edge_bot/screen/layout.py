@@ -15,8 +15,6 @@ TEXT_LENGTH = 4096
 """The length of a message, in UTF-16 units after HTML is read."""
 CAPTION_LENGTH = 1024
 """The length of a caption."""
-ALERT_LENGTH = 200
-"""The length of an answer to a press."""
 LABEL_LENGTH = 60
 """The length of a label that still reads well on a phone."""
 

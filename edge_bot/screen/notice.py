@@ -1,4 +1,4 @@
-"""Short words to the user: plain for the answer to a press, HTML for a message."""
+"""Short words to the user, as HTML."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from generation_svc.client import GenerationError
 
 def stale_draft(language: str) -> str:
     """Say that a button belongs to a draft that is gone."""
-    return texts(language).plain(
+    return texts(language).html(
         "This button belongs to an earlier picture. Here is where we are now."
     )
 
 
 def unknown_button(language: str) -> str:
     """Say that a button means nothing any more."""
-    return texts(language).plain("This button no longer works. Here is where we are now.")
+    return texts(language).html("This button no longer works. Here is where we are now.")
 
 
 def on_its_way(language: str) -> str:
     """Say that the draft has become a job."""
-    return texts(language).plain("This picture is already on its way.")
+    return texts(language).html("This picture is already on its way.")
 
 
 def job_gone(language: str) -> str:
     """Say that a job is not to be found."""
-    return texts(language).plain("I no longer have this picture. Here is where we are now.")
+    return texts(language).html("I no longer have this picture. Here is where we are now.")
 
 
 def nothing_to_send(language: str) -> str:
     """Say that a job made no picture."""
-    return texts(language).plain("There is no picture to send.")
+    return texts(language).html("There is no picture to send.")
 
 
-def sending_file(language: str) -> str:
-    """Say that a file is on its way."""
-    return texts(language).plain("Sending the file…")
+def here_they_are(language: str) -> str:
+    """Say that what was waiting follows."""
+    return texts(language).html("Here is what was waiting for you.")
 
 
 def file_too_large(language: str) -> str:
@@ -73,9 +73,12 @@ def one_of_album(language: str) -> str:
     return texts(language).html("I work on one picture at a time, so I took the first one.")
 
 
-def private_only(language: str) -> str:
-    """Say that the bot does not draw in groups."""
-    return texts(language).html("I draw in private chats only. Please write to me directly.")
+def private_only(language: str, *, username: str) -> str:
+    """Say that the bot does not draw in groups, with a link to where it does."""
+    return texts(language).html(
+        'I draw in private chats only. <a href="{link}">Write to me directly</a>.',
+        link=f"https://t.me/{username}",
+    )
 
 
 def apology(language: str) -> str:

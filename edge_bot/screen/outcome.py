@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from atelier.generation.v1 import job_pb2 as pb
-from edge_bot.button import Again, Change, Home, Original, ShowAll
+from edge_bot.button import Again, Change, Home, Original, ShowAll, ShowMissed
 from edge_bot.language import Texts, texts
 from edge_bot.screen.layout import (
     CAPTION_LENGTH,
@@ -62,6 +62,37 @@ def finished_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
     is_album = len(job.result.media) > 1
     text = lines(text, _missing(speak, job))
     return Screen(text, result_buttons(job, language) if is_album else ())
+
+
+def arrived_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
+    """Return what a message says of a success to whom presses a button under it.
+
+    The picture may have come, be on its way, or have been lost on it: one can have it sent.
+    """
+    speak = texts(language)
+    finished = finished_screen(job, language, title=title)
+    if not job.result.media:
+        return finished
+    is_several = len(job.result.media) > 1
+    show = speak.plain("🖼 Show all") if is_several else speak.plain("🖼 Show the picture")
+    where = speak.count(
+        "The picture is in this chat or will arrive in a moment.",
+        "The pictures are in this chat or will arrive in a moment.",
+        len(job.result.media),
+    )
+    text = paragraphs(finished.text, where)
+    return Screen(text, ((Button(show, ShowAll(job.id)),), *finished.keyboard))
+
+
+def missed_screen(count: int, language: str) -> Screen:
+    """Return the offer of pictures that could not be sent when they were ready."""
+    speak = texts(language)
+    text = speak.count(
+        "{n} picture is waiting for you: I could not send it when it was ready.",
+        "{n} pictures are waiting for you: I could not send them when they were ready.",
+        count,
+    )
+    return Screen(text, ((Button(speak.plain("🖼 Send now"), ShowMissed()),),))
 
 
 def failure_screen(job: pb.Job, language: str) -> Screen:

@@ -120,9 +120,11 @@ def _ordered_failure(task: Task) -> Failure | None:
 
 
 def _draw(task: Task, source: bytes | None) -> list[bytes]:
+    """Draw the pictures: the same ones again for the same seed, others where none is given."""
     model = MODELS[task.model]
     fields = model.known(task.fields) | {"size": model.size_of(task.fields)}
-    seeds = (fields.get("seed", 0) + number for number in range(model.count_of(task.fields)))
+    first = fields.get("seed", secrets.randbits(31))
+    seeds = (first + number for number in range(model.count_of(task.fields)))
     pictures = (_draw_one(fields, source, seed=seed) for seed in seeds)
     return [encode_picture(picture, _format_of(task)) for picture in pictures]
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.error import bad_request, blocked, chat_not_found
-from sandbox.telegram.model import Bot
+from sandbox.telegram.model import Bot, Group
 from sandbox.telegram.param import Params
 from sandbox.telegram.world import World
 
@@ -32,6 +32,12 @@ class Call:
         if self.bot.chats[number].is_blocked:
             raise blocked()
         return Conversation(self.world, self.bot, user)
+
+    def group(self) -> Group | None:
+        """Return the group that `chat_id` names, if it is one."""
+        given = self.params.text("chat_id")
+        is_negative = re.fullmatch(r"-\d{1,19}", given)
+        return self.world.state.groups.get(int(given)) if is_negative else None
 
 
 Method: TypeAlias = Callable[[Call], Awaitable[Any]]

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.fault import FaultRule
-from sandbox.telegram.model import Bot, Json
+from sandbox.telegram.model import Bot, Group, Json
 from sandbox.telegram.update import Inbox
 from sandbox.telegram.world import World
 
@@ -69,6 +69,18 @@ async def force_updates(request: Request) -> Response:
     return JSONResponse({"waiting": len(inbox.bot.updates)})
 
 
+async def put_group(request: Request) -> Response:
+    """Make a group, or change the one with the same id; what is said in it is forced."""
+    try:
+        group = Group.model_validate_json(await request.body())
+    except ValidationError as error:
+        return JSONResponse({"detail": error.errors(include_url=False)}, status_code=422)
+    world = _world(request)
+    world.state.groups[group.id] = group
+    world.changed()
+    return JSONResponse(group.to_api())
+
+
 async def count_updates(request: Request) -> Response:
     """Tell how many updates wait for the bot `?bot=<id>`."""
     return JSONResponse({"waiting": len(_inbox(request).bot.updates)})
@@ -125,5 +137,6 @@ ROUTES = [
     Route("/sandbox/faults/{fault:int}", delete_faults, methods=["DELETE"]),
     Route("/sandbox/updates", force_updates, methods=["POST"]),
     Route("/sandbox/updates", count_updates, methods=["GET"]),
+    Route("/sandbox/groups", put_group, methods=["POST"]),
     Route("/sandbox/reset", reset, methods=["POST"]),
 ]

@@ -33,6 +33,20 @@ class User(BaseModel):
         )
 
 
+class Group(BaseModel):
+    """A group in which bots are members; only what bots say there is kept."""
+
+    id: int = Field(lt=0)
+    title: str = "Friends"
+    topics: list[int] = []
+    """The topics of a forum but for its General one; none means that it is no forum."""
+
+    def to_api(self) -> Json:
+        """Return the group as `chat` shows it."""
+        shown: Json = {"id": self.id, "type": "supergroup", "title": self.title}
+        return shown | ({"is_forum": True} if self.topics else {})
+
+
 class Version(BaseModel):
     """What a message said before an edit, and until when."""
 
@@ -139,5 +153,6 @@ class State(BaseModel):
     """Everything that survives a restart."""
 
     users: dict[int, User] = {}
+    groups: dict[int, Group] = {}
     bots: dict[str, Bot] = {}
     files: dict[str, StoredFile] = {}

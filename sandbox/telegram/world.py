@@ -113,6 +113,7 @@ class World:
     def reset(self) -> None:
         """Forget users, chats, files, calls and faults; the bots stay, with what they set up."""
         self.state.users.clear()
+        self.state.groups.clear()
         for bot in self.state.bots.values():
             bot.forget()
         self.files.clear()

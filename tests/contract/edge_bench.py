@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -19,6 +20,7 @@ from edge_bot.bot import EdgeBot, open_bot
 from edge_bot.catalog import CatalogCache
 from edge_bot.delivery import Courier, Rhythm
 from edge_bot.dispatch import Dispatcher, Handle
+from edge_bot.handler import acknowledge
 from edge_bot.lease import PollingLease
 from edge_bot.meter import Meter
 from edge_bot.packing import Packer
@@ -61,6 +63,7 @@ class Bench:
     def dispatcher(self, handle: Handle) -> Dispatcher:
         return Dispatcher(
             handle,
+            acknowledge=partial(acknowledge, self.bot),
             apologize=handle,
             meter=self.meter,
             backoff=Backoff(first_s=0.01, cap_s=0.05),

@@ -14,7 +14,7 @@ from telegram.request import HTTPXRequest
 from edge_bot.bot import EdgeBot
 from edge_bot.catalog import CatalogCache
 from edge_bot.context import EdgeContext
-from edge_bot.handler import handle_update
+from edge_bot.handler import acknowledge, handle_update
 from edge_bot.limiter import ChatLimiter, Pace
 from generation_svc.client import connect
 from tests.contract.edge_job import JobService, serving_jobs
@@ -45,7 +45,14 @@ class Chat:
         """Handle the updates that wait."""
         for update in await self.updates():
             self.handled.append(update)
+            await acknowledge(self.context.bot, update)
             await handle_update(self.context, update)
+
+    async def force(self, **update: Any) -> None:
+        """Have an update come that no user of the sandbox can cause."""
+        url = f"/sandbox/updates?bot={BOT_ID}"
+        assert (await self.telegram.http.post(url, json=[update])).is_success
+        await self.pump()
 
     async def repeat(self) -> None:
         """Handle the latest update again, as after a kill."""
@@ -81,6 +88,10 @@ class Chat:
         messages = await self.telegram.messages(USER)
         return [message for message in messages if message["from"]["is_bot"]]
 
+    async def message(self, message_id: int) -> Json:
+        """Return a message of the bot."""
+        return next(each for each in await self.from_bot() if each["message_id"] == message_id)
+
     async def last(self) -> Json:
         return (await self.from_bot())[-1]
 
@@ -103,16 +114,26 @@ def buttons(message: Json) -> list[tuple[str, str]]:
 
 @asynccontextmanager
 async def chatting(*, language: str = "en", **telegram: Any) -> AsyncIterator[Chat]:
+    async with serving_jobs() as service:
+        address = f"127.0.0.1:{service.port}"
+        async with chatting_at(address, service=service, language=language, **telegram) as chat:
+            yield chat
+
+
+@asynccontextmanager
+async def chatting_at(
+    address: str, *, service: JobService | None = None, language: str = "en", **telegram: Any
+) -> AsyncIterator[Chat]:
+    """Chat with an edge of the service at an address; of the real one there is no stand-in."""
     async with (
         sandbox(**telegram) as running,
-        serving_jobs() as service,
         _hasty_bot(running.url) as bot,
-        connect(f"127.0.0.1:{service.port}") as client,
+        connect(address) as client,
     ):
         context = EdgeContext(
             bot=bot, bot_id=BOT_ID, client=client, catalog=CatalogCache(client.generation)
         )
-        chat = Chat(running, service, context)
+        chat = Chat(running, service or JobService(), context)
         await running.started(USER, language_code=language)
         await chat.pump()
         yield chat

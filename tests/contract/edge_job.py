@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from typing import Any
 
 import grpc
+from PIL import Image
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import job_pb2
@@ -104,9 +106,12 @@ class JobDesk(GenerationDesk):
         if not self.is_picture:
             await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_REJECTED")
         number = _uuid(next(self._numbers))
-        self.uploads[number] = (parts[0].owner, b"".join(part.data for part in parts))
+        data = b"".join(part.data for part in parts)
+        self.uploads[number] = (parts[0].owner, data)
         response = pb.UploadInputResponse()
         response.upload.id = number
+        with Image.open(BytesIO(data)) as image:
+            response.upload.width, response.upload.height = image.size
         return response
 
 

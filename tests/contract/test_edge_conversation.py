@@ -7,9 +7,10 @@ from google.protobuf.json_format import MessageToDict
 from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.generation_service_pb2 import CreateJobRequest
 from atelier.generation.v1.media_pb2 import Media
-from tests.contract.edge_chat import BOT_ID, Chat, chatting
+from edge_bot.session import MAX_BYTES
+from tests.contract.edge_chat import BOT_ID, Chat, buttons, chatting
 from tests.edge_model import USER, job
-from tests.integration.sandbox_telegram import picture
+from tests.integration.sandbox_telegram import Json, picture
 
 
 @pytest.fixture
@@ -105,6 +106,24 @@ async def test_an_edit_takes_the_picture_before_the_instruction(chat: Chat) -> N
     }
 
 
+async def test_a_portrait_photo_comes_back_as_a_portrait(chat: Chat) -> None:
+    photo = {"photo": ("cat.png", picture(600, 1067), "image/png")}
+    await chat.say("make it red", files=photo)
+    assert "Portrait 9:16" in await chat.last_text()
+    await chat.press("Generate")
+    assert inputs(only_request(chat))["image_size"] == "portrait_16_9"
+
+
+async def test_a_size_that_was_chosen_stays_with_another_photo(chat: Chat) -> None:
+    await chat.say("red", files={"photo": ("cat.png", picture(600, 1067), "image/png")})
+    await chat.press("Options")
+    await chat.press("Size")
+    await chat.press("Square, 512")
+    await chat.say(files={"photo": ("cat.png", picture(640, 480), "image/png")})
+    await chat.press("Generate")
+    assert inputs(only_request(chat))["image_size"] == "square"
+
+
 async def test_a_photo_with_a_caption_is_an_edit(chat: Chat) -> None:
     await chat.say("make it red", files={"photo": ("cat.png", picture(), "image/png")})
     assert "Qwen Image Edit" in await chat.last_text()
@@ -175,11 +194,8 @@ async def test_cancel_drops_the_draft_and_its_buttons_say_so(chat: Chat) -> None
     confirmation = await chat.last()
     await chat.say("/cancel")
     assert "All clear" in await chat.last_text()
-    query = await chat.press("Generate", message=confirmation)
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert answer["show_alert"]
-    assert "earlier picture" in answer["text"]
+    await chat.press("Generate", message=confirmation)
+    assert "earlier picture" in await chat.last_text()
     assert "What would you like to do?" in await chat.last_text()
     assert not chat.service.generation.requests
 
@@ -218,15 +234,121 @@ async def test_start_over_drops_the_draft(chat: Chat) -> None:
     assert "Create a picture · Z-Image" in await chat.last_text()
 
 
+async def test_each_confirmation_draws_its_own_words(chat: Chat) -> None:
+    confirmations = []
+    for words in ("a red house", "a blue boat", "a green tree"):
+        await chat.say(words)
+        confirmations.append(await chat.last())
+    before = len(await chat.from_bot())
+    for confirmation in confirmations:
+        await chat.press("Generate", message=confirmation)
+    made = list(chat.service.generation.requests.values())
+    assert [inputs(each)["prompt"] for each in made] == [
+        "a red house",
+        "a blue boat",
+        "a green tree",
+    ]
+    assert [each.telegram.message_id for each in made] == [
+        confirmation["message_id"] for confirmation in confirmations
+    ]
+    assert len(await chat.from_bot()) == before
+
+
+async def test_each_confirmation_draws_its_own_photo(chat: Chat) -> None:
+    confirmations: list[Json] = []
+    for side in (90, 91):
+        photo = {"photo": ("cat.png", picture(side, 90), "image/png")}
+        await chat.say("red" if not confirmations else "", files=photo)
+        confirmations.append(await chat.last())
+    for confirmation in confirmations:
+        await chat.press("Generate", message=confirmation)
+    pictures = [inputs(each)["image"] for each in chat.service.generation.requests.values()]
+    assert pictures == [f"upload:{upload}" for upload in chat.service.generation.uploads]
+
+
+async def test_the_buttons_of_an_overtaken_message_keep_working(chat: Chat) -> None:
+    await chat.say("a red house")
+    first = await chat.last()
+    await chat.say("a blue boat")
+    await chat.press("Options", message=first)
+    await chat.press("Wide 16:9", message=await chat.message(first["message_id"]))
+    await chat.press("Other description", message=await chat.message(first["message_id"]))
+    await chat.say("a white house")
+    await chat.press("Generate")
+    request = only_request(chat)
+    assert inputs(request) == {"prompt": "a white house", "aspect_ratio": "16:9"}
+
+
+async def test_dropping_an_overtaken_draft_leaves_the_others(chat: Chat) -> None:
+    await chat.say("a red house")
+    first = await chat.last()
+    await chat.say("a blue boat")
+    second = await chat.last()
+    await chat.press("Cancel", message=first)
+    assert "All clear" in (await chat.message(first["message_id"]))["text"]
+    await chat.press("Generate", message=second)
+    assert inputs(only_request(chat))["prompt"] == "a blue boat"
+    await chat.press("Generate", message=first)
+    assert "earlier picture" in await chat.last_text()
+    assert len(chat.service.generation.requests) == 1
+
+
+async def test_a_draft_that_was_being_asked_for_is_not_lost_by_another_ones_generate(
+    chat: Chat,
+) -> None:
+    await chat.say("a red house")
+    first = await chat.last()
+    await chat.say("/start")
+    await chat.press("Change my picture")
+    await chat.press("Generate", message=first)
+    await chat.say(files={"photo": ("cat.png", picture(), "image/png")})
+    assert "What shall I change?" in await chat.last_text()
+
+
+async def test_start_leaves_a_confirmation_its_button(chat: Chat) -> None:
+    await chat.say("a red house")
+    confirmation = await chat.last()
+    await chat.say("/start")
+    await chat.press("Generate", message=confirmation)
+    assert inputs(only_request(chat))["prompt"] == "a red house"
+
+
+async def test_many_long_drafts_fit_into_a_session(chat: Chat) -> None:
+    await chat.press("Create a picture")
+    await chat.press("Qwen Image")
+    for number in range(12):
+        await chat.say(f"{number} " + "🦊" * 2000)
+    assert len(chat.session) <= MAX_BYTES
+    await chat.press("Generate")
+    assert inputs(only_request(chat))["prompt"].startswith("11 ")
+
+
 async def test_generate_pressed_twice_makes_one_job(chat: Chat) -> None:
     await chat.say("a cat")
     confirmation = await chat.last()
     await chat.press("Generate")
-    query = await chat.press("Generate", message=confirmation)
+    calls = len(await chat.telegram.calls("editMessageText"))
+    await chat.press("Generate", message=confirmation)
     assert len(chat.service.generation.jobs) == 1
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert "already on its way" in answer["text"]
+    assert len(await chat.telegram.calls("editMessageText")) == calls
+    assert "Sending it off" in await chat.last_text()
+
+
+async def test_generate_pressed_on_a_second_message_says_where_the_picture_is(chat: Chat) -> None:
+    await chat.say("a cat")
+    confirmation = await chat.last()
+    await chat.press("Other description")
+    await chat.say("a dog")
+    await chat.press("Generate")
+    progress = await chat.last()
+    data = next(data for label, data in buttons(confirmation) if "Generate" in label)
+    await chat.press_data(data, message_id=confirmation["message_id"])
+    assert len(chat.service.generation.jobs) == 1
+    assert "already on its way" in (await chat.message(confirmation["message_id"]))["text"]
+    (made,) = chat.service.generation.jobs.values()
+    made.state, made.revision = job_pb2.JOB_STATE_SUCCEEDED, 2
+    await chat.press_data(data, message_id=progress["message_id"])
+    assert "Done" in (await chat.message(progress["message_id"]))["text"]
 
 
 @pytest.mark.parametrize(
@@ -275,10 +397,7 @@ async def test_change_goes_back_to_the_confirmation(chat: Chat) -> None:
 
 async def test_the_original_comes_as_a_file(chat: Chat) -> None:
     done = finished_job(chat)
-    query = await chat.press_data(f"f:{done.id}", message_id=(await chat.last())["message_id"])
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert answer["text"] == "Sending the file…"
+    await chat.press_data(f"f:{done.id}", message_id=(await chat.last())["message_id"])
     assert (await chat.last())["document"]["file_name"] == "media-0.png"
 
 
@@ -294,10 +413,8 @@ async def test_all_pictures_come_as_an_album(chat: Chat) -> None:
 async def test_a_job_of_somebody_else_is_not_there(chat: Chat) -> None:
     done = finished_job(chat)
     done.owner = "telegram:8"
-    query = await chat.press_data(f"a:{done.id}", message_id=(await chat.last())["message_id"])
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert "no longer have this picture" in answer["text"]
+    await chat.press_data(f"a:{done.id}", message_id=(await chat.last())["message_id"])
+    assert "no longer have this picture" in await chat.last_text()
     assert not chat.service.generation.requests
 
 
@@ -330,10 +447,8 @@ async def test_a_picture_that_took_the_message_is_left_alone(chat: Chat) -> None
 
 @pytest.mark.parametrize("data", ["zz", "g", "from:an:older:release"], ids=repr)
 async def test_an_unknown_button_offers_a_way_on(chat: Chat, data: str) -> None:
-    query = await chat.press_data(data, message_id=(await chat.last())["message_id"])
-    answer = await chat.answer(query)
-    assert answer is not None
-    assert "no longer works" in answer["text"]
+    await chat.press_data(data, message_id=(await chat.last())["message_id"])
+    assert "no longer works" in await chat.last_text()
     assert len(await chat.from_bot()) == 2
 
 
@@ -349,6 +464,16 @@ async def test_a_user_who_blocked_the_bot_is_left_in_peace(chat: Chat) -> None:
     before = len(await chat.from_bot())
     await chat.pump()
     assert len(await chat.from_bot()) == before
+
+
+async def test_a_session_of_release_0_1_is_read(chat: Chat) -> None:
+    stored = chat.service.edge.sessions[f"chat:{USER}"]
+    stored.data = (
+        b'{"draft":{"id":"1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed","kind":1,"model_id":"z-image",'
+        b'"prompt":"a cat"},"replies":{"message:7:1":2}}'
+    )
+    await chat.press_data("g:1b9d6bcd", message_id=(await chat.last())["message_id"])
+    assert inputs(only_request(chat))["prompt"] == "a cat"
 
 
 async def test_a_session_from_another_release_is_begun_anew(chat: Chat) -> None:

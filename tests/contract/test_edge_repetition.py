@@ -78,7 +78,7 @@ async def test_a_turn_cut_short_anywhere_is_done_once(
         assert len(chat.service.generation.requests) == jobs_before + jobs
 
 
-@pytest.mark.parametrize("method", ["sendMessage", "editMessageText", "answerCallbackQuery"])
+@pytest.mark.parametrize("method", ["sendMessage", "editMessageText"])
 async def test_an_outage_of_telegram_escapes_and_the_press_is_not_lost(
     chat: Chat, method: str
 ) -> None:

@@ -76,11 +76,9 @@ async def test_a_press_whose_handling_was_killed_before_the_job_is_not_lost(
 ) -> None:
     person = await running.telegram.person()
     await person.says("killed before the job")
-    await running.telegram.fault(
-        "timeout", method="answerCallbackQuery", times=1, seconds=FOR_EVER_S
-    )
+    await running.telegram.fault("timeout", method="editMessageText", times=1, seconds=FOR_EVER_S)
     await person.presses("✨ Generate")
-    await until(partial(_is_stuck, running), within_s=20, what="an answer that is stuck")
+    await until(partial(_is_stuck, running), within_s=20, what="an edit that is stuck")
     await _kill_edge(running)
     await person.gets_picture()
     assert len(await running.kie.creations("killed before the job")) == 1
@@ -129,7 +127,7 @@ async def _kill_edge(running: Stack) -> None:
 
 
 async def _is_stuck(running: Stack) -> bool:
-    calls = await running.telegram.calls("answerCallbackQuery")
+    calls = await running.telegram.calls("editMessageText")
     return any(call["fault"] == "timeout" for call in calls)
 
 

@@ -75,6 +75,30 @@ async def test_image_edit_makes_as_many_pictures_as_asked_for(kie: SandboxKie) -
     assert (await kie.ended(task_id))["creditsConsumed"] == pytest.approx(14.16, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("model", "fields", "is_same"),
+    [
+        ("z-image", {}, False),
+        ("z-image", {"seed": 7}, False),
+        ("qwen/text-to-image", {}, False),
+        ("qwen/text-to-image", {"seed": 7}, True),
+        ("qwen/image-edit", {}, False),
+        ("qwen/image-edit", {"seed": 7}, True),
+    ],
+    ids=["no seed", "takes no seed", "qwen without", "qwen with", "edit without", "edit with"],
+)
+async def test_the_same_request_gives_another_picture_unless_it_has_a_seed(
+    kie: SandboxKie, model: str, fields: dict[str, Any], is_same: bool
+) -> None:
+    if model == "qwen/image-edit":
+        fields = fields | {"image_url": await kie.upload(picture())}
+    drawn = []
+    for _ in range(2):
+        (link,) = await kie.results(await kie.task(model, prompt="fox", **fields))
+        drawn.append(await kie.picture(link))
+    assert (difference(*drawn) is None) == is_same
+
+
 async def test_a_picture_is_fetched_from_another_host(kie: SandboxKie) -> None:
     async with sandbox_kie() as foreign:
         source = await foreign.upload(picture(size=(120, 90)))

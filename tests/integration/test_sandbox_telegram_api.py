@@ -327,6 +327,28 @@ async def test_a_blocked_bot_is_forbidden_until_it_is_let_in(telegram: Sandbox) 
         assert await bot.send_message(chat, "x")
 
 
+async def test_a_group_is_answered_in_its_topics(telegram: Sandbox) -> None:
+    group = {"id": -1001, "title": "Friends", "topics": [44]}
+    await telegram.http.post("/sandbox/groups", json=group)
+    plain = await telegram.result("sendMessage", chat_id=-1001, text="hello")
+    assert plain["chat"] == {
+        "id": -1001,
+        "type": "supergroup",
+        "title": "Friends",
+        "is_forum": True,
+    }
+    placed = await telegram.result("sendMessage", chat_id=-1001, text="hi", message_thread_id=44)
+    assert (placed["message_thread_id"], placed["is_topic_message"]) == (44, True)
+    for topic in (1, 45):
+        said = await telegram.refusal(
+            "sendMessage", chat_id=-1001, text="hi", message_thread_id=topic
+        )
+        assert said == "Bad Request: message thread not found"
+    assert "not found" in await telegram.refusal("sendMessage", chat_id=-1002, text="hi")
+    answer = await telegram.http.post("/sandbox/groups", json={"id": 5})
+    assert answer.status_code == 422
+
+
 async def test_bots_do_not_mix(telegram: Sandbox) -> None:
     chat = await telegram.started()
     await telegram.started(chat, token="43:other")

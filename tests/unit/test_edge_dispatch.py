@@ -10,7 +10,7 @@ from telegram.error import BadRequest, NetworkError
 
 from edge_bot.dispatch import Dispatcher
 from edge_bot.meter import Meter
-from edge_bot.session import SessionConflict
+from edge_bot.session_store import SessionConflict
 from generation_svc.client import GenerationError
 from runtime.backoff import Backoff
 
@@ -47,11 +47,31 @@ class Handler:
         self.apologies.append(one.update_id)
 
 
+class Acknowledger:
+    """Notes what it is to acknowledge, at once or when its gate opens."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.acknowledged: list[int] = []
+        self.gate = asyncio.Event()
+        if is_open:
+            self.gate.set()
+
+    async def __call__(self, one: Update) -> None:
+        await self.gate.wait()
+        self.acknowledged.append(one.update_id)
+
+
 def dispatcher(
-    handle: Callable[[Update], Awaitable[None]], handler: Handler | None = None
+    handle: Callable[[Update], Awaitable[None]],
+    handler: Handler | None = None,
+    *,
+    acknowledge: Callable[[Update], Awaitable[None]] | None = None,
+    max_concurrent: int = 64,
 ) -> Dispatcher:
     return Dispatcher(
         handle,
+        acknowledge=acknowledge or Acknowledger(),
+        max_concurrent=max_concurrent,
         apologize=(handler or Handler()).apologize,
         meter=Meter(CollectorRegistry()),
         backoff=SOON,
@@ -82,7 +102,13 @@ async def test_an_apology_that_fails_is_no_reason_to_stop() -> None:
     async def handle(_: Update) -> None:
         raise ValueError
 
-    failing = Dispatcher(handle, apologize=handle, meter=Meter(CollectorRegistry()), backoff=SOON)
+    failing = Dispatcher(
+        handle,
+        acknowledge=handle,
+        apologize=handle,
+        meter=Meter(CollectorRegistry()),
+        backoff=SOON,
+    )
     assert await failing.settle(update(1), patience_s=1)
 
 
@@ -119,6 +145,7 @@ async def test_who_waits_for_a_cause_to_pass_takes_no_slot() -> None:
 
     dispatch = Dispatcher(
         handle,
+        acknowledge=Acknowledger(),
         apologize=handle,
         meter=Meter(CollectorRegistry()),
         max_concurrent=1,
@@ -129,3 +156,31 @@ async def test_who_waits_for_a_cause_to_pass_takes_no_slot() -> None:
             group.create_task(dispatch.settle(update(number, user=number), patience_s=5))
         assert await dispatch.settle(update(10, user=10), patience_s=1)
         is_away = False
+
+
+async def test_all_are_acknowledged_while_the_first_is_still_handled() -> None:
+    gate, acknowledge = asyncio.Event(), Acknowledger()
+
+    async def handle(_: Update) -> None:
+        await gate.wait()
+
+    dispatch = dispatcher(handle, acknowledge=acknowledge, max_concurrent=1)
+    async with asyncio.timeout(2), asyncio.TaskGroup() as group:
+        for number in range(12):
+            group.create_task(dispatch.settle(update(number), patience_s=1))
+        while len(acknowledge.acknowledged) < 12:  # noqa: ASYNC110 - the handlers wait for the gate
+            await asyncio.sleep(0)
+        gate.set()
+    assert acknowledge.acknowledged == list(range(12))
+
+
+async def test_who_is_slow_to_acknowledge_holds_up_no_handling() -> None:
+    handler, acknowledge = Handler(), Acknowledger(is_open=False)
+    dispatch = dispatcher(handler, acknowledge=acknowledge)
+    async with asyncio.timeout(2), asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(dispatch.settle(update(number), patience_s=1))
+        while len(handler.handled) < 3:  # noqa: ASYNC110 - nothing else tells of the handling
+            await asyncio.sleep(0)
+        acknowledge.gate.set()
+    assert sorted(acknowledge.acknowledged) == [0, 1, 2]

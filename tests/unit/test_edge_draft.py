@@ -31,7 +31,8 @@ from edge_bot.draft import (
     with_picture,
     with_text,
 )
-from edge_bot.session import MAX_REPLIES, Draft, OptionValue, Session
+from edge_bot.session import MAX_DRAFTS, MAX_REPLIES, Draft, OptionValue, Session
+from edge_bot.shape import nearest_choice
 from tests.edge_model import catalog
 
 CATALOG = catalog()
@@ -51,8 +52,10 @@ def say(current: Draft | None, text: str = "a cat") -> Draft:
     return with_text(current, text, new_id="new", catalog=CATALOG)
 
 
-def send(current: Draft | None, *, caption: str = "") -> Draft:
-    return with_picture(current, "upload:2", caption=caption, new_id="new", catalog=CATALOG)
+def send(current: Draft | None, *, caption: str = "", size: tuple[int, int] = (0, 0)) -> Draft:
+    return with_picture(
+        current, "upload:2", caption=caption, new_id="new", catalog=CATALOG, size=size
+    )
 
 
 def press(current: Draft, action: Action) -> Draft:
@@ -122,7 +125,7 @@ def test_a_text_is_a_prompt(current: Draft | None, expected: tuple[str, str, str
             "",
             ("old", "qwen/image-to-image", Stage.CONFIRM),
         ),
-        (EDIT_DRAFT, "", ("old", "qwen/image-edit", Stage.CONFIRM)),
+        (EDIT_DRAFT, "", ("new", "qwen/image-edit", Stage.CONFIRM)),
         (EDIT_DRAFT.model_copy(update={"job_id": "done"}), "", ("new", "", Stage.KIND)),
     ],
     ids=["caption", "alone", "after text", "asked for", "prompt known", "another", "became a job"],
@@ -195,6 +198,79 @@ def test_inputs_are_what_the_confirmation_shows() -> None:
         "image_size": "landscape_4_3",
         "num_images": "2",
     }
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((600, 1067), "portrait_16_9"),
+        ((1067, 600), "landscape_16_9"),
+        ((3024, 4032), "portrait_4_3"),
+        ((4032, 3024), "landscape_4_3"),
+        ((800, 800), "square_hd"),
+        ((900, 1000), "square_hd"),
+        ((10, 1000), "portrait_16_9"),
+        ((0, 0), "landscape_4_3"),
+        ((0, 90), "landscape_4_3"),
+    ],
+    ids=str,
+)
+def test_the_default_size_is_the_nearest_to_the_picture(
+    size: tuple[int, int], expected: str
+) -> None:
+    taken = send(None, caption="hat", size=size)
+    model = CATALOG.find("qwen/image-edit")
+    assert model is not None
+    assert inputs_of(taken, model)["image_size"] == expected
+    chosen = press(taken, SetOption("new", "image_size", 0))
+    assert inputs_of(chosen, model)["image_size"] == "square"
+    another = with_picture(
+        chosen, "upload:3", caption="", new_id="newer", catalog=CATALOG, size=(5, 9)
+    )
+    assert inputs_of(another, model)["image_size"] == "square"
+
+
+@pytest.mark.parametrize(
+    ("choices", "default", "size", "expected"),
+    [
+        (("1:1", "3:4", "9:16"), "1:1", (600, 800), "3:4"),
+        (("1024x1024", "1024x1536", "1536x1024"), "1024x1024", (2, 3), "1024x1536"),
+        (("auto", "1:1", "9:16"), "auto", (9, 16), None),
+        (("auto", "1:1", "9:16"), "1:1", (9, 16), "9:16"),
+        (("1", "2", "3"), "1", (9, 16), None),
+        (("png", "jpeg"), "png", (9, 16), None),
+        (("0:1", "1:1"), "1:1", (9, 16), "1:1"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, tuple) and value[0] == "auto" else "",
+)
+def test_shapes_are_read_as_providers_name_them(
+    choices: tuple[str, ...], default: str, size: tuple[int, int], expected: str | None
+) -> None:
+    option = ModelOption(field="shape")
+    option.default_value.string_value = default
+    for each in choices:
+        option.choices.add().value.string_value = each
+    found = nearest_choice(option, size=size)
+    assert (found.value.string_value if found else None) == expected
+
+
+def test_a_session_keeps_the_drafts_of_its_messages() -> None:
+    session = Session()
+    for number in range(MAX_DRAFTS + 3):
+        session = session.with_current(Draft(id=f"{number:08}", prompt=f"{number}"))
+    assert len(session.others) == MAX_DRAFTS
+    oldest = session.find_draft(f"{2:08}")
+    assert oldest is not None
+    assert session.find_draft(f"{1:08}") is None
+    assert session.find_draft("") is None
+    made = session.with_changed(oldest.model_copy(update={"job_id": "job"}))
+    assert made.draft == session.draft
+    assert len(made.others) == MAX_DRAFTS
+    again = made.with_current(oldest)
+    assert (again.draft, len(again.others)) == (oldest, MAX_DRAFTS)
+    assert [each.id for each in made.without_unmade_drafts().others] == [oldest.id]
+    assert made.without_draft(oldest).find_draft(oldest.tag) is None
+    assert Session.model_validate_json(made.packed()) == made
 
 
 def test_a_job_becomes_a_draft_again() -> None:

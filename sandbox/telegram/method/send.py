@@ -1,10 +1,12 @@
 """Sending texts and chat actions, and what every sending method shares."""
 
+import time
+
 from sandbox.telegram.call import Call, Method
 from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.error import bad_request
 from sandbox.telegram.markup import apply_keyboard, read_inline_markup
-from sandbox.telegram.model import Json, Message
+from sandbox.telegram.model import Group, Json, Message
 from sandbox.telegram.text import read_text
 
 CHAT_ACTIONS = {
@@ -25,6 +27,8 @@ CHAT_ACTIONS = {
 async def send_message(call: Call) -> Json:
     """Send a text."""
     content = read_text(call.params) | read_inline_markup(call.params)
+    if group := call.group():
+        return _send_to_group(call, group, content)
     return send(call, call.conversation(), content)
 
 
@@ -44,6 +48,17 @@ def send(call: Call, conversation: Conversation, content: Json) -> Json:
     apply_keyboard(call.params, conversation.chat)
     message = conversation.post(content, is_from_bot=True, reply_to_id=reply_to_id)
     return conversation.to_api(message)
+
+
+def _send_to_group(call: Call, group: Group, content: Json) -> Json:
+    """Answer as if the message were in the group; the journal alone keeps it."""
+    topic = call.params.integer("message_thread_id")
+    if topic and topic not in group.topics:
+        raise bad_request("message thread not found")
+    number, call.bot.next_message_id = call.bot.next_message_id, call.bot.next_message_id + 1
+    shown: Json = {"message_id": number, "date": int(time.time()), "from": call.bot.to_api()}
+    placed = {"message_thread_id": topic, "is_topic_message": True} if topic else {}
+    return shown | {"chat": group.to_api()} | placed | content
 
 
 def reply_target(call: Call, conversation: Conversation) -> int | None:
