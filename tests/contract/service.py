@@ -23,8 +23,10 @@ from generation_svc.access import CallerDirectory
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.record import revise, settle
-from generation_svc.rpc.endpoint import ConnectionLife, Endpoint, guards
-from generation_svc.rpc.interceptor import CallInterceptor, Guard
+from generation_svc.rpc.call import Guard
+from generation_svc.rpc.connection import ConnectionLife
+from generation_svc.rpc.endpoint import Endpoint, guards
+from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.stream import StreamPace
 from generation_svc.server import open_context
 from generation_svc.settings import GenerationSettings

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_SUCCEEDED
+from generation_svc.rpc.error_table import DOMAIN
 from tests.contract.service import Service
 from tests.contract.tool import GENERATION, BufCurl, Grpcurl, Json, Tool, run
 
@@ -97,7 +98,7 @@ async def test_refusals_say_what_is_wrong(idle_service: Service, tool: Tool, cas
     answer = await tool.call(idle_service.address, case.method, request=case.request)
     refusal = answer.refusal
     assert refusal is not None
-    assert (refusal.code, refusal.domain, refusal.reason) == (case.code, "atelier", case.reason)
+    assert (refusal.code, refusal.domain, refusal.reason) == (case.code, DOMAIN, case.reason)
     assert set(refusal.violations) == case.fields
     assert refusal.metadata.items() >= case.metadata.items()
     assert refusal.message
@@ -146,6 +147,7 @@ async def test_grpcurl_finds_the_four_services(idle_service: Service) -> None:
         "atelier.generation.v1.EdgeService",
         "atelier.generation.v1.GenerationService",
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     ]
 
