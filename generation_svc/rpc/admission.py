@@ -2,8 +2,8 @@
 
 A call is open until its answer has left, however long ago its handler ended: until then gRPC holds
 it in memory. Calls are of four kinds, each with a cap of its own, so that four thousand who wait
-take nothing from those who ask. What brings results home (callbacks and deliveries) comes first: its
-cap is there to bound memory, and is reached long after the others.
+take nothing from those who ask. What brings results home (callbacks and deliveries) comes first:
+its cap is there to bound memory, and is reached long after the others.
 """
 
 import random
