@@ -79,7 +79,7 @@ class UnreadAnswers:
 
     def answer(self, call: Call, answer: bytes) -> None:
         """Count an answer until it has left. Raises Overloaded if there is no room for it."""
-        self._check(call.caller.name, more=len(answer))
+        self._check(call.caller.name, more=len(answer) + CALL_BYTES)
         self.hold(call, size=len(answer))
 
     def hold(self, call: Call, *, size: int = 0) -> None:

@@ -156,6 +156,7 @@ async def test_grpcurl_finds_the_four_services(idle_service: Service) -> None:
     ("symbol", "words"),
     [
         (GENERATION, "rpc StreamJobUpdates"),
+        ("grpc.reflection.v1.ServerReflection", "rpc ServerReflectionInfo"),
         ("atelier.generation.v1.CreateJobRequest", "google.protobuf.Struct inputs"),
         ("atelier.generation.v1.JobState", "JOB_STATE_SUCCEEDED"),
     ],
@@ -166,8 +167,10 @@ async def test_grpcurl_describes(idle_service: Service, symbol: str, words: str)
     assert words in out
 
 
-async def test_buf_lists_the_methods(idle_service: Service) -> None:
-    flags = ("--protocol", "grpc", "--list-methods", "--http2-prior-knowledge")
+@pytest.mark.parametrize("version", ["grpc-v1", "grpc-v1alpha"])
+async def test_buf_lists_the_methods(idle_service: Service, version: str) -> None:
+    kind = ("--protocol", "grpc", "--reflect-protocol", version)
+    flags = (*kind, "--list-methods", "--http2-prior-knowledge")
     code, out, err = await run("buf", "curl", *flags, f"http://{idle_service.address}")
     assert code == 0, err
     assert f"{GENERATION}/CreateJob" in out.split()
