@@ -69,7 +69,7 @@ class CallbackProtocol(HttpToolsProtocol):
         """Close a connection on which nothing comes, as uvicorn does from the second request on."""
         super().connection_made(transport)
         self._meter.connections.inc()
-        self._crowd.enter(self)
+        self._crowd.enter(self, host=self.client[0] if self.client else "")
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )

@@ -6,6 +6,7 @@ import gzip
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import pytest
@@ -130,7 +131,7 @@ async def test_what_only_the_core_sees_says_nothing_of_us(
 async def test_every_health_can_be_listed(
     idle_service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ask = idle_service.channel.unary_unary(f"{HEALTH}/List")
+    ask: Any = idle_service.channel.unary_unary(f"{HEALTH}/List")
     answer = await ask(b"")
     assert b"atelier.generation.v1.GenerationService" in answer
     assert faults(caplog) == []
