@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 CONNECTIONS = 500
 """How many connections one listener has at once; Telegram opens at most 100.
@@ -24,6 +24,13 @@ READ_S = 30.0
 """How long a client may take to read what is ready for it."""
 
 
+def disconnect(cycle: RequestResponseCycle | None) -> None:
+    """Tell the request that is being answered that nobody is there any more."""
+    if cycle is not None:
+        cycle.disconnected = True
+        cycle.message_event.set()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """Closes what is too many, too slow, or not read."""
 
@@ -36,6 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._request_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of the first request, or end what is one connection too many."""
@@ -76,7 +84,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget the clocks."""
         self._stop_request_timer()
         self._stop_read_timer()
+        disconnect(self._running)  # uvicorn tells only the request that came last
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _stop_request_timer(self) -> None:
         if self._request_timer is not None:
