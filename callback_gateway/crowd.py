@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Protocol
 
 
@@ -19,6 +30,29 @@ class Guest(Protocol):
         """Answer whatever comes next at once, for there is no place."""
 
 
+@dataclass(frozen=True, slots=True)
+class AddressLimit:
+    """How many connections come from one address, where that says anything about who it is."""
+
+    connections: int
+    """0 stands for any number."""
+    exempt: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Where proxies of ours are: what comes from them comes from everybody."""
+
+    def counted(self, host: str) -> str | None:
+        """Return what an address is counted as; None for one that is not.
+
+        An IPv6 client is given 2^64 addresses, so those are one.
+        """
+        address = _plain(host)
+        if not self.connections or address is None:
+            return None
+        if any(address in network for network in self.exempt):
+            return None
+        is_long = isinstance(address, IPv6Address)
+        return str(ip_network((address, 64), strict=False)) if is_long else str(address)
+
+
 class Crowd:
     """Makes room for a newcomer at the cost of who has been silent longest.
 
@@ -26,21 +60,45 @@ class Crowd:
     the newcomer is answered without being heard; there is never more than one of those.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, per_address: AddressLimit | None = None) -> None:
         self._limit = limit
-        self._guests: dict[Guest, None] = {}
+        self._per_address = per_address or AddressLimit(0)
+        self._guests: dict[Guest, str | None] = {}
+        self._of_address: defaultdict[str, dict[Guest, None]] = defaultdict(dict)
 
-    def enter(self, newcomer: Guest) -> None:
+    def enter(self, newcomer: Guest, *, host: str = "") -> None:
         """Count a connection in."""
-        if len(self._guests) >= self._limit:
-            waiting = next((guest for guest in self._guests if guest.is_waiting), None)
-            if waiting:
-                self.exit(waiting)
-                waiting.leave()
-            else:
-                newcomer.hurry()
-        self._guests[newcomer] = None
+        address = self._per_address.counted(host)
+        if address is not None:
+            self._make_room(self._of_address[address], self._per_address.connections, newcomer)
+            self._of_address[address][newcomer] = None
+        self._make_room(self._guests, self._limit, newcomer)
+        self._guests[newcomer] = address
 
     def exit(self, guest: Guest) -> None:
         """Count a connection out, once or twice."""
-        self._guests.pop(guest, None)
+        address = self._guests.pop(guest, None)
+        if address is not None:
+            self._of_address[address].pop(guest, None)
+            if not self._of_address[address]:
+                del self._of_address[address]
+
+    def _make_room(self, guests: Iterable[Guest], limit: int, newcomer: Guest) -> None:
+        others = list(guests)
+        if len(others) < limit:
+            return
+        waiting = next((guest for guest in others if guest.is_waiting), None)
+        if waiting:
+            self.exit(waiting)
+            waiting.leave()
+        else:
+            newcomer.hurry()
+
+
+def _plain(host: str) -> IPv4Address | IPv6Address | None:
+    """Return an address without the form that an IPv6 socket gives to IPv4."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:  # a Unix socket
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

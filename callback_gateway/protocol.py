@@ -18,6 +18,7 @@ from callback_gateway.callback import SUCCESS_BODY, Outcome
 from callback_gateway.crowd import Crowd
 from callback_gateway.meter import Meter
 from callback_gateway.path import CALLBACK_ROUTE
+from runtime.bounded_http import disconnect
 
 MAX_HEAD_BYTES = 64 << 10
 """How long a request line and its headers may be, beyond the first piece that came of them."""
@@ -69,7 +70,7 @@ class CallbackProtocol(HttpToolsProtocol):
         """Close a connection on which nothing comes, as uvicorn does from the second request on."""
         super().connection_made(transport)
         self._meter.connections.inc()
-        self._crowd.enter(self)
+        self._crowd.enter(self, host=self.client[0] if self.client else "")
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -131,6 +132,7 @@ class CallbackProtocol(HttpToolsProtocol):
         self._stop_read_timer()
         self._meter.connections.dec()
         self._crowd.exit(self)
+        disconnect(self._running)  # uvicorn tells only the request that came last
         super().connection_lost(exc)
 
     def timeout_keep_alive_handler(self) -> None:
@@ -165,9 +167,8 @@ class CallbackProtocol(HttpToolsProtocol):
         self._is_over = True
         for cycle in (self._running, self.cycle):
             if cycle is not None:  # what it still waits for will not come
-                cycle.disconnected = True
                 cycle.waiting_for_100_continue = False
-                cycle.message_event.set()
+                disconnect(cycle)
         self._meter.callbacks.labels(outcome).inc()
         self._meter.count_response(route=CALLBACK_ROUTE, status=200)
         self.flow.resume_reading()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from ipaddress import ip_network
 
 import structlog
 
 from callback_gateway.app import create_app
 from callback_gateway.callback import Limits
-from callback_gateway.crowd import Crowd
+from callback_gateway.crowd import AddressLimit, Crowd
 from callback_gateway.download import GrpcMediaSource
 from callback_gateway.handover import GrpcReporter
 from callback_gateway.meter import Meter
@@ -18,8 +19,11 @@ from callback_gateway.protocol import CallbackProtocol, Patience
 from callback_gateway.settings import GatewaySettings
 from generation_svc.client import connect
 from runtime.address import Address
+from runtime.file_limit import connections_within
 from runtime.http import serving
 
+RESERVED_FILES = 100
+"""Open files kept for what is no connection from outside."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -37,7 +41,7 @@ async def gateway(settings: GatewaySettings, *, meter: Meter) -> AsyncIterator[A
         report = GrpcReporter(client, timeout_s=settings.gateway_handover_timeout_s)
         media = GrpcMediaSource(client)
         app = create_app(report, media=media, meter=meter, limits=limits_of(settings))
-        crowd = Crowd(settings.gateway_connection_limit)
+        crowd = crowd_of(settings)
         patience = Patience(
             head_s=settings.gateway_head_timeout_s, read_s=settings.gateway_read_timeout_s
         )
@@ -45,6 +49,16 @@ async def gateway(settings: GatewaySettings, *, meter: Meter) -> AsyncIterator[A
         address = await stack.enter_async_context(serving(app, settings.listen, http=protocol))
         _logger.info("listening", address=str(address), service=settings.generation_address)
         yield address
+
+
+def crowd_of(settings: GatewaySettings) -> Crowd:
+    """Return what counts connections, with room kept for the service, logs and metrics."""
+    per_address = AddressLimit(
+        settings.gateway_address_connection_limit,
+        exempt=tuple(map(ip_network, settings.gateway_proxies)),
+    )
+    limit = connections_within(settings.gateway_connection_limit, reserved=RESERVED_FILES)
+    return Crowd(limit, per_address=per_address)
 
 
 def limits_of(settings: GatewaySettings) -> Limits:

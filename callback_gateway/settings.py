@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Self
+from ipaddress import ip_network
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from generation_svc.client import ClientSettings
 from runtime.address import Address
+from runtime.settings import Names
 
 MAX_BODY_BYTES = 1 << 20
 """The longest body that the contract takes (ReportCallbackRequest.body)."""
+
+
+def _networks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        ip_network(name)
+    return names
+
+
+Networks = Annotated[Names, AfterValidator(_networks)]
+"""A comma-separated list of networks, such as `10.0.0.0/8`."""
 
 KIE_PATIENCE_S = 15
 """How long KIE waits for an answer before it counts the callback as failed (kie-api.md §3)."""
@@ -45,6 +57,19 @@ class GatewaySettings(ClientSettings):
 
     gateway_connection_limit: int = Field(500, ge=1)
     """How many connections are open at once; then the one that is silent longest is closed."""
+
+    gateway_address_connection_limit: int = Field(100, ge=0)
+    """How many of them come from one address; 0 is any number, for a proxy elsewhere."""
+
+    gateway_proxies: Networks = (
+        "127.0.0.0/8",
+        "::1/128",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+    )
+    """The networks of proxies in front of the gateway, whose connections are everybody's."""
 
     gateway_download_limit: int = Field(64, ge=1)
     """How many media are sent at once."""

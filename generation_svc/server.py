@@ -23,8 +23,10 @@ from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
 from generation_svc.media.store import open_media
 from generation_svc.rpc.admission import Caps
+from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.endpoint import Endpoint, guards
 from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.unread import UnreadAnswers, UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
@@ -35,11 +37,14 @@ from generation_svc.webhook.sender import open_sender
 from generation_svc.worker.crew import working
 from runtime.address import Address
 from runtime.certificate import CertificateReader
+from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
 
 DATABASE_PATIENCE_SECONDS = 60.0
 """How long a start waits for a database that does not answer yet."""
+RESERVED_FILES = 250
+"""Open files kept for what is no connection of a caller: the provider, media, results, logs."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -53,7 +58,12 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
         if callers and settings.generation_callers_file:
             await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
         context = await stack.enter_async_context(open_context(settings, database, callers=callers))
-        endpoint = Endpoint(context, interceptor=interceptor_of(settings, callers))
+        endpoint = Endpoint(
+            context,
+            interceptor=interceptor_of(settings, callers),
+            connection_limits=connection_limits_of(settings),
+            has_reflection=settings.generation_reflection == "on",
+        )
         _bind(endpoint, settings.generation_listen, certificates=certificates)
         grace = settings.stop_grace_s
         crew = await stack.enter_async_context(
@@ -134,7 +144,21 @@ def interceptor_of(
     """Return what every call passes: these callers, and the caps of the settings."""
     calls = replace(Caps().calls, overall=settings.max_calls, per_caller=settings.caller_max_calls)
     waits = replace(Caps().waits, overall=settings.max_waits, per_caller=settings.caller_max_waits)
-    return CallInterceptor(callers, guards=guards(Caps(calls=calls, waits=waits)))
+    unread = UnreadLimits(
+        overall_bytes=settings.max_unread_mb << 20, caller_bytes=settings.caller_max_unread_mb << 20
+    )
+    return CallInterceptor(
+        callers,
+        guards=guards(Caps(calls=calls, waits=waits)),
+        unread=UnreadAnswers(unread),
+    )
+
+
+def connection_limits_of(settings: GenerationSettings) -> ConnectionLimits:
+    """Return the limits of connections, with room kept for the database, files and the provider."""
+    reserved = settings.database_pool_size + RESERVED_FILES
+    connections = connections_within(settings.max_connections, reserved=reserved)
+    return ConnectionLimits(connections=connections, streams=settings.connection_max_streams)
 
 
 def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:

@@ -141,6 +141,21 @@ class GenerationSettings(ProcessSettings):
     caller_max_waits: int = Field(10_000, ge=1, le=1_000_000)
     """Streams and waits of one caller that are open at once in this process."""
 
+    generation_reflection: Literal["on", "off"] = "on"
+    """Whether anybody who reaches the service may read its contract from it."""
+
+    max_connections: int = Field(10_000, ge=1, le=1_000_000)
+    """Connections at once; fewer where the limit on open files leaves no room for as many."""
+
+    connection_max_streams: int = Field(10_000, ge=1, le=1_000_000)
+    """Calls open on one connection at once; its client keeps back what is more."""
+
+    max_unread_mb: int = Field(256, ge=1, le=1_000_000)
+    """MiB of answers, with what belongs to them, that may wait for clients to read them."""
+
+    caller_max_unread_mb: int = Field(64, ge=1, le=1_000_000)
+    """MiB of them for one caller."""
+
     time_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
     """What every wait for KIE is multiplied with: less than 1 for tests."""
 

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from runtime.address import Address
+from runtime.bounded_http import BoundedProtocol
 from runtime.process import StartError
 
 _DRAIN_S = 15
@@ -65,7 +66,7 @@ async def serving(app: ASGIApp, address: Address, **options: Any) -> AsyncIterat
 
 def _config(app: ASGIApp, options: dict[str, Any]) -> uvicorn.Config:
     defaults: dict[str, Any] = {
-        "http": "httptools",
+        "http": BoundedProtocol,
         "ws": "none",
         "lifespan": "on",
         "log_config": None,

@@ -1,4 +1,4 @@
-"""How a process starts: on uvloop, and with one line when it cannot."""
+"""How a process starts: on uvloop, with all files it may open, and one line when it cannot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
+
+from runtime.file_limit import raise_file_limit
 
 EXIT_CANNOT_START = 1
 """The exit code of a process that something outside of it kept from starting."""
@@ -19,6 +21,7 @@ class StartError(Exception):
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a process to its end; a StartError becomes one line on stderr and exit code 1."""
+    raise_file_limit()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())

@@ -70,6 +70,7 @@ def channel_options(*, server_name: str, is_local: bool) -> list[tuple[str, Any]
         ("grpc.service_config", json.dumps(service_config())),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.ping_timeout_ms", 10_000),  # 60 s otherwise, whatever the line above says
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 3_000),
         ("grpc.max_reconnect_backoff_ms", 500),  # below what the retries of a call last

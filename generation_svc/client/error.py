@@ -31,6 +31,10 @@ _PASSING = frozenset(
 )
 
 
+ERROR_DOMAINS = frozenset({"atelier.internal", "atelier"})
+"""The domains whose reasons are those of the contract; release 0.1 says the second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One field of a request that the service refused, in words for a person."""
@@ -65,16 +69,17 @@ class GenerationError(Exception):
         """Read a failed call with the `google.rpc` details that came with it."""
         status = _status(error)
         info = _detail(status, error_details_pb2.ErrorInfo())
+        is_ours = info is not None and info.domain in ERROR_DOMAINS
         retry = _detail(status, error_details_pb2.RetryInfo())
         wrong = _detail(status, error_details_pb2.BadRequest())
         violations = wrong.field_violations if wrong else ()
         return cls(
             code=error.code(),
-            reason=info.reason if info else "",
+            reason=info.reason if info and is_ours else "",
             message=error.details() or "",
             violations=tuple(Violation(each.field, each.description) for each in violations),
             retry_after_s=retry.retry_delay.ToTimedelta().total_seconds() if retry else None,
-            metadata=dict(info.metadata) if info else {},
+            metadata=dict(info.metadata) if info and is_ours else {},
         )
 
 

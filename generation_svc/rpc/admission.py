@@ -1,8 +1,9 @@
 """Bounds how many calls are open at once, overall and of one caller.
 
-Calls are of three kinds, each with a cap of its own, so that four thousand who wait take nothing
-from those who ask. What brings results home (callbacks and deliveries) comes first: its cap is
-there to bound memory, and is reached long after the others.
+A call is open until its answer has left, however long ago its handler ended: until then gRPC holds
+it in memory. Calls are of four kinds, each with a cap of its own, so that four thousand who wait
+take nothing from those who ask. What brings results home (callbacks and deliveries) comes first:
+its cap is there to bound memory, and is reached long after the others.
 """
 
 import random
@@ -16,7 +17,7 @@ from enum import StrEnum
 from prometheus_client import Gauge
 
 from generation_svc.domain.error import Overloaded
-from generation_svc.rpc.interceptor import Call
+from generation_svc.rpc.call import Call
 
 _open = Gauge("atelier_open_calls", "Calls that are being answered.", ("kind",))
 
@@ -30,6 +31,8 @@ class Kind(StrEnum):
     """Waits for something to happen, nearly all the time."""
     FLOW = "flow"
     """Brings a result home."""
+    BUILT_IN = "built_in"
+    """Asks for health or reflection, without a token; it is counted by connection."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -39,6 +42,10 @@ KINDS: Mapping[str, Kind] = {
     "BeginDelivery": Kind.FLOW,
     "ReportDelivery": Kind.FLOW,
     "ReportCallback": Kind.FLOW,
+    "Check": Kind.BUILT_IN,
+    "List": Kind.BUILT_IN,
+    "Watch": Kind.BUILT_IN,
+    "ServerReflectionInfo": Kind.BUILT_IN,
 }
 """The methods that are no plain calls."""
 
@@ -55,11 +62,12 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The caps of the three kinds. The defaults leave room for 4,000 of each by one caller."""
+    """The caps of the kinds. The defaults leave room for 4,000 of each by one caller."""
 
     calls: Cap = Cap(8_000, 5_000, timedelta(seconds=1))
     waits: Cap = Cap(20_000, 10_000, timedelta(seconds=5))
     flow: Cap = Cap(20_000, 20_000, timedelta(seconds=1))
+    built_in: Cap = Cap(1_000, 50, timedelta(seconds=1))
 
     def of(self, kind: Kind) -> Cap:
         """Return the cap of a kind."""
@@ -82,14 +90,13 @@ class Admission:
 
     @asynccontextmanager
     async def guard(self, call: Call) -> AsyncIterator[None]:
-        """Let a call in for as long as it is open. Raises Overloaded."""
-        kind, name = KINDS.get(call.method, Kind.CALL), call.caller.name
+        """Let a call in; it is open until its answer has left. Raises Overloaded."""
+        kind = KINDS.get(call.method, Kind.CALL)
+        name = call.context.peer() if kind is Kind.BUILT_IN else call.caller.name
         self._check(kind, name)
         self._count(kind, name, change=1)
-        try:
-            yield
-        finally:
-            self._count(kind, name, change=-1)
+        call.context.add_done_callback(lambda _: self._count(kind, name, change=-1))
+        yield
 
     def _check(self, kind: Kind, name: str) -> None:
         cap = self.caps.of(kind)
@@ -97,9 +104,12 @@ class Admission:
         if self._overall[kind] >= cap.overall:
             raise Overloaded(kind, retry_after=retry_after)
         if self._of_caller[kind, name] >= cap.per_caller:
-            raise Overloaded(f"{kind} of the caller", retry_after=retry_after)
+            whose = "connection" if kind is Kind.BUILT_IN else "caller"
+            raise Overloaded(f"{kind} of the {whose}", retry_after=retry_after)
 
     def _count(self, kind: Kind, name: str, *, change: int) -> None:
         self._overall[kind] += change
         self._of_caller[kind, name] += change
+        if not self._of_caller[kind, name]:
+            del self._of_caller[kind, name]
         _open.labels(kind).inc(change)

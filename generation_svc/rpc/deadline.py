@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from generation_svc.domain.error import CallTooLong
+from generation_svc.rpc.call import Call, Guard
 from generation_svc.rpc.draining import ServerDraining
-from generation_svc.rpc.interceptor import Call, Guard
 
 ORDINARY = timedelta(seconds=30)
 """The limit of a method that is not named below."""
@@ -23,6 +23,15 @@ LIMITS: Mapping[str, timedelta | None] = {
     "DownloadMedia": None,  # as long as it gets on: each piece and each write has its own limit
     "StreamJobUpdates": timedelta(hours=1),
 }
+BUILT_IN_LIMITS: Mapping[str, timedelta | None] = {
+    "Check": timedelta(seconds=10),
+    "List": timedelta(seconds=10),
+    "Watch": timedelta(hours=1),
+    "ServerReflectionInfo": timedelta(seconds=60),
+}
+"""The limits of health and reflection, which are asked without a token."""
+STREAMS = frozenset({"StreamJobUpdates", "Watch"})
+"""The methods that are simply called again when their time is over."""
 JITTER = 0.1
 """By how much a stream may end early: those that began together do not resume together."""
 
@@ -35,11 +44,12 @@ def limiting(
     limits: Mapping[str, timedelta | None] = LIMITS, *, ordinary: timedelta = ORDINARY
 ) -> Guard:
     """Return the guard that ends a call when its time is over."""
+    every = {**BUILT_IN_LIMITS, **limits}
 
     @asynccontextmanager
     async def guard(call: Call) -> AsyncIterator[None]:
-        limit = limits.get(call.method, ordinary)
-        is_stream = call.method == "StreamJobUpdates"
+        limit = (every).get(call.method, ordinary)
+        is_stream = call.method in STREAMS
         try:
             async with asyncio.timeout(_seconds(limit, has_jitter=is_stream)) as timer:
                 yield

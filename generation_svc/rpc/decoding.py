@@ -1,16 +1,44 @@
-"""Requests that are no messages: refused as wrong input, where gRPC would call them our fault."""
+"""Requests that are no messages or too large: refused with a reason, where gRPC would give none.
 
-from collections.abc import AsyncIterator, Callable
+gRPC's own limits are set to twice ours, so that what is a little too large is refused by us. What
+is larger still never gets here: gRPC's core refuses it, in its own words and without details.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import grpc.aio
 from google.protobuf.message import DecodeError
 
-from generation_svc.domain.error import FieldViolation, InvalidInputs
+from generation_svc.domain.error import AtelierError, FieldViolation, InvalidInputs
 
+MAX_MESSAGE_BYTES = 4 << 20
+"""The greatest size of one message of a request."""
+MAX_METADATA_BYTES = 8 << 10
+"""The greatest size of a call's metadata, counted as HTTP/2 does."""
+ENTRY_BYTES = 32
+"""What HTTP/2 counts for an entry of metadata beside its name and value (RFC 9113, 6.5.2)."""
+SIZE_OPTIONS = (
+    ("grpc.max_receive_message_length", 2 * MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", 2 * MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", 2 * MAX_METADATA_BYTES),
+)
+"""The options of a server that let us see what is too large by less than as much again."""
 _UNREADABLE: Any = object()
 """What stands in the place of a message that cannot be read."""
+_TOO_LARGE: Any = object()
+"""What stands in the place of a message that is too large."""
 
 Deserialize = Callable[[bytes], Any]
+
+
+class MessageTooLarge(AtelierError):
+    """A message of the request, or its metadata, is larger than the service takes."""
+
+    def __init__(self, part: str, *, limit_bytes: int) -> None:
+        self.part = part
+        self.limit_bytes = limit_bytes
+        super().__init__(f"The {part} is larger than {limit_bytes} bytes.")
 
 
 def lenient(deserialize: Deserialize | None) -> Deserialize | None:
@@ -19,6 +47,8 @@ def lenient(deserialize: Deserialize | None) -> Deserialize | None:
         return None
 
     def deserialized(data: bytes) -> Any:
+        if len(data) > MAX_MESSAGE_BYTES:
+            return _TOO_LARGE
         try:
             return deserialize(data)
         except DecodeError:
@@ -27,17 +57,30 @@ def lenient(deserialize: Deserialize | None) -> Deserialize | None:
     return deserialized
 
 
-def checked(request: Any) -> Any:
-    """Return a request, a stream as one of messages. Raises InvalidInputs."""
-    return _each_checked(request) if hasattr(request, "__aiter__") else _checked(request)
+async def only_message(context: Any) -> Any:
+    """Read the message of a unary request. Raises InvalidInputs and MessageTooLarge."""
+    message = await context.read()
+    if message is grpc.aio.EOF:
+        raise InvalidInputs((FieldViolation("", "The request has no message."),))
+    return _checked(message)
 
 
-async def _each_checked(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def checked(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Give the messages of a stream. Raises InvalidInputs and MessageTooLarge."""
     async for message in messages:
         yield _checked(message)
+
+
+def check_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
+    """Raise MessageTooLarge if the metadata of a call is too large."""
+    size = sum(len(key) + len(value) + ENTRY_BYTES for key, value in metadata or ())
+    if size > MAX_METADATA_BYTES:
+        raise MessageTooLarge("metadata", limit_bytes=MAX_METADATA_BYTES)
 
 
 def _checked(message: Any) -> Any:
     if message is _UNREADABLE:
         raise InvalidInputs((FieldViolation("", "The request is no message of this contract."),))
+    if message is _TOO_LARGE:
+        raise MessageTooLarge("message", limit_bytes=MAX_MESSAGE_BYTES)
     return message

@@ -2,54 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
 
 import grpc.aio
 
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc.admission import Admission, Caps
+from generation_svc.rpc.call import Guard
+from generation_svc.rpc.connection import ConnectionLife, ConnectionLimits, server_options
+from generation_svc.rpc.core_log import quieten
 from generation_svc.rpc.deadline import limiting
 from generation_svc.rpc.draining import Draining
-from generation_svc.rpc.interceptor import CallInterceptor, Guard
+from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.register import register, set_health
 from generation_svc.rpc.stream import StreamPace
 from generation_svc.rpc.tls import server_credentials
 from runtime.certificate import CertificateReader
-
-MILLISECOND = timedelta(milliseconds=1)
-OPTIONS = (
-    ("grpc.so_reuseport", 0),  # two servers would share a port silently
-    ("grpc.server.max_pending_requests", 10_000),  # more calls at once are CANCELLED otherwise
-    ("grpc.server.max_pending_requests_hard_limit", 20_000),
-    ("grpc.server_max_unrequested_time_in_server", 120),  # and those that wait longer to be taken
-    ("grpc.keepalive_time_ms", 60_000),  # finds the readers whose network is gone
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLife:
-    """How long a connection may last.
-
-    Its end frees what a reader that does not read holds, and lets a client find new replicas. gRPC
-    core varies the age of each by up to a tenth either way (its max_age filter; its own test calls
-    that MAX_CONNECTION_AGE_JITTER_MULTIPLIER 1.1), so clients do not all come again at once.
-    """
-
-    age: timedelta = timedelta(minutes=30)
-    grace: timedelta = timedelta(seconds=75)
-    """What calls that are open then get to finish: as much as the longest of them may take."""
-
-    @property
-    def options(self) -> tuple[tuple[str, int], ...]:
-        """The options of the server."""
-        return (
-            ("grpc.max_connection_age_ms", self.age // MILLISECOND),
-            ("grpc.max_connection_age_grace_ms", self.grace // MILLISECOND),
-        )
-
 
 READINESS_SECONDS = 2.0
 """How often readiness follows the database."""
@@ -70,26 +37,41 @@ class Endpoint:
         stream_pace: StreamPace | None = None,
         interceptor: CallInterceptor | None = None,
         connection_life: ConnectionLife | None = None,
+        connection_limits: ConnectionLimits | None = None,
+        has_reflection: bool = True,
     ) -> None:
+        quieten()
         self._draining = Draining()
+        interceptor = interceptor or CallInterceptor(guards=guards())
+        self._unread, self._ports = interceptor.unread, set[int]()
+        self._closing: asyncio.Task[None] | None = None
         self._server = grpc.aio.server(
-            interceptors=(interceptor or CallInterceptor(guards=guards()),),
-            options=(*OPTIONS, *(connection_life or ConnectionLife()).options),
+            interceptors=(interceptor,), options=server_options(connection_limits, connection_life)
         )
         self._health = register(
-            self._server, context, draining=self._draining, stream_pace=stream_pace or StreamPace()
+            self._server,
+            context,
+            draining=self._draining,
+            stream_pace=stream_pace or StreamPace(),
+            has_reflection=has_reflection,
         )
 
     def bind(self, address: str, *, certificates: CertificateReader | None = None) -> int:
         """Take an address and return its port. Raises RuntimeError if it cannot be had."""
         if certificates is None:
-            return self._server.add_insecure_port(address)
-        return self._server.add_secure_port(address, server_credentials(certificates))
+            port = self._server.add_insecure_port(address)
+        else:
+            port = self._server.add_secure_port(address, server_credentials(certificates))
+        self._ports.add(port)
+        return port
 
     async def start(self) -> None:
         """Answer calls, unready until it is known that the service is ready."""
         await set_health(self._health, is_serving=False)
         await self._server.start()
+        self._closing = asyncio.create_task(
+            self._unread.close_stalled(ports=self._ports), name="stalled connections"
+        )
 
     async def follow_readiness(
         self,
@@ -112,3 +94,6 @@ class Endpoint:
         """End the streams, then give calls that are open some time to finish."""
         self._draining.start()
         await self._server.stop(grace=grace_seconds)
+        if self._closing is not None:
+            self._closing.cancel()
+            await asyncio.wait((self._closing,))

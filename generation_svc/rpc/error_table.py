@@ -11,9 +11,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
 from generation_svc.domain import error as domain
+from generation_svc.rpc.decoding import MessageTooLarge
 from generation_svc.rpc.draining import ServerDraining
+from generation_svc.rpc.method import MethodNotFound, ServiceNotFound
 
-DOMAIN = "atelier"
+DOMAIN = "atelier.internal"
+"""Whose reasons these are; `.internal` is kept for private use, so it is nobody else's name."""
 SHORT_RETRY = timedelta(seconds=1)
 """What a caller is told to wait when nothing better is known."""
 MAX_TEXT_BYTES = 300
@@ -123,6 +126,17 @@ TABLE: Mapping[type[Exception], Entry] = {
     ),
     ServerDraining: Entry(
         grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING", retry=lambda _: SHORT_RETRY
+    ),
+    MethodNotFound: Entry(
+        grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND", lambda e: {"name": e.name}
+    ),
+    ServiceNotFound: Entry(
+        grpc.StatusCode.NOT_FOUND, "METHOD_NOT_FOUND", lambda e: {"name": e.name}
+    ),
+    MessageTooLarge: Entry(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "MESSAGE_TOO_LARGE",
+        lambda e: {"part": e.part, "limit_bytes": str(e.limit_bytes)},
     ),
 }
 """Every error that a caller may see, most special class first where one is part of another."""

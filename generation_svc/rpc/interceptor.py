@@ -10,8 +10,7 @@ that let `asyncio.CancelledError` escape would leave its client hanging, so that
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -23,14 +22,21 @@ from prometheus_client import Counter, Histogram
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import AtelierError
+from generation_svc.rpc.call import Call, Guard
 from generation_svc.rpc.caller import Anybody, Callers, calling, token_of
-from generation_svc.rpc.decoding import checked, lenient
+from generation_svc.rpc.decoding import check_metadata, checked, lenient, only_message
 from generation_svc.rpc.error_table import is_known, status_of
+from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.permission import check_permission
+from generation_svc.rpc.unread import UnreadAnswers
 
 CORRELATION_KEY = "x-correlation-id"
+CONTRACT = "/atelier."
+"""How the services of the contract begin; the others are asked without a token."""
 NOBODY = Caller("?")
-"""Whoever a refused call is from; no caller can have this name."""
+"""Whoever a call without a known token is from; no caller can have this name."""
+UNKNOWN_METHOD = "?"
+"""What metrics call every RPC that there is not: a client chooses its name."""
 _logger = structlog.get_logger(__name__)
 _calls = Counter("atelier_rpc_total", "Calls answered.", ("method", "code"))
 _calls_of = Counter("atelier_caller_total", "Calls answered, by who called.", ("caller", "code"))
@@ -40,58 +46,103 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call as its guards see it."""
-
-    method: str
-    """The name of the RPC, such as `CreateJob`."""
-    caller: Caller
-    context: Any
-    """gRPC's own context: metadata, peer, the time that is left."""
-
-
-Guard: TypeAlias = Callable[[Call], AbstractAsyncContextManager[None]]
-"""What a call is answered inside of; entering it raises the error of a call that is refused."""
-
-
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every handler of the contract."""
+    """Wraps every handler: those of the contract, health, reflection, and of what there is not."""
 
-    def __init__(self, callers: Callers | None = None, *, guards: Sequence[Guard] = ()) -> None:
+    def __init__(
+        self,
+        callers: Callers | None = None,
+        *,
+        guards: Sequence[Guard] = (),
+        unread: UnreadAnswers | None = None,
+    ) -> None:
         self._callers = callers or Anybody()
-        self._guards = tuple(guards)
+        self.unread = unread or UnreadAnswers()
+        self._guards = (self.unread.guard, *guards)
 
     async def intercept_service(
         self, continuation: Continuation, details: grpc.HandlerCallDetails
     ) -> "Handler | None":
         """Return the handler as this caller gets it: guarded, or refusing."""
         handler = await continuation(details)
-        if handler is None or not details.method.startswith("/atelier."):
-            return handler
         method, token = details.method.rpartition("/")[2], token_of(details.invocation_metadata)
-        caller = NOBODY
+        caller, call_kind = NOBODY, method if handler else UNKNOWN_METHOD
         try:
-            caller = self._callers.identify(token)
-            check_permission(caller, method=details.method)
-            self._callers.count_call(caller)
+            check_metadata(details.invocation_metadata)
+            if handler is None:
+                raise MethodNotFound(details.method)
+            if details.method.startswith(CONTRACT):
+                caller = self._callers.identify(token)
+                check_permission(caller, method=details.method)
+                self._callers.count_call(caller)
         except AtelierError as error:
-            return _refusing(error, method=method, caller=caller)
-        kind = _kind(handler)
-        guarded = self._guarded(getattr(handler, kind), token=token)
-        return _rebuild(handler, kind=kind, wrapped=_wrap(guarded, method=method, caller=caller))
+            return self._refusing(error, method=call_kind, caller=caller)
+        return self._answering(handler, method=method, caller=caller, token=token)
 
-    def _guarded(self, behaviour: Any, *, token: str) -> Any:
-        async def guarded(request: Any, call: Call) -> Any:
+    def _answering(self, handler: Handler, *, method: str, caller: Caller, token: str) -> Handler:
+        guarded = self._guarded(handler, token=token)
+        serialize = None if handler.response_streaming else handler.response_serializer
+        wrapped = self._wrap(guarded, method=method, caller=caller, serialize=serialize)
+        return _rebuild(handler, wrapped)
+
+    def _refusing(self, error: AtelierError, *, method: str, caller: Caller) -> Handler:
+        """Return a handler that refuses; it takes a stream, which it does not read."""
+
+        async def refuse(requests: Any, call: Call) -> None:
+            raise error
+
+        wrapped = self._wrap(refuse, method=method, caller=caller)
+        return grpc.stream_stream_rpc_method_handler(wrapped)
+
+    def _guarded(self, handler: Handler, *, token: str) -> Any:
+        behaviour = getattr(handler, _kind(handler))
+
+        async def guarded(requests: Any, call: Call) -> Any:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(
-                    self._callers.while_valid(token, caller=call.caller)
-                )
+                if call.caller is not NOBODY:
+                    await stack.enter_async_context(
+                        self._callers.while_valid(token, caller=call.caller)
+                    )
                 for guard in self._guards:
                     await stack.enter_async_context(guard(call))
-                return await behaviour(request, call.context)
+                if not handler.request_streaming:
+                    return await behaviour(await only_message(call.context), call.context)
+                return await behaviour(checked(requests), call.context)
 
         return guarded
+
+    def _wrap(
+        self,
+        behaviour: Callable[[Any, Call], Awaitable[Any]],
+        *,
+        method: str,
+        caller: Caller,
+        serialize: Callable[[Any], bytes] | None = None,
+    ) -> Any:
+        async def wrapped(requests: Any, context: Any) -> Any:
+            call = Call(method=method, caller=caller, context=context)
+            with calling(caller), _observed(call):
+                try:
+                    answer = await behaviour(requests, call)
+                    return self._given(call, answer, serialize=serialize)
+                except grpc.aio.AbortError:
+                    raise
+                except asyncio.CancelledError:
+                    await context.abort(grpc.StatusCode.CANCELLED, "The call was cancelled.")
+                except Exception as error:  # noqa: BLE001 - the one place where every error becomes a status
+                    self.unread.hold(call)
+                    await _abort(context, error)
+
+        return wrapped
+
+    def _given(self, call: Call, answer: Any, *, serialize: Callable[[Any], bytes] | None) -> Any:
+        """Return an answer as bytes, counted until it has left; of a stream its end is counted."""
+        if serialize is None:
+            self.unread.hold(call)
+            return answer
+        data = serialize(answer)
+        self.unread.answer(call, data)
+        return data
 
 
 def correlation_id(context: Any) -> str:
@@ -103,44 +154,23 @@ def correlation_id(context: Any) -> str:
 
 
 def _kind(handler: Handler) -> str:
-    if handler.request_streaming:
-        return "stream_unary"
-    return "unary_stream" if handler.response_streaming else "unary_unary"
+    asked = "stream" if handler.request_streaming else "unary"
+    return f"{asked}_stream" if handler.response_streaming else f"{asked}_unary"
 
 
-def _rebuild(handler: Handler, *, kind: str, wrapped: Any) -> Handler:
-    make = getattr(grpc, f"{kind}_rpc_method_handler")
-    rebuilt: Handler = make(
+def _rebuild(handler: Handler, wrapped: Any) -> Handler:
+    """Return a handler that is called at once, and reads even a single message by itself.
+
+    gRPC would call the handler of a unary request when its message is there: until then the call
+    would be counted nowhere and have no time limit, and one that ends without a message no answer.
+    """
+    kind = "stream_stream" if handler.response_streaming else "stream_unary"
+    rebuilt: Handler = getattr(grpc, f"{kind}_rpc_method_handler")(
         wrapped,
         request_deserializer=lenient(handler.request_deserializer),
-        response_serializer=handler.response_serializer,
+        response_serializer=handler.response_serializer if handler.response_streaming else None,
     )
     return rebuilt
-
-
-def _refusing(error: AtelierError, *, method: str, caller: Caller) -> Handler:
-    """Return a handler that refuses; it takes a stream, which it does not read."""
-
-    async def refuse(request: Any, call: Call) -> None:
-        raise error
-
-    return grpc.stream_stream_rpc_method_handler(_wrap(refuse, method=method, caller=caller))
-
-
-def _wrap(behaviour: Callable[[Any, Call], Awaitable[Any]], *, method: str, caller: Caller) -> Any:
-    async def wrapped(request: Any, context: Any) -> Any:
-        call = Call(method=method, caller=caller, context=context)
-        with calling(caller), _observed(call):
-            try:
-                return await behaviour(checked(request), call)
-            except grpc.aio.AbortError:
-                raise
-            except asyncio.CancelledError:
-                await context.abort(grpc.StatusCode.CANCELLED, "The call was cancelled.")
-            except Exception as error:  # noqa: BLE001 - the one place where every error becomes a status
-                await _abort(context, error)
-
-    return wrapped
 
 
 @contextmanager
@@ -166,7 +196,12 @@ async def _abort(context: Any, error: Exception) -> None:
     else:
         _logger.error("the call failed", exc_info=error)
     status = rpc_status.to_status(status_of(error))
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    try:
+        await context.abort(status.code, status.details, status.trailing_metadata)
+    except grpc.aio.InternalError as late:
+        # gRPC's core ended the call before us: a broken message, one beyond its own limit, or a
+        # connection that is gone. Only this way it is not logged as a fault of the handler.
+        raise asyncio.CancelledError from late
 
 
 def _code_name(context: Any) -> str:

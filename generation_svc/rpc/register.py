@@ -2,7 +2,6 @@
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from atelier.generation.v1 import (
     callback_service_pb2,
@@ -23,6 +22,7 @@ from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.edge_servicer import EdgeServicer
 from generation_svc.rpc.generation_servicer import GenerationServicer
 from generation_svc.rpc.health_servicer import HealthServicer
+from generation_svc.rpc.reflection import enable_reflection
 from generation_svc.rpc.stream import StreamPace
 from generation_svc.rpc.webhook_servicer import WebhookServicer
 
@@ -50,7 +50,12 @@ METHODS = tuple(
 
 
 def register(
-    server: grpc.aio.Server, context: Context, *, draining: Draining, stream_pace: StreamPace
+    server: grpc.aio.Server,
+    context: Context,
+    *,
+    draining: Draining,
+    stream_pace: StreamPace,
+    has_reflection: bool = True,
 ) -> HealthServicer:
     """Add every service to the server and return the one that tells its health."""
     generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
@@ -66,8 +71,8 @@ def register(
     webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
     health_servicer = HealthServicer(draining)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    if has_reflection:
+        enable_reflection(server, (*SERVICE_NAMES, health.SERVICE_NAME))
     return health_servicer
 
 

@@ -24,9 +24,12 @@ from generation_svc.access import CallerDirectory
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.record import revise, settle
-from generation_svc.rpc.endpoint import ConnectionLife, Endpoint, guards
-from generation_svc.rpc.interceptor import CallInterceptor, Guard
+from generation_svc.rpc.call import Guard
+from generation_svc.rpc.connection import ConnectionLife, ConnectionLimits
+from generation_svc.rpc.endpoint import Endpoint, guards
+from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.server import open_context
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
@@ -111,6 +114,9 @@ async def serving(
     callers: CallerDirectory | None = None,
     around: Sequence[Guard] | None = None,
     connection_life: ConnectionLife | None = None,
+    connection_limits: ConnectionLimits | None = None,
+    unread: UnreadAnswers | None = None,
+    has_reflection: bool = True,
     listen: str = "127.0.0.1:0",
     webhook_hosts: Sequence[str] = (),
 ) -> AsyncIterator[Service]:
@@ -125,9 +131,15 @@ async def serving(
             await stack.enter_async_context(
                 working(context, time_scale=settings.time_scale, grace_seconds=5)
             )
-        interceptor = CallInterceptor(callers, guards=guards() if around is None else around)
+        around = guards() if around is None else around
+        interceptor = CallInterceptor(callers, guards=around, unread=unread)
         endpoint = Endpoint(
-            context, stream_pace=pace, interceptor=interceptor, connection_life=connection_life
+            context,
+            stream_pace=pace,
+            interceptor=interceptor,
+            connection_life=connection_life,
+            connection_limits=connection_limits,
+            has_reflection=has_reflection,
         )
         target = f"127.0.0.1:{endpoint.bind(listen)}"
         await endpoint.start()

@@ -12,6 +12,8 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from generation_svc.rpc.error_table import DOMAIN
+
 
 @asynccontextmanager
 async def listening(
@@ -40,7 +42,7 @@ async def refuse(
     wrong_fields: Iterable[str] = (),
 ) -> None:
     """End a call as the service does: with a reason, and a violation for each wrong field."""
-    info = error_details_pb2.ErrorInfo(reason=reason, domain="atelier", metadata=metadata)
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
     wrong = error_details_pb2.BadRequest()
     for name in wrong_fields:
         wrong.field_violations.add(field=name, description="Must be otherwise.")

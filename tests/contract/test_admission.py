@@ -99,4 +99,8 @@ async def test_a_call_that_ended_leaves_nothing_behind(database_url: str, tmp_pa
         for _ in range(20):
             await service.generation.ListModels(pb.ListModelsRequest())
         await refused(service.generation.GetJob(pb.GetJobRequest(job_id="none")))
-        assert admission.open_calls == 0
+
+        async def is_empty() -> bool:
+            return admission.open_calls == 0
+
+        await until(is_empty, within_s=30, what="the end of every call")

@@ -15,9 +15,11 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
     GenerationServiceStub,
 )
 from generation_svc.domain import error as domain
+from generation_svc.rpc.decoding import MessageTooLarge
 from generation_svc.rpc.draining import ServerDraining
-from generation_svc.rpc.error_table import INTERNAL, TABLE, status_of
+from generation_svc.rpc.error_table import DOMAIN, INTERNAL, TABLE, status_of
 from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.method import MethodNotFound, ServiceNotFound
 from tests.contract.failure import Refusal, refusal_of, refused
 
 PROTO = Path("proto/atelier/generation/v1/error_reason.proto")
@@ -62,6 +64,9 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     (domain.PauseTooLong(most=timedelta(hours=24)), Code.INVALID_ARGUMENT, "INVALID_INPUTS"),
     (domain.InvalidPageToken(), Code.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"),
     (ServerDraining(), Code.UNAVAILABLE, "SERVER_DRAINING"),
+    (MethodNotFound("/a.B/C"), Code.UNIMPLEMENTED, "METHOD_NOT_FOUND"),
+    (ServiceNotFound("a.B"), Code.NOT_FOUND, "METHOD_NOT_FOUND"),
+    (MessageTooLarge("message", limit_bytes=9), Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE"),
     (domain.Unavailable(), Code.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE"),
     (domain.Unauthenticated(), Code.UNAUTHENTICATED, "UNAUTHENTICATED"),
     (domain.PermissionDenied("no", missing="money"), Code.PERMISSION_DENIED, "PERMISSION_DENIED"),
@@ -126,7 +131,7 @@ async def fail(error: BaseException, *, in_stream: bool = False) -> Refusal:
 
 def examples() -> dict[str, list[set[str]]]:
     """Read which metadata the contract shows for each reason."""
-    pattern = r'"reason": "(\w+)", "domain": "atelier", "metadata": \{(.*?)\} \}'
+    pattern = r'"reason": "(\w+)", "domain": "atelier.internal", "metadata": \{(.*?)\} \}'
     shown: dict[str, list[set[str]]] = {}
     for reason, metadata in re.findall(pattern, PROTO.read_text()):
         shown.setdefault(reason, []).append(set(re.findall(r'"(\w+)":', metadata)))
@@ -135,13 +140,13 @@ def examples() -> dict[str, list[set[str]]]:
 
 @pytest.mark.parametrize("in_stream", [False, True], ids=["call", "stream"])
 @pytest.mark.parametrize(
-    ("error", "code", "reason"), [pytest.param(*row, id=row[2].lower()) for row in ROWS]
+    ("error", "code", "reason"), [pytest.param(*row, id=type(row[0]).__name__) for row in ROWS]
 )
 async def test_an_error_reaches_the_client_as_its_row_says(
     error: Exception, code: grpc.StatusCode, reason: str, in_stream: bool
 ) -> None:
     refusal = await fail(error, in_stream=in_stream)
-    assert (refusal.code, refusal.domain, refusal.reason) == (code, "atelier", reason)
+    assert (refusal.code, refusal.domain, refusal.reason) == (code, DOMAIN, reason)
     assert (refusal.retry_seconds is not None) == (reason in RETRYABLE)
     assert set(refusal.metadata) in examples()[reason]
     assert bool(refusal.violations) == (reason == "INVALID_INPUTS")

@@ -43,6 +43,18 @@ async def test_silent_connections_keep_nobody_out() -> None:
             writer.close()
 
 
+async def test_one_address_keeps_no_other_out() -> None:
+    options = {"gateway_address_connection_limit": 2, "gateway_proxies": ()}
+    async with running(free_port(), **options) as small:
+        silent = [await asyncio.open_connection(*_of(small)) for _ in range(6)]
+        async with asyncio.timeout(4):  # before those that say nothing are closed anyway
+            for reader, _ in silent[:4]:
+                assert await reader.read() == b""
+        assert small.count("gateway_connections") <= 2
+        for _, writer in silent:
+            writer.close()
+
+
 async def test_where_all_are_at_work_a_newcomer_is_answered_unheard() -> None:
     service = RecordingCallbackService()
     service.is_hanging = True

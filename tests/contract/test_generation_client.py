@@ -17,6 +17,7 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.client import GenerationClient, GenerationError, Violation, connect, translated
 from generation_svc.client.call import DEADLINE_S, LONG_DEADLINE_S
 from generation_svc.client.channel import channel_target, service_config
+from generation_svc.rpc.error_table import DOMAIN
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -146,13 +147,14 @@ async def test_an_upload_carries_the_same(
     assert service.metadata["authorization"] == "Bearer edge-token"
 
 
+@pytest.mark.parametrize("domain", [DOMAIN, "atelier"], ids=["now", "release 0.1"])
 async def test_a_failure_is_read_with_its_details(
-    service: ScriptedService, client: GenerationClient
+    service: ScriptedService, client: GenerationClient, domain: str
 ) -> None:
     wrong = error_details_pb2.BadRequest()
     wrong.field_violations.add(field="inputs.prompt", description="is missing")
     info = error_details_pb2.ErrorInfo(
-        reason="INVALID_INPUTS", domain="atelier", metadata={"model_id": "z-image"}
+        reason="INVALID_INPUTS", domain=domain, metadata={"model_id": "z-image"}
     )
     service.failures = [failure(grpc.StatusCode.INVALID_ARGUMENT, info, wrong)]
     with pytest.raises(GenerationError) as failed, translated():
@@ -163,6 +165,16 @@ async def test_a_failure_is_read_with_its_details(
     assert error.metadata == {"model_id": "z-image"}
     assert str(error) == "INVALID_INPUTS: as asked"
     assert not error.is_retryable
+
+
+async def test_a_reason_of_somebody_else_is_not_taken_for_one_of_the_contract(
+    service: ScriptedService, client: GenerationClient
+) -> None:
+    info = error_details_pb2.ErrorInfo(reason="JOB_NOT_FOUND", domain="proxy.example.org")
+    service.failures = [failure(grpc.StatusCode.NOT_FOUND, info)]
+    with pytest.raises(GenerationError) as failed, translated():
+        await client.generation.GetJob(pb.GetJobRequest())
+    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.NOT_FOUND, "")
 
 
 async def test_a_failure_says_when_to_come_back(

@@ -13,8 +13,8 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from generation_svc.client import connect
 from generation_svc.rpc.admission import Admission
-from generation_svc.rpc.endpoint import ConnectionLife
-from generation_svc.rpc.interceptor import Call, Guard
+from generation_svc.rpc.call import Call, Guard
+from generation_svc.rpc.connection import ConnectionLife
 from generation_svc.rpc.stream import StreamPace
 from tests.chaos.proxy import Link
 from tests.contract.service import Service, serving

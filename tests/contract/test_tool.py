@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_SUCCEEDED
+from generation_svc.rpc.error_table import DOMAIN
 from tests.contract.service import Service
 from tests.contract.tool import GENERATION, BufCurl, Grpcurl, Json, Tool, run
 
@@ -141,7 +142,7 @@ async def test_refusals_say_what_is_wrong(idle_service: Service, tool: Tool, cas
     answer = await tool.call(idle_service.address, case.method, request=case.request)
     refusal = answer.refusal
     assert refusal is not None
-    assert (refusal.code, refusal.domain, refusal.reason) == (case.code, "atelier", case.reason)
+    assert (refusal.code, refusal.domain, refusal.reason) == (case.code, DOMAIN, case.reason)
     assert set(refusal.violations) == case.fields
     assert refusal.metadata.items() >= case.metadata.items()
     assert refusal.message
@@ -191,6 +192,7 @@ async def test_grpcurl_finds_the_five_services(idle_service: Service) -> None:
         "atelier.generation.v1.GenerationService",
         "atelier.generation.v1.WebhookService",
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     ]
 
@@ -199,6 +201,7 @@ async def test_grpcurl_finds_the_five_services(idle_service: Service) -> None:
     ("symbol", "words"),
     [
         (GENERATION, "rpc StreamJobUpdates"),
+        ("grpc.reflection.v1.ServerReflection", "rpc ServerReflectionInfo"),
         ("atelier.generation.v1.CreateJobRequest", "google.protobuf.Struct inputs"),
         ("atelier.generation.v1.JobState", "JOB_STATE_SUCCEEDED"),
     ],
@@ -209,8 +212,10 @@ async def test_grpcurl_describes(idle_service: Service, symbol: str, words: str)
     assert words in out
 
 
-async def test_buf_lists_the_methods(idle_service: Service) -> None:
-    flags = ("--protocol", "grpc", "--list-methods", "--http2-prior-knowledge")
+@pytest.mark.parametrize("version", ["grpc-v1", "grpc-v1alpha"])
+async def test_buf_lists_the_methods(idle_service: Service, version: str) -> None:
+    kind = ("--protocol", "grpc", "--reflect-protocol", version)
+    flags = (*kind, "--list-methods", "--http2-prior-knowledge")
     code, out, err = await run("buf", "curl", *flags, f"http://{idle_service.address}")
     assert code == 0, err
     assert f"{GENERATION}/CreateJob" in out.split()

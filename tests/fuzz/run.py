@@ -14,7 +14,7 @@ from tests.e2e.person import Person, SandboxTelegram
 from tests.e2e.program import client, free_address, until
 from tests.e2e.secret import leaks_of
 from tests.e2e.stack import BOT_ID, Shape, Stack, stack
-from tests.fuzz import gateway, rpc, telegram
+from tests.fuzz import connection, gateway, rpc, telegram
 from tests.fuzz.access import HOOKED_ID, write_access
 from tests.fuzz.door import Tally
 from tests.fuzz.invariant import broken
@@ -81,6 +81,7 @@ async def run(running: Stack, *, seed: int, inputs: int) -> Outcome:
         await gateway.storm(running, known, Odd(f"{seed} gateway"), inputs=inputs),
         await rpc.storm(running, known, Odd(f"{seed} rpc"), address=address, inputs=inputs),
         await telegram.storm(running, known, str(seed), inputs=inputs),
+        await connection.storm(running, Odd(f"{seed} connection"), inputs=inputs),
     ]
     findings = [each for tally in tallies for each in tally.findings]
     findings += await _after(running, known, before=before)

@@ -124,7 +124,7 @@ async function refused(promise, { code, reason }) {
   const status = unpack("Status", error.metadata.get("grpc-status-details-bin")[0]);
   assert.equal(status.code, code);
   const info = detail(status, "ErrorInfo");
-  assert.equal(info.domain, "atelier");
+  assert.equal(info.domain, "atelier.internal");
   assert.equal(info.reason, reason);
   return { metadata: info.metadata, violations: detail(status, "BadRequest")?.fieldViolations };
 }

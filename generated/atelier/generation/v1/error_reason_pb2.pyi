@@ -32,73 +32,73 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_INPUTS: _ErrorReason.ValueType  # 1
     """Fields are missing or wrong; `google.rpc.BadRequest` has one violation per field.
 
-        { "reason": "INVALID_INPUTS", "domain": "atelier", "metadata": {} }
+        { "reason": "INVALID_INPUTS", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 2
     """No model has this id; `nearest` is there when one is spelt alike.
 
-        { "reason": "MODEL_NOT_FOUND", "domain": "atelier", "metadata": { "model_id": "z-imgae", "nearest": "z-image" } }
+        { "reason": "MODEL_NOT_FOUND", "domain": "atelier.internal", "metadata": { "model_id": "z-imgae", "nearest": "z-image" } }
     """
     ERROR_REASON_JOB_NOT_FOUND: _ErrorReason.ValueType  # 3
     """No job of this caller has this id.
 
-        { "reason": "JOB_NOT_FOUND", "domain": "atelier", "metadata": { "job_id": "0198…" } }
+        { "reason": "JOB_NOT_FOUND", "domain": "atelier.internal", "metadata": { "job_id": "0198…" } }
     """
     ERROR_REASON_MEDIA_NOT_FOUND: _ErrorReason.ValueType  # 4
     """No media of this caller has this id.
 
-        { "reason": "MEDIA_NOT_FOUND", "domain": "atelier", "metadata": { "media_id": "0198…" } }
+        { "reason": "MEDIA_NOT_FOUND", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
     """The request_id made another job from other content.
 
-        { "reason": "REQUEST_ID_REUSED", "domain": "atelier", "metadata": { "request_id": "a", "job_id": "0198…" } }
+        { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
     """
     ERROR_REASON_TOO_MANY_ACTIVE_JOBS: _ErrorReason.ValueType  # 6
     """The owner has as many unfinished jobs as are allowed. Retryable.
 
-        { "reason": "TOO_MANY_ACTIVE_JOBS", "domain": "atelier", "metadata": { "owner": "telegram:7", "limit": "20" } }
+        { "reason": "TOO_MANY_ACTIVE_JOBS", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "limit": "20" } }
     """
     ERROR_REASON_REVISION_OUT_OF_RANGE: _ErrorReason.ValueType  # 7
     """after_revision is ahead of the job.
 
-        { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier", "metadata": { "revision": "3" } }
+        { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier.internal", "metadata": { "revision": "3" } }
     """
     ERROR_REASON_UPLOAD_REJECTED: _ErrorReason.ValueType  # 8
     """The uploaded bytes are no picture that a model can take.
 
-        { "reason": "UPLOAD_REJECTED", "domain": "atelier", "metadata": {} }
+        { "reason": "UPLOAD_REJECTED", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_UPLOAD_TOO_LARGE: _ErrorReason.ValueType  # 9
     """The uploaded picture is too large.
 
-        { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier", "metadata": { "limit_bytes": "10485760" } }
+        { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier.internal", "metadata": { "limit_bytes": "10485760" } }
     """
     ERROR_REASON_SESSION_CONFLICT: _ErrorReason.ValueType  # 10
     """The session was written since it was read: read it again.
 
-        { "reason": "SESSION_CONFLICT", "domain": "atelier", "metadata": { "version": "8" } }
+        { "reason": "SESSION_CONFLICT", "domain": "atelier.internal", "metadata": { "version": "8" } }
     """
     ERROR_REASON_STALE_LEASE: _ErrorReason.ValueType  # 11
     """The lease token is unknown, used up or out of time.
 
-        { "reason": "STALE_LEASE", "domain": "atelier", "metadata": {} }
+        { "reason": "STALE_LEASE", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 12
     """page_token is not one that this method returned to this caller for this query:
     begin with the first page.
 
-        { "reason": "INVALID_PAGE_TOKEN", "domain": "atelier", "metadata": {} }
+        { "reason": "INVALID_PAGE_TOKEN", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 13
     """The server is stopping: go on elsewhere, with the last revision read. Retryable.
 
-        { "reason": "SERVER_DRAINING", "domain": "atelier", "metadata": {} }
+        { "reason": "SERVER_DRAINING", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_TEMPORARILY_UNAVAILABLE: _ErrorReason.ValueType  # 14
     """A part that the service needs is away for a moment. Retryable.
 
-        { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier", "metadata": {} }
+        { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier.internal", "metadata": {} }
     """
     @_builtins.property
     @_deprecated("""This enum value has been marked as deprecated using proto enum value options.""")
@@ -107,62 +107,72 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 16
     """A fault of the service; the log has it under the call's correlation id.
 
-        { "reason": "INTERNAL", "domain": "atelier", "metadata": {} }
+        { "reason": "INTERNAL", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 17
     """The call carries no token, or none that is known.
 
-        { "reason": "UNAUTHENTICATED", "domain": "atelier", "metadata": {} }
+        { "reason": "UNAUTHENTICATED", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 18
     """The caller lacks the scope, the owner or the bot that the call asks for.
 
-        { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "missing": "deliveries" } }
-        { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "owner": "telegram:7" } }
-        { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "bot_id": "7000000001" } }
+        { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "missing": "deliveries" } }
+        { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
+        { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "bot_id": "7000000001" } }
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 19
     """The caller or the owner calls more often than is allowed. Retryable.
 
-        { "reason": "RATE_LIMITED", "domain": "atelier", "metadata": { "subject": "owner telegram:7" } }
+        { "reason": "RATE_LIMITED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7" } }
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 20
     """The service has as much to do as it can take. Retryable.
 
-        { "reason": "OVERLOADED", "domain": "atelier", "metadata": { "part": "queue" } }
+        { "reason": "OVERLOADED", "domain": "atelier.internal", "metadata": { "part": "queue" } }
     """
     ERROR_REASON_CALL_TOO_LONG: _ErrorReason.ValueType  # 21
     """The call took longer than the service allows one to take: nothing is known
     of what it did. Retryable.
 
-        { "reason": "CALL_TOO_LONG", "domain": "atelier", "metadata": {} }
+        { "reason": "CALL_TOO_LONG", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_WEBHOOK_DISABLED: _ErrorReason.ValueType  # 22
     """The webhook's address answered 410 Gone: nothing is posted to it any more until
     EnableWebhook.
 
-        { "reason": "WEBHOOK_DISABLED", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
+        { "reason": "WEBHOOK_DISABLED", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
     """
     ERROR_REASON_WEBHOOK_SECRET_MISSING: _ErrorReason.ValueType  # 23
     """The operator gave this caller no key to sign webhooks with.
 
-        { "reason": "WEBHOOK_SECRET_MISSING", "domain": "atelier", "metadata": {} }
+        { "reason": "WEBHOOK_SECRET_MISSING", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_MEDIA_LINK_INVALID: _ErrorReason.ValueType  # 24
     """The link to media is none of ours, or its time ran out.
 
-        { "reason": "MEDIA_LINK_INVALID", "domain": "atelier", "metadata": {} }
+        { "reason": "MEDIA_LINK_INVALID", "domain": "atelier.internal", "metadata": {} }
+    """
+    ERROR_REASON_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 25
+    """There is no service or RPC of this name on the server.
+
+        { "reason": "METHOD_NOT_FOUND", "domain": "atelier.internal", "metadata": { "name": "/atelier.generation.v1.GenerationService/Paint" } }
+    """
+    ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 26
+    """A message of the request, or its metadata, is larger than the service takes.
+
+        { "reason": "MESSAGE_TOO_LARGE", "domain": "atelier.internal", "metadata": { "part": "message", "limit_bytes": "4194304" } }
     """
     ERROR_REASON_MODEL_UNAVAILABLE: _ErrorReason.ValueType  # 27
     """The provider has switched the model off. It is asked for it again after a
     while. Retryable then.
 
-        { "reason": "MODEL_UNAVAILABLE", "domain": "atelier", "metadata": { "model_id": "z-image" } }
+        { "reason": "MODEL_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "model_id": "z-image" } }
     """
     ERROR_REASON_WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 30
     """The service never posted to this address for this caller.
 
-        { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
+        { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -176,134 +186,144 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_INPUTS: ErrorReason.ValueType  # 1
 """Fields are missing or wrong; `google.rpc.BadRequest` has one violation per field.
 
-    { "reason": "INVALID_INPUTS", "domain": "atelier", "metadata": {} }
+    { "reason": "INVALID_INPUTS", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 2
 """No model has this id; `nearest` is there when one is spelt alike.
 
-    { "reason": "MODEL_NOT_FOUND", "domain": "atelier", "metadata": { "model_id": "z-imgae", "nearest": "z-image" } }
+    { "reason": "MODEL_NOT_FOUND", "domain": "atelier.internal", "metadata": { "model_id": "z-imgae", "nearest": "z-image" } }
 """
 ERROR_REASON_JOB_NOT_FOUND: ErrorReason.ValueType  # 3
 """No job of this caller has this id.
 
-    { "reason": "JOB_NOT_FOUND", "domain": "atelier", "metadata": { "job_id": "0198…" } }
+    { "reason": "JOB_NOT_FOUND", "domain": "atelier.internal", "metadata": { "job_id": "0198…" } }
 """
 ERROR_REASON_MEDIA_NOT_FOUND: ErrorReason.ValueType  # 4
 """No media of this caller has this id.
 
-    { "reason": "MEDIA_NOT_FOUND", "domain": "atelier", "metadata": { "media_id": "0198…" } }
+    { "reason": "MEDIA_NOT_FOUND", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
 """The request_id made another job from other content.
 
-    { "reason": "REQUEST_ID_REUSED", "domain": "atelier", "metadata": { "request_id": "a", "job_id": "0198…" } }
+    { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
 """
 ERROR_REASON_TOO_MANY_ACTIVE_JOBS: ErrorReason.ValueType  # 6
 """The owner has as many unfinished jobs as are allowed. Retryable.
 
-    { "reason": "TOO_MANY_ACTIVE_JOBS", "domain": "atelier", "metadata": { "owner": "telegram:7", "limit": "20" } }
+    { "reason": "TOO_MANY_ACTIVE_JOBS", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "limit": "20" } }
 """
 ERROR_REASON_REVISION_OUT_OF_RANGE: ErrorReason.ValueType  # 7
 """after_revision is ahead of the job.
 
-    { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier", "metadata": { "revision": "3" } }
+    { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier.internal", "metadata": { "revision": "3" } }
 """
 ERROR_REASON_UPLOAD_REJECTED: ErrorReason.ValueType  # 8
 """The uploaded bytes are no picture that a model can take.
 
-    { "reason": "UPLOAD_REJECTED", "domain": "atelier", "metadata": {} }
+    { "reason": "UPLOAD_REJECTED", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_UPLOAD_TOO_LARGE: ErrorReason.ValueType  # 9
 """The uploaded picture is too large.
 
-    { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier", "metadata": { "limit_bytes": "10485760" } }
+    { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier.internal", "metadata": { "limit_bytes": "10485760" } }
 """
 ERROR_REASON_SESSION_CONFLICT: ErrorReason.ValueType  # 10
 """The session was written since it was read: read it again.
 
-    { "reason": "SESSION_CONFLICT", "domain": "atelier", "metadata": { "version": "8" } }
+    { "reason": "SESSION_CONFLICT", "domain": "atelier.internal", "metadata": { "version": "8" } }
 """
 ERROR_REASON_STALE_LEASE: ErrorReason.ValueType  # 11
 """The lease token is unknown, used up or out of time.
 
-    { "reason": "STALE_LEASE", "domain": "atelier", "metadata": {} }
+    { "reason": "STALE_LEASE", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 12
 """page_token is not one that this method returned to this caller for this query:
 begin with the first page.
 
-    { "reason": "INVALID_PAGE_TOKEN", "domain": "atelier", "metadata": {} }
+    { "reason": "INVALID_PAGE_TOKEN", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 13
 """The server is stopping: go on elsewhere, with the last revision read. Retryable.
 
-    { "reason": "SERVER_DRAINING", "domain": "atelier", "metadata": {} }
+    { "reason": "SERVER_DRAINING", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_TEMPORARILY_UNAVAILABLE: ErrorReason.ValueType  # 14
 """A part that the service needs is away for a moment. Retryable.
 
-    { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier", "metadata": {} }
+    { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_WEBHOOK_UNSUPPORTED: ErrorReason.ValueType  # 15
 """Never sent any more: webhook destinations are served."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 16
 """A fault of the service; the log has it under the call's correlation id.
 
-    { "reason": "INTERNAL", "domain": "atelier", "metadata": {} }
+    { "reason": "INTERNAL", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 17
 """The call carries no token, or none that is known.
 
-    { "reason": "UNAUTHENTICATED", "domain": "atelier", "metadata": {} }
+    { "reason": "UNAUTHENTICATED", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 18
 """The caller lacks the scope, the owner or the bot that the call asks for.
 
-    { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "missing": "deliveries" } }
-    { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "owner": "telegram:7" } }
-    { "reason": "PERMISSION_DENIED", "domain": "atelier", "metadata": { "bot_id": "7000000001" } }
+    { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "missing": "deliveries" } }
+    { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
+    { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "bot_id": "7000000001" } }
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 19
 """The caller or the owner calls more often than is allowed. Retryable.
 
-    { "reason": "RATE_LIMITED", "domain": "atelier", "metadata": { "subject": "owner telegram:7" } }
+    { "reason": "RATE_LIMITED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7" } }
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 20
 """The service has as much to do as it can take. Retryable.
 
-    { "reason": "OVERLOADED", "domain": "atelier", "metadata": { "part": "queue" } }
+    { "reason": "OVERLOADED", "domain": "atelier.internal", "metadata": { "part": "queue" } }
 """
 ERROR_REASON_CALL_TOO_LONG: ErrorReason.ValueType  # 21
 """The call took longer than the service allows one to take: nothing is known
 of what it did. Retryable.
 
-    { "reason": "CALL_TOO_LONG", "domain": "atelier", "metadata": {} }
+    { "reason": "CALL_TOO_LONG", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_WEBHOOK_DISABLED: ErrorReason.ValueType  # 22
 """The webhook's address answered 410 Gone: nothing is posted to it any more until
 EnableWebhook.
 
-    { "reason": "WEBHOOK_DISABLED", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
+    { "reason": "WEBHOOK_DISABLED", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
 """
 ERROR_REASON_WEBHOOK_SECRET_MISSING: ErrorReason.ValueType  # 23
 """The operator gave this caller no key to sign webhooks with.
 
-    { "reason": "WEBHOOK_SECRET_MISSING", "domain": "atelier", "metadata": {} }
+    { "reason": "WEBHOOK_SECRET_MISSING", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_MEDIA_LINK_INVALID: ErrorReason.ValueType  # 24
 """The link to media is none of ours, or its time ran out.
 
-    { "reason": "MEDIA_LINK_INVALID", "domain": "atelier", "metadata": {} }
+    { "reason": "MEDIA_LINK_INVALID", "domain": "atelier.internal", "metadata": {} }
+"""
+ERROR_REASON_METHOD_NOT_FOUND: ErrorReason.ValueType  # 25
+"""There is no service or RPC of this name on the server.
+
+    { "reason": "METHOD_NOT_FOUND", "domain": "atelier.internal", "metadata": { "name": "/atelier.generation.v1.GenerationService/Paint" } }
+"""
+ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 26
+"""A message of the request, or its metadata, is larger than the service takes.
+
+    { "reason": "MESSAGE_TOO_LARGE", "domain": "atelier.internal", "metadata": { "part": "message", "limit_bytes": "4194304" } }
 """
 ERROR_REASON_MODEL_UNAVAILABLE: ErrorReason.ValueType  # 27
 """The provider has switched the model off. It is asked for it again after a
 while. Retryable then.
 
-    { "reason": "MODEL_UNAVAILABLE", "domain": "atelier", "metadata": { "model_id": "z-image" } }
+    { "reason": "MODEL_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "model_id": "z-image" } }
 """
 ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 30
 """The service never posted to this address for this caller.
 
-    { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier", "metadata": { "url": "https://example.org/hook" } }
+    { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,24 @@
+"""What gRPC's core logs as an error of ours, and is none: an answer whose connection has gone."""
+
+import logging
+
+import grpc.aio
+
+LOGGER = "grpc._cython.cygrpc"
+
+
+class LateAnswers(logging.Filter):
+    """Drops the tracebacks of answers that the core could no longer send."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep everything else."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, grpc.aio.InternalError)
+
+
+_filter = LateAnswers()
+
+
+def quieten() -> None:
+    """Drop them from now on; calling this again changes nothing."""
+    logging.getLogger(LOGGER).addFilter(_filter)
