@@ -6,7 +6,7 @@ Each link, and each one that it redirects to, must be on the list and lead to th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ import httpx2
 
 from generation_svc.domain.error import FetchFailed, LinkDead, ResultRejected
 from generation_svc.domain.provider import Content
-from generation_svc.media.content import MAX_RESULT_BYTES, examine_result
+from generation_svc.media.content import MAX_RESULT_BYTES
 from runtime.host import HostList
 from runtime.internet import Internet, NotOnInternet, http_client
 from runtime.resolver import Resolver
@@ -35,14 +35,17 @@ _DEAD_STATUSES = frozenset({403, 404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TIMEOUT = httpx2.Timeout(20, connect=5)
 
+Examine = Callable[[bytes], Awaitable[Content]]
+"""Says what a result is; raises FetchFailed, ResultRejected or Unavailable."""
+
 
 @asynccontextmanager
 async def open_fetcher(
-    *, allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS
+    *, examine: Examine, allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS
 ) -> AsyncIterator[HttpResultFetcher]:
     """Open a fetcher whose connections carry no key; raises ValueError for a bad entry."""
     async with http_client(part="generation service", timeout=_TIMEOUT) as http:
-        yield HttpResultFetcher(http, allowed_hosts=allowed_hosts)
+        yield HttpResultFetcher(http, examine=examine, allowed_hosts=allowed_hosts)
 
 
 class HttpResultFetcher:
@@ -52,11 +55,13 @@ class HttpResultFetcher:
         self,
         http: httpx2.AsyncClient,
         *,
+        examine: Examine,
         allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS,
         resolver: Resolver | None = None,
         deadline: timedelta = DEADLINE,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)
+        self._examine = examine
         self._hosts = HostList(allowed_hosts)
         self._deadline = deadline
 
@@ -69,7 +74,7 @@ class HttpResultFetcher:
             raise ResultRejected("The link to the result is no URL.") from error
         except (httpx2.HTTPError, OSError, UnicodeError) as error:  # TimeoutError is an OSError
             raise FetchFailed(f"The result could not be fetched: {type(error).__name__}") from error
-        return await examine_result(data)
+        return await self._examine(data)
 
     async def _bytes_at(self, url: httpx2.URL) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):

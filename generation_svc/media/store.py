@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
+from runtime.thread import in_thread
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -29,6 +31,9 @@ DEFAULT_FOLDER = Path(".atelier/media")
 
 PIECE_BYTES = 256 * 1024
 """The size of the largest piece of a stream."""
+
+MOST_FILES = 4
+"""How many files are being kept at once, each of which is in memory meanwhile."""
 
 # How long a bucket may take for the largest result, and how often it is asked.
 _CLIENT: ClientConfig = {
@@ -58,6 +63,7 @@ class ObjectMediaStore:
     def __init__(self, store: ObjectStore) -> None:
         self.backend = store
         """The folder or the bucket."""
+        self._files = asyncio.Semaphore(MOST_FILES)
 
     async def put(self, key: str, data: bytes) -> None:
         """Keep the bytes; writing the same key again replaces them."""
@@ -66,9 +72,17 @@ class ObjectMediaStore:
                 # In one piece: parts of an upload that was killed would stay in a bucket for ever.
                 await self.backend.put_async(key, data, use_multipart=False)
                 if isinstance(self.backend, LocalStore) and self.backend.prefix:
-                    await asyncio.to_thread(_sync, Path(self.backend.prefix), key)
+                    sync = partial(_sync, Path(self.backend.prefix), key)
+                    await in_thread(sync, name="media-sync")
         except MediaNotFound as error:
             raise _away(error) from error
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """Keep the bytes of a file; few files are in memory at once."""
+        async with self._files:
+            with _translated(key):
+                data = await in_thread(path.read_bytes, name="media-read")
+            await self.put(key, data)
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """Give the bytes in pieces of at most 256 KiB; raises MediaNotFound."""

@@ -18,7 +18,6 @@ from generation_svc.domain.error import (
     InvalidPageToken,
     JobNotFound,
     MediaNotFound,
-    UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.lifecycle import accept, cancel, download, picture, watch
@@ -33,7 +32,6 @@ from generation_svc.rpc.stream import StreamPace, in_time, write
 
 LONGEST_WAIT = timedelta(seconds=60)
 DEFAULT_WAIT = timedelta(seconds=30)
-MAX_UPLOAD_BYTES = 10 * 2**20
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
@@ -146,8 +144,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         owner = bounds.text("owner", first.owner, most=128) or caller.name
         bounds.check()
         picture.admit(self._context, caller, owner=owner)
-        data = await _read_upload(first.data, messages)
-        kept = await picture.upload(self._context, caller, owner=owner, data=data)
+        pieces = _upload_pieces(first, messages)
+        kept = await picture.upload(self._context, caller, owner=owner, pieces=pieces)
         return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
 
     async def DownloadMedia(  # type: ignore[override] # writes by itself, to time the writes
@@ -264,13 +262,12 @@ def _model_start(token: str, *, ids: list[str]) -> int:
     return ids.index(token) + 1
 
 
-async def _read_upload(first: bytes, messages: AsyncIterator[pb.UploadInputRequest]) -> bytes:
-    data = bytearray(first)
+async def _upload_pieces(
+    first: pb.UploadInputRequest, messages: AsyncIterator[pb.UploadInputRequest]
+) -> AsyncIterator[bytes]:
+    yield first.data
     async for message in messages:
-        data += message.data
-        if len(data) > MAX_UPLOAD_BYTES:
-            raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
-    return bytes(data)
+        yield message.data
 
 
 def _pulse_to_proto(pulse: Forecast) -> pb.StreamJobUpdatesResponse:

@@ -159,6 +159,7 @@ def _settings(media: Path, *, kie_url: str) -> GenerationSettings:
         kie_webhook_hmac_key=None,
         callback_base_url="",
         media_url=media.as_uri(),
+        data_folder=str(media.parent / "data"),
         owner_max_active_jobs=100_000,
         time_scale=0.05,
     )

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,7 +21,10 @@ EDIT = {"model_id": "qwen/image-edit"}
 
 
 async def upload(bench: Bench, data: bytes = PNG) -> Upload:
-    return await picture.upload(bench.context, CALLER, owner="user:1", data=data)
+    async def pieces() -> AsyncIterator[bytes]:
+        yield data
+
+    return await picture.upload(bench.context, CALLER, owner="user:1", pieces=pieces())
 
 
 def edit(reference: str) -> dict[str, Any]:
