@@ -31,6 +31,11 @@ class Children:
         """The ids of the processes."""
         return {child.pid for child in self._all}
 
+    @property
+    def busy(self) -> int:
+        """How many of them examine a picture."""
+        return len(self._all) - len(self._idle)
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -82,7 +82,8 @@ class _Frame:
             first, last, missing_bits = 0, 63, 0
         if not first <= last < 64:
             raise damaged()
-        self.missing_bits[first : last + 1] = [missing_bits] * (last + 1 - first)
+        for place in range(first, last + 1):
+            self.missing_bits[place] = min(self.missing_bits[place], missing_bits)
 
     @property
     def is_whole(self) -> bool:
