@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Container
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -62,7 +62,7 @@ async def frozen(children: Children) -> int:
 
 
 @asynccontextmanager
-async def running(*work: Awaitable[object]) -> AsyncIterator[list[asyncio.Future[object]]]:
+async def running(*work: Awaitable[object]) -> AsyncIterator[Sequence[asyncio.Future[object]]]:
     """Run work beside the block, and give it up at its end."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
@@ -142,13 +142,16 @@ async def test_a_picture_that_takes_too_long_is_refused_and_its_process_is_gone(
     noise = drawn("JPEG", size=(3000, 3000), progressive=True, subsampling=0, quality=90)
     async with examining(tmp_path, limits=ChildLimits(cpu_seconds=0)) as examiner:
         with pytest.raises(UploadRejected, match="too long"):
-            for _ in range(40):
-                await uploaded(examiner, noise)
+            await over_and_over(lambda: uploaded(examiner, noise))
         assert examiner.strangers.pids == set()
         with pytest.raises(ResultRejected, match="too long"):
-            for _ in range(40):
-                await examiner.result(noise)
+            await over_and_over(lambda: examiner.result(noise))
         assert (await uploaded(examiner, PICTURE)).width == 48
+
+
+async def over_and_over(work: Callable[[], Awaitable[object]]) -> None:
+    for _ in range(40):
+        await work()
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
