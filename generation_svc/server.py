@@ -1,8 +1,8 @@
 """Opens everything in order, serves, and closes it in the opposite order."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -18,9 +18,11 @@ from generation_svc.exposure import check_exposure
 from generation_svc.kie.callback import KieCallbackReader
 from generation_svc.kie.client import open_kie
 from generation_svc.lifecycle.context import Context, Limits
-from generation_svc.media.content import examine_upload
+from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
+from generation_svc.media.scratch import Scratch, open_scratch
+from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import open_media
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
@@ -87,20 +89,21 @@ async def open_context(
     redact(key, hmac_key)
     pace, links = pace_of(settings), links_of(settings)
     async with (
+        _examiner(settings) as examiner,
         open_kie(
             key.get_secret_value(),
             api_url=settings.kie_api_url,
             upload_url=settings.kie_upload_url,
             create_timeout=pace.create_timeout,
         ) as provider,
-        open_fetcher(allowed_hosts=settings.kie_result_hosts) as fetcher,
+        open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
         open_sender(allowed_hosts=settings.webhook_allowed_hosts) as webhooks,
     ):
         yield Context(
             database=database,
             catalog=load_catalog(),
             validate_inputs=validate_inputs,
-            examine_upload=examine_upload,
+            spool=FileSpool(examiner, budget_of(settings)),
             provider=provider,
             callbacks=KieCallbackReader(hmac_key.get_secret_value() if hmac_key else None),
             fetcher=fetcher,
@@ -183,6 +186,30 @@ def limits_of(settings: GenerationSettings) -> Limits:
         queued_jobs=settings.max_queued_jobs,
         queued_jobs_per_caller=settings.caller_max_queued_jobs,
     )
+
+
+def budget_of(settings: GenerationSettings) -> ByteBudget:
+    """Return what counts the bytes of uploads."""
+    return ByteBudget(settings.upload_budget_bytes, settings.caller_upload_budget_bytes)
+
+
+@asynccontextmanager
+async def _examiner(settings: GenerationSettings) -> AsyncIterator[Examiner]:
+    with _scratch(Path(settings.data_folder) / "scratch") as scratch:
+        processes = settings.upload_processes
+        async with open_examiner(scratch, upload_processes=processes) as examiner:
+            yield examiner
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Scratch]:
+    with ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(open_scratch(folder))
+        except OSError as error:
+            reason = f"Uploads cannot be held in {folder}: {error.strerror}."
+            raise StartError(f"{reason} Set DATA_FOLDER to another place.") from error
+        yield scratch
 
 
 @asynccontextmanager

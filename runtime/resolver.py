@@ -8,10 +8,9 @@ own, and no name has two. The threads are daemons, so that none of them delays t
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from functools import partial
-from threading import Thread
-from typing import Any
+
+from runtime.thread import in_thread
 
 MOST_LOOK_UPS = 32
 """How many names are looked up at once; more of them wait."""
@@ -37,21 +36,6 @@ class NameResolver:
 
     async def _look_up(self, host: str, port: int) -> list[str]:
         async with self._places:
-            found = await _in_thread(
-                partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-            )
+            look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            found = await in_thread(look_up, name="look-up")
         return [str(address[0]) for *_, address in found]
-
-
-async def _in_thread(work: Callable[[], list[Any]]) -> list[Any]:
-    future: Future[list[Any]] = Future()
-    future.set_running_or_notify_cancel()  # whoever waits cannot cancel what a thread does
-
-    def do() -> None:
-        try:
-            future.set_result(work())
-        except (OSError, UnicodeError) as error:
-            future.set_exception(error)
-
-    Thread(target=do, name="look-up", daemon=True).start()
-    return await asyncio.wrap_future(future)

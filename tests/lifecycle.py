@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -29,6 +31,7 @@ from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Transaction
 from generation_svc.domain.provider import (
     Content,
+    Examined,
     FreshLink,
     StoredBytes,
     WebhookAnswer,
@@ -46,6 +49,7 @@ from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
 from generation_svc.storage.hub import Hub
 from generation_svc.storage.row import metadata
+from runtime.thread import in_thread
 
 CALLER = Caller.trusted("edge")
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000, language_code="en")
@@ -74,8 +78,43 @@ def content_of(data: bytes) -> Content:
     )
 
 
-async def examine(data: bytes) -> Content:
-    return content_of(data)
+class FakeUpload:
+    """An upload whose bytes lie in a file; whatever they are, they are a picture."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def write(self, piece: bytes) -> None:
+        with self._path.open("ab") as file:
+            file.write(piece)
+
+    async def examine(self) -> Examined:
+        content = content_of(self._path.read_bytes())
+        return Examined(
+            path=self._path,
+            mime_type=content.mime_type,
+            width=content.width,
+            height=content.height,
+            size_bytes=len(content.data),
+            sha256=content.sha256,
+        )
+
+
+class FakeSpool:
+    """Holds uploads in a folder; their metadata begins with a bar."""
+
+    @asynccontextmanager
+    async def open(self, *, caller: str, owner: str) -> AsyncIterator[FakeUpload]:
+        with TemporaryDirectory() as folder:
+            yield FakeUpload(Path(folder) / "upload")
+
+    async def cleaned(self, data: bytes) -> bytes:
+        return data.partition(b"|")[0]
+
+
+async def one_piece(data: bytes) -> AsyncIterator[bytes]:
+    """An upload that comes in one message."""
+    yield data
 
 
 @dataclass
@@ -173,6 +212,9 @@ class FakeStore:
         if self.put_error:
             raise self.put_error
         self.kept[key] = data
+
+    async def put_file(self, key: str, path: Path) -> None:
+        await self.put(key, await in_thread(path.read_bytes, name="file"))
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         yield await self.read(key)
@@ -394,7 +436,7 @@ async def _open(
             database=database,
             catalog=_CATALOG,
             validate_inputs=validate_inputs,
-            examine_upload=examine,
+            spool=FakeSpool(),
             provider=provider,
             callbacks=KieCallbackReader(hmac_key),
             fetcher=fetcher,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -10,6 +11,7 @@ from prometheus_client import Counter
 
 from generation_svc.access.directory import CallerDirectory
 from generation_svc.access.document import CallersError, Grant, parse_callers
+from runtime.thread import in_thread
 
 LOOK_SECONDS = 1.0
 """How often the file is looked at: a change is in force after one to two looks."""
@@ -40,7 +42,7 @@ async def _follow(directory: CallerDirectory, path: Path, look_seconds: float) -
     known: _Signature = None
     last: _Signature = None
     while True:
-        seen = await asyncio.to_thread(_signature, path)
+        seen = await in_thread(partial(_signature, path), name="callers")
         if seen == last and seen != known:
             known = seen
             await _renew(directory, path)
@@ -51,7 +53,7 @@ async def _follow(directory: CallerDirectory, path: Path, look_seconds: float) -
 async def _renew(directory: CallerDirectory, path: Path) -> None:
     """Take what the file says; a file that says nothing usable changes nothing."""
     try:
-        grants = await asyncio.to_thread(_read, path)
+        grants = await in_thread(partial(_read, path), name="callers")
     except CallersError as error:
         _reads.labels("refused").inc()
         _logger.error("the callers stay as they were: their file is wrong", reason=str(error))

@@ -1,9 +1,11 @@
 """What the service needs of others: who generates, where bytes are kept, who is told by post."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -72,6 +74,42 @@ class Content:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An upload in a file, whose type was found by looking at it; it has no metadata any more."""
+
+    path: Path
+    mime_type: str
+    width: int
+    """As a person sees it, with the orientation applied."""
+    height: int
+    size_bytes: int
+    sha256: str
+
+
+class UploadFile(Protocol):
+    """An upload under way."""
+
+    async def write(self, piece: bytes) -> None:
+        """Take the next piece. Raises UploadTooLarge, Overloaded or Unavailable."""
+
+    async def examine(self) -> Examined:
+        """Say what it is now that it is whole.
+
+        Raises UploadRejected, Overloaded or Unavailable.
+        """
+
+
+class UploadSpool(Protocol):
+    """Holds uploads, of a bounded size together, until they are kept."""
+
+    def open(self, *, caller: str, owner: str) -> AbstractAsyncContextManager[UploadFile]:
+        """Hold an upload while the block runs."""
+
+    async def cleaned(self, data: bytes) -> bytes:
+        """Return a kept upload without its metadata; raises UploadRejected or Unavailable."""
+
+
 class ResultFetcher(Protocol):
     """Fetches results from the provider's file hosts."""
 
@@ -96,6 +134,9 @@ class MediaStore(Protocol):
 
     async def put(self, key: str, data: bytes) -> None:
         """Keep the bytes; writing the same key again replaces them."""
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """Keep the bytes of a file."""
 
     def stream(self, key: str) -> AsyncIterator[bytes]:
         """Give the bytes in pieces of at most 256 KiB."""

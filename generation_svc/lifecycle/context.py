@@ -1,7 +1,7 @@
 """What the use cases work with."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,10 +14,10 @@ from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Database
 from generation_svc.domain.provider import (
     CallbackReader,
-    Content,
     MediaStore,
     Provider,
     ResultFetcher,
+    UploadSpool,
     WebhookSender,
 )
 from generation_svc.lifecycle.lookout import Lookout
@@ -62,7 +62,7 @@ class Context:
     database: Database
     catalog: Catalog
     validate_inputs: Callable[[Model, Mapping[str, Any]], dict[str, Any]]
-    examine_upload: Callable[[bytes], Awaitable[Content]]
+    spool: UploadSpool
     provider: Provider
     callbacks: CallbackReader
     fetcher: ResultFetcher

@@ -6,7 +6,7 @@ refers to is an upload or a result of ours, and it is handed over anew just befo
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -24,6 +24,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import Job, Upload
 from generation_svc.domain.port import StoredMedia, Transaction
+from generation_svc.domain.provider import Examined
 from generation_svc.lifecycle.context import Context
 
 UNUSED_LIFETIME = timedelta(hours=24)
@@ -38,19 +39,30 @@ def admit(context: Context, caller: Caller, *, owner: str) -> None:
     context.count_job(caller, owner)
 
 
-async def upload(context: Context, caller: Caller, *, owner: str, data: bytes) -> Upload:
-    """Keep a picture as an input for later. Raises UploadRejected."""
-    content = await context.examine_upload(data)
+async def upload(
+    context: Context, caller: Caller, *, owner: str, pieces: AsyncIterator[bytes]
+) -> Upload:
+    """Keep a picture as an input for later, without its metadata.
+
+    Raises UploadRejected, Overloaded or Unavailable.
+    """
+    async with context.spool.open(caller=caller.name, owner=owner) as file:
+        async for piece in pieces:
+            await file.write(piece)
+        return await _keep(context, caller, owner=owner, examined=await file.examine())
+
+
+async def _keep(context: Context, caller: Caller, *, owner: str, examined: Examined) -> Upload:
     kept = Upload(
         id=UUID(bytes=uuid7().bytes),
-        mime_type=content.mime_type,
-        size_bytes=len(data),
-        width=content.width,
-        height=content.height,
-        sha256=content.sha256,
+        mime_type=examined.mime_type,
+        size_bytes=examined.size_bytes,
+        width=examined.width,
+        height=examined.height,
+        sha256=examined.sha256,
     )
     key = f"upload/{kept.id}"
-    await context.store.put(key, data)
+    await context.store.put_file(key, examined.path)
     async with context.database.transaction() as tx:
         await tx.media.insert_upload(
             kept, caller=caller.name, owner=owner, key=key, lifetime=UNUSED_LIFETIME
@@ -66,7 +78,8 @@ async def store(
     if not reference.startswith("data:"):
         return dict(inputs)
     try:
-        kept = await upload(context, caller, owner=owner, data=_decode(reference))
+        pieces = _pieces(_decode(reference))
+        kept = await upload(context, caller, owner=owner, pieces=pieces)
     except UploadRejected as error:
         raise _violation(field, str(error)) from error
     return {**inputs, field: f"upload:{kept.id}"}
@@ -107,6 +120,8 @@ async def _upload(context: Context, job: Job, *, model: Model) -> dict[str, str]
         data = await context.store.read(stored.key)
     except MediaNotFound as error:
         raise UploadRejected("The picture is no longer there.") from error
+    if reference.startswith("upload:"):
+        data = await context.spool.cleaned(data)  # releases before 0.2 kept metadata
     extension = stored.media.mime_type.partition("/")[2]
     link = await context.provider.upload(
         data, file_name=f"{uuid7()}.{extension}", mime_type=stored.media.mime_type
@@ -132,6 +147,10 @@ async def _find(tx: Transaction, caller: str, *, reference: str) -> StoredMedia 
     kind, _, text = reference.partition(":")
     find = tx.media.find_upload if kind == "upload" else tx.media.find_media
     return await find(UUID(text), caller=caller)
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 def _decode(link: str) -> bytes:

@@ -1,151 +1,121 @@
-"""What bytes are, found by looking at them: never by a name or a declared type.
+"""Has pictures examined in processes of their own.
 
-Sizes come from the header, so that nothing is decoded before the number of pixels is known. An
-upload is also read to its end, because a picture that was cut off is paid for and comes back grey.
-A JPEG is decoded for that at an eighth of its size, a PNG checked by its checksums, and a WebP
-decoder does not even open half a file: none of them costs the memory of the whole picture.
+What they are is found by looking at them, never by a name or a declared type. What comes from
+strangers and what jobs wait for have processes apart, so that no upload holds up a result. A
+picture that takes more than it may is refused; a process that was lost is none of its doing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import struct
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import sha256
-from io import BytesIO
-
-from PIL.GifImagePlugin import GifImageFile
-from PIL.Image import DecompressionBombError
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from generation_svc.domain.error import (
-    AtelierError,
+    FetchFailed,
+    Overloaded,
     ResultRejected,
     UploadRejected,
-    UploadTooLarge,
 )
-from generation_svc.domain.provider import Content
-
-MAX_UPLOAD_BYTES = 10 * 2**20
-"""The largest picture that KIE takes as an input (kie-api.md §4)."""
+from generation_svc.domain.provider import Content, Examined
+from generation_svc.media.decoder.child import ChildLimits, LimitReached
+from generation_svc.media.decoder.pool import Children
+from generation_svc.media.decoder.turn import Customer, FairPlaces, NoPlace
+from generation_svc.media.scratch import Scratch
 
 MAX_RESULT_BYTES = 50 * 2**20
 """The largest result that is kept; also what a Telegram document may have."""
 
-MAX_PIXELS = 64_000_000
-"""The largest number of pixels: a telephone's 50 megapixels fit, a decompression bomb does not."""
-
-_TOO_MANY_PIXELS = f"The picture has more than {MAX_PIXELS // 10**6} megapixels."
-
-# Pillow reports a broken file as any of these; a warning is one where warnings are errors.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    DecompressionBombError,
-    Warning,
-)
+UPLOAD_PROCESSES = 3
+"""How many processes examine uploads; a caller has all but one of them at most."""
+RESULT_PROCESSES = 2
+"""How many processes examine results, which jobs wait for."""
+MOST_WAITING = 256
+"""How many uploads wait for a process."""
+PATIENCE_SECONDS = 30.0
+"""How long an upload waits for one."""
+_BUSY_RETRY = timedelta(seconds=5)
+_TOO_MUCH = "The picture takes too long to be read."
 
 
 @dataclass(frozen=True, slots=True)
-class _Format:
-    """A type of picture: how it begins and who reads it."""
+class Examiner:
+    """Examines uploads in turn and fairly, and results apart from them."""
 
-    mime_type: str
-    reader: type[ImageFile]
-    is_begun_by: Callable[[bytes], bool]
-
-
-# The readers are named instead of asking Image.open, which warns of bombs and broken MPO files
-# through process-wide warnings.
-_JPEG = _Format("image/jpeg", JpegImageFile, lambda data: data.startswith(b"\xff\xd8\xff"))
-_PNG = _Format("image/png", PngImageFile, lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"))
-_WEBP = _Format(
-    "image/webp", WebPImageFile, lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-)
-_GIF = _Format("image/gif", GifImageFile, lambda data: data[:6] in (b"GIF87a", b"GIF89a"))
-
-_UPLOAD_FORMATS = (_JPEG, _PNG, _WEBP)
-_RESULT_FORMATS = (*_UPLOAD_FORMATS, _GIF)
-
-
-async def examine_upload(data: bytes) -> Content:
-    """Say what an upload is, in a thread; raises UploadRejected or UploadTooLarge."""
-    if len(data) > MAX_UPLOAD_BYTES:
-        raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
-    return await asyncio.to_thread(_examine_upload, data)
-
-
-async def examine_result(data: bytes) -> Content:
-    """Say what a result is, in a thread; raises ResultRejected."""
-    if len(data) > MAX_RESULT_BYTES:
-        raise ResultRejected(f"The result has more than {MAX_RESULT_BYTES // 2**20} MiB.")
-    return await asyncio.to_thread(_examine_result, data)
-
-
-def _examine_upload(data: bytes) -> Content:
-    file_format = _format_of(data, _UPLOAD_FORMATS)
-    if file_format is None:
-        raise UploadRejected("The file is no JPEG, PNG or WebP picture.")
-    picture = _opened(data, file_format, rejection=UploadRejected)
-    content = _content(data, file_format, picture=picture)
-    try:
-        _read_to_end(picture)
-    except _BROKEN as error:
-        raise UploadRejected("The picture is damaged or was cut off.") from error
-    return content
-
-
-def _examine_result(data: bytes) -> Content:
-    file_format = _format_of(data, _RESULT_FORMATS)
-    if file_format is None:
-        raise ResultRejected("The result is no JPEG, PNG, WebP or GIF picture.")
-    picture = _opened(data, file_format, rejection=ResultRejected)
-    return _content(data, file_format, picture=picture)
-
-
-def _format_of(data: bytes, formats: tuple[_Format, ...]) -> _Format | None:
-    return next((known for known in formats if known.is_begun_by(data)), None)
-
-
-def _opened(data: bytes, file_format: _Format, *, rejection: type[AtelierError]) -> ImageFile:
-    try:
-        picture = file_format.reader(BytesIO(data))
-    except DecompressionBombError as error:
-        raise rejection(_TOO_MANY_PIXELS) from error
-    except _BROKEN as error:
-        raise rejection("The picture is damaged.") from error
-    if picture.width * picture.height > MAX_PIXELS:
-        raise rejection(_TOO_MANY_PIXELS)
-    return picture
-
-
-def _content(data: bytes, file_format: _Format, *, picture: ImageFile) -> Content:
-    return Content(
-        data=data,
-        mime_type=file_format.mime_type,
-        width=picture.width,
-        height=picture.height,
-        sha256=sha256(data).hexdigest(),
+    scratch: Scratch
+    strangers: Children
+    """The processes for uploads."""
+    own: Children
+    """The processes for results and for what is handed to the provider."""
+    places: FairPlaces
+    own_places: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(RESULT_PROCESSES)
     )
 
+    async def upload(self, path: Path, *, caller: str, owner: str) -> Examined:
+        """Say what the upload in a file is, and leave in the file what of it is kept.
 
-def _read_to_end(picture: ImageFile) -> None:
-    if isinstance(picture, PngImageFile):
-        picture.verify()
-    elif isinstance(picture, JpegImageFile):
-        picture.draft("L", (1, 1))
-        picture.load()
+        Raises UploadRejected, Overloaded or Unavailable.
+        """
+        try:
+            async with self.places.place(Customer(caller, owner)):
+                answer = await self.strangers.ask(_order("upload", path))
+        except NoPlace as error:
+            raise Overloaded("examination of pictures", retry_after=_BUSY_RETRY) from error
+        except LimitReached as error:
+            raise UploadRejected(_TOO_MUCH) from error
+        if "fault" in answer:
+            raise UploadRejected(answer["text"])
+        return Examined(path=path, **answer)
+
+    async def result(self, data: bytes) -> Content:
+        """Say what a result is; what stands behind its end is cut off.
+
+        Raises FetchFailed for one that is damaged, ResultRejected for what will not be better when
+        it is fetched again, or Unavailable.
+        """
+        if len(data) > MAX_RESULT_BYTES:
+            raise ResultRejected(f"The result has more than {MAX_RESULT_BYTES // 2**20} MiB.")
+        async with self.scratch.holding(data) as path:
+            answer = await self._ask_own(_order("result", path, is_rewritten=False))
+        if "fault" in answer:
+            is_final = answer["fault"] != "damaged"
+            raise (ResultRejected if is_final else FetchFailed)(answer["text"])
+        size = answer.pop("size_bytes")
+        return Content(data=data if size == len(data) else data[:size], **answer)
+
+    async def cleaned(self, data: bytes) -> bytes:
+        """Return an upload of before without its metadata; raises UploadRejected, Unavailable."""
+        async with self.scratch.holding(data) as path:
+            answer = await self._ask_own(_order("clean", path))
+            if "fault" in answer:
+                raise UploadRejected(answer["text"])
+            return await self.scratch.read(path)
+
+    async def _ask_own(self, order: dict[str, Any]) -> dict[str, Any]:
+        async with self.own_places:
+            try:
+                return await self.own.ask(order)
+            except LimitReached:
+                return {"fault": "limit", "text": _TOO_MUCH}
+
+
+@asynccontextmanager
+async def open_examiner(
+    scratch: Scratch, *, upload_processes: int = UPLOAD_PROCESSES, limits: ChildLimits | None = None
+) -> AsyncIterator[Examiner]:
+    """Open an examiner, whose processes start when they are needed and end with the block."""
+    limits = limits or ChildLimits()
+    places = FairPlaces(
+        upload_processes, most_waiting=MOST_WAITING, patience_seconds=PATIENCE_SECONDS
+    )
+    async with Children(limits) as strangers, Children(replace(limits, nice=0)) as own:
+        yield Examiner(scratch, strangers, own, places)
+
+
+def _order(task: str, path: Path, *, is_rewritten: bool = True) -> dict[str, Any]:
+    return {"task": task, "path": str(path), "is_rewritten": is_rewritten}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ from generation_svc.domain.error import (
     ResultTooLarge,
 )
 from generation_svc.domain.provider import Content
-from generation_svc.media.content import MAX_RESULT_BYTES, examine_result
+from generation_svc.media.content import MAX_RESULT_BYTES
 from runtime.host import HostList, is_plain_https
 from runtime.internet import Internet, NotOnInternet, http_client
 from runtime.resolver import Resolver
@@ -51,14 +51,17 @@ _NOBODY_THERE = (
 )
 _TIMEOUT = httpx2.Timeout(20, connect=5)
 
+Examine = Callable[[bytes], Awaitable[Content]]
+"""Says what a result is; raises FetchFailed, ResultRejected or Unavailable."""
+
 
 @asynccontextmanager
 async def open_fetcher(
-    *, allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS
+    *, examine: Examine, allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS
 ) -> AsyncIterator[HttpResultFetcher]:
     """Open a fetcher whose connections carry no key; raises ValueError for a bad entry."""
     async with http_client(part="generation service", timeout=_TIMEOUT) as http:
-        yield HttpResultFetcher(http, allowed_hosts=allowed_hosts)
+        yield HttpResultFetcher(http, examine=examine, allowed_hosts=allowed_hosts)
 
 
 class HttpResultFetcher:
@@ -68,11 +71,13 @@ class HttpResultFetcher:
         self,
         http: httpx2.AsyncClient,
         *,
+        examine: Examine,
         allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS,
         resolver: Resolver | None = None,
         deadline: timedelta = DEADLINE,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)
+        self._examine = examine
         self._hosts = HostList(allowed_hosts)
         self._deadline = deadline
 
@@ -89,7 +94,7 @@ class HttpResultFetcher:
             ) from error
         except (httpx2.HTTPError, OSError, UnicodeError) as error:  # TimeoutError is an OSError
             raise FetchFailed(f"The result could not be fetched: {type(error).__name__}") from error
-        return await examine_result(data)
+        return await self._examine(data)
 
     async def _bytes_at(self, url: httpx2.URL, *, is_proved: bool) -> bytes:
         first_host = url.raw_host

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.provider import StoredBytes
+from runtime.thread import in_thread
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -33,6 +35,9 @@ LIST_PIECE = 100
 
 PIECE_BYTES = 256 * 1024
 """The size of the largest piece of a stream."""
+
+MOST_FILES = 4
+"""How many files are being kept at once, each of which is in memory meanwhile."""
 
 # How long a bucket may take for the largest result, and how often it is asked.
 _CLIENT: ClientConfig = {
@@ -62,6 +67,7 @@ class ObjectMediaStore:
     def __init__(self, store: ObjectStore) -> None:
         self.backend = store
         """The folder or the bucket."""
+        self._files = asyncio.Semaphore(MOST_FILES)
 
     async def put(self, key: str, data: bytes) -> None:
         """Keep the bytes; writing the same key again replaces them."""
@@ -70,9 +76,17 @@ class ObjectMediaStore:
                 # In one piece: parts of an upload that was killed would stay in a bucket for ever.
                 await self.backend.put_async(key, data, use_multipart=False)
                 if isinstance(self.backend, LocalStore) and self.backend.prefix:
-                    await asyncio.to_thread(_sync, Path(self.backend.prefix), key)
+                    sync = partial(_sync, Path(self.backend.prefix), key)
+                    await in_thread(sync, name="media-sync")
         except MediaNotFound as error:
             raise _away(error) from error
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """Keep the bytes of a file; few files are in memory at once."""
+        async with self._files:
+            with _translated(key):
+                data = await in_thread(path.read_bytes, name="media-read")
+            await self.put(key, data)
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """Give the bytes in pieces of at most 256 KiB; raises MediaNotFound."""

@@ -18,7 +18,6 @@ from generation_svc.domain.error import (
     InvalidPageToken,
     JobNotFound,
     MediaNotFound,
-    UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.lifecycle import accept, cancel, download, outage, picture, watch
@@ -29,7 +28,6 @@ from generation_svc.rpc.bound import (
     LONGEST_WAIT,
     MAX_LANGUAGE_LENGTH,
     MAX_PIECE_BYTES,
-    MAX_UPLOAD_BYTES,
     MAX_URL_LENGTH,
     Bounds,
     parse_id,
@@ -156,8 +154,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         first = await anext(messages, pb.UploadInputRequest())
         owner = _owner_of_upload(first) or caller.name
         picture.admit(self._context, caller, owner=owner)
-        data = await _read_upload(first, messages)
-        kept = await picture.upload(self._context, caller, owner=owner, data=data)
+        pieces = _upload_pieces(first, messages)
+        kept = await picture.upload(self._context, caller, owner=owner, pieces=pieces)
         return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
 
     async def DownloadMedia(  # type: ignore[override] # writes by itself, to time the writes
@@ -272,15 +270,12 @@ def _owner_of_upload(first: pb.UploadInputRequest) -> str:
     return first.owner
 
 
-async def _read_upload(
+async def _upload_pieces(
     first: pb.UploadInputRequest, messages: AsyncIterator[pb.UploadInputRequest]
-) -> bytes:
-    data = bytearray(_piece(first, owner=first.owner))
+) -> AsyncIterator[bytes]:
+    yield _piece(first, owner=first.owner)
     async for message in messages:
-        data += _piece(message, owner=first.owner)
-        if len(data) > MAX_UPLOAD_BYTES:
-            raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
-    return bytes(data)
+        yield _piece(message, owner=first.owner)
 
 
 def _piece(message: pb.UploadInputRequest, *, owner: str) -> bytes:

@@ -178,6 +178,7 @@ def _settings(media: Path, *, kie_url: str, webhook_hosts: Sequence[str]) -> Gen
         callback_base_url="",
         webhook_allowed_hosts=tuple(webhook_hosts),
         media_url=media.as_uri(),
+        data_folder=str(media.parent / "data"),
         owner_max_active_jobs=100_000,
         time_scale=0.05,
     )

@@ -12,7 +12,7 @@ from generation_svc.domain.job import Job, JobState, Upload
 from generation_svc.lifecycle import cancel, picture
 from generation_svc.lifecycle.context import Limits
 from generation_svc.lifecycle.dispatch import dispatch
-from tests.lifecycle import CALLER, SUCCESS, Bench, OpenBench
+from tests.lifecycle import CALLER, SUCCESS, Bench, OpenBench, one_piece
 
 PNG = b"\x89PNG not looked at"
 DATA = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
@@ -20,7 +20,7 @@ EDIT = {"model_id": "qwen/image-edit"}
 
 
 async def upload(bench: Bench, data: bytes = PNG) -> Upload:
-    return await picture.upload(bench.context, CALLER, owner="user:1", data=data)
+    return await picture.upload(bench.context, CALLER, owner="user:1", pieces=one_piece(data))
 
 
 def edit(reference: str) -> dict[str, Any]:

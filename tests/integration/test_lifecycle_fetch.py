@@ -20,7 +20,7 @@ from generation_svc.domain.job import DelayReason, FailureReason, Job, JobState
 from generation_svc.lifecycle import picture
 from generation_svc.lifecycle.fetch import fetch
 from generation_svc.lifecycle.orphan import remove_orphans
-from tests.lifecycle import CALLER, LINK, SUCCESS, Bench
+from tests.lifecycle import CALLER, LINK, SUCCESS, Bench, one_piece
 
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 
@@ -222,7 +222,7 @@ async def test_bytes_without_a_row_are_removed_once_they_are_old(bench: Bench) -
         media = (await bench.job(job)).result.media  # type: ignore[union-attr]
         kept = await tx.media.find_media(media[0].id, caller="edge")
     assert kept is not None
-    upload = await picture.upload(bench.context, CALLER, owner="user:1", data=b"mine")
+    upload = await picture.upload(bench.context, CALLER, owner="user:1", pieces=one_piece(b"mine"))
     stray = f"result/{uuid4()}/{uuid4()}/0"
     bench.store.kept |= {stray: b"x", f"upload/{uuid4()}": b"x", "upload/not-ours.txt": b"x"}
 

@@ -1,5 +1,8 @@
+"""What uploads and results are found to be, in the processes that examine them."""
+
 import struct
 import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
@@ -7,120 +10,429 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from generation_svc.domain.error import (
+    FetchFailed,
     ResultRejected,
     UploadRejected,
     UploadTooLarge,
 )
-from generation_svc.media.content import (
-    MAX_RESULT_BYTES,
-    MAX_UPLOAD_BYTES,
-    examine_result,
-    examine_upload,
+from generation_svc.domain.provider import Content
+from generation_svc.media.content import MAX_RESULT_BYTES, Examiner, open_examiner
+from generation_svc.media.scratch import open_scratch
+from generation_svc.media.spool import MAX_UPLOAD_BYTES, FileSpool
+from tests.odd_picture import (
+    GPS,
+    SIGNATURE,
+    chunk,
+    chunk_bomb,
+    drawn,
+    header,
+    piece,
+    placed,
+    png,
+    riff,
+    scan_bomb,
+    scans_of,
+    segment,
+    with_segments,
 )
 
+TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+ROWS = zlib.compress(bytes((64 * 3 + 1) * 48))
+ANIMATION = [Image.new("RGB", (8, 8), color) for color in ("red", "green", "blue")]
 
-def picture(file_format: str, *, size: tuple[int, int] = (48, 32)) -> bytes:
+
+def animated(file_format: str) -> bytes:
     out = BytesIO()
-    Image.effect_noise(size, 60).convert("RGB").save(out, file_format)
+    ANIMATION[0].save(out, file_format, save_all=True, append_images=ANIMATION[1:])
     return out.getvalue()
 
 
-def png_header(width: int, height: int) -> bytes:
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
-    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT"
+@pytest.fixture(scope="module")
+async def examiner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Examiner]:
+    with open_scratch(tmp_path_factory.mktemp("scratch")) as scratch:
+        async with open_examiner(scratch) as opened:
+            yield opened
 
 
-TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+async def uploaded(examiner: Examiner, data: bytes) -> Content:
+    async with FileSpool(examiner).open(caller="alice", owner="alice:1") as file:
+        await file.write(data)
+        found = await file.examine()
+        kept = found.path.read_bytes()
+    assert (found.size_bytes, found.sha256) == (len(kept), sha256(kept).hexdigest())
+    return Content(kept, found.mime_type, found.width, found.height, found.sha256)
 
 
+Take = Callable[[Examiner, bytes], Awaitable[Content]]
+
+
+async def fetched(examiner: Examiner, data: bytes) -> Content:
+    return await examiner.result(data)
+
+
+BOTH = pytest.mark.parametrize("take", [uploaded, fetched])
+
+
+def pixels(data: bytes) -> bytes:
+    return Image.open(BytesIO(data)).convert("RGBA").tobytes()
+
+
+@BOTH
 @pytest.mark.parametrize("file_format", TYPES)
-async def test_upload_is_known_by_its_bytes(file_format: str) -> None:
-    data = picture(file_format)
-    content = await examine_upload(data)
+async def test_a_picture_is_known_by_its_bytes(
+    examiner: Examiner, take: Take, file_format: str
+) -> None:
+    data = drawn(file_format)
+    content = await take(examiner, data)
     assert (content.mime_type, content.width, content.height) == (TYPES[file_format], 48, 32)
     assert (content.data, content.sha256) == (data, sha256(data).hexdigest())
 
 
-@pytest.mark.parametrize("file_format", [*TYPES, "GIF"])
-async def test_result_is_known_by_its_bytes(file_format: str) -> None:
-    content = await examine_result(picture(file_format))
-    assert content.mime_type == (TYPES | {"GIF": "image/gif"})[file_format]
-    assert (content.width, content.height) == (48, 32)
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG"])
+async def test_an_animation_is_a_result(examiner: Examiner, file_format: str) -> None:
+    data = animated(file_format)
+    content = await examiner.result(data)
+    assert (content.mime_type, content.data) == (f"image/{file_format.lower()}", data)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK"])
-async def test_upload_may_have_any_colours(mode: str) -> None:
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP"])
+async def test_an_animation_is_no_upload(examiner: Examiner, file_format: str) -> None:
+    with pytest.raises(UploadRejected):
+        await uploaded(examiner, animated(file_format))
+
+
+async def test_of_an_animated_png_the_still_picture_is_kept(examiner: Examiner) -> None:
+    content = await uploaded(examiner, animated("PNG"))
+    assert pixels(content.data) == pixels(animated("PNG"))
+    assert b"fdAT" not in content.data
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (300, 200)])
+async def test_an_upload_may_have_any_colours(
+    examiner: Examiner, mode: str, size: tuple[int, int]
+) -> None:
     out = BytesIO()
-    Image.new(mode, (8, 8)).save(out, "JPEG" if mode == "CMYK" else "PNG")
-    assert (await examine_upload(out.getvalue())).width == 8
+    Image.new(mode, size, 1).save(out, "JPEG" if mode == "CMYK" else "PNG")
+    content = await uploaded(examiner, out.getvalue())
+    assert (content.width, content.height) == size
 
 
-async def test_photo_of_a_telephone_with_more_behind_its_end_is_a_jpeg() -> None:
-    assert (await examine_upload(picture("JPEG") + b"\0ftypmp42" * 50)).mime_type == "image/jpeg"
+@BOTH
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (37, 23)])
+async def test_an_interlaced_png_is_read_pass_by_pass(
+    examiner: Examiner, take: Take, size: tuple[int, int]
+) -> None:
+    data = interlaced(*size)
+    assert (await take(examiner, data)).width == size[0]
+    Image.open(BytesIO(data)).load()  # another reader agrees that it is one
 
 
+def interlaced(width: int, height: int) -> bytes:
+    """Return a black PNG in seven passes."""
+    rows = bytearray()
+    starts = ((0, 0), (4, 0), (0, 4), (2, 0), (0, 2), (1, 0), (0, 1))
+    steps = ((8, 8), (8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2))
+    for (x, y), (across, down) in zip(starts, steps, strict=True):
+        columns, lines = len(range(x, width, across)), len(range(y, height, down))
+        rows += bytes((1 + 3 * columns) * lines if columns else 0)
+    head = SIGNATURE + header(width, height, interlace=1)
+    return head + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND")
+
+
+@BOTH
 @pytest.mark.parametrize(
-    "data",
+    "options",
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"hello, not a picture", id="text"),
-        pytest.param(b"%PDF-1.7", id="pdf"),
-        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", id="svg"),
-        pytest.param(picture("BMP"), id="bmp"),
-        pytest.param(picture("TIFF"), id="tiff"),
-        pytest.param(b"\xff\xd8\xff", id="beginning of a jpeg"),
-        pytest.param(b"\x89PNG\r\n\x1a\n", id="beginning of a png"),
-        pytest.param(b"RIFF\0\0\0\0WEBPVP8 ", id="beginning of a webp"),
+        {"progressive": True},
+        {"quality": 100, "subsampling": 0},
+        {"quality": 1},
+        {"optimize": True},
+        {"restart_marker_rows": 1},
+        {"mode": "L", "progressive": True},
     ],
+    ids=str,
 )
-async def test_what_is_no_picture_is_rejected(data: bytes) -> None:
-    with pytest.raises(UploadRejected):
-        await examine_upload(data)
-    with pytest.raises(ResultRejected):
-        await examine_result(data)
+async def test_every_kind_of_jpeg_is_taken(
+    examiner: Examiner, take: Take, options: dict[str, object]
+) -> None:
+    data = drawn("JPEG", size=(333, 222), **options)  # type: ignore[arg-type]
+    assert (await take(examiner, data)).data == data
 
 
-async def test_animation_is_no_upload() -> None:
-    with pytest.raises(UploadRejected):
-        await examine_upload(picture("GIF"))
+@BOTH
+async def test_a_flat_picture_of_few_bytes_is_one(examiner: Examiner, take: Take) -> None:
+    for file_format in TYPES:
+        out = BytesIO()
+        Image.new("RGB", (5000, 3000)).save(out, file_format)
+        assert (await take(examiner, out.getvalue())).width == 5000
+
+
+TRAILERS = {
+    "zip": b"PK\x03\x04" + bytes(100),
+    "page": b"<html><script>alert(1)</script></html>",
+    "film of a telephone": b"\0\0\0\x18ftypmp42" * 50,
+}
+
+
+@BOTH
+@pytest.mark.parametrize("file_format", TYPES)
+@pytest.mark.parametrize("trailer", TRAILERS.values(), ids=TRAILERS)
+async def test_what_stands_behind_the_end_is_cut_off(
+    examiner: Examiner, take: Take, file_format: str, trailer: bytes
+) -> None:
+    data = drawn(file_format)
+    content = await take(examiner, data + trailer)
+    assert (content.data, content.sha256) == (data, sha256(data).hexdigest())
+
+
+@pytest.mark.parametrize("file_format", TYPES)
+@pytest.mark.parametrize("orientation", range(1, 9))
+async def test_the_place_is_gone_and_a_person_sees_the_same(
+    examiner: Examiner, file_format: str, orientation: int
+) -> None:
+    data = placed(file_format, orientation=orientation)
+    content = await uploaded(examiner, data)
+    before, after = Image.open(BytesIO(data)), Image.open(BytesIO(content.data))
+    assert before.getexif().get_ifd(0x8825) == GPS
+    assert dict(after.getexif()) == ({0x0112: orientation} if orientation > 1 else {})
+    assert b"PhoneMaker" not in content.data
+    assert b"4711" not in content.data
+    seen = ImageOps.exif_transpose(before)
+    assert seen.tobytes() == ImageOps.exif_transpose(after).tobytes()
+    assert (content.width, content.height) == seen.size
+
+
+@pytest.mark.parametrize("file_format", TYPES)
+async def test_the_colours_stay(examiner: Examiner, file_format: str) -> None:
+    profile = bytes(36) + b"acsp" + bytes(88)
+    data = drawn(file_format, icc_profile=profile)
+    content = await uploaded(examiner, data)
+    assert Image.open(BytesIO(content.data)).info["icc_profile"] == profile
+
+
+PLAIN = drawn("JPEG")
+PLAIN_PNG = drawn("PNG")
+SECRET = b"Alexanderplatz 1, Berlin"
+ANNOTATED = {
+    "JPEG comment": with_segments(drawn("JPEG"), [segment(0xFE, SECRET)]),
+    "JPEG XMP": with_segments(
+        drawn("JPEG"), [segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + SECRET)]
+    ),
+    "JPEG IPTC": with_segments(drawn("JPEG"), [segment(0xED, b"Photoshop 3.0\0" + SECRET)]),
+    "JPEG of a maker": with_segments(drawn("JPEG"), [segment(0xE7, SECRET)]),
+    "JPEG no profile": with_segments(
+        drawn("JPEG"), [segment(0xE2, b"ICC_PROFILE\0\x01\x01" + SECRET * 3)]
+    ),
+    "JPEG between segments": PLAIN[:20] + SECRET + PLAIN[20:],
+    "PNG text": png(64, 48, ROWS, between=chunk(b"tEXt", b"Comment\0" + SECRET)),
+    "PNG packed text": png(64, 48, ROWS, between=chunk(b"zTXt", b"C\0\0" + SECRET)),
+    "PNG XMP": png(64, 48, ROWS, between=chunk(b"iTXt", b"XML:com.adobe.xmp\0" + SECRET)),
+    "PNG time": png(64, 48, ROWS, between=chunk(b"tIME", SECRET)),
+    "PNG no profile": png(
+        64, 48, ROWS, between=chunk(b"iCCP", b"x\0\0" + zlib.compress(SECRET, 0))
+    ),
+    "PNG unknown": png(64, 48, ROWS, between=chunk(b"prVt", SECRET)),
+    "WebP XMP": drawn("WEBP", xmp=SECRET),
+    "WebP unknown": riff(drawn("WEBP")[12:], piece(b"PRIV", SECRET)),
+}
+
+
+@pytest.mark.parametrize("data", ANNOTATED.values(), ids=ANNOTATED)
+async def test_what_somebody_wrote_into_a_picture_does_not_stay(
+    examiner: Examiner, data: bytes
+) -> None:
+    assert SECRET in data
+    content = await uploaded(examiner, data)
+    assert SECRET not in content.data
+    assert pixels(content.data) == pixels(data)
+
+
+async def test_the_thumbnail_of_a_jpeg_goes(examiner: Examiner) -> None:
+    plain = drawn("JPEG")
+    body = plain[6:18] + b"\x02\x02" + SECRET[:12]
+    data = plain[:2] + segment(0xE0, body) + plain[20:]
+    content = await uploaded(examiner, data)
+    assert content.data == plain
+
+
+@pytest.mark.parametrize("file_format", TYPES)
+async def test_an_upload_of_before_is_cleaned_and_once_is_enough(
+    examiner: Examiner, file_format: str
+) -> None:
+    data = placed(file_format)
+    content = await uploaded(examiner, data)
+    assert await examiner.cleaned(data) == content.data
+    assert await examiner.cleaned(content.data) == content.data
+
+
+def emptied_jpeg() -> bytes:
+    """Return a JPEG whose only scan has no pixels."""
+    jpeg = drawn("JPEG", size=(640, 480))
+    ((_, _, pixels_start, end),) = scans_of(jpeg)
+    return jpeg[:pixels_start] + jpeg[end:]
+
+
+def without_scans(*, kept: int) -> bytes:
+    """Return a progressive JPEG with its first scans alone, and an end."""
+    jpeg = drawn("JPEG", size=(640, 480), progressive=True)
+    *_, (_, _, _, end) = list(scans_of(jpeg))[:kept]
+    return jpeg[:end] + b"\xff\xd9"
+
+
+def zeroed(data: bytes, *, kept: int) -> bytes:
+    return data[:kept] + bytes(len(data) - kept)
+
+
+def noise_rows(width: int, height: int) -> bytes:
+    return Image.effect_noise((width * 3 + 1, height), 60).tobytes()
+
+
+NO_PIXELS = {
+    "PNG without pixels": png(64, 48, b""),
+    "PNG of no rows": png(64, 48, zlib.compress(b"")),
+    "PNG of too few rows": png(64, 48, zlib.compress(bytes((64 * 3 + 1) * 47))),
+    "PNG of too many rows": png(64, 48, zlib.compress(bytes((64 * 3 + 1) * 49))),
+    "PNG of garbage": png(64, 48, noise_rows(64, 48)),
+    "PNG of rows with no filter": png(64, 48, zlib.compress(b"\xff" * ((64 * 3 + 1) * 48))),
+    "PNG without an IDAT": SIGNATURE + header(64, 48) + chunk(b"IEND"),
+    "PNG without its palette": png(8, 8, zlib.compress(bytes(9 * 8)), colour=3),
+    "PNG of another type": png(8, 8, zlib.compress(bytes(9 * 8)), colour=7),
+    "PNG with a wrong checksum": PLAIN_PNG[:-14] + b"\0\0" + PLAIN_PNG[-12:],
+    "PNG of two pictures": PLAIN_PNG[:-12] + PLAIN_PNG[8:],
+    "PNG of 4 GiB": SIGNATURE + header(4, 4) + b"\xff\xff\xff\xffIDAT",
+    "JPEG without pixels": emptied_jpeg(),
+    "JPEG of one progressive scan": drawn("JPEG")[:2] + segment(0xC2, b"") + b"\xff\xd9",
+    "JPEG without a scan": drawn("JPEG")[:160] + b"\xff\xd9",
+    "JPEG of no size": drawn("JPEG").replace(struct.pack(">HH", 32, 48), bytes(4)),
+    "JPEG in a JPEG": with_segments(drawn("JPEG"), [drawn("JPEG")]),
+    "WebP of zeros": zeroed(drawn("WEBP", size=(640, 480)), kept=40),
+    "WebP half of zeros": zeroed(drawn("WEBP", size=(640, 480)), kept=9000),
+    "lossless WebP of zeros": zeroed(drawn("WEBP", size=(640, 480), lossless=True), kept=100),
+    "WebP without a picture": riff(piece(b"VP8X", bytes(4) + b"\x07\0\0\x07\0\0")),
+    "WebP of another size": riff(
+        piece(b"VP8X", bytes(4) + b"\x07\0\0\x07\0\0"), drawn("WEBP")[12:]
+    ),
+}
+
+
+@pytest.mark.parametrize("data", NO_PIXELS.values(), ids=NO_PIXELS)
+async def test_a_file_without_its_pixels_is_refused_or_fetched_again(
+    examiner: Examiner, data: bytes
+) -> None:
+    with pytest.raises(UploadRejected, match="damaged"):
+        await uploaded(examiner, data)
+    with pytest.raises(FetchFailed, match="damaged"):
+        await examiner.result(data)
+
+
+@pytest.mark.parametrize("kept", range(1, 6))
+async def test_a_progressive_jpeg_that_ends_too_early_is_damaged(
+    examiner: Examiner, kept: int
+) -> None:
+    with pytest.raises(UploadRejected, match="damaged"):
+        await uploaded(examiner, without_scans(kept=kept))
+
+
+@pytest.mark.parametrize("file_format", [*TYPES, "GIF"])
+@pytest.mark.parametrize("kept", [0.5, 0.9, 0.99])
+async def test_a_result_that_was_cut_off_is_fetched_again(
+    examiner: Examiner, file_format: str, kept: float
+) -> None:
+    data = drawn(file_format, size=(200, 200))
+    with pytest.raises(FetchFailed, match="damaged"):
+        await examiner.result(data[: int(len(data) * kept)])
 
 
 @pytest.mark.parametrize("file_format", TYPES)
 @pytest.mark.parametrize("kept", [0.5, 0.9, 0.99])
-async def test_upload_that_was_cut_off_is_rejected(file_format: str, kept: float) -> None:
-    data = picture(file_format, size=(200, 200))
+async def test_an_upload_that_was_cut_off_is_rejected(
+    examiner: Examiner, file_format: str, kept: float
+) -> None:
+    data = drawn(file_format, size=(200, 200))
     with pytest.raises(UploadRejected, match="damaged"):
-        await examine_upload(data[: int(len(data) * kept)])
+        await uploaded(examiner, data[: int(len(data) * kept)])
 
 
-@pytest.mark.parametrize("side", [8_001, 12_000, 60_000], ids=["large", "a warning", "an error"])
-async def test_decompression_bomb_is_rejected_by_its_header(side: int) -> None:
-    bomb = png_header(side, side)
-    with pytest.raises(UploadRejected, match="64 megapixels"):
-        await examine_upload(bomb)
-    with pytest.raises(ResultRejected, match="64 megapixels"):
-        await examine_result(bomb)
+NO_PICTURES = {
+    "nothing": b"",
+    "text": b"hello, not a picture",
+    "pdf": b"%PDF-1.7",
+    "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "bmp": drawn("BMP"),
+    "tiff": drawn("TIFF"),
+    "beginning of a jpeg": b"\xff\xd8\xff",
+    "beginning of a png": b"\x89PNG\r\n\x1a\n",
+    "beginning of a webp": b"RIFF\0\0\0\0WEBPVP8 ",
+    "beginning of a gif": b"GIF89a",
+}
 
 
-async def test_too_many_bytes_are_rejected() -> None:
+@BOTH
+@pytest.mark.parametrize("data", NO_PICTURES.values(), ids=NO_PICTURES)
+async def test_what_is_no_picture_is_rejected(examiner: Examiner, take: Take, data: bytes) -> None:
+    with pytest.raises((UploadRejected, ResultRejected, FetchFailed)):
+        await take(examiner, data)
+
+
+BOMBS = {
+    "scans": (scan_bomb(side=2000, scans=3000), "too many scans"),
+    "segments": (with_segments(drawn("JPEG"), [segment(0xFE, b"")] * 100_000), "too many segments"),
+    "chunks": (chunk_bomb(800_000), "too many chunks"),
+    "chunks of a WebP": (
+        riff(drawn("WEBP")[12:], piece(b"abcd", b"") * 100_000),
+        "too many chunks",
+    ),
+    "a little large": (SIGNATURE + header(8_001, 8_001), "64 megapixels"),
+    "large": (SIGNATURE + header(60_000, 60_000), "64 megapixels"),
+    "a line": (SIGNATURE + header(1, 60_000_000), "a side of more than"),
+    "a line of few bytes": (png(1, 60_000_000, zlib.compress(bytes(2**20))), "a side of more than"),
+    "a large WebP": (
+        riff(piece(b"VP8X", bytes(4) + b"\xff\x3f\0\xff\x3f\0"), drawn("WEBP")[12:]),
+        "40 megapixels",
+    ),
+}
+
+
+@BOTH
+@pytest.mark.parametrize(("data", "reason"), BOMBS.values(), ids=BOMBS)
+async def test_a_bomb_is_known_by_its_structure(
+    examiner: Examiner, take: Take, data: bytes, reason: str
+) -> None:
+    with pytest.raises((UploadRejected, ResultRejected), match=reason):
+        await take(examiner, data)
+
+
+async def test_too_many_bytes_are_rejected(examiner: Examiner) -> None:
     with pytest.raises(UploadTooLarge, match="10 MiB"):
-        await examine_upload(bytes(MAX_UPLOAD_BYTES + 1))
+        await uploaded(examiner, bytes(MAX_UPLOAD_BYTES + 1))
     with pytest.raises(ResultRejected, match="50 MiB"):
-        await examine_result(bytes(MAX_RESULT_BYTES + 1))
+        await examiner.result(bytes(MAX_RESULT_BYTES + 1))
 
 
-STARTS = [picture(file_format) for file_format in [*TYPES, "GIF"]]
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=str)
+async def test_a_photo_of_fifty_megapixels_is_taken(
+    examiner: Examiner, options: dict[str, object]
+) -> None:
+    out = BytesIO()
+    noise = Image.effect_noise((816, 612), 40).convert("RGB")
+    noise.resize((8160, 6120)).save(out, "JPEG", quality=70, **options)
+    assert (await uploaded(examiner, out.getvalue())).height == 6120
+
+
+STARTS = [drawn(file_format) for file_format in [*TYPES, "GIF"]]
 
 
 @given(start=st.sampled_from(STARTS), cut=st.integers(0, 400), rest=st.binary(max_size=60))
 @settings(max_examples=150, deadline=None)
-async def test_broken_bytes_are_a_picture_or_rejected(start: bytes, cut: int, rest: bytes) -> None:
+async def test_broken_bytes_are_a_picture_or_rejected(
+    examiner: Examiner, start: bytes, cut: int, rest: bytes
+) -> None:
     data = start[:cut] + rest + start[cut + len(rest) :]
     with suppress(UploadRejected):
-        assert (await examine_upload(data)).width > 0
-    with suppress(ResultRejected):
-        assert (await examine_result(data)).width > 0
+        assert (await uploaded(examiner, data)).width > 0
+    with suppress(ResultRejected, FetchFailed):
+        assert (await examiner.result(data)).width > 0

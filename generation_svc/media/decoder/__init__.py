@@ -1,0 +1,1 @@
+"""The processes that examine pictures, and the queue in front of them."""

@@ -1,0 +1,111 @@
+"""Hands pictures to processes, and makes new ones for those that ended."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from prometheus_client import Counter
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.media.decoder.child import Child, ChildEnded, ChildLimits, LimitReached
+
+TRIES = 2
+"""How many processes may end over one picture through no limit of theirs."""
+_logger = structlog.get_logger(__name__)
+_ends = Counter("atelier_decoder_ends_total", "Processes that ended over a picture.", ("reason",))
+
+
+class Children:
+    """Processes that are started when they are needed first; who asks bounds how many."""
+
+    def __init__(self, limits: ChildLimits) -> None:
+        self._limits = limits
+        self._all: set[Child] = set()
+        self._idle: list[Child] = []
+
+    @property
+    def pids(self) -> set[int]:
+        """The ids of the processes."""
+        return {child.pid for child in self._all}
+
+    @property
+    def busy(self) -> int:
+        """How many of them examine a picture."""
+        return len(self._all) - len(self._idle)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.gather(*(self._end(child) for child in list(self._all)))
+
+    async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Have a picture examined, once more if a process was lost.
+
+        Raises LimitReached for a picture that took more than it may, Unavailable for what is no
+        fault of the picture's.
+        """
+        for _ in range(TRIES):
+            try:
+                return _checked(await self._ask_one(order))
+            except LimitReached:
+                _ends.labels("limit").inc()
+                raise
+            except (ChildEnded, OSError) as error:
+                _ends.labels("lost").inc()
+                _logger.warning("a process that examines pictures was lost", reason=str(error))
+        raise Unavailable("The picture cannot be examined at the moment.")
+
+    async def _ask_one(self, order: dict[str, Any]) -> dict[str, Any]:
+        child = await self._usable() or await self._started()
+        try:
+            answer = await child.ask(order)
+        except BaseException:
+            await asyncio.shield(self._end(child))
+            raise
+        self._idle.append(child)
+        return answer
+
+    async def _usable(self) -> Child | None:
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_usable:
+                return child
+            await asyncio.shield(self._end(child))
+        return None
+
+    async def _started(self) -> Child:
+        """Start a process to the end, even for somebody who gives up meanwhile."""
+        starting = asyncio.ensure_future(Child.start(self._limits))
+        try:
+            child = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(self._keep)
+            raise
+        self._all.add(child)
+        return child
+
+    def _keep(self, starting: asyncio.Future[Child]) -> None:
+        if not starting.cancelled() and starting.exception() is None:
+            self._all.add(starting.result())
+            self._idle.append(starting.result())
+
+    async def _end(self, child: Child) -> None:
+        await child.end()
+        self._all.discard(child)
+
+
+def _checked(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer about a picture; raises Unavailable for one about the disk."""
+    if "problem" in answer:
+        _logger.warning("a picture could not be read or written", reason=answer["problem"])
+        raise Unavailable("The picture cannot be examined at the moment.")
+    return answer

@@ -1,0 +1,103 @@
+"""Files that live no longer than the process: uploads under way, and what is being examined.
+
+Each process has a folder of its own, which it holds a lock on. The folders of processes that have
+ended, however they did, are removed by the next one that starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import structlog
+
+from generation_svc.domain.error import Unavailable
+from runtime.thread import in_thread
+
+_T = TypeVar("_T")
+_LOCK = "lock"
+_logger = structlog.get_logger(__name__)
+
+
+@contextmanager
+def open_scratch(parent: Path) -> Iterator[Scratch]:
+    """Make a folder under `parent` for as long as the block; raises OSError."""
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = parent / uuid4().hex
+    folder.mkdir(mode=0o700)
+    with (folder / _LOCK).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove_abandoned(parent)
+        try:
+            yield Scratch(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Scratch:
+    """A folder for files that nobody else knows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        """Where the files are."""
+
+    @asynccontextmanager
+    async def file(self) -> AsyncIterator[Path]:
+        """Make an empty file, and remove it with what was made of it. Raises Unavailable."""
+        path = self.folder / f"{uuid4().hex}.part"
+        await self._do(partial(path.touch, mode=0o600, exist_ok=False))
+        try:
+            yield path
+        finally:
+            await asyncio.shield(in_thread(partial(_remove, path), name="scratch"))
+
+    @asynccontextmanager
+    async def holding(self, data: bytes) -> AsyncIterator[Path]:
+        """Make a file of these bytes. Raises Unavailable."""
+        async with self.file() as path:
+            await self.append(path, data)
+            yield path
+
+    async def append(self, path: Path, data: bytes) -> None:
+        """Write at the end of a file that there is. Raises Unavailable."""
+        await self._do(partial(_append, path, data))
+
+    async def read(self, path: Path) -> bytes:
+        """Give all of a file. Raises Unavailable."""
+        return await self._do(path.read_bytes)
+
+    async def _do(self, work: Callable[[], _T]) -> _T:
+        try:
+            return await in_thread(work, name="scratch")
+        except OSError as error:
+            _logger.warning("the scratch folder cannot be used", reason=str(error))
+            raise Unavailable("The picture cannot be taken at the moment.") from error
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("r+b") as file:  # never makes one: it may have been removed meanwhile
+        file.seek(0, os.SEEK_END)
+        file.write(data)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.with_suffix(".new").unlink(missing_ok=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.iterdir():
+        try:
+            with (folder / _LOCK).open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # it is in use, or somebody else removes it
+            continue

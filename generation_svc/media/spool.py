@@ -1,0 +1,113 @@
+"""Uploads under way: their bytes are counted and lie on the disk, not in memory."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from prometheus_client import Gauge
+
+from generation_svc.domain.error import Overloaded, UploadTooLarge
+from generation_svc.domain.provider import Examined
+from generation_svc.media.content import Examiner
+
+MAX_UPLOAD_BYTES = 10 * 2**20
+"""The largest picture that KIE takes as an input (kie-api.md §4)."""
+BUDGET_BYTES = 512 * 2**20
+"""The size of all uploads under way."""
+CALLER_BUDGET_BYTES = 256 * 2**20
+"""The size of one caller's uploads under way."""
+
+_HELD_BYTES = 64 * 2**10
+_RETRY = timedelta(seconds=2)
+_open = Gauge("atelier_upload_bytes", "Bytes of uploads under way.")
+
+
+@dataclass(slots=True)
+class ByteBudget:
+    """Counts the bytes that are held, of all and of each caller."""
+
+    overall: int = BUDGET_BYTES
+    per_caller: int = CALLER_BUDGET_BYTES
+    held: int = 0
+    _by_caller: Counter[str] = field(default_factory=Counter)
+
+    def take(self, caller: str, count: int) -> None:
+        """Count bytes. Raises Overloaded, and counts none of them then."""
+        retry_after = _RETRY * random.uniform(1, 2)
+        if self.held + count > self.overall:
+            raise Overloaded("uploads", retry_after=retry_after)
+        if self._by_caller[caller] + count > self.per_caller:
+            raise Overloaded("uploads of the caller", retry_after=retry_after)
+        self._change(caller, count)
+
+    def give_back(self, caller: str, count: int) -> None:
+        """Count bytes no longer."""
+        self._change(caller, -count)
+        if not self._by_caller[caller]:
+            del self._by_caller[caller]
+
+    def _change(self, caller: str, count: int) -> None:
+        self.held += count
+        self._by_caller[caller] += count
+        _open.inc(count)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpool:
+    """`UploadSpool` in a scratch folder."""
+
+    examiner: Examiner
+    budget: ByteBudget = field(default_factory=ByteBudget)
+
+    @asynccontextmanager
+    async def open(self, *, caller: str, owner: str) -> AsyncIterator[SpooledUpload]:
+        """Hold an upload while the block runs."""
+        async with self.examiner.scratch.file() as path:
+            upload = SpooledUpload(self, path, caller=caller, owner=owner)
+            try:
+                yield upload
+            finally:
+                self.budget.give_back(caller, upload.size)
+
+    async def cleaned(self, data: bytes) -> bytes:
+        """Return a kept upload without its metadata."""
+        return await self.examiner.cleaned(data)
+
+
+class SpooledUpload:
+    """`UploadFile` in a file, which is open only while it is written to."""
+
+    def __init__(self, spool: FileSpool, path: Path, *, caller: str, owner: str) -> None:
+        self._spool = spool
+        self._path = path
+        self._caller = caller
+        self._owner = owner
+        self._held = bytearray()
+        self.size = 0
+        """How many bytes came."""
+
+    async def write(self, piece: bytes) -> None:
+        """Take the next piece; small ones are gathered before they are written."""
+        if self.size + len(piece) > MAX_UPLOAD_BYTES:
+            raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
+        self._spool.budget.take(self._caller, len(piece))
+        self.size += len(piece)
+        self._held += piece
+        if len(self._held) >= _HELD_BYTES:
+            await self._flush()
+
+    async def examine(self) -> Examined:
+        """Say what it is now that it is whole."""
+        await self._flush()
+        examiner = self._spool.examiner
+        return await examiner.upload(self._path, caller=self._caller, owner=self._owner)
+
+    async def _flush(self) -> None:
+        data, self._held = bytes(self._held), bytearray()
+        await self._spool.examiner.scratch.append(self._path, data)
