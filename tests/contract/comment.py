@@ -28,6 +28,9 @@ _OTHER = re.compile(
 )
 """How else a comment may bound what is there."""
 
+_NOTHING = re.compile(r"\b(Zero|Empty|Absent)\b|\"0\" means")
+_NEVER_EMPTY = re.compile(r"never empty|an? UUID|64 hexadecimal digits")
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -60,6 +63,13 @@ def bound_in(comment: str) -> Bound | None:
 def is_bounded(comment: str) -> bool:
     """Return whether a comment says how much there can be."""
     return bound_in(comment) is not None or bool(_OTHER.search(comment))
+
+
+def says_what_nothing_means(comment: str) -> bool:
+    """Return whether a comment says what zero, empty or absent means, or that it cannot be."""
+    bound, text = bound_in(comment), " ".join(comment.split())
+    is_there = bound is not None and bound.least != 0
+    return is_there or bool(_NOTHING.search(text)) or bool(_NEVER_EMPTY.search(text))
 
 
 @cache

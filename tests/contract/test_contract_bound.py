@@ -20,7 +20,14 @@ from google.protobuf.struct_pb2 import Value
 from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.rpc.register import CONTRACT
-from tests.contract.comment import Bound, bound_in, comments, contract, is_bounded
+from tests.contract.comment import (
+    Bound,
+    bound_in,
+    comments,
+    contract,
+    is_bounded,
+    says_what_nothing_means,
+)
 from tests.contract.failure import Refusal, refusal_of_error, refused
 from tests.contract.service import Service, struct
 
@@ -238,6 +245,16 @@ def test_every_text_list_and_number_of_the_contract_states_a_bound() -> None:
         if not is_bounded(comments()[name])
     }
     assert not free
+
+
+def test_every_one_of_them_that_may_be_empty_says_what_that_means() -> None:
+    silent = {
+        name
+        for file in contract()
+        for name in _countable(file.package, file.message_type)
+        if not says_what_nothing_means(comments()[name])
+    }
+    assert not silent
 
 
 def _countable(package: str, messages: Any) -> Iterator[str]:

@@ -67,9 +67,7 @@ class Delivery(_message.Message):
     kind: Global___DeliveryKind.ValueType
     """What it brings."""
     lease_token: _builtins.str
-    """The proof of the lease, for BeginDelivery and ReportDelivery, at most 128
-    characters.
-    """
+    """The proof of the lease, for BeginDelivery and ReportDelivery, 1 to 128 characters."""
     maybe_sent: _builtins.bool
     """Whether an earlier sending may have arrived: it must not be sent again as
     a new message, only by a way that can be repeated (editing).

@@ -99,11 +99,11 @@ class WebhookDestination(_message.Message):
 
     URL_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The address, at most 2048 characters: `https:` with a host of the internet, by a
-    full name or an IP address. No user name, no fragment, no space; a port is 1 to
-    65535; the name has a dot and does not end in one. What could never be reached is
-    INVALID_ARGUMENT; servers that the operator named may be private and speak plain
-    `http:`.
+    """The address, at most 2048 characters and never empty: `https:` with a host of the
+    internet, by a full name or an IP address. No user name, no fragment, no space; a
+    port is 1 to 65535; the name has a dot and does not end in one. What could never
+    be reached is INVALID_ARGUMENT; servers that the operator named may be private and
+    speak plain `http:`.
     """
     def __init__(
         self,

@@ -501,7 +501,7 @@ class ListModelsResponse(_message.Message):
     Empty means that this is the last one.
     """
     catalog_version: _builtins.str
-    """The version of the catalog, a date such as `2026-11-23`, at most 32 characters."""
+    """The version of the catalog, a date such as `2026-11-23`, 1 to 32 characters."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Model]:
         """The models, in the order of the catalog, at most page_size of them.
@@ -670,7 +670,7 @@ class DownloadMediaResponse(_message.Message):
     MEDIA_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The next bytes, at most 256 KiB: every message after the first."""
+    """The next bytes, at most 256 KiB and never empty: every message after the first."""
     @_builtins.property
     def media(self) -> _media_pb2.Media:
         """The media: the first message."""

@@ -182,13 +182,13 @@ class Job(_message.Message):
     state: Global___JobState.ValueType
     """The state."""
     model_id: _builtins.str
-    """The id of the model, as in ListModels, at most 128 characters."""
+    """The id of the model, as in ListModels, 1 to 128 characters."""
     owner: _builtins.str
-    """The one for whom the job is done, such as `telegram:77`, at most 128 characters."""
+    """The one for whom the job is done, such as `telegram:77`, 1 to 128 characters."""
     revision: _builtins.int
     """The number of this state of the job, 1 or more, without gaps."""
     correlation_id: _builtins.str
-    """The id under which every process logs about this job, at most 128 characters."""
+    """The id under which every process logs about this job, 1 to 128 characters."""
     delay_reason: Global___DelayReason.ValueType
     """Why the job waits for more than its turn."""
     queue_position: _builtins.int
@@ -332,7 +332,10 @@ class JobResult(_message.Message):
     """
     @_builtins.property
     def media(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Media]:
-        """The media, in the order of the provider, at most 16."""
+        """The media, in the order of the provider, at most 16.
+
+        Empty means that the model made text alone.
+        """
 
     def __init__(
         self,
@@ -360,8 +363,8 @@ class JobFailure(_message.Message):
     reason: Global___FailureReason.ValueType
     """The reason."""
     message: _builtins.str
-    """A sentence in English about it, at most 300 characters. It never holds internals
-    of the service.
+    """A sentence in English about it, 1 to 300 characters. It never holds internals of
+    the service.
     """
     def __init__(
         self,

@@ -34,7 +34,7 @@ class Media(_message.Message):
     id: _builtins.str
     """The id, a UUID. As an input it is written `media:<id>`; DownloadMedia gives its bytes."""
     mime_type: _builtins.str
-    """The type by content, such as `image/png`, at most 100 characters."""
+    """The type by content, such as `image/png`, 1 to 100 characters."""
     size_bytes: _builtins.int
     """The number of bytes, 1 or more."""
     width: _builtins.int
@@ -94,7 +94,7 @@ class Upload(_message.Message):
     id: _builtins.str
     """The id, a UUID. As an input it is written `upload:<id>`."""
     mime_type: _builtins.str
-    """The type by content, at most 100 characters: `image/jpeg`, `image/png` or
+    """The type by content, 1 to 100 characters: `image/jpeg`, `image/png` or
     `image/webp`.
     """
     size_bytes: _builtins.int

@@ -152,7 +152,7 @@ class Model(_message.Message):
     HINTS_FIELD_NUMBER: _builtins.int
     UNAVAILABLE_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The id, such as `qwen/text-to-image`, at most 100 characters."""
+    """The id, such as `qwen/text-to-image`, 1 to 100 characters."""
     kind: Global___ModelKind.ValueType
     """What it does."""
     picture_field: _builtins.str
@@ -167,13 +167,11 @@ class Model(_message.Message):
     """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The titles, by language, at most 300 characters each: `en` and `ru` are always
-        there.
-        """
+        """The titles, by language, 1 to 300 characters each: `en` and `ru` are always there."""
 
     @_builtins.property
     def descriptions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """One-line descriptions, by language, at most 300 characters each: `en` and `ru` are
+        """One-line descriptions, by language, 1 to 300 characters each: `en` and `ru` are
         always there.
         """
 
@@ -187,11 +185,11 @@ class Model(_message.Message):
 
     @_builtins.property
     def usual_duration(self) -> _duration_pb2.Duration:
-        """The time that a generation usually takes, at most 86400 s."""
+        """The time that a generation usually takes, 1 s to 86400 s."""
 
     @_builtins.property
     def longest_duration(self) -> _duration_pb2.Duration:
-        """The longest time after which a generation is given up, at most 86400 s."""
+        """The longest time after which a generation is given up, 1 s to 86400 s."""
 
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
@@ -203,14 +201,14 @@ class Model(_message.Message):
 
     @_builtins.property
     def prompt_examples(self) -> _containers.MessageMap[_builtins.str, Global___PromptExamples]:
-        """Prompts that show what the model can do, by language: `en` and `ru`, at most 8
-        each.
+        """Prompts that show what the model can do, 1 to 8, by language: `en` and `ru` are
+        always there.
         """
 
     @_builtins.property
     def hints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What to write in the prompt, in one sentence of at most 300 characters, by
-        language: `en` and `ru` are always there.
+        """What to write in the prompt, in one sentence of 1 to 300 characters, by language:
+        `en` and `ru` are always there.
         """
 
     @_builtins.property
@@ -257,7 +255,7 @@ class PromptExamples(_message.Message):
     PROMPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The prompts, at most 8, of at most 300 characters each."""
+        """The prompts, 1 to 8, of 1 to 300 characters each."""
 
     def __init__(
         self,
@@ -325,10 +323,12 @@ class ModelOption(_message.Message):
     CHOICES_FIELD_NUMBER: _builtins.int
     DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The name of the input, at most 63 characters."""
+    """The name of the input, 1 to 63 characters."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What to call it, by language, at most 300 characters each."""
+        """What to call it, by language, 1 to 300 characters each: `en` and `ru` are always
+        there.
+        """
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelChoice]:
@@ -391,7 +391,9 @@ class ModelChoice(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What to call it, by language, at most 300 characters each."""
+        """What to call it, by language, 1 to 300 characters each: `en` and `ru` are always
+        there.
+        """
 
     def __init__(
         self,

@@ -90,7 +90,7 @@ class Webhook(_message.Message):
     FAILURE_COUNT_FIELD_NUMBER: _builtins.int
     CONSECUTIVE_FAILURE_COUNT_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The address, at most 2048 characters."""
+    """The address, 1 to 2048 characters."""
     state: Global___WebhookState.ValueType
     """Whether anything is posted to it."""
     disable_reason: _builtins.str
@@ -99,9 +99,15 @@ class Webhook(_message.Message):
     Empty means that it is enabled.
     """
     taken_count: _builtins.int
-    """The number of posts that were taken, 0 or more."""
+    """The number of posts that were taken, 0 or more.
+
+    Zero means that none was yet.
+    """
     failure_count: _builtins.int
-    """The number of posts that were not taken, 0 or more."""
+    """The number of posts that were not taken, 0 or more.
+
+    Zero means that all were.
+    """
     consecutive_failure_count: _builtins.int
     """The number of posts that were not taken since one was, 0 or more.
 

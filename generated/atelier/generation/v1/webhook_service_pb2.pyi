@@ -102,8 +102,8 @@ class TestWebhookRequest(_message.Message):
 
     URL_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The address, at most 2048 characters, as a WebhookDestination takes it. It need not
-    be one that was posted to before.
+    """The address, at most 2048 characters and never empty, as a WebhookDestination
+    takes it. It need not be one that was posted to before.
     """
     def __init__(
         self,
@@ -150,7 +150,7 @@ class EnableWebhookRequest(_message.Message):
 
     URL_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The address, at most 2048 characters, as ListWebhooks gives it."""
+    """The address, 1 to 2048 characters, as ListWebhooks gives it."""
     def __init__(
         self,
         *,
