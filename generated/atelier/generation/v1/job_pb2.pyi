@@ -326,7 +326,7 @@ class JobResult(_message.Message):
     """
     missing_count: _builtins.int
     """The number of files that the provider made as well and that could not be
-    had from it.
+    had from it, 0 or more.
 
     Zero means that the result is whole.
     """
