@@ -1,10 +1,10 @@
 """Opens everything in order, serves, and closes it in the opposite order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -75,7 +75,7 @@ async def open_context(
     """Open what the use cases work with, on this database."""
     key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
     redact(key, hmac_key)
-    pace, links = pace_of(settings), links_of(settings)
+    pace, links = pace_of(settings), links_of(settings, now=database.now)
     async with (
         open_kie(
             key.get_secret_value(),
@@ -84,7 +84,7 @@ async def open_context(
             create_timeout=pace.create_timeout,
         ) as provider,
         open_fetcher(allowed_hosts=settings.kie_result_hosts) as fetcher,
-        open_sender(allowed_hosts=settings.webhook_allowed_hosts) as webhooks,
+        open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=database.now) as webhooks,
     ):
         yield Context(
             database=database,
@@ -92,7 +92,9 @@ async def open_context(
             validate_inputs=validate_inputs,
             examine_upload=examine_upload,
             provider=provider,
-            callbacks=KieCallbackReader(hmac_key.get_secret_value() if hmac_key else None),
+            callbacks=KieCallbackReader(
+                hmac_key.get_secret_value() if hmac_key else None, now=database.now
+            ),
             fetcher=fetcher,
             store=open_media(settings.media_url or str(Path(settings.data_folder) / "media")),
             webhooks=webhooks,
@@ -133,7 +135,9 @@ def interceptor_of(
     return CallInterceptor(callers, guards=guards(Caps(calls=calls, waits=waits)))
 
 
-def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:
+def links_of(
+    settings: GenerationSettings, *, now: Callable[[], datetime]
+) -> SignedMediaLinks | None:
     """Return what makes links to media, if the settings ask for links."""
     if not settings.media_base_url or settings.media_link_key is None:
         return None
@@ -142,6 +146,7 @@ def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:
         settings.media_link_key.get_secret_value(),
         base_url=settings.media_base_url,
         lifetime=timedelta(seconds=settings.media_link_lifetime_s),
+        now=now,
     )
 
 

@@ -6,10 +6,8 @@ The keys are made from the attempt, so a fetch that was killed is done again ove
 import asyncio
 from datetime import timedelta
 from functools import partial
-from uuid import UUID
 
 import structlog
-from uuid6 import uuid7
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import (
@@ -20,6 +18,7 @@ from generation_svc.domain.error import (
     ResultRejected,
     Unavailable,
 )
+from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Failure, FailureReason, Media, Result
 from generation_svc.domain.provider import Content
 from generation_svc.lifecycle import topic
@@ -103,7 +102,7 @@ async def _keep(
     key = f"result/{attempt.job_id}/{attempt.id}/{position}"
     await context.store.put(key, content.data)
     media = Media(
-        id=UUID(bytes=uuid7().bytes),
+        id=new_id(context.database.now()),
         mime_type=content.mime_type,
         size_bytes=len(content.data),
         width=content.width,

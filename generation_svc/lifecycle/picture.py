@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote_to_bytes
-from uuid import UUID
-
-from uuid6 import uuid7
+from uuid import UUID, uuid4
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.catalog import Model
@@ -22,6 +20,7 @@ from generation_svc.domain.error import (
     MediaNotFound,
     UploadRejected,
 )
+from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, Upload
 from generation_svc.domain.port import StoredMedia, Transaction
 from generation_svc.lifecycle.context import Context
@@ -42,7 +41,7 @@ async def upload(context: Context, caller: Caller, *, owner: str, data: bytes) -
     """Keep a picture as an input for later. Raises UploadRejected."""
     content = await context.examine_upload(data)
     kept = Upload(
-        id=UUID(bytes=uuid7().bytes),
+        id=new_id(context.database.now()),
         mime_type=content.mime_type,
         size_bytes=len(data),
         width=content.width,
@@ -109,7 +108,7 @@ async def _upload(context: Context, job: Job, *, model: Model) -> dict[str, str]
         raise UploadRejected("The picture is no longer there.") from error
     extension = stored.media.mime_type.partition("/")[2]
     link = await context.provider.upload(
-        data, file_name=f"{uuid7()}.{extension}", mime_type=stored.media.mime_type
+        data, file_name=f"{uuid4().hex}.{extension}", mime_type=stored.media.mime_type
     )
     return {field: link}
 

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
+
+from generation_svc.storage.clock import DatabaseClock
 
 Connection: TypeAlias = "psycopg.AsyncConnection[dict[str, Any]]"
 Row: TypeAlias = dict[str, Any]
@@ -28,16 +31,33 @@ CHECK_SECONDS = 2.0
 """How long a connection may take to say that it lives, before another one is tried."""
 
 
-async def check(connection: psycopg.AsyncConnection[Any]) -> None:
+async def check(
+    connection: psycopg.AsyncConnection[Any], *, clock: DatabaseClock | None = None
+) -> None:
     """Raise OperationalError if the connection is lost, or its server cannot be written to.
 
     The server reports both settings by itself, with whatever it answers.
     """
     with bounded(connection, seconds=CHECK_SECONDS):
-        await AsyncConnectionPool.check_connection(connection)
+        if clock and clock.is_due:
+            await _read(clock, connection)
+        else:
+            await AsyncConnectionPool.check_connection(connection)
     for setting in ("in_hot_standby", "default_transaction_read_only"):
         if connection.info.parameter_status(setting) == "on":
             raise psycopg.OperationalError("The server can only be read.")
+
+
+async def _read(clock: DatabaseClock, connection: psycopg.AsyncConnection[Any]) -> None:
+    """Ask for the time instead of nothing, which also shows that the connection lives."""
+    asked_at = time.monotonic()
+    await connection.set_autocommit(True)
+    try:
+        cursor = await connection.execute("SELECT clock_timestamp() AS told")
+        row: Any = await cursor.fetchone()
+    finally:
+        await connection.set_autocommit(False)
+    clock.read(row["told"], asked_at=asked_at)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,6 @@ from generation_svc.domain.delivery import (
 from generation_svc.domain.error import PermissionDenied, StaleLease
 from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle import cancel, deliver
-from generation_svc.lifecycle.context import now
 from generation_svc.lifecycle.dispatch import dispatch
 from generation_svc.lifecycle.record import revise
 from tests.lifecycle import CALLER, CHAT, FAILURE, SUCCESS, Bench, OpenBench
@@ -80,7 +79,7 @@ async def test_an_outcome_is_sent_once(bench: Bench) -> None:
     assert delivery.job == job
     assert delivery.destination == CHAT
     assert (delivery.try_number, delivery.maybe_sent) == (1, False)
-    assert delivery.lease_expire_time > now()
+    assert delivery.lease_expire_time > datetime.now(UTC)
     assert await lease(bench) == ()
     await report(bench, delivery, EDIT)
 
@@ -172,7 +171,7 @@ async def test_an_unknown_sending_is_offered_again_and_says_so(bench: Bench) -> 
 async def test_a_sending_is_tried_again_not_before_its_time(bench: Bench) -> None:
     await succeeded(bench)
     delivery = await lease_one(bench, OUTCOME)
-    await report(bench, delivery, TryAgain(now() + timedelta(seconds=40)))
+    await report(bench, delivery, TryAgain(datetime.now(UTC) + timedelta(seconds=40)))
 
     await bench.later(seconds=35)
     assert await lease(bench) == ()

@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import AtelierError
 from generation_svc.domain.job import Media
 from generation_svc.domain.port import BreakerState, Receipt
-from tests.model.clock import NOW
+from tests.model.clock import NOW, Clock
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import MemoryDeliveryStore
 from tests.model.memory_job import MemoryJobStore
@@ -108,6 +108,9 @@ class MemoryTransaction:
             self.run.enter("transaction")
             self._has_begun = True
 
+    def now(self) -> datetime:
+        return Clock.now()
+
     def announce(self, topic: str) -> None:
         """Wake nobody: the search tries every order by itself."""
 
@@ -115,6 +118,9 @@ class MemoryTransaction:
 class MemoryDatabase:
     def __init__(self, run: Run) -> None:
         self._run = run
+
+    def now(self) -> datetime:
+        return Clock.now()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MemoryTransaction]:

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 from telegram.error import (
@@ -14,6 +16,8 @@ from telegram.error import (
 
 import edge_bot.bot  # noqa: F401 - sets how python-telegram-bot gives times
 from edge_bot.telegram_error import report_of
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def caused(error: TelegramError, cause: Exception) -> TelegramError:
@@ -46,7 +50,7 @@ NEW_MESSAGES: dict[str, tuple[Exception, str]] = {
 def test_a_new_message_is_in_doubt_unless_it_certainly_did_not_arrive(
     error: Exception, outcome: str
 ) -> None:
-    assert report_of(error, is_repeatable=False).WhichOneof("outcome") == outcome
+    assert report_of(error, is_repeatable=False, now=NOON).WhichOneof("outcome") == outcome
 
 
 EDITS = NEW_MESSAGES | {
@@ -61,4 +65,4 @@ EDITS = NEW_MESSAGES | {
 @pytest.mark.parametrize(("error", "outcome"), EDITS.values(), ids=EDITS)
 def test_an_edit_is_never_in_doubt(error: Exception, outcome: str) -> None:
     expected = "try_again" if outcome == "unknown" else outcome
-    assert report_of(error, is_repeatable=True).WhichOneof("outcome") == expected
+    assert report_of(error, is_repeatable=True, now=NOON).WhichOneof("outcome") == expected
