@@ -21,7 +21,7 @@ from generation_svc.lifecycle.context import Context, Limits
 from generation_svc.media.content import examine_upload
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
-from generation_svc.media.store import open_media
+from generation_svc.media.store import ObjectMediaStore, open_media
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.endpoint import Endpoint, guards
 from generation_svc.rpc.interceptor import CallInterceptor
@@ -40,6 +40,8 @@ from runtime.redaction import redact
 
 DATABASE_PATIENCE_SECONDS = 60.0
 """How long a start waits for a database that does not answer yet."""
+_FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry")
+"""What a server says whose address is right and whose other settings are not."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -96,7 +98,7 @@ async def open_context(
                 hmac_key.get_secret_value() if hmac_key else None, now=database.now
             ),
             fetcher=fetcher,
-            store=open_media(settings.media_url or str(Path(settings.data_folder) / "media")),
+            store=_store(settings),
             webhooks=webhooks,
             webhook_body=partial(webhook_body, links=links),
             secrets_of=callers.secrets_of if callers else lambda _: (),
@@ -106,6 +108,14 @@ async def open_context(
             callback_base_url=settings.callback_base_url.rstrip("/") or None,
             links=links,
         )
+
+
+def _store(settings: GenerationSettings) -> ObjectMediaStore:
+    try:
+        return open_media(settings.media_url or str(Path(settings.data_folder) / "media"))
+    except ValueError as error:
+        name = "MEDIA_URL" if settings.media_url else "DATA_FOLDER"
+        raise StartError(f"{name} is wrong: {error}") from error
 
 
 def pace_of(settings: GenerationSettings) -> Pace:
@@ -186,12 +196,22 @@ async def _migrate(url: str) -> None:
             return await asyncio.to_thread(migrate, url)
         except sqlalchemy.exc.OperationalError as error:
             reason = str(error.orig).strip().splitlines()[0]
+            if _is_final(error.orig):
+                raise StartError(f"The database cannot be used: {reason}") from error
             _logger.warning("the database is away", reason=reason)
             if asyncio.get_running_loop().time() > deadline:
                 raise StartError(f"The database cannot be used: {reason}") from error
         except MigrationTimeout as error:
             raise StartError(str(error)) from error
         await asyncio.sleep(0.5)
+
+
+def _is_final(error: BaseException | None) -> bool:
+    """Return whether the server answered, and will say the same to whoever asks again.
+
+    Of an answer to a connection libpq gives the words alone, not the code.
+    """
+    return any(words in str(error) for words in _FINAL)
 
 
 def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
 
 from generation_svc.storage.clock import DatabaseClock
@@ -27,8 +28,30 @@ NETWORK: dict[str, Any] = {
 }
 """What finds out that the server is gone without a word: within half a minute."""
 
+_SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+
 CHECK_SECONDS = 2.0
 """How long a connection may take to say that it lives, before another one is tried."""
+
+
+def check_database_url(url: str) -> None:
+    """Raise ValueError for what no server can be reached by; it quotes nothing of the URL.
+
+    libpq itself finds some of it only when it connects, and says so with the words of the URL.
+    """
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error:
+        parts = {}
+    if not parts or not _has_ports(str(parts.get("port") or "")):
+        raise ValueError("it must look like postgresql://user:password@host:5432/name")
+    if parts.get("sslmode") not in (None, *_SSL_MODES):
+        raise ValueError(f"its sslmode must be one of {', '.join(sorted(_SSL_MODES))}")
+
+
+def _has_ports(text: str) -> bool:
+    ports = text.split(",")
+    return all(not port or (port.isdecimal() and 0 < int(port) <= 65535) for port in ports)
 
 
 async def check(
