@@ -41,7 +41,10 @@ from runtime.redaction import redact
 DATABASE_PATIENCE_SECONDS = 60.0
 """How long a start waits for a database that does not answer yet."""
 _FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry")
-"""What a server says whose address is right and whose other settings are not."""
+"""What a server says whose address is right and whose other settings are not: of an answer to a
+connection libpq gives the words alone, not the code."""
+_UNTRIED = "connection is bad: invalid"
+"""What libpq says before it tries, and then quotes what may be a password."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -196,7 +199,9 @@ async def _migrate(url: str) -> None:
             return await asyncio.to_thread(migrate, url)
         except sqlalchemy.exc.OperationalError as error:
             reason = str(error.orig).strip().splitlines()[0]
-            if _is_final(error.orig):
+            if _UNTRIED in reason:
+                raise StartError("DATABASE_URL is wrong: libpq refuses an option of it.") from error
+            if any(words in reason for words in _FINAL):
                 raise StartError(f"The database cannot be used: {reason}") from error
             _logger.warning("the database is away", reason=reason)
             if asyncio.get_running_loop().time() > deadline:
@@ -204,14 +209,6 @@ async def _migrate(url: str) -> None:
         except MigrationTimeout as error:
             raise StartError(str(error)) from error
         await asyncio.sleep(0.5)
-
-
-def _is_final(error: BaseException | None) -> bool:
-    """Return whether the server answered, and will say the same to whoever asks again.
-
-    Of an answer to a connection libpq gives the words alone, not the code.
-    """
-    return any(words in str(error) for words in _FINAL)
 
 
 def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:

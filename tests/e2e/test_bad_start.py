@@ -23,7 +23,8 @@ STARTS = [
     ("generation_svc", "MEDIA_URL", f"ftp://user:{SECRET}@host/path"),
     ("generation_svc", "MEDIA_URL", "/dev/null/media"),
     ("generation_svc", "DATABASE_URL", "nonsense"),
-    ("generation_svc", "DATABASE_URL", "{database}/no_such_database"),
+    ("generation_svc", "DATABASE_URL", "{no such database}"),
+    ("generation_svc", "DATABASE_URL", f"postgresql://u:p@127.0.0.1:1/n?require_auth={SECRET}"),
     ("generation_svc", "DATA_FOLDER", "/dev/null/data"),
     ("generation_svc", "METRICS_LISTEN", "no-such-host.invalid:9100"),
     ("generation_svc", "GENERATION_LISTEN", "no-such-host.invalid:50051"),
@@ -46,9 +47,9 @@ STARTS = [
 def test_a_start_that_cannot_be_ends_with_one_line(
     tmp_path: Path, postgres_url: str, *, module: str, name: str, value: str
 ) -> None:
-    server = urlsplit(postgres_url)._replace(path="").geturl()
+    no_such = urlsplit(postgres_url)._replace(path="/no_such_database").geturl()
     env = {"DATABASE_URL": postgres_url} if name in ("MEDIA_URL", "GENERATION_LISTEN") else {}
-    env |= {**COMMON, name: value.replace("{database}", server)}
+    env |= {**COMMON, name: value.replace("{no such database}", no_such)}
     if name == "GENERATION_TLS_CERTIFICATE_FILE":
         env["GENERATION_TLS_KEY_FILE"] = value
     paths = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
