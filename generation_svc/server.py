@@ -1,6 +1,7 @@
 """Opens everything in order, serves, and closes it in the opposite order."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -30,7 +31,7 @@ from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.embedded_postgres import embedded_postgres
 from generation_svc.storage.hub import Hub
-from generation_svc.storage.migrate import MigrationTimeout, migrate
+from generation_svc.storage.migrate import MigrationStopped, migrate
 from generation_svc.webhook.sender import open_sender
 from generation_svc.worker.crew import working
 from runtime.address import Address
@@ -54,7 +55,7 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
     check_exposure(settings, has_callers=callers is not None)
     certificates = CertificateReader(settings.tls_files) if settings.tls_files else None
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(_database(settings))
+        database = await stack.enter_async_context(_database(settings, stop=stop))
         if callers and settings.generation_callers_file:
             await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
         context = await stack.enter_async_context(open_context(settings, database, callers=callers))
@@ -176,7 +177,9 @@ def limits_of(settings: GenerationSettings) -> Limits:
 
 
 @asynccontextmanager
-async def _database(settings: GenerationSettings) -> AsyncIterator[PostgresDatabase]:
+async def _database(
+    settings: GenerationSettings, *, stop: asyncio.Event
+) -> AsyncIterator[PostgresDatabase]:
     """Open the database, ours if none was named, with its schema up to date."""
     async with AsyncExitStack() as stack:
         if settings.database_url:
@@ -185,18 +188,18 @@ async def _database(settings: GenerationSettings) -> AsyncIterator[PostgresDatab
             folder = Path(settings.data_folder) / "postgres"
             url = await stack.enter_async_context(embedded_postgres(folder))
         redact(url)
-        await _migrate(url)
+        await _migrate(url, stop=stop)
         database = await stack.enter_async_context(
             open_database(url, hub=Hub(), max_connections=settings.database_pool_size)
         )
         yield database
 
 
-async def _migrate(url: str) -> None:
+async def _migrate(url: str, *, stop: asyncio.Event) -> None:
     deadline = asyncio.get_running_loop().time() + DATABASE_PATIENCE_SECONDS
     while True:
         try:
-            return await asyncio.to_thread(migrate, url)
+            return await _stoppable(url, stop=stop)
         except sqlalchemy.exc.OperationalError as error:
             reason = str(error.orig).strip().splitlines()[0]
             if _UNTRIED in reason:
@@ -206,9 +209,22 @@ async def _migrate(url: str) -> None:
             _logger.warning("the database is away", reason=reason)
             if asyncio.get_running_loop().time() > deadline:
                 raise StartError(f"The database cannot be used: {reason}") from error
-        except MigrationTimeout as error:
-            raise StartError(str(error)) from error
+        except MigrationStopped as error:
+            raise StartError("It was asked to stop before the schema was up to date.") from error
         await asyncio.sleep(0.5)
+        if stop.is_set():
+            raise StartError("It was asked to stop before the database answered.")
+
+
+async def _stoppable(url: str, *, stop: asyncio.Event) -> None:
+    """Migrate in a thread, which nothing but its own end stops, until a signal asks for that."""
+    stopping = threading.Event()
+    asked = asyncio.create_task(stop.wait(), name="stop of the migration")
+    asked.add_done_callback(lambda _: stopping.set())
+    try:
+        await asyncio.to_thread(migrate, url, stopping=stopping)
+    finally:
+        asked.cancel()
 
 
 def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:
