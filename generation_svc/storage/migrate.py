@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,10 +21,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from generation_svc.resource import resource_folder
 from generation_svc.storage.connection import NETWORK
 from generation_svc.storage.migration_watch import LOCK_KEY, MigrationWatch, in_the_way
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MIGRATIONS = resource_folder("migrations")
 PAUSE_SECONDS = 1.0
 """How long the service goes on undisturbed before a migration tries again for a table's lock."""
 
