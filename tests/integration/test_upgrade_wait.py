@@ -1,11 +1,15 @@
 """A start that must change the schema waits for whoever is in the way, and says for whom."""
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -143,3 +147,18 @@ def test_nothing_is_said_where_nobody_is_in_the_way(
     with capture_logs() as logs:
         migrate(index_url)
     assert waits(logs) == []
+
+
+def test_a_service_that_waits_for_its_schema_ends_when_asked(
+    index_url: str, tmp_path: Path
+) -> None:
+    env = {"PATH": os.environ["PATH"], "KIE_API_KEY": "a-key", "DATABASE_URL": index_url}
+    with a_backup(index_url) as pid, (tmp_path / "log").open("wb") as log:
+        service = subprocess.Popen(
+            [sys.executable, "-m", "generation_svc"], cwd=tmp_path, env=env, stderr=log
+        )
+        said = (tmp_path / "log").read_text
+        until(lambda: f"pid {pid} (pg_dump)" in said(), what="it says for whom it waits")
+        service.terminate()
+        assert service.wait(20) == 1
+    assert said().splitlines()[-1] == "It was asked to stop before the schema was up to date."
