@@ -11,7 +11,7 @@ PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist lo
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free chaos model fuzz check check-code check-layers check-contract check-drift \
-        check-postgres check-ui generate image translations bench clean
+        check-postgres check-package check-ui generate image translations bench clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ model: $(READY) ## Visit every state of the race for one job, and find every pla
 fuzz: $(READY) ## Send odd inputs to the three doors of the real processes (SEED=7, INPUTS=20000)
 	@SEED=$(SEED) INPUTS=$(INPUTS) $(BIN)/python -m tests.fuzz
 
-check: check-code check-layers check-contract check-drift check-postgres ## Run every check that is no test
+check: check-code check-layers check-contract check-drift check-postgres check-package ## Run every check that is no test
 
 check-code: $(READY) ## Check format, lint and types
 	@$(BIN)/ruff format --check -q .
@@ -71,6 +71,9 @@ check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15; `make test` 
 	@test -x $(POSTGRES_15_BIN)/postgres || (echo "No PostgreSQL 15 in $(POSTGRES_15_BIN): install it or set POSTGRES_15_BIN."; exit 1)
 	@TEST_POSTGRES_BIN=$(POSTGRES_15_BIN) $(PYTEST) $(STORAGE_TESTS)
 
+check-package: $(READY) ## Build the wheel, install it into an empty environment and run all of it there
+	@$(BIN)/python -m tests.package
+
 check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs renews the pictures)
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui
 
@@ -91,6 +94,7 @@ generated:
 	@rm -rf $(GENERATED) && mkdir -p $(GENERATED)
 	@$(PROTOC) --python_out=$(GENERATED) --mypy_out=quiet:$(GENERATED) $(PROTOS)
 	@$(PROTOC) --grpc_python_out=$(GENERATED) --mypy_grpc_out=quiet,only_async:$(GENERATED) $(SERVICES)
+	@touch $(GENERATED)/atelier/py.typed
 
 image: $(READY) ## Take the contract as released: later ones must not break it
 	@$(BIN)/buf build -o proto/released.binpb

@@ -3,21 +3,25 @@
 Requests that no parser accepts (an invented method, a broken request line, two lengths, a body cut
 short in its chunks), and those whose head is too slow or too long, never reach the application. As
 their path cannot be told, all of them get the answer that KIE is due. Only a connection that ends
-before it sent a byte gets none.
+before it sent a byte gets none, and what follows a complete request: that one is handed on and
+answered, then the connection is closed. A wish for another protocol is ignored, as trailers are.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from callback_gateway.callback import SUCCESS_BODY, Outcome
 from callback_gateway.crowd import Crowd
 from callback_gateway.meter import Meter
 from callback_gateway.path import CALLBACK_ROUTE
+from callback_gateway.upgrade import plain_head
 from runtime.bounded_http import disconnect
 
 MAX_HEAD_BYTES = 64 << 10
@@ -49,6 +53,22 @@ _SUCCESS = (
 )
 
 
+class _Lingering:
+    """A transport whose close lets the client read its answer while the rest of it is dropped."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """Send the end, and read on for a while: unread bytes would make it a reset."""
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+            self._loop.call_later(LINGER_S, self._transport.abort)
+
+
 class CallbackProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which answers what it cannot parse as if it had."""
 
@@ -63,6 +83,7 @@ class CallbackProtocol(HttpToolsProtocol):
         self._read_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._running: RequestResponseCycle | None = None
+        self._last: RequestResponseCycle | None = None
         self._is_over = False
         self._is_hurried = False
 
@@ -82,7 +103,8 @@ class CallbackProtocol(HttpToolsProtocol):
         if self._is_over:
             return
         self._head_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
             self._answer_unparsed(Outcome.HEAD_OVERSIZE)
 
@@ -93,19 +115,36 @@ class CallbackProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, and no trailer: what stands behind the body speaks for nothing."""
+        if self._head_timer is not None:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Stop the clock of the head."""
         self._stop_head_timer()
+        if self._is_over or self._asks_for_upgrade:  # then the head is parsed again, without that
+            return
         if len(self.pipeline) < MAX_PIPELINE:
             super().on_headers_complete()
         else:
             self._answer_unparsed(Outcome.SHED)
 
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body, unless the connection was given its last answer."""
+        if not self._is_over:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that a request is whole."""
+        if not self._asks_for_upgrade and not self._is_over:
+            super().on_message_complete()
+
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer a client that closed its sending side before it was answered."""
         if self._head_timer is not None:
             self._answer_unparsed(Outcome.MALFORMED)
-        if self._is_over or self.is_waiting or self.transport.is_closing():
+        if self.is_waiting or self.transport.is_closing():
             return None
         self.cycle.keep_alive = False
         return True
@@ -147,7 +186,8 @@ class CallbackProtocol(HttpToolsProtocol):
     @property
     def is_waiting(self) -> bool:
         """Whether no whole request is being answered."""
-        return self._is_over or self.cycle is None or self.cycle.response_complete
+        last = self._last if self._is_over else self.cycle
+        return last is None or last.response_complete
 
     def leave(self) -> None:
         """End: somebody else needs the place."""
@@ -165,16 +205,59 @@ class CallbackProtocol(HttpToolsProtocol):
         if self._is_over or self.transport.is_closing():
             return
         self._is_over = True
-        for cycle in (self._running, self.cycle):
-            if cycle is not None:  # what it still waits for will not come
-                cycle.waiting_for_100_continue = False
-                disconnect(cycle)
         self._meter.callbacks.labels(outcome).inc()
+        self._last = self._end_after_complete()
+        if self._last is None:
+            self._give_last_answer()
+
+    def _end_after_complete(self) -> RequestResponseCycle | None:
+        """Let go of the request that is not whole; return the last whole one that is unanswered."""
+        waiting: list[RequestResponseCycle | None]
+        waiting = [self._running, *(cycle for cycle, _ in reversed(self.pipeline))]
+        unanswered = [each for each in waiting if each and not each.response_complete]
+        for cycle in (each for each in unanswered if each.more_body):
+            cycle.waiting_for_100_continue = False  # what it still waits for will not come
+            disconnect(cycle)
+        whole = [each for each in unanswered if not each.more_body]
+        self.pipeline = deque(each for each in self.pipeline if each[0] in whole)
+        if not whole:
+            return None
+        whole[-1].keep_alive = False
+        whole[-1].transport = cast(asyncio.Transport, _Lingering(self.transport, self.loop))
+        return whole[-1]
+
+    def _give_last_answer(self) -> None:
         self._meter.count_response(route=CALLBACK_ROUTE, status=200)
         self.flow.resume_reading()
         self.transport.write(_SUCCESS)
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as pause:
+            if self._asks_for_upgrade:
+                self._parse_again(data[pause.args[0] :])
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self._answer_unparsed(Outcome.MALFORMED)
+
+    @property
+    def _asks_for_upgrade(self) -> bool:
+        """Whether httptools takes what follows for another protocol because of a header."""
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+
+    def _parse_again(self, rest: bytes) -> None:
+        head = plain_head(
+            method=self.parser.get_method(),
+            url=self.url,
+            version=self.parser.get_http_version(),
+            headers=self.headers,
+        )
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(head + rest)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

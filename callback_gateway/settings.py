@@ -49,10 +49,10 @@ class GatewaySettings(ClientSettings):
     gateway_body_timeout_s: float = Field(3, gt=0)
     """How long a body may take to come in."""
 
-    gateway_head_timeout_s: float = Field(5, gt=0)
+    gateway_head_timeout_s: float = Field(5, gt=0, le=3600)
     """How long a request line and its headers may take to come in."""
 
-    gateway_read_timeout_s: float = Field(20, gt=0)
+    gateway_read_timeout_s: float = Field(20, gt=0, le=3600)
     """How long a client may take to read what is ready for it."""
 
     gateway_connection_limit: int = Field(500, ge=1)

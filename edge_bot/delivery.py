@@ -152,23 +152,24 @@ class Courier:
 
     async def _send(self, delivery: Delivery) -> Report | None:
         """Send and return the report; None if the lease is another's by now."""
-        is_repeatable = True
+        is_repeatable, leased_at = True, _now()
         if not self._standing.is_good:
             return try_again()
         try:
-            async with self._limited(_now() + self._left_s(delivery)):
+            async with self._limited(leased_at + self._rhythm.claim_s):
                 parcel = await self._packer.pack(delivery)
                 await insistently(lambda: self._begin(delivery))
             is_repeatable = parcel.is_repeatable
             async with self._limited(_now() + self._rhythm.sending_s):
                 return await parcel.send(self._bot)
         except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
-            return self._failed(error, is_repeatable=is_repeatable)
+            now = self._time_of_service(delivery, leased_at=leased_at)
+            return self._failed(error, is_repeatable=is_repeatable, now=now)
         except Exception:
             _logger.exception("sending failed by a fault of ours")
             return try_again() if is_repeatable else unknown()
 
-    def _failed(self, error: Exception, *, is_repeatable: bool) -> Report | None:
+    def _failed(self, error: Exception, *, is_repeatable: bool, now: datetime) -> Report | None:
         _logger.warning("not sent", error=str(error), kind=type(error).__name__)
         match error:
             case Undeliverable():
@@ -179,7 +180,7 @@ class Courier:
                 return try_again()
             case InvalidToken():
                 self._standing.refuse()
-        return report_of(error, is_repeatable=is_repeatable)
+        return report_of(error, is_repeatable=is_repeatable, now=now)
 
     async def _begin(self, delivery: Delivery) -> None:
         request = pb.BeginDeliveryRequest(lease_token=delivery.lease_token)
@@ -210,10 +211,10 @@ class Courier:
         except (GenerationError, TimeoutError) as error:
             _logger.warning("the report was not taken", error=str(error))
 
-    def _left_s(self, delivery: Delivery) -> float:
-        """Return what is left of the lease, at most what was asked for: clocks differ."""
-        left = delivery.lease_expire_time.ToDatetime(tzinfo=UTC) - datetime.now(UTC)
-        return min(left.total_seconds(), self._rhythm.claim_s)
+    def _time_of_service(self, delivery: Delivery, *, leased_at: float) -> datetime:
+        """Return the present by the service's clock, which the lease tells: ours may be wrong."""
+        expire_time = delivery.lease_expire_time.ToDatetime(tzinfo=UTC)
+        return expire_time + timedelta(seconds=_now() - leased_at - self._rhythm.claim_s)
 
     @asynccontextmanager
     async def _limited(self, until: float, *, grace_s: float = 0.0) -> AsyncIterator[None]:

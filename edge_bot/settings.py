@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from generation_svc.client import ClientSettings
 from runtime.address import Address
+from runtime.web_address import WebAddress
 
 _TOKEN = re.compile(r"[1-9]\d{0,18}:[A-Za-z0-9_-]+", re.ASCII)
 
@@ -18,17 +18,6 @@ def _token(value: SecretStr) -> SecretStr:
     if not _TOKEN.fullmatch(value.get_secret_value()):
         raise ValueError("a token looks like 123456789:AAF…")
     return value
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-        raise ValueError("it must start with https:// (or http://) and name a host")
-    return value.rstrip("/")
-
-
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-"""The start of a web address, without a slash at its end."""
 
 
 class EdgeSettings(ClientSettings):

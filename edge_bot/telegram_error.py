@@ -13,7 +13,7 @@ idempotency key).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import httpx
 from telegram.error import (
@@ -62,12 +62,11 @@ def sent(message_id: int, *, is_edit: bool = False) -> Report:
     return Report(sent=Report.Sent(message_id=message_id, is_edit=is_edit))
 
 
-def try_again(after_s: float | None = None) -> Report:
+def try_again(not_before: datetime | None = None) -> Report:
     """Report that nothing arrived and that it is to be tried again, not before a time."""
     report = Report(try_again=Report.TryAgain())
-    if after_s is not None:
-        pause = timedelta(seconds=min(after_s, LONGEST_PAUSE_S))
-        report.try_again.not_before_time.FromDatetime(datetime.now(UTC) + pause)
+    if not_before is not None:
+        report.try_again.not_before_time.FromDatetime(not_before)
     return report
 
 
@@ -81,11 +80,15 @@ def unknown() -> Report:
     return Report(unknown=Report.Unknown())
 
 
-def report_of(error: Exception, *, is_repeatable: bool) -> Report:
-    """Turn the error of a sending into its report; a repeatable one is never left in doubt."""
+def report_of(error: Exception, *, is_repeatable: bool, now: datetime) -> Report:
+    """Turn the error of a sending into its report; a repeatable one is never left in doubt.
+
+    `now` is the service's time: it is the one that waits.
+    """
     match error:
         case RetryAfter():
-            return try_again(retry_delay_s(error))
+            pause_s = min(retry_delay_s(error), LONGEST_PAUSE_S)
+            return try_again(now + timedelta(seconds=pause_s))
         case Forbidden():
             return impossible(str(error))
         case BadRequest() if is_chat_gone(error) or is_message_gone(error):

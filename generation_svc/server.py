@@ -1,10 +1,11 @@
 """Opens everything in order, serves, and closes it in the opposite order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
 from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
-from generation_svc.media.store import open_media
+from generation_svc.media.store import ObjectMediaStore, open_media
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.endpoint import Endpoint, guards
@@ -34,7 +35,7 @@ from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.embedded_postgres import embedded_postgres
 from generation_svc.storage.hub import Hub
-from generation_svc.storage.migrate import MigrationTimeout, migrate
+from generation_svc.storage.migrate import MigrationStopped, migrate
 from generation_svc.webhook.sender import open_sender
 from generation_svc.worker.crew import working
 from runtime.address import Address
@@ -47,6 +48,12 @@ DATABASE_PATIENCE_SECONDS = 60.0
 """How long a start waits for a database that does not answer yet."""
 RESERVED_FILES = 250
 """Open files kept for what is no connection of a caller: the provider, media, results, logs."""
+
+_FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry")
+"""What a server says whose address is right and whose other settings are not: of an answer to a
+connection libpq gives the words alone, not the code."""
+_UNTRIED = "connection is bad: invalid"
+"""What libpq says before it tries, and then quotes what may be a password."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -56,7 +63,7 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
     check_exposure(settings, has_callers=callers is not None)
     certificates = CertificateReader(settings.tls_files) if settings.tls_files else None
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(_database(settings))
+        database = await stack.enter_async_context(_database(settings, stop=stop))
         if callers and settings.generation_callers_file:
             await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
         context = await stack.enter_async_context(open_context(settings, database, callers=callers))
@@ -87,7 +94,7 @@ async def open_context(
     """Open what the use cases work with, on this database."""
     key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
     redact(key, hmac_key)
-    pace, links = pace_of(settings), links_of(settings)
+    pace, links = pace_of(settings), links_of(settings, now=database.now)
     async with (
         _examiner(settings) as examiner,
         open_kie(
@@ -97,7 +104,7 @@ async def open_context(
             create_timeout=pace.create_timeout,
         ) as provider,
         open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
-        open_sender(allowed_hosts=settings.webhook_allowed_hosts) as webhooks,
+        open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=database.now) as webhooks,
     ):
         yield Context(
             database=database,
@@ -105,9 +112,11 @@ async def open_context(
             validate_inputs=validate_inputs,
             spool=FileSpool(examiner, budget_of(settings)),
             provider=provider,
-            callbacks=KieCallbackReader(hmac_key.get_secret_value() if hmac_key else None),
+            callbacks=KieCallbackReader(
+                hmac_key.get_secret_value() if hmac_key else None, now=database.now
+            ),
             fetcher=fetcher,
-            store=open_media(settings.media_url or str(Path(settings.data_folder) / "media")),
+            store=_store(settings),
             webhooks=webhooks,
             webhook_body=partial(webhook_body, links=links),
             secrets_of=callers.secrets_of if callers else lambda _: (),
@@ -117,6 +126,14 @@ async def open_context(
             callback_base_url=settings.callback_base_url.rstrip("/") or None,
             links=links,
         )
+
+
+def _store(settings: GenerationSettings) -> ObjectMediaStore:
+    try:
+        return open_media(settings.media_url or str(Path(settings.data_folder) / "media"))
+    except ValueError as error:
+        name = "MEDIA_URL" if settings.media_url else "DATA_FOLDER"
+        raise StartError(f"{name} is wrong: {error}") from error
 
 
 def pace_of(settings: GenerationSettings) -> Pace:
@@ -164,7 +181,9 @@ def connection_limits_of(settings: GenerationSettings) -> ConnectionLimits:
     return ConnectionLimits(connections=connections, streams=settings.connection_max_streams)
 
 
-def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:
+def links_of(
+    settings: GenerationSettings, *, now: Callable[[], datetime]
+) -> SignedMediaLinks | None:
     """Return what makes links to media, if the settings ask for links."""
     if not settings.media_base_url or settings.media_link_key is None:
         return None
@@ -173,6 +192,7 @@ def links_of(settings: GenerationSettings) -> SignedMediaLinks | None:
         settings.media_link_key.get_secret_value(),
         base_url=settings.media_base_url,
         lifetime=timedelta(seconds=settings.media_link_lifetime_s),
+        now=now,
     )
 
 
@@ -213,7 +233,9 @@ def _scratch(folder: Path) -> Iterator[Scratch]:
 
 
 @asynccontextmanager
-async def _database(settings: GenerationSettings) -> AsyncIterator[PostgresDatabase]:
+async def _database(
+    settings: GenerationSettings, *, stop: asyncio.Event
+) -> AsyncIterator[PostgresDatabase]:
     """Open the database, ours if none was named, with its schema up to date."""
     async with AsyncExitStack() as stack:
         if settings.database_url:
@@ -222,26 +244,43 @@ async def _database(settings: GenerationSettings) -> AsyncIterator[PostgresDatab
             folder = Path(settings.data_folder) / "postgres"
             url = await stack.enter_async_context(embedded_postgres(folder))
         redact(url)
-        await _migrate(url)
+        await _migrate(url, stop=stop)
         database = await stack.enter_async_context(
             open_database(url, hub=Hub(), max_connections=settings.database_pool_size)
         )
         yield database
 
 
-async def _migrate(url: str) -> None:
+async def _migrate(url: str, *, stop: asyncio.Event) -> None:
     deadline = asyncio.get_running_loop().time() + DATABASE_PATIENCE_SECONDS
     while True:
         try:
-            return await asyncio.to_thread(migrate, url)
+            return await _stoppable(url, stop=stop)
         except sqlalchemy.exc.OperationalError as error:
             reason = str(error.orig).strip().splitlines()[0]
+            if _UNTRIED in reason:
+                raise StartError("DATABASE_URL is wrong: libpq refuses an option of it.") from error
+            if any(words in reason for words in _FINAL):
+                raise StartError(f"The database cannot be used: {reason}") from error
             _logger.warning("the database is away", reason=reason)
             if asyncio.get_running_loop().time() > deadline:
                 raise StartError(f"The database cannot be used: {reason}") from error
-        except MigrationTimeout as error:
-            raise StartError(str(error)) from error
+        except MigrationStopped as error:
+            raise StartError("It was asked to stop before the schema was up to date.") from error
         await asyncio.sleep(0.5)
+        if stop.is_set():
+            raise StartError("It was asked to stop before the database answered.")
+
+
+async def _stoppable(url: str, *, stop: asyncio.Event) -> None:
+    """Migrate in a thread, which nothing but its own end stops, until a signal asks for that."""
+    stopping = threading.Event()
+    asked = asyncio.create_task(stop.wait(), name="stop of the migration")
+    asked.add_done_callback(lambda _: stopping.set())
+    try:
+        await asyncio.to_thread(migrate, url, stopping=stopping)
+    finally:
+        asked.cancel()
 
 
 def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:

@@ -6,10 +6,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from generation_svc.access import parse_callers
+from generation_svc.media.store import check_media_url
+from generation_svc.storage.connection import check_database_url
 from runtime.address import Address
 from runtime.certificate import CertificateFiles
 from runtime.host import HostRule
-from runtime.settings import Names, ProcessSettings
+from runtime.settings import HeaderSecret, Names, ProcessSettings
+from runtime.web_address import WebAddress
 
 MIN_LINK_KEY_CHARS = 32
 """The shortest key that signs links: 128 bits, if it is hexadecimal."""
@@ -22,6 +25,15 @@ def _exact(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        HostRule.parse(entry)
+    return entries
+
+
+Hosts = Annotated[Names, AfterValidator(_hosts)]
+"""A comma-separated list of `host`, `*.suffix` or `host:port`."""
+
 ExactHosts = Annotated[Names, AfterValidator(_exact)]
 """A comma-separated list of `host:port`."""
 
@@ -33,6 +45,24 @@ def _checked(text: SecretStr) -> SecretStr:
 
 CallersText = Annotated[SecretStr, AfterValidator(_checked)]
 """A callers' document that can be read."""
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    check_database_url(url.get_secret_value())
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+"""Where a PostgreSQL is, as libpq writes it."""
+
+
+def _media_url(url: str) -> str:
+    check_media_url(url)
+    return url
+
+
+MediaUrl = Annotated[str, AfterValidator(_media_url)]
+"""A folder or a bucket."""
 
 
 class GenerationSettings(ProcessSettings):
@@ -65,7 +95,9 @@ class GenerationSettings(ProcessSettings):
     owner_jobs_per_min: int = Field(60, ge=1, le=1_000_000)
     """Jobs and uploads per minute of one owner of a caller, where its entry says nothing."""
 
-    database_url: SecretStr | None = Field(None, examples=["postgresql://user:password@host/name"])
+    database_url: DatabaseUrl | None = Field(
+        None, examples=["postgresql://user:password@host/name"]
+    )
     """The PostgreSQL database; when empty the service runs one of its own under DATA_FOLDER."""
 
     database_pool_size: int = Field(20, ge=4, le=500)
@@ -74,10 +106,12 @@ class GenerationSettings(ProcessSettings):
     data_folder: str = ".atelier"
     """Where a database and a media store of our own keep their files."""
 
-    media_url: str = Field("", examples=["file:///var/lib/atelier/media", "s3://bucket/prefix"])
+    media_url: MediaUrl = Field(
+        "", examples=["file:///var/lib/atelier/media", "s3://bucket/prefix"]
+    )
     """Where results and uploads are kept; a folder under DATA_FOLDER when empty."""
 
-    media_base_url: str = Field("", examples=["https://media.example.org"])
+    media_base_url: WebAddress = Field("", examples=["https://media.example.org"])
     """The public address of the gateway for signed links to media; when empty there are none."""
 
     media_link_key: SecretStr | None = Field(None, examples=["32 random characters or more"])
@@ -86,19 +120,19 @@ class GenerationSettings(ProcessSettings):
     media_link_lifetime_s: float = Field(3600, ge=60, le=604_800)
     """Seconds for which a link to media holds, and up to a quarter more."""
 
-    kie_api_key: SecretStr = Field(examples=["the key from KIE's account page"])
+    kie_api_key: HeaderSecret = Field(examples=["the key from KIE's account page"])
     """The key of the account at KIE."""
 
-    kie_api_url: str = "https://api.kie.ai"
+    kie_api_url: WebAddress = "https://api.kie.ai"
     """Where KIE's API is."""
 
-    kie_upload_url: str = "https://kieai.redpandaai.co"
+    kie_upload_url: WebAddress = "https://kieai.redpandaai.co"
     """Where pictures are handed to KIE."""
 
     kie_webhook_hmac_key: SecretStr | None = None
     """The key with which KIE signs callbacks; when set, an unsigned callback is only a hint."""
 
-    kie_result_hosts: Names = (
+    kie_result_hosts: Hosts = (
         "tempfile.aiquickdraw.com",
         "file.aiquickdraw.com",
         "tempfile.redpandaai.co",
@@ -117,7 +151,7 @@ class GenerationSettings(ProcessSettings):
     kie_max_concurrent: int = Field(100, ge=1, le=10000)
     """Tasks at KIE at once."""
 
-    callback_base_url: str = Field("", examples=["https://callbacks.example.org"])
+    callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""
 
     owner_max_active_jobs: int = Field(20, ge=1, le=100000)
@@ -168,7 +202,7 @@ class GenerationSettings(ProcessSettings):
     time_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
     """What every wait for KIE is multiplied with: less than 1 for tests."""
 
-    start_deadline_s: float = Field(7200, gt=0)
+    start_deadline_s: float = Field(7200, gt=0, le=30 * 86_400)
     """Seconds from accept by which KIE must have taken a job."""
 
     result_fetch_timeout_s: float = Field(900, ge=60, le=86_400)
@@ -183,8 +217,6 @@ class GenerationSettings(ProcessSettings):
     @model_validator(mode="after")
     def _links_are_signed(self) -> Self:
         key = self.media_link_key.get_secret_value() if self.media_link_key else ""
-        if self.media_base_url and not self.media_base_url.startswith(("https://", "http://")):
-            raise ValueError("MEDIA_BASE_URL must begin with https:// or http://")
         if self.media_base_url and len(key) < MIN_LINK_KEY_CHARS:
             wanted = f"a secret of at least {MIN_LINK_KEY_CHARS} characters"
             raise ValueError(f"MEDIA_LINK_KEY must be {wanted} where MEDIA_BASE_URL is set")

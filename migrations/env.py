@@ -7,7 +7,8 @@ from generation_svc.storage.row import metadata
 
 connection = context.config.attributes["connection"]
 # Whoever waits for a lock stands in front of all who come after, so no migration waits for long; it
-# fails instead, and `migrate` begins it again once the others have had their turn.
+# fails instead, and `migrate` begins it again once the others have had their turn. What is built
+# concurrently stands in nobody's way: there `migrate` lifts the limit.
 connection.execute(text("SET lock_timeout = '1s'"))
 connection.commit()
 context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)

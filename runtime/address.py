@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+_HOST = re.compile(
+    r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|[A-Za-z0-9:.%]*:[A-Za-z0-9:.%]*"
+)
 _LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -24,7 +28,7 @@ class Address:
         host, _, port = text.strip().rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
         bare = host[1:-1] if bracketed else host
-        if not bare or (":" in bare) != bracketed:
+        if not _HOST.fullmatch(bare) or (":" in bare) != bracketed:
             raise ValueError(f"{text!r} is not a host:port address")
         if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
             raise ValueError(f"{text!r} needs a port from 0 to 65535")

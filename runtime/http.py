@@ -84,9 +84,10 @@ def _listen(address: Address) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address.host, address.port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listener.close()
-        raise StartError(f"cannot listen on {address}: {error.strerror}") from error
+        reason = getattr(error, "strerror", None) or "its host is no name"
+        raise StartError(f"cannot listen on {address}: {reason}") from error
     return listener
 
 

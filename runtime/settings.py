@@ -8,13 +8,13 @@ An empty value counts as unset, and in the environment it also hides what `.env`
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -25,8 +25,9 @@ from pydantic_settings import (
 )
 
 from runtime.address import Address
+from runtime.setting_file import read_setting
 
-EXIT_BAD_SETTING = 2
+EXIT_BAD_SETTING = 1
 """The exit code of a process that a missing or bad setting stopped."""
 
 
@@ -35,6 +36,15 @@ def _split(value: object) -> object:
         return value
     return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
 
+
+def _header(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch("[!-~]+", secret.get_secret_value()):
+        raise ValueError("it must be printable ASCII without spaces, as it is sent in a header")
+    return secret
+
+
+HeaderSecret = Annotated[SecretStr, AfterValidator(_header)]
+"""A key or token that is sent in a header."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """A comma-separated list of names, such as hosts."""
@@ -47,7 +57,7 @@ class EnvironmentSource(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         names = [field.upper() for field in settings_cls.model_fields]
         self._values = {
-            **_layer(dotenv_values(".env", interpolate=False), names),
+            **_layer(_dotenv(), names),
             **_layer(os.environ, names),
         }
 
@@ -69,7 +79,11 @@ class ProcessSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        extra="ignore", frozen=True, use_attribute_docstrings=True, str_strip_whitespace=True
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        str_strip_whitespace=True,
+        allow_inf_nan=False,
     )
 
     log_level: Annotated[
@@ -121,15 +135,30 @@ def _layer(variables: Mapping[str, str | None], names: Iterable[str]) -> dict[st
 
 def _read(path: str, *, name: str) -> str:
     try:
-        return Path(path).read_text().strip()
+        text = read_setting(path)
+    except ValueError as error:
+        raise SettingsError(f"{name}_FILE: cannot read {_shown(path)}: {error}") from error
+    if not text:  # an empty secret must not be taken for one that is not wanted
+        raise SettingsError(f"{name}_FILE names an empty file")
+    return text
+
+
+def _shown(path: str) -> str:
+    """Return a path for a message; what looks like none may be the secret itself."""
+    return " ".join(path.split())[:200] if "/" in path else "what it names"
+
+
+def _dotenv() -> Mapping[str, str | None]:
+    try:
+        return dotenv_values(".env", interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise SettingsError(f"{name}_FILE: cannot read {path}: {reason}") from error
+        raise SettingsError(f".env: cannot be read: {reason}") from error
 
 
 def _explained(settings: type[BaseSettings], errors: Iterable[ErrorDetails]) -> Iterator[str]:
     for error in errors:
-        message = error["msg"].removeprefix("Value error, ").replace("\n", " ")
+        message = " ".join(error["msg"].removeprefix("Value error, ").split())
         field = settings.model_fields.get(str(error["loc"][0])) if error["loc"] else None
         if field is None:
             yield message

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from typing import TypeVar
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from starlette.types import ASGIApp
 
 from sandbox.server import address, bind, running
@@ -34,7 +35,11 @@ def _loaded(kind: type[S]) -> S:
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"])).upper()
-        sys.exit(f"settings: {kind.model_config['env_prefix']}{name} is wrong: {problem['msg']}")
+        message = " ".join(problem["msg"].split())
+        sys.exit(f"settings: {kind.model_config['env_prefix']}{name} is wrong: {message}")
+    except SettingsError as error:
+        name = str(error).partition('"')[2].partition('"')[0].upper()
+        sys.exit(f"settings: {kind.model_config['env_prefix']}{name} is wrong: it must be JSON")
 
 
 def _kie(settings: SandboxKieSettings) -> list[Stand]:
@@ -52,7 +57,10 @@ def _telegram(settings: SandboxTelegramSettings) -> list[Stand]:
     from sandbox.telegram.app import create_app
 
     sock = _bound(settings)
-    return [(create_app(settings), sock)]
+    try:
+        return [(create_app(settings), sock)]
+    except OSError as error:
+        sys.exit(f"sandbox: SANDBOX_TELEGRAM_STATE_PATH cannot be used: {error.strerror}")
 
 
 def _bound(settings: SandboxKieSettings | SandboxTelegramSettings) -> socket.socket:

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +40,7 @@ from generation_svc.domain.provider import (
 from generation_svc.kie.callback import KieCallbackReader
 from generation_svc.lifecycle import sweep
 from generation_svc.lifecycle.accept import Request, accept
-from generation_svc.lifecycle.context import Context, Limits, now
+from generation_svc.lifecycle.context import Context, Limits
 from generation_svc.lifecycle.dispatch import dispatch
 from generation_svc.lifecycle.fetch import fetch
 from generation_svc.lifecycle.poll import poll
@@ -231,7 +231,7 @@ class FakeStore:
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[StoredBytes]]:
         for key in [key for key in self.kept if key.startswith(prefix)]:
-            yield [StoredBytes(key, now() - self.age)]
+            yield [StoredBytes(key, datetime.now(UTC) - self.age)]
 
 
 @dataclass

@@ -14,9 +14,9 @@ from generation_svc.catalog.consistency import contradictions
 from generation_svc.catalog.parse import parse_model
 from generation_svc.domain.catalog import Catalog, Model
 from generation_svc.domain.error import AtelierError
+from generation_svc.resource import resource_folder
 
-_MODELS = Path(__file__).resolve().parents[2] / "models"
-"""Beside this package in a checkout and in an installed wheel alike."""
+_MODELS = resource_folder("models")
 
 _CATALOG = _MODELS / "KIE_SOURCE_OF_TRUTH.json"
 _SCHEMA = _MODELS / "catalog.schema.json"

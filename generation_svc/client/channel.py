@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from typing import Annotated, Any
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -25,6 +26,7 @@ _SERVICES: tuple[ServiceDescriptor, ...] = (
 )
 
 
+_TARGET = re.compile(r"(dns:///|unix:)?[A-Za-z0-9_.:%/\[\]-]+(?<!:)")
 _PATIENT = [
     {"service": "atelier.generation.v1.DeliveryService", "method": "LeaseDeliveries"},
     {"service": "atelier.generation.v1.EdgeService", "method": "LeaseUpdates"},
@@ -52,6 +54,9 @@ def target_hosts(address: str) -> list[str]:
 
 
 def _checked(address: str) -> str:
+    targets = _targets(address)
+    if not targets or not all(map(_TARGET.fullmatch, targets)):
+        raise ValueError("it must be host:port, or several IP addresses with commas between them")
     channel_target(address)
     return address
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from generation_svc.client.channel import GenerationAddress
 from generation_svc.client.transport import Transport
-from runtime.settings import ProcessSettings
+from runtime.settings import HeaderSecret, ProcessSettings
 
 
 class ClientSettings(ProcessSettings):
@@ -18,7 +18,7 @@ class ClientSettings(ProcessSettings):
     generation_address: GenerationAddress = Field("127.0.0.1:50051", examples=["127.0.0.1:50051"])
     """Where the generation service listens: one name, or several IP addresses with commas."""
 
-    generation_token: SecretStr | None = None
+    generation_token: HeaderSecret | None = None
     """The token under which the generation service knows this process."""
 
     generation_tls: Literal["on", "elsewhere"] | None = None

@@ -375,12 +375,18 @@ class Transaction(Protocol):
     @property
     def models(self) -> ModelStore: ...  # noqa: D102
 
+    def now(self) -> datetime:
+        """Return the database's time."""
+
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable."""
 
 
 class Database(Protocol):
     """Where everything is kept."""
+
+    def now(self) -> datetime:
+        """Return the database's time, which all replicas agree on; a machine's own may be wrong."""
 
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever one of the topics is announced, by any replica."""

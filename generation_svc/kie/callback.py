@@ -1,6 +1,6 @@
 """Reads what KIE posts: the `CallbackReader` of the use cases."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from prometheus_client import Counter
@@ -19,11 +19,16 @@ SIGNATURE = "x-webhook-signature"
 TIMESTAMP = "x-webhook-timestamp"
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class KieCallbackReader:
     """Reads callbacks, and checks their signature where a key is set (kie-api.md §3)."""
 
-    def __init__(self, hmac_key: str | None) -> None:
+    def __init__(self, hmac_key: str | None, *, now: Callable[[], datetime] = _now) -> None:
         self._key = hmac_key
+        self._now = now
 
     def read(self, body: bytes) -> Observation:
         """Read what a callback says; any bytes at all give an observation."""
@@ -38,7 +43,7 @@ class KieCallbackReader:
             task_id=task_id or "",
             timestamp=headers.get(TIMESTAMP, ""),
             signature=headers.get(SIGNATURE, ""),
-            now=datetime.now(UTC),
+            now=self._now(),
         )
         _signatures.labels(verdict).inc()
         return task_id is not None and verdict is Verdict.VALID

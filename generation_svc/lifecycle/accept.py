@@ -9,8 +9,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from uuid6 import uuid7
-
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.catalog import Model
 from generation_svc.domain.delivery import Destination, Telegram, Webhook
@@ -21,10 +19,11 @@ from generation_svc.domain.error import (
     WebhookDisabled,
     WebhookSecretMissing,
 )
+from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.port import RequestKey, Transaction
 from generation_svc.lifecycle import outage, picture, topic
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.lifecycle.record import show_progress
 
@@ -180,9 +179,9 @@ async def _check_quota(context: Context, tx: Transaction, request: Request) -> N
 
 
 def _new_job(context: Context, request: Request, *, model: Model, inputs: Mapping[str, Any]) -> Job:
-    time = now()
+    time = context.database.now()
     return Job(
-        id=UUID(bytes=uuid7().bytes),
+        id=new_id(time),
         caller=request.caller.name,
         owner=request.owner,
         model_id=model.id,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from generation_svc.domain.caller import Caller
@@ -99,8 +99,3 @@ class Context:
         """Return what a model usually and at most takes, unscaled; also a retired one."""
         model = self.catalog.models.get(model_id)
         return (model.usual_duration, model.longest_duration) if model else RETIRED_DURATIONS
-
-
-def now() -> datetime:
-    """Return the present, aware, in UTC."""
-    return datetime.now(UTC)

@@ -12,10 +12,8 @@ import secrets
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from uuid import UUID
 
 import structlog
-from uuid6 import uuid7
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.catalog import Model, kie_input
@@ -26,12 +24,13 @@ from generation_svc.domain.error import (
     Unavailable,
     UploadRejected,
 )
+from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import FailureReason, Job
 from generation_svc.domain.port import Claim, Transaction
 from generation_svc.lifecycle import answer, breaker, budget, outage, picture, topic
 from generation_svc.lifecycle.answer import MAX_ATTEMPTS
 from generation_svc.lifecycle.breaker import Permit
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.persist import persist
 
 _logger = structlog.get_logger(__name__)
@@ -176,11 +175,11 @@ async def _wait(
     if permit is Permit.ALL and (await tx.budget.breaker()).reason is not None:
         return context.pace.busy_retry
     if claim.attempts >= MAX_ATTEMPTS:
-        return max(claim.job.start_deadline_time - now(), context.pace.busy_retry)
+        return max(claim.job.start_deadline_time - tx.now(), context.pace.busy_retry)
     usual, _ = context.durations(claim.job.model_id)
     live = await tx.attempts.live(claim.job.id)
     wait = max(
-        (each.submit_time + context.pace.grace(usual) - now() for each in live), default=None
+        (each.submit_time + context.pace.grace(usual) - tx.now() for each in live), default=None
     )
     if wait and wait > timedelta(0):
         return wait
@@ -190,12 +189,13 @@ async def _wait(
 
 
 async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
+    time = tx.now()
     attempt = Attempt(
-        id=UUID(bytes=uuid7().bytes),
+        id=new_id(time),
         job_id=job.id,
         number=await tx.attempts.count(job.id) + 1,
         state=AttemptState.SUBMITTING,
-        submit_time=now(),
+        submit_time=time,
     )
     await tx.attempts.insert(attempt, token_hash=token_hash(token))
     await tx.jobs.note(job.id, event="submitting", detail={"attempt": attempt.number})

@@ -12,10 +12,8 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
 
 import structlog
-from uuid6 import uuid7
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import (
@@ -28,6 +26,7 @@ from generation_svc.domain.error import (
     ResultTooLarge,
     Unavailable,
 )
+from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import (
     DelayReason,
     Failure,
@@ -40,7 +39,7 @@ from generation_svc.domain.job import (
 from generation_svc.domain.port import Transaction
 from generation_svc.domain.provider import Content
 from generation_svc.lifecycle import topic
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import revise, settle
 
@@ -131,7 +130,7 @@ async def _keep(context: Context, attempt: Attempt, *, position: int, url: str) 
     key = f"result/{attempt.job_id}/{attempt.id}/{position}"
     await context.store.put(key, content.data)
     media = Media(
-        id=UUID(bytes=uuid7().bytes),
+        id=new_id(context.database.now()),
         mime_type=content.mime_type,
         size_bytes=len(content.data),
         width=content.width,
@@ -177,7 +176,7 @@ async def _conclude(context: Context, attempt: Attempt, *, haul: _Haul) -> None:
                 kept.media, attempt=attempt, position=kept.position, key=kept.key
             )
         deadline = _deadline(context, current, troubles=haul.troubles)
-        if deadline is not None and now() < deadline:
+        if deadline is not None and tx.now() < deadline:
             await _come_again(context, tx, job, attempt=attempt, haul=haul, deadline=deadline)
         else:
             await _end(tx, job, attempt=attempt, troubles=haul.troubles)
@@ -224,7 +223,7 @@ def _retry_after(context: Context, tries: int, deadline: datetime) -> timedelta:
     """Return the wait, twice as long each time; the last try comes when the time is over."""
     first = context.pace.fetch_retry
     wait = first * min(1 << min(max(tries, 1) - 1, 10), LONGEST_RETRY_FACTOR)
-    return min(wait, max(deadline - now(), first))
+    return min(wait, max(deadline - context.database.now(), first))
 
 
 async def _end(tx: Transaction, job: Job, *, attempt: Attempt, troubles: list[Exception]) -> None:

@@ -1,11 +1,11 @@
 """Tells what is known of a job's wait: its place in the queue, and an estimate that is honest."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 
 from generation_svc.domain.job import Forecast, Job, JobState
-from generation_svc.lifecycle.context import Context, Limits, now
+from generation_svc.lifecycle.context import Context, Limits
 
 NOTHING = timedelta(0)
 
@@ -26,12 +26,15 @@ async def forecast(context: Context, job: Job) -> Forecast:
         position = await context.queue.place(job, database=context.database)
     if job.delay_reason is not None:
         return Forecast(position, None)
-    left = _left_in_line(context.limits, job, position=position, usual=usual)
-    remaining = left if job.state is JobState.QUEUED else usual - (now() - job.update_time)
+    time = context.database.now()
+    left = _left_in_line(context.limits, job, position=position, usual=usual, time=time)
+    remaining = left if job.state is JobState.QUEUED else usual - (time - job.update_time)
     return Forecast(position, _honest(remaining))
 
 
-def _left_in_line(limits: Limits, job: Job, *, position: int, usual: timedelta) -> timedelta:
+def _left_in_line(
+    limits: Limits, job: Job, *, position: int, usual: timedelta, time: datetime
+) -> timedelta:
     """Return the time for those before it and for itself; nothing if that is past its deadline.
 
     They go as fast as the slower of two lets them: the calls that may be made, and the tasks that
@@ -39,7 +42,7 @@ def _left_in_line(limits: Limits, job: Job, *, position: int, usual: timedelta) 
     """
     pace = max(limits.create_window / limits.creates_per_window, usual / limits.active_tasks)
     wait = pace * position
-    return wait + usual if now() + wait < job.start_deadline_time else NOTHING
+    return wait + usual if time + wait < job.start_deadline_time else NOTHING
 
 
 def _honest(remaining: timedelta) -> timedelta | None:

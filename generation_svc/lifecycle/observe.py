@@ -11,7 +11,7 @@ from generation_svc.domain.job import FailureReason, Job, JobState, Result
 from generation_svc.domain.observation import Observation, ProviderState, Source
 from generation_svc.domain.port import Transaction
 from generation_svc.lifecycle import outage, topic
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.record import revise, settle
 
 MAX_TEXT = 500
@@ -92,7 +92,7 @@ async def _run(context: Context, tx: Transaction, *, job: Job, attempt: Attempt)
         detail={"attempt": attempt.number},
         state=JobState.RUNNING,
         delay_reason=None,
-        finish_deadline_time=now() + longest * context.pace.longest_factor,
+        finish_deadline_time=tx.now() + longest * context.pace.longest_factor,
     )
 
 

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter
 
 from generation_svc.lifecycle.batch import one_by_one
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 
 REST_SHARE = 1 / 48
 """The rest between two walks, as a part of the age of what is removed: an hour for two days."""
@@ -28,7 +28,7 @@ async def remove_orphans(context: Context) -> None:
     """Remove what of the next piece of the store is old and has no row."""
     age = context.pace.orphan_age
     piece = await context.walk.next(context.store, rest=age * REST_SHARE)
-    old = [each.key for each in piece if each.write_time < now() - age]
+    old = [each.key for each in piece if each.write_time < context.database.now() - age]
     if old:
         await one_by_one(await _without_row(context, old), partial(_remove, context))
 

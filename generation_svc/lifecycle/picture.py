@@ -10,9 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote_to_bytes
-from uuid import UUID
-
-from uuid6 import uuid7
+from uuid import UUID, uuid4
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.catalog import Model
@@ -22,6 +20,7 @@ from generation_svc.domain.error import (
     MediaNotFound,
     UploadRejected,
 )
+from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, Upload
 from generation_svc.domain.port import StoredMedia, Transaction
 from generation_svc.domain.provider import Examined
@@ -54,7 +53,7 @@ async def upload(
 
 async def _keep(context: Context, caller: Caller, *, owner: str, examined: Examined) -> Upload:
     kept = Upload(
-        id=UUID(bytes=uuid7().bytes),
+        id=new_id(context.database.now()),
         mime_type=examined.mime_type,
         size_bytes=examined.size_bytes,
         width=examined.width,
@@ -124,7 +123,7 @@ async def _upload(context: Context, job: Job, *, model: Model) -> dict[str, str]
         data = await context.spool.cleaned(data)  # releases before 0.2 kept metadata
     extension = stored.media.mime_type.partition("/")[2]
     link = await context.provider.upload(
-        data, file_name=f"{uuid7()}.{extension}", mime_type=stored.media.mime_type
+        data, file_name=f"{uuid4().hex}.{extension}", mime_type=stored.media.mime_type
     )
     return {field: link}
 

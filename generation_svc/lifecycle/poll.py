@@ -12,7 +12,7 @@ from generation_svc.domain.job import Failure, FailureReason, Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port import Transaction
 from generation_svc.lifecycle import breaker, budget, topic
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.observe import apply
 from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import settle
@@ -76,7 +76,9 @@ async def _come_again(context: Context, attempt: Attempt, *, error: ProviderErro
     """A read that did not succeed says nothing about the task."""
     _logger.warning("recordInfo could not be read", error=repr(error), code=error.code)
     async with context.database.transaction() as tx:
-        await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt) * 2)
+        await tx.attempts.schedule_read(
+            attempt.id, due=_interval(context, attempt, time=tx.now()) * 2
+        )
         if isinstance(error, ProviderAccount):
             await breaker.count_fault(context, tx, error=error)
 
@@ -97,12 +99,12 @@ async def _wait_or_give_up(
         await _wait_for_result(context, tx, job=job, attempt=attempt)
         return
     is_missing = observation.state is ProviderState.MISSING
-    if is_missing and _age(attempt) >= context.pace.missing_grace:
+    if is_missing and _age(attempt, time=tx.now()) >= context.pace.missing_grace:
         await give_up(tx, job=job, attempt=attempt, failure=_LOST)
-    elif now() >= _finish_deadline(context, job, attempt=attempt):
+    elif tx.now() >= _finish_deadline(context, job, attempt=attempt):
         await give_up(tx, job=job, attempt=attempt, failure=_TIMEOUT)
     else:
-        await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt))
+        await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt, time=tx.now()))
 
 
 async def _wait_for_result(
@@ -132,9 +134,9 @@ def _finish_deadline(context: Context, job: Job, *, attempt: Attempt) -> datetim
     return job.finish_deadline_time or accept_time + longest * context.pace.longest_factor
 
 
-def _age(attempt: Attempt) -> timedelta:
-    return now() - (attempt.accept_time or attempt.submit_time)
+def _age(attempt: Attempt, *, time: datetime) -> timedelta:
+    return time - (attempt.accept_time or attempt.submit_time)
 
 
-def _interval(context: Context, attempt: Attempt) -> timedelta:
-    return context.pace.read_interval(_age(attempt))
+def _interval(context: Context, attempt: Attempt, *, time: datetime) -> timedelta:
+    return context.pace.read_interval(_age(attempt, time=time))

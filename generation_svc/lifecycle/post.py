@@ -25,7 +25,7 @@ from generation_svc.domain.error import StaleLease
 from generation_svc.domain.port import Transaction
 from generation_svc.domain.provider import WebhookAnswer, WebhookPost
 from generation_svc.domain.webhook import GONE
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.persist import persist
 
 LEASE = timedelta(seconds=60)
@@ -108,13 +108,14 @@ def _later(
 ) -> SendingOutcome:
     """Try again on schedule, and a last time at the end of the day."""
     deadline = delivery.job.update_time + LIFETIME * context.pace.time_scale
-    if now() >= deadline:
+    time = context.database.now()
+    if time >= deadline:
         return Impossible(f"not taken for a day, at last: {reason}")
     bound = min(FIRST_RETRY * 4 ** min(delivery.try_number - 1, 10), LONGEST_RETRY)
     wait = bound * context.pace.time_scale * random.uniform(0.5, 1)
     if answer.retry_after is not None and answer.status in _PATIENT:
         wait = max(wait, min(answer.retry_after, LONGEST_RETRY_AFTER))
-    return TryAgain(min(now() + wait, deadline), reason=reason)
+    return TryAgain(min(time + wait, deadline), reason=reason)
 
 
 async def _report(

@@ -5,18 +5,17 @@ believed. Any other is a hint: it moves the next read of a live task forward and
 a forged one can do nothing.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from uuid import UUID
 
 import structlog
-from uuid6 import uuid7
 
 from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.body import BodyText, read_text
+from generation_svc.domain.identifier import new_id
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port import Receipt, Transaction
 from generation_svc.lifecycle import topic
@@ -24,14 +23,13 @@ from generation_svc.lifecycle.batch import one_by_one
 from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.dispatch import token_hash
 from generation_svc.lifecycle.observe import apply
+from generation_svc.lifecycle.redact import redact
 
 STRAYS_KEPT = 1000
 """How many callbacks that are not believed are kept for the operator."""
 PENDING_AGE = timedelta(seconds=30)
 """After what time a receipt that nobody applied is applied by the sweep."""
 PENDING_BATCH = 100
-_TOKEN = re.compile(rb"(callbacks(?:\\*/|%2F)kie(?:\\*/|%2F)+)[\w~.-]+", re.IGNORECASE)
-"""A token in its address, whose slashes JSON or a URL may have escaped."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -57,7 +55,9 @@ class Callback:
 
 async def receive(context: Context, callback: Callback) -> CallbackOutcome:
     """Store a callback, apply it, and say what came of it."""
-    observation = context.callbacks.read(callback.body)
+    said = read_text(callback.body)
+    text = said.text.encode("utf-8", "replace") if said else callback.body
+    observation = context.callbacks.read(text)
     async with context.database.transaction() as tx:
         attempt = await tx.attempts.find_by_token(token_hash(callback.token))
         is_signed = context.callbacks.is_signed(callback.headers, task_id=observation.task_id)
@@ -65,8 +65,8 @@ async def receive(context: Context, callback: Callback) -> CallbackOutcome:
         if attempt is None and observation.task_id:
             attempt = await tx.attempts.find_by_task(observation.task_id)
         receipt = Receipt(
-            id=UUID(bytes=uuid7().bytes),
-            body=redact(callback.body, token=callback.token),
+            id=new_id(tx.now()),
+            body=kept_body(callback.body, said=said, token=callback.token),
             attempt_id=attempt.id if attempt else None,
             is_trusted=is_trusted,
         )
@@ -91,13 +91,17 @@ async def _apply_again(context: Context, receipt: Receipt) -> None:
     await _apply(context, receipt, attempt=attempt, observation=observation)
 
 
-def redact(body: bytes, *, token: str) -> bytes:
-    """Return the body without tokens: KIE repeats the address, and so the true token, in `param`.
+def kept_body(body: bytes, *, said: BodyText | None, token: str) -> bytes:
+    """Return what is stored of a body: all that can be read, without tokens.
 
-    A body that comes to another address than its own holds a token that is not the path's.
+    What cannot be read may hold one, so of it only the size is kept.
     """
-    body = body.replace(token.encode("utf-8", "surrogateescape"), b"***") if token else body
-    return _TOKEN.sub(rb"\1***", body)
+    redacted = redact(said.text, token=token) if said else None
+    if said is None or redacted is None:
+        return b"(%d bytes that cannot be read)" % len(body)
+    if said.is_verbatim and redacted == said.text:
+        return body
+    return redacted.encode("utf-8", "replace")
 
 
 async def _apply(

@@ -13,7 +13,6 @@ from generation_svc.domain.job import Failure, Job, JobState, Result
 from generation_svc.domain.port import Transaction
 from generation_svc.domain.transition import advance
 from generation_svc.lifecycle import topic
-from generation_svc.lifecycle.context import now
 
 AT_ONCE = timedelta(0)
 
@@ -69,7 +68,7 @@ async def _save(
 ) -> Job:
     if "delay_reason" in changes:
         changes = {"delay_until_time": None, **changes}  # the time is that of the reason
-    revised = advance(job, now=now(), **changes)
+    revised = advance(job, now=tx.now(), **changes)
     await tx.jobs.save(revised, event=event, detail=detail)
     tx.announce(topic.of_job(job.id))
     return revised

@@ -10,7 +10,7 @@ from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobSt
 from generation_svc.domain.port import StoredMedia, Transaction
 from generation_svc.lifecycle.answer import in_doubt
 from generation_svc.lifecycle.batch import one_by_one
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 from generation_svc.lifecycle.orphan import remove_orphans
 from generation_svc.lifecycle.poll import give_up
 from generation_svc.lifecycle.receive import apply_pending
@@ -64,7 +64,7 @@ async def _end_unstarted(context: Context, job_id: UUID) -> None:
         live = await tx.attempts.live(job.id)
         usual, _ = context.durations(job.model_id)
         grace = context.pace.grace(usual)
-        if any(attempt.submit_time + grace > now() for attempt in live):
+        if any(attempt.submit_time + grace > tx.now() for attempt in live):
             return
         await _end_all(tx, live)
         await settle(tx, job, _NOT_STARTED, event="gave_up")
@@ -86,7 +86,7 @@ async def _end_overdue(context: Context, attempt: Attempt) -> None:
     async with context.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)  # its answer may have come since it was found
-        if is_overdue(current, job, now=now(), hard_deadline=context.pace.hard_deadline):
+        if is_overdue(current, job, now=tx.now(), hard_deadline=context.pace.hard_deadline):
             await give_up(tx, job=job, attempt=current, failure=_NOT_FINISHED)
 
 

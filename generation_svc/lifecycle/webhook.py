@@ -9,7 +9,7 @@ from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import RateLimited, WebhookNotFound, WebhookSecretMissing
 from generation_svc.domain.provider import WebhookPost
 from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
-from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.context import Context
 
 TESTS_PER_WINDOW = 6
 TEST_WINDOW = timedelta(minutes=1)
@@ -46,9 +46,11 @@ async def probe(context: Context, caller: Caller, *, url: str) -> WebhookAttempt
         raise WebhookSecretMissing
     await _take_turn(context, caller)
     answer = await context.webhooks.post(
-        WebhookPost(id=uuid4(), url=url, body=_body(now()), secrets=caller.webhook_secrets)
+        WebhookPost(
+            id=uuid4(), url=url, body=_body(context.database.now()), secrets=caller.webhook_secrets
+        )
     )
-    return WebhookAttempt(now(), answer.status, answer.problem)
+    return WebhookAttempt(context.database.now(), answer.status, answer.problem)
 
 
 async def _take_turn(context: Context, caller: Caller) -> None:

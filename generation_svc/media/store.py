@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -46,6 +47,11 @@ _CLIENT: ClientConfig = {
     "allow_http": True,  # an AWS_ENDPOINT_URL that says http means it
 }
 _RETRY: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=30)}
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_WANTED = (
+    "it must be a folder, file:///folder or s3://bucket/prefix;"
+    " the keys of a bucket are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
 _logger = structlog.get_logger(__name__)
 
 
@@ -55,10 +61,24 @@ def open_media(url: str = "") -> ObjectMediaStore:
     A folder is made if it is missing; a bucket takes its keys from the `AWS_…` environment. Raises
     ValueError with one line where the URL means nothing or the folder cannot be made.
     """
+    check_media_url(url)
     try:
         return ObjectMediaStore(_store_at(url or str(DEFAULT_FOLDER)))
     except (BaseError, OSError, ValueError) as error:
-        raise ValueError(f"cannot keep media at {url!r}: {_first_line(error)}") from error
+        reason = getattr(error, "strerror", None) or _first_line(error)
+        raise ValueError(f"media cannot be kept there: {reason}") from error
+
+
+def check_media_url(url: str) -> None:
+    """Raise ValueError for what is no place for media, without a word of it: it may be secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(_WANTED) from None
+    is_folder = not parts.scheme or (parts.scheme == "file" and parts.netloc in ("", "localhost"))
+    is_bucket = parts.scheme == "s3" and bool(_BUCKET.fullmatch(parts.netloc))
+    if not (is_folder or is_bucket) or "\0" in unquote(parts.path):
+        raise ValueError(_WANTED)
 
 
 class ObjectMediaStore:

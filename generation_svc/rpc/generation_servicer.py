@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -187,7 +187,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     def _update(self, update: Job | Forecast) -> pb.StreamJobUpdatesResponse:
         if isinstance(update, Job):
             return pb.StreamJobUpdatesResponse(job=self._job(update))
-        return _pulse_to_proto(update)
+        return _pulse_to_proto(update, time=self._context.database.now())
 
     async def _write(self, context: Any, message: Any) -> bool:
         return await write(context, message, timeout=self._pace.write_timeout)
@@ -287,9 +287,9 @@ def _piece(message: pb.UploadInputRequest, *, owner: str) -> bytes:
     return message.data
 
 
-def _pulse_to_proto(pulse: Forecast) -> pb.StreamJobUpdatesResponse:
+def _pulse_to_proto(pulse: Forecast, *, time: datetime) -> pb.StreamJobUpdatesResponse:
     beat = pb.Heartbeat(queue_position=pulse.queue_position)
-    beat.time.FromDatetime(datetime.now(UTC))
+    beat.time.FromDatetime(time)
     if pulse.estimated_remaining is not None:
         beat.estimated_remaining.FromTimedelta(pulse.estimated_remaining)
     return pb.StreamJobUpdatesResponse(heartbeat=beat)

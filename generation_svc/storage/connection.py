@@ -3,12 +3,16 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
+
+from generation_svc.storage.clock import DatabaseClock
 
 Connection: TypeAlias = "psycopg.AsyncConnection[dict[str, Any]]"
 Row: TypeAlias = dict[str, Any]
@@ -24,20 +28,59 @@ NETWORK: dict[str, Any] = {
 }
 """What finds out that the server is gone without a word: within half a minute."""
 
+_SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+
 CHECK_SECONDS = 2.0
 """How long a connection may take to say that it lives, before another one is tried."""
 
 
-async def check(connection: psycopg.AsyncConnection[Any]) -> None:
+def check_database_url(url: str) -> None:
+    """Raise ValueError for what no server can be reached by; it quotes nothing of the URL.
+
+    libpq itself finds some of it only when it connects, and says so with the words of the URL.
+    """
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error:
+        parts = {}
+    if not parts or not _has_ports(str(parts.get("port") or "")):
+        raise ValueError("it must look like postgresql://user:password@host:5432/name")
+    if parts.get("sslmode") not in (None, *_SSL_MODES):
+        raise ValueError(f"its sslmode must be one of {', '.join(sorted(_SSL_MODES))}")
+
+
+def _has_ports(text: str) -> bool:
+    ports = text.split(",")
+    return all(not port or (port.isdecimal() and 0 < int(port) <= 65535) for port in ports)
+
+
+async def check(
+    connection: psycopg.AsyncConnection[Any], *, clock: DatabaseClock | None = None
+) -> None:
     """Raise OperationalError if the connection is lost, or its server cannot be written to.
 
     The server reports both settings by itself, with whatever it answers.
     """
     with bounded(connection, seconds=CHECK_SECONDS):
-        await AsyncConnectionPool.check_connection(connection)
+        if clock and clock.is_due:
+            await _read(clock, connection)
+        else:
+            await AsyncConnectionPool.check_connection(connection)
     for setting in ("in_hot_standby", "default_transaction_read_only"):
         if connection.info.parameter_status(setting) == "on":
             raise psycopg.OperationalError("The server can only be read.")
+
+
+async def _read(clock: DatabaseClock, connection: psycopg.AsyncConnection[Any]) -> None:
+    """Ask for the time instead of nothing, which also shows that the connection lives."""
+    asked_at = time.monotonic()
+    await connection.set_autocommit(True)
+    try:
+        cursor = await connection.execute("SELECT clock_timestamp() AS told")
+        row: Any = await cursor.fetchone()
+    finally:
+        await connection.set_autocommit(False)
+    clock.read(row["told"], asked_at=asked_at)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from generation_svc.domain.error import Unavailable
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.budget_store import PostgresBudgetStore
+from generation_svc.storage.clock import DatabaseClock
 from generation_svc.storage.connection import (
     CHECK_SECONDS,
     NETWORK,
@@ -63,8 +65,9 @@ _logger = structlog.get_logger(__name__)
 class PostgresTransaction:
     """The stores of one transaction and what is announced after it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, clock: DatabaseClock) -> None:
         self.topics: list[str] = []
+        self._clock = clock
         self.jobs = PostgresJobStore(connection)
         self.attempts = PostgresAttemptStore(connection)
         self.receipts = PostgresReceiptStore(connection)
@@ -74,6 +77,10 @@ class PostgresTransaction:
         self.edge = PostgresEdgeStore(connection)
         self.budget = PostgresBudgetStore(connection)
         self.models = PostgresModelStore(connection)
+
+    def now(self) -> datetime:
+        """Return the database's time."""
+        return self._clock.now()
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic` once this transaction is durable."""
@@ -86,7 +93,12 @@ class PostgresDatabase:
     def __init__(self, pool: "AsyncConnectionPool[Connection]", *, hub: Hub) -> None:
         self.pool = pool
         self.hub = hub
+        self._clock = DatabaseClock()
         self._turnstile = Turnstile(pool.max_size, patience_seconds=POOL_TIMEOUT_SECONDS)
+
+    def now(self) -> datetime:
+        """Return the database's time."""
+        return self._clock.now()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
@@ -97,7 +109,7 @@ class PostgresDatabase:
                 self._connection(within_seconds=POOL_TIMEOUT_SECONDS) as connection,
                 connection.transaction(),
             ):
-                transaction = PostgresTransaction(connection)
+                transaction = PostgresTransaction(connection, clock=self._clock)
                 yield transaction
         for topic in dict.fromkeys(transaction.topics):
             self.hub.announce(topic)
@@ -141,7 +153,7 @@ class PostgresDatabase:
         while True:
             connection = await self._any_connection(deadline)
             try:
-                await check(connection)
+                await check(connection, clock=self._clock)
                 return connection
             except BaseException as error:
                 await connection.close()
@@ -178,7 +190,11 @@ async def open_database(
         open=False,
     )
     async with pool, hub.connected(database_url):
-        yield PostgresDatabase(pool, hub=hub)
+        database = PostgresDatabase(pool, hub=hub)
+        with suppress(Unavailable):  # it is away; the first connection that works tells the time
+            async with database.transaction():
+                pass
+        yield database
 
 
 async def _limit_waits(connection: Connection) -> None:

@@ -3,14 +3,17 @@
 The lock of the replicas is polled: a session that waits in `pg_advisory_lock` holds a snapshot, and
 a `CREATE INDEX CONCURRENTLY` of the migrating one would wait for it for ever.
 
-The locks on tables are given up after a second (`lock_timeout`, set in `migrations/env.py`) and
-tried for again after a pause, so that a table that is in use stops the migration, not the service.
+The locks on tables are given up after a second (`lock_timeout`) and tried for again after a pause,
+so that a table that is in use stops the migration, not the service. What takes no lock that others
+wait behind, such as building an index concurrently, waits in one piece: given up, it would begin
+anew. Either goes on for as long as it takes, a backup of hours too, and `MigrationWatch` says so.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -18,31 +21,71 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from generation_svc.resource import resource_folder
 from generation_svc.storage.connection import NETWORK
+from generation_svc.storage.migration_watch import LOCK_KEY, MigrationWatch, in_the_way
 
-LOCK_KEY = 0x41_54_45_4C
-"""The advisory lock that all replicas agree on ("ATEL")."""
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MIGRATIONS = resource_folder("migrations")
 PAUSE_SECONDS = 1.0
 """How long the service goes on undisturbed before a migration tries again for a table's lock."""
+
+_HARMLESS = ("CONCURRENTLY", "VALIDATE CONSTRAINT")
+"""What waits for others, and lets them read and write meanwhile."""
+
+
+_NOTICE_DEATH = (
+    "DO $$ BEGIN SET client_connection_check_interval = '5s';"
+    " EXCEPTION WHEN OTHERS THEN NULL; END $$"  # not every system can
+)
 
 
 class MigrationTimeout(Exception):
     """The schema could not be brought up to date in time, and the text says what is in the way."""
 
 
-def migrate(database_url: str, *, timeout_seconds: float = 120.0) -> None:
+class MigrationStopped(Exception):
+    """The migration was asked to stop before it had what it waited for."""
+
+
+def migrate(
+    database_url: str,
+    *,
+    timeout_seconds: float = float("inf"),
+    stopping: threading.Event | None = None,
+) -> None:
     """Apply every migration that is missing; blocking, so call it before the loop or in a thread.
 
     A database that is ahead of this release is left as it is: releases only ever expand the
-    schema, so an older one runs on a newer one. Raises MigrationTimeout.
+    schema, so an older one runs on a newer one. Raises MigrationTimeout, and MigrationStopped soon
+    after `stopping` was set.
     """
+    stopping = stopping or threading.Event()
     deadline = time.monotonic() + timeout_seconds
-    with engine_of(database_url).connect() as connection, _lock(connection, deadline=deadline):
-        config = alembic_config()
-        if not is_ahead(connection, config=config):
-            config.attributes["connection"] = connection
-            _upgrade(config, connection, deadline=deadline)
+    with engine_of(database_url).connect() as connection:
+        watch = MigrationWatch(database_url, pid=_prepared(connection), stopping=stopping)
+        with watch.watching(), _lock(connection, deadline=deadline, stopping=stopping):
+            config = alembic_config()
+            if not is_ahead(connection, config=config):
+                config.attributes["connection"] = connection
+                _upgrade(config, connection, deadline=deadline, stopping=stopping)
+
+
+def _prepared(connection: sa.Connection) -> int:
+    """Make the session wait as a migration may; return its pid."""
+    sa.event.listen(connection, "before_cursor_execute", _limit_wait)
+    connection.execute(sa.text("SET application_name = 'atelier migration'"))
+    connection.execute(sa.text("SET statement_timeout = 0"))
+    # So that the session of a process that was killed does not wait on, lock in hand.
+    connection.execute(sa.text(_NOTICE_DEATH))
+    pid = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+    connection.commit()
+    return int(pid)
+
+
+def _limit_wait(_: sa.Connection, cursor: Any, statement: str, *__: Any) -> None:
+    """Let a statement wait for locks as long as nobody waits behind it."""
+    is_harmless = any(words in statement.upper() for words in _HARMLESS)
+    cursor.execute("SET lock_timeout = 0" if is_harmless else "SET lock_timeout = '1s'")
 
 
 def engine_of(database_url: str) -> sa.Engine:
@@ -71,32 +114,38 @@ def is_ahead(connection: sa.Connection, *, config: Config) -> bool:
     return not current <= known
 
 
-def _upgrade(config: Config, connection: sa.Connection, *, deadline: float) -> None:
+def _upgrade(
+    config: Config, connection: sa.Connection, *, deadline: float, stopping: threading.Event
+) -> None:
     while True:
         try:
             return command.upgrade(config, "head")
         except sa.exc.OperationalError as error:
+            connection.rollback()
+            if stopping.is_set():
+                raise MigrationStopped from error
             if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
                 raise
-            connection.rollback()
             if time.monotonic() > deadline:
                 raise MigrationTimeout(_table_is_kept(connection)) from error
-        time.sleep(PAUSE_SECONDS)
+        stopping.wait(PAUSE_SECONDS)
 
 
 def _table_is_kept(connection: sa.Connection) -> str:
-    """Say whose transactions are open for so long that they can be what is in the way."""
-    query = sa.text(
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-        " AND xact_start < now() - interval '1 s' AND pid <> pg_backend_pid() ORDER BY xact_start"
-    )
-    pids = ", ".join(str(pid) for pid in connection.execute(query).scalars())
-    return f"A table that the migration changes stays locked; transactions open for long: {pids}."
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    who = in_the_way(driver)
+    connection.rollback()
+    return f"A table that the migration changes stays locked; transactions open for long: {who}."
 
 
 @contextmanager
-def _lock(connection: sa.Connection, *, deadline: float) -> Iterator[None]:
+def _lock(
+    connection: sa.Connection, *, deadline: float, stopping: threading.Event
+) -> Iterator[None]:
     while not _try_lock(connection):
+        if stopping.is_set():
+            raise MigrationStopped
         if time.monotonic() > deadline:
             raise MigrationTimeout("Another process holds the migration lock.")
         time.sleep(0.1)

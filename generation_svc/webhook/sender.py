@@ -7,7 +7,7 @@ is never followed. Every post has a connection of its own, no cookie, no proxy.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -32,13 +32,22 @@ _UNLIMITED = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
 _posts = Counter("atelier_webhook_posts_total", "Webhooks posted, by the answer.", ("answer",))
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @asynccontextmanager
-async def open_sender(*, allowed_hosts: Iterable[str] = ()) -> AsyncIterator[HttpWebhookSender]:
-    """Open a sender; the allowed hosts, as `host:port`, may be private and speak plain http."""
+async def open_sender(
+    *, allowed_hosts: Iterable[str] = (), now: Callable[[], datetime] = _now
+) -> AsyncIterator[HttpWebhookSender]:
+    """Open a sender; the allowed hosts, as `host:port`, may be private and speak plain http.
+
+    Receivers refuse a time that is minutes off, so `now` is one that all replicas agree on.
+    """
     async with http_client(
         part="webhooks", trust_env=False, timeout=DEADLINE.total_seconds(), limits=_UNLIMITED
     ) as http:
-        yield HttpWebhookSender(http, allowed_hosts=allowed_hosts)
+        yield HttpWebhookSender(http, allowed_hosts=allowed_hosts, now=now)
 
 
 class HttpWebhookSender:
@@ -51,10 +60,12 @@ class HttpWebhookSender:
         allowed_hosts: Iterable[str] = (),
         resolver: Resolver | None = None,
         deadline: timedelta = DEADLINE,
+        now: Callable[[], datetime] = _now,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)
         self._allowed = HostList(allowed_hosts)
         self._deadline = deadline
+        self._now = now
 
     def check(self, url: str, *, field: str = "webhook.url") -> None:
         """Raise InvalidInputs, with one violation of the field, for what is never posted to."""
@@ -83,16 +94,16 @@ class HttpWebhookSender:
             "POST",
             url,
             is_private_meant=self._allowed.rule_for(url) is not None,
-            headers=_headers(post),
+            headers=_headers(post, time=self._now()),
             content=post.body,
         )
         await response.aclose()
-        retry_after = _retry_after(response.headers.get("retry-after", ""))
+        retry_after = _retry_after(response.headers.get("retry-after", ""), now=self._now())
         return WebhookAnswer(response.status_code, retry_after=retry_after)
 
 
-def _headers(post: WebhookPost) -> dict[str, str]:
-    timestamp = str(int(datetime.now(UTC).timestamp()))
+def _headers(post: WebhookPost, *, time: datetime) -> dict[str, str]:
+    timestamp = str(int(time.timestamp()))
     content = f"{post.id}.{timestamp}.".encode() + post.body
     return {
         "Content-Type": "application/json",
@@ -102,7 +113,7 @@ def _headers(post: WebhookPost) -> dict[str, str]:
     }
 
 
-def _retry_after(value: str) -> timedelta | None:
+def _retry_after(value: str, *, now: datetime) -> timedelta | None:
     """Read Retry-After, seconds or a date (RFC 9110 §10.2.3); None for anything else."""
     if value.isascii() and value.isdecimal():
         return timedelta(seconds=min(int(value[:9]), _LONGEST_RETRY_AFTER.total_seconds()))
@@ -111,4 +122,4 @@ def _retry_after(value: str) -> timedelta | None:
     except (ValueError, OverflowError):
         return None
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return min(max(time - datetime.now(UTC), timedelta(0)), _LONGEST_RETRY_AFTER)
+    return min(max(time - now, timedelta(0)), _LONGEST_RETRY_AFTER)

@@ -54,6 +54,8 @@ class DeliveryDesk(DeliveryServiceServicer):
         self.stale: set[str] = set()
         self.unavailable = 0
         self.leases = 0
+        self.skew = timedelta(0)
+        """By how much the clock of the service is ahead of the edge's."""
         self._due: asyncio.Queue[Delivery] = asyncio.Queue()
         self._leased: dict[str, Delivery] = {}
         self._tokens = itertools.count(1)
@@ -72,7 +74,9 @@ class DeliveryDesk(DeliveryServiceServicer):
         except TimeoutError:
             return delivery_pb.LeaseDeliveriesResponse()
         lease_s = request.lease_duration.ToTimedelta().total_seconds()
-        delivery.lease_expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=lease_s))
+        delivery.lease_expire_time.FromDatetime(
+            datetime.now(UTC) + self.skew + timedelta(seconds=lease_s)
+        )
         self._leased[delivery.lease_token] = delivery
         return delivery_pb.LeaseDeliveriesResponse(deliveries=[delivery])
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import os
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +29,9 @@ from tests.e2e.sandbox_kie import SandboxKie
 BOT_TOKEN = "81234567:AAEe2eBotTokenThatNobodyElseMayEverSee_"
 BOT_ID = int(BOT_TOKEN.partition(":")[0])
 KIE_KEY = "kie-e2e-key-that-only-kie-may-see"
-Settings = Mapping[str, str]
+Settings = dict[str, str]
+SKEWED = Path(__file__).with_name("skewed")
+"""The folder of the `sitecustomize` that shifts the clock of a process."""
 
 
 class Road(Protocol):
@@ -53,6 +56,8 @@ class Shape:
     edges: int = 1
     time_scale: float = 1.0
     """What the service's waits for KIE are multiplied with."""
+    skews_s: tuple[float, ...] = ()
+    """By how much the clock of each service is wrong; those that are left out are right."""
     service: Settings = field(default_factory=dict)
     """Settings of the service that differ, as in its environment."""
     sandbox: Settings = field(default_factory=dict)
@@ -194,7 +199,7 @@ class _Plan:
             self._program(
                 "generation_svc",
                 name=f"generation_svc-{number}",
-                env=self._service_env(listen),
+                env=self._service_env(listen) | self._skew(number),
                 is_ready=partial(serves, listen, transport=self._shape.transport),
             )
             for number, listen in enumerate(self._listens, 1)
@@ -243,6 +248,14 @@ class _Plan:
             "TIME_SCALE": str(self._shape.time_scale),
             **self._shape.service,
         }
+
+    def _skew(self, number: int) -> Settings:
+        """What shifts the clock of a service, as it comes before anything of the product does."""
+        if number > len(self._shape.skews_s):
+            return {}
+        paths = [str(SKEWED), *filter(None, [os.environ.get("PYTHONPATH")])]
+        skew_s = self._shape.skews_s[number - 1]
+        return {"PYTHONPATH": os.pathsep.join(paths), "SKEW_SECONDS": str(skew_s)}
 
     def _client_env(self, part: str) -> Settings:
         """What a client of the services is told about them."""

@@ -29,7 +29,7 @@ class MortalDatabase:
         self._real = bench.context.database
         self._left = commits
         self._at = at
-        self.watch = self._real.watch
+        self.watch, self.now = self._real.watch, self._real.now
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -171,7 +171,7 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(bench: 
 
         def __init__(self) -> None:
             self.left = 3
-            self.watch = bench.context.database.watch
+            self.watch, self.now = bench.context.database.watch, bench.context.database.now
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,6 @@ from generation_svc.domain.delivery import (
 from generation_svc.domain.error import PauseTooLong, PermissionDenied, StaleLease
 from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle import cancel, deliver
-from generation_svc.lifecycle.context import now
 from generation_svc.lifecycle.dispatch import dispatch
 from generation_svc.lifecycle.record import revise
 from tests.lifecycle import CALLER, CHAT, FAILURE, SUCCESS, Bench, OpenBench
@@ -81,7 +80,7 @@ async def test_an_outcome_is_sent_once(bench: Bench) -> None:
     assert delivery.job == job
     assert delivery.destination == CHAT
     assert (delivery.try_number, delivery.maybe_sent) == (1, False)
-    assert delivery.lease_expire_time > now()
+    assert delivery.lease_expire_time > datetime.now(UTC)
     assert await lease(bench) == ()
     await report(bench, delivery, EDIT)
 
@@ -175,14 +174,16 @@ async def test_a_delivery_cannot_be_parked_for_ever(bench: Bench, ahead: timedel
     await running(bench)
     delivery = await lease_one(bench, PROGRESS)
     with pytest.raises(PauseTooLong):
-        await report(bench, delivery, TryAgain(now() + ahead))
+        await report(bench, delivery, TryAgain(bench.context.database.now() + ahead))
     await deliver.report(bench.context, delivery.lease_token, outcome=EDIT)  # the lease holds on
 
 
 async def test_a_delivery_may_be_put_off_for_a_day(bench: Bench) -> None:
     await running(bench)
     longest = LONGEST_PAUSE - timedelta(minutes=1)
-    await report(bench, await lease_one(bench, PROGRESS), TryAgain(now() + longest))
+    await report(
+        bench, await lease_one(bench, PROGRESS), TryAgain(bench.context.database.now() + longest)
+    )
     await bench.later(seconds=longest.total_seconds() - 60)
     assert await lease(bench) == ()
     await bench.later(seconds=120)
@@ -191,7 +192,11 @@ async def test_a_delivery_may_be_put_off_for_a_day(bench: Bench) -> None:
 
 async def test_a_time_of_the_past_is_no_pause(bench: Bench) -> None:
     await running(bench)
-    await report(bench, await lease_one(bench, PROGRESS), TryAgain(now() - timedelta(days=400)))
+    await report(
+        bench,
+        await lease_one(bench, PROGRESS),
+        TryAgain(bench.context.database.now() - timedelta(days=400)),
+    )
     await bench.later(seconds=2)
     await lease_one(bench, PROGRESS)
 
@@ -199,7 +204,7 @@ async def test_a_time_of_the_past_is_no_pause(bench: Bench) -> None:
 async def test_a_sending_is_tried_again_not_before_its_time(bench: Bench) -> None:
     await succeeded(bench)
     delivery = await lease_one(bench, OUTCOME)
-    await report(bench, delivery, TryAgain(now() + timedelta(seconds=40)))
+    await report(bench, delivery, TryAgain(datetime.now(UTC) + timedelta(seconds=40)))
 
     await bench.later(seconds=35)
     assert await lease(bench) == ()

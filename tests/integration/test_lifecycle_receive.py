@@ -1,8 +1,10 @@
 import base64
+import gzip
 import hashlib
 import hmac
 import json
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -114,7 +116,6 @@ async def test_a_hint_for_a_task_that_ended_moves_nothing(bench: Bench) -> None:
     ("body", "outcome"),
     [
         pytest.param(b"", CallbackOutcome.UNREADABLE, id="empty"),
-        pytest.param(b"\xff\x00{", CallbackOutcome.UNREADABLE, id="bytes"),
         pytest.param(b"[[[[", CallbackOutcome.UNREADABLE, id="broken"),
         pytest.param(
             body_of(replace(SUCCESS, task_id="nobody's")), CallbackOutcome.UNKNOWN_TASK, id="task"
@@ -128,6 +129,35 @@ async def test_what_belongs_to_nobody_is_counted_and_kept(
     assert await bench.query("SELECT outcome, body FROM callback_receipt") == [
         {"outcome": outcome, "body": body}
     ]
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\x00{", gzip.compress(bytes(2 << 20))], ids=["bytes", "bomb"]
+)
+async def test_of_what_cannot_be_read_the_size_is_kept(bench: Bench, body: bytes) -> None:
+    assert await post(bench, body, token="wrong") is CallbackOutcome.UNREADABLE
+    (receipt,) = await bench.query("SELECT body FROM callback_receipt")
+    assert receipt["body"] == b"(%d bytes that cannot be read)" % len(body)
+
+
+@pytest.mark.parametrize(
+    "packed", [gzip.compress, zlib.compress, lambda body: body.decode().encode("utf-16")]
+)
+async def test_a_callback_is_believed_however_it_is_packed(
+    bench: Bench, packed: Callable[[bytes], bytes]
+) -> None:
+    job = await bench.run()
+    token = bench.provider.token()
+    body = body_of(replace(SUCCESS, task_id="task-1")).replace(
+        b"{", b'{"x":"%b",' % token.encode(), 1
+    )
+
+    assert await post(bench, packed(body), token=token) is CallbackOutcome.APPLIED
+
+    await bench.fetch_all()
+    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    (receipt,) = await bench.query("SELECT body FROM callback_receipt")
+    assert receipt["body"] == body.replace(token.encode(), b"***")
 
 
 async def test_what_nobody_vouches_for_is_kept_in_a_ring(bench: Bench) -> None:

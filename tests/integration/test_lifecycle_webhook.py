@@ -3,7 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +19,6 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.provider import WebhookAnswer
 from generation_svc.lifecycle import deliver
 from generation_svc.lifecycle.cancel import cancel
-from generation_svc.lifecycle.context import now
 from generation_svc.lifecycle.post import LEASE, LIFETIME, MOST_PER_HOST, post
 from generation_svc.lifecycle.sweep import WEBHOOK_LIFETIME, forget_webhooks
 from generation_svc.lifecycle.webhook import enable
@@ -63,7 +62,7 @@ async def begun(bench: Bench) -> Delivery | None:
 
 async def wait_of(bench: Bench, job: Job) -> timedelta:
     due: datetime = (await row(bench, job))["due_time"]
-    return due - now()
+    return due - datetime.now(UTC)
 
 
 async def test_an_outcome_is_posted_once(bench: Bench) -> None:

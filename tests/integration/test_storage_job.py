@@ -19,7 +19,6 @@ from generation_svc.domain.job import (
 from generation_svc.domain.line import entry_of
 from generation_svc.domain.port import RequestKey
 from generation_svc.domain.transition import is_allowed
-from generation_svc.lifecycle.context import now
 from generation_svc.lifecycle.record import revise
 from generation_svc.storage.document import result_from_document
 from tests.lifecycle import CHAT, Bench
@@ -103,7 +102,11 @@ async def test_revisions_are_read_from_their_snapshots(bench: Bench) -> None:
     job = await bench.accept()
     second = replace(job, revision=2, delay_reason=DelayReason.PROVIDER_BUSY)
     third = replace(
-        job, revision=3, state=JobState.RUNNING, finish_deadline_time=now(), update_time=now()
+        job,
+        revision=3,
+        state=JobState.RUNNING,
+        finish_deadline_time=datetime.now(UTC),
+        update_time=datetime.now(UTC),
     )
     last = replace(third, revision=4, state=JobState.SUCCEEDED, result=RESULT)
     for each in (second, third, last):

@@ -6,7 +6,8 @@ import time
 import psycopg
 import pytest
 
-from generation_svc.storage.migrate import LOCK_KEY, MigrationTimeout, engine_of, migrate
+from generation_svc.storage.migrate import MigrationTimeout, engine_of, migrate
+from generation_svc.storage.migration_watch import LOCK_KEY
 from generation_svc.storage.row import metadata
 
 ASPECTS = {

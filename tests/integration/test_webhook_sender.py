@@ -122,6 +122,17 @@ async def test_a_receiver_of_standard_webhooks_believes_the_post(receiver: Recei
     assert "cookie" not in headers
 
 
+@pytest.mark.parametrize("hours", [-3, 3])
+async def test_a_post_is_stamped_in_the_time_that_all_replicas_agree_on(
+    receiver: Receiver, hours: int
+) -> None:
+    agreed = datetime.now(UTC) + timedelta(hours=hours)
+    async with sending(allowed_hosts=[receiver.address], now=lambda: agreed) as sender:
+        await sender.post(post_to(f"http://{receiver.address}/hook"))
+    ((headers, _),) = receiver.requests
+    assert int(headers["webhook-timestamp"]) == int(agreed.timestamp())
+
+
 @pytest.mark.parametrize("known", [SECRET, OLD_SECRET], ids=["the new key", "the old key"])
 async def test_while_a_key_is_replaced_both_are_believed(receiver: Receiver, known: str) -> None:
     receiver.secret = known

@@ -29,7 +29,7 @@ from generation_svc.lifecycle.poll import poll
 from generation_svc.lifecycle.queue import Queue as JobQueue
 from generation_svc.lifecycle.receive import Callback, apply_pending, receive
 from tests.lifecycle import CALLER, body_of
-from tests.model.clock import LONGEST, PACE, TICK, stopped_clock
+from tests.model.clock import LONGEST, PACE, TICK
 from tests.model.loop import StillLoop
 from tests.model.memory import MemoryDatabase
 from tests.model.run import Actor, Cut, Past, Run
@@ -171,13 +171,12 @@ async def _play(run: Run, actor: Actor) -> None:
 
 
 @contextmanager
-def quiet_and_still() -> Iterator[None]:
-    """Stop the clock, and let nothing be logged."""
+def quiet() -> Iterator[None]:
+    """Let nothing be logged."""
     earlier = structlog.get_config()
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=silent, cache_logger_on_first_use=False)
     try:
-        with stopped_clock():
-            yield
+        yield
     finally:
         structlog.configure(**earlier)

@@ -4,19 +4,15 @@ The present never moves. That time passes means that everything stored or rememb
 older, and what is stored at most as old as any rule can tell; so the states are finitely many.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import cast
-from unittest.mock import patch
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.delivery import Delivery
 from generation_svc.domain.job import Job
 from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Claim
-from generation_svc.lifecycle import context
 
 TICK = timedelta(seconds=180)
 """The longest of the leases that are no part of a pace: a fetch's."""
@@ -35,22 +31,15 @@ LONGEST = TICK
 OLDEST = NOW - PACE.hard_deadline
 
 
-class Clock(datetime):
-    """The clock of the use cases: it goes back while one of them repeats what it has done."""
+class Clock:
+    """The clock of the database: it goes back while a use case repeats what it has done."""
 
     behind = 0
     """How many ticks."""
 
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+    def now(cls) -> datetime:
         return NOW - cls.behind * TICK if cls.behind else NOW
-
-
-@contextmanager
-def stopped_clock() -> Iterator[None]:
-    """Stop the clock that the use cases read: Python's, not a function of ours."""
-    with patch.object(context, "datetime", Clock):
-        yield
 
 
 def after(span: timedelta) -> datetime:

@@ -117,7 +117,10 @@ class GatedDatabase:
     async def transaction(self) -> AsyncIterator[GatedTransaction]:
         async with AsyncExitStack() as stack:
             begin = partial(stack.enter_async_context, self._database.transaction())
-            yield GatedTransaction(begin, gate=self._gate)
+            yield GatedTransaction(begin, gate=self._gate, now=self.now)
+
+    def now(self) -> datetime:
+        return self._database.now()
 
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         return self._database.watch(*topics)
@@ -129,8 +132,14 @@ class GatedTransaction:
     Its time is that of its beginning, and whatever was done before its turn is done before that.
     """
 
-    def __init__(self, begin: Callable[[], Awaitable[Transaction]], *, gate: Gate) -> None:
-        self._begin, self._gate = begin, gate
+    def __init__(
+        self,
+        begin: Callable[[], Awaitable[Transaction]],
+        *,
+        gate: Gate,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._begin, self._gate, self.now = begin, gate, now
         self._transaction: Transaction | None = None
         self._has_turn = False
 

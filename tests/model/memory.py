@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
@@ -18,7 +18,7 @@ from generation_svc.domain.error import AtelierError
 from generation_svc.domain.job import Media
 from generation_svc.domain.port import Receipt
 from generation_svc.domain.shared import BreakerState
-from tests.model.clock import NOW
+from tests.model.clock import NOW, Clock
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import MemoryDeliveryStore
 from tests.model.memory_job import MemoryJobStore
@@ -117,6 +117,9 @@ class MemoryTransaction:
             self.run.enter("transaction")
             self._has_begun = True
 
+    def now(self) -> datetime:
+        return Clock.now()
+
     def announce(self, topic: str) -> None:
         """Wake nobody: the search tries every order by itself."""
 
@@ -124,6 +127,9 @@ class MemoryTransaction:
 class MemoryDatabase:
     def __init__(self, run: Run) -> None:
         self._run = run
+
+    def now(self) -> datetime:
+        return Clock.now()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MemoryTransaction]:

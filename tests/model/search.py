@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from generation_svc.domain.observation import ProviderState
-from tests.model.actor import quiet_and_still
+from tests.model.actor import quiet
 from tests.model.invariant import LIVENESS, check
 from tests.model.move import SUCCEEDED, Game, Move
 from tests.model.scope import Scope
@@ -41,7 +41,7 @@ class Report:
 
 def search(scope: Scope) -> Report:
     """Visit every state of a scope, or stop at the first that should not be."""
-    with quiet_and_still():
+    with quiet():
         return _Search(scope).run()
 
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from generation_svc.domain.catalog import Catalog
 from generation_svc.domain.job import Job
 from tests.lifecycle import CHAT, GENEROUS, Bench, OpenBench
-from tests.model.actor import CONTEXT, quiet_and_still
+from tests.model.actor import CONTEXT, quiet
 from tests.model.clock import NOW, PACE, TICK
 from tests.model.gate import GatedActor, Outdoors
 from tests.model.invariant import check
@@ -181,7 +181,7 @@ class Conformance(RuleBasedStateMachine):
 
     def _possible(self) -> list[Move]:
         """Return the moves that do something, and in which no time that was read before counts."""
-        with quiet_and_still():
+        with quiet():
             moves = list(self._game.moves(self._state))
         assert not any(move.broken for move in moves)
         is_free = not self._is_timing()

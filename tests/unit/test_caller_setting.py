@@ -62,7 +62,7 @@ def test_a_file_that_says_nothing_usable_stops_the_start_with_one_line(
     if text is not None:
         file.write_text(text)
     monkeypatch.setenv("GENERATION_CALLERS_FILE", str(file))
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(SystemExit, match="1"):
         GenerationSettings.load()
     line = capsys.readouterr().err
     assert problem in line

@@ -17,6 +17,8 @@ from telegram.error import (
 import edge_bot.bot  # noqa: F401 - sets how python-telegram-bot gives times
 from edge_bot.telegram_error import LONGEST_PAUSE_S, report_of
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
 
 def caused(error: TelegramError, cause: Exception) -> TelegramError:
     error.__cause__ = cause
@@ -48,14 +50,14 @@ NEW_MESSAGES: dict[str, tuple[Exception, str]] = {
 def test_a_new_message_is_in_doubt_unless_it_certainly_did_not_arrive(
     error: Exception, outcome: str
 ) -> None:
-    assert report_of(error, is_repeatable=False).WhichOneof("outcome") == outcome
+    assert report_of(error, is_repeatable=False, now=NOON).WhichOneof("outcome") == outcome
 
 
 @pytest.mark.parametrize(("asked_s", "pause_s"), [(30, 30), (7 * 24 * 3600, LONGEST_PAUSE_S)])
 def test_a_pause_is_never_longer_than_the_service_takes(asked_s: int, pause_s: float) -> None:
-    report = report_of(RetryAfter(asked_s), is_repeatable=False)
+    report = report_of(RetryAfter(asked_s), is_repeatable=False, now=NOON)
     not_before = report.try_again.not_before_time.ToDatetime(tzinfo=UTC)
-    assert pause_s - 10 < (not_before - datetime.now(UTC)).total_seconds() <= pause_s
+    assert (not_before - NOON).total_seconds() == pause_s
 
 
 EDITS = NEW_MESSAGES | {
@@ -70,4 +72,4 @@ EDITS = NEW_MESSAGES | {
 @pytest.mark.parametrize(("error", "outcome"), EDITS.values(), ids=EDITS)
 def test_an_edit_is_never_in_doubt(error: Exception, outcome: str) -> None:
     expected = "try_again" if outcome == "unknown" else outcome
-    assert report_of(error, is_repeatable=True).WhichOneof("outcome") == expected
+    assert report_of(error, is_repeatable=True, now=NOON).WhichOneof("outcome") == expected

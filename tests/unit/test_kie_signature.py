@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from generation_svc.kie.callback import KieCallbackReader
 from generation_svc.kie.signature import Verdict, judge_signature, sign
 
 KEY = "test-webhook-key"
@@ -20,6 +21,15 @@ def verify(
     now: datetime = MOMENT,
 ) -> Verdict:
     return judge_signature(key, task_id=task_id, timestamp=timestamp, signature=signature, now=now)
+
+
+@pytest.mark.parametrize(("hours", "is_signed"), [(0, True), (-3, False), (3, False)])
+def test_a_callbacks_age_is_told_by_the_time_that_the_reader_is_given(
+    hours: int, *, is_signed: bool
+) -> None:
+    reader = KieCallbackReader(KEY, now=lambda: MOMENT + timedelta(hours=hours))
+    headers = {"x-webhook-timestamp": TIMESTAMP, "x-webhook-signature": SIGNATURE}
+    assert reader.is_signed(headers, task_id=TASK_ID) is is_signed
 
 
 def test_known_signature_is_made_and_verified() -> None:

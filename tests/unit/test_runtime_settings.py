@@ -124,7 +124,7 @@ def test_a_bad_setting_stops_with_one_line(
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as stopped:
         ExampleSettings.load()
-    assert stopped.value.code == 2
+    assert stopped.value.code == 1
     assert capsys.readouterr().err == line
 
 

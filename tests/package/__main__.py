@@ -1,0 +1,75 @@
+"""Install the wheel into an empty environment and run all of it there: `make check-package`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+import httpx2
+
+from tests.e2e.program import free_address
+from tests.package.wheel import ROOT, SCRIPTS, built, pip
+
+START_SECONDS = 180.0
+
+
+def main() -> None:
+    """Build, install, run until the bot is ready, stop."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        wheel = built(folder / "dist")
+        venv.create(folder / "env", with_pip=True)
+        python = str(folder / "env/bin/python")
+        constraints = str(ROOT / "constraints.txt")
+        pip("install", "-c", constraints, f"{wheel}[run]", python=python)
+        pip("check", python=python)
+        missing = [each for each in SCRIPTS if not (folder / "env/bin" / each).is_file()]
+        assert not missing, missing
+        (folder / "empty").mkdir()
+        _run(folder / "env/bin/atelier-run", folder=folder / "empty")
+    sys.stdout.write(f"{wheel.name}: installed, and all of it ran\n")
+
+
+def _run(script: Path, *, folder: Path) -> None:
+    parts = ("GENERATION", "GATEWAY", "EDGE", "SANDBOX_KIE", "SANDBOX_TELEGRAM")
+    listens = {f"{part}_LISTEN": free_address() for part in parts}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(script)],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **listens},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _wait_ready(f"http://{listens['EDGE_LISTEN']}/readyz", process, folder / "log")
+        finally:
+            process.send_signal(signal.SIGINT)
+            code = process.wait(60)
+    assert code == 0, (folder / "log").read_text()
+
+
+def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the edge is: it is so when the service is."""
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(url):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, trust_env=False).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
