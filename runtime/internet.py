@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.metadata import version
 from typing import Any
 
 import httpx2
 
 from runtime.host import is_public
 from runtime.resolver import NameResolver, Resolver
+from runtime.version import product_version
 
 
 class NotOnInternet(Exception):
@@ -26,7 +26,7 @@ def http_client(*, part: str, **options: Any) -> httpx2.AsyncClient:
 
     `options` are httpx's.
     """
-    headers = {"User-Agent": f"Atelier/{version('atelier')} ({part})"}
+    headers = {"User-Agent": f"Atelier/{product_version()} ({part})"}
     cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     return httpx2.AsyncClient(headers=headers, cookies=cookies, **options)
 

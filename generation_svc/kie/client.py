@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
@@ -37,6 +36,7 @@ from generation_svc.kie.error import NoAnswer, document_of, error_of, translated
 from generation_svc.kie.failure import SENTENCES
 from generation_svc.kie.payload import read_record
 from generation_svc.kie.result import is_link
+from runtime.version import product_version
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ async def open_kie(
 
 def user_agent() -> str:
     """Return the name under which we call: Cloudflare refuses the defaults of some libraries."""
-    return f"Atelier/{version('atelier')} (generation service)"
+    return f"Atelier/{product_version()} (generation service)"
 
 
 class KieClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,7 +13,11 @@ import venv
 from pathlib import Path
 
 import httpx2
+from pydantic import SecretStr
 
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.job_pb2 import JOB_STATE_SUCCEEDED
+from generation_svc.client import connect
 from tests.e2e.program import free_address
 from tests.package.wheel import ROOT, SCRIPTS, built, pip
 
@@ -49,6 +54,8 @@ def _run(script: Path, *, folder: Path) -> None:
         )
         try:
             _wait_ready(f"http://{listens['EDGE_LISTEN']}/readyz", process, folder / "log")
+            asyncio.run(_draw(listens["GENERATION_LISTEN"], folder=folder))
+            assert process.poll() is None, (folder / "log").read_text()
         finally:
             process.send_signal(signal.SIGINT)
             code = process.wait(60)
@@ -62,6 +69,19 @@ def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
+
+
+async def _draw(address: str, *, folder: Path) -> None:
+    """Ask for a picture, and see that there is one."""
+    token = SecretStr((folder / ".atelier/caller/local").read_text().strip())
+    asked = pb.CreateJobRequest(model_id="z-image")
+    asked.inputs.update({"prompt": "a fox in the snow"})
+    async with connect(address, token=token) as client:
+        job = (await client.generation.CreateJob(asked, timeout=30, wait_for_ready=True)).job
+        wait = pb.WaitJobRequest(job_id=job.id)
+        wait.timeout.FromSeconds(60)
+        job = (await client.generation.WaitJob(wait, timeout=70)).job
+    assert job.state == JOB_STATE_SUCCEEDED, job
 
 
 def _answers(url: str) -> bool:

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from psycopg import sql
 
+from runtime.version import DISTRIBUTION, product_version
 from tests.package.wheel import OWN, ROOT, SCRIPTS, built, pip
 
 
@@ -152,5 +153,6 @@ def test_the_schema_and_the_models_are_found_where_nothing_else_is(
 
 
 def test_what_it_advises_to_install_is_itself(metadata: Message) -> None:
-    assert metadata["Name"] == "atelier-generation-service"
+    assert metadata["Name"] == DISTRIBUTION == "atelier-generation-service"
+    assert metadata["Version"] == product_version()
     assert "run" in metadata.get_all("Provides-Extra", [])
