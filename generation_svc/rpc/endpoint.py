@@ -23,6 +23,7 @@ OPTIONS = (
     ("grpc.server.max_pending_requests", 10_000),  # more calls at once are CANCELLED otherwise
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
     ("grpc.server_max_unrequested_time_in_server", 120),  # and those that wait longer to be taken
+    ("grpc.http2.bdp_probe", 0),  # a stream that nobody reads would buffer megabytes otherwise
     ("grpc.keepalive_time_ms", 60_000),  # finds the readers whose network is gone
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),

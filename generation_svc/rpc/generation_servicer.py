@@ -1,5 +1,6 @@
 """`GenerationService`: messages in, use cases, messages out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ from generation_svc.domain.error import (
     InvalidPageToken,
     JobNotFound,
     MediaNotFound,
+    Overloaded,
+    UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.lifecycle import accept, cancel, download, picture, watch
@@ -29,6 +32,7 @@ from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.stream import StreamPace, in_time, write
+from generation_svc.rpc.upload import MOST_READ, UploadMessages
 
 LONGEST_WAIT = timedelta(seconds=60)
 DEFAULT_WAIT = timedelta(seconds=30)
@@ -41,6 +45,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._context = context
         self._draining = draining
         self._pace = pace
+        self._upload_turns = asyncio.Semaphore(MOST_READ)
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
         """Accept a job."""
@@ -136,17 +141,22 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def UploadInput(
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: Any
     ) -> pb.UploadInputResponse:
-        """Take a picture."""
+        """Take a picture; `request_iterator` is left alone, see `rpc.upload`."""
         caller = current_caller()
-        messages = in_time(aiter(request_iterator), timeout=self._pace.read_timeout)
-        first = await anext(messages, pb.UploadInputRequest())
+        timeout = self._pace.read_timeout
+        messages = UploadMessages(context, turns=self._upload_turns, timeout=timeout)
         bounds = Bounds()
-        owner = bounds.text("owner", first.owner, most=128) or caller.name
+        owner = bounds.text("owner", await messages.begin(), most=128) or caller.name
         bounds.check()
         picture.admit(self._context, caller, owner=owner)
-        pieces = _upload_pieces(first, messages)
-        kept = await picture.upload(self._context, caller, owner=owner, pieces=pieces)
-        return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
+        try:
+            kept = await picture.upload(self._context, caller, owner=owner, pieces=messages)
+        except (Overloaded, UploadTooLarge) as error:
+            refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile
+        else:
+            return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
+        await messages.drain()
+        raise refusal
 
     async def DownloadMedia(  # type: ignore[override] # writes by itself, to time the writes
         self, request: pb.DownloadMediaRequest, context: Any
@@ -260,14 +270,6 @@ def _model_start(token: str, *, ids: list[str]) -> int:
     if token not in ids:
         raise InvalidPageToken
     return ids.index(token) + 1
-
-
-async def _upload_pieces(
-    first: pb.UploadInputRequest, messages: AsyncIterator[pb.UploadInputRequest]
-) -> AsyncIterator[bytes]:
-    yield first.data
-    async for message in messages:
-        yield message.data
 
 
 def _pulse_to_proto(pulse: Forecast) -> pb.StreamJobUpdatesResponse:
