@@ -48,6 +48,7 @@ async def upload(
     async with context.spool.open(caller=caller.name, owner=owner) as file:
         async for piece in pieces:
             await file.write(piece)
+            del piece  # the next one may be long in coming
         return await _keep(context, caller, owner=owner, examined=await file.examine())
 
 

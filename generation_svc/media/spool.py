@@ -23,6 +23,9 @@ BUDGET_BYTES = 512 * 2**20
 CALLER_BUDGET_BYTES = 256 * 2**20
 """The size of one caller's uploads under way."""
 
+LEAST_BYTES = 2**20
+"""What an upload counts as while it has fewer bytes: gRPC may hold a message of it."""
+
 _HELD_BYTES = 64 * 2**10
 _RETRY = timedelta(seconds=2)
 _open = Gauge("atelier_upload_bytes", "Bytes of uploads under way.")
@@ -68,12 +71,13 @@ class FileSpool:
     @asynccontextmanager
     async def open(self, *, caller: str, owner: str) -> AsyncIterator[SpooledUpload]:
         """Hold an upload while the block runs."""
-        async with self.examiner.scratch.file() as path:
-            upload = SpooledUpload(self, path, caller=caller, owner=owner)
-            try:
+        self.budget.take(caller, LEAST_BYTES)
+        upload = SpooledUpload(self, caller=caller, owner=owner)
+        try:
+            async with self.examiner.scratch.file() as upload.path:
                 yield upload
-            finally:
-                self.budget.give_back(caller, upload.size)
+        finally:
+            self.budget.give_back(caller, upload.counted)
 
     async def cleaned(self, data: bytes) -> bytes:
         """Return a kept upload without its metadata."""
@@ -83,31 +87,38 @@ class FileSpool:
 class SpooledUpload:
     """`UploadFile` in a file, which is open only while it is written to."""
 
-    def __init__(self, spool: FileSpool, path: Path, *, caller: str, owner: str) -> None:
+    path: Path
+
+    def __init__(self, spool: FileSpool, *, caller: str, owner: str) -> None:
         self._spool = spool
-        self._path = path
         self._caller = caller
         self._owner = owner
         self._held = bytearray()
-        self.size = 0
-        """How many bytes came."""
+        self._size = 0
+        self.counted = LEAST_BYTES
+        """How many bytes the budget counts."""
 
     async def write(self, piece: bytes) -> None:
         """Take the next piece; small ones are gathered before they are written."""
-        if self.size + len(piece) > MAX_UPLOAD_BYTES:
+        self._size += len(piece)
+        if self._size > MAX_UPLOAD_BYTES:
             raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
-        self._spool.budget.take(self._caller, len(piece))
-        self.size += len(piece)
-        self._held += piece
-        if len(self._held) >= _HELD_BYTES:
-            await self._flush()
+        more = max(0, self._size - self.counted)
+        self._spool.budget.take(self._caller, more)
+        self.counted += more
+        if len(self._held) + len(piece) < _HELD_BYTES:
+            self._held += piece
+            return
+        await self._flush()
+        await self._spool.examiner.scratch.append(self.path, piece)
 
     async def examine(self) -> Examined:
         """Say what it is now that it is whole."""
         await self._flush()
         examiner = self._spool.examiner
-        return await examiner.upload(self._path, caller=self._caller, owner=self._owner)
+        return await examiner.upload(self.path, caller=self._caller, owner=self._owner)
 
     async def _flush(self) -> None:
         data, self._held = bytes(self._held), bytearray()
-        await self._spool.examiner.scratch.append(self._path, data)
+        if data:
+            await self._spool.examiner.scratch.append(self.path, data)

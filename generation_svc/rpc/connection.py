@@ -19,6 +19,7 @@ OPTIONS: Options = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     *SIZE_OPTIONS,
+    ("grpc.http2.bdp_probe", 0),  # a stream that nobody reads would buffer megabytes otherwise
 )
 
 

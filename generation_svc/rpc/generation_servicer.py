@@ -1,5 +1,6 @@
 """`GenerationService`: messages in, use cases, messages out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -18,6 +19,8 @@ from generation_svc.domain.error import (
     InvalidPageToken,
     JobNotFound,
     MediaNotFound,
+    Overloaded,
+    UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.lifecycle import accept, cancel, download, outage, picture, watch
@@ -27,7 +30,6 @@ from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
     LONGEST_WAIT,
     MAX_LANGUAGE_LENGTH,
-    MAX_PIECE_BYTES,
     MAX_URL_LENGTH,
     Bounds,
     parse_id,
@@ -38,6 +40,7 @@ from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.stream import StreamPace, in_time, write
+from generation_svc.rpc.upload import MOST_READ, UploadMessages
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
@@ -47,6 +50,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._context = context
         self._draining = draining
         self._pace = pace
+        self._upload_turns = asyncio.Semaphore(MOST_READ)
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
         """Accept a job."""
@@ -148,15 +152,20 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def UploadInput(
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: Any
     ) -> pb.UploadInputResponse:
-        """Take a picture."""
+        """Take a picture; `request_iterator` is left alone, see `rpc.upload`."""
         caller = current_caller()
-        messages = in_time(aiter(request_iterator), timeout=self._pace.read_timeout)
-        first = await anext(messages, pb.UploadInputRequest())
-        owner = _owner_of_upload(first) or caller.name
+        timeout = self._pace.read_timeout
+        messages = UploadMessages(context, turns=self._upload_turns, timeout=timeout)
+        owner = await messages.begin() or caller.name
         picture.admit(self._context, caller, owner=owner)
-        pieces = _upload_pieces(first, messages)
-        kept = await picture.upload(self._context, caller, owner=owner, pieces=pieces)
-        return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
+        try:
+            kept = await picture.upload(self._context, caller, owner=owner, pieces=messages)
+        except (Overloaded, UploadTooLarge) as error:
+            refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile
+        else:
+            return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
+        await messages.drain()
+        raise refusal
 
     async def DownloadMedia(  # type: ignore[override] # writes by itself, to time the writes
         self, request: pb.DownloadMediaRequest, context: Any
@@ -261,30 +270,6 @@ def _start_after(model_id: str, *, ids: list[str]) -> int:
     if model_id not in ids:
         raise InvalidPageToken
     return ids.index(model_id) + 1
-
-
-def _owner_of_upload(first: pb.UploadInputRequest) -> str:
-    bounds = Bounds()
-    bounds.text("owner", first.owner)
-    bounds.check()
-    return first.owner
-
-
-async def _upload_pieces(
-    first: pb.UploadInputRequest, messages: AsyncIterator[pb.UploadInputRequest]
-) -> AsyncIterator[bytes]:
-    yield _piece(first, owner=first.owner)
-    async for message in messages:
-        yield _piece(message, owner=first.owner)
-
-
-def _piece(message: pb.UploadInputRequest, *, owner: str) -> bytes:
-    bounds = Bounds()
-    bounds.data("data", message.data, most=MAX_PIECE_BYTES)
-    if message.owner not in ("", owner):
-        bounds.refuse("owner", "Must be empty, or the owner of the first message.")
-    bounds.check()
-    return message.data
 
 
 def _pulse_to_proto(pulse: Forecast, *, time: datetime) -> pb.StreamJobUpdatesResponse:
