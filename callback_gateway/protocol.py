@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from callback_gateway.callback import SUCCESS_BODY, Outcome
 from callback_gateway.crowd import Crowd
+from callback_gateway.linger import LINGER_S, Lingering
 from callback_gateway.meter import Meter
 from callback_gateway.path import CALLBACK_ROUTE
 from callback_gateway.upgrade import plain_head
@@ -29,9 +30,6 @@ MAX_HEAD_BYTES = 64 << 10
 
 MAX_PIPELINE = 64
 """How many requests of one connection wait for the one before; uvicorn takes any number."""
-
-LINGER_S = 5.0
-"""How long the rest of a request is still read, and thrown away, after it was answered."""
 
 ABORT = "atelier.abort"
 """The extension of the scope that ends the connection `now`, unsent bytes and all."""
@@ -51,22 +49,6 @@ _SUCCESS = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
     b"connection: close\r\n\r\n%b" % (len(SUCCESS_BODY), SUCCESS_BODY)
 )
-
-
-class _Lingering:
-    """A transport whose close lets the client read its answer while the rest of it is dropped."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def close(self) -> None:
-        """Send the end, and read on for a while: unread bytes would make it a reset."""
-        if not self._transport.is_closing():
-            self._transport.write_eof()
-            self._loop.call_later(LINGER_S, self._transport.abort)
 
 
 class CallbackProtocol(HttpToolsProtocol):
@@ -223,7 +205,7 @@ class CallbackProtocol(HttpToolsProtocol):
         if not whole:
             return None
         whole[-1].keep_alive = False
-        whole[-1].transport = cast(asyncio.Transport, _Lingering(self.transport, self.loop))
+        whole[-1].transport = cast(asyncio.Transport, Lingering(self.transport, self.loop))
         return whole[-1]
 
     def _give_last_answer(self) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.caller import Caller
+from generation_svc.domain.clock import Clock
 from generation_svc.domain.delivery import (
     Delivery,
     DeliveryKind,
@@ -353,7 +354,7 @@ class EdgeStore(Protocol):
         """Take, keep or (with a span of zero) give up the right to poll for a bot."""
 
 
-class Transaction(Protocol):
+class Transaction(Clock, Protocol):
     """One database transaction."""
 
     @property
@@ -375,18 +376,12 @@ class Transaction(Protocol):
     @property
     def models(self) -> ModelStore: ...  # noqa: D102
 
-    def now(self) -> datetime:
-        """Return the database's time."""
-
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable."""
 
 
-class Database(Protocol):
+class Database(Clock, Protocol):
     """Where everything is kept."""
-
-    def now(self) -> datetime:
-        """Return the database's time, which all replicas agree on; a machine's own may be wrong."""
 
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever one of the topics is announced, by any replica."""
