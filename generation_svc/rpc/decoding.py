@@ -62,13 +62,13 @@ async def only_message(context: Any) -> Any:
     message = await context.read()
     if message is grpc.aio.EOF:
         raise InvalidInputs((FieldViolation("", "The request has no message."),))
-    return _checked(message)
+    return checked_message(message)
 
 
 async def checked(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Give the messages of a stream. Raises InvalidInputs and MessageTooLarge."""
     async for message in messages:
-        yield _checked(message)
+        yield checked_message(message)
 
 
 def check_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
@@ -78,7 +78,8 @@ def check_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
         raise MessageTooLarge("metadata", limit_bytes=MAX_METADATA_BYTES)
 
 
-def _checked(message: Any) -> Any:
+def checked_message(message: Any) -> Any:
+    """Return a message that can be read. Raises InvalidInputs and MessageTooLarge."""
     if message is _UNREADABLE:
         raise InvalidInputs((FieldViolation("", "The request is no message of this contract."),))
     if message is _TOO_LARGE:

@@ -14,7 +14,7 @@ import grpc.aio
 
 from generation_svc.domain.error import CallTooLong
 from generation_svc.rpc.bound import MAX_PIECE_BYTES, Bounds
-from generation_svc.rpc.decoding import checked
+from generation_svc.rpc.decoding import checked_message
 
 MOST_READ = 4
 """How many uploads are read from at once: gRPC holds a whole message of each of them."""
@@ -80,7 +80,7 @@ class UploadMessages:
                 message = await self._in_turn()
         except TimeoutError as error:
             raise CallTooLong from error
-        return None if message is grpc.aio.EOF else checked(message)
+        return None if message is grpc.aio.EOF else checked_message(message)
 
     async def _in_turn(self) -> Any:
         """Read when it is this upload's turn; a sender who is slow gives the turn back."""
