@@ -32,7 +32,9 @@ class InvalidInputs(AtelierError):
 
     def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
         self.violations = violations
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        super().__init__(
+            "; ".join(f"{v.field}: {v.description}".removeprefix(": ") for v in violations)
+        )
 
 
 class UnknownModel(AtelierError):

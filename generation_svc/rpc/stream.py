@@ -21,7 +21,7 @@ class StreamPace:
     heartbeat: timedelta = timedelta(seconds=10)
     """The silence after which a stream gives a sign of life."""
     write_timeout: timedelta = timedelta(seconds=20)
-    """How long a stream waits for its reader; then the connection's age ends it."""
+    """How long a stream waits for its reader; then its connection is closed as stalled."""
     read_timeout: timedelta = timedelta(seconds=30)
     """How long is waited for the next message of a client, or the next piece of the store."""
 
@@ -42,8 +42,8 @@ async def in_time(items: AsyncIterator[_T], *, timeout: timedelta) -> AsyncGener
 async def write(context: Any, message: Any, *, timeout: timedelta) -> bool:
     """Send a message; False when the reader does not read.
 
-    Even `abort` would wait for such a reader, so the handler just ends, and the connection's
-    greatest age closes it.
+    Even `abort` would wait for such a reader, so the handler just ends; the connection is closed
+    when nothing moves on it (`rpc/unread.py`), or by its greatest age.
     """
     try:
         async with asyncio.timeout(timeout.total_seconds()):

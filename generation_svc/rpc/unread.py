@@ -36,7 +36,7 @@ class UnreadLimits:
 
     overall_bytes: int = 256 << 20
     caller_bytes: int = 64 << 20
-    patience: timedelta = timedelta(seconds=30)
+    stall_timeout: timedelta = timedelta(seconds=30)
     """How long nothing may move on a connection whose answers wait."""
     interval: timedelta = timedelta(seconds=2)
     """How often connections are looked at."""
@@ -105,12 +105,12 @@ class UnreadAnswers:
                 _logger.warning("connections whose clients do not read are closed", count=closed)
 
     def _stalled(self) -> set[PeerAddress]:
-        before = _now() - self.limits.patience.total_seconds()
+        before = _now() - self.limits.stall_timeout.total_seconds()
         found = (peer for peer, each in self._waiting.items() if each.is_stalled(before))
         return {address for address in map(peer_address, found) if address}
 
     def _check(self, name: str, *, more: int) -> None:
-        retry_after = self.limits.patience * random.uniform(0.5, 1)
+        retry_after = self.limits.stall_timeout * random.uniform(0.5, 1)
         if self._overall + more > self.limits.overall_bytes:
             raise Overloaded("unread answers", retry_after=retry_after)
         if self._bytes[name] + more > self.limits.caller_bytes:

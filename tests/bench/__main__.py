@@ -15,6 +15,7 @@ from pathlib import Path
 from generation_svc.storage.embedded_postgres import embedded_postgres
 from generation_svc.storage.migrate import migrate
 from tests.bench.call import Replica, inserts, replica
+from tests.bench.cancel import left_per_cancel
 from tests.bench.load import Sample, load
 from tests.bench.wait import notifications, outcomes, updates
 
@@ -42,9 +43,11 @@ async def main() -> None:
             "CreateJob": rates["CreateJob"][1],
             "cancel here to stream there": await updates(one, other),
         }
+        left = await left_per_cancel(one)
     async with embedded_postgres(FOLDER / "postgres-stack") as url:
         waits["callback to leased outcome"] = await outcomes(FOLDER, database_url=url)
     _say(wait_table(waits))
+    _say(f"kB left by a cancelled call, until its connection ends    {left:.2f}")
 
 
 async def _rates(one: Replica, *, database_url: str) -> Rates:

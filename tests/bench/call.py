@@ -34,6 +34,7 @@ class Replica:
 
     service: grpc.aio.Channel
     echo: grpc.aio.Channel
+    pid: int
 
     def __post_init__(self) -> None:
         self.stub = GenerationServiceStub(self.service)
@@ -74,7 +75,7 @@ async def replica(database_url: str, folder: Path) -> AsyncIterator[Replica]:
             grpc.aio.insecure_channel(addresses["service"]) as service,
             grpc.aio.insecure_channel(addresses["echo"]) as echo,
         ):
-            yield Replica(service, echo)
+            yield Replica(service, echo, process.pid)
     finally:
         process.terminate()
         await process.wait()

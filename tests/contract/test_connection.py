@@ -34,7 +34,7 @@ LIST_MODELS = f"{SERVICE}/ListModels"
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 FEW_UNREAD = UnreadLimits(
     caller_bytes=5 * CALL_BYTES,
-    patience=timedelta(seconds=2),
+    stall_timeout=timedelta(seconds=2),
     interval=timedelta(milliseconds=100),
 )
 
@@ -161,7 +161,9 @@ async def test_a_connection_that_moves_is_not_closed(database_url: str, tmp_path
         await connection.begin(window=0)
         held = await connection.ask(LIST_MODELS, framed(b""))
         began = asyncio.get_running_loop().time()
-        while asyncio.get_running_loop().time() < began + 2 * FEW_UNREAD.patience.total_seconds():
+        while (
+            asyncio.get_running_loop().time() < began + 2 * FEW_UNREAD.stall_timeout.total_seconds()
+        ):
             await connection.refusal(await connection.ask(f"{SERVICE}/GetJob", framed(b"")))
             await connection.ping()
         assert connection.is_open

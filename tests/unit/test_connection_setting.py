@@ -1,0 +1,29 @@
+"""The settings that limit connections reach the server."""
+
+from __future__ import annotations
+
+import resource
+
+from generation_svc.server import RESERVED_FILES, connection_limits_of, interceptor_of
+from generation_svc.settings import GenerationSettings
+
+
+def settings(**options: object) -> GenerationSettings:
+    return GenerationSettings.model_validate({"kie_api_key": "key", **options})
+
+
+def test_connections_are_as_many_as_the_settings_allow() -> None:
+    limits = connection_limits_of(settings(max_connections=20, connection_max_streams=7))
+    assert dict(limits.options)["grpc.max_allowed_incoming_connections"] == 20
+    assert dict(limits.options)["grpc.max_concurrent_streams"] == 7
+
+
+def test_connections_leave_room_for_the_database_and_the_provider() -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = connection_limits_of(settings(max_connections=1_000_000, database_pool_size=30))
+    assert limits.connections == min(1_000_000, limit - RESERVED_FILES - 30)
+
+
+def test_unread_answers_are_limited_as_the_settings_say() -> None:
+    limits = interceptor_of(settings(max_unread_mb=3, caller_max_unread_mb=2), None).unread.limits
+    assert (limits.overall_bytes, limits.caller_bytes) == (3 << 20, 2 << 20)
