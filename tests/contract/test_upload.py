@@ -140,7 +140,7 @@ async def test_a_picture_in_a_link_counts_and_loses_its_place_likewise(service: 
     link = f"data:image/jpeg;base64,{b64encode(placed('JPEG')).decode()}"
     inputs = {"prompt": "make it night", "image": link}
     job = await service.create(model_id="qwen/image-edit", inputs=inputs)
-    key = job.inputs["image"].replace("upload:", "upload/")
+    key = str(job.inputs["image"]).replace("upload:", "upload/")
     kept = await service.context.store.read(key)
     assert dict(Image.open(BytesIO(kept)).getexif()) == {0x0112: 6}
 
