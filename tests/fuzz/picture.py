@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 from PIL import Image
 
@@ -54,7 +55,7 @@ class Pictures:
 
     def __init__(self, odd: Odd) -> None:
         self._odd = odd
-        options: tuple[dict[str, object], ...] = (
+        options: tuple[dict[str, Any], ...] = (
             {},
             {"progressive": True},
             {"restart_marker_rows": 1},
