@@ -43,10 +43,10 @@ class ByteBudget:
     def take(self, caller: str, count: int) -> None:
         """Count bytes. Raises Overloaded, and counts none of them then."""
         retry_after = _RETRY * random.uniform(1, 2)
-        if self.held + count > self.overall:
-            raise Overloaded("uploads", retry_after=retry_after)
         if self._by_caller[caller] + count > self.per_caller:
             raise Overloaded("uploads of the caller", retry_after=retry_after)
+        if self.held + count > self.overall:
+            raise Overloaded("uploads", retry_after=retry_after)
         self._change(caller, count)
 
     def give_back(self, caller: str, count: int) -> None:

@@ -1,18 +1,25 @@
 """Pictures in and bytes out: what UploadInput takes, what it refuses, what DownloadMedia gives."""
 
+import json
+import re
 import struct
 import zlib
+from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from io import BytesIO
+from pathlib import Path
 
 import grpc
+import httpx2
 import pytest
 from PIL import Image
 
 from atelier.generation.v1 import generation_service_pb2 as pb
+from generation_svc.media.spool import ByteBudget, FileSpool
 from tests.contract.failure import refused
-from tests.contract.service import Service
+from tests.contract.service import Service, sandbox_kie, serving
+from tests.odd_picture import chunk_bomb, placed, png, scan_bomb
 
 MIB = 2**20
 NOBODY = "0198c0de-0000-7000-8000-000000000000"
@@ -69,6 +76,10 @@ REFUSED = {
     "cut off WebP": (picture("WEBP")[:-9000], "UPLOAD_REJECTED"),
     "decompression bomb": (bomb(), "UPLOAD_REJECTED"),
     "nothing": (b"", "UPLOAD_REJECTED"),
+    "thousands of scans": (scan_bomb(side=1000, scans=3000), "UPLOAD_REJECTED"),
+    "thousands of chunks": (chunk_bomb(800_000), "UPLOAD_REJECTED"),
+    "a line": (png(1, 60_000_000, zlib.compress(bytes(100))), "UPLOAD_REJECTED"),
+    "no pixels": (png(64, 48, b""), "UPLOAD_REJECTED"),
 }
 
 
@@ -80,6 +91,7 @@ async def test_what_is_no_usable_picture_is_refused(
 ) -> None:
     refusal = await refused(upload(idle_service, data))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+    assert refusal.retry_seconds is None
     if reason == "UPLOAD_TOO_LARGE":
         assert refusal.metadata == {"limit_bytes": str(10 * MIB)}
 
@@ -127,3 +139,54 @@ async def test_a_later_message_has_the_bound_of_the_first(idle_service: Service)
     requests = [pb.UploadInputRequest(data=b"\x89PNG"), pb.UploadInputRequest(data=bytes(MIB + 1))]
     refusal = await refused(idle_service.generation.UploadInput(iter(requests)))
     assert set(refusal.violations) == {"data"}
+
+
+def budget_of(service: Service) -> ByteBudget:
+    spool = service.context.spool
+    assert isinstance(spool, FileSpool)
+    return spool.budget
+
+
+async def test_uploads_beyond_the_budget_are_for_later(service: Service) -> None:
+    budget = budget_of(service)
+    budget.per_caller = 3 * MIB
+    for _ in range(3):
+        refusal = await refused(upload(service, picture("PNG") + bytes(4 * MIB)))
+        assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert refusal.retry_seconds
+        assert (refusal.reason, refusal.metadata) == (
+            "OVERLOADED",
+            {"part": "uploads of the caller"},
+        )
+        assert budget.held == 0
+    assert (await upload(service, picture("PNG"))).upload.width == 640
+
+
+async def test_a_picture_in_a_link_counts_and_loses_its_place_likewise(service: Service) -> None:
+    link = f"data:image/jpeg;base64,{b64encode(placed('JPEG')).decode()}"
+    inputs = {"prompt": "make it night", "image": link}
+    job = await service.create(model_id="qwen/image-edit", inputs=inputs)
+    key = str(job.inputs["image"]).replace("upload:", "upload/")
+    kept = await service.context.store.read(key)
+    assert dict(Image.open(BytesIO(kept)).getexif()) == {0x0112: 6}
+
+    budget_of(service).overall = 0
+    refusal = await refused(service.create(model_id="qwen/image-edit", inputs=inputs))
+    assert (refusal.reason, bool(refusal.retry_seconds)) == ("OVERLOADED", True)
+
+
+async def test_what_the_provider_gets_says_nothing_of_the_place(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with sandbox_kie() as url, serving(database_url, tmp_path, kie_url=url) as service:
+        kept = (await upload(service, placed("JPEG", size=(64, 48)))).upload
+        assert (kept.width, kept.height) == (48, 64)
+        inputs = {"prompt": "make it night", "image": f"upload:{kept.id}"}
+        job = await service.create(model_id="qwen/image-edit", inputs=inputs)
+        await service.generation.WaitJob(pb.WaitJobRequest(job_id=job.id))
+        async with httpx2.AsyncClient(base_url=url) as http:
+            (task,) = (await http.get("/sandbox/tasks")).json()
+            (link,) = set(re.findall(rf"{url}/[^\s'\"\\]+\.jpeg", json.dumps(task)))
+            handed_over = (await http.get(link)).content
+    assert sha256(handed_over).hexdigest() == kept.sha256
+    assert dict(Image.open(BytesIO(handed_over)).getexif()) == {0x0112: 6}

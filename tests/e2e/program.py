@@ -80,6 +80,11 @@ class Program:
         await asyncio.to_thread(self._wait)
 
     @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

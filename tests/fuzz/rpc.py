@@ -21,6 +21,7 @@ from tests.fuzz.door import Tally, attack
 from tests.fuzz.known import Known
 from tests.fuzz.message import Messages
 from tests.fuzz.odd import Odd
+from tests.fuzz.picture import Pictures
 
 METHODS: list[MethodDescriptor] = [
     method
@@ -29,6 +30,7 @@ METHODS: list[MethodDescriptor] = [
     for method in service.methods
 ]
 CREATE = next(each for each in METHODS if each.name == "CreateJob")
+UPLOAD = next(each for each in METHODS if each.name == "UploadInput")
 PATIENCE_S = 0.4
 """How long a call may take: some wait for as long as they are asked to."""
 OVERDUE_S = 30.0
@@ -55,9 +57,11 @@ class Calls:
     def __init__(self, odd: Odd, known: Known) -> None:
         self._odd = odd
         self._messages = Messages(odd, known)
+        self._pictures = Pictures(odd)
 
     def __call__(self) -> Asked:
-        method = CREATE if self._odd.chance(0.1) else self._odd.pick(METHODS)
+        often = self._odd.pick((CREATE, UPLOAD))
+        method = often if self._odd.chance(0.2) else self._odd.pick(METHODS)
         if not method.client_streaming:
             return self._asked(method, self._messages.raw(method.input_type))
         return self._asked(method, *self._upload(method))
@@ -67,9 +71,11 @@ class Calls:
 
     def _upload(self, method: MethodDescriptor) -> Iterator[bytes]:
         odd = self._odd
-        if odd.chance(0.4):
-            data = PICTURE if odd.chance(0.5) else odd.damaged(PICTURE)
+        if odd.chance(0.7):
+            data = PICTURE if odd.chance(0.2) else self._pictures()
             yield pb.UploadInputRequest(owner=odd.text()[:100], data=data).SerializeToString()
+            if odd.chance(0.8):
+                return
         for _ in range(odd.random.randrange(4)):
             yield self._messages.raw(method.input_type)
 
@@ -113,8 +119,9 @@ class _Caller:
     def _judge(self, asked: Asked, error: grpc.aio.AioRpcError) -> None:
         code, refusal = error.code().name, refusal_of_error(error)
         is_late = code == "DEADLINE_EXCEEDED" and asked.method.name not in WAITING
+        is_lost = code == "UNAVAILABLE" and asked.method is UPLOAD  # it ended two processes
         is_silent = code not in OF_GRPC and not refusal.reason
-        if code in FAULTS or refusal.reason == "INTERNAL" or is_late or is_silent:
+        if code in FAULTS or refusal.reason == "INTERNAL" or is_late or is_silent or is_lost:
             shown = [each[:200] for each in asked.messages]
             self._tally.find(f"{code} {error.details()!r} for {asked.method.name} {shown}")
 

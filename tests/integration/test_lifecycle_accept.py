@@ -170,6 +170,15 @@ async def test_an_upload_or_a_result_serves_as_a_picture(bench: Bench) -> None:
     assert not any("image" in each for each in bench.provider.inputs)
 
 
+async def test_an_upload_of_an_earlier_release_is_cleaned_on_its_way(bench: Bench) -> None:
+    kept = await upload(bench)
+    bench.store.kept[f"upload/{kept.id}"] = PNG + b"|the place where it was taken"
+
+    await bench.run(**edit(f"upload:{kept.id}"))
+
+    assert bench.provider.uploads == [PNG]
+
+
 async def test_a_link_goes_to_kie_as_it_is_and_we_never_fetch_it(bench: Bench) -> None:
     await bench.run(**edit("https://example.org/cat.png"))
 

@@ -10,10 +10,12 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
-from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from typing import Any
+
+from runtime.thread import in_thread
 
 MOST_ORDERS = 500
 """How many pictures a process examines before another takes its place."""
@@ -45,27 +47,28 @@ class LimitReached(Exception):
 class Child:
     """A process that examines one picture at a time."""
 
-    def __init__(self, process: Process, *, limits: ChildLimits) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        *,
+        limits: ChildLimits,
+        answers: asyncio.StreamReader,
+        transport: asyncio.BaseTransport,
+    ) -> None:
         self._process = process
         self._limits = limits
+        self._answers = answers
+        self._transport = transport
         self._orders = 0
 
     @classmethod
     async def start(cls, limits: ChildLimits) -> Child:
         """Start a process. Raises OSError where there can be none."""
-        told = {
-            "parent": os.getpid(),
-            "memory_bytes": limits.memory_bytes,
-            "cpu_seconds": limits.cpu_seconds,
-            "nice": limits.nice,
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _PROGRAM, json.dumps(told)),
-            stdin=PIPE,
-            stdout=PIPE,
-            env=_environment(),
+        process, answers = _spawned(limits), asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(answers), process.stdout
         )
-        return cls(process, limits=limits)
+        return cls(process, limits=limits, answers=answers, transport=transport)
 
     @property
     def pid(self) -> int:
@@ -75,45 +78,63 @@ class Child:
     @property
     def is_usable(self) -> bool:
         """Whether it lives and may be given another picture."""
-        return self._process.returncode is None and self._orders < MOST_ORDERS
+        return self._process.poll() is None and self._orders < MOST_ORDERS
 
     async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have a picture examined. Raises LimitReached or ChildEnded, and then it has ended."""
+        """Have a picture examined. Raises LimitReached or ChildEnded; then it is to be ended."""
         self._orders += 1
         try:
             async with asyncio.timeout(self._limits.wall_seconds):
-                line = await self._exchanged(json.dumps(order).encode() + b"\n")
+                self._send(json.dumps(order).encode() + b"\n")
+                line = await self._answers.readline()
         except (OSError, TimeoutError) as error:
-            await self.end()
             raise ChildEnded(type(error).__name__) from error
-        except asyncio.CancelledError:
-            self._kill()
-            raise
         if not line.endswith(b"\n"):
-            raise self._reason(await self._process.wait())
+            raise self._reason(await self._waited())
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     async def end(self) -> None:
         """End the process, whatever it is doing."""
-        self._kill()
-        await self._process.wait()
-
-    async def _exchanged(self, line: bytes) -> bytes:
+        self._process.kill()
         assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(line)
-        await self._process.stdin.drain()
-        return await self._process.stdout.readline()
+        self._process.stdin.close()
+        self._transport.close()
+        await self._waited()
 
-    def _kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
+    def _send(self, line: bytes) -> None:
+        """Write a line, for which a pipe that was read to its end always has room."""
+        assert self._process.stdin
+        self._process.stdin.write(line)
+
+    async def _waited(self) -> int:
+        return await in_thread(self._process.wait, name="decoder-end")
 
     def _reason(self, code: int) -> Exception:
         if code == -signal.SIGXCPU:
             return LimitReached(f"{self._limits.cpu_seconds} s of a processor")
         return ChildEnded(f"exit code {code}")
+
+
+def _spawned(limits: ChildLimits) -> subprocess.Popen[bytes]:
+    """Start the program from the main thread, with whose end it would end, too.
+
+    Python's own module has the child on vfork, which runs none of gRPC's fork handlers; the loop's
+    (libuv) forks.
+    """
+    told = {
+        "parent": os.getpid(),
+        "memory_bytes": limits.memory_bytes,
+        "cpu_seconds": limits.cpu_seconds,
+        "nice": limits.nice,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", _PROGRAM, json.dumps(told)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        env=_environment(),
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -91,7 +91,8 @@ def clean_upload(data: bytes) -> Picture:
 
 def _examined(data: bytes, file_format: _Format, *, layout: Layout) -> Picture:
     try:
-        file_format.decode(data, layout.frames)
+        # Metadata that cannot be read, in a result that keeps it, is no fault of its pixels.
+        file_format.decode(layout.clean, layout.frames)
     except MemoryError as error:
         text = "The picture needs more memory to be read than is allowed."
         raise Refused(Fault.LIMIT, text) from error
