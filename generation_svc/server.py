@@ -108,7 +108,11 @@ async def open_context(
 
 def pace_of(settings: GenerationSettings) -> Pace:
     """Return the waits that the settings ask for."""
-    pace = Pace(start_deadline=timedelta(seconds=settings.start_deadline_s))
+    pace = Pace(
+        start_deadline=timedelta(seconds=settings.start_deadline_s),
+        fetch_timeout=timedelta(seconds=settings.result_fetch_timeout_s),
+        model_rest=timedelta(seconds=settings.model_rest_s),
+    )
     return pace.scaled(settings.time_scale)
 
 

@@ -147,6 +147,12 @@ class GenerationSettings(ProcessSettings):
     start_deadline_s: float = Field(7200, gt=0)
     """Seconds from accept by which KIE must have taken a job."""
 
+    result_fetch_timeout_s: float = Field(900, ge=60, le=86_400)
+    """Seconds for which a result that KIE made is tried for; what could be had is the result."""
+
+    model_rest_s: float = Field(600, ge=10, le=86_400)
+    """Seconds for which a model that KIE switched off is hidden before one job tries it again."""
+
     stop_grace_s: float = Field(25, ge=0, le=300)
     """Seconds that work under way gets to finish when the service stops."""
 

@@ -68,6 +68,11 @@ class HostList:
         return max(matching, key=lambda rule: rule.is_exact, default=None)
 
 
+def is_plain_https(url: httpx2.URL) -> bool:
+    """Return whether a URL is https on its own port, without a user in it."""
+    return url.scheme == "https" and url.port in (None, 443) and not url.userinfo
+
+
 def is_public(address: str) -> bool:
     """Return whether an IP address is one of the internet."""
     ip = _as_ip(address.partition("%")[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -27,11 +27,17 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.pace import Pace
 from generation_svc.domain.port import Transaction
-from generation_svc.domain.provider import Content, WebhookAnswer, WebhookPost
+from generation_svc.domain.provider import (
+    Content,
+    FreshLink,
+    StoredBytes,
+    WebhookAnswer,
+    WebhookPost,
+)
 from generation_svc.kie.callback import KieCallbackReader
 from generation_svc.lifecycle import sweep
 from generation_svc.lifecycle.accept import Request, accept
-from generation_svc.lifecycle.context import Context, Limits
+from generation_svc.lifecycle.context import Context, Limits, now
 from generation_svc.lifecycle.dispatch import dispatch
 from generation_svc.lifecycle.fetch import fetch
 from generation_svc.lifecycle.poll import poll
@@ -89,6 +95,7 @@ class FakeProvider:
     balance: Decimal | Exception = Decimal(100)
     probes: int = 0
     fresh: str | Exception = "https://file.aiquickdraw.com/fresh.png"
+    fresh_asked: list[str] = field(default_factory=list)
 
     async def create_task(
         self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
@@ -112,10 +119,11 @@ class FakeProvider:
         self.uploads.append(data)
         return f"https://kie.example/{file_name}"
 
-    async def fresh_link(self, url: str) -> str:
+    async def fresh_link(self, url: str) -> FreshLink:
+        self.fresh_asked.append(url)
         if isinstance(self.fresh, Exception):
             raise self.fresh
-        return self.fresh
+        return FreshLink(self.fresh, is_proved=True)
 
     async def credits(self) -> Decimal:
         self.probes += 1
@@ -143,7 +151,7 @@ class FakeFetcher:
     links: dict[str, bytes | Exception] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
 
-    async def fetch(self, url: str) -> Content:
+    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
         self.fetched.append(url)
         found = self.links.get(url, b"picture")
         if isinstance(found, Exception):
@@ -156,6 +164,8 @@ class FakeStore:
     """Keeps bytes in memory."""
 
     kept: dict[str, bytes] = field(default_factory=dict)
+    age: timedelta = timedelta(0)
+    """How long ago everything was written."""
     put_error: Exception | None = None
     read_error: Exception | None = None
 
@@ -176,6 +186,10 @@ class FakeStore:
 
     async def delete(self, key: str) -> None:
         self.kept.pop(key, None)
+
+    async def list(self, prefix: str) -> AsyncIterator[Sequence[StoredBytes]]:
+        for key in [key for key in self.kept if key.startswith(prefix)]:
+            yield [StoredBytes(key, now() - self.age)]
 
 
 @dataclass

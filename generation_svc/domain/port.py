@@ -52,6 +52,8 @@ class Claim:
     token: UUID
     attempts: int
     """How many attempts the job already has whose fate is not "refused"."""
+    is_trial: bool = False
+    """Whether its model was switched off, so that it may have to wait or to fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,9 @@ class AttemptStore(Protocol):
     async def hasten_read(self, attempt_id: UUID, *, interval: timedelta) -> bool:
         """Move the next read to now, at most once per interval; return whether it moved."""
 
+    async def count_empty_read(self, attempt_id: UUID) -> int:
+        """Count a read that showed a success without a result; return how many there were."""
+
     async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
         """Claim the success whose result is due to be fetched."""
 
@@ -225,6 +230,15 @@ class MediaRows(Protocol):
 
     async def media_of(self, attempt_id: UUID) -> Sequence[Media]:
         """Read the results of an attempt in order."""
+
+    async def positions_of(self, attempt_id: UUID) -> Collection[int]:
+        """Read which results of an attempt are ours already."""
+
+    async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
+        """Return which results of these attempts have a row, by attempt and position."""
+
+    async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
+        """Return which of these uploads have a row."""
 
     async def find_media(
         self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
@@ -361,6 +375,25 @@ class BudgetStore(Protocol):
         """Note that the provider works; return whether the breaker was open."""
 
 
+class ModelStore(Protocol):
+    """The models that the provider switched off, as all replicas know."""
+
+    async def resting(self) -> Mapping[str, datetime]:
+        """Read the models that are not asked for now, and until when."""
+
+    async def rest_left(self, model_id: str) -> timedelta | None:
+        """Read how long a model that is off still rests; None if it is on."""
+
+    async def begin_outage(self, model_id: str, *, rest: timedelta, text: str) -> bool:
+        """Note that a model is off, and let it rest; return whether that is news."""
+
+    async def claim_probe(self, model_id: str, *, job_id: UUID, span: timedelta) -> bool:
+        """Let this job be the one that tries a model whose rest is over, for so long."""
+
+    async def end_outage(self, model_id: str) -> bool:
+        """Note that a model works; return whether it was off."""
+
+
 class Transaction(Protocol):
     """One database transaction."""
 
@@ -380,6 +413,8 @@ class Transaction(Protocol):
     def edge(self) -> EdgeStore: ...  # noqa: D102
     @property
     def budget(self) -> BudgetStore: ...  # noqa: D102
+    @property
+    def models(self) -> ModelStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable."""

@@ -8,8 +8,8 @@ kie-api.md §2 and §3. There is one reader for all families of models:
 
 The state is the word in `data.state`, else the one in `data.callbackType`, else it follows from
 the code, provided that the body names a task. Only what is certain is final: a success needs a link
-or a text (else it is EMPTY) and no code that contradicts it, and neither an unknown word nor a code that speaks of
-the account or of the moment (401, 429, 455 …) settles anything.
+or a text (else it is EMPTY) and no code that contradicts it, and neither an unknown word nor a code
+that speaks of the account or of the moment (401, 429, 455 …) settles anything.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.port import RequestKey, Transaction
-from generation_svc.lifecycle import picture, topic
+from generation_svc.lifecycle import outage, picture, topic
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.lifecycle.record import show_progress
@@ -50,8 +50,8 @@ class Request:
 async def accept(context: Context, request: Request) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
-    Raises PermissionDenied, RateLimited, UnknownModel, InvalidInputs, RequestIdReused,
-    TooManyActiveJobs, Overloaded, WebhookSecretMissing, WebhookDisabled.
+    Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
+    RequestIdReused, TooManyActiveJobs, Overloaded, WebhookSecretMissing, WebhookDisabled.
     """
     _check_rights(request)
     earlier = await _recall(context, request)
@@ -81,6 +81,7 @@ async def _insert(
         if earlier:
             return earlier
         await picture.hold(tx, request.caller, model=model, inputs=inputs)
+        await outage.admit(context, tx, job)
         await _check_quota(context, tx, request)
         await _check_endpoint(tx, request)
         turn = await tx.jobs.insert(job, destination=request.destination)

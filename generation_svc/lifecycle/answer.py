@@ -4,6 +4,7 @@ A callback may have come before the answer: whatever it brought stays, and the a
 """
 
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -16,11 +17,15 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, Job, JobState
 from generation_svc.domain.port import Claim, Transaction
-from generation_svc.lifecycle import breaker
+from generation_svc.lifecycle import breaker, outage
 from generation_svc.lifecycle.context import Context
-from generation_svc.lifecycle.observe import take
+from generation_svc.lifecycle.observe import MAX_TEXT, take
 from generation_svc.lifecycle.record import revise, settle
 
+MAX_ATTEMPTS = 2
+"""How many attempts a job may have that the provider did not refuse (design §3.3)."""
+UNEXPLAINED = (FailureReason.REQUEST_REFUSED, FailureReason.GENERATION_FAILED)
+"""The reasons of what no table explains: the operator finds the provider's words in the trace."""
 BUSY_TRIES = 2
 """From how many refusals on the user is told that the provider is busy."""
 MOST_BUSY_RETRIES = 12
@@ -61,7 +66,7 @@ async def record_error(
         elif isinstance(error, ProviderSilent):
             await _leave_unknown(context, tx, claim, job=job, attempt=current, error=error)
         elif isinstance(error, ProviderRefused):
-            await _refuse(tx, job=job, attempt=current, error=error)
+            await _refuse(context, tx, job=job, attempt=current, error=error)
         else:
             await _postpone(context, tx, claim, job=job, attempt=current, error=error)
 
@@ -99,13 +104,34 @@ async def _leave_unknown(
     await tx.attempts.mark_unknown(attempt.id, error=repr(error))
     await tx.jobs.release(claim, due=context.pace.grace(usual))
     if job.state is JobState.QUEUED:
-        reason = DelayReason.PROVIDER_UNCONFIRMED
-        await revise(tx, job, event="unknown", detail=_detail(attempt), delay_reason=reason)
+        waits = in_doubt(context, job, attempt=attempt, others=claim.attempts)
+        await revise(tx, job, event="unknown", detail=_detail(attempt), **waits)
     await breaker.count_fault(context, tx, error=error)
 
 
-async def _refuse(tx: Transaction, *, job: Job, attempt: Attempt, error: ProviderRefused) -> None:
+def in_doubt(context: Context, job: Job, *, attempt: Attempt, others: int = 0) -> dict[str, Any]:
+    """Return what a job says that waits for an attempt of unknown fate, and until when it waits."""
+    usual, _ = context.durations(job.model_id)
+    until = attempt.submit_time + context.pace.grace(usual)
+    if others + 1 >= MAX_ATTEMPTS:  # there will be no other one
+        until = job.start_deadline_time
+    return {"delay_reason": DelayReason.PROVIDER_UNCONFIRMED, "delay_until_time": until}
+
+
+async def _refuse(
+    context: Context,
+    tx: Transaction,
+    *,
+    job: Job,
+    attempt: Attempt,
+    error: ProviderRefused,
+) -> None:
     await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
+    if error.reason is FailureReason.MODEL_UNAVAILABLE:
+        await outage.begin(context, tx, model_id=job.model_id, text=error.text)
+    if error.reason in UNEXPLAINED:
+        detail = {**_detail(attempt), "code": error.code, "text": error.text[:MAX_TEXT]}
+        await tx.jobs.note(job.id, event="unexplained", detail=detail)
     await _end_without(tx, job, reason=error.reason, event="refused")
     await breaker.close(tx)
 

@@ -21,7 +21,8 @@ from generation_svc.domain.provider import (
     WebhookSender,
 )
 from generation_svc.lifecycle.lookout import Lookout
-from generation_svc.lifecycle.queue import Queue
+from generation_svc.lifecycle.queue import Queue, Recent
+from generation_svc.lifecycle.walk import Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class Limits:
 
 MOST_UPLOADS = 5
 """How many of a process's dispatchers may be handing a picture over, which can take long."""
+HIDDEN_SECONDS = 1.0
+"""How old the list of hidden models may be."""
+NO_MODELS: Mapping[str, datetime] = {}
 RETIRED_DURATIONS = (timedelta(seconds=60), timedelta(minutes=15))
 """What a model that is no longer offered usually and at most takes."""
 
@@ -80,6 +84,12 @@ class Context:
     """What this process knows of the queue."""
     lookout: Lookout = field(default_factory=Lookout)
     """What this process knows of the jobs that somebody waits for."""
+    hidden_models: Recent[Mapping[str, datetime]] = field(
+        default_factory=lambda: Recent(NO_MODELS, seconds=HIDDEN_SECONDS)
+    )
+    """The models that are hidden, as this process read them a moment ago."""
+    walk: Walk = field(default_factory=Walk)
+    """Where this process is on its way through the media store."""
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UPLOADS))
     """Who hands a picture to the provider; the other dispatchers send what needs none."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

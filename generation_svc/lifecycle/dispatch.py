@@ -9,6 +9,7 @@ deadline can end. Nothing is ever sent twice blindly.
 import asyncio
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -27,13 +28,12 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import FailureReason, Job
 from generation_svc.domain.port import Claim, Transaction
-from generation_svc.lifecycle import answer, breaker, budget, picture, topic
+from generation_svc.lifecycle import answer, breaker, budget, outage, picture, topic
+from generation_svc.lifecycle.answer import MAX_ATTEMPTS
 from generation_svc.lifecycle.breaker import Permit
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.persist import persist
 
-MAX_ATTEMPTS = 2
-"""How many attempts a job may have that the provider did not refuse (design §3.3)."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -62,8 +62,10 @@ async def _claim(context: Context) -> tuple[Claim | None, timedelta]:
         wait = await budget.look(context, tx, ahead=claims)
         if wait:
             return None, wait
-        most_active = context.limits.active_tasks
-        return await tx.jobs.claim(lease=lease, most_active=most_active), wait
+        claim = await tx.jobs.claim(lease=lease, most_active=context.limits.active_tasks)
+        if claim and await outage.is_off(tx, claim.job.model_id):
+            claim = replace(claim, is_trial=True)
+        return claim, wait
 
 
 async def _submit_or_give_back(context: Context, claim: Claim, *, permit: Permit) -> bool:
@@ -93,6 +95,8 @@ async def _submit(context: Context, claim: Claim, *, permit: Permit) -> bool:
     if model is None:
         await answer.fail(context, claim, reason=FailureReason.MODEL_UNAVAILABLE)
         return False
+    if claim.is_trial and not await _may_try(context, claim):
+        return False
     if context.uploads.locked() and picture.needs_upload(claim.job, model=model):
         await _give_back(context, claim, due=context.pace.busy_retry)
         return False
@@ -103,7 +107,21 @@ async def _submit(context: Context, claim: Claim, *, permit: Permit) -> bool:
     except UploadRejected:
         await answer.fail(context, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
-    return await _attempt(context, claim, model=model, links=links, permit=permit)
+    is_answered = await _attempt(context, claim, model=model, links=links, permit=permit)
+    if claim.is_trial:
+        await persist(partial(outage.conclude, context, claim.job))
+    return is_answered
+
+
+async def _may_try(context: Context, claim: Claim) -> bool:
+    """Return whether a job may try a model that was off; else it fails at once, or waits."""
+    async with context.database.transaction() as tx:
+        may_try = await outage.may_try(context, tx, claim.job)
+        if may_try is False:
+            await tx.jobs.release(claim, due=context.pace.busy_retry)
+    if may_try is None:
+        await answer.fail(context, claim, reason=FailureReason.MODEL_UNAVAILABLE)
+    return bool(may_try)
 
 
 async def _attempt(

@@ -1,10 +1,16 @@
 """Brings a success home: its bytes into our store, then the settlement.
 
+Whatever is wrong with a link, there is one ladder (docs/reliability.md has it as a table): the link
+again, a fresh link, both again and again, a delay reason from the third try on, and an end. What
+could be had by then is the result, and it says how many files are missing.
+
 The keys are made from the attempt, so a fetch that was killed is done again over the same place.
+What was put without getting a row, `orphan` removes.
 """
 
 import asyncio
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -14,24 +20,60 @@ from uuid6 import uuid7
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import (
     FetchFailed,
+    HostUnreachable,
     LinkDead,
     ProviderError,
     ProviderRefused,
     ResultRejected,
+    ResultTooLarge,
     Unavailable,
 )
-from generation_svc.domain.job import Failure, FailureReason, Media, Result
+from generation_svc.domain.job import (
+    DelayReason,
+    Failure,
+    FailureReason,
+    Job,
+    JobState,
+    Media,
+    Result,
+)
+from generation_svc.domain.port import Transaction
 from generation_svc.domain.provider import Content
 from generation_svc.lifecycle import topic
-from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.persist import persist
-from generation_svc.lifecycle.record import settle
+from generation_svc.lifecycle.record import revise, settle
 
-DEAD_LINK_TRIES = 8
-"""How often a link that gives nothing is tried before the result counts as gone."""
-LONGEST_RETRY = timedelta(minutes=5)
+FRESH_FROM_TRY = 2
+"""From which try on a fresh link is asked for even where the trouble may pass by itself."""
+DELAY_FROM_TRY = 3
+"""From which try on the user is told that the result is late."""
+LONGEST_RETRY_FACTOR = 32
+"""How many times the first wait the longest one is."""
+OUTAGE_FACTOR = 8
+"""How many times longer a host is waited for to which no connection can be made at all."""
 _GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had from the provider.")
+_LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
+_TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
 _logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A file that is in our store."""
+
+    position: int
+    media: Media
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Haul:
+    """What one try brought."""
+
+    kept: list[_Kept] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
+    """One for each link that gave nothing."""
 
 
 async def fetch(context: Context) -> bool:
@@ -42,19 +84,11 @@ async def fetch(context: Context) -> bool:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
-        kept = [
-            await _keep(context, attempt, position=position, url=url)
-            for position, url in enumerate(attempt.observation.result_urls)
-        ]
-    except ResultRejected as error:
-        await _give_up(context, attempt, error=error)
-    except (LinkDead, FetchFailed, ProviderError, Unavailable) as error:
-        await _come_again(context, attempt, error=error)
+        haul = await _haul(context, attempt, urls=attempt.observation.result_urls)
     except asyncio.CancelledError:
         await persist(partial(_give_back, context, attempt))
         raise
-    else:
-        await persist(partial(_bring_home, context, attempt, kept=kept))
+    await persist(partial(_conclude, context, attempt, haul=haul))
     return True
 
 
@@ -65,41 +99,35 @@ async def _give_back(context: Context, attempt: Attempt) -> None:
         tx.announce(topic.FETCH)
 
 
-async def _fetch_one(context: Context, url: str) -> Content:
-    try:
-        return await context.fetcher.fetch(url)
-    except LinkDead:
-        return await context.fetcher.fetch(await _fresh_link(context, url))
+async def _haul(context: Context, attempt: Attempt, *, urls: tuple[str, ...]) -> _Haul:
+    """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
+    haul, clock = _Haul(), asyncio.get_running_loop()
+    ours = await _ours_already(context, attempt, urls=urls)
+    until = clock.time() + context.pace.fetch_lease.total_seconds() / 2
+    for position, url in enumerate(urls):
+        if position in ours:
+            continue
+        if position and clock.time() > until:
+            haul.troubles.append(FetchFailed("There was no time left for this link."))
+            continue
+        try:
+            haul.kept.append(await _keep(context, attempt, position=position, url=url))
+        except _TROUBLES as error:
+            haul.troubles.append(error)
+    return haul
 
 
-async def _fresh_link(context: Context, url: str) -> str:
-    try:
-        return await context.provider.fresh_link(url)
-    except ProviderRefused as error:
-        raise LinkDead("There is no fresh link.") from error
-
-
-async def _bring_home(context: Context, attempt: Attempt, *, kept: list[tuple[Media, str]]) -> None:
+async def _ours_already(
+    context: Context, attempt: Attempt, *, urls: tuple[str, ...]
+) -> frozenset[int]:
+    if attempt.fetch_tries < 2 or len(urls) < 2:
+        return frozenset()
     async with context.database.transaction() as tx:
-        job = await tx.jobs.lock(attempt.job_id)
-        current = await tx.attempts.lock(attempt.id)
-        if current.state is not AttemptState.SUCCEEDED:
-            return
-        for position, (media, key) in enumerate(kept):
-            await tx.media.insert_media(media, attempt=attempt, position=position, key=key)
-        await tx.attempts.end(attempt.id, AttemptState.SETTLED)
-        media_kept = tuple(await tx.media.media_of(attempt.id))
-        if job.state.is_final:
-            await tx.jobs.note(job.id, event="kept_late", detail={"attempt": attempt.number})
-            return
-        text = attempt.observation.result_text if attempt.observation else ""
-        await settle(tx, job, Result(media=media_kept, text=text), event="settled")
+        return frozenset(await tx.media.positions_of(attempt.id))
 
 
-async def _keep(
-    context: Context, attempt: Attempt, *, position: int, url: str
-) -> tuple[Media, str]:
-    content = await _fetch_one(context, url)
+async def _keep(context: Context, attempt: Attempt, *, position: int, url: str) -> _Kept:
+    content = await _fetch_one(context, attempt, url=url)
     key = f"result/{attempt.job_id}/{attempt.id}/{position}"
     await context.store.put(key, content.data)
     media = Media(
@@ -110,28 +138,113 @@ async def _keep(
         height=content.height,
         sha256=content.sha256,
     )
-    return media, key
+    return _Kept(position, media, key)
 
 
-async def _come_again(context: Context, attempt: Attempt, *, error: Exception) -> None:
-    _logger.warning("the result could not be fetched", error=repr(error), tries=attempt.fetch_tries)
-    if isinstance(error, LinkDead) and attempt.fetch_tries >= DEAD_LINK_TRIES:
-        await _give_up(context, attempt, error=error)
-        return
-    due = min(context.pace.fetch_retry * 2 ** min(attempt.fetch_tries - 1, 10), LONGEST_RETRY)
-    async with context.database.transaction() as tx:
-        await tx.attempts.schedule_fetch(attempt.id, due=due)
-        detail = {"tries": attempt.fetch_tries, "error": type(error).__name__}
-        await tx.jobs.note(attempt.job_id, event="fetch_failed", detail=detail)
+async def _fetch_one(context: Context, attempt: Attempt, *, url: str) -> Content:
+    try:
+        return await context.fetcher.fetch(url)
+    except ResultTooLarge:
+        raise
+    except _LINK_TROUBLES as error:
+        if isinstance(error, FetchFailed) and attempt.fetch_tries < FRESH_FROM_TRY:
+            raise
+        return await _fetch_fresh(context, url, trouble=error)
 
 
-async def _give_up(context: Context, attempt: Attempt, *, error: Exception) -> None:
-    _logger.error("the result is given up", error=repr(error))
+async def _fetch_fresh(context: Context, url: str, *, trouble: Exception) -> Content:
+    """Try a fresh link; whatever is wrong with it, the link itself is tried again next time."""
+    try:
+        fresh = await context.provider.fresh_link(url)
+        return await context.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
+    except ResultTooLarge:
+        raise
+    except (*_LINK_TROUBLES, ProviderRefused) as error:
+        _logger.info("a fresh link did not help", error=repr(error))
+        raise trouble from error
+    except ProviderError as error:
+        raise HostUnreachable(f"No fresh link can be had now: {error}") from error
+
+
+async def _conclude(context: Context, attempt: Attempt, *, haul: _Haul) -> None:
     async with context.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
         if current.state is not AttemptState.SUCCEEDED:
             return
-        await tx.attempts.end(attempt.id, AttemptState.FAILED, error=repr(error))
-        if not job.state.is_final and not await tx.attempts.live(job.id):
-            await settle(tx, job, _GONE, event="gave_up")
+        for kept in haul.kept:
+            await tx.media.insert_media(
+                kept.media, attempt=attempt, position=kept.position, key=kept.key
+            )
+        deadline = _deadline(context, current, troubles=haul.troubles)
+        if deadline is not None and now() < deadline:
+            await _come_again(context, tx, job, attempt=attempt, haul=haul, deadline=deadline)
+        else:
+            await _end(tx, job, attempt=attempt, troubles=haul.troubles)
+
+
+def _deadline(context: Context, attempt: Attempt, *, troubles: list[Exception]) -> datetime | None:
+    """Return until when it is worth trying; None where there is nothing more to try for.
+
+    Where our own store is away, or nobody is there to connect to, nothing is known of the result.
+    """
+    if all(isinstance(error, ResultTooLarge) for error in troubles):
+        return None
+    since = attempt.end_time or attempt.accept_time or attempt.submit_time
+    if any(isinstance(error, Unavailable) for error in troubles):
+        return since + context.pace.hard_deadline
+    is_outage = any(isinstance(error, HostUnreachable) for error in troubles)
+    return since + context.pace.fetch_timeout * (OUTAGE_FACTOR if is_outage else 1)
+
+
+async def _come_again(
+    context: Context,
+    tx: Transaction,
+    job: Job,
+    *,
+    attempt: Attempt,
+    haul: _Haul,
+    deadline: datetime,
+) -> None:
+    tries, errors = attempt.fetch_tries, [type(error).__name__ for error in haul.troubles]
+    _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
+    await tx.attempts.schedule_fetch(attempt.id, due=_retry_after(context, tries, deadline))
+    await tx.jobs.note(job.id, event="fetch_failed", detail={"tries": tries, "errors": errors})
+    if tries >= DELAY_FROM_TRY and job.state is JobState.RUNNING and job.delay_reason is None:
+        await revise(
+            tx,
+            job,
+            event="delayed",
+            delay_reason=DelayReason.RESULT_DELAYED,
+            delay_until_time=deadline,
+        )
+
+
+def _retry_after(context: Context, tries: int, deadline: datetime) -> timedelta:
+    """Return the wait, twice as long each time; the last try comes when the time is over."""
+    first = context.pace.fetch_retry
+    wait = first * min(1 << min(max(tries, 1) - 1, 10), LONGEST_RETRY_FACTOR)
+    return min(wait, max(deadline - now(), first))
+
+
+async def _end(tx: Transaction, job: Job, *, attempt: Attempt, troubles: list[Exception]) -> None:
+    """Settle with what could be had, if that is anything."""
+    if troubles:
+        _logger.error("of the result is given up", errors=repr(troubles), files=len(troubles))
+    media = tuple(await tx.media.media_of(attempt.id))
+    text = attempt.observation.result_text if attempt.observation else ""
+    if media or text:
+        result = Result(media=media, text=text, missing_count=len(troubles))
+        await _bring_home(tx, job, attempt=attempt, result=result)
+        return
+    await tx.attempts.end(attempt.id, AttemptState.FAILED, error=repr(troubles))
+    if not job.state.is_final and not await tx.attempts.live(job.id):
+        await settle(tx, job, _GONE, event="gave_up")
+
+
+async def _bring_home(tx: Transaction, job: Job, *, attempt: Attempt, result: Result) -> None:
+    await tx.attempts.end(attempt.id, AttemptState.SETTLED)
+    if job.state.is_final:
+        await tx.jobs.note(job.id, event="kept_late", detail={"attempt": attempt.number})
+        return
+    await settle(tx, job, result, event="settled")

@@ -7,13 +7,19 @@ one did, and nothing happens twice.
 import structlog
 
 from generation_svc.domain.attempt import Attempt, AttemptState
-from generation_svc.domain.job import Job, JobState, Result
+from generation_svc.domain.job import FailureReason, Job, JobState, Result
 from generation_svc.domain.observation import Observation, ProviderState, Source
 from generation_svc.domain.port import Transaction
-from generation_svc.lifecycle import topic
+from generation_svc.lifecycle import outage, topic
 from generation_svc.lifecycle.context import Context, now
 from generation_svc.lifecycle.record import revise, settle
 
+MAX_TEXT = 500
+"""How much of the provider's words about a failure that no table explains is kept in the trace."""
+_WORDS = {
+    ProviderState.UNKNOWN: "the provider said something unknown",
+    ProviderState.EMPTY: "the provider reported a success without a result",
+}
 _logger = structlog.get_logger(__name__)
 
 
@@ -31,8 +37,8 @@ async def apply(
     """Do the same as a part of a transaction."""
     job = await tx.jobs.lock(attempt.job_id)
     current = await tx.attempts.lock(attempt.id)
-    if observation.state is ProviderState.UNKNOWN:
-        _logger.warning("the provider said something unknown", word=observation.word)
+    if observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
+        _logger.warning(_WORDS[observation.state], word=observation.word)
     if not _is_news(job, current, observation=observation):
         return await _note_late(tx, current, observation=observation, source=source)
     await tx.jobs.note(job.id, event=source, detail=_detail(current, observation))
@@ -115,8 +121,15 @@ async def _fail(
     """A failure ends the job only if no other attempt of it can still bring a result."""
     await tx.attempts.see(attempt.id, observation)
     await tx.attempts.end(attempt.id, AttemptState.FAILED, error=observation.fail_code)
+    failure = context.callbacks.explain(observation)
+    if failure.reason is FailureReason.MODEL_UNAVAILABLE:
+        await outage.begin(context, tx, model_id=job.model_id, text=observation.fail_message)
+    if failure.reason is FailureReason.GENERATION_FAILED:
+        text = observation.fail_message[:MAX_TEXT]
+        detail = {"attempt": attempt.number, "code": observation.fail_code, "text": text}
+        await tx.jobs.note(job.id, event="unexplained", detail=detail)
     if not job.state.is_final and not await tx.attempts.live(job.id):
-        await settle(tx, job, context.callbacks.explain(observation), event="settled")
+        await settle(tx, job, failure, event="settled")
 
 
 async def _see(

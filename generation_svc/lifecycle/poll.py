@@ -19,6 +19,11 @@ from generation_svc.lifecycle.record import settle
 
 _LOST = Failure(FailureReason.PROVIDER_LOST_JOB, "The provider no longer knows this generation.")
 _TIMEOUT = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
+_EMPTY = Failure(
+    FailureReason.RESULT_UNAVAILABLE, "The provider reported a success and gave no result."
+)
+EMPTY_READS = 6
+"""How many reads may show a success without a result; then there is none."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -88,6 +93,9 @@ async def _wait_or_give_up(
     context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> None:
     """Only a read that succeeded may end a job that is late (design §3.4)."""
+    if observation.state is ProviderState.EMPTY:
+        await _wait_for_result(context, tx, job=job, attempt=attempt)
+        return
     is_missing = observation.state is ProviderState.MISSING
     if is_missing and _age(attempt) >= context.pace.missing_grace:
         await give_up(tx, job=job, attempt=attempt, failure=_LOST)
@@ -95,6 +103,16 @@ async def _wait_or_give_up(
         await give_up(tx, job=job, attempt=attempt, failure=_TIMEOUT)
     else:
         await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt))
+
+
+async def _wait_for_result(
+    context: Context, tx: Transaction, *, job: Job, attempt: Attempt
+) -> None:
+    """A success that shows no result may show it a moment later, but not much later."""
+    if await tx.attempts.count_empty_read(attempt.id) >= EMPTY_READS:
+        await give_up(tx, job=job, attempt=attempt, failure=_EMPTY)
+    else:
+        await tx.attempts.schedule_read(attempt.id, due=context.pace.empty_retry)
 
 
 async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failure) -> None:

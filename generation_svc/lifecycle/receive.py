@@ -127,7 +127,7 @@ async def _decide(
     if not receipt.is_trusted or _contradicts(attempt, observation):
         return await _hint(context, tx, attempt=attempt)
     changed = await apply(context, tx, attempt=attempt, observation=observation, source="callback")
-    if not changed and observation.state is ProviderState.UNKNOWN:
+    if not changed and observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
         return await _hint(context, tx, attempt=attempt)
     return CallbackOutcome.APPLIED if changed else CallbackOutcome.REPEATED
 

@@ -67,6 +67,8 @@ async def _save(
     detail: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Job:
+    if "delay_reason" in changes:
+        changes = {"delay_until_time": None, **changes}  # the time is that of the reason
     revised = advance(job, now=now(), **changes)
     await tx.jobs.save(revised, event=event, detail=detail)
     tx.announce(topic.of_job(job.id))

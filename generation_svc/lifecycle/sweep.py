@@ -8,8 +8,10 @@ from uuid import UUID
 from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
 from generation_svc.domain.port import StoredMedia, Transaction
+from generation_svc.lifecycle.answer import in_doubt
 from generation_svc.lifecycle.batch import one_by_one
 from generation_svc.lifecycle.context import Context, now
+from generation_svc.lifecycle.orphan import remove_orphans
 from generation_svc.lifecycle.poll import give_up
 from generation_svc.lifecycle.receive import apply_pending
 from generation_svc.lifecycle.record import revise, settle
@@ -42,8 +44,7 @@ async def _mark_orphan(context: Context, attempt: Attempt) -> None:
         job = await tx.jobs.lock(attempt.job_id)
         is_news = await tx.attempts.mark_unknown(attempt.id, error="the dispatcher vanished")
         if is_news and job.state is JobState.QUEUED:
-            reason = DelayReason.PROVIDER_UNCONFIRMED
-            await revise(tx, job, event="unknown", delay_reason=reason)
+            await revise(tx, job, event="unknown", **in_doubt(context, job, attempt=attempt))
 
 
 async def end_unstarted(context: Context) -> None:
@@ -130,5 +131,6 @@ STEPS = (
     apply_pending,
     forget_uploads,
     forget_requests,
+    remove_orphans,
 )
 """All of it; each is independent of the others, and a fault in one stops none of them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,12 +20,16 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
+from generation_svc.domain.provider import StoredBytes
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 DEFAULT_FOLDER = Path(".atelier/media")
 """Where the bytes are kept when nothing else is said."""
+
+LIST_PIECE = 100
+"""How many keys are listed at once."""
 
 PIECE_BYTES = 256 * 1024
 """The size of the largest piece of a stream."""
@@ -83,6 +87,12 @@ class ObjectMediaStore:
         with _translated(key):
             found = await self.backend.get_async(key)
             return bytes(await found.bytes_async())
+
+    async def list(self, prefix: str) -> AsyncIterator[Sequence[StoredBytes]]:
+        """Give what is kept under a prefix such as `result/`, in pieces of at most 100."""
+        with _translated(prefix):
+            async for piece in self.backend.list(prefix, chunk_size=LIST_PIECE):
+                yield [StoredBytes(each["path"], each["last_modified"]) for each in piece]
 
     async def delete(self, key: str) -> None:
         """Forget the bytes; a missing key is no error."""

@@ -136,6 +136,15 @@ class PostgresAttemptStore:
         )
         return cursor.rowcount == 1
 
+    async def count_empty_read(self, attempt_id: UUID) -> int:
+        """Count a read that showed a success without a result; return how many there were."""
+        cursor = await self._connection.execute(
+            "UPDATE attempt SET empty_reads = empty_reads + 1 WHERE id = %s RETURNING empty_reads",
+            (attempt_id,),
+        )
+        row = await cursor.fetchone()
+        return row["empty_reads"] if row else 0
+
     async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
         """Claim the success whose result is due to be fetched."""
         return await self._one(
@@ -217,6 +226,7 @@ def attempt_from_row(row: Row) -> Attempt:
         task_id=row["task_id"],
         accept_time=row["accept_time"],
         observation=document.observation_from_document(row["observation"]),
+        end_time=row["end_time"],
         fetch_tries=row["fetch_tries"],
         read_tries=row["read_tries"],
     )

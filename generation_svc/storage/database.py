@@ -26,6 +26,7 @@ from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.hub import Hub
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_rows import PostgresMediaRows
+from generation_svc.storage.model_store import PostgresModelStore
 from generation_svc.storage.receipt_store import PostgresReceiptStore
 from generation_svc.storage.turnstile import Turnstile
 from generation_svc.storage.webhook_store import PostgresWebhookStore
@@ -72,6 +73,7 @@ class PostgresTransaction:
         self.webhooks = PostgresWebhookStore(connection)
         self.edge = PostgresEdgeStore(connection)
         self.budget = PostgresBudgetStore(connection)
+        self.models = PostgresModelStore(connection)
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic` once this transaction is durable."""

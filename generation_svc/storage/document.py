@@ -8,7 +8,6 @@ from uuid import UUID
 
 from generation_svc.domain.delivery import Destination, Queue, Telegram, Webhook
 from generation_svc.domain.job import (
-    DelayReason,
     Failure,
     FailureReason,
     Job,
@@ -17,6 +16,7 @@ from generation_svc.domain.job import (
     Result,
 )
 from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.storage.delay import delay_from_columns, delay_to_columns
 
 Document = Mapping[str, Any]
 _DESTINATIONS: Mapping[str, type[Destination]] = {
@@ -42,7 +42,7 @@ def result_to_document(result: Result | None) -> dict[str, Any] | None:
     if result is None:
         return None
     media = [{**asdict(item), "id": str(item.id)} for item in result.media]
-    return {"media": media, "text": result.text}
+    return {"media": media, "text": result.text, "missing_count": result.missing_count}
 
 
 def result_from_document(document: Document | None) -> Result | None:
@@ -50,7 +50,8 @@ def result_from_document(document: Document | None) -> Result | None:
     if document is None:
         return None
     media = tuple(Media(**{**item, "id": UUID(item["id"])}) for item in document["media"])
-    return Result(media=media, text=document["text"])
+    missing_count = document.get("missing_count", 0)  # what the release 0.1.0 wrote has none
+    return Result(media=media, text=document["text"], missing_count=missing_count)
 
 
 def failure_to_document(failure: Failure | None) -> dict[str, Any] | None:
@@ -66,8 +67,10 @@ def failure_from_document(document: Document | None) -> Failure | None:
 
 
 def observation_to_document(observation: Observation) -> dict[str, Any]:
-    """Write an observation."""
-    return asdict(observation)
+    """Write an observation; the release 0.1.0 knows no empty success, and reads it as unknown."""
+    is_empty = observation.state is ProviderState.EMPTY
+    state = ProviderState.UNKNOWN if is_empty else observation.state
+    return {**asdict(observation), "state": state}
 
 
 def observation_from_document(document: Document | None) -> Observation | None:
@@ -83,13 +86,14 @@ def observation_from_document(document: Document | None) -> Observation | None:
 
 def snapshot_of(job: Job) -> dict[str, Any]:
     """Write the part of a job that revisions change."""
-    deadline = job.finish_deadline_time
+    deadline, until = job.finish_deadline_time, job.delay_until_time
     return {
+        **delay_to_columns(job.delay_reason),
+        "delay_until_time": until.isoformat() if until else None,
         "state": job.state,
         "revision": job.revision,
         "update_time": job.update_time.isoformat(),
         "finish_deadline_time": deadline.isoformat() if deadline else None,
-        "delay_reason": job.delay_reason,
         "result": result_to_document(job.result),
         "failure": failure_to_document(job.failure),
     }
@@ -97,13 +101,14 @@ def snapshot_of(job: Job) -> dict[str, Any]:
 
 def changes_from_snapshot(snapshot: Document) -> dict[str, Any]:
     """Read what `snapshot_of` wrote, as changes to apply to the job."""
-    deadline, reason = snapshot["finish_deadline_time"], snapshot["delay_reason"]
+    deadline, until = snapshot["finish_deadline_time"], snapshot.get("delay_until_time")
     return {
         "state": JobState(snapshot["state"]),
         "revision": snapshot["revision"],
         "update_time": datetime.fromisoformat(snapshot["update_time"]),
         "finish_deadline_time": datetime.fromisoformat(deadline) if deadline else None,
-        "delay_reason": DelayReason(reason) if reason else None,
+        "delay_reason": delay_from_columns(snapshot),
+        "delay_until_time": datetime.fromisoformat(until) if until else None,
         "result": result_from_document(snapshot["result"]),
         "failure": failure_from_document(snapshot["failure"]),
     }

@@ -16,6 +16,7 @@ from generation_svc.domain.port import Claim, RequestKey
 from generation_svc.domain.transition import sources
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.delay import delay_from_columns, delay_to_columns
 
 CLAIM_LOCK = 0x434C_4149
 """Claims take turns, so that the count of active tasks and the fair order are exact."""
@@ -113,7 +114,8 @@ class PostgresJobStore:
         changed = await self._connection.execute(
             "UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,"
             " update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,"
-            " delay_reason = %(delay_reason)s, result = %(result)s, failure = %(failure)s,"
+            " delay_reason = %(delay_reason)s, further_delay_reason = %(further_delay_reason)s,"
+            " delay_until_time = %(delay_until_time)s, result = %(result)s, failure = %(failure)s,"
             " dispatch_time = CASE WHEN %(state)s::text = 'queued' THEN dispatch_time END,"
             " claim_token = CASE WHEN %(state)s::text = 'queued' THEN claim_token END"
             " WHERE id = %(id)s AND revision = %(revision)s::bigint - 1"
@@ -352,7 +354,8 @@ def job_from_row(row: Row) -> Job:
         revision=row["revision"],
         update_time=row["update_time"],
         finish_deadline_time=row["finish_deadline_time"],
-        delay_reason=DelayReason(row["delay_reason"]) if row["delay_reason"] else None,
+        delay_reason=(delay_reason := delay_from_columns(row)),
+        delay_until_time=row["delay_until_time"] if delay_reason else None,
         result=document.result_from_document(row["result"]),
         failure=document.failure_from_document(row["failure"]),
         turn=row["turn"],
@@ -386,7 +389,8 @@ def _mutable(job: Job) -> Row:
         "revision": job.revision,
         "update_time": job.update_time,
         "finish_deadline_time": job.finish_deadline_time,
-        "delay_reason": job.delay_reason,
+        **delay_to_columns(job.delay_reason),
+        "delay_until_time": job.delay_until_time,
         "result": Jsonb(result) if result is not None else None,
         "failure": Jsonb(failure) if failure is not None else None,
     }

@@ -45,6 +45,28 @@ class PostgresMediaRows:
         )
         return [_value_from_row(row, Media) for row in await cursor.fetchall()]
 
+    async def positions_of(self, attempt_id: UUID) -> Collection[int]:
+        """Read which results of an attempt are ours already."""
+        cursor = await self._connection.execute(
+            "SELECT position FROM media WHERE attempt_id = %s", (attempt_id,)
+        )
+        return frozenset(row["position"] for row in await cursor.fetchall())
+
+    async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
+        """Return which results of these attempts have a row, by attempt and position."""
+        cursor = await self._connection.execute(
+            "SELECT attempt_id, position FROM media WHERE attempt_id = ANY(%s)",
+            (list(attempt_ids),),
+        )
+        return {(row["attempt_id"], row["position"]) for row in await cursor.fetchall()}
+
+    async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
+        """Return which of these uploads have a row."""
+        cursor = await self._connection.execute(
+            "SELECT id FROM upload WHERE id = ANY(%s)", (list(upload_ids),)
+        )
+        return {row["id"] for row in await cursor.fetchall()}
+
     async def find_media(
         self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
     ) -> StoredMedia | None:

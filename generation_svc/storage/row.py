@@ -5,6 +5,7 @@ A row class is never a guard: each rule that must hold is a named constraint her
 change that an older release survives.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +18,7 @@ from sqlalchemy import (
     DateTime,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     Numeric,
     text,
@@ -26,7 +28,8 @@ from sqlmodel import BigInteger, Field, SmallInteger, SQLModel, UniqueConstraint
 
 from generation_svc.domain.attempt import LIVE_STATES, AttemptState
 from generation_svc.domain.delivery import DeliveryKind, DeliveryState
-from generation_svc.domain.job import DelayReason, JobState
+from generation_svc.domain.job import JobState
+from generation_svc.storage.delay import FIRST, FURTHER
 
 TIME: Any = DateTime(timezone=True)
 """The type of every time."""
@@ -34,7 +37,7 @@ JSON: Any = JSONB(none_as_null=True)
 """The type of every document."""
 
 
-def _one_of(column: str, words: type[StrEnum]) -> str:
+def _one_of(column: str, words: Iterable[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
 
 
@@ -49,8 +52,12 @@ class JobRow(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint(_one_of("state", JobState), name="job_state_is_known"),
         CheckConstraint(
-            f"delay_reason IS NULL OR {_one_of('delay_reason', DelayReason)}",
+            f"delay_reason IS NULL OR {_one_of('delay_reason', FIRST)}",
             name="job_delay_reason_is_known",
+        ),
+        CheckConstraint(
+            f"further_delay_reason IS NULL OR {_one_of('further_delay_reason', FURTHER)}",
+            name="job_further_delay_reason_is_known",
         ),
         CheckConstraint(
             "(state = 'succeeded') = (result IS NOT NULL)", name="job_result_iff_succeeded"
@@ -102,6 +109,9 @@ class JobRow(SQLModel, table=True):
     """The claim that holds it, while dispatch_time is ahead."""
     turn: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
     """The round in which it is served; no owner has two jobs in one."""
+    further_delay_reason: str | None = None
+    """A delay reason that the release 0.1.0 does not know."""
+    delay_until_time: datetime | None = Field(default=None, sa_type=TIME)
 
 
 class RequestKeyRow(SQLModel, table=True):
@@ -185,6 +195,8 @@ class AttemptRow(SQLModel, table=True):
     error: str = ""
     ended_by: str | None = None
     """What brought its success: `callback` or `poll`."""
+    empty_reads: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    """How many reads showed a success without a result."""
 
 
 class CallbackReceiptRow(SQLModel, table=True):
@@ -367,6 +379,28 @@ class BreakerRow(SQLModel, table=True):
     reason: str | None = None
     probe_time: datetime | None = Field(default=None, sa_type=TIME)
     update_time: datetime = Field(sa_type=TIME)
+
+
+class ModelOutageRow(SQLModel, table=True):
+    """A model that the provider switched off."""
+
+    __tablename__ = "model_outage"
+    __table_args__ = (
+        CheckConstraint(
+            "(probe_job_id IS NULL) = (probe_until_time IS NULL)",
+            name="model_outage_probe_has_an_end",
+        ),
+    )
+
+    model_id: str = Field(primary_key=True)
+    text: str
+    """The provider's words."""
+    begin_time: datetime = Field(sa_type=TIME)
+    rest_until_time: datetime = Field(sa_type=TIME)
+    """Until then nobody asks for it."""
+    probe_job_id: UUID | None = None
+    """The one job that may try it then."""
+    probe_until_time: datetime | None = Field(default=None, sa_type=TIME)
 
 
 metadata = SQLModel.metadata

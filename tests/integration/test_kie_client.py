@@ -335,9 +335,7 @@ async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
 
 
 def answering_with_a_bomb(_: httpx2.Request) -> httpx2.Response:
-    return httpx2.Response(
-        200, content=in_pieces(bomb()), headers={"content-encoding": "gzip"}
-    )
+    return httpx2.Response(200, content=in_pieces(bomb()), headers={"content-encoding": "gzip"})
 
 
 @pytest.mark.parametrize("call", [read, create, upload, fresh_link, balance])

@@ -1,20 +1,26 @@
 import asyncio
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from generation_svc.domain.error import (
     FetchFailed,
+    HostUnreachable,
     LinkDead,
     ProviderRefused,
     ProviderUnreachable,
     ResultRejected,
+    ResultTooLarge,
     Unavailable,
 )
-from generation_svc.domain.job import FailureReason, Job, JobState
+from generation_svc.domain.job import DelayReason, FailureReason, Job, JobState
+from generation_svc.lifecycle import picture
 from generation_svc.lifecycle.fetch import fetch
-from tests.lifecycle import LINK, SUCCESS, Bench
+from generation_svc.lifecycle.orphan import remove_orphans
+from tests.lifecycle import CALLER, LINK, SUCCESS, Bench
 
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 
@@ -56,24 +62,177 @@ async def test_a_dead_link_is_followed_by_a_fresh_one(bench: Bench) -> None:
     assert (await bench.job(job)).state is JobState.SUCCEEDED
 
 
+async def climb(bench: Bench, job: Job, *, minutes: int) -> Job:
+    """Let so many minutes pass, with a try in each."""
+    await bench.fetch_all()
+    for _ in range(minutes):
+        await bench.later(minutes=1)
+        await bench.fetch_all()
+    return await bench.job(job)
+
+
+TROUBLES = [
+    pytest.param(FetchFailed("HTTP 500"), id="5xx"),
+    pytest.param(FetchFailed("redirects too often"), id="redirect loop"),
+    pytest.param(FetchFailed("sent nothing"), id="zero bytes"),
+    pytest.param(LinkDead(), id="404"),
+    pytest.param(ResultRejected("no picture"), id="HTML"),
+    pytest.param(ResultRejected("host"), id="foreign host"),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_every_trouble_climbs_the_same_ladder(bench: Bench, trouble: Exception) -> None:
+    bench.fetcher.links = {LINK: trouble, FRESH: trouble}
+    job = await succeeded(bench)
+
+    early = await climb(bench, job, minutes=1)
+    assert (early.state, early.delay_reason) == (JobState.RUNNING, None)
+    assert bench.provider.fresh_asked
+    late = await climb(bench, job, minutes=3)
+    assert (late.state, late.delay_reason) == (JobState.RUNNING, DelayReason.RESULT_DELAYED)
+    assert late.delay_until_time is not None
+    given_up = await climb(bench, job, minutes=12)
+
+    assert given_up.failure is not None
+    assert given_up.failure.reason is FailureReason.RESULT_UNAVAILABLE
+    assert (given_up.delay_reason, given_up.delay_until_time) == (None, None)
+    assert (await bench.deliveries(job))["outcome"]["state"] == "pending"
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_trouble_that_passes_costs_nothing_but_time(
+    bench: Bench, trouble: Exception
+) -> None:
+    bench.fetcher.links = {LINK: trouble, FRESH: LinkDead()}
+    job = await succeeded(bench)
+    await climb(bench, job, minutes=10)
+    bench.fetcher.links = {FRESH: LinkDead()}
+
+    settled = await climb(bench, job, minutes=1)
+
+    assert settled.state is JobState.SUCCEEDED
+    assert settled.delay_reason is None
+
+
 @pytest.mark.parametrize(
-    "error", [FetchFailed(), ProviderUnreachable(), Unavailable()], ids=lambda e: type(e).__name__
+    "trouble", [FetchFailed("HTTP 500"), ResultRejected("HTML")], ids=["5xx", "HTML"]
 )
-async def test_what_may_pass_is_tried_again_for_hours(bench: Bench, error: Exception) -> None:
-    bench.fetcher.links[LINK] = LinkDead() if isinstance(error, ProviderUnreachable) else error
-    if isinstance(error, ProviderUnreachable):
-        bench.provider.fresh = error
+async def test_a_fresh_link_helps_whatever_the_trouble_is(bench: Bench, trouble: Exception) -> None:
+    bench.fetcher.links = {LINK: trouble, FRESH: b"fresh"}
+    job = await succeeded(bench)
+
+    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "fresh",
+    [
+        pytest.param(ResultRejected("Results are not fetched from http://…"), id="scheme"),
+        pytest.param(FetchFailed(), id="fails"),
+        pytest.param(LinkDead(), id="dead"),
+    ],
+)
+async def test_a_bad_fresh_link_never_ends_a_job(bench: Bench, fresh: Exception) -> None:
+    bench.fetcher.links = {LINK: LinkDead(), FRESH: fresh}
+    job = await succeeded(bench)
+    await bench.fetch_all()
+    assert (await bench.job(job)).state is JobState.RUNNING
+
+    bench.fetcher.links = {FRESH: fresh}
+    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("trouble", [HostUnreachable(), ProviderUnreachable()], ids=repr)
+async def test_an_hour_of_outage_loses_no_result(bench: Bench, trouble: Exception) -> None:
+    is_host = isinstance(trouble, HostUnreachable)
+    bench.fetcher.links[LINK] = trouble if is_host else LinkDead()
+    bench.provider.fresh = trouble
+    job = await succeeded(bench)
+
+    assert (await climb(bench, job, minutes=61)).delay_reason is DelayReason.RESULT_DELAYED
+    bench.fetcher.links.clear()
+    assert (await climb(bench, job, minutes=2)).state is JobState.SUCCEEDED
+
+
+async def test_our_own_store_may_be_away_for_hours(bench: Bench) -> None:
+    bench.store.put_error = Unavailable()
     job = await succeeded(bench)
     for _ in range(15):
-        await bench.fetch_all()
-        await bench.later(minutes=15)
+        await climb(bench, job, minutes=1)
+        await bench.later(minutes=30)
     assert (await bench.job(job)).state is JobState.RUNNING
-    assert len(bench.fetcher.fetched) == 15
+    bench.store.put_error = None
 
-    bench.fetcher.links.clear()
+    assert (await climb(bench, job, minutes=2)).state is JobState.SUCCEEDED
+
+
+async def test_a_result_that_is_too_large_is_given_up_at_once(bench: Bench) -> None:
+    bench.fetcher.links[LINK] = ResultTooLarge()
+    job = await succeeded(bench)
+
     await bench.fetch_all()
 
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    failed = await bench.job(job)
+    assert failed.failure is not None
+    assert failed.failure.reason is FailureReason.RESULT_UNAVAILABLE
+    assert len(bench.fetcher.fetched) == 1
+
+
+SECOND = "https://tempfile.aiquickdraw.com/second.png"
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("bad", [0, 1])
+async def test_what_could_be_had_of_two_is_the_result(
+    bench: Bench, trouble: Exception, bad: int
+) -> None:
+    links = (LINK, SECOND)
+    bench.fetcher.links = {links[bad]: trouble, links[1 - bad]: b"good", FRESH: trouble}
+    job = await succeeded(bench, *links)
+    assert (await climb(bench, job, minutes=2)).state is JobState.RUNNING
+
+    settled = await climb(bench, job, minutes=14)
+
+    assert settled.result is not None
+    assert [each.size_bytes for each in settled.result.media] == [len(b"good")]
+    assert settled.result.missing_count == 1
+    assert bench.fetcher.fetched.count(links[1 - bad]) == 1
+    rows = await bench.query("SELECT key FROM media")
+    assert {row["key"] for row in rows} == set(bench.store.kept)
+
+
+async def test_a_second_link_that_comes_late_makes_the_result_whole(bench: Bench) -> None:
+    bench.fetcher.links = {LINK: b"one", SECOND: FetchFailed(), FRESH: FetchFailed()}
+    job = await succeeded(bench, LINK, SECOND)
+    await climb(bench, job, minutes=5)
+    bench.fetcher.links[SECOND] = b"second"
+
+    settled = await climb(bench, job, minutes=2)
+
+    assert settled.result is not None
+    assert [each.size_bytes for each in settled.result.media] == [3, 6]
+    assert settled.result.missing_count == 0
+
+
+async def test_bytes_without_a_row_are_removed_once_they_are_old(bench: Bench) -> None:
+    job = await succeeded(bench)
+    await bench.fetch_all()
+    async with bench.transaction() as tx:
+        media = (await bench.job(job)).result.media  # type: ignore[union-attr]
+        kept = await tx.media.find_media(media[0].id, caller="edge")
+    assert kept is not None
+    upload = await picture.upload(bench.context, CALLER, owner="user:1", data=b"mine")
+    stray = f"result/{uuid4()}/{uuid4()}/0"
+    bench.store.kept |= {stray: b"x", f"upload/{uuid4()}": b"x", "upload/not-ours.txt": b"x"}
+
+    await bench.sweep()
+    assert len(bench.store.kept) == 5
+    bench.store.age = timedelta(hours=49)
+    for _ in range(10):
+        await remove_orphans(bench.context)
+
+    assert set(bench.store.kept) == {kept.key, f"upload/{upload.id}", "upload/not-ours.txt"}
 
 
 async def test_a_store_that_is_away_costs_a_retry_and_nothing_else(bench: Bench) -> None:
@@ -99,7 +258,7 @@ async def test_a_result_that_nobody_has_any_more_is_given_up(
     job = await succeeded(bench)
     await bench.fetch_all()
     assert (await bench.job(job)).state is JobState.RUNNING
-    for _ in range(8):
+    for _ in range(3):
         await bench.later(minutes=6)
         await bench.fetch_all()
 
@@ -107,18 +266,6 @@ async def test_a_result_that_nobody_has_any_more_is_given_up(
     assert failed.failure is not None
     assert failed.failure.reason is FailureReason.RESULT_UNAVAILABLE
     assert (await bench.deliveries(job))["outcome"]["state"] == "pending"
-
-
-async def test_a_result_that_may_not_be_taken_fails_the_job_at_once(bench: Bench) -> None:
-    bench.fetcher.links[LINK] = ResultRejected("https://elsewhere")
-    job = await succeeded(bench)
-
-    await bench.fetch_all()
-
-    failed = await bench.job(job)
-    assert failed.failure is not None
-    assert failed.failure.reason is FailureReason.RESULT_UNAVAILABLE
-    assert len(bench.fetcher.fetched) == 1
 
 
 async def test_a_fetch_killed_before_its_settlement_is_done_again_in_the_same_place(

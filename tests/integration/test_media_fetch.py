@@ -1,4 +1,6 @@
 import asyncio
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from io import BytesIO
@@ -8,7 +10,14 @@ import httpx2
 import pytest
 from PIL import Image
 
-from generation_svc.domain.error import AtelierError, FetchFailed, LinkDead, ResultRejected
+from generation_svc.domain.error import (
+    AtelierError,
+    FetchFailed,
+    HostUnreachable,
+    LinkDead,
+    ResultRejected,
+    ResultTooLarge,
+)
 from generation_svc.media.content import MAX_RESULT_BYTES
 from generation_svc.media.fetch import HttpResultFetcher, open_fetcher
 from runtime.host import HostList, HostRule, is_public
@@ -302,3 +311,94 @@ def test_list_allows_what_it_names(url: str, is_allowed: bool) -> None:
 )
 def test_public_address(address: str, expected: bool) -> None:
     assert is_public(address) is expected
+
+
+R2 = "tempfile.1f6c00000000000000000000000000bd98.r2.cloudflarestorage.com"
+
+
+async def addresses_with_r2(host: str, port: int) -> list[str]:
+    if ":" in host:
+        return [host]
+    return ["172.64.66.1"] if host == R2 else await known_addresses(host, port)
+
+
+async def fetch_proved(handler: Handler, url: str) -> Any:
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(handler)) as http:
+        fetcher = HttpResultFetcher(http, resolver=addresses_with_r2)
+        return await fetcher.fetch(url, is_proved=True)
+
+
+async def test_link_that_kies_api_made_is_fetched_from_a_host_on_no_list() -> None:
+    content = await fetch_proved(answering(), f"https://{R2}/s/a.png?X-Amz-Signature=0")
+    assert content.data == PICTURE
+
+
+async def test_redirect_within_the_host_of_a_proved_link_is_followed() -> None:
+    handler = redirecting({"/a.png": "/b.png"})
+    assert (await fetch_proved(handler, f"https://{R2}/a.png")).data == PICTURE
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://{R2}/a.png",
+        f"https://{R2}:8443/a.png",
+        f"https://user@{R2}/a.png",
+        "https://inside.example/a.png",
+        "https://10.0.0.5/a.png",
+        "https://127.0.0.1/a.png",
+        "https://[::1]/a.png",
+        "https://169.254.169.254/latest/meta-data",
+        f"ftp://{R2}/a.png",
+    ],
+)
+async def test_proved_link_leads_to_the_internet_over_tls_alone(url: str) -> None:
+    with pytest.raises(ResultRejected):
+        await fetch_proved(answering(), url)
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/a.png", f"http://{R2}/b.png", "https://10.0.0.5/a.png"]
+)
+async def test_proved_link_proves_no_other_host(target: str) -> None:
+    with pytest.raises(ResultRejected):
+        await fetch_proved(redirecting({"/a.png": target}), f"https://{R2}/a.png")
+
+
+async def test_host_to_which_no_connection_is_made_is_an_outage() -> None:
+    def refuse(_: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    with pytest.raises(HostUnreachable):
+        await fetch(refuse)
+
+
+async def test_result_that_is_too_large_says_so() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(MAX_RESULT_BYTES // 2**20 + 2):
+            yield bytes(2**20)
+
+    with pytest.raises(ResultTooLarge):
+        await fetch(lambda _: httpx2.Response(200, content=endless()))
+
+
+async def test_result_that_unpacks_to_too_much_is_read_up_to_a_limit() -> None:
+    """It was asked for unpacked; a host may send it packed all the same."""
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(400)) + packer.flush()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield bomb
+
+    def answering_packed(_: httpx2.Request) -> httpx2.Response:
+        headers = {"content-encoding": "gzip"}
+        return httpx2.Response(200, content=pieces(), headers=headers)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(ResultTooLarge):
+            await fetch(answering_packed)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * MAX_RESULT_BYTES

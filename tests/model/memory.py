@@ -89,6 +89,13 @@ class MemoryBudgetStore:
         return False
 
 
+class MemoryModelStore:
+    """The model is on: that it may be off is another race."""
+
+    async def rest_left(self, model_id: str) -> timedelta | None:
+        return None
+
+
 class MemoryTransaction:
     """All of it or nothing, and nothing of another actor's in between."""
 
@@ -101,6 +108,7 @@ class MemoryTransaction:
         self.media = MemoryMediaRows(self)
         self.deliveries = MemoryDeliveryStore(self)
         self.budget = MemoryBudgetStore()
+        self.models = MemoryModelStore()
 
     def enter(self) -> None:
         """Take the turn, at the first statement: what reads nothing shared needs none."""

@@ -141,7 +141,7 @@ def _aged_job(row: JobRow) -> JobRow:
 
 
 def _plain_job(row: JobRow, *, known: frozenset[int], is_live: bool) -> JobRow:
-    job, claim = row.job, row.claim
+    job, claim = replace(row.job, delay_until_time=None), row.claim  # it is for people
     if job.state is not JobState.QUEUED:
         job = replace(job, start_deadline_time=NOW)
     if job.state in FINAL_STATES and not is_live:

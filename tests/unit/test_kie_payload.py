@@ -97,13 +97,17 @@ def test_success_without_a_result_is_not_final(result_json: Any) -> None:
         pytest.param({"response": {"resultUrls": [LINK]}}, id="response"),
         pytest.param({"response": json.dumps({"resultUrls": [LINK]})}, id="response as text"),
         pytest.param({"response": {"data": [{"audio_url": LINK}]}}, id="song"),
-        pytest.param({"resultJson": json.dumps({"data": [{"audio_url": LINK}]})}, id="song as text"),
+        pytest.param(
+            {"resultJson": json.dumps({"data": [{"audio_url": LINK}]})}, id="song as text"
+        ),
         pytest.param({"resultJson": json.dumps(json.dumps({"resultUrls": [LINK]}))}, id="twice"),
         pytest.param(
             {"response": {"resultUrls": [LINK]}, "resultJson": json.dumps({"resultUrls": [LINK]})},
             id="both",
         ),
-        pytest.param({"response": {"resultUrls": []}, "resultJson": {"resultUrls": [LINK]}}, id="1"),
+        pytest.param(
+            {"response": {"resultUrls": []}, "resultJson": {"resultUrls": [LINK]}}, id="1"
+        ),
     ],
 )
 def test_links_are_found_in_response_too(fields: Any) -> None:
@@ -166,7 +170,9 @@ def test_task_id_that_is_a_number_is_an_id() -> None:
     assert read(market(taskId=181992)).task_id == "181992"
 
 
-@pytest.mark.parametrize("task_id", [0, -5, True, 1.5, 10**40, "", "a b", "a\0b", "я", "x" * 129, ["t1"]], ids=repr)
+@pytest.mark.parametrize(
+    "task_id", [0, -5, True, 1.5, 10**40, "", "a b", "a\0b", "я", "x" * 129, ["t1"]], ids=repr
+)
 def test_task_id_that_is_none_is_left_out(task_id: Any) -> None:
     assert read(market(taskId=task_id)).task_id is None
 

@@ -1,0 +1,36 @@
+"""A slow walk through all that the store keeps, a piece at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+from generation_svc.domain.provider import MediaStore, StoredBytes
+
+PREFIXES = ("result/", "upload/")
+
+
+class Walk:
+    """Where this process is on its way."""
+
+    def __init__(self) -> None:
+        self._pieces: AsyncIterator[Sequence[StoredBytes]] | None = None
+        self._rests_until = float("-inf")
+
+    async def next(self, store: MediaStore, *, rest: timedelta) -> Sequence[StoredBytes]:
+        """Return the next piece; nothing at the end, and while it rests before it begins again."""
+        time = asyncio.get_running_loop().time()
+        if time < self._rests_until:
+            return ()
+        pieces, self._pieces = self._pieces or _all(store), None  # a walk that fails begins anew
+        piece = await anext(pieces, None)
+        if piece is None:
+            self._rests_until = time + rest.total_seconds()
+            return ()
+        self._pieces = pieces
+        return piece
+
+
+async def _all(store: MediaStore) -> AsyncIterator[Sequence[StoredBytes]]:
+    for prefix in PREFIXES:
+        async for piece in store.list(prefix):
+            yield piece
