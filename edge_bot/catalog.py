@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import grpc
@@ -33,9 +34,14 @@ class Catalog:
         """Return the model with this id, if there still is one."""
         return next((model for model in self.models if model.id == model_id), None)
 
+    @property
+    def offered(self) -> tuple[Model, ...]:
+        """The models that are not switched off at the moment."""
+        return tuple(model for model in self.models if not _is_off(model))
+
     def of_kind(self, kind: int) -> tuple[Model, ...]:
-        """Return the models that do this."""
-        return tuple(model for model in self.models if model.kind == kind)
+        """Return the models that do this and are offered."""
+        return tuple(model for model in self.offered if model.kind == kind)
 
     def title(self, model_id: str, language: str) -> str:
         """Return what people call the model; its id if it is no longer there."""
@@ -94,6 +100,12 @@ class CatalogCache:
             token = page.next_page_token
             if not token:
                 return models
+
+
+def _is_off(model: Model) -> bool:
+    until = model.unavailable_until_time
+    has_time = model.HasField("unavailable_until_time")
+    return has_time and until.ToDatetime(tzinfo=UTC) > datetime.now(UTC)
 
 
 def localised(texts: Mapping[str, _Text], language: str) -> _Text:

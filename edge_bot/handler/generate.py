@@ -40,6 +40,10 @@ class JobRefused(Exception):
         return frozenset(each.field.removeprefix("inputs.") for each in self.error.violations)
 
 
+_WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
+"""The refusals after which another model must be chosen."""
+
+
 async def generate(turn: Turn, draft: Draft) -> None:
     """Make a job of a draft; the message it was confirmed on shows the progress from now on.
 
@@ -112,11 +116,14 @@ async def _reconsider(turn: Turn, draft: Draft, refused: JobRefused) -> None:
         draft = draft.model_copy(update={"picture": ""})
     if "prompt" in refused.fields:
         draft = draft.model_copy(update={"is_changing_prompt": True})
-    if refused.error.reason == "MODEL_NOT_FOUND":
-        draft = draft.model_copy(update={"model_id": ""})
+    catalog = turn.catalog
+    if refused.error.reason in _WITHOUT_MODEL:
         turn.context.catalog.expire()
+        catalog = await turn.context.catalog.get()
+        kind = draft.kind if catalog.of_kind(draft.kind) else 0
+        draft = draft.model_copy(update={"model_id": "", "kind": kind})
     await turn.save(draft)
-    await turn.show(draft_screen(draft, turn.language, catalog=turn.catalog, notice=why))
+    await turn.show(draft_screen(draft, turn.language, catalog=catalog, notice=why))
 
 
 async def _catch_up(turn: Turn, job: Job, *, message_id: int) -> None:

@@ -93,6 +93,11 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
             return _wrong_inputs(error, language, model=model)
         case "MODEL_NOT_FOUND":
             return speak.html("⚠️ This model is no longer on offer. Please choose another one.")
+        case "MODEL_UNAVAILABLE":
+            return speak.html(
+                "⚠️ The drawing service has switched this model off for now. "
+                "Please choose another one, or try again later."
+            )
         case "TOO_MANY_ACTIVE_JOBS":
             return speak.count(
                 "⚠️ You already have {n} picture under way. "

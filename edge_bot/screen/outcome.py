@@ -29,8 +29,9 @@ FOOTER_LENGTH = 120
 def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
     """Return the caption of a result as HTML: the prompt, shortened to fit, and the model."""
     footer = shorten(_summary(job, texts(language), title), FOOTER_LENGTH - 2)
-    prompt = quoted(prompt_of(job), CAPTION_LENGTH - FOOTER_LENGTH)
-    return paragraphs(prompt, escape(footer, quote=False))
+    missing = _missing(texts(language), job)
+    room = CAPTION_LENGTH - FOOTER_LENGTH - len(missing)
+    return paragraphs(quoted(prompt_of(job), room), lines(escape(footer, quote=False), missing))
 
 
 def result_buttons(job: pb.Job, language: str, *, is_first_of_album: bool = False) -> Rows:
@@ -59,6 +60,7 @@ def finished_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
     speak = texts(language)
     text = speak.html("✅ <b>Done:</b> {summary}", summary=_summary(job, speak, title))
     is_album = len(job.result.media) > 1
+    text = lines(text, _missing(speak, job))
     return Screen(text, result_buttons(job, language) if is_album else ())
 
 
@@ -84,6 +86,18 @@ def cancelled_screen(job: pb.Job, language: str) -> Screen:
 def prompt_of(job: pb.Job) -> str:
     """Return the prompt of a job; empty if its model takes none."""
     return str(job.inputs["prompt"]) if "prompt" in job.inputs else ""
+
+
+def _missing(speak: Texts, job: pb.Job) -> str:
+    """Return what a result lacks; nothing if it is whole."""
+    count = job.result.missing_count
+    if not count:
+        return ""
+    return speak.count(
+        "⚠️ {n} more picture was drawn, but it could not be fetched.",
+        "⚠️ {n} more pictures were drawn, but they could not be fetched.",
+        count,
+    )
 
 
 def _summary(job: pb.Job, speak: Texts, title: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from atelier.generation.v1 import job_pb2 as pb
 from atelier.generation.v1.delivery_pb2 import Delivery
 from edge_bot.button import Cancel, CancelAnyway, KeepWaiting, ShowJob
 from edge_bot.language import Texts, texts
-from edge_bot.screen.layout import Button, Screen, lines, paragraphs, quoted, usual_time
+from edge_bot.screen.layout import Button, Screen, lines, paragraphs, quoted, span, usual_time
 from edge_bot.screen.outcome import (
     PROMPT_LENGTH,
     cancelled_screen,
@@ -46,9 +48,9 @@ def job_screen(
         case pb.JOB_STATE_CANCELLED:
             return cancelled_screen(job, language)
         case pb.JOB_STATE_RUNNING:
-            headline = _running(texts(language), title or job.model_id)
+            headline = _running(texts(language), title or job.model_id, reason=job.delay_reason)
         case _:
-            headline = _queued(texts(language), queue_position)
+            headline = _queued(texts(language), queue_position, reason=job.delay_reason)
     return _waiting(job, texts(language), headline=headline, usual_s=usual_s)
 
 
@@ -88,22 +90,43 @@ def _waiting(job: pb.Job, speak: Texts, *, headline: str, usual_s: float) -> Scr
         headline,
         quoted(prompt_of(job), PROMPT_LENGTH),
         _delay(speak, job.delay_reason) or usual_time(speak, usual_s),
+        _longest_wait(speak, job),
     )
     return Screen(text, ((Button(speak.plain("Cancel"), Cancel(job.id)),),))
 
 
-def _running(speak: Texts, title: str) -> str:
+def _running(speak: Texts, title: str, *, reason: pb.DelayReason.ValueType) -> str:
+    if reason == pb.DELAY_REASON_RESULT_DELAYED:
+        return speak.html("🎨 <b>{title} is done drawing.</b>", title=title)
     return speak.html("🎨 <b>{title} is drawing…</b>", title=title)
 
 
-def _queued(speak: Texts, position: int | None) -> str:
+def _queued(speak: Texts, position: int | None, *, reason: pb.DelayReason.ValueType) -> str:
+    """Return the place in the queue; who waits for something else is not told to be next."""
+    if reason == pb.DELAY_REASON_PROVIDER_UNCONFIRMED:
+        return speak.html("⏳ <b>Waiting for the drawing service</b>")
     headline = speak.html("⏳ <b>In the queue</b>")
-    if position is None:
+    if position is None or (position == 0 and reason != pb.DELAY_REASON_UNSPECIFIED):
         return headline
     if position == 0:
         return lines(headline, speak.html("You are next."))
     ahead = speak.count("{n} picture ahead of yours.", "{n} pictures ahead of yours.", position)
     return lines(headline, ahead)
+
+
+def _longest_wait(speak: Texts, job: pb.Job) -> str:
+    """Return until when it waits for what it waits for; nothing if that is not known, or over."""
+    if not job.HasField("delay_until_time"):
+        return ""
+    until = job.delay_until_time.ToDatetime(tzinfo=UTC)
+    left = (until - datetime.now(UTC)).total_seconds()
+    if left <= 0:
+        return ""
+    return speak.html(
+        "Longest wait: {time}, until {clock} UTC. You can cancel it meanwhile.",
+        time=span(speak, left),
+        clock=f"{until:%H:%M}",
+    )
 
 
 def _delay(speak: Texts, reason: pb.DelayReason.ValueType) -> str:
@@ -129,6 +152,11 @@ def _delay(speak: Texts, reason: pb.DelayReason.ValueType) -> str:
             return speak.html(
                 "I am checking whether the drawing service has taken your picture, "
                 "so that it is not drawn twice."
+            )
+        case pb.DELAY_REASON_RESULT_DELAYED:
+            return speak.html(
+                "Your picture is ready, but the drawing service does not hand it out yet. "
+                "I keep trying; you need not do anything."
             )
         case _:
             return ""

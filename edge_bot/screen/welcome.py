@@ -39,8 +39,8 @@ def welcome_screen(language: str, *, catalog: Catalog) -> Screen:
 def models_screen(language: str, *, catalog: Catalog) -> Screen:
     """Return all models with what they do, what they cost and how long they take."""
     speak = texts(language)
-    text = paragraphs(speak.html("<b>Models</b>"), *model_entries(speak, catalog.models))
-    return Screen(text, model_rows(catalog.models, language))
+    text = paragraphs(speak.html("<b>Models</b>"), *model_entries(speak, catalog.offered))
+    return Screen(text, model_rows(catalog.offered, language))
 
 
 def help_screen(language: str, *, catalog: Catalog) -> Screen:

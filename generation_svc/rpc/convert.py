@@ -66,6 +66,7 @@ def job_to_proto(job: Job, *, links: MediaLinks | None = None) -> job_pb2.Job:
         correlation_id=job.correlation_id,
         start_deadline_time=time_to_proto(job.start_deadline_time),
         finish_deadline_time=time_to_proto(job.finish_deadline_time),
+        delay_until_time=time_to_proto(job.delay_until_time),
     )
     if job.delay_reason:
         message.delay_reason = job_pb2.DelayReason.Value(f"DELAY_REASON_{job.delay_reason.name}")
@@ -83,7 +84,11 @@ def _add_outcome(message: job_pb2.Job, job: Job, *, links: MediaLinks | None) ->
             media_to_proto(item, link=links.make(item.id) if links else None)
             for item in job.result.media
         ]
-        message.result.CopyFrom(job_pb2.JobResult(media=media, text=job.result.text))
+        message.result.CopyFrom(
+            job_pb2.JobResult(
+                media=media, text=job.result.text, missing_count=job.result.missing_count
+            )
+        )
     if job.failure is not None:
         reason = job_pb2.FailureReason.Value(f"FAILURE_REASON_{job.failure.reason.name}")
         message.failure.CopyFrom(job_pb2.JobFailure(reason=reason, message=job.failure.message))
@@ -114,8 +119,10 @@ def _file(value: Media | Upload) -> dict[str, Any]:
     }
 
 
-def model_to_proto(model: domain_catalog.Model) -> model_pb2.Model:
-    """Write a model."""
+def model_to_proto(
+    model: domain_catalog.Model, *, unavailable_until: datetime | None = None
+) -> model_pb2.Model:
+    """Write a model, and until when it is switched off if it is."""
     usual, longest = Duration(), Duration()
     usual.FromTimedelta(model.usual_duration)
     longest.FromTimedelta(model.longest_duration)
@@ -133,6 +140,7 @@ def model_to_proto(model: domain_catalog.Model) -> model_pb2.Model:
         prompt_examples=_examples(model),
         prompt_max_length=model.properties["prompt"].get("maxLength", 0),
         hints=_by_language(model.hint),
+        unavailable_until_time=time_to_proto(unavailable_until),
     )
 
 

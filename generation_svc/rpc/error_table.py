@@ -49,6 +49,12 @@ TABLE: Mapping[type[Exception], Entry] = {
         "MODEL_NOT_FOUND",
         lambda e: {"model_id": e.model_id, **({"nearest": e.nearest} if e.nearest else {})},
     ),
+    domain.ModelUnavailable: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "MODEL_UNAVAILABLE",
+        lambda e: {"model_id": e.model_id},
+        lambda e: e.retry_after,
+    ),
     domain.JobNotFound: Entry(
         grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND", lambda e: {"job_id": e.job_id}
     ),

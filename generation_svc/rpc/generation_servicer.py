@@ -21,7 +21,7 @@ from generation_svc.domain.error import (
     UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
-from generation_svc.lifecycle import accept, cancel, download, picture, watch
+from generation_svc.lifecycle import accept, cancel, download, outage, picture, watch
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import Bounds, parse_id
@@ -121,8 +121,12 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         models = list(catalog.models.values())
         start = _model_start(request.page_token, ids=list(catalog.models))
         token = models[start + size - 1].id if len(models) > start + size else ""
+        off = await outage.resting(self._context)
         return pb.ListModelsResponse(
-            models=[convert.model_to_proto(model) for model in models[start : start + size]],
+            models=[
+                convert.model_to_proto(model, unavailable_until=off.get(model.id))
+                for model in models[start : start + size]
+            ],
             next_page_token=token,
             catalog_version=catalog.version,
         )
@@ -133,7 +137,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds.text("model_id", request.model_id, most=128, is_required=True)
         bounds.check()
         model = self._context.catalog.get(request.model_id)
-        return pb.GetModelResponse(model=convert.model_to_proto(model))
+        until = (await outage.resting(self._context)).get(model.id)
+        return pb.GetModelResponse(model=convert.model_to_proto(model, unavailable_until=until))
 
     async def UploadInput(
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: Any

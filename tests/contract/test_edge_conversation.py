@@ -237,10 +237,11 @@ async def test_generate_pressed_twice_makes_one_job(chat: Chat) -> None:
         ("INVALID_INPUTS", 3, ["image_size"], "this value: Size"),
         ("INVALID_INPUTS", 3, ["seed"], "does not take this request"),
         ("MODEL_NOT_FOUND", 5, [], "no longer on offer"),
+        ("MODEL_UNAVAILABLE", 9, [], "switched this model off"),
         ("TOO_MANY_ACTIVE_JOBS", 8, [], "already have 2 pictures"),
         ("INTERNAL", 13, [], "went wrong on my side"),
     ],
-    ids=["picture", "prompt", "option", "other", "model", "too many", "internal"],
+    ids=["picture", "prompt", "option", "other", "model", "off", "too many", "internal"],
 )
 async def test_a_refusal_is_told_in_words_and_can_be_mended(
     chat: Chat, reason: str, code: int, fields: list[str], words: str

@@ -25,6 +25,7 @@ SECRET = "postgresql://atelier:hunter2@db/atelier"
 RETRYABLE = {
     "TOO_MANY_ACTIVE_JOBS",
     "RATE_LIMITED",
+    "MODEL_UNAVAILABLE",
     "OVERLOADED",
     "CALL_TOO_LONG",
     "SERVER_DRAINING",
@@ -40,6 +41,11 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         "INVALID_INPUTS",
     ),
     (domain.UnknownModel("z-imgae", nearest="z-image"), Code.NOT_FOUND, "MODEL_NOT_FOUND"),
+    (
+        domain.ModelUnavailable("z-image", retry_after=timedelta(minutes=10)),
+        Code.FAILED_PRECONDITION,
+        "MODEL_UNAVAILABLE",
+    ),
     (domain.JobNotFound("7"), Code.NOT_FOUND, "JOB_NOT_FOUND"),
     (domain.MediaNotFound("7"), Code.NOT_FOUND, "MEDIA_NOT_FOUND"),
     (domain.RequestIdReused("a", job_id="7"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),

@@ -198,6 +198,8 @@ async def test_an_unanswered_attempt_is_sent_again_only_after_its_grace_and_once
 ) -> None:
     job = await unanswered(bench)
     assert job.delay_reason is DelayReason.PROVIDER_UNCONFIRMED
+    assert job.delay_until_time is not None
+    assert 110 < (job.delay_until_time - job.update_time).total_seconds() <= 120
 
     await bench.later(seconds=110)
     await bench.dispatch_all()
@@ -213,7 +215,41 @@ async def test_an_unanswered_attempt_is_sent_again_only_after_its_grace_and_once
     await bench.sweep()
 
     assert len(bench.provider.created) == 2
-    assert (await bench.job(job)).state is JobState.QUEUED
+    waiting = await bench.job(job)
+    assert waiting.state is JobState.QUEUED
+    assert waiting.delay_until_time is not None
+    bench.provider.answer = None
+    await bench.callback(SUCCESS, call=2)
+    assert (await bench.job(job)).delay_until_time is None
+
+
+@pytest.mark.parametrize("error", [ProviderUnreachable(), ProviderBusy(code="503")])
+async def test_what_was_certainly_not_taken_is_due_again_at_once(
+    bench: Bench, error: ProviderError
+) -> None:
+    bench.provider.refuse(error)
+    job = await bench.run()
+    assert (job.state, job.delay_reason) == (JobState.QUEUED, None)
+    bench.provider.refuse(None)
+    await bench.later(seconds=6)
+    await bench.dispatch_all()
+    assert (await bench.job(job)).state is JobState.RUNNING
+
+
+async def test_words_that_no_table_explains_are_in_the_trace_and_nowhere_else(
+    bench: Bench,
+) -> None:
+    words = "The flux capacitor is out of tune"
+    reason = FailureReason.REQUEST_REFUSED
+    bench.provider.refuse(ProviderRefused("ours", code="422", reason=reason, text=words))
+    job = await bench.run()
+
+    details = await bench.query(
+        "SELECT detail FROM job_event WHERE job_id = %s AND kind = 'unexplained'", job.id
+    )
+    assert [row["detail"] for row in details] == [{"attempt": 1, "code": "422", "text": words}]
+    assert job.failure is not None
+    assert words not in job.failure.message
 
 
 async def test_a_failed_unknown_attempt_makes_no_room_for_a_third(bench: Bench) -> None:

@@ -192,3 +192,58 @@ async def test_a_reader_that_was_killed_is_followed_by_another(polling: Bench) -
 
 def _cadence(age: float) -> tuple[float, float]:
     return (2, 3) if age < 30 else (5, 10) if age < 120 else (15, 30)
+
+
+EMPTY = Observation(ProviderState.EMPTY, word="success")
+
+
+async def test_a_success_that_stays_without_a_result_ends_soon(bench: Bench) -> None:
+    job = await bench.run()
+    bench.provider.tasks["task-1"] = EMPTY
+    await bench.later(seconds=100)
+    for _ in range(10):
+        await bench.poll_all()
+        await bench.later(seconds=6)
+
+    failed = await bench.job(job)
+    assert failed.failure is not None
+    assert failed.failure.reason is FailureReason.RESULT_UNAVAILABLE
+    assert len(bench.provider.reads) == 6
+
+
+async def test_a_success_that_shows_its_result_a_little_later_is_one(bench: Bench) -> None:
+    job = await bench.run()
+    bench.provider.tasks["task-1"] = EMPTY
+    await bench.later(seconds=100)
+    for _ in range(4):
+        await bench.poll_all()
+        await bench.later(seconds=6)
+    bench.provider.tasks["task-1"] = SUCCESS
+    await bench.poll_all()
+    await bench.fetch_all()
+
+    assert (await bench.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_a_callback_without_a_result_is_looked_into_at_once(bench: Bench) -> None:
+    job = await bench.run()
+    bench.provider.tasks["task-1"] = SUCCESS
+    await bench.callback(EMPTY)
+    await bench.poll_all()
+    await bench.fetch_all()
+
+    assert (await bench.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_words_of_a_failure_that_no_table_explains_are_kept(bench: Bench) -> None:
+    job = await bench.run()
+    bench.provider.tasks["task-1"] = Observation(
+        ProviderState.FAILED, word="fail", fail_code="500", fail_message="out of tune"
+    )
+    await bench.later(seconds=100)
+    await bench.poll_all()
+
+    details = await bench.query(
+        "SELECT detail FROM job_event WHERE job_id = %s AND kind = 'unexplained'", job.id
+    )
+    assert [row["detail"]["text"] for row in details] == ["out of tune"]

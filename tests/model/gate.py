@@ -211,9 +211,9 @@ class GatedOutside(Outside):
         await self._gate.pass_through()
         return await super().read_task(task_id)
 
-    async def fetch(self, url: str) -> Content:
+    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
         await self._gate.pass_through()
-        return await super().fetch(url)
+        return await super().fetch(url, is_proved=is_proved)
 
     async def send(self, delivery: Delivery, *, until: datetime) -> SendingOutcome:
         began = self._outdoors.ticks

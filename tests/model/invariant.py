@@ -8,7 +8,7 @@ from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.delivery import DeliveryKind, DeliveryState
 from generation_svc.domain.job import FINAL_STATES, FailureReason, JobState
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.lifecycle.dispatch import MAX_ATTEMPTS
+from generation_svc.lifecycle.answer import MAX_ATTEMPTS
 from tests.model.clock import NOW, PACE
 from tests.model.run import Actor
 from tests.model.space import Step

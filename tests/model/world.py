@@ -144,7 +144,7 @@ class Outside:
         self._run.enter("read")
         return self._run.perform(lambda: self._read(int(task_id.removeprefix("task-"))))
 
-    async def fetch(self, url: str) -> Content:
+    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
         self._run.enter("fetch")
         content: Content = self._run.perform(lambda: self._answer("there", CONTENT))
         return content

@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -330,3 +331,72 @@ def test_models_that_do_not_fit_are_left_to_their_buttons() -> None:
     screen = models_screen("en", catalog=type(many)((model,) * 8))
     assert length(visible(screen.text)) <= TEXT_LENGTH
     assert len(screen.keyboard) == 8
+
+
+def waiting(reason: job_pb2.DelayReason.ValueType, *, seconds: float = 119) -> job_pb2.Job:
+    made = job(job_pb2.JOB_STATE_QUEUED)
+    made.delay_reason = reason
+    made.delay_until_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=seconds))
+    return made
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "You are next"), ("ru", "следующая")])
+def test_who_waits_for_an_answer_is_not_told_to_be_next(language: str, words: str) -> None:
+    made = waiting(job_pb2.DELAY_REASON_PROVIDER_UNCONFIRMED)
+    assert words not in progress_screen(delivery(made, language=language)).text
+    made.delay_reason = job_pb2.DELAY_REASON_UNSPECIFIED
+    assert words in progress_screen(delivery(made, language=language)).text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("drawn twice", "UTC", "cancel it")),
+        ("ru", ("дважды", "UTC", "можно отменить")),
+    ],
+)
+def test_who_waits_for_an_answer_reads_for_what_and_until_when(
+    language: str, words: tuple[str, ...]
+) -> None:
+    made = waiting(job_pb2.DELAY_REASON_PROVIDER_UNCONFIRMED, seconds=70)
+    screen = progress_screen(delivery(made, language=language))
+    assert all(each in screen.text for each in words)
+    assert f"{made.delay_until_time.ToDatetime():%H:%M} UTC" in screen.text
+    assert actions(screen.keyboard) == [Cancel]
+
+
+def test_a_wait_that_is_over_names_no_time() -> None:
+    made = waiting(job_pb2.DELAY_REASON_PROVIDER_UNCONFIRMED, seconds=-1)
+    assert "UTC" not in progress_screen(delivery(made)).text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_late_result_is_not_said_to_be_drawn_still(language: str) -> None:
+    made = waiting(job_pb2.DELAY_REASON_RESULT_DELAYED)
+    made.state = job_pb2.JOB_STATE_RUNNING
+    text = progress_screen(delivery(made, language=language)).text
+    assert "is drawing…" not in text
+    assert "UTC" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_result_says_what_it_lacks(language: str) -> None:
+    made = job(job_pb2.JOB_STATE_SUCCEEDED, prompt=NASTY)
+    whole = result_caption(made, language)
+    made.result.missing_count = 2
+    for text in (result_caption(made, language), finished_screen(made, language).text):
+        assert "⚠️" in text
+        assert length(visible(text)) <= CAPTION_LENGTH
+    assert "⚠️" not in whole
+
+
+def test_a_model_that_is_off_keeps_its_name_and_is_not_offered() -> None:
+    models = [model_pb2.Model.FromString(each.SerializeToString()) for each in CATALOG.models]
+    models[0].unavailable_until_time.FromDatetime(datetime.now(UTC) + timedelta(minutes=5))
+    partial = Catalog(tuple(models))
+    assert models[0] not in partial.of_kind(models[0].kind)
+    assert partial.title(models[0].id, "en") == CATALOG.title(models[0].id, "en")
+    name = CATALOG.title(models[0].id, "en")
+    assert name not in models_screen("en", catalog=partial).text
+    models[0].unavailable_until_time.FromDatetime(datetime.now(UTC) - timedelta(seconds=1))
+    assert name in models_screen("en", catalog=partial).text

@@ -151,6 +151,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "MEDIA_LINK_INVALID", "domain": "atelier", "metadata": {} }
     """
+    ERROR_REASON_MODEL_UNAVAILABLE: _ErrorReason.ValueType  # 27
+    """The provider has switched the model off. It is asked for it again after a
+    while. Retryable then.
+
+        { "reason": "MODEL_UNAVAILABLE", "domain": "atelier", "metadata": { "model_id": "z-image" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
@@ -279,5 +285,11 @@ ERROR_REASON_MEDIA_LINK_INVALID: ErrorReason.ValueType  # 24
 """The link to media is none of ours, or its time ran out.
 
     { "reason": "MEDIA_LINK_INVALID", "domain": "atelier", "metadata": {} }
+"""
+ERROR_REASON_MODEL_UNAVAILABLE: ErrorReason.ValueType  # 27
+"""The provider has switched the model off. It is asked for it again after a
+while. Retryable then.
+
+    { "reason": "MODEL_UNAVAILABLE", "domain": "atelier", "metadata": { "model_id": "z-image" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -116,8 +116,9 @@ class GenerationServiceServicer:
         The same request_id from the same caller gives the same job for 400 days;
         with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED).
         Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
-        violation per field; an unknown model is NOT_FOUND; an owner with too many
-        unfinished jobs is RESOURCE_EXHAUSTED.
+        violation per field; an unknown model is NOT_FOUND; one that the provider has
+        switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
+        owner with too many unfinished jobs is RESOURCE_EXHAUSTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,7 +171,7 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models.
+        """Lists the models, those that are switched off included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -33,8 +33,9 @@ class GenerationServiceStub:
     The same request_id from the same caller gives the same job for 400 days;
     with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED).
     Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
-    violation per field; an unknown model is NOT_FOUND; an owner with too many
-    unfinished jobs is RESOURCE_EXHAUSTED.
+    violation per field; an unknown model is NOT_FOUND; one that the provider has
+    switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
+    owner with too many unfinished jobs is RESOURCE_EXHAUSTED.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetJobRequest, _generation_service_pb2.GetJobResponse]
     """Gives a job as it is. NOT_FOUND if the caller has no such job."""
@@ -61,7 +62,7 @@ class GenerationServiceStub:
     stays as it is, and the answer shows it.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListModelsRequest, _generation_service_pb2.ListModelsResponse]
-    """Lists the models."""
+    """Lists the models, those that are switched off included."""
     GetModel: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetModelRequest, _generation_service_pb2.GetModelResponse]
     """Gives a model. NOT_FOUND names the nearest id."""
     UploadInput: _aio.StreamUnaryMultiCallable[_generation_service_pb2.UploadInputRequest, _generation_service_pb2.UploadInputResponse]
@@ -97,8 +98,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         The same request_id from the same caller gives the same job for 400 days;
         with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED).
         Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
-        violation per field; an unknown model is NOT_FOUND; an owner with too many
-        unfinished jobs is RESOURCE_EXHAUSTED.
+        violation per field; an unknown model is NOT_FOUND; one that the provider has
+        switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
+        owner with too many unfinished jobs is RESOURCE_EXHAUSTED.
         """
 
     @_abc_1.abstractmethod
@@ -161,7 +163,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.ListModelsRequest,
         context: _aio.ServicerContext[_generation_service_pb2.ListModelsRequest, _abc.Awaitable[_generation_service_pb2.ListModelsResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.ListModelsResponse]:
-        """Lists the models."""
+        """Lists the models, those that are switched off included."""
 
     @_abc_1.abstractmethod
     def GetModel(

@@ -28,25 +28,25 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61telier/generation/v1/job.proto\x12\x15\x61telier.generation.v1\x1a!atelier/generation/v1/media.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05state\x18\x04 \x01(\x0e\x32\x1f.atelier.generation.v1.JobState\x12\x10\n\x08model_id\x18\x05 \x01(\t\x12\'\n\x06inputs\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05owner\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12+\n\x05price\x18\t \x01(\x0b\x32\x1c.atelier.generation.v1.Price\x12\x16\n\x0e\x63orrelation_id\x18\n \x01(\t\x12\x37\n\x13start_deadline_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14\x66inish_deadline_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x0c\x64\x65lay_reason\x18\r \x01(\x0e\x32\".atelier.generation.v1.DelayReason\x12\x32\n\x06result\x18\x0e \x01(\x0b\x32 .atelier.generation.v1.JobResultH\x00\x12\x34\n\x07\x66\x61ilure\x18\x0f \x01(\x0b\x32!.atelier.generation.v1.JobFailureH\x00\x12\x16\n\x0equeue_position\x18\x10 \x01(\x05\x12\x36\n\x13\x65stimated_remaining\x18\x11 \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07outcome\")\n\x05Price\x12\x0f\n\x07is_free\x18\x01 \x01(\x08\x12\x0f\n\x07\x63redits\x18\x02 \x01(\t\"F\n\tJobResult\x12+\n\x05media\x18\x01 \x03(\x0b\x32\x1c.atelier.generation.v1.Media\x12\x0c\n\x04text\x18\x02 \x01(\t\"S\n\nJobFailure\x12\x34\n\x06reason\x18\x01 \x01(\x0e\x32$.atelier.generation.v1.FailureReason\x12\x0f\n\x07message\x18\x02 \x01(\t*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*\xe3\x01\n\x0b\x44\x65layReason\x12\x1c\n\x18\x44\x45LAY_REASON_UNSPECIFIED\x10\x00\x12%\n!DELAY_REASON_PROVIDER_UNREACHABLE\x10\x01\x12%\n!DELAY_REASON_PROVIDER_MAINTENANCE\x10\x02\x12!\n\x1d\x44\x45LAY_REASON_PROVIDER_ACCOUNT\x10\x03\x12\x1e\n\x1a\x44\x45LAY_REASON_PROVIDER_BUSY\x10\x04\x12%\n!DELAY_REASON_PROVIDER_UNCONFIRMED\x10\x05*\xfc\x02\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x46\x41ILURE_REASON_CONTENT_REFUSED\x10\x01\x12#\n\x1f\x46\x41ILURE_REASON_INPUT_UNREADABLE\x10\x02\x12\"\n\x1e\x46\x41ILURE_REASON_REQUEST_REFUSED\x10\x03\x12$\n FAILURE_REASON_GENERATION_FAILED\x10\x04\x12!\n\x1d\x46\x41ILURE_REASON_START_DEADLINE\x10\x05\x12\"\n\x1e\x46\x41ILURE_REASON_FINISH_DEADLINE\x10\x06\x12$\n FAILURE_REASON_PROVIDER_LOST_JOB\x10\x07\x12$\n FAILURE_REASON_MODEL_UNAVAILABLE\x10\x08\x12%\n!FAILURE_REASON_RESULT_UNAVAILABLE\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61telier/generation/v1/job.proto\x12\x15\x61telier.generation.v1\x1a!atelier/generation/v1/media.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05state\x18\x04 \x01(\x0e\x32\x1f.atelier.generation.v1.JobState\x12\x10\n\x08model_id\x18\x05 \x01(\t\x12\'\n\x06inputs\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05owner\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12+\n\x05price\x18\t \x01(\x0b\x32\x1c.atelier.generation.v1.Price\x12\x16\n\x0e\x63orrelation_id\x18\n \x01(\t\x12\x37\n\x13start_deadline_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14\x66inish_deadline_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x0c\x64\x65lay_reason\x18\r \x01(\x0e\x32\".atelier.generation.v1.DelayReason\x12\x32\n\x06result\x18\x0e \x01(\x0b\x32 .atelier.generation.v1.JobResultH\x00\x12\x34\n\x07\x66\x61ilure\x18\x0f \x01(\x0b\x32!.atelier.generation.v1.JobFailureH\x00\x12\x16\n\x0equeue_position\x18\x10 \x01(\x05\x12\x36\n\x13\x65stimated_remaining\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x10\x64\x65lay_until_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07outcome\")\n\x05Price\x12\x0f\n\x07is_free\x18\x01 \x01(\x08\x12\x0f\n\x07\x63redits\x18\x02 \x01(\t\"]\n\tJobResult\x12+\n\x05media\x18\x01 \x03(\x0b\x32\x1c.atelier.generation.v1.Media\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x15\n\rmissing_count\x18\x03 \x01(\x05\"S\n\nJobFailure\x12\x34\n\x06reason\x18\x01 \x01(\x0e\x32$.atelier.generation.v1.FailureReason\x12\x0f\n\x07message\x18\x02 \x01(\t*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*\x84\x02\n\x0b\x44\x65layReason\x12\x1c\n\x18\x44\x45LAY_REASON_UNSPECIFIED\x10\x00\x12%\n!DELAY_REASON_PROVIDER_UNREACHABLE\x10\x01\x12%\n!DELAY_REASON_PROVIDER_MAINTENANCE\x10\x02\x12!\n\x1d\x44\x45LAY_REASON_PROVIDER_ACCOUNT\x10\x03\x12\x1e\n\x1a\x44\x45LAY_REASON_PROVIDER_BUSY\x10\x04\x12%\n!DELAY_REASON_PROVIDER_UNCONFIRMED\x10\x05\x12\x1f\n\x1b\x44\x45LAY_REASON_RESULT_DELAYED\x10\x06*\xfc\x02\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x46\x41ILURE_REASON_CONTENT_REFUSED\x10\x01\x12#\n\x1f\x46\x41ILURE_REASON_INPUT_UNREADABLE\x10\x02\x12\"\n\x1e\x46\x41ILURE_REASON_REQUEST_REFUSED\x10\x03\x12$\n FAILURE_REASON_GENERATION_FAILED\x10\x04\x12!\n\x1d\x46\x41ILURE_REASON_START_DEADLINE\x10\x05\x12\"\n\x1e\x46\x41ILURE_REASON_FINISH_DEADLINE\x10\x06\x12$\n FAILURE_REASON_PROVIDER_LOST_JOB\x10\x07\x12$\n FAILURE_REASON_MODEL_UNAVAILABLE\x10\x08\x12%\n!FAILURE_REASON_RESULT_UNAVAILABLE\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'atelier.generation.v1.job_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=1086
-  _globals['_JOBSTATE']._serialized_end=1240
-  _globals['_DELAYREASON']._serialized_start=1243
-  _globals['_DELAYREASON']._serialized_end=1470
-  _globals['_FAILUREREASON']._serialized_start=1473
-  _globals['_FAILUREREASON']._serialized_end=1853
+  _globals['_JOBSTATE']._serialized_start=1163
+  _globals['_JOBSTATE']._serialized_end=1317
+  _globals['_DELAYREASON']._serialized_start=1320
+  _globals['_DELAYREASON']._serialized_end=1580
+  _globals['_FAILUREREASON']._serialized_start=1583
+  _globals['_FAILUREREASON']._serialized_end=1963
   _globals['_JOB']._serialized_start=189
-  _globals['_JOB']._serialized_end=883
-  _globals['_PRICE']._serialized_start=885
-  _globals['_PRICE']._serialized_end=926
-  _globals['_JOBRESULT']._serialized_start=928
-  _globals['_JOBRESULT']._serialized_end=998
-  _globals['_JOBFAILURE']._serialized_start=1000
-  _globals['_JOBFAILURE']._serialized_end=1083
+  _globals['_JOB']._serialized_end=937
+  _globals['_PRICE']._serialized_start=939
+  _globals['_PRICE']._serialized_end=980
+  _globals['_JOBRESULT']._serialized_start=982
+  _globals['_JOBRESULT']._serialized_end=1075
+  _globals['_JOBFAILURE']._serialized_start=1077
+  _globals['_JOBFAILURE']._serialized_end=1160
 # @@protoc_insertion_point(module_scope)

@@ -79,6 +79,8 @@ class _DelayReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DelayReas
     """The provider's limits on calls are used up for the moment."""
     DELAY_REASON_PROVIDER_UNCONFIRMED: _DelayReason.ValueType  # 5
     """It is not known whether the provider took the job; it is not sent twice blindly."""
+    DELAY_REASON_RESULT_DELAYED: _DelayReason.ValueType  # 6
+    """The provider is done, but its result cannot be fetched yet."""
 
 class DelayReason(_DelayReason, metaclass=_DelayReasonEnumTypeWrapper):
     """Why a job that is not final has to wait for more than its turn."""
@@ -95,6 +97,8 @@ DELAY_REASON_PROVIDER_BUSY: DelayReason.ValueType  # 4
 """The provider's limits on calls are used up for the moment."""
 DELAY_REASON_PROVIDER_UNCONFIRMED: DelayReason.ValueType  # 5
 """It is not known whether the provider took the job; it is not sent twice blindly."""
+DELAY_REASON_RESULT_DELAYED: DelayReason.ValueType  # 6
+"""The provider is done, but its result cannot be fetched yet."""
 Global___DelayReason: _TypeAlias = DelayReason  # noqa: Y015
 
 class _FailureReason:
@@ -122,7 +126,7 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     FAILURE_REASON_MODEL_UNAVAILABLE: _FailureReason.ValueType  # 8
     """The provider switched the model off."""
     FAILURE_REASON_RESULT_UNAVAILABLE: _FailureReason.ValueType  # 9
-    """The provider reported a success, but its result could not be had."""
+    """The provider reported a success, but nothing of its result could be had."""
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """Why a job failed."""
@@ -146,7 +150,7 @@ FAILURE_REASON_PROVIDER_LOST_JOB: FailureReason.ValueType  # 7
 FAILURE_REASON_MODEL_UNAVAILABLE: FailureReason.ValueType  # 8
 """The provider switched the model off."""
 FAILURE_REASON_RESULT_UNAVAILABLE: FailureReason.ValueType  # 9
-"""The provider reported a success, but its result could not be had."""
+"""The provider reported a success, but nothing of its result could be had."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 @_typing.final
@@ -172,6 +176,7 @@ class Job(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_REMAINING_FIELD_NUMBER: _builtins.int
+    DELAY_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID, made by the service."""
     state: Global___JobState.ValueType
@@ -190,7 +195,8 @@ class Job(_message.Message):
     """The number of jobs that are served before this one, as of the answer. It
     takes no revision.
 
-    Zero means that it is the next one or that it no longer waits.
+    Zero means that it is the next one, that it no longer waits in the queue,
+    or that it waits for what delay_reason says.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -235,6 +241,14 @@ class Job(_message.Message):
         Absent means that nothing honest can be said.
         """
 
+    @_builtins.property
+    def delay_until_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which the wait for what delay_reason says is over: the job then
+        goes on without it, or ends.
+
+        Absent means that it is not known.
+        """
+
     def __init__(
         self,
         *,
@@ -255,10 +269,11 @@ class Job(_message.Message):
         failure: Global___JobFailure | None = ...,
         queue_position: _builtins.int = ...,
         estimated_remaining: _duration_pb2.Duration | None = ...,
+        delay_until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "inputs", b"inputs", "outcome", b"outcome", "price", b"price", "result", b"result", "start_deadline_time", b"start_deadline_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "inputs", b"inputs", "outcome", b"outcome", "price", b"price", "result", b"result", "start_deadline_time", b"start_deadline_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "create_time", b"create_time", "delay_reason", b"delay_reason", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "id", b"id", "inputs", b"inputs", "model_id", b"model_id", "outcome", b"outcome", "owner", b"owner", "price", b"price", "queue_position", b"queue_position", "result", b"result", "revision", b"revision", "start_deadline_time", b"start_deadline_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "create_time", b"create_time", "delay_reason", b"delay_reason", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "id", b"id", "inputs", b"inputs", "model_id", b"model_id", "outcome", b"outcome", "owner", b"owner", "price", b"price", "queue_position", b"queue_position", "result", b"result", "revision", b"revision", "start_deadline_time", b"start_deadline_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result", "failure"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
@@ -303,10 +318,17 @@ class JobResult(_message.Message):
 
     MEDIA_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    MISSING_COUNT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text.
 
     Empty means that the model made none.
+    """
+    missing_count: _builtins.int
+    """The number of files that the provider made as well and that could not be
+    had from it.
+
+    Zero means that the result is whole.
     """
     @_builtins.property
     def media(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Media]:
@@ -317,10 +339,11 @@ class JobResult(_message.Message):
         *,
         media: _abc.Iterable[_media_pb2.Media] | None = ...,
         text: _builtins.str = ...,
+        missing_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["media", b"media", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["media", b"media", "missing_count", b"missing_count", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

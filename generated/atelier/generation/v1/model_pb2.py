@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!atelier/generation/v1/model.proto\x12\x15\x61telier.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xe5\x06\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .atelier.generation.v1.ModelKind\x12\x38\n\x06titles\x18\x03 \x03(\x0b\x32(.atelier.generation.v1.Model.TitlesEntry\x12\x44\n\x0c\x64\x65scriptions\x18\x04 \x03(\x0b\x32..atelier.generation.v1.Model.DescriptionsEntry\x12-\n\x0cinput_schema\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rpicture_field\x18\x06 \x01(\t\x12/\n\x07pricing\x18\x07 \x01(\x0b\x32\x1e.atelier.generation.v1.Pricing\x12\x31\n\x0eusual_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10longest_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x07options\x18\n \x03(\x0b\x32\".atelier.generation.v1.ModelOption\x12I\n\x0fprompt_examples\x18\x0b \x03(\x0b\x32\x30.atelier.generation.v1.Model.PromptExamplesEntry\x12\x19\n\x11prompt_max_length\x18\x0c \x01(\x05\x12\x36\n\x05hints\x18\r \x03(\x0b\x32\'.atelier.generation.v1.Model.HintsEntry\x1a-\n\x0bTitlesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x33\n\x11\x44\x65scriptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\\\n\x13PromptExamplesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.atelier.generation.v1.PromptExamples:\x02\x38\x01\x1a,\n\nHintsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\x0ePromptExamples\x12\x0f\n\x07prompts\x18\x01 \x03(\t\"\x1a\n\x07Pricing\x12\x0f\n\x07is_free\x18\x01 \x01(\x08\"\xef\x01\n\x0bModelOption\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12>\n\x06labels\x18\x02 \x03(\x0b\x32..atelier.generation.v1.ModelOption.LabelsEntry\x12\x33\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\".atelier.generation.v1.ModelChoice\x12-\n\rdefault_value\x18\x04 \x01(\x0b\x32\x16.google.protobuf.Value\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\x0bModelChoice\x12%\n\x05value\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12>\n\x06labels\x18\x02 \x03(\x0b\x32..atelier.generation.v1.ModelChoice.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*y\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MODEL_KIND_TEXT_TO_IMAGE\x10\x01\x12\x1d\n\x19MODEL_KIND_IMAGE_TO_IMAGE\x10\x02\x12\x13\n\x0fMODEL_KIND_EDIT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!atelier/generation/v1/model.proto\x12\x15\x61telier.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x07\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .atelier.generation.v1.ModelKind\x12\x38\n\x06titles\x18\x03 \x03(\x0b\x32(.atelier.generation.v1.Model.TitlesEntry\x12\x44\n\x0c\x64\x65scriptions\x18\x04 \x03(\x0b\x32..atelier.generation.v1.Model.DescriptionsEntry\x12-\n\x0cinput_schema\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rpicture_field\x18\x06 \x01(\t\x12/\n\x07pricing\x18\x07 \x01(\x0b\x32\x1e.atelier.generation.v1.Pricing\x12\x31\n\x0eusual_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10longest_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x07options\x18\n \x03(\x0b\x32\".atelier.generation.v1.ModelOption\x12I\n\x0fprompt_examples\x18\x0b \x03(\x0b\x32\x30.atelier.generation.v1.Model.PromptExamplesEntry\x12\x19\n\x11prompt_max_length\x18\x0c \x01(\x05\x12\x36\n\x05hints\x18\r \x03(\x0b\x32\'.atelier.generation.v1.Model.HintsEntry\x12:\n\x16unavailable_until_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bTitlesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x33\n\x11\x44\x65scriptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\\\n\x13PromptExamplesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.atelier.generation.v1.PromptExamples:\x02\x38\x01\x1a,\n\nHintsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\x0ePromptExamples\x12\x0f\n\x07prompts\x18\x01 \x03(\t\"\x1a\n\x07Pricing\x12\x0f\n\x07is_free\x18\x01 \x01(\x08\"\xef\x01\n\x0bModelOption\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12>\n\x06labels\x18\x02 \x03(\x0b\x32..atelier.generation.v1.ModelOption.LabelsEntry\x12\x33\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\".atelier.generation.v1.ModelChoice\x12-\n\rdefault_value\x18\x04 \x01(\x0b\x32\x16.google.protobuf.Value\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\x0bModelChoice\x12%\n\x05value\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12>\n\x06labels\x18\x02 \x03(\x0b\x32..atelier.generation.v1.ModelChoice.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*y\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MODEL_KIND_TEXT_TO_IMAGE\x10\x01\x12\x1d\n\x19MODEL_KIND_IMAGE_TO_IMAGE\x10\x02\x12\x13\n\x0fMODEL_KIND_EDIT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,28 +46,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELOPTION_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_MODELCHOICE_LABELSENTRY']._loaded_options = None
   _globals['_MODELCHOICE_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELKIND']._serialized_start=1465
-  _globals['_MODELKIND']._serialized_end=1586
-  _globals['_MODEL']._serialized_start=123
-  _globals['_MODEL']._serialized_end=992
-  _globals['_MODEL_TITLESENTRY']._serialized_start=754
-  _globals['_MODEL_TITLESENTRY']._serialized_end=799
-  _globals['_MODEL_DESCRIPTIONSENTRY']._serialized_start=801
-  _globals['_MODEL_DESCRIPTIONSENTRY']._serialized_end=852
-  _globals['_MODEL_PROMPTEXAMPLESENTRY']._serialized_start=854
-  _globals['_MODEL_PROMPTEXAMPLESENTRY']._serialized_end=946
-  _globals['_MODEL_HINTSENTRY']._serialized_start=948
-  _globals['_MODEL_HINTSENTRY']._serialized_end=992
-  _globals['_PROMPTEXAMPLES']._serialized_start=994
-  _globals['_PROMPTEXAMPLES']._serialized_end=1027
-  _globals['_PRICING']._serialized_start=1029
-  _globals['_PRICING']._serialized_end=1055
-  _globals['_MODELOPTION']._serialized_start=1058
-  _globals['_MODELOPTION']._serialized_end=1297
-  _globals['_MODELOPTION_LABELSENTRY']._serialized_start=1252
-  _globals['_MODELOPTION_LABELSENTRY']._serialized_end=1297
-  _globals['_MODELCHOICE']._serialized_start=1300
-  _globals['_MODELCHOICE']._serialized_end=1463
-  _globals['_MODELCHOICE_LABELSENTRY']._serialized_start=1252
-  _globals['_MODELCHOICE_LABELSENTRY']._serialized_end=1297
+  _globals['_MODELKIND']._serialized_start=1558
+  _globals['_MODELKIND']._serialized_end=1679
+  _globals['_MODEL']._serialized_start=156
+  _globals['_MODEL']._serialized_end=1085
+  _globals['_MODEL_TITLESENTRY']._serialized_start=847
+  _globals['_MODEL_TITLESENTRY']._serialized_end=892
+  _globals['_MODEL_DESCRIPTIONSENTRY']._serialized_start=894
+  _globals['_MODEL_DESCRIPTIONSENTRY']._serialized_end=945
+  _globals['_MODEL_PROMPTEXAMPLESENTRY']._serialized_start=947
+  _globals['_MODEL_PROMPTEXAMPLESENTRY']._serialized_end=1039
+  _globals['_MODEL_HINTSENTRY']._serialized_start=1041
+  _globals['_MODEL_HINTSENTRY']._serialized_end=1085
+  _globals['_PROMPTEXAMPLES']._serialized_start=1087
+  _globals['_PROMPTEXAMPLES']._serialized_end=1120
+  _globals['_PRICING']._serialized_start=1122
+  _globals['_PRICING']._serialized_end=1148
+  _globals['_MODELOPTION']._serialized_start=1151
+  _globals['_MODELOPTION']._serialized_end=1390
+  _globals['_MODELOPTION_LABELSENTRY']._serialized_start=1345
+  _globals['_MODELOPTION_LABELSENTRY']._serialized_end=1390
+  _globals['_MODELCHOICE']._serialized_start=1393
+  _globals['_MODELCHOICE']._serialized_end=1556
+  _globals['_MODELCHOICE_LABELSENTRY']._serialized_start=1345
+  _globals['_MODELCHOICE_LABELSENTRY']._serialized_end=1390
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -149,6 +150,7 @@ class Model(_message.Message):
     PROMPT_EXAMPLES_FIELD_NUMBER: _builtins.int
     PROMPT_MAX_LENGTH_FIELD_NUMBER: _builtins.int
     HINTS_FIELD_NUMBER: _builtins.int
+    UNAVAILABLE_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, such as `qwen/text-to-image`."""
     kind: Global___ModelKind.ValueType
@@ -196,6 +198,15 @@ class Model(_message.Message):
     def hints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What to write in the prompt, in one sentence, by language: `en` and `ru` are always there."""
 
+    @_builtins.property
+    def unavailable_until_time(self) -> _timestamp_pb2.Timestamp:
+        """The time until which the provider has the model switched off, as far as is
+        known: CreateJob refuses it with MODEL_UNAVAILABLE, and nobody should be
+        offered it.
+
+        Absent means that it is on.
+        """
+
     def __init__(
         self,
         *,
@@ -212,10 +223,11 @@ class Model(_message.Message):
         prompt_examples: _abc.Mapping[_builtins.str, Global___PromptExamples] | None = ...,
         prompt_max_length: _builtins.int = ...,
         hints: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        unavailable_until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input_schema", b"input_schema", "longest_duration", b"longest_duration", "pricing", b"pricing", "usual_duration", b"usual_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input_schema", b"input_schema", "longest_duration", b"longest_duration", "pricing", b"pricing", "unavailable_until_time", b"unavailable_until_time", "usual_duration", b"usual_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptions", b"descriptions", "hints", b"hints", "id", b"id", "input_schema", b"input_schema", "kind", b"kind", "longest_duration", b"longest_duration", "options", b"options", "picture_field", b"picture_field", "pricing", b"pricing", "prompt_examples", b"prompt_examples", "prompt_max_length", b"prompt_max_length", "titles", b"titles", "usual_duration", b"usual_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptions", b"descriptions", "hints", b"hints", "id", b"id", "input_schema", b"input_schema", "kind", b"kind", "longest_duration", b"longest_duration", "options", b"options", "picture_field", b"picture_field", "pricing", b"pricing", "prompt_examples", b"prompt_examples", "prompt_max_length", b"prompt_max_length", "titles", b"titles", "unavailable_until_time", b"unavailable_until_time", "usual_duration", b"usual_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

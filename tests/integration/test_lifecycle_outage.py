@@ -1,0 +1,158 @@
+"""A model that the provider switched off: hidden for a while, then tried by one job."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+
+from generation_svc.domain.error import ModelUnavailable, ProviderRefused, ProviderSilent
+from generation_svc.domain.job import FailureReason, Job, JobState
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.lifecycle import outage
+from generation_svc.lifecycle.dispatch import dispatch
+from tests.lifecycle import Bench, FakeProvider, OpenBench
+
+OFF = ProviderRefused(
+    "switched off",
+    code="500",
+    reason=FailureReason.MODEL_UNAVAILABLE,
+    text="This interface is temporarily paused, please use another one.",
+)
+OTHER = "qwen/text-to-image"
+
+
+async def switched_off(bench: Bench, **accepted: Any) -> Job:
+    bench.provider.refuse(OFF)
+    return await bench.run(**accepted)
+
+
+def reason_of(job: Job) -> FailureReason | None:
+    return job.failure.reason if job.failure else None
+
+
+async def test_a_model_that_is_off_fails_the_job_at_once_and_is_hidden(bench: Bench) -> None:
+    labels = {"model": "z-image"}
+    before = REGISTRY.get_sample_value("atelier_models_switched_off_total", labels) or 0
+    job = await switched_off(bench)
+
+    assert reason_of(job) is FailureReason.MODEL_UNAVAILABLE
+    with pytest.raises(ModelUnavailable) as caught:
+        await bench.accept(owner="user:2")
+    assert 590 < caught.value.retry_after.total_seconds() <= 600
+    assert set(await outage.resting(bench.context)) == {"z-image"}
+    after = REGISTRY.get_sample_value("atelier_models_switched_off_total", labels) or 0
+    assert after == before + 1
+    bench.provider.refuse(None)
+    assert (await bench.run(model_id=OTHER)).state is JobState.RUNNING
+
+
+async def test_every_replica_knows(bench: Bench, open_bench: OpenBench) -> None:
+    await switched_off(bench)
+    other = await open_bench(sharing=bench)
+    with pytest.raises(ModelUnavailable):
+        await other.accept(owner="user:2")
+    assert set(await outage.resting(other.context)) == {"z-image"}
+
+
+async def test_jobs_that_wait_for_it_fail_without_being_sent(bench: Bench) -> None:
+    waiting = [await bench.accept(owner=f"user:{n}") for n in range(4)]
+    bench.provider.refuse(OFF)
+    await bench.dispatch_all()
+
+    reasons = {reason_of(await bench.job(job)) for job in waiting}
+    assert reasons == {FailureReason.MODEL_UNAVAILABLE}
+    assert len(bench.provider.created) == 1
+
+
+async def test_an_earlier_request_is_still_answered_with_its_job(bench: Bench) -> None:
+    job = await switched_off(bench, request_id="r1")
+    assert (await bench.accept(request_id="r1")).id == job.id
+
+
+async def test_after_a_while_one_job_alone_tries_it(bench: Bench) -> None:
+    await switched_off(bench)
+    await bench.later(minutes=11)
+    trial = await bench.accept(owner="user:2")
+    for owner in ("user:3", "user:4"):
+        with pytest.raises(ModelUnavailable):
+            await bench.accept(owner=owner)
+
+    await bench.dispatch_all()
+
+    assert reason_of(await bench.job(trial)) is FailureReason.MODEL_UNAVAILABLE
+    assert len(bench.provider.created) == 2
+    with pytest.raises(ModelUnavailable) as caught:
+        await bench.accept(owner="user:3")
+    assert caught.value.retry_after.total_seconds() > 500
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [None, ProviderRefused("no", code="422", reason=FailureReason.CONTENT_REFUSED)],
+    ids=["taken", "refused for what it asks for"],
+)
+async def test_a_trial_that_shows_the_model_ends_the_outage(
+    bench: Bench, refusal: ProviderRefused | None
+) -> None:
+    await switched_off(bench)
+    await bench.later(minutes=11)
+    bench.provider.refuse(refusal)
+    await bench.run(owner="user:2")
+
+    bench.provider.refuse(None)
+    assert (await bench.run(owner="user:3")).state is JobState.RUNNING
+    assert await bench.query("SELECT * FROM model_outage") == []
+
+
+async def test_a_trial_without_an_answer_leaves_it_to_another_one(bench: Bench) -> None:
+    await switched_off(bench)
+    await bench.later(minutes=11)
+    bench.provider.refuse(ProviderSilent())
+    await bench.run(owner="user:2")
+    with pytest.raises(ModelUnavailable):
+        await bench.accept(owner="user:3")
+
+    await bench.later(seconds=61)
+    bench.provider.refuse(None)
+    assert (await bench.run(owner="user:3")).state is JobState.RUNNING
+
+
+async def test_two_dispatchers_let_one_trial_through(bench: Bench) -> None:
+    """Both jobs were accepted before the model went off."""
+    first, second = [await bench.accept(owner=f"user:{n}") for n in range(2)]
+    async with bench.transaction() as tx:
+        await outage.begin(bench.context, tx, model_id="z-image", text="paused")
+    await bench.later(minutes=11)
+    reached, gate = asyncio.Event(), asyncio.Event()
+
+    async def slowly(provider: FakeProvider, task_id: str) -> str:
+        reached.set()
+        await gate.wait()
+        return task_id
+
+    bench.provider.answer = slowly
+    trial = asyncio.create_task(dispatch(bench.context))
+    await reached.wait()
+    await dispatch(bench.context)
+    states = [(await bench.job(job)).state for job in (first, second)]
+    gate.set()
+    await trial
+
+    assert states == [JobState.QUEUED, JobState.QUEUED]
+    assert len(bench.provider.created) == 1
+    await bench.later(seconds=10)
+    await bench.dispatch_all()
+    assert [(await bench.job(job)).state for job in (first, second)] == [JobState.RUNNING] * 2
+
+
+async def test_a_task_that_fails_since_its_model_is_off_hides_it_too(bench: Bench) -> None:
+    job = await bench.run()
+    failure = Observation(
+        ProviderState.FAILED, word="fail", fail_code="500", fail_message="temporarily paused"
+    )
+    await bench.callback(failure)
+
+    assert reason_of(await bench.job(job)) is FailureReason.MODEL_UNAVAILABLE
+    with pytest.raises(ModelUnavailable):
+        await bench.accept()
