@@ -10,6 +10,7 @@ from telegram import LinkPreviewOptions
 from telegram.ext import Defaults, ExtBot
 from telegram.request import HTTPXRequest
 
+from edge_bot.body import bounded
 from edge_bot.limiter import ChatLimiter
 from edge_bot.reading import PollRequest
 from edge_bot.settings import EdgeSettings
@@ -31,9 +32,16 @@ async def open_bot(settings: EdgeSettings) -> AsyncIterator[EdgeBot]:
         write_timeout=10,
         media_write_timeout=30,
         read_timeout=20,
+        httpx_kwargs=bounded(),
     )
     # Long polls wait on connections of their own, so that a full pool cannot stop them.
-    polls = PollRequest(connection_pool_size=2, connect_timeout=5, pool_timeout=5, read_timeout=10)
+    polls = PollRequest(
+        connection_pool_size=2,
+        connect_timeout=5,
+        pool_timeout=5,
+        read_timeout=10,
+        httpx_kwargs=bounded(),
+    )
     async with calls, polls:
         yield ExtBot(
             settings.telegram_bot_token.get_secret_value(),

@@ -64,13 +64,15 @@ class Picture:
 async def download(client: GenerationClient, media_id: str) -> Picture:
     """Fetch the bytes of a result; raises GenerationError."""
     media, data = Media(id=media_id), bytearray()
+    call = client.generation.DownloadMedia(pb.DownloadMediaRequest(media_id=media_id))
     with translated():
-        async for part in client.generation.DownloadMedia(
-            pb.DownloadMediaRequest(media_id=media_id)
-        ):
+        async for part in call:
             if part.HasField("media"):
                 media = part.media
             data += part.data
+            if len(data) > DOCUMENT_BYTES:  # Telegram does not take it: the rest can stay there
+                call.cancel()
+                break
     return Picture(media, bytes(data))
 
 

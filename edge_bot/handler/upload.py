@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import grpc
-from telegram.error import BadRequest
+from telegram.error import BadRequest, NetworkError
 
 from atelier.generation.v1 import generation_service_pb2 as pb
+from edge_bot.body import BodyTooLarge
 from edge_bot.handler.event import Picture
 from edge_bot.handler.turn import Turn
 from generation_svc.client import GenerationError
@@ -47,7 +48,12 @@ async def _fetched(turn: Turn, file_id: str) -> bytes:
         # The other refusals (a file that is gone) are as final, and a fresh picture helps.
         is_too_large = "too big" in str(error).lower()
         raise (PictureTooLarge if is_too_large else PictureUnreadable) from error
-    return bytes(await file.download_as_bytearray())
+    try:
+        return bytes(await file.download_as_bytearray())
+    except NetworkError as error:
+        if isinstance(error.__cause__, BodyTooLarge):  # whatever size was told before
+            raise PictureTooLarge from error
+        raise
 
 
 async def _uploaded(turn: Turn, data: bytes) -> str:

@@ -59,11 +59,13 @@ class CallbackSender:
 
     async def _post(self, post: Post, *, headers: dict[str, str], timeout_s: float) -> int | None:
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await self._client.post(post.url, content=post.body, headers=headers)
+            async with (
+                asyncio.timeout(timeout_s),
+                self._client.stream("POST", post.url, content=post.body, headers=headers) as answer,
+            ):
+                return answer.status_code
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError):
             return None
-        return answer.status_code
 
 
 def callback_client() -> httpx2.AsyncClient:
