@@ -1,5 +1,9 @@
 """Every body that KIE sends as an answer or in a callback (kie-api.md §1 to §3)."""
 
+import zlib
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -10,6 +14,10 @@ from sandbox.kie.fault import KieFault
 from sandbox.kie.task import Task
 
 Body = dict[str, Any]
+LONG_BYTES = 2 * 2**20
+"""The size of a long answer: KIE's usual ones have some hundred bytes."""
+BOMB_MIB = 400
+"""What a packed answer unpacks to."""
 
 UNAUTHORIZED: Body = {
     "code": 401,
@@ -40,6 +48,14 @@ WRONG_URL = refusal(422, "url is wrong")
 TOO_FREQUENT = refusal(429, "Your call frequency is too high. Please try again later.")
 MAINTENANCE = refusal(455, "The service is currently under maintenance. Please try again later.")
 SERVER_ERROR = refusal(500, "Server exception, please try again later or contact customer service")
+UNAVAILABLE = refusal(503, "Service unavailable, please try again later")
+MODEL_OFF: Mapping[str, Body] = MappingProxyType(
+    {
+        "paused": refusal(500, "This interface is temporarily paused, please use another one."),
+        "unpublished": refusal(422, "The page does not exist or is not published"),
+        "disabled": refusal(505, "Feature disabled"),
+    }
+)
 SWITCHED_OFF = refusal(505, "Feature Disabled - The requested feature is currently disabled")
 
 SUCCEEDED = "Playground task completed successfully."
@@ -69,7 +85,26 @@ def granted(data: Any) -> Response:
 
 def created(task: Task) -> Response:
     """Return the answer of createTask."""
-    return granted({"taskId": task.id, "recordId": task.id})
+    data = {"taskId": task.told_id, "recordId": task.told_id}
+    if task.fault(KieFault.PACKED_ANSWER):
+        return packed()
+    if task.fault(KieFault.LONG_ANSWER):
+        data = {"filler": "x" * LONG_BYTES, **data}
+    return granted(data)
+
+
+def packed() -> Response:
+    """Return an answer that unpacks to a thousand times its size."""
+    headers = {"content-encoding": "gzip", "content-type": KieResponse.media_type}
+    return Response(_bomb(), headers=headers)
+
+
+@cache
+def _bomb() -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    pieces = [packer.compress(b'{"code":200,"msg":"success","data":{"filler":"')]
+    pieces += [packer.compress(b"x" * 2**20) for _ in range(BOMB_MIB)]
+    return b"".join((*pieces, packer.flush()))
 
 
 def record(task: Task) -> Body:
@@ -77,7 +112,7 @@ def record(task: Task) -> Body:
     param = encode_param(task.model, task.fields, task.callback_url)
     code, message = task.failure or (None, None)
     return {
-        "taskId": task.id,
+        "taskId": task.told_id,
         "model": task.model,
         "state": task.state,
         "param": param,
@@ -89,7 +124,7 @@ def record(task: Task) -> Body:
         "createTime": task.create_ms,
         "creditsConsumed": task.credits,
         "operationType": task.model,
-        "response": None,
+        "response": _response(task),
         "successFlag": 0 if task.is_running else (3 if task.failure else 1),
         "paramJson": param,
     }
@@ -103,7 +138,7 @@ def callback(task: Task) -> Body:
         "model": task.model,
         "param": encode_param(task.model, task.fields, task.callback_url),
         "state": task.state,
-        "taskId": task.id,
+        "taskId": task.told_id,
     }
     data |= _failed_part(task) if task.failure else _succeeded_part(task)
     code, message = (501, FAILED) if task.failure else (200, SUCCEEDED)
@@ -136,6 +171,7 @@ def _succeeded_part(task: Task) -> Body:
         "completeTime": task.complete_ms,
         "creditsConsumed": task.credits,
         "resultJson": _result_json(task),
+        **({"response": _response(task)} if _response(task) else {}),
         "updateTime": _whole_second(task.create_ms),
     }
 
@@ -147,7 +183,20 @@ def _failed_part(task: Task) -> Body:
 
 
 def _result_json(task: Task) -> str:
-    return encode({"resultUrls": task.urls}) if task.urls else ""
+    place = _place(task)
+    if not task.urls or place in ("response", "missing"):
+        return ""
+    result = encode({"resultUrls": task.urls})
+    return encode(result) if place == "twice" else result
+
+
+def _response(task: Task) -> Body | None:
+    return {"resultUrls": task.urls} if task.urls and _place(task) == "response" else None
+
+
+def _place(task: Task) -> str:
+    fault = task.fault(KieFault.RESULT_PLACE)
+    return (fault.variant or "response") if fault else ""
 
 
 def _whole_second(moment_ms: int) -> int:

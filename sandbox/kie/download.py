@@ -12,6 +12,9 @@ from sandbox.kie.file import File
 from sandbox.kie.refusal import RefusedError
 from sandbox.kie.state import Kie, kie_of
 
+FOREIGN_LINK = "http://elsewhere.example/picture.png"
+"""A link that no client may follow."""
+
 
 async def serve_file(request: Request) -> Response:
     """Send the file under the path, without asking for a key."""
@@ -20,7 +23,7 @@ async def serve_file(request: Request) -> Response:
     file = kie.files.get(request.path_params["path"])
     if file is None or not file.is_served:
         raise HTTPException(404)
-    return file.response()
+    return file.response(url=str(request.url))
 
 
 async def download_url(request: Request) -> Response:
@@ -28,8 +31,10 @@ async def download_url(request: Request) -> Response:
     kie = kie_of(request)
     kie.journal.counters.download_urls += 1
     file = _made_here(kie, await request.body())
-    if file is None:
+    if file is None or file.bad_fresh == "refused":
         raise RefusedError(answer.WRONG_URL)
+    if file.bad_fresh == "foreign":
+        return answer.granted(FOREIGN_LINK)
     path = f"fresh/{secrets.token_hex(16)}"
     return answer.granted(kie.files.refresh(file, path=path, ttl_s=kie.settings.fresh_ttl_s))
 

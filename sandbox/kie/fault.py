@@ -27,10 +27,22 @@ class KieFault(StrEnum):
     CREATE_REFUSED = "create_refused"
     """createTask says `code` (default 505) and `message`."""
 
+    CREATE_UNAVAILABLE = "create_unavailable"
+    """createTask answers HTTP 503 (or `status`) with KIE's own body, which says 503 as well."""
+    MODEL_OFF = "model_off"
+    """createTask says that the model is `paused` (500), `unpublished` (422) or `disabled` (505),
+    as `variant` names it."""
+
     CREATE_NO_ANSWER = "create_no_answer"
     """createTask creates the task and never answers (or hangs up after `seconds`)."""
     CREATE_CUT = "create_cut"
     """createTask creates the task and cuts the connection within the answer."""
+    NUMERIC_ID = "numeric_id"
+    """The task's id is a number, wherever it is told."""
+    LONG_ANSWER = "long_answer"
+    """createTask creates the task and answers with 2 MiB, the id among them."""
+    PACKED_ANSWER = "packed_answer"
+    """createTask creates the task and answers with 400 kB of gzip that unpack to 400 MB."""
     CALLBACK_BEFORE_ANSWER = "callback_before_answer"
     """The task is run and its callback delivered before createTask answers."""
     NO_CALLBACK = "no_callback"
@@ -62,11 +74,25 @@ class KieFault(StrEnum):
     """The result's link answers 404; download-url gives a good one."""
     SLOW_DOWNLOAD = "slow_download"
     """The result comes drop by drop within `seconds` (default 5)."""
+    BAD_RESULT = "bad_result"
+    """The result's link gives nothing, for ever or for `seconds`: zero bytes (`empty`), 500
+    (`status`), a redirect to itself (`loop`), a body that breaks off (`cut`), a page (`html`) or
+    half of the picture (`half`), as `variant` names it; download-url gives a good link."""
+    BAD_FRESH_LINK = "bad_fresh_link"
+    """download-url is no help: `refused`, or a link to another host (`foreign`), as `variant`
+    names it."""
+    EXTRA_LINK = "extra_link"
+    """The success names one link more, which is `dead` for ever or leads to a `foreign` host."""
+    RESULT_PLACE = "result_place"
+    """The result stands in `response` alone, is encoded `twice`, or is `missing` for ever, as
+    `variant` names it."""
 
     READ_429 = "read_429"
     """recordInfo says 429 in the body; with `status` 429 also as the HTTP status."""
     READ_5XX = "read_5xx"
     """recordInfo answers HTTP 500 (or `status`); with `status` 200 the body says 500."""
+    READ_PACKED = "read_packed"
+    """recordInfo answers with 400 kB of gzip that unpack to 400 MB."""
     READ_HANG = "read_hang"
     """recordInfo never answers (or hangs up after `seconds`)."""
 

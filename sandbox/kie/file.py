@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from starlette.responses import Response, StreamingResponse
 
+from sandbox.kie.trouble import troubled
+
 CAPACITY = 2000
 """The number of files that are kept; the oldest ones go first."""
 DROPS = 20
@@ -28,6 +30,12 @@ class File:
     """Whether its link never worked."""
     slow_s: float = 0
     """How long its download takes."""
+    trouble: str = ""
+    """What is wrong with its link: a variant of `bad_result`."""
+    trouble_s: float | None = None
+    """For how long; none means for ever."""
+    bad_fresh: str = ""
+    """What is wrong with fresh links to it: a variant of `bad_fresh_link`."""
     since: float = field(default_factory=time.monotonic)
 
     @property
@@ -35,8 +43,16 @@ class File:
         """Whether its link works now."""
         return not self.is_dead and time.monotonic() < self.since + self.ttl_s
 
-    def response(self) -> Response:
-        """Return the answer that sends the bytes."""
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether its link gives something else now."""
+        is_over = self.trouble_s is not None and time.monotonic() >= self.since + self.trouble_s
+        return bool(self.trouble) and not is_over
+
+    def response(self, *, url: str = "") -> Response:
+        """Return the answer that sends the bytes; `url` is where it was asked for."""
+        if self.is_in_trouble:
+            return troubled(self.trouble, self.content, url=url)
         if not self.slow_s:
             return Response(self.content, media_type=self.mime_type)
         headers = {"content-length": str(len(self.content))}
@@ -76,7 +92,9 @@ class FileStore:
 
     def refresh(self, file: File, *, path: str, ttl_s: float) -> str:
         """Return a new link to the same bytes, which works at once."""
-        fresh = replace(file, ttl_s=ttl_s, is_dead=False, slow_s=0, since=time.monotonic())
+        fresh = replace(
+            file, ttl_s=ttl_s, is_dead=False, slow_s=0, trouble="", since=time.monotonic()
+        )
         return self.put(path, fresh)
 
     def clear(self) -> None:

@@ -21,6 +21,8 @@ async def record_info(request: Request) -> Response:
     subject = task.subject if task else ""
     if fault := kie.faults.take(KieFault.READ_HANG, subject):
         return await unanswered(request, fault)
+    if kie.faults.take(KieFault.READ_PACKED, subject):
+        return answer.packed()
     refuse_by_fault(kie.faults, READ_REFUSALS, subject=subject)
     return _shown(kie, task)
 

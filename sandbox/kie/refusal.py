@@ -18,6 +18,8 @@ CREATE_REFUSALS: Mapping[KieFault, Body] = {
     KieFault.UNAUTHORIZED: answer.UNAUTHORIZED,
     KieFault.NO_CREDITS: answer.NO_CREDITS,
     KieFault.CREATE_REFUSED: answer.SWITCHED_OFF,
+    KieFault.CREATE_UNAVAILABLE: answer.UNAVAILABLE,
+    KieFault.MODEL_OFF: answer.MODEL_OFF["paused"],
 }
 """The faults that refuse a createTask, each with the usual body."""
 READ_REFUSALS: Mapping[KieFault, Body] = {
@@ -53,9 +55,12 @@ def refuse_by_fault(faults: FaultBook, refusals: Mapping[KieFault, Body], *, sub
 def _refused(fault: Fault, body: Body) -> RefusedError:
     if fault.name in PROXY_FAULTS and fault.status != 200:
         return RefusedError(None, status=fault.status or 500)
+    if fault.name == KieFault.MODEL_OFF and fault.variant:
+        body = answer.MODEL_OFF[fault.variant]
     changes = {"code": fault.code, "msg": fault.message}
     changed = {key: value for key, value in changes.items() if value is not None}
-    return RefusedError(body | changed, status=fault.status or 200)
+    usual = 503 if fault.name == KieFault.CREATE_UNAVAILABLE else 200
+    return RefusedError(body | changed, status=fault.status or usual)
 
 
 async def unanswered(request: Request, fault: Fault) -> Response:

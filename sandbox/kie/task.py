@@ -43,12 +43,22 @@ class Task:
     """What it consumed; 0 once it failed."""
     duration_s: float
     faults: Mapping[str, Fault] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: secrets.token_hex(16))
+    id: str = ""
     create_ms: int = field(default_factory=now_ms)
     complete_ms: int | None = None
     urls: list[str] = field(default_factory=list)
     """The links of the results, once it succeeded."""
     failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        """Give it an id: 32 hexadecimal digits, or a number where a fault says so."""
+        is_number = self.fault(KieFault.NUMERIC_ID) is not None
+        self.id = str(10**14 + secrets.randbelow(10**14)) if is_number else secrets.token_hex(16)
+
+    @property
+    def told_id(self) -> str | int:
+        """The id as answers and callbacks tell it."""
+        return int(self.id) if self.fault(KieFault.NUMERIC_ID) else self.id
 
     def fault(self, kind: KieFault) -> Fault | None:
         """Return the fault of this kind that the task carries, or none."""

@@ -10,6 +10,7 @@ import httpx2
 from PIL import Image
 
 from sandbox.kie.callback import CallbackSender
+from sandbox.kie.download import FOREIGN_LINK
 from sandbox.kie.fault import KieFault
 from sandbox.kie.fetch import FetchError, fetch
 from sandbox.kie.file import File
@@ -63,7 +64,8 @@ class Workshop:
             self._kie.credits += task.credits
             task.fail(made)
         else:
-            task.succeed([self._publish(content, task) for content in made])
+            urls = [self._publish(content, task) for content in made]
+            task.succeed([*urls, *self._extra(task)])
         if self._kie.settings.callbacks:
             await self._sender.report(task, self._kie.settings)
 
@@ -83,7 +85,8 @@ class Workshop:
         return await fetch(str(url), files=self._kie.files, client=self.client)
 
     def _publish(self, content: bytes, task: Task) -> str:
-        slow = task.fault(KieFault.SLOW_DOWNLOAD)
+        slow, bad = task.fault(KieFault.SLOW_DOWNLOAD), task.fault(KieFault.BAD_RESULT)
+        bad_fresh = task.fault(KieFault.BAD_FRESH_LINK)
         file_format = _format_of(task)
         file = File(
             content=content,
@@ -92,8 +95,19 @@ class Workshop:
             is_result=True,
             is_dead=task.fault(KieFault.DEAD_RESULT_LINK) is not None,
             slow_s=0 if slow is None else (SLOW_S if slow.seconds is None else slow.seconds),
+            trouble=(bad.variant or "empty") if bad else "",
+            trouble_s=bad.seconds if bad else None,
+            bad_fresh=(bad_fresh.variant or "refused") if bad_fresh else "",
         )
         return self._kie.files.put(f"s/{secrets.token_hex(8)}.{file_format}", file)
+
+    def _extra(self, task: Task) -> list[str]:
+        extra = task.fault(KieFault.EXTRA_LINK)
+        if extra is None:
+            return []
+        if extra.variant == "foreign":
+            return [FOREIGN_LINK]
+        return [f"{self._kie.settings.base_url.rstrip('/')}/s/{secrets.token_hex(8)}.png"]
 
 
 def _ordered_failure(task: Task) -> Failure | None:

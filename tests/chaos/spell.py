@@ -6,6 +6,10 @@ Rule = dict[str, object]
 """A fault as a sandbox is told of it."""
 
 _MALFORMED = ("truncated", "empty", "array", "binary")
+_OFF = ("paused", "unpublished", "disabled")
+_BAD = ("empty", "status", "loop", "cut", "html", "half")
+CALLED = "qwen/text-to-image"
+"""The model of the gRPC callers, who wait while it is off; people are offered another one."""
 KIE: tuple[Rule, ...] = (
     {"name": "create_429", "rate": 0.6},
     {"name": "create_429", "rate": 0.6, "status": 429},
@@ -23,6 +27,18 @@ KIE: tuple[Rule, ...] = (
     {"name": "slow_download", "rate": 0.5, "seconds": 2},
     {"name": "task_lost", "rate": 0.1},
     {"name": "unknown_state", "rate": 0.5},
+    {"name": "create_unavailable", "rate": 0.5},
+    *({"name": "model_off", "match": CALLED, "rate": 0.3, "variant": each} for each in _OFF),
+    {"name": "numeric_id", "rate": 0.5},
+    {"name": "long_answer", "rate": 0.3},
+    {"name": "packed_answer", "rate": 0.2},
+    {"name": "read_packed", "rate": 0.3},
+    *({"name": "bad_result", "rate": 0.5, "variant": each} for each in _BAD),
+    {"name": "bad_result", "rate": 0.5, "variant": "html", "seconds": 2},
+    *({"name": "bad_fresh_link", "rate": 0.5, "variant": each} for each in ("refused", "foreign")),
+    *({"name": "extra_link", "rate": 0.3, "variant": each} for each in ("dead", "foreign")),
+    *({"name": "result_place", "rate": 0.5, "variant": each} for each in ("response", "twice")),
+    {"name": "result_place", "rate": 0.2, "variant": "missing"},
 )
 TELEGRAM: tuple[Rule, ...] = (
     {"kind": "too_many_requests", "rate": 0.5, "retry_after": 1},

@@ -26,6 +26,9 @@ SHAPE = Shape(
 PATIENCE_S = 60
 Faults = dict[str, dict[str, Any]]
 ONCE: dict[str, Any] = {"remaining": 1}
+HTML_FOR_LONG: dict[str, Any] = {"remaining": 1, "variant": "html", "seconds": 6}
+FOREIGN: dict[str, Any] = {"remaining": 1, "variant": "foreign"}
+GONE = "result_unavailable"
 SILENT: dict[str, Any] = {"remaining": 1, "seconds": 0.3}
 
 
@@ -56,7 +59,6 @@ CASES = (
     Case("unauthorized", {"unauthorized": ONCE}),
     Case("no credits", {"no_credits": ONCE}),
     Case("no credits as 500", {"no_credits": {"remaining": 1, "code": 500}}),
-    Case("switched off", {"create_refused": ONCE}, "model_unavailable", creates=0),
     Case("created, no answer", {"create_no_answer": SILENT}),
     Case("created, answer cut", {"create_cut": ONCE}),
     Case("created, silent for ever", {"create_no_answer": SILENT, "no_callback": ONCE}, creates=2),
@@ -79,6 +81,21 @@ CASES = (
     Case("generation failed", {"generation_failed": ONCE}, "generation_failed"),
     Case("content refused", {"content_refused": ONCE}, "content_refused"),
     Case("dead link", {"dead_result_link": ONCE}),
+    *(
+        Case(f"{variant} for a result", {"bad_result": {"remaining": 1, "variant": variant}})
+        for variant in ("empty", "status", "loop", "cut", "html")
+    ),
+    Case("dead, no fresh link", {"dead_result_link": ONCE, "bad_fresh_link": ONCE}, GONE),
+    Case("page, foreign fresh link", {"bad_result": HTML_FOR_LONG, "bad_fresh_link": FOREIGN}),
+    Case("an extra dead link", {"extra_link": ONCE}),
+    Case("result in response", {"result_place": ONCE}),
+    Case("result encoded twice", {"result_place": {"remaining": 1, "variant": "twice"}}),
+    Case("no result", {"result_place": {"remaining": 1, "variant": "missing"}}, GONE),
+    Case("503 of KIE's own", {"create_unavailable": ONCE}),
+    Case("numeric id", {"numeric_id": ONCE, "no_callback": ONCE}),
+    Case("long answer", {"long_answer": ONCE, "no_callback": ONCE}),
+    Case("packed answer", {"packed_answer": ONCE}),
+    Case("packed read", {"read_packed": ONCE, "no_callback": ONCE}),
     Case("slow download", {"slow_download": {"remaining": 1, "seconds": 2}}),
     Case("429 for reads", {"no_callback": ONCE, "read_429": {"remaining": 3}}),
     Case("5xx for reads", {"no_callback": ONCE, "read_5xx": {"remaining": 3}}),
@@ -114,6 +131,27 @@ async def test_the_user_is_told_once(running: Stack, crowd: Crowd, case: Case) -
     person = crowd[case.name]
     told = (len(await person.pictures()), len(await person.failures()))
     assert told == ((0, 1) if case.failure else (1, 0))
+
+
+async def test_a_model_that_is_off_is_not_asked_for_again_and_again(
+    running: Stack, crowd: Crowd
+) -> None:
+    """The last one to ask: it hides the model from all."""
+    await _nothing_is_left_to_do(running)
+    first, second = [await running.telegram.person() for _ in range(2)]
+    await running.kie.fault("model_off", match="<off>")
+    await first.asks_for("<off> 1")
+    job_id = await running.history.job_of("<off> 1")
+    job = await running.history.settled(job_id, within_s=PATIENCE_S)
+    assert job["failure"]["reason"] == "model_unavailable"
+    before = (await running.kie.counters())["create_requests"]
+    await second.asks_for("<off> 2")
+
+    async def is_told() -> bool:
+        return any("switched this model off" in text for text in await second.texts())
+
+    await until(is_told, within_s=PATIENCE_S, what="the word that the model is off")
+    assert (await running.kie.counters())["create_requests"] == before
 
 
 async def test_the_gateway_has_answered_nothing_but_200(running: Stack, crowd: Crowd) -> None:

@@ -63,6 +63,10 @@ REFUSALS: list[tuple[Json, int, int | None]] = [
     ({"name": "no_credits", "code": 500}, 200, 500),
     ({"name": "create_refused"}, 200, 505),
     ({"name": "create_refused", "code": 433, "message": "sub-key"}, 200, 433),
+    ({"name": "create_unavailable"}, 503, 503),
+    ({"name": "model_off"}, 200, 500),
+    ({"name": "model_off", "variant": "unpublished"}, 200, 422),
+    ({"name": "model_off", "variant": "disabled"}, 200, 505),
 ]
 
 
@@ -259,6 +263,110 @@ async def test_a_slow_download_comes_whole(kie: SandboxKie) -> None:
     response = await kie.http.get(link)
     assert response.elapsed.total_seconds() >= 0.2
     assert len(response.content) == int(response.headers["content-length"])
+
+
+async def get(kie: SandboxKie, link: str) -> str:
+    """Say what is behind a link."""
+    try:
+        response = await kie.http.get(link)
+    except httpx2.RemoteProtocolError:
+        return "cut"
+    if response.status_code != 200:
+        return "itself" if response.headers.get("location") == link else str(response.status_code)
+    return f"{response.headers['content-type']} {'some' if response.content else 'nothing'}"
+
+
+@pytest.mark.parametrize(
+    ("variant", "given"),
+    [
+        ("empty", "image/png nothing"),
+        ("status", "500"),
+        ("loop", "itself"),
+        ("cut", "cut"),
+        ("html", "text/html; charset=utf-8 some"),
+        ("half", "image/png some"),
+    ],
+)
+async def test_a_bad_result_is_healed_by_download_url(
+    kie: SandboxKie, variant: str, given: str
+) -> None:
+    await kie.arm("bad_result", variant=variant)
+    (link,) = await kie.results(await kie.task(prompt="fox"))
+    assert await get(kie, link) == given
+    fresh = (await kie.http.post("/api/v1/common/download-url", json={"url": link})).json()["data"]
+    assert (await kie.picture(fresh)).size == (1024, 1024)
+
+
+async def test_a_bad_result_is_good_after_its_seconds(kie: SandboxKie) -> None:
+    await kie.arm("bad_result", variant="html", seconds=0.1)
+    (link,) = await kie.results(await kie.task(prompt="fox"))
+
+    deadline = asyncio.get_running_loop().time() + 10
+    while await get(kie, link) != "image/png some":
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(("variant", "code"), [("refused", 422), ("foreign", 200)])
+async def test_download_url_is_no_help(kie: SandboxKie, variant: str, code: int) -> None:
+    await kie.arm("bad_fresh_link", variant=variant)
+    (link,) = await kie.results(await kie.task(prompt="fox"))
+    body = (await kie.http.post("/api/v1/common/download-url", json={"url": link})).json()
+    assert body["code"] == code
+    assert body["data"] in (None, "http://elsewhere.example/picture.png")
+
+
+@pytest.mark.parametrize(("variant", "host"), [("dead", "127.0.0.1"), ("foreign", "elsewhere")])
+async def test_a_success_names_one_link_more(kie: SandboxKie, variant: str, host: str) -> None:
+    await kie.arm("extra_link", variant=variant)
+    good, extra = await kie.results(await kie.task(prompt="fox"))
+    assert await get(kie, good) == "image/png some"
+    assert host in extra
+    if variant == "dead":
+        assert await get(kie, extra) == "404"
+
+
+@pytest.mark.parametrize("variant", ["response", "twice", "missing"])
+async def test_a_result_stands_in_another_place(
+    kie: SandboxKie, receiver: Receiver, variant: str
+) -> None:
+    await kie.arm("result_place", variant=variant)
+    record = await kie.ended(await kie.task(prompt="fox", to=receiver))
+    (told,) = await receiver.first()
+    for data in (record, told.body["data"]):
+        text = data["resultJson"]
+        once = json.loads(text) if text else None
+        expected = {"response": None, "missing": None, "twice": str}[variant]
+        assert isinstance(once, expected) if expected else once is None
+        assert bool(data.get("response")) == (variant == "response")
+
+
+async def test_a_task_id_is_a_number(kie: SandboxKie, receiver: Receiver) -> None:
+    await kie.arm("numeric_id")
+    answer = await kie.create(prompt="fox")
+    task_id = answer["data"]["taskId"]
+    assert isinstance(task_id, int)
+    assert (await kie.ended(str(task_id)))["taskId"] == task_id
+
+
+async def test_an_answer_is_long(kie: SandboxKie) -> None:
+    await kie.arm("long_answer")
+    response = await kie.http.post(CREATE, json=ORDER)
+    assert len(response.content) > 2**21
+    assert len(response.json()["data"]["taskId"]) == 32
+
+
+@pytest.mark.parametrize("name", ["packed_answer", "read_packed"])
+async def test_an_answer_unpacks_to_a_thousand_times_its_size(kie: SandboxKie, name: str) -> None:
+    await kie.arm(name)
+    asked = (
+        kie.http.stream("POST", CREATE, json=ORDER)
+        if name == "packed_answer"
+        else kie.http.stream("GET", "/api/v1/jobs/recordInfo", params={"taskId": "t"})
+    )
+    async with asked as response:
+        assert response.headers["content-encoding"] == "gzip"
+        assert int(response.headers["content-length"]) < 500_000
 
 
 READS: list[tuple[Json, int, int | None]] = [
