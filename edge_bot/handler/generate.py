@@ -40,6 +40,8 @@ class JobRefused(Exception):
         return frozenset(each.field.removeprefix("inputs.") for each in self.error.violations)
 
 
+_FOR_THE_USER = ("TOO_MANY_ACTIVE_JOBS", "MODEL_UNAVAILABLE")
+"""The refusals that pass, but not so soon that the user should wait without a word."""
 _WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
 """The refusals after which another model must be chosen."""
 
@@ -93,7 +95,7 @@ async def _make(turn: Turn, request: pb.CreateJobRequest, *, message_id: int) ->
     except GenerationError as error:
         if error.reason == "REQUEST_ID_REUSED":
             return await read_job(turn, error.metadata["job_id"])
-        if is_passing(error) and error.reason != "TOO_MANY_ACTIVE_JOBS":
+        if is_passing(error) and error.reason not in _FOR_THE_USER:
             raise
         log.warning("a job was refused", reason=error.reason, code=error.code.name)
         raise JobRefused(error) from error

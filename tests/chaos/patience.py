@@ -11,8 +11,6 @@ from runtime.backoff import Backoff
 
 PATIENCE_S = 240.0
 """How long a caller tries: longer than any fault lasts."""
-MODEL_OFF = "MODEL_UNAVAILABLE"
-"""What a caller is told for a while after KIE switched a model off; then one job tries it."""
 _T = TypeVar("_T")
 
 
@@ -24,8 +22,7 @@ async def patiently(call: Callable[[], Awaitable[_T]]) -> _T:
             with translated():
                 return await call()
         except GenerationError as error:
-            may_help = error.is_retryable or error.reason == MODEL_OFF
-            if not may_help or asyncio.get_running_loop().time() > deadline:
+            if not error.is_retryable or asyncio.get_running_loop().time() > deadline:
                 raise
         await asyncio.sleep(delay_s)
     raise AssertionError("a backoff has no end")

@@ -147,10 +147,7 @@ async def test_a_model_that_is_off_is_not_asked_for_again_and_again(
     before = (await running.kie.counters())["create_requests"]
     await second.asks_for("<off> 2")
 
-    async def is_told() -> bool:
-        return any("switched this model off" in text for text in await second.texts())
-
-    await until(is_told, within_s=PATIENCE_S, what="the word that the model is off")
+    await second.reads("switched this model off")
     assert (await running.kie.counters())["create_requests"] == before
 
 
