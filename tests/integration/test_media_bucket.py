@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx2
@@ -11,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.job import JobState
 from generation_svc.lifecycle.download import download
-from generation_svc.media.store import PIECE_BYTES, ObjectMediaStore, open_media
+from generation_svc.media.store import LIST_PIECE, PIECE_BYTES, ObjectMediaStore, open_media
 from tests.lifecycle import CALLER, LINK, SUCCESS, Bench
 
 DATA = bytes(range(256)) * 2500
@@ -149,3 +150,18 @@ async def test_bytes_that_are_gone_are_named_as_the_caller_knows_them(
 
     assert told.value.media_id == str(result.media[0].id)
     assert row["key"] not in str(told.value)
+
+
+async def test_what_is_kept_is_listed_in_pieces_by_prefix(store: ObjectMediaStore) -> None:
+    begin = datetime.now(UTC) - timedelta(seconds=5)
+    keys = {f"result/{number % 7}/{number}" for number in range(LIST_PIECE + 20)}
+    for key in keys:
+        await store.put(key, b"x")
+    await store.put("upload/1", b"x")
+
+    pieces = [piece async for piece in store.list("result/")]
+
+    assert {each.key for piece in pieces for each in piece} == keys
+    assert max(map(len, pieces)) <= LIST_PIECE
+    assert min(each.write_time for piece in pieces for each in piece) >= begin
+    assert [piece async for piece in store.list("nothing/")] == []

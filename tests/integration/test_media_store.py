@@ -1,10 +1,11 @@
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from obstore.store import S3Store
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
-from generation_svc.media.store import PIECE_BYTES, ObjectMediaStore, open_media
+from generation_svc.media.store import LIST_PIECE, PIECE_BYTES, ObjectMediaStore, open_media
 from tests.small_disk import no_file_beyond
 
 DATA = bytes(range(256)) * 2500
@@ -126,3 +127,18 @@ def test_bucket_is_opened_without_asking_it() -> None:
 def test_bad_url_is_said_in_one_line(url: str) -> None:
     with pytest.raises(ValueError, match=r"^cannot keep media at [^\n]*$"):
         open_media(url)
+
+
+async def test_what_is_kept_is_listed_in_pieces_by_prefix(store: ObjectMediaStore) -> None:
+    begin = datetime.now(UTC) - timedelta(seconds=5)
+    keys = {f"result/{number % 7}/{number}" for number in range(LIST_PIECE + 20)}
+    for key in keys:
+        await store.put(key, b"x")
+    await store.put("upload/1", b"x")
+
+    pieces = [piece async for piece in store.list("result/")]
+
+    assert {each.key for piece in pieces for each in piece} == keys
+    assert max(map(len, pieces)) <= LIST_PIECE
+    assert min(each.write_time for piece in pieces for each in piece) >= begin
+    assert [piece async for piece in store.list("nothing/")] == []
