@@ -1,6 +1,6 @@
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,6 +20,8 @@ from generation_svc.domain.line import entry_of
 from generation_svc.domain.port import RequestKey
 from generation_svc.domain.transition import is_allowed
 from generation_svc.lifecycle.context import now
+from generation_svc.lifecycle.record import revise
+from generation_svc.storage.document import result_from_document
 from tests.lifecycle import CHAT, Bench
 
 LEASE = timedelta(seconds=60)
@@ -247,3 +249,38 @@ async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(bench: Bench) 
 
     assert claim is not None
     assert claim.job.id != taken.id
+
+
+async def test_what_the_release_before_does_not_know_is_written_where_it_does_not_look(
+    bench: Bench,
+) -> None:
+    """It raises an error for a delay reason that is new to it."""
+    job = await bench.run()
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    reason = DelayReason.RESULT_DELAYED
+    async with bench.transaction() as tx:
+        locked = await tx.jobs.lock(job.id)
+        await revise(tx, locked, event="delayed", delay_reason=reason, delay_until_time=until)
+
+    delayed = await bench.job(job)
+    (row,) = await bench.query("SELECT delay_reason FROM job WHERE id = %s", job.id)
+    (event,) = await bench.query("SELECT snapshot FROM job_event WHERE kind = 'delayed'")
+    assert (delayed.delay_reason, delayed.delay_until_time) == (reason, until)
+    assert row["delay_reason"] is None
+    assert event["snapshot"]["delay_reason"] is None
+
+
+async def test_a_delay_that_an_older_release_left_behind_is_none(bench: Bench) -> None:
+    """It settles a job and knows nothing of the newer columns."""
+    job = await bench.run()
+    await bench.query(
+        "UPDATE job SET state = 'cancelled', further_delay_reason = 'result_delayed',"
+        " delay_until_time = now() WHERE id = %s",
+        job.id,
+    )
+    cancelled = await bench.job(job)
+    assert (cancelled.delay_reason, cancelled.delay_until_time) == (None, None)
+
+
+async def test_a_result_that_the_release_before_wrote_is_whole(bench: Bench) -> None:
+    assert result_from_document({"media": [], "text": "la"}) == Result(text="la")

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 
-from generation_svc.storage.migrate import MigrationTimeout, migrate
+from generation_svc.storage.migrate import MigrationTimeout, alembic_config, migrate
 from tests.release import make_schema, wait_until_blocked
 
 LONGEST_WAIT_SECONDS = 2.5
@@ -29,6 +30,10 @@ def revision_of(url: str) -> str:
     with psycopg.connect(url) as connection:
         (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ()
     return str(revision)
+
+
+def newest_revision() -> str:
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
 
 
 def has_webhooks(url: str) -> bool:
@@ -109,7 +114,7 @@ def test_an_index_whose_building_was_killed_is_built_anew(old_database_url: str)
     migrate(old_database_url)
 
     assert invalid_indexes(old_database_url) == []
-    assert revision_of(old_database_url) == "0003"
+    assert revision_of(old_database_url) == newest_revision()
 
 
 async def test_replicas_that_start_at_once_upgrade_once(old_database_url: str) -> None:
