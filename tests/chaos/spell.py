@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 Rule = dict[str, object]
 """A fault as a sandbox is told of it."""
 
@@ -10,6 +12,12 @@ _OFF = ("paused", "unpublished", "disabled")
 _BAD = ("empty", "status", "loop", "cut", "html", "half")
 CALLED = "qwen/text-to-image"
 """The model of the gRPC callers, who wait while it is off; people are offered another one."""
+
+
+def _each(name: str, variants: Iterable[str], **options: object) -> tuple[Rule, ...]:
+    return tuple({"name": name, "variant": variant, **options} for variant in variants)
+
+
 KIE: tuple[Rule, ...] = (
     {"name": "create_429", "rate": 0.6},
     {"name": "create_429", "rate": 0.6, "status": 429},
@@ -28,16 +36,16 @@ KIE: tuple[Rule, ...] = (
     {"name": "task_lost", "rate": 0.1},
     {"name": "unknown_state", "rate": 0.5},
     {"name": "create_unavailable", "rate": 0.5},
-    *({"name": "model_off", "match": CALLED, "rate": 0.3, "variant": each} for each in _OFF),
+    *_each("model_off", _OFF, rate=0.3, match=CALLED),
     {"name": "numeric_id", "rate": 0.5},
     {"name": "long_answer", "rate": 0.3},
     {"name": "packed_answer", "rate": 0.2},
     {"name": "read_packed", "rate": 0.3},
-    *({"name": "bad_result", "rate": 0.5, "variant": each} for each in _BAD),
+    *_each("bad_result", _BAD, rate=0.5),
     {"name": "bad_result", "rate": 0.5, "variant": "html", "seconds": 2},
-    *({"name": "bad_fresh_link", "rate": 0.5, "variant": each} for each in ("refused", "foreign")),
-    *({"name": "extra_link", "rate": 0.3, "variant": each} for each in ("dead", "foreign")),
-    *({"name": "result_place", "rate": 0.5, "variant": each} for each in ("response", "twice")),
+    *_each("bad_fresh_link", ("refused", "foreign"), rate=0.5),
+    *_each("extra_link", ("dead", "foreign"), rate=0.3),
+    *_each("result_place", ("response", "twice"), rate=0.5),
     {"name": "result_place", "rate": 0.2, "variant": "missing"},
 )
 TELEGRAM: tuple[Rule, ...] = (

@@ -1,6 +1,7 @@
 """A model that the provider switched off, and a delay with its time, as a client sees them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -41,14 +42,20 @@ async def test_a_delay_tells_its_time_in_every_answer(service: Service) -> None:
     until = datetime.now(UTC) + timedelta(minutes=2)
     async with service.database.transaction() as tx:
         locked = await tx.jobs.lock(UUID(job.id))
-        waits = {"delay_reason": DelayReason.RESULT_DELAYED, "delay_until_time": until}
-        await revise(tx, locked, event="delayed", state=JobState.RUNNING, **waits)
+        await revise(
+            tx,
+            locked,
+            event="delayed",
+            state=JobState.RUNNING,
+            delay_reason=DelayReason.RESULT_DELAYED,
+            delay_until_time=until,
+        )
 
     now = (await service.generation.GetJob(pb.GetJobRequest(job_id=job.id))).job
     stream = service.generation.StreamJobUpdates(
         pb.StreamJobUpdatesRequest(job_id=job.id, after_revision=1)
     )
-    update = await stream.read()
+    update: Any = await stream.read()
     stream.cancel()
 
     for told in (now, update.job):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from generation_svc.domain.job import DelayReason
-from generation_svc.domain.port import BreakerState
+from generation_svc.domain.shared import BreakerState
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.hub import Hub
 from tests.lifecycle import Bench

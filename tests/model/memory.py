@@ -16,7 +16,8 @@ from uuid import UUID
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import AtelierError
 from generation_svc.domain.job import Media
-from generation_svc.domain.port import BreakerState, Receipt
+from generation_svc.domain.port import Receipt
+from generation_svc.domain.shared import BreakerState
 from tests.model.clock import NOW
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import MemoryDeliveryStore
