@@ -96,6 +96,7 @@ class FakeProvider:
     probes: int = 0
     fresh: str | Exception = "https://file.aiquickdraw.com/fresh.png"
     fresh_asked: list[str] = field(default_factory=list)
+    is_proved: bool = True
 
     async def create_task(
         self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
@@ -150,9 +151,12 @@ class FakeFetcher:
 
     links: dict[str, bytes | Exception] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
+    proved: set[str] = field(default_factory=set)
+    """Those of them that were said to be the provider's own word."""
 
     async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
         self.fetched.append(url)
+        self.proved |= {url} if is_proved else set()
         found = self.links.get(url, b"picture")
         if isinstance(found, Exception):
             raise found

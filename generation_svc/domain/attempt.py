@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from generation_svc.domain.job import Job
-from generation_svc.domain.observation import Observation
+from generation_svc.domain.observation import Observation, Source
 
 
 class AttemptState(StrEnum):
@@ -55,6 +55,8 @@ class Attempt:
     observation: Observation | None = None
     end_time: datetime | None = None
     """When its end was observed: from a success on its result is fetched."""
+    ended_by: Source | None = None
+    """What brought its success."""
     fetch_tries: int = 0
     read_tries: int = 0
 

@@ -23,6 +23,10 @@ class FreshLink:
 class Provider(Protocol):
     """The one who generates. Every method raises a `ProviderError`."""
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether answers come over TLS, so that the provider alone can have given them."""
+
     async def create_task(
         self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
     ) -> str:

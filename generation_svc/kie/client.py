@@ -93,6 +93,11 @@ class KieClient:
         self._upload_url = f"{upload_url.rstrip('/')}/api/file-stream-upload"
         self._create_timeout = httpx2.Timeout(create_timeout.total_seconds(), connect=_CONNECT_S)
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether answers come over TLS, so that KIE alone can have given them."""
+        return self._api_url.startswith("https://")
+
     async def create_task(
         self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
     ) -> str:
@@ -145,7 +150,7 @@ class KieClient:
         except ProviderRefused as error:
             reason = FailureReason.RESULT_UNAVAILABLE
             raise ProviderRefused(SENTENCES[reason], code=error.code, reason=reason) from error
-        return FreshLink(_link(data), is_proved=self._api_url.startswith("https://"))
+        return FreshLink(_link(data), is_proved=self.is_proved)
 
     async def credits(self) -> Decimal:
         """Return the balance of the account, in KIE's credits."""

@@ -142,8 +142,10 @@ async def _keep(context: Context, attempt: Attempt, *, position: int, url: str) 
 
 
 async def _fetch_one(context: Context, attempt: Attempt, *, url: str) -> Content:
+    # What a callback names, somebody else may have named; recordInfo was asked, and it answered.
+    is_proved = attempt.ended_by == "poll" and context.provider.is_proved
     try:
-        return await context.fetcher.fetch(url)
+        return await context.fetcher.fetch(url, is_proved=is_proved)
     except ResultTooLarge:
         raise
     except _LINK_TROUBLES as error:

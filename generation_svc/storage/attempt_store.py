@@ -227,6 +227,7 @@ def attempt_from_row(row: Row) -> Attempt:
         accept_time=row["accept_time"],
         observation=document.observation_from_document(row["observation"]),
         end_time=row["end_time"],
+        ended_by=row["ended_by"],
         fetch_tries=row["fetch_tries"],
         read_tries=row["read_tries"],
     )

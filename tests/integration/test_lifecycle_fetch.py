@@ -318,3 +318,27 @@ async def test_two_workers_on_one_result_settle_it_once(bench: Bench) -> None:
     assert await bench.job(job) == settled
     assert len(await bench.query("SELECT * FROM media")) == 1
     assert (await bench.events(job)).count("settled") == 1
+
+
+@pytest.mark.parametrize("is_tls", [True, False], ids=["tls", "plain"])
+async def test_what_recordinfo_answered_over_tls_is_the_providers_word(
+    bench: Bench, is_tls: bool
+) -> None:
+    bench.provider.is_proved = is_tls
+    job = await bench.run()
+    bench.provider.tasks["task-1"] = SUCCESS
+    await bench.later(minutes=2)
+    await bench.poll_all()
+    await bench.fetch_all()
+
+    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    assert bench.fetcher.proved == ({LINK} if is_tls else set())
+
+
+async def test_what_a_callback_names_is_nobodys_word(bench: Bench) -> None:
+    bench.fetcher.links = {LINK: LinkDead()}
+    await succeeded(bench)
+    await bench.fetch_all()
+
+    assert bench.fetcher.fetched == [LINK, FRESH]
+    assert bench.fetcher.proved == {FRESH}
