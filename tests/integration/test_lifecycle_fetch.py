@@ -299,10 +299,10 @@ async def test_two_workers_on_one_result_settle_it_once(bench: Bench) -> None:
     job = await succeeded(bench)
     fetch_one, gate, reached = bench.fetcher.fetch, asyncio.Event(), asyncio.Event()
 
-    async def slow(url: str) -> object:
+    async def slow(url: str, *, is_proved: bool = False) -> object:
         reached.set()
         await gate.wait()
-        return await fetch_one(url)
+        return await fetch_one(url, is_proved=is_proved)
 
     bench.fetcher.fetch = slow  # type: ignore[assignment, method-assign]
     first = asyncio.create_task(fetch(bench.context))
