@@ -62,6 +62,9 @@ def unpack_code(folder: Path) -> str:
     """Unpack the code of its service, and return the PYTHONPATH that leads to it."""
     with zipfile.ZipFile(_FOLDER / "code.zip") as archive:
         archive.extractall(folder)
+    metadata = folder / "atelier-0.1.0.dist-info" / "METADATA"  # it asks for its own version
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: atelier\nVersion: 0.1.0\n")
     return f"{folder}:{folder / 'generated'}"
 
 
