@@ -45,11 +45,23 @@ def messages(data: bytes, *, owner: str) -> Iterator[pb.UploadInputRequest]:
     yield pb.UploadInputRequest(owner=owner, data=data)
 
 
+async def is_taken(stack: Stack, *, owner: str) -> bool:
+    """Upload a picture; a stream is not tried again by the channel, which may still wait."""
+    try:
+        done = await stack.client.generation.UploadInput(messages(PICTURE, owner=owner))
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            raise
+        return False
+    return done.upload.width == 48
+
+
 @asynccontextmanager
 async def bombed(stack: Stack) -> AsyncIterator[set[int]]:
     """Have six pictures examined, of which one holds its decoder for ever; give the decoders."""
     generation = stack.client.generation
-    await generation.UploadInput(messages(PICTURE, owner="e2e:first"))
+    first = partial(is_taken, stack, owner="e2e:first")
+    await until(first, within_s=SLACK, what="an upload")
     frozen = decoders_of(stack.service)
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
@@ -133,17 +145,6 @@ async def test_a_stop_waits_for_no_decoder(running: Stack) -> None:
     await running.service.ready()
 
 
-async def is_taken(stack: Stack) -> bool:
-    """Upload a picture; a stream is not tried again by the channel, which may still wait."""
-    try:
-        done = await stack.client.generation.UploadInput(messages(PICTURE, owner="e2e:after"))
-    except grpc.aio.AioRpcError as error:
-        if error.code() is not grpc.StatusCode.UNAVAILABLE:
-            raise
-        return False
-    return done.upload.width == 48
-
-
 async def test_nothing_is_left_of_a_service_that_was_killed(running: Stack) -> None:
     async with bombed(running):
         before = decoders_of(running.service)
@@ -159,4 +160,5 @@ async def test_nothing_is_left_of_a_service_that_was_killed(running: Stack) -> N
     scratch = running.service.folder / ".atelier" / "scratch"
     (mine,) = scratch.iterdir()
     assert [each.name for each in mine.iterdir()] == ["lock"]
-    await until(partial(is_taken, running), within_s=SLACK, what="an upload")
+    after = partial(is_taken, running, owner="e2e:after")
+    await until(after, within_s=SLACK, what="an upload")
