@@ -45,7 +45,7 @@ model: $(READY) ## Visit every state of the race for one job, and find every pla
 	@TRACE="$(TRACE)" $(BIN)/python -m tests.model
 	@ATELIER_MODEL_EXAMPLES=200 $(BIN)/python -m pytest -q --timeout 900 tests/model/test_stateful.py
 
-fuzz: $(READY) ## Send odd inputs to the three doors of the real processes (SEED=7, INPUTS=20000)
+fuzz: $(READY) ## Send odd inputs to the four doors of the real processes (SEED=7, INPUTS=20000)
 	@SEED=$(SEED) INPUTS=$(INPUTS) $(BIN)/python -m tests.fuzz
 
 check: check-code check-layers check-contract check-drift check-postgres check-package ## Run every check that is no test

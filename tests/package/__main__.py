@@ -51,15 +51,25 @@ def _run(script: Path, *, folder: Path) -> None:
             env={"PATH": os.environ["PATH"], **listens},
             stdout=log,
             stderr=log,
+            start_new_session=True,
         )
         try:
             _wait_ready(f"http://{listens['EDGE_LISTEN']}/readyz", process, folder / "log")
             asyncio.run(_draw(listens["GENERATION_LISTEN"], folder=folder))
             assert process.poll() is None, (folder / "log").read_text()
         finally:
-            process.send_signal(signal.SIGINT)
-            code = process.wait(60)
+            code = _ended(process)
     assert code == 0, (folder / "log").read_text()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Stop it as Ctrl-C does, and whatever is left of it if that takes too long."""
+    process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
 
 
 def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -177,7 +177,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
-    `google.rpc.ErrorInfo` whose domain is `atelier`; the name stands there
+    `google.rpc.ErrorInfo` whose domain is `atelier.internal`; the name stands there
     without the prefix `ERROR_REASON_`.
     """
 

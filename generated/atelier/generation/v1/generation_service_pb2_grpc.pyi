@@ -21,7 +21,7 @@ class GenerationServiceStub:
     job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
     RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
 
-    Every error carries `google.rpc.ErrorInfo` (domain `atelier`, reason from
+    Every error carries `google.rpc.ErrorInfo` (domain `atelier.internal`, reason from
     `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
     """
 
@@ -82,7 +82,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
     RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
 
-    Every error carries `google.rpc.ErrorInfo` (domain `atelier`, reason from
+    Every error carries `google.rpc.ErrorInfo` (domain `atelier.internal`, reason from
     `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
     """
 
