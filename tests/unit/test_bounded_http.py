@@ -28,6 +28,8 @@ ANY_PORT = Address("127.0.0.1", 0)
 OPTIONS = {"meter": Meter(CollectorRegistry()), "crowd": Crowd(10), "patience": Patience()}
 """What the gateway's protocol is given."""
 WITHIN_S = 5
+ENDLESS = 2 << 20
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Quick(BoundedProtocol):
@@ -110,6 +112,52 @@ async def test_there_are_never_more_connections_than_allowed() -> None:
             writer.close()
         async with httpx2.AsyncClient() as http:
             assert (await http.post(f"http://{address}/", content=b"hello")).text == "hello"
+
+
+class Patient(BoundedProtocol):
+    """Waits for longer than the tests do."""
+
+    head_s = body_s = read_s = 20 * WITHIN_S
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST / HTTP/1.1\r\nx: " + b"y" * ENDLESS,
+        b"POST / HTTP/1.1\r\n" + b"x: y\r\n" * (ENDLESS // 6),
+        b"POST /" + b"y" * ENDLESS,
+        b"\r\n" * (ENDLESS // 2),
+        CHUNKED + b"0\r\nx: " + b"y" * ENDLESS,
+        CHUNKED + b"2\r\n{}\r\n0\r\n" + b"x: y\r\n" * (ENDLESS // 6),
+        CHUNKED + b"2;" + b"y" * ENDLESS,
+    ],
+    ids=["a header", "headers", "a path", "blank lines", "a trailer", "trailers", "an extension"],
+)
+async def test_who_sends_a_head_without_end_is_let_go(sent: bytes) -> None:
+    async with serving(APP, ANY_PORT, http=Patient) as address:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(sent)
+        await closed(reader)
+        async with httpx2.AsyncClient() as http:
+            assert (await http.post(f"http://{address}/", content=b"x" * ENDLESS)).is_success
+        writer.close()
+
+
+@pytest.mark.parametrize("has_asked", [False, True], ids=["before", "between"])
+@pytest.mark.parametrize("protocol", [Quick, partial(CallbackProtocol, **OPTIONS)])
+async def test_blank_lines_keep_no_connection(protocol: Any, *, has_asked: bool) -> None:
+    async with serving(APP, ANY_PORT, http=protocol, timeout_keep_alive=1) as address:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        if has_asked:
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello")
+            await asyncio.wait_for(reader.readuntil(b"hello"), WITHIN_S)
+
+        async def has_ended() -> bool:
+            writer.write(b"\r\n")
+            return reader.at_eof() or writer.transport.is_closing()
+
+        await until(has_ended, within_s=WITHIN_S, what="the end of the connection")
+        writer.close()
 
 
 async def leaves_with_requests_in_line(protocol: Any) -> None:
