@@ -200,14 +200,17 @@ class CallbackProtocol(MeasuredProtocol):
         return self._head_timer is None and bool(self.cycle) and self.cycle.response_complete
 
     def _end_after_complete(self) -> RequestResponseCycle | None:
-        """Let go of the request that is not whole; return the last whole one that is unanswered."""
+        """Let go of the request that is not whole; return the last one whose answer is to come.
+
+        One whose answer is on its way is as good as whole.
+        """
         waiting: list[RequestResponseCycle | None]
         waiting = [self._running, *(cycle for cycle, _ in reversed(self.pipeline))]
         unanswered = [each for each in waiting if each and not each.response_complete]
-        for cycle in (each for each in unanswered if each.more_body):
+        whole = [each for each in unanswered if each.response_started or not each.more_body]
+        for cycle in (each for each in unanswered if each not in whole):
             cycle.waiting_for_100_continue = False  # what it still waits for will not come
             disconnect(cycle)
-        whole = [each for each in unanswered if not each.more_body]
         self.pipeline = deque(each for each in self.pipeline if each[0] in whole)
         if not whole:
             return None
