@@ -57,7 +57,8 @@ class Crowd:
     """Makes room for a newcomer at the cost of who has been silent longest.
 
     So that a thousand connections that say nothing keep nobody out. Where all of them are at work,
-    the newcomer is answered without being heard; there is never more than one of those.
+    the newcomer is answered without being heard. Of those there is never more than one of an
+    address that is counted, and one beyond the limit of all.
     """
 
     def __init__(self, limit: int, *, per_address: AddressLimit | None = None) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from callback_gateway.callback import SUCCESS_BODY, Outcome
 from callback_gateway.crowd import Crowd
@@ -23,10 +23,7 @@ from callback_gateway.linger import LINGER_S, Lingering
 from callback_gateway.meter import Meter
 from callback_gateway.path import CALLBACK_ROUTE
 from callback_gateway.upgrade import plain_head
-from runtime.bounded_http import disconnect
-
-MAX_HEAD_BYTES = 64 << 10
-"""How long a request line and its headers may be, beyond the first piece that came of them."""
+from runtime.bounded_http import MeasuredProtocol, disconnect
 
 MAX_PIPELINE = 64
 """How many requests of one connection wait for the one before; uvicorn takes any number."""
@@ -51,7 +48,7 @@ _SUCCESS = (
 )
 
 
-class CallbackProtocol(HttpToolsProtocol):
+class CallbackProtocol(MeasuredProtocol):
     """uvicorn's protocol, which answers what it cannot parse as if it had."""
 
     def __init__(
@@ -63,7 +60,6 @@ class CallbackProtocol(HttpToolsProtocol):
         self._crowd = crowd
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
         self._running: RequestResponseCycle | None = None
         self._last: RequestResponseCycle | None = None
         self._is_over = False
@@ -85,14 +81,14 @@ class CallbackProtocol(HttpToolsProtocol):
         if self._is_over:
             return
         self._head_bytes += len(data)
-        self._unset_keepalive_if_required()
-        self._feed(data)
-        if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
+        self._feed(memoryview(data))
+        if self.is_head_oversize:
             self._answer_unparsed(Outcome.HEAD_OVERSIZE)
+        if self._head_timer is not None or self._is_over or not self.is_waiting:
+            self._unset_keepalive_if_required()  # not for blank lines: those are no request
 
     def on_message_begin(self) -> None:
         """Start the clock of a request's head."""
-        self._head_bytes = 0
         self._start_head_timer()
         super().on_message_begin()
         self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
@@ -103,14 +99,14 @@ class CallbackProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Stop the clock of the head."""
-        self._stop_head_timer()
+        """Stop the clock of the head, unless it is refused: what cannot be read is still a head."""
         if self._is_over or self._asks_for_upgrade:  # then the head is parsed again, without that
-            return
-        if len(self.pipeline) < MAX_PIPELINE:
+            pass
+        elif len(self.pipeline) < MAX_PIPELINE:
             super().on_headers_complete()
         else:
             self._answer_unparsed(Outcome.SHED)
+        self._stop_head_timer()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body, unless the connection was given its last answer."""
@@ -134,6 +130,8 @@ class CallbackProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Give the rest of a body some time, so that the answer is not lost in a reset."""
         super().on_response_complete()
+        if self._head_timer is not None:  # the next request has begun
+            self._unset_keepalive_if_required()
         if self.cycle.response_complete and self.cycle.more_body:
             self.loop.call_later(LINGER_S, self._end_linger, self.cycle)
 
@@ -183,24 +181,36 @@ class CallbackProtocol(HttpToolsProtocol):
 
     def _answer_unparsed(self, outcome: Outcome) -> None:
         """Give the last answer; what still comes is read for a while and thrown away."""
+        is_answered = self._is_answered
         self._stop_head_timer()
         if self._is_over or self.transport.is_closing():
             return
         self._is_over = True
+        if is_answered:
+            self._end()
+            return
         self._meter.callbacks.labels(outcome).inc()
         self._last = self._end_after_complete()
         if self._last is None:
             self._give_last_answer()
 
+    @property
+    def _is_answered(self) -> bool:
+        """Whether what comes belongs to no request but one that was answered before its end."""
+        return self._head_timer is None and bool(self.cycle) and self.cycle.response_complete
+
     def _end_after_complete(self) -> RequestResponseCycle | None:
-        """Let go of the request that is not whole; return the last whole one that is unanswered."""
+        """Let go of the request that is not whole; return the last one whose answer is to come.
+
+        One whose answer is on its way is as good as whole.
+        """
         waiting: list[RequestResponseCycle | None]
         waiting = [self._running, *(cycle for cycle, _ in reversed(self.pipeline))]
         unanswered = [each for each in waiting if each and not each.response_complete]
-        for cycle in (each for each in unanswered if each.more_body):
+        whole = [each for each in unanswered if each.response_started or not each.more_body]
+        for cycle in (each for each in unanswered if each not in whole):
             cycle.waiting_for_100_continue = False  # what it still waits for will not come
             disconnect(cycle)
-        whole = [each for each in unanswered if not each.more_body]
         self.pipeline = deque(each for each in self.pipeline if each[0] in whole)
         if not whole:
             return None
@@ -210,27 +220,39 @@ class CallbackProtocol(HttpToolsProtocol):
 
     def _give_last_answer(self) -> None:
         self._meter.count_response(route=CALLBACK_ROUTE, status=200)
-        self.flow.resume_reading()
         self.transport.write(_SUCCESS)
+        self._end()
+
+    def _end(self) -> None:
+        self.flow.resume_reading()
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: memoryview) -> None:
+        while data and not self._is_over:
+            try:
+                data = self._parse(data)
+            except httptools.HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self._answer_unparsed(Outcome.MALFORMED)
+                return
+
+    def _parse(self, data: memoryview) -> memoryview:
+        """Parse up to a head that asks for another protocol; return what follows that head."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as pause:
             if self._asks_for_upgrade:
-                self._parse_again(data[pause.args[0] :])
-        except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
-            self._answer_unparsed(Outcome.MALFORMED)
+                self._parse_again()
+                return data[pause.args[0] :]
+        return data[:0]
 
     @property
     def _asks_for_upgrade(self) -> bool:
         """Whether httptools takes what follows for another protocol because of a header."""
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
 
-    def _parse_again(self, rest: bytes) -> None:
+    def _parse_again(self) -> None:
         head = plain_head(
             method=self.parser.get_method(),
             url=self.url,
@@ -239,7 +261,7 @@ class CallbackProtocol(HttpToolsProtocol):
         )
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._feed(head + rest)
+        self.parser.feed_data(head)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

@@ -1,7 +1,8 @@
 """uvicorn's HTTP for connections from anywhere: bounded in number, and none waits without end.
 
-By itself uvicorn waits for ever for the first request of a connection, for the end of its head, and
-for a client that does not read its answer.
+By itself uvicorn waits for ever for the first request of a connection, for the end of its head, for
+a client that does not read its answer, and for one that sends blank lines between its requests. And
+it keeps heads and trailers of any size.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ CONNECTIONS = 500
 
 Half of the usual limit on open files.
 """
+MAX_HEAD_BYTES = 64 << 10
+"""How long a head, trailers or blank lines may be, beyond the first piece that came of them."""
 HEAD_S = 10.0
 """How long a request line and its headers may take, from the connection or the answer before."""
 BODY_S = 30.0
@@ -31,8 +34,39 @@ def disconnect(cycle: RequestResponseCycle | None) -> None:
         cycle.message_event.set()
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """Closes what is too many, too slow, or not read."""
+class MeasuredProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which knows how much came since the last thing that it can hand on."""
+
+    _head_bytes: int = 0
+
+    @property
+    def is_head_oversize(self) -> bool:
+        """Whether a head, trailers or blank lines are too long."""
+        return self._head_bytes > MAX_HEAD_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """Count, then read."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Count anew for a head."""
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Count anew behind a head."""
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count anew behind a piece of a body, for trailers may follow."""
+        self._head_bytes = 0
+        super().on_body(body)
+
+
+class BoundedProtocol(MeasuredProtocol):
+    """Closes what is too many, too slow, too long in its head, or not read."""
 
     connections_limit: int = CONNECTIONS
     head_s: float = HEAD_S
@@ -51,18 +85,24 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) > self.connections_limit:
             transport.abort()
         else:
-            self._request_timer = self.loop.call_later(self.head_s, self.transport.abort)
+            self._start_request_timer(self.head_s)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless a head or trailers are too long; blank lines are no request."""
+        super().data_received(data)
+        if self.is_head_oversize:
+            self.transport.abort()
+        elif self._request_timer is None and self.cycle and self.cycle.response_complete:
+            self._start_request_timer(self.head_s)  # uvicorn has stopped its own clock
 
     def on_message_begin(self) -> None:
         """Start the clock of a later request's head."""
         super().on_message_begin()
-        self._stop_request_timer()
-        self._request_timer = self.loop.call_later(self.head_s, self.transport.abort)
+        self._start_request_timer(self.head_s)
 
     def on_headers_complete(self) -> None:
         """Start the clock of the body."""
-        self._stop_request_timer()
-        self._request_timer = self.loop.call_later(self.body_s, self.transport.abort)
+        self._start_request_timer(self.body_s)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -90,6 +130,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _start_request_timer(self, seconds: float) -> None:
+        self._stop_request_timer()
+        self._request_timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _stop_request_timer(self) -> None:
         if self._request_timer is not None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 import pytest
 
+from callback_gateway.protocol import MAX_PIPELINE
 from tests.contract.callback_service import RecordingCallbackService, serving_callbacks
 from tests.contract.gateway_bench import SUCCESS, Running, free_port, running
 from tests.e2e.program import until
+
+CHUNKED = b"POST /callbacks/kie HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +81,67 @@ async def test_requests_without_end_in_one_stream_are_not_kept() -> None:
     async with running(free_port()) as alone:
         assert await alone.answer(one * 2000) == (b"HTTP/1.1 200 OK", SUCCESS)
         assert alone.count("gateway_callbacks_total", outcome="shed") == 1
+
+
+async def test_a_row_of_wishes_for_another_protocol_costs_no_more_than_a_row_of_requests(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asking = b"GET /callbacks/kie HTTP/1.1\r\nUpgrade:h\r\nConnection:upgrade\r\n\r\n"
+    async with running(free_port()) as alone:
+        tracemalloc.start()
+        answer = await _whole_answer(alone, asking * 4000)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == MAX_PIPELINE + 1
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == []
+    assert most < 16 << 20
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [b"0\r\nx: " + b"y" * 2_000_000, b"0\r\n" + b"x: y\r\n" * 300_000, b"0;" + b"x" * 2_000_000],
+    ids=["one trailer", "many trailers", "an extension"],
+)
+async def test_trailers_without_end_are_answered_before_the_body_is_late(trailers: bytes) -> None:
+    async with running(free_port()) as alone:
+        answer = await _whole_answer(alone, CHUNKED + trailers)
+        assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1
+        assert alone.count("gateway_callbacks_total", outcome="head_oversize") == 1
+
+
+@pytest.mark.parametrize(
+    ("rest", "answers"),
+    [
+        (b"zz\r\n", 1),
+        (b"0\r\nx: " + b"y" * 2_000_000, 1),
+        (b"0\r\n\r\n" + b"\r\n" * 200_000, 1),
+        (b"0\r\n\r\nbroken\r\n", 2),
+        (b"0\r\n\r\nPOST /callbacks/kie?" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 2),
+    ],
+    ids=["a broken body", "trailers", "blank lines", "a broken request", "a long address"],
+)
+async def test_every_request_is_answered_once(rest: bytes, answers: int) -> None:
+    async with running(free_port(), gateway_body_timeout_s=0.1) as quick:
+        reader, writer = await asyncio.open_connection(*_of(quick))
+        writer.write(CHUNKED + b"2\r\n{}\r\n")
+        async with asyncio.timeout(20):
+            first = await reader.readuntil(SUCCESS)
+            writer.write(rest)
+            answer = first + await reader.read()
+        writer.close()
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == answers
+    assert answer.count(b"HTTP/1.1") == answers
+
+
+async def _whole_answer(gateway_running: Running, sent: bytes) -> bytes:
+    """Send bytes and read until the gateway closes."""
+    reader, writer = await asyncio.open_connection(*_of(gateway_running))
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
 
 
 def _of(gateway_running: Running) -> tuple[str, int]:

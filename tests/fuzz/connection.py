@@ -25,6 +25,7 @@ from tests.fuzz.odd import Odd
 MOST = 400
 """How many connections there are at most: all of them are open at once."""
 UNREAD_CALLS = 8
+ENDLESS_BYTES = 2_000_000
 BETWEEN = 20
 """After how many connections others are asked whether they are served."""
 PATIENCE_S = 20.0
@@ -75,8 +76,31 @@ async def unread_page(connection: RawConnection, odd: Odd) -> None:
     connection.writer.write(request * odd.random.randrange(1, 50))
 
 
+async def wishes(connection: RawConnection, odd: Odd) -> None:
+    """Ask the gateway for another protocol again and again."""
+    request = b"GET /callbacks/kie/wish HTTP/1.1\r\nUpgrade:h\r\nConnection:upgrade\r\n\r\n"
+    connection.writer.write(request * odd.random.randrange(1, 4000))
+
+
+async def endless(connection: RawConnection, odd: Odd) -> None:
+    """Send trailers, an extension of a chunk, a header or blank lines, and never their end."""
+    start = b"POST /callbacks/kie/endless HTTP/1.1\r\nhost: g\r\n"
+    chunks = start + b"transfer-encoding: chunked\r\n\r\n"
+    begun, repeated = odd.pick(
+        (
+            (chunks + b"0\r\n", b"x: y\r\n"),
+            (chunks + b"2\r\n{}\r\n0\r\nx: ", b"y"),
+            (chunks + b"2;", b"x"),
+            (start + b"x: ", b"y"),
+            (b"", b"\r\n"),
+        )
+    )
+    size = odd.random.randrange(ENDLESS_BYTES)
+    connection.writer.write(begun + repeated * (size // len(repeated)))
+
+
 AT_SERVICE: tuple[Attack, ...] = (silent, preface, slow, unread, unfinished)
-AT_GATEWAY: tuple[Attack, ...] = (silent, slow, unread_page)
+AT_GATEWAY: tuple[Attack, ...] = (silent, slow, unread_page, wishes, endless)
 
 
 class _Attacker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from callback_gateway.crowd import Crowd
@@ -25,9 +26,16 @@ from runtime.http import serving
 from tests.e2e.program import until
 
 ANY_PORT = Address("127.0.0.1", 0)
-OPTIONS = {"meter": Meter(CollectorRegistry()), "crowd": Crowd(10), "patience": Patience()}
+OPTIONS: dict[str, Any] = {
+    "meter": Meter(CollectorRegistry()),
+    "crowd": Crowd(10),
+    "patience": Patience(),
+}
 """What the gateway's protocol is given."""
 WITHIN_S = 5
+ENDLESS = 2 << 20
+PIECES, PIECE_BYTES = 800, 64 << 10
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Quick(BoundedProtocol):
@@ -47,7 +55,17 @@ async def much(_: Request) -> Response:
     return Response(bytes(50 << 20))
 
 
-APP = Starlette(routes=[Route("/", echo, methods=["POST"]), Route("/much", much)])
+async def pieces(_: Request) -> Response:
+    async def each() -> AsyncIterator[bytes]:
+        for _ in range(PIECES):
+            yield bytes(PIECE_BYTES)
+
+    return StreamingResponse(each(), headers={"content-length": str(PIECE_BYTES * PIECES)})
+
+
+APP = Starlette(
+    routes=[Route("/", echo, methods=["POST"]), Route("/much", much), Route("/pieces", pieces)]
+)
 
 
 async def closed(reader: asyncio.StreamReader) -> None:
@@ -110,6 +128,77 @@ async def test_there_are_never_more_connections_than_allowed() -> None:
             writer.close()
         async with httpx2.AsyncClient() as http:
             assert (await http.post(f"http://{address}/", content=b"hello")).text == "hello"
+
+
+class Patient(BoundedProtocol):
+    """Waits for longer than the tests do."""
+
+    head_s = body_s = read_s = 20 * WITHIN_S
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST / HTTP/1.1\r\nx: " + b"y" * ENDLESS,
+        b"POST / HTTP/1.1\r\n" + b"x: y\r\n" * (ENDLESS // 6),
+        b"POST /" + b"y" * ENDLESS,
+        b"\r\n" * (ENDLESS // 2),
+        CHUNKED + b"0\r\nx: " + b"y" * ENDLESS,
+        CHUNKED + b"2\r\n{}\r\n0\r\n" + b"x: y\r\n" * (ENDLESS // 6),
+        CHUNKED + b"2;" + b"y" * ENDLESS,
+    ],
+    ids=["a header", "headers", "a path", "blank lines", "a trailer", "trailers", "an extension"],
+)
+async def test_who_sends_a_head_without_end_is_let_go(sent: bytes) -> None:
+    async with serving(APP, ANY_PORT, http=Patient) as address:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(sent)
+        await closed(reader)
+        async with httpx2.AsyncClient() as http:
+            assert (await http.post(f"http://{address}/", content=b"x" * ENDLESS)).is_success
+        writer.close()
+
+
+@pytest.mark.parametrize("has_asked", [False, True], ids=["before", "between"])
+@pytest.mark.parametrize(
+    "protocol", [Quick, partial(CallbackProtocol, **OPTIONS)], ids=["any port", "the gateway"]
+)
+async def test_blank_lines_keep_no_connection(protocol: Any, *, has_asked: bool) -> None:
+    async with serving(APP, ANY_PORT, http=protocol, timeout_keep_alive=1) as address:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        if has_asked:
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello")
+            await asyncio.wait_for(reader.readuntil(b"hello"), WITHIN_S)
+
+        async def has_ended() -> bool:
+            writer.write(b"\r\n")
+            return reader.at_eof() or writer.transport.is_closing()
+
+        await until(has_ended, within_s=WITHIN_S, what="the end of the connection")
+        writer.close()
+
+
+async def test_a_request_that_has_begun_is_answered_though_nothing_more_comes() -> None:
+    options = OPTIONS | {"patience": Patience(head_s=1.5)}
+    protocol = partial(CallbackProtocol, **options)
+    async with serving(APP, ANY_PORT, http=protocol, timeout_keep_alive=1) as address:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        whole = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
+        writer.write(whole + b"POST /callbacks/kie HTTP/1.1\r\n")
+        answer = await asyncio.wait_for(reader.read(), WITHIN_S)
+        writer.close()
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 2
+
+
+async def test_no_answer_is_written_into_another() -> None:
+    async with serving(APP, ANY_PORT, http=partial(CallbackProtocol, **OPTIONS)) as address:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(CHUNKED.replace(b"POST /", b"GET /pieces"))
+        async with asyncio.timeout(WITHIN_S):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"zz\r\n")
+            assert await reader.read() == bytes(PIECE_BYTES * PIECES)
+        writer.close()
 
 
 async def leaves_with_requests_in_line(protocol: Any) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import resource
 
-from generation_svc.server import RESERVED_FILES, connection_limits_of, interceptor_of
+import pytest
+
+from generation_svc.server import connection_limits_of, interceptor_of
 from generation_svc.settings import GenerationSettings
 
 
@@ -18,10 +20,17 @@ def test_connections_are_as_many_as_the_settings_allow() -> None:
     assert dict(limits.options)["grpc.max_concurrent_streams"] == 7
 
 
-def test_connections_leave_room_for_the_database_and_the_provider() -> None:
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+@pytest.mark.parametrize(
+    ("open_files", "connections"),
+    [(1024, 744), (100, 25), (resource.RLIM_INFINITY, 1_000_000)],
+    ids=["usual", "few", "any"],
+)
+def test_connections_leave_room_for_the_database_and_the_provider(
+    open_files: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (open_files, open_files))
     limits = connection_limits_of(settings(max_connections=1_000_000, database_pool_size=30))
-    assert limits.connections == min(1_000_000, limit - RESERVED_FILES - 30)
+    assert limits.connections == connections
 
 
 def test_unread_answers_are_limited_as_the_settings_say() -> None:
