@@ -273,6 +273,16 @@ def test_a_session_keeps_the_drafts_of_its_messages() -> None:
     assert Session.model_validate_json(made.packed()) == made
 
 
+def test_what_is_noted_once_more_is_the_latest() -> None:
+    session = Session().with_reply("press:first", 0)
+    for number in range(MAX_REPLIES - 1):
+        session = session.with_reply(f"press:{number}", 1)
+    session = session.with_reply("press:first", 5).with_reply("press:last", 1)
+    assert session.replies["press:first"] == 5
+    assert "press:0" not in session.replies
+    assert len(session.replies) == MAX_REPLIES
+
+
 def test_a_job_becomes_a_draft_again() -> None:
     inputs: dict[str, OptionValue] = {"prompt": "hat", "image": "upload:1", "num_images": "2"}
     after = draft_from_job(inputs, model_id="qwen/image-edit", new_id="new", catalog=CATALOG)
