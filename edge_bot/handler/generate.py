@@ -29,6 +29,12 @@ from generation_svc.client import GenerationError, translated
 FRESH_S = 30.0
 """How long a press under the same message counts as the one that made the job, in seconds."""
 
+_FOR_THE_USER = ("TOO_MANY_ACTIVE_JOBS", "MODEL_UNAVAILABLE")
+"""The refusals that pass, but not so soon that the user should wait without a word."""
+
+_WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
+"""The refusals after which another model must be chosen."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,12 +49,6 @@ class JobRefused(Exception):
     def fields(self) -> frozenset[str]:
         """The inputs that are wrong."""
         return frozenset(each.field.removeprefix("inputs.") for each in self.error.violations)
-
-
-_FOR_THE_USER = ("TOO_MANY_ACTIVE_JOBS", "MODEL_UNAVAILABLE")
-"""The refusals that pass, but not so soon that the user should wait without a word."""
-_WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
-"""The refusals after which another model must be chosen."""
 
 
 class JobExists(Exception):
