@@ -104,6 +104,12 @@ class Session(BaseModel):
         """Return the draft whose buttons carry this tag."""
         return next((each for each in self._drafts() if tag and each.tag == tag), None)
 
+    @property
+    def picture_sizes(self) -> dict[str, tuple[int, int]]:
+        """The width and the height of the pictures of all drafts, by their inputs."""
+        known = (each for each in self._drafts() if each.picture_width and each.picture_height)
+        return {each.picture: (each.picture_width, each.picture_height) for each in known}
+
     def with_current(self, draft: Draft | None) -> Session:
         """Return the session with this draft as the current one; the one before is kept."""
         drafts = self._drafts()

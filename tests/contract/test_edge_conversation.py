@@ -395,6 +395,18 @@ async def test_change_goes_back_to_the_confirmation(chat: Chat) -> None:
     assert inputs(only_request(chat))["image"] == "upload:1"
 
 
+async def test_another_photo_after_change_brings_its_own_shape(chat: Chat) -> None:
+    await chat.say("red", files={"photo": ("cat.png", picture(600, 1067), "image/png")})
+    await chat.press("Generate")
+    (made,) = chat.service.generation.jobs.values()
+    await chat.press_data(f"h:{made.id}", message_id=(await chat.last())["message_id"])
+    assert "Portrait 9:16" in await chat.last_text()
+    await chat.say(files={"photo": ("cat.png", picture(1067, 600), "image/png")})
+    await chat.press("Generate")
+    shapes = [inputs(each)["image_size"] for each in chat.service.generation.requests.values()]
+    assert shapes == ["portrait_16_9", "landscape_16_9"]
+
+
 async def test_the_original_comes_as_a_file(chat: Chat) -> None:
     done = finished_job(chat)
     await chat.press_data(f"f:{done.id}", message_id=(await chat.last())["message_id"])

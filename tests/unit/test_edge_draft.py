@@ -290,6 +290,30 @@ def test_a_job_becomes_a_draft_again() -> None:
     assert stage_of(after, CATALOG) is Stage.CONFIRM
 
 
+@pytest.mark.parametrize(
+    ("shape", "sizes", "expected"),
+    [
+        ("portrait_16_9", {"upload:1": (600, 1067)}, "landscape_16_9"),
+        ("landscape_4_3", {}, "landscape_16_9"),
+        ("square", {"upload:1": (600, 1067)}, "square"),
+        ("landscape_4_3", {"upload:1": (600, 1067)}, "landscape_4_3"),
+    ],
+    ids=["worked out", "the model's default", "chosen", "the model's default, chosen"],
+)
+def test_another_picture_after_change_brings_its_own_shape_unless_one_was_chosen(
+    shape: str, sizes: dict[str, tuple[int, int]], expected: str
+) -> None:
+    model = CATALOG.find("qwen/image-edit")
+    assert model is not None
+    inputs: dict[str, OptionValue] = {"prompt": "hat", "image": "upload:1", "image_size": shape}
+    changed = draft_from_job(inputs, model_id=model.id, new_id="new", catalog=CATALOG, sizes=sizes)
+    assert inputs_of(changed, model)["image_size"] == shape
+    another = with_picture(
+        changed, "upload:2", caption="", new_id="newer", catalog=CATALOG, size=(1067, 600)
+    )
+    assert inputs_of(another, model)["image_size"] == expected
+
+
 def test_a_job_whose_model_is_gone_keeps_its_prompt() -> None:
     after = draft_from_job({"prompt": "hat"}, model_id="gone", new_id="new", catalog=CATALOG)
     assert (after.prompt, stage_of(after, CATALOG)) == ("hat", Stage.KIND)
