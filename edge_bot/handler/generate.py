@@ -121,13 +121,13 @@ async def _next_number(turn: Turn, key: str) -> int | None:
     job = await find_job(turn, last.job_id)
     if job is None or not is_under_way(job):
         return last.number + 1
-    if _age_s(job) > FRESH_S:
+    if _age_s(job, turn.context.clock.now()) > FRESH_S:
         await turn.reply(Screen(notice.on_its_way(turn.language)))
     return None
 
 
-def _age_s(job: Job) -> float:
-    return (datetime.now(UTC) - job.create_time.ToDatetime(tzinfo=UTC)).total_seconds()
+def _age_s(job: Job, now: datetime) -> float:
+    return (now - job.create_time.ToDatetime(tzinfo=UTC)).total_seconds()
 
 
 async def _repeat(

@@ -77,7 +77,8 @@ async def test_an_acknowledgement_does_not_wait_for_messages_to_the_chat(edge: B
 async def test_presses_are_acknowledged_while_the_service_is_away(chat: Chat) -> None:
     message_id = (await chat.last())["message_id"]
     async with connect("127.0.0.1:9") as nowhere:
-        context = replace(chat.context, client=nowhere, catalog=CatalogCache(nowhere.generation))
+        catalog = CatalogCache(nowhere.generation, service_clock=chat.context.clock)
+        context = replace(chat.context, client=nowhere, catalog=catalog)
         dispatcher = Dispatcher(
             partial(handle_update, context),
             acknowledge=partial(acknowledge, context.bot),
