@@ -216,13 +216,17 @@ def _from_text(text: str, *, new_id: str, catalog: Catalog) -> Draft:
 
 
 def _with_kind(draft: Draft, kind: int, *, catalog: Catalog) -> Draft:
-    """Choose what to do; a kind with a single model is a choice of that model, too."""
+    """Choose what to do; a kind with a single model is a choice of that model, too.
+
+    It stays chosen while all its models are switched off: they come back.
+    """
     models = catalog.of_kind(kind)
     if len(models) == 1:
         return with_model(draft, models[0].id, catalog=catalog)
     current = catalog.find(draft.model_id)
     kept = draft.model_id if current is not None and current.kind == kind else ""
-    return draft.model_copy(update={"kind": kind if models else 0, "model_id": kept})
+    known = kind if catalog.has_kind(kind) else 0
+    return draft.model_copy(update={"kind": known, "model_id": kept})
 
 
 def _with_first_model(draft: Draft, catalog: Catalog) -> Draft:

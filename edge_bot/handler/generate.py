@@ -186,7 +186,7 @@ async def _reconsider(turn: Turn, draft: Draft, refused: JobRefused) -> None:
     if refused.error.reason in _WITHOUT_MODEL:
         turn.context.catalog.expire()
         catalog = await turn.context.catalog.get()
-        kind = draft.kind if catalog.of_kind(draft.kind) else 0
+        kind = draft.kind if catalog.has_kind(draft.kind) else 0
         draft = draft.model_copy(update={"model_id": "", "kind": kind})
     await turn.save(draft)
     await turn.show(draft_screen(draft, turn.language, catalog=catalog, notice=why))

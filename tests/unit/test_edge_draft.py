@@ -33,7 +33,7 @@ from edge_bot.draft import (
 )
 from edge_bot.session import MAX_DRAFTS, MAX_REPLIES, Draft, OptionValue, Session
 from edge_bot.shape import nearest_choice
-from tests.edge_model import catalog
+from tests.edge_model import catalog, switched_off
 
 CATALOG = catalog()
 TEXT_DRAFT = Draft(
@@ -312,6 +312,22 @@ def test_another_picture_after_change_brings_its_own_shape_unless_one_was_chosen
         changed, "upload:2", caption="", new_id="newer", catalog=CATALOG, size=(1067, 600)
     )
     assert inputs_of(another, model)["image_size"] == expected
+
+
+@pytest.mark.parametrize("kind", [MODEL_KIND_TEXT_TO_IMAGE, MODEL_KIND_EDIT])
+def test_what_to_do_stays_chosen_while_its_models_are_off(kind: int) -> None:
+    off = switched_off(kind)
+    chosen = with_choice(draft(), PickKind("old", kind), language="en", catalog=off)
+    assert (chosen.kind, stage_of(chosen, off)) == (kind, Stage.MODEL)
+    assert with_choice(draft(), PickKind("old", 99), language="en", catalog=off).kind == 0
+
+
+def test_a_text_is_kept_until_a_model_for_it_is_back() -> None:
+    off = switched_off(MODEL_KIND_TEXT_TO_IMAGE)
+    waiting = with_text(None, "a cat", new_id="new", catalog=off)
+    assert (waiting.prompt, stage_of(waiting, off)) == ("a cat", Stage.MODEL)
+    back = press(waiting, PickModel("new", "z-image"))
+    assert (back.prompt, stage_of(back, CATALOG)) == ("a cat", Stage.CONFIRM)
 
 
 def test_a_job_whose_model_is_gone_keeps_its_prompt() -> None:
