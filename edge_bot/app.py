@@ -20,6 +20,7 @@ from edge_bot.meter import Meter
 from edge_bot.packing import Packer
 from edge_bot.parking import Parking
 from edge_bot.profile import publish_profile
+from edge_bot.service_clock import ServiceClock
 from edge_bot.settings import EdgeSettings
 from edge_bot.standing import Standing
 from edge_bot.update import Poller
@@ -40,12 +41,14 @@ class Edge:
         self._webhook_url = settings.telegram_webhook_url
         self._bot = bot
         self._standing = Standing()
-        catalog = CatalogCache(client.generation)
+        clock = ServiceClock()
+        catalog = CatalogCache(client.generation, service_clock=clock)
         context = EdgeContext(
             bot=bot,
             bot_id=settings.bot_id,
             client=client,
             catalog=catalog,
+            clock=clock,
         )
         dispatcher = Dispatcher(
             partial(handle_update, context),
@@ -56,7 +59,7 @@ class Edge:
         self._poller = Poller(
             bot=bot,
             dispatcher=dispatcher,
-            lease=PollingLease(client, bot_id=settings.bot_id),
+            lease=PollingLease(client, bot_id=settings.bot_id, clock=clock),
             parking=Parking(client, bot=bot, bot_id=settings.bot_id),
             standing=self._standing,
         )
@@ -65,7 +68,8 @@ class Edge:
             bot=bot,
             bot_id=settings.bot_id,
             client=client,
-            packer=Packer(client, catalog=catalog),
+            packer=Packer(client, catalog=catalog, clock=clock),
+            clock=clock,
             standing=self._standing,
             meter=meter,
             rhythm=Rhythm(lease_s=settings.delivery_lease_s),

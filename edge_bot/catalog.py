@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.model_pb2 import Model
 from edge_bot.language import base_language
+from edge_bot.service_clock import ServiceClock
 
 REFRESH_S = 300.0
 """How old the list may become before it is read again."""
@@ -29,6 +30,8 @@ class Catalog:
     """The models in the catalog's order: the first of a kind is that kind's default."""
 
     models: tuple[Model, ...]
+    clock: ServiceClock = field(default_factory=ServiceClock, compare=False)
+    """The clock by which models are switched off."""
 
     def find(self, model_id: str) -> Model | None:
         """Return the model with this id, if there still is one."""
@@ -37,11 +40,16 @@ class Catalog:
     @property
     def offered(self) -> tuple[Model, ...]:
         """The models that are not switched off at the moment."""
-        return tuple(model for model in self.models if not _is_off(model))
+        now = self.clock.now()
+        return tuple(model for model in self.models if not _is_off(model, now))
 
     def of_kind(self, kind: int) -> tuple[Model, ...]:
         """Return the models that do this and are offered."""
         return tuple(model for model in self.offered if model.kind == kind)
+
+    def has_kind(self, kind: int) -> bool:
+        """Tell whether there is a model that does this, be it switched off."""
+        return any(model.kind == kind for model in self.models)
 
     def title(self, model_id: str, language: str) -> str:
         """Return what people call the model; its id if it is no longer there."""
@@ -61,10 +69,12 @@ class CatalogCache:
         self,
         generation: GenerationServiceStub,
         *,
+        service_clock: ServiceClock,
         refresh_s: float = REFRESH_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._generation = generation
+        self._service_clock = service_clock
         self._refresh_s = refresh_s
         self._clock = clock
         self._catalog: Catalog | None = None
@@ -87,7 +97,7 @@ class CatalogCache:
         self._read_at = self._clock() - self._refresh_s
 
     async def _read(self) -> Catalog:
-        self._catalog = Catalog(tuple(await self._pages()))
+        self._catalog = Catalog(tuple(await self._pages()), self._service_clock)
         self._read_at = self._clock()
         return self._catalog
 
@@ -102,10 +112,10 @@ class CatalogCache:
                 return models
 
 
-def _is_off(model: Model) -> bool:
+def _is_off(model: Model, now: datetime) -> bool:
     until = model.unavailable_until_time
     has_time = model.HasField("unavailable_until_time")
-    return has_time and until.ToDatetime(tzinfo=UTC) > datetime.now(UTC)
+    return has_time and until.ToDatetime(tzinfo=UTC) > now
 
 
 def localised(texts: Mapping[str, _Text], language: str) -> _Text:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge_bot.bot import EdgeBot
 from edge_bot.catalog import CatalogCache
+from edge_bot.service_clock import ServiceClock
 from generation_svc.client import GenerationClient
 
 
@@ -18,3 +19,4 @@ class EdgeContext:
     """The digits before the colon of the bot's token."""
     client: GenerationClient
     catalog: CatalogCache
+    clock: ServiceClock

@@ -11,7 +11,7 @@ import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -24,6 +24,7 @@ from edge_bot.interrupt import finished, interruptible, pause
 from edge_bot.meter import Meter
 from edge_bot.missed import is_missed, note_missed
 from edge_bot.packing import Packer, Undeliverable
+from edge_bot.service_clock import ServiceClock
 from edge_bot.service_error import insistently
 from edge_bot.standing import Standing
 from edge_bot.telegram_error import Report, impossible, report_of, try_again, unknown
@@ -76,12 +77,13 @@ class Courier:
         bot_id: int,
         client: GenerationClient,
         packer: Packer,
+        clock: ServiceClock,
         standing: Standing,
         meter: Meter,
         rhythm: Rhythm | None = None,
     ) -> None:
         self._bot, self._bot_id = bot, bot_id
-        self._client, self._packer = client, packer
+        self._client, self._packer, self._clock = client, packer, clock
         self._place = _Place(bot_id, client)
         self._standing, self._meter = standing, meter
         self._rhythm = rhythm or Rhythm()
@@ -148,6 +150,8 @@ class Courier:
         timeout = self._rhythm.wait_s + 10
         with translated():
             answer = await self._client.delivery.LeaseDeliveries(request, timeout=timeout)
+        for delivery in answer.deliveries:
+            self._clock.learn(delivery.lease_expire_time, lease_s=self._rhythm.claim_s)
         return answer.deliveries
 
     async def _send(self, delivery: Delivery) -> Report | None:
@@ -163,13 +167,12 @@ class Courier:
             async with self._limited(_now() + self._rhythm.sending_s):
                 return await parcel.send(self._bot)
         except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
-            now = self._time_of_service(delivery, leased_at=leased_at)
-            return self._failed(error, is_repeatable=is_repeatable, now=now)
+            return self._failed(error, is_repeatable=is_repeatable)
         except Exception:
             _logger.exception("sending failed by a fault of ours")
             return try_again() if is_repeatable else unknown()
 
-    def _failed(self, error: Exception, *, is_repeatable: bool, now: datetime) -> Report | None:
+    def _failed(self, error: Exception, *, is_repeatable: bool) -> Report | None:
         _logger.warning("not sent", error=str(error), kind=type(error).__name__)
         match error:
             case Undeliverable():
@@ -180,7 +183,7 @@ class Courier:
                 return try_again()
             case InvalidToken():
                 self._standing.refuse()
-        return report_of(error, is_repeatable=is_repeatable, now=now)
+        return report_of(error, is_repeatable=is_repeatable, now=self._clock.now())
 
     async def _begin(self, delivery: Delivery) -> None:
         request = pb.BeginDeliveryRequest(lease_token=delivery.lease_token)
@@ -210,11 +213,6 @@ class Courier:
                 await insistently(say)
         except (GenerationError, TimeoutError) as error:
             _logger.warning("the report was not taken", error=str(error))
-
-    def _time_of_service(self, delivery: Delivery, *, leased_at: float) -> datetime:
-        """Return the present by the service's clock, which the lease tells: ours may be wrong."""
-        expire_time = delivery.lease_expire_time.ToDatetime(tzinfo=UTC)
-        return expire_time + timedelta(seconds=_now() - leased_at - self._rhythm.claim_s)
 
     @asynccontextmanager
     async def _limited(self, until: float, *, grace_s: float = 0.0) -> AsyncIterator[None]:

@@ -20,6 +20,9 @@ from edge_bot.session_store import SessionConflict
 from edge_bot.telegram_error import is_transient
 from runtime.backoff import Backoff
 
+ACKNOWLEDGE_S = 2.0
+"""How long an acknowledgement is still waited for once its update was handled, in seconds."""
+
 _logger = structlog.get_logger(__name__)
 
 Handle = Callable[[Update], Awaitable[None]]
@@ -37,10 +40,11 @@ class Dispatcher:
         apologize: Handle,
         meter: Meter,
         max_concurrent: int = 64,
+        acknowledge_s: float = ACKNOWLEDGE_S,
         backoff: Backoff = Backoff(first_s=0.5, cap_s=15.0),  # noqa: B008 - an immutable value
     ) -> None:
         self._handle, self._apologize = handle, apologize
-        self._acknowledge = acknowledge
+        self._acknowledge, self._acknowledge_s = acknowledge, acknowledge_s
         self._meter = meter
         self._slots = asyncio.Semaphore(max_concurrent)
         self._backoff = backoff
@@ -53,7 +57,7 @@ class Dispatcher:
         acknowledging = asyncio.create_task(self._acknowledged(update))
         try:
             is_settled = await self._settled(update, patience_s=patience_s)
-            await asyncio.wait((acknowledging,))
+            await asyncio.wait((acknowledging,), timeout=self._acknowledge_s)
         finally:
             acknowledging.cancel()
         return is_settled

@@ -7,8 +7,9 @@ handling the update again begins the same draft.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
+from types import MappingProxyType
 
 from google.protobuf.struct_pb2 import Value
 
@@ -138,15 +139,33 @@ def with_model(draft: Draft, model_id: str, *, catalog: Catalog) -> Draft:
 
 
 def draft_from_job(
-    inputs: dict[str, OptionValue], *, model_id: str, new_id: str, catalog: Catalog
+    inputs: dict[str, OptionValue],
+    *,
+    model_id: str,
+    new_id: str,
+    catalog: Catalog,
+    sizes: Mapping[str, Size] = MappingProxyType({}),
 ) -> Draft:
-    """Return a draft with the inputs of a job; without its model if that is gone."""
+    """Return a draft with the inputs of a job; without its model if that is gone.
+
+    `sizes` are those of pictures that are known. A value that this model and this picture have by
+    default was not chosen, so that another picture brings another default.
+    """
+    prompt = str(inputs.get("prompt", ""))
     model = catalog.find(model_id)
     if model is None:
-        return Draft(id=new_id, prompt=str(inputs.get("prompt", "")))
-    picture = str(inputs.get(model.picture_field, "")) if model.picture_field else ""
-    draft = Draft(id=new_id, prompt=str(inputs.get("prompt", "")), picture=picture, options=inputs)
-    return with_model(draft, model_id, catalog=catalog)
+        return Draft(id=new_id, prompt=prompt)
+    draft = Draft(id=new_id, prompt=prompt)
+    if model.picture_field:
+        picture = str(inputs.get(model.picture_field, ""))
+        fields = _picture_fields(picture, sizes.get(picture, (0, 0)))
+        draft = draft.model_copy(update=fields)
+    chosen = {
+        option.field: inputs[option.field]
+        for option in model.options
+        if option.field in inputs and inputs[option.field] != chosen_value(draft, option)
+    }
+    return with_model(draft.model_copy(update={"options": chosen}), model_id, catalog=catalog)
 
 
 def inputs_of(draft: Draft, model: pb.Model) -> dict[str, OptionValue]:
@@ -197,13 +216,17 @@ def _from_text(text: str, *, new_id: str, catalog: Catalog) -> Draft:
 
 
 def _with_kind(draft: Draft, kind: int, *, catalog: Catalog) -> Draft:
-    """Choose what to do; a kind with a single model is a choice of that model, too."""
+    """Choose what to do; a kind with a single model is a choice of that model, too.
+
+    It stays chosen while all its models are switched off: they come back.
+    """
     models = catalog.of_kind(kind)
     if len(models) == 1:
         return with_model(draft, models[0].id, catalog=catalog)
     current = catalog.find(draft.model_id)
     kept = draft.model_id if current is not None and current.kind == kind else ""
-    return draft.model_copy(update={"kind": kind if models else 0, "model_id": kept})
+    known = kind if catalog.has_kind(kind) else 0
+    return draft.model_copy(update={"kind": known, "model_id": kept})
 
 
 def _with_first_model(draft: Draft, catalog: Catalog) -> Draft:

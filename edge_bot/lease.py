@@ -15,6 +15,7 @@ import structlog
 import uuid6
 
 from atelier.generation.v1 import edge_service_pb2 as pb
+from edge_bot.service_clock import ServiceClock
 from generation_svc.client import GenerationClient, GenerationError, translated
 
 LEASE_S = 15.0
@@ -29,8 +30,16 @@ _logger = structlog.get_logger(__name__)
 class PollingLease:
     """The right to poll for one bot, as this process has it or not."""
 
-    def __init__(self, client: GenerationClient, *, bot_id: int, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self,
+        client: GenerationClient,
+        *,
+        bot_id: int,
+        clock: ServiceClock,
+        lease_s: float = LEASE_S,
+    ) -> None:
         self._client = client
+        self._clock = clock
         self._bot_id = bot_id
         self._lease_s = lease_s
         self._holder = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid6.uuid7().hex}"
@@ -82,6 +91,8 @@ class PollingLease:
         request.lease_duration.FromTimedelta(timedelta(seconds=lease_s))
         with translated():
             answer = await self._client.edge.LeaseUpdates(request, timeout=timeout_s)
+        if answer.is_granted:
+            self._clock.learn(answer.expire_time, lease_s=lease_s)
         return answer.is_granted
 
 

@@ -20,6 +20,9 @@ from edge_bot.telegram_error import retry_delay_s
 PATIENCE_S = 30.0
 """How long a call waits for its turn when the caller does not say."""
 
+NO_PATIENCE_S = 0.001
+"""The patience of a call that is not worth a wait; python-telegram-bot passes no zero on."""
+
 _IDLE_CHATS_KEPT = 4096
 _NO_MESSAGES = frozenset({"sendChatAction", "deleteMessage", "deleteMessages"})
 

@@ -22,6 +22,7 @@ from edge_bot.picture import Picture, download
 from edge_bot.screen.layout import Screen
 from edge_bot.screen.outcome import failure_screen, result_buttons, result_caption
 from edge_bot.screen.progress import progress_screen
+from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram_error import NO_MESSAGE_TO_EDIT
 from generation_svc.client import GenerationClient
 
@@ -35,9 +36,12 @@ class Undeliverable(Exception):
 class Packer:
     """Makes parcels: screens filled in, pictures at hand."""
 
-    def __init__(self, client: GenerationClient, *, catalog: CatalogCache) -> None:
+    def __init__(
+        self, client: GenerationClient, *, catalog: CatalogCache, clock: ServiceClock
+    ) -> None:
         self._client = client
         self._catalog = catalog
+        self._clock = clock
 
     async def pack(self, delivery: Delivery) -> Parcel:
         """Make what is to be sent; raises Undeliverable and GenerationError.
@@ -48,7 +52,8 @@ class Packer:
         if delivery.maybe_sent and not to.message_id:
             raise Undeliverable(NO_MESSAGE_TO_EDIT)
         if delivery.kind == DELIVERY_KIND_PROGRESS:
-            return TextEdit(to, progress_screen(delivery, title=await self._title(delivery)))
+            title, now = await self._title(delivery), self._clock.now()
+            return TextEdit(to, progress_screen(delivery, now=now, title=title))
         if delivery.job.state != JOB_STATE_SUCCEEDED:
             return _text(delivery, failure_screen(delivery.job, to.language_code))
         return await self._result(delivery)

@@ -104,6 +104,12 @@ class Session(BaseModel):
         """Return the draft whose buttons carry this tag."""
         return next((each for each in self._drafts() if tag and each.tag == tag), None)
 
+    @property
+    def picture_sizes(self) -> dict[str, tuple[int, int]]:
+        """The width and the height of the pictures of all drafts, by their inputs."""
+        known = (each for each in self._drafts() if each.picture_width and each.picture_height)
+        return {each.picture: (each.picture_width, each.picture_height) for each in known}
+
     def with_current(self, draft: Draft | None) -> Session:
         """Return the session with this draft as the current one; the one before is kept."""
         drafts = self._drafts()
@@ -130,15 +136,15 @@ class Session(BaseModel):
 
     def with_repetition(self, key: str, repetition: Repetition) -> Session:
         """Return the session with what a button made last."""
-        latest = _latest({**self.repetitions, key: repetition}, MAX_REPLIES)
-        return self.model_copy(update={"repetitions": latest})
+        repetitions = _with_latest(self.repetitions, (key, repetition), limit=MAX_REPLIES)
+        return self.model_copy(update={"repetitions": repetitions})
 
     def with_missed(self, job_id: str, *, message_id: int) -> Session:
         """Return the session with one more result that could not be sent."""
         if job_id in self.missed:
             return self
-        latest = _latest({**self.missed, job_id: message_id}, MAX_MISSED)
-        return self.model_copy(update={"missed": latest, "is_missed_offered": False})
+        missed = _with_latest(self.missed, (job_id, message_id), limit=MAX_MISSED)
+        return self.model_copy(update={"missed": missed, "is_missed_offered": False})
 
     def without_missed(self, job_id: str) -> Session:
         """Return the session without a result that the user has got by now."""
@@ -157,9 +163,14 @@ class Session(BaseModel):
 
     def with_reply(self, origin: str, message_id: int) -> Session:
         """Return the session with one more update remembered, the oldest ones forgotten."""
-        replies = {**self.replies, origin: message_id}
-        return self.model_copy(update={"replies": _latest(replies, MAX_REPLIES)})
+        replies = _with_latest(self.replies, (origin, message_id), limit=MAX_REPLIES)
+        return self.model_copy(update={"replies": replies})
 
 
-def _latest(entries: Mapping[str, _Value], limit: int) -> dict[str, _Value]:
-    return dict(list(entries.items())[-limit:])
+def _with_latest(
+    entries: Mapping[str, _Value], latest: tuple[str, _Value], *, limit: int
+) -> dict[str, _Value]:
+    """Return the entries with one as the latest, wherever it stood, and the oldest left out."""
+    kept = dict(entries)
+    kept.pop(latest[0], None)
+    return dict([*kept.items(), latest][-limit:])

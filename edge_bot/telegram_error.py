@@ -34,6 +34,9 @@ Report = pb.ReportDeliveryRequest
 NO_MESSAGE_TO_EDIT = "unknown outcome and no message to edit"
 """The reason of a delivery that must not be sent again and has nothing to be put into."""
 
+LONGEST_PAUSE_S = 23 * 3600.0
+"""How long a delivery is put off: the service takes 24 hours, and our clock may be ahead."""
+
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -51,10 +54,6 @@ _MESSAGE_GONE = (
     "message identifier is not specified",
     "there is no text in the message to edit",
 )
-
-
-LONGEST_PAUSE_S = 23 * 3600.0
-"""How long a delivery is put off: the service takes 24 hours, and our clock may be ahead."""
 
 
 def sent(message_id: int, *, is_edit: bool = False) -> Report:

@@ -17,6 +17,16 @@ def catalog() -> Catalog:
     return Catalog(tuple(_model(entry) for entry in source["models"]))
 
 
+def switched_off(*kinds: int, hours: float = 1) -> Catalog:
+    """Return the catalog with the models of these kinds off until so many hours from now."""
+    models = catalog().models
+    for model in models:
+        if model.kind in kinds:
+            until = datetime.now(UTC) + timedelta(hours=hours)
+            model.unavailable_until_time.FromDatetime(until)
+    return Catalog(models)
+
+
 def job(
     state: job_pb2.JobState.ValueType = job_pb2.JOB_STATE_RUNNING,
     *,

@@ -31,12 +31,13 @@ async def acknowledge(bot: EdgeBot, update: Update) -> None:
         return
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await _answer(bot, query.id)
+            await _answer(bot, query.id, until=asyncio.get_running_loop().time() + PATIENCE_S)
     except (TelegramError, TimeoutError) as error:
         _logger.info("a press was not answered", error=str(error) or type(error).__name__)
 
 
-async def _answer(bot: EdgeBot, query_id: str) -> None:
+async def _answer(bot: EdgeBot, query_id: str, *, until: float) -> None:
+    """Answer a press, again while that can help; raises TelegramError."""
     for delay_s in _BACKOFF:
         try:
             await bot.answer_callback_query(query_id)
@@ -44,6 +45,8 @@ async def _answer(bot: EdgeBot, query_id: str) -> None:
             if not is_transient(error):
                 raise
             told_s = retry_delay_s(error) if isinstance(error, RetryAfter) else 0.0
+            if asyncio.get_running_loop().time() + told_s > until:
+                raise
             await asyncio.sleep(max(delay_s, told_s))
         else:
             return

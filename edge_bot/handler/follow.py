@@ -66,4 +66,5 @@ def _screen(turn: Turn, job: Job) -> Screen:
     if job.state == JOB_STATE_FAILED:
         return failure_screen(job, turn.language)
     usual_s = turn.catalog.usual_s(job.model_id)
-    return job_screen(job, turn.language, title=title, usual_s=usual_s)
+    now = turn.context.clock.now()
+    return job_screen(job, turn.language, now=now, title=title, usual_s=usual_s)

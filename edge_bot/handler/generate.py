@@ -29,6 +29,12 @@ from generation_svc.client import GenerationError, translated
 FRESH_S = 30.0
 """How long a press under the same message counts as the one that made the job, in seconds."""
 
+_FOR_THE_USER = ("TOO_MANY_ACTIVE_JOBS", "MODEL_UNAVAILABLE")
+"""The refusals that pass, but not so soon that the user should wait without a word."""
+
+_WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
+"""The refusals after which another model must be chosen."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,12 +49,6 @@ class JobRefused(Exception):
     def fields(self) -> frozenset[str]:
         """The inputs that are wrong."""
         return frozenset(each.field.removeprefix("inputs.") for each in self.error.violations)
-
-
-_FOR_THE_USER = ("TOO_MANY_ACTIVE_JOBS", "MODEL_UNAVAILABLE")
-"""The refusals that pass, but not so soon that the user should wait without a word."""
-_WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
-"""The refusals after which another model must be chosen."""
 
 
 class JobExists(Exception):
@@ -121,13 +121,13 @@ async def _next_number(turn: Turn, key: str) -> int | None:
     job = await find_job(turn, last.job_id)
     if job is None or not is_under_way(job):
         return last.number + 1
-    if _age_s(job) > FRESH_S:
+    if _age_s(job, turn.context.clock.now()) > FRESH_S:
         await turn.reply(Screen(notice.on_its_way(turn.language)))
     return None
 
 
-def _age_s(job: Job) -> float:
-    return (datetime.now(UTC) - job.create_time.ToDatetime(tzinfo=UTC)).total_seconds()
+def _age_s(job: Job, now: datetime) -> float:
+    return (now - job.create_time.ToDatetime(tzinfo=UTC)).total_seconds()
 
 
 async def _repeat(
@@ -186,7 +186,7 @@ async def _reconsider(turn: Turn, draft: Draft, refused: JobRefused) -> None:
     if refused.error.reason in _WITHOUT_MODEL:
         turn.context.catalog.expire()
         catalog = await turn.context.catalog.get()
-        kind = draft.kind if catalog.of_kind(draft.kind) else 0
+        kind = draft.kind if catalog.has_kind(draft.kind) else 0
         draft = draft.model_copy(update={"model_id": "", "kind": kind})
     await turn.save(draft)
     await turn.show(draft_screen(draft, turn.language, catalog=catalog, notice=why))

@@ -1,33 +1,45 @@
-"""Groups: the bot says once where it draws, to whoever calls it by its name."""
+"""Groups: the bot says where it draws to whoever calls it by its name."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 from telegram.constants import ParseMode
-from telegram.error import BadRequest
+from telegram.error import BadRequest, ChatMigrated, RetryAfter
 
 from edge_bot.bot import EdgeBot
 from edge_bot.context import EdgeContext
 from edge_bot.handler.event import GroupCall
+from edge_bot.limiter import NO_PATIENCE_S
 from edge_bot.screen import notice
 
 _logger = structlog.get_logger(__name__)
 
 
 async def answer_group_call(context: EdgeContext, call: GroupCall) -> None:
-    """Answer who calls this bot, in the topic in which it is called; others are not for it."""
-    username = await _username(context.bot)
-    if username.lower() not in call.names and context.bot_id not in call.ids:
-        return
+    """Answer who calls this bot, in the topic in which it is called; others are not for it.
+
+    An answer that has to wait is not given: behind it waits what the caller says in private.
+    """
     try:
-        await context.bot.send_message(
-            call.chat_id,
-            notice.private_only(call.language, username=username),
-            parse_mode=ParseMode.HTML,
-            message_thread_id=call.topic_id,
-        )
-    except BadRequest as error:  # a closed topic, a group in which the bot may not write
+        username = await _username(context.bot)
+        if username.lower() not in call.names and context.bot_id not in call.ids:
+            return
+        await _answer(context.bot, call, username=username)
+    except (BadRequest, RetryAfter) as error:  # a closed topic, a group that may not be written to
         _logger.info("a group cannot be answered", error=str(error))
+
+
+async def _answer(bot: EdgeBot, call: GroupCall, *, username: str) -> None:
+    text = notice.private_only(call.language, username=username)
+    send = partial(
+        bot.send_message, text=text, parse_mode=ParseMode.HTML, rate_limit_args=NO_PATIENCE_S
+    )
+    try:
+        await send(call.chat_id, message_thread_id=call.topic_id)
+    except ChatMigrated as moved:  # what was a group when it was called has no topics
+        await send(moved.new_chat_id)
 
 
 async def _username(bot: EdgeBot) -> str:

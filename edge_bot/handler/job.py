@@ -43,7 +43,13 @@ async def _change(turn: Turn, job: Job) -> None:
     if turn.is_answered:
         return
     inputs = {field: scalar(value) for field, value in job.inputs.fields.items()}
-    draft = draft_from_job(inputs, model_id=job.model_id, new_id=turn.new_id, catalog=turn.catalog)
+    draft = draft_from_job(
+        inputs,
+        model_id=job.model_id,
+        new_id=turn.new_id,
+        catalog=turn.catalog,
+        sizes=turn.session.picture_sizes,
+    )
     await turn.save(draft)
     await turn.reply(draft_screen(draft, turn.language, catalog=turn.catalog))
 

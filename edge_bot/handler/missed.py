@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import methodcaller
+
+import structlog
+from telegram.error import BadRequest
 
 from atelier.generation.v1.job_pb2 import Job
 from edge_bot.handler.event import Unblocked
@@ -10,8 +14,13 @@ from edge_bot.handler.follow import find_job
 from edge_bot.handler.result import send_result
 from edge_bot.handler.turn import Turn
 from edge_bot.screen import notice
-from edge_bot.screen.layout import Screen
+from edge_bot.screen.layout import Screen, paragraphs
 from edge_bot.screen.outcome import finished_screen, missed_screen
+from edge_bot.service_error import is_passing
+from edge_bot.telegram_error import is_content_refused
+from generation_svc.client import GenerationError
+
+_logger = structlog.get_logger(__name__)
 
 
 async def offer_missed(turn: Turn) -> None:
@@ -26,15 +35,43 @@ async def offer_missed(turn: Turn) -> None:
 async def show_missed(turn: Turn) -> None:
     """Send the pictures that could not be sent before, the oldest first.
 
-    The offer keeps its button until all are sent.
+    The offer keeps its button until all are sent. One that cannot be had stops no other.
     """
-    for job_id, message_id in list(turn.session.missed.items()):
-        job = await find_job(turn, job_id)
-        if job is None:
-            await turn.note(methodcaller("without_missed", job_id))
-        else:
+    missed = list(turn.session.missed.items())
+    if turn.is_answered and not missed:
+        return
+    brought = [await _is_brought(turn, job_id, message_id=message) for job_id, message in missed]
+    shown = await turn.show(_shown_screen(turn, brought))
+    await turn.note(lambda session: session.with_reply(turn.event.origin, shown))
+
+
+def _shown_screen(turn: Turn, brought: Sequence[bool]) -> Screen:
+    """Return what is said of missed pictures, of which some were brought and some are lost."""
+    lost = brought.count(False)
+    here = notice.here_they_are(turn.language) if any(brought) else ""
+    sorry = notice.not_fetched(lost, turn.language) if lost else ""
+    return Screen(paragraphs(here, sorry) or notice.nothing_to_send(turn.language))
+
+
+async def _is_brought(turn: Turn, job_id: str, *, message_id: int) -> bool:
+    """Send the pictures of a job if they are still to be had; it is forgotten either way."""
+    try:
+        if job := await find_job(turn, job_id):
             await bring(turn, job, message_id=message_id)
-    await turn.show(Screen(notice.here_they_are(turn.language)))
+            return True
+    except (GenerationError, BadRequest) as error:
+        if not _is_final(error):
+            raise
+        _logger.warning("missed pictures are lost", job_id=job_id, error=str(error))
+    await turn.note(methodcaller("without_missed", job_id))
+    return False
+
+
+def _is_final(error: GenerationError | BadRequest) -> bool:
+    """Tell whether it is about these pictures, and will be so at every try."""
+    if isinstance(error, BadRequest):
+        return is_content_refused(error)
+    return not is_passing(error)
 
 
 async def bring(turn: Turn, job: Job, *, message_id: int) -> None:

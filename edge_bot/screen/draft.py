@@ -35,6 +35,7 @@ from edge_bot.screen.welcome import (
     model_entries,
     model_rows,
     model_terms,
+    none_works,
 )
 from edge_bot.session import Draft
 
@@ -54,7 +55,7 @@ def models_for_screen(draft: Draft, language: str, *, catalog: Catalog) -> Scree
     """Return the models that can do what the draft is about."""
     speak = texts(language)
     models = catalog.of_kind(draft.kind)
-    question = speak.html("<b>Which model shall draw it?</b>")
+    question = speak.html("<b>Which model shall draw it?</b>") if models else none_works(speak)
     text = paragraphs(question, *model_entries(speak, models))
     back = _back(speak, draft) if draft.model_id else _discard(speak, draft)
     return Screen(text, (*model_rows(models, language, draft=draft.tag), (back,)))
@@ -107,7 +108,9 @@ def _kind_screen(draft: Draft, speak: Texts, *, catalog: Catalog) -> Screen:
     has_picture = bool(draft.picture)
     rows = kind_rows(speak, catalog=catalog, draft=draft.tag, only_pictures=has_picture)
     text = speak.html("<b>What would you like to do?</b>")
-    if has_picture:
+    if not rows:
+        text = none_works(speak)
+    elif has_picture:
         text = speak.html(
             "<b>I have your picture. What shall I do with it?</b>\n\n"
             "You can also just write what to change."

@@ -40,6 +40,13 @@ def here_they_are(language: str) -> str:
     return texts(language).html("Here is what was waiting for you.")
 
 
+def not_fetched(count: int, language: str) -> str:
+    """Say how many of the pictures that were waiting are lost."""
+    return texts(language).count(
+        "⚠️ I couldn't get {n} picture.", "⚠️ I couldn't get {n} pictures.", count
+    )
+
+
 def file_too_large(language: str) -> str:
     """Say that Telegram does not take a file of this size."""
     return texts(language).html("This file is larger than the 50 MB Telegram lets me send.")

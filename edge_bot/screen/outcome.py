@@ -125,8 +125,8 @@ def _missing(speak: Texts, job: pb.Job) -> str:
     if not count:
         return ""
     return speak.count(
-        "⚠️ {n} more picture was drawn, but it could not be fetched.",
-        "⚠️ {n} more pictures were drawn, but they could not be fetched.",
+        "⚠️ {n} more picture was made, but I couldn't get it.",
+        "⚠️ {n} more pictures were made, but I couldn't get them.",
         count,
     )
 

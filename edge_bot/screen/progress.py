@@ -17,11 +17,12 @@ from edge_bot.screen.outcome import (
 )
 
 
-def progress_screen(delivery: Delivery, *, title: str = "") -> Screen:
+def progress_screen(delivery: Delivery, *, now: datetime, title: str = "") -> Screen:
     """Return what the progress message says for a delivery, whatever the state of its job."""
     return job_screen(
         delivery.job,
         delivery.telegram.language_code,
+        now=now,
         title=title,
         queue_position=delivery.queue_position,
         usual_s=delivery.usual_duration.ToTimedelta().total_seconds(),
@@ -32,13 +33,15 @@ def job_screen(
     job: pb.Job,
     language: str,
     *,
+    now: datetime,
     title: str = "",
     queue_position: int | None = None,
     usual_s: float = 0.0,
 ) -> Screen:
     """Return what the progress message says; a place of None is one that is not known.
 
-    Why a job failed is told in a message of its own.
+    `now` is the service's time, which sets the times in a job. Why a job failed is told in a
+    message of its own.
     """
     match job.state:
         case pb.JOB_STATE_SUCCEEDED:
@@ -51,7 +54,8 @@ def job_screen(
             headline = _running(texts(language), title or job.model_id, reason=job.delay_reason)
         case _:
             headline = _queued(texts(language), queue_position, reason=job.delay_reason)
-    return _waiting(job, texts(language), headline=headline, usual_s=usual_s)
+    longest = _longest_wait(texts(language), job, now=now)
+    return _waiting(job, texts(language), headline=headline, usual_s=usual_s, longest=longest)
 
 
 def starting_screen(language: str, *, prompt: str) -> Screen:
@@ -85,19 +89,19 @@ def waiting_on_screen(language: str) -> Screen:
     return Screen(texts(language).html("All right, the picture will arrive here by itself."))
 
 
-def _waiting(job: pb.Job, speak: Texts, *, headline: str, usual_s: float) -> Screen:
+def _waiting(job: pb.Job, speak: Texts, *, headline: str, usual_s: float, longest: str) -> Screen:
     text = paragraphs(
         headline,
         quoted(prompt_of(job), PROMPT_LENGTH),
         _delay(speak, job.delay_reason) or usual_time(speak, usual_s),
-        _longest_wait(speak, job),
+        longest,
     )
     return Screen(text, ((Button(speak.plain("Cancel"), Cancel(job.id)),),))
 
 
 def _running(speak: Texts, title: str, *, reason: pb.DelayReason.ValueType) -> str:
     if reason == pb.DELAY_REASON_RESULT_DELAYED:
-        return speak.html("🎨 <b>{title} is done drawing.</b>", title=title)
+        return speak.html("🎨 <b>{title} has finished.</b>", title=title)
     return speak.html("🎨 <b>{title} is drawing…</b>", title=title)
 
 
@@ -114,19 +118,23 @@ def _queued(speak: Texts, position: int | None, *, reason: pb.DelayReason.ValueT
     return lines(headline, ahead)
 
 
-def _longest_wait(speak: Texts, job: pb.Job) -> str:
-    """Return until when it waits for what it waits for; nothing if that is not known, or over."""
+def _longest_wait(speak: Texts, job: pb.Job, *, now: datetime) -> str:
+    """Return until when it waits for what it waits for; nothing if that is not known, or over.
+
+    A picture that is made is not worth cancelling, so that only of others is said that one can.
+    """
     if not job.HasField("delay_until_time"):
         return ""
     until = job.delay_until_time.ToDatetime(tzinfo=UTC)
-    left = (until - datetime.now(UTC)).total_seconds()
+    left = (until - now).total_seconds()
     if left <= 0:
         return ""
-    return speak.html(
-        "Longest wait: {time}, until {clock} UTC. You can cancel it meanwhile.",
-        time=span(speak, left),
-        clock=f"{until:%H:%M}",
+    longest = speak.html(
+        "At most {time} more, until {clock} UTC.", time=span(speak, left), clock=f"{until:%H:%M}"
     )
+    if job.delay_reason == pb.DELAY_REASON_RESULT_DELAYED:
+        return longest
+    return " ".join((longest, speak.html("You can cancel in the meantime.")))
 
 
 def _delay(speak: Texts, reason: pb.DelayReason.ValueType) -> str:
@@ -134,12 +142,12 @@ def _delay(speak: Texts, reason: pb.DelayReason.ValueType) -> str:
         case pb.DELAY_REASON_PROVIDER_UNREACHABLE:
             return speak.html(
                 "The drawing service is not answering right now. "
-                "I keep trying; you need not do anything."
+                "I'll keep trying; there is nothing you need to do."
             )
         case pb.DELAY_REASON_PROVIDER_MAINTENANCE:
             return speak.html(
                 "The drawing service is under maintenance. "
-                "I will go on as soon as it is back; you need not do anything."
+                "I will go on as soon as it is back; there is nothing you need to do."
             )
         case pb.DELAY_REASON_PROVIDER_ACCOUNT:
             return speak.html(
@@ -155,8 +163,8 @@ def _delay(speak: Texts, reason: pb.DelayReason.ValueType) -> str:
             )
         case pb.DELAY_REASON_RESULT_DELAYED:
             return speak.html(
-                "Your picture is ready, but the drawing service does not hand it out yet. "
-                "I keep trying; you need not do anything."
+                "Your picture is ready, but the drawing service has not handed it over yet. "
+                "I'll keep trying; there is nothing you need to do."
             )
         case _:
             return ""

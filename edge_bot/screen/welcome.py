@@ -39,7 +39,8 @@ def welcome_screen(language: str, *, catalog: Catalog) -> Screen:
 def models_screen(language: str, *, catalog: Catalog) -> Screen:
     """Return all models with what they do, what they cost and how long they take."""
     speak = texts(language)
-    text = paragraphs(speak.html("<b>Models</b>"), *model_entries(speak, catalog.offered))
+    entries = tuple(model_entries(speak, catalog.offered)) or (none_works(speak),)
+    text = paragraphs(speak.html("<b>Models</b>"), *entries)
     return Screen(text, model_rows(catalog.offered, language))
 
 
@@ -119,6 +120,13 @@ def model_terms(speak: Texts, model: pb.Model) -> str:
     usual = usual_time(speak, model.usual_duration.ToTimedelta().total_seconds())
     price = speak.html("Price: free.") if model.pricing.is_free else ""
     return " ".join(part for part in (price, usual) if part)
+
+
+def none_works(speak: Texts) -> str:
+    """Say that all models that could do it are switched off."""
+    return speak.html(
+        "None of the models for this is available right now. Please try again in a few minutes."
+    )
 
 
 def model_entries(speak: Texts, models: Iterable[pb.Model]) -> Iterator[str]:

@@ -25,6 +25,7 @@ from edge_bot.lease import PollingLease
 from edge_bot.meter import Meter
 from edge_bot.packing import Packer
 from edge_bot.parking import Parking
+from edge_bot.service_clock import ServiceClock
 from edge_bot.settings import EdgeSettings
 from edge_bot.standing import Standing
 from edge_bot.update import Poller
@@ -44,6 +45,7 @@ class Bench:
     bot: EdgeBot
     client: GenerationClient
     standing: Standing = field(default_factory=lambda: Standing(check_s=0.05))
+    clock: ServiceClock = field(default_factory=ServiceClock)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -54,11 +56,16 @@ class Bench:
             bot=self.bot,
             bot_id=BOT_ID,
             client=self.client,
-            packer=Packer(self.client, catalog=CatalogCache(self.client.generation)),
+            packer=self.packer(),
+            clock=self.clock,
             standing=self.standing,
             meter=self.meter,
             rhythm=Rhythm(**{"wait_s": 0.2, **rhythm}),
         )
+
+    def packer(self) -> Packer:
+        catalog = CatalogCache(self.client.generation, service_clock=self.clock)
+        return Packer(self.client, catalog=catalog, clock=self.clock)
 
     def dispatcher(self, handle: Handle) -> Dispatcher:
         return Dispatcher(
@@ -73,7 +80,7 @@ class Bench:
         return Poller(
             bot=self.bot,
             dispatcher=self.dispatcher(handle),
-            lease=PollingLease(self.client, bot_id=BOT_ID, lease_s=lease_s),
+            lease=PollingLease(self.client, bot_id=BOT_ID, clock=self.clock, lease_s=lease_s),
             parking=Parking(self.client, bot=self.bot, bot_id=BOT_ID),
             standing=self.standing,
         )

@@ -16,6 +16,7 @@ from edge_bot.catalog import CatalogCache
 from edge_bot.context import EdgeContext
 from edge_bot.handler import acknowledge, handle_update
 from edge_bot.limiter import ChatLimiter, Pace
+from edge_bot.service_clock import ServiceClock
 from generation_svc.client import connect
 from tests.contract.edge_job import JobService, serving_jobs
 from tests.edge_model import USER
@@ -130,9 +131,9 @@ async def chatting_at(
         _hasty_bot(running.url) as bot,
         connect(address) as client,
     ):
-        context = EdgeContext(
-            bot=bot, bot_id=BOT_ID, client=client, catalog=CatalogCache(client.generation)
-        )
+        clock = ServiceClock()
+        catalog = CatalogCache(client.generation, service_clock=clock)
+        context = EdgeContext(bot=bot, bot_id=BOT_ID, client=client, catalog=catalog, clock=clock)
         chat = Chat(running, service or JobService(), context)
         await running.started(USER, language_code=language)
         await chat.pump()

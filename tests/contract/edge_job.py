@@ -51,6 +51,7 @@ class JobDesk(GenerationDesk):
         self.uploads: dict[str, tuple[str, bytes]] = {}
         self.refusal: Refusal | None = None
         self.is_picture = True
+        self.models = catalog().models
         self.correlation_ids: set[str] = set()
         self._made: dict[str, str] = {}
         self._numbers = itertools.count(1)
@@ -68,7 +69,7 @@ class JobDesk(GenerationDesk):
         return job
 
     async def ListModels(self, request: Any, context: Any) -> Any:
-        models = catalog().models
+        models = self.models
         half = len(models) // 2
         if request.page_token:
             return pb.ListModelsResponse(models=models[half:])

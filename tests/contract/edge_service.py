@@ -111,6 +111,8 @@ class EdgeDesk(EdgeServiceServicer):
         self.holder = ""
         self.asked: list[tuple[str, float]] = []
         self.is_refusing = False
+        self.skew = timedelta(0)
+        """By how much the clock of the service is ahead of the edge's."""
 
     async def GetSession(self, request: Any, context: Any) -> Any:
         empty = Session(bot_id=request.bot_id, key=request.key)
@@ -135,7 +137,9 @@ class EdgeDesk(EdgeServiceServicer):
         if self.is_refusing or self.holder not in ("", request.holder):
             return edge_pb.LeaseUpdatesResponse(is_granted=False)
         self.holder = request.holder
-        return edge_pb.LeaseUpdatesResponse(is_granted=True)
+        granted = edge_pb.LeaseUpdatesResponse(is_granted=True)
+        granted.expire_time.FromDatetime(datetime.now(UTC) + self.skew + timedelta(seconds=lease_s))
+        return granted
 
 
 class GenerationDesk(GenerationServiceServicer):

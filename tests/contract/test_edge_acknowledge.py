@@ -12,6 +12,7 @@ from telegram import Update
 from edge_bot.catalog import CatalogCache
 from edge_bot.dispatch import Dispatcher
 from edge_bot.handler import acknowledge, apologize, handle_update
+from edge_bot.handler.acknowledge import PATIENCE_S
 from edge_bot.meter import Meter
 from generation_svc.client import connect
 from tests.contract.edge_bench import CHAT, Bench, bench, until
@@ -76,7 +77,8 @@ async def test_an_acknowledgement_does_not_wait_for_messages_to_the_chat(edge: B
 async def test_presses_are_acknowledged_while_the_service_is_away(chat: Chat) -> None:
     message_id = (await chat.last())["message_id"]
     async with connect("127.0.0.1:9") as nowhere:
-        context = replace(chat.context, client=nowhere, catalog=CatalogCache(nowhere.generation))
+        catalog = CatalogCache(nowhere.generation, service_clock=chat.context.clock)
+        context = replace(chat.context, client=nowhere, catalog=catalog)
         dispatcher = Dispatcher(
             partial(handle_update, context),
             acknowledge=partial(acknowledge, context.bot),
@@ -108,6 +110,16 @@ async def test_an_acknowledgement_is_tried_again(chat: Chat, kind: str) -> None:
     query = await chat.press("Create a picture")
     assert await are_answered(chat.telegram, [query])
     assert len(await chat.telegram.calls("answerCallbackQuery")) == 2
+
+
+async def test_a_pause_longer_than_a_press_lives_is_not_waited_for(chat: Chat) -> None:
+    await chat.telegram.fault(
+        kind="too_many_requests", method="answerCallbackQuery", retry_after=600
+    )
+    async with asyncio.timeout(PATIENCE_S / 2):
+        await chat.press("Create a picture")
+    assert len(await chat.telegram.calls("answerCallbackQuery")) == 1
+    assert "Which model" in await chat.last_text()
 
 
 async def test_each_press_costs_one_answer(chat: Chat) -> None:

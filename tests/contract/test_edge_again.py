@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, Job
@@ -91,6 +93,20 @@ async def test_who_presses_again_much_later_is_told_that_the_picture_is_on_its_w
     await handle(chat, await press(chat, job.id, message_id=under, times=1), at_once=False)
     assert await chat.last_text() == "This picture is already on its way."
     assert len(await jobs(service)) == 2
+
+
+async def test_how_long_ago_a_job_was_made_is_told_by_the_time_of_the_service(
+    service: Service, chat: Chat
+) -> None:
+    job = await failed_job(service)
+    under = (await chat.last())["message_id"]
+    await handle(chat, await press(chat, job.id, message_id=under, times=2), at_once=False)
+    assert "Sending it off" in await chat.last_text()
+    expire_time = Timestamp()
+    expire_time.FromDatetime(datetime.now(UTC) + timedelta(hours=1))
+    chat.context.clock.learn(expire_time, lease_s=20)
+    await handle(chat, await press(chat, job.id, message_id=under, times=1), at_once=False)
+    assert await chat.last_text() == "This picture is already on its way."
 
 
 async def test_each_message_has_an_again_of_its_own(service: Service, chat: Chat) -> None:

@@ -96,7 +96,7 @@ async def test_every_button_of_every_screen_does_something(chat: Chat) -> None:
     running = chat.service.generation.put(job())
     running.id = "01990000-0000-7000-8000-0000000000ff"
     chat.service.generation.put(running)
-    await crawl_rows(crawler, job_screen(running, "en").keyboard)
+    await crawl_rows(crawler, job_screen(running, "en", now=chat.context.clock.now()).keyboard)
     await crawl_rows(crawler, cancel_question_screen(running, "en", is_apart=True).keyboard)
     await crawl_rows(crawler, missed_screen(1, "en").keyboard)
     assert crawler.pressed == set(ACTIONS)

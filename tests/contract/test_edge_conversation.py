@@ -7,9 +7,10 @@ from google.protobuf.json_format import MessageToDict
 from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.generation_service_pb2 import CreateJobRequest
 from atelier.generation.v1.media_pb2 import Media
+from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE
 from edge_bot.session import MAX_BYTES
 from tests.contract.edge_chat import BOT_ID, Chat, buttons, chatting
-from tests.edge_model import USER, job
+from tests.edge_model import USER, catalog, job, switched_off
 from tests.integration.sandbox_telegram import Json, picture
 
 
@@ -393,6 +394,39 @@ async def test_change_goes_back_to_the_confirmation(chat: Chat) -> None:
     assert "Number of pictures: 2 pictures" in await chat.last_text()
     await chat.press("Generate")
     assert inputs(only_request(chat))["image"] == "upload:1"
+
+
+async def test_another_photo_after_change_brings_its_own_shape(chat: Chat) -> None:
+    await chat.say("red", files={"photo": ("cat.png", picture(600, 1067), "image/png")})
+    await chat.press("Generate")
+    (made,) = chat.service.generation.jobs.values()
+    await chat.press_data(f"h:{made.id}", message_id=(await chat.last())["message_id"])
+    assert "Portrait 9:16" in await chat.last_text()
+    await chat.say(files={"photo": ("cat.png", picture(1067, 600), "image/png")})
+    await chat.press("Generate")
+    shapes = [inputs(each)["image_size"] for each in chat.service.generation.requests.values()]
+    assert shapes == ["portrait_16_9", "landscape_16_9"]
+
+
+async def test_a_text_for_which_all_models_are_off_is_told_so_and_kept(chat: Chat) -> None:
+    chat.service.generation.models = switched_off(MODEL_KIND_TEXT_TO_IMAGE).models
+    chat.context.catalog.expire()
+    await chat.say("a cat")
+    assert "None of the models for this is available" in await chat.last_text()
+    assert await chat.labels() == ["✖️ Cancel"]
+    chat.service.generation.models = catalog().models
+    chat.context.catalog.expire()
+    await chat.say("a dog")
+    assert "a dog" in await chat.last_text()
+    assert "✨ Generate" in await chat.labels()
+
+
+async def test_an_old_button_for_which_all_models_are_off_says_so(chat: Chat) -> None:
+    welcome = await chat.last()
+    chat.service.generation.models = switched_off(MODEL_KIND_TEXT_TO_IMAGE).models
+    chat.context.catalog.expire()
+    await chat.press("Create a picture", message=welcome)
+    assert "None of the models for this is available" in await chat.last_text()
 
 
 async def test_the_original_comes_as_a_file(chat: Chat) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from atelier.generation.v1.delivery_pb2 import DELIVERY_KIND_PROGRESS
+from atelier.generation.v1.job_pb2 import DELAY_REASON_RESULT_DELAYED
 from edge_bot.telegram_error import NO_MESSAGE_TO_EDIT
 from tests.contract.edge_bench import (
     CHAT,
@@ -161,6 +162,19 @@ async def test_a_429_is_tried_again_when_telegram_said(
         report = await edge.service.delivery.outcome()
     not_before = report.try_again.not_before_time.ToDatetime(tzinfo=UTC)
     assert 25 < (not_before - service_skew - datetime.now(UTC)).total_seconds() <= 30
+
+
+async def test_the_longest_wait_is_told_by_the_time_of_the_service(
+    edge: Bench, service_skew: timedelta
+) -> None:
+    message_id = await edge.progress_message()
+    late = running()
+    late.delay_reason = DELAY_REASON_RESULT_DELAYED
+    late.delay_until_time.FromDatetime(datetime.now(UTC) + service_skew + timedelta(minutes=10))
+    edge.service.delivery.offer(delivery(late, kind=DELIVERY_KIND_PROGRESS, message_id=message_id))
+    async with edge.sending():
+        await edge.service.delivery.outcome()
+    assert "At most 10 minutes more" in (await edge.messages())[-1]["text"]
 
 
 async def test_a_429_in_one_chat_stops_no_other(edge: Bench) -> None:

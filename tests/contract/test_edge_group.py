@@ -1,13 +1,19 @@
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
+from telegram.error import ChatMigrated
 
+from edge_bot.bot import EdgeBot
+from edge_bot.handler.event import GroupCall
+from edge_bot.handler.group import answer_group_call
 from tests.contract.edge_chat import BOT_ID, Chat, chatting
 from tests.edge_model import USER
 from tests.integration.sandbox_telegram import Json
 
-GROUP = -1001
+GROUP, OLD_GROUP = -1001, -77
 GENERAL, PETS = 1, 44
 
 
@@ -16,6 +22,25 @@ async def chat() -> AsyncIterator[Chat]:
     async with chatting() as chat:
         await chat.telegram.http.post("/sandbox/groups", json={"id": GROUP, "topics": [PETS]})
         yield chat
+
+
+class MovedBot:
+    """A bot in a group that has become a supergroup."""
+
+    username = "atelier_bot"
+
+    def __init__(self, group: int, *, to: int) -> None:
+        self._group, self._new = group, to
+        self.told: list[int] = []
+
+    async def send_message(self, chat_id: int, **_: Any) -> None:
+        if chat_id == self._group:
+            raise ChatMigrated(self._new)
+        self.told.append(chat_id)
+
+
+def at(call: Json, chat_id: int) -> bool:
+    return str(call["params"]["chat_id"]) == str(chat_id)
 
 
 async def name_of(chat: Chat) -> str:
@@ -112,6 +137,30 @@ async def test_a_closed_topic_is_no_fault(chat: Chat) -> None:
     placed = {"message_thread_id": 99, "is_topic_message": True}
     (answer,) = await said(chat, message=command(f"/start@{await name_of(chat)}", **placed))
     assert str(answer["message_thread_id"]) == "99"
+
+
+async def test_a_group_that_may_not_be_answered_yet_holds_nobody_up(chat: Chat) -> None:
+    await chat.telegram.fault(kind="too_many_requests", method="sendMessage", retry_after=20)
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            await said(chat, message=command(f"/start@{await name_of(chat)}"))
+    assert len([each for each in await chat.telegram.calls("sendMessage") if at(each, GROUP)]) == 1
+
+
+async def test_a_group_that_became_a_supergroup_is_answered_there(chat: Chat) -> None:
+    bot = MovedBot(OLD_GROUP, to=GROUP)
+    context = replace(chat.context, bot=cast(EdgeBot, bot))
+    call = GroupCall(
+        chat_id=OLD_GROUP,
+        user_id=USER,
+        language="en",
+        origin="message:1",
+        names=frozenset({bot.username}),
+        ids=frozenset(),
+        topic_id=None,
+    )
+    await answer_group_call(context, call)
+    assert bot.told == [GROUP]
 
 
 async def test_telegram_is_asked_for_the_name_once(chat: Chat) -> None:

@@ -8,6 +8,7 @@ from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.media_pb2 import Media
 from edge_bot.missed import note_missed
 from edge_bot.session import MAX_MISSED, Session
+from generation_svc.client import GenerationError
 from tests.contract.edge_bench import CHAT, bench, delivery, failed, succeeded
 from tests.contract.edge_chat import Chat, chatting
 from tests.edge_model import USER, job
@@ -127,6 +128,51 @@ async def test_a_missed_job_that_is_gone_stops_no_other(chat: Chat) -> None:
     await chat.press("Send now")
     assert await photos(chat) == 1
     assert not remembered(chat).missed
+
+
+async def test_a_missed_picture_that_cannot_be_had_stops_no_other(chat: Chat) -> None:
+    for number in (1, 2):
+        await miss(chat, drawn_job(chat, number=number))
+    del chat.service.generation.media["media-1-0"]
+    await chat.say("/help")
+    offer = await chat.last()
+    await chat.press("Send now")
+    assert await photos(chat) == 1
+    assert not remembered(chat).missed
+    said = (await chat.message(offer["message_id"]))["text"]
+    assert said == "Here is what was waiting for you.\n\n⚠️ I couldn't get 1 picture."
+    await chat.repeat()
+    assert (await chat.message(offer["message_id"]))["text"] == said
+    assert await photos(chat) == 1
+
+
+async def test_a_missed_picture_is_kept_in_mind_while_the_service_is_away(chat: Chat) -> None:
+    made = drawn_job(chat)
+    await miss(chat, made)
+    await chat.say("/help")
+    offer = await chat.last()
+    chat.service.loss.after(2)
+    with pytest.raises(GenerationError):
+        await chat.press("Send now", message=offer)
+    assert list(remembered(chat).missed) == [made.id]
+    await chat.repeat()
+    assert await photos(chat) == 1
+    assert "Here is" in (await chat.message(offer["message_id"]))["text"]
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["brought before", "lost"])
+async def test_an_offer_of_nothing_says_so(chat: Chat, is_lost: bool) -> None:
+    made = drawn_job(chat)
+    message_id = await miss(chat, made)
+    await chat.say("/help")
+    offer = await chat.last()
+    if is_lost:
+        del chat.service.generation.jobs[made.id]
+    else:
+        await chat.press_data(f"k:{made.id}", message_id=message_id)
+    await chat.press("Send now", message=offer)
+    said = (await chat.message(offer["message_id"]))["text"]
+    assert said == ("⚠️ I couldn't get 1 picture." if is_lost else "There is no picture to send.")
 
 
 @pytest.mark.parametrize("code", ["k", "K", "j"], ids=["cancel", "cancel anyway", "keep waiting"])

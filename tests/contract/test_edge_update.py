@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
@@ -146,6 +147,16 @@ async def test_a_second_poller_stands_by_and_takes_over(edge: Bench) -> None:
             await until(edge.has_confirmed)
     assert (first.read[2:], second.read) == (["7: one"], ["7: two"])
     assert not [call for call in await edge.telegram.calls("getUpdates") if call["status"] == 409]
+
+
+@pytest.mark.parametrize("hours", [-3, 3], ids="{:+} h".format)
+async def test_who_polls_learns_the_time_of_the_service(edge: Bench, hours: int) -> None:
+    edge.service.edge.skew = timedelta(hours=hours)
+    reader = Reader()
+    async with edge.polling(reader):
+        await until(lambda: reader.has_read(2))
+    ahead = edge.clock.now() - datetime.now(UTC)
+    assert abs(ahead - timedelta(hours=hours)) < timedelta(minutes=1)
 
 
 async def test_who_loses_the_lease_stops_at_once(edge: Bench) -> None:

@@ -8,7 +8,7 @@ from telegram import Message as TelegramMessage
 from telegram import Update, User
 from telegram.error import BadRequest, NetworkError
 
-from edge_bot.dispatch import Dispatcher
+from edge_bot.dispatch import ACKNOWLEDGE_S, Dispatcher
 from edge_bot.meter import Meter
 from edge_bot.session_store import SessionConflict
 from generation_svc.client import GenerationError
@@ -67,11 +67,13 @@ def dispatcher(
     *,
     acknowledge: Callable[[Update], Awaitable[None]] | None = None,
     max_concurrent: int = 64,
+    acknowledge_s: float = ACKNOWLEDGE_S,
 ) -> Dispatcher:
     return Dispatcher(
         handle,
         acknowledge=acknowledge or Acknowledger(),
         max_concurrent=max_concurrent,
+        acknowledge_s=acknowledge_s,
         apologize=(handler or Handler()).apologize,
         meter=Meter(CollectorRegistry()),
         backoff=SOON,
@@ -172,6 +174,14 @@ async def test_all_are_acknowledged_while_the_first_is_still_handled() -> None:
             await asyncio.sleep(0)
         gate.set()
     assert acknowledge.acknowledged == list(range(12))
+
+
+async def test_what_is_handled_does_not_wait_long_for_its_acknowledgement() -> None:
+    handler, acknowledge = Handler(), Acknowledger(is_open=False)
+    dispatch = dispatcher(handler, acknowledge=acknowledge, acknowledge_s=0.01)
+    async with asyncio.timeout(2):
+        assert await dispatch.settle(update(1), patience_s=1)
+    assert (handler.handled, acknowledge.acknowledged) == ([1], [])
 
 
 async def test_who_is_slow_to_acknowledge_holds_up_no_handling() -> None:

@@ -33,7 +33,7 @@ from edge_bot.draft import (
 )
 from edge_bot.session import MAX_DRAFTS, MAX_REPLIES, Draft, OptionValue, Session
 from edge_bot.shape import nearest_choice
-from tests.edge_model import catalog
+from tests.edge_model import catalog, switched_off
 
 CATALOG = catalog()
 TEXT_DRAFT = Draft(
@@ -273,11 +273,61 @@ def test_a_session_keeps_the_drafts_of_its_messages() -> None:
     assert Session.model_validate_json(made.packed()) == made
 
 
+def test_what_is_noted_once_more_is_the_latest() -> None:
+    session = Session().with_reply("press:first", 0)
+    for number in range(MAX_REPLIES - 1):
+        session = session.with_reply(f"press:{number}", 1)
+    session = session.with_reply("press:first", 5).with_reply("press:last", 1)
+    assert session.replies["press:first"] == 5
+    assert "press:0" not in session.replies
+    assert len(session.replies) == MAX_REPLIES
+
+
 def test_a_job_becomes_a_draft_again() -> None:
     inputs: dict[str, OptionValue] = {"prompt": "hat", "image": "upload:1", "num_images": "2"}
     after = draft_from_job(inputs, model_id="qwen/image-edit", new_id="new", catalog=CATALOG)
     assert (after.prompt, after.picture, after.options) == ("hat", "upload:1", {"num_images": "2"})
     assert stage_of(after, CATALOG) is Stage.CONFIRM
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes", "expected"),
+    [
+        ("portrait_16_9", {"upload:1": (600, 1067)}, "landscape_16_9"),
+        ("landscape_4_3", {}, "landscape_16_9"),
+        ("square", {"upload:1": (600, 1067)}, "square"),
+        ("landscape_4_3", {"upload:1": (600, 1067)}, "landscape_4_3"),
+    ],
+    ids=["worked out", "the model's default", "chosen", "the model's default, chosen"],
+)
+def test_another_picture_after_change_brings_its_own_shape_unless_one_was_chosen(
+    shape: str, sizes: dict[str, tuple[int, int]], expected: str
+) -> None:
+    model = CATALOG.find("qwen/image-edit")
+    assert model is not None
+    inputs: dict[str, OptionValue] = {"prompt": "hat", "image": "upload:1", "image_size": shape}
+    changed = draft_from_job(inputs, model_id=model.id, new_id="new", catalog=CATALOG, sizes=sizes)
+    assert inputs_of(changed, model)["image_size"] == shape
+    another = with_picture(
+        changed, "upload:2", caption="", new_id="newer", catalog=CATALOG, size=(1067, 600)
+    )
+    assert inputs_of(another, model)["image_size"] == expected
+
+
+@pytest.mark.parametrize("kind", [MODEL_KIND_TEXT_TO_IMAGE, MODEL_KIND_EDIT])
+def test_what_to_do_stays_chosen_while_its_models_are_off(kind: int) -> None:
+    off = switched_off(kind)
+    chosen = with_choice(draft(), PickKind("old", kind), language="en", catalog=off)
+    assert (chosen.kind, stage_of(chosen, off)) == (kind, Stage.MODEL)
+    assert with_choice(draft(), PickKind("old", 99), language="en", catalog=off).kind == 0
+
+
+def test_a_text_is_kept_until_a_model_for_it_is_back() -> None:
+    off = switched_off(MODEL_KIND_TEXT_TO_IMAGE)
+    waiting = with_text(None, "a cat", new_id="new", catalog=off)
+    assert (waiting.prompt, stage_of(waiting, off)) == ("a cat", Stage.MODEL)
+    back = press(waiting, PickModel("new", "z-image"))
+    assert (back.prompt, stage_of(back, CATALOG)) == ("a cat", Stage.CONFIRM)
 
 
 def test_a_job_whose_model_is_gone_keeps_its_prompt() -> None:

@@ -3,11 +3,12 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import job_pb2, model_pb2
 from atelier.generation.v1.delivery_pb2 import Delivery
 from atelier.generation.v1.media_pb2 import Media
-from edge_bot.button import Action, Again, Cancel, Change, Original, ShowAll, decode
+from edge_bot.button import Action, Again, Cancel, Change, Discard, Original, ShowAll, decode
 from edge_bot.catalog import Catalog
 from edge_bot.draft import Stage, stage_of
 from edge_bot.language import texts
@@ -46,16 +47,19 @@ from edge_bot.screen.progress import (
     waiting_on_screen,
 )
 from edge_bot.screen.welcome import (
+    KINDS,
     cleared_screen,
     help_screen,
     models_screen,
     welcome_screen,
 )
+from edge_bot.service_clock import ServiceClock
 from edge_bot.session import Draft
-from tests.edge_model import catalog, job
+from tests.edge_model import catalog, job, switched_off
 
 CATALOG = catalog()
 LANGUAGES = ["en", "ru"]
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 NASTY = "<b>5 > 3 & 🎨</b> " * 300
 TAG = re.compile(r"</?(b|i)>")
 CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
@@ -132,8 +136,8 @@ def screens(language: str) -> list[Screen]:
         models_for_screen(drafts()[2], language, catalog=CATALOG),
         options_screen(edited, language, model=edit),
         *(choices_screen(edited, language, option=option) for option in edit.options),
-        *(job_screen(each, language, usual_s=150) for each in [*jobs, *delayed]),
-        *(progress_screen(delivery(each, place=3, language=language)) for each in jobs),
+        *(job_screen(each, language, now=NOW, usual_s=150) for each in [*jobs, *delayed]),
+        *(progress_screen(delivery(each, place=3, language=language), now=NOW) for each in jobs),
         *(failure_screen(each, language) for each in failed),
         *(cancel_question_screen(each, language) for each in jobs),
         cancel_question_screen(jobs[0], language, is_apart=True),
@@ -249,13 +253,13 @@ def test_an_overlong_text_is_told_with_both_numbers() -> None:
 )
 def test_the_queue_is_told_by_place(place: int, words: str) -> None:
     queued = delivery(job(job_pb2.JOB_STATE_QUEUED), place=place)
-    screen = progress_screen(queued)
+    screen = progress_screen(queued, now=NOW)
     assert words in screen.text
     assert actions(screen.keyboard) == [Cancel]
 
 
 def test_progress_tells_what_is_known_and_no_more() -> None:
-    shown = progress_screen(delivery(job(), language="ru"), title="Z-Image").text
+    shown = progress_screen(delivery(job(), language="ru"), now=NOW, title="Z-Image").text
     assert "Z-Image рисует" in shown
     assert "около 5 секунд" in shown
     assert "%" not in shown
@@ -264,7 +268,7 @@ def test_progress_tells_what_is_known_and_no_more() -> None:
 def test_a_delay_takes_the_place_of_the_usual_time() -> None:
     waiting = job(job_pb2.JOB_STATE_QUEUED)
     waiting.delay_reason = job_pb2.DELAY_REASON_PROVIDER_MAINTENANCE
-    shown = progress_screen(delivery(waiting)).text
+    shown = progress_screen(delivery(waiting), now=NOW).text
     assert "maintenance" in shown
     assert "usually" not in shown
 
@@ -341,33 +345,50 @@ def test_models_that_do_not_fit_are_left_to_their_buttons() -> None:
     assert len(screen.keyboard) == 8
 
 
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_model_is_off_by_the_time_of_the_service(hours: int) -> None:
+    clock = ServiceClock()
+    expire_time = Timestamp()
+    expire_time.FromDatetime(datetime.now(UTC) + timedelta(hours=hours, seconds=20))
+    clock.learn(expire_time, lease_s=20)
+    for minutes, is_off in ((5, True), (-5, False)):
+        off = switched_off(*KINDS, hours=hours + minutes / 60)
+        assert (Catalog(off.models, clock).offered == ()) == is_off
+
+
+def test_a_service_that_tells_no_time_is_taken_to_have_ours() -> None:
+    clock = ServiceClock()
+    clock.learn(Timestamp(), lease_s=20)
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
 def waiting(reason: job_pb2.DelayReason.ValueType, *, seconds: float = 119) -> job_pb2.Job:
     made = job(job_pb2.JOB_STATE_QUEUED)
     made.delay_reason = reason
-    made.delay_until_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=seconds))
+    made.delay_until_time.FromDatetime(NOW + timedelta(seconds=seconds))
     return made
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "You are next"), ("ru", "следующая")])
 def test_who_waits_for_an_answer_is_not_told_to_be_next(language: str, words: str) -> None:
     made = waiting(job_pb2.DELAY_REASON_PROVIDER_UNCONFIRMED)
-    assert words not in progress_screen(delivery(made, language=language)).text
+    assert words not in progress_screen(delivery(made, language=language), now=NOW).text
     made.delay_reason = job_pb2.DELAY_REASON_UNSPECIFIED
-    assert words in progress_screen(delivery(made, language=language)).text
+    assert words in progress_screen(delivery(made, language=language), now=NOW).text
 
 
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ("drawn twice", "UTC", "cancel it")),
-        ("ru", ("дважды", "UTC", "можно отменить")),
+        ("en", ("drawn twice", "At most 70 seconds more", "UTC", "You can cancel")),
+        ("ru", ("дважды", "Максимум ещё 70 секунд", "UTC", "Можно отменить")),
     ],
 )
 def test_who_waits_for_an_answer_reads_for_what_and_until_when(
     language: str, words: tuple[str, ...]
 ) -> None:
     made = waiting(job_pb2.DELAY_REASON_PROVIDER_UNCONFIRMED, seconds=70)
-    screen = progress_screen(delivery(made, language=language))
+    screen = progress_screen(delivery(made, language=language), now=NOW)
     assert all(each in screen.text for each in words)
     assert f"{made.delay_until_time.ToDatetime():%H:%M} UTC" in screen.text
     assert actions(screen.keyboard) == [Cancel]
@@ -375,16 +396,17 @@ def test_who_waits_for_an_answer_reads_for_what_and_until_when(
 
 def test_a_wait_that_is_over_names_no_time() -> None:
     made = waiting(job_pb2.DELAY_REASON_PROVIDER_UNCONFIRMED, seconds=-1)
-    assert "UTC" not in progress_screen(delivery(made)).text
+    assert "UTC" not in progress_screen(delivery(made), now=NOW).text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_late_result_is_not_said_to_be_drawn_still(language: str) -> None:
     made = waiting(job_pb2.DELAY_REASON_RESULT_DELAYED)
     made.state = job_pb2.JOB_STATE_RUNNING
-    text = progress_screen(delivery(made, language=language)).text
+    text = progress_screen(delivery(made, language=language), now=NOW).text
     assert "is drawing…" not in text
     assert "UTC" in text
+    assert not re.search("You can cancel|Можно отменить", text)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -396,6 +418,21 @@ def test_a_result_says_what_it_lacks(language: str) -> None:
         assert "⚠️" in text
         assert length(visible(text)) <= CAPTION_LENGTH
     assert "⚠️" not in whole
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "None of the models for this"), ("ru", "ни одна подходящая модель")],
+)
+@pytest.mark.parametrize("kind", [0, *KINDS])
+def test_models_that_are_all_off_are_told_of(kind: int, language: str, words: str) -> None:
+    off = switched_off(*KINDS)
+    for picture in ("", "upload:1"):
+        draft = Draft(id="0123456789", kind=kind, picture=picture, prompt="a cat")
+        screen = draft_screen(draft, language, catalog=off)
+        assert words in screen.text
+        assert actions(screen.keyboard) == [Discard]
+    assert words in models_screen(language, catalog=off).text
 
 
 def test_a_model_that_is_off_keeps_its_name_and_is_not_offered() -> None:
