@@ -67,7 +67,7 @@ class Endpoint:
 
     async def start(self) -> None:
         """Answer calls, unready until it is known that the service is ready."""
-        await set_health(self._health, is_serving=False)
+        set_health(self._health, is_serving=False)
         await self._server.start()
         self._closing = asyncio.create_task(
             self._unread.close_stalled(ports=self._ports), name="stalled connections"
@@ -82,13 +82,13 @@ class Endpoint:
     ) -> None:
         """Be healthy while ready; return, unhealthy for good, when asked to stop."""
         while not stop.is_set():
-            await set_health(self._health, is_serving=await is_ready())
+            set_health(self._health, is_serving=await is_ready())
             try:
                 async with asyncio.timeout(interval_seconds):
                     await stop.wait()
             except TimeoutError:
                 continue
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """End the streams, then give calls that are open some time to finish."""
