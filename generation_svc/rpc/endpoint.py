@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import grpc.aio
+import structlog
 
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc.admission import Admission, Caps
@@ -20,6 +21,7 @@ from runtime.certificate import CertificateReader
 
 READINESS_SECONDS = 2.0
 """How often readiness follows the database."""
+_logger = structlog.get_logger(__name__)
 
 
 def guards(caps: Caps | None = None) -> tuple[Guard, ...]:
@@ -72,6 +74,7 @@ class Endpoint:
         self._closing = asyncio.create_task(
             self._unread.close_stalled(ports=self._ports), name="stalled connections"
         )
+        self._closing.add_done_callback(_tell_end)
 
     async def follow_readiness(
         self,
@@ -97,3 +100,8 @@ class Endpoint:
         if self._closing is not None:
             self._closing.cancel()
             await asyncio.wait((self._closing,))
+
+
+def _tell_end(closing: asyncio.Task[None]) -> None:
+    if not closing.cancelled():
+        _logger.error("stalled connections are closed no more", exc_info=closing.exception())

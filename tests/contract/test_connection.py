@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,13 +22,14 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.rpc.admission import Admission, Cap, Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.deadline import limiting
-from generation_svc.rpc.unread import CALL_BYTES, UnreadAnswers, UnreadLimits
+from generation_svc.rpc.unread import CALL_BYTES, UnreadAnswers
+from generation_svc.rpc.waiting import UnreadLimits
 from tests.contract.failure import refused
 from tests.contract.raw_connection import PREFACE, SERVICE, RawConnection, framed, raw_connection
 from tests.contract.service import serving
 from tests.e2e.program import until
 
-SOON = timedelta(seconds=1)
+SOON, HOUR = timedelta(seconds=1), timedelta(hours=1)
 WITHIN_S = 20
 """Five times what closing takes here, and a third of what gRPC takes by itself."""
 QUICK = ConnectionLimits(handshake=SOON, settings=SOON, ping_after=SOON, ping_timeout=SOON)
@@ -151,6 +154,33 @@ async def test_answers_that_nobody_reads_are_counted_limited_and_ended(
         await service.generation.ListModels(pb.ListModelsRequest())
 
 
+async def test_refusals_that_a_stranger_does_not_read_cost_its_connection_and_nobody_else(
+    database_url: str, tmp_path: Path
+) -> None:
+    few = 20 * CALL_BYTES
+    unread = UnreadAnswers(
+        replace(FEW_UNREAD, overall_bytes=few, stranger_bytes=few, stall_timeout=HOUR)
+    )
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(serving(database_url, tmp_path, unread=unread))
+        connection = await stack.enter_async_context(raw_connection(service.address))
+        sock = connection.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await connection.begin()
+        health: Any = HealthStub(service.channel)
+
+        async def is_closed() -> bool:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    for _ in range(50):
+                        await connection.ask("/" + 4000 * "x", b"")
+            await service.generation.ListModels(pb.ListModelsRequest())
+            await health.Check(health_pb2.HealthCheckRequest())
+            return not connection.is_open
+
+        await until(is_closed, within_s=WITHIN_S * 3, what="the end of the connection")
+
+
 async def test_a_connection_that_moves_is_not_closed(database_url: str, tmp_path: Path) -> None:
     unread = UnreadAnswers(FEW_UNREAD)
     async with AsyncExitStack() as stack:
@@ -199,7 +229,7 @@ async def test_health_and_reflection_have_limits(database_url: str, tmp_path: Pa
         watches = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(3)]
         for watch in watches:
             await watch.read()
-        refusal = await refused(health.Check(health_pb2.HealthCheckRequest()))
+        refusal = await refused(health.Watch(health_pb2.HealthCheckRequest()).read())
         assert (refusal.reason, refusal.metadata) == (
             "OVERLOADED",
             {"part": "built_in of the connection"},

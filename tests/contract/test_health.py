@@ -16,6 +16,7 @@ from generation_svc.rpc.register import SERVICE_NAMES
 from tests.contract.failure import refused
 from tests.contract.raw_connection import framed, raw_connection
 from tests.contract.service import Service, serving
+from tests.e2e.program import until
 from tests.postgres import CrashablePostgres
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
@@ -67,9 +68,11 @@ class Readiness:
     async def turn(self) -> None:
         """Change it, and wait until the service has asked twice more."""
         self.is_ready, enough = not self.is_ready, self.asked + 2
-        async with asyncio.timeout(15):
-            while self.asked < enough:
-                await asyncio.sleep(0.01)
+
+        async def is_enough() -> bool:
+            return self.asked >= enough
+
+        await until(is_enough, within_s=15, what="the service to ask twice")
 
 
 async def test_a_watcher_who_does_not_read_keeps_nobody_from_the_health(
