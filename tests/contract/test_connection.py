@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -34,6 +33,7 @@ WITHIN_S = 20
 """Five times what closing takes here, and a third of what gRPC takes by itself."""
 QUICK = ConnectionLimits(handshake=SOON, settings=SOON, ping_after=SOON, ping_timeout=SOON)
 LIST_MODELS = f"{SERVICE}/ListModels"
+CHECK = "/grpc.health.v1.Health/Check"
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 FEW_UNREAD = UnreadLimits(
     caller_bytes=5 * CALL_BYTES,
@@ -154,31 +154,48 @@ async def test_answers_that_nobody_reads_are_counted_limited_and_ended(
         await service.generation.ListModels(pb.ListModelsRequest())
 
 
-async def test_refusals_that_a_stranger_does_not_read_cost_its_connection_and_nobody_else(
+async def test_a_stranger_who_does_not_read_takes_the_health_from_nobody_else(
     database_url: str, tmp_path: Path
 ) -> None:
-    few = 20 * CALL_BYTES
-    unread = UnreadAnswers(
-        replace(FEW_UNREAD, overall_bytes=few, stranger_bytes=few, stall_timeout=HOUR)
-    )
+    unread = UnreadAnswers(replace(FEW_UNREAD, stranger_bytes=5 * CALL_BYTES, stall_timeout=HOUR))
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(serving(database_url, tmp_path, unread=unread))
+        service = await stack.enter_async_context(
+            serving(database_url, tmp_path, around=(), unread=unread)
+        )
         connection = await stack.enter_async_context(raw_connection(service.address))
-        sock = connection.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        await connection.begin()
+        await connection.begin(window=0)
+        streams = [await connection.ask(CHECK, framed(b"")) for _ in range(20)]
+        refusals = [await connection.refusal(each) for each in streams[5:]]
+        assert {each.metadata["part"] for each in refusals} == {"unread answers of the connection"}
         health: Any = HealthStub(service.channel)
+        await health.Check(health_pb2.HealthCheckRequest())
+        await service.generation.ListModels(pb.ListModelsRequest())
 
-        async def is_closed() -> bool:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    for _ in range(50):
-                        await connection.ask("/" + 4000 * "x", b"")
-            await service.generation.ListModels(pb.ListModelsRequest())
-            await health.Check(health_pb2.HealthCheckRequest())
-            return not connection.is_open
 
-        await until(is_closed, within_s=WITHIN_S * 3, what="the end of the connection")
+async def test_strangers_who_leave_too_much_unread_in_all_are_closed_at_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    unread = UnreadAnswers(replace(FEW_UNREAD, strangers_bytes=5 * CALL_BYTES, stall_timeout=HOUR))
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            serving(database_url, tmp_path, around=(), unread=unread)
+        )
+        modest = await stack.enter_async_context(raw_connection(service.address))
+        greedy = await stack.enter_async_context(raw_connection(service.address))
+        for connection, calls in ((modest, 2), (greedy, 4)):
+            await connection.begin(window=0)
+            for _ in range(calls):
+                await connection.ask(CHECK, framed(b""))
+        async with asyncio.timeout(WITHIN_S):
+            while greedy.is_open:
+                await greedy.read()
+
+        async def is_within_bounds() -> bool:
+            return 0 < unread.held_bytes < 3 * CALL_BYTES
+
+        await until(is_within_bounds, within_s=WITHIN_S, what="what the modest one holds")
+        await modest.ping()
+        assert modest.is_open
 
 
 async def test_a_connection_that_moves_is_not_closed(database_url: str, tmp_path: Path) -> None:
