@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -16,16 +16,19 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from h2.settings import SettingCodes
+from structlog.testing import capture_logs
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.rpc.admission import Admission, Cap, Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.deadline import limiting
+from generation_svc.rpc.endpoint import Endpoint
+from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.unread import CALL_BYTES, UnreadAnswers
 from generation_svc.rpc.waiting import UnreadLimits
 from tests.contract.failure import refused
 from tests.contract.raw_connection import PREFACE, SERVICE, RawConnection, framed, raw_connection
-from tests.contract.service import serving
+from tests.contract.service import Service, serving
 from tests.e2e.program import until
 
 SOON, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -198,6 +201,26 @@ async def test_strangers_who_leave_too_much_unread_in_all_are_closed_at_once(
         assert modest.is_open
 
 
+class Failing(UnreadAnswers):
+    """Counts, and closes nothing for a fault of its own."""
+
+    async def close_stalled(self, *, ports: Collection[int]) -> None:
+        raise ValueError(ports)
+
+
+async def test_the_end_of_what_closes_connections_is_logged(idle_service: Service) -> None:
+    endpoint = Endpoint(idle_service.context, interceptor=CallInterceptor(unread=Failing()))
+    endpoint.bind("127.0.0.1:0")
+    with capture_logs() as lines:
+        await endpoint.start()
+
+        async def is_told() -> bool:
+            return "stalled connections are closed no more" in {each["event"] for each in lines}
+
+        await until(is_told, within_s=WITHIN_S, what="a line in the log")
+    await endpoint.stop(grace_seconds=0)
+
+
 async def test_a_connection_that_moves_is_not_closed(database_url: str, tmp_path: Path) -> None:
     unread = UnreadAnswers(FEW_UNREAD)
     async with AsyncExitStack() as stack:
@@ -251,6 +274,7 @@ async def test_health_and_reflection_have_limits(database_url: str, tmp_path: Pa
             "OVERLOADED",
             {"part": "built_in of the connection"},
         )
+        assert (await health.Check(health_pb2.HealthCheckRequest())).status
 
         other = await stack.enter_async_context(raw_connection(service.address))
         await other.begin()
