@@ -211,7 +211,7 @@ def limits_of(settings: GenerationSettings) -> Limits:
 
 def budget_of(settings: GenerationSettings) -> ByteBudget:
     """Return what counts the bytes of uploads."""
-    return ByteBudget(settings.upload_budget_bytes, settings.caller_upload_budget_bytes)
+    return ByteBudget(settings.upload_budget_mb << 20, settings.caller_upload_budget_mb << 20)
 
 
 @asynccontextmanager

@@ -190,11 +190,11 @@ class GenerationSettings(ProcessSettings):
     caller_max_unread_mb: int = Field(64, ge=1, le=1_000_000)
     """MiB of them for one caller."""
 
-    upload_budget_bytes: int = Field(512 * 2**20, ge=10 * 2**20, le=2**50)
-    """Bytes of all uploads that this process is taking at once; they lie under DATA_FOLDER."""
+    upload_budget_mb: int = Field(512, ge=10, le=1_000_000)
+    """MiB of all uploads that this process is taking at once; they lie under DATA_FOLDER."""
 
-    caller_upload_budget_bytes: int = Field(256 * 2**20, ge=10 * 2**20, le=2**50)
-    """Bytes of one caller's uploads that this process is taking at once."""
+    caller_upload_budget_mb: int = Field(256, ge=10, le=1_000_000)
+    """MiB of one caller's uploads that this process is taking at once."""
 
     upload_processes: int = Field(3, ge=1, le=64)
     """Processes that examine uploads, of which a caller has all but one at most."""
