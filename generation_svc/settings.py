@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from generation_svc.access import parse_callers
+from generation_svc.media.fetch import KIE_RESULT_HOSTS
 from generation_svc.media.store import check_media_url
 from generation_svc.storage.connection import check_database_url
 from runtime.address import Address
@@ -132,11 +133,7 @@ class GenerationSettings(ProcessSettings):
     kie_webhook_hmac_key: SecretStr | None = None
     """The key with which KIE signs callbacks; when set, an unsigned callback is only a hint."""
 
-    kie_result_hosts: Hosts = (
-        "tempfile.aiquickdraw.com",
-        "file.aiquickdraw.com",
-        "tempfile.redpandaai.co",
-    )
+    kie_result_hosts: Hosts = KIE_RESULT_HOSTS
     """The hosts that results may be fetched from; a private address only if it is named here."""
 
     webhook_allowed_hosts: ExactHosts = Field((), examples=["hooks.internal:8080"])
