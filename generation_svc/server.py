@@ -29,7 +29,8 @@ from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.endpoint import Endpoint, guards
 from generation_svc.rpc.interceptor import CallInterceptor
-from generation_svc.rpc.unread import UnreadAnswers, UnreadLimits
+from generation_svc.rpc.unread import UnreadAnswers
+from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
@@ -210,7 +211,7 @@ def limits_of(settings: GenerationSettings) -> Limits:
 
 def budget_of(settings: GenerationSettings) -> ByteBudget:
     """Return what counts the bytes of uploads."""
-    return ByteBudget(settings.upload_budget_bytes, settings.caller_upload_budget_bytes)
+    return ByteBudget(settings.upload_budget_mb << 20, settings.caller_upload_budget_mb << 20)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from generation_svc.access import parse_callers
+from generation_svc.media.fetch import KIE_RESULT_HOSTS
 from generation_svc.media.store import check_media_url
 from generation_svc.storage.connection import check_database_url
 from runtime.address import Address
@@ -132,11 +133,7 @@ class GenerationSettings(ProcessSettings):
     kie_webhook_hmac_key: SecretStr | None = None
     """The key with which KIE signs callbacks; when set, an unsigned callback is only a hint."""
 
-    kie_result_hosts: Hosts = (
-        "tempfile.aiquickdraw.com",
-        "file.aiquickdraw.com",
-        "tempfile.redpandaai.co",
-    )
+    kie_result_hosts: Hosts = KIE_RESULT_HOSTS
     """The hosts that results may be fetched from; a private address only if it is named here."""
 
     webhook_allowed_hosts: ExactHosts = Field((), examples=["hooks.internal:8080"])
@@ -190,11 +187,11 @@ class GenerationSettings(ProcessSettings):
     caller_max_unread_mb: int = Field(64, ge=1, le=1_000_000)
     """MiB of them for one caller."""
 
-    upload_budget_bytes: int = Field(512 * 2**20, ge=10 * 2**20, le=2**50)
-    """Bytes of all uploads that this process is taking at once; they lie under DATA_FOLDER."""
+    upload_budget_mb: int = Field(512, ge=10, le=1_000_000)
+    """MiB of all uploads that this process is taking at once; they lie under DATA_FOLDER."""
 
-    caller_upload_budget_bytes: int = Field(256 * 2**20, ge=10 * 2**20, le=2**50)
-    """Bytes of one caller's uploads that this process is taking at once."""
+    caller_upload_budget_mb: int = Field(256, ge=10, le=1_000_000)
+    """MiB of one caller's uploads that this process is taking at once."""
 
     upload_processes: int = Field(3, ge=1, le=64)
     """Processes that examine uploads, of which a caller has all but one at most."""

@@ -1,7 +1,7 @@
 """Bounds how many calls are open at once, overall and of one caller.
 
 A call is open until its answer has left, however long ago its handler ended: until then gRPC holds
-it in memory. Calls are of four kinds, each with a cap of its own, so that four thousand who wait
+it in memory. Calls are of several kinds, each with a cap of its own, so that four thousand who wait
 take nothing from those who ask. What brings results home (callbacks and deliveries) comes first:
 its cap is there to bound memory, and is reached long after the others.
 """
@@ -32,7 +32,9 @@ class Kind(StrEnum):
     FLOW = "flow"
     """Brings a result home."""
     BUILT_IN = "built_in"
-    """Asks for health or reflection, without a token; it is counted by connection."""
+    """Watches the health or reads the contract, without a token."""
+    PROBE = "probes"
+    """Asks once for the health, without a token: whoever decides where calls go."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -42,12 +44,14 @@ KINDS: Mapping[str, Kind] = {
     "BeginDelivery": Kind.FLOW,
     "ReportDelivery": Kind.FLOW,
     "ReportCallback": Kind.FLOW,
-    "Check": Kind.BUILT_IN,
-    "List": Kind.BUILT_IN,
+    "Check": Kind.PROBE,
+    "List": Kind.PROBE,
     "Watch": Kind.BUILT_IN,
     "ServerReflectionInfo": Kind.BUILT_IN,
 }
 """The methods that are no plain calls."""
+BY_CONNECTION = frozenset({Kind.BUILT_IN, Kind.PROBE})
+"""The kinds that come without a token, and so are counted by connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Caps:
     waits: Cap = Cap(20_000, 10_000, timedelta(seconds=5))
     flow: Cap = Cap(20_000, 20_000, timedelta(seconds=1))
     built_in: Cap = Cap(1_000, 50, timedelta(seconds=1))
+    probes: Cap = Cap(10_000, 20, timedelta(seconds=1))
 
     def of(self, kind: Kind) -> Cap:
         """Return the cap of a kind."""
@@ -92,7 +97,7 @@ class Admission:
     async def guard(self, call: Call) -> AsyncIterator[None]:
         """Let a call in; it is open until its answer has left. Raises Overloaded."""
         kind = KINDS.get(call.method, Kind.CALL)
-        name = call.context.peer() if kind is Kind.BUILT_IN else call.caller.name
+        name = call.context.peer() if kind in BY_CONNECTION else call.caller.name
         self._check(kind, name)
         self._count(kind, name, change=1)
         call.context.add_done_callback(lambda _: self._count(kind, name, change=-1))
@@ -104,7 +109,7 @@ class Admission:
         if self._overall[kind] >= cap.overall:
             raise Overloaded(kind, retry_after=retry_after)
         if self._of_caller[kind, name] >= cap.per_caller:
-            whose = "connection" if kind is Kind.BUILT_IN else "caller"
+            whose = "connection" if kind in BY_CONNECTION else "caller"
             raise Overloaded(f"{kind} of the {whose}", retry_after=retry_after)
 
     def _count(self, kind: Kind, name: str, *, change: int) -> None:

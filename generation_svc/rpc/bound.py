@@ -21,7 +21,6 @@ MAX_TELEGRAM_ID = 2**52 - 1
 """Telegram's ids have at most 52 significant bits (Bot API, User and Chat)."""
 MAX_PIECE_BYTES = 2**20
 """The size of the data in one message of an upload."""
-MAX_UPLOAD_BYTES = 10 * 2**20
 MAX_SESSION_BYTES = 64 * 2**10
 MAX_CALLBACK_BYTES = 2**20
 MAX_CALLBACK_HEADERS = 16

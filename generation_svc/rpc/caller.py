@@ -10,6 +10,8 @@ from generation_svc.domain.error import Unauthenticated
 
 LOCAL = Caller.trusted("local")
 """The one caller of a service without configured callers: whoever reaches its loopback address."""
+NOBODY = Caller("?")
+"""Whoever a call without a known token is from; no caller can have this name."""
 TOKEN_KEY = "authorization"
 _SCHEME = "bearer "
 _current: ContextVar[Caller] = ContextVar("caller")

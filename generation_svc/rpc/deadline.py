@@ -48,7 +48,7 @@ def limiting(
 
     @asynccontextmanager
     async def guard(call: Call) -> AsyncIterator[None]:
-        limit = (every).get(call.method, ordinary)
+        limit = every.get(call.method, ordinary)
         is_stream = call.method in STREAMS
         try:
             async with asyncio.timeout(_seconds(limit, has_jitter=is_stream)) as timer:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import grpc.aio
+import structlog
 
 from generation_svc.lifecycle.context import Context
 from generation_svc.rpc.admission import Admission, Caps
@@ -20,6 +21,7 @@ from runtime.certificate import CertificateReader
 
 READINESS_SECONDS = 2.0
 """How often readiness follows the database."""
+_logger = structlog.get_logger(__name__)
 
 
 def guards(caps: Caps | None = None) -> tuple[Guard, ...]:
@@ -67,11 +69,12 @@ class Endpoint:
 
     async def start(self) -> None:
         """Answer calls, unready until it is known that the service is ready."""
-        await set_health(self._health, is_serving=False)
+        set_health(self._health, is_serving=False)
         await self._server.start()
         self._closing = asyncio.create_task(
             self._unread.close_stalled(ports=self._ports), name="stalled connections"
         )
+        self._closing.add_done_callback(_tell_end)
 
     async def follow_readiness(
         self,
@@ -82,13 +85,13 @@ class Endpoint:
     ) -> None:
         """Be healthy while ready; return, unhealthy for good, when asked to stop."""
         while not stop.is_set():
-            await set_health(self._health, is_serving=await is_ready())
+            set_health(self._health, is_serving=await is_ready())
             try:
                 async with asyncio.timeout(interval_seconds):
                     await stop.wait()
             except TimeoutError:
                 continue
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """End the streams, then give calls that are open some time to finish."""
@@ -97,3 +100,8 @@ class Endpoint:
         if self._closing is not None:
             self._closing.cancel()
             await asyncio.wait((self._closing,))
+
+
+def _tell_end(closing: asyncio.Task[None]) -> None:
+    if not closing.cancelled():
+        _logger.error("stalled connections are closed no more", exc_info=closing.exception())

@@ -1,6 +1,5 @@
 """`GenerationService`: messages in, use cases, messages out."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -40,7 +39,7 @@ from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.stream import StreamPace, in_time, write
-from generation_svc.rpc.upload import MOST_READ, UploadMessages
+from generation_svc.rpc.upload import UploadMessages, UploadTurns
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
@@ -50,7 +49,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._context = context
         self._draining = draining
         self._pace = pace
-        self._upload_turns = asyncio.Semaphore(MOST_READ)
+        self._upload_turns = UploadTurns()
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
         """Accept a job."""
@@ -155,7 +154,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         """Take a picture; `request_iterator` is left alone, see `rpc.upload`."""
         caller = current_caller()
         timeout = self._pace.read_timeout
-        messages = UploadMessages(context, turns=self._upload_turns, timeout=timeout)
+        messages = UploadMessages(context, turns=self._upload_turns.of(caller), timeout=timeout)
         owner = await messages.begin() or caller.name
         picture.admit(self._context, caller, owner=owner)
         try:

@@ -23,7 +23,7 @@ from prometheus_client import Counter, Histogram
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import AtelierError
 from generation_svc.rpc.call import Call, Guard
-from generation_svc.rpc.caller import Anybody, Callers, calling, token_of
+from generation_svc.rpc.caller import NOBODY, Anybody, Callers, calling, token_of
 from generation_svc.rpc.decoding import check_metadata, checked, lenient, only_message
 from generation_svc.rpc.error_table import is_known, status_of
 from generation_svc.rpc.method import MethodNotFound
@@ -33,8 +33,6 @@ from generation_svc.rpc.unread import UnreadAnswers
 CORRELATION_KEY = "x-correlation-id"
 CONTRACT = "/atelier."
 """How the services of the contract begin; the others are asked without a token."""
-NOBODY = Caller("?")
-"""Whoever a call without a known token is from; no caller can have this name."""
 UNKNOWN_METHOD = "?"
 """What metrics call every RPC that there is not: a client chooses its name."""
 _logger = structlog.get_logger(__name__)

@@ -5,9 +5,11 @@ the open files of the process. Where there is no /proc the connection's greatest
 """
 
 import asyncio
+import errno
 import ipaddress
 import os
 import socket
+import stat
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -31,22 +33,20 @@ def peer_address(peer: str) -> PeerAddress | None:
 
 
 async def close_connections(peers: Collection[PeerAddress], *, ports: Collection[int]) -> int:
-    """Shut down the connections of these peers to our ports, and return how many there were."""
+    """Shut down the connections of these peers to our ports, and return how many there were.
+
+    Raises OSError if the process cannot open the file or two that this takes.
+    """
     closed = 0
-    for count, number in enumerate(_open_sockets()):
+    for count, number in enumerate(_open_files()):
         closed += _shut(number, peers, ports=ports)
         if count % FILES_AT_ONCE == 0:
             await asyncio.sleep(0)
     return closed
 
 
-def _open_sockets() -> list[int]:
-    found = []
-    for path in OPEN_FILES.iterdir() if OPEN_FILES.is_dir() else ():
-        with suppress(OSError):  # closed since it was listed
-            if str(path.readlink()).startswith("socket:"):
-                found.append(int(path.name))
-    return found
+def _open_files() -> list[int]:
+    return [int(path.name) for path in OPEN_FILES.iterdir()] if OPEN_FILES.is_dir() else []
 
 
 def _shut(number: int, peers: Collection[PeerAddress], *, ports: Collection[int]) -> bool:
@@ -54,9 +54,8 @@ def _shut(number: int, peers: Collection[PeerAddress], *, ports: Collection[int]
 
     All is done on a copy: the number itself may be given to another file at any time.
     """
-    try:
-        copy = socket.socket(fileno=os.dup(number))
-    except OSError:
+    copy = _copy(number)
+    if copy is None:
         return False
     with copy, suppress(OSError):
         if copy.family not in (socket.AF_INET, socket.AF_INET6):
@@ -66,6 +65,23 @@ def _shut(number: int, peers: Collection[PeerAddress], *, ports: Collection[int]
             copy.shutdown(socket.SHUT_RDWR)
             return True
     return False
+
+
+def _copy(number: int) -> socket.socket | None:
+    """Return a copy of a socket; None if the file is none, or was closed since it was listed."""
+    try:
+        if not stat.S_ISSOCK(os.fstat(number).st_mode):
+            return None
+        copied = os.dup(number)
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            return None
+        raise
+    try:
+        return socket.socket(fileno=copied)
+    except OSError:  # another file has got the number meanwhile
+        os.close(copied)
+        return None
 
 
 def _plain(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Puts every service on a server: the five of the contract, health and reflection."""
+"""Puts every service on a server: those of the contract, health and reflection."""
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -69,16 +69,15 @@ def register(
     )
     edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(context), server)
     webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
-    health_servicer = HealthServicer(draining)
+    health_servicer = HealthServicer(draining, write_timeout=stream_pace.write_timeout)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if has_reflection:
         enable_reflection(server, (*SERVICE_NAMES, health.SERVICE_NAME))
     return health_servicer
 
 
-async def set_health(servicer: HealthServicer, *, is_serving: bool) -> None:
+def set_health(servicer: HealthServicer, *, is_serving: bool) -> None:
     """Tell the health of the server and of each service."""
     answer = health_pb2.HealthCheckResponse
     now = answer.SERVING if is_serving else answer.NOT_SERVING
-    for name in ("", *SERVICE_NAMES):
-        await servicer.set(name, now)
+    servicer.set_all(dict.fromkeys(("", *SERVICE_NAMES), now))

@@ -3,6 +3,10 @@
 An answer leaves when its client reads. One that never does (an HTTP/2 window of zero is enough, and
 it may answer every ping) would hold its answers until the connection's greatest age, so what a
 caller and all of them may hold is limited, and a connection on which nothing moves is closed.
+
+A refusal waits, too, and cannot itself be refused. So strangers, who need no token for one, are
+counted by connection and apart from the callers, and the greediest are closed; and among all the
+callers one counts for no more than it may hold.
 """
 
 import asyncio
@@ -11,9 +15,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from prometheus_client import Counter as Count
@@ -21,7 +23,9 @@ from prometheus_client import Gauge
 
 from generation_svc.domain.error import Overloaded
 from generation_svc.rpc.call import Call
+from generation_svc.rpc.caller import NOBODY
 from generation_svc.rpc.peer import PeerAddress, close_connections, peer_address
+from generation_svc.rpc.waiting import UnreadLimits, Waiting
 
 CALL_BYTES = 32 << 10
 """What gRPC keeps of a call until its answer has left, beside the answer."""
@@ -30,96 +34,117 @@ _held = Gauge("atelier_unread_bytes", "Bytes of answers that have not left.")
 _closed = Count("atelier_stalled_connections", "Connections closed as their client did not read.")
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadLimits:
-    """How much may wait for its readers, and for how long."""
+class Closer(Protocol):
+    """What ends connections."""
 
-    overall_bytes: int = 256 << 20
-    caller_bytes: int = 64 << 20
-    stall_timeout: timedelta = timedelta(seconds=30)
-    """How long nothing may move on a connection whose answers wait."""
-    interval: timedelta = timedelta(seconds=2)
-    """How often connections are looked at."""
-
-
-@dataclass(slots=True)
-class Waiting:
-    """The answers of one connection that have not left."""
-
-    since: dict[int, float] = field(default_factory=dict)
-    """When each was given, the oldest first."""
-    moved_at: float = 0.0
-    """When one last left."""
-
-    def is_stalled(self, before: float) -> bool:
-        """Return whether nothing has left since a time at which something waited already."""
-        return self.moved_at < before and any(when < before for when in self.since.values())
+    async def __call__(self, peers: Collection[PeerAddress], *, ports: Collection[int]) -> int:
+        """Close the connections of these peers to our ports, and return how many there were."""
 
 
 class UnreadAnswers:
     """Counts the answers that wait for their readers, by caller and by connection."""
 
-    def __init__(self, limits: UnreadLimits | None = None) -> None:
+    def __init__(
+        self, limits: UnreadLimits | None = None, *, close: Closer = close_connections
+    ) -> None:
         self.limits = limits or UnreadLimits()
-        self._bytes: Counter[str] = Counter()
-        self._overall = 0
+        self._close = close
+        self._of_caller: Counter[str] = Counter()
+        self._of_callers = self._of_strangers = 0
         self._waiting: defaultdict[str, Waiting] = defaultdict(Waiting)
         self._numbers = itertools.count()
 
     @property
     def held_bytes(self) -> int:
         """How much waits now."""
-        return self._overall
+        return self._of_caller.total() + self._of_strangers
 
     @asynccontextmanager
     async def guard(self, call: Call) -> AsyncIterator[None]:
         """Let a call in unless its caller leaves too much unread. Raises Overloaded."""
-        self._check(call.caller.name, more=0)
+        self._check(call, more=0)
         yield
 
     def answer(self, call: Call, answer: bytes) -> None:
         """Count an answer until it has left. Raises Overloaded if there is no room for it."""
-        self._check(call.caller.name, more=len(answer) + CALL_BYTES)
+        self._check(call, more=len(answer) + CALL_BYTES)
         self.hold(call, size=len(answer))
 
     def hold(self, call: Call, *, size: int = 0) -> None:
         """Count what a call has still to send until all of it has left."""
-        name, peer, number = call.caller.name, call.context.peer(), next(self._numbers)
+        peer, number, held = call.context.peer(), next(self._numbers), size + CALL_BYTES
+        name = call.caller.name
         self._waiting[peer].since[number] = _now()
-        self._count(name, size + CALL_BYTES)
+        self._count(name, peer, change=held)
 
         def release(_: Any) -> None:
-            self._count(name, -size - CALL_BYTES)
+            self._count(name, peer, change=-held)
             self._leave(peer, number)
 
         call.context.add_done_callback(release)
 
     async def close_stalled(self, *, ports: Collection[int]) -> None:
-        """Close, for as long as it runs, the connections on which answers stand still."""
+        """Close, for as long as it runs, the connections that hold too much or for too long."""
         while True:
             await asyncio.sleep(self.limits.interval.total_seconds())
-            peers = self._stalled()
-            if peers:
-                closed = await close_connections(peers, ports=ports)
-                _closed.inc(closed)
-                _logger.warning("connections whose clients do not read are closed", count=closed)
+            peers = self.closable()
+            if not peers:
+                continue
+            try:
+                closed = await self._close(peers, ports=ports)
+            except OSError as error:  # no file can be opened, for one: the next round may do it
+                _logger.error("stalled connections could not be closed", error=str(error))
+                continue
+            _closed.inc(closed)
+            _logger.warning("connections whose clients do not read are closed", count=closed)
 
-    def _stalled(self) -> set[PeerAddress]:
-        before = _now() - self.limits.stall_timeout.total_seconds()
-        found = (peer for peer, each in self._waiting.items() if each.is_stalled(before))
-        return {address for address in map(peer_address, found) if address}
+    def closable(self) -> set[PeerAddress]:
+        """Return the peers whose connections hold too much or for too long."""
+        now, limits = _now(), self.limits
+        stalled = {peer for peer, each in self._waiting.items() if each.is_stalled(now, limits)}
+        return {address for address in map(peer_address, stalled | self._greedy()) if address}
 
-    def _check(self, name: str, *, more: int) -> None:
+    def _greedy(self) -> set[str]:
+        """Return who holds more than a stranger may, and more, the greediest first, if all do."""
+        sizes = Counter({peer: each.stranger_bytes for peer, each in self._waiting.items()})
+        found, left = set(), self._of_strangers
+        for peer, size in sizes.most_common():
+            if size <= self.limits.stranger_bytes and left <= self.limits.strangers_bytes:
+                break
+            found.add(peer)
+            left -= size
+        return found
+
+    def _check(self, call: Call, *, more: int) -> None:
         retry_after = self.limits.stall_timeout * random.uniform(0.5, 1)
-        if self._overall + more > self.limits.overall_bytes:
+        name = call.caller.name
+        if name == NOBODY.name:
+            waiting = self._waiting.get(call.context.peer())
+            if waiting and waiting.stranger_bytes + more > self.limits.stranger_bytes:
+                raise Overloaded("unread answers of the connection", retry_after=retry_after)
+            return
+        if self._of_callers + more > self.limits.overall_bytes:
             raise Overloaded("unread answers", retry_after=retry_after)
-        if self._bytes[name] + more > self.limits.caller_bytes:
+        if self._of_caller[name] + more > self.limits.caller_bytes:
             raise Overloaded("unread answers of the caller", retry_after=retry_after)
 
-    def _count(self, name: str, change: int) -> None:
-        self._overall += change
-        self._bytes[name] += change
+    def _count(self, name: str, peer: str, *, change: int) -> None:
+        is_stranger = name == NOBODY.name
+        self._waiting[peer].count(change, is_stranger=is_stranger)
+        if is_stranger:
+            self._of_strangers += change
+        else:
+            self._count_caller(name, change)
         _held.inc(change)
+
+    def _count_caller(self, name: str, change: int) -> None:
+        before = self._of_caller[name]
+        after, most = before + change, self.limits.caller_bytes
+        self._of_callers += min(after, most) - min(before, most)
+        if after:
+            self._of_caller[name] = after
+        else:
+            del self._of_caller[name]
 
     def _leave(self, peer: str, number: int) -> None:
         waiting = self._waiting[peer]

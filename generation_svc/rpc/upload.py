@@ -7,21 +7,38 @@ sender takes its time, that is a mebibyte or four. So the messages are read from
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 
 import grpc.aio
 
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import CallTooLong
 from generation_svc.rpc.bound import MAX_PIECE_BYTES, Bounds
 from generation_svc.rpc.decoding import checked_message
 
 MOST_READ = 4
-"""How many uploads are read from at once: gRPC holds a whole message of each of them."""
+"""How many uploads of a caller are read from at once: gRPC holds a whole message of each."""
 TURN_SECONDS = 0.1
 """How long one of them waits for its sender before another is read from, too."""
 DRAIN_SECONDS = 2.0
 """How long a sender who is refused may go on before the call ends under its hands."""
+
+
+class UploadTurns:
+    """The turns in which uploads are read from: no caller waits for another's senders."""
+
+    def __init__(self) -> None:
+        self._of_caller: defaultdict[str, asyncio.Semaphore] = defaultdict(_turns)
+
+    def of(self, caller: Caller) -> asyncio.Semaphore:
+        """Return the turns of a caller; callers are configured, so there are few."""
+        return self._of_caller[caller.name]
+
+
+def _turns() -> asyncio.Semaphore:
+    return asyncio.Semaphore(MOST_READ)
 
 
 class UploadMessages:
@@ -76,19 +93,23 @@ class UploadMessages:
 
     async def _read(self) -> Any:
         try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
-                message = await self._in_turn()
+            message = await self._in_turn()
         except TimeoutError as error:
             raise CallTooLong from error
         return None if message is grpc.aio.EOF else checked_message(message)
 
     async def _in_turn(self) -> Any:
-        """Read when it is this upload's turn; a sender who is slow gives the turn back."""
+        """Read when it is this upload's turn; a sender who is slow gives the turn back.
+
+        The sender's time begins with the turn. Raises TimeoutError when it is over.
+        """
         async with self._turns:
+            latest = asyncio.get_running_loop().time() + self._timeout.total_seconds()
             reading = asyncio.ensure_future(self._context.read())
             try:
                 await asyncio.wait({reading}, timeout=TURN_SECONDS)
             except asyncio.CancelledError:
                 reading.cancel()
                 raise
-        return await reading
+        async with asyncio.timeout_at(latest):
+            return await reading

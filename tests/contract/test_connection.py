@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,22 +16,27 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from h2.settings import SettingCodes
+from structlog.testing import capture_logs
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.rpc.admission import Admission, Cap, Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.deadline import limiting
-from generation_svc.rpc.unread import CALL_BYTES, UnreadAnswers, UnreadLimits
+from generation_svc.rpc.endpoint import Endpoint
+from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.unread import CALL_BYTES, UnreadAnswers
+from generation_svc.rpc.waiting import UnreadLimits
 from tests.contract.failure import refused
 from tests.contract.raw_connection import PREFACE, SERVICE, RawConnection, framed, raw_connection
-from tests.contract.service import serving
+from tests.contract.service import Service, serving
 from tests.e2e.program import until
 
-SOON = timedelta(seconds=1)
+SOON, HOUR = timedelta(seconds=1), timedelta(hours=1)
 WITHIN_S = 20
 """Five times what closing takes here, and a third of what gRPC takes by itself."""
 QUICK = ConnectionLimits(handshake=SOON, settings=SOON, ping_after=SOON, ping_timeout=SOON)
 LIST_MODELS = f"{SERVICE}/ListModels"
+CHECK = "/grpc.health.v1.Health/Check"
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 FEW_UNREAD = UnreadLimits(
     caller_bytes=5 * CALL_BYTES,
@@ -151,6 +157,70 @@ async def test_answers_that_nobody_reads_are_counted_limited_and_ended(
         await service.generation.ListModels(pb.ListModelsRequest())
 
 
+async def test_a_stranger_who_does_not_read_takes_the_health_from_nobody_else(
+    database_url: str, tmp_path: Path
+) -> None:
+    unread = UnreadAnswers(replace(FEW_UNREAD, stranger_bytes=5 * CALL_BYTES, stall_timeout=HOUR))
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            serving(database_url, tmp_path, around=(), unread=unread)
+        )
+        connection = await stack.enter_async_context(raw_connection(service.address))
+        await connection.begin(window=0)
+        streams = [await connection.ask(CHECK, framed(b"")) for _ in range(20)]
+        refusals = [await connection.refusal(each) for each in streams[5:]]
+        assert {each.metadata["part"] for each in refusals} == {"unread answers of the connection"}
+        health: Any = HealthStub(service.channel)
+        await health.Check(health_pb2.HealthCheckRequest())
+        await service.generation.ListModels(pb.ListModelsRequest())
+
+
+async def test_strangers_who_leave_too_much_unread_in_all_are_closed_at_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    unread = UnreadAnswers(replace(FEW_UNREAD, strangers_bytes=5 * CALL_BYTES, stall_timeout=HOUR))
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            serving(database_url, tmp_path, around=(), unread=unread)
+        )
+        modest = await stack.enter_async_context(raw_connection(service.address))
+        greedy = await stack.enter_async_context(raw_connection(service.address))
+        for connection, calls in ((modest, 2), (greedy, 4)):
+            await connection.begin(window=0)
+            for _ in range(calls):
+                await connection.ask(CHECK, framed(b""))
+        async with asyncio.timeout(WITHIN_S):
+            while greedy.is_open:
+                await greedy.read()
+
+        async def is_within_bounds() -> bool:
+            return 0 < unread.held_bytes < 3 * CALL_BYTES
+
+        await until(is_within_bounds, within_s=WITHIN_S, what="what the modest one holds")
+        await modest.ping()
+        assert modest.is_open
+
+
+class Failing(UnreadAnswers):
+    """Counts, and closes nothing for a fault of its own."""
+
+    async def close_stalled(self, *, ports: Collection[int]) -> None:
+        raise ValueError(ports)
+
+
+async def test_the_end_of_what_closes_connections_is_logged(idle_service: Service) -> None:
+    endpoint = Endpoint(idle_service.context, interceptor=CallInterceptor(unread=Failing()))
+    endpoint.bind("127.0.0.1:0")
+    with capture_logs() as lines:
+        await endpoint.start()
+
+        async def is_told() -> bool:
+            return "stalled connections are closed no more" in {each["event"] for each in lines}
+
+        await until(is_told, within_s=WITHIN_S, what="a line in the log")
+    await endpoint.stop(grace_seconds=0)
+
+
 async def test_a_connection_that_moves_is_not_closed(database_url: str, tmp_path: Path) -> None:
     unread = UnreadAnswers(FEW_UNREAD)
     async with AsyncExitStack() as stack:
@@ -199,11 +269,12 @@ async def test_health_and_reflection_have_limits(database_url: str, tmp_path: Pa
         watches = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(3)]
         for watch in watches:
             await watch.read()
-        refusal = await refused(health.Check(health_pb2.HealthCheckRequest()))
+        refusal = await refused(health.Watch(health_pb2.HealthCheckRequest()).read())
         assert (refusal.reason, refusal.metadata) == (
             "OVERLOADED",
             {"part": "built_in of the connection"},
         )
+        assert (await health.Check(health_pb2.HealthCheckRequest())).status
 
         other = await stack.enter_async_context(raw_connection(service.address))
         await other.begin()

@@ -1,6 +1,7 @@
 """Health follows the database and the drain; reflection and the end of a server."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.rpc.endpoint import Endpoint
 from generation_svc.rpc.register import SERVICE_NAMES
 from tests.contract.failure import refused
+from tests.contract.raw_connection import framed, raw_connection
 from tests.contract.service import Service, serving
+from tests.e2e.program import until
 from tests.postgres import CrashablePostgres
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
@@ -49,6 +52,50 @@ async def test_a_server_is_not_ready_before_it_knows_its_database(idle_service: 
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE_NAMES[0]))
     await endpoint.stop(grace_seconds=0)
     assert answer.status == NOT_SERVING
+
+
+@dataclass
+class Readiness:
+    """What a service is told of its database, by a test."""
+
+    is_ready: bool = True
+    asked: int = 0
+
+    async def __call__(self) -> bool:
+        self.asked += 1
+        return self.is_ready
+
+    async def turn(self) -> None:
+        """Change it, and wait until the service has asked twice more."""
+        self.is_ready, enough = not self.is_ready, self.asked + 2
+
+        async def is_enough() -> bool:
+            return self.asked >= enough
+
+        await until(is_enough, within_s=15, what="the service to ask twice")
+
+
+async def test_a_watcher_who_does_not_read_keeps_nobody_from_the_health(
+    idle_service: Service,
+) -> None:
+    endpoint, readiness, stop = Endpoint(idle_service.context), Readiness(), asyncio.Event()
+    address = f"127.0.0.1:{endpoint.bind('127.0.0.1:0')}"
+    await endpoint.start()
+    following = asyncio.create_task(
+        endpoint.follow_readiness(readiness, stop=stop, interval_seconds=0.01)
+    )
+    async with raw_connection(address) as stuck, grpc.aio.insecure_channel(address) as channel:
+        await stuck.begin(window=0)
+        await stuck.ask("/grpc.health.v1.Health/Watch", framed(b""))
+        stub: Any = HealthStub(channel)
+        for expected in (NOT_SERVING, SERVING, NOT_SERVING):
+            await readiness.turn()
+            answer = await stub.Check(health_pb2.HealthCheckRequest())
+            assert answer.status == expected
+        stop.set()
+        async with asyncio.timeout(5):
+            await following
+    await endpoint.stop(grace_seconds=0)
 
 
 async def test_health_follows_the_database(

@@ -6,6 +6,7 @@ import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -17,11 +18,16 @@ from PIL import Image
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.media.spool import ByteBudget, FileSpool
+from generation_svc.rpc.upload import MOST_READ, TURN_SECONDS
+from tests.contract.caller_bench import caller_bench
 from tests.contract.failure import refused
 from tests.contract.service import Service, sandbox_kie, serving
 from tests.odd_picture import chunk_bomb, placed, png, scan_bomb
 
 MIB = 2**20
+SILENT = 1200
+SILENT_S = SILENT / MOST_READ * TURN_SECONDS
+"""How long it takes until each of so many has had a turn."""
 NOBODY = "0198c0de-0000-7000-8000-000000000000"
 
 
@@ -139,6 +145,25 @@ async def test_a_later_message_has_the_bound_of_the_first(idle_service: Service)
     requests = [pb.UploadInputRequest(data=b"\x89PNG"), pb.UploadInputRequest(data=bytes(MIB + 1))]
     refusal = await refused(idle_service.generation.UploadInput(iter(requests)))
     assert set(refusal.violations) == {"data"}
+
+
+async def test_silent_uploads_of_one_caller_hold_up_nobody_else(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with caller_bench(database_url, tmp_path) as bench, AsyncExitStack() as stack:
+        one, other = await bench.client("all"), await bench.client("own_jobs")
+        silent = [one.generation.UploadInput() for _ in range(SILENT)]
+        for call in silent:
+            stack.callback(call.cancel)
+        request = pb.ListModelsRequest()
+        await one.generation.ListModels(request)  # whose turn comes after all of these
+        data = picture("PNG", size=(40, 30))
+        pieces = [pb.UploadInputRequest(owner="mine:1", data=data[:100])]
+        pieces += [
+            pb.UploadInputRequest(data=data[at : at + 100]) for at in range(100, len(data), 100)
+        ]
+        kept = await other.generation.UploadInput(iter(pieces), timeout=SILENT_S / 2)
+        assert kept.upload.sha256 == sha256(data).hexdigest()
 
 
 def budget_of(service: Service) -> ByteBudget:

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from generation_svc.server import connection_limits_of, interceptor_of
+from generation_svc.server import budget_of, connection_limits_of, interceptor_of
 from generation_svc.settings import GenerationSettings
 
 
@@ -36,3 +36,8 @@ def test_connections_leave_room_for_the_database_and_the_provider(
 def test_unread_answers_are_limited_as_the_settings_say() -> None:
     limits = interceptor_of(settings(max_unread_mb=3, caller_max_unread_mb=2), None).unread.limits
     assert (limits.overall_bytes, limits.caller_bytes) == (3 << 20, 2 << 20)
+
+
+def test_uploads_are_limited_as_the_settings_say() -> None:
+    budget = budget_of(settings(upload_budget_mb=30, caller_upload_budget_mb=20))
+    assert (budget.overall, budget.per_caller) == (30 << 20, 20 << 20)
