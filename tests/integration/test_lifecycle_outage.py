@@ -149,7 +149,7 @@ async def test_two_dispatchers_let_one_trial_through(bench: Bench) -> None:
 async def test_a_task_that_fails_since_its_model_is_off_hides_it_too(bench: Bench) -> None:
     job = await bench.run()
     failure = Observation(
-        ProviderState.FAILED, word="fail", fail_code="500", fail_message="temporarily paused"
+        ProviderState.FAILED, word="fail", fail_code="505", fail_message="disabled"
     )
     await bench.callback(failure)
 
