@@ -4,22 +4,27 @@ Whatever is wrong with a link, there is one ladder (docs/reliability.md has it a
 again, a fresh link, both again and again, a delay reason from the third try on, and an end. What
 could be had by then is the result, and it says how many files are missing.
 
+The end is counted from the first try that had trouble of the same kind: time in which nobody tried,
+or in which nobody was there to ask, says nothing of a link.
+
 The keys are made from the attempt, so a fetch that was killed is done again over the same place.
 What was put without getting a row, `orphan` removes.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
-from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.attempt import Attempt, AttemptState, Trouble, hard_stop_time
 from generation_svc.domain.error import (
     FetchFailed,
     HostUnreachable,
     LinkDead,
+    NotExamined,
     ProviderError,
     ProviderRefused,
     ResultRejected,
@@ -50,7 +55,7 @@ DELAY_FROM_TRY = 3
 LONGEST_RETRY_FACTOR = 32
 """How many times the first wait the longest one is."""
 OUTAGE_FACTOR = 8
-"""How many times longer a host is waited for to which no connection can be made at all."""
+"""How many times longer a host is waited for that is away or says "not now"."""
 _GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had from the provider.")
 _LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
 _TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
@@ -158,7 +163,7 @@ async def _fetch_fresh(context: Context, url: str, *, trouble: Exception) -> Con
     try:
         fresh = await context.provider.fresh_link(url)
         return await context.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
-    except ResultTooLarge:
+    except (ResultTooLarge, HostUnreachable):
         raise
     except (*_LINK_TROUBLES, ProviderRefused) as error:
         _logger.info("a fresh link did not help", error=repr(error))
@@ -177,25 +182,47 @@ async def _conclude(context: Context, attempt: Attempt, *, haul: _Haul) -> None:
             await tx.media.insert_media(
                 kept.media, attempt=attempt, position=kept.position, key=kept.key
             )
-        deadline = _deadline(context, current, troubles=haul.troubles)
-        if deadline is not None and tx.now() < deadline:
-            await _come_again(context, tx, job, attempt=attempt, haul=haul, deadline=deadline)
+        if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
+            await end(tx, job, attempt=current, troubles=haul.troubles)
+            return
+        kind = _kind(current, haul.troubles)
+        deadline = _deadline(context, current, kind=kind)
+        if tx.now() < deadline:
+            await _come_again(
+                context, tx, job, attempt=current, haul=haul, kind=kind, deadline=deadline
+            )
         else:
-            await _end(tx, job, attempt=attempt, troubles=haul.troubles)
+            await end(tx, job, attempt=current, troubles=haul.troubles)
 
 
-def _deadline(context: Context, attempt: Attempt, *, troubles: list[Exception]) -> datetime | None:
-    """Return until when it is worth trying; None where there is nothing more to try for.
-
-    Where our own store is away, or nobody is there to connect to, nothing is known of the result.
-    """
-    if all(isinstance(error, ResultTooLarge) for error in troubles):
-        return None
-    since = attempt.end_time or attempt.accept_time or attempt.submit_time
-    if any(isinstance(error, Unavailable) for error in troubles):
-        return since + context.pace.hard_deadline
+def _kind(attempt: Attempt, troubles: list[Exception]) -> Trouble:
+    """Return what the troubles of one try say: of us, of the host, or of the links."""
+    if any(_is_ours(attempt, error) for error in troubles):
+        return Trouble.OURS
     is_outage = any(isinstance(error, HostUnreachable) for error in troubles)
-    return since + context.pace.fetch_timeout * (OUTAGE_FACTOR if is_outage else 1)
+    return Trouble.HOST if is_outage else Trouble.LINK
+
+
+def _is_ours(attempt: Attempt, error: Exception) -> bool:
+    # What ends the processes that examine it, again and again, is no picture.
+    is_suspect = isinstance(error, NotExamined) and attempt.trouble is not None
+    return isinstance(error, Unavailable) and not is_suspect
+
+
+def _deadline(context: Context, attempt: Attempt, *, kind: Trouble) -> datetime:
+    """Return until when it is worth trying, which is never before the ladder's first steps."""
+    pace, now = context.pace, context.database.now()
+    stop_time = hard_stop_time(attempt, hard_deadline=pace.hard_deadline)
+    spans = {
+        Trouble.LINK: pace.fetch_timeout,
+        Trouble.HOST: max(pace.fetch_timeout * OUTAGE_FACTOR, pace.outage_timeout),
+        Trouble.OURS: pace.hard_deadline,
+    }
+    since = attempt.trouble_time if attempt.trouble is kind else None
+    deadline = min((since or now) + spans[kind], stop_time)
+    if attempt.fetch_tries <= DELAY_FROM_TRY:
+        return max(deadline, now + _wait(context, attempt.fetch_tries))
+    return deadline
 
 
 async def _come_again(
@@ -205,13 +232,15 @@ async def _come_again(
     *,
     attempt: Attempt,
     haul: _Haul,
+    kind: Trouble,
     deadline: datetime,
 ) -> None:
     tries, errors = attempt.fetch_tries, [type(error).__name__ for error in haul.troubles]
     _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
-    await tx.attempts.schedule_fetch(attempt.id, due=_retry_after(context, tries, deadline))
+    due = _retry_after(context, tries, deadline)
+    await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
     await tx.jobs.note(job.id, event="fetch_failed", detail={"tries": tries, "errors": errors})
-    if tries >= DELAY_FROM_TRY and job.state is JobState.RUNNING and job.delay_reason is None:
+    if tries >= DELAY_FROM_TRY and _is_delay_news(job, now=tx.now()):
         await revise(
             tx,
             job,
@@ -221,21 +250,39 @@ async def _come_again(
         )
 
 
+def _is_delay_news(job: Job, *, now: datetime) -> bool:
+    """Return whether the user knows no time, or one that is over, until when the result is late."""
+    if job.state is not JobState.RUNNING:
+        return False
+    is_told = job.delay_reason is DelayReason.RESULT_DELAYED
+    is_over = job.delay_until_time is not None and job.delay_until_time <= now
+    return job.delay_reason is None or (is_told and is_over)
+
+
 def _retry_after(context: Context, tries: int, deadline: datetime) -> timedelta:
-    """Return the wait, twice as long each time; the last try comes when the time is over."""
-    first = context.pace.fetch_retry
-    wait = first * min(1 << min(max(tries, 1) - 1, 10), LONGEST_RETRY_FACTOR)
-    return min(wait, max(deadline - context.database.now(), first))
+    """Return the wait before the next try; the last one comes when the time is over."""
+    left = deadline - context.database.now()
+    return min(_wait(context, tries), max(left, context.pace.fetch_retry))
 
 
-async def _end(tx: Transaction, job: Job, *, attempt: Attempt, troubles: list[Exception]) -> None:
-    """Settle with what could be had, if that is anything."""
-    if troubles:
-        _logger.error("of the result is given up", errors=repr(troubles), files=len(troubles))
+def _wait(context: Context, tries: int) -> timedelta:
+    """Return how long to wait after so many tries: twice as long each time."""
+    factor = min(1 << min(max(tries, 1) - 1, 10), LONGEST_RETRY_FACTOR)
+    return context.pace.fetch_retry * factor
+
+
+async def end(
+    tx: Transaction, job: Job, *, attempt: Attempt, troubles: Sequence[Exception] = ()
+) -> None:
+    """Settle a success with what of it is ours, if that is anything."""
     media = tuple(await tx.media.media_of(attempt.id))
+    links = len(attempt.observation.result_urls) if attempt.observation else 0
+    missing = max(links - len(media), 0)
+    if missing:
+        _logger.error("of the result is given up", errors=repr(troubles), files=missing)
     text = attempt.observation.result_text if attempt.observation else ""
     if media or text:
-        result = Result(media=media, text=text, missing_count=len(troubles))
+        result = Result(media=media, text=text, missing_count=missing)
         await _bring_home(tx, job, attempt=attempt, result=result)
         return
     await tx.attempts.end(attempt.id, AttemptState.FAILED, error=repr(troubles))
