@@ -109,7 +109,7 @@ async def _leave_unknown(
     await breaker.count_fault(context, tx, error=error)
 
 
-def in_doubt(context: Context, job: Job, *, attempt: Attempt, others: int = 0) -> dict[str, Any]:
+def in_doubt(context: Context, job: Job, *, attempt: Attempt, others: int) -> dict[str, Any]:
     """Return what a job says that waits for an attempt of unknown fate, and until when it waits."""
     usual, _ = context.durations(job.model_id)
     until = attempt.submit_time + context.pace.grace(usual)
@@ -149,12 +149,20 @@ async def _postpone(
     detail = {**_detail(attempt), "error": type(error).__name__}
     await tx.jobs.note(job.id, event="postponed", detail=detail)
     await tx.jobs.release(claim, due=_retry_after(context, attempt))
-    is_news = job.state is JobState.QUEUED and job.delay_reason is None
-    if isinstance(error, ProviderBusy) and attempt.number >= BUSY_TRIES and is_news:
-        await revise(tx, job, event="delayed", delay_reason=DelayReason.PROVIDER_BUSY)
+    if job.state is JobState.QUEUED:
+        await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
         await _end_without(tx, job, reason=FailureReason.GENERATION_FAILED, event="settled")
     await breaker.count_fault(context, tx, error=error)
+
+
+async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: ProviderError) -> None:
+    """Tell what a job waits for that was put back: its wait for an earlier answer is over."""
+    is_busy = isinstance(error, ProviderBusy) and attempt.number >= BUSY_TRIES
+    reason = DelayReason.PROVIDER_BUSY if is_busy else None
+    is_ours = job.delay_reason in (None, DelayReason.PROVIDER_UNCONFIRMED)
+    if is_ours and job.delay_reason is not reason:
+        await revise(tx, job, event="delayed", delay_reason=reason)
 
 
 async def _end_without(tx: Transaction, job: Job, *, reason: FailureReason, event: str) -> bool:

@@ -47,7 +47,9 @@ async def _mark_orphan(context: Context, attempt: Attempt) -> None:
         job = await tx.jobs.lock(attempt.job_id)
         is_news = await tx.attempts.mark_unknown(attempt.id, error="the dispatcher vanished")
         if is_news and job.state is JobState.QUEUED:
-            await revise(tx, job, event="unknown", **in_doubt(context, job, attempt=attempt))
+            others = await tx.attempts.count_unrefused(job.id) - 1
+            waits = in_doubt(context, job, attempt=attempt, others=others)
+            await revise(tx, job, event="unknown", **waits)
 
 
 async def end_unstarted(context: Context) -> None:
