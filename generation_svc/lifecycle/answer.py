@@ -66,7 +66,7 @@ async def record_error(
         elif isinstance(error, ProviderSilent):
             await _leave_unknown(context, tx, claim, job=job, attempt=current, error=error)
         elif isinstance(error, ProviderRefused):
-            await _refuse(context, tx, job=job, attempt=current, error=error)
+            await _refuse(context, tx, claim, job=job, attempt=current, error=error)
         else:
             await _postpone(context, tx, claim, job=job, attempt=current, error=error)
 
@@ -121,6 +121,7 @@ def in_doubt(context: Context, job: Job, *, attempt: Attempt, others: int) -> di
 async def _refuse(
     context: Context,
     tx: Transaction,
+    claim: Claim,
     *,
     job: Job,
     attempt: Attempt,
@@ -132,8 +133,24 @@ async def _refuse(
     if error.reason in UNEXPLAINED:
         detail = {**_detail(attempt), "code": error.code, "text": error.text[:MAX_TEXT]}
         await tx.jobs.note(job.id, event="unexplained", detail=detail)
-    await _end_without(tx, job, reason=error.reason, event="refused")
+    if not await _end_without(tx, job, reason=error.reason, event="refused"):
+        await _leave_to_earlier(tx, claim, job=job, attempt=attempt)
     await breaker.close(tx)
+
+
+async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt: Attempt) -> None:
+    """Send a job no more that was refused for good: an earlier attempt may still come home."""
+    if job.state is not JobState.QUEUED:
+        return
+    await tx.jobs.release(claim, due=job.start_deadline_time - tx.now())
+    await revise(
+        tx,
+        job,
+        event="refused",
+        detail=_detail(attempt),
+        delay_reason=DelayReason.PROVIDER_UNCONFIRMED,
+        delay_until_time=job.start_deadline_time,
+    )
 
 
 async def _postpone(

@@ -415,3 +415,21 @@ async def test_a_vanished_dispatcher_promises_another_try_only_where_there_is_on
     assert orphaned.delay_reason is DelayReason.PROVIDER_UNCONFIRMED
     is_last = orphaned.delay_until_time == orphaned.start_deadline_time
     assert is_last is (number == 2)
+
+
+async def test_a_second_attempt_that_is_refused_leaves_the_job_to_the_first(bench: Bench) -> None:
+    job = await unanswered(bench)
+    await bench.later(seconds=125)
+    bench.provider.refuse(REFUSED())
+    await bench.dispatch_all()
+
+    left = await bench.job(job)
+    assert left.delay_reason is DelayReason.PROVIDER_UNCONFIRMED
+    assert left.delay_until_time == left.start_deadline_time
+    for _ in range(3):
+        await bench.later(minutes=2)
+        await bench.dispatch_all()
+    assert len(bench.provider.created) == 2
+    await bench.callback(SUCCESS, call=1)
+    await bench.fetch_all()
+    assert (await bench.job(job)).state is JobState.SUCCEEDED
