@@ -397,7 +397,7 @@ async def test_a_fresh_link_on_a_host_that_is_away_is_waited_for(bench: Bench) -
     assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
 
 
-async def test_an_outage_is_waited_for_for_two_hours_however_short_the_time_is(
+async def test_an_outage_is_given_two_hours_however_short_the_time_is(
     open_bench: OpenBench,
 ) -> None:
     bench = await open_bench(pace=Pace(fetch_timeout=timedelta(minutes=1)))
