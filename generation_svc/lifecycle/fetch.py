@@ -4,9 +4,6 @@ Whatever is wrong with a link, there is one ladder (docs/reliability.md has it a
 again, a fresh link, both again and again, a delay reason from the third try on, and an end. What
 could be had by then is the result, and it says how many files are missing.
 
-The end is counted from the first try that had trouble of the same kind: time in which nobody tried,
-or in which nobody was there to ask, says nothing of a link.
-
 The keys are made from the attempt, so a fetch that was killed is done again over the same place.
 What was put without getting a row, `orphan` removes.
 """
@@ -19,12 +16,11 @@ from functools import partial
 
 import structlog
 
-from generation_svc.domain.attempt import Attempt, AttemptState, Trouble, hard_stop_time
+from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
 from generation_svc.domain.error import (
     FetchFailed,
     HostUnreachable,
     LinkDead,
-    NotExamined,
     ProviderError,
     ProviderRefused,
     ResultRejected,
@@ -45,17 +41,12 @@ from generation_svc.domain.port import Transaction
 from generation_svc.domain.provider import Content
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.patience import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
 from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import revise, settle
 
 FRESH_FROM_TRY = 2
 """From which try on a fresh link is asked for even where the trouble may pass by itself."""
-DELAY_FROM_TRY = 3
-"""From which try on the user is told that the result is late."""
-LONGEST_RETRY_FACTOR = 32
-"""How many times the first wait the longest one is."""
-OUTAGE_FACTOR = 8
-"""How many times longer a host is waited for that is away or says "not now"."""
 _GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had from the provider.")
 _LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
 _TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
@@ -185,44 +176,14 @@ async def _conclude(context: Context, attempt: Attempt, *, haul: _Haul) -> None:
         if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
             await end(tx, job, attempt=current, troubles=haul.troubles)
             return
-        kind = _kind(current, haul.troubles)
-        deadline = _deadline(context, current, kind=kind)
+        kind = kind_of(current, haul.troubles)
+        deadline = deadline_of(context, current, kind=kind)
         if tx.now() < deadline:
             await _come_again(
                 context, tx, job, attempt=current, haul=haul, kind=kind, deadline=deadline
             )
         else:
             await end(tx, job, attempt=current, troubles=haul.troubles)
-
-
-def _kind(attempt: Attempt, troubles: list[Exception]) -> Trouble:
-    """Return what the troubles of one try say: of us, of the host, or of the links."""
-    if any(_is_ours(attempt, error) for error in troubles):
-        return Trouble.OURS
-    is_outage = any(isinstance(error, HostUnreachable) for error in troubles)
-    return Trouble.HOST if is_outage else Trouble.LINK
-
-
-def _is_ours(attempt: Attempt, error: Exception) -> bool:
-    # What ends the processes that examine it, again and again, is no picture.
-    is_suspect = isinstance(error, NotExamined) and attempt.trouble is not None
-    return isinstance(error, Unavailable) and not is_suspect
-
-
-def _deadline(context: Context, attempt: Attempt, *, kind: Trouble) -> datetime:
-    """Return until when it is worth trying, which is never before the ladder's first steps."""
-    pace, now = context.pace, context.database.now()
-    stop_time = hard_stop_time(attempt, hard_deadline=pace.hard_deadline)
-    spans = {
-        Trouble.LINK: pace.fetch_timeout,
-        Trouble.HOST: max(pace.fetch_timeout * OUTAGE_FACTOR, pace.outage_timeout),
-        Trouble.OURS: pace.hard_deadline,
-    }
-    since = attempt.trouble_time if attempt.trouble is kind else None
-    deadline = min((since or now) + spans[kind], stop_time)
-    if attempt.fetch_tries <= DELAY_FROM_TRY:
-        return max(deadline, now + _wait(context, attempt.fetch_tries))
-    return deadline
 
 
 async def _come_again(
@@ -237,7 +198,7 @@ async def _come_again(
 ) -> None:
     tries, errors = attempt.fetch_tries, [type(error).__name__ for error in haul.troubles]
     _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
-    due = _retry_after(context, tries, deadline)
+    due = retry_after(context, tries=tries, deadline=deadline)
     await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
     await tx.jobs.note(job.id, event="fetch_failed", detail={"tries": tries, "errors": errors})
     if tries >= DELAY_FROM_TRY and _is_delay_news(job, now=tx.now()):
@@ -257,18 +218,6 @@ def _is_delay_news(job: Job, *, now: datetime) -> bool:
     is_told = job.delay_reason is DelayReason.RESULT_DELAYED
     is_over = job.delay_until_time is not None and job.delay_until_time <= now
     return job.delay_reason is None or (is_told and is_over)
-
-
-def _retry_after(context: Context, tries: int, deadline: datetime) -> timedelta:
-    """Return the wait before the next try; the last one comes when the time is over."""
-    left = deadline - context.database.now()
-    return min(_wait(context, tries), max(left, context.pace.fetch_retry))
-
-
-def _wait(context: Context, tries: int) -> timedelta:
-    """Return how long to wait after so many tries: twice as long each time."""
-    factor = min(1 << min(max(tries, 1) - 1, 10), LONGEST_RETRY_FACTOR)
-    return context.pace.fetch_retry * factor
 
 
 async def end(
