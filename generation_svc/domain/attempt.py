@@ -41,6 +41,17 @@ LIVE_STATES = frozenset(
 """The states in which an attempt can still bring its job a result."""
 
 
+class Trouble(StrEnum):
+    """What a try to fetch a result had trouble with."""
+
+    LINK = "link"
+    """The links gave nothing, or nothing that can be used."""
+    HOST = "host"
+    """Nobody was there to ask, or the answer was "not now": that says nothing of the result."""
+    OURS = "ours"
+    """A part of ours was away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One call of createTask."""
@@ -58,6 +69,10 @@ class Attempt:
     ended_by: Source | None = None
     """What brought its success."""
     fetch_tries: int = 0
+    trouble: Trouble | None = None
+    """What the last try to fetch had trouble with."""
+    trouble_time: datetime | None = None
+    """Since when every try had that trouble."""
     read_tries: int = 0
 
     @property
@@ -74,4 +89,9 @@ def is_overdue(attempt: Attempt, job: Job, *, now: datetime, hard_deadline: time
     finish_time = job.finish_deadline_time
     if attempt.state is AttemptState.UNKNOWN and finish_time and finish_time <= now:
         return True
-    return (attempt.accept_time or attempt.submit_time) <= now - hard_deadline
+    return hard_stop_time(attempt, hard_deadline=hard_deadline) <= now
+
+
+def hard_stop_time(attempt: Attempt, *, hard_deadline: timedelta) -> datetime:
+    """Return when everything ends, counted from acceptance or submission."""
+    return (attempt.accept_time or attempt.submit_time) + hard_deadline

@@ -141,6 +141,10 @@ class Unavailable(AtelierError):
     """A part that the service needs is away for a moment; the call can be repeated."""
 
 
+class NotExamined(Unavailable):
+    """The processes that examine pictures ended over one, by no limit of theirs."""
+
+
 class Unauthenticated(AtelierError):
     """The call carries no token that is known: metadata `authorization: Bearer <token>`."""
 
@@ -248,7 +252,7 @@ class FetchFailed(AtelierError):
 
 
 class HostUnreachable(FetchFailed):
-    """No connection to a result's host was made: an outage, which says nothing of the result."""
+    """A result's host was not reached or said "not now": that says nothing of the result."""
 
 
 class ResultRejected(AtelierError):

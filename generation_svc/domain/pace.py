@@ -54,7 +54,9 @@ class Pace:
     fetch_retry: timedelta = timedelta(seconds=2)
     """The first wait after a result could not be fetched; it doubles, up to 32 times as long."""
     fetch_timeout: timedelta = timedelta(minutes=15)
-    """From the success: what could be fetched by then is the result."""
+    """How long links may give nothing: what could be fetched by then is the result."""
+    outage_timeout: timedelta = timedelta(hours=2)
+    """How long a result's host is waited for at least, however short `fetch_timeout` is."""
     empty_retry: timedelta = timedelta(seconds=5)
     """The wait between two reads of a success that shows no result."""
     model_rest: timedelta = timedelta(minutes=10)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.clock import Clock
 from generation_svc.domain.delivery import (
@@ -160,6 +160,9 @@ class AttemptStore(Protocol):
     async def count(self, job_id: UUID) -> int:
         """Count all attempts of a job."""
 
+    async def count_unrefused(self, job_id: UUID) -> int:
+        """Count the attempts of a job that the provider did not refuse."""
+
     async def accept(self, attempt_id: UUID, *, task_id: str, first_read: timedelta | None) -> None:
         """Note that the provider took it, and when it is read first."""
 
@@ -190,8 +193,13 @@ class AttemptStore(Protocol):
     async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
         """Claim the success whose result is due to be fetched."""
 
-    async def schedule_fetch(self, attempt_id: UUID, *, due: timedelta) -> None:
-        """Set the next try to fetch."""
+    async def schedule_fetch(
+        self, attempt_id: UUID, *, due: timedelta, trouble: Trouble | None = None
+    ) -> None:
+        """Set the next try to fetch, and what the last one had trouble with; None changes nothing.
+
+        The time of the trouble is that of the first try since which it is the same.
+        """
 
     async def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
         """Find attempts whose dispatcher vanished between createTask and its answer."""

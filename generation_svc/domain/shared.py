@@ -54,8 +54,8 @@ class BudgetStore(Protocol):
 class ModelStore(Protocol):
     """The models that the provider switched off, as all replicas know."""
 
-    async def resting(self) -> Mapping[str, datetime]:
-        """Read the models that are not asked for now, and until when."""
+    async def outages(self) -> Mapping[str, datetime]:
+        """Read the models that are off, and until when they rest."""
 
     async def rest_left(self, model_id: str) -> timedelta | None:
         """Read how long a model that is off still rests; None if it is on."""

@@ -37,7 +37,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.job import FailureReason
 from generation_svc.kie.answer import Answer
 from generation_svc.kie.document import Document, as_document, code_of, decode, message_of
-from generation_svc.kie.failure import SENTENCES, reason_in
+from generation_svc.kie.failure import OFF_CODE, SENTENCES, refusal_reason_in
 
 NoAnswer = type[ProviderError]
 """The class for a request whose outcome is not known: ProviderSilent or ProviderUnreachable."""
@@ -116,16 +116,16 @@ def _error_of_status(status: int, text: str) -> ProviderError:
 
 
 def _is_refusal(text: str) -> bool:
-    return reason_in(text) is not None or (
+    return refusal_reason_in(text) is not None or (
         bool(_VALIDATION.search(text)) and not _PASSING.search(text)
     )
 
 
 def _reason(code: int, text: str) -> FailureReason:
-    if code == 505:
+    if str(code) == OFF_CODE:
         return FailureReason.MODEL_UNAVAILABLE
     default = FailureReason.GENERATION_FAILED if code == 501 else FailureReason.REQUEST_REFUSED
-    return reason_in(text) or default
+    return refusal_reason_in(text) or default
 
 
 def _name(error: Exception) -> str:

@@ -3,6 +3,9 @@
 KIE's own texts name internals and repeat prompts and links, so they are only searched for what they
 mean; the user reads one of our sentences. A text that gives nothing away is kept for the operator,
 who adds a line to the table.
+
+That a model is off concerns everybody, so no words of a user may say it: only code 505 does, or
+createTask's own short text, read from its first letter on.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class Known:
     """A text that is known, and where it was seen."""
 
     pattern: str
-    """A regular expression that occurs in the text, in any case."""
+    """A regular expression that occurs in the text, or begins it in `OFF`; in any case."""
     reason: FailureReason
     source: str
 
@@ -62,11 +65,17 @@ _CONTENT, _INPUT, _OFF = (
 _LIVE = "kie-api.md §1 and §6: recorded traffic"
 _PUBLIC = "kie-api.md §9: public documents and logs"
 _KIN = "the same in other words"
+OFF: tuple[Known, ...] = (
+    Known(r"(this |the )?interface is temporarily paused\b", _OFF, _PUBLIC),
+    Known(r"the page does not exist or is not published\b", _OFF, _PUBLIC),
+    Known(r"(this |the )?feature (is )?(currently )?disabled\b", _OFF, "kie-api.md §1: code 505"),
+    Known(r"the model name you specified is not supported\b", _OFF, _LIVE),
+)
+"""What createTask's texts begin with where the model is off; no task's text is looked up here."""
+MAX_OFF_CHARS = 160
+"""How long such a text may be: what is longer repeats something."""
+OFF_CODE = "505"
 TABLE: tuple[Known, ...] = (
-    Known(r"interface is temporarily paused|temporarily paused", _OFF, _PUBLIC),
-    Known(r"page does not exist|is not published", _OFF, _PUBLIC),
-    Known(r"feature (is )?(currently )?disabled", _OFF, "kie-api.md §1: code 505"),
-    Known(r"model name .*not supported", _OFF, _LIVE),
     Known(r"inappropriate|flagged|nsfw", _CONTENT, _LIVE),
     Known(r"content[ _-]polic|prohibited", _CONTENT, _LIVE),
     Known(r"sensitive (content|word)", _CONTENT, _LIVE),
@@ -90,10 +99,13 @@ TABLE: tuple[Known, ...] = (
 """What KIE's texts mean; the first one that occurs decides."""
 
 _PATTERNS = tuple((re.compile(known.pattern, re.IGNORECASE), known.reason) for known in TABLE)
+_OFF_PATTERNS = tuple(re.compile(known.pattern, re.IGNORECASE) for known in OFF)
 
 
 def failure_of(observation: Observation) -> Failure:
     """Return why a failed task failed."""
+    if observation.fail_code.strip() == OFF_CODE:
+        return failure(_OFF)
     reason = reason_in(observation.fail_message) or reason_in(observation.fail_code)
     if reason is None:
         report_unknown(code=observation.fail_code, text=observation.fail_message)
@@ -114,6 +126,15 @@ def report_unknown(*, code: str, text: str) -> None:
 def failure(reason: FailureReason) -> Failure:
     """Return the failure of a reason that comes from KIE, in our words."""
     return Failure(reason, SENTENCES[reason])
+
+
+def refusal_reason_in(text: str) -> FailureReason | None:
+    """Return the reason that a text gives away with which KIE refuses a request."""
+    return _OFF if _says_off(text.strip()) else reason_in(text)
+
+
+def _says_off(text: str) -> bool:
+    return len(text) <= MAX_OFF_CHARS and any(each.match(text) for each in _OFF_PATTERNS)
 
 
 def reason_in(text: str) -> FailureReason | None:

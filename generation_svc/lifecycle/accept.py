@@ -67,12 +67,13 @@ async def accept(context: Context, request: Request) -> Job:
         model=model,
         inputs=context.validate_inputs(model, request.inputs),
     )
-    job = await _insert(context, request, model=model, inputs=inputs)
+    is_off = await outage.is_off(context, model.id)
+    job = await _insert(context, request, model=model, inputs=inputs, is_off=is_off)
     return await with_forecast(context, job)
 
 
 async def _insert(
-    context: Context, request: Request, *, model: Model, inputs: Mapping[str, Any]
+    context: Context, request: Request, *, model: Model, inputs: Mapping[str, Any], is_off: bool
 ) -> Job:
     job = _new_job(context, request, model=model, inputs=inputs)
     async with context.database.transaction() as tx:
@@ -80,7 +81,8 @@ async def _insert(
         if earlier:
             return earlier
         await picture.hold(tx, request.caller, model=model, inputs=inputs)
-        await outage.admit(context, tx, job)
+        if is_off:
+            await outage.admit(context, tx, job)
         await _check_quota(context, tx, request)
         await _check_endpoint(tx, request)
         turn = await tx.jobs.insert(job, destination=request.destination)

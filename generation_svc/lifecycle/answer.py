@@ -66,7 +66,7 @@ async def record_error(
         elif isinstance(error, ProviderSilent):
             await _leave_unknown(context, tx, claim, job=job, attempt=current, error=error)
         elif isinstance(error, ProviderRefused):
-            await _refuse(context, tx, job=job, attempt=current, error=error)
+            await _refuse(context, tx, claim, job=job, attempt=current, error=error)
         else:
             await _postpone(context, tx, claim, job=job, attempt=current, error=error)
 
@@ -109,7 +109,7 @@ async def _leave_unknown(
     await breaker.count_fault(context, tx, error=error)
 
 
-def in_doubt(context: Context, job: Job, *, attempt: Attempt, others: int = 0) -> dict[str, Any]:
+def in_doubt(context: Context, job: Job, *, attempt: Attempt, others: int) -> dict[str, Any]:
     """Return what a job says that waits for an attempt of unknown fate, and until when it waits."""
     usual, _ = context.durations(job.model_id)
     until = attempt.submit_time + context.pace.grace(usual)
@@ -121,6 +121,7 @@ def in_doubt(context: Context, job: Job, *, attempt: Attempt, others: int = 0) -
 async def _refuse(
     context: Context,
     tx: Transaction,
+    claim: Claim,
     *,
     job: Job,
     attempt: Attempt,
@@ -132,8 +133,24 @@ async def _refuse(
     if error.reason in UNEXPLAINED:
         detail = {**_detail(attempt), "code": error.code, "text": error.text[:MAX_TEXT]}
         await tx.jobs.note(job.id, event="unexplained", detail=detail)
-    await _end_without(tx, job, reason=error.reason, event="refused")
+    if not await _end_without(tx, job, reason=error.reason, event="refused"):
+        await _leave_to_earlier(tx, claim, job=job, attempt=attempt)
     await breaker.close(tx)
+
+
+async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt: Attempt) -> None:
+    """Send a job no more that was refused for good: an earlier attempt may still come home."""
+    if job.state is not JobState.QUEUED:
+        return
+    await tx.jobs.release(claim, due=job.start_deadline_time - tx.now())
+    await revise(
+        tx,
+        job,
+        event="refused",
+        detail=_detail(attempt),
+        delay_reason=DelayReason.PROVIDER_UNCONFIRMED,
+        delay_until_time=job.start_deadline_time,
+    )
 
 
 async def _postpone(
@@ -149,12 +166,20 @@ async def _postpone(
     detail = {**_detail(attempt), "error": type(error).__name__}
     await tx.jobs.note(job.id, event="postponed", detail=detail)
     await tx.jobs.release(claim, due=_retry_after(context, attempt))
-    is_news = job.state is JobState.QUEUED and job.delay_reason is None
-    if isinstance(error, ProviderBusy) and attempt.number >= BUSY_TRIES and is_news:
-        await revise(tx, job, event="delayed", delay_reason=DelayReason.PROVIDER_BUSY)
+    if job.state is JobState.QUEUED:
+        await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
         await _end_without(tx, job, reason=FailureReason.GENERATION_FAILED, event="settled")
     await breaker.count_fault(context, tx, error=error)
+
+
+async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: ProviderError) -> None:
+    """Tell what a job waits for that was put back: its wait for an earlier answer is over."""
+    is_busy = isinstance(error, ProviderBusy) and attempt.number >= BUSY_TRIES
+    reason = DelayReason.PROVIDER_BUSY if is_busy else None
+    is_ours = job.delay_reason in (None, DelayReason.PROVIDER_UNCONFIRMED)
+    if is_ours and job.delay_reason is not reason:
+        await revise(tx, job, event="delayed", delay_reason=reason)
 
 
 async def _end_without(tx: Transaction, job: Job, *, reason: FailureReason, event: str) -> bool:

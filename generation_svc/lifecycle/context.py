@@ -45,7 +45,7 @@ class Limits:
 MOST_UPLOADS = 5
 """How many of a process's dispatchers may be handing a picture over, which can take long."""
 HIDDEN_SECONDS = 1.0
-"""How old the list of hidden models may be."""
+"""How old the list of models that are off may be."""
 NO_MODELS: Mapping[str, datetime] = {}
 RETIRED_DURATIONS = (timedelta(seconds=60), timedelta(minutes=15))
 """What a model that is no longer offered usually and at most takes."""
@@ -84,10 +84,10 @@ class Context:
     """What this process knows of the queue."""
     lookout: Lookout = field(default_factory=Lookout)
     """What this process knows of the jobs that somebody waits for."""
-    hidden_models: Recent[Mapping[str, datetime]] = field(
+    models_off: Recent[Mapping[str, datetime]] = field(
         default_factory=lambda: Recent(NO_MODELS, seconds=HIDDEN_SECONDS)
     )
-    """The models that are hidden, as this process read them a moment ago."""
+    """The models that are off, as this process read them a moment ago."""
     walk: Walk = field(default_factory=Walk)
     """Where this process is on its way through the media store."""
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UPLOADS))

@@ -9,7 +9,6 @@ deadline can end. Nothing is ever sent twice blindly.
 import asyncio
 import hashlib
 import secrets
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -62,8 +61,6 @@ async def _claim(context: Context) -> tuple[Claim | None, timedelta]:
         if wait:
             return None, wait
         claim = await tx.jobs.claim(lease=lease, most_active=context.limits.active_tasks)
-        if claim and await outage.is_off(tx, claim.job.model_id):
-            claim = replace(claim, is_trial=True)
         return claim, wait
 
 
@@ -115,6 +112,8 @@ async def _submit(context: Context, claim: Claim, *, permit: Permit) -> bool:
 async def _may_try(context: Context, claim: Claim) -> bool:
     """Return whether a job may try a model that was off; else it fails at once, or waits."""
     async with context.database.transaction() as tx:
+        if await tx.jobs.hold_claim(claim) is None:  # the job's row is locked before the model's
+            return False
         may_try = await outage.may_try(context, tx, claim.job)
         if may_try is False:
             await tx.jobs.release(claim, due=context.pace.busy_retry)

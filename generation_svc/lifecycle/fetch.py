@@ -9,13 +9,14 @@ What was put without getting a row, `orphan` removes.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
-from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
 from generation_svc.domain.error import (
     FetchFailed,
     HostUnreachable,
@@ -40,17 +41,12 @@ from generation_svc.domain.port import Transaction
 from generation_svc.domain.provider import Content
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.patience import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
 from generation_svc.lifecycle.persist import persist
 from generation_svc.lifecycle.record import revise, settle
 
 FRESH_FROM_TRY = 2
 """From which try on a fresh link is asked for even where the trouble may pass by itself."""
-DELAY_FROM_TRY = 3
-"""From which try on the user is told that the result is late."""
-LONGEST_RETRY_FACTOR = 32
-"""How many times the first wait the longest one is."""
-OUTAGE_FACTOR = 8
-"""How many times longer a host is waited for to which no connection can be made at all."""
 _GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had from the provider.")
 _LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
 _TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
@@ -158,7 +154,7 @@ async def _fetch_fresh(context: Context, url: str, *, trouble: Exception) -> Con
     try:
         fresh = await context.provider.fresh_link(url)
         return await context.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
-    except ResultTooLarge:
+    except (ResultTooLarge, HostUnreachable):
         raise
     except (*_LINK_TROUBLES, ProviderRefused) as error:
         _logger.info("a fresh link did not help", error=repr(error))
@@ -177,25 +173,17 @@ async def _conclude(context: Context, attempt: Attempt, *, haul: _Haul) -> None:
             await tx.media.insert_media(
                 kept.media, attempt=attempt, position=kept.position, key=kept.key
             )
-        deadline = _deadline(context, current, troubles=haul.troubles)
-        if deadline is not None and tx.now() < deadline:
-            await _come_again(context, tx, job, attempt=attempt, haul=haul, deadline=deadline)
+        if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
+            await end(tx, job, attempt=current, troubles=haul.troubles)
+            return
+        kind = kind_of(current, haul.troubles)
+        deadline = deadline_of(context, current, kind=kind)
+        if tx.now() < deadline:
+            await _come_again(
+                context, tx, job, attempt=current, haul=haul, kind=kind, deadline=deadline
+            )
         else:
-            await _end(tx, job, attempt=attempt, troubles=haul.troubles)
-
-
-def _deadline(context: Context, attempt: Attempt, *, troubles: list[Exception]) -> datetime | None:
-    """Return until when it is worth trying; None where there is nothing more to try for.
-
-    Where our own store is away, or nobody is there to connect to, nothing is known of the result.
-    """
-    if all(isinstance(error, ResultTooLarge) for error in troubles):
-        return None
-    since = attempt.end_time or attempt.accept_time or attempt.submit_time
-    if any(isinstance(error, Unavailable) for error in troubles):
-        return since + context.pace.hard_deadline
-    is_outage = any(isinstance(error, HostUnreachable) for error in troubles)
-    return since + context.pace.fetch_timeout * (OUTAGE_FACTOR if is_outage else 1)
+            await end(tx, job, attempt=current, troubles=haul.troubles)
 
 
 async def _come_again(
@@ -205,13 +193,15 @@ async def _come_again(
     *,
     attempt: Attempt,
     haul: _Haul,
+    kind: Trouble,
     deadline: datetime,
 ) -> None:
     tries, errors = attempt.fetch_tries, [type(error).__name__ for error in haul.troubles]
     _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
-    await tx.attempts.schedule_fetch(attempt.id, due=_retry_after(context, tries, deadline))
+    due = retry_after(context, tries=tries, deadline=deadline)
+    await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
     await tx.jobs.note(job.id, event="fetch_failed", detail={"tries": tries, "errors": errors})
-    if tries >= DELAY_FROM_TRY and job.state is JobState.RUNNING and job.delay_reason is None:
+    if tries >= DELAY_FROM_TRY and _is_delay_news(job, now=tx.now()):
         await revise(
             tx,
             job,
@@ -221,21 +211,27 @@ async def _come_again(
         )
 
 
-def _retry_after(context: Context, tries: int, deadline: datetime) -> timedelta:
-    """Return the wait, twice as long each time; the last try comes when the time is over."""
-    first = context.pace.fetch_retry
-    wait = first * min(1 << min(max(tries, 1) - 1, 10), LONGEST_RETRY_FACTOR)
-    return min(wait, max(deadline - context.database.now(), first))
+def _is_delay_news(job: Job, *, now: datetime) -> bool:
+    """Return whether the user knows no time, or one that is over, until when the result is late."""
+    if job.state is not JobState.RUNNING:
+        return False
+    is_told = job.delay_reason is DelayReason.RESULT_DELAYED
+    is_over = job.delay_until_time is not None and job.delay_until_time <= now
+    return job.delay_reason is None or (is_told and is_over)
 
 
-async def _end(tx: Transaction, job: Job, *, attempt: Attempt, troubles: list[Exception]) -> None:
-    """Settle with what could be had, if that is anything."""
-    if troubles:
-        _logger.error("of the result is given up", errors=repr(troubles), files=len(troubles))
+async def end(
+    tx: Transaction, job: Job, *, attempt: Attempt, troubles: Sequence[Exception] = ()
+) -> None:
+    """Settle a success with what of it is ours, if that is anything."""
     media = tuple(await tx.media.media_of(attempt.id))
+    links = len(attempt.observation.result_urls) if attempt.observation else 0
+    missing = max(links - len(media), 0)
+    if missing:
+        _logger.error("of the result is given up", errors=repr(troubles), files=missing)
     text = attempt.observation.result_text if attempt.observation else ""
     if media or text:
-        result = Result(media=media, text=text, missing_count=len(troubles))
+        result = Result(media=media, text=text, missing_count=missing)
         await _bring_home(tx, job, attempt=attempt, result=result)
         return
     await tx.attempts.end(attempt.id, AttemptState.FAILED, error=repr(troubles))

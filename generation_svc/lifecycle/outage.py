@@ -33,6 +33,7 @@ async def begin(context: Context, tx: Transaction, *, model_id: str, text: str) 
     """Hide a model that the provider refused, and tell the operator."""
     rest = context.pace.model_rest
     is_news = await tx.models.begin_outage(model_id, rest=rest, text=text[:_MAX_TEXT])
+    context.models_off.expire()
     _outages.labels(model_id).inc()
     log = _logger.error if is_news else _logger.warning
     log(
@@ -54,9 +55,12 @@ async def admit(context: Context, tx: Transaction, job: Job) -> None:
         raise ModelUnavailable(job.model_id, retry_after=retry_after)
 
 
-async def is_off(tx: Transaction, model_id: str) -> bool:
-    """Return whether a model is off, resting or about to be tried."""
-    return await tx.models.rest_left(model_id) is not None
+async def is_off(context: Context, model_id: str) -> bool:
+    """Return whether a model was off a moment ago, resting or about to be tried.
+
+    A job that is let in on an older word fails when it is sent, or is the one that tries.
+    """
+    return model_id in await _known(context)
 
 
 async def may_try(context: Context, tx: Transaction, job: Job) -> bool | None:
@@ -88,8 +92,13 @@ async def _may_try(context: Context, tx: Transaction, job: Job) -> bool:
 
 async def resting(context: Context) -> Mapping[str, datetime]:
     """Return the models that are hidden, and until when, as known a moment ago."""
-    return await context.hidden_models.get(_read, database=context.database)
+    now = context.database.now()
+    return {model: until for model, until in (await _known(context)).items() if until > now}
+
+
+async def _known(context: Context) -> Mapping[str, datetime]:
+    return await context.models_off.get(_read, database=context.database)
 
 
 async def _read(tx: Transaction) -> Mapping[str, datetime]:
-    return await tx.models.resting()
+    return await tx.models.outages()

@@ -118,9 +118,12 @@ async def _wait_for_result(
 
 
 async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failure) -> None:
-    """End an attempt without a result, and its job if no other attempt can bring one."""
+    """End an attempt without a result, and its job if no other attempt can bring one.
+
+    A success that was told meanwhile stays: it is fetched.
+    """
     current = await tx.attempts.lock(attempt.id)
-    if not current.is_live:
+    if not current.is_live or current.state is AttemptState.SUCCEEDED:
         return
     await tx.attempts.end(attempt.id, AttemptState.LOST, error=failure.reason)
     if not job.state.is_final and not await tx.attempts.live(job.id):

@@ -58,6 +58,10 @@ class Recent(Generic[_T]):
                 reading.result()  # a fault is not hidden behind the old value
         return self._value
 
+    def expire(self) -> None:
+        """Have the value read again by whoever asks next."""
+        self._good_until = float("-inf")
+
     async def _renew(
         self, read: Callable[[Transaction], Awaitable[_T]], database: Database
     ) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
 from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
 from generation_svc.domain.port import StoredMedia, Transaction
+from generation_svc.lifecycle import fetch
 from generation_svc.lifecycle.answer import in_doubt
 from generation_svc.lifecycle.batch import one_by_one
 from generation_svc.lifecycle.context import Context
@@ -46,7 +47,9 @@ async def _mark_orphan(context: Context, attempt: Attempt) -> None:
         job = await tx.jobs.lock(attempt.job_id)
         is_news = await tx.attempts.mark_unknown(attempt.id, error="the dispatcher vanished")
         if is_news and job.state is JobState.QUEUED:
-            await revise(tx, job, event="unknown", **in_doubt(context, job, attempt=attempt))
+            others = await tx.attempts.count_unrefused(job.id) - 1
+            waits = in_doubt(context, job, attempt=attempt, others=others)
+            await revise(tx, job, event="unknown", **waits)
 
 
 async def end_unstarted(context: Context) -> None:
@@ -76,7 +79,7 @@ async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
 
 
 async def end_overdue(context: Context) -> None:
-    """The hard stop, a day after acceptance, ends everything."""
+    """The hard stop, a day after acceptance, ends everything; what is ours is the result."""
     async with context.database.transaction() as tx:
         overdue = await tx.attempts.overdue(hard_deadline=context.pace.hard_deadline, limit=BATCH)
     await one_by_one(overdue, partial(_end_overdue, context))
@@ -87,7 +90,10 @@ async def _end_overdue(context: Context, attempt: Attempt) -> None:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)  # its answer may have come since it was found
         if is_overdue(current, job, now=tx.now(), hard_deadline=context.pace.hard_deadline):
-            await give_up(tx, job=job, attempt=current, failure=_NOT_FINISHED)
+            if current.state is AttemptState.SUCCEEDED:
+                await fetch.end(tx, job, attempt=current)
+            else:
+                await give_up(tx, job=job, attempt=current, failure=_NOT_FINISHED)
 
 
 async def label_delays(context: Context) -> None:

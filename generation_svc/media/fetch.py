@@ -41,6 +41,7 @@ DEADLINE = timedelta(seconds=60)
 MAX_REDIRECTS = 3
 
 _DEAD_STATUSES = frozenset({403, 404, 410})
+_NOT_NOW_STATUSES = frozenset({429, 503})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NOBODY_THERE = (
     httpx2.ConnectError,
@@ -131,6 +132,8 @@ class HttpResultFetcher:
 def _check_status(status: int) -> None:
     if status in _DEAD_STATUSES:
         raise LinkDead(f"The link to the result is dead (HTTP {status}).")
+    if status in _NOT_NOW_STATUSES:
+        raise HostUnreachable(f'The result\'s host says "not now" (HTTP {status}).')
     if status != 200:
         raise FetchFailed(f"The result's host answered HTTP {status}.")
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState
+from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState, Trouble
 from generation_svc.domain.observation import Observation, Source
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
@@ -63,6 +63,15 @@ class PostgresAttemptStore:
         """Count all attempts of a job."""
         cursor = await self._connection.execute(
             "SELECT count(*) AS attempts FROM attempt WHERE job_id = %s", (job_id,)
+        )
+        row = await cursor.fetchone()
+        return row["attempts"] if row else 0
+
+    async def count_unrefused(self, job_id: UUID) -> int:
+        """Count the attempts of a job that the provider did not refuse."""
+        cursor = await self._connection.execute(
+            "SELECT count(*) AS attempts FROM attempt WHERE job_id = %s AND state <> 'refused'",
+            (job_id,),
         )
         row = await cursor.fetchone()
         return row["attempts"] if row else 0
@@ -154,12 +163,19 @@ class PostgresAttemptStore:
             lease=lease,
         )
 
-    async def schedule_fetch(self, attempt_id: UUID, *, due: timedelta) -> None:
-        """Set the next try to fetch."""
+    async def schedule_fetch(
+        self, attempt_id: UUID, *, due: timedelta, trouble: Trouble | None = None
+    ) -> None:
+        """Set the next try to fetch, and what the last one had trouble with; None changes nothing.
+
+        The time of the trouble is that of the first try since which it is the same.
+        """
         await self._connection.execute(
-            "UPDATE attempt SET fetch_time = clock_timestamp() + %s"
-            " WHERE id = %s AND state = 'succeeded'",
-            (due, attempt_id),
+            "UPDATE attempt SET fetch_time = clock_timestamp() + %(due)s,"
+            " trouble_time = CASE WHEN coalesce(%(trouble)s::text, trouble) IS NOT DISTINCT FROM"
+            " trouble THEN trouble_time ELSE now() END, trouble = coalesce(%(trouble)s, trouble)"
+            " WHERE id = %(id)s AND state = 'succeeded'",
+            {"id": attempt_id, "due": due, "trouble": trouble},
         )
 
     async def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
@@ -229,6 +245,8 @@ def attempt_from_row(row: Row) -> Attempt:
         end_time=row["end_time"],
         ended_by=row["ended_by"],
         fetch_tries=row["fetch_tries"],
+        trouble=Trouble(row["trouble"]) if row["trouble"] else None,
+        trouble_time=row["trouble_time"],
         read_tries=row["read_tries"],
     )
 

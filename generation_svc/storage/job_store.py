@@ -225,7 +225,12 @@ class PostgresJobStore:
         row = await cursor.fetchone()
         if row is None:
             return None
-        return Claim(job=job_from_row(row), token=row["claim_token"], attempts=row["attempts"])
+        return Claim(
+            job=job_from_row(row),
+            token=row["claim_token"],
+            attempts=row["attempts"],
+            is_trial=row["is_off"],
+        )
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""
@@ -328,7 +333,8 @@ WITH active AS (
 UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s
 WHERE id = (SELECT id FROM chosen) AND state = 'queued' AND dispatch_time <= now()
 RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
-                  AND attempt.state <> 'refused') AS attempts
+                  AND attempt.state <> 'refused') AS attempts,
+          EXISTS (SELECT FROM model_outage WHERE model_outage.model_id = job.model_id) AS is_off
 """
 _LINE = """
 SELECT string_agg(int8send(turn) || uuid_send(id), '') AS line

@@ -13,10 +13,10 @@ class PostgresModelStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def resting(self) -> Mapping[str, datetime]:
-        """Read the models that are not asked for now, and until when."""
+    async def outages(self) -> Mapping[str, datetime]:
+        """Read the models that are off, and until when they rest."""
         cursor = await self._connection.execute(
-            "SELECT model_id, rest_until_time FROM model_outage WHERE rest_until_time > now()"
+            "SELECT model_id, rest_until_time FROM model_outage"
         )
         return {row["model_id"]: row["rest_until_time"] for row in await cursor.fetchall()}
 

@@ -203,6 +203,10 @@ class AttemptRow(SQLModel, table=True):
     """What brought its success: `callback` or `poll`."""
     empty_reads: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
     """How many reads showed a success without a result."""
+    trouble: str | None = None
+    """What the last try to fetch had trouble with."""
+    trouble_time: datetime | None = Field(default=None, sa_type=TIME)
+    """Since when every try had that trouble."""
 
 
 class CallbackReceiptRow(SQLModel, table=True):

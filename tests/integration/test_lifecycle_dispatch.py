@@ -372,3 +372,64 @@ async def test_a_job_that_could_not_start_in_time_fails_once_nothing_can_come_ho
     assert failed.failure is not None
     assert failed.failure.reason is FailureReason.START_DEADLINE
     assert await states(bench, waiting) == ["lost"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(ProviderBusy(), DelayReason.PROVIDER_BUSY), (ProviderUnreachable(), None)],
+)
+async def test_a_job_that_was_put_back_waits_for_no_earlier_answer(
+    bench: Bench, error: ProviderError, reason: DelayReason | None
+) -> None:
+    job = await unanswered(bench)
+    assert job.delay_reason is DelayReason.PROVIDER_UNCONFIRMED
+    await bench.later(seconds=125)
+    bench.provider.refuse(error)
+    await bench.dispatch_all()
+
+    put_back = await bench.job(job)
+
+    assert await states(bench, job) == ["unknown", "refused"]
+    assert (put_back.delay_reason, put_back.delay_until_time) == (reason, None)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_vanished_dispatcher_promises_another_try_only_where_there_is_one(
+    bench: Bench, number: int
+) -> None:
+    job = await unanswered(bench) if number == 2 else await bench.accept()
+    await bench.later(seconds=125)
+    await dispatch(bench.context)
+    await bench.query(
+        "UPDATE attempt SET state = 'submitting', task_id = NULL, accept_time = NULL,"
+        " read_time = NULL WHERE number = %s",
+        number,
+    )
+    await bench.query(
+        "UPDATE job SET state = 'queued', finish_deadline_time = NULL, dispatch_time = now()"
+    )
+    await bench.later(seconds=61)
+    await bench.sweep()
+
+    orphaned = await bench.job(job)
+    assert orphaned.delay_reason is DelayReason.PROVIDER_UNCONFIRMED
+    is_last = orphaned.delay_until_time == orphaned.start_deadline_time
+    assert is_last is (number == 2)
+
+
+async def test_a_second_attempt_that_is_refused_leaves_the_job_to_the_first(bench: Bench) -> None:
+    job = await unanswered(bench)
+    await bench.later(seconds=125)
+    bench.provider.refuse(REFUSED())
+    await bench.dispatch_all()
+
+    left = await bench.job(job)
+    assert left.delay_reason is DelayReason.PROVIDER_UNCONFIRMED
+    assert left.delay_until_time == left.start_deadline_time
+    for _ in range(3):
+        await bench.later(minutes=2)
+        await bench.dispatch_all()
+    assert len(bench.provider.created) == 2
+    await bench.callback(SUCCESS, call=1)
+    await bench.fetch_all()
+    assert (await bench.job(job)).state is JobState.SUCCEEDED

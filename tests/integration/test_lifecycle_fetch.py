@@ -10,6 +10,7 @@ from generation_svc.domain.error import (
     FetchFailed,
     HostUnreachable,
     LinkDead,
+    NotExamined,
     ProviderRefused,
     ProviderUnreachable,
     ResultRejected,
@@ -17,10 +18,13 @@ from generation_svc.domain.error import (
     Unavailable,
 )
 from generation_svc.domain.job import DelayReason, FailureReason, Job, JobState
+from generation_svc.domain.observation import Observation
+from generation_svc.domain.pace import Pace
 from generation_svc.lifecycle import picture
 from generation_svc.lifecycle.fetch import fetch
 from generation_svc.lifecycle.orphan import remove_orphans
-from tests.lifecycle import CALLER, LINK, SUCCESS, Bench, one_piece
+from generation_svc.lifecycle.poll import poll
+from tests.lifecycle import CALLER, LINK, PENDING, SUCCESS, Bench, OpenBench, one_piece
 
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 
@@ -342,3 +346,113 @@ async def test_what_a_callback_names_is_nobodys_word(bench: Bench) -> None:
 
     assert bench.fetcher.fetched == [LINK, FRESH]
     assert bench.fetcher.proved == {FRESH}
+
+
+async def test_a_pause_of_an_hour_costs_no_result_its_tries(bench: Bench) -> None:
+    bench.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
+    job = await succeeded(bench)
+    await bench.later(hours=1)
+    await bench.fetch_all()
+    assert (await bench.job(job)).state is JobState.RUNNING
+    bench.fetcher.links.clear()
+
+    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+
+
+async def test_a_pause_after_the_first_trouble_costs_no_result_its_tries(bench: Bench) -> None:
+    bench.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
+    job = await succeeded(bench)
+    await bench.fetch_all()
+    for _ in range(2):
+        await bench.later(minutes=16)
+        await bench.fetch_all()
+    waiting = await bench.job(job)
+    assert (waiting.state, waiting.delay_reason) == (JobState.RUNNING, DelayReason.RESULT_DELAYED)
+    assert waiting.delay_until_time is not None
+    assert waiting.delay_until_time > waiting.update_time
+    bench.fetcher.links.clear()
+
+    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+
+
+async def test_an_outage_starts_the_clock_of_the_link_again(bench: Bench) -> None:
+    bench.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
+    job = await succeeded(bench)
+    await bench.fetch_all()
+    bench.fetcher.links = {LINK: HostUnreachable(), FRESH: HostUnreachable()}
+    await climb(bench, job, minutes=20)
+    bench.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
+    assert (await climb(bench, job, minutes=2)).state is JobState.RUNNING
+    bench.fetcher.links.clear()
+
+    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+
+
+async def test_a_fresh_link_on_a_host_that_is_away_is_waited_for(bench: Bench) -> None:
+    bench.fetcher.links = {LINK: LinkDead(), FRESH: HostUnreachable()}
+    job = await succeeded(bench)
+    await climb(bench, job, minutes=20)
+    bench.fetcher.links = {LINK: LinkDead()}
+
+    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+
+
+async def test_an_outage_is_given_two_hours_however_short_the_time_is(
+    open_bench: OpenBench,
+) -> None:
+    bench = await open_bench(pace=Pace(fetch_timeout=timedelta(minutes=1)))
+    bench.fetcher.links = {LINK: HostUnreachable()}
+    bench.provider.fresh = ProviderUnreachable()
+    job = await succeeded(bench)
+    assert (await climb(bench, job, minutes=110)).state is JobState.RUNNING
+
+    given_up = await climb(bench, job, minutes=12)
+
+    assert given_up.failure is not None
+    assert given_up.failure.reason is FailureReason.RESULT_UNAVAILABLE
+
+
+async def test_a_picture_that_nobody_survives_ends_like_a_bad_link(bench: Bench) -> None:
+    bench.fetcher.links = {LINK: NotExamined()}
+    job = await succeeded(bench)
+    assert (await climb(bench, job, minutes=10)).state is JobState.RUNNING
+
+    given_up = await climb(bench, job, minutes=8)
+
+    assert given_up.failure is not None
+    assert given_up.failure.reason is FailureReason.RESULT_UNAVAILABLE
+
+
+@pytest.mark.parametrize("kept", [1, 0])
+async def test_the_hard_stop_keeps_what_is_ours(bench: Bench, kept: int) -> None:
+    away = HostUnreachable()
+    bench.fetcher.links = {LINK: b"one" if kept else away, SECOND: away, FRESH: away}
+    job = await succeeded(bench, LINK, SECOND)
+    await bench.fetch_all()
+    await bench.later(hours=25)
+    await bench.sweep()
+
+    ended = await bench.job(job)
+    if kept:
+        assert ended.result is not None
+        assert (len(ended.result.media), ended.result.missing_count) == (1, 1)
+    else:
+        assert ended.failure is not None
+        assert ended.failure.reason is FailureReason.RESULT_UNAVAILABLE
+    assert (await bench.deliveries(job))["outcome"]["state"] == "pending"
+
+
+async def test_a_read_that_is_late_ends_no_success(bench: Bench) -> None:
+    """A callback tells the success while a read is under way that shows none."""
+    job = await bench.run()
+    await bench.later(hours=1)
+
+    async def slow(task_id: str) -> Observation:
+        await bench.callback(SUCCESS)
+        return replace(PENDING, task_id=task_id)
+
+    bench.provider.read_task = slow  # type: ignore[method-assign]
+    assert await poll(bench.context)
+    await bench.fetch_all()
+
+    assert (await bench.job(job)).state is JobState.SUCCEEDED

@@ -1,6 +1,7 @@
 """A model that the provider switched off: hidden for a while, then tried by one job."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from prometheus_client import REGISTRY
 from generation_svc.domain.error import ModelUnavailable, ProviderRefused, ProviderSilent
 from generation_svc.domain.job import FailureReason, Job, JobState
 from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.lifecycle import dispatch as dispatch_module
 from generation_svc.lifecycle import outage
 from generation_svc.lifecycle.dispatch import dispatch
+from generation_svc.storage.model_store import PostgresModelStore
 from tests.lifecycle import Bench, FakeProvider, OpenBench
 
 OFF = ProviderRefused(
@@ -149,10 +152,81 @@ async def test_two_dispatchers_let_one_trial_through(bench: Bench) -> None:
 async def test_a_task_that_fails_since_its_model_is_off_hides_it_too(bench: Bench) -> None:
     job = await bench.run()
     failure = Observation(
-        ProviderState.FAILED, word="fail", fail_code="500", fail_message="temporarily paused"
+        ProviderState.FAILED, word="fail", fail_code="505", fail_message="disabled"
     )
     await bench.callback(failure)
 
     assert reason_of(await bench.job(job)) is FailureReason.MODEL_UNAVAILABLE
     with pytest.raises(ModelUnavailable):
         await bench.accept()
+
+
+async def test_words_of_a_user_hide_no_model(bench: Bench) -> None:
+    job = await bench.run()
+    words = "This interface is temporarily paused"
+    failure = Observation(
+        ProviderState.FAILED, word="fail", fail_code="500", fail_message=f"prompt: {words}"
+    )
+    await bench.callback(failure)
+
+    assert reason_of(await bench.job(job)) is FailureReason.GENERATION_FAILED
+    assert (await bench.run(owner="user:2")).state is JobState.RUNNING
+
+
+async def test_an_ordinary_job_asks_nothing_about_models_that_are_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    rest_left = PostgresModelStore.rest_left
+
+    async def counted(store: PostgresModelStore, model_id: str) -> timedelta | None:
+        asked.append(model_id)
+        return await rest_left(store, model_id)
+
+    monkeypatch.setattr(PostgresModelStore, "rest_left", counted)
+    await bench.run()
+    assert asked == []
+    await switched_off(bench)
+    with pytest.raises(ModelUnavailable):
+        await bench.accept(owner="user:2")
+    assert asked == ["z-image"]
+
+
+async def test_a_replica_that_does_not_know_yet_lets_a_job_in_that_fails_unsent(
+    bench: Bench, open_bench: OpenBench
+) -> None:
+    other = await open_bench(sharing=bench)
+    assert await outage.resting(other.context) == {}
+    await switched_off(bench)
+    other.context.models_off._good_until = float("inf")  # its reading is as old as it may be
+
+    late = await other.run(owner="user:2")
+
+    assert reason_of(late) is FailureReason.MODEL_UNAVAILABLE
+    assert len(bench.provider.created) == 1
+
+
+async def test_who_may_try_a_model_is_asked_with_the_jobs_row_locked_first(bench: Bench) -> None:
+    job = await bench.accept()
+    async with bench.transaction() as tx:
+        await outage.begin(bench.context, tx, model_id="z-image", text="paused")
+    await bench.later(minutes=11)
+    async with bench.transaction() as tx:
+        claim = await tx.jobs.claim(lease=bench.context.pace.submit_lease, most_active=9)
+    assert claim is not None
+    assert claim.is_trial
+    async with bench.connection.transaction():
+        await bench.query("SELECT FROM job WHERE id = %s FOR UPDATE", job.id)
+        asking = asyncio.create_task(dispatch_module._may_try(bench.context, claim))
+        await until_blocked(bench, asking)
+        await bench.query("SELECT FROM model_outage FOR UPDATE NOWAIT")
+    assert await asking
+
+
+async def until_blocked(bench: Bench, work: asyncio.Task[bool]) -> None:
+    """Wait until somebody waits for a lock of the test's connection."""
+    waiting = "SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    async with asyncio.timeout(30):
+        while not (await bench.connection.execute(waiting)).rowcount:
+            assert not work.done()
+            await asyncio.sleep(0.01)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from generation_svc.domain.error import (
+    NotExamined,
     Overloaded,
     ResultRejected,
     Unavailable,
@@ -122,7 +123,7 @@ async def test_a_picture_that_lost_two_processes_is_for_later(tmp_path: Path) ->
         first = await busy_pid(examiner.strangers)
         os.kill(first, signal.SIGKILL)
         os.kill(await busy_pid(examiner.strangers, known={first}), signal.SIGKILL)
-        with pytest.raises(Unavailable):
+        with pytest.raises(NotExamined):
             await examining_it
         assert (await uploaded(examiner, PICTURE)).width == 48
 

@@ -110,14 +110,16 @@ async def test_checked_address_is_asked_under_the_hosts_name() -> None:
         (410, LinkDead),
         (206, FetchFailed),
         (304, FetchFailed),
-        (429, FetchFailed),
+        (429, HostUnreachable),
         (500, FetchFailed),
-        (503, FetchFailed),
+        (502, FetchFailed),
+        (503, HostUnreachable),
     ],
 )
 async def test_status_says_whether_the_link_is_dead(status: int, error: type[Exception]) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         await fetch(answering(status))
+    assert caught.type is error
 
 
 @pytest.mark.parametrize(

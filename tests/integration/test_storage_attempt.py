@@ -2,7 +2,7 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
-from generation_svc.domain.attempt import AttemptState
+from generation_svc.domain.attempt import AttemptState, Trouble
 from generation_svc.domain.error import ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
@@ -156,6 +156,30 @@ async def test_orphans_and_overdue_attempts_are_found(bench: Bench) -> None:
     await bench.later(hours=2)
     async with bench.transaction() as tx:
         assert len(await tx.attempts.overdue(hard_deadline=day, limit=9)) == 2
+
+
+async def test_a_trouble_is_as_old_as_the_first_try_of_its_kind(bench: Bench) -> None:
+    job = await bench.run()
+    await bench.callback(SUCCESS)
+    (row,) = await bench.attempts(job)
+    told = []
+    for trouble in (None, Trouble.LINK, None, Trouble.LINK, Trouble.HOST, Trouble.LINK):
+        await bench.later(minutes=1)
+        async with bench.transaction() as tx:
+            await tx.attempts.schedule_fetch(row["id"], due=NO_TIME, trouble=trouble)
+            current = await tx.attempts.lock(row["id"])
+            since = current.trouble_time
+            age = round((tx.now() - since) / timedelta(minutes=1)) if since else None
+        told.append((current.trouble, age))
+
+    assert told == [
+        (None, None),
+        (Trouble.LINK, 0),
+        (Trouble.LINK, 1),
+        (Trouble.LINK, 2),
+        (Trouble.HOST, 0),
+        (Trouble.LINK, 0),
+    ]
 
 
 async def test_a_typical_duration_needs_enough_of_the_models_own_runs(bench: Bench) -> None:

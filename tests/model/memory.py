@@ -90,13 +90,6 @@ class MemoryBudgetStore:
         return False
 
 
-class MemoryModelStore:
-    """The model is on: that it may be off is another race."""
-
-    async def rest_left(self, model_id: str) -> timedelta | None:
-        return None
-
-
 class MemoryTransaction:
     """All of it or nothing, and nothing of another actor's in between."""
 
@@ -109,7 +102,6 @@ class MemoryTransaction:
         self.media = MemoryMediaRows(self)
         self.deliveries = MemoryDeliveryStore(self)
         self.budget = MemoryBudgetStore()
-        self.models = MemoryModelStore()
 
     def enter(self) -> None:
         """Take the turn, at the first statement: what reads nothing shared needs none."""

@@ -63,6 +63,11 @@ class MemoryAttemptStore(Store):
     def count(self, job_id: UUID) -> int:
         return len(self._tables.attempts)
 
+    @answered
+    def count_unrefused(self, job_id: UUID) -> int:
+        states = [row.attempt.state for row in self._tables.attempts]
+        return sum(state is not AttemptState.REFUSED for state in states)
+
     async def typical_duration(self, model_id: str) -> timedelta | None:
         return None
 
@@ -138,7 +143,8 @@ class MemoryAttemptStore(Store):
         return replace(rows[0].attempt, fetch_tries=1)
 
     @answered
-    def schedule_fetch(self, attempt_id: UUID, *, due: timedelta) -> None:
+    def schedule_fetch(self, attempt_id: UUID, *, due: timedelta, trouble: object = None) -> None:
+        """Keep no trouble: the hard stop comes before any time that is counted from one."""
         row = self._row(attempt_id)
         if row.attempt.state is AttemptState.SUCCEEDED:
             self._set(row, row_changes={"fetch_time": after(due)})

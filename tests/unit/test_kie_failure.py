@@ -3,7 +3,15 @@ from prometheus_client import REGISTRY
 
 from generation_svc.domain.job import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.kie.failure import SENTENCES, TABLE, Known, failure_of
+from generation_svc.kie.failure import (
+    MAX_OFF_CHARS,
+    OFF,
+    SENTENCES,
+    TABLE,
+    Known,
+    failure_of,
+    refusal_reason_in,
+)
 from tests.kie_body import EXAMPLES
 
 SEEN = EXAMPLES["21 Failure texts seen in failCode/failMsg"]["body"]
@@ -44,7 +52,6 @@ def test_text_that_was_seen_gives_its_reason(values: dict[str, str], reason: Fai
         ("image file type not supported", FailureReason.INPUT_UNREADABLE),
         ("The image size exceeds the limit", FailureReason.INPUT_UNREADABLE),
         ("Get image info failed.", FailureReason.INPUT_UNREADABLE),
-        ("This interface is temporarily paused, sorry", FailureReason.MODEL_UNAVAILABLE),
         ("Failed to download image", FailureReason.INPUT_UNREADABLE),
         ("The generation task failed.", FailureReason.GENERATION_FAILED),
         ("", FailureReason.GENERATION_FAILED),
@@ -72,7 +79,45 @@ def test_text_in_no_table_is_counted_for_the_operator(message: str, count: int) 
     assert after - before == count
 
 
-@pytest.mark.parametrize("known", TABLE, ids=lambda known: known.pattern)
+@pytest.mark.parametrize("known", [*OFF, *TABLE], ids=lambda known: known.pattern)
 def test_every_line_of_the_table_names_its_source(known: Known) -> None:
     assert known.source
     assert known.reason in SENTENCES
+
+
+OFF_TEXTS = [
+    "This interface is temporarily paused, please use another one.",
+    "The page does not exist or is not published",
+    "Feature Disabled - The requested feature is currently disabled",
+    "This feature is currently disabled",
+    "The model name you specified is not supported. Please verify your input and use one of the"
+    " supported models provided by KIE.",
+]
+
+
+@pytest.mark.parametrize("text", OFF_TEXTS)
+def test_create_task_says_that_a_model_is_off(text: str) -> None:
+    assert refusal_reason_in(text) is FailureReason.MODEL_UNAVAILABLE
+    assert refusal_reason_in(f" {text.upper()}") is FailureReason.MODEL_UNAVAILABLE
+
+
+@pytest.mark.parametrize("text", OFF_TEXTS)
+@pytest.mark.parametrize(
+    "quoting",
+    [
+        "prompt '{}' is too long",
+        "Invalid value: {}",
+        "[{}] is not within the range of allowed options",
+        "{}" + " is what a user wrote" * (MAX_OFF_CHARS // 20),
+    ],
+)
+def test_words_of_a_user_switch_no_model_off(text: str, quoting: str) -> None:
+    quoted = quoting.format(text)
+    assert refusal_reason_in(quoted) is None
+    assert failure_of(failed(quoted)).reason is FailureReason.GENERATION_FAILED
+
+
+@pytest.mark.parametrize("text", OFF_TEXTS)
+def test_of_a_task_only_its_code_says_that_the_model_is_off(text: str) -> None:
+    assert failure_of(failed(text)).reason is FailureReason.GENERATION_FAILED
+    assert failure_of(failed(text, code="505")).reason is FailureReason.MODEL_UNAVAILABLE

@@ -9,7 +9,7 @@ from typing import Any, Self
 import structlog
 from prometheus_client import Counter
 
-from generation_svc.domain.error import Unavailable
+from generation_svc.domain.error import NotExamined, Unavailable
 from generation_svc.media.decoder.child import Child, ChildEnded, ChildLimits, LimitReached
 
 TRIES = 2
@@ -50,9 +50,10 @@ class Children:
     async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         """Have a picture examined, once more if a process was lost.
 
-        Raises LimitReached for a picture that took more than it may, Unavailable for what is no
-        fault of the picture's.
+        Raises LimitReached for a picture that took more than it may, NotExamined where processes
+        ended over it, Unavailable for what is no fault of the picture's.
         """
+        kind: type[Unavailable] = Unavailable
         for _ in range(TRIES):
             try:
                 return _checked(await self._ask_one(order))
@@ -60,9 +61,10 @@ class Children:
                 _ends.labels("limit").inc()
                 raise
             except (ChildEnded, OSError) as error:
+                kind = NotExamined if isinstance(error, ChildEnded) else Unavailable
                 _ends.labels("lost").inc()
                 _logger.warning("a process that examines pictures was lost", reason=str(error))
-        raise Unavailable("The picture cannot be examined at the moment.")
+        raise kind("The picture cannot be examined at the moment.")
 
     async def _ask_one(self, order: dict[str, Any]) -> dict[str, Any]:
         child = await self._usable() or await self._started()
