@@ -234,7 +234,9 @@ async def end(
         result = Result(media=media, text=text, missing_count=missing)
         await _bring_home(tx, job, attempt=attempt, result=result)
         return
-    await tx.attempts.end(attempt.id, AttemptState.FAILED, error=repr(troubles))
+    # The hard stop tried nothing: what it gives up may come home if the success is told again.
+    state = AttemptState.FAILED if troubles else AttemptState.LOST
+    await tx.attempts.end(attempt.id, state, error=repr(troubles) if troubles else "hard stop")
     if not job.state.is_final and not await tx.attempts.live(job.id):
         await settle(tx, job, _GONE, event="gave_up")
 
