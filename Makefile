@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 run: $(READY) ## Run everything here: a sandbox stands in where no key is given
-	@$(BIN)/python -m runtime.run
+	@$(BIN)/python -m devrun.run
 
 test: $(READY) ## Run every test that needs no browser
 	@$(PYTEST)
@@ -55,8 +55,10 @@ check-code: $(READY) ## Check format, lint and types
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 
+CORE = $(addprefix generation_svc/,domain lifecycle usecase engine)
 check-layers: $(READY) ## Check that the layers import in one direction
 	@$(BIN)/lint-imports --no-logo
+	@! grep -rniE '\bkie' --include='*.py' $(CORE) || (echo "Only generation_svc/provider/kie and the wiring know KIE."; exit 1)
 
 check-contract: $(READY) ## Check the contract: lint, format, nothing broken since the last release
 	@$(BIN)/buf lint
@@ -103,4 +105,4 @@ clean: ## Remove the environment and all data
 	@rm -rf $(VENV) .atelier
 
 translations: $(READY) ## Compile the bot's Russian catalog; a test names texts that it lacks
-	@$(BIN)/pybabel -q compile -D edge_bot -d edge_bot/locales
+	@$(BIN)/pybabel -q compile -D edge_bot -d edge_bot/view/locales

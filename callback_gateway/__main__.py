@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callback_gateway.meter import Meter
+from callback_gateway.metric import Meter
 from callback_gateway.server import gateway
 from callback_gateway.settings import GatewaySettings
 from runtime import log

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from callback_gateway.callback import CallbackEndpoint, Limits, Reporter
 from callback_gateway.media import MediaEndpoint, MediaSource
-from callback_gateway.meter import CountResponses, Meter
+from callback_gateway.metric import CountResponses, Meter
 from callback_gateway.path import MEDIA_PATH, is_callback_path
 
 

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from atelier.generation.v1 import callback_service_pb2 as pb
-from callback_gateway.meter import Meter
+from callback_gateway.metric import Meter
 from callback_gateway.path import path_token
 
 SUCCESS_BODY = b'{"code":200,"msg":"success"}'

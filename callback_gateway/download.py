@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from callback_gateway.media import Found, LinkInvalid, SourceAway
-from generation_svc.client import GenerationClient, GenerationError, translated
+from generation_client import GenerationClient, GenerationError, translated
 
 FIRST_S = 5.0
 """How long the service may take until it says what is behind a link."""

@@ -9,7 +9,7 @@ import structlog
 
 from atelier.generation.v1 import callback_service_pb2 as pb
 from callback_gateway.callback import HandoverError, Outcome
-from generation_svc.client import GenerationClient, GenerationError, translated
+from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
 
 ATTEMPT_S = 4.0

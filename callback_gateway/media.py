@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from atelier.generation.v1.media_pb2 import Media
 from callback_gateway.exchange import Cut, Exchange
-from callback_gateway.meter import Meter
+from callback_gateway.metric import Meter
 
 _TOKEN = re.compile("[A-Za-z0-9_-]{1,128}")
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}

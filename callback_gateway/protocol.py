@@ -18,9 +18,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from callback_gateway.callback import SUCCESS_BODY, Outcome
-from callback_gateway.crowd import Crowd
+from callback_gateway.connection_limiter import ConnectionLimiter
 from callback_gateway.linger import LINGER_S, Lingering
-from callback_gateway.meter import Meter
+from callback_gateway.metric import Meter
 from callback_gateway.path import CALLBACK_ROUTE
 from callback_gateway.upgrade import plain_head
 from runtime.bounded_http import MeasuredProtocol, disconnect
@@ -33,7 +33,7 @@ ABORT = "atelier.abort"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long a client may take."""
 
     head_s: float = 5.0
@@ -52,12 +52,17 @@ class CallbackProtocol(MeasuredProtocol):
     """uvicorn's protocol, which answers what it cannot parse as if it had."""
 
     def __init__(
-        self, *args: Any, meter: Meter, crowd: Crowd, patience: Patience, **options: Any
+        self,
+        *args: Any,
+        meter: Meter,
+        connections: ConnectionLimiter,
+        timeouts: Timeouts,
+        **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        self._patience = patience
+        self._timeouts = timeouts
         self._meter = meter
-        self._crowd = crowd
+        self._connections = connections
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
@@ -69,7 +74,7 @@ class CallbackProtocol(MeasuredProtocol):
         """Close a connection on which nothing comes, as uvicorn does from the second request on."""
         super().connection_made(transport)
         self._meter.connections.inc()
-        self._crowd.enter(self, host=self.client[0] if self.client else "")
+        self._connections.enter(self, host=self.client[0] if self.client else "")
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -138,7 +143,7 @@ class CallbackProtocol(MeasuredProtocol):
     def pause_writing(self) -> None:
         """Start the clock of a client that does not read."""
         super().pause_writing()
-        self._read_timer = self.loop.call_later(self._patience.read_s, self._cut_off)
+        self._read_timer = self.loop.call_later(self._timeouts.read_s, self._cut_off)
 
     def resume_writing(self) -> None:
         """Stop the clock of a client that reads again."""
@@ -150,7 +155,7 @@ class CallbackProtocol(MeasuredProtocol):
         self._stop_head_timer()
         self._stop_read_timer()
         self._meter.connections.dec()
-        self._crowd.exit(self)
+        self._connections.exit(self)
         disconnect(self._running)  # uvicorn tells only the request that came last
         super().connection_lost(exc)
 
@@ -175,7 +180,7 @@ class CallbackProtocol(MeasuredProtocol):
             self._answer_unparsed(Outcome.SHED)
         self.transport.close()
 
-    def hurry(self) -> None:
+    def shed(self) -> None:
         """Answer whatever comes next at once, for there is no place."""
         self._is_hurried = True
 
@@ -281,7 +286,7 @@ class CallbackProtocol(MeasuredProtocol):
             self._read_timer = None
 
     def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(self._patience.head_s, self._end_head)
+        self._head_timer = self.loop.call_later(self._timeouts.head_s, self._end_head)
 
     def _end_head(self) -> None:
         if self.flow.read_paused:  # it is we who do not read on

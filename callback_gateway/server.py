@@ -11,13 +11,13 @@ import structlog
 
 from callback_gateway.app import create_app
 from callback_gateway.callback import Limits
-from callback_gateway.crowd import AddressLimit, Crowd
+from callback_gateway.connection_limiter import AddressLimit, ConnectionLimiter
 from callback_gateway.download import GrpcMediaSource
 from callback_gateway.handover import GrpcReporter
-from callback_gateway.meter import Meter
-from callback_gateway.protocol import CallbackProtocol, Patience
+from callback_gateway.metric import Meter
+from callback_gateway.protocol import CallbackProtocol, Timeouts
 from callback_gateway.settings import GatewaySettings
-from generation_svc.client import connect
+from generation_client import connect
 from runtime.address import Address
 from runtime.file_limit import connections_within
 from runtime.http import serving
@@ -41,24 +41,26 @@ async def gateway(settings: GatewaySettings, *, meter: Meter) -> AsyncIterator[A
         report = GrpcReporter(client, timeout_s=settings.gateway_handover_timeout_s)
         media = GrpcMediaSource(client)
         app = create_app(report, media=media, meter=meter, limits=limits_of(settings))
-        crowd = crowd_of(settings)
-        patience = Patience(
+        connections = crowd_of(settings)
+        timeouts = Timeouts(
             head_s=settings.gateway_head_timeout_s, read_s=settings.gateway_read_timeout_s
         )
-        protocol = partial(CallbackProtocol, meter=meter, crowd=crowd, patience=patience)
+        protocol = partial(
+            CallbackProtocol, meter=meter, connections=connections, timeouts=timeouts
+        )
         address = await stack.enter_async_context(serving(app, settings.listen, http=protocol))
         _logger.info("listening", address=str(address), service=settings.generation_address)
         yield address
 
 
-def crowd_of(settings: GatewaySettings) -> Crowd:
+def crowd_of(settings: GatewaySettings) -> ConnectionLimiter:
     """Return what counts connections, with room kept for the service, logs and metrics."""
     per_address = AddressLimit(
         settings.gateway_address_connection_limit,
         exempt=tuple(map(ip_network, settings.gateway_proxies)),
     )
     limit = connections_within(settings.gateway_connection_limit, reserved=RESERVED_FILES)
-    return Crowd(limit, per_address=per_address)
+    return ConnectionLimiter(limit, per_address=per_address)
 
 
 def limits_of(settings: GatewaySettings) -> Limits:

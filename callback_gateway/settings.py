@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from generation_svc.client import ClientSettings
+from generation_client import ClientSettings
 from runtime.address import Address
 from runtime.settings import Names
 
@@ -24,7 +24,7 @@ def _networks(names: tuple[str, ...]) -> tuple[str, ...]:
 Networks = Annotated[Names, AfterValidator(_networks)]
 """A comma-separated list of networks, such as `10.0.0.0/8`."""
 
-KIE_PATIENCE_S = 15
+KIE_MAX_WAIT_S = 15
 """How long KIE waits for an answer before it counts the callback as failed (kie-api.md §3)."""
 
 
@@ -84,7 +84,7 @@ class GatewaySettings(ClientSettings):
 
     @model_validator(mode="after")
     def _answers_in_time(self) -> Self:
-        if self.gateway_body_timeout_s + self.gateway_handover_timeout_s >= KIE_PATIENCE_S:
+        if self.gateway_body_timeout_s + self.gateway_handover_timeout_s >= KIE_MAX_WAIT_S:
             names = "GATEWAY_BODY_TIMEOUT_S and GATEWAY_HANDOVER_TIMEOUT_S"
-            raise ValueError(f"{names} together must stay below KIE's {KIE_PATIENCE_S} s")
+            raise ValueError(f"{names} together must stay below KIE's {KIE_MAX_WAIT_S} s")
         return self

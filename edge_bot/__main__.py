@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_bot.app import serve
-from edge_bot.meter import Meter
+from edge_bot.metric import Meter
 from edge_bot.settings import EdgeSettings
 from runtime import log
 from runtime.metric import serve_metrics

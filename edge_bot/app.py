@@ -9,23 +9,25 @@ from functools import partial
 
 import structlog
 
-from edge_bot.bot import EdgeBot, open_bot
-from edge_bot.catalog import CatalogCache
-from edge_bot.context import EdgeContext
-from edge_bot.delivery import Courier, Rhythm
-from edge_bot.dispatch import Dispatcher
-from edge_bot.handler import acknowledge, apologize, handle_update
-from edge_bot.lease import PollingLease
-from edge_bot.meter import Meter
-from edge_bot.packing import Packer
-from edge_bot.parking import Parking
-from edge_bot.profile import publish_profile
+from edge_bot.conversation.context import EdgeContext
+from edge_bot.conversation.handle_update import apologize, handle_update
+from edge_bot.conversation.missed import note_missed
+from edge_bot.delivery.render import Renderer
+from edge_bot.delivery.worker import DeliveryTiming, DeliveryWorker
+from edge_bot.metric import Meter
 from edge_bot.service_clock import ServiceClock
 from edge_bot.settings import EdgeSettings
-from edge_bot.standing import Standing
-from edge_bot.update import Poller
-from edge_bot.webhook import Webhook, create_app
-from generation_svc.client import GenerationClient, connect
+from edge_bot.telegram.acknowledge import acknowledge
+from edge_bot.telegram.bot import EdgeBot, open_bot
+from edge_bot.telegram.profile import publish_profile
+from edge_bot.telegram.token_health import TokenHealth
+from edge_bot.update.deferred import DeferredUpdates
+from edge_bot.update.dispatcher import Dispatcher
+from edge_bot.update.lease import PollingLease
+from edge_bot.update.polling import Poller
+from edge_bot.update.webhook import Webhook, create_app
+from edge_bot.view.catalog import CatalogCache
+from generation_client import GenerationClient, connect
 from runtime.address import Address
 from runtime.http import serving
 
@@ -40,7 +42,7 @@ class Edge:
     ) -> None:
         self._webhook_url = settings.telegram_webhook_url
         self._bot = bot
-        self._standing = Standing()
+        self._token_health = TokenHealth()
         clock = ServiceClock()
         catalog = CatalogCache(client.generation, service_clock=clock)
         context = EdgeContext(
@@ -60,25 +62,26 @@ class Edge:
             bot=bot,
             dispatcher=dispatcher,
             lease=PollingLease(client, bot_id=settings.bot_id, clock=clock),
-            parking=Parking(client, bot=bot, bot_id=settings.bot_id),
-            standing=self._standing,
+            deferred=DeferredUpdates(client, bot=bot, bot_id=settings.bot_id),
+            token_health=self._token_health,
         )
-        self._webhook = Webhook(bot=bot, dispatcher=dispatcher, standing=self._standing)
-        self._courier = Courier(
+        self._webhook = Webhook(bot=bot, dispatcher=dispatcher, token_health=self._token_health)
+        self._worker = DeliveryWorker(
             bot=bot,
             bot_id=settings.bot_id,
             client=client,
-            packer=Packer(client, catalog=catalog, clock=clock),
+            renderer=Renderer(client, catalog=catalog, clock=clock),
+            note_missed=partial(note_missed, context),
             clock=clock,
-            standing=self._standing,
+            token_health=self._token_health,
             meter=meter,
-            rhythm=Rhythm(lease_s=settings.delivery_lease_s),
+            timing=DeliveryTiming(lease_s=settings.delivery_lease_s),
         )
 
     @property
     def is_ready(self) -> bool:
         """Whether Telegram accepts the bot and knows how to reach it."""
-        return self._standing.is_good and (not self._webhook_url or self._webhook.is_registered)
+        return self._token_health.is_good and (not self._webhook_url or self._webhook.is_registered)
 
     @asynccontextmanager
     async def listening(self, address: Address) -> AsyncIterator[Address]:
@@ -91,9 +94,9 @@ class Edge:
     async def run(self, stop: asyncio.Event) -> None:
         """Take updates and send deliveries until `stop` is set."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._courier.run(stop), name="deliveries")
+            group.create_task(self._worker.run(stop), name="deliveries")
             group.create_task(self._take_updates(stop), name="updates")
-            group.create_task(self._standing.watch(self._bot, stop=stop), name="standing")
+            group.create_task(self._token_health.watch(self._bot, stop=stop), name="token_health")
             group.create_task(publish_profile(self._bot, stop=stop), name="profile")
 
     async def _take_updates(self, stop: asyncio.Event) -> None:

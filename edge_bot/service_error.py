@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 
-from generation_svc.client import GenerationError
+from generation_client import GenerationError
 from runtime.backoff import Backoff
 
 
@@ -18,7 +18,7 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, GenerationError) and error.is_retryable
 
 
-async def insistently(call: Callable[[], Awaitable[None]]) -> None:
+async def retrying(call: Callable[[], Awaitable[None]]) -> None:
     """Repeat a call until the service takes it; whoever calls sets the limit."""
     for delay_s in Backoff(first_s=0.2, cap_s=2.0):
         try:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from generation_svc.client import ClientSettings
+from generation_client import ClientSettings
 from runtime.address import Address
 from runtime.web_address import WebAddress
 

@@ -12,19 +12,20 @@ from pathlib import Path
 import sqlalchemy.exc
 import structlog
 
-from generation_svc.access import CallerDirectory, CallLimits, parse_callers, renewed
+from generation_svc.caller import CallerDirectory, CallLimits, parse_callers, renewed
 from generation_svc.catalog import load_catalog, validate_inputs
-from generation_svc.domain.pace import Pace
+from generation_svc.domain.timing import Timing
+from generation_svc.engine.supervisor import working
 from generation_svc.exposure import check_exposure
-from generation_svc.kie.callback import KieCallbackReader
-from generation_svc.kie.client import open_kie
-from generation_svc.lifecycle.context import Context, Limits
+from generation_svc.lifecycle.dependencies import Dependencies, Limits
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
 from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import ObjectMediaStore, open_media
+from generation_svc.provider.kie.callback import KieCallbackReader
+from generation_svc.provider.kie.client import open_kie
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.endpoint import Endpoint, guards
@@ -34,18 +35,17 @@ from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
-from generation_svc.storage.embedded_postgres import embedded_postgres
-from generation_svc.storage.hub import Hub
+from generation_svc.storage.embedded.server import embedded_postgres
 from generation_svc.storage.migrate import MigrationStopped, migrate
+from generation_svc.storage.notifier import Notifier
 from generation_svc.webhook.sender import open_sender
-from generation_svc.worker.crew import working
 from runtime.address import Address
 from runtime.certificate import CertificateReader
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
 
-DATABASE_PATIENCE_SECONDS = 60.0
+DATABASE_MAX_WAIT_SECONDS = 60.0
 """How long a start waits for a database that does not answer yet."""
 RESERVED_FILES = 250
 """Open files kept for what is no connection of a caller: the provider, media, results, logs."""
@@ -76,13 +76,15 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
         )
         _bind(endpoint, settings.generation_listen, certificates=certificates)
         grace = settings.stop_grace_s
-        crew = await stack.enter_async_context(
+        supervisor = await stack.enter_async_context(
             working(context, time_scale=settings.time_scale, grace_seconds=grace)
         )
         await endpoint.start()
         _logger.info("serving", address=str(settings.generation_listen))
         await endpoint.follow_readiness(database.is_ready, stop=stop)
-        await asyncio.gather(endpoint.stop(grace_seconds=grace), crew.finish(grace_seconds=grace))
+        await asyncio.gather(
+            endpoint.stop(grace_seconds=grace), supervisor.finish(grace_seconds=grace)
+        )
 
 
 @asynccontextmanager
@@ -91,23 +93,23 @@ async def open_context(
     database: PostgresDatabase,
     *,
     callers: CallerDirectory | None = None,
-) -> AsyncIterator[Context]:
+) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
     key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
     redact(key, hmac_key)
-    pace, links = pace_of(settings), links_of(settings, now=database.now)
+    timing, links = timing_of(settings), links_of(settings, now=database.now)
     async with (
         _examiner(settings) as examiner,
         open_kie(
             key.get_secret_value(),
             api_url=settings.kie_api_url,
             upload_url=settings.kie_upload_url,
-            create_timeout=pace.create_timeout,
+            create_timeout=timing.create_timeout,
         ) as provider,
         open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
         open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=database.now) as webhooks,
     ):
-        yield Context(
+        yield Dependencies(
             database=database,
             catalog=load_catalog(),
             validate_inputs=validate_inputs,
@@ -122,7 +124,7 @@ async def open_context(
             webhook_body=partial(webhook_body, links=links),
             secrets_of=callers.secrets_of if callers else lambda _: (),
             count_job=callers.count_job if callers else lambda *_: None,
-            pace=pace,
+            timing=timing,
             limits=limits_of(settings),
             callback_base_url=settings.callback_base_url.rstrip("/") or None,
             links=links,
@@ -137,14 +139,14 @@ def _store(settings: GenerationSettings) -> ObjectMediaStore:
         raise StartError(f"{name} is wrong: {error}") from error
 
 
-def pace_of(settings: GenerationSettings) -> Pace:
+def timing_of(settings: GenerationSettings) -> Timing:
     """Return the waits that the settings ask for."""
-    pace = Pace(
+    timing = Timing(
         start_deadline=timedelta(seconds=settings.start_deadline_s),
         fetch_timeout=timedelta(seconds=settings.result_fetch_timeout_s),
         model_rest=timedelta(seconds=settings.model_rest_s),
     )
-    return pace.scaled(settings.time_scale)
+    return timing.scaled(settings.time_scale)
 
 
 def callers_of(settings: GenerationSettings) -> CallerDirectory | None:
@@ -247,13 +249,13 @@ async def _database(
         redact(url)
         await _migrate(url, stop=stop)
         database = await stack.enter_async_context(
-            open_database(url, hub=Hub(), max_connections=settings.database_pool_size)
+            open_database(url, notifier=Notifier(), max_connections=settings.database_pool_size)
         )
         yield database
 
 
 async def _migrate(url: str, *, stop: asyncio.Event) -> None:
-    deadline = asyncio.get_running_loop().time() + DATABASE_PATIENCE_SECONDS
+    deadline = asyncio.get_running_loop().time() + DATABASE_MAX_WAIT_SECONDS
     while True:
         try:
             return await _stoppable(url, stop=stop)

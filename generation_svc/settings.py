@@ -5,13 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from generation_svc.access import parse_callers
+from generation_svc.caller import parse_callers
+from generation_svc.egress.host import HostRule
 from generation_svc.media.fetch import KIE_RESULT_HOSTS
 from generation_svc.media.store import check_media_url
 from generation_svc.storage.connection import check_database_url
 from runtime.address import Address
 from runtime.certificate import CertificateFiles
-from runtime.host import HostRule
 from runtime.settings import HeaderSecret, Names, ProcessSettings
 from runtime.web_address import WebAddress
 

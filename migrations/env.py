@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import text
 
-from generation_svc.storage.row import metadata
+from generation_svc.storage.table.schema import metadata
 
 connection = context.config.attributes["connection"]
 # Whoever waits for a lock stands in front of all who come after, so no migration waits for long; it

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from atelier.generation.v1 import job_pb2, model_pb2
-from edge_bot.catalog import Catalog
+from edge_bot.view.catalog import Catalog
 
 SOURCE = Path(__file__).parent.parent / "models" / "KIE_SOURCE_OF_TRUTH.json"
 USER = 7

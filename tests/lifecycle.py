@@ -26,29 +26,26 @@ from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
 from generation_svc.domain.job import Job
+from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.pace import Pace
-from generation_svc.domain.port import Transaction
-from generation_svc.domain.provider import (
-    Content,
-    Examined,
-    FreshLink,
-    StoredBytes,
-    WebhookAnswer,
-    WebhookPost,
-)
-from generation_svc.kie.callback import KieCallbackReader
-from generation_svc.lifecycle import sweep
-from generation_svc.lifecycle.accept import Request, accept
-from generation_svc.lifecycle.context import Context, Limits
-from generation_svc.lifecycle.dispatch import dispatch
-from generation_svc.lifecycle.fetch import fetch
-from generation_svc.lifecycle.poll import poll
-from generation_svc.lifecycle.receive import Callback, CallbackOutcome, receive
+from generation_svc.domain.port.media import Examined, StoredBytes
+from generation_svc.domain.port.provider import FreshLink
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
+from generation_svc.domain.timing import Timing
+from generation_svc.engine.dispatch import dispatch
+from generation_svc.engine.fetch_result import fetch_result
+from generation_svc.engine.maintenance import steps
+from generation_svc.engine.poll import poll
+from generation_svc.lifecycle.callback import CallbackOutcome
+from generation_svc.lifecycle.dependencies import Dependencies, Limits
+from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
-from generation_svc.storage.hub import Hub
-from generation_svc.storage.row import metadata
+from generation_svc.storage.notifier import Notifier
+from generation_svc.storage.table.schema import metadata
+from generation_svc.usecase.create_job import CreateRequest, create_job
+from generation_svc.usecase.report_callback import Callback, report_callback
 from runtime.thread import in_thread
 
 CALLER = Caller.trusted("edge")
@@ -120,6 +117,8 @@ async def one_piece(data: bytes) -> AsyncIterator[bytes]:
 @dataclass
 class FakeProvider:
     """Creates a task at every call, unless `answer` says otherwise."""
+
+    name = "kie"
 
     answer: Callable[[FakeProvider, str], Awaitable[str]] | None = None
     created: list[str] = field(default_factory=list)
@@ -269,10 +268,10 @@ class FakeReceiver:
 
 
 @dataclass
-class Bench:
+class Harness:
     """A service without its loops: a test takes each step itself, and moves the clock."""
 
-    context: Context
+    context: Dependencies
     connection: psycopg.AsyncConnection[dict[str, Any]]
     """The test's own."""
     provider: FakeProvider
@@ -293,7 +292,7 @@ class Bench:
         inputs: Mapping[str, Any] | None = None,
         caller: Caller = CALLER,
     ) -> Job:
-        request = Request(
+        request = CreateRequest(
             caller=caller,
             request_id=request_id,
             model_id=model_id,
@@ -302,7 +301,7 @@ class Bench:
             correlation_id="correlation",
             destination=destination,
         )
-        return await accept(self.context, request)
+        return await create_job(self.context, request)
 
     async def run(self, **accepted: Any) -> Job:
         """Accept a job and have the provider take it."""
@@ -328,12 +327,12 @@ class Bench:
         calls = len(self.provider.created)
         told = replace(observation, task_id=task_id or f"task-{call if call > 0 else calls}")
         token = self.provider.token(call if call < 0 else call - 1) if token is None else token
-        return await receive(
+        return await report_callback(
             self.context, Callback(body=body_of(told), headers=headers or {}, token=token)
         )
 
     async def sweep(self) -> None:
-        for step in sweep.STEPS:
+        for step in steps.STEPS:
             await step(self.context)
 
     async def dispatch_all(self) -> None:
@@ -345,7 +344,7 @@ class Bench:
             pass
 
     async def fetch_all(self) -> None:
-        while await fetch(self.context):
+        while await fetch_result(self.context):
             pass
 
     async def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
@@ -385,11 +384,11 @@ class OpenBench(Protocol):
         self,
         *,
         limits: Limits = ...,
-        pace: Pace = ...,
+        timing: Timing = ...,
         callback_base_url: str | None = ...,
         hmac_key: str | None = ...,
-        sharing: Bench | None = ...,
-    ) -> Bench: ...
+        sharing: Harness | None = ...,
+    ) -> Harness: ...
 
 
 GENEROUS = Limits(
@@ -422,11 +421,11 @@ async def _open(
     database_url: str,
     *,
     limits: Limits = GENEROUS,
-    pace: Pace | None = None,
+    timing: Timing | None = None,
     callback_base_url: str | None = "https://callbacks.example",
     hmac_key: str | None = None,
-    sharing: Bench | None = None,
-) -> AsyncIterator[Bench]:
+    sharing: Harness | None = None,
+) -> AsyncIterator[Harness]:
     provider = sharing.provider if sharing else FakeProvider()
     fetcher = sharing.fetcher if sharing else FakeFetcher()
     store = sharing.store if sharing else FakeStore()
@@ -434,9 +433,9 @@ async def _open(
     connect = psycopg.AsyncConnection.connect(database_url, autocommit=True, row_factory=dict_row)
     async with (
         await connect as connection,
-        open_database(database_url, hub=Hub(), max_connections=12) as database,
+        open_database(database_url, notifier=Notifier(), max_connections=12) as database,
     ):
-        context = Context(
+        context = Dependencies(
             database=database,
             catalog=_CATALOG,
             validate_inputs=validate_inputs,
@@ -448,23 +447,23 @@ async def _open(
             webhooks=receiver,
             webhook_body=webhook_body,
             secrets_of=receiver.secrets_of,
-            pace=pace or Pace(),
+            timing=timing or Timing(),
             limits=limits,
             callback_base_url=callback_base_url,
         )
-        yield Bench(context, connection, provider, fetcher, store, receiver)
+        yield Harness(context, connection, provider, fetcher, store, receiver)
 
 
 @pytest.fixture
 async def open_bench(database_url: str) -> AsyncIterator[OpenBench]:
     async with AsyncExitStack() as stack:
 
-        async def opened(**wishes: Any) -> Bench:
+        async def opened(**wishes: Any) -> Harness:
             return await stack.enter_async_context(_open(database_url, **wishes))
 
         yield opened
 
 
 @pytest.fixture
-async def bench(open_bench: OpenBench) -> Bench:
+async def harness(open_bench: OpenBench) -> Harness:
     return await open_bench()

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.storage.embedded.server import embedded_postgres
 from generation_svc.storage.migrate import migrate
 
 _TEMPLATE = "migrated"

@@ -1,4 +1,4 @@
-"""A road to PostgreSQL that breaks as roads do: cut, silent, or lost after a commit was sent."""
+"""A proxy to PostgreSQL that breaks as proxies do: cut, silent, or lost after a commit was sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COMMIT = b"COMMIT\0"
 
 @dataclass
 class Wire:
-    """The road's state; what is changed here holds for open connections, too."""
+    """The proxy's state; what is changed here holds for open connections, too."""
 
     url: str = ""
     """The address that leads over it."""
@@ -95,7 +95,7 @@ class _End:
 
 @asynccontextmanager
 async def wire_to(url: str) -> AsyncIterator[Wire]:
-    """Open a road to the server at this address."""
+    """Open a proxy to the server at this address."""
     parts = urlsplit(url)
     wire = Wire()
     wire.mend()

@@ -12,8 +12,8 @@ from jsonschema.exceptions import SchemaError, best_match
 
 from generation_svc.catalog.consistency import contradictions
 from generation_svc.catalog.parse import parse_model
-from generation_svc.domain.catalog import Catalog, Model
 from generation_svc.domain.error import AtelierError
+from generation_svc.domain.model import Catalog, Model
 from generation_svc.resource import resource_folder
 
 _MODELS = resource_folder("models")

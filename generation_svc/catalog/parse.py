@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from generation_svc.domain.catalog import (
+from generation_svc.domain.model import (
     Choice,
     Kind,
     LocalizedText,
@@ -28,7 +28,7 @@ def parse_model(data: dict[str, Any]) -> Model:
         input_schema=data["input_schema"],
         picture=_picture(data["picture"]) if "picture" in data else None,
         options=tuple(_option(data, field) for field in data["input_schema"]["properties"]),
-        kie_required=tuple(data["kie"]["required"]),
+        provider_required=tuple(data["kie"]["required"]),
         unsupported_fields=data.get("unsupported_fields", {}),
         pricing=_pricing(data["pricing"]),
         usual_duration=timedelta(seconds=data["duration"]["usual_seconds"]),
@@ -39,7 +39,7 @@ def parse_model(data: dict[str, Any]) -> Model:
 def _picture(data: dict[str, Any]) -> PictureField:
     return PictureField(
         field=data["field"],
-        kie_field=data["kie_field"],
+        provider_field=data["kie_field"],
         mime_types=tuple(data["mime_types"]),
         max_bytes=data["max_bytes"],
     )

@@ -7,8 +7,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx2
 
-from generation_svc.domain.catalog import PictureField
-from runtime.hostname import may_be_public
+from generation_svc.domain.model import PictureField
+from generation_svc.egress.hostname import may_be_public
 
 MAX_LINK_LENGTH = 2048
 MAX_DATA_BYTES = 2**20

@@ -8,7 +8,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
-from generation_svc.domain.catalog import JsonSchema, JsonValue
+from generation_svc.domain.model import JsonSchema, JsonValue
 
 _TYPE_WORDS = {"string": "text", "integer": "a whole number", "number": "a number"}
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from generation_svc.catalog.picture import FORMS, picture_flaw
 from generation_svc.catalog.rule import keeps, wanted
 from generation_svc.catalog.value import flaw, normalise, printable, shown
-from generation_svc.domain.catalog import JsonValue, Model, nearest_name
 from generation_svc.domain.error import FieldViolation, InvalidInputs
+from generation_svc.domain.model import JsonValue, Model, nearest_name
 
 MAX_UNKNOWN_FIELDS = 10
 """How many unknown fields are named; all violations have to fit into 8 KiB of trailers."""
@@ -23,7 +23,7 @@ def validate_inputs(model: Model, inputs: Mapping[str, JsonValue]) -> dict[str, 
     violations = (*_field_violations(model, given), *_unknown_violations(model, given))
     if violations:
         raise InvalidInputs(violations)
-    complete = model.kie_defaults | given
+    complete = model.provider_defaults | given
     return {field: complete[field] for field in model.properties if field in complete}
 
 

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 
 MAX_UNPACKED_BYTES = 1 << 20
-"""How long a body may be when it is unpacked; KIE's are a few kilobytes."""
+"""How long a body may be when it is unpacked; the provider's are a few kilobytes."""
 
 MAX_LAYERS = 4
 """How often a body may be packed."""

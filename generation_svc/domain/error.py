@@ -7,7 +7,7 @@ status and its `ErrorReason`.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from generation_svc.domain.job import FailureReason
+from generation_svc.domain.failure import FailureReason
 
 
 class AtelierError(Exception):

@@ -7,6 +7,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from generation_svc.domain.failure import Failure
+from generation_svc.domain.media import Media
+
 
 class JobState(StrEnum):
     """The states of a job, as in the contract."""
@@ -36,52 +39,6 @@ class DelayReason(StrEnum):
     PROVIDER_BUSY = "provider_busy"
     PROVIDER_UNCONFIRMED = "provider_unconfirmed"
     RESULT_DELAYED = "result_delayed"
-
-
-class FailureReason(StrEnum):
-    """Why a job failed."""
-
-    CONTENT_REFUSED = "content_refused"
-    INPUT_UNREADABLE = "input_unreadable"
-    REQUEST_REFUSED = "request_refused"
-    GENERATION_FAILED = "generation_failed"
-    START_DEADLINE = "start_deadline"
-    FINISH_DEADLINE = "finish_deadline"
-    PROVIDER_LOST_JOB = "provider_lost_job"
-    MODEL_UNAVAILABLE = "model_unavailable"
-    RESULT_UNAVAILABLE = "result_unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a job made nothing, in a sentence that a user may read."""
-
-    reason: FailureReason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """A picture whose bytes are in our store."""
-
-    id: UUID
-    mime_type: str
-    size_bytes: int
-    width: int
-    height: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A picture that a caller uploaded to use as an input."""
-
-    id: UUID
-    mime_type: str
-    size_bytes: int
-    width: int
-    height: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

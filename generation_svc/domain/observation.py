@@ -9,7 +9,7 @@ Source = Literal["callback", "poll"]
 
 
 class ProviderState(StrEnum):
-    """Where a task stands at the provider: every state that KIE may send is mapped to one."""
+    """Where a task stands: every state that the provider may send is mapped to one."""
 
     PENDING = "pending"
     """Not final: waiting, queuing, generating."""
@@ -27,7 +27,7 @@ class ProviderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One statement of the provider about one task (kie-api.md §2 and §3)."""
+    """One statement of the provider about one task."""
 
     state: ProviderState
     task_id: str | None = None

@@ -5,19 +5,19 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from generation_svc.domain.job import Forecast, Job, JobState
-from generation_svc.lifecycle.context import Context, Limits
+from generation_svc.lifecycle.dependencies import Dependencies, Limits
 
 NOTHING = timedelta(0)
 
 
-async def with_forecast(context: Context, job: Job) -> Job:
+async def with_forecast(context: Dependencies, job: Job) -> Job:
     """Return the job with its forecast; a final job has none."""
     if job.state.is_final:
         return job
     return replace(job, forecast=await forecast(context, job))
 
 
-async def forecast(context: Context, job: Job) -> Forecast:
+async def forecast(context: Dependencies, job: Job) -> Forecast:
     """Return what is known of an unfinished job's wait."""
     typical = await context.queue.typical(job.model_id, database=context.database)
     usual = typical or context.durations(job.model_id)[0]
@@ -40,8 +40,8 @@ def _left_in_line(
     They go as fast as the slower of two lets them: the calls that may be made, and the tasks that
     may be at the provider at once.
     """
-    pace = max(limits.create_window / limits.creates_per_window, usual / limits.active_tasks)
-    wait = pace * position
+    timing = max(limits.create_window / limits.creates_per_window, usual / limits.active_tasks)
+    wait = timing * position
     return wait + usual if time + wait < job.start_deadline_time else NOTHING
 
 

@@ -7,11 +7,12 @@ one did, and nothing happens twice.
 import structlog
 
 from generation_svc.domain.attempt import Attempt, AttemptState
-from generation_svc.domain.job import FailureReason, Job, JobState, Result
+from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.observation import Observation, ProviderState, Source
-from generation_svc.domain.port import Transaction
-from generation_svc.lifecycle import outage, topic
-from generation_svc.lifecycle.context import Context
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.lifecycle import model_outage, topic
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
 
 MAX_TEXT = 500
@@ -24,7 +25,7 @@ _logger = structlog.get_logger(__name__)
 
 
 async def observe(
-    context: Context, attempt: Attempt, *, observation: Observation, source: Source
+    context: Dependencies, attempt: Attempt, *, observation: Observation, source: Source
 ) -> bool:
     """Apply an observation that is believed; return whether it changed anything."""
     async with context.database.transaction() as tx:
@@ -32,7 +33,12 @@ async def observe(
 
 
 async def apply(
-    context: Context, tx: Transaction, *, attempt: Attempt, observation: Observation, source: Source
+    context: Dependencies,
+    tx: Transaction,
+    *,
+    attempt: Attempt,
+    observation: Observation,
+    source: Source,
 ) -> bool:
     """Do the same as a part of a transaction."""
     job = await tx.jobs.lock(attempt.job_id)
@@ -67,13 +73,13 @@ def _is_news(job: Job, attempt: Attempt, *, observation: Observation) -> bool:
 
 
 async def take(
-    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, task_id: str
+    context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, task_id: str
 ) -> None:
     """Record that the provider has this task; the job runs, if it was waiting for that."""
     usual, _ = context.durations(job.model_id)
     typical = await tx.attempts.typical_duration(job.model_id)
-    first_read = context.pace.first_read(
-        typical=typical or usual * context.pace.time_scale,
+    first_read = context.timing.first_read(
+        typical=typical or usual * context.timing.time_scale,
         has_callbacks=context.callback_base_url is not None,
     )
     await tx.attempts.accept(attempt.id, task_id=task_id, first_read=first_read)
@@ -81,7 +87,7 @@ async def take(
     await _run(context, tx, job=job, attempt=attempt)
 
 
-async def _run(context: Context, tx: Transaction, *, job: Job, attempt: Attempt) -> Job:
+async def _run(context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt) -> Job:
     if job.state is not JobState.QUEUED:
         return job
     _, longest = context.durations(job.model_id)
@@ -92,12 +98,12 @@ async def _run(context: Context, tx: Transaction, *, job: Job, attempt: Attempt)
         detail={"attempt": attempt.number},
         state=JobState.RUNNING,
         delay_reason=None,
-        finish_deadline_time=tx.now() + longest * context.pace.longest_factor,
+        finish_deadline_time=tx.now() + longest * context.timing.longest_factor,
     )
 
 
 async def _succeed(
-    context: Context,
+    context: Dependencies,
     tx: Transaction,
     *,
     job: Job,
@@ -116,14 +122,14 @@ async def _succeed(
 
 
 async def _fail(
-    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+    context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> None:
     """A failure ends the job only if no other attempt of it can still bring a result."""
     await tx.attempts.see(attempt.id, observation)
     await tx.attempts.end(attempt.id, AttemptState.FAILED, error=observation.fail_code)
     failure = context.callbacks.explain(observation)
     if failure.reason is FailureReason.MODEL_UNAVAILABLE:
-        await outage.begin(context, tx, model_id=job.model_id, text=observation.fail_message)
+        await model_outage.begin(context, tx, model_id=job.model_id, text=observation.fail_message)
     if failure.reason is FailureReason.GENERATION_FAILED:
         text = observation.fail_message[:MAX_TEXT]
         detail = {"attempt": attempt.number, "code": observation.fail_code, "text": text}
@@ -133,7 +139,7 @@ async def _fail(
 
 
 async def _see(
-    context: Context, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+    context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> bool:
     """Keep what is not final; a task id is news for an attempt that had no answer."""
     await tx.attempts.see(attempt.id, observation)

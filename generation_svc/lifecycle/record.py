@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 from generation_svc.domain.delivery import DeliveryKind, Telegram
-from generation_svc.domain.job import Failure, Job, JobState, Result
-from generation_svc.domain.port import Transaction
+from generation_svc.domain.failure import Failure
+from generation_svc.domain.job import Job, JobState, Result
+from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.transition import advance
 from generation_svc.lifecycle import topic
 

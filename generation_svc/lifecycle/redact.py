@@ -1,9 +1,9 @@
 """Takes the tokens of callbacks out of what is stored, however they are written.
 
-KIE repeats the address that it was given, and so the true token, in `param`, which is JSON in JSON
-with an address in it: the token can stand there behind any number of escapes, and be escaped
-itself. So the text is unescaped layer by layer, in each order, for nobody says what was escaped
-last; every layer is searched, and each find is cut out of the text as it came.
+The provider repeats the address that it was given, and so the true token, in `param`, which is JSON
+in JSON with an address in it: the token can stand there behind any number of escapes, and be
+escaped itself. So the text is unescaped layer by layer, in each order, for nobody says what was
+escaped last; every layer is searched, and each find is cut out of the text as it came.
 """
 
 import re
@@ -24,7 +24,7 @@ _JSON = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _PERCENT = re.compile(r"%([0-9a-fA-F]{2})()")
 _NOTHING = re.compile("()()\0")
 """UTF-16 that was taken for something else is full of them."""
-_ADDRESS = re.compile(r"callbacks/+kie/+([\w~.-]+)", re.IGNORECASE)
+_ADDRESS = re.compile(r"callbacks/+[a-z0-9-]+/+([\w~.-]+)", re.IGNORECASE)
 _ESCAPING = "\\%\0"
 _MARK = "***"
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}

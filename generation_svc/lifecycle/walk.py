@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
-from generation_svc.domain.provider import MediaStore, StoredBytes
+from generation_svc.domain.port.media import ByteStore, StoredBytes
 
 PREFIXES = ("result/", "upload/")
 
@@ -16,7 +16,7 @@ class Walk:
         self._pieces: AsyncIterator[Sequence[StoredBytes]] | None = None
         self._rests_until = float("-inf")
 
-    async def next(self, store: MediaStore, *, rest: timedelta) -> Sequence[StoredBytes]:
+    async def next(self, store: ByteStore, *, rest: timedelta) -> Sequence[StoredBytes]:
         """Return the next piece; nothing at the end, and while it rests before it begins again."""
         time = asyncio.get_running_loop().time()
         if time < self._rests_until:
@@ -30,7 +30,7 @@ class Walk:
         return piece
 
 
-async def _all(store: MediaStore) -> AsyncIterator[Sequence[StoredBytes]]:
+async def _all(store: ByteStore) -> AsyncIterator[Sequence[StoredBytes]]:
     for prefix in PREFIXES:
         async for piece in store.list(prefix):
             yield piece

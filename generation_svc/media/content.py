@@ -21,10 +21,11 @@ from generation_svc.domain.error import (
     ResultRejected,
     UploadRejected,
 )
-from generation_svc.domain.provider import Content, Examined
+from generation_svc.domain.media import Content
+from generation_svc.domain.port.media import Examined
 from generation_svc.media.decoder.child import ChildLimits, LimitReached
+from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
 from generation_svc.media.decoder.pool import Children
-from generation_svc.media.decoder.turn import Customer, FairPlaces, NoPlace
 from generation_svc.media.scratch import Scratch
 
 MAX_RESULT_BYTES = 50 * 2**20
@@ -36,7 +37,7 @@ RESULT_PROCESSES = 2
 """How many processes examine results, which jobs wait for."""
 MOST_WAITING = 256
 """How many uploads wait for a process."""
-PATIENCE_SECONDS = 30.0
+MAX_WAIT_SECONDS = 30.0
 """How long an upload waits for one."""
 _BUSY_RETRY = timedelta(seconds=5)
 _TOO_MUCH = "The picture takes too long to be read."
@@ -51,7 +52,7 @@ class Examiner:
     """The processes for uploads."""
     own: Children
     """The processes for results and for what is handed to the provider."""
-    places: FairPlaces
+    places: FairSlots
     own_places: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(RESULT_PROCESSES)
     )
@@ -64,7 +65,7 @@ class Examiner:
         try:
             async with self.places.place(Customer(caller, owner)):
                 answer = await self.strangers.ask(_order("upload", path))
-        except NoPlace as error:
+        except NoSlot as error:
             raise Overloaded("examination of pictures", retry_after=_BUSY_RETRY) from error
         except LimitReached as error:
             raise UploadRejected(_TOO_MUCH) from error
@@ -110,8 +111,8 @@ async def open_examiner(
 ) -> AsyncIterator[Examiner]:
     """Open an examiner, whose processes start when they are needed and end with the block."""
     limits = limits or ChildLimits()
-    places = FairPlaces(
-        upload_processes, most_waiting=MOST_WAITING, patience_seconds=PATIENCE_SECONDS
+    places = FairSlots(
+        upload_processes, most_waiting=MOST_WAITING, max_wait_seconds=MAX_WAIT_SECONDS
     )
     async with Children(limits) as strangers, Children(replace(limits, nice=0)) as own:
         yield Examiner(scratch, strangers, own, places)

@@ -22,11 +22,11 @@ from generation_svc.domain.error import (
     ResultRejected,
     ResultTooLarge,
 )
-from generation_svc.domain.provider import Content
+from generation_svc.domain.media import Content
+from generation_svc.egress.host import HostList, is_plain_https
+from generation_svc.egress.internet import Internet, NotOnInternet, http_client
+from generation_svc.egress.resolver import Resolver
 from generation_svc.media.content import MAX_RESULT_BYTES
-from runtime.host import HostList, is_plain_https
-from runtime.internet import Internet, NotOnInternet, http_client
-from runtime.resolver import Resolver
 
 KIE_RESULT_HOSTS = (
     "tempfile.aiquickdraw.com",

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from generation_svc.domain.error import MediaLinkInvalid
-from generation_svc.domain.link import MediaLink
+from generation_svc.domain.media import MediaLink
 
 TAG_BYTES = 18
 STEPS_PER_LIFETIME = 4

@@ -13,7 +13,7 @@ from pathlib import Path
 from prometheus_client import Gauge
 
 from generation_svc.domain.error import Overloaded, UploadTooLarge
-from generation_svc.domain.provider import Examined
+from generation_svc.domain.port.media import Examined
 from generation_svc.media.content import Examiner
 
 MAX_UPLOAD_BYTES = 10 * 2**20

@@ -22,7 +22,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
-from generation_svc.domain.provider import StoredBytes
+from generation_svc.domain.port.media import StoredBytes
 from runtime.thread import in_thread
 
 if TYPE_CHECKING:

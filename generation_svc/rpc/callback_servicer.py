@@ -7,9 +7,9 @@ from prometheus_client import Counter
 
 from atelier.generation.v1 import callback_service_pb2 as pb
 from atelier.generation.v1 import callback_service_pb2_grpc as pb_grpc
-from generation_svc.lifecycle.context import Context
-from generation_svc.lifecycle.receive import Callback, receive
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_CALLBACK_BYTES, MAX_CALLBACK_HEADERS, Bounds
+from generation_svc.usecase.report_callback import Callback, report_callback
 
 MAX_NAME_LENGTH, MAX_VALUE_LENGTH = 64, 1024
 """How much is kept of a header: a callback is stored whatever is in it."""
@@ -19,7 +19,7 @@ _callbacks = Counter("atelier_callbacks_total", "Callbacks by what came of them.
 class CallbackServicer(pb_grpc.CallbackServiceServicer):
     """Answers the calls of `CallbackService`."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Dependencies) -> None:
         self._context = context
 
     async def ReportCallback(
@@ -33,7 +33,7 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
         bounds.text("path_token", request.path_token)
         bounds.check()
         headers = _kept(request.headers)
-        outcome = await receive(
+        outcome = await report_callback(
             self._context,
             Callback(body=request.body, headers=headers, token=request.path_token),
         )

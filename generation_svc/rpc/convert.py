@@ -10,11 +10,11 @@ from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, model_pb2, session_pb2
-from generation_svc.domain import catalog as domain_catalog
+from generation_svc.domain import model as domain_catalog
 from generation_svc.domain.delivery import Delivery, Queue, Telegram
-from generation_svc.domain.job import Job, Media, Upload
-from generation_svc.domain.link import MediaLink, MediaLinks
-from generation_svc.domain.port import SessionRecord
+from generation_svc.domain.job import Job
+from generation_svc.domain.media import Media, MediaLink, MediaLinks, Upload
+from generation_svc.domain.port.session import SessionRecord
 
 
 def time_to_proto(time: datetime | None) -> Timestamp | None:

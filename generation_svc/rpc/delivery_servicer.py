@@ -6,12 +6,12 @@ from typing import Any
 from atelier.generation.v1 import delivery_service_pb2 as pb
 from atelier.generation.v1 import delivery_service_pb2_grpc as pb_grpc
 from generation_svc.domain.delivery import Impossible, SendingOutcome, Sent, TryAgain, Unknown
-from generation_svc.lifecycle import deliver
-from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import DEFAULT_LEASE, LONGEST_WAIT, MAX_DELIVERIES, Bounds
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
+from generation_svc.usecase import lease_delivery
 
 MAX_REASON_LENGTH = 200
 """How much is kept of why something can never arrive."""
@@ -20,7 +20,7 @@ MAX_REASON_LENGTH = 200
 class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
     """Answers the calls of `DeliveryService`."""
 
-    def __init__(self, context: Context, *, draining: Draining) -> None:
+    def __init__(self, context: Dependencies, *, draining: Draining) -> None:
         self._context = context
         self._draining = draining
 
@@ -31,7 +31,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         wanted, wait = _wanted(request, context)
         try:
             deliveries = await self._draining.unless(
-                deliver.lease(self._context, wanted, wait=wait)
+                lease_delivery.lease(self._context, wanted, wait=wait)
             )
         except ServerDraining:
             deliveries = ()
@@ -48,8 +48,8 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
     ) -> pb.BeginDeliveryResponse:
         """State that sending starts."""
         token = _token(request.lease_token)
-        lease_expire_time = await deliver.begin(
-            self._context, token, courier=current_caller(), span=_begun_for(request)
+        lease_expire_time = await lease_delivery.begin(
+            self._context, token, sender=current_caller(), span=_begun_for(request)
         )
         return pb.BeginDeliveryResponse(lease_expire_time=convert.time_to_proto(lease_expire_time))
 
@@ -58,11 +58,13 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
     ) -> pb.ReportDeliveryResponse:
         """State how the sending ended."""
         token, outcome = _token(request.lease_token), _outcome_from_proto(request)
-        await deliver.report(self._context, token, outcome=outcome, courier=current_caller())
+        await lease_delivery.report(self._context, token, outcome=outcome, sender=current_caller())
         return pb.ReportDeliveryResponse()
 
 
-def _wanted(request: pb.LeaseDeliveriesRequest, context: Any) -> tuple[deliver.Wanted, timedelta]:
+def _wanted(
+    request: pb.LeaseDeliveriesRequest, context: Any
+) -> tuple[lease_delivery.Wanted, timedelta]:
     bounds = Bounds()
     source = request.WhichOneof("source")
     if source is None:
@@ -75,7 +77,7 @@ def _wanted(request: pb.LeaseDeliveriesRequest, context: Any) -> tuple[deliver.W
     wait = bounds.span("wait", request.wait, most=LONGEST_WAIT)
     span = _lease_span(request, bounds) or DEFAULT_LEASE
     bounds.check()
-    wanted = deliver.Wanted(
+    wanted = lease_delivery.Wanted(
         caller=current_caller(),
         bot_id=request.telegram_bot_id if source == "telegram_bot_id" else None,
         queue=request.queue if source == "queue" else None,

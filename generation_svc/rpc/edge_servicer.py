@@ -8,8 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 from atelier.generation.v1 import edge_service_pb2 as pb
 from atelier.generation.v1 import edge_service_pb2_grpc as pb_grpc
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.port import SessionRecord
-from generation_svc.lifecycle.context import Context
+from generation_svc.domain.port.session import SessionRecord
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import MAX_SESSION_BYTES, Bounds
 from generation_svc.rpc.caller import current_caller
@@ -18,7 +18,7 @@ from generation_svc.rpc.caller import current_caller
 class EdgeServicer(pb_grpc.EdgeServiceServicer):
     """Answers the calls of `EdgeService`."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Dependencies) -> None:
         self._database = context.database
 
     async def GetSession(

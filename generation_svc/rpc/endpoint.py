@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import grpc.aio
 import structlog
 
-from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.admission import Admission, Caps
 from generation_svc.rpc.call import Guard
 from generation_svc.rpc.connection import ConnectionLife, ConnectionLimits, server_options
@@ -15,7 +15,7 @@ from generation_svc.rpc.deadline import limiting
 from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.register import register, set_health
-from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.tls import server_credentials
 from runtime.certificate import CertificateReader
 
@@ -34,9 +34,9 @@ class Endpoint:
 
     def __init__(
         self,
-        context: Context,
+        context: Dependencies,
         *,
-        stream_pace: StreamPace | None = None,
+        stream_timing: StreamTiming | None = None,
         interceptor: CallInterceptor | None = None,
         connection_life: ConnectionLife | None = None,
         connection_limits: ConnectionLimits | None = None,
@@ -54,7 +54,7 @@ class Endpoint:
             self._server,
             context,
             draining=self._draining,
-            stream_pace=stream_pace or StreamPace(),
+            stream_timing=stream_timing or StreamTiming(),
             has_reflection=has_reflection,
         )
 

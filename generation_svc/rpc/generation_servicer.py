@@ -22,8 +22,8 @@ from generation_svc.domain.error import (
     UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
-from generation_svc.lifecycle import accept, cancel, download, outage, picture, watch
-from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle import model_outage
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
@@ -38,28 +38,36 @@ from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
-from generation_svc.rpc.stream import StreamPace, in_time, write
+from generation_svc.rpc.stream import StreamTiming, in_time, write
 from generation_svc.rpc.upload import UploadMessages, UploadTurns
+from generation_svc.usecase import (
+    cancel_job,
+    create_job,
+    download_media,
+    read_job,
+    stream_job,
+    upload_input,
+)
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
     """Answers the calls of `GenerationService`."""
 
-    def __init__(self, context: Context, *, draining: Draining, pace: StreamPace) -> None:
+    def __init__(self, context: Dependencies, *, draining: Draining, timing: StreamTiming) -> None:
         self._context = context
         self._draining = draining
-        self._pace = pace
+        self._timing = timing
         self._upload_turns = UploadTurns()
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
         """Accept a job."""
-        job = await accept.accept(self._context, _request_from_proto(request, context))
+        job = await create_job.create_job(self._context, _request_from_proto(request, context))
         return pb.CreateJobResponse(job=self._job(job))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
         """Give a job as it is."""
         job_id = _job_id(request.job_id)
-        job = await watch.get(self._context, current_caller(), job_id=job_id)
+        job = await read_job.get(self._context, current_caller(), job_id=job_id)
         return pb.GetJobResponse(job=self._job(job))
 
     async def WaitJob(self, request: pb.WaitJobRequest, context: Any) -> pb.WaitJobResponse:
@@ -68,10 +76,10 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         timeout = _wait_of(request)
         try:
             job = await self._draining.unless(
-                watch.wait(self._context, caller, job_id=job_id, timeout=timeout)
+                stream_job.wait(self._context, caller, job_id=job_id, timeout=timeout)
             )
         except ServerDraining:
-            job = await watch.get(self._context, caller, job_id=job_id)
+            job = await read_job.get(self._context, caller, job_id=job_id)
         return pb.WaitJobResponse(job=self._job(job))
 
     async def StreamJobUpdates(  # type: ignore[override] # writes by itself, to time the writes
@@ -81,12 +89,12 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds = Bounds()
         bounds.count("after_revision", request.after_revision)
         bounds.check()
-        updates = watch.follow(
+        updates = stream_job.follow(
             self._context,
             current_caller(),
             job_id=_job_id(request.job_id),
             after=request.after_revision,
-            heartbeat=self._pace.heartbeat,
+            heartbeat=self._timing.heartbeat,
         )
         async with aclosing(self._draining.each(updates)) as open_updates:
             async for update in open_updates:
@@ -101,7 +109,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds.check()
         query = PageQuery("ListJobs", caller.name, (request.owner, caller.sees or ""))
         cursor = query.cursor(request.page_token)
-        jobs = await watch.page(
+        jobs = await read_job.page(
             self._context,
             caller,
             owner=request.owner or None,
@@ -115,7 +123,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
         """Cancel a job."""
         job_id = _job_id(request.job_id)
-        job = await cancel.cancel(self._context, current_caller(), job_id=job_id)
+        job = await cancel_job.cancel_job(self._context, current_caller(), job_id=job_id)
         return pb.CancelJobResponse(job=self._job(job))
 
     async def ListModels(
@@ -129,7 +137,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         models = list(catalog.models.values())
         start = _start_after(query.cursor(request.page_token), ids=list(catalog.models))
         token = query.token(models[start + size - 1].id) if len(models) > start + size else ""
-        off = await outage.resting(self._context)
+        off = await model_outage.resting(self._context)
         return pb.ListModelsResponse(
             models=[
                 convert.model_to_proto(model, unavailable_until=off.get(model.id))
@@ -145,7 +153,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds.text("model_id", request.model_id, is_required=True)
         bounds.check()
         model = self._context.catalog.get(request.model_id)
-        until = (await outage.resting(self._context)).get(model.id)
+        until = (await model_outage.resting(self._context)).get(model.id)
         return pb.GetModelResponse(model=convert.model_to_proto(model, unavailable_until=until))
 
     async def UploadInput(
@@ -153,12 +161,12 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     ) -> pb.UploadInputResponse:
         """Take a picture; `request_iterator` is left alone, see `rpc.upload`."""
         caller = current_caller()
-        timeout = self._pace.read_timeout
+        timeout = self._timing.read_timeout
         messages = UploadMessages(context, turns=self._upload_turns.of(caller), timeout=timeout)
         owner = await messages.begin() or caller.name
-        picture.admit(self._context, caller, owner=owner)
+        upload_input.admit(self._context, caller, owner=owner)
         try:
-            kept = await picture.upload(self._context, caller, owner=owner, pieces=messages)
+            kept = await upload_input.upload(self._context, caller, owner=owner, pieces=messages)
         except (Overloaded, UploadTooLarge) as error:
             refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile
         else:
@@ -174,20 +182,20 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         media = convert.media_to_proto(found.media, link=found.link)
         if not await self._write(context, pb.DownloadMediaResponse(media=media)):
             return
-        async for piece in in_time(found.pieces, timeout=self._pace.read_timeout):
+        async for piece in in_time(found.pieces, timeout=self._timing.read_timeout):
             if not await self._write(context, pb.DownloadMediaResponse(data=piece)):
                 return
 
-    async def _download(self, request: pb.DownloadMediaRequest) -> download.Download:
+    async def _download(self, request: pb.DownloadMediaRequest) -> download_media.Download:
         if request.link_token and request.media_id:
             raise InvalidInputs((FieldViolation("link_token", "Give it or media_id, not both."),))
         if request.link_token:  # one that is too long is none of ours, which reading it tells
-            return await download.download_by_link(self._context, token=request.link_token)
+            return await download_media.download_by_link(self._context, token=request.link_token)
         current_caller().require(*BYTES_BY_ID)
         media_id = parse_id("media_id", request.media_id)
         if media_id is None:
             raise MediaNotFound(request.media_id)
-        return await download.download(self._context, current_caller(), media_id=media_id)
+        return await download_media.download(self._context, current_caller(), media_id=media_id)
 
     def _job(self, job: Job) -> JobMessage:
         return convert.job_to_proto(job, links=self._context.links)
@@ -198,10 +206,10 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         return _pulse_to_proto(update, time=self._context.database.now())
 
     async def _write(self, context: Any, message: Any) -> bool:
-        return await write(context, message, timeout=self._pace.write_timeout)
+        return await write(context, message, timeout=self._timing.write_timeout)
 
 
-def _request_from_proto(request: pb.CreateJobRequest, context: Any) -> accept.Request:
+def _request_from_proto(request: pb.CreateJobRequest, context: Any) -> create_job.CreateRequest:
     bounds = Bounds()
     bounds.text("request_id", request.request_id)
     bounds.text("model_id", request.model_id, is_required=True)
@@ -212,7 +220,7 @@ def _request_from_proto(request: pb.CreateJobRequest, context: Any) -> accept.Re
     caller = current_caller()
     correlation = request.correlation_id or correlation_id(context)
     structlog.contextvars.bind_contextvars(correlation_id=correlation)
-    return accept.Request(
+    return create_job.CreateRequest(
         caller=caller,
         request_id=request.request_id,
         model_id=request.model_id,

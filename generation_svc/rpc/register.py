@@ -15,7 +15,7 @@ from atelier.generation.v1 import (
     webhook_service_pb2,
     webhook_service_pb2_grpc,
 )
-from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.callback_servicer import CallbackServicer
 from generation_svc.rpc.delivery_servicer import DeliveryServicer
 from generation_svc.rpc.draining import Draining
@@ -23,7 +23,7 @@ from generation_svc.rpc.edge_servicer import EdgeServicer
 from generation_svc.rpc.generation_servicer import GenerationServicer
 from generation_svc.rpc.health_servicer import HealthServicer
 from generation_svc.rpc.reflection import enable_reflection
-from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.webhook_servicer import WebhookServicer
 
 CONTRACT = (
@@ -51,15 +51,15 @@ METHODS = tuple(
 
 def register(
     server: grpc.aio.Server,
-    context: Context,
+    context: Dependencies,
     *,
     draining: Draining,
-    stream_pace: StreamPace,
+    stream_timing: StreamTiming,
     has_reflection: bool = True,
 ) -> HealthServicer:
     """Add every service to the server and return the one that tells its health."""
     generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-        GenerationServicer(context, draining=draining, pace=stream_pace), server
+        GenerationServicer(context, draining=draining, timing=stream_timing), server
     )
     callback_service_pb2_grpc.add_CallbackServiceServicer_to_server(
         CallbackServicer(context), server
@@ -69,7 +69,7 @@ def register(
     )
     edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(context), server)
     webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
-    health_servicer = HealthServicer(draining, write_timeout=stream_pace.write_timeout)
+    health_servicer = HealthServicer(draining, write_timeout=stream_timing.write_timeout)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if has_reflection:
         enable_reflection(server, (*SERVICE_NAMES, health.SERVICE_NAME))

@@ -15,7 +15,7 @@ _logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class StreamPace:
+class StreamTiming:
     """How long a stream waits for what."""
 
     heartbeat: timedelta = timedelta(seconds=10)

@@ -6,7 +6,7 @@ from google.protobuf import json_format
 
 from atelier.generation.v1 import webhook_pb2
 from generation_svc.domain.job import Job
-from generation_svc.domain.link import MediaLinks
+from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
 from generation_svc.rpc.convert import job_to_proto, time_to_proto
 

@@ -5,12 +5,12 @@ from typing import Any
 from atelier.generation.v1 import webhook_service_pb2 as pb
 from atelier.generation.v1 import webhook_service_pb2_grpc as pb_grpc
 from atelier.generation.v1.webhook_pb2 import WebhookState
-from generation_svc.lifecycle import webhook as webhooks
-from generation_svc.lifecycle.context import Context
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_URL_LENGTH, Bounds
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.webhook import webhook_attempt_to_proto, webhook_to_proto
+from generation_svc.usecase import webhook as webhooks
 
 _IS_DISABLED = {
     WebhookState.WEBHOOK_STATE_UNSPECIFIED: None,
@@ -22,7 +22,7 @@ _IS_DISABLED = {
 class WebhookServicer(pb_grpc.WebhookServiceServicer):
     """Answers the calls of `WebhookService`."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Dependencies) -> None:
         self._context = context
 
     async def ListWebhooks(

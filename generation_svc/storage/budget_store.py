@@ -7,7 +7,7 @@ if that was a window ago: so no window, wherever it begins, holds more than N ca
 from datetime import timedelta
 
 from generation_svc.domain.job import DelayReason
-from generation_svc.domain.shared import BreakerState
+from generation_svc.domain.port.rate_budget import BreakerState
 from generation_svc.storage.connection import Connection
 
 LEAST_WAIT = timedelta(milliseconds=20)

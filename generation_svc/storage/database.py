@@ -25,12 +25,12 @@ from generation_svc.storage.connection import (
 )
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
-from generation_svc.storage.hub import Hub
 from generation_svc.storage.job_store import PostgresJobStore
-from generation_svc.storage.media_rows import PostgresMediaRows
+from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
+from generation_svc.storage.notifier import Notifier
+from generation_svc.storage.pool_queue import PoolQueue
 from generation_svc.storage.receipt_store import PostgresReceiptStore
-from generation_svc.storage.turnstile import Turnstile
 from generation_svc.storage.webhook_store import PostgresWebhookStore
 
 POOL_TIMEOUT_SECONDS = 5.0
@@ -71,7 +71,7 @@ class PostgresTransaction:
         self.jobs = PostgresJobStore(connection)
         self.attempts = PostgresAttemptStore(connection)
         self.receipts = PostgresReceiptStore(connection)
-        self.media = PostgresMediaRows(connection)
+        self.media = PostgresMediaStore(connection)
         self.deliveries = PostgresDeliveryStore(connection)
         self.webhooks = PostgresWebhookStore(connection)
         self.edge = PostgresEdgeStore(connection)
@@ -90,11 +90,11 @@ class PostgresTransaction:
 class PostgresDatabase:
     """Where everything is kept."""
 
-    def __init__(self, pool: "AsyncConnectionPool[Connection]", *, hub: Hub) -> None:
+    def __init__(self, pool: "AsyncConnectionPool[Connection]", *, notifier: Notifier) -> None:
         self.pool = pool
-        self.hub = hub
+        self.notifier = notifier
         self._clock = DatabaseClock()
-        self._turnstile = Turnstile(pool.max_size, patience_seconds=POOL_TIMEOUT_SECONDS)
+        self._pool_queue = PoolQueue(pool.max_size, max_wait_seconds=POOL_TIMEOUT_SECONDS)
 
     def now(self) -> datetime:
         """Return the database's time."""
@@ -105,25 +105,25 @@ class PostgresDatabase:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""
         with _translated():
             async with (
-                self._turnstile.turn(),
+                self._pool_queue.turn(),
                 self._connection(within_seconds=POOL_TIMEOUT_SECONDS) as connection,
                 connection.transaction(),
             ):
                 transaction = PostgresTransaction(connection, clock=self._clock)
                 yield transaction
         for topic in dict.fromkeys(transaction.topics):
-            self.hub.announce(topic)
+            self.notifier.announce(topic)
 
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever one of the topics is announced, by any replica."""
-        return self.hub.watch(*topics)
+        return self.notifier.watch(*topics)
 
     async def is_ready(self) -> bool:
         """Return whether the database answers and can be written to.
 
-        The hub knows at once that a connection is gone; of the pool's, one may come back in time.
+        The notifier sees at once that a connection is gone; the pool's may come back in time.
         """
-        if not self.hub.is_listening:
+        if not self.notifier.is_listening:
             return False
         try:
             async with self._connection(within_seconds=CHECK_SECONDS):
@@ -134,7 +134,7 @@ class PostgresDatabase:
     @asynccontextmanager
     async def _connection(self, *, within_seconds: float) -> AsyncIterator[Connection]:
         connection = await self._working_connection(within_seconds)
-        self._turnstile.move()
+        self._pool_queue.move()
         try:
             with bounded(connection, seconds=TRANSACTION_SECONDS):
                 yield connection
@@ -174,9 +174,9 @@ class PostgresDatabase:
 
 @asynccontextmanager
 async def open_database(
-    database_url: str, *, hub: Hub, max_connections: int
+    database_url: str, *, notifier: Notifier, max_connections: int
 ) -> AsyncIterator[PostgresDatabase]:
-    """Open the pool and the hub's own connections."""
+    """Open the pool and the notifier's own connections."""
     pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
         database_url,
         connection_class=psycopg.AsyncConnection[dict[str, Any]],
@@ -189,8 +189,8 @@ async def open_database(
         num_workers=max_connections,  # one that hangs while connecting holds up no other
         open=False,
     )
-    async with pool, hub.connected(database_url):
-        database = PostgresDatabase(pool, hub=hub)
+    async with pool, notifier.connected(database_url):
+        database = PostgresDatabase(pool, notifier=notifier)
         with suppress(Unavailable):  # it is away; the first connection that works tells the time
             async with database.transaction():
                 pass

@@ -40,7 +40,8 @@ from generation_svc.domain.error import PauseTooLong, StaleLease
 from generation_svc.domain.job import Job
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
-from generation_svc.storage.job_store import PostgresJobStore, job_from_row
+from generation_svc.storage.job_row import job_from_row
+from generation_svc.storage.job_store import PostgresJobStore
 
 GIVE_UP_AFTER = timedelta(days=3)
 """How long a delivery is tried for."""
@@ -86,11 +87,11 @@ class PostgresDeliveryStore:
         return [await self.lease_one(row, job=jobs[row["job_id"]], span=span) for row in rows]
 
     async def begin(
-        self, lease_token: str, *, courier: Caller | None = None, span: timedelta | None = None
+        self, lease_token: str, *, sender: Caller | None = None, span: timedelta | None = None
     ) -> datetime:
         """Note that sending starts; return when the lease ends, `span` from now. Raises StaleLease.
 
-        Without a span it ends when it was going to. A courier is known by the lease only where it
+        Without a span it ends when it was going to. A sender is known by the lease only where it
         may lease the delivery.
         """
         await self._lock_job(lease_token)
@@ -99,7 +100,7 @@ class PostgresDeliveryStore:
             " due_time = coalesce(now() + %(span)s::interval, due_time)"
             f" WHERE lease_hash = %(hash)s AND due_time > now() AND {_OF_COURIER}"
             " RETURNING job_id, kind, try_number, due_time",
-            {"span": span, "hash": _hash(lease_token), **_courier(courier)},
+            {"span": span, "hash": _hash(lease_token), **_courier(sender)},
         )
         row = await cursor.fetchone()
         if row is None:
@@ -117,10 +118,10 @@ class PostgresDeliveryStore:
         )
 
     async def report(
-        self, lease_token: str, outcome: SendingOutcome, *, courier: Caller | None = None
+        self, lease_token: str, outcome: SendingOutcome, *, sender: Caller | None = None
     ) -> None:
         """Note how sending ended. Raises StaleLease, PauseTooLong."""
-        lease = {"hash": _hash(lease_token), **_courier(courier)}
+        lease = {"hash": _hash(lease_token), **_courier(sender)}
         await self._lock_job(lease_token)
         row = await self._held(lease, outcome)
         if row is None:
@@ -241,12 +242,12 @@ def _changes(
     return {"state": state, "report": Jsonb(report), "maybe_sent": maybe_sent, **more}
 
 
-def _courier(courier: Caller | None) -> dict[str, Any]:
-    """Return the name and the bots of a courier; None is the service itself."""
-    if courier is None:
-        return {"courier": None, "bots": None}
-    bots = None if courier.bot_ids is None else list(courier.bot_ids)
-    return {"courier": courier.name, "bots": bots}
+def _courier(sender: Caller | None) -> dict[str, Any]:
+    """Return the name and the bots of a sender; None is the service itself."""
+    if sender is None:
+        return {"sender": None, "bots": None}
+    bots = None if sender.bot_ids is None else list(sender.bot_ids)
+    return {"sender": sender.name, "bots": bots}
 
 
 def _hash(lease_token: str) -> bytes:
@@ -268,10 +269,10 @@ ON CONFLICT (job_id, kind) DO UPDATE SET
 WHERE d.kind = 'progress'
 """
 
-# Whether the delivery is one that the courier may lease: of a bot of its own, or of its own feed.
+# Whether the delivery is one that the sender may lease: of a bot of its own, or of its own feed.
 _OF_COURIER = """
-    (%(courier)s::text IS NULL OR CASE WHEN delivery.bot_id IS NULL
-        THEN delivery.caller = %(courier)s AND delivery.queue IS NOT NULL
+    (%(sender)s::text IS NULL OR CASE WHEN delivery.bot_id IS NULL
+        THEN delivery.caller = %(sender)s AND delivery.queue IS NOT NULL
         ELSE %(bots)s::bigint[] IS NULL OR delivery.bot_id = ANY(%(bots)s) END)
 """
 

@@ -7,14 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from generation_svc.domain.delivery import Destination, Queue, Telegram, Webhook
-from generation_svc.domain.job import (
-    Failure,
-    FailureReason,
-    Job,
-    JobState,
-    Media,
-    Result,
-)
+from generation_svc.domain.failure import Failure, FailureReason
+from generation_svc.domain.job import Job, JobState, Result
+from generation_svc.domain.media import Media
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.storage.delay import delay_from_columns, delay_to_columns
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from generation_svc.domain.error import SessionConflict
-from generation_svc.domain.port import SessionRecord
+from generation_svc.domain.port.session import SessionRecord
 from generation_svc.storage.connection import Connection, Row
 
 

@@ -3,20 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
 from generation_svc.domain.delivery import Destination
-from generation_svc.domain.job import DelayReason, Job, JobState, Price
-from generation_svc.domain.line import Line
-from generation_svc.domain.port import Claim, RequestKey
+from generation_svc.domain.fair_queue import FairQueue
+from generation_svc.domain.job import DelayReason, Job
+from generation_svc.domain.port.job import Claim, RequestKey
 from generation_svc.domain.transition import sources
 from generation_svc.storage import document
-from generation_svc.storage.connection import Connection, Row
-from generation_svc.storage.delay import delay_from_columns, delay_to_columns
+from generation_svc.storage.connection import Connection
+from generation_svc.storage.job_row import immutable_columns, job_from_row, mutable_columns
 
 CLAIM_LOCK = 0x434C_4149
 """Claims take turns, so that the count of active tasks and the fair order are exact."""
@@ -40,8 +39,8 @@ class PostgresJobStore:
         Its owner's jobs were counted in this transaction, so none of them gets the same turn.
         """
         values = {
-            **_immutable(job),
-            **_mutable(job),
+            **immutable_columns(job),
+            **mutable_columns(job),
             "destination": Jsonb(document.destination_to_document(destination))
             if destination
             else None,
@@ -120,7 +119,7 @@ class PostgresJobStore:
             " claim_token = CASE WHEN %(state)s::text = 'queued' THEN claim_token END"
             " WHERE id = %(id)s AND revision = %(revision)s::bigint - 1"
             " AND state = ANY(%(sources)s)",
-            {**_mutable(job), "id": job.id, "sources": sorted(sources(job.state))},
+            {**mutable_columns(job), "id": job.id, "sources": sorted(sources(job.state))},
         )
         if changed.rowcount != 1:
             raise RuntimeError(f"job {job.id} is not at the revision before {job.revision}")
@@ -262,7 +261,7 @@ class PostgresJobStore:
         row = await cursor.fetchone()
         return job_from_row(row) if row else None
 
-    async def line(self) -> Line:
+    async def line(self) -> FairQueue:
         """Read the queue in its fair order; who is postponed for long stands before nobody."""
         cursor = await self._connection.execute(_LINE, {"soon": SOON}, binary=True)
         entries = await cursor.fetchone()
@@ -270,7 +269,7 @@ class PostgresJobStore:
             "SELECT caller, count(*) AS jobs FROM job WHERE state = 'queued' GROUP BY caller"
         )
         lengths = {row["caller"]: row["jobs"] for row in await cursor.fetchall()}
-        return Line((entries and entries["line"]) or b"", lengths)
+        return FairQueue((entries and entries["line"]) or b"", lengths)
 
     async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
         """Find queued jobs past their start deadline."""
@@ -342,61 +341,3 @@ FROM (SELECT turn, id FROM job WHERE state = 'queued'
         AND (claim_token IS NOT NULL OR dispatch_time <= now() + %(soon)s::interval)
       ORDER BY turn, id) AS queued
 """
-
-
-def job_from_row(row: Row) -> Job:
-    """Read a job from its row."""
-    return Job(
-        id=row["id"],
-        caller=row["caller"],
-        owner=row["owner"],
-        model_id=row["model_id"],
-        inputs=row["inputs"],
-        price=Price(is_free=row["is_free"], credits=_plain(row["credits"])),
-        correlation_id=row["correlation_id"],
-        create_time=row["create_time"],
-        start_deadline_time=row["start_deadline_time"],
-        state=JobState(row["state"]),
-        revision=row["revision"],
-        update_time=row["update_time"],
-        finish_deadline_time=row["finish_deadline_time"],
-        delay_reason=(delay_reason := delay_from_columns(row)),
-        delay_until_time=row["delay_until_time"] if delay_reason else None,
-        result=document.result_from_document(row["result"]),
-        failure=document.failure_from_document(row["failure"]),
-        turn=row["turn"],
-    )
-
-
-def _plain(credits_: Decimal) -> str:
-    return f"{credits_.normalize():f}"
-
-
-def _immutable(job: Job) -> Row:
-    return {
-        "id": job.id,
-        "caller": job.caller,
-        "owner": job.owner,
-        "model_id": job.model_id,
-        "inputs": Jsonb(job.inputs),
-        "is_free": job.price.is_free,
-        "credits": Decimal(job.price.credits),
-        "correlation_id": job.correlation_id,
-        "create_time": job.create_time,
-        "start_deadline_time": job.start_deadline_time,
-    }
-
-
-def _mutable(job: Job) -> Row:
-    result = document.result_to_document(job.result)
-    failure = document.failure_to_document(job.failure)
-    return {
-        "state": job.state,
-        "revision": job.revision,
-        "update_time": job.update_time,
-        "finish_deadline_time": job.finish_deadline_time,
-        **delay_to_columns(job.delay_reason),
-        "delay_until_time": job.delay_until_time,
-        "result": Jsonb(result) if result is not None else None,
-        "failure": Jsonb(failure) if failure is not None else None,
-    }

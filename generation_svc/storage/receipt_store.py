@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from generation_svc.domain.port import Receipt
+from generation_svc.domain.port.callback import Receipt
 from generation_svc.storage.connection import Connection
 
 

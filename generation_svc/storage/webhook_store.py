@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from generation_svc.domain.delivery import Delivery
-from generation_svc.domain.provider import WebhookAnswer
+from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.delivery_store import PostgresDeliveryStore

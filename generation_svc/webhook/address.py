@@ -7,8 +7,8 @@ import re
 
 import httpx2
 
-from runtime.host import HostList
-from runtime.hostname import may_be_public
+from generation_svc.egress.host import HostList
+from generation_svc.egress.hostname import may_be_public
 
 _MISWRITTEN = re.compile(r"[\s\\\x00-\x1f\x7f]")
 """What an address never holds: a client that mends it reaches another one than was written."""

@@ -16,13 +16,13 @@ import httpx2
 from prometheus_client import Counter
 
 from generation_svc.domain.error import FieldViolation, InvalidInputs
-from generation_svc.domain.provider import WebhookAnswer, WebhookPost
+from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
+from generation_svc.egress.host import HostList
+from generation_svc.egress.internet import Internet, NotOnInternet, http_client
+from generation_svc.egress.resolver import Resolver
 from generation_svc.webhook.address import problem_of
 from generation_svc.webhook.problem import in_words
 from generation_svc.webhook.signature import signatures
-from runtime.host import HostList
-from runtime.internet import Internet, NotOnInternet, http_client
-from runtime.resolver import Resolver
 
 DEADLINE = timedelta(seconds=15)
 """How long a post may take, from the look-up of the name to the status."""

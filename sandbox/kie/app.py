@@ -40,7 +40,7 @@ from sandbox.kie.read import credit, record_info
 from sandbox.kie.refusal import RefusedError
 from sandbox.kie.settings import KieSettings
 from sandbox.kie.state import Kie
-from sandbox.kie.workshop import Workshop
+from sandbox.kie.task_runner import TaskRunner
 
 ROUTES = [
     Route("/api/v1/jobs/createTask", create_task, methods=["POST"]),
@@ -57,7 +57,7 @@ ROUTES = [
 class LifespanState(TypedDict):
     """What every request finds in `request.state`."""
 
-    workshop: Workshop
+    task_runner: TaskRunner
 
 
 def create_app(settings: KieSettings) -> Starlette:
@@ -79,11 +79,11 @@ def create_app(settings: KieSettings) -> Starlette:
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[LifespanState]:
     async with callback_client() as client:
-        workshop = Workshop(app.state.kie, client=client)
+        task_runner = TaskRunner(app.state.kie, client=client)
         try:
-            yield {"workshop": workshop}
+            yield {"task_runner": task_runner}
         finally:
-            await workshop.stop()
+            await task_runner.stop()
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

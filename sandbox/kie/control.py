@@ -10,7 +10,7 @@ from starlette.routing import Route
 from sandbox.kie.answer import record
 from sandbox.kie.settings import FIXED_SETTINGS, SECRET_SETTINGS, KieSettings
 from sandbox.kie.state import kie_of
-from sandbox.kie.workshop import Workshop
+from sandbox.kie.task_runner import TaskRunner
 
 
 def _changeable(name: str) -> str:
@@ -65,8 +65,8 @@ async def change_settings(request: Request) -> Response:
 
 async def reset(request: Request) -> Response:
     """Stop every task, forget everything, take the settings back to those at start."""
-    workshop: Workshop = request.state.workshop
-    await workshop.stop()
+    task_runner: TaskRunner = request.state.task_runner
+    await task_runner.stop()
     kie_of(request).restore()
     kie_of(request).clear()
     return JSONResponse({})

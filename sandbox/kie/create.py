@@ -14,7 +14,7 @@ from sandbox.kie.model import MODELS
 from sandbox.kie.refusal import CREATE_REFUSALS, RefusedError, refuse_by_fault, unanswered
 from sandbox.kie.state import Kie, kie_of
 from sandbox.kie.task import Task, subject_of
-from sandbox.kie.workshop import Workshop
+from sandbox.kie.task_runner import TaskRunner
 
 
 class Order(NamedTuple):
@@ -99,8 +99,8 @@ def _created(kie: Kie, order: Order, *, cost: float) -> Task:
 
 
 async def _answer(request: Request, task: Task) -> Response:
-    workshop: Workshop = request.state.workshop
-    job = workshop.start(task)
+    task_runner: TaskRunner = request.state.task_runner
+    job = task_runner.start(task)
     if task.fault(KieFault.CALLBACK_BEFORE_ANSWER):
         await asyncio.wait([job])
     if silent := task.fault(KieFault.CREATE_NO_ANSWER):

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from sandbox.kie.fetch import FetchError, fetch
 from sandbox.kie.file import File
 from sandbox.kie.state import Kie, kie_of
-from sandbox.kie.workshop import Workshop
+from sandbox.kie.task_runner import TaskRunner
 
 ACCOUNT = 136592
 """The number of the account, which every path of its uploads begins with."""
@@ -66,10 +66,10 @@ async def base64_upload(request: Request) -> Response:
 async def url_upload(request: Request) -> Response:
     """Keep a file that is fetched from a link."""
     fields, kie = await _json(request), kie_of(request)
-    workshop: Workshop = request.state.workshop
+    task_runner: TaskRunner = request.state.task_runner
     url = str(_required(fields, "fileUrl"))
     try:
-        content = await fetch(url, files=kie.files, client=workshop.client)
+        content = await fetch(url, files=kie.files, client=task_runner.client)
     except FetchError as error:
         raise INTERNAL from error
     return _kept(kie, content, fields=fields, mime_type=None)

@@ -15,7 +15,7 @@ from sandbox.telegram.journal import CallRecord
 from sandbox.telegram.method import find_method
 from sandbox.telegram.param import read_params
 from sandbox.telegram.presence import hung_up, while_present
-from sandbox.telegram.world import World
+from sandbox.telegram.server import TelegramServer
 
 
 class CutResponse(Response):
@@ -35,46 +35,46 @@ class CutResponse(Response):
 
 async def call_method(request: Request) -> Response:
     """Handle a call of the Bot API."""
-    world: World = request.app.state.world
+    server: TelegramServer = request.app.state.telegram
     try:
-        bot = world.bot(request.path_params["token"])
+        bot = server.bot(request.path_params["token"])
         name, method = find_method(request.path_params["method"])
         params = await read_params(request)
     except ApiError as error:
-        world.journal.counters[f"answers.{error.code}"] += 1
+        server.journal.counters[f"answers.{error.code}"] += 1
         return _refusal(error)
-    record = world.journal.open(name, bot_id=bot.id, params=params)
-    answer = _answer(Call(world, bot, params), method, record=record)
+    record = server.journal.open(name, bot_id=bot.id, params=params)
+    answer = _answer(Call(server, bot, params), method, record=record)
     try:
         return await _unless_gone(answer, request) if name == "getUpdates" else await answer
     except ApiError as error:
-        world.journal.close(record, status=error.code, description=error.description)
+        server.journal.close(record, status=error.code, description=error.description)
         return _refusal(error)
     except ClientDisconnect:
-        world.journal.close(record, status=0)
+        server.journal.close(record, status=0)
         return Response()
 
 
 async def download(request: Request) -> Response:
     """Hand out the bytes of a file that `getFile` has named."""
-    world: World = request.app.state.world
+    server: TelegramServer = request.app.state.telegram
     try:
-        world.bot(request.path_params["token"])
-        file = world.files.by_path(request.path_params["path"])
+        server.bot(request.path_params["token"])
+        file = server.files.by_path(request.path_params["path"])
         if file is None:
             raise not_found()
     except ApiError as error:
         return _refusal(error)
-    return Response(world.files.read(file), media_type="application/octet-stream")
+    return Response(server.files.read(file), media_type="application/octet-stream")
 
 
 async def _answer(call: Call, method: Method, *, record: CallRecord) -> Response:
     """Run the method, unless a fault gets in the way."""
-    world, chat_id = call.world, call.params.text("chat_id")
-    fault = world.faults.pick(record.method, chat_id=chat_id, bot_id=call.bot.id)
+    server, chat_id = call.server, call.params.text("chat_id")
+    fault = server.faults.pick(record.method, chat_id=chat_id, bot_id=call.bot.id)
     if fault is None:
         result = await method(call)
-        world.journal.close(record, status=200)
+        server.journal.close(record, status=200)
         return JSONResponse({"ok": True, "result": result})
     record.fault = fault.kind
     if refusal := fault.error():
@@ -82,7 +82,7 @@ async def _answer(call: Call, method: Method, *, record: CallRecord) -> Response
     if fault.kind == "answer_lost":
         with suppress(ApiError):
             await method(call)
-    world.journal.close(record, status=0)
+    server.journal.close(record, status=0)
     return CutResponse(seconds=fault.seconds)
 
 

@@ -13,8 +13,8 @@ from starlette.staticfiles import StaticFiles
 
 from sandbox.telegram import api, inspection, user
 from sandbox.telegram.error import ApiError
+from sandbox.telegram.server import TelegramServer
 from sandbox.telegram.settings import TelegramSettings
-from sandbox.telegram.world import World
 
 STATIC = Path(__file__).parent / "static"
 PAGE_HEADERS = {
@@ -25,12 +25,12 @@ PAGE_HEADERS = {
 
 
 def create_app(settings: TelegramSettings | None = None) -> Starlette:
-    """Make the application; `app.state.world.stop()` ends its streams before a shutdown."""
-    world = World(settings or TelegramSettings())
+    """Make the application; `app.state.telegram.stop()` ends its streams before a shutdown."""
+    server = TelegramServer(settings or TelegramSettings())
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with world:
+        async with server:
             yield
 
     app = Starlette(
@@ -38,7 +38,7 @@ def create_app(settings: TelegramSettings | None = None) -> Starlette:
         lifespan=lifespan,
         exception_handlers={ApiError: user.refuse, HTTPException: user.refuse},
     )
-    app.state.world = world
+    app.state.telegram = server
     return app
 
 

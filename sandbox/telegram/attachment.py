@@ -63,17 +63,17 @@ async def _media(call: Call, kind: MediaKind, *, source: str | Upload) -> Json:
         if "." not in source:
             return _known(call, kind, file_id=source)
         source = await _downloaded(call, kind, url=source)
-    files = call.world.files
+    files = call.server.files
     stored = files.add_photo(source.data) if kind == "photo" else files.add_document(source)
     return _shown(call, await stored)
 
 
 def _shown(call: Call, ids: list[str]) -> Json:
-    return media_to_api([call.world.files.files[one] for one in ids], bot_id=call.bot.id)
+    return media_to_api([call.server.files.files[one] for one in ids], bot_id=call.bot.id)
 
 
 def _known(call: Call, kind: MediaKind, *, file_id: str) -> Json:
-    file = call.world.files.for_bot(call.bot.id, file_id=file_id)
+    file = call.server.files.for_bot(call.bot.id, file_id=file_id)
     if file is None:
         raise wrong_file()
     if file.kind.lower() != kind:
@@ -95,9 +95,9 @@ async def _downloaded(call: Call, kind: MediaKind, *, url: str) -> Upload:
 
 
 async def _fetched(call: Call, *, url: str, limit: int) -> tuple[bytes, str]:
-    timeout = call.world.settings.link_timeout_s
+    timeout = call.server.settings.link_timeout_s
     data = bytearray()
-    async with call.world.client.stream("GET", url, timeout=timeout) as response:
+    async with call.server.client.stream("GET", url, timeout=timeout) as response:
         response.raise_for_status()
         async for chunk in response.aiter_bytes():
             data += chunk

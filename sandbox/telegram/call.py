@@ -9,14 +9,14 @@ from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.error import bad_request, blocked, chat_not_found
 from sandbox.telegram.model import Bot, Group
 from sandbox.telegram.param import Params
-from sandbox.telegram.world import World
+from sandbox.telegram.server import TelegramServer
 
 
 @dataclass(frozen=True)
 class Call:
     """Who calls, and with what."""
 
-    world: World
+    server: TelegramServer
     bot: Bot
     params: Params
 
@@ -26,18 +26,18 @@ class Call:
         if not given:
             raise bad_request("chat_id is empty")
         number = int(given) if re.fullmatch(r"-?\d{1,19}", given) else 0
-        user = self.world.state.users.get(number)
+        user = self.server.state.users.get(number)
         if user is None or number not in self.bot.chats:
             raise chat_not_found()
         if self.bot.chats[number].is_blocked:
             raise blocked()
-        return Conversation(self.world, self.bot, user)
+        return Conversation(self.server, self.bot, user)
 
     def group(self) -> Group | None:
         """Return the group that `chat_id` names, if it is one."""
         given = self.params.text("chat_id")
         is_negative = re.fullmatch(r"-\d{1,19}", given)
-        return self.world.state.groups.get(int(given)) if is_negative else None
+        return self.server.state.groups.get(int(given)) if is_negative else None
 
 
 Method: TypeAlias = Callable[[Call], Awaitable[Any]]

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from sandbox.telegram.error import bad_request
 from sandbox.telegram.model import Bot, CallbackQuery, Chat, Json, Message, User
-from sandbox.telegram.world import World
+from sandbox.telegram.server import TelegramServer
 
 
 @dataclass(frozen=True)
 class Conversation:
     """The chat of a bot with a user, in which each side can act."""
 
-    world: World
+    server: TelegramServer
     bot: Bot
     user: User
 
@@ -31,14 +31,14 @@ class Conversation:
         )
         self.bot.next_message_id += 1
         self.chat.messages[message.id] = message
-        self.world.journal.counters["messages.bot" if is_from_bot else "messages.user"] += 1
+        self.server.journal.counters["messages.bot" if is_from_bot else "messages.user"] += 1
         self.tell("message", self.to_api(message))
         return message
 
     def edit(self, message: Message, content: Json) -> None:
         """Change what a message says."""
         message.edit(content)
-        self.world.journal.counters["messages.edited"] += 1
+        self.server.journal.counters["messages.edited"] += 1
         self.tell("edit", self.to_api(message))
 
     def delete(self, message: Message) -> None:
@@ -62,7 +62,7 @@ class Conversation:
         self.bot.callbacks[query.id] = query
         update: Json = {"id": query.id, "from": self.user.to_api(), "data": data}
         update |= {"chat_instance": str(self.user.id), "message": self.to_api(message)}
-        self.world.inbox(self.bot).add("callback_query", update)
+        self.server.inbox(self.bot).add("callback_query", update)
         return query
 
     def set_blocked(self, is_blocked: bool) -> None:
@@ -74,7 +74,7 @@ class Conversation:
         old, new = (self._member(state) for state in states)
         update: Json = {"chat": self.user.chat_to_api(), "from": self.user.to_api()}
         update |= {"date": int(time.time()), "old_chat_member": old, "new_chat_member": new}
-        self.world.inbox(self.bot).add("my_chat_member", update)
+        self.server.inbox(self.bot).add("my_chat_member", update)
         self.tell("chat", {"is_blocked": is_blocked})
 
     def _member(self, status: str) -> Json:
@@ -83,8 +83,8 @@ class Conversation:
 
     def tell(self, event: str, data: Json) -> None:
         """Tell those who watch the chat, and have the state written."""
-        self.world.events.publish((self.bot.id, self.user.id), event=event, data=data)
-        self.world.changed()
+        self.server.events.publish((self.bot.id, self.user.id), event=event, data=data)
+        self.server.changed()
 
     def to_api(self, message: Message) -> Json:
         """Return a message with the one it replies to."""

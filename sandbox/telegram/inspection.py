@@ -11,30 +11,30 @@ from starlette.routing import Route
 from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.fault import FaultRule
 from sandbox.telegram.model import Bot, Group, Json
+from sandbox.telegram.server import TelegramServer
 from sandbox.telegram.update import Inbox
-from sandbox.telegram.world import World
 
 
 async def list_calls(request: Request) -> Response:
     """List the Bot API calls received, oldest first; `method`, `chat_id`, `bot_id` narrow it."""
     names = ("method", "chat_id", "bot_id")
     conditions = {name: request.query_params.get(name, "") for name in names}
-    return JSONResponse({"calls": _world(request).journal.listed(**conditions)})
+    return JSONResponse({"calls": _server(request).journal.listed(**conditions)})
 
 
 async def show_counters(request: Request) -> Response:
     """Show how many calls, answers and messages there were."""
-    return JSONResponse(_world(request).journal.counters)
+    return JSONResponse(_server(request).journal.counters)
 
 
 async def list_messages(request: Request) -> Response:
     """List every message of every chat with its edits, deleted ones included."""
-    world = _world(request)
+    server = _server(request)
     wanted = request.query_params.get("chat_id")
     chats = [
         shown
-        for bot in world.state.bots.values()
-        for shown in _chats(world, bot)
+        for bot in server.state.bots.values()
+        for shown in _chats(server, bot)
         if wanted in (None, str(shown["chat_id"]))
     ]
     return JSONResponse({"chats": chats})
@@ -42,7 +42,7 @@ async def list_messages(request: Request) -> Response:
 
 async def list_faults(request: Request) -> Response:
     """List the faults that are switched on."""
-    return JSONResponse({"faults": _world(request).faults.listed()})
+    return JSONResponse({"faults": _server(request).faults.listed()})
 
 
 async def put_fault(request: Request) -> Response:
@@ -51,12 +51,12 @@ async def put_fault(request: Request) -> Response:
         rule = FaultRule.model_validate_json(await request.body())
     except ValidationError as error:
         return JSONResponse({"detail": error.errors(include_url=False)}, status_code=422)
-    return JSONResponse(_world(request).faults.add(rule).to_json())
+    return JSONResponse(_server(request).faults.add(rule).to_json())
 
 
 async def delete_faults(request: Request) -> Response:
     """Switch one fault off, or all."""
-    _world(request).faults.remove(request.path_params.get("fault"))
+    _server(request).faults.remove(request.path_params.get("fault"))
     return Response(status_code=204)
 
 
@@ -75,9 +75,9 @@ async def put_group(request: Request) -> Response:
         group = Group.model_validate_json(await request.body())
     except ValidationError as error:
         return JSONResponse({"detail": error.errors(include_url=False)}, status_code=422)
-    world = _world(request)
-    world.state.groups[group.id] = group
-    world.changed()
+    server = _server(request)
+    server.state.groups[group.id] = group
+    server.changed()
     return JSONResponse(group.to_api())
 
 
@@ -88,29 +88,29 @@ async def count_updates(request: Request) -> Response:
 
 async def reset(request: Request) -> Response:
     """Forget everything but the bots."""
-    _world(request).reset()
+    _server(request).reset()
     return Response(status_code=204)
 
 
-def _world(request: Request) -> World:
-    world: World = request.app.state.world
-    return world
+def _server(request: Request) -> TelegramServer:
+    server: TelegramServer = request.app.state.telegram
+    return server
 
 
 def _inbox(request: Request) -> Inbox:
-    bot = _world(request).bot_by_id(int(request.query_params["bot"]))
+    bot = _server(request).bot_by_id(int(request.query_params["bot"]))
     if bot is None:
         raise HTTPException(409, "no such bot has called yet")
-    return _world(request).inbox(bot)
+    return _server(request).inbox(bot)
 
 
-def _chats(world: World, bot: Bot) -> list[Json]:
+def _chats(server: TelegramServer, bot: Bot) -> list[Json]:
     return [
         {
             "bot_id": bot.id,
             "chat_id": number,
             "is_blocked": chat.is_blocked,
-            "messages": _messages(Conversation(world, bot, world.state.users[number])),
+            "messages": _messages(Conversation(server, bot, server.state.users[number])),
         }
         for number, chat in bot.chats.items()
     ]

@@ -22,7 +22,7 @@ async def say(conversation: Conversation, params: Params) -> list[Json]:
 def _sent(conversation: Conversation, content: Json, *, reply_to_id: int | None) -> Json:
     message = conversation.post(content, is_from_bot=False, reply_to_id=reply_to_id)
     shown = conversation.to_api(message)
-    conversation.world.inbox(conversation.bot).add("message", shown)
+    conversation.server.inbox(conversation.bot).add("message", shown)
     return shown
 
 
@@ -37,7 +37,7 @@ async def _contents(conversation: Conversation, params: Params) -> list[Json]:
 
 async def _media(conversation: Conversation, params: Params, *, field: str) -> Json:
     """Keep one file; fields named `photo…` hold photos, all others documents."""
-    store, upload = conversation.world.files, params.files[field]
+    store, upload = conversation.server.files, params.files[field]
     is_photo = field.startswith("photo")
     ids = await (store.add_photo(upload.data) if is_photo else store.add_document(upload))
     return media_to_api([store.files[one] for one in ids], bot_id=conversation.bot.id)

@@ -14,40 +14,40 @@ from sandbox.telegram.event import EVERYWHERE, Place
 from sandbox.telegram.model import Bot, Json, User
 from sandbox.telegram.param import read_params
 from sandbox.telegram.presence import EventStream
+from sandbox.telegram.server import TelegramServer
 from sandbox.telegram.speech import say
-from sandbox.telegram.world import World
 
 FIRST_USER_ID = 1001
 
 
 async def list_bots(request: Request) -> Response:
     """List the bots, the one that people talk to by default first."""
-    world = _world(request)
-    bots = sorted(world.state.bots.values(), key=lambda bot: -bot.last_seen)
+    server = _server(request)
+    bots = sorted(server.state.bots.values(), key=lambda bot: -bot.last_seen)
     language = request.query_params.get("language", "")
     return JSONResponse({"bots": [_bot_to_json(bot, language=language) for bot in bots]})
 
 
 async def list_users(request: Request) -> Response:
     """List the users."""
-    users = _world(request).state.users.values()
+    users = _server(request).state.users.values()
     return JSONResponse({"users": [user.to_api() for user in users]})
 
 
 async def put_user(request: Request) -> Response:
     """Make a user, or change the one with the same id."""
-    world = _world(request)
+    server = _server(request)
     values: dict[str, Any] = (await read_params(request)).values
-    number = values.get("id", max(world.state.users, default=FIRST_USER_ID - 1) + 1)
-    known = world.state.users.get(int(number))
+    number = values.get("id", max(server.state.users, default=FIRST_USER_ID - 1) + 1)
+    known = server.state.users.get(int(number))
     old = known.model_dump() if known else {}
     try:
         user = User.model_validate(old | values | {"id": number})
     except ValidationError as error:
         raise HTTPException(422, str(error)) from error
-    world.state.users[user.id] = user
-    world.changed()
-    world.events.publish_everywhere("users")
+    server.state.users[user.id] = user
+    server.changed()
+    server.events.publish_everywhere("users")
     return JSONResponse(user.to_api())
 
 
@@ -116,26 +116,26 @@ async def unblock(request: Request) -> Response:
 async def watch(request: Request) -> Response:
     """Stream the changes of a chat as server-sent events."""
     conversation = _conversation(request)
-    return _stream(conversation.world, (conversation.bot.id, conversation.user.id))
+    return _stream(conversation.server, (conversation.bot.id, conversation.user.id))
 
 
 async def watch_all(request: Request) -> Response:
     """Stream the changes of every chat with every bot."""
-    return _stream(_world(request), EVERYWHERE)
+    return _stream(_server(request), EVERYWHERE)
 
 
 async def show_file(request: Request) -> Response:
     """Hand out a file by its `file_unique_id`."""
-    world = _world(request)
-    file = world.state.files.get(request.path_params["file"])
+    server = _server(request)
+    file = server.state.files.get(request.path_params["file"])
     if file is None:
         raise HTTPException(404, "no such file")
     headers = {"Cache-Control": "max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-    return Response(world.files.read(file), media_type=_harmless(file.mime_type), headers=headers)
+    return Response(server.files.read(file), media_type=_harmless(file.mime_type), headers=headers)
 
 
-def _stream(world: World, place: Place) -> Response:
-    frames = world.events.stream(place)
+def _stream(server: TelegramServer, place: Place) -> Response:
+    frames = server.events.stream(place)
     return EventStream(frames, headers={"Cache-Control": "no-store"})
 
 
@@ -145,27 +145,27 @@ def _harmless(mime_type: str) -> str:
     return mime_type if is_picture else "application/octet-stream"
 
 
-def _world(request: Request) -> World:
-    world: World = request.app.state.world
-    return world
+def _server(request: Request) -> TelegramServer:
+    server: TelegramServer = request.app.state.telegram
+    return server
 
 
 def _bot(request: Request) -> Bot:
     """Return the bot that `?bot=<id>` names, or the one that said hello last."""
-    world = _world(request)
+    server = _server(request)
     number = request.query_params.get("bot", "")
-    bot = world.bot_by_id(int(number)) if number.isdecimal() else world.latest_bot()
+    bot = server.bot_by_id(int(number)) if number.isdecimal() else server.latest_bot()
     if bot is None:
         raise HTTPException(409, "no bot has called yet")
     return bot
 
 
 def _conversation(request: Request) -> Conversation:
-    world = _world(request)
-    user = world.state.users.get(request.path_params["chat"])
+    server = _server(request)
+    user = server.state.users.get(request.path_params["chat"])
     if user is None:
         raise HTTPException(404, "no such user")
-    return Conversation(world, _bot(request), user)
+    return Conversation(server, _bot(request), user)
 
 
 def _buttons(content: Json) -> set[str]:

@@ -14,7 +14,7 @@ LONGEST_PAUSE = 30
 """The longest pause between tries, as a multiple of the first."""
 
 
-class Courier:
+class WebhookSender:
     """Delivers what is in one bot's inbox for as long as the bot has a webhook."""
 
     def __init__(

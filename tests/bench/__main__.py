@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.storage.embedded.server import embedded_postgres
 from generation_svc.storage.migrate import migrate
 from tests.bench.call import Replica, inserts, replica
 from tests.bench.cancel import left_per_cancel

@@ -15,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.delivery_service_pb2 import LeaseDeliveriesRequest
 from atelier.generation.v1.destination_pb2 import QueueDestination
-from generation_svc.client import GenerationClient
+from generation_client import GenerationClient
 from tests.bench.call import Replica
 from tests.bench.load import Sample
 from tests.e2e.stack import Shape, Stack, stack
@@ -25,7 +25,7 @@ UPDATES = 100
 OUTCOMES = 50
 JOBS_PER_SECOND = 10
 QUEUE = "bench"
-PATIENCE_SECONDS = 20
+MAX_WAIT_SECONDS = 20
 
 
 async def notifications(database_url: str) -> Sample:
@@ -98,7 +98,7 @@ async def _leases(client: GenerationClient) -> dict[str, float]:
     )
     leased: dict[str, float] = {}
     with suppress(TimeoutError):
-        async with asyncio.timeout(OUTCOMES / JOBS_PER_SECOND + PATIENCE_SECONDS):
+        async with asyncio.timeout(OUTCOMES / JOBS_PER_SECOND + MAX_WAIT_SECONDS):
             while len(leased) < OUTCOMES:
                 answer = await client.delivery.LeaseDeliveries(request)
                 now = time.time()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import structlog
 
-from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.storage.embedded.server import embedded_postgres
 from tests.chaos.plan import long_size, plan_of
 from tests.chaos.run import Outcome, Server, run
 from tests.chaos.table import table

@@ -20,7 +20,7 @@ from atelier.generation.v1.job_pb2 import (
     JOB_STATE_SUCCEEDED,
     Job,
 )
-from generation_svc.client import GenerationError
+from generation_client import GenerationError
 from tests.chaos.ledger import Ledger
 from tests.chaos.patience import patiently
 from tests.chaos.plan import Kind, Order

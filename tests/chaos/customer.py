@@ -14,7 +14,7 @@ from tests.chaos.plan import Order
 from tests.e2e.person import photo
 
 Json = dict[str, Any]
-PATIENCE_S = 240.0
+MAX_WAIT_S = 240.0
 """How long a person waits for an answer of the bot, which may be killed meanwhile."""
 LOOK_S = 0.5
 FIRST_ID = 700_000
@@ -47,7 +47,7 @@ async def _confirm(person: _Person, ledger: Ledger, order: Order) -> bool:
             ledger.presses[order.number].append(query)
         return query is not None
 
-    is_confirmed = await _persist(press, within_s=PATIENCE_S)
+    is_confirmed = await _persist(press, within_s=MAX_WAIT_S)
     if is_confirmed and order.is_repeated:
         await press()
     return bool(is_confirmed)

@@ -172,7 +172,7 @@ async def _deliveries(history: History) -> list[DeliveryRecord]:
 
 
 def _creations(requests: list[Json]) -> Iterator[Creation]:
-    """Give the orders that KIE received; one that was cut off on the road is none."""
+    """Give the orders that KIE received; one that was cut off on the proxy is none."""
     for request in requests:
         with suppress(json.JSONDecodeError):
             if request["path"].endswith("/createTask"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from tests.chaos.check import Violation
 from tests.chaos.evidence import Evidence
-from tests.chaos.plan import Harm, Kind, Part
+from tests.chaos.plan import Impact, Kind, Part
 from tests.chaos.rest import Sample
 from tests.chaos.table import Figures
 from tests.chaos.traffic import CREATE_WINDOW_S, READ_WINDOW_S, densest
@@ -28,9 +28,9 @@ def figures_of(evidence: Evidence, violations: Sequence[Violation]) -> Figures:
 
 _DEEDS = (
     *(f"kills of {part}" for part in Part),
-    *(f"{harm} roads" for harm in Harm),
-    "spells of kie",
-    "spells of telegram",
+    *(f"{impact} proxies" for impact in Impact),
+    "windows of kie",
+    "windows of telegram",
 )
 RULES = {
     "lost": "accepted jobs lost",

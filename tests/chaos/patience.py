@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from generation_svc.client import GenerationError, translated
+from generation_client import GenerationError, translated
 from runtime.backoff import Backoff
 
 PATIENCE_S = 240.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import cycle
 
-from tests.chaos.spell import KIE, TELEGRAM, Rule
+from tests.chaos.fault_rule import KIE, TELEGRAM, Rule
 
 HOUR_S = 3600.0
 JOB_EVERY_S = 0.4
@@ -65,8 +65,8 @@ class Kill:
     """Whether it may be killed again before it was ready, as soon as that is its turn."""
 
 
-class Harm(StrEnum):
-    """What happens to the connections of a road."""
+class Impact(StrEnum):
+    """What happens to the connections of a proxy."""
 
     CUT = "cut"
     STALL = "stalled"
@@ -74,19 +74,19 @@ class Harm(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blow:
-    """A road between two parts is bad for a moment."""
+class Fault:
+    """A proxy between two parts is bad for a moment."""
 
     at_s: float
-    road: int
-    """Which of the roads, counted round."""
-    harm: Harm
+    proxy: int
+    """Which of the proxies, counted round."""
+    impact: Impact
     seconds: float
     share: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spell:
+class FaultWindow:
     """A sandbox misbehaves for a while."""
 
     at_s: float
@@ -132,7 +132,7 @@ SHORT = Size(
 
 
 def long_size(jobs: int) -> Size:
-    """Return a run for so many jobs, which come in at the pace of a busy hour."""
+    """Return a run for so many jobs, which come in at the rate of a busy hour."""
     feed_s = jobs * JOB_EVERY_S
     outage_s = min(HOUR_S * Size.time_scale, feed_s / 2)
     return Size(jobs=jobs, feed_s=feed_s, outage_s=outage_s)
@@ -148,8 +148,8 @@ class Plan:
     """What is asked for before anything goes wrong."""
     orders: tuple[Order, ...]
     kills: tuple[Kill, ...]
-    blows: tuple[Blow, ...]
-    spells: tuple[Spell, ...]
+    faults: tuple[Fault, ...]
+    windows: tuple[FaultWindow, ...]
 
 
 def plan_of(seed: int, size: Size) -> Plan:
@@ -161,8 +161,8 @@ def plan_of(seed: int, size: Size) -> Plan:
         warm_up=tuple(_calm_order(n) for n in range(1, size.warm_up_jobs + 1)),
         orders=tuple(_orders(rng, size)),
         kills=tuple(_kills(rng, size)),
-        blows=tuple(_blows(rng, size)),
-        spells=(_outage(rng, size), *_spells(rng, size)),
+        faults=tuple(_faults(rng, size)),
+        windows=(_outage(rng, size), *_windows(rng, size)),
     )
 
 
@@ -205,12 +205,12 @@ def _kills(rng: random.Random, size: Size) -> list[Kill]:
     return kills
 
 
-def _blows(rng: random.Random, size: Size) -> list[Blow]:
+def _faults(rng: random.Random, size: Size) -> list[Fault]:
     return [
-        Blow(
+        Fault(
             at_s=at_s,
-            road=rng.randrange(1 << 16),
-            harm=rng.choice(list(Harm)),
+            proxy=rng.randrange(1 << 16),
+            impact=rng.choice(list(Impact)),
             seconds=rng.uniform(0.3, 6),
             share=rng.choice((0.3, 0.7, 1.0)),
         )
@@ -218,25 +218,25 @@ def _blows(rng: random.Random, size: Size) -> list[Blow]:
     ]
 
 
-def _spells(rng: random.Random, size: Size) -> list[Spell]:
-    spells = [("kie", each) for each in KIE]
-    spells += [("telegram", each) for each in TELEGRAM] * 2
-    rng.shuffle(spells)
+def _windows(rng: random.Random, size: Size) -> list[FaultWindow]:
+    windows = [("kie", each) for each in KIE]
+    windows += [("telegram", each) for each in TELEGRAM] * 2
+    rng.shuffle(windows)
     return [
-        Spell(
+        FaultWindow(
             at_s=at_s, seconds=rng.uniform(3, size.longest_spell_s), party=party, fault=dict(fault)
         )
         for at_s, (party, fault) in zip(
-            _moments(rng, size, every_s=size.spell_every_s), cycle(spells), strict=False
+            _moments(rng, size, every_s=size.spell_every_s), cycle(windows), strict=False
         )
     ]
 
 
-def _outage(rng: random.Random, size: Size) -> Spell:
+def _outage(rng: random.Random, size: Size) -> FaultWindow:
     latest = max(size.feed_s - size.outage_s, 0.0)
     down: Rule = {"name": "down", "match": "/api/"}
     at_s = rng.uniform(min(10.0, latest), latest)
-    return Spell(at_s=at_s, seconds=size.outage_s, party="kie", fault=down)
+    return FaultWindow(at_s=at_s, seconds=size.outage_s, party="kie", fault=down)
 
 
 def _moments(rng: random.Random, size: Size, *, every_s: float) -> list[float]:

@@ -22,7 +22,7 @@ Tap = Callable[[bytes, float], None]
 
 
 class Link:
-    """One road: where clients connect, and the replicas that they get to in turn."""
+    """One proxy: where clients connect, and the replicas that they get to in turn."""
 
     def __init__(self, name: str, upstreams: tuple[str, ...], *, rng: random.Random) -> None:
         self.name = name
@@ -172,13 +172,13 @@ class _Connection:
 
 
 class Net:
-    """Every road of a stack, by its name; what it draws comes from one seed."""
+    """Every proxy of a stack, by its name; what it draws comes from one seed."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self.links: dict[str, Link] = {}
 
-    def road(self, link: str, *addresses: str) -> str:
+    def proxy(self, link: str, *addresses: str) -> str:
         """Put a proxy before the replicas and return its address."""
         count = sum(each.partition("#")[0] == link for each in self.links)
         name = f"{link}#{count + 1}" if count else link
@@ -189,12 +189,12 @@ class Net:
 
 @asynccontextmanager
 async def net(seed: int) -> AsyncIterator[Net]:
-    """Have roads that end with the context."""
-    roads = Net(random.Random(f"net {seed}"))
+    """Have proxies that end with the context."""
+    proxies = Net(random.Random(f"net {seed}"))
     try:
-        yield roads
+        yield proxies
     finally:
-        await asyncio.gather(*(each.close() for each in roads.links.values()))
+        await asyncio.gather(*(each.close() for each in proxies.links.values()))
 
 
 def _listen(address: str) -> socket.socket:

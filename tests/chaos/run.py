@@ -1,4 +1,4 @@
-"""One run: the stack, the load, the storm, the quiet after it, and the check."""
+"""One run: the stack, the load, the scenario, the quiet after it, and the check."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from generation_svc.domain.pace import Pace
+from generation_svc.domain.timing import Timing
 from tests.chaos.check import Bounds, Violation, check, leaks
 from tests.chaos.evidence import Evidence, gather
-from tests.chaos.fault import Storm
 from tests.chaos.figure import figures_of
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import load, reading
 from tests.chaos.plan import Plan
 from tests.chaos.proxy import Net, net
 from tests.chaos.rest import becomes_quiet, rest_of
+from tests.chaos.scenario import Scenario
 from tests.chaos.table import Figures, table
 from tests.chaos.trace import traces
 from tests.chaos.traffic import Traffic
@@ -30,7 +30,7 @@ CREATE_LIMIT, READ_LIMIT = 40, 10
 POOL = 12
 REPLICAS = 2
 HUB_CONNECTIONS = 2
-LEAK_PATIENCE_S = 100.0
+LEAK_MAX_WAIT_S = 100.0
 """How long gRPC may take to see that a peer is gone without a word (60 s and 20 s)."""
 
 
@@ -54,11 +54,11 @@ async def run(plan: Plan, folder: Path, *, server: Server) -> Outcome:
     """Do what the plan says and hold the system to its promises."""
     _keep(plan, folder)
     start = time.monotonic()
-    async with net(plan.seed) as roads:
-        shape = shape_of(plan, roads)
+    async with net(plan.seed) as proxies:
+        shape = shape_of(plan, proxies)
         async with stack(folder, database_url=server.url, shape=shape) as running:
-            storm = Storm(plan, running, roads, server.kill)
-            evidence = await _attacked(storm, server=server)
+            scenario = Scenario(plan, running, proxies, server.kill)
+            evidence = await _attacked(scenario, server=server)
     evidence.laps["s in all"] = time.monotonic() - start
     violations = check(evidence, bounds_of(plan))
     outcome = Outcome(violations, figures_of(evidence, violations))
@@ -67,14 +67,14 @@ async def run(plan: Plan, folder: Path, *, server: Server) -> Outcome:
     return outcome
 
 
-def shape_of(plan: Plan, roads: Net) -> Shape:
-    """Return the stack of a run: two of everything, with a proxy on every road."""
+def shape_of(plan: Plan, proxies: Net) -> Shape:
+    """Return the stack of a run: two of everything, with a proxy on every proxy."""
     return Shape(
         replicas=REPLICAS,
         gateways=REPLICAS,
         edges=REPLICAS,
         time_scale=plan.size.time_scale,
-        road=roads.road,
+        proxy=proxies.proxy,
         edge={"DELIVERY_LEASE_S": "15"},
         service={
             "DATABASE_POOL_SIZE": str(POOL),
@@ -98,7 +98,7 @@ def shape_of(plan: Plan, roads: Net) -> Shape:
 def bounds_of(plan: Plan) -> Bounds:
     """Return what the run has to keep to."""
     return Bounds(
-        hard_deadline=Pace().scaled(plan.size.time_scale).hard_deadline,
+        hard_deadline=Timing().scaled(plan.size.time_scale).hard_deadline,
         creates_per_window=CREATE_LIMIT,
         reads_per_window=READ_LIMIT,
         database_connections=REPLICAS * (POOL + HUB_CONNECTIONS),
@@ -110,36 +110,36 @@ def _keep(plan: Plan, folder: Path) -> None:
     (folder / "plan.json").write_text(json.dumps(asdict(plan), indent=1))
 
 
-async def _attacked(storm: Storm, *, server: Server) -> Evidence:
+async def _attacked(scenario: Scenario, *, server: Server) -> Evidence:
     """Warm up, attack, wait for the quiet, and gather the evidence."""
-    running, plan = storm.stack, storm.plan
+    running, plan = scenario.stack, scenario.plan
     ledger, traffic, watch = Ledger(plan.seed), Traffic(), _Watch()
-    storm.net.links["service-kie"].tap = traffic.tap
-    await storm.set_in()
+    scenario.net.links["service-kie"].tap = traffic.tap
+    await scenario.set_in()
     async with reading(running, ledger):
         await load(running, ledger, plan.warm_up)
         await becomes_quiet(running, within_s=plan.size.drain_s)
         before = await rest_of(running)
         watch.lap("s of warm-up")
-        await _weather(storm, ledger, watch=watch)
+        await _weather(scenario, ledger, watch=watch)
         async with history(server.url) as view:
             running.history = view
             await becomes_quiet(running, within_s=plan.size.drain_s)
             watch.lap("s from the last fault to quiet")
             evidence = await gather(running, ledger, traffic=traffic)
-            evidence.before, evidence.fallen = before, storm.fallen
-            evidence.done, evidence.laps = storm.done, watch.laps
+            evidence.before, evidence.fallen = before, scenario.fallen
+            evidence.done, evidence.laps = scenario.done, watch.laps
             await _calm_down(running, evidence, bounds=bounds_of(plan))
     return evidence
 
 
-async def _weather(storm: Storm, ledger: Ledger, *, watch: _Watch) -> None:
+async def _weather(scenario: Scenario, ledger: Ledger, *, watch: _Watch) -> None:
     """Let everybody ask while everything goes wrong; returns when all of them are done."""
-    asking = asyncio.create_task(load(storm.stack, ledger, storm.plan.orders))
-    await storm.rage()
-    watch.lap("s of storm")
-    await storm.revive()
-    await asyncio.wait({asking}, timeout=storm.plan.size.drain_s)
+    asking = asyncio.create_task(load(scenario.stack, ledger, scenario.plan.orders))
+    await scenario.rage()
+    watch.lap("s of scenario")
+    await scenario.revive()
+    await asyncio.wait({asking}, timeout=scenario.plan.size.drain_s)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 
@@ -159,7 +159,7 @@ class _Watch:
 
 async def _calm_down(running: Stack, evidence: Evidence, *, bounds: Bounds) -> None:
     """Take the last sample once nothing is held too much, or when waiting does not help."""
-    deadline = asyncio.get_running_loop().time() + LEAK_PATIENCE_S
+    deadline = asyncio.get_running_loop().time() + LEAK_MAX_WAIT_S
     while True:
         evidence.after = await rest_of(running)
         is_late = asyncio.get_running_loop().time() > deadline

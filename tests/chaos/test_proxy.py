@@ -15,12 +15,12 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 async def link() -> AsyncIterator[Link]:
-    """A road to a server that says everything again."""
+    """A proxy to a server that says everything again."""
     server = await asyncio.start_server(_echo, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
-    async with server, net(1) as roads:
-        roads.road("here-there", f"{host}:{port}")
-        yield roads.links["here-there"]
+    async with server, net(1) as proxies:
+        proxies.proxy("here-there", f"{host}:{port}")
+        yield proxies.links["here-there"]
 
 
 async def test_what_is_said_comes_back_and_an_end_is_passed_on(link: Link) -> None:

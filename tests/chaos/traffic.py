@@ -1,4 +1,4 @@
-"""When calls left for KIE, as seen on the road to it."""
+"""When calls left for KIE, as seen on the proxy to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READ_WINDOW_S = 1.0
 
 @dataclass
 class Traffic:
-    """The moments at which calls entered the road, before anything could delay them there."""
+    """The moments at which calls entered the proxy, before anything could delay them there."""
 
     creates: list[float] = field(default_factory=list)
     reads: list[float] = field(default_factory=list)

@@ -4,7 +4,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.contract.caller_bench import CallerBench, caller_bench
+from tests.contract.caller_harness import CallerHarness, caller_bench
 from tests.contract.service import Service, sandbox_kie, serving
 from tests.postgres import migrated_database
 
@@ -36,8 +36,8 @@ async def idle_service(
 @pytest.fixture(scope="session")
 async def callers(
     postgres: psycopg.Connection, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[CallerBench]:
+) -> AsyncIterator[CallerHarness]:
     """One service with callers of every kind, for tests that name what they made."""
     with migrated_database(postgres, postgres_url) as url:
-        async with caller_bench(url, tmp_path_factory.mktemp("media")) as bench:
-            yield bench
+        async with caller_bench(url, tmp_path_factory.mktemp("media")) as harness:
+            yield harness

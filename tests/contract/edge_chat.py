@@ -11,13 +11,14 @@ from telegram import LinkPreviewOptions, Update
 from telegram.ext import Defaults, ExtBot
 from telegram.request import HTTPXRequest
 
-from edge_bot.bot import EdgeBot
-from edge_bot.catalog import CatalogCache
-from edge_bot.context import EdgeContext
-from edge_bot.handler import acknowledge, handle_update
-from edge_bot.limiter import ChatLimiter, Pace
+from edge_bot.conversation.context import EdgeContext
+from edge_bot.conversation.handle_update import handle_update
 from edge_bot.service_clock import ServiceClock
-from generation_svc.client import connect
+from edge_bot.telegram.acknowledge import acknowledge
+from edge_bot.telegram.bot import EdgeBot
+from edge_bot.telegram.limiter import ChatLimiter, RateLimit
+from edge_bot.view.catalog import CatalogCache
+from generation_client import connect
 from tests.contract.edge_job import JobService, serving_jobs
 from tests.edge_model import USER
 from tests.integration.sandbox_telegram import TOKEN, Json, Sandbox, sandbox
@@ -146,7 +147,7 @@ def _plain_request() -> HTTPXRequest:
 
 
 def _hasty_bot(url: str) -> EdgeBot:
-    """Return a client that does not keep Telegram's pace, which would make tests slow."""
+    """Return a client that does not keep Telegram's rate limit, which would make tests slow."""
     return ExtBot(
         TOKEN,
         base_url=f"{url}/bot",
@@ -155,6 +156,6 @@ def _hasty_bot(url: str) -> EdgeBot:
         get_updates_request=_plain_request(),
         defaults=Defaults(link_preview_options=LinkPreviewOptions(is_disabled=True)),
         rate_limiter=ChatLimiter(
-            chat=lambda: Pace(interval_s=0, burst=1), overall=Pace(interval_s=0, burst=1)
+            chat=lambda: RateLimit(interval_s=0, burst=1), overall=RateLimit(interval_s=0, burst=1)
         ),
     )

@@ -20,21 +20,22 @@ from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.job_pb2 import Job
 from atelier.generation.v1.webhook_service_pb2_grpc import WebhookServiceStub
-from generation_svc.access import CallerDirectory
-from generation_svc.domain.job import DelayReason, Failure, FailureReason, JobState
-from generation_svc.lifecycle.context import Context
+from generation_svc.caller import CallerDirectory
+from generation_svc.domain.failure import Failure, FailureReason
+from generation_svc.domain.job import DelayReason, JobState
+from generation_svc.engine.supervisor import working
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
 from generation_svc.rpc.call import Guard
 from generation_svc.rpc.connection import ConnectionLife, ConnectionLimits
 from generation_svc.rpc.endpoint import Endpoint, guards
 from generation_svc.rpc.interceptor import CallInterceptor
-from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.server import open_context
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
-from generation_svc.storage.hub import Hub
-from generation_svc.worker.crew import working
+from generation_svc.storage.notifier import Notifier
 from sandbox.kie.app import create_app
 from sandbox.kie.settings import KieSettings
 from sandbox.server import address, bind, running
@@ -48,7 +49,7 @@ class Service:
     """A service that answers, and a channel to it."""
 
     address: str
-    context: Context
+    context: Dependencies
     database: PostgresDatabase
     endpoint: Endpoint
     channel: grpc.aio.Channel
@@ -109,7 +110,7 @@ async def serving(
     media: Path,
     *,
     kie_url: str = "",
-    pace: StreamPace | None = None,
+    timing: StreamTiming | None = None,
     connections: int = 20,
     callers: CallerDirectory | None = None,
     around: Sequence[Guard] | None = None,
@@ -124,7 +125,7 @@ async def serving(
     settings = _settings(media, kie_url=kie_url, webhook_hosts=webhook_hosts)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            open_database(database_url, hub=Hub(), max_connections=connections)
+            open_database(database_url, notifier=Notifier(), max_connections=connections)
         )
         context = await stack.enter_async_context(open_context(settings, database, callers=callers))
         if kie_url:
@@ -135,7 +136,7 @@ async def serving(
         interceptor = CallInterceptor(callers, guards=around, unread=unread)
         endpoint = Endpoint(
             context,
-            stream_pace=pace,
+            stream_timing=timing,
             interceptor=interceptor,
             connection_life=connection_life,
             connection_limits=connection_limits,

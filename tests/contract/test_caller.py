@@ -17,13 +17,13 @@ from atelier.generation.v1 import delivery_service_pb2
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.destination_pb2 import QueueDestination, TelegramDestination
 from atelier.generation.v1.job_pb2 import JobState
-from generation_svc.access import CallerDirectory, Grant
-from generation_svc.client import GenerationClient
-from tests.contract.caller_bench import (
+from generation_client import GenerationClient
+from generation_svc.caller import CallerDirectory, Grant
+from tests.contract.caller_harness import (
     OURS,
     SCOPES,
     STRANGER,
-    CallerBench,
+    CallerHarness,
     Situation,
     caller,
     caller_bench,
@@ -47,7 +47,7 @@ async def listed(client: GenerationClient, owner: str = "") -> set[str]:
 
 
 async def test_a_caller_lists_its_own_jobs_and_with_all_jobs_everybodys(
-    callers: CallerBench,
+    callers: CallerHarness,
 ) -> None:
     ours, theirs = await callers.client(EDGE), await callers.client(STRANGER.name)
     mine = (await ours.generation.CreateJob(wish(owner="mine:1"))).job
@@ -61,7 +61,7 @@ async def test_a_caller_lists_its_own_jobs_and_with_all_jobs_everybodys(
     assert other.id in await listed(everything, owner="theirs:1")
 
 
-async def test_all_jobs_cancels_what_is_not_its_own(callers: CallerBench) -> None:
+async def test_all_jobs_cancels_what_is_not_its_own(callers: CallerHarness) -> None:
     theirs, everything = await callers.client(STRANGER.name), await callers.client("all")
     job_id = (await theirs.generation.CreateJob(wish())).job.id
     await everything.generation.CancelJob(pb.CancelJobRequest(job_id=job_id))
@@ -70,7 +70,7 @@ async def test_all_jobs_cancels_what_is_not_its_own(callers: CallerBench) -> Non
 
 
 async def test_the_edge_of_a_bot_sends_what_another_caller_made_for_it(
-    callers: CallerBench,
+    callers: CallerHarness,
 ) -> None:
     situation = Situation("deliveries", is_job_foreign=True)
     subject = await callers.subject(situation)
@@ -79,7 +79,7 @@ async def test_the_edge_of_a_bot_sends_what_another_caller_made_for_it(
     assert b"".join([message.data async for message in download]) == picture()
 
 
-async def test_a_delivery_of_a_bot_is_leased_by_whoever_has_the_bot(callers: CallerBench) -> None:
+async def test_a_delivery_of_a_bot_is_leased_by_whoever_has_the_bot(callers: CallerHarness) -> None:
     maker = (await callers.client("own_jobs")).generation
     destination = TelegramDestination(bot_id=OURS, chat_id=1)
     job = (await maker.CreateJob(wish(telegram=destination, owner="mine:1"))).job
@@ -92,7 +92,7 @@ async def test_a_delivery_of_a_bot_is_leased_by_whoever_has_the_bot(callers: Cal
 
 
 async def test_a_feed_is_the_callers_own_though_another_has_one_of_the_same_name(
-    callers: CallerBench,
+    callers: CallerHarness,
 ) -> None:
     ours, theirs = await callers.client(EDGE), await callers.client(STRANGER.name)
     job = (await ours.generation.CreateJob(wish(queue=QueueDestination(queue="feed")))).job
@@ -105,14 +105,14 @@ async def test_a_feed_is_the_callers_own_though_another_has_one_of_the_same_name
     await ours.delivery.BeginDelivery(begin)
 
 
-async def test_a_request_id_is_its_callers_own(callers: CallerBench) -> None:
+async def test_a_request_id_is_its_callers_own(callers: CallerHarness) -> None:
     ours, theirs = await callers.client(EDGE), await callers.client(STRANGER.name)
     first = (await ours.generation.CreateJob(wish(request_id="r"))).job
     assert (await theirs.generation.CreateJob(wish(request_id="r"))).job.id != first.id
     assert (await ours.generation.CreateJob(wish(request_id="r"))).job.id == first.id
 
 
-async def test_a_link_is_asked_for_by_any_caller(callers: CallerBench) -> None:
+async def test_a_link_is_asked_for_by_any_caller(callers: CallerHarness) -> None:
     request = pb.DownloadMediaRequest(link_token="forged")
     gateway = await callers.client("callbacks")
     assert (await refused(gateway.generation.DownloadMedia(request).read())).reason == (
@@ -141,7 +141,7 @@ async def endless(owner: str) -> AsyncIterator[pb.UploadInputRequest]:
     ids=["no token", "wrong token", "no scope", "owner of another"],
 )
 async def test_an_upload_is_refused_before_it_is_read(
-    callers: CallerBench, name: str | None, owner: str, reason: str
+    callers: CallerHarness, name: str | None, owner: str, reason: str
 ) -> None:
     client = await callers.client(name)
     async with asyncio.timeout(10):
@@ -149,7 +149,7 @@ async def test_an_upload_is_refused_before_it_is_read(
     assert refusal.reason == reason
 
 
-async def test_health_and_reflection_ask_for_no_token(callers: CallerBench) -> None:
+async def test_health_and_reflection_ask_for_no_token(callers: CallerHarness) -> None:
     async with grpc.aio.insecure_channel(callers.service.address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)  # its types know no asyncio
         answer = await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
@@ -162,7 +162,7 @@ async def test_health_and_reflection_ask_for_no_token(callers: CallerBench) -> N
 
 
 async def test_no_token_gets_into_the_log_and_every_call_names_its_caller(
-    callers: CallerBench, capsys: pytest.CaptureFixture[str]
+    callers: CallerHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in (None, "nobody", "none", "own_jobs"):
         client = await callers.client(name)
@@ -175,7 +175,7 @@ async def test_no_token_gets_into_the_log_and_every_call_names_its_caller(
     assert "token-of" not in text
 
 
-async def test_calls_are_counted_by_names_that_the_operator_gave(callers: CallerBench) -> None:
+async def test_calls_are_counted_by_names_that_the_operator_gave(callers: CallerHarness) -> None:
     before = counted_names()
     for name in (None, "nobody", "own_jobs"):
         client = await callers.client(name)
@@ -197,17 +197,17 @@ def counted_names() -> set[str]:
 
 
 @pytest.fixture
-async def limited(database_url: str, tmp_path: Path) -> AsyncIterator[CallerBench]:
+async def limited(database_url: str, tmp_path: Path) -> AsyncIterator[CallerHarness]:
     """A service where an owner makes two jobs a minute, and one caller calls once a second."""
     grants = [
         Grant(caller("own_jobs"), frozenset({token_hash("own_jobs")}), 1e6, 2),
         Grant(caller("none"), frozenset({token_hash("none")}), 1, 1e6),
     ]
-    async with caller_bench(database_url, tmp_path, callers=CallerDirectory(grants)) as bench:
-        yield bench
+    async with caller_bench(database_url, tmp_path, callers=CallerDirectory(grants)) as harness:
+        yield harness
 
 
-async def test_an_owner_makes_so_many_jobs_and_uploads_a_minute(limited: CallerBench) -> None:
+async def test_an_owner_makes_so_many_jobs_and_uploads_a_minute(limited: CallerHarness) -> None:
     generation = (await limited.client("own_jobs")).generation
     first = await generation.CreateJob(wish(request_id="first", owner="mine:1"))
     await generation.UploadInput(iter([pb.UploadInputRequest(owner="mine:1", data=picture())]))
@@ -221,7 +221,7 @@ async def test_an_owner_makes_so_many_jobs_and_uploads_a_minute(limited: CallerB
     assert again.job.id == first.job.id
 
 
-async def test_a_caller_calls_so_often(limited: CallerBench) -> None:
+async def test_a_caller_calls_so_often(limited: CallerHarness) -> None:
     generation = (await limited.client("none")).generation
     for _ in range(2):
         await generation.ListModels(pb.ListModelsRequest())

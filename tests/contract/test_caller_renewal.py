@@ -16,8 +16,8 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from generation_svc.access import CallerDirectory, parse_callers, renewed
-from generation_svc.client import GenerationClient, GenerationError, connect, translated
+from generation_client import GenerationClient, GenerationError, connect, translated
+from generation_svc.caller import CallerDirectory, parse_callers, renewed
 from tests.contract.failure import refused
 from tests.contract.service import Service, serving, struct
 from tests.e2e.program import until
@@ -64,9 +64,9 @@ async def renewal(database_url: str, folder: Path, text: str) -> AsyncIterator[R
 
 
 @pytest.fixture
-async def bench(database_url: str, tmp_path: Path) -> AsyncIterator[Renewal]:
-    async with renewal(database_url, tmp_path, entry(OLD)) as bench:
-        yield bench
+async def harness(database_url: str, tmp_path: Path) -> AsyncIterator[Renewal]:
+    async with renewal(database_url, tmp_path, entry(OLD)) as harness:
+        yield harness
 
 
 async def reason(client: GenerationClient) -> str:
@@ -118,13 +118,13 @@ async def more_reads(outcome: str, *, than: float) -> None:
     await until(has_more, within_s=10, what=f"a file that is {outcome}")
 
 
-async def test_a_new_token_works_and_an_old_one_ends_without_a_restart(bench: Renewal) -> None:
-    old, new = await bench.client(OLD), await bench.client(NEW)
+async def test_a_new_token_works_and_an_old_one_ends_without_a_restart(harness: Renewal) -> None:
+    old, new = await harness.client(OLD), await harness.client(NEW)
     assert (await reason(old), await reason(new)) == ("OK", "UNAUTHENTICATED")
-    bench.write(entry(OLD, NEW))
+    harness.write(entry(OLD, NEW))
     await becomes(new, "OK")
     assert await reason(old) == "OK"
-    bench.write(entry(NEW))
+    harness.write(entry(NEW))
     await becomes(old, "UNAUTHENTICATED")
     assert await reason(new) == "OK"
 
@@ -133,51 +133,51 @@ async def test_a_new_token_works_and_an_old_one_ends_without_a_restart(bench: Re
     "text", ["[[caller", "", entry(NEW, scopes=("everything",))], ids=["TOML", "empty", "scope"]
 )
 async def test_a_wrong_file_leaves_the_callers_as_they_were(
-    bench: Renewal, text: str, capsys: pytest.CaptureFixture[str]
+    harness: Renewal, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old, before = await bench.client(OLD), reads("refused")
-    bench.write(text)
+    old, before = await harness.client(OLD), reads("refused")
+    harness.write(text)
     await more_reads("refused", than=before)
     assert await reason(old) == "OK"
     assert "the callers stay as they were" in capsys.readouterr().out
-    bench.write(entry(NEW))
+    harness.write(entry(NEW))
     await becomes(old, "UNAUTHENTICATED")
 
 
-async def test_a_file_that_is_gone_leaves_the_callers_as_they_were(bench: Renewal) -> None:
-    old, taken, before = await bench.client(OLD), reads("taken"), reads("refused")
-    bench.write(entry(OLD, NEW))
+async def test_a_file_that_is_gone_leaves_the_callers_as_they_were(harness: Renewal) -> None:
+    old, taken, before = await harness.client(OLD), reads("taken"), reads("refused")
+    harness.write(entry(OLD, NEW))
     await more_reads("taken", than=taken)
-    bench.file.unlink()
+    harness.file.unlink()
     await more_reads("refused", than=before)
     assert await reason(old) == "OK"
 
 
-async def test_open_calls_end_with_their_token(bench: Renewal) -> None:
-    bench.write(entry(OLD, NEW))
-    old, new = await bench.client(OLD), await bench.client(NEW)
+async def test_open_calls_end_with_their_token(harness: Renewal) -> None:
+    harness.write(entry(OLD, NEW))
+    old, new = await harness.client(OLD), await harness.client(NEW)
     await becomes(new, "OK")
     job_id = await create(old)
     ended, kept = await followed(old, job_id), await followed(new, job_id)
     wait = pb.WaitJobRequest(job_id=job_id, timeout=Duration(seconds=60))
     waiting = asyncio.ensure_future(refused(old.generation.WaitJob(wait)))
     await becomes(old, "OK")
-    bench.write(entry(NEW))
+    harness.write(entry(NEW))
     async with asyncio.timeout(10):
         error = await ended
         assert error is not None
         assert (error.reason, (await waiting).reason) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
         assert not kept.done()
-        await bench.service.fail(job_id)
+        await harness.service.fail(job_id)
         assert await kept is None
 
 
 async def test_open_calls_of_a_caller_with_other_rights_are_to_be_made_again(
-    bench: Renewal,
+    harness: Renewal,
 ) -> None:
-    old = await bench.client(OLD)
+    old = await harness.client(OLD)
     following = await followed(old, await create(old))
-    bench.write(entry(OLD, scopes=("callbacks",)))
+    harness.write(entry(OLD, scopes=("callbacks",)))
     async with asyncio.timeout(10):
         error = await following
     assert error is not None

@@ -11,11 +11,11 @@ from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.error import PermissionDenied
 from generation_svc.rpc.permission import PERMISSIONS, check_permission
 from generation_svc.rpc.register import METHODS
-from tests.contract.caller_bench import (
+from tests.contract.caller_harness import (
     CALLS,
     PACKAGE,
     SITUATIONS,
-    CallerBench,
+    CallerHarness,
     Situation,
 )
 
@@ -39,7 +39,7 @@ def cells() -> Iterator[object]:
 
 @pytest.mark.parametrize(("rpc", "situation", "expected"), [*cells()])
 async def test_a_call_ends_as_the_table_says(
-    callers: CallerBench, rpc: str, situation: Situation, expected: str
+    callers: CallerHarness, rpc: str, situation: Situation, expected: str
 ) -> None:
     assert await callers.outcome(rpc, situation) == expected
 

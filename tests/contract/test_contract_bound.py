@@ -38,7 +38,7 @@ METHODS = [
     for method in service.methods
 ]
 NOBODY = "0198c0de-0000-7000-8000-000000000000"
-PATIENCE_SECONDS = 0.5
+MAX_WAIT_SECONDS = 0.5
 """How long a call may take: some wait for as long as they are asked to, which proves enough."""
 LARGEST = {FieldDescriptor.TYPE_INT32: 2**31 - 1, FieldDescriptor.TYPE_INT64: 2**63 - 1}
 TEMPLATES: dict[str, dict[str, Any]] = {
@@ -210,7 +210,7 @@ async def ask(service: Service, field: Field, value: Any) -> Refusal | None:
     call = open_call(path, request_serializer=type(request).SerializeToString)
     sent = iter([request]) if method.client_streaming else request
     try:
-        made = call(sent, timeout=PATIENCE_SECONDS)
+        made = call(sent, timeout=MAX_WAIT_SECONDS)
         await (made.read() if method.server_streaming else made)
     except grpc.aio.AioRpcError as error:
         return refusal_of_error(error)

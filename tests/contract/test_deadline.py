@@ -16,13 +16,13 @@ import pytest
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.rpc.deadline import LIMITS, limiting
 from generation_svc.rpc.register import METHODS
-from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.stream import StreamTiming
 from tests.contract.failure import refused
 from tests.contract.service import Service, serving
 from tests.e2e.program import until
 
 SHORT = timedelta(milliseconds=300)
-PATIENCE_S = 30
+MAX_WAIT_S = 30
 
 
 @dataclass
@@ -34,12 +34,12 @@ class Obstacle:
 
     async def has_waiting(self, count: int) -> None:
         """Wait until so many statements wait for the lock."""
-        await until(partial(self._waiting, count), within_s=PATIENCE_S, what=f"{count} waiting")
+        await until(partial(self._waiting, count), within_s=MAX_WAIT_S, what=f"{count} waiting")
 
     async def is_left_alone(self) -> None:
         """Wait until nobody wants it any more, and no connection of the service is taken."""
         await self.has_waiting(0)
-        await until(self._is_pool_full, within_s=PATIENCE_S, what="all connections given back")
+        await until(self._is_pool_full, within_s=MAX_WAIT_S, what="all connections given back")
 
     async def _waiting(self, count: int) -> bool:
         cursor = await self.watcher.execute(
@@ -128,8 +128,8 @@ async def test_a_stream_that_is_old_ends_so_that_it_can_be_resumed(
 async def test_an_upload_that_does_not_go_on_is_ended(
     database_url: str, tmp_path: Path, sent: int
 ) -> None:
-    pace = StreamPace(read_timeout=SHORT)
-    async with serving(database_url, tmp_path, pace=pace) as service:
+    timing = StreamTiming(read_timeout=SHORT)
+    async with serving(database_url, tmp_path, timing=timing) as service:
         gone = asyncio.Event()
 
         async def stuck() -> AsyncIterator[pb.UploadInputRequest]:

@@ -9,14 +9,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from telegram import Update
 
-from edge_bot.catalog import CatalogCache
-from edge_bot.dispatch import Dispatcher
-from edge_bot.handler import acknowledge, apologize, handle_update
-from edge_bot.handler.acknowledge import PATIENCE_S
-from edge_bot.meter import Meter
-from generation_svc.client import connect
-from tests.contract.edge_bench import CHAT, Bench, bench, until
+from edge_bot.conversation.handle_update import apologize, handle_update
+from edge_bot.metric import Meter
+from edge_bot.telegram.acknowledge import MAX_WAIT_S, acknowledge
+from edge_bot.update.dispatcher import Dispatcher
+from edge_bot.view.catalog import CatalogCache
+from generation_client import connect
 from tests.contract.edge_chat import Chat, chatting
+from tests.contract.edge_harness import CHAT, Harness, harness, until
 from tests.edge_model import USER
 from tests.integration.sandbox_telegram import Sandbox
 
@@ -30,8 +30,8 @@ async def chat() -> AsyncIterator[Chat]:
 
 
 @pytest.fixture
-async def edge() -> AsyncIterator[Bench]:
-    async with bench() as made:
+async def edge() -> AsyncIterator[Harness]:
+    async with harness() as made:
         yield made
 
 
@@ -46,7 +46,7 @@ async def are_answered(telegram: Sandbox, queries: list[str]) -> bool:
     return all(each.json()["answer"] == {"text": "", "show_alert": False} for each in found)
 
 
-async def test_twelve_presses_are_acknowledged_while_the_first_is_handled(edge: Bench) -> None:
+async def test_twelve_presses_are_acknowledged_while_the_first_is_handled(edge: Harness) -> None:
     handled, gate = [], asyncio.Event()
 
     async def handle(update: Update) -> None:
@@ -62,7 +62,7 @@ async def test_twelve_presses_are_acknowledged_while_the_first_is_handled(edge: 
         await until(edge.has_confirmed)
 
 
-async def test_an_acknowledgement_does_not_wait_for_messages_to_the_chat(edge: Bench) -> None:
+async def test_an_acknowledgement_does_not_wait_for_messages_to_the_chat(edge: Harness) -> None:
     message_id = await edge.progress_message()
     await edge.telegram.fault(kind="too_many_requests", method="sendMessage", retry_after=20)
     sending = asyncio.create_task(edge.bot.send_message(CHAT, "first"))
@@ -88,7 +88,7 @@ async def test_presses_are_acknowledged_while_the_service_is_away(chat: Chat) ->
         queries = await press(chat.telegram, message_id=message_id)
         updates = await chat.updates()
         settling = [
-            asyncio.create_task(dispatcher.settle(update, patience_s=60)) for update in updates
+            asyncio.create_task(dispatcher.settle(update, max_wait_s=60)) for update in updates
         ]
         await until(lambda: are_answered(chat.telegram, queries))
         assert not any(each.done() for each in settling)
@@ -116,7 +116,7 @@ async def test_a_pause_longer_than_a_press_lives_is_not_waited_for(chat: Chat) -
     await chat.telegram.fault(
         kind="too_many_requests", method="answerCallbackQuery", retry_after=600
     )
-    async with asyncio.timeout(PATIENCE_S / 2):
+    async with asyncio.timeout(MAX_WAIT_S / 2):
         await chat.press("Create a picture")
     assert len(await chat.telegram.calls("answerCallbackQuery")) == 1
     assert "Which model" in await chat.last_text()

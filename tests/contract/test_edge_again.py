@@ -11,9 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, Job
-from edge_bot.handler import handle_update
-from edge_bot.session import Session
-from edge_bot.session_store import load_session, save_session
+from edge_bot.conversation.handle_update import handle_update
+from edge_bot.conversation.session import Session
+from edge_bot.conversation.session_store import load_session, save_session
 from tests.contract.edge_chat import Chat, chatting_at
 from tests.contract.service import Service
 from tests.edge_model import USER

@@ -6,10 +6,10 @@ import pytest
 from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.session_pb2 import Session as StoredSession
-from edge_bot.button import ACTIONS, Action, decode, encode
-from edge_bot.screen.layout import Rows
-from edge_bot.screen.outcome import failure_buttons, missed_screen, result_buttons
-from edge_bot.screen.progress import cancel_question_screen, job_screen
+from edge_bot.view.button import ACTIONS, Action, decode, encode
+from edge_bot.view.layout import Rows
+from edge_bot.view.outcome import failure_buttons, missed_screen, result_buttons
+from edge_bot.view.progress import cancel_question_screen, job_screen
 from tests.contract.edge_chat import Chat, buttons, chatting
 from tests.edge_model import USER, job
 from tests.integration.sandbox_telegram import Json, picture

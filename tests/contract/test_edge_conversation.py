@@ -8,7 +8,7 @@ from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.generation_service_pb2 import CreateJobRequest
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE
-from edge_bot.session import MAX_BYTES
+from edge_bot.conversation.session import MAX_BYTES
 from tests.contract.edge_chat import BOT_ID, Chat, buttons, chatting
 from tests.edge_model import USER, catalog, job, switched_off
 from tests.integration.sandbox_telegram import Json, picture

@@ -7,13 +7,13 @@ import pytest
 
 from atelier.generation.v1.delivery_pb2 import DELIVERY_KIND_PROGRESS
 from atelier.generation.v1.job_pb2 import DELAY_REASON_RESULT_DELAYED
-from edge_bot.telegram_error import NO_MESSAGE_TO_EDIT
-from tests.contract.edge_bench import (
+from edge_bot.telegram.error import NO_MESSAGE_TO_EDIT
+from tests.contract.edge_harness import (
     CHAT,
-    Bench,
-    bench,
+    Harness,
     delivery,
     failed,
+    harness,
     running,
     succeeded,
     until,
@@ -24,16 +24,16 @@ PHOTO, MEDIA, TEXT = "sendPhoto", "editMessageMedia", "editMessageText"
 
 
 @pytest.fixture
-async def edge() -> AsyncIterator[Bench]:
-    async with bench() as made:
+async def edge() -> AsyncIterator[Harness]:
+    async with harness() as made:
         yield made
 
 
-async def statuses(edge: Bench, method: str) -> list[int]:
+async def statuses(edge: Harness, method: str) -> list[int]:
     return [call["status"] for call in await edge.telegram.calls(method)]
 
 
-async def test_a_result_is_a_new_photo_with_its_prompt_and_buttons(edge: Bench) -> None:
+async def test_a_result_is_a_new_photo_with_its_prompt_and_buttons(edge: Harness) -> None:
     message_id = await edge.progress_message()
     token = edge.service.delivery.offer(delivery(succeeded(edge.media()), message_id=message_id))
     async with edge.sending():
@@ -48,7 +48,7 @@ async def test_a_result_is_a_new_photo_with_its_prompt_and_buttons(edge: Bench) 
     assert edge.count("edge_deliveries_total", kind="outcome", outcome="sent") == 1
 
 
-async def test_progress_edits_its_message(edge: Bench) -> None:
+async def test_progress_edits_its_message(edge: Harness) -> None:
     message_id = await edge.progress_message()
     edge.service.delivery.offer(
         delivery(running(), message_id=message_id, kind=DELIVERY_KIND_PROGRESS)
@@ -59,7 +59,7 @@ async def test_progress_edits_its_message(edge: Bench) -> None:
     assert "drawing" in (await edge.messages())[-1]["text"]
 
 
-async def test_an_edit_that_changes_nothing_has_arrived(edge: Bench) -> None:
+async def test_an_edit_that_changes_nothing_has_arrived(edge: Harness) -> None:
     message_id = await edge.progress_message()
     for _ in range(2):
         edge.service.delivery.offer(
@@ -71,7 +71,7 @@ async def test_an_edit_that_changes_nothing_has_arrived(edge: Bench) -> None:
     assert sorted(await statuses(edge, TEXT)) == [200, 400]
 
 
-async def test_a_failure_is_told_in_a_new_message(edge: Bench) -> None:
+async def test_a_failure_is_told_in_a_new_message(edge: Harness) -> None:
     message_id = await edge.progress_message()
     edge.service.delivery.offer(delivery(failed(), message_id=message_id))
     async with edge.sending():
@@ -80,7 +80,7 @@ async def test_a_failure_is_told_in_a_new_message(edge: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["answer_lost", "server_error"])
-async def test_a_lost_answer_leaves_a_doubt_that_an_edit_ends(edge: Bench, kind: str) -> None:
+async def test_a_lost_answer_leaves_a_doubt_that_an_edit_ends(edge: Harness, kind: str) -> None:
     message_id = await edge.progress_message()
     job = succeeded(edge.media())
     await edge.telegram.fault(kind=kind, method=PHOTO, times=1)
@@ -96,7 +96,7 @@ async def test_a_lost_answer_leaves_a_doubt_that_an_edit_ends(edge: Bench, kind:
     assert "photo" in edited
 
 
-async def test_a_lost_answer_to_an_edit_is_tried_again(edge: Bench) -> None:
+async def test_a_lost_answer_to_an_edit_is_tried_again(edge: Harness) -> None:
     message_id = await edge.progress_message()
     await edge.telegram.fault(kind="answer_lost", method=MEDIA, times=1)
     doubtful = delivery(succeeded(edge.media()), message_id=message_id, maybe_sent=True)
@@ -105,7 +105,7 @@ async def test_a_lost_answer_to_an_edit_is_tried_again(edge: Bench) -> None:
         assert (await edge.service.delivery.outcome()).WhichOneof("outcome") == "try_again"
 
 
-async def test_a_failure_in_doubt_edits_the_progress_message(edge: Bench) -> None:
+async def test_a_failure_in_doubt_edits_the_progress_message(edge: Harness) -> None:
     message_id = await edge.progress_message()
     edge.service.delivery.offer(delivery(failed(), message_id=message_id, maybe_sent=True))
     async with edge.sending():
@@ -114,7 +114,7 @@ async def test_a_failure_in_doubt_edits_the_progress_message(edge: Bench) -> Non
     assert await statuses(edge, "sendMessage") == [200]
 
 
-async def test_a_doubt_without_a_message_to_edit_ends_the_delivery(edge: Bench) -> None:
+async def test_a_doubt_without_a_message_to_edit_ends_the_delivery(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     edge.service.delivery.offer(delivery(succeeded(edge.media()), maybe_sent=True))
     async with edge.sending():
@@ -123,7 +123,7 @@ async def test_a_doubt_without_a_message_to_edit_ends_the_delivery(edge: Bench) 
     assert not await edge.telegram.calls(PHOTO)
 
 
-async def test_a_doubt_about_a_deleted_message_ends_the_delivery(edge: Bench) -> None:
+async def test_a_doubt_about_a_deleted_message_ends_the_delivery(edge: Harness) -> None:
     message_id = await edge.progress_message()
     await edge.telegram.result("deleteMessage", chat_id=CHAT, message_id=message_id)
     doubtful = delivery(succeeded(edge.media()), message_id=message_id, maybe_sent=True)
@@ -135,7 +135,7 @@ async def test_a_doubt_about_a_deleted_message_ends_the_delivery(edge: Bench) ->
 
 
 @pytest.fixture(params=[-3, 0, 3], ids="{:+} h".format)
-def service_skew(request: pytest.FixtureRequest, edge: Bench) -> Iterator[timedelta]:
+def service_skew(request: pytest.FixtureRequest, edge: Harness) -> Iterator[timedelta]:
     """By how much the clocks of service and edge differ."""
     edge.service.delivery.skew = timedelta(hours=request.param)
     yield edge.service.delivery.skew
@@ -143,7 +143,7 @@ def service_skew(request: pytest.FixtureRequest, edge: Bench) -> Iterator[timede
 
 
 async def test_a_picture_is_sent_whatever_the_clocks_say(
-    edge: Bench, service_skew: timedelta
+    edge: Harness, service_skew: timedelta
 ) -> None:
     await edge.telegram.started(CHAT)
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
@@ -153,7 +153,7 @@ async def test_a_picture_is_sent_whatever_the_clocks_say(
 
 
 async def test_a_429_is_tried_again_when_telegram_said(
-    edge: Bench, service_skew: timedelta
+    edge: Harness, service_skew: timedelta
 ) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.fault(kind="too_many_requests", method=PHOTO, times=1, retry_after=30)
@@ -165,7 +165,7 @@ async def test_a_429_is_tried_again_when_telegram_said(
 
 
 async def test_the_longest_wait_is_told_by_the_time_of_the_service(
-    edge: Bench, service_skew: timedelta
+    edge: Harness, service_skew: timedelta
 ) -> None:
     message_id = await edge.progress_message()
     late = running()
@@ -177,7 +177,7 @@ async def test_the_longest_wait_is_told_by_the_time_of_the_service(
     assert "At most 10 minutes more" in (await edge.messages())[-1]["text"]
 
 
-async def test_a_429_in_one_chat_stops_no_other(edge: Bench) -> None:
+async def test_a_429_in_one_chat_stops_no_other(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.started(8)
     await edge.telegram.fault(kind="too_many_requests", chat_id=8, retry_after=30)
@@ -192,7 +192,7 @@ async def test_a_429_in_one_chat_stops_no_other(edge: Bench) -> None:
 @pytest.mark.parametrize(
     ("kind", "words"), [("blocked", "blocked"), ("chat_not_found", "not found")]
 )
-async def test_a_chat_that_is_closed_is_impossible(edge: Bench, kind: str, words: str) -> None:
+async def test_a_chat_that_is_closed_is_impossible(edge: Harness, kind: str, words: str) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.fault(kind=kind, method=PHOTO)
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
@@ -201,7 +201,7 @@ async def test_a_chat_that_is_closed_is_impossible(edge: Bench, kind: str, words
 
 
 async def test_a_telegram_that_cannot_be_reached_got_nothing() -> None:
-    async with bench(telegram_url="http://127.0.0.1:9") as edge:
+    async with harness(telegram_url="http://127.0.0.1:9") as edge:
         edge.service.delivery.offer(delivery(succeeded(edge.media())))
         async with edge.sending():
             assert (await edge.service.delivery.outcome()).HasField("try_again")
@@ -216,7 +216,7 @@ NO_PHOTOS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", NO_PHOTOS.values(), ids=NO_PHOTOS)
-async def test_what_is_no_photo_goes_as_a_file(edge: Bench, case: dict[str, Any]) -> None:
+async def test_what_is_no_photo_goes_as_a_file(edge: Harness, case: dict[str, Any]) -> None:
     await edge.telegram.started(CHAT)
     edge.service.delivery.offer(delivery(succeeded(edge.media(**case))))
     async with edge.sending():
@@ -226,7 +226,7 @@ async def test_what_is_no_photo_goes_as_a_file(edge: Bench, case: dict[str, Any]
     assert "a <cat> & a dog" in message["caption"]
 
 
-async def test_several_pictures_are_an_album(edge: Bench) -> None:
+async def test_several_pictures_are_an_album(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     edge.service.delivery.offer(delivery(succeeded(*(edge.media() for _ in range(11)))))
     async with edge.sending():
@@ -237,7 +237,7 @@ async def test_several_pictures_are_an_album(edge: Bench) -> None:
     assert [("caption" in one) for one in photos] == [True] + [False] * 10
 
 
-async def test_an_album_that_breaks_off_is_in_doubt(edge: Bench) -> None:
+async def test_an_album_that_breaks_off_is_in_doubt(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     edge.service.delivery.offer(delivery(succeeded(*(edge.media() for _ in range(11)))))
     # The first draw of this seed spares a call, the second hits one.
@@ -248,7 +248,7 @@ async def test_an_album_that_breaks_off_is_in_doubt(edge: Bench) -> None:
     assert len([one for one in await edge.messages() if "photo" in one]) == 10
 
 
-async def test_an_album_in_doubt_becomes_its_first_picture(edge: Bench) -> None:
+async def test_an_album_in_doubt_becomes_its_first_picture(edge: Harness) -> None:
     message_id = await edge.progress_message()
     job = succeeded(edge.media(), edge.media())
     edge.service.delivery.offer(delivery(job, message_id=message_id, maybe_sent=True))
@@ -264,7 +264,7 @@ async def test_an_album_in_doubt_becomes_its_first_picture(edge: Bench) -> None:
     )
 
 
-async def test_nothing_is_sent_under_a_stale_lease(edge: Bench) -> None:
+async def test_nothing_is_sent_under_a_stale_lease(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     stale = edge.service.delivery.offer(delivery(succeeded(edge.media())))
     edge.service.delivery.stale.add(stale)
@@ -275,7 +275,7 @@ async def test_nothing_is_sent_under_a_stale_lease(edge: Bench) -> None:
     assert len(await edge.telegram.calls(PHOTO)) == 1
 
 
-async def test_a_report_is_repeated_while_the_service_is_away(edge: Bench) -> None:
+async def test_a_report_is_repeated_while_the_service_is_away(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
     await edge.telegram.fault(kind="answer_lost", method=PHOTO, times=1, seconds=0.2)
@@ -286,7 +286,7 @@ async def test_a_report_is_repeated_while_the_service_is_away(edge: Bench) -> No
     assert len(await edge.telegram.calls(PHOTO)) == 1
 
 
-async def test_a_result_that_the_service_lacks_is_not_begun(edge: Bench) -> None:
+async def test_a_result_that_the_service_lacks_is_not_begun(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     media = edge.media()
     edge.service.generation.media.clear()
@@ -296,7 +296,7 @@ async def test_a_result_that_the_service_lacks_is_not_begun(edge: Bench) -> None
     assert token not in edge.service.delivery.begun
 
 
-async def test_a_sending_ends_before_its_lease(edge: Bench) -> None:
+async def test_a_sending_ends_before_its_lease(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.fault(kind="timeout", method=PHOTO, seconds=5)
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
@@ -304,7 +304,7 @@ async def test_a_sending_ends_before_its_lease(edge: Bench) -> None:
         assert (await edge.service.delivery.outcome(within_s=1)).HasField("unknown")
 
 
-async def test_stopping_cuts_a_sending_short_and_says_so(edge: Bench) -> None:
+async def test_stopping_cuts_a_sending_short_and_says_so(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.fault(kind="timeout", method=PHOTO, seconds=5)
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
@@ -314,7 +314,7 @@ async def test_stopping_cuts_a_sending_short_and_says_so(edge: Bench) -> None:
         assert (await edge.service.delivery.outcome()).HasField("unknown")
 
 
-async def test_nothing_is_leased_once_it_stops(edge: Bench) -> None:
+async def test_nothing_is_leased_once_it_stops(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.fault(kind="token_revoked")
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
@@ -325,7 +325,7 @@ async def test_nothing_is_leased_once_it_stops(edge: Bench) -> None:
     assert edge.service.delivery.leases == leases
 
 
-async def test_stopping_lets_a_sending_end(edge: Bench) -> None:
+async def test_stopping_lets_a_sending_end(edge: Harness) -> None:
     message_id = await edge.progress_message()
     await edge.telegram.fault(kind="answer_lost", method=TEXT, seconds=0.3)
     edge.service.delivery.offer(
@@ -337,15 +337,15 @@ async def test_stopping_lets_a_sending_end(edge: Bench) -> None:
         assert (await edge.service.delivery.outcome()).HasField("try_again")
 
 
-async def test_a_refused_token_gives_leases_back_until_it_is_good_again(edge: Bench) -> None:
+async def test_a_refused_token_gives_leases_back_until_it_is_good_again(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.fault(kind="token_revoked", times=3)
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
     async with edge.sending():
         assert (await edge.service.delivery.outcome()).HasField("try_again")
-        assert not edge.standing.is_good
+        assert not edge.token_health.is_good
         await until(lambda: edge.telegram.calls("getMe"))
-        await asyncio.wait_for(edge.standing.wait_good(), 5)
+        await asyncio.wait_for(edge.token_health.wait_good(), 5)
         edge.service.delivery.offer(delivery(succeeded(edge.media())))
         assert (await edge.service.delivery.outcome()).HasField("sent")
     assert len(await edge.telegram.calls("sendPhoto")) == 2

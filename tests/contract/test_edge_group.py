@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from telegram.error import ChatMigrated
 
-from edge_bot.bot import EdgeBot
-from edge_bot.handler.event import GroupCall
-from edge_bot.handler.group import answer_group_call
+from edge_bot.conversation.event import GroupCall
+from edge_bot.conversation.handler.group import answer_group_call
+from edge_bot.telegram.bot import EdgeBot
 from tests.contract.edge_chat import BOT_ID, Chat, chatting
 from tests.edge_model import USER
 from tests.integration.sandbox_telegram import Json

@@ -6,11 +6,11 @@ import pytest
 
 from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.media_pb2 import Media
-from edge_bot.missed import note_missed
-from edge_bot.session import MAX_MISSED, Session
-from generation_svc.client import GenerationError
-from tests.contract.edge_bench import CHAT, bench, delivery, failed, succeeded
+from edge_bot.conversation.missed import note_missed
+from edge_bot.conversation.session import MAX_MISSED, Session
+from generation_client import GenerationError
 from tests.contract.edge_chat import Chat, chatting
+from tests.contract.edge_harness import CHAT, delivery, failed, harness, succeeded
 from tests.edge_model import USER, job
 from tests.integration.sandbox_telegram import picture
 
@@ -210,7 +210,7 @@ async def test_a_failure_that_was_not_heard_of_is_told_with_its_reason(chat: Cha
 
 @pytest.mark.parametrize("fault", ["blocked", "chat_not_found"])
 async def test_a_result_that_is_impossible_is_kept_in_mind(fault: str) -> None:
-    async with bench() as edge:
+    async with harness() as edge:
         message_id = await edge.progress_message()
         made = succeeded(edge.media())
         made.owner = f"telegram:{CHAT}"
@@ -224,7 +224,7 @@ async def test_a_result_that_is_impossible_is_kept_in_mind(fault: str) -> None:
 
 @pytest.mark.parametrize("owner", ["", "telegram:8", "somebody"])
 async def test_what_nobody_can_be_shown_is_not_kept_in_mind(owner: str) -> None:
-    async with bench() as edge:
+    async with harness() as edge:
         await edge.telegram.started(CHAT)
         made, lost = succeeded(edge.media()), failed()
         made.owner, lost.owner = owner, f"telegram:{CHAT}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import httpx2
 import pytest
 
-from tests.contract.edge_bench import CHAT, Bench, bench, delivery, succeeded, until
+from tests.contract.edge_harness import CHAT, Harness, delivery, harness, succeeded, until
 from tests.integration.sandbox_telegram import TOKEN
 
 
@@ -39,7 +39,7 @@ class Process:
         return self.child.returncode
 
 
-def environment(edge: Bench, **changes: str) -> dict[str, str]:
+def environment(edge: Harness, **changes: str) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "TELEGRAM_BOT_TOKEN": TOKEN,
@@ -63,7 +63,7 @@ async def started(variables: dict[str, str]) -> asyncio.subprocess.Process:
 
 
 @asynccontextmanager
-async def running(edge: Bench) -> AsyncIterator[Process]:
+async def running(edge: Harness) -> AsyncIterator[Process]:
     variables = environment(edge)
     process = Process(await started(variables), f"http://{variables['EDGE_LISTEN']}")
     try:
@@ -75,12 +75,12 @@ async def running(edge: Bench) -> AsyncIterator[Process]:
 
 
 @pytest.fixture
-async def edge() -> AsyncIterator[Bench]:
-    async with bench() as made:
+async def edge() -> AsyncIterator[Harness]:
+    async with harness() as made:
         yield made
 
 
-async def test_a_press_survives_a_kill_while_it_is_handled(edge: Bench) -> None:
+async def test_a_press_survives_a_kill_while_it_is_handled(edge: Harness) -> None:
     async with running(edge) as first:
         await edge.telegram.started(CHAT)
         await until(lambda: has_answered(edge))
@@ -101,16 +101,16 @@ async def test_a_press_survives_a_kill_while_it_is_handled(edge: Bench) -> None:
     assert TOKEN.encode() not in second.log
 
 
-async def has_answered(edge: Bench) -> bool:
+async def has_answered(edge: Harness) -> bool:
     return any(one["from"]["is_bot"] for one in await edge.messages())
 
 
-async def has_hung(edge: Bench) -> bool:
+async def has_hung(edge: Harness) -> bool:
     calls = (await edge.telegram.http.get("/sandbox/calls")).json()["calls"]
     return "timeout" in [call["fault"] for call in calls]
 
 
-async def test_a_result_survives_a_kill_between_its_lease_and_its_sending(edge: Bench) -> None:
+async def test_a_result_survives_a_kill_between_its_lease_and_its_sending(edge: Harness) -> None:
     message_id = await edge.progress_message()
     job = succeeded(edge.media())
     edge.service.delivery.unavailable = 10_000
@@ -125,11 +125,11 @@ async def test_a_result_survives_a_kill_between_its_lease_and_its_sending(edge: 
     assert len([one for one in await edge.messages() if "photo" in one]) == 1
 
 
-async def was_leased(edge: Bench) -> bool:
+async def was_leased(edge: Harness) -> bool:
     return edge.service.delivery.unavailable < 10_000
 
 
-async def test_a_result_survives_a_kill_between_its_sending_and_its_report(edge: Bench) -> None:
+async def test_a_result_survives_a_kill_between_its_sending_and_its_report(edge: Harness) -> None:
     message_id = await edge.progress_message()
     job = succeeded(edge.media())
     await edge.telegram.fault(kind="timeout", method="sendPhoto", seconds=30, times=1)
@@ -144,7 +144,7 @@ async def test_a_result_survives_a_kill_between_its_sending_and_its_report(edge:
     assert [one["message_id"] for one in await edge.messages() if "photo" in one] == [message_id]
 
 
-async def test_it_presents_itself_in_both_languages(edge: Bench) -> None:
+async def test_it_presents_itself_in_both_languages(edge: Harness) -> None:
     async with running(edge):
         await until(lambda: edge.telegram.calls("setMyShortDescription"))
         await until(lambda: is_presented(edge))
@@ -155,7 +155,7 @@ async def test_it_presents_itself_in_both_languages(edge: Bench) -> None:
     assert all(a["description"] != b["description"] for a, b in zip(english, russian, strict=True))
 
 
-async def is_presented(edge: Bench) -> bool:
+async def is_presented(edge: Harness) -> bool:
     return len(await edge.telegram.calls("setMyShortDescription")) == 2
 
 
@@ -169,7 +169,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("changes", "words"), WRONG.values(), ids=WRONG)
 async def test_a_wrong_setting_is_one_line(
-    edge: Bench, changes: dict[str, str], words: str
+    edge: Harness, changes: dict[str, str], words: str
 ) -> None:
     child = await started(environment(edge, **changes))
     _, log = await child.communicate()
@@ -179,7 +179,7 @@ async def test_a_wrong_setting_is_one_line(
     assert len(log.decode().strip().splitlines()) == 1
 
 
-async def test_a_port_in_use_is_one_line(edge: Bench) -> None:
+async def test_a_port_in_use_is_one_line(edge: Harness) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         child = await started(environment(edge, EDGE_LISTEN=f"127.0.0.1:{port}", LOG_LEVEL="info"))

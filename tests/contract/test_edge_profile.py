@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from edge_bot.profile import publish_profile
+from edge_bot.telegram.profile import publish_profile
 from runtime.backoff import Backoff
 from tests.contract.edge_chat import Chat, chatting
 

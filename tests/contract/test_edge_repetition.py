@@ -6,9 +6,9 @@ import pytest
 from telegram.error import TelegramError
 
 from atelier.generation.v1 import job_pb2
-from edge_bot.handler import apologize, handle_update
-from edge_bot.session import Session
-from generation_svc.client import GenerationError
+from edge_bot.conversation.handle_update import apologize, handle_update
+from edge_bot.conversation.session import Session
+from generation_client import GenerationError
 from tests.contract.edge_chat import Chat, buttons, chatting
 from tests.edge_model import USER, job
 from tests.integration.sandbox_telegram import picture

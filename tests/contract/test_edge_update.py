@@ -6,18 +6,18 @@ import grpc
 import pytest
 from telegram import Update
 
-from edge_bot.parking import KEY
-from edge_bot.window import WINDOW_SIZE
-from generation_svc.client import GenerationError
-from tests.contract.edge_bench import CHAT, Bench, bench, until
+from edge_bot.update.deferred import KEY
+from edge_bot.update.offsets import WINDOW_SIZE
+from generation_client import GenerationError
+from tests.contract.edge_harness import CHAT, Harness, harness, until
 
 AWAY = GenerationError(code=grpc.StatusCode.UNAVAILABLE)
 OTHER = 8
 
 
 @pytest.fixture
-async def edge() -> AsyncIterator[Bench]:
-    async with bench() as made:
+async def edge() -> AsyncIterator[Harness]:
+    async with harness() as made:
         # /start of both users is the first that waits for whoever polls.
         await made.telegram.started(CHAT)
         await made.telegram.started(OTHER)
@@ -54,7 +54,7 @@ class Reader:
         return len(self.begun) >= number
 
 
-async def test_an_update_is_confirmed_after_it_was_handled(edge: Bench) -> None:
+async def test_an_update_is_confirmed_after_it_was_handled(edge: Harness) -> None:
     reader = Reader(CHAT, OTHER)
     async with edge.polling(reader):
         await until(lambda: reader.has_begun(2))
@@ -64,7 +64,7 @@ async def test_an_update_is_confirmed_after_it_was_handled(edge: Bench) -> None:
     assert sorted(reader.read) == ["7: /start", "8: /start"]
 
 
-async def test_an_update_that_was_being_handled_at_the_end_comes_again(edge: Bench) -> None:
+async def test_an_update_that_was_being_handled_at_the_end_comes_again(edge: Harness) -> None:
     first, second = Reader(CHAT, OTHER), Reader()
     poller = asyncio.create_task(edge.poller(first).run(asyncio.Event()))
     await until(lambda: first.has_begun(2))
@@ -76,7 +76,7 @@ async def test_an_update_that_was_being_handled_at_the_end_comes_again(edge: Ben
     assert (first.read, sorted(second.read)) == ([], ["7: /start", "8: /start"])
 
 
-async def test_updates_of_one_user_stay_in_order(edge: Bench) -> None:
+async def test_updates_of_one_user_stay_in_order(edge: Harness) -> None:
     reader = Reader(CHAT)
     async with edge.polling(reader):
         await until(lambda: reader.has_begun(2))
@@ -92,7 +92,7 @@ async def test_updates_of_one_user_stay_in_order(edge: Bench) -> None:
     ]
 
 
-async def test_one_user_in_trouble_holds_nobody_else_up(edge: Bench) -> None:
+async def test_one_user_in_trouble_holds_nobody_else_up(edge: Harness) -> None:
     reader = Reader()
     reader.failing.add(CHAT)
     async with edge.polling(reader):
@@ -105,7 +105,7 @@ async def test_one_user_in_trouble_holds_nobody_else_up(edge: Bench) -> None:
     assert reader.read == ["8: /start", "8: hello", "7: /start"]
 
 
-async def test_what_hides_newer_updates_is_parked_and_survives_a_kill(edge: Bench) -> None:
+async def test_what_hides_newer_updates_is_parked_and_survives_a_kill(edge: Harness) -> None:
     first, second = Reader(CHAT), Reader()
     poller = asyncio.create_task(edge.poller(first).run(asyncio.Event()))
     for number in range(WINDOW_SIZE):
@@ -123,7 +123,7 @@ async def test_what_hides_newer_updates_is_parked_and_survives_a_kill(edge: Benc
     assert "7: /start" in second.read
 
 
-async def test_stopping_lets_handlers_end_and_confirms_them(edge: Bench) -> None:
+async def test_stopping_lets_handlers_end_and_confirms_them(edge: Harness) -> None:
     reader = Reader(CHAT)
     async with edge.polling(reader) as stop:
         await until(lambda: reader.has_begun(2))
@@ -134,7 +134,7 @@ async def test_stopping_lets_handlers_end_and_confirms_them(edge: Bench) -> None
     assert edge.service.edge.holder == ""
 
 
-async def test_a_second_poller_stands_by_and_takes_over(edge: Bench) -> None:
+async def test_a_second_poller_stands_by_and_takes_over(edge: Harness) -> None:
     first, second = Reader(), Reader()
     async with edge.polling(first, lease_s=1) as stop:
         await until(edge.has_confirmed)
@@ -150,7 +150,7 @@ async def test_a_second_poller_stands_by_and_takes_over(edge: Bench) -> None:
 
 
 @pytest.mark.parametrize("hours", [-3, 3], ids="{:+} h".format)
-async def test_who_polls_learns_the_time_of_the_service(edge: Bench, hours: int) -> None:
+async def test_who_polls_learns_the_time_of_the_service(edge: Harness, hours: int) -> None:
     edge.service.edge.skew = timedelta(hours=hours)
     reader = Reader()
     async with edge.polling(reader):
@@ -159,7 +159,7 @@ async def test_who_polls_learns_the_time_of_the_service(edge: Bench, hours: int)
     assert abs(ahead - timedelta(hours=hours)) < timedelta(minutes=1)
 
 
-async def test_who_loses_the_lease_stops_at_once(edge: Bench) -> None:
+async def test_who_loses_the_lease_stops_at_once(edge: Harness) -> None:
     reader = Reader()
     async with edge.polling(reader, lease_s=0.3):
         await until(edge.has_confirmed)
@@ -172,14 +172,14 @@ async def test_who_loses_the_lease_stops_at_once(edge: Bench) -> None:
         await until(lambda: reader.has_read(3))
 
 
-async def test_a_webhook_is_removed_before_polling(edge: Bench) -> None:
+async def test_a_webhook_is_removed_before_polling(edge: Harness) -> None:
     await edge.telegram.result("setWebhook", url="https://127.0.0.1:9/elsewhere")
     async with edge.polling(Reader()):
         await until(edge.has_confirmed)
     assert (await edge.telegram.result("getWebhookInfo"))["url"] == ""
 
 
-async def test_a_stranger_who_polls_is_outlasted(edge: Bench) -> None:
+async def test_a_stranger_who_polls_is_outlasted(edge: Harness) -> None:
     reader = Reader()
     async with edge.polling(reader):
         await until(edge.has_confirmed)
@@ -190,20 +190,20 @@ async def test_a_stranger_who_polls_is_outlasted(edge: Bench) -> None:
     assert statuses.count(409) == 1
 
 
-async def test_a_refused_token_gives_the_lease_back(edge: Bench) -> None:
+async def test_a_refused_token_gives_the_lease_back(edge: Harness) -> None:
     await edge.telegram.fault(kind="token_revoked", method="getUpdates", times=1)
     reader = Reader()
     async with edge.polling(reader):
         await until(lambda: released(edge))
-        assert not edge.standing.is_good
-        edge.standing.accept()
+        assert not edge.token_health.is_good
+        edge.token_health.accept()
         await until(lambda: reader.has_read(2))
 
 
-async def has_parked_nothing(edge: Bench) -> bool:
+async def has_parked_nothing(edge: Harness) -> bool:
     return edge.service.edge.sessions[KEY].data == b""
 
 
-async def released(edge: Bench) -> bool:
+async def released(edge: Harness) -> bool:
     desk = edge.service.edge
     return not desk.holder and bool(desk.asked) and desk.asked[-1][1] in (0, 0.3)

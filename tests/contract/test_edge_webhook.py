@@ -9,12 +9,12 @@ import httpx2
 import pytest
 from telegram import Update
 
-from edge_bot.dispatch import Handle
-from edge_bot.webhook import MAX_BODY_BYTES, SECRET_HEADER, Secrets, Webhook, create_app
-from generation_svc.client import GenerationError
+from edge_bot.update.dispatcher import Handle
+from edge_bot.update.webhook import MAX_BODY_BYTES, SECRET_HEADER, Secrets, Webhook, create_app
+from generation_client import GenerationError
 from runtime.address import Address
 from runtime.http import serving
-from tests.contract.edge_bench import CHAT, Bench, bench, until
+from tests.contract.edge_harness import CHAT, Harness, harness, until
 from tests.integration.sandbox_telegram import TOKEN
 
 SECRETS = Secrets.of_token(TOKEN)
@@ -25,7 +25,7 @@ UPDATE = b'{"update_id": 1}'
 class Receiver:
     """A webhook that listens, and what it read."""
 
-    edge: Bench
+    edge: Harness
     webhook: Webhook
     url: str
 
@@ -45,13 +45,13 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(handle: Handle, *, patience_s: float = 5) -> AsyncIterator[Receiver]:
-    async with bench(webhook_retry_s=0.05) as edge:
+async def receiving(handle: Handle, *, max_wait_s: float = 5) -> AsyncIterator[Receiver]:
+    async with harness(webhook_retry_s=0.05) as edge:
         webhook = Webhook(
             bot=edge.bot,
             dispatcher=edge.dispatcher(handle),
-            standing=edge.standing,
-            patience_s=patience_s,
+            token_health=edge.token_health,
+            max_wait_s=max_wait_s,
         )
         app = create_app(is_ready=lambda: webhook.is_registered, routes=[webhook.route()])
         async with serving(app, Address("127.0.0.1", 0)) as address:
@@ -126,7 +126,7 @@ async def test_an_update_that_failed_is_sent_again() -> None:
         if attempts == 1:
             raise GenerationError(code=grpc.StatusCode.UNAVAILABLE)
 
-    async with receiving(handle, patience_s=0) as receiver:
+    async with receiving(handle, max_wait_s=0) as receiver:
         await receiver.edge.telegram.started(CHAT)
         await receiver.register()
         await until(receiver.edge.has_confirmed)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.callback_service import RecordingCallbackService, serving_callbacks
-from tests.contract.gateway_bench import SUCCESS, Running, free_port, running
+from tests.contract.gateway_harness import SUCCESS, Running, free_port, running
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.contract.callback_service import RecordingCallbackService, serving_callbacks
-from tests.contract.gateway_bench import SUCCESS, Running, running
+from tests.contract.gateway_harness import SUCCESS, Running, running
 
 BODY = b'{"code":200,"data":{"taskId":"task-1"}}'
 HOST = b"POST /callbacks/kie/tok HTTP/1.1\r\nhost: g\r\n"

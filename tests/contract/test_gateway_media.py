@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
-from callback_gateway.meter import Meter
+from callback_gateway.metric import Meter
 from callback_gateway.server import gateway
 from callback_gateway.settings import GatewaySettings
 from runtime.address import Address

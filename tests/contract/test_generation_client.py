@@ -14,9 +14,9 @@ from grpc_status import rpc_status
 from pydantic import SecretStr
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from generation_svc.client import GenerationClient, GenerationError, Violation, connect, translated
-from generation_svc.client.call import DEADLINE_S, LONG_DEADLINE_S
-from generation_svc.client.channel import channel_target, service_config
+from generation_client import GenerationClient, GenerationError, Violation, connect, translated
+from generation_client.call import DEADLINE_S, LONG_DEADLINE_S
+from generation_client.channel import channel_target, service_config
 from generation_svc.rpc.error_table import DOMAIN
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -12,12 +12,11 @@ from pydantic import SecretStr, ValidationError
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.domain.error import MediaLinkInvalid, MediaNotFound
-from generation_svc.domain.job import Media
-from generation_svc.domain.link import MediaLinks
-from generation_svc.lifecycle.download import download_by_link
+from generation_svc.domain.media import Media, MediaLinks
 from generation_svc.media.link import SignedMediaLinks
 from generation_svc.rpc.convert import media_to_proto
 from generation_svc.settings import GenerationSettings
+from generation_svc.usecase.download_media import download_by_link
 from tests.contract.failure import refused
 from tests.contract.service import Service
 

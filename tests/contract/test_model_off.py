@@ -8,8 +8,9 @@ import grpc
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import job_pb2
-from generation_svc.domain.job import DelayReason, JobState, Media, Result
-from generation_svc.lifecycle import outage
+from generation_svc.domain.job import DelayReason, JobState, Result
+from generation_svc.domain.media import Media
+from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.record import revise, settle
 from tests.contract.failure import refused
 from tests.contract.service import Service
@@ -17,7 +18,7 @@ from tests.contract.service import Service
 
 async def switch_off(service: Service, model_id: str) -> None:
     async with service.database.transaction() as tx:
-        await outage.begin(service.context, tx, model_id=model_id, text="paused")
+        await model_outage.begin(service.context, tx, model_id=model_id, text="paused")
 
 
 async def test_a_model_that_is_off_is_marked_and_refused(service: Service) -> None:

@@ -7,29 +7,29 @@ from pathlib import Path
 import pytest
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from generation_svc.domain.catalog import Catalog
 from generation_svc.domain.error import InvalidPageToken
-from generation_svc.lifecycle.context import Context
+from generation_svc.domain.model import Catalog
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.caller import LOCAL, calling
 from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.generation_servicer import GenerationServicer
-from generation_svc.rpc.stream import StreamPace
-from tests.contract.caller_bench import OWNER, STRANGER, CallerBench, caller_bench
+from generation_svc.rpc.stream import StreamTiming
+from tests.contract.caller_harness import OWNER, STRANGER, CallerHarness, caller_bench
 from tests.contract.failure import refused
 from tests.contract.service import Service, struct
 
 
 @pytest.fixture
-async def bench(database_url: str, tmp_path: Path) -> AsyncIterator[CallerBench]:
-    async with caller_bench(database_url, tmp_path) as bench:
-        yield bench
+async def harness(database_url: str, tmp_path: Path) -> AsyncIterator[CallerHarness]:
+    async with caller_bench(database_url, tmp_path) as harness:
+        yield harness
 
 
-async def create(bench: CallerBench, name: str, *, owner: str = "") -> str:
+async def create(harness: CallerHarness, name: str, *, owner: str = "") -> str:
     request = pb.CreateJobRequest(
         model_id="z-image", inputs=struct({"prompt": "a lighthouse"}), owner=owner
     )
-    return (await (await bench.client(name)).generation.CreateJob(request)).job.id
+    return (await (await harness.client(name)).generation.CreateJob(request)).job.id
 
 
 async def test_more_than_the_greatest_page_is_the_greatest_page(service: Service) -> None:
@@ -58,10 +58,10 @@ async def test_a_walk_meets_every_job_once_whatever_is_made_meanwhile(service: S
     assert (seen, token) == (made[::-1], "")
 
 
-async def test_a_token_is_good_for_its_caller_alone(bench: CallerBench) -> None:
-    mine, other = await bench.client("all"), await bench.client(STRANGER.name)
+async def test_a_token_is_good_for_its_caller_alone(harness: CallerHarness) -> None:
+    mine, other = await harness.client("all"), await harness.client(STRANGER.name)
     for _ in range(2):
-        await create(bench, "all")
+        await create(harness, "all")
     token = (await mine.generation.ListJobs(pb.ListJobsRequest(page_size=1))).next_page_token
     assert token
     assert (await mine.generation.ListJobs(pb.ListJobsRequest(page_token=token))).jobs
@@ -69,10 +69,10 @@ async def test_a_token_is_good_for_its_caller_alone(bench: CallerBench) -> None:
     assert refusal.reason == "INVALID_PAGE_TOKEN"
 
 
-async def test_a_token_is_good_for_its_query_alone(bench: CallerBench) -> None:
-    client = (await bench.client("own_jobs")).generation
+async def test_a_token_is_good_for_its_query_alone(harness: CallerHarness) -> None:
+    client = (await harness.client("own_jobs")).generation
     for _ in range(2):
-        await create(bench, "own_jobs", owner=OWNER)
+        await create(harness, "own_jobs", owner=OWNER)
     of_owner = pb.ListJobsRequest(page_size=1, owner=OWNER)
     token = (await client.ListJobs(of_owner)).next_page_token
     for request in (
@@ -83,12 +83,12 @@ async def test_a_token_is_good_for_its_query_alone(bench: CallerBench) -> None:
         assert (await refused(request)).reason == "INVALID_PAGE_TOKEN"
 
 
-def with_models(context: Context, ids: list[str]) -> GenerationServicer:
+def with_models(context: Dependencies, ids: list[str]) -> GenerationServicer:
     """Return the servicer of a replica whose catalog has these models alone."""
     catalog = context.catalog
     kept = Catalog(catalog.version, {each: catalog.models[each] for each in ids})
     changed = replace(context, catalog=kept)
-    return GenerationServicer(changed, draining=Draining(), pace=StreamPace())
+    return GenerationServicer(changed, draining=Draining(), timing=StreamTiming())
 
 
 async def test_a_page_after_a_model_that_left_the_catalog_is_refused(

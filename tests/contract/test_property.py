@@ -24,7 +24,7 @@ METHODS: dict[str, MethodDescriptor] = {
     for method in service.methods
     if not method.client_streaming
 }
-PATIENCE_SECONDS = 0.3
+MAX_WAIT_SECONDS = 0.3
 """How long a call may take: some of them wait for as long as they are asked to."""
 MODELS = ["z-image", "qwen/text-to-image", "qwen/image-to-image", "qwen/image-edit"]
 FIELDS = ["prompt", "aspect_ratio", "image", "image_url", "seed", "guidance_scale", "strength"]
@@ -111,7 +111,7 @@ async def ask(service: Service, method: MethodDescriptor, *, request: Message) -
     path = f"/{method.containing_service.full_name}/{method.name}"
     call: Any = open_call(path, request_serializer=type(request).SerializeToString)
     try:
-        answer = call(request, timeout=PATIENCE_SECONDS)
+        answer = call(request, timeout=MAX_WAIT_SECONDS)
         await (answer.read() if method.server_streaming else answer)
     except grpc.aio.AioRpcError as error:
         refusal = refusal_of_error(error)

@@ -17,7 +17,7 @@ from generation_svc.rpc.caller import LOCAL, calling
 from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.edge_servicer import EdgeServicer
 from generation_svc.rpc.generation_servicer import GenerationServicer
-from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.stream import StreamTiming
 from tests.contract.service import Service, struct
 
 GENERATION = pb.DESCRIPTOR.services_by_name["GenerationService"]
@@ -42,11 +42,11 @@ class LoopBridge:
         return call
 
 
-class Bench:
+class Harness:
     """A server of grpcio-testing with the servicers of a service on it."""
 
     def __init__(self, service: Service) -> None:
-        generation = GenerationServicer(service.context, draining=Draining(), pace=StreamPace())
+        generation = GenerationServicer(service.context, draining=Draining(), timing=StreamTiming())
         servicers = {GENERATION: generation, EDGE: EdgeServicer(service.context)}
         self._server = grpc_testing.server_from_dictionary(
             {name: LoopBridge(servicer) for name, servicer in servicers.items()},
@@ -69,43 +69,43 @@ class Bench:
 
 
 async def test_models_come_in_pages(idle_service: Service) -> None:
-    bench = Bench(idle_service)
-    whole = await bench.call(pb.ListModelsRequest())
-    first = await bench.call(pb.ListModelsRequest(page_size=3))
-    rest = await bench.call(pb.ListModelsRequest(page_token=first.next_page_token))
+    harness = Harness(idle_service)
+    whole = await harness.call(pb.ListModelsRequest())
+    first = await harness.call(pb.ListModelsRequest(page_size=3))
+    rest = await harness.call(pb.ListModelsRequest(page_token=first.next_page_token))
     assert [*first.models, *rest.models] == list(whole.models)
     assert (len(first.models), rest.next_page_token) == (3, "")
     assert whole.catalog_version == idle_service.context.catalog.version
 
 
 async def test_a_model_is_the_same_alone_and_in_the_list(idle_service: Service) -> None:
-    bench = Bench(idle_service)
-    for model in (await bench.call(pb.ListModelsRequest())).models:
-        assert (await bench.call(pb.GetModelRequest(model_id=model.id))).model == model
+    harness = Harness(idle_service)
+    for model in (await harness.call(pb.ListModelsRequest())).models:
+        assert (await harness.call(pb.GetModelRequest(model_id=model.id))).model == model
 
 
 async def test_jobs_come_in_pages_newest_first(service: Service) -> None:
-    bench = Bench(service)
+    harness = Harness(service)
     request = pb.CreateJobRequest(model_id="z-image", inputs=struct({"prompt": "a lighthouse"}))
-    made = [(await bench.call(request)).job for _ in range(5)]
-    first = await bench.call(pb.ListJobsRequest(page_size=3))
-    rest = await bench.call(pb.ListJobsRequest(page_size=3, page_token=first.next_page_token))
+    made = [(await harness.call(request)).job for _ in range(5)]
+    first = await harness.call(pb.ListJobsRequest(page_size=3))
+    rest = await harness.call(pb.ListJobsRequest(page_size=3, page_token=first.next_page_token))
     assert [*first.jobs, *rest.jobs] == made[::-1]
     assert rest.next_page_token == ""
 
 
 async def test_a_job_carries_the_correlation_id_of_its_call(service: Service) -> None:
-    bench = Bench(service)
+    harness = Harness(service)
     inputs = struct({"prompt": "a lighthouse"})
-    job = (await bench.call(pb.CreateJobRequest(model_id="z-image", inputs=inputs))).job
+    job = (await harness.call(pb.CreateJobRequest(model_id="z-image", inputs=inputs))).job
     assert job.correlation_id == "from-the-call"
-    assert (await bench.call(pb.GetJobRequest(job_id=job.id))).job == job
+    assert (await harness.call(pb.GetJobRequest(job_id=job.id))).job == job
 
 
 async def test_a_session_that_was_never_written_is_empty(service: Service) -> None:
-    bench = Bench(service)
-    empty = (await bench.call(edge_pb.GetSessionRequest(bot_id=7, key="chat:1"))).session
+    harness = Harness(service)
+    empty = (await harness.call(edge_pb.GetSessionRequest(bot_id=7, key="chat:1"))).session
     assert (empty.data, empty.version) == (b"", 0)
     request = edge_pb.PutSessionRequest(bot_id=7, key="chat:1", data=b"\0\xff", version=0)
-    written = (await bench.call(request)).session
+    written = (await harness.call(request)).session
     assert (written.data, written.version) == (b"\0\xff", 1)

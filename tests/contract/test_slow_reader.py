@@ -11,24 +11,24 @@ import grpc
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
-from generation_svc.client import connect
+from generation_client import connect
 from generation_svc.rpc.admission import Admission
 from generation_svc.rpc.call import Call, Guard
 from generation_svc.rpc.connection import ConnectionLife
-from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.stream import StreamTiming
 from tests.chaos.proxy import Link
 from tests.contract.service import Service, serving
 from tests.e2e.program import free_address, until
 
 LIFE = ConnectionLife(age=timedelta(seconds=1), grace=timedelta(seconds=1))
-PACE = StreamPace(write_timeout=timedelta(milliseconds=200))
+TIMING = StreamTiming(write_timeout=timedelta(milliseconds=200))
 LONG_PROMPT = "🌊" * 5000
 SMALL_WINDOWS = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65536))
-PATIENCE_S = 30
+MAX_WAIT_S = 30
 
 
 @asynccontextmanager
-async def road(*addresses: str) -> AsyncIterator[Link]:
+async def proxy(*addresses: str) -> AsyncIterator[Link]:
     """Stand between clients and services, as a balancer of connections does."""
     link = Link("clients-service", addresses, rng=random.Random(1))
     try:
@@ -64,12 +64,12 @@ async def test_a_reader_that_does_not_read_holds_nothing_for_long(
             serving(
                 database_url,
                 tmp_path,
-                pace=PACE,
+                timing=TIMING,
                 connection_life=LIFE,
                 around=(admission.guard,),
             )
         )
-        link = await stack.enter_async_context(road(service.address))
+        link = await stack.enter_async_context(proxy(service.address))
         stuck = await stack.enter_async_context(
             grpc.aio.insecure_channel(link.address, options=SMALL_WINDOWS)
         )
@@ -88,8 +88,8 @@ async def test_a_reader_that_does_not_read_holds_nothing_for_long(
         )
         assert (await anext(aiter(other))).job.revision == 41
         other.cancel()
-        await until(is_cut_off, within_s=PATIENCE_S, what="the end of the handler")
-        await until(is_closed, within_s=PATIENCE_S, what="the end of the connection")
+        await until(is_cut_off, within_s=MAX_WAIT_S, what="the end of the handler")
+        await until(is_closed, within_s=MAX_WAIT_S, what="the end of the connection")
         await service.generation.GetJob(pb.GetJobRequest(job_id=request.job_id))
 
 
@@ -99,7 +99,7 @@ async def test_clients_find_a_new_replica(database_url: str, tmp_path: Path) -> 
         one = await stack.enter_async_context(
             serving(database_url, tmp_path / "one", connection_life=LIFE)
         )
-        link = await stack.enter_async_context(road(listen, one.address))
+        link = await stack.enter_async_context(proxy(listen, one.address))
         client = await stack.enter_async_context(connect(link.address))
         await client.generation.ListModels(pb.ListModelsRequest())
         await stack.enter_async_context(
@@ -110,4 +110,4 @@ async def test_clients_find_a_new_replica(database_url: str, tmp_path: Path) -> 
             await client.generation.ListModels(pb.ListModelsRequest())
             return came.is_set()
 
-        await until(is_there, within_s=PATIENCE_S, what="a call at the new replica")
+        await until(is_there, within_s=MAX_WAIT_S, what="a call at the new replica")

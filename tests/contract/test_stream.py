@@ -14,8 +14,8 @@ from prometheus_client import REGISTRY
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.job_pb2 import JOB_STATE_FAILED, JOB_STATE_QUEUED, Job
-from generation_svc.lifecycle.watch import PAGE
-from generation_svc.rpc.stream import StreamPace
+from generation_svc.rpc.stream import StreamTiming
+from generation_svc.usecase.stream_job import PAGE
 from tests.contract.failure import Refusal, refusal_of_error
 from tests.contract.service import Service, serving
 
@@ -121,8 +121,8 @@ async def test_every_reader_sees_every_revision_in_order(service: Service) -> No
 
 
 async def test_an_idle_stream_gives_signs_of_life(database_url: str, tmp_path: Path) -> None:
-    pace = StreamPace(heartbeat=timedelta(milliseconds=50))
-    async with serving(database_url, tmp_path, pace=pace) as service:
+    timing = StreamTiming(heartbeat=timedelta(milliseconds=50))
+    async with serving(database_url, tmp_path, timing=timing) as service:
         await service.create()
         job = await service.create()
         async with aclosing(aiter_of(follow(service, job.id, after=1))) as updates:
@@ -176,8 +176,8 @@ async def test_a_wait_answers_with_the_job_as_it_is_when_the_server_drains(
 
 
 async def test_a_reader_that_does_not_read_is_cut_off(database_url: str, tmp_path: Path) -> None:
-    pace = StreamPace(write_timeout=timedelta(milliseconds=300))
-    async with serving(database_url, tmp_path, pace=pace) as service:
+    timing = StreamTiming(write_timeout=timedelta(milliseconds=300))
+    async with serving(database_url, tmp_path, timing=timing) as service:
         job = await service.create(model_id="qwen/text-to-image", inputs={"prompt": LONG_PROMPT})
         await service.delay(job.id, times=60)
         ended = streams_ended()

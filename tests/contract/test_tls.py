@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_FAILED
-from generation_svc.access import CallerDirectory, parse_callers
-from generation_svc.client import GenerationClient, GenerationError, Transport, connect, translated
+from generation_client import GenerationClient, GenerationError, Transport, connect, translated
+from generation_svc.caller import CallerDirectory, parse_callers
 from generation_svc.rpc.endpoint import Endpoint
 from generation_svc.rpc.interceptor import CallInterceptor
 from runtime.certificate import CertificateFiles, CertificateReader
@@ -94,10 +94,10 @@ async def own_door(idle_service: Service, tmp_path: Path) -> AsyncIterator[Door]
         yield opened
 
 
-async def grpcurl(at: Door, *flags: str, token: str = TOKEN, patience_s: int = 10) -> str:
+async def grpcurl(at: Door, *flags: str, token: str = TOKEN, max_wait_s: int = 10) -> str:
     """List the models; return what grpcurl says where it fails, nothing where it does not."""
     authorization = ("-H", f"authorization: Bearer {token}") if token else ()
-    patience = ("-connect-timeout", str(patience_s), "-max-time", "10")
+    patience = ("-connect-timeout", str(max_wait_s), "-max-time", "10")
     method = f"{GENERATION}/ListModels"
     code, out, err = await run("grpcurl", *patience, *flags, *authorization, at.address, method)
     assert (code == 0) is bool(out), err
@@ -135,21 +135,21 @@ async def test_a_certificate_is_no_token(
 
 
 async def test_nobody_gets_in_without_tls(tls: Door) -> None:
-    assert "Failed to dial" in await grpcurl(tls, "-plaintext", patience_s=1)
+    assert "Failed to dial" in await grpcurl(tls, "-plaintext", max_wait_s=1)
 
 
 async def test_a_client_without_a_certificate_stays_outside(mtls: Door) -> None:
-    assert "Failed to dial" in await grpcurl(mtls, *trusting(mtls.servers), patience_s=1)
+    assert "Failed to dial" in await grpcurl(mtls, *trusting(mtls.servers), max_wait_s=1)
 
 
 async def test_a_certificate_of_another_authority_stays_outside(mtls: Door, tmp_path: Path) -> None:
     shown = showing(Authority(tmp_path).issue("client"))
-    assert "Failed to dial" in await grpcurl(mtls, *trusting(mtls.servers), *shown, patience_s=1)
+    assert "Failed to dial" in await grpcurl(mtls, *trusting(mtls.servers), *shown, max_wait_s=1)
 
 
 async def test_an_expired_certificate_stays_outside(mtls: Door) -> None:
     shown = showing(mtls.clients.issue("expired", is_expired=True))
-    assert "Failed to dial" in await grpcurl(mtls, *trusting(mtls.servers), *shown, patience_s=1)
+    assert "Failed to dial" in await grpcurl(mtls, *trusting(mtls.servers), *shown, max_wait_s=1)
 
 
 async def test_a_client_refuses_a_service_of_another_name(tls: Door) -> None:

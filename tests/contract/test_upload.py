@@ -19,7 +19,7 @@ from PIL import Image
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.rpc.upload import MOST_READ, TURN_SECONDS
-from tests.contract.caller_bench import caller_bench
+from tests.contract.caller_harness import caller_bench
 from tests.contract.failure import refused
 from tests.contract.service import Service, sandbox_kie, serving
 from tests.odd_picture import chunk_bomb, placed, png, scan_bomb
@@ -150,8 +150,8 @@ async def test_a_later_message_has_the_bound_of_the_first(idle_service: Service)
 async def test_silent_uploads_of_one_caller_hold_up_nobody_else(
     database_url: str, tmp_path: Path
 ) -> None:
-    async with caller_bench(database_url, tmp_path) as bench, AsyncExitStack() as stack:
-        one, other = await bench.client("all"), await bench.client("own_jobs")
+    async with caller_bench(database_url, tmp_path) as harness, AsyncExitStack() as stack:
+        one, other = await harness.client("all"), await harness.client("own_jobs")
         silent = [one.generation.UploadInput() for _ in range(SILENT)]
         for call in silent:
             stack.callback(call.cancel)

@@ -31,15 +31,15 @@ from atelier.generation.v1.webhook_pb2 import (
     WEBHOOK_STATE_ENABLED,
     Webhook,
 )
-from generation_svc.lifecycle.post import post
-from generation_svc.lifecycle.webhook import TESTS_PER_WINDOW
+from generation_svc.engine.send_webhook import send_webhook
+from generation_svc.usecase.webhook import TESTS_PER_WINDOW
 from sandbox.server import address, bind, running
-from tests.contract.caller_bench import (
+from tests.contract.caller_harness import (
     NOBODY_LISTENS,
     PACKAGE,
     SECRET,
     STRANGER,
-    CallerBench,
+    CallerHarness,
     caller_bench,
     token,
 )
@@ -76,48 +76,48 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def bench(
+async def harness(
     database_url: str, tmp_path: Path, receiver: Receiver
-) -> AsyncIterator[CallerBench]:
+) -> AsyncIterator[CallerHarness]:
     hosts = (NOBODY_LISTENS, receiver.url.split("/")[2])
-    async with caller_bench(database_url, tmp_path, webhook_hosts=hosts) as bench:
-        yield bench
+    async with caller_bench(database_url, tmp_path, webhook_hosts=hosts) as harness:
+        yield harness
 
 
-async def posted(bench: CallerBench, url: str) -> None:
+async def posted(harness: CallerHarness, url: str) -> None:
     """Have a job fail, and post its outcome."""
-    client = await bench.client(OWNER)
+    client = await harness.client(OWNER)
     request = job_pb.CreateJobRequest(
         model_id="z-image",
         inputs=struct({"prompt": "a lighthouse"}),
         webhook=WebhookDestination(url=url),
     )
     job = (await client.generation.CreateJob(request)).job
-    await bench.service.fail(job.id)
-    assert await post(bench.service.context)
+    await harness.service.fail(job.id)
+    assert await send_webhook(harness.service.context)
 
 
-async def webhooks(bench: CallerBench, name: str = OWNER, **wishes: Any) -> list[Webhook]:
-    client = await bench.client(name)
+async def webhooks(harness: CallerHarness, name: str = OWNER, **wishes: Any) -> list[Webhook]:
+    client = await harness.client(name)
     return list((await client.webhook.ListWebhooks(pb.ListWebhooksRequest(**wishes))).webhooks)
 
 
-async def probed(bench: CallerBench, url: str, *, name: str = OWNER) -> Any:
-    client = await bench.client(name)
+async def probed(harness: CallerHarness, url: str, *, name: str = OWNER) -> Any:
+    client = await harness.client(name)
     return (await client.webhook.TestWebhook(pb.TestWebhookRequest(url=url))).attempt
 
 
-async def enabled(bench: CallerBench, url: str, *, name: str = OWNER) -> Webhook:
-    client = await bench.client(name)
+async def enabled(harness: CallerHarness, url: str, *, name: str = OWNER) -> Webhook:
+    client = await harness.client(name)
     return (await client.webhook.EnableWebhook(pb.EnableWebhookRequest(url=url))).webhook
 
 
 async def test_an_address_is_listed_with_what_came_of_its_posts(
-    bench: CallerBench, receiver: Receiver
+    harness: CallerHarness, receiver: Receiver
 ) -> None:
-    assert await webhooks(bench) == []
-    await posted(bench, receiver.url)
-    (found,) = await webhooks(bench)
+    assert await webhooks(harness) == []
+    await posted(harness, receiver.url)
+    (found,) = await webhooks(harness)
     assert (found.url, found.state) == (receiver.url, WEBHOOK_STATE_ENABLED)
     attempt = found.last_attempt
     assert (attempt.outcome, attempt.http_status) == (WEBHOOK_OUTCOME_TAKEN, 200)
@@ -126,106 +126,110 @@ async def test_an_address_is_listed_with_what_came_of_its_posts(
 
     receiver.status = 500
     for _ in range(2):
-        await posted(bench, receiver.url)
-    (found,) = await webhooks(bench)
+        await posted(harness, receiver.url)
+    (found,) = await webhooks(harness)
     attempt = found.last_attempt
     assert (attempt.outcome, attempt.http_status) == (WEBHOOK_OUTCOME_REFUSED, 500)
     assert (found.taken_count, found.failure_count, found.consecutive_failure_count) == (1, 2, 2)
     assert found.create_time.ToDatetime() < attempt.time.ToDatetime()
 
     receiver.status = 204
-    await posted(bench, receiver.url)
-    (found,) = await webhooks(bench)
+    await posted(harness, receiver.url)
+    (found,) = await webhooks(harness)
     assert (found.taken_count, found.failure_count, found.consecutive_failure_count) == (2, 2, 0)
 
 
 async def test_an_address_that_is_gone_is_told_and_can_be_enabled(
-    bench: CallerBench, receiver: Receiver
+    harness: CallerHarness, receiver: Receiver
 ) -> None:
     receiver.status = 410
-    await posted(bench, receiver.url)
-    (gone,) = await webhooks(bench)
+    await posted(harness, receiver.url)
+    (gone,) = await webhooks(harness)
     assert (gone.state, gone.disable_reason) == (WEBHOOK_STATE_DISABLED, "HTTP 410")
     assert gone.last_attempt.outcome == WEBHOOK_OUTCOME_GONE
     assert gone.HasField("disable_time")
-    refusal = await refused(posted(bench, receiver.url))
+    refusal = await refused(posted(harness, receiver.url))
     assert refusal.reason == "WEBHOOK_DISABLED"
 
     receiver.status = 200
-    again = await enabled(bench, receiver.url)
-    assert again == (await webhooks(bench))[0]
+    again = await enabled(harness, receiver.url)
+    assert again == (await webhooks(harness))[0]
     assert (again.state, again.disable_reason) == (WEBHOOK_STATE_ENABLED, "")
     assert not again.HasField("disable_time")
     assert (again.failure_count, again.consecutive_failure_count) == (1, 0)
-    await posted(bench, receiver.url)
+    await posted(harness, receiver.url)
     assert len(receiver.posts) == 2
-    assert await enabled(bench, receiver.url) == (await webhooks(bench))[0]  # nothing more to do
+    assert (
+        await enabled(harness, receiver.url) == (await webhooks(harness))[0]
+    )  # nothing more to do
 
 
-async def test_a_disabled_address_can_be_gone_again(bench: CallerBench, receiver: Receiver) -> None:
+async def test_a_disabled_address_can_be_gone_again(
+    harness: CallerHarness, receiver: Receiver
+) -> None:
     receiver.status = 410
     for _ in range(2):
-        await posted(bench, receiver.url)
-        assert (await webhooks(bench))[0].state == WEBHOOK_STATE_DISABLED
-        await enabled(bench, receiver.url)
+        await posted(harness, receiver.url)
+        assert (await webhooks(harness))[0].state == WEBHOOK_STATE_DISABLED
+        await enabled(harness, receiver.url)
 
 
-async def test_a_webhook_is_nobody_elses(bench: CallerBench, receiver: Receiver) -> None:
+async def test_a_webhook_is_nobody_elses(harness: CallerHarness, receiver: Receiver) -> None:
     receiver.status = 410
-    await posted(bench, receiver.url)
+    await posted(harness, receiver.url)
     for name in (STRANGER.name, "all"):
-        assert await webhooks(bench, name) == []
-        refusal = await refused(enabled(bench, receiver.url, name=name))
+        assert await webhooks(harness, name) == []
+        refusal = await refused(enabled(harness, receiver.url, name=name))
         assert (refusal.code, refusal.reason) == (
             grpc.StatusCode.NOT_FOUND,
             "WEBHOOK_NOT_FOUND",
         )
-    assert (await webhooks(bench))[0].state == WEBHOOK_STATE_DISABLED
+    assert (await webhooks(harness))[0].state == WEBHOOK_STATE_DISABLED
 
 
-async def test_webhooks_come_in_pages_by_address_and_state(bench: CallerBench) -> None:
+async def test_webhooks_come_in_pages_by_address_and_state(harness: CallerHarness) -> None:
     urls = [f"https://shop.example/{number}" for number in range(5)]
     for url in urls:
-        await bench.disable(OWNER, url=url)
+        await harness.disable(OWNER, url=url)
     for url in urls[::2]:
-        await enabled(bench, url)
-    client = (await bench.client(OWNER)).webhook
+        await enabled(harness, url)
+    client = (await harness.client(OWNER)).webhook
     seen, token = [], ""
     for _ in range(3):
         page = await client.ListWebhooks(pb.ListWebhooksRequest(page_size=2, page_token=token))
         seen += [each.url for each in page.webhooks]
         token = page.next_page_token
     assert (seen, token) == (urls, "")
-    disabled = await webhooks(bench, state=WEBHOOK_STATE_DISABLED)
+    disabled = await webhooks(harness, state=WEBHOOK_STATE_DISABLED)
     assert [each.url for each in disabled] == urls[1::2]
-    assert [each.url for each in await webhooks(bench, state=WEBHOOK_STATE_ENABLED)] == urls[::2]
+    assert [each.url for each in await webhooks(harness, state=WEBHOOK_STATE_ENABLED)] == urls[::2]
 
 
 async def test_a_token_of_webhooks_is_good_for_its_state_and_caller_alone(
-    bench: CallerBench,
+    harness: CallerHarness,
 ) -> None:
     for number in range(3):
-        await bench.disable(OWNER, url=f"https://shop.example/{number}")
-    client = (await bench.client(OWNER)).webhook
+        await harness.disable(OWNER, url=f"https://shop.example/{number}")
+    client = (await harness.client(OWNER)).webhook
     token = (await client.ListWebhooks(pb.ListWebhooksRequest(page_size=1))).next_page_token
-    assert len(await webhooks(bench, page_token=token)) == 2
+    assert len(await webhooks(harness, page_token=token)) == 2
     for name, wishes in (("all", {}), (OWNER, {"state": WEBHOOK_STATE_DISABLED})):
-        refusal = await refused(webhooks(bench, name, page_token=token, **wishes))
+        refusal = await refused(webhooks(harness, name, page_token=token, **wishes))
         assert refusal.reason == "INVALID_PAGE_TOKEN"
 
 
-async def test_the_longest_address_has_a_page_token(bench: CallerBench) -> None:
+async def test_the_longest_address_has_a_page_token(harness: CallerHarness) -> None:
     urls = ["https://shop.example/".ljust(2047, "x") + letter for letter in "ab"]
     for url in urls:
-        await bench.disable(OWNER, url=url)
-    client = (await bench.client(OWNER)).webhook
+        await harness.disable(OWNER, url=url)
+    client = (await harness.client(OWNER)).webhook
     first = await client.ListWebhooks(pb.ListWebhooksRequest(page_size=1))
-    rest = await webhooks(bench, page_token=first.next_page_token)
+    rest = await webhooks(harness, page_token=first.next_page_token)
     assert [first.webhooks[0].url, rest[0].url] == urls
 
 
-async def test_a_test_is_one_signed_event(bench: CallerBench, receiver: Receiver) -> None:
-    attempt = await probed(bench, receiver.url)
+async def test_a_test_is_one_signed_event(harness: CallerHarness, receiver: Receiver) -> None:
+    attempt = await probed(harness, receiver.url)
     assert (attempt.outcome, attempt.http_status) == (WEBHOOK_OUTCOME_TAKEN, 200)
     ((_, event),) = receiver.posts  # its signature was verified by the receiver
     assert (event["type"], event["data"]) == ("webhook.test", {})
@@ -241,19 +245,19 @@ async def test_a_test_is_one_signed_event(bench: CallerBench, receiver: Receiver
     ],
 )
 async def test_a_test_tells_the_status_and_stores_nothing(
-    bench: CallerBench, receiver: Receiver, status: int, outcome: int
+    harness: CallerHarness, receiver: Receiver, status: int, outcome: int
 ) -> None:
     receiver.status = status
-    attempt = await probed(bench, receiver.url)
+    attempt = await probed(harness, receiver.url)
     assert (attempt.outcome, attempt.http_status) == (outcome, status)
     assert len(receiver.posts) == 1  # no redirect is followed, nothing is tried again
-    assert await webhooks(bench) == []
+    assert await webhooks(harness) == []
     receiver.status = 200
-    await posted(bench, receiver.url)
+    await posted(harness, receiver.url)
 
 
-async def test_a_test_tells_why_nobody_answered(bench: CallerBench) -> None:
-    attempt = await probed(bench, f"http://{NOBODY_LISTENS}/hook")
+async def test_a_test_tells_why_nobody_answered(harness: CallerHarness) -> None:
+    attempt = await probed(harness, f"http://{NOBODY_LISTENS}/hook")
     assert (attempt.outcome, attempt.http_status) == (WEBHOOK_OUTCOME_UNREACHABLE, 0)
     assert attempt.problem == "nobody takes connections there"
 
@@ -272,41 +276,43 @@ async def test_a_test_tells_why_nobody_answered(bench: CallerBench) -> None:
         "https://user:pass@shop.example/",
     ],
 )
-async def test_a_test_goes_where_webhooks_go_and_nowhere_else(bench: CallerBench, url: str) -> None:
-    refusal = await refused(probed(bench, url))
+async def test_a_test_goes_where_webhooks_go_and_nowhere_else(
+    harness: CallerHarness, url: str
+) -> None:
+    refusal = await refused(probed(harness, url))
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
     assert set(refusal.violations) == {"url"}
 
 
-async def test_a_test_needs_a_key_to_sign_with(bench: CallerBench, receiver: Receiver) -> None:
-    refusal = await refused(probed(bench, receiver.url, name=STRANGER.name))
+async def test_a_test_needs_a_key_to_sign_with(harness: CallerHarness, receiver: Receiver) -> None:
+    refusal = await refused(probed(harness, receiver.url, name=STRANGER.name))
     assert refusal.reason == "WEBHOOK_SECRET_MISSING"
     assert receiver.posts == []
 
 
-async def test_tests_are_few(bench: CallerBench, receiver: Receiver) -> None:
-    asked = [probed(bench, receiver.url) for _ in range(TESTS_PER_WINDOW + 3)]
+async def test_tests_are_few(harness: CallerHarness, receiver: Receiver) -> None:
+    asked = [probed(harness, receiver.url) for _ in range(TESTS_PER_WINDOW + 3)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     limited = [each for each in answers if isinstance(each, grpc.aio.AioRpcError)]
     assert (len(answers) - len(limited), len(receiver.posts)) == (TESTS_PER_WINDOW,) * 2
-    refusal = await refused(probed(bench, receiver.url))
+    refusal = await refused(probed(harness, receiver.url))
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "RATE_LIMITED",
     )
     assert refusal.retry_seconds is not None
     assert 0 < refusal.retry_seconds <= 60
-    assert (await probed(bench, receiver.url, name="all")).http_status == 200  # each has its own
+    assert (await probed(harness, receiver.url, name="all")).http_status == 200  # each has its own
 
 
-async def grpcurl(bench: CallerBench, method: str, into: _Answer, **request: Any) -> _Answer:
+async def grpcurl(harness: CallerHarness, method: str, into: _Answer, **request: Any) -> _Answer:
     """Call as an owner would by hand, and return the answer."""
     code, out, err = await run(
         "grpcurl",
         "-plaintext",
         *("-H", f"authorization: Bearer {token(OWNER)}"),
         *("-d", json.dumps(request)),
-        bench.service.address,
+        harness.service.address,
         f"{PACKAGE}.WebhookService/{method}",
     )
     assert code == 0, err
@@ -314,18 +320,18 @@ async def grpcurl(bench: CallerBench, method: str, into: _Answer, **request: Any
 
 
 async def test_an_owner_mends_its_webhook_with_grpcurl(
-    bench: CallerBench, receiver: Receiver
+    harness: CallerHarness, receiver: Receiver
 ) -> None:
     receiver.status = 410
-    await posted(bench, receiver.url)
+    await posted(harness, receiver.url)
     listed = pb.ListWebhooksResponse()
-    await grpcurl(bench, "ListWebhooks", listed, state="WEBHOOK_STATE_DISABLED")
+    await grpcurl(harness, "ListWebhooks", listed, state="WEBHOOK_STATE_DISABLED")
     assert [(each.url, each.disable_reason) for each in listed.webhooks] == [
         (receiver.url, "HTTP 410")
     ]
     receiver.status = 200
-    tested = await grpcurl(bench, "TestWebhook", pb.TestWebhookResponse(), url=receiver.url)
+    tested = await grpcurl(harness, "TestWebhook", pb.TestWebhookResponse(), url=receiver.url)
     assert tested.attempt.outcome == WEBHOOK_OUTCOME_TAKEN
-    mended = await grpcurl(bench, "EnableWebhook", pb.EnableWebhookResponse(), url=receiver.url)
+    mended = await grpcurl(harness, "EnableWebhook", pb.EnableWebhookResponse(), url=receiver.url)
     assert mended.webhook.state == WEBHOOK_STATE_ENABLED
-    await posted(bench, receiver.url)
+    await posted(harness, receiver.url)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from generation_svc.client import Transport
+from generation_client import Transport
 
 TOKENS: Mapping[str, str] = MappingProxyType(
     {

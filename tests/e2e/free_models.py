@@ -19,8 +19,8 @@ from uuid import uuid4
 from pydantic import Field, SecretStr
 
 from generation_svc.catalog import load_catalog
-from generation_svc.domain.catalog import Model, PriceUnit
-from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.domain.model import Model, PriceUnit
+from generation_svc.storage.embedded.server import embedded_postgres
 from runtime.settings import ProcessSettings
 from tests.e2e.measure import Counters, Run, counters, measured
 from tests.e2e.person import Person, photo

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.e2e.program import client, until
 
 Json = dict[str, Any]
-PATIENCE_S = 30.0
+MAX_WAIT_S = 30.0
 _numbers = count(5001)
 
 
@@ -79,7 +79,7 @@ class Person:
                 None,
             )
 
-        found = await until(button, within_s=PATIENCE_S, what=f"a button {label!r}")
+        found = await until(button, within_s=MAX_WAIT_S, what=f"a button {label!r}")
         pressed = await self._send("POST", "press", json=found)
         return str(pressed["callback_query_id"])
 
@@ -111,13 +111,13 @@ class Person:
         async def look() -> Json | None:
             return next(filter(find, await self.heard()), None)
 
-        return await until(look, within_s=PATIENCE_S, what=f"{what} in {await self.heard()}")
+        return await until(look, within_s=MAX_WAIT_S, what=f"{what} in {await self.heard()}")
 
     async def reads(self, words: str) -> Json:
         """Wait until the bot says these words."""
         return await self.sees(words, lambda message: words in message.get("text", ""))
 
-    async def gets_picture(self, *, within_s: float = PATIENCE_S) -> Json:
+    async def gets_picture(self, *, within_s: float = MAX_WAIT_S) -> Json:
         """Wait for a picture."""
         pictures = await until(self.pictures, within_s=within_s, what="a picture in the chat")
         return pictures[0]

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import Job
-from generation_svc.client import GenerationClient, Transport, connect
+from generation_client import GenerationClient, Transport, connect
 from tests.e2e.caller import TOKENS, client_settings, write_callers
 from tests.e2e.history import History, history
 from tests.e2e.person import SandboxTelegram
@@ -34,7 +34,7 @@ SKEWED = Path(__file__).with_name("skewed")
 """The folder of the `sitecustomize` that shifts the clock of a process."""
 
 
-class Road(Protocol):
+class Proxy(Protocol):
     """Gives the address at which one part of the stack reaches another."""
 
     def __call__(self, link: str, *addresses: str) -> str:
@@ -68,7 +68,7 @@ class Shape:
     """Where the first gateway listens."""
     transport: Transport = field(default_factory=Transport)
     """How calls travel to the services."""
-    road: Road = straight
+    proxy: Proxy = straight
     log_level: str = "info"
 
 
@@ -158,15 +158,15 @@ class _Plan:
         self._listens = [free_address() for _ in range(shape.replicas)]
         more = (free_address() for _ in range(shape.gateways - 1))
         self._gateway_listens = [shape.gateway_listen, *more]
-        self._kie_from_service = shape.road("service-kie", self.kie)
-        self._gateway_from_kie = shape.road("kie-gateway", *self._gateway_listens)
-        self._telegram_from_edge = shape.road("edge-telegram", self.telegram)
-        self._database_from_service = _by_road(database_url, shape.road)
+        self._kie_from_service = shape.proxy("service-kie", self.kie)
+        self._gateway_from_kie = shape.proxy("kie-gateway", *self._gateway_listens)
+        self._telegram_from_edge = shape.proxy("edge-telegram", self.telegram)
+        self._database_from_service = _by_road(database_url, shape.proxy)
         self._callers = write_callers(folder / "callers.toml", bot_id=BOT_ID)
 
     def reached_by(self, part: str) -> str:
         """Return where a part finds the services."""
-        return ",".join(self._shape.road(f"{part}-service", each) for each in self._listens)
+        return ",".join(self._shape.proxy(f"{part}-service", each) for each in self._listens)
 
     def connect(self) -> AbstractAsyncContextManager[GenerationClient]:
         """Return the test's own way to the services."""
@@ -278,10 +278,10 @@ class _Plan:
         )
 
 
-def _by_road(database_url: str, road: Road) -> str:
+def _by_road(database_url: str, proxy: Proxy) -> str:
     parts = urlsplit(database_url)
     user, at, address = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user}{at}{road('service-postgres', address)}").geturl()
+    return parts._replace(netloc=f"{user}{at}{proxy('service-postgres', address)}").geturl()
 
 
 def _numbered(name: str, number: int) -> str:

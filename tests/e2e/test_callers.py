@@ -15,7 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 from pydantic import SecretStr
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from generation_svc.client import GenerationError, Transport, connect, translated
+from generation_client import GenerationError, Transport, connect, translated
 from tests.certificate import SERVER_NAME, Authority
 from tests.contract.tool import SCRIPTS, documents
 from tests.e2e.caller import TOKENS, write_callers
@@ -139,7 +139,7 @@ async def running_all(folder: Path) -> AsyncIterator[Program]:
     async def is_welcome() -> bool:
         return "Atelier runs." in program.log
 
-    program = Program(name="all", module="runtime.run", folder=folder, env=env, is_ready=is_welcome)
+    program = Program(name="all", module="devrun.run", folder=folder, env=env, is_ready=is_welcome)
     async with started(program):
         yield program
 

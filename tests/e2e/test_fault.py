@@ -23,7 +23,7 @@ SHAPE = Shape(
         "SANDBOX_KIE_CALLBACK_RETRY_DELAY_S": "0.2",
     },
 )
-PATIENCE_S = 60
+MAX_WAIT_S = 60
 Faults = dict[str, dict[str, Any]]
 ONCE: dict[str, Any] = {"remaining": 1}
 HTML_FOR_LONG: dict[str, Any] = {"remaining": 1, "variant": "html", "seconds": 6}
@@ -119,7 +119,7 @@ async def crowd(running: Stack) -> Crowd:
 @each_case
 async def test_the_job_ends_as_it_should(running: Stack, crowd: Crowd, case: Case) -> None:
     job_id = await running.history.job_of(case.prompt)
-    job = await running.history.settled(job_id, within_s=PATIENCE_S)
+    job = await running.history.settled(job_id, within_s=MAX_WAIT_S)
     story = await running.history.kinds(job_id)
     assert ((job["failure"] or {}).get("reason", "")) == case.failure, story
     assert len(await running.kie.tasks(case.prompt)) == case.creates, story
@@ -142,7 +142,7 @@ async def test_a_model_that_is_off_is_not_asked_for_again_and_again(
     await running.kie.fault("model_off", match="<off>")
     await first.asks_for("<off> 1")
     job_id = await running.history.job_of("<off> 1")
-    job = await running.history.settled(job_id, within_s=PATIENCE_S)
+    job = await running.history.settled(job_id, within_s=MAX_WAIT_S)
     assert job["failure"]["reason"] == "model_unavailable"
     before = (await running.kie.counters())["create_requests"]
     await second.asks_for("<off> 2")
@@ -167,4 +167,4 @@ async def _nothing_is_left_to_do(running: Stack) -> None:
         has_come = "callback_late" in await running.history.kinds(late)
         return has_come and await running.history.value(query) == 0
 
-    await until(is_quiet, within_s=PATIENCE_S, what="the end of all work")
+    await until(is_quiet, within_s=MAX_WAIT_S, what="the end of all work")

@@ -42,16 +42,16 @@ async def replicated(
 ) -> AsyncIterator[Stack]:
     """Two of each process, with a balancer before the gateways."""
     folder = Path(tmp_path_factory.mktemp("rolling"))
-    async with net(seed=1) as roads:
+    async with net(seed=1) as proxies:
 
-        def road(link: str, *addresses: str) -> str:
-            return roads.road(link, *addresses) if link == "kie-gateway" else addresses[0]
+        def proxy(link: str, *addresses: str) -> str:
+            return proxies.proxy(link, *addresses) if link == "kie-gateway" else addresses[0]
 
         shape = Shape(
             replicas=2,
             gateways=2,
             edges=2,
-            road=road,
+            proxy=proxy,
             service={
                 "KIE_CREATE_LIMIT": "1000",
                 "OWNER_MAX_ACTIVE_JOBS": "1000",

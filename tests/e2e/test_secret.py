@@ -9,7 +9,7 @@ import pytest
 from atelier.generation.v1 import callback_service_pb2 as callback_pb
 from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
 from atelier.generation.v1 import generation_service_pb2 as pb
-from generation_svc.client import GenerationError, translated
+from generation_client import GenerationError, translated
 from tests.e2e.person import photo
 from tests.e2e.program import client
 from tests.e2e.secret import callback_tokens, leaks_of, secrets_of

@@ -14,7 +14,7 @@ from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.destination_pb2 import QueueDestination
 from atelier.generation.v1.job_pb2 import Job
-from generation_svc.client import connect
+from generation_client import connect
 from tests.e2e.caller import TOKENS
 from tests.e2e.program import free_address, until
 from tests.e2e.stack import Shape, Stack

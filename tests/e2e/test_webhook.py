@@ -18,7 +18,7 @@ from starlette.routing import Route
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.destination_pb2 import WebhookDestination
 from atelier.generation.v1.job_pb2 import Job
-from generation_svc.client import GenerationError, translated
+from generation_client import GenerationError, translated
 from runtime.address import Address
 from runtime.http import serving
 from tests.e2e.caller import WEBHOOK_SECRET

@@ -14,9 +14,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.storage.embedded.server import embedded_postgres
 from tests.fuzz.door import Tally
-from tests.fuzz.run import Outcome, run, standing
+from tests.fuzz.run import Outcome, run, token_health
 
 FOLDER = Path(".atelier/fuzz").absolute()
 
@@ -37,7 +37,7 @@ async def _run(seed: int, *, inputs: int) -> Outcome:
     shutil.rmtree(FOLDER, ignore_errors=True)
     async with (
         embedded_postgres(FOLDER / "postgres", durable=False) as url,
-        standing(FOLDER, database_url=url) as running,
+        token_health(FOLDER, database_url=url) as running,
     ):
         return await run(running, seed=seed, inputs=inputs)
 

@@ -28,7 +28,7 @@ UNREAD_CALLS = 8
 ENDLESS_BYTES = 2_000_000
 BETWEEN = 20
 """After how many connections others are asked whether they are served."""
-PATIENCE_S = 20.0
+MAX_WAIT_S = 20.0
 BEARER = (("authorization", f"Bearer {FUZZ_TOKEN}"),)
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 Attack: TypeAlias = Callable[[RawConnection, Odd], Awaitable[None]]
@@ -132,9 +132,9 @@ class _Attacker:
         try:
             async with grpc.aio.insecure_channel(self._service) as channel:
                 await GenerationServiceStub(channel).ListModels(
-                    pb.ListModelsRequest(), metadata=BEARER, timeout=PATIENCE_S, wait_for_ready=True
+                    pb.ListModelsRequest(), metadata=BEARER, timeout=MAX_WAIT_S, wait_for_ready=True
                 )
-            async with httpx2.AsyncClient(timeout=PATIENCE_S) as http:
+            async with httpx2.AsyncClient(timeout=MAX_WAIT_S) as http:
                 answer = await http.post(f"http://{self._gateway}/callbacks/kie/other", json={})
             if answer.status_code != httpx2.codes.OK:
                 self._tally.find(f"the gateway answered {answer.status_code}")

@@ -34,7 +34,7 @@ HEADERS = (
     "host: \x00",
 )
 MEDIA_STATUS = {"200", "206", "304", "404", "405", "503"}
-PATIENCE_S = 30.0
+MAX_WAIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ async def storm(stack: Stack, known: Known, odd: Odd, *, inputs: int) -> Tally:
 
 async def _ask(tally: Tally, target: tuple[str, int], sent: Sent) -> str:
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(MAX_WAIT_S):
             line = await _exchange(target, sent.raw)
     except TimeoutError:
         line = b"HTTP/1.1 none"

@@ -31,7 +31,7 @@ METHODS: list[MethodDescriptor] = [
 ]
 CREATE = next(each for each in METHODS if each.name == "CreateJob")
 UPLOAD = next(each for each in METHODS if each.name == "UploadInput")
-PATIENCE_S = 0.4
+MAX_WAIT_S = 0.4
 """How long a call may take: some wait for as long as they are asked to."""
 OVERDUE_S = 30.0
 """How long one may take that does not wait."""
@@ -108,7 +108,7 @@ class _Caller:
         answer = GetMessageClass(method.output_type)
         call: Any = getattr(self._channel, kind)(path, response_deserializer=answer.FromString)
         request = iter(asked.messages) if method.client_streaming else asked.messages[0]
-        patience = PATIENCE_S if method.name in WAITING else OVERDUE_S
+        patience = MAX_WAIT_S if method.name in WAITING else OVERDUE_S
         made = call(request, timeout=patience, metadata=[("authorization", asked.bearer)])
         if method.server_streaming:
             async for _ in made:

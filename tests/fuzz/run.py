@@ -59,7 +59,7 @@ def shape(folder: Path) -> Shape:
 
 
 @asynccontextmanager
-async def standing(folder: Path, *, database_url: str) -> AsyncIterator[Stack]:
+async def token_health(folder: Path, *, database_url: str) -> AsyncIterator[Stack]:
     """Start the stack with an edge in each mode."""
     async with stack(folder, database_url=database_url, shape=shape(folder)) as running:
         hooked = telegram.hooked_edge(running.edge, folder)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from edge_bot.button import ACTIONS
+from edge_bot.view.button import ACTIONS
 from tests.fuzz.known import Known
 from tests.fuzz.odd import Odd
 

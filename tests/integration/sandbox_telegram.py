@@ -20,7 +20,7 @@ from sandbox.server import address, bind, running
 from sandbox.telegram.app import create_app
 from sandbox.telegram.settings import TelegramSettings
 
-# As edge_bot.bot has it, so that it makes no difference whether that was imported before.
+# As edge_bot.telegram.bot has it, so that it makes no difference whether that was imported before.
 os.environ.setdefault("PTB_TIMEDELTA", "1")
 
 TOKEN = "42:sandbox-secret"
@@ -151,7 +151,7 @@ async def sandbox(state_path: Path | None = None, **settings: Any) -> AsyncItera
         serving(app) as url,
         httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as http,
     ):
-        yield Sandbox(url, http, stop=app.state.world.stop)
+        yield Sandbox(url, http, stop=app.state.telegram.stop)
 
 
 async def eventually(condition: Callable[[], bool], *, within_s: float = 5) -> None:

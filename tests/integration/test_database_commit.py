@@ -10,8 +10,8 @@ import pytest
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job, JobState
-from generation_svc.lifecycle.dispatch import dispatch
-from tests.lifecycle import SUCCESS, Bench, FakeProvider
+from generation_svc.engine.dispatch import dispatch
+from tests.lifecycle import SUCCESS, FakeProvider, Harness
 from tests.postgres import migrated_database
 from tests.postgres_wire import Wire, wire_to
 
@@ -41,66 +41,66 @@ async def insist(step: Callable[[], Awaitable[Any]]) -> Any:
                 continue
 
 
-async def live(bench: Bench) -> Job:
+async def live(harness: Harness) -> Job:
     """Take a job from its acceptance to its end, letting leases run out where need be."""
-    job: Job = await insist(lambda: bench.accept(request_id="draft-1"))
+    job: Job = await insist(lambda: harness.accept(request_id="draft-1"))
     for _ in range(12):
-        await insist(bench.dispatch_all)
-        if bench.provider.created and "settled" not in await bench.events(job):
-            await insist(lambda: bench.callback(SUCCESS, call=1))
-        await insist(bench.fetch_all)
-        job = await insist(partial(bench.job, job))
+        await insist(harness.dispatch_all)
+        if harness.provider.created and "settled" not in await harness.events(job):
+            await insist(lambda: harness.callback(SUCCESS, call=1))
+        await insist(harness.fetch_all)
+        job = await insist(partial(harness.job, job))
         if job.state.is_final:
             break
-        await bench.later(seconds=65)
-        await insist(bench.sweep)
+        await harness.later(seconds=65)
+        await insist(harness.sweep)
     return job
 
 
 @pytest.mark.parametrize("lost", range(1, COMMITS_OF_A_LIFE + 1))
 async def test_a_job_lives_once_whichever_commit_has_its_answer_lost(
-    wire: Wire, bench: Bench, lost: int
+    wire: Wire, harness: Harness, lost: int
 ) -> None:
     wire.commits_to_lose = {wire.commits + lost}
 
-    job = await live(bench)
+    job = await live(harness)
 
     assert not wire.commits_to_lose
     assert job.state is JobState.SUCCEEDED
-    assert len(bench.provider.created) == 1
-    assert len(await bench.query("SELECT id FROM job")) == 1
-    assert (await bench.events(job)).count("settled") == 1
-    revisions = [revision for revision, _ in await bench.history(job)]
+    assert len(harness.provider.created) == 1
+    assert len(await harness.query("SELECT id FROM job")) == 1
+    assert (await harness.events(job)).count("settled") == 1
+    revisions = [revision for revision, _ in await harness.history(job)]
     assert revisions == list(range(1, len(revisions) + 1))
-    assert len(await bench.query("SELECT id FROM media")) == 1
-    assert set(await bench.deliveries(job)) == {"progress", "outcome"}
+    assert len(await harness.query("SELECT id FROM media")) == 1
+    assert set(await harness.deliveries(job)) == {"progress", "outcome"}
 
 
 async def test_a_request_repeated_after_a_lost_commit_gives_the_job_that_it_made(
-    wire: Wire, bench: Bench
+    wire: Wire, harness: Harness
 ) -> None:
     wire.statement_to_lose = b"INSERT INTO job "
     with pytest.raises(Unavailable):
-        await bench.accept(request_id="draft-1")
-    (made,) = await bench.query("SELECT id FROM job")
+        await harness.accept(request_id="draft-1")
+    (made,) = await harness.query("SELECT id FROM job")
 
-    assert (await bench.accept(request_id="draft-1")).id == made["id"]
-    assert len(await bench.query("SELECT id FROM job")) == 1
+    assert (await harness.accept(request_id="draft-1")).id == made["id"]
+    assert len(await harness.query("SELECT id FROM job")) == 1
 
 
 async def test_what_only_this_process_knows_is_recorded_once_through_lost_commits(
-    wire: Wire, bench: Bench
+    wire: Wire, harness: Harness
 ) -> None:
     async def answer(provider: FakeProvider, task_id: str) -> str:
         wire.commits_to_lose = {wire.commits + n for n in (1, 2, 3)}
         return task_id
 
-    bench.provider.answer = answer
-    job = await bench.accept()
+    harness.provider.answer = answer
+    job = await harness.accept()
 
-    assert await dispatch(bench.context)
+    assert await dispatch(harness.context)
 
     assert not wire.commits_to_lose
-    assert (await bench.job(job)).state is JobState.RUNNING
-    assert [each["state"] for each in await bench.attempts(job)] == ["accepted"]
-    assert (await bench.history(job)) == [(1, "queued"), (2, "running")]
+    assert (await harness.job(job)).state is JobState.RUNNING
+    assert [each["state"] for each in await harness.attempts(job)] == ["accepted"]
+    assert (await harness.history(job)) == [(1, "queued"), (2, "running")]

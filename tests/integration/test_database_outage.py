@@ -17,11 +17,11 @@ from psycopg import errors, sql
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JobState
 from generation_svc.domain.error import Unavailable
-from generation_svc.domain.port import SessionRecord
+from generation_svc.domain.port.session import SessionRecord
 from generation_svc.storage.connection import bounded
 from generation_svc.storage.database import PostgresDatabase, open_database
-from generation_svc.storage.hub import Hub
 from generation_svc.storage.migrate import migrate
+from generation_svc.storage.notifier import Notifier
 from tests.contract.failure import refusal_of_error
 from tests.contract.service import Service, sandbox_kie, serving
 from tests.e2e.program import until
@@ -103,7 +103,7 @@ async def wire(database_url: str) -> AsyncIterator[Wire]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
-    async with open_database(database_url, hub=Hub(), max_connections=4) as database:
+    async with open_database(database_url, notifier=Notifier(), max_connections=4) as database:
         yield database
 
 
@@ -157,7 +157,7 @@ async def test_health_follows_the_database_away_and_back(wire: Wire, tmp_path: P
             wire.mend()
             await reaches(service, SERVING)
             async with asyncio.timeout(10):
-                await news.wait()  # who waits looks again, for the hub was deaf meanwhile
+                await news.wait()  # who waits looks again, for the notifier was deaf meanwhile
         assert (await service.generation.GetJob(pb.GetJobRequest(job_id=job.id))).job == job
 
 
@@ -202,7 +202,7 @@ async def test_a_failover_is_followed_to_the_host_that_can_be_written_to(
     old_url = old._replace(netloc=f"atelier:{password}@127.0.0.1:{old.port}").geturl()
 
     migrate(both)
-    async with open_database(both, hub=Hub(), max_connections=4) as database:
+    async with open_database(both, notifier=Notifier(), max_connections=4) as database:
         await write_session(database, key="before")
         with psycopg.connect(old_url, autocommit=True) as operator:
             operator.execute("ALTER SYSTEM SET default_transaction_read_only = on")

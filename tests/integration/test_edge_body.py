@@ -9,7 +9,7 @@ import pytest
 from telegram.error import NetworkError
 from telegram.request import HTTPXRequest
 
-from edge_bot.body import BodyTooLarge, bounded
+from edge_bot.telegram.body import BodyTooLarge, bounded
 
 LIMIT = 2**20
 Answer = Callable[[asyncio.StreamWriter], None]

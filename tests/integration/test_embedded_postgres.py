@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from generation_svc.storage.embedded_postgres import embedded_postgres
-from generation_svc.storage.postgres_folder import EmbeddedPostgresError
-from generation_svc.storage.postgres_program import wheel_bin_folder
+from generation_svc.storage.embedded.folder import EmbeddedPostgresError
+from generation_svc.storage.embedded.program import wheel_bin_folder
+from generation_svc.storage.embedded.server import embedded_postgres
 from tests.postgres import CrashablePostgres
 
 HOLDER = """
 import asyncio, pathlib, sys
-from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.storage.embedded.server import embedded_postgres
 
 async def hold(folder, bin_folder):
     async with embedded_postgres(folder, bin_folder=bin_folder, durable=False) as url:

@@ -21,10 +21,10 @@ from generation_svc.domain.error import (
     ProviderSilent,
     ProviderUnreachable,
 )
-from generation_svc.domain.job import FailureReason
+from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.provider import FreshLink
-from generation_svc.kie.client import KieClient, open_kie
+from generation_svc.domain.port.provider import FreshLink
+from generation_svc.provider.kie.client import KieClient, open_kie
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
 
 Handler = Callable[[httpx2.Request], Any]

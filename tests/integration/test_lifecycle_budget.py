@@ -6,59 +6,59 @@ from datetime import timedelta
 import pytest
 
 from generation_svc.domain.job import JobState
-from generation_svc.lifecycle.dispatch import dispatch
-from generation_svc.lifecycle.poll import poll
-from tests.lifecycle import GENEROUS, SUCCESS, Bench, OpenBench
+from generation_svc.engine.dispatch import dispatch
+from generation_svc.engine.poll import poll
+from tests.lifecycle import GENEROUS, SUCCESS, Harness, OpenBench
 
 WINDOW = timedelta(seconds=1)
 
 
 @pytest.fixture
-async def bench(open_bench: OpenBench) -> Bench:
+async def harness(open_bench: OpenBench) -> Harness:
     return await open_bench(limits=replace(GENEROUS, create_window=WINDOW))
 
 
-async def test_a_call_that_left_late_counts_from_then(bench: Bench) -> None:
-    await bench.accept()
-    await _delay_attempts(bench, by=WINDOW * 0.3)
-    assert await dispatch(bench.context)
-    assert len(bench.provider.created) == 1
-    (row,) = await bench.query(
+async def test_a_call_that_left_late_counts_from_then(harness: Harness) -> None:
+    await harness.accept()
+    await _delay_attempts(harness, by=WINDOW * 0.3)
+    assert await dispatch(harness.context)
+    assert len(harness.provider.created) == 1
+    (row,) = await harness.query(
         "SELECT take_time - submit_time AS late FROM budget_slot, attempt"
         " WHERE isfinite(take_time) AND budget = 'create'"
     )
     assert row["late"] >= WINDOW * 0.3
 
 
-async def test_a_call_that_would_be_very_late_is_not_made(bench: Bench) -> None:
-    job = await bench.accept()
-    await _delay_attempts(bench, by=WINDOW * 0.6)
-    assert await dispatch(bench.context)
-    assert bench.provider.created == []
-    assert (await bench.events(job))[-1] == "postponed"
-    assert [each["state"] for each in await bench.attempts(job)] == ["refused"]
+async def test_a_call_that_would_be_very_late_is_not_made(harness: Harness) -> None:
+    job = await harness.accept()
+    await _delay_attempts(harness, by=WINDOW * 0.6)
+    assert await dispatch(harness.context)
+    assert harness.provider.created == []
+    assert (await harness.events(job))[-1] == "postponed"
+    assert [each["state"] for each in await harness.attempts(job)] == ["refused"]
 
-    await bench.query("DROP FUNCTION slow CASCADE")
-    await bench.dispatch_all()
-    assert len(bench.provider.created) == 1
-    assert (await bench.job(job)).state is JobState.RUNNING
+    await harness.query("DROP FUNCTION slow CASCADE")
+    await harness.dispatch_all()
+    assert len(harness.provider.created) == 1
+    assert (await harness.job(job)).state is JobState.RUNNING
 
 
-async def test_a_call_in_time_is_counted_once(bench: Bench) -> None:
-    await bench.run()
-    bench.provider.tasks["task-1"] = SUCCESS
-    await bench.later(minutes=1)
-    assert await poll(bench.context)
-    rows = await bench.query("SELECT budget FROM budget_slot WHERE isfinite(take_time)")
+async def test_a_call_in_time_is_counted_once(harness: Harness) -> None:
+    await harness.run()
+    harness.provider.tasks["task-1"] = SUCCESS
+    await harness.later(minutes=1)
+    assert await poll(harness.context)
+    rows = await harness.query("SELECT budget FROM budget_slot WHERE isfinite(take_time)")
     assert sorted(row["budget"] for row in rows) == ["create", "read"]
 
 
-async def _delay_attempts(bench: Bench, *, by: timedelta) -> None:
+async def _delay_attempts(harness: Harness, *, by: timedelta) -> None:
     """Let the writing of an attempt take so long."""
-    await bench.query(
+    await harness.query(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN PERFORM pg_sleep({by.total_seconds()}); RETURN NEW; END $$"
     )
-    await bench.query(
+    await harness.query(
         "CREATE TRIGGER slow BEFORE INSERT ON attempt FOR EACH ROW EXECUTE FUNCTION slow()"
     )

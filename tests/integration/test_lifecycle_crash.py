@@ -9,13 +9,13 @@ import pytest
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job, JobState
-from generation_svc.domain.port import Transaction
-from generation_svc.lifecycle.context import Context
-from generation_svc.lifecycle.dispatch import dispatch
-from generation_svc.lifecycle.fetch import fetch
-from generation_svc.lifecycle.persist import persist
-from generation_svc.lifecycle.poll import poll
-from tests.lifecycle import SUCCESS, Bench, FakeProvider
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine.dispatch import dispatch
+from generation_svc.engine.fetch_result import fetch_result
+from generation_svc.engine.persist import persist
+from generation_svc.engine.poll import poll
+from generation_svc.lifecycle.dependencies import Dependencies
+from tests.lifecycle import SUCCESS, FakeProvider, Harness
 
 
 class Killed(BaseException):
@@ -25,8 +25,8 @@ class Killed(BaseException):
 class MortalDatabase:
     """Lets so many transactions commit, then kills: before the next one begins, or ends."""
 
-    def __init__(self, bench: Bench, *, commits: int, at: str) -> None:
-        self._real = bench.context.database
+    def __init__(self, harness: Harness, *, commits: int, at: str) -> None:
+        self._real = harness.context.database
         self._left = commits
         self._at = at
         self.watch, self.now = self._real.watch, self._real.now
@@ -43,10 +43,10 @@ class MortalDatabase:
 
 
 async def run_until_killed(
-    bench: Bench, step: Callable[[Context], Awaitable[bool]], *, commits: int, at: str
+    harness: Harness, step: Callable[[Dependencies], Awaitable[bool]], *, commits: int, at: str
 ) -> bool:
     """Do a step in a process that dies; return whether it did, or came to its end."""
-    mortal = replace(bench.context, database=MortalDatabase(bench, commits=commits, at=at))
+    mortal = replace(harness.context, database=MortalDatabase(harness, commits=commits, at=at))
     try:
         while await step(mortal):
             pass
@@ -55,137 +55,139 @@ async def run_until_killed(
     return False
 
 
-async def heal(bench: Bench) -> None:
+async def heal(harness: Harness) -> None:
     """Let another process go on, and time pass."""
     for _ in range(4):
-        await bench.later(seconds=65)
-        await bench.sweep()
-        await bench.dispatch_all()
-        await bench.poll_all()
-        await bench.fetch_all()
+        await harness.later(seconds=65)
+        await harness.sweep()
+        await harness.dispatch_all()
+        await harness.poll_all()
+        await harness.fetch_all()
 
 
-async def assert_done_once(bench: Bench, job: Job) -> None:
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
-    events = await bench.events(job)
+async def assert_done_once(harness: Harness, job: Job) -> None:
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
+    events = await harness.events(job)
     assert events.count("settled") == 1
-    revisions = [revision for revision, _ in await bench.history(job)]
+    revisions = [revision for revision, _ in await harness.history(job)]
     assert revisions == list(range(1, len(revisions) + 1))
 
 
 @pytest.mark.parametrize("at", ["before", "after"])
 @pytest.mark.parametrize("commits", range(6))
 async def test_a_dispatcher_killed_anywhere_leaves_what_heals(
-    bench: Bench, commits: int, at: str
+    harness: Harness, commits: int, at: str
 ) -> None:
-    job = await bench.accept()
-    was_killed = await run_until_killed(bench, dispatch, commits=commits, at=at)
+    job = await harness.accept()
+    was_killed = await run_until_killed(harness, dispatch, commits=commits, at=at)
     assert was_killed or commits >= 5
-    sent = len(bench.provider.created)
+    sent = len(harness.provider.created)
     for n in (1, 2):
-        bench.provider.tasks[f"task-{n}"] = SUCCESS
+        harness.provider.tasks[f"task-{n}"] = SUCCESS
     if sent:  # the provider has the task, and its callback finds the job
-        await bench.callback(SUCCESS, call=1)
+        await harness.callback(SUCCESS, call=1)
 
-    await heal(bench)
+    await heal(harness)
 
-    assert len(bench.provider.created) == 1
-    await assert_done_once(bench, job)
+    assert len(harness.provider.created) == 1
+    await assert_done_once(harness, job)
 
 
-async def test_an_attempt_is_repeated_only_once_its_fate_is_called_unknown(bench: Bench) -> None:
+async def test_an_attempt_is_repeated_only_once_its_fate_is_called_unknown(
+    harness: Harness,
+) -> None:
     async def die(provider: FakeProvider, task_id: str) -> str:
         raise Killed
 
-    await bench.accept()
-    bench.provider.answer = die
+    await harness.accept()
+    harness.provider.answer = die
     with pytest.raises(Killed):
-        await dispatch(bench.context)
-    bench.provider.answer = None
-    await bench.later(minutes=5)
-    await bench.dispatch_all()
-    assert len(bench.provider.created) == 1
+        await dispatch(harness.context)
+    harness.provider.answer = None
+    await harness.later(minutes=5)
+    await harness.dispatch_all()
+    assert len(harness.provider.created) == 1
 
-    await bench.sweep()
-    await bench.later(seconds=10)
-    await bench.dispatch_all()
-    assert len(bench.provider.created) == 2
+    await harness.sweep()
+    await harness.later(seconds=10)
+    await harness.dispatch_all()
+    assert len(harness.provider.created) == 2
 
 
 @pytest.mark.parametrize("commits", range(5))
 async def test_without_callbacks_too_a_job_is_sent_again_at_most_once(
-    bench: Bench, commits: int
+    harness: Harness, commits: int
 ) -> None:
-    bench = replace(bench, context=replace(bench.context, callback_base_url=None))
-    job = await bench.accept()
-    await run_until_killed(bench, dispatch, commits=commits, at="after")
-    bench.provider.tasks = {f"task-{n}": SUCCESS for n in (1, 2)}
+    harness = replace(harness, context=replace(harness.context, callback_base_url=None))
+    job = await harness.accept()
+    await run_until_killed(harness, dispatch, commits=commits, at="after")
+    harness.provider.tasks = {f"task-{n}": SUCCESS for n in (1, 2)}
 
-    await heal(bench)
+    await heal(harness)
 
-    assert len(bench.provider.created) <= 2
-    await assert_done_once(bench, job)
+    assert len(harness.provider.created) <= 2
+    await assert_done_once(harness, job)
 
 
 @pytest.mark.parametrize(
     ("step", "commits"),
-    [*((poll, n) for n in range(4)), *((fetch, n) for n in range(2))],
+    [*((poll, n) for n in range(4)), *((fetch_result, n) for n in range(2))],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 @pytest.mark.parametrize("at", ["before", "after"])
 async def test_a_reader_or_a_fetcher_killed_anywhere_is_followed_by_another(
-    bench: Bench, step: Callable[[Context], Awaitable[bool]], commits: int, at: str
+    harness: Harness, step: Callable[[Dependencies], Awaitable[bool]], commits: int, at: str
 ) -> None:
-    job = await bench.run()
-    bench.provider.tasks["task-1"] = SUCCESS
-    if step is fetch:
-        await bench.callback(SUCCESS)
+    job = await harness.run()
+    harness.provider.tasks["task-1"] = SUCCESS
+    if step is fetch_result:
+        await harness.callback(SUCCESS)
     else:
-        await bench.later(seconds=60)
-    assert await run_until_killed(bench, step, commits=commits, at=at)
-    await bench.later(minutes=4)
+        await harness.later(seconds=60)
+    assert await run_until_killed(harness, step, commits=commits, at=at)
+    await harness.later(minutes=4)
 
-    await heal(bench)
+    await heal(harness)
 
-    await assert_done_once(bench, job)
+    await assert_done_once(harness, job)
 
 
-async def test_the_answer_is_recorded_though_the_dispatcher_is_cancelled(bench: Bench) -> None:
-    job = await bench.accept()
+async def test_the_answer_is_recorded_though_the_dispatcher_is_cancelled(harness: Harness) -> None:
+    job = await harness.accept()
 
     async def answer(provider: FakeProvider, task_id: str) -> str:
         dispatcher.cancel()  # arrives at the next await: while the answer is recorded
         return task_id
 
-    bench.provider.answer = answer
-    dispatcher = asyncio.create_task(dispatch(bench.context))
+    harness.provider.answer = answer
+    dispatcher = asyncio.create_task(dispatch(harness.context))
     await asyncio.wait({dispatcher})
 
     assert dispatcher.cancelled()
-    assert (await bench.job(job)).state is JobState.RUNNING
+    assert (await harness.job(job)).state is JobState.RUNNING
 
 
-async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(bench: Bench) -> None:
+async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(harness: Harness) -> None:
     class Flickering:
         """Is away for the first transactions after createTask was called."""
 
         def __init__(self) -> None:
             self.left = 3
-            self.watch, self.now = bench.context.database.watch, bench.context.database.now
+            self.watch, self.now = harness.context.database.watch, harness.context.database.now
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:
-            if bench.provider.created and self.left:
+            if harness.provider.created and self.left:
                 self.left -= 1
                 raise Unavailable
-            async with bench.context.database.transaction() as tx:
+            async with harness.context.database.transaction() as tx:
                 yield tx
 
-    job = await bench.accept()
+    job = await harness.accept()
 
-    await dispatch(replace(bench.context, database=Flickering()))
+    await dispatch(replace(harness.context, database=Flickering()))
 
-    assert (await bench.job(job)).state is JobState.RUNNING
+    assert (await harness.job(job)).state is JobState.RUNNING
 
 
 async def test_what_is_recorded_while_stopping_is_waited_for() -> None:

@@ -12,13 +12,13 @@ import pytest
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import Overloaded, ProviderBusy
+from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import Forecast, Job, JobState
-from generation_svc.domain.line import entry_of
-from generation_svc.lifecycle import watch
-from generation_svc.lifecycle.context import Limits
-from generation_svc.lifecycle.dispatch import dispatch
+from generation_svc.engine.dispatch import dispatch
+from generation_svc.lifecycle.dependencies import Limits
 from generation_svc.lifecycle.forecast import forecast
-from tests.lifecycle import CALLER, Bench, FakeProvider, OpenBench
+from generation_svc.usecase import read_job, stream_job
+from tests.lifecycle import CALLER, FakeProvider, Harness, OpenBench
 
 LEASE = timedelta(seconds=60)
 USUAL = timedelta(seconds=10)
@@ -27,26 +27,26 @@ ONE_AT_A_TIME = Limits(
 )
 
 
-async def claim(bench: Bench) -> UUID | None:
-    async with bench.transaction() as tx:
+async def claim(harness: Harness) -> UUID | None:
+    async with harness.transaction() as tx:
         claimed = await tx.jobs.claim(lease=LEASE, most_active=10_000)
     return claimed.job.id if claimed else None
 
 
-async def place(bench: Bench, job: Job) -> int:
-    async with bench.transaction() as tx:
+async def place(harness: Harness, job: Job) -> int:
+    async with harness.transaction() as tx:
         return (await tx.jobs.line()).place(entry_of(job.id, turn=job.turn))
 
 
-async def fill_queue(bench: Bench, *, owner: str, jobs: int) -> None:
+async def fill_queue(harness: Harness, *, owner: str, jobs: int) -> None:
     """Give an owner so many jobs, as if each had been accepted."""
-    first = await bench.accept(owner=owner)
-    columns = await bench.query(
+    first = await harness.accept(owner=owner)
+    columns = await harness.query(
         "SELECT string_agg(quote_ident(column_name), ', ') AS names FROM information_schema.columns"
         " WHERE table_name = 'job' AND column_name NOT IN ('id', 'turn')"
     )
     names = columns[0]["names"]
-    await bench.query(
+    await harness.query(
         f"INSERT INTO job (id, turn, {names}) SELECT gen_random_uuid(), turn + n, {names}"
         " FROM job, generate_series(1, %s) AS n WHERE id = %s",
         jobs - 1,
@@ -67,16 +67,16 @@ async def test_a_thousand_jobs_of_one_owner_delay_another_by_one_turn(
         sent[provider.inputs[-1]["prompt"]].set()
         return task_id
 
-    async def work(replica: Bench) -> None:
+    async def work(replica: Harness) -> None:
         while not replica.context.stopping.is_set():
             await dispatch(replica.context)
 
     first.provider.answer = note
-    async with asyncio.TaskGroup() as lanes, AsyncExitStack() as stopping:
+    async with asyncio.TaskGroup() as concurrency, AsyncExitStack() as stopping:
         for replica in replicas:
             stopping.callback(replica.context.stopping.set)
             for _ in range(8):
-                lanes.create_task(work(replica))
+                concurrency.create_task(work(replica))
         async with asyncio.timeout(30):
             await sent["a cat"].wait()
             before = len(first.provider.created)
@@ -87,22 +87,24 @@ async def test_a_thousand_jobs_of_one_owner_delay_another_by_one_turn(
     assert prompts.index("a newcomer") <= before + 1
 
 
-async def test_whoever_is_new_waits_for_one_job_of_each_other_owner_at_most(bench: Bench) -> None:
+async def test_whoever_is_new_waits_for_one_job_of_each_other_owner_at_most(
+    harness: Harness,
+) -> None:
     rng = random.Random(7)
     waiting: dict[UUID, tuple[str, list[str]]] = {}
     unfinished: dict[str, int] = {}
     for _ in range(150):
         owner = f"user:{rng.choice('aaaaabbcdef')}"
         if rng.random() < 0.6:
-            job = await bench.accept(owner=owner)
+            job = await harness.accept(owner=owner)
             if not unfinished.get(owner):
                 waiting[job.id] = (owner, [])
             unfinished[owner] = unfinished.get(owner, 0) + 1
-        elif served := await claim(bench):
-            owner = (await bench.job(served)).owner
+        elif served := await claim(harness):
+            owner = (await harness.job(served)).owner
             waiting.pop(served, None)
             unfinished[owner] -= 1
-            await bench.query(
+            await harness.query(
                 "UPDATE job SET state = 'cancelled', dispatch_time = NULL,"
                 " claim_token = NULL WHERE id = %s",
                 served,
@@ -112,112 +114,112 @@ async def test_whoever_is_new_waits_for_one_job_of_each_other_owner_at_most(benc
     assert all(len(before) == len(set(before)) for _, before in waiting.values())
 
 
-async def test_places_are_those_in_which_jobs_are_served(bench: Bench) -> None:
+async def test_places_are_those_in_which_jobs_are_served(harness: Harness) -> None:
     owners = ["a", "a", "a", "b", "a", "c", "b", "a", "d", "c"]
-    jobs = [await bench.accept(owner=owner) for owner in owners]
-    places = {job.id: await place(bench, job) for job in jobs}
+    jobs = [await harness.accept(owner=owner) for owner in owners]
+    places = {job.id: await place(harness, job) for job in jobs}
 
-    served = [await claim(bench) for _ in jobs]
+    served = [await claim(harness) for _ in jobs]
 
     assert served == sorted(places, key=lambda job_id: places[job_id])
     assert sorted(places.values()) == list(range(len(jobs)))
 
 
-async def test_callers_do_not_share_the_turns_of_an_owner(bench: Bench) -> None:
+async def test_callers_do_not_share_the_turns_of_an_owner(harness: Harness) -> None:
     for _ in range(3):
-        await bench.accept(owner="user:1")
-    other = await bench.accept(owner="user:1", caller=Caller.trusted("other"), destination=None)
+        await harness.accept(owner="user:1")
+    other = await harness.accept(owner="user:1", caller=Caller.trusted("other"), destination=None)
     assert other.turn == 0
-    assert await place(bench, other) == 1
+    assert await place(harness, other) == 1
 
 
-async def test_a_queue_that_ran_empty_goes_on_from_the_last_turn(bench: Bench) -> None:
+async def test_a_queue_that_ran_empty_goes_on_from_the_last_turn(harness: Harness) -> None:
     for _ in range(3):
-        await bench.accept(owner="user:1")
-    await bench.dispatch_all()
-    assert (await bench.accept(owner="user:2")).turn == 2
-    assert (await bench.accept(owner="user:1")).turn == 3
+        await harness.accept(owner="user:1")
+    await harness.dispatch_all()
+    assert (await harness.accept(owner="user:2")).turn == 2
+    assert (await harness.accept(owner="user:1")).turn == 3
 
 
-async def test_what_is_postponed_gives_nobody_an_earlier_turn(bench: Bench) -> None:
-    bench.provider.refuse(ProviderBusy())
-    await bench.run(owner="unlucky")
-    bench.provider.refuse(None)
+async def test_what_is_postponed_gives_nobody_an_earlier_turn(harness: Harness) -> None:
+    harness.provider.refuse(ProviderBusy())
+    await harness.run(owner="unlucky")
+    harness.provider.refuse(None)
     for _ in range(3):
-        await bench.accept(owner="busy")
-        await bench.dispatch_all()
-    waiting = [await bench.accept(owner=f"user:{n}") for n in range(2)]
+        await harness.accept(owner="busy")
+        await harness.dispatch_all()
+    waiting = [await harness.accept(owner=f"user:{n}") for n in range(2)]
     assert [job.turn for job in waiting] == [2, 2]
 
 
-async def test_a_job_of_an_old_round_lets_nobody_new_pass(bench: Bench) -> None:
-    bench.provider.refuse(ProviderBusy())
-    old = await bench.run(owner="unlucky")
-    bench.provider.refuse(None)
+async def test_a_job_of_an_old_round_lets_nobody_new_pass(harness: Harness) -> None:
+    harness.provider.refuse(ProviderBusy())
+    old = await harness.run(owner="unlucky")
+    harness.provider.refuse(None)
     for _ in range(4):
-        await bench.accept(owner="busy")
-    await bench.later(seconds=1)
+        await harness.accept(owner="busy")
+    await harness.later(seconds=1)
     for _ in range(3):
-        assert await dispatch(bench.context)
-    waiting = await bench.accept(owner="patient")
+        assert await dispatch(harness.context)
+    waiting = await harness.accept(owner="patient")
 
-    await bench.query("UPDATE job SET dispatch_time = now() WHERE id = %s RETURNING id", old.id)
-    newcomer = await bench.accept(owner="newcomer")
+    await harness.query("UPDATE job SET dispatch_time = now() WHERE id = %s RETURNING id", old.id)
+    newcomer = await harness.accept(owner="newcomer")
 
     assert (old.turn, waiting.turn, newcomer.turn) == (0, 2, 2)
-    assert [await claim(bench) for _ in range(3)] == [old.id, waiting.id, newcomer.id]
+    assert [await claim(harness) for _ in range(3)] == [old.id, waiting.id, newcomer.id]
 
 
-async def test_refusals_move_no_round_on(bench: Bench) -> None:
-    bench.provider.refuse(ProviderBusy())
+async def test_refusals_move_no_round_on(harness: Harness) -> None:
+    harness.provider.refuse(ProviderBusy())
     for _ in range(5):
-        await bench.run(owner="busy")
-    bench.provider.refuse(None)
-    newcomer = await bench.accept(owner="newcomer")
-    await bench.later(seconds=600)
+        await harness.run(owner="busy")
+    harness.provider.refuse(None)
+    newcomer = await harness.accept(owner="newcomer")
+    await harness.later(seconds=600)
     assert newcomer.turn == 0
-    assert newcomer.id in [await claim(bench) for _ in range(2)]
+    assert newcomer.id in [await claim(harness) for _ in range(2)]
 
 
-async def test_who_is_postponed_for_long_stands_before_nobody(bench: Bench) -> None:
-    first, second = [await bench.accept(owner=f"user:{n}") for n in range(2)]
-    assert await place(bench, second) == 1
-    await bench.query(
+async def test_who_is_postponed_for_long_stands_before_nobody(harness: Harness) -> None:
+    first, second = [await harness.accept(owner=f"user:{n}") for n in range(2)]
+    assert await place(harness, second) == 1
+    await harness.query(
         "UPDATE job SET dispatch_time = now() + interval '10 s' WHERE id = %s RETURNING id",
         first.id,
     )
-    assert await place(bench, second) == 0
-    async with bench.transaction() as tx:
+    assert await place(harness, second) == 0
+    async with harness.transaction() as tx:
         assert (await tx.jobs.line()).lengths == {CALLER.name: 2}
 
 
 async def test_nothing_is_claimed_that_cannot_be_sent(open_bench: OpenBench) -> None:
-    bench = await open_bench(
+    harness = await open_bench(
         limits=Limits(creates_per_window=2, create_window=timedelta(minutes=1))
     )
     for n in range(6):
-        await bench.accept(owner=f"user:{n}")
+        await harness.accept(owner=f"user:{n}")
 
-    await asyncio.gather(*(dispatch(bench.context) for _ in range(6)))
+    await asyncio.gather(*(dispatch(harness.context) for _ in range(6)))
 
-    assert len(bench.provider.created) == 2
+    assert len(harness.provider.created) == 2
     assert (
-        await bench.query("SELECT id FROM job WHERE state = 'queued' AND claim_token IS NOT NULL")
+        await harness.query("SELECT id FROM job WHERE state = 'queued' AND claim_token IS NOT NULL")
         == []
     )
 
 
 async def test_claims_under_way_keep_their_calls_only_for_a_while(open_bench: OpenBench) -> None:
     limits = Limits(creates_per_window=1, create_window=timedelta(seconds=0.1))
-    bench = await open_bench(limits=limits)
-    stuck, other = await bench.accept(), await bench.accept(owner="user:2")
-    assert await claim(bench) == stuck.id
+    harness = await open_bench(limits=limits)
+    stuck, other = await harness.accept(), await harness.accept(owner="user:2")
+    assert await claim(harness) == stuck.id
 
-    await dispatch(bench.context)
-    assert bench.provider.created == []
-    await bench.later(seconds=6)
-    await dispatch(bench.context)
-    assert (await bench.job(other)).state is JobState.RUNNING
+    await dispatch(harness.context)
+    assert harness.provider.created == []
+    await harness.later(seconds=6)
+    await dispatch(harness.context)
+    assert (await harness.job(other)).state is JobState.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -231,31 +233,31 @@ async def test_claims_under_way_keep_their_calls_only_for_a_while(open_bench: Op
 async def test_a_queue_that_is_too_long_takes_no_more(
     open_bench: OpenBench, limits: Limits, part: str
 ) -> None:
-    bench = await open_bench(limits=limits)
+    harness = await open_bench(limits=limits)
     other = Caller.trusted("other")
-    await bench.accept(caller=other, destination=None)
-    kept = [await bench.accept(request_id=f"r-{n}") for n in range(2)]
+    await harness.accept(caller=other, destination=None)
+    kept = [await harness.accept(request_id=f"r-{n}") for n in range(2)]
 
     with pytest.raises(Overloaded) as caught:
-        await bench.accept()
+        await harness.accept()
     assert caught.value.part == part
     assert timedelta(seconds=10) <= caught.value.retry_after <= timedelta(seconds=20)
-    assert await bench.accept(request_id="r-1") == kept[1]
+    assert await harness.accept(request_id="r-1") == kept[1]
     if part == "queue of the caller":
-        await bench.accept(caller=other, destination=None)
+        await harness.accept(caller=other, destination=None)
 
 
 async def test_a_forecast_is_honest(open_bench: OpenBench) -> None:
-    bench = await open_bench(
+    harness = await open_bench(
         limits=Limits(creates_per_window=2, create_window=USUAL, active_tasks=4)
     )
-    usual, _ = bench.context.durations("z-image")
+    usual, _ = harness.context.durations("z-image")
     slowest = max(USUAL / 2, usual / 4)
-    jobs = [await bench.accept(owner=f"user:{n}") for n in range(3)]
+    jobs = [await harness.accept(owner=f"user:{n}") for n in range(3)]
     assert [job.forecast for job in jobs] == [Forecast(n, slowest * n + usual) for n in range(3)]
 
-    assert await dispatch(bench.context)
-    seen = await watch.get(bench.context, CALLER, job_id=jobs[0].id)
+    assert await dispatch(harness.context)
+    seen = await read_job.get(harness.context, CALLER, job_id=jobs[0].id)
     assert seen.state is JobState.RUNNING
     assert seen.forecast is not None
     assert seen.forecast.queue_position == 0
@@ -263,28 +265,28 @@ async def test_a_forecast_is_honest(open_bench: OpenBench) -> None:
     assert seen.forecast.estimated_remaining <= usual
 
 
-async def test_nothing_is_said_where_nothing_is_known(bench: Bench) -> None:
-    late = await bench.run()
-    await bench.later(hours=1)
-    delayed, ending = [await bench.accept(owner=f"user:{n}") for n in (2, 3)]
-    await bench.query("UPDATE job SET delay_reason = 'provider_busy' WHERE id = %s", delayed.id)
-    await bench.query("UPDATE job SET start_deadline_time = now() WHERE id = %s", ending.id)
+async def test_nothing_is_said_where_nothing_is_known(harness: Harness) -> None:
+    late = await harness.run()
+    await harness.later(hours=1)
+    delayed, ending = [await harness.accept(owner=f"user:{n}") for n in (2, 3)]
+    await harness.query("UPDATE job SET delay_reason = 'provider_busy' WHERE id = %s", delayed.id)
+    await harness.query("UPDATE job SET start_deadline_time = now() WHERE id = %s", ending.id)
 
     for job in (late, delayed, ending):
-        told = await forecast(bench.context, await bench.job(job))
+        told = await forecast(harness.context, await harness.job(job))
         assert told.estimated_remaining is None
 
 
-async def test_news_whose_hint_was_lost_are_seen_by_one_look_for_all(bench: Bench) -> None:
-    jobs = [await bench.accept(owner=f"user:{n}") for n in range(3)]
+async def test_news_whose_hint_was_lost_are_seen_by_one_look_for_all(harness: Harness) -> None:
+    jobs = [await harness.accept(owner=f"user:{n}") for n in range(3)]
     heartbeat = timedelta(milliseconds=50)
     streams = [
-        watch.follow(bench.context, CALLER, job_id=job.id, after=0, heartbeat=heartbeat)
+        stream_job.follow(harness.context, CALLER, job_id=job.id, after=0, heartbeat=heartbeat)
         for job in jobs
     ]
     assert [await anext(stream) for stream in streams] == jobs
     for job in jobs:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             await tx.jobs.save(replace(job, revision=2), event="changed")  # and announces nothing
 
     async with asyncio.timeout(10):

@@ -17,62 +17,63 @@ from generation_svc.domain.error import (
     ResultTooLarge,
     Unavailable,
 )
-from generation_svc.domain.job import DelayReason, FailureReason, Job, JobState
+from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.job import DelayReason, Job, JobState
 from generation_svc.domain.observation import Observation
-from generation_svc.domain.pace import Pace
-from generation_svc.lifecycle import picture
-from generation_svc.lifecycle.fetch import fetch
-from generation_svc.lifecycle.orphan import remove_orphans
-from generation_svc.lifecycle.poll import poll
-from tests.lifecycle import CALLER, LINK, PENDING, SUCCESS, Bench, OpenBench, one_piece
+from generation_svc.domain.timing import Timing
+from generation_svc.engine.fetch_result import fetch_result
+from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
+from generation_svc.engine.poll import poll
+from generation_svc.usecase import upload_input
+from tests.lifecycle import CALLER, LINK, PENDING, SUCCESS, Harness, OpenBench, one_piece
 
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 
 
-async def succeeded(bench: Bench, *urls: str) -> Job:
+async def succeeded(harness: Harness, *urls: str) -> Job:
     """A job whose task is done at the provider."""
-    job = await bench.run()
-    await bench.callback(replace(SUCCESS, result_urls=urls or (LINK,)))
+    job = await harness.run()
+    await harness.callback(replace(SUCCESS, result_urls=urls or (LINK,)))
     return job
 
 
-async def test_the_bytes_are_ours_before_the_job_is_a_success(bench: Bench) -> None:
+async def test_the_bytes_are_ours_before_the_job_is_a_success(harness: Harness) -> None:
     second = "https://tempfile.aiquickdraw.com/second.png"
-    bench.fetcher.links = {LINK: b"one", second: b"two"}
-    job = await succeeded(bench, LINK, second)
-    assert (await bench.job(job)).state is JobState.RUNNING
+    harness.fetcher.links = {LINK: b"one", second: b"two"}
+    job = await succeeded(harness, LINK, second)
+    assert (await harness.job(job)).state is JobState.RUNNING
 
-    assert await fetch(bench.context)
+    assert await fetch_result(harness.context)
 
-    result = (await bench.job(job)).result
+    result = (await harness.job(job)).result
     assert result is not None
     assert [media.sha256 for media in result.media] == [
         hashlib.sha256(data).hexdigest() for data in (b"one", b"two")
     ]
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         stored = [await tx.media.find_media(each.id, caller="edge") for each in result.media]
         assert await tx.media.find_media(result.media[0].id, caller="b") is None
-    assert [bench.store.kept[each.key] for each in stored if each] == [b"one", b"two"]
-    assert not await fetch(bench.context)
+    assert [harness.store.kept[each.key] for each in stored if each] == [b"one", b"two"]
+    assert not await fetch_result(harness.context)
 
 
-async def test_a_dead_link_is_followed_by_a_fresh_one(bench: Bench) -> None:
-    bench.fetcher.links = {LINK: LinkDead(), FRESH: b"fresh"}
-    job = await succeeded(bench)
+async def test_a_dead_link_is_followed_by_a_fresh_one(harness: Harness) -> None:
+    harness.fetcher.links = {LINK: LinkDead(), FRESH: b"fresh"}
+    job = await succeeded(harness)
 
-    await bench.fetch_all()
+    await harness.fetch_all()
 
-    assert bench.fetcher.fetched == [LINK, FRESH]
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    assert harness.fetcher.fetched == [LINK, FRESH]
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
 
 
-async def climb(bench: Bench, job: Job, *, minutes: int) -> Job:
+async def climb(harness: Harness, job: Job, *, minutes: int) -> Job:
     """Let so many minutes pass, with a try in each."""
-    await bench.fetch_all()
+    await harness.fetch_all()
     for _ in range(minutes):
-        await bench.later(minutes=1)
-        await bench.fetch_all()
-    return await bench.job(job)
+        await harness.later(minutes=1)
+        await harness.fetch_all()
+    return await harness.job(job)
 
 
 TROUBLES = [
@@ -86,34 +87,34 @@ TROUBLES = [
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_every_trouble_climbs_the_same_ladder(bench: Bench, trouble: Exception) -> None:
-    bench.fetcher.links = {LINK: trouble, FRESH: trouble}
-    job = await succeeded(bench)
+async def test_every_trouble_climbs_the_same_ladder(harness: Harness, trouble: Exception) -> None:
+    harness.fetcher.links = {LINK: trouble, FRESH: trouble}
+    job = await succeeded(harness)
 
-    early = await climb(bench, job, minutes=1)
+    early = await climb(harness, job, minutes=1)
     assert (early.state, early.delay_reason) == (JobState.RUNNING, None)
-    assert bench.provider.fresh_asked
-    late = await climb(bench, job, minutes=3)
+    assert harness.provider.fresh_asked
+    late = await climb(harness, job, minutes=3)
     assert (late.state, late.delay_reason) == (JobState.RUNNING, DelayReason.RESULT_DELAYED)
     assert late.delay_until_time is not None
-    given_up = await climb(bench, job, minutes=12)
+    given_up = await climb(harness, job, minutes=12)
 
     assert given_up.failure is not None
     assert given_up.failure.reason is FailureReason.RESULT_UNAVAILABLE
     assert (given_up.delay_reason, given_up.delay_until_time) == (None, None)
-    assert (await bench.deliveries(job))["outcome"]["state"] == "pending"
+    assert (await harness.deliveries(job))["outcome"]["state"] == "pending"
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_a_trouble_that_passes_costs_nothing_but_time(
-    bench: Bench, trouble: Exception
+    harness: Harness, trouble: Exception
 ) -> None:
-    bench.fetcher.links = {LINK: trouble, FRESH: LinkDead()}
-    job = await succeeded(bench)
-    await climb(bench, job, minutes=10)
-    bench.fetcher.links = {FRESH: LinkDead()}
+    harness.fetcher.links = {LINK: trouble, FRESH: LinkDead()}
+    job = await succeeded(harness)
+    await climb(harness, job, minutes=10)
+    harness.fetcher.links = {FRESH: LinkDead()}
 
-    settled = await climb(bench, job, minutes=1)
+    settled = await climb(harness, job, minutes=1)
 
     assert settled.state is JobState.SUCCEEDED
     assert settled.delay_reason is None
@@ -122,11 +123,13 @@ async def test_a_trouble_that_passes_costs_nothing_but_time(
 @pytest.mark.parametrize(
     "trouble", [FetchFailed("HTTP 500"), ResultRejected("HTML")], ids=["5xx", "HTML"]
 )
-async def test_a_fresh_link_helps_whatever_the_trouble_is(bench: Bench, trouble: Exception) -> None:
-    bench.fetcher.links = {LINK: trouble, FRESH: b"fresh"}
-    job = await succeeded(bench)
+async def test_a_fresh_link_helps_whatever_the_trouble_is(
+    harness: Harness, trouble: Exception
+) -> None:
+    harness.fetcher.links = {LINK: trouble, FRESH: b"fresh"}
+    job = await succeeded(harness)
 
-    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+    assert (await climb(harness, job, minutes=1)).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -137,50 +140,50 @@ async def test_a_fresh_link_helps_whatever_the_trouble_is(bench: Bench, trouble:
         pytest.param(LinkDead(), id="dead"),
     ],
 )
-async def test_a_bad_fresh_link_never_ends_a_job(bench: Bench, fresh: Exception) -> None:
-    bench.fetcher.links = {LINK: LinkDead(), FRESH: fresh}
-    job = await succeeded(bench)
-    await bench.fetch_all()
-    assert (await bench.job(job)).state is JobState.RUNNING
+async def test_a_bad_fresh_link_never_ends_a_job(harness: Harness, fresh: Exception) -> None:
+    harness.fetcher.links = {LINK: LinkDead(), FRESH: fresh}
+    job = await succeeded(harness)
+    await harness.fetch_all()
+    assert (await harness.job(job)).state is JobState.RUNNING
 
-    bench.fetcher.links = {FRESH: fresh}
-    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+    harness.fetcher.links = {FRESH: fresh}
+    assert (await climb(harness, job, minutes=1)).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("trouble", [HostUnreachable(), ProviderUnreachable()], ids=repr)
-async def test_an_hour_of_outage_loses_no_result(bench: Bench, trouble: Exception) -> None:
+async def test_an_hour_of_outage_loses_no_result(harness: Harness, trouble: Exception) -> None:
     is_host = isinstance(trouble, HostUnreachable)
-    bench.fetcher.links[LINK] = trouble if is_host else LinkDead()
-    bench.provider.fresh = trouble
-    job = await succeeded(bench)
+    harness.fetcher.links[LINK] = trouble if is_host else LinkDead()
+    harness.provider.fresh = trouble
+    job = await succeeded(harness)
 
-    assert (await climb(bench, job, minutes=61)).delay_reason is DelayReason.RESULT_DELAYED
-    bench.fetcher.links.clear()
-    assert (await climb(bench, job, minutes=2)).state is JobState.SUCCEEDED
+    assert (await climb(harness, job, minutes=61)).delay_reason is DelayReason.RESULT_DELAYED
+    harness.fetcher.links.clear()
+    assert (await climb(harness, job, minutes=2)).state is JobState.SUCCEEDED
 
 
-async def test_our_own_store_may_be_away_for_hours(bench: Bench) -> None:
-    bench.store.put_error = Unavailable()
-    job = await succeeded(bench)
+async def test_our_own_store_may_be_away_for_hours(harness: Harness) -> None:
+    harness.store.put_error = Unavailable()
+    job = await succeeded(harness)
     for _ in range(15):
-        await climb(bench, job, minutes=1)
-        await bench.later(minutes=30)
-    assert (await bench.job(job)).state is JobState.RUNNING
-    bench.store.put_error = None
+        await climb(harness, job, minutes=1)
+        await harness.later(minutes=30)
+    assert (await harness.job(job)).state is JobState.RUNNING
+    harness.store.put_error = None
 
-    assert (await climb(bench, job, minutes=2)).state is JobState.SUCCEEDED
+    assert (await climb(harness, job, minutes=2)).state is JobState.SUCCEEDED
 
 
-async def test_a_result_that_is_too_large_is_given_up_at_once(bench: Bench) -> None:
-    bench.fetcher.links[LINK] = ResultTooLarge()
-    job = await succeeded(bench)
+async def test_a_result_that_is_too_large_is_given_up_at_once(harness: Harness) -> None:
+    harness.fetcher.links[LINK] = ResultTooLarge()
+    job = await succeeded(harness)
 
-    await bench.fetch_all()
+    await harness.fetch_all()
 
-    failed = await bench.job(job)
+    failed = await harness.job(job)
     assert failed.failure is not None
     assert failed.failure.reason is FailureReason.RESULT_UNAVAILABLE
-    assert len(bench.fetcher.fetched) == 1
+    assert len(harness.fetcher.fetched) == 1
 
 
 SECOND = "https://tempfile.aiquickdraw.com/second.png"
@@ -189,270 +192,272 @@ SECOND = "https://tempfile.aiquickdraw.com/second.png"
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("bad", [0, 1])
 async def test_what_could_be_had_of_two_is_the_result(
-    bench: Bench, trouble: Exception, bad: int
+    harness: Harness, trouble: Exception, bad: int
 ) -> None:
     links = (LINK, SECOND)
-    bench.fetcher.links = {links[bad]: trouble, links[1 - bad]: b"good", FRESH: trouble}
-    job = await succeeded(bench, *links)
-    assert (await climb(bench, job, minutes=2)).state is JobState.RUNNING
+    harness.fetcher.links = {links[bad]: trouble, links[1 - bad]: b"good", FRESH: trouble}
+    job = await succeeded(harness, *links)
+    assert (await climb(harness, job, minutes=2)).state is JobState.RUNNING
 
-    settled = await climb(bench, job, minutes=14)
+    settled = await climb(harness, job, minutes=14)
 
     assert settled.result is not None
     assert [each.size_bytes for each in settled.result.media] == [len(b"good")]
     assert settled.result.missing_count == 1
-    assert bench.fetcher.fetched.count(links[1 - bad]) == 1
-    rows = await bench.query("SELECT key FROM media")
-    assert {row["key"] for row in rows} == set(bench.store.kept)
+    assert harness.fetcher.fetched.count(links[1 - bad]) == 1
+    rows = await harness.query("SELECT key FROM media")
+    assert {row["key"] for row in rows} == set(harness.store.kept)
 
 
-async def test_a_second_link_that_comes_late_makes_the_result_whole(bench: Bench) -> None:
-    bench.fetcher.links = {LINK: b"one", SECOND: FetchFailed(), FRESH: FetchFailed()}
-    job = await succeeded(bench, LINK, SECOND)
-    await climb(bench, job, minutes=5)
-    bench.fetcher.links[SECOND] = b"second"
+async def test_a_second_link_that_comes_late_makes_the_result_whole(harness: Harness) -> None:
+    harness.fetcher.links = {LINK: b"one", SECOND: FetchFailed(), FRESH: FetchFailed()}
+    job = await succeeded(harness, LINK, SECOND)
+    await climb(harness, job, minutes=5)
+    harness.fetcher.links[SECOND] = b"second"
 
-    settled = await climb(bench, job, minutes=2)
+    settled = await climb(harness, job, minutes=2)
 
     assert settled.result is not None
     assert [each.size_bytes for each in settled.result.media] == [3, 6]
     assert settled.result.missing_count == 0
 
 
-async def test_bytes_without_a_row_are_removed_once_they_are_old(bench: Bench) -> None:
-    job = await succeeded(bench)
-    await bench.fetch_all()
-    async with bench.transaction() as tx:
-        media = (await bench.job(job)).result.media  # type: ignore[union-attr]
+async def test_bytes_without_a_row_are_removed_once_they_are_old(harness: Harness) -> None:
+    job = await succeeded(harness)
+    await harness.fetch_all()
+    async with harness.transaction() as tx:
+        media = (await harness.job(job)).result.media  # type: ignore[union-attr]
         kept = await tx.media.find_media(media[0].id, caller="edge")
     assert kept is not None
-    upload = await picture.upload(bench.context, CALLER, owner="user:1", pieces=one_piece(b"mine"))
+    upload = await upload_input.upload(
+        harness.context, CALLER, owner="user:1", pieces=one_piece(b"mine")
+    )
     stray = f"result/{uuid4()}/{uuid4()}/0"
-    bench.store.kept |= {stray: b"x", f"upload/{uuid4()}": b"x", "upload/not-ours.txt": b"x"}
+    harness.store.kept |= {stray: b"x", f"upload/{uuid4()}": b"x", "upload/not-ours.txt": b"x"}
 
-    await bench.sweep()
-    assert len(bench.store.kept) == 5
-    bench.store.age = timedelta(hours=49)
+    await harness.sweep()
+    assert len(harness.store.kept) == 5
+    harness.store.age = timedelta(hours=49)
     for _ in range(10):
-        await remove_orphans(bench.context)
+        await remove_orphans(harness.context)
 
-    assert set(bench.store.kept) == {kept.key, f"upload/{upload.id}", "upload/not-ours.txt"}
+    assert set(harness.store.kept) == {kept.key, f"upload/{upload.id}", "upload/not-ours.txt"}
 
 
-async def test_a_store_that_is_away_costs_a_retry_and_nothing_else(bench: Bench) -> None:
-    job = await succeeded(bench)
-    bench.store.put_error = Unavailable()
-    await bench.fetch_all()
-    bench.store.put_error = None
-    await bench.later(seconds=3)
+async def test_a_store_that_is_away_costs_a_retry_and_nothing_else(harness: Harness) -> None:
+    job = await succeeded(harness)
+    harness.store.put_error = Unavailable()
+    await harness.fetch_all()
+    harness.store.put_error = None
+    await harness.later(seconds=3)
 
-    await bench.fetch_all()
+    await harness.fetch_all()
 
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize(
     "fresh", [FRESH, ProviderRefused(code="404", reason=FailureReason.REQUEST_REFUSED)]
 )
 async def test_a_result_that_nobody_has_any_more_is_given_up(
-    bench: Bench, fresh: str | Exception
+    harness: Harness, fresh: str | Exception
 ) -> None:
-    bench.fetcher.links = {LINK: LinkDead(), FRESH: LinkDead()}
-    bench.provider.fresh = fresh
-    job = await succeeded(bench)
-    await bench.fetch_all()
-    assert (await bench.job(job)).state is JobState.RUNNING
+    harness.fetcher.links = {LINK: LinkDead(), FRESH: LinkDead()}
+    harness.provider.fresh = fresh
+    job = await succeeded(harness)
+    await harness.fetch_all()
+    assert (await harness.job(job)).state is JobState.RUNNING
     for _ in range(3):
-        await bench.later(minutes=6)
-        await bench.fetch_all()
+        await harness.later(minutes=6)
+        await harness.fetch_all()
 
-    failed = await bench.job(job)
+    failed = await harness.job(job)
     assert failed.failure is not None
     assert failed.failure.reason is FailureReason.RESULT_UNAVAILABLE
-    assert (await bench.deliveries(job))["outcome"]["state"] == "pending"
+    assert (await harness.deliveries(job))["outcome"]["state"] == "pending"
 
 
 async def test_a_fetch_killed_before_its_settlement_is_done_again_in_the_same_place(
-    bench: Bench,
+    harness: Harness,
 ) -> None:
-    job = await succeeded(bench)
-    put, reached = bench.store.put, asyncio.Event()
+    job = await succeeded(harness)
+    put, reached = harness.store.put, asyncio.Event()
 
     async def put_and_hang(key: str, data: bytes) -> None:
         await put(key, data)
         reached.set()
         await asyncio.Event().wait()
 
-    bench.store.put = put_and_hang  # type: ignore[method-assign]
-    worker = asyncio.create_task(fetch(bench.context))
+    harness.store.put = put_and_hang  # type: ignore[method-assign]
+    worker = asyncio.create_task(fetch_result(harness.context))
     await reached.wait()
     worker.cancel()
     await asyncio.wait({worker})
-    assert (await bench.job(job)).state is JobState.RUNNING
+    assert (await harness.job(job)).state is JobState.RUNNING
 
-    bench.store.put = put  # type: ignore[method-assign]
-    await bench.later(minutes=4)
-    await bench.fetch_all()
+    harness.store.put = put  # type: ignore[method-assign]
+    await harness.later(minutes=4)
+    await harness.fetch_all()
 
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
-    assert len(bench.store.kept) == 1
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
+    assert len(harness.store.kept) == 1
 
 
-async def test_two_workers_on_one_result_settle_it_once(bench: Bench) -> None:
+async def test_two_workers_on_one_result_settle_it_once(harness: Harness) -> None:
     """The first one is slower than its lease."""
-    job = await succeeded(bench)
-    fetch_one, gate, reached = bench.fetcher.fetch, asyncio.Event(), asyncio.Event()
+    job = await succeeded(harness)
+    fetch_one, gate, reached = harness.fetcher.fetch, asyncio.Event(), asyncio.Event()
 
     async def slow(url: str, *, is_proved: bool = False) -> object:
         reached.set()
         await gate.wait()
         return await fetch_one(url, is_proved=is_proved)
 
-    bench.fetcher.fetch = slow  # type: ignore[assignment, method-assign]
-    first = asyncio.create_task(fetch(bench.context))
+    harness.fetcher.fetch = slow  # type: ignore[assignment, method-assign]
+    first = asyncio.create_task(fetch_result(harness.context))
     await reached.wait()
-    bench.fetcher.fetch = fetch_one  # type: ignore[method-assign]
-    await bench.later(minutes=4)
-    assert await fetch(bench.context)
-    settled = await bench.job(job)
+    harness.fetcher.fetch = fetch_one  # type: ignore[method-assign]
+    await harness.later(minutes=4)
+    assert await fetch_result(harness.context)
+    settled = await harness.job(job)
     gate.set()
     await first
 
     assert settled.state is JobState.SUCCEEDED
-    assert await bench.job(job) == settled
-    assert len(await bench.query("SELECT * FROM media")) == 1
-    assert (await bench.events(job)).count("settled") == 1
+    assert await harness.job(job) == settled
+    assert len(await harness.query("SELECT * FROM media")) == 1
+    assert (await harness.events(job)).count("settled") == 1
 
 
 @pytest.mark.parametrize("is_tls", [True, False], ids=["tls", "plain"])
 async def test_what_recordinfo_answered_over_tls_is_the_providers_word(
-    bench: Bench, is_tls: bool
+    harness: Harness, is_tls: bool
 ) -> None:
-    bench.provider.is_proved = is_tls
-    job = await bench.run()
-    bench.provider.tasks["task-1"] = SUCCESS
-    await bench.later(minutes=2)
-    await bench.poll_all()
-    await bench.fetch_all()
+    harness.provider.is_proved = is_tls
+    job = await harness.run()
+    harness.provider.tasks["task-1"] = SUCCESS
+    await harness.later(minutes=2)
+    await harness.poll_all()
+    await harness.fetch_all()
 
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
-    assert bench.fetcher.proved == ({LINK} if is_tls else set())
-
-
-async def test_what_a_callback_names_is_nobodys_word(bench: Bench) -> None:
-    bench.fetcher.links = {LINK: LinkDead()}
-    await succeeded(bench)
-    await bench.fetch_all()
-
-    assert bench.fetcher.fetched == [LINK, FRESH]
-    assert bench.fetcher.proved == {FRESH}
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
+    assert harness.fetcher.proved == ({LINK} if is_tls else set())
 
 
-async def test_a_pause_of_an_hour_costs_no_result_its_tries(bench: Bench) -> None:
-    bench.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
-    job = await succeeded(bench)
-    await bench.later(hours=1)
-    await bench.fetch_all()
-    assert (await bench.job(job)).state is JobState.RUNNING
-    bench.fetcher.links.clear()
+async def test_what_a_callback_names_is_nobodys_word(harness: Harness) -> None:
+    harness.fetcher.links = {LINK: LinkDead()}
+    await succeeded(harness)
+    await harness.fetch_all()
 
-    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+    assert harness.fetcher.fetched == [LINK, FRESH]
+    assert harness.fetcher.proved == {FRESH}
 
 
-async def test_a_pause_after_the_first_trouble_costs_no_result_its_tries(bench: Bench) -> None:
-    bench.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
-    job = await succeeded(bench)
-    await bench.fetch_all()
+async def test_a_pause_of_an_hour_costs_no_result_its_tries(harness: Harness) -> None:
+    harness.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
+    job = await succeeded(harness)
+    await harness.later(hours=1)
+    await harness.fetch_all()
+    assert (await harness.job(job)).state is JobState.RUNNING
+    harness.fetcher.links.clear()
+
+    assert (await climb(harness, job, minutes=1)).state is JobState.SUCCEEDED
+
+
+async def test_a_pause_after_the_first_trouble_costs_no_result_its_tries(harness: Harness) -> None:
+    harness.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
+    job = await succeeded(harness)
+    await harness.fetch_all()
     for _ in range(2):
-        await bench.later(minutes=16)
-        await bench.fetch_all()
-    waiting = await bench.job(job)
+        await harness.later(minutes=16)
+        await harness.fetch_all()
+    waiting = await harness.job(job)
     assert (waiting.state, waiting.delay_reason) == (JobState.RUNNING, DelayReason.RESULT_DELAYED)
     assert waiting.delay_until_time is not None
     assert waiting.delay_until_time > waiting.update_time
-    bench.fetcher.links.clear()
+    harness.fetcher.links.clear()
 
-    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
-
-
-async def test_an_outage_starts_the_clock_of_the_link_again(bench: Bench) -> None:
-    bench.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
-    job = await succeeded(bench)
-    await bench.fetch_all()
-    bench.fetcher.links = {LINK: HostUnreachable(), FRESH: HostUnreachable()}
-    await climb(bench, job, minutes=20)
-    bench.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
-    assert (await climb(bench, job, minutes=2)).state is JobState.RUNNING
-    bench.fetcher.links.clear()
-
-    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+    assert (await climb(harness, job, minutes=1)).state is JobState.SUCCEEDED
 
 
-async def test_a_fresh_link_on_a_host_that_is_away_is_waited_for(bench: Bench) -> None:
-    bench.fetcher.links = {LINK: LinkDead(), FRESH: HostUnreachable()}
-    job = await succeeded(bench)
-    await climb(bench, job, minutes=20)
-    bench.fetcher.links = {LINK: LinkDead()}
+async def test_an_outage_starts_the_clock_of_the_link_again(harness: Harness) -> None:
+    harness.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
+    job = await succeeded(harness)
+    await harness.fetch_all()
+    harness.fetcher.links = {LINK: HostUnreachable(), FRESH: HostUnreachable()}
+    await climb(harness, job, minutes=20)
+    harness.fetcher.links = {LINK: FetchFailed(), FRESH: FetchFailed()}
+    assert (await climb(harness, job, minutes=2)).state is JobState.RUNNING
+    harness.fetcher.links.clear()
 
-    assert (await climb(bench, job, minutes=1)).state is JobState.SUCCEEDED
+    assert (await climb(harness, job, minutes=1)).state is JobState.SUCCEEDED
+
+
+async def test_a_fresh_link_on_a_host_that_is_away_is_waited_for(harness: Harness) -> None:
+    harness.fetcher.links = {LINK: LinkDead(), FRESH: HostUnreachable()}
+    job = await succeeded(harness)
+    await climb(harness, job, minutes=20)
+    harness.fetcher.links = {LINK: LinkDead()}
+
+    assert (await climb(harness, job, minutes=1)).state is JobState.SUCCEEDED
 
 
 async def test_an_outage_is_given_two_hours_however_short_the_time_is(
     open_bench: OpenBench,
 ) -> None:
-    bench = await open_bench(pace=Pace(fetch_timeout=timedelta(minutes=1)))
-    bench.fetcher.links = {LINK: HostUnreachable()}
-    bench.provider.fresh = ProviderUnreachable()
-    job = await succeeded(bench)
-    assert (await climb(bench, job, minutes=110)).state is JobState.RUNNING
+    harness = await open_bench(timing=Timing(fetch_timeout=timedelta(minutes=1)))
+    harness.fetcher.links = {LINK: HostUnreachable()}
+    harness.provider.fresh = ProviderUnreachable()
+    job = await succeeded(harness)
+    assert (await climb(harness, job, minutes=110)).state is JobState.RUNNING
 
-    given_up = await climb(bench, job, minutes=12)
+    given_up = await climb(harness, job, minutes=12)
 
     assert given_up.failure is not None
     assert given_up.failure.reason is FailureReason.RESULT_UNAVAILABLE
 
 
-async def test_a_picture_that_nobody_survives_ends_like_a_bad_link(bench: Bench) -> None:
-    bench.fetcher.links = {LINK: NotExamined()}
-    job = await succeeded(bench)
-    assert (await climb(bench, job, minutes=10)).state is JobState.RUNNING
+async def test_a_picture_that_nobody_survives_ends_like_a_bad_link(harness: Harness) -> None:
+    harness.fetcher.links = {LINK: NotExamined()}
+    job = await succeeded(harness)
+    assert (await climb(harness, job, minutes=10)).state is JobState.RUNNING
 
-    given_up = await climb(bench, job, minutes=8)
+    given_up = await climb(harness, job, minutes=8)
 
     assert given_up.failure is not None
     assert given_up.failure.reason is FailureReason.RESULT_UNAVAILABLE
 
 
 @pytest.mark.parametrize("kept", [1, 0])
-async def test_the_hard_stop_keeps_what_is_ours(bench: Bench, kept: int) -> None:
+async def test_the_hard_stop_keeps_what_is_ours(harness: Harness, kept: int) -> None:
     away = HostUnreachable()
-    bench.fetcher.links = {LINK: b"one" if kept else away, SECOND: away, FRESH: away}
-    job = await succeeded(bench, LINK, SECOND)
-    await bench.fetch_all()
-    await bench.later(hours=25)
-    await bench.sweep()
+    harness.fetcher.links = {LINK: b"one" if kept else away, SECOND: away, FRESH: away}
+    job = await succeeded(harness, LINK, SECOND)
+    await harness.fetch_all()
+    await harness.later(hours=25)
+    await harness.sweep()
 
-    ended = await bench.job(job)
+    ended = await harness.job(job)
     if kept:
         assert ended.result is not None
         assert (len(ended.result.media), ended.result.missing_count) == (1, 1)
     else:
         assert ended.failure is not None
         assert ended.failure.reason is FailureReason.RESULT_UNAVAILABLE
-    assert (await bench.deliveries(job))["outcome"]["state"] == "pending"
+    assert (await harness.deliveries(job))["outcome"]["state"] == "pending"
 
 
-async def test_a_read_that_is_late_ends_no_success(bench: Bench) -> None:
+async def test_a_read_that_is_late_ends_no_success(harness: Harness) -> None:
     """A callback tells the success while a read is under way that shows none."""
-    job = await bench.run()
-    await bench.later(hours=1)
+    job = await harness.run()
+    await harness.later(hours=1)
 
     async def slow(task_id: str) -> Observation:
-        await bench.callback(SUCCESS)
+        await harness.callback(SUCCESS)
         return replace(PENDING, task_id=task_id)
 
-    bench.provider.read_task = slow  # type: ignore[method-assign]
-    assert await poll(bench.context)
-    await bench.fetch_all()
+    harness.provider.read_task = slow  # type: ignore[method-assign]
+    assert await poll(harness.context)
+    await harness.fetch_all()
 
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    assert (await harness.job(job)).state is JobState.SUCCEEDED

@@ -8,13 +8,14 @@ import pytest
 from prometheus_client import REGISTRY
 
 from generation_svc.domain.error import ModelUnavailable, ProviderRefused, ProviderSilent
-from generation_svc.domain.job import FailureReason, Job, JobState
+from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.lifecycle import dispatch as dispatch_module
-from generation_svc.lifecycle import outage
-from generation_svc.lifecycle.dispatch import dispatch
+from generation_svc.engine import dispatch as dispatch_module
+from generation_svc.engine.dispatch import dispatch
+from generation_svc.lifecycle import model_outage
 from generation_svc.storage.model_store import PostgresModelStore
-from tests.lifecycle import Bench, FakeProvider, OpenBench
+from tests.lifecycle import FakeProvider, Harness, OpenBench
 
 OFF = ProviderRefused(
     "switched off",
@@ -25,68 +26,68 @@ OFF = ProviderRefused(
 OTHER = "qwen/text-to-image"
 
 
-async def switched_off(bench: Bench, **accepted: Any) -> Job:
-    bench.provider.refuse(OFF)
-    return await bench.run(**accepted)
+async def switched_off(harness: Harness, **accepted: Any) -> Job:
+    harness.provider.refuse(OFF)
+    return await harness.run(**accepted)
 
 
 def reason_of(job: Job) -> FailureReason | None:
     return job.failure.reason if job.failure else None
 
 
-async def test_a_model_that_is_off_fails_the_job_at_once_and_is_hidden(bench: Bench) -> None:
+async def test_a_model_that_is_off_fails_the_job_at_once_and_is_hidden(harness: Harness) -> None:
     labels = {"model": "z-image"}
     before = REGISTRY.get_sample_value("atelier_models_switched_off_total", labels) or 0
-    job = await switched_off(bench)
+    job = await switched_off(harness)
 
     assert reason_of(job) is FailureReason.MODEL_UNAVAILABLE
     with pytest.raises(ModelUnavailable) as caught:
-        await bench.accept(owner="user:2")
+        await harness.accept(owner="user:2")
     assert 590 < caught.value.retry_after.total_seconds() <= 600
-    assert set(await outage.resting(bench.context)) == {"z-image"}
+    assert set(await model_outage.resting(harness.context)) == {"z-image"}
     after = REGISTRY.get_sample_value("atelier_models_switched_off_total", labels) or 0
     assert after == before + 1
-    bench.provider.refuse(None)
-    assert (await bench.run(model_id=OTHER)).state is JobState.RUNNING
+    harness.provider.refuse(None)
+    assert (await harness.run(model_id=OTHER)).state is JobState.RUNNING
 
 
-async def test_every_replica_knows(bench: Bench, open_bench: OpenBench) -> None:
-    await switched_off(bench)
-    other = await open_bench(sharing=bench)
+async def test_every_replica_knows(harness: Harness, open_bench: OpenBench) -> None:
+    await switched_off(harness)
+    other = await open_bench(sharing=harness)
     with pytest.raises(ModelUnavailable):
         await other.accept(owner="user:2")
-    assert set(await outage.resting(other.context)) == {"z-image"}
+    assert set(await model_outage.resting(other.context)) == {"z-image"}
 
 
-async def test_jobs_that_wait_for_it_fail_without_being_sent(bench: Bench) -> None:
-    waiting = [await bench.accept(owner=f"user:{n}") for n in range(4)]
-    bench.provider.refuse(OFF)
-    await bench.dispatch_all()
+async def test_jobs_that_wait_for_it_fail_without_being_sent(harness: Harness) -> None:
+    waiting = [await harness.accept(owner=f"user:{n}") for n in range(4)]
+    harness.provider.refuse(OFF)
+    await harness.dispatch_all()
 
-    reasons = {reason_of(await bench.job(job)) for job in waiting}
+    reasons = {reason_of(await harness.job(job)) for job in waiting}
     assert reasons == {FailureReason.MODEL_UNAVAILABLE}
-    assert len(bench.provider.created) == 1
+    assert len(harness.provider.created) == 1
 
 
-async def test_an_earlier_request_is_still_answered_with_its_job(bench: Bench) -> None:
-    job = await switched_off(bench, request_id="r1")
-    assert (await bench.accept(request_id="r1")).id == job.id
+async def test_an_earlier_request_is_still_answered_with_its_job(harness: Harness) -> None:
+    job = await switched_off(harness, request_id="r1")
+    assert (await harness.accept(request_id="r1")).id == job.id
 
 
-async def test_after_a_while_one_job_alone_tries_it(bench: Bench) -> None:
-    await switched_off(bench)
-    await bench.later(minutes=11)
-    trial = await bench.accept(owner="user:2")
+async def test_after_a_while_one_job_alone_tries_it(harness: Harness) -> None:
+    await switched_off(harness)
+    await harness.later(minutes=11)
+    trial = await harness.accept(owner="user:2")
     for owner in ("user:3", "user:4"):
         with pytest.raises(ModelUnavailable):
-            await bench.accept(owner=owner)
+            await harness.accept(owner=owner)
 
-    await bench.dispatch_all()
+    await harness.dispatch_all()
 
-    assert reason_of(await bench.job(trial)) is FailureReason.MODEL_UNAVAILABLE
-    assert len(bench.provider.created) == 2
+    assert reason_of(await harness.job(trial)) is FailureReason.MODEL_UNAVAILABLE
+    assert len(harness.provider.created) == 2
     with pytest.raises(ModelUnavailable) as caught:
-        await bench.accept(owner="user:3")
+        await harness.accept(owner="user:3")
     assert caught.value.retry_after.total_seconds() > 500
 
 
@@ -96,37 +97,37 @@ async def test_after_a_while_one_job_alone_tries_it(bench: Bench) -> None:
     ids=["taken", "refused for what it asks for"],
 )
 async def test_a_trial_that_shows_the_model_ends_the_outage(
-    bench: Bench, refusal: ProviderRefused | None
+    harness: Harness, refusal: ProviderRefused | None
 ) -> None:
-    await switched_off(bench)
-    await bench.later(minutes=11)
-    bench.provider.refuse(refusal)
-    await bench.run(owner="user:2")
+    await switched_off(harness)
+    await harness.later(minutes=11)
+    harness.provider.refuse(refusal)
+    await harness.run(owner="user:2")
 
-    bench.provider.refuse(None)
-    assert (await bench.run(owner="user:3")).state is JobState.RUNNING
-    assert await bench.query("SELECT * FROM model_outage") == []
+    harness.provider.refuse(None)
+    assert (await harness.run(owner="user:3")).state is JobState.RUNNING
+    assert await harness.query("SELECT * FROM model_outage") == []
 
 
-async def test_a_trial_without_an_answer_leaves_it_to_another_one(bench: Bench) -> None:
-    await switched_off(bench)
-    await bench.later(minutes=11)
-    bench.provider.refuse(ProviderSilent())
-    await bench.run(owner="user:2")
+async def test_a_trial_without_an_answer_leaves_it_to_another_one(harness: Harness) -> None:
+    await switched_off(harness)
+    await harness.later(minutes=11)
+    harness.provider.refuse(ProviderSilent())
+    await harness.run(owner="user:2")
     with pytest.raises(ModelUnavailable):
-        await bench.accept(owner="user:3")
+        await harness.accept(owner="user:3")
 
-    await bench.later(seconds=61)
-    bench.provider.refuse(None)
-    assert (await bench.run(owner="user:3")).state is JobState.RUNNING
+    await harness.later(seconds=61)
+    harness.provider.refuse(None)
+    assert (await harness.run(owner="user:3")).state is JobState.RUNNING
 
 
-async def test_two_dispatchers_let_one_trial_through(bench: Bench) -> None:
+async def test_two_dispatchers_let_one_trial_through(harness: Harness) -> None:
     """Both jobs were accepted before the model went off."""
-    first, second = [await bench.accept(owner=f"user:{n}") for n in range(2)]
-    async with bench.transaction() as tx:
-        await outage.begin(bench.context, tx, model_id="z-image", text="paused")
-    await bench.later(minutes=11)
+    first, second = [await harness.accept(owner=f"user:{n}") for n in range(2)]
+    async with harness.transaction() as tx:
+        await model_outage.begin(harness.context, tx, model_id="z-image", text="paused")
+    await harness.later(minutes=11)
     reached, gate = asyncio.Event(), asyncio.Event()
 
     async def slowly(provider: FakeProvider, task_id: str) -> str:
@@ -134,47 +135,47 @@ async def test_two_dispatchers_let_one_trial_through(bench: Bench) -> None:
         await gate.wait()
         return task_id
 
-    bench.provider.answer = slowly
-    trial = asyncio.create_task(dispatch(bench.context))
+    harness.provider.answer = slowly
+    trial = asyncio.create_task(dispatch(harness.context))
     await reached.wait()
-    await dispatch(bench.context)
-    states = [(await bench.job(job)).state for job in (first, second)]
+    await dispatch(harness.context)
+    states = [(await harness.job(job)).state for job in (first, second)]
     gate.set()
     await trial
 
     assert states == [JobState.QUEUED, JobState.QUEUED]
-    assert len(bench.provider.created) == 1
-    await bench.later(seconds=10)
-    await bench.dispatch_all()
-    assert [(await bench.job(job)).state for job in (first, second)] == [JobState.RUNNING] * 2
+    assert len(harness.provider.created) == 1
+    await harness.later(seconds=10)
+    await harness.dispatch_all()
+    assert [(await harness.job(job)).state for job in (first, second)] == [JobState.RUNNING] * 2
 
 
-async def test_a_task_that_fails_since_its_model_is_off_hides_it_too(bench: Bench) -> None:
-    job = await bench.run()
+async def test_a_task_that_fails_since_its_model_is_off_hides_it_too(harness: Harness) -> None:
+    job = await harness.run()
     failure = Observation(
         ProviderState.FAILED, word="fail", fail_code="505", fail_message="disabled"
     )
-    await bench.callback(failure)
+    await harness.callback(failure)
 
-    assert reason_of(await bench.job(job)) is FailureReason.MODEL_UNAVAILABLE
+    assert reason_of(await harness.job(job)) is FailureReason.MODEL_UNAVAILABLE
     with pytest.raises(ModelUnavailable):
-        await bench.accept()
+        await harness.accept()
 
 
-async def test_words_of_a_user_hide_no_model(bench: Bench) -> None:
-    job = await bench.run()
+async def test_words_of_a_user_hide_no_model(harness: Harness) -> None:
+    job = await harness.run()
     words = "This interface is temporarily paused"
     failure = Observation(
         ProviderState.FAILED, word="fail", fail_code="500", fail_message=f"prompt: {words}"
     )
-    await bench.callback(failure)
+    await harness.callback(failure)
 
-    assert reason_of(await bench.job(job)) is FailureReason.GENERATION_FAILED
-    assert (await bench.run(owner="user:2")).state is JobState.RUNNING
+    assert reason_of(await harness.job(job)) is FailureReason.GENERATION_FAILED
+    assert (await harness.run(owner="user:2")).state is JobState.RUNNING
 
 
 async def test_an_ordinary_job_asks_nothing_about_models_that_are_off(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     rest_left = PostgresModelStore.rest_left
@@ -184,49 +185,51 @@ async def test_an_ordinary_job_asks_nothing_about_models_that_are_off(
         return await rest_left(store, model_id)
 
     monkeypatch.setattr(PostgresModelStore, "rest_left", counted)
-    await bench.run()
+    await harness.run()
     assert asked == []
-    await switched_off(bench)
+    await switched_off(harness)
     with pytest.raises(ModelUnavailable):
-        await bench.accept(owner="user:2")
+        await harness.accept(owner="user:2")
     assert asked == ["z-image"]
 
 
 async def test_a_replica_that_does_not_know_yet_lets_a_job_in_that_fails_unsent(
-    bench: Bench, open_bench: OpenBench
+    harness: Harness, open_bench: OpenBench
 ) -> None:
-    other = await open_bench(sharing=bench)
-    assert await outage.resting(other.context) == {}
-    await switched_off(bench)
+    other = await open_bench(sharing=harness)
+    assert await model_outage.resting(other.context) == {}
+    await switched_off(harness)
     other.context.models_off._good_until = float("inf")  # its reading is as old as it may be
 
     late = await other.run(owner="user:2")
 
     assert reason_of(late) is FailureReason.MODEL_UNAVAILABLE
-    assert len(bench.provider.created) == 1
+    assert len(harness.provider.created) == 1
 
 
-async def test_who_may_try_a_model_is_asked_with_the_jobs_row_locked_first(bench: Bench) -> None:
-    job = await bench.accept()
-    async with bench.transaction() as tx:
-        await outage.begin(bench.context, tx, model_id="z-image", text="paused")
-    await bench.later(minutes=11)
-    async with bench.transaction() as tx:
-        claim = await tx.jobs.claim(lease=bench.context.pace.submit_lease, most_active=9)
+async def test_who_may_try_a_model_is_asked_with_the_jobs_row_locked_first(
+    harness: Harness,
+) -> None:
+    job = await harness.accept()
+    async with harness.transaction() as tx:
+        await model_outage.begin(harness.context, tx, model_id="z-image", text="paused")
+    await harness.later(minutes=11)
+    async with harness.transaction() as tx:
+        claim = await tx.jobs.claim(lease=harness.context.timing.submit_lease, most_active=9)
     assert claim is not None
     assert claim.is_trial
-    async with bench.connection.transaction():
-        await bench.query("SELECT FROM job WHERE id = %s FOR UPDATE", job.id)
-        asking = asyncio.create_task(dispatch_module._may_try(bench.context, claim))
-        await until_blocked(bench, asking)
-        await bench.query("SELECT FROM model_outage FOR UPDATE NOWAIT")
+    async with harness.connection.transaction():
+        await harness.query("SELECT FROM job WHERE id = %s FOR UPDATE", job.id)
+        asking = asyncio.create_task(dispatch_module._may_try(harness.context, claim))
+        await until_blocked(harness, asking)
+        await harness.query("SELECT FROM model_outage FOR UPDATE NOWAIT")
     assert await asking
 
 
-async def until_blocked(bench: Bench, work: asyncio.Task[bool]) -> None:
+async def until_blocked(harness: Harness, work: asyncio.Task[bool]) -> None:
     """Wait until somebody waits for a lock of the test's connection."""
     waiting = "SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
     async with asyncio.timeout(30):
-        while not (await bench.connection.execute(waiting)).rowcount:
+        while not (await harness.connection.execute(waiting)).rowcount:
             assert not work.done()
             await asyncio.sleep(0.01)

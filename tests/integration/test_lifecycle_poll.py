@@ -9,34 +9,37 @@ from generation_svc.domain.error import (
     ProviderSilent,
     ProviderUnreachable,
 )
-from generation_svc.domain.job import FailureReason, Job, JobState
+from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.lifecycle import cancel
-from generation_svc.lifecycle.poll import poll
-from tests.lifecycle import CALLER, FAILURE, SUCCESS, Bench, OpenBench
+from generation_svc.engine.poll import poll
+from generation_svc.usecase import cancel_job
+from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
 
 MISSING = Observation(ProviderState.MISSING)
 
 
 @pytest.fixture
-async def polling(open_bench: OpenBench) -> Bench:
+async def polling(open_bench: OpenBench) -> Harness:
     """A service without a gateway."""
     return await open_bench(callback_base_url=None)
 
 
-async def next_read(bench: Bench) -> timedelta:
-    (row,) = await bench.query("SELECT read_time - now() AS wait FROM attempt")
+async def next_read(harness: Harness) -> timedelta:
+    (row,) = await harness.query("SELECT read_time - now() AS wait FROM attempt")
     wait: timedelta = row["wait"]
     return wait
 
 
-async def failure_of(bench: Bench, job: Job) -> FailureReason | None:
-    ended = await bench.job(job)
+async def failure_of(harness: Harness, job: Job) -> FailureReason | None:
+    ended = await harness.job(job)
     return ended.failure.reason if ended.failure else None
 
 
 @pytest.mark.parametrize("end", [SUCCESS, FAILURE], ids=lambda o: o.state)
-async def test_without_callbacks_polling_brings_every_end(polling: Bench, end: Observation) -> None:
+async def test_without_callbacks_polling_brings_every_end(
+    polling: Harness, end: Observation
+) -> None:
     job = await polling.run()
     await polling.later(seconds=3)
     await polling.poll_all()
@@ -52,7 +55,7 @@ async def test_without_callbacks_polling_brings_every_end(polling: Bench, end: O
     assert len(polling.provider.reads) == 2
 
 
-async def test_reads_keep_to_kies_cadence(polling: Bench) -> None:
+async def test_reads_keep_to_kies_cadence(polling: Harness) -> None:
     await polling.run()
     waits = []
     for _ in range(30):
@@ -69,37 +72,37 @@ async def test_reads_keep_to_kies_cadence(polling: Bench) -> None:
 
 
 async def test_with_callbacks_the_first_read_waits_and_a_callback_makes_it_needless(
-    bench: Bench,
+    harness: Harness,
 ) -> None:
-    job = await bench.run()
-    assert await next_read(bench) > timedelta(seconds=14)
-    await bench.later(seconds=14)
-    await bench.poll_all()
-    await bench.callback(SUCCESS)
-    await bench.later(minutes=1)
-    await bench.poll_all()
-    await bench.fetch_all()
+    job = await harness.run()
+    assert await next_read(harness) > timedelta(seconds=14)
+    await harness.later(seconds=14)
+    await harness.poll_all()
+    await harness.callback(SUCCESS)
+    await harness.later(minutes=1)
+    await harness.poll_all()
+    await harness.fetch_all()
 
-    assert bench.provider.reads == []
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    assert harness.provider.reads == []
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
 
 
-async def test_the_first_read_waits_for_what_the_model_usually_takes(bench: Bench) -> None:
-    await bench.run()
-    await bench.query(
+async def test_the_first_read_waits_for_what_the_model_usually_takes(harness: Harness) -> None:
+    await harness.run()
+    await harness.query(
         "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, accept_time,"
         " end_time, read_tries, fetch_tries, error, ended_by) SELECT gen_random_uuid(), job_id, n,"
         " 'settled', sha256(n::text::bytea), now(), now(), now() + interval '40 s', 0, 0, '',"
         " 'callback'"
         " FROM attempt, generate_series(2, 30) AS n"
     )
-    await bench.run()
+    await harness.run()
 
-    (row,) = await bench.query("SELECT max(read_time - accept_time) AS wait FROM attempt")
+    (row,) = await harness.query("SELECT max(read_time - accept_time) AS wait FROM attempt")
     assert timedelta(seconds=59) < row["wait"] < timedelta(seconds=61)
 
 
-async def test_missing_means_not_yet_until_its_grace_is_over(polling: Bench) -> None:
+async def test_missing_means_not_yet_until_its_grace_is_over(polling: Harness) -> None:
     polling.provider.tasks["task-1"] = MISSING
     job = await polling.run()
     for _ in range(8):
@@ -118,7 +121,7 @@ async def test_missing_means_not_yet_until_its_grace_is_over(polling: Bench) -> 
     [ProviderBusy(), ProviderUnreachable(), ProviderSilent(), ProviderAccount(code="401")],
     ids=lambda error: type(error).__name__,
 )
-async def test_reads_that_fail_never_fail_a_job(polling: Bench, error: ProviderError) -> None:
+async def test_reads_that_fail_never_fail_a_job(polling: Harness, error: ProviderError) -> None:
     job = await polling.run()
     polling.provider.tasks["task-1"] = error
     for _ in range(10):
@@ -135,7 +138,7 @@ async def test_reads_that_fail_never_fail_a_job(polling: Bench, error: ProviderE
     assert (await polling.job(job)).state is JobState.SUCCEEDED
 
 
-async def test_the_finish_deadline_acts_only_after_a_read_that_succeeded(polling: Bench) -> None:
+async def test_the_finish_deadline_acts_only_after_a_read_that_succeeded(polling: Harness) -> None:
     job = await polling.run()
     polling.provider.tasks["task-1"] = ProviderUnreachable()
     await polling.later(hours=2)
@@ -150,7 +153,7 @@ async def test_the_finish_deadline_acts_only_after_a_read_that_succeeded(polling
     assert await failure_of(polling, job) is FailureReason.FINISH_DEADLINE
 
 
-async def test_a_day_after_acceptance_everything_ends(polling: Bench) -> None:
+async def test_a_day_after_acceptance_everything_ends(polling: Harness) -> None:
     job = await polling.run()
     await polling.later(hours=23, minutes=59)
     await polling.sweep()
@@ -164,9 +167,9 @@ async def test_a_day_after_acceptance_everything_ends(polling: Bench) -> None:
     assert polling.provider.reads == []
 
 
-async def test_the_task_of_a_cancelled_job_is_not_read_for_ever(polling: Bench) -> None:
+async def test_the_task_of_a_cancelled_job_is_not_read_for_ever(polling: Harness) -> None:
     job = await polling.run()
-    await cancel.cancel(polling.context, CALLER, job_id=job.id)
+    await cancel_job.cancel_job(polling.context, CALLER, job_id=job.id)
     await polling.later(hours=1)
     await polling.poll_all()
     await polling.later(hours=1)
@@ -176,7 +179,7 @@ async def test_the_task_of_a_cancelled_job_is_not_read_for_ever(polling: Bench) 
     assert (await polling.job(job)).state is JobState.CANCELLED
 
 
-async def test_a_reader_that_was_killed_is_followed_by_another(polling: Bench) -> None:
+async def test_a_reader_that_was_killed_is_followed_by_another(polling: Harness) -> None:
     await polling.run()
     await polling.later(seconds=3)
     async with polling.transaction() as tx:
@@ -197,53 +200,53 @@ def _cadence(age: float) -> tuple[float, float]:
 EMPTY = Observation(ProviderState.EMPTY, word="success")
 
 
-async def test_a_success_that_stays_without_a_result_ends_soon(bench: Bench) -> None:
-    job = await bench.run()
-    bench.provider.tasks["task-1"] = EMPTY
-    await bench.later(seconds=100)
+async def test_a_success_that_stays_without_a_result_ends_soon(harness: Harness) -> None:
+    job = await harness.run()
+    harness.provider.tasks["task-1"] = EMPTY
+    await harness.later(seconds=100)
     for _ in range(10):
-        await bench.poll_all()
-        await bench.later(seconds=6)
+        await harness.poll_all()
+        await harness.later(seconds=6)
 
-    failed = await bench.job(job)
+    failed = await harness.job(job)
     assert failed.failure is not None
     assert failed.failure.reason is FailureReason.RESULT_UNAVAILABLE
-    assert len(bench.provider.reads) == 6
+    assert len(harness.provider.reads) == 6
 
 
-async def test_a_success_that_shows_its_result_a_little_later_is_one(bench: Bench) -> None:
-    job = await bench.run()
-    bench.provider.tasks["task-1"] = EMPTY
-    await bench.later(seconds=100)
+async def test_a_success_that_shows_its_result_a_little_later_is_one(harness: Harness) -> None:
+    job = await harness.run()
+    harness.provider.tasks["task-1"] = EMPTY
+    await harness.later(seconds=100)
     for _ in range(4):
-        await bench.poll_all()
-        await bench.later(seconds=6)
-    bench.provider.tasks["task-1"] = SUCCESS
-    await bench.poll_all()
-    await bench.fetch_all()
+        await harness.poll_all()
+        await harness.later(seconds=6)
+    harness.provider.tasks["task-1"] = SUCCESS
+    await harness.poll_all()
+    await harness.fetch_all()
 
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
-
-
-async def test_a_callback_without_a_result_is_looked_into_at_once(bench: Bench) -> None:
-    job = await bench.run()
-    bench.provider.tasks["task-1"] = SUCCESS
-    await bench.callback(EMPTY)
-    await bench.poll_all()
-    await bench.fetch_all()
-
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
 
 
-async def test_words_of_a_failure_that_no_table_explains_are_kept(bench: Bench) -> None:
-    job = await bench.run()
-    bench.provider.tasks["task-1"] = Observation(
+async def test_a_callback_without_a_result_is_looked_into_at_once(harness: Harness) -> None:
+    job = await harness.run()
+    harness.provider.tasks["task-1"] = SUCCESS
+    await harness.callback(EMPTY)
+    await harness.poll_all()
+    await harness.fetch_all()
+
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_words_of_a_failure_that_no_table_explains_are_kept(harness: Harness) -> None:
+    job = await harness.run()
+    harness.provider.tasks["task-1"] = Observation(
         ProviderState.FAILED, word="fail", fail_code="500", fail_message="out of tune"
     )
-    await bench.later(seconds=100)
-    await bench.poll_all()
+    await harness.later(seconds=100)
+    await harness.poll_all()
 
-    details = await bench.query(
+    details = await harness.query(
         "SELECT detail FROM job_event WHERE job_id = %s AND kind = 'unexplained'", job.id
     )
     assert [row["detail"]["text"] for row in details] == ["out of tune"]

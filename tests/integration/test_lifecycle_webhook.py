@@ -16,13 +16,13 @@ from generation_svc.domain.error import (
     WebhookSecretMissing,
 )
 from generation_svc.domain.job import Job
-from generation_svc.domain.provider import WebhookAnswer
-from generation_svc.lifecycle import deliver
-from generation_svc.lifecycle.cancel import cancel
-from generation_svc.lifecycle.post import LEASE, LIFETIME, MOST_PER_HOST, post
-from generation_svc.lifecycle.sweep import WEBHOOK_LIFETIME, forget_webhooks
-from generation_svc.lifecycle.webhook import enable
-from tests.lifecycle import CALLER, FAILURE, SUCCESS, Bench, OpenBench
+from generation_svc.domain.port.webhook import WebhookAnswer
+from generation_svc.engine.maintenance.retention import WEBHOOK_LIFETIME, forget_webhooks
+from generation_svc.engine.send_webhook import LEASE, LIFETIME, MOST_PER_HOST, send_webhook
+from generation_svc.usecase import lease_delivery
+from generation_svc.usecase.cancel_job import cancel_job
+from generation_svc.usecase.webhook import enable
+from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SHOP = replace(CALLER, name="shop", webhook_secrets=(SECRET,))
@@ -37,50 +37,50 @@ OK, GONE, BROKEN, AWAY = (
 
 
 @pytest.fixture
-async def bench(open_bench: OpenBench) -> Bench:
+async def harness(open_bench: OpenBench) -> Harness:
     opened = await open_bench()
     opened.receiver.secrets["shop"] = (SECRET,)
     return opened
 
 
-async def settled(bench: Bench, destination: Webhook = HOOK, **accepted: Any) -> Job:
-    job = await bench.run(destination=destination, caller=SHOP, **accepted)
-    await bench.callback(SUCCESS)
-    await bench.fetch_all()
-    return await bench.job(job)
+async def settled(harness: Harness, destination: Webhook = HOOK, **accepted: Any) -> Job:
+    job = await harness.run(destination=destination, caller=SHOP, **accepted)
+    await harness.callback(SUCCESS)
+    await harness.fetch_all()
+    return await harness.job(job)
 
 
-async def row(bench: Bench, job: Job) -> dict[str, Any]:
-    (found,) = (await bench.deliveries(job)).values()
+async def row(harness: Harness, job: Job) -> dict[str, Any]:
+    (found,) = (await harness.deliveries(job)).values()
     return found
 
 
-async def begun(bench: Bench) -> Delivery | None:
-    async with bench.transaction() as tx:
+async def begun(harness: Harness) -> Delivery | None:
+    async with harness.transaction() as tx:
         return await tx.webhooks.begin(span=LEASE, most_per_host=MOST_PER_HOST)
 
 
-async def wait_of(bench: Bench, job: Job) -> timedelta:
-    due: datetime = (await row(bench, job))["due_time"]
+async def wait_of(harness: Harness, job: Job) -> timedelta:
+    due: datetime = (await row(harness, job))["due_time"]
     return due - datetime.now(UTC)
 
 
-async def test_an_outcome_is_posted_once(bench: Bench) -> None:
-    job = await settled(bench)
+async def test_an_outcome_is_posted_once(harness: Harness) -> None:
+    job = await settled(harness)
 
-    assert await post(bench.context)
-    assert not await post(bench.context)
-    (posted,) = bench.receiver.posts
-    found = await row(bench, job)
+    assert await send_webhook(harness.context)
+    assert not await send_webhook(harness.context)
+    (posted,) = harness.receiver.posts
+    found = await row(harness, job)
     assert (posted.id, posted.url, posted.secrets) == (found["id"], HOOK.url, (SECRET,))
     assert (found["state"], found["url"], found["try_number"]) == ("sent", HOOK.url, 1)
-    assert (await bench.events(job))[-2:] == ["delivery_begun", "delivery_sent"]
+    assert (await harness.events(job))[-2:] == ["delivery_begun", "delivery_sent"]
 
 
-async def test_the_body_tells_the_job_as_the_contract_writes_it(bench: Bench) -> None:
-    job = await settled(bench)
-    await post(bench.context)
-    body = json.loads(bench.receiver.posts[0].body)
+async def test_the_body_tells_the_job_as_the_contract_writes_it(harness: Harness) -> None:
+    job = await settled(harness)
+    await send_webhook(harness.context)
+    body = json.loads(harness.receiver.posts[0].body)
     (media,) = job.result.media if job.result else ()
     assert body["type"] == "job.succeeded"
     assert datetime.fromisoformat(body["timestamp"]) == job.update_time
@@ -88,72 +88,72 @@ async def test_the_body_tells_the_job_as_the_contract_writes_it(bench: Bench) ->
     assert body["data"]["result"]["media"][0]["sha256"] == media.sha256
 
 
-async def test_a_fault_of_ours_is_a_failure_that_ends_after_a_day(bench: Bench) -> None:
-    bench.receiver.fault = RuntimeError("a fault")
-    job = await settled(bench)
-    assert await post(bench.context)
-    assert (await row(bench, job))["state"] == "pending"
-    await bench.later(seconds=LIFETIME.total_seconds())
-    assert await post(bench.context)
-    assert (await row(bench, job))["state"] == "impossible"
+async def test_a_fault_of_ours_is_a_failure_that_ends_after_a_day(harness: Harness) -> None:
+    harness.receiver.fault = RuntimeError("a fault")
+    job = await settled(harness)
+    assert await send_webhook(harness.context)
+    assert (await row(harness, job))["state"] == "pending"
+    await harness.later(seconds=LIFETIME.total_seconds())
+    assert await send_webhook(harness.context)
+    assert (await row(harness, job))["state"] == "impossible"
 
 
-async def test_a_failure_is_told_too(bench: Bench) -> None:
-    job = await bench.run(destination=HOOK, caller=SHOP)
-    await bench.callback(FAILURE)
-    await post(bench.context)
-    body = json.loads(bench.receiver.posts[0].body)
+async def test_a_failure_is_told_too(harness: Harness) -> None:
+    job = await harness.run(destination=HOOK, caller=SHOP)
+    await harness.callback(FAILURE)
+    await send_webhook(harness.context)
+    body = json.loads(harness.receiver.posts[0].body)
     assert body["type"] == "job.failed"
     assert body["data"]["failure"]["reason"] == "FAILURE_REASON_GENERATION_FAILED"
-    assert (await row(bench, job))["state"] == "sent"
+    assert (await row(harness, job))["state"] == "sent"
 
 
-async def test_a_cancelled_job_posts_nothing(bench: Bench) -> None:
-    job = await bench.run(destination=HOOK, caller=SHOP)
-    await cancel(bench.context, SHOP, job_id=job.id)
-    await bench.callback(SUCCESS)
-    await bench.fetch_all()
-    assert not await post(bench.context)
-    assert await bench.deliveries(job) == {}
+async def test_a_cancelled_job_posts_nothing(harness: Harness) -> None:
+    job = await harness.run(destination=HOOK, caller=SHOP)
+    await cancel_job(harness.context, SHOP, job_id=job.id)
+    await harness.callback(SUCCESS)
+    await harness.fetch_all()
+    assert not await send_webhook(harness.context)
+    assert await harness.deliveries(job) == {}
 
 
-async def test_nobody_else_can_lease_a_webhook(bench: Bench) -> None:
-    await settled(bench)
+async def test_nobody_else_can_lease_a_webhook(harness: Harness) -> None:
+    await settled(harness)
     for wish in ({"bot_id": 7, "queue": None}, {"bot_id": None, "queue": "results"}):
-        wanted = deliver.Wanted(caller=SHOP, limit=10, span=LEASE, **wish)
-        assert not await deliver.lease(bench.context, wanted, wait=timedelta(0))
+        wanted = lease_delivery.Wanted(caller=SHOP, limit=10, span=LEASE, **wish)
+        assert not await lease_delivery.lease(harness.context, wanted, wait=timedelta(0))
 
 
-async def test_the_loop_leaves_the_deliveries_of_others_alone(bench: Bench) -> None:
-    await bench.run(destination=Queue("results"))
-    await bench.callback(SUCCESS)
-    await bench.fetch_all()
-    assert not await post(bench.context)
+async def test_the_loop_leaves_the_deliveries_of_others_alone(harness: Harness) -> None:
+    await harness.run(destination=Queue("results"))
+    await harness.callback(SUCCESS)
+    await harness.fetch_all()
+    assert not await send_webhook(harness.context)
 
 
-async def test_a_settled_job_wakes_the_loop(bench: Bench) -> None:
-    with bench.context.database.watch("work:webhook") as news:
-        await settled(bench)
+async def test_a_settled_job_wakes_the_loop(harness: Harness) -> None:
+    with harness.context.database.watch("work:webhook") as news:
+        await settled(harness)
         assert news.is_set()
 
 
 @pytest.mark.parametrize("answer", [BROKEN, AWAY, WebhookAnswer(302), WebhookAnswer(404)], ids=str)
 async def test_what_is_not_taken_is_posted_again_under_the_same_id(
-    bench: Bench, answer: WebhookAnswer
+    harness: Harness, answer: WebhookAnswer
 ) -> None:
-    bench.receiver.answers = [answer, OK]
-    job = await settled(bench)
-    await post(bench.context)
-    assert (await row(bench, job))["state"] == "pending"
-    assert not await post(bench.context)
+    harness.receiver.answers = [answer, OK]
+    job = await settled(harness)
+    await send_webhook(harness.context)
+    assert (await row(harness, job))["state"] == "pending"
+    assert not await send_webhook(harness.context)
 
-    await bench.later(seconds=11)
-    await post(bench.context)
-    first, second = bench.receiver.posts
+    await harness.later(seconds=11)
+    await send_webhook(harness.context)
+    first, second = harness.receiver.posts
     assert first.id == second.id
     times = ("timestamp", "updateTime", "createTime", "startDeadlineTime", "finishDeadlineTime")
     assert _without(second.body, times) == _without(first.body, times)  # the clock was moved
-    assert (await row(bench, job))["state"] == "sent"
+    assert (await row(harness, job))["state"] == "sent"
 
 
 def _without(body: bytes, names: tuple[str, ...]) -> Any:
@@ -162,24 +162,24 @@ def _without(body: bytes, names: tuple[str, ...]) -> Any:
     )
 
 
-async def test_the_body_is_the_same_at_every_try(bench: Bench) -> None:
-    bench.receiver.answers = [BROKEN, OK]
-    job = await settled(bench)
-    await post(bench.context)
-    await bench.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
-    await post(bench.context)
-    first, second = bench.receiver.posts
+async def test_the_body_is_the_same_at_every_try(harness: Harness) -> None:
+    harness.receiver.answers = [BROKEN, OK]
+    job = await settled(harness)
+    await send_webhook(harness.context)
+    await harness.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
+    await send_webhook(harness.context)
+    first, second = harness.receiver.posts
     assert first.body == second.body
 
 
-async def test_the_waits_grow_to_hours_and_differ(bench: Bench) -> None:
-    bench.receiver.answers = [BROKEN]
-    job = await settled(bench)
+async def test_the_waits_grow_to_hours_and_differ(harness: Harness) -> None:
+    harness.receiver.answers = [BROKEN]
+    job = await settled(harness)
     waits = []
     for _ in range(9):
-        await bench.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
-        await post(bench.context)
-        waits.append((await wait_of(bench, job)).total_seconds())
+        await harness.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
+        await send_webhook(harness.context)
+        waits.append((await wait_of(harness, job)).total_seconds())
     bounds = [10, 40, 160, 640, 2560, 10240, 14400, 14400, 14400]
     assert all(bound / 2 - 1 <= wait <= bound for wait, bound in zip(waits, bounds, strict=True)), (
         waits
@@ -187,13 +187,13 @@ async def test_the_waits_grow_to_hours_and_differ(bench: Bench) -> None:
     assert len({round(wait) for wait in waits[-3:]}) > 1
 
 
-async def test_what_went_wrong_stands_in_the_trace(bench: Bench) -> None:
-    bench.receiver.answers = [BROKEN, AWAY, OK]
-    job = await settled(bench)
+async def test_what_went_wrong_stands_in_the_trace(harness: Harness) -> None:
+    harness.receiver.answers = [BROKEN, AWAY, OK]
+    job = await settled(harness)
     for _ in range(3):
-        await bench.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
-        await post(bench.context)
-    events = await bench.query(
+        await harness.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
+        await send_webhook(harness.context)
+    events = await harness.query(
         "SELECT detail->>'reason' AS reason FROM job_event WHERE job_id = %s"
         " AND kind = 'delivery_tryagain' ORDER BY id",
         job.id,
@@ -201,29 +201,29 @@ async def test_what_went_wrong_stands_in_the_trace(bench: Bench) -> None:
     assert [event["reason"] for event in events] == ["HTTP 500", "ConnectError"]
 
 
-async def test_a_webhook_is_given_up_after_a_day(bench: Bench) -> None:
-    bench.receiver.answers = [BROKEN]
-    job = await settled(bench)
-    await post(bench.context)
-    await bench.later(hours=23, minutes=50)
-    await post(bench.context)
-    assert await wait_of(bench, job) <= timedelta(minutes=10)  # the last try ends the day
+async def test_a_webhook_is_given_up_after_a_day(harness: Harness) -> None:
+    harness.receiver.answers = [BROKEN]
+    job = await settled(harness)
+    await send_webhook(harness.context)
+    await harness.later(hours=23, minutes=50)
+    await send_webhook(harness.context)
+    assert await wait_of(harness, job) <= timedelta(minutes=10)  # the last try ends the day
 
-    await bench.later(minutes=11)
-    await post(bench.context)
-    found = await row(bench, job)
+    await harness.later(minutes=11)
+    await send_webhook(harness.context)
+    found = await row(harness, job)
     assert (found["state"], found["try_number"]) == ("impossible", 3)
     assert found["report"] == {"reason": "not taken for a day, at last: HTTP 500"}
-    assert (await bench.events(job))[-1] == "delivery_impossible"
-    await bench.later(days=1)
-    assert not await post(bench.context)
+    assert (await harness.events(job))[-1] == "delivery_impossible"
+    await harness.later(days=1)
+    assert not await send_webhook(harness.context)
 
 
-async def test_a_webhook_that_waited_for_the_service_for_days_is_posted(bench: Bench) -> None:
-    job = await settled(bench)
-    await bench.later(days=5)
-    await post(bench.context)
-    assert (await row(bench, job))["state"] == "sent"
+async def test_a_webhook_that_waited_for_the_service_for_days_is_posted(harness: Harness) -> None:
+    job = await settled(harness)
+    await harness.later(days=5)
+    await send_webhook(harness.context)
+    assert (await row(harness, job))["state"] == "sent"
 
 
 @pytest.mark.parametrize(
@@ -238,202 +238,208 @@ async def test_a_webhook_that_waited_for_the_service_for_days_is_posted(bench: B
     ids=["too many", "unavailable", "at once", "for too long", "of no meaning"],
 )
 async def test_retry_after_is_kept_within_bounds(
-    bench: Bench, answer: WebhookAnswer, least: float, most: float
+    harness: Harness, answer: WebhookAnswer, least: float, most: float
 ) -> None:
-    bench.receiver.answers = [answer]
-    job = await settled(bench)
-    await post(bench.context)
-    assert least <= (await wait_of(bench, job)).total_seconds() <= most
+    harness.receiver.answers = [answer]
+    job = await settled(harness)
+    await send_webhook(harness.context)
+    assert least <= (await wait_of(harness, job)).total_seconds() <= most
 
 
-async def test_gone_ends_every_delivery_to_the_address(bench: Bench) -> None:
-    bench.receiver.answers = [GONE]
-    jobs = [await settled(bench, inputs={"prompt": str(n)}) for n in range(3)]
-    other = await settled(bench, ELSEWHERE)
-    await post(bench.context)
-    assert [(await row(bench, job))["state"] for job in jobs] == ["impossible"] * 3
-    assert [(await bench.events(job))[-1] for job in jobs] == ["delivery_impossible"] * 3
-    assert (await row(bench, other))["state"] == "pending"
-    assert await bench.query("SELECT caller, url FROM webhook_endpoint") == [
+async def test_gone_ends_every_delivery_to_the_address(harness: Harness) -> None:
+    harness.receiver.answers = [GONE]
+    jobs = [await settled(harness, inputs={"prompt": str(n)}) for n in range(3)]
+    other = await settled(harness, ELSEWHERE)
+    await send_webhook(harness.context)
+    assert [(await row(harness, job))["state"] for job in jobs] == ["impossible"] * 3
+    assert [(await harness.events(job))[-1] for job in jobs] == ["delivery_impossible"] * 3
+    assert (await row(harness, other))["state"] == "pending"
+    assert await harness.query("SELECT caller, url FROM webhook_endpoint") == [
         {"caller": "shop", "url": HOOK.url}
     ]
 
 
-async def test_what_was_ended_while_an_address_was_gone_stays_ended(bench: Bench) -> None:
-    bench.receiver.answers = [GONE, OK]
-    first, second = [await settled(bench, inputs={"prompt": str(n)}) for n in range(2)]
-    await post(bench.context)
-    await enable(bench.context, SHOP, url=HOOK.url)
-    assert not await post(bench.context)
-    assert [(await row(bench, job))["state"] for job in (first, second)] == ["impossible"] * 2
-    await settled(bench, inputs={"prompt": "after"})
-    assert await post(bench.context)
-    assert [each.url for each in bench.receiver.posts] == [HOOK.url] * 2
+async def test_what_was_ended_while_an_address_was_gone_stays_ended(harness: Harness) -> None:
+    harness.receiver.answers = [GONE, OK]
+    first, second = [await settled(harness, inputs={"prompt": str(n)}) for n in range(2)]
+    await send_webhook(harness.context)
+    await enable(harness.context, SHOP, url=HOOK.url)
+    assert not await send_webhook(harness.context)
+    assert [(await row(harness, job))["state"] for job in (first, second)] == ["impossible"] * 2
+    await settled(harness, inputs={"prompt": "after"})
+    assert await send_webhook(harness.context)
+    assert [each.url for each in harness.receiver.posts] == [HOOK.url] * 2
 
 
-async def test_an_address_that_was_never_posted_to_cannot_be_enabled(bench: Bench) -> None:
+async def test_an_address_that_was_never_posted_to_cannot_be_enabled(harness: Harness) -> None:
     with pytest.raises(WebhookNotFound):
-        await enable(bench.context, SHOP, url=HOOK.url)
+        await enable(harness.context, SHOP, url=HOOK.url)
 
 
-async def test_a_post_that_is_broken_off_is_not_counted(bench: Bench) -> None:
-    bench.receiver.fault = asyncio.CancelledError()
-    await settled(bench)
+async def test_a_post_that_is_broken_off_is_not_counted(harness: Harness) -> None:
+    harness.receiver.fault = asyncio.CancelledError()
+    await settled(harness)
     with pytest.raises(asyncio.CancelledError):
-        await post(bench.context)
-    assert await bench.query("SELECT url FROM webhook_endpoint") == []
+        await send_webhook(harness.context)
+    assert await harness.query("SELECT url FROM webhook_endpoint") == []
 
 
-async def test_the_story_of_an_address_is_forgotten_unless_it_is_disabled(bench: Bench) -> None:
-    bench.receiver.answers = [GONE, OK]
-    await settled(bench)
-    await post(bench.context)
-    await settled(bench, ELSEWHERE)
-    await post(bench.context)
-    await bench.later(seconds=(WEBHOOK_LIFETIME - timedelta(hours=1)).total_seconds())
-    await forget_webhooks(bench.context)
-    assert len(await bench.query("SELECT url FROM webhook_endpoint")) == 2
-    await bench.later(hours=2)
-    await forget_webhooks(bench.context)
-    assert await bench.query("SELECT url FROM webhook_endpoint") == [{"url": HOOK.url}]
+async def test_the_story_of_an_address_is_forgotten_unless_it_is_disabled(harness: Harness) -> None:
+    harness.receiver.answers = [GONE, OK]
+    await settled(harness)
+    await send_webhook(harness.context)
+    await settled(harness, ELSEWHERE)
+    await send_webhook(harness.context)
+    await harness.later(seconds=(WEBHOOK_LIFETIME - timedelta(hours=1)).total_seconds())
+    await forget_webhooks(harness.context)
+    assert len(await harness.query("SELECT url FROM webhook_endpoint")) == 2
+    await harness.later(hours=2)
+    await forget_webhooks(harness.context)
+    assert await harness.query("SELECT url FROM webhook_endpoint") == [{"url": HOOK.url}]
 
 
-async def test_a_job_settled_after_its_address_was_gone_posts_nothing(bench: Bench) -> None:
-    bench.receiver.answers = [GONE]
-    late = await bench.run(destination=HOOK, caller=SHOP)
-    await settled(bench, inputs={"prompt": "first"})
-    await post(bench.context)
-    await bench.callback(SUCCESS, call=1)
-    await bench.fetch_all()
-    await post(bench.context)
-    assert len(bench.receiver.posts) == 1
-    assert (await row(bench, late))["state"] == "impossible"
+async def test_a_job_settled_after_its_address_was_gone_posts_nothing(harness: Harness) -> None:
+    harness.receiver.answers = [GONE]
+    late = await harness.run(destination=HOOK, caller=SHOP)
+    await settled(harness, inputs={"prompt": "first"})
+    await send_webhook(harness.context)
+    await harness.callback(SUCCESS, call=1)
+    await harness.fetch_all()
+    await send_webhook(harness.context)
+    assert len(harness.receiver.posts) == 1
+    assert (await row(harness, late))["state"] == "impossible"
 
 
 async def test_no_job_is_made_for_an_address_that_is_gone_until_it_is_enabled_again(
-    bench: Bench,
+    harness: Harness,
 ) -> None:
-    bench.receiver.answers = [GONE, OK]
-    earlier = await settled(bench, request_id="earlier")
-    await post(bench.context)
+    harness.receiver.answers = [GONE, OK]
+    earlier = await settled(harness, request_id="earlier")
+    await send_webhook(harness.context)
     with pytest.raises(WebhookDisabled) as refused:
-        await bench.accept(destination=HOOK, caller=SHOP)
+        await harness.accept(destination=HOOK, caller=SHOP)
     assert refused.value.url == HOOK.url
-    assert await bench.accept(destination=HOOK, caller=SHOP, request_id="earlier") == earlier
-    await bench.accept(destination=ELSEWHERE, caller=SHOP)
-    await bench.accept(destination=HOOK, caller=replace(SHOP, name="another"))
+    assert await harness.accept(destination=HOOK, caller=SHOP, request_id="earlier") == earlier
+    await harness.accept(destination=ELSEWHERE, caller=SHOP)
+    await harness.accept(destination=HOOK, caller=replace(SHOP, name="another"))
 
-    await enable(bench.context, SHOP, url=HOOK.url)
-    await bench.accept(destination=HOOK, caller=SHOP)
+    await enable(harness.context, SHOP, url=HOOK.url)
+    await harness.accept(destination=HOOK, caller=SHOP)
 
 
-async def test_an_address_that_is_never_posted_to_is_refused_at_once(bench: Bench) -> None:
+async def test_an_address_that_is_never_posted_to_is_refused_at_once(harness: Harness) -> None:
     with pytest.raises(InvalidInputs) as refused:
-        await bench.accept(destination=Webhook("http://shop.example/"), caller=SHOP)
+        await harness.accept(destination=Webhook("http://shop.example/"), caller=SHOP)
     assert [violation.field for violation in refused.value.violations] == ["webhook.url"]
-    assert await bench.query("SELECT id FROM job") == []
+    assert await harness.query("SELECT id FROM job") == []
 
 
-async def test_a_caller_without_a_key_makes_no_job_with_a_webhook(bench: Bench) -> None:
+async def test_a_caller_without_a_key_makes_no_job_with_a_webhook(harness: Harness) -> None:
     with pytest.raises(WebhookSecretMissing):
-        await bench.accept(destination=HOOK, caller=CALLER)
+        await harness.accept(destination=HOOK, caller=CALLER)
 
 
-async def test_a_key_that_was_taken_away_stops_the_posts_until_there_is_one(bench: Bench) -> None:
-    job = await settled(bench)
-    bench.receiver.secrets.clear()
-    await post(bench.context)
-    assert bench.receiver.posts == []
-    assert "no key" in (await row(bench, job))["report"]["reason"]
+async def test_a_key_that_was_taken_away_stops_the_posts_until_there_is_one(
+    harness: Harness,
+) -> None:
+    job = await settled(harness)
+    harness.receiver.secrets.clear()
+    await send_webhook(harness.context)
+    assert harness.receiver.posts == []
+    assert "no key" in (await row(harness, job))["report"]["reason"]
 
-    bench.receiver.secrets["shop"] = ("whsec_new", SECRET)
-    await bench.later(seconds=11)
-    await post(bench.context)
-    assert bench.receiver.posts[0].secrets == ("whsec_new", SECRET)
+    harness.receiver.secrets["shop"] = ("whsec_new", SECRET)
+    await harness.later(seconds=11)
+    await send_webhook(harness.context)
+    assert harness.receiver.posts[0].secrets == ("whsec_new", SECRET)
 
 
-async def test_a_post_whose_report_was_lost_is_repeated_under_the_same_id(bench: Bench) -> None:
-    job = await settled(bench)
-    killed = await begun(bench)
+async def test_a_post_whose_report_was_lost_is_repeated_under_the_same_id(harness: Harness) -> None:
+    job = await settled(harness)
+    killed = await begun(harness)
     assert killed is not None
-    assert not await post(bench.context)
+    assert not await send_webhook(harness.context)
 
-    await bench.later(seconds=LEASE.total_seconds() + 1)
-    await post(bench.context)
-    found = await row(bench, job)
-    assert bench.receiver.posts[0].id == killed.id
+    await harness.later(seconds=LEASE.total_seconds() + 1)
+    await send_webhook(harness.context)
+    found = await row(harness, job)
+    assert harness.receiver.posts[0].id == killed.id
     assert (found["state"], found["maybe_sent"], found["try_number"]) == ("sent", True, 2)
 
 
-async def test_a_report_after_the_lease_ran_out_changes_nothing(bench: Bench) -> None:
-    bench.receiver.is_slow = True
-    job = await settled(bench)
-    posting = asyncio.create_task(post(bench.context))
-    await asyncio.wait_for(bench.receiver.came.wait(), 5)
-    await bench.later(seconds=LEASE.total_seconds() + 1)
-    successor = await begun(bench)
-    bench.receiver.may_answer.set()
+async def test_a_report_after_the_lease_ran_out_changes_nothing(harness: Harness) -> None:
+    harness.receiver.is_slow = True
+    job = await settled(harness)
+    posting = asyncio.create_task(send_webhook(harness.context))
+    await asyncio.wait_for(harness.receiver.came.wait(), 5)
+    await harness.later(seconds=LEASE.total_seconds() + 1)
+    successor = await begun(harness)
+    harness.receiver.may_answer.set()
     assert await posting
-    assert (await row(bench, job))["state"] == "begun"
+    assert (await row(harness, job))["state"] == "begun"
     assert successor is not None
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         await tx.deliveries.report(successor.lease_token, Sent(0, is_edit=False))
 
 
-async def test_a_post_that_is_broken_off_is_given_back(bench: Bench) -> None:
-    bench.receiver.is_slow = True
-    job = await settled(bench)
-    posting = asyncio.create_task(post(bench.context))
-    await asyncio.wait_for(bench.receiver.came.wait(), 5)
+async def test_a_post_that_is_broken_off_is_given_back(harness: Harness) -> None:
+    harness.receiver.is_slow = True
+    job = await settled(harness)
+    posting = asyncio.create_task(send_webhook(harness.context))
+    await asyncio.wait_for(harness.receiver.came.wait(), 5)
     posting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await posting
-    found = await row(bench, job)
+    found = await row(harness, job)
     assert (found["state"], found["maybe_sent"]) == ("pending", True)
-    assert await wait_of(bench, job) <= timedelta(seconds=1)
+    assert await wait_of(harness, job) <= timedelta(seconds=1)
 
 
-async def test_a_slow_host_leaves_room_for_the_others(open_bench: OpenBench, bench: Bench) -> None:
-    other_replica = await open_bench(sharing=bench)
+async def test_a_slow_host_leaves_room_for_the_others(
+    open_bench: OpenBench, harness: Harness
+) -> None:
+    other_replica = await open_bench(sharing=harness)
     for number in range(MOST_PER_HOST + 3):
         await settled(
-            bench, Webhook(f"https://SLOW.example?{number}"), inputs={"prompt": str(number)}
+            harness, Webhook(f"https://SLOW.example?{number}"), inputs={"prompt": str(number)}
         )
-    last = await settled(bench, ELSEWHERE)
-    assert await begun(bench)
+    last = await settled(harness, ELSEWHERE)
+    assert await begun(harness)
     turn = await begun(other_replica)
     assert turn is not None
     assert turn.job.id == last.id  # whose host has nothing under way comes first
-    turns = [await begun(each) for each in (bench, other_replica) * 4]
+    turns = [await begun(each) for each in (harness, other_replica) * 4]
     assert sum(turn is not None for turn in turns) == MOST_PER_HOST - 1
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         await tx.deliveries.report(
             next(turn for turn in turns if turn).lease_token, Sent(0, is_edit=False)
         )
-    assert await begun(bench)
+    assert await begun(harness)
 
 
-async def test_leases_taken_at_once_are_different_ones(open_bench: OpenBench, bench: Bench) -> None:
-    replicas = (bench, await open_bench(sharing=bench))
+async def test_leases_taken_at_once_are_different_ones(
+    open_bench: OpenBench, harness: Harness
+) -> None:
+    replicas = (harness, await open_bench(sharing=harness))
     for number in range(12):
         hook = Webhook(f"https://host-{number % 2}.example/")
-        await settled(bench, hook, inputs={"prompt": str(number)})
+        await settled(harness, hook, inputs={"prompt": str(number)})
     turns = await asyncio.gather(*(begun(each) for each in replicas * 6))
     ids = [turn.id for turn in turns if turn]
     assert len(ids) == len(set(ids)) == 2 * MOST_PER_HOST
 
 
 async def test_a_day_is_short_where_time_is(open_bench: OpenBench) -> None:
-    bench = await open_bench()
-    scaled = bench.context.pace.scaled(0.001)
-    context = replace(bench.context, pace=scaled)
-    bench.receiver.secrets["shop"], bench.receiver.answers = (SECRET,), [BROKEN]
-    job = await settled(bench)
-    await bench.later(seconds=LIFETIME.total_seconds() * 0.001 + 1)
-    await post(context)
-    assert (await row(bench, job))["state"] == "impossible"
+    harness = await open_bench()
+    scaled = harness.context.timing.scaled(0.001)
+    context = replace(harness.context, timing=scaled)
+    harness.receiver.secrets["shop"], harness.receiver.answers = (SECRET,), [BROKEN]
+    job = await settled(harness)
+    await harness.later(seconds=LIFETIME.total_seconds() * 0.001 + 1)
+    await send_webhook(context)
+    assert (await row(harness, job))["state"] == "impossible"
 
 
-async def test_one_delivery_of_a_job_is_its_outcome(bench: Bench) -> None:
-    job = await settled(bench)
-    assert list(await bench.deliveries(job)) == [DeliveryKind.OUTCOME]
+async def test_one_delivery_of_a_job_is_its_outcome(harness: Harness) -> None:
+    job = await settled(harness)
+    assert list(await harness.deliveries(job)) == [DeliveryKind.OUTCOME]

@@ -11,9 +11,9 @@ from moto.server import ThreadedMotoServer
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.job import JobState
-from generation_svc.lifecycle.download import download
 from generation_svc.media.store import LIST_PIECE, PIECE_BYTES, ObjectMediaStore, open_media
-from tests.lifecycle import CALLER, LINK, SUCCESS, Bench
+from generation_svc.usecase.download_media import download
+from tests.lifecycle import CALLER, LINK, SUCCESS, Harness
 
 DATA = bytes(range(256)) * 2500
 
@@ -95,17 +95,17 @@ async def test_a_server_that_does_not_answer_is_away(
 
 
 async def test_a_job_ends_with_its_picture_in_the_bucket(
-    bench: Bench, store: ObjectMediaStore
+    harness: Harness, store: ObjectMediaStore
 ) -> None:
-    context = replace(bench.context, store=store)
-    bench = replace(bench, context=context)
-    bench.fetcher.links = {LINK: DATA}
-    job = await bench.run()
-    await bench.callback(SUCCESS)
+    context = replace(harness.context, store=store)
+    harness = replace(harness, context=context)
+    harness.fetcher.links = {LINK: DATA}
+    job = await harness.run()
+    await harness.callback(SUCCESS)
 
-    await bench.fetch_all()
+    await harness.fetch_all()
 
-    job = await bench.job(job)
+    job = await harness.job(job)
     assert job.state is JobState.SUCCEEDED
     assert job.result is not None
     (media,) = job.result.media
@@ -114,34 +114,34 @@ async def test_a_job_ends_with_its_picture_in_the_bucket(
 
 
 async def test_a_bucket_that_is_away_for_a_while_delays_the_result(
-    bench: Bench, bucket: str, s3_url: str
+    harness: Harness, bucket: str, s3_url: str
 ) -> None:
     store = open_media(f"s3://late-{bucket}")
-    bench = replace(bench, context=replace(bench.context, store=store))
-    job = await bench.run()
-    await bench.callback(SUCCESS)
-    await bench.fetch_all()
-    assert (await bench.job(job)).state is JobState.RUNNING
-    assert "fetch_failed" in await bench.events(job)
+    harness = replace(harness, context=replace(harness.context, store=store))
+    job = await harness.run()
+    await harness.callback(SUCCESS)
+    await harness.fetch_all()
+    assert (await harness.job(job)).state is JobState.RUNNING
+    assert "fetch_failed" in await harness.events(job)
 
     assert httpx2.put(f"{s3_url}/late-{bucket}").status_code == 200
-    await bench.later(minutes=6)
-    await bench.fetch_all()
+    await harness.later(minutes=6)
+    await harness.fetch_all()
 
-    assert (await bench.job(job)).state is JobState.SUCCEEDED
+    assert (await harness.job(job)).state is JobState.SUCCEEDED
 
 
 async def test_bytes_that_are_gone_are_named_as_the_caller_knows_them(
-    bench: Bench, store: ObjectMediaStore
+    harness: Harness, store: ObjectMediaStore
 ) -> None:
-    context = replace(bench.context, store=store)
-    bench = replace(bench, context=context)
-    job = await bench.run()
-    await bench.callback(SUCCESS)
-    await bench.fetch_all()
-    result = (await bench.job(job)).result
+    context = replace(harness.context, store=store)
+    harness = replace(harness, context=context)
+    job = await harness.run()
+    await harness.callback(SUCCESS)
+    await harness.fetch_all()
+    result = (await harness.job(job)).result
     assert result is not None
-    (row,) = await bench.query("SELECT id, key FROM media")
+    (row,) = await harness.query("SELECT id, key FROM media")
     await store.delete(row["key"])
 
     found = await download(context, CALLER, media_id=result.media[0].id)

@@ -18,7 +18,7 @@ from generation_svc.domain.error import (
     UploadRejected,
     UploadTooLarge,
 )
-from generation_svc.domain.provider import Content
+from generation_svc.domain.media import Content
 from generation_svc.media.content import MAX_RESULT_BYTES, Examiner, open_examiner
 from generation_svc.media.scratch import open_scratch
 from generation_svc.media.spool import MAX_UPLOAD_BYTES, FileSpool

@@ -18,7 +18,7 @@ from generation_svc.domain.error import (
     Unavailable,
     UploadRejected,
 )
-from generation_svc.domain.provider import Examined
+from generation_svc.domain.port.media import Examined
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.decoder.child import ChildLimits
 from generation_svc.media.decoder.pool import Children

@@ -19,13 +19,13 @@ from generation_svc.domain.error import (
     ResultRejected,
     ResultTooLarge,
 )
-from generation_svc.domain.provider import Content
+from generation_svc.domain.media import Content
+from generation_svc.egress.host import HostList, HostRule, is_public
+from generation_svc.egress.resolver import NameResolver
 from generation_svc.media.content import MAX_RESULT_BYTES
 from generation_svc.media.examination.examine import examine_result
 from generation_svc.media.examination.layout import Refused
 from generation_svc.media.fetch import HttpResultFetcher, open_fetcher
-from runtime.host import HostList, HostRule, is_public
-from runtime.resolver import NameResolver
 
 HOST = "tempfile.aiquickdraw.com"
 LINK = f"https://{HOST}/a.png"

@@ -6,9 +6,10 @@ from generation_svc.domain.attempt import AttemptState, Trouble
 from generation_svc.domain.error import ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.port import Receipt
-from generation_svc.lifecycle.dispatch import dispatch, token_hash
-from tests.lifecycle import PENDING, SUCCESS, Bench
+from generation_svc.domain.port.callback import Receipt
+from generation_svc.engine.dispatch import dispatch
+from generation_svc.lifecycle.callback_token import token_hash
+from tests.lifecycle import PENDING, SUCCESS, Harness
 
 LEASE = timedelta(seconds=30)
 NO_TIME = timedelta(0)
@@ -17,24 +18,24 @@ ODD = Observation(
 )
 
 
-async def unanswered(bench: Bench) -> Job:
+async def unanswered(harness: Harness) -> Job:
     """A job whose createTask gave no answer."""
-    bench.provider.refuse(ProviderSilent())
-    job = await bench.accept()
-    await dispatch(bench.context)
-    bench.provider.refuse(None)
+    harness.provider.refuse(ProviderSilent())
+    job = await harness.accept()
+    await dispatch(harness.context)
+    harness.provider.refuse(None)
     return job
 
 
-async def test_an_attempt_is_found_by_token_and_by_task(bench: Bench) -> None:
-    job = await bench.run()
+async def test_an_attempt_is_found_by_token_and_by_task(harness: Harness) -> None:
+    job = await harness.run()
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         (attempt,) = await tx.attempts.live(job.id)
         assert (attempt.number, attempt.state) == (1, AttemptState.ACCEPTED)
         assert attempt.task_id == "task-1"
         assert attempt.accept_time is not None
-        assert await tx.attempts.find_by_token(token_hash(bench.provider.token())) == attempt
+        assert await tx.attempts.find_by_token(token_hash(harness.provider.token())) == attempt
         assert await tx.attempts.find_by_token(token_hash("")) is None
         assert await tx.attempts.find_by_task("task-1") == attempt
         assert await tx.attempts.find_by_task("task-2") is None
@@ -42,23 +43,23 @@ async def test_an_attempt_is_found_by_token_and_by_task(bench: Bench) -> None:
         assert await tx.attempts.count(job.id) == 1
 
 
-async def test_the_token_itself_is_nowhere_in_the_database(bench: Bench) -> None:
-    job = await bench.run()
-    await bench.callback(SUCCESS)
-    token = bench.provider.token()
+async def test_the_token_itself_is_nowhere_in_the_database(harness: Harness) -> None:
+    job = await harness.run()
+    await harness.callback(SUCCESS)
+    token = harness.provider.token()
 
     for table in ("job", "job_event", "attempt", "callback_receipt", "delivery"):
-        rows = await bench.query(f"SELECT t::text AS line FROM {table} AS t")
+        rows = await harness.query(f"SELECT t::text AS line FROM {table} AS t")
         assert rows
         assert not any(token in row["line"] for row in rows), table
         assert not any(token.encode().hex() in row["line"] for row in rows), table
     assert job.revision == 2
 
 
-async def test_what_the_provider_said_is_read_as_it_was_written(bench: Bench) -> None:
-    job = await bench.run()
+async def test_what_the_provider_said_is_read_as_it_was_written(harness: Harness) -> None:
+    job = await harness.run()
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         (attempt,) = await tx.attempts.live(job.id)
         for observation in (PENDING, ODD):
             await tx.attempts.see(attempt.id, observation)
@@ -70,64 +71,64 @@ async def test_what_the_provider_said_is_read_as_it_was_written(bench: Bench) ->
     assert succeeded.task_id == "task-1"
 
 
-async def test_a_due_read_is_claimed_by_one_reader(bench: Bench) -> None:
-    job = await bench.run()
+async def test_a_due_read_is_claimed_by_one_reader(harness: Harness) -> None:
+    job = await harness.run()
 
     async def claim() -> bool:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             return await tx.attempts.claim_read(lease=LEASE) is not None
 
     assert not await claim()
-    await bench.later(seconds=60)
+    await harness.later(seconds=60)
     assert sum(await asyncio.gather(*(claim() for _ in range(10)))) == 1
-    await bench.later(seconds=31)
+    await harness.later(seconds=31)
     assert await claim()  # the reader vanished
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         (attempt,) = await tx.attempts.live(job.id)
         assert attempt.read_tries == 2
         await tx.attempts.schedule_read(attempt.id, due=NO_TIME)
     assert await claim()
 
 
-async def test_a_hint_moves_the_read_once_per_interval(bench: Bench) -> None:
-    job = await bench.run()
-    (row,) = await bench.attempts(job)
+async def test_a_hint_moves_the_read_once_per_interval(harness: Harness) -> None:
+    job = await harness.run()
+    (row,) = await harness.attempts(job)
 
     async def hasten() -> bool:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             return await tx.attempts.hasten_read(row["id"], interval=timedelta(seconds=10))
 
     assert sum(await asyncio.gather(*(hasten() for _ in range(10)))) == 1
-    await bench.later(seconds=9)
+    await harness.later(seconds=9)
     assert not await hasten()
-    await bench.later(seconds=2)
+    await harness.later(seconds=2)
     assert await hasten()
 
 
-async def test_a_due_fetch_is_claimed_by_one_worker(bench: Bench) -> None:
-    await bench.run()
-    await bench.callback(SUCCESS)
+async def test_a_due_fetch_is_claimed_by_one_worker(harness: Harness) -> None:
+    await harness.run()
+    await harness.callback(SUCCESS)
 
     async def claim() -> bool:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             return await tx.attempts.claim_fetch(lease=LEASE) is not None
 
     assert sum(await asyncio.gather(*(claim() for _ in range(10)))) == 1
-    await bench.later(seconds=31)
-    async with bench.transaction() as tx:
+    await harness.later(seconds=31)
+    async with harness.transaction() as tx:
         attempt = await tx.attempts.claim_fetch(lease=LEASE)
         assert attempt is not None
         assert attempt.fetch_tries == 2
         await tx.attempts.schedule_fetch(attempt.id, due=timedelta(seconds=5))
-    await bench.later(seconds=6)
+    await harness.later(seconds=6)
     assert await claim()
 
 
-async def test_attempts_end_once_and_are_touched_no_more(bench: Bench) -> None:
-    job = await bench.run()
+async def test_attempts_end_once_and_are_touched_no_more(harness: Harness) -> None:
+    job = await harness.run()
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         (attempt,) = await tx.attempts.live(job.id)
         await tx.attempts.end(attempt.id, AttemptState.LOST, error="test")
         assert not await tx.attempts.mark_unknown(attempt.id, error="late")
@@ -140,32 +141,32 @@ async def test_attempts_end_once_and_are_touched_no_more(bench: Bench) -> None:
         assert await tx.attempts.claim_read(lease=LEASE) is None
 
 
-async def test_orphans_and_overdue_attempts_are_found(bench: Bench) -> None:
-    await bench.run()
-    await unanswered(bench)
+async def test_orphans_and_overdue_attempts_are_found(harness: Harness) -> None:
+    await harness.run()
+    await unanswered(harness)
     day, minute = timedelta(days=1), timedelta(minutes=1)
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.attempts.orphans(older_than=NO_TIME, limit=9) == []
         assert await tx.attempts.overdue(hard_deadline=day, limit=9) == []
-    await bench.query("UPDATE attempt SET state = 'submitting' WHERE state = 'unknown'")
-    await bench.later(hours=23)
-    async with bench.transaction() as tx:
+    await harness.query("UPDATE attempt SET state = 'submitting' WHERE state = 'unknown'")
+    await harness.later(hours=23)
+    async with harness.transaction() as tx:
         assert len(await tx.attempts.orphans(older_than=minute, limit=9)) == 1
         assert await tx.attempts.overdue(hard_deadline=day, limit=9) == []
-    await bench.later(hours=2)
-    async with bench.transaction() as tx:
+    await harness.later(hours=2)
+    async with harness.transaction() as tx:
         assert len(await tx.attempts.overdue(hard_deadline=day, limit=9)) == 2
 
 
-async def test_a_trouble_is_as_old_as_the_first_try_of_its_kind(bench: Bench) -> None:
-    job = await bench.run()
-    await bench.callback(SUCCESS)
-    (row,) = await bench.attempts(job)
+async def test_a_trouble_is_as_old_as_the_first_try_of_its_kind(harness: Harness) -> None:
+    job = await harness.run()
+    await harness.callback(SUCCESS)
+    (row,) = await harness.attempts(job)
     told = []
     for trouble in (None, Trouble.LINK, None, Trouble.LINK, Trouble.HOST, Trouble.LINK):
-        await bench.later(minutes=1)
-        async with bench.transaction() as tx:
+        await harness.later(minutes=1)
+        async with harness.transaction() as tx:
             await tx.attempts.schedule_fetch(row["id"], due=NO_TIME, trouble=trouble)
             current = await tx.attempts.lock(row["id"])
             since = current.trouble_time
@@ -182,10 +183,10 @@ async def test_a_trouble_is_as_old_as_the_first_try_of_its_kind(bench: Bench) ->
     ]
 
 
-async def test_a_typical_duration_needs_enough_of_the_models_own_runs(bench: Bench) -> None:
-    await bench.run()
-    await bench.callback(SUCCESS)
-    await bench.fetch_all()
+async def test_a_typical_duration_needs_enough_of_the_models_own_runs(harness: Harness) -> None:
+    await harness.run()
+    await harness.callback(SUCCESS)
+    await harness.fetch_all()
     copy = (
         "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, accept_time,"
         " end_time, read_tries, fetch_tries, error, ended_by)"
@@ -195,40 +196,40 @@ async def test_a_typical_duration_needs_enough_of_the_models_own_runs(bench: Ben
     )
 
     async def typical(model_id: str) -> timedelta | None:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             return await tx.attempts.typical_duration(model_id)
 
-    await bench.query(copy, "callback", 2, 19)
-    await bench.query(copy, "poll", 1001, 1100)
+    await harness.query(copy, "callback", 2, 19)
+    await harness.query(copy, "poll", 1001, 1100)
     assert await typical("z-image") is None
-    await bench.query(copy, "callback", 20, 100)
+    await harness.query(copy, "callback", 20, 100)
     found = await typical("z-image")
     assert found is not None
     assert timedelta(seconds=94) < found < timedelta(seconds=96)
     assert await typical("qwen/image-edit") is None
 
 
-async def test_receipts_are_kept_until_applied_and_strays_only_in_a_ring(bench: Bench) -> None:
-    job = await bench.run()
-    (attempt,) = await bench.attempts(job)
+async def test_receipts_are_kept_until_applied_and_strays_only_in_a_ring(harness: Harness) -> None:
+    job = await harness.run()
+    (attempt,) = await harness.attempts(job)
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         trusted = Receipt(uuid4(), b"\x00\xff", attempt["id"], is_trusted=True)
         await tx.receipts.insert(trusted, task_id="t", headers={"a": "b\x00"})
     for n in range(7):
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             stray = Receipt(uuid4(), b"", attempt["id"] if n % 2 else None, is_trusted=False)
             await tx.receipts.insert(stray, task_id=None, headers={})
             await tx.receipts.finish(stray.id, outcome="hint")
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         await tx.receipts.trim(keep=3)
         assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == []
-    await bench.later(seconds=31)
-    async with bench.transaction() as tx:
+    await harness.later(seconds=31)
+    async with harness.transaction() as tx:
         assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == [trusted]
         await tx.receipts.finish(trusted.id, outcome="applied")
         assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == []
 
-    kept = await bench.query("SELECT is_trusted, headers, outcome FROM callback_receipt")
+    kept = await harness.query("SELECT is_trusted, headers, outcome FROM callback_receipt")
     assert sorted(row["is_trusted"] for row in kept) == [False, False, False, True]
     assert {"is_trusted": True, "headers": {"a": "b"}, "outcome": "applied"} in kept

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from generation_svc.domain.job import DelayReason
-from generation_svc.domain.shared import BreakerState
+from generation_svc.domain.port.rate_budget import BreakerState
 from generation_svc.storage.database import PostgresDatabase, open_database
-from generation_svc.storage.hub import Hub
-from tests.lifecycle import Bench
+from generation_svc.storage.notifier import Notifier
+from tests.lifecycle import Harness
 
 WINDOW = timedelta(seconds=0.4)
 INTERVAL = timedelta(seconds=15)
@@ -24,7 +24,7 @@ async def replicas(database_url: str) -> AsyncIterator[list[PostgresDatabase]]:
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                open_database(database_url, hub=Hub(), max_connections=5)
+                open_database(database_url, notifier=Notifier(), max_connections=5)
             )
             for _ in range(3)
         ]
@@ -58,26 +58,26 @@ async def test_no_window_wherever_it_begins_holds_more_calls(
         assert ends[n + LIMIT] - starts[n] >= WINDOW.total_seconds()
 
 
-async def test_budgets_do_not_share_their_calls(bench: Bench) -> None:
-    async with bench.transaction() as tx:
+async def test_budgets_do_not_share_their_calls(harness: Harness) -> None:
+    async with harness.transaction() as tx:
         for budget in ("create", "read"):
             takes = [await tx.budget.take(budget, limit=1, window=INTERVAL) for _ in range(3)]
             assert takes.count(timedelta(0)) == 1
 
 
-async def test_a_smaller_limit_holds_at_once(bench: Bench) -> None:
+async def test_a_smaller_limit_holds_at_once(harness: Harness) -> None:
     async def taken(limit: int) -> int:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             tries = [await tx.budget.take("create", limit=limit, window=INTERVAL) for _ in range(9)]
         return tries.count(timedelta(0))
 
     assert await taken(6) == 6
-    await bench.later(seconds=16)
+    await harness.later(seconds=16)
     assert await taken(2) == 2
 
 
-async def test_a_plain_fault_opens_the_breaker_at_once(bench: Bench) -> None:
-    async with bench.transaction() as tx:
+async def test_a_plain_fault_opens_the_breaker_at_once(harness: Harness) -> None:
+    async with harness.transaction() as tx:
         assert await tx.budget.breaker() == CLOSED
         assert not await tx.budget.close_breaker()
         await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
@@ -86,8 +86,10 @@ async def test_a_plain_fault_opens_the_breaker_at_once(bench: Bench) -> None:
         assert await tx.budget.breaker() == CLOSED
 
 
-async def test_repeated_faults_open_it_and_a_success_in_between_starts_anew(bench: Bench) -> None:
-    async with bench.transaction() as tx:
+async def test_repeated_faults_open_it_and_a_success_in_between_starts_anew(
+    harness: Harness,
+) -> None:
+    async with harness.transaction() as tx:
         for _ in range(2):
             await tx.budget.trip(UNREACHABLE, threshold=3, interval=INTERVAL)
         assert not await tx.budget.close_breaker()
@@ -111,17 +113,17 @@ async def test_only_one_of_many_gets_the_probe(replicas: list[PostgresDatabase])
     assert sum(granted) == 1
 
 
-async def test_faults_never_put_the_next_probe_off(bench: Bench) -> None:
-    async with bench.transaction() as tx:
+async def test_faults_never_put_the_next_probe_off(harness: Harness) -> None:
+    async with harness.transaction() as tx:
         await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
     for _ in range(4):  # what reading the tasks under way brings
-        await bench.later(seconds=4)
-        async with bench.transaction() as tx:
+        await harness.later(seconds=4)
+        async with harness.transaction() as tx:
             await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert (await tx.budget.breaker()).is_probe_due
         assert await tx.budget.claim_probe(interval=INTERVAL * 4)
         await tx.budget.end_probe(interval=INTERVAL)
-    await bench.later(seconds=16)
-    async with bench.transaction() as tx:
+    await harness.later(seconds=16)
+    async with harness.transaction() as tx:
         assert (await tx.budget.breaker()).is_probe_due

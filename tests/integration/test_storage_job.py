@@ -7,21 +7,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from generation_svc.domain.delivery import Destination, Queue, Telegram
-from generation_svc.domain.job import (
-    DelayReason,
-    Failure,
-    FailureReason,
-    Job,
-    JobState,
-    Media,
-    Result,
-)
-from generation_svc.domain.line import entry_of
-from generation_svc.domain.port import RequestKey
+from generation_svc.domain.failure import Failure, FailureReason
+from generation_svc.domain.fair_queue import entry_of
+from generation_svc.domain.job import DelayReason, Job, JobState, Result
+from generation_svc.domain.media import Media
+from generation_svc.domain.port.job import RequestKey
 from generation_svc.domain.transition import is_allowed
 from generation_svc.lifecycle.record import revise
 from generation_svc.storage.document import result_from_document
-from tests.lifecycle import CHAT, Bench
+from tests.lifecycle import CHAT, Harness
 
 LEASE = timedelta(seconds=60)
 RESULT = Result(
@@ -35,20 +29,20 @@ OUTCOMES: dict[JobState, dict[str, Any]] = {
 }
 
 
-async def put_in(bench: Bench, job: Job, *, state: JobState) -> Job:
+async def put_in(harness: Harness, job: Job, *, state: JobState) -> Job:
     """Bring a fresh job into a state by the table's own ways."""
     if state is JobState.QUEUED:
         return job
     changed = replace(job, state=state, revision=2, **OUTCOMES.get(state, {}))
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         await tx.jobs.save(changed, event="changed")
     return changed
 
 
-async def test_a_job_is_read_as_it_was_written(bench: Bench) -> None:
-    job = await bench.accept(inputs={"prompt": "Кот, 🐱"}, owner="user:7")
+async def test_a_job_is_read_as_it_was_written(harness: Harness) -> None:
+    job = await harness.accept(inputs={"prompt": "Кот, 🐱"}, owner="user:7")
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.get(job.id) == job
         assert await tx.jobs.get(job.id, caller=job.caller) == job
         assert await tx.jobs.get(job.id, caller="another") is None
@@ -59,47 +53,49 @@ async def test_a_job_is_read_as_it_was_written(bench: Bench) -> None:
 
 @pytest.mark.parametrize("destination", [CHAT, Telegram(1, -100), Queue("feed"), None], ids=repr)
 async def test_a_destination_is_read_as_it_was_written(
-    bench: Bench, destination: Destination | None
+    harness: Harness, destination: Destination | None
 ) -> None:
-    job = await bench.accept(destination=destination)
+    job = await harness.accept(destination=destination)
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.destination(job.id) == destination
 
 
 @pytest.mark.parametrize("source", JobState)
-async def test_the_update_refuses_what_the_table_refuses(bench: Bench, source: JobState) -> None:
+async def test_the_update_refuses_what_the_table_refuses(
+    harness: Harness, source: JobState
+) -> None:
     for target in JobState:
-        job = await put_in(bench, await bench.accept(), state=source)
+        job = await put_in(harness, await harness.accept(), state=source)
         changed = replace(
             job,
             state=target,
             revision=job.revision + 1,
             **{"result": None, "failure": None, **OUTCOMES.get(target, {})},
         )
-        before = await bench.query("SELECT * FROM job WHERE id = %s", job.id)
+        before = await harness.query("SELECT * FROM job WHERE id = %s", job.id)
         try:
-            async with bench.transaction() as tx:
+            async with harness.transaction() as tx:
                 await tx.jobs.save(changed, event="changed")
         except RuntimeError:
             assert not is_allowed(source, target)
-            assert await bench.query("SELECT * FROM job WHERE id = %s", job.id) == before
+            assert await harness.query("SELECT * FROM job WHERE id = %s", job.id) == before
         else:
             assert is_allowed(source, target)
-            assert await bench.job(job) == changed
+            assert await harness.job(job) == changed
 
 
-async def test_a_revision_that_is_not_the_next_one_is_refused(bench: Bench) -> None:
-    job = await bench.accept()
+async def test_a_revision_that_is_not_the_next_one_is_refused(harness: Harness) -> None:
+    job = await harness.accept()
     for revision in (1, 3):
         with pytest.raises(RuntimeError):
-            async with bench.transaction() as tx:
+            async with harness.transaction() as tx:
                 await tx.jobs.save(replace(job, revision=revision), event="changed")
-    assert await bench.history(job) == [(1, "queued")]
+    assert await harness.history(job) == [(1, "queued")]
 
 
-async def test_revisions_are_read_from_their_snapshots(bench: Bench) -> None:
-    job = await bench.accept()
+async def test_revisions_are_read_from_their_snapshots(harness: Harness) -> None:
+    job = await harness.accept()
     second = replace(job, revision=2, delay_reason=DelayReason.PROVIDER_BUSY)
     third = replace(
         job,
@@ -110,41 +106,41 @@ async def test_revisions_are_read_from_their_snapshots(bench: Bench) -> None:
     )
     last = replace(third, revision=4, state=JobState.SUCCEEDED, result=RESULT)
     for each in (second, third, last):
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             await tx.jobs.save(each, event="changed", detail={"why": "test"})
             await tx.jobs.note(job.id, event="noted", detail={"n": 1})
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.revisions(job.id, after=0, limit=10) == [job, second, third, last]
         assert await tx.jobs.revisions(job.id, after=1, limit=2) == [second, third]
         assert await tx.jobs.revisions(job.id, after=4, limit=2) == ()
-    assert (await bench.events(job)).count("noted") == 3
+    assert (await harness.events(job)).count("noted") == 3
 
 
-async def test_a_request_key_is_bound_once_and_forgotten_after_its_time(bench: Bench) -> None:
+async def test_a_request_key_is_bound_once_and_forgotten_after_its_time(harness: Harness) -> None:
     key, first, second = RequestKey("edge", "r-1", b"hash"), uuid4(), uuid4()
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.find_request("r-1", caller="edge") is None
         assert await tx.jobs.remember_request(key, job_id=first) is None
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.remember_request(key, job_id=second) == (first, b"hash")
         assert await tx.jobs.remember_request(replace(key, caller="b"), job_id=second) is None
 
-    await bench.later(days=399)
-    await bench.sweep()
-    assert len(await bench.query("SELECT * FROM request_key")) == 2
-    await bench.later(days=2)
-    await bench.sweep()
-    assert await bench.query("SELECT * FROM request_key") == []
+    await harness.later(days=399)
+    await harness.sweep()
+    assert len(await harness.query("SELECT * FROM request_key")) == 2
+    await harness.later(days=2)
+    await harness.sweep()
+    assert await harness.query("SELECT * FROM request_key") == []
 
 
-async def test_jobs_are_listed_newest_first_in_pages(bench: Bench) -> None:
-    jobs = [await bench.accept(owner=f"user:{n % 2}") for n in range(5)]
+async def test_jobs_are_listed_newest_first_in_pages(harness: Harness) -> None:
+    jobs = [await harness.accept(owner=f"user:{n % 2}") for n in range(5)]
     newest = [job.id for job in reversed(jobs)]
 
     async def page(owner: str | None, before: UUID | None) -> list[UUID]:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             found = await tx.jobs.page(caller="edge", owner=owner, before=before, limit=2)
         return [job.id for job in found]
 
@@ -152,42 +148,42 @@ async def test_jobs_are_listed_newest_first_in_pages(bench: Bench) -> None:
     assert await page(None, newest[1]) == newest[2:4]
     assert await page(None, newest[4]) == []
     assert await page("user:1", None) == [newest[1], newest[3]]
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.page(caller="b", owner=None, before=None, limit=9) == []
 
 
-async def test_a_claim_is_exclusive_until_its_lease_ends(bench: Bench) -> None:
-    job = await bench.accept()
-    async with bench.transaction() as tx:
+async def test_a_claim_is_exclusive_until_its_lease_ends(harness: Harness) -> None:
+    job = await harness.accept()
+    async with harness.transaction() as tx:
         claim = await tx.jobs.claim(lease=LEASE, most_active=9)
     assert claim is not None
     assert claim.job == job
     assert claim.attempts == 0
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
         assert await tx.jobs.hold_claim(claim) == job
-    await bench.later(seconds=61)
-    async with bench.transaction() as tx:
+    await harness.later(seconds=61)
+    async with harness.transaction() as tx:
         assert await tx.jobs.hold_claim(claim) is None
         second = await tx.jobs.claim(lease=LEASE, most_active=9)
     assert second is not None
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         await tx.jobs.release(claim, due=timedelta(0))  # no longer its own: nothing happens
         assert await tx.jobs.hold_claim(second) is not None
         await tx.jobs.release(second, due=timedelta(seconds=5))
         assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
-    await bench.later(seconds=6)
-    async with bench.transaction() as tx:
+    await harness.later(seconds=6)
+    async with harness.transaction() as tx:
         assert await tx.jobs.claim(lease=LEASE, most_active=9) is not None
 
 
-async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(bench: Bench) -> None:
+async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(harness: Harness) -> None:
     for _ in range(12):
-        await bench.accept()
+        await harness.accept()
 
     async def claim() -> UUID | None:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             claimed = await tx.jobs.claim(lease=LEASE, most_active=7)
         return claimed.job.id if claimed else None
 
@@ -196,13 +192,13 @@ async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(bench:
     assert len(claimed) == len(set(claimed)) == 7
 
 
-async def test_owners_with_little_under_way_go_first(bench: Bench) -> None:
-    greedy = [await bench.accept(owner="greedy") for _ in range(4)]
-    modest = [await bench.accept(owner=f"modest:{n}") for n in range(2)]
+async def test_owners_with_little_under_way_go_first(harness: Harness) -> None:
+    greedy = [await harness.accept(owner="greedy") for _ in range(4)]
+    modest = [await harness.accept(owner=f"modest:{n}") for n in range(2)]
 
     order = []
     for _ in range(6):
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             claim = await tx.jobs.claim(lease=LEASE, most_active=99)
         assert claim is not None
         order.append(claim.job.id)
@@ -210,11 +206,11 @@ async def test_owners_with_little_under_way_go_first(bench: Bench) -> None:
     assert order == [job.id for job in (greedy[0], *modest, *greedy[1:])]
 
 
-async def test_places_in_the_queue_are_counted(bench: Bench) -> None:
-    jobs = [await bench.accept() for _ in range(3)]
-    await put_in(bench, await bench.accept(), state=JobState.RUNNING)
+async def test_places_in_the_queue_are_counted(harness: Harness) -> None:
+    jobs = [await harness.accept() for _ in range(3)]
+    await put_in(harness, await harness.accept(), state=JobState.RUNNING)
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         line = await tx.jobs.line()
         assert [line.place(entry_of(job.id, turn=job.turn)) for job in jobs] == [0, 1, 2]
         assert (len(line), line.lengths) == (3, {"edge": 3})
@@ -222,32 +218,32 @@ async def test_places_in_the_queue_are_counted(bench: Bench) -> None:
         assert await tx.jobs.count_active("user:1", caller="b") == 0
 
 
-async def test_jobs_past_their_start_and_with_a_wrong_label_are_found(bench: Bench) -> None:
-    plain, busy = await bench.accept(), await bench.accept()
-    async with bench.transaction() as tx:
+async def test_jobs_past_their_start_and_with_a_wrong_label_are_found(harness: Harness) -> None:
+    plain, busy = await harness.accept(), await harness.accept()
+    async with harness.transaction() as tx:
         busy = replace(busy, revision=2, delay_reason=DelayReason.PROVIDER_BUSY)
         await tx.jobs.save(busy, event="delayed")
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.mislabelled(None, limit=9) == []
         reason = DelayReason.PROVIDER_ACCOUNT
         assert await tx.jobs.mislabelled(reason, limit=9) == [plain.id]
         assert await tx.jobs.overdue_to_start(limit=9) == []
-    await bench.later(hours=3)
-    async with bench.transaction() as tx:
+    await harness.later(hours=3)
+    async with harness.transaction() as tx:
         assert set(await tx.jobs.overdue_to_start(limit=9)) == {plain.id, busy.id}
         assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
 
 
-async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(bench: Bench) -> None:
-    taken = await bench.run(owner="a")
-    await bench.query("UPDATE attempt SET state = 'unknown', read_time = NULL")
-    await bench.accept(owner="b")
+async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(harness: Harness) -> None:
+    taken = await harness.run(owner="a")
+    await harness.query("UPDATE attempt SET state = 'unknown', read_time = NULL")
+    await harness.accept(owner="b")
 
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         assert await tx.jobs.claim(lease=LEASE, most_active=1) is None
-    await bench.later(minutes=11)
-    async with bench.transaction() as tx:
+    await harness.later(minutes=11)
+    async with harness.transaction() as tx:
         claim = await tx.jobs.claim(lease=LEASE, most_active=1)
 
     assert claim is not None
@@ -255,35 +251,35 @@ async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(bench: Bench) 
 
 
 async def test_what_the_release_before_does_not_know_is_written_where_it_does_not_look(
-    bench: Bench,
+    harness: Harness,
 ) -> None:
     """It raises an error for a delay reason that is new to it."""
-    job = await bench.run()
+    job = await harness.run()
     until = datetime.now(UTC) + timedelta(minutes=5)
     reason = DelayReason.RESULT_DELAYED
-    async with bench.transaction() as tx:
+    async with harness.transaction() as tx:
         locked = await tx.jobs.lock(job.id)
         await revise(tx, locked, event="delayed", delay_reason=reason, delay_until_time=until)
 
-    delayed = await bench.job(job)
-    (row,) = await bench.query("SELECT delay_reason FROM job WHERE id = %s", job.id)
-    (event,) = await bench.query("SELECT snapshot FROM job_event WHERE kind = 'delayed'")
+    delayed = await harness.job(job)
+    (row,) = await harness.query("SELECT delay_reason FROM job WHERE id = %s", job.id)
+    (event,) = await harness.query("SELECT snapshot FROM job_event WHERE kind = 'delayed'")
     assert (delayed.delay_reason, delayed.delay_until_time) == (reason, until)
     assert row["delay_reason"] is None
     assert event["snapshot"]["delay_reason"] is None
 
 
-async def test_a_delay_that_an_older_release_left_behind_is_none(bench: Bench) -> None:
+async def test_a_delay_that_an_older_release_left_behind_is_none(harness: Harness) -> None:
     """It settles a job and knows nothing of the newer columns."""
-    job = await bench.run()
-    await bench.query(
+    job = await harness.run()
+    await harness.query(
         "UPDATE job SET state = 'cancelled', further_delay_reason = 'result_delayed',"
         " delay_until_time = now() WHERE id = %s",
         job.id,
     )
-    cancelled = await bench.job(job)
+    cancelled = await harness.job(job)
     assert (cancelled.delay_reason, cancelled.delay_until_time) == (None, None)
 
 
-async def test_a_result_that_the_release_before_wrote_is_whole(bench: Bench) -> None:
+async def test_a_result_that_the_release_before_wrote_is_whole(harness: Harness) -> None:
     assert result_from_document({"media": [], "text": "la"}) == Result(text="la")

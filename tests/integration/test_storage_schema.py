@@ -8,7 +8,7 @@ import pytest
 
 from generation_svc.storage.migrate import MigrationTimeout, engine_of, migrate
 from generation_svc.storage.migration_watch import LOCK_KEY
-from generation_svc.storage.row import metadata
+from generation_svc.storage.table.schema import metadata
 
 ASPECTS = {
     "columns": """

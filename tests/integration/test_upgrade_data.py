@@ -12,10 +12,10 @@ from psycopg.rows import dict_row
 from generation_svc.domain.delivery import Sent
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation
-from generation_svc.domain.port import SessionRecord
-from generation_svc.lifecycle import deliver
+from generation_svc.domain.port.session import SessionRecord
 from generation_svc.storage.migrate import migrate
-from tests.lifecycle import CALLER, SUCCESS, Bench
+from generation_svc.usecase import lease_delivery
+from tests.lifecycle import CALLER, SUCCESS, Harness
 from tests.release import make_schema
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -23,7 +23,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture
 def database_url(old_database_url: str) -> str:
-    """The bench's database: the old one, upgraded."""
+    """The harness's database: the old one, upgraded."""
     migrate(old_database_url)
     return old_database_url
 
@@ -46,20 +46,20 @@ def sorted_part(rows: list[dict[str, Any]], *, columns: list[str]) -> list[str]:
     return sorted(str([row[column] for column in columns]) for row in rows)
 
 
-async def job_of(bench: Bench, prompt: str) -> Job:
-    (row,) = await bench.query("SELECT id FROM job WHERE inputs->>'prompt' = %s", prompt)
-    return await bench.job(UUID(str(row["id"])))
+async def job_of(harness: Harness, prompt: str) -> Job:
+    (row,) = await harness.query("SELECT id FROM job WHERE inputs->>'prompt' = %s", prompt)
+    return await harness.job(UUID(str(row["id"])))
 
 
-async def finish(bench: Bench, prompt: str) -> Job:
+async def finish(harness: Harness, prompt: str) -> Job:
     """Let the provider say that the task of a job is done, and fetch its result."""
-    job = await job_of(bench, prompt)
-    for attempt in await bench.attempts(job):
-        bench.provider.tasks[attempt["task_id"]] = SUCCESS
-    await bench.later(minutes=10)
-    await bench.poll_all()
-    await bench.fetch_all()
-    return await bench.job(job)
+    job = await job_of(harness, prompt)
+    for attempt in await harness.attempts(job):
+        harness.provider.tasks[attempt["task_id"]] = SUCCESS
+    await harness.later(minutes=10)
+    await harness.poll_all()
+    await harness.fetch_all()
+    return await harness.job(job)
 
 
 def test_every_row_is_as_it_was(old_database_url: str) -> None:
@@ -98,87 +98,93 @@ def test_an_address_that_was_gone_stays_so(empty_database_url: str) -> None:
     assert (gone["disable_reason"], gone["attempt_status"]) == ("HTTP 410", 410)
 
 
-async def test_every_job_reads_as_it_did(bench: Bench) -> None:
-    rows = await bench.query("SELECT id, state, revision FROM job")
-    jobs = [await bench.job(row["id"]) for row in rows]
+async def test_every_job_reads_as_it_did(harness: Harness) -> None:
+    rows = await harness.query("SELECT id, state, revision FROM job")
+    jobs = [await harness.job(row["id"]) for row in rows]
     assert [(each.state, each.revision) for each in jobs] == [
         (row["state"], row["revision"]) for row in rows
     ]
     assert {each.state for each in jobs} == set(JobState)
     for job in jobs:
-        async with bench.transaction() as tx:
+        async with harness.transaction() as tx:
             revisions = await tx.jobs.revisions(job.id, after=0, limit=100)
         assert (revisions[-1].state, revisions[-1].result) == (job.state, job.result)
 
 
 @pytest.mark.parametrize("prompt", ["queued", "postponed"])
-async def test_a_queued_job_is_sent(bench: Bench, prompt: str) -> None:
-    await bench.later(seconds=90)
-    await bench.dispatch_all()
-    assert (await job_of(bench, prompt)).state is JobState.RUNNING
-    assert (await finish(bench, prompt)).state is JobState.SUCCEEDED
+async def test_a_queued_job_is_sent(harness: Harness, prompt: str) -> None:
+    await harness.later(seconds=90)
+    await harness.dispatch_all()
+    assert (await job_of(harness, prompt)).state is JobState.RUNNING
+    assert (await finish(harness, prompt)).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("prompt", ["running", "shown"])
-async def test_a_running_job_is_read_to_its_end(bench: Bench, prompt: str) -> None:
-    assert (await finish(bench, prompt)).state is JobState.SUCCEEDED
-    assert not bench.provider.created
+async def test_a_running_job_is_read_to_its_end(harness: Harness, prompt: str) -> None:
+    assert (await finish(harness, prompt)).state is JobState.SUCCEEDED
+    assert not harness.provider.created
 
 
-async def test_a_result_that_was_not_fetched_is_fetched(bench: Bench) -> None:
-    await bench.later(minutes=5)
-    await bench.fetch_all()
-    assert (await job_of(bench, "fetching")).state is JobState.SUCCEEDED
+async def test_a_result_that_was_not_fetched_is_fetched(harness: Harness) -> None:
+    await harness.later(minutes=5)
+    await harness.fetch_all()
+    assert (await job_of(harness, "fetching")).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("prompt", ["running", "unknown", "submitting"])
-async def test_a_callback_under_way_finds_its_attempt(bench: Bench, prompt: str) -> None:
+async def test_a_callback_under_way_finds_its_attempt(harness: Harness, prompt: str) -> None:
     told = Observation(SUCCESS.state, word="success", result_urls=SUCCESS.result_urls)
-    outcome = await bench.callback(told, token=f"token-{prompt}", task_id=f"task-{prompt}")
-    await bench.fetch_all()
+    outcome = await harness.callback(told, token=f"token-{prompt}", task_id=f"task-{prompt}")
+    await harness.fetch_all()
     assert outcome == "applied"
-    assert (await job_of(bench, prompt)).state is JobState.SUCCEEDED
+    assert (await job_of(harness, prompt)).state is JobState.SUCCEEDED
 
 
-async def test_a_callback_that_was_only_stored_is_applied(bench: Bench) -> None:
-    await bench.later(minutes=5)
-    await bench.sweep()
-    assert not await bench.query("SELECT id FROM callback_receipt WHERE apply_time IS NULL")
+async def test_a_callback_that_was_only_stored_is_applied(harness: Harness) -> None:
+    await harness.later(minutes=5)
+    await harness.sweep()
+    assert not await harness.query("SELECT id FROM callback_receipt WHERE apply_time IS NULL")
 
 
 @pytest.mark.parametrize("prompt", ["leased", "begun"])
-async def test_a_delivery_under_lease_is_reported_by_its_holder(bench: Bench, prompt: str) -> None:
-    job = await job_of(bench, prompt)
+async def test_a_delivery_under_lease_is_reported_by_its_holder(
+    harness: Harness, prompt: str
+) -> None:
+    job = await job_of(harness, prompt)
     if prompt == "leased":
-        await deliver.begin(bench.context, f"lease-{prompt}")
-    await deliver.report(bench.context, f"lease-{prompt}", outcome=Sent(2000, is_edit=False))
-    assert (await bench.deliveries(job))["outcome"]["state"] == "sent"
+        await lease_delivery.begin(harness.context, f"lease-{prompt}")
+    await lease_delivery.report(
+        harness.context, f"lease-{prompt}", outcome=Sent(2000, is_edit=False)
+    )
+    assert (await harness.deliveries(job))["outcome"]["state"] == "sent"
 
 
 @pytest.mark.parametrize(
     ("prompt", "bot_id", "queue"), [("pending", 15, None), ("queue", None, "feed")]
 )
 async def test_what_was_due_is_offered(
-    bench: Bench, prompt: str, bot_id: int | None, queue: str | None
+    harness: Harness, prompt: str, bot_id: int | None, queue: str | None
 ) -> None:
-    wanted = deliver.Wanted(CALLER, bot_id=bot_id, queue=queue, limit=10, span=timedelta(minutes=1))
-    (delivery,) = await deliver.lease(bench.context, wanted, wait=timedelta(0))
-    assert delivery.job == await job_of(bench, prompt)
+    wanted = lease_delivery.Wanted(
+        CALLER, bot_id=bot_id, queue=queue, limit=10, span=timedelta(minutes=1)
+    )
+    (delivery,) = await lease_delivery.lease(harness.context, wanted, wait=timedelta(0))
+    assert delivery.job == await job_of(harness, prompt)
 
 
-async def test_a_request_repeated_across_the_upgrade_gives_its_job(bench: Bench) -> None:
-    (row,) = await bench.query("SELECT id FROM job WHERE inputs->>'prompt' = 'cancelled'")
-    repeated = await bench.accept(
+async def test_a_request_repeated_across_the_upgrade_gives_its_job(harness: Harness) -> None:
+    (row,) = await harness.query("SELECT id FROM job WHERE inputs->>'prompt' = 'cancelled'")
+    repeated = await harness.accept(
         request_id="request-cancelled", inputs={"prompt": "cancelled"}, destination=None
     )
     assert repeated.id == row["id"]
 
 
-async def test_a_conversation_and_an_upload_are_kept(bench: Bench) -> None:
-    async with bench.transaction() as tx:
+async def test_a_conversation_and_an_upload_are_kept(harness: Harness) -> None:
+    async with harness.transaction() as tx:
         session = await tx.edge.get_session(7, key="42", caller="edge")
         changed = SessionRecord(7, "42", b"a newer draft", session.version, None)
         assert (await tx.edge.put_session(changed, caller="edge")).version == session.version + 1
     assert session.data == b"a draft"
-    (upload,) = await bench.query("SELECT key FROM upload WHERE expire_time > now()")
+    (upload,) = await harness.query("SELECT key FROM upload WHERE expire_time > now()")
     assert upload["key"] == "upload/kept"

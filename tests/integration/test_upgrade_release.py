@@ -10,7 +10,7 @@ import pytest
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JobState
-from generation_svc.client import connect
+from generation_client import connect
 from tests.contract.service import KIE_KEY, sandbox_kie, struct
 from tests.e2e.program import Program, free_address
 from tests.e2e.stack import serves

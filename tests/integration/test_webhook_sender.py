@@ -25,13 +25,13 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 
 from generation_svc.domain.error import InvalidInputs
-from generation_svc.domain.provider import WebhookAnswer, WebhookPost
+from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
+from generation_svc.egress.internet import http_client
 from generation_svc.settings import GenerationSettings
 from generation_svc.webhook.problem import NO_ADDRESS
 from generation_svc.webhook.sender import HttpWebhookSender, open_sender
 from runtime.address import Address
 from runtime.http import serving
-from runtime.internet import http_client
 
 BODY = json.dumps(
     {"type": "job.succeeded", "data": {"text": "кот 🐈"}}, ensure_ascii=False

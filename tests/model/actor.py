@@ -13,28 +13,30 @@ from typing import Any, cast
 import structlog
 
 from generation_svc.catalog import load_catalog
-from generation_svc.domain.catalog import Catalog
 from generation_svc.domain.delivery import Delivery, Destination, Queue, Telegram
 from generation_svc.domain.error import StaleLease
 from generation_svc.domain.job import Job
+from generation_svc.domain.model import Catalog
 from generation_svc.domain.observation import ProviderState
-from generation_svc.domain.port import Database
-from generation_svc.kie.callback import KieCallbackReader
-from generation_svc.lifecycle import deliver, sweep
-from generation_svc.lifecycle.cancel import cancel
-from generation_svc.lifecycle.context import Context, Limits
-from generation_svc.lifecycle.dispatch import dispatch
-from generation_svc.lifecycle.fetch import fetch
-from generation_svc.lifecycle.poll import poll
-from generation_svc.lifecycle.queue import Queue as JobQueue
-from generation_svc.lifecycle.receive import Callback, apply_pending, receive
+from generation_svc.domain.port.transaction import Database
+from generation_svc.engine.callback_replay import replay_callbacks
+from generation_svc.engine.dispatch import dispatch
+from generation_svc.engine.fetch_result import fetch_result
+from generation_svc.engine.maintenance import deadlines, orphans
+from generation_svc.engine.poll import poll
+from generation_svc.lifecycle.dependencies import Dependencies, Limits
+from generation_svc.lifecycle.queue_view import QueueView as JobQueue
+from generation_svc.provider.kie.callback import KieCallbackReader
+from generation_svc.usecase import lease_delivery
+from generation_svc.usecase.cancel_job import cancel_job
+from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.lifecycle import CALLER, body_of
-from tests.model.clock import LONGEST, PACE, TICK
+from tests.model.clock import LONGEST, TICK, TIMING
 from tests.model.loop import StillLoop
 from tests.model.memory import MemoryDatabase
 from tests.model.run import Actor, Cut, Past, Run
 from tests.model.table import MODEL_ID, Tables
-from tests.model.world import Outside, World, statement
+from tests.model.world import ModelState, Outside, statement
 
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000)
 FEED = Queue("race")
@@ -42,7 +44,7 @@ FORGED = 0
 """The attempt of a token that is nobody's."""
 _REQUIRED = tuple(
     each.name
-    for each in fields(Context)
+    for each in fields(Dependencies)
     if each.default is MISSING and each.default_factory is MISSING
 )
 """What a context is made of; the race uses some of it."""
@@ -58,7 +60,7 @@ class NoQueue(JobQueue):
         return None
 
 
-def _context() -> Context:
+def _context() -> Dependencies:
     model = replace(
         load_catalog().models[MODEL_ID],
         usual_duration=timedelta(seconds=1),
@@ -68,52 +70,54 @@ def _context() -> Context:
         "catalog": Catalog(version="1", models={MODEL_ID: model}),
         "validate_inputs": lambda _, inputs: dict(inputs),
         "callbacks": KieCallbackReader(None),
-        "pace": PACE,
+        "timing": TIMING,
         "limits": Limits(),
         "callback_base_url": "https://callbacks.example",
         "queue": NoQueue(),
     }
-    return Context(**{**dict.fromkeys(_REQUIRED), **used})
+    return Dependencies(**{**dict.fromkeys(_REQUIRED), **used})
 
 
 CONTEXT = _context()
 _LOOP = StillLoop()  # type: ignore[abstract] # it has what tasks use, no more
 
 
-async def _edge(context: Context, chat: Outside, destination: Destination) -> None:
-    wanted = deliver.Wanted(
+async def _edge(context: Dependencies, chat: Outside, destination: Destination) -> None:
+    wanted = lease_delivery.Wanted(
         caller=CALLER,
         bot_id=CHAT.bot_id if destination == CHAT else None,
         queue=FEED.queue if destination == FEED else None,
         limit=1,
         span=TICK,
     )
-    for delivery in await deliver.lease(context, wanted, wait=timedelta(0)):
+    for delivery in await lease_delivery.lease(context, wanted, wait=timedelta(0)):
         try:
             await _deliver(context, chat, delivery)
         except StaleLease:
             return
 
 
-async def _deliver(context: Context, chat: Outside, delivery: Delivery) -> None:
+async def _deliver(context: Dependencies, chat: Outside, delivery: Delivery) -> None:
     token = delivery.lease_token
-    until = await deliver.begin(context, token, courier=CALLER, span=TICK)
+    until = await lease_delivery.begin(context, token, sender=CALLER, span=TICK)
     outcome = await chat.send(delivery, until=until)
-    await deliver.report(context, token, outcome=outcome, courier=CALLER)
+    await lease_delivery.report(context, token, outcome=outcome, sender=CALLER)
 
 
 async def _receive(
-    context: Context, provider: Outside, attempt: int, task: int, state: ProviderState
+    context: Dependencies, provider: Outside, attempt: int, task: int, state: ProviderState
 ) -> None:
     body = body_of(statement(task, state))
-    await receive(context, Callback(body=body, headers={}, token=provider.token(attempt)))
+    await report_callback(context, Callback(body=body, headers={}, token=provider.token(attempt)))
 
 
-async def _cancel(context: Context, outside: Outside) -> None:
-    await cancel(context, CALLER, job_id=outside.job_id)
+async def _cancel(context: Dependencies, outside: Outside) -> None:
+    await cancel_job(context, CALLER, job_id=outside.job_id)
 
 
-def _alone(use_case: Callable[[Context], Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+def _alone(
+    use_case: Callable[[Dependencies], Awaitable[object]],
+) -> Callable[..., Awaitable[object]]:
     return lambda context, _: use_case(context)
 
 
@@ -121,13 +125,13 @@ USE_CASES: Mapping[str, Callable[..., Awaitable[object]]] = {
     "dispatch": _alone(dispatch),
     "receive": _receive,
     "poll": _alone(poll),
-    "fetch": _alone(fetch),
+    "fetch": _alone(fetch_result),
     "cancel": _cancel,
     "edge": _edge,
-    "mark_orphans": _alone(sweep.mark_orphans),
-    "end_unstarted": _alone(sweep.end_unstarted),
-    "end_overdue": _alone(sweep.end_overdue),
-    "apply_pending": _alone(apply_pending),
+    "mark_orphans": _alone(orphans.mark_orphans),
+    "end_unstarted": _alone(deadlines.end_unstarted),
+    "end_overdue": _alone(deadlines.end_overdue),
+    "apply_pending": _alone(replay_callbacks),
 }
 
 
@@ -138,11 +142,13 @@ class Turn:
     actor: Actor | None
     """None if it came to its end."""
     tables: Tables
-    world: World
+    world: ModelState
     faults: tuple[str, ...] = ()
 
 
-def step(actor: Actor, *, tables: Tables, world: World, choice: str, taken: frozenset[int]) -> Turn:
+def step(
+    actor: Actor, *, tables: Tables, world: ModelState, choice: str, taken: frozenset[int]
+) -> Turn:
     """Let an actor take its next step, which ends as `choice` says."""
     run = Run(actor, tables=tables, world=world, choice=choice, taken=taken)
     later: Actor | None = None

@@ -17,9 +17,11 @@ from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.delivery import DeliveryState
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation
-from generation_svc.domain.port import Transaction
-from generation_svc.lifecycle import answer, dispatch, observe, receive, sweep
-from generation_svc.lifecycle.context import Context
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine import dispatch, submission
+from generation_svc.engine.maintenance import deadlines
+from generation_svc.lifecycle import callback, observe
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import settle
 from tests.model import memory_attempt, memory_delivery
 from tests.model.invariant import LIVENESS
@@ -60,7 +62,7 @@ async def _nothing(*_: object, **__: object) -> None:
 
 
 async def _fail_at_once(
-    context: Context, tx: Transaction, *, job: Job, attempt: Any, observation: Observation
+    context: Dependencies, tx: Transaction, *, job: Job, attempt: Any, observation: Observation
 ) -> None:
     await tx.attempts.end(attempt.id, AttemptState.FAILED)
     if not job.state.is_final:
@@ -110,7 +112,7 @@ BUGS = (
     Bug(
         "answer: did a callback come before it (_OPEN)?",
         _NO_LOSS,
-        ((answer, "_OPEN", tuple(AttemptState)),),
+        ((submission, "_OPEN", tuple(AttemptState)),),
         RACE,
     ),
     Bug(
@@ -122,19 +124,19 @@ BUGS = (
     Bug(
         "sweep: look again before the hard stop (is_overdue)",
         _ONLY_A_READ,
-        ((sweep, "is_overdue", _always(True)),),
+        ((deadlines, "is_overdue", _always(True)),),
         replace(LATE, poll=0, fetch=0),
     ),
     Bug(
         "sweep: the hard stop alone ends what can be read",
         _ONLY_A_READ,
         (
-            (sweep, "is_overdue", _at_finish_deadline),
+            (deadlines, "is_overdue", _at_finish_deadline),
             (memory_attempt, "is_overdue", _at_finish_deadline),
         ),
         RACE,
     ),
-    Bug("sweep: the start deadline", LIVENESS, ((sweep, "_end_unstarted", _nothing),), RACE),
+    Bug("sweep: the start deadline", LIVENESS, ((deadlines, "_end_unstarted", _nothing),), RACE),
     Bug(
         "receive: the token is an attempt's",
         _TRUE,
@@ -144,7 +146,7 @@ BUGS = (
     Bug(
         "receive: token and body speak of one task (_contradicts)",
         _TRUE,
-        ((receive, "_contradicts", _always(False)),),
+        ((callback, "_contradicts", _always(False)),),
         replace(_UNBROKEN, forged=1),
     ),
     Bug(

@@ -11,13 +11,13 @@ from typing import cast
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.delivery import Delivery
 from generation_svc.domain.job import Job
-from generation_svc.domain.pace import Pace
-from generation_svc.domain.port import Claim
+from generation_svc.domain.port.job import Claim
+from generation_svc.domain.timing import Timing
 
 TICK = timedelta(seconds=180)
-"""The longest of the leases that are no part of a pace: a fetch's."""
+"""The longest of the leases that are no part of a timing: a fetch's."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PACE = Pace(
+TIMING = Timing(
     start_deadline=3 * TICK,
     hard_deadline=3 * TICK,
     unknown_grace=2 * TICK,
@@ -28,7 +28,7 @@ PACE = Pace(
 )
 LONGEST = TICK
 """What the one model at most takes."""
-OLDEST = NOW - PACE.hard_deadline
+OLDEST = NOW - TIMING.hard_deadline
 
 
 class Clock:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.delivery import DeliveryKind, DeliveryState
-from generation_svc.domain.job import FINAL_STATES, FailureReason, JobState
+from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.job import FINAL_STATES, JobState
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.lifecycle.answer import MAX_ATTEMPTS
-from tests.model.clock import NOW, PACE
+from generation_svc.engine.submission import MAX_ATTEMPTS
+from tests.model.clock import NOW, TIMING
 from tests.model.run import Actor
 from tests.model.space import Step
 from tests.model.table import DeliveryRow, Tables
@@ -65,7 +66,7 @@ def _one_lease_of_a_job(step: Step) -> bool:
 def _no_attempt_while_one_may_come_home(step: Step) -> bool:
     is_new = len(step.after.attempts) > len(step.before.attempts)
     live = [each for each in _attempts(step.before) if each.is_live]
-    return not is_new or all(each.submit_time + PACE.unknown_grace <= NOW for each in live)
+    return not is_new or all(each.submit_time + TIMING.unknown_grace <= NOW for each in live)
 
 
 def _few_attempts(step: Step) -> bool:
@@ -107,7 +108,7 @@ def _deadline_fails_nothing_unread(step: Step) -> bool:
     if was.state in FINAL_STATES or not is_late or step.actor.name == "poll":
         return True
     taken = [each for each in _attempts(step.before) if each.state is AttemptState.ACCEPTED]
-    return all((each.accept_time or NOW) + PACE.hard_deadline <= NOW for each in taken)
+    return all((each.accept_time or NOW) + TIMING.hard_deadline <= NOW for each in taken)
 
 
 INVARIANTS: Mapping[str, Callable[[Step], bool]] = {

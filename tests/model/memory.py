@@ -15,9 +15,9 @@ from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import AtelierError
-from generation_svc.domain.job import Media
-from generation_svc.domain.port import Receipt
-from generation_svc.domain.shared import BreakerState
+from generation_svc.domain.media import Media
+from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.rate_budget import BreakerState
 from tests.model.clock import NOW, Clock
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import MemoryDeliveryStore

@@ -51,7 +51,7 @@ class MemoryDeliveryStore(Store):
         return tuple(self._lease_one(row, span=span) for row in rows[:limit])
 
     @answered
-    def begin(self, lease_token: str, *, courier: Caller | None, span: timedelta) -> datetime:
+    def begin(self, lease_token: str, *, sender: Caller | None, span: timedelta) -> datetime:
         row = self._held(lease_token)
         if row is None or not _is_running(row):
             raise STALE
@@ -60,7 +60,7 @@ class MemoryDeliveryStore(Store):
         return begun.due_time
 
     @answered
-    def report(self, lease_token: str, outcome: SendingOutcome, *, courier: Caller | None) -> None:
+    def report(self, lease_token: str, outcome: SendingOutcome, *, sender: Caller | None) -> None:
         row = self._held(lease_token)
         if row is not None:
             self._end(row, outcome)

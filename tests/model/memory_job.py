@@ -10,9 +10,9 @@ from uuid import UUID
 
 from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.delivery import Destination
+from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import Job, JobState
-from generation_svc.domain.line import Line
-from generation_svc.domain.port import Claim
+from generation_svc.domain.port.job import Claim
 from generation_svc.domain.transition import sources
 from tests.model.clock import NOW, after
 from tests.model.memory_store import Store, answered
@@ -47,8 +47,8 @@ class MemoryJobStore(Store):
             snapshots=row.snapshots + 1,
         )
 
-    async def line(self) -> Line:
-        return Line()
+    async def line(self) -> FairQueue:
+        return FairQueue()
 
     async def count_claims(self, *, lease: timedelta) -> int:
         return 0

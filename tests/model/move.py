@@ -15,7 +15,7 @@ from tests.model.run import Actor
 from tests.model.scope import WORKERS, Scope
 from tests.model.space import NOBODY, Check, Space, State, Taken
 from tests.model.table import Tables, accepted
-from tests.model.world import CHOICES, Task, World
+from tests.model.world import CHOICES, ModelState, Task
 
 SUCCEEDED, FAILED, PENDING = (
     ProviderState.SUCCEEDED,
@@ -37,7 +37,7 @@ class Move(NamedTuple):
     """The actor after its step; None if it has come to its end."""
 
 
-class Game:
+class Explorer:
     """The rules by which one scope's states follow each other."""
 
     def __init__(self, scope: Scope, *, check: Check) -> None:
@@ -50,7 +50,7 @@ class Game:
     def first(self) -> State:
         """Return the state after a job was accepted, or after the provider took it."""
         scope, space = self.scope, self.space
-        world = World(scope.faults, scope.posts, scope.forged, scope.cancels)
+        world = ModelState(scope.faults, scope.posts, scope.forged, scope.cancels)
         rows, outside = space.tables.number(accepted(self._destination)), space.worlds.number(world)
         if scope.is_taken:
             rows, outside = self._work(rows, outside, self._workers["dispatch"])
@@ -188,7 +188,7 @@ def _without(actors: tuple[int, ...], index: int) -> tuple[int, ...]:
     return (*actors[:index], *actors[index + 1 :])
 
 
-def _posts(world: World, tables: Tables) -> Iterator[tuple[tuple[object, ...], World]]:
+def _posts(world: ModelState, tables: Tables) -> Iterator[tuple[tuple[object, ...], ModelState]]:
     """Give the callbacks that may come: token, task and state, and the world without it."""
     for task in world.tasks:
         if task.state is not PENDING and task.posts:

@@ -16,7 +16,7 @@ from uuid import UUID
 from generation_svc.domain.error import AtelierError
 from tests.model.clock import Clock, remembered
 from tests.model.table import Tables
-from tests.model.world import World
+from tests.model.world import ModelState
 
 _T = TypeVar("_T")
 
@@ -54,7 +54,7 @@ class Run:
     """The present of one step: the rows, the world, and the log."""
 
     def __init__(
-        self, actor: Actor, *, tables: Tables, world: World, choice: str, taken: frozenset[int]
+        self, actor: Actor, *, tables: Tables, world: ModelState, choice: str, taken: frozenset[int]
     ) -> None:
         self.tables, self.world, self.choice = tables, world, choice
         self.names = set(actor.names)

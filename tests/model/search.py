@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from generation_svc.domain.observation import ProviderState
 from tests.model.actor import quiet
 from tests.model.invariant import LIVENESS, check
-from tests.model.move import SUCCEEDED, Game, Move
+from tests.model.move import SUCCEEDED, Explorer, Move
 from tests.model.scope import Scope
 from tests.model.space import State
 
-PATIENCE_TICKS = 20
+MAX_WAIT_TICKS = 20
 """How long a job may take to end once nothing more goes wrong: twice all deadlines."""
 
 
@@ -47,7 +47,7 @@ def search(scope: Scope) -> Report:
 
 class _Search:
     def __init__(self, scope: Scope) -> None:
-        self._game = Game(scope, check=check)
+        self._game = Explorer(scope, check=check)
         self._came_by: dict[State, tuple[State, Move] | None] = {}
         self._resting: set[tuple[ProviderState | None, State]] = set()
         self._transitions = 0
@@ -105,7 +105,7 @@ class _Search:
 
     def _rests(self, state: State, *, end: ProviderState | None) -> bool:
         path: list[tuple[ProviderState | None, State]] = []
-        for _ in range(PATIENCE_TICKS):
+        for _ in range(MAX_WAIT_TICKS):
             if (end, state) in self._resting or self._game.is_at_rest(state):
                 self._resting.update(path)
                 return True

@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 from tests.model.actor import step
 from tests.model.run import Actor
 from tests.model.table import Tables
-from tests.model.world import World
+from tests.model.world import ModelState
 
 State = tuple[int, int, tuple[int, ...]]
 """The rows, the world, and everybody who is in the middle of something, by their numbers."""
@@ -29,7 +29,7 @@ class Step:
     actor: Actor
     before: Tables
     after: Tables
-    world: World
+    world: ModelState
     """As it is after the step."""
     is_done: bool
     faults: tuple[str, ...]
@@ -80,7 +80,7 @@ class Space:
 
     def __init__(self, check: Check) -> None:
         self.tables: Numbered[Tables] = Numbered()
-        self.worlds: Numbered[World] = Numbered()
+        self.worlds: Numbered[ModelState] = Numbered()
         self.actors: Numbered[Actor] = Numbered()
         self.steps = 0
         """How many different steps of use cases were run."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.delivery import DeliveryKind, DeliveryState, Destination, Telegram
-from generation_svc.domain.job import FINAL_STATES, Job, JobState, Media, Price
-from generation_svc.domain.port import Receipt
-from tests.model.clock import NOW, OLDEST, PACE, TICK, age, due
+from generation_svc.domain.job import FINAL_STATES, Job, JobState, Price
+from generation_svc.domain.media import Media
+from generation_svc.domain.port.callback import Receipt
+from tests.model.clock import NOW, OLDEST, TICK, TIMING, age, due
 from tests.model.world import JOB_ID
 
 MODEL_ID = "z-image"
@@ -120,7 +121,7 @@ def accepted(destination: Destination) -> Tables:
         price=Price(is_free=True, credits="0"),
         correlation_id="",
         create_time=NOW,
-        start_deadline_time=NOW + PACE.start_deadline,
+        start_deadline_time=NOW + TIMING.start_deadline,
         state=JobState.QUEUED,
         revision=1,
         update_time=NOW,

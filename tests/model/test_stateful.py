@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from generation_svc.domain.catalog import Catalog
 from generation_svc.domain.job import Job
-from tests.lifecycle import CHAT, GENEROUS, Bench, OpenBench
+from generation_svc.domain.model import Catalog
+from tests.lifecycle import CHAT, GENEROUS, Harness, OpenBench
 from tests.model.actor import CONTEXT, quiet
-from tests.model.clock import NOW, PACE, TICK
-from tests.model.gate import GatedActor, Outdoors
+from tests.model.barrier import ExternalSystems, GatedActor
+from tests.model.clock import NOW, TICK, TIMING
 from tests.model.invariant import check
-from tests.model.move import PAUSE, Game, Move
+from tests.model.move import PAUSE, Explorer, Move
 from tests.model.scope import Scope
 from tests.model.table import Tables
 from tests.model.world import CHOICES
@@ -52,7 +52,7 @@ _T = TypeVar("_T")
 class Ground:
     """A PostgreSQL to play on, and the loop it lives in."""
 
-    bench: Bench
+    harness: Harness
     loop: asyncio.AbstractEventLoop
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -63,10 +63,10 @@ class Ground:
 async def ground(open_bench: OpenBench) -> Ground:
     hour = timedelta(hours=1)  # a call that was taken is never too late to be made
     limits = replace(GENEROUS, create_window=hour, read_window=hour)
-    bench = await open_bench(pace=PACE, limits=limits)
+    harness = await open_bench(timing=TIMING, limits=limits)
     catalog: Catalog = CONTEXT.catalog
-    bench.context = replace(bench.context, catalog=catalog)
-    return Ground(bench, asyncio.get_running_loop())
+    harness.context = replace(harness.context, catalog=catalog)
+    return Ground(harness, asyncio.get_running_loop())
 
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -160,10 +160,10 @@ class Conformance(RuleBasedStateMachine):
     def accept(self, seed: int) -> None:
         self._random = Random(seed)
         cancels = self._random.choice((0, 0, 1))
-        self._game = Game(replace(SCOPE, cancels=cancels), check=check)
+        self._game = Explorer(replace(SCOPE, cancels=cancels), check=check)
         self._state = self._game.first()
         world = self._game.space.worlds[self._state[1]]
-        self._outdoors = Outdoors(world, self._ground.run(self._begin()).id)
+        self._outdoors = ExternalSystems(world, self._ground.run(self._begin()).id)
         self._moves = self._possible()
 
     @rule()
@@ -209,9 +209,9 @@ class Conformance(RuleBasedStateMachine):
         return "poll" in names or ("dispatch" in names and len(attempts) > 1)
 
     async def _begin(self) -> Job:
-        await self._ground.bench.query("TRUNCATE job, callback_receipt, breaker CASCADE")
-        job = await self._ground.bench.accept(destination=CHAT)
-        await self._ground.bench.query(_ROUND)
+        await self._ground.harness.query("TRUNCATE job, callback_receipt, breaker CASCADE")
+        job = await self._ground.harness.accept(destination=CHAT)
+        await self._ground.harness.query(_ROUND)
         return job
 
     async def _follow(self, move: Move) -> None:
@@ -226,7 +226,7 @@ class Conformance(RuleBasedStateMachine):
             await self._remove(move.actor).die()
         else:
             await self._step(move, move.actor)
-        await self._ground.bench.query(_ROUND)
+        await self._ground.harness.query(_ROUND)
         assert self._outdoors.world == world
         self._state = move.state
 
@@ -243,7 +243,7 @@ class Conformance(RuleBasedStateMachine):
 
     def _beginner(self, number: int) -> GatedActor:
         value = self._game.space.actors[number]
-        return GatedActor(value, context=self._ground.bench.context, outdoors=self._outdoors)
+        return GatedActor(value, context=self._ground.harness.context, external=self._outdoors)
 
     def _remove(self, number: int) -> GatedActor:
         index = [known for known, _ in self._actors].index(number)
@@ -251,7 +251,7 @@ class Conformance(RuleBasedStateMachine):
 
     async def _pass_time(self) -> None:
         """Let a tick pass, and a little more: what was written just now is a tick old, too."""
-        await self._ground.bench.later(seconds=TICK.total_seconds() + 1)
+        await self._ground.harness.later(seconds=TICK.total_seconds() + 1)
         self._outdoors.ticks += 1
         older = self._game.space.remembering
         self._actors = [(older(number), actor) for number, actor in self._actors]
@@ -265,7 +265,7 @@ class Conformance(RuleBasedStateMachine):
 
     async def _look(self) -> Rows:
         """Read what the model's rows are made of, now."""
-        query = self._ground.bench.query
+        query = self._ground.harness.query
         return {
             "job": await query(_JOB),
             "attempts": await query(_ATTEMPTS),

@@ -26,10 +26,10 @@ from generation_svc.domain.error import (
     ProviderSilent,
     ProviderUnreachable,
 )
-from generation_svc.domain.job import FailureReason
+from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.provider import Content
-from generation_svc.lifecycle.dispatch import token_hash
+from generation_svc.lifecycle.callback_token import token_hash
 from tests.model.clock import NOW
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ModelState:
     """The provider, the chat, and how much of each mischief is left."""
 
     faults: int
@@ -101,7 +101,7 @@ class World:
     def task(self, attempt: int) -> Task:
         return next(task for task in self.tasks if task.attempt == attempt)
 
-    def with_task(self, changed: Task) -> World:
+    def with_task(self, changed: Task) -> ModelState:
         others = (task for task in self.tasks if task.attempt != changed.attempt)
         tasks = sorted((*others, changed), key=lambda task: task.attempt)
         return replace(self, tasks=tuple(tasks))
@@ -127,6 +127,8 @@ def statement(task: int, state: ProviderState) -> Observation:
 
 class Outside:
     """The ports that lead outside, as one actor's step finds them."""
+
+    name = "kie"
 
     job_id = JOB_ID
     is_proved = True

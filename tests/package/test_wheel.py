@@ -81,7 +81,7 @@ def test_it_brings_all_that_is_read_beside_the_code(names: list[str]) -> None:
         "generation_svc/migrations/env.py",
         "generation_svc/models/KIE_SOURCE_OF_TRUTH.json",
         "generation_svc/models/catalog.schema.json",
-        "edge_bot/locales/ru/LC_MESSAGES/edge_bot.mo",
+        "edge_bot/view/locales/ru/LC_MESSAGES/edge_bot.mo",
         "sandbox/telegram/static/index.html",
     } <= set(names)
 

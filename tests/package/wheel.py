@@ -7,12 +7,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = ("atelier", "callback_gateway", "edge_bot", "generation_svc", "runtime", "sandbox")
+OWN = (
+    "atelier",
+    "callback_gateway",
+    "devrun",
+    "edge_bot",
+    "generation_client",
+    "generation_svc",
+    "runtime",
+    "sandbox",
+)
 """The packages that it brings."""
 SCRIPTS = {
     "atelier-bot": "edge_bot.__main__:main",
     "atelier-gateway": "callback_gateway.__main__:main",
-    "atelier-run": "runtime.run:main",
+    "atelier-run": "devrun.run:main",
     "atelier-sandbox": "sandbox.__main__:main",
     "atelier-service": "generation_svc.__main__:main",
     "atelier-token": "generation_svc.token:main",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import google.rpc
 
-from generation_svc.storage.embedded_postgres import embedded_postgres
+from generation_svc.storage.embedded.server import embedded_postgres
 from tests.e2e.caller import TOKENS
 from tests.e2e.stack import Shape, stack
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from callback_gateway.settings import GatewaySettings
+from devrun.run import RunSettings
 from edge_bot.settings import EdgeSettings
 from generation_svc.settings import GenerationSettings
-from runtime.run import RunSettings
 from runtime.setting_file import MAX_BYTES
 from runtime.settings import ProcessSettings
 

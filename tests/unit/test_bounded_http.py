@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from callback_gateway.crowd import Crowd
-from callback_gateway.meter import Meter
-from callback_gateway.protocol import CallbackProtocol, Patience
+from callback_gateway.connection_limiter import ConnectionLimiter
+from callback_gateway.metric import Meter
+from callback_gateway.protocol import CallbackProtocol, Timeouts
 from runtime.address import Address
 from runtime.bounded_http import BoundedProtocol
 from runtime.http import serving
@@ -28,8 +28,8 @@ from tests.e2e.program import until
 ANY_PORT = Address("127.0.0.1", 0)
 OPTIONS: dict[str, Any] = {
     "meter": Meter(CollectorRegistry()),
-    "crowd": Crowd(10),
-    "patience": Patience(),
+    "connections": ConnectionLimiter(10),
+    "timeouts": Timeouts(),
 }
 """What the gateway's protocol is given."""
 WITHIN_S = 5
@@ -179,7 +179,7 @@ async def test_blank_lines_keep_no_connection(protocol: Any, *, has_asked: bool)
 
 
 async def test_a_request_that_has_begun_is_answered_though_nothing_more_comes() -> None:
-    options = OPTIONS | {"patience": Patience(head_s=1.5)}
+    options = OPTIONS | {"timeouts": Timeouts(head_s=1.5)}
     protocol = partial(CallbackProtocol, **options)
     async with serving(APP, ANY_PORT, http=protocol, timeout_keep_alive=1) as address:
         reader, writer = await asyncio.open_connection(address.host, address.port)

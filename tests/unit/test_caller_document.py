@@ -2,7 +2,7 @@
 
 import pytest
 
-from generation_svc.access import CallersError, parse_callers
+from generation_svc.caller import CallersError, parse_callers
 from generation_svc.domain.caller import Scope
 
 HASH = "ab" * 32

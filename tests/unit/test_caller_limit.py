@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from generation_svc.access import CallerDirectory, CallLimits, Grant
-from generation_svc.access.bucket import Buckets
+from generation_svc.caller import CallerDirectory, CallLimits, Grant
+from generation_svc.caller.bucket import Buckets
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import RateLimited
 

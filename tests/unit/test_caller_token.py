@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 import sys
 
-from generation_svc.access import parse_callers
+from generation_svc.caller import parse_callers
 
 
 def printed() -> tuple[str, str]:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from generation_svc.catalog import load_catalog, validate_inputs
-from generation_svc.domain.catalog import Model
 from generation_svc.domain.error import InvalidInputs
+from generation_svc.domain.model import Model
 
 CATALOG = load_catalog()
 Z_IMAGE, QWEN_TEXT, QWEN_IMAGE, QWEN_EDIT = CATALOG.models.values()

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from generation_svc.client.settings import ClientSettings
-from generation_svc.client.transport import Transport, is_local
+from generation_client.settings import ClientSettings
+from generation_client.transport import Transport, is_local
 
 CA = Path("ca.pem")
 LOCAL = (

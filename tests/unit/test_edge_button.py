@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from edge_bot.button import (
+from edge_bot.view.button import (
     ACTIONS,
     MAX_DATA_BYTES,
     Action,

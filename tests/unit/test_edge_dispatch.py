@@ -8,10 +8,10 @@ from telegram import Message as TelegramMessage
 from telegram import Update, User
 from telegram.error import BadRequest, NetworkError
 
-from edge_bot.dispatch import ACKNOWLEDGE_S, Dispatcher
-from edge_bot.meter import Meter
-from edge_bot.session_store import SessionConflict
-from generation_svc.client import GenerationError
+from edge_bot.conversation.session_store import SessionConflict
+from edge_bot.metric import Meter
+from edge_bot.update.dispatcher import ACKNOWLEDGE_S, Dispatcher
+from generation_client import GenerationError
 from runtime.backoff import Backoff
 
 UNAVAILABLE = GenerationError(code=grpc.StatusCode.UNAVAILABLE)
@@ -86,7 +86,7 @@ PASSING = [UNAVAILABLE, NetworkError("gone"), SessionConflict(), TimeoutError()]
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 async def test_a_passing_error_is_waited_out(error: Exception) -> None:
     handler = Handler(error, error)
-    assert await dispatcher(handler, handler).settle(update(1), patience_s=5)
+    assert await dispatcher(handler, handler).settle(update(1), max_wait_s=5)
     assert (handler.handled, handler.apologies) == ([1], [])
 
 
@@ -96,7 +96,7 @@ FINAL = [BadRequest("no"), ValueError(), GenerationError(code=grpc.StatusCode.NO
 @pytest.mark.parametrize("error", FINAL, ids=lambda error: type(error).__name__)
 async def test_a_final_error_passes_the_update_over_and_tells_the_user(error: Exception) -> None:
     handler = Handler(error)
-    assert await dispatcher(handler, handler).settle(update(1), patience_s=5)
+    assert await dispatcher(handler, handler).settle(update(1), max_wait_s=5)
     assert (handler.handled, handler.apologies) == ([], [1])
 
 
@@ -111,14 +111,14 @@ async def test_an_apology_that_fails_is_no_reason_to_stop() -> None:
         meter=Meter(CollectorRegistry()),
         backoff=SOON,
     )
-    assert await failing.settle(update(1), patience_s=1)
+    assert await failing.settle(update(1), max_wait_s=1)
 
 
 async def test_patience_ends() -> None:
     async def handle(_: Update) -> None:
         raise UNAVAILABLE
 
-    assert not await dispatcher(handle).settle(update(1), patience_s=0.02)
+    assert not await dispatcher(handle).settle(update(1), max_wait_s=0.02)
 
 
 async def test_one_user_is_served_in_order_and_others_meanwhile() -> None:
@@ -134,7 +134,7 @@ async def test_one_user_is_served_in_order_and_others_meanwhile() -> None:
     dispatch = dispatcher(handle)
     async with asyncio.timeout(2), asyncio.TaskGroup() as group:
         for number, user in ((1, 7), (2, 7), (3, 8)):
-            group.create_task(dispatch.settle(update(number, user=user), patience_s=1))
+            group.create_task(dispatch.settle(update(number, user=user), max_wait_s=1))
     assert order == [3, 1, 2]
 
 
@@ -155,8 +155,8 @@ async def test_who_waits_for_a_cause_to_pass_takes_no_slot() -> None:
     )
     async with asyncio.timeout(2), asyncio.TaskGroup() as group:
         for number in range(5):
-            group.create_task(dispatch.settle(update(number, user=number), patience_s=5))
-        assert await dispatch.settle(update(10, user=10), patience_s=1)
+            group.create_task(dispatch.settle(update(number, user=number), max_wait_s=5))
+        assert await dispatch.settle(update(10, user=10), max_wait_s=1)
         is_away = False
 
 
@@ -169,7 +169,7 @@ async def test_all_are_acknowledged_while_the_first_is_still_handled() -> None:
     dispatch = dispatcher(handle, acknowledge=acknowledge, max_concurrent=1)
     async with asyncio.timeout(2), asyncio.TaskGroup() as group:
         for number in range(12):
-            group.create_task(dispatch.settle(update(number), patience_s=1))
+            group.create_task(dispatch.settle(update(number), max_wait_s=1))
         while len(acknowledge.acknowledged) < 12:  # noqa: ASYNC110 - the handlers wait for the gate
             await asyncio.sleep(0)
         gate.set()
@@ -180,7 +180,7 @@ async def test_what_is_handled_does_not_wait_long_for_its_acknowledgement() -> N
     handler, acknowledge = Handler(), Acknowledger(is_open=False)
     dispatch = dispatcher(handler, acknowledge=acknowledge, acknowledge_s=0.01)
     async with asyncio.timeout(2):
-        assert await dispatch.settle(update(1), patience_s=1)
+        assert await dispatch.settle(update(1), max_wait_s=1)
     assert (handler.handled, acknowledge.acknowledged) == ([1], [])
 
 
@@ -189,7 +189,7 @@ async def test_who_is_slow_to_acknowledge_holds_up_no_handling() -> None:
     dispatch = dispatcher(handler, acknowledge=acknowledge)
     async with asyncio.timeout(2), asyncio.TaskGroup() as group:
         for number in range(3):
-            group.create_task(dispatch.settle(update(number), patience_s=1))
+            group.create_task(dispatch.settle(update(number), max_wait_s=1))
         while len(handler.handled) < 3:  # noqa: ASYNC110 - nothing else tells of the handling
             await asyncio.sleep(0)
         acknowledge.gate.set()

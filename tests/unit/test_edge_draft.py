@@ -9,17 +9,7 @@ from atelier.generation.v1.model_pb2 import (
     MODEL_KIND_TEXT_TO_IMAGE,
     ModelOption,
 )
-from edge_bot.button import (
-    Action,
-    ChangePrompt,
-    PickKind,
-    PickModel,
-    SetOption,
-    ShowDraft,
-    ShowOptions,
-    UseExample,
-)
-from edge_bot.draft import (
+from edge_bot.conversation.draft import (
     Stage,
     chosen_value,
     draft_from_job,
@@ -31,8 +21,18 @@ from edge_bot.draft import (
     with_picture,
     with_text,
 )
-from edge_bot.session import MAX_DRAFTS, MAX_REPLIES, Draft, OptionValue, Session
-from edge_bot.shape import nearest_choice
+from edge_bot.conversation.session import MAX_DRAFTS, MAX_REPLIES, Draft, OptionValue, Session
+from edge_bot.view.button import (
+    Action,
+    ChangePrompt,
+    PickKind,
+    PickModel,
+    SetOption,
+    ShowDraft,
+    ShowOptions,
+    UseExample,
+)
+from edge_bot.view.shape import nearest_choice
 from tests.edge_model import catalog, switched_off
 
 CATALOG = catalog()

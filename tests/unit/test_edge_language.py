@@ -9,7 +9,7 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 import edge_bot
-from edge_bot.language import DOMAIN, LANGUAGES, LOCALES, SOURCE_LANGUAGE, base_language, texts
+from edge_bot.view.language import DOMAIN, LANGUAGES, LOCALES, SOURCE_LANGUAGE, base_language, texts
 
 KEYWORDS = {"plain": None, "html": None, "count": (1, 2)}
 TRANSLATED = [language for language in LANGUAGES if language != SOURCE_LANGUAGE]

@@ -8,19 +8,21 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from atelier.generation.v1 import job_pb2, model_pb2
 from atelier.generation.v1.delivery_pb2 import Delivery
 from atelier.generation.v1.media_pb2 import Media
-from edge_bot.button import Action, Again, Cancel, Change, Discard, Original, ShowAll, decode
-from edge_bot.catalog import Catalog
-from edge_bot.draft import Stage, stage_of
-from edge_bot.language import texts
-from edge_bot.screen import notice
-from edge_bot.screen.draft import (
+from edge_bot.conversation.draft import Stage, stage_of
+from edge_bot.conversation.draft_screen import (
     HINT_LENGTH,
     choices_screen,
     draft_screen,
     models_for_screen,
     options_screen,
 )
-from edge_bot.screen.layout import (
+from edge_bot.conversation.session import Draft
+from edge_bot.service_clock import ServiceClock
+from edge_bot.view import notice
+from edge_bot.view.button import Action, Again, Cancel, Change, Discard, Original, ShowAll, decode
+from edge_bot.view.catalog import Catalog
+from edge_bot.view.language import texts
+from edge_bot.view.layout import (
     CAPTION_LENGTH,
     TEXT_LENGTH,
     Rows,
@@ -30,7 +32,7 @@ from edge_bot.screen.layout import (
     span,
     usual_time,
 )
-from edge_bot.screen.outcome import (
+from edge_bot.view.outcome import (
     arrived_screen,
     cancelled_screen,
     failure_screen,
@@ -39,22 +41,14 @@ from edge_bot.screen.outcome import (
     result_buttons,
     result_caption,
 )
-from edge_bot.screen.progress import (
+from edge_bot.view.progress import (
     cancel_question_screen,
     job_screen,
     progress_screen,
     starting_screen,
     waiting_on_screen,
 )
-from edge_bot.screen.welcome import (
-    KINDS,
-    cleared_screen,
-    help_screen,
-    models_screen,
-    welcome_screen,
-)
-from edge_bot.service_clock import ServiceClock
-from edge_bot.session import Draft
+from edge_bot.view.welcome import KINDS, cleared_screen, help_screen, models_screen, welcome_screen
 from tests.edge_model import catalog, job, switched_off
 
 CATALOG = catalog()

@@ -14,8 +14,8 @@ from telegram.error import (
     TimedOut,
 )
 
-import edge_bot.bot  # noqa: F401 - sets how python-telegram-bot gives times
-from edge_bot.telegram_error import LONGEST_PAUSE_S, report_of
+import edge_bot.telegram.bot  # noqa: F401 - sets how python-telegram-bot gives times
+from edge_bot.telegram.error import LONGEST_PAUSE_S, report_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

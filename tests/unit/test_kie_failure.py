@@ -1,9 +1,9 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from generation_svc.domain.job import FailureReason
+from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.kie.failure import (
+from generation_svc.provider.kie.failure import (
     MAX_OFF_CHARS,
     OFF,
     SENTENCES,

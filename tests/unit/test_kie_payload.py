@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.kie.document import MAX_SIZE
-from generation_svc.kie.payload import CALLBACK_TYPES, STATE_WORDS, read_body, read_record
+from generation_svc.provider.kie.document import MAX_SIZE
+from generation_svc.provider.kie.payload import CALLBACK_TYPES, STATE_WORDS, read_body, read_record
 
 LINK = "https://tempfile.aiquickdraw.com/a.png"
 UNREAD = Observation(ProviderState.UNKNOWN)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.kie.payload import read_body, read_record
+from generation_svc.provider.kie.payload import read_body, read_record
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
 
 PENDING, SUCCEEDED, FAILED, MISSING, UNKNOWN = (

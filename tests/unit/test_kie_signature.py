@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from generation_svc.kie.callback import KieCallbackReader
-from generation_svc.kie.signature import Verdict, judge_signature, sign
+from generation_svc.provider.kie.callback import KieCallbackReader
+from generation_svc.provider.kie.signature import Verdict, judge_signature, sign
 
 KEY = "test-webhook-key"
 TASK_ID = "ee9c2715375b7837f8bb51d641ff5863"

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from generation_svc.domain.body import MAX_UNPACKED_BYTES, read_text
-from generation_svc.kie.payload import read_body
-from generation_svc.lifecycle.receive import kept_body
+from generation_svc.provider.kie.payload import read_body
+from generation_svc.usecase.report_callback import kept_body
 
 TOKEN = "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4"
 ADDRESS = f"https://h/callbacks/kie/{TOKEN}"
@@ -102,8 +102,8 @@ CHARSETS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 
 
 def raw_deflate(data: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return packer.compress(data) + packer.flush()
+    renderer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return renderer.compress(data) + renderer.flush()
 
 
 Packing = Callable[[bytes], bytes]

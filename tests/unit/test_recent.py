@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from generation_svc.domain.error import Unavailable
-from generation_svc.domain.port import Database, Transaction
-from generation_svc.lifecycle.queue import Recent
+from generation_svc.domain.port.transaction import Database, Transaction
+from generation_svc.lifecycle.queue_view import Recent
 
 
 class SlowDatabase:
@@ -85,7 +85,7 @@ async def test_it_is_told_as_it_was_while_it_cannot_be_read(slow: SlowDatabase) 
 
 
 async def test_nobody_waits_long_for_a_reading(slow: SlowDatabase) -> None:
-    recent = Recent(7, seconds=0.01, patience_seconds=0.02)
+    recent = Recent(7, seconds=0.01, max_wait_seconds=0.02)
     slow.wait_seconds = 0.2
     async with asyncio.timeout(0.15):
         assert [await told(recent, slow) for _ in range(3)] == [7] * 3

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runtime.resolver import MOST_LOOK_UPS, NameResolver
+from generation_svc.egress.resolver import MOST_LOOK_UPS, NameResolver
 
 HANGING = "hanging.example"
 FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))]

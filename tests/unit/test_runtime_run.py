@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from honcho.printer import Message
 
-from generation_svc.access import parse_callers
-from runtime.caller import make_callers
-from runtime.run import (
+from devrun.caller import make_callers
+from devrun.run import (
     SANDBOX_TOKEN,
     PlainPrinter,
     RunSettings,
@@ -16,7 +15,8 @@ from runtime.run import (
     environment,
     links,
 )
-from runtime.welcome import WelcomeSettings, text
+from devrun.welcome import WelcomeSettings, text
+from generation_svc.caller import parse_callers
 
 KIE_KEY, BOT_TOKEN = "key-of-the-account", "123456789:token-of-the-bot"
 REAL = {"KIE_API_KEY": KIE_KEY, "TELEGRAM_BOT_TOKEN": BOT_TOKEN}

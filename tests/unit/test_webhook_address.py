@@ -1,7 +1,7 @@
 import pytest
 
+from generation_svc.egress.host import HostList
 from generation_svc.webhook.address import problem_of
-from runtime.host import HostList
 
 
 @pytest.mark.parametrize(

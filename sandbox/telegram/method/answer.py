@@ -11,7 +11,7 @@ from sandbox.telegram.model import Json
 async def answer_callback_query(call: Call) -> bool:
     """Stop the button's spinner, and show a notice or an alert."""
     query = call.bot.callbacks.get(call.params.text("callback_query_id"))
-    if query is None or time.time() - query.time > call.world.settings.answer_timeout_s:
+    if query is None or time.time() - query.time > call.server.settings.answer_timeout_s:
         raise query_too_old()
     text = call.params.text("text")
     if len(text) > ANSWER_LENGTH:
@@ -21,8 +21,8 @@ async def answer_callback_query(call: Call) -> bool:
         query.answer["url"] = url
     told: Json = {"callback_query_id": query.id, "message_id": query.message_id, **query.answer}
     place = (call.bot.id, query.user_id)
-    call.world.events.publish(place, event="answer", data=told)
-    call.world.changed()
+    call.server.events.publish(place, event="answer", data=told)
+    call.server.changed()
     return True
 
 

@@ -13,7 +13,7 @@ async def get_updates(call: Call) -> list[Json]:
         call.bot.allowed_updates = call.params.objects("allowed_updates")
     limit = call.params.integer("limit", POLL_LIMIT)
     timeout = call.params.integer("timeout")
-    return await call.world.inbox(call.bot).poll(
+    return await call.server.inbox(call.bot).poll(
         offset=call.params.integer("offset"),
         limit=limit if 1 <= limit <= POLL_LIMIT else POLL_LIMIT,
         timeout=max(0, min(timeout, POLL_TIMEOUT_S)),
@@ -22,7 +22,7 @@ async def get_updates(call: Call) -> list[Json]:
 
 async def get_file(call: Call) -> Json:
     """Return where a file can be downloaded."""
-    file = call.world.files.for_bot(call.bot.id, file_id=call.params.text("file_id"))
+    file = call.server.files.for_bot(call.bot.id, file_id=call.params.text("file_id"))
     if file is None:
         raise bad_request("invalid file_id")
     if file.size > DOWNLOAD_BYTES:

@@ -17,7 +17,7 @@ TEXTS = {"name": 64, "description": 512, "short_description": 120}
 async def get_me(call: Call) -> Json:
     """Return the bot itself."""
     call.bot.last_seen = time.time()
-    call.world.changed()
+    call.server.changed()
     return call.bot.to_api() | {
         "can_join_groups": True,
         "can_read_all_group_messages": False,
@@ -41,7 +41,7 @@ async def set_my_commands(call: Call) -> bool:
     if len(commands) > COMMAND_COUNT:
         raise bad_request("BOT_COMMANDS_TOO_MUCH")
     call.bot.commands[_scope(call)] = commands
-    call.world.changed()
+    call.server.changed()
     return True
 
 
@@ -53,7 +53,7 @@ async def get_my_commands(call: Call) -> list[Json]:
 async def delete_my_commands(call: Call) -> bool:
     """Remove the menu of commands of a scope and a language."""
     call.bot.commands.pop(_scope(call), None)
-    call.world.changed()
+    call.server.changed()
     return True
 
 
@@ -78,7 +78,7 @@ async def _set_text(call: Call, *, kind: str) -> bool:
     call.bot.texts[f"{kind}:{call.params.text('language_code')}"] = text
     if kind == "name" and text and not call.params.text("language_code"):
         call.bot.first_name = text
-    call.world.changed()
+    call.server.changed()
     return True
 
 

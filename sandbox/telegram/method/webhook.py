@@ -36,8 +36,8 @@ async def delete_webhook(call: Call) -> bool:
 async def _changed(call: Call) -> bool:
     if call.params.flag("drop_pending_updates"):
         call.bot.updates = []
-    call.world.inbox(call.bot).wake()
-    await call.world.courier(call.bot).restart()
+    call.server.inbox(call.bot).wake()
+    await call.server.sender(call.bot).restart()
     return True
 
 

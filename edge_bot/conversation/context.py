@@ -1,0 +1,22 @@
+"""What every handler is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_bot.service_clock import ServiceClock
+from edge_bot.telegram.bot import EdgeBot
+from edge_bot.view.catalog import CatalogCache
+from generation_client import GenerationClient
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeContext:
+    """The bot and the service behind it."""
+
+    bot: EdgeBot
+    bot_id: int
+    """The digits before the colon of the bot's token."""
+    client: GenerationClient
+    catalog: CatalogCache
+    clock: ServiceClock

@@ -1,0 +1,269 @@
+"""How a draft grows: pure functions from a draft and what the user did to the next draft.
+
+What is asked next follows from what is missing (`stage_of`), so that a draft read after a restart
+goes on where it was. A function that begins a draft takes its id, which comes from the update:
+handling the update again begins the same draft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum, auto
+from types import MappingProxyType
+
+from google.protobuf.struct_pb2 import Value
+
+from atelier.generation.v1 import model_pb2 as pb
+from edge_bot.conversation.session import Draft, OptionValue
+from edge_bot.view.button import (
+    Action,
+    ChangePrompt,
+    PickKind,
+    PickModel,
+    SetOption,
+    ShowDraft,
+    UseExample,
+)
+from edge_bot.view.catalog import Catalog, localised
+from edge_bot.view.shape import Size, nearest_choice
+
+
+class Stage(Enum):
+    """What a draft still needs."""
+
+    KIND = auto()
+    MODEL = auto()
+    PICTURE = auto()
+    PROMPT = auto()
+    CONFIRM = auto()
+
+
+def stage_of(draft: Draft, catalog: Catalog) -> Stage:
+    """Return what a draft needs next."""
+    if not draft.kind:
+        return Stage.KIND
+    model = catalog.find(draft.model_id)
+    if model is None:
+        return Stage.MODEL
+    if model.picture_field and not draft.picture:
+        return Stage.PICTURE
+    if not draft.prompt or draft.is_changing_prompt:
+        return Stage.PROMPT
+    return Stage.CONFIRM
+
+
+def with_text(draft: Draft | None, text: str, *, new_id: str, catalog: Catalog) -> Draft:
+    """Return the draft after a text without a command.
+
+    It is the prompt of a draft, or another one: at a finished draft it begins a new one, with the
+    same model and picture, so that the buttons of the old one are not about it.
+    """
+    if draft is None or draft.job_id:
+        return _from_text(text, new_id=new_id, catalog=catalog)
+    match stage_of(draft, catalog):
+        case Stage.CONFIRM:
+            return with_prompt(draft.model_copy(update={"id": new_id}), text, catalog=catalog)
+        case Stage.KIND if not draft.picture:
+            return _from_text(text, new_id=new_id, catalog=catalog)
+        case Stage.KIND:
+            edit = _with_kind(draft, pb.MODEL_KIND_EDIT, catalog=catalog)
+            return with_prompt(_with_first_model(edit, catalog), text, catalog=catalog)
+        case _:
+            return with_prompt(_with_first_model(draft, catalog), text, catalog=catalog)
+
+
+def with_picture(
+    draft: Draft | None,
+    picture: str,
+    *,
+    caption: str,
+    new_id: str,
+    catalog: Catalog,
+    size: Size = (0, 0),
+) -> Draft:
+    """Return the draft after a picture: with its caption as what to change, if it has one.
+
+    In place of another picture it begins a new draft, so that the buttons of the old one are about
+    the old picture.
+    """
+    if draft is None or draft.job_id or not _takes_picture(draft, catalog):
+        draft = Draft(id=new_id)
+        if caption:
+            draft = _with_kind(draft, pb.MODEL_KIND_EDIT, catalog=catalog)
+            draft = _with_first_model(draft, catalog)
+    elif draft.picture:
+        draft = draft.model_copy(update={"id": new_id})
+    draft = draft.model_copy(update=_picture_fields(picture, size))
+    return with_prompt(draft, caption, catalog=catalog) if caption else draft
+
+
+def with_choice(draft: Draft, action: Action, *, language: str, catalog: Catalog) -> Draft:
+    """Return the draft after a press that belongs to it; a view leaves it as it is."""
+    match action:
+        case PickKind(kind=kind):
+            return _with_kind(draft, kind, catalog=catalog)
+        case PickModel(model_id=model_id):
+            return with_model(draft, model_id, catalog=catalog)
+        case UseExample(index=index):
+            examples = prompt_examples(catalog.find(draft.model_id), language)
+            chosen = examples[index] if 0 <= index < len(examples) else ""
+            return with_prompt(draft, chosen, catalog=catalog) if chosen else draft
+        case SetOption(field=field, index=index):
+            return _with_option(draft, field, index=index, catalog=catalog)
+        case ChangePrompt():
+            return draft.model_copy(update={"is_changing_prompt": True, "overlong": 0})
+        case ShowDraft():
+            return draft.model_copy(update={"is_changing_prompt": False, "overlong": 0})
+        case _:
+            return draft
+
+
+def with_prompt(draft: Draft, prompt: str, *, catalog: Catalog) -> Draft:
+    """Return the draft with this prompt; with the one before if the model takes none so long."""
+    if _takes_prompt(draft, prompt, catalog=catalog):
+        update: dict[str, object] = {"prompt": prompt, "is_changing_prompt": False, "overlong": 0}
+        return draft.model_copy(update=update)
+    kept = draft.prompt if _takes_prompt(draft, draft.prompt, catalog=catalog) else ""
+    update = {"prompt": kept, "is_changing_prompt": True, "overlong": len(prompt)}
+    return draft.model_copy(update=update)
+
+
+def with_model(draft: Draft, model_id: str, *, catalog: Catalog) -> Draft:
+    """Return the draft with this model, keeping of its prompt and options what the model takes."""
+    model = catalog.find(model_id)
+    if model is None:
+        return draft.model_copy(update={"model_id": ""})
+    kept = {field: value for field, value in draft.options.items() if _offers(model, field, value)}
+    update = {"kind": int(model.kind), "model_id": model_id, "options": kept}
+    return with_prompt(draft.model_copy(update=update), draft.prompt, catalog=catalog)
+
+
+def draft_from_job(
+    inputs: dict[str, OptionValue],
+    *,
+    model_id: str,
+    new_id: str,
+    catalog: Catalog,
+    sizes: Mapping[str, Size] = MappingProxyType({}),
+) -> Draft:
+    """Return a draft with the inputs of a job; without its model if that is gone.
+
+    `sizes` are those of pictures that are known. A value that this model and this picture have by
+    default was not chosen, so that another picture brings another default.
+    """
+    prompt = str(inputs.get("prompt", ""))
+    model = catalog.find(model_id)
+    if model is None:
+        return Draft(id=new_id, prompt=prompt)
+    draft = Draft(id=new_id, prompt=prompt)
+    if model.picture_field:
+        picture = str(inputs.get(model.picture_field, ""))
+        fields = _picture_fields(picture, sizes.get(picture, (0, 0)))
+        draft = draft.model_copy(update=fields)
+    chosen = {
+        option.field: inputs[option.field]
+        for option in model.options
+        if option.field in inputs and inputs[option.field] != chosen_value(draft, option)
+    }
+    return with_model(draft.model_copy(update={"options": chosen}), model_id, catalog=catalog)
+
+
+def inputs_of(draft: Draft, model: pb.Model) -> dict[str, OptionValue]:
+    """Return the inputs to ask for: exactly what the confirmation shows."""
+    inputs: dict[str, OptionValue] = {"prompt": draft.prompt}
+    if model.picture_field:
+        inputs[model.picture_field] = draft.picture
+    return inputs | {option.field: chosen_value(draft, option) for option in model.options}
+
+
+def chosen_value(draft: Draft, option: pb.ModelOption) -> OptionValue:
+    """Return the value that an option has in the draft: the chosen one or the default.
+
+    The default of a shape is that of the user's picture, as nearly as the model can.
+    """
+    if option.field in draft.options:
+        return draft.options[option.field]
+    nearest = nearest_choice(option, size=(draft.picture_width, draft.picture_height))
+    return scalar(nearest.value if nearest else option.default_value)
+
+
+def prompt_examples(model: pb.Model | None, language: str) -> tuple[str, ...]:
+    """Return the prompts that show what a model can do."""
+    if model is None or not model.prompt_examples:
+        return ()
+    return tuple(localised(model.prompt_examples, language).prompts)
+
+
+def scalar(value: Value) -> OptionValue:
+    """Return a value of the contract as Python has it, whole numbers as int."""
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() else number
+        case "bool_value":
+            return value.bool_value
+        case _:
+            return value.string_value
+
+
+def _picture_fields(picture: str, size: Size) -> dict[str, object]:
+    return {"picture": picture, "picture_width": size[0], "picture_height": size[1]}
+
+
+def _from_text(text: str, *, new_id: str, catalog: Catalog) -> Draft:
+    draft = _with_kind(Draft(id=new_id), pb.MODEL_KIND_TEXT_TO_IMAGE, catalog=catalog)
+    return with_prompt(_with_first_model(draft, catalog), text, catalog=catalog)
+
+
+def _with_kind(draft: Draft, kind: int, *, catalog: Catalog) -> Draft:
+    """Choose what to do; a kind with a single model is a choice of that model, too.
+
+    It stays chosen while all its models are switched off: they come back.
+    """
+    models = catalog.of_kind(kind)
+    if len(models) == 1:
+        return with_model(draft, models[0].id, catalog=catalog)
+    current = catalog.find(draft.model_id)
+    kept = draft.model_id if current is not None and current.kind == kind else ""
+    known = kind if catalog.has_kind(kind) else 0
+    return draft.model_copy(update={"kind": known, "model_id": kept})
+
+
+def _with_first_model(draft: Draft, catalog: Catalog) -> Draft:
+    if catalog.find(draft.model_id) is not None:
+        return draft
+    first = next(iter(catalog.of_kind(draft.kind)), None)
+    return with_model(draft, first.id, catalog=catalog) if first else draft
+
+
+def _with_option(draft: Draft, field: str, *, index: int, catalog: Catalog) -> Draft:
+    model = catalog.find(draft.model_id)
+    choices = [
+        scalar(choice.value)
+        for option in (model.options if model else ())
+        if option.field == field
+        for choice in option.choices
+    ]
+    if not 0 <= index < len(choices):
+        return draft
+    return draft.model_copy(update={"options": {**draft.options, field: choices[index]}})
+
+
+def _takes_prompt(draft: Draft, prompt: str, *, catalog: Catalog) -> bool:
+    model = catalog.find(draft.model_id)
+    return model is None or not 0 < model.prompt_max_length < len(prompt)
+
+
+def _takes_picture(draft: Draft, catalog: Catalog) -> bool:
+    model = catalog.find(draft.model_id)
+    return model is not None and bool(model.picture_field)
+
+
+def _offers(model: pb.Model, field: str, value: OptionValue) -> bool:
+    return value in _offered_values(model, field)
+
+
+def _offered_values(model: pb.Model, field: str) -> Iterator[OptionValue]:
+    for option in model.options:
+        if option.field == field:
+            yield from (scalar(choice.value) for choice in option.choices)

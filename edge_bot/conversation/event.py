@@ -1,0 +1,229 @@
+"""What a user did, read from an update: everything else is no concern of the conversation."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+import structlog
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from telegram import (
+    CallbackQuery,
+    Chat,
+    ChatMember,
+    ChatMemberUpdated,
+    Document,
+    Message,
+    PhotoSize,
+    Update,
+    User,
+)
+
+from edge_bot.conversation.mention import called_ids, called_names, topic_of
+from edge_bot.view.button import Action, decode
+
+PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
+"""The types of file that are taken as a picture."""
+
+_ODD = (AttributeError, LookupError, TypeError, ValueError)
+"""What a field of the wrong kind raises when it is read."""
+
+_logger = structlog.get_logger(__name__)
+
+Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A number by which Telegram names a chat, a user or a message."""
+
+STRICT = ConfigDict(strict=True)
+"""An event holds what its fields say or is not made: ValidationError is a ValueError."""
+
+PAYMENT = ("successful_payment", "invoice", "passport_data")
+"""Attachments that no one sends to be drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Event:
+    """Something that a user did."""
+
+    chat_id: Id
+    user_id: Id
+    language: str
+    """The user's language as an IETF tag; empty if Telegram does not say."""
+    origin: str
+    """What names this event for good, however often its update comes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Command(Event):
+    """A command, such as `start`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Text(Event):
+    """A text without a command."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Picture(Event):
+    """A photo, or a picture sent as a file."""
+
+    file_id: str
+    size_bytes: Id
+    """The size; 0 if Telegram does not say."""
+    caption: str
+    album_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class WrongFile(Event):
+    """A file that is no picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Unsupported(Event):
+    """A sticker, a voice message and the like."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Press(Event):
+    """A press of a button."""
+
+    query_id: str
+    message_id: Id
+    """The message under which the button is."""
+    action: Action | None
+    """What the button asks for; None if no button of ours says that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Unblocked(Event):
+    """The user lets the bot write again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class GroupCall(Event):
+    """A message in a group that calls some bots or users by their names."""
+
+    names: frozenset[str]
+    """Whom it calls, by user name in lower case."""
+    ids: frozenset[int]
+    """Whom it calls, by id: those without a user name."""
+    topic_id: Id | None
+    """The topic of a forum in which it stands, to be named in an answer."""
+
+
+class Sender(TypedDict):
+    """The fields that every event has."""
+
+    chat_id: int
+    user_id: int
+    language: str
+    origin: str
+
+
+def read_event(update: Update) -> Event | None:
+    """Return what the user did; None for what is none of our business, or of an odd shape."""
+    try:
+        return _event_of(update)
+    except _ODD as error:
+        _logger.warning("an update of an odd shape", error=type(error).__name__)
+        return None
+
+
+def _event_of(update: Update) -> Event | None:
+    if update.callback_query is not None:
+        return _from_press(update.callback_query)
+    if update.my_chat_member is not None:
+        return _from_membership(update.my_chat_member, update_id=update.update_id)
+    message = update.message
+    if message is None or message.from_user is None:
+        return None
+    if message.chat.type != Chat.PRIVATE:
+        return _from_group(message, message.from_user)
+    if message.from_user.is_bot:
+        return None
+    return _from_message(message, message.from_user)
+
+
+def _from_press(query: CallbackQuery) -> Event | None:
+    message = query.message
+    if message is None or message.chat.type != Chat.PRIVATE:
+        return None
+    return Press(
+        chat_id=message.chat.id,
+        user_id=query.from_user.id,
+        language=query.from_user.language_code or "",
+        origin=f"press:{query.id}",
+        query_id=query.id,
+        message_id=message.message_id,
+        action=decode(query.data or ""),
+    )
+
+
+def _from_membership(change: ChatMemberUpdated, *, update_id: int) -> Event | None:
+    was, is_now = change.old_chat_member.status, change.new_chat_member.status
+    if change.chat.type != Chat.PRIVATE or is_now == was or is_now != ChatMember.MEMBER:
+        return None
+    return Unblocked(
+        chat_id=change.chat.id,
+        user_id=change.from_user.id,
+        language=change.from_user.language_code or "",
+        origin=f"member:{update_id}",
+    )
+
+
+def _from_group(message: Message, user: User) -> Event | None:
+    """Read whom a message calls: a command without a name is for any bot, so for none."""
+    is_anonymous = message.sender_chat is not None and message.sender_chat.id == message.chat.id
+    names = frozenset(called_names(message))
+    ids = frozenset(called_ids(message))
+    if (user.is_bot and not is_anonymous) or not (names or ids):
+        return None
+    sender = _sender(message, user)
+    return GroupCall(**sender, names=names, ids=ids, topic_id=topic_of(message))
+
+
+def _from_message(message: Message, user: User) -> Event | None:
+    sender = _sender(message, user)
+    if command := _command(message):
+        return Command(**sender, name=command)
+    if message.text:
+        return Text(**sender, text=message.text.strip())
+    if message.photo:
+        return _from_picture(message, sender, file=message.photo[-1])
+    if message.document and not message.animation:
+        if message.document.mime_type in PICTURE_TYPES:
+            return _from_picture(message, sender, file=message.document)
+        return WrongFile(**sender)
+    is_sent = message.effective_attachment and not any(getattr(message, name) for name in PAYMENT)
+    return Unsupported(**sender) if is_sent else None
+
+
+def _from_picture(message: Message, sender: Sender, *, file: PhotoSize | Document) -> Event:
+    return Picture(
+        **sender,
+        file_id=file.file_id,
+        size_bytes=file.file_size or 0,
+        caption=(message.caption or "").strip(),
+        album_id=message.media_group_id or "",
+    )
+
+
+def _command(message: Message) -> str:
+    """Return the command that a text begins with, in lower case and without the bot's name."""
+    text = message.text or ""
+    if not text.startswith("/"):
+        return ""
+    return text.split()[0].removeprefix("/").partition("@")[0].lower()
+
+
+def _sender(message: Message, user: User) -> Sender:
+    return {
+        "chat_id": message.chat.id,
+        "user_id": user.id,
+        "language": user.language_code or "",
+        "origin": f"message:{message.chat.id}:{message.message_id}",
+    }

@@ -1,0 +1,114 @@
+"""From an update to its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+import structlog
+from telegram import Chat, Update
+from telegram.constants import ParseMode
+from telegram.error import BadRequest, Forbidden
+
+from edge_bot.conversation.context import EdgeContext
+from edge_bot.conversation.event import (
+    Command,
+    Event,
+    GroupCall,
+    Picture,
+    Press,
+    Text,
+    Unblocked,
+    Unsupported,
+    WrongFile,
+    read_event,
+)
+from edge_bot.conversation.handler.group import answer_group_call
+from edge_bot.conversation.handler.message import (
+    answer_command,
+    answer_notice,
+    answer_picture,
+    answer_text,
+)
+from edge_bot.conversation.handler.missed import offer_missed
+from edge_bot.conversation.handler.press import answer_press
+from edge_bot.conversation.interaction import Interaction
+from edge_bot.conversation.session_store import SessionConflict, load_session
+from edge_bot.telegram.error import is_chat_gone
+from edge_bot.view import notice
+from generation_client import translated
+
+MAX_CONFLICTS = 5
+"""How often an interaction begins again because someone else wrote the session."""
+
+log = structlog.get_logger(__name__)
+
+
+async def handle_update(context: EdgeContext, update: Update) -> None:
+    """Answer what a user did; harmless to repeat.
+
+    Raises GenerationError or TelegramError: after a passing one the update is to be handled again,
+    after another one the user is owed an apology.
+    """
+    event = read_event(update)
+    if event is None:
+        return
+    correlation_id = f"telegram-{context.bot_id}-{update.update_id}"
+    with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+        try:
+            with translated():
+                await _converse(context, event)
+        except (Forbidden, BadRequest) as error:
+            if isinstance(error, BadRequest) and not is_chat_gone(error):
+                raise
+            log.info("the user does not want to hear from the bot", error=str(error))
+
+
+async def apologize(context: EdgeContext, update: Update) -> None:
+    """Tell the user that an update could not be handled."""
+    chat, user = update.effective_chat, update.effective_user
+    if update.my_chat_member is not None:  # nothing was asked for
+        return
+    if chat is None or user is None or chat.type != Chat.PRIVATE:
+        return
+    text = notice.apology(user.language_code or "")
+    await context.bot.send_message(chat.id, text, parse_mode=ParseMode.HTML)
+
+
+async def _converse(context: EdgeContext, event: Event) -> None:
+    if isinstance(event, GroupCall):
+        await answer_group_call(context, event)
+        return
+    catalog = await context.catalog.get()
+    for _ in range(MAX_CONFLICTS):
+        stored = await load_session(context, event.chat_id)
+        try:
+            await _answer(Interaction(context, event, catalog=catalog, stored=stored))
+        except SessionConflict:
+            continue
+        return
+    raise SessionConflict(event.chat_id)
+
+
+async def _answer(interaction: Interaction) -> None:
+    if isinstance(interaction.event, Press):
+        await answer_press(interaction, interaction.event)
+        return
+    if not isinstance(interaction.event, Unblocked) and not interaction.is_answered:
+        await _handled(interaction, interaction.event)
+    await offer_missed(interaction)
+
+
+def _handled(interaction: Interaction, event: Event) -> Awaitable[None]:
+    match event:
+        case Command():
+            return answer_command(interaction, event)
+        case Text():
+            return answer_text(interaction, event)
+        case Picture():
+            return answer_picture(interaction, event)
+        case WrongFile():
+            return answer_notice(interaction, notice.wrong_file(interaction.language))
+        case Unsupported():
+            return answer_notice(interaction, notice.unsupported(interaction.language))
+        case _:
+            raise TypeError(event)

@@ -1,0 +1,111 @@
+"""Answers to what a user writes or sends."""
+
+from __future__ import annotations
+
+from edge_bot.conversation.draft import with_picture, with_text
+from edge_bot.conversation.draft_screen import draft_screen
+from edge_bot.conversation.event import Command, Picture, Text
+from edge_bot.conversation.handler.follow import find_job, is_under_way
+from edge_bot.conversation.handler.upload import PictureTooLarge, PictureUnreadable, take_picture
+from edge_bot.conversation.interaction import Interaction
+from edge_bot.view import notice
+from edge_bot.view.layout import Screen
+from edge_bot.view.progress import cancel_question_screen
+from edge_bot.view.welcome import (
+    cleared_screen,
+    help_screen,
+    models_screen,
+    notice_screen,
+    welcome_screen,
+)
+
+
+async def answer_command(interaction: Interaction, command: Command) -> None:
+    """Answer a command; one that nobody knows gets the help."""
+    if command.name == "cancel" and await _asked_about_job(interaction):
+        return
+    if command.name == "start":
+        await interaction.save(None)
+    if command.name == "cancel":
+        await interaction.save_as(interaction.session.without_unmade_drafts())
+    match command.name:
+        case "start":
+            screen = welcome_screen(interaction.language, catalog=interaction.catalog)
+        case "models":
+            screen = models_screen(interaction.language, catalog=interaction.catalog)
+        case "cancel":
+            screen = cleared_screen(interaction.language)
+        case _:
+            screen = help_screen(interaction.language, catalog=interaction.catalog)
+    await interaction.reply(screen)
+
+
+async def _asked_about_job(interaction: Interaction) -> bool:
+    """Ask whether to cancel the job that the draft became, if it is under way."""
+    draft = interaction.session.draft
+    job = await find_job(interaction, draft.job_id) if draft and draft.job_id else None
+    if job is None or not is_under_way(job):
+        return False
+    await interaction.reply(cancel_question_screen(job, interaction.language, is_apart=True))
+    return True
+
+
+async def answer_text(interaction: Interaction, event: Text) -> None:
+    """Take a text as a prompt."""
+    if not interaction.is_applied:
+        current = interaction.session.draft
+        draft = with_text(
+            current, event.text, new_id=interaction.new_id, catalog=interaction.catalog
+        )
+        await interaction.save(draft)
+    await interaction.reply(current_screen(interaction))
+
+
+async def answer_picture(interaction: Interaction, event: Picture) -> None:
+    """Take a picture, and its caption as what to do with it; of an album only the first."""
+    if interaction.is_applied:
+        await interaction.reply(current_screen(interaction))
+    elif event.album_id and event.album_id == interaction.session.album_id:
+        await _mention_album(interaction)
+    else:
+        await _use_picture(interaction, event)
+
+
+async def answer_notice(interaction: Interaction, text: str) -> None:
+    """Answer with a few words and leave everything as it is."""
+    await interaction.reply(notice_screen(text, interaction.language))
+
+
+async def _use_picture(interaction: Interaction, event: Picture) -> None:
+    try:
+        picture = await take_picture(interaction, event)
+    except PictureTooLarge:
+        return await answer_notice(interaction, notice.picture_too_large(interaction.language))
+    except PictureUnreadable:
+        return await answer_notice(interaction, notice.wrong_file(interaction.language))
+    draft = with_picture(
+        interaction.session.draft,
+        picture.name,
+        size=picture.size,
+        caption=event.caption,
+        new_id=interaction.new_id,
+        catalog=interaction.catalog,
+    )
+    await interaction.save(draft, album_id=event.album_id, is_album_noticed=False)
+    await interaction.reply(current_screen(interaction))
+    return None
+
+
+async def _mention_album(interaction: Interaction) -> None:
+    if interaction.session.is_album_noticed:
+        return
+    await interaction.save(interaction.session.draft, is_album_noticed=True)
+    await interaction.reply(Screen(notice.one_of_album(interaction.language)))
+
+
+def current_screen(interaction: Interaction) -> Screen:
+    """Return the screen of the draft as it is now, or the welcome if there is none."""
+    draft = interaction.session.draft
+    if draft is None or draft.job_id:
+        return welcome_screen(interaction.language, catalog=interaction.catalog)
+    return draft_screen(draft, interaction.language, catalog=interaction.catalog)

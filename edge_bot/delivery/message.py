@@ -1,0 +1,188 @@
+"""What a delivery sends: one small class for each way, each ending in a report.
+
+Every message gives a report only from Telegram's answer; its errors are the table's business
+(`telegram_error.report_of`). An edit can be repeated, a new message cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import structlog
+from telegram import Message
+from telegram.error import BadRequest, TelegramError
+
+from atelier.generation.v1.destination_pb2 import TelegramDestination
+from edge_bot.delivery.fallback import as_photo_or_file, formatted
+from edge_bot.delivery.media import Picture, albums
+from edge_bot.telegram.bot import EdgeBot
+from edge_bot.telegram.error import Report, is_not_modified, sent, unknown
+from edge_bot.view.layout import Rows, Screen, keyboard_markup
+
+MAX_WAIT_S = 5.0
+"""How long a sending waits for its slot in the chat; then its lease is given back."""
+
+_LATER_MAX_WAIT_S = 30.0
+"""How long the rest of a sending waits that cannot be given back any more."""
+
+_logger = structlog.get_logger(__name__)
+
+
+class OutgoingMessage(Protocol):
+    """Something to send."""
+
+    is_repeatable: ClassVar[bool]
+    """Whether sending it twice does no harm."""
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send it and report what Telegram answered; raises TelegramError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextMessage:
+    """A new text message."""
+
+    is_repeatable: ClassVar[bool] = False
+    to: TelegramDestination
+    screen: Screen
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send the text."""
+
+        async def send(text: str, parse_mode: str | None) -> Message:
+            return await bot.send_message(
+                self.to.chat_id,
+                text,
+                parse_mode=parse_mode,
+                reply_markup=keyboard_markup(self.screen.keyboard),
+                rate_limit_args=MAX_WAIT_S,
+            )
+
+        return sent((await formatted(self.screen.text, send)).message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TextEdit:
+    """The progress message with another text."""
+
+    is_repeatable: ClassVar[bool] = True
+    to: TelegramDestination
+    screen: Screen
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Edit the message."""
+
+        async def send(text: str, parse_mode: str | None) -> object:
+            return await bot.edit_message_text(
+                text,
+                chat_id=self.to.chat_id,
+                message_id=self.to.message_id,
+                parse_mode=parse_mode,
+                reply_markup=keyboard_markup(self.screen.keyboard),
+                rate_limit_args=MAX_WAIT_S,
+            )
+
+        return await _edited(self.to, formatted(self.screen.text, send))
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMessage:
+    """A new message with one picture."""
+
+    is_repeatable: ClassVar[bool] = False
+    to: TelegramDestination
+    picture: Picture
+    caption: str
+    keyboard: Rows
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send the picture as a photo, or as a file where it cannot be one."""
+
+        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> Message:
+            method = bot.send_photo if as_photo else bot.send_document
+            return await method(
+                self.to.chat_id,
+                self.picture.data,
+                filename=self.picture.filename,
+                caption=text,
+                parse_mode=parse_mode,
+                reply_markup=keyboard_markup(self.keyboard),
+                rate_limit_args=MAX_WAIT_S,
+            )
+
+        message = await as_photo_or_file(send, caption=self.caption, pictures=[self.picture])
+        return sent(message.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureEdit:
+    """The progress message turned into a picture."""
+
+    is_repeatable: ClassVar[bool] = True
+    to: TelegramDestination
+    picture: Picture
+    caption: str
+    keyboard: Rows
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Put the picture into the message, as a file where it cannot be a photo."""
+
+        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> object:
+            return await bot.edit_message_media(
+                self.picture.input_media(as_photo=as_photo, caption=text, parse_mode=parse_mode),
+                chat_id=self.to.chat_id,
+                message_id=self.to.message_id,
+                reply_markup=keyboard_markup(self.keyboard),
+                rate_limit_args=MAX_WAIT_S,
+            )
+
+        return await _edited(
+            self.to, as_photo_or_file(send, caption=self.caption, pictures=[self.picture])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumMessage:
+    """New messages with several pictures; albums take no buttons."""
+
+    is_repeatable: ClassVar[bool] = False
+    to: TelegramDestination
+    pictures: Sequence[Picture]
+    caption: str
+
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send the albums one after the other; a later one that fails leaves it in doubt."""
+        first, *later = list(albums(self.pictures))
+        messages = await self._send(bot, first, caption=self.caption, max_wait_s=MAX_WAIT_S)
+        try:
+            for album in later:
+                await self._send(bot, album, caption="", max_wait_s=_LATER_MAX_WAIT_S)
+        except TelegramError as error:
+            _logger.warning("only a part of the pictures was sent", error=str(error))
+            return unknown()
+        return sent(messages[0].message_id)
+
+    async def _send(
+        self, bot: EdgeBot, pictures: Sequence[Picture], *, caption: str, max_wait_s: float
+    ) -> Sequence[Message]:
+        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> Sequence[Message]:
+            texts = [text, *[""] * (len(pictures) - 1)]
+            items = [
+                each.input_media(as_photo=as_photo, caption=line or None, parse_mode=parse_mode)
+                for each, line in zip(pictures, texts, strict=True)
+            ]
+            return await bot.send_media_group(self.to.chat_id, items, rate_limit_args=max_wait_s)
+
+        return await as_photo_or_file(send, caption=caption, pictures=pictures)
+
+
+async def _edited(to: TelegramDestination, editing: Awaitable[object]) -> Report:
+    try:
+        await editing
+    except BadRequest as error:
+        if not is_not_modified(error):
+            raise
+    return sent(to.message_id, is_edit=True)

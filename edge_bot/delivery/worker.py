@@ -1,0 +1,232 @@
+"""Sending what the service has to send: lease, begin, send, report.
+
+Whatever happens in between, a new message is sent at most once: before Begin nothing is sent, and
+after it every doubt is reported as a doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from structlog.contextvars import bound_contextvars
+from telegram.error import InvalidToken, TelegramError
+
+from atelier.generation.v1 import delivery_service_pb2 as pb
+from atelier.generation.v1.delivery_pb2 import Delivery, DeliveryKind
+from edge_bot.delivery.missed import is_missed
+from edge_bot.delivery.render import Renderer, Undeliverable
+from edge_bot.metric import Meter
+from edge_bot.service_clock import ServiceClock
+from edge_bot.service_error import retrying
+from edge_bot.telegram.bot import EdgeBot
+from edge_bot.telegram.error import Report, impossible, report_of, try_again, unknown
+from edge_bot.telegram.token_health import TokenHealth
+from generation_client import GenerationClient, GenerationError, translated
+from runtime.backoff import Backoff
+from runtime.interrupt import finished, interruptible, pause
+
+_IDLE_S = 0.1
+"""The pause after an empty answer, should the service ever not wait."""
+
+_LEASE_BACKOFF = Backoff(first_s=0.5, cap_s=10.0)
+_logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTiming:
+    """How the worker works; times are seconds."""
+
+    wait_s: float = 2.0
+    """How long the service may wait for something to send; an edge that stops waits for that."""
+    claim_s: float = 20.0
+    """How long a delivery is leased until its sending begins."""
+    lease_s: float = 60.0
+    """How long a delivery is leased from then on."""
+    report_s: float = 5.0
+    """What is kept of the lease for the report, and once more for its travel."""
+    drain_s: float = 10.0
+    """How long sendings may go on once the process shall stop."""
+    max_concurrent: int = 16
+    """How many deliveries are under way at once."""
+
+    @property
+    def sending_s(self) -> float:
+        """How long a sending may take."""
+        return self.lease_s - 2 * self.report_s
+
+
+class DeliveryWorker:
+    """Sends the deliveries of one bot."""
+
+    def __init__(
+        self,
+        *,
+        bot: EdgeBot,
+        bot_id: int,
+        client: GenerationClient,
+        renderer: Renderer,
+        note_missed: Callable[[Delivery], Awaitable[None]],
+        clock: ServiceClock,
+        token_health: TokenHealth,
+        meter: Meter,
+        timing: DeliveryTiming | None = None,
+    ) -> None:
+        self._bot, self._bot_id = bot, bot_id
+        self._client, self._renderer, self._clock = client, renderer, clock
+        self._note_missed = note_missed
+        self._token_health, self._meter = token_health, meter
+        self._timing = timing or DeliveryTiming()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._limits: dict[asyncio.Timeout, float] = {}
+        self._lease_failures = 0
+        self._ends_at = math.inf
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Lease and send until `stop` is set, then end what is under way.
+
+        A lease that was asked for is waited for: whoever hung up on its answer would hold it.
+        """
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                await interruptible(stop, self._may_lease())
+                if stop.is_set():
+                    break
+                for delivery in await self._leased(stop):
+                    task = group.create_task(self.deliver(delivery), name=f"send {delivery.id}")
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+            await self._drain()
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Send one delivery under lease and report how that ended."""
+        kind = DeliveryKind.Name(delivery.kind).removeprefix("DELIVERY_KIND_").lower()
+        with bound_contextvars(
+            job_id=delivery.job.id, correlation_id=delivery.job.correlation_id, delivery=kind
+        ):
+            with self._meter.delivery_seconds.labels(kind).time():
+                report = await self._send(delivery)
+            outcome = report.WhichOneof("outcome") if report else "stale_lease"
+            self._meter.deliveries.labels(kind, outcome).inc()
+            _logger.info("delivery ended", outcome=outcome, try_number=delivery.try_number)
+            if report:
+                await self._keep_in_mind(delivery, report)
+                await self._report(delivery, report)
+
+    async def _may_lease(self) -> None:
+        await self._token_health.wait_good()
+        if len(self._tasks) >= self._timing.max_concurrent:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _leased(self, stop: asyncio.Event) -> Sequence[Delivery]:
+        try:
+            deliveries = await finished(stop, self._lease(), within_s=self._timing.wait_s + 1)
+            self._lease_failures = 0
+        except GenerationError as error:
+            self._lease_failures += 1
+            _logger.warning("cannot lease deliveries", error=str(error))
+            deliveries = None
+        if not deliveries:
+            await pause(stop, _IDLE_S + _LEASE_BACKOFF.delay_s(self._lease_failures))
+        return deliveries or ()
+
+    async def _lease(self) -> Sequence[Delivery]:
+        request = pb.LeaseDeliveriesRequest(
+            telegram_bot_id=self._bot_id,
+            max_deliveries=self._timing.max_concurrent - len(self._tasks),
+        )
+        request.wait.FromTimedelta(timedelta(seconds=self._timing.wait_s))
+        request.lease_duration.FromTimedelta(timedelta(seconds=self._timing.claim_s))
+        timeout = self._timing.wait_s + 10
+        with translated():
+            answer = await self._client.delivery.LeaseDeliveries(request, timeout=timeout)
+        for delivery in answer.deliveries:
+            self._clock.learn(delivery.lease_expire_time, lease_s=self._timing.claim_s)
+        return answer.deliveries
+
+    async def _send(self, delivery: Delivery) -> Report | None:
+        """Send and return the report; None if the lease is another's by now."""
+        is_repeatable, leased_at = True, _now()
+        if not self._token_health.is_good:
+            return try_again()
+        try:
+            async with self._limited(leased_at + self._timing.claim_s):
+                message = await self._renderer.pack(delivery)
+                await retrying(lambda: self._begin(delivery))
+            is_repeatable = message.is_repeatable
+            async with self._limited(_now() + self._timing.sending_s):
+                return await message.send(self._bot)
+        except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
+            return self._failed(error, is_repeatable=is_repeatable)
+        except Exception:
+            _logger.exception("sending failed by a fault of ours")
+            return try_again() if is_repeatable else unknown()
+
+    def _failed(self, error: Exception, *, is_repeatable: bool) -> Report | None:
+        _logger.warning("not sent", error=str(error), kind=type(error).__name__)
+        match error:
+            case Undeliverable():
+                return impossible(str(error))
+            case GenerationError(reason="STALE_LEASE"):
+                return None
+            case GenerationError():
+                return try_again()
+            case InvalidToken():
+                self._token_health.refuse()
+        return report_of(error, is_repeatable=is_repeatable, now=self._clock.now())
+
+    async def _begin(self, delivery: Delivery) -> None:
+        request = pb.BeginDeliveryRequest(lease_token=delivery.lease_token)
+        request.lease_duration.FromTimedelta(timedelta(seconds=self._timing.lease_s))
+        with translated():
+            await self._client.delivery.BeginDelivery(request)
+
+    async def _keep_in_mind(self, delivery: Delivery, report: Report) -> None:
+        """Remember pictures that cannot be sent, before the service forgets about sending them."""
+        if not report.HasField("impossible") or not is_missed(delivery):
+            return
+        try:
+            async with self._limited(_now() + self._timing.report_s, grace_s=self._timing.report_s):
+                await retrying(lambda: self._note_missed(delivery))
+        except (GenerationError, TimeoutError) as error:
+            _logger.warning("pictures that were not sent are forgotten", error=str(error))
+
+    async def _report(self, delivery: Delivery, report: Report) -> None:
+        report.lease_token = delivery.lease_token
+
+        async def say() -> None:
+            with translated():
+                await self._client.delivery.ReportDelivery(report)
+
+        try:
+            async with self._limited(_now() + self._timing.report_s, grace_s=self._timing.report_s):
+                await retrying(say)
+        except (GenerationError, TimeoutError) as error:
+            _logger.warning("the report was not taken", error=str(error))
+
+    @asynccontextmanager
+    async def _limited(self, until: float, *, grace_s: float = 0.0) -> AsyncIterator[None]:
+        async with asyncio.timeout_at(min(until, self._ends_at + grace_s)) as limit:
+            self._limits[limit] = grace_s
+            try:
+                yield
+            finally:
+                del self._limits[limit]
+
+    async def _drain(self) -> None:
+        """Let sendings end for a while, then cut them short: they report what they know."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._timing.drain_s)
+        self._ends_at = _now()
+        for limit, grace_s in self._limits.items():
+            if not limit.expired():
+                limit.reschedule(self._ends_at + grace_s)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

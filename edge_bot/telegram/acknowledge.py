@@ -1,0 +1,52 @@
+"""Telling Telegram that a press has arrived, which ends the spinner on the button.
+
+It needs nothing but the number of the press, so that it waits for nobody: neither for the service
+nor for what the same user pressed before. A press can be answered once, hence without a text: what
+there is to say is said in the chat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from telegram import Update
+from telegram.error import RetryAfter, TelegramError
+
+from edge_bot.telegram.bot import EdgeBot
+from edge_bot.telegram.error import is_transient, retry_delay_s
+from runtime.backoff import Backoff
+
+MAX_WAIT_S = 15.0
+"""How long an answer is tried; Telegram forgets a press soon after that."""
+
+_BACKOFF = Backoff(first_s=0.2, cap_s=2.0)
+_logger = structlog.get_logger(__name__)
+
+
+async def acknowledge(bot: EdgeBot, update: Update) -> None:
+    """Answer a press, wherever the button is; one that waited too long no longer needs it."""
+    query = update.callback_query
+    if query is None:
+        return
+    try:
+        async with asyncio.timeout(MAX_WAIT_S):
+            await _answer(bot, query.id, until=asyncio.get_running_loop().time() + MAX_WAIT_S)
+    except (TelegramError, TimeoutError) as error:
+        _logger.info("a press was not answered", error=str(error) or type(error).__name__)
+
+
+async def _answer(bot: EdgeBot, query_id: str, *, until: float) -> None:
+    """Answer a press, again while that can help; raises TelegramError."""
+    for delay_s in _BACKOFF:
+        try:
+            await bot.answer_callback_query(query_id)
+        except TelegramError as error:
+            if not is_transient(error):
+                raise
+            told_s = retry_delay_s(error) if isinstance(error, RetryAfter) else 0.0
+            if asyncio.get_running_loop().time() + told_s > until:
+                raise
+            await asyncio.sleep(max(delay_s, told_s))
+        else:
+            return

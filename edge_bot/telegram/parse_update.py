@@ -1,0 +1,51 @@
+"""Reading what Telegram sends: an update of an odd shape is none, and stops nothing.
+
+python-telegram-bot reads a whole answer of getUpdates or nothing of it, so that one update that it
+cannot read would come again and again and hold back all others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from telegram import Bot, Update
+from telegram.request import HTTPXRequest
+
+_ODD = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+"""What reading a field of the wrong kind raises, such as a date beyond the calendar."""
+
+_logger = structlog.get_logger(__name__)
+
+
+def parse_update(data: Any, bot: Bot | None) -> Update | None:
+    """Return an update; None if it has no number or does not say who did what."""
+    try:
+        update = Update.de_json(data, bot)
+        is_read = isinstance(update.update_id, int) and isinstance(user_id_of(update), int)
+    except _ODD as error:
+        _logger.warning("an update that cannot be read", error=type(error).__name__)
+        return None
+    return update if is_read else None
+
+
+def user_id_of(update: Update) -> int:
+    """Return whose update it is: a user's, otherwise a chat's; 0 if nobody's."""
+    place = update.effective_user or update.effective_chat
+    return place.id if place else 0
+
+
+class PollRequest(HTTPXRequest):
+    """The HTTP client of getUpdates, which leaves nothing but the number of an odd update."""
+
+    @staticmethod
+    def parse_json_payload(payload: bytes) -> dict[str, Any]:
+        """Return the answer, each of its updates such that it can be read."""
+        answer = HTTPXRequest.parse_json_payload(payload)
+        if isinstance(answer.get("result"), list):
+            answer["result"] = [_readable(each) for each in answer["result"]]
+        return answer
+
+
+def _readable(data: Any) -> Any:
+    return {"update_id": data["update_id"]} if parse_update(data, None) is None else data

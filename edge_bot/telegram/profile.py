@@ -1,0 +1,101 @@
+"""What Telegram shows about the bot before a word is said: commands and descriptions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import structlog
+from telegram import Bot, BotCommand
+from telegram.error import TelegramError
+
+from edge_bot.view.language import LANGUAGES, SOURCE_LANGUAGE, Texts, texts
+from runtime.backoff import Backoff
+from runtime.interrupt import interruptible, pause
+
+_BACKOFF = Backoff(first_s=30.0, cap_s=1800.0)
+"""Slow, since Telegram counts the changes."""
+
+_Part: TypeAlias = "partial[Coroutine[Any, Any, None]]"
+"""Publishes one part of the profile in one language; it wants the bot."""
+
+_logger = structlog.get_logger(__name__)
+
+
+async def publish_profile(bot: Bot, *, stop: asyncio.Event, backoff: Backoff = _BACKOFF) -> None:
+    """Bring commands and descriptions up to date, in every language, however long that takes.
+
+    Each part is published by itself, so that one which Telegram refuses holds up no other.
+    """
+    parts = [part for language in LANGUAGES for part in _parts(language)]
+    for delay_s in backoff:
+        parts = await interruptible(stop, _refused(bot, parts)) or []
+        if not parts:
+            return
+        await pause(stop, delay_s)
+        if stop.is_set():
+            return
+
+
+async def _refused(bot: Bot, parts: Sequence[_Part]) -> list[_Part]:
+    """Publish the parts and return those that Telegram did not take."""
+    refused = []
+    for part in parts:
+        try:
+            await part(bot)
+        except TelegramError as error:
+            _logger.warning(
+                "a part of the bot's profile is not up to date",
+                part=part.func.__name__.removeprefix("_publish_"),
+                language=part.keywords["language"],
+                error=str(error),
+            )
+            refused.append(part)
+    return refused
+
+
+def _parts(language: str) -> tuple[_Part, ...]:
+    methods = (_publish_commands, _publish_description, _publish_about)
+    return tuple(partial(method, language=language) for method in methods)
+
+
+# Each changes what differs only: Telegram allows few changes a day.
+
+
+async def _publish_commands(bot: Bot, *, language: str) -> None:
+    commands, code = _commands(texts(language)), _code(language)
+    if await bot.get_my_commands(language_code=code) != commands:
+        await bot.set_my_commands(commands, language_code=code)
+
+
+async def _publish_description(bot: Bot, *, language: str) -> None:
+    description = texts(language).plain(
+        "I draw pictures from your words and change the ones you send. "
+        "Describe what you would like to see."
+    )
+    code = _code(language)
+    if (await bot.get_my_description(language_code=code)).description != description:
+        await bot.set_my_description(description, language_code=code)
+
+
+async def _publish_about(bot: Bot, *, language: str) -> None:
+    about = texts(language).plain("Pictures from words, and changes to your own.")
+    code = _code(language)
+    if (await bot.get_my_short_description(language_code=code)).short_description != about:
+        await bot.set_my_short_description(about, language_code=code)
+
+
+def _code(language: str) -> str | None:
+    """Return the language as Telegram wants it: none is for everyone whose language we lack."""
+    return None if language == SOURCE_LANGUAGE else language
+
+
+def _commands(speak: Texts) -> tuple[BotCommand, ...]:
+    return (
+        BotCommand("start", speak.plain("Start over")),
+        BotCommand("models", speak.plain("Choose a model")),
+        BotCommand("help", speak.plain("How it works")),
+        BotCommand("cancel", speak.plain("Cancel what is under way")),
+    )

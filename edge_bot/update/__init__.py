@@ -1,0 +1,1 @@
+"""How updates come in: polled or posted, in order, confirmed once they are handled."""

@@ -1,0 +1,124 @@
+"""The models on offer, read from the service now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import grpc
+import structlog
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
+from atelier.generation.v1.model_pb2 import Model
+from edge_bot.service_clock import ServiceClock
+from edge_bot.view.language import base_language
+
+REFRESH_S = 300.0
+"""How old the list may become before it is read again."""
+
+_Text = TypeVar("_Text")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The models in the catalog's order: the first of a kind is that kind's default."""
+
+    models: tuple[Model, ...]
+    clock: ServiceClock = field(default_factory=ServiceClock, compare=False)
+    """The clock by which models are switched off."""
+
+    def find(self, model_id: str) -> Model | None:
+        """Return the model with this id, if there still is one."""
+        return next((model for model in self.models if model.id == model_id), None)
+
+    @property
+    def offered(self) -> tuple[Model, ...]:
+        """The models that are not switched off at the moment."""
+        now = self.clock.now()
+        return tuple(model for model in self.models if not _is_off(model, now))
+
+    def of_kind(self, kind: int) -> tuple[Model, ...]:
+        """Return the models that do this and are offered."""
+        return tuple(model for model in self.offered if model.kind == kind)
+
+    def has_kind(self, kind: int) -> bool:
+        """Tell whether there is a model that does this, be it switched off."""
+        return any(model.kind == kind for model in self.models)
+
+    def title(self, model_id: str, language: str) -> str:
+        """Return what people call the model; its id if it is no longer there."""
+        model = self.find(model_id)
+        return localised(model.titles, language) if model else model_id
+
+    def usual_s(self, model_id: str) -> float:
+        """Return the seconds a generation usually takes; 0 if nobody knows."""
+        model = self.find(model_id)
+        return model.usual_duration.ToTimedelta().total_seconds() if model else 0.0
+
+
+class CatalogCache:
+    """Holds the catalog for some minutes; an old one serves while the service is away."""
+
+    def __init__(
+        self,
+        generation: GenerationServiceStub,
+        *,
+        service_clock: ServiceClock,
+        refresh_s: float = REFRESH_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._generation = generation
+        self._service_clock = service_clock
+        self._refresh_s = refresh_s
+        self._clock = clock
+        self._catalog: Catalog | None = None
+        self._read_at = 0.0
+
+    async def get(self) -> Catalog:
+        """Return the catalog; raises AioRpcError if none was ever read and none can be."""
+        if self._catalog is None:
+            return await self._read()
+        if self._clock() - self._read_at < self._refresh_s:
+            return self._catalog
+        try:
+            return await self._read()
+        except grpc.aio.AioRpcError as error:
+            log.warning("the catalog could not be refreshed", code=error.code().name)
+            return self._catalog
+
+    def expire(self) -> None:
+        """Have the list read again at the next use."""
+        self._read_at = self._clock() - self._refresh_s
+
+    async def _read(self) -> Catalog:
+        self._catalog = Catalog(tuple(await self._pages()), self._service_clock)
+        self._read_at = self._clock()
+        return self._catalog
+
+    async def _pages(self) -> list[Model]:
+        models: list[Model] = []
+        token = ""
+        while True:
+            page = await self._generation.ListModels(pb.ListModelsRequest(page_token=token))
+            models += page.models
+            token = page.next_page_token
+            if not token:
+                return models
+
+
+def _is_off(model: Model, now: datetime) -> bool:
+    until = model.unavailable_until_time
+    has_time = model.HasField("unavailable_until_time")
+    return has_time and until.ToDatetime(tzinfo=UTC) > now
+
+
+def localised(texts: Mapping[str, _Text], language: str) -> _Text:
+    """Return the entry for a language; the English one where the catalog has no other."""
+    code = base_language(language)
+    return texts[code] if code in texts else texts["en"]

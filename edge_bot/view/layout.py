@@ -1,0 +1,98 @@
+"""What screens are made of: text, buttons, and the room that Telegram gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TypeAlias
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+
+from edge_bot.view.button import Action, encode
+from edge_bot.view.language import Texts
+
+TEXT_LENGTH = 4096
+"""The length of a message, in UTF-16 units after HTML is read."""
+CAPTION_LENGTH = 1024
+"""The length of a caption."""
+LABEL_LENGTH = 60
+"""The length of a label that still reads well on a phone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button: what it says and what it does."""
+
+    label: str
+    action: Action
+
+
+Rows: TypeAlias = tuple[tuple[Button, ...], ...]
+"""The buttons under a message, row by row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A message as the user sees it: HTML and buttons."""
+
+    text: str
+    keyboard: Rows = ()
+
+
+def keyboard_markup(rows: Rows) -> InlineKeyboardMarkup | None:
+    """Return the buttons as Telegram takes them; None if there are none."""
+    if not rows:
+        return None
+    return InlineKeyboardMarkup(
+        [
+            [InlineKeyboardButton(each.label, callback_data=encode(each.action)) for each in row]
+            for row in rows
+        ]
+    )
+
+
+def paragraphs(*parts: str) -> str:
+    """Return the parts with an empty line between them, empty ones left out."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def lines(*parts: str) -> str:
+    """Return the parts, each on a line, empty ones left out."""
+    return "\n".join(part for part in parts if part)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return the text, cut with an ellipsis to so many UTF-16 units, as Telegram counts."""
+    if len(text.encode("utf-16-le")) <= 2 * limit:
+        return text
+    cut = text.encode("utf-16-le")[: 2 * (limit - 1)]
+    return cut.decode("utf-16-le", errors="ignore").rstrip() + "…"
+
+
+def quoted(prompt: str, limit: int) -> str:
+    """Return a prompt as HTML in italics, cut to so many UTF-16 units; nothing if it is empty."""
+    return f"<i>{escape(shorten(prompt, limit), quote=False)}</i>" if prompt else ""
+
+
+def span(texts: Texts, seconds: float) -> str:
+    """Return a length of time in words: seconds below two minutes, then minutes."""
+    whole = max(1, round(seconds))
+    if whole < 120:
+        return texts.count("{n} second", "{n} seconds", whole)
+    return texts.count("{n} minute", "{n} minutes", round(whole / 60))
+
+
+def usual_time(texts: Texts, seconds: float) -> str:
+    """Return the sentence about how long it usually takes; nothing if nobody knows."""
+    if seconds <= 0:
+        return ""
+    whole = max(1, round(seconds))
+    if whole < 120:
+        return texts.count(
+            "It usually takes about {n} second.", "It usually takes about {n} seconds.", whole
+        )
+    return texts.count(
+        "It usually takes about {n} minute.",
+        "It usually takes about {n} minutes.",
+        round(whole / 60),
+    )

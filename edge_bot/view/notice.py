@@ -1,0 +1,136 @@
+"""Short words to the user, as HTML."""
+
+from __future__ import annotations
+
+from atelier.generation.v1 import model_pb2 as pb
+from edge_bot.view.catalog import localised
+from edge_bot.view.language import texts
+from generation_client import GenerationError
+
+
+def stale_draft(language: str) -> str:
+    """Say that a button belongs to a draft that is gone."""
+    return texts(language).html(
+        "This button belongs to an earlier picture. Here is where we are now."
+    )
+
+
+def unknown_button(language: str) -> str:
+    """Say that a button means nothing any more."""
+    return texts(language).html("This button no longer works. Here is where we are now.")
+
+
+def on_its_way(language: str) -> str:
+    """Say that the draft has become a job."""
+    return texts(language).html("This picture is already on its way.")
+
+
+def job_gone(language: str) -> str:
+    """Say that a job is not to be found."""
+    return texts(language).html("I no longer have this picture. Here is where we are now.")
+
+
+def nothing_to_send(language: str) -> str:
+    """Say that a job made no picture."""
+    return texts(language).html("There is no picture to send.")
+
+
+def here_they_are(language: str) -> str:
+    """Say that what was waiting follows."""
+    return texts(language).html("Here is what was waiting for you.")
+
+
+def not_fetched(count: int, language: str) -> str:
+    """Say how many of the pictures that were waiting are lost."""
+    return texts(language).count(
+        "⚠️ I couldn't get {n} picture.", "⚠️ I couldn't get {n} pictures.", count
+    )
+
+
+def file_too_large(language: str) -> str:
+    """Say that Telegram does not take a file of this size."""
+    return texts(language).html("This file is larger than the 50 MB Telegram lets me send.")
+
+
+def unsupported(language: str) -> str:
+    """Say what can be sent instead of what was sent."""
+    return texts(language).html(
+        "I understand text and pictures. Describe what to draw, or send me a photo."
+    )
+
+
+def wrong_file(language: str) -> str:
+    """Say which files are pictures here."""
+    return texts(language).html(
+        "I cannot open this kind of file. Please send the picture as a photo, "
+        "or as a JPEG, PNG or WebP file."
+    )
+
+
+def picture_too_large(language: str) -> str:
+    """Say how large a picture may be."""
+    return texts(language).html(
+        "This picture is larger than 10 MB. Please send a smaller one, or send it as a photo: "
+        "Telegram makes it smaller then."
+    )
+
+
+def one_of_album(language: str) -> str:
+    """Say that only the first picture of an album is used."""
+    return texts(language).html("I work on one picture at a time, so I took the first one.")
+
+
+def private_only(language: str, *, username: str) -> str:
+    """Say that the bot does not draw in groups, with a link to where it does."""
+    return texts(language).html(
+        'I draw in private chats only. <a href="{link}">Write to me directly</a>.',
+        link=f"https://t.me/{username}",
+    )
+
+
+def apology(language: str) -> str:
+    """Say that something failed for a reason the user cannot know."""
+    return texts(language).html(
+        "Something went wrong on my side, and I have noted it. Please try again in a moment."
+    )
+
+
+def refusal(error: GenerationError, language: str, *, model: pb.Model | None) -> str:
+    """Say why no job was made of a request."""
+    speak = texts(language)
+    match error.reason:
+        case "INVALID_INPUTS" if model is not None:
+            return _wrong_inputs(error, language, model=model)
+        case "MODEL_NOT_FOUND":
+            return speak.html("⚠️ This model is no longer on offer. Please choose another one.")
+        case "MODEL_UNAVAILABLE":
+            return speak.html(
+                "⚠️ The drawing service has switched this model off for now. "
+                "Please choose another one, or try again later."
+            )
+        case "TOO_MANY_ACTIVE_JOBS":
+            return speak.count(
+                "⚠️ You already have {n} picture under way. "
+                "Please wait until one is done, then try again.",
+                "⚠️ You already have {n} pictures under way. "
+                "Please wait until one is done, then try again.",
+                int(error.metadata.get("limit", "1")),
+            )
+        case _:
+            return apology(language)
+
+
+def _wrong_inputs(error: GenerationError, language: str, *, model: pb.Model) -> str:
+    speak = texts(language)
+    wrong = {violation.field.removeprefix("inputs.") for violation in error.violations}
+    if model.picture_field in wrong:
+        return speak.html("⚠️ I can no longer use your picture. Please send it again.")
+    if "prompt" in wrong:
+        return speak.html("⚠️ The model does not take this text. Please put it another way.")
+    labels = [localised(each.labels, language) for each in model.options if each.field in wrong]
+    if labels:
+        return speak.html(
+            "⚠️ The model does not take this value: {options}. Please choose another one.",
+            options=", ".join(labels),
+        )
+    return speak.html("⚠️ The model does not take this request. Please choose another one.")

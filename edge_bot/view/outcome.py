@@ -1,0 +1,159 @@
+"""What a user sees when a job is over."""
+
+from __future__ import annotations
+
+from html import escape
+
+from atelier.generation.v1 import job_pb2 as pb
+from edge_bot.view.button import Again, Change, Home, Original, ShowAll, ShowMissed
+from edge_bot.view.language import Texts, texts
+from edge_bot.view.layout import (
+    CAPTION_LENGTH,
+    Button,
+    Rows,
+    Screen,
+    lines,
+    paragraphs,
+    quoted,
+    shorten,
+    span,
+)
+
+PROMPT_LENGTH = 300
+"""How much of the prompt a text message about a job repeats."""
+
+FOOTER_LENGTH = 120
+"""The room that a caption keeps for the line under the prompt."""
+
+
+def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
+    """Return the caption of a result as HTML: the prompt, shortened to fit, and the model."""
+    footer = shorten(_summary(job, texts(language), title), FOOTER_LENGTH - 2)
+    missing = _missing(texts(language), job)
+    room = CAPTION_LENGTH - FOOTER_LENGTH - len(missing)
+    return paragraphs(quoted(prompt_of(job), room), lines(escape(footer, quote=False), missing))
+
+
+def result_buttons(job: pb.Job, language: str, *, is_first_of_album: bool = False) -> Rows:
+    """Return the buttons under a result; the first of an album alone offers the others, too."""
+    speak = texts(language)
+    again = Button(speak.plain("🔁 Again"), Again(job.id))
+    change = Button(speak.plain("✏️ Change"), Change(job.id))
+    rest = (Button(speak.plain("🖼 Show all"), ShowAll(job.id)),) if is_first_of_album else ()
+    is_several = len(job.result.media) > 1
+    original = speak.plain("📎 Original files") if is_several else speak.plain("📎 Original file")
+    return ((again, change), (*rest, Button(original, Original(job.id))))
+
+
+def failure_buttons(job: pb.Job, language: str) -> Rows:
+    """Return the buttons under a failure."""
+    speak = texts(language)
+    again = Button(speak.plain("🔁 Try again"), Again(job.id))
+    return ((again, Button(speak.plain("✏️ Change"), Change(job.id))),)
+
+
+def finished_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
+    """Return what the progress message says once the result is a message of its own.
+
+    An album takes no buttons, so that of several pictures they are here.
+    """
+    speak = texts(language)
+    text = speak.html("✅ <b>Done:</b> {summary}", summary=_summary(job, speak, title))
+    is_album = len(job.result.media) > 1
+    text = lines(text, _missing(speak, job))
+    return Screen(text, result_buttons(job, language) if is_album else ())
+
+
+def arrived_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
+    """Return what a message says of a success to whom presses a button under it.
+
+    The picture may have come, be on its way, or have been lost on it: one can have it sent.
+    """
+    speak = texts(language)
+    finished = finished_screen(job, language, title=title)
+    if not job.result.media:
+        return finished
+    is_several = len(job.result.media) > 1
+    show = speak.plain("🖼 Show all") if is_several else speak.plain("🖼 Show the picture")
+    where = speak.count(
+        "The picture is in this chat or will arrive in a moment.",
+        "The pictures are in this chat or will arrive in a moment.",
+        len(job.result.media),
+    )
+    text = paragraphs(finished.text, where)
+    return Screen(text, ((Button(show, ShowAll(job.id)),), *finished.keyboard))
+
+
+def missed_screen(count: int, language: str) -> Screen:
+    """Return the offer of pictures that could not be sent when they were ready."""
+    speak = texts(language)
+    text = speak.count(
+        "{n} picture is waiting for you: I could not send it when it was ready.",
+        "{n} pictures are waiting for you: I could not send them when they were ready.",
+        count,
+    )
+    return Screen(text, ((Button(speak.plain("🖼 Send now"), ShowMissed()),),))
+
+
+def failure_screen(job: pb.Job, language: str) -> Screen:
+    """Return what a user is told when nothing was made."""
+    speak = texts(language)
+    text = paragraphs(
+        lines(speak.html("😔 <b>No picture this time.</b>"), _why(speak, job.failure.reason)),
+        quoted(prompt_of(job), PROMPT_LENGTH),
+        speak.html("Nothing was charged."),
+    )
+    return Screen(text, failure_buttons(job, language))
+
+
+def cancelled_screen(job: pb.Job, language: str) -> Screen:
+    """Return what the progress message says after the user cancelled."""
+    speak = texts(language)
+    change = Button(speak.plain("✏️ Change"), Change(job.id))
+    home = Button(speak.plain("🏠 Start over"), Home())
+    return Screen(speak.html("✖️ <b>Cancelled.</b>"), ((change, home),))
+
+
+def prompt_of(job: pb.Job) -> str:
+    """Return the prompt of a job; empty if its model takes none."""
+    return str(job.inputs["prompt"]) if "prompt" in job.inputs else ""
+
+
+def _missing(speak: Texts, job: pb.Job) -> str:
+    """Return what a result lacks; nothing if it is whole."""
+    count = job.result.missing_count
+    if not count:
+        return ""
+    return speak.count(
+        "⚠️ {n} more picture was made, but I couldn't get it.",
+        "⚠️ {n} more pictures were made, but I couldn't get them.",
+        count,
+    )
+
+
+def _summary(job: pb.Job, speak: Texts, title: str) -> str:
+    seconds = (job.update_time.ToDatetime() - job.create_time.ToDatetime()).total_seconds()
+    return f"{title or job.model_id}, {span(speak, seconds)}"
+
+
+def _why(speak: Texts, reason: pb.FailureReason.ValueType) -> str:
+    match reason:
+        case pb.FAILURE_REASON_CONTENT_REFUSED:
+            return speak.html(
+                "The model refused the description or the picture. "
+                "Put it in other words or take another picture."
+            )
+        case pb.FAILURE_REASON_INPUT_UNREADABLE:
+            return speak.html("The model could not open your picture. Please try another one.")
+        case pb.FAILURE_REASON_REQUEST_REFUSED:
+            return speak.html("The model refused this request. Change something and try again.")
+        case pb.FAILURE_REASON_START_DEADLINE:
+            return speak.html("The drawing service could not be reached for too long.")
+        case pb.FAILURE_REASON_FINISH_DEADLINE:
+            return speak.html("It took too long, so I stopped waiting.")
+        case pb.FAILURE_REASON_MODEL_UNAVAILABLE:
+            return speak.html("This model is switched off at the moment. Please take another one.")
+        case pb.FAILURE_REASON_RESULT_UNAVAILABLE:
+            return speak.html("The picture was drawn, but it could not be fetched.")
+        case _:
+            return speak.html("Something went wrong while drawing. A second try often helps.")

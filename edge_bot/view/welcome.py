@@ -1,0 +1,146 @@
+"""What a user sees before there is a draft: the welcome, the models, the help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from atelier.generation.v1 import model_pb2 as pb
+from edge_bot.view.button import Home, PickKind, PickModel
+from edge_bot.view.catalog import Catalog, localised
+from edge_bot.view.language import Texts, texts
+from edge_bot.view.layout import (
+    LABEL_LENGTH,
+    TEXT_LENGTH,
+    Button,
+    Rows,
+    Screen,
+    paragraphs,
+    shorten,
+    usual_time,
+)
+
+KINDS = (pb.MODEL_KIND_TEXT_TO_IMAGE, pb.MODEL_KIND_IMAGE_TO_IMAGE, pb.MODEL_KIND_EDIT)
+"""What one can want to do, in the order in which it is offered."""
+
+
+def welcome_screen(language: str, *, catalog: Catalog) -> Screen:
+    """Return the first screen: one choice, by what one wants to do."""
+    speak = texts(language)
+    text = speak.html(
+        "<b>Hello! This is Atelier.</b>\n\n"
+        "Describe a picture, and I will draw it. Send me a photo, and I will change it "
+        "or draw it anew.\n\n"
+        "What would you like to do?"
+    )
+    return Screen(text, kind_rows(speak, catalog=catalog))
+
+
+def models_screen(language: str, *, catalog: Catalog) -> Screen:
+    """Return all models with what they do, what they cost and how long they take."""
+    speak = texts(language)
+    entries = tuple(model_entries(speak, catalog.offered)) or (none_works(speak),)
+    text = paragraphs(speak.html("<b>Models</b>"), *entries)
+    return Screen(text, model_rows(catalog.offered, language))
+
+
+def help_screen(language: str, *, catalog: Catalog) -> Screen:
+    """Return how to use the bot."""
+    speak = texts(language)
+    text = speak.html(
+        "<b>How it works</b>\n\n"
+        "• Write what you want to see, and I will offer to draw it.\n"
+        "• Send a photo with a caption, and I will change it as the caption says.\n"
+        "• Send a photo without one, and I will ask what to do with it.\n\n"
+        "Before anything is drawn I show you what it will be, what it costs and how long it "
+        "usually takes. The picture arrives here by itself.\n\n"
+        "/models: all models\n"
+        "/cancel: drop what we have begun\n"
+        "/start: from the beginning"
+    )
+    return Screen(text, kind_rows(speak, catalog=catalog))
+
+
+def cleared_screen(language: str) -> Screen:
+    """Return the answer to dropping a draft, whether there was one or not."""
+    speak = texts(language)
+    text = speak.html(
+        "All clear. Send me a description or a photo whenever you like.\n\n"
+        "A picture that is already being drawn has a Cancel button of its own."
+    )
+    return Screen(text, (home_row(speak),))
+
+
+def notice_screen(text: str, language: str) -> Screen:
+    """Return a short word to the user, with a way to begin."""
+    return Screen(text, (home_row(texts(language)),))
+
+
+def kind_rows(
+    speak: Texts, *, catalog: Catalog, draft: str = "", only_pictures: bool = False
+) -> Rows:
+    """Return a button for each thing that some model can do."""
+    return tuple(
+        (Button(kind_label(speak, kind), PickKind(draft, int(kind))),)
+        for kind in KINDS
+        if catalog.of_kind(kind) and not (only_pictures and kind == pb.MODEL_KIND_TEXT_TO_IMAGE)
+    )
+
+
+def model_rows(models: Iterable[pb.Model], language: str, *, draft: str = "") -> Rows:
+    """Return a button for each model."""
+    return tuple(
+        (
+            Button(
+                shorten(localised(model.titles, language), LABEL_LENGTH), PickModel(draft, model.id)
+            ),
+        )
+        for model in models
+    )
+
+
+def home_row(speak: Texts) -> tuple[Button, ...]:
+    """Return the row with the button that starts over."""
+    return (Button(speak.plain("🏠 Start over"), Home()),)
+
+
+def kind_label(speak: Texts, kind: int) -> str:
+    """Return what a kind of model does, as a button says it."""
+    match kind:
+        case pb.MODEL_KIND_IMAGE_TO_IMAGE:
+            return speak.plain("🖌 Redraw my picture")
+        case pb.MODEL_KIND_EDIT:
+            return speak.plain("🪄 Change my picture")
+        case _:
+            return speak.plain("🎨 Create a picture")
+
+
+def model_terms(speak: Texts, model: pb.Model) -> str:
+    """Return what a model costs and how long it usually takes."""
+    usual = usual_time(speak, model.usual_duration.ToTimedelta().total_seconds())
+    price = speak.html("Price: free.") if model.pricing.is_free else ""
+    return " ".join(part for part in (price, usual) if part)
+
+
+def none_works(speak: Texts) -> str:
+    """Say that all models that could do it are switched off."""
+    return speak.html(
+        "None of the models for this is available right now. Please try again in a few minutes."
+    )
+
+
+def model_entries(speak: Texts, models: Iterable[pb.Model]) -> Iterator[str]:
+    """Give a paragraph for each model, as many as fit into a message."""
+    room = TEXT_LENGTH - 100
+    for model in models:
+        entry = _model_entry(speak, model)
+        room -= len(entry) + 2
+        if room < 0:
+            return
+        yield entry
+
+
+def _model_entry(speak: Texts, model: pb.Model) -> str:
+    title = escape(localised(model.titles, speak.language), quote=False)
+    description = escape(localised(model.descriptions, speak.language), quote=False)
+    return f"<b>{title}</b>\n{description}\n{model_terms(speak, model)}"

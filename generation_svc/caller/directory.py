@@ -1,0 +1,130 @@
+"""The callers of now: who a token stands for, how much is left to each, and what ends with them.
+
+A token is looked up by its SHA-256 in an ordinary dict. How long that takes may tell something
+about the hash that was looked up, but nobody can steer the hash of a guess towards one that is
+here, so it tells nothing about a token; a slow hash would only help short ones, which the token
+tool does not make.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from generation_svc.caller.bucket import Buckets
+from generation_svc.caller.document import Grant
+from generation_svc.domain.caller import Caller
+from generation_svc.domain.error import RateLimited, Unauthenticated, Unavailable
+from runtime.redaction import redact
+
+CALL_BURST_SECONDS = 2
+"""How many seconds' worth of calls a caller may make at once."""
+_CHANGED = "The rights of the caller changed: call again."
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """What a caller may ask of us where its own entry says nothing."""
+
+    calls_per_second: float = 500
+    jobs_per_minute: float = 60
+    """Of one owner; all of them may come at once."""
+
+
+class CallerDirectory:
+    """Tells callers by their tokens; the grants can be replaced while calls are open."""
+
+    def __init__(self, grants: Iterable[Grant], *, limits: CallLimits | None = None) -> None:
+        self._limits = limits or CallLimits()
+        self._calls = Buckets()
+        self._jobs = Buckets()
+        self._open: dict[bytes, set[asyncio.Timeout]] = {}
+        self._by_name: dict[str, Grant] = {}
+        self._by_hash: dict[bytes, Caller] = {}
+        self.replace(grants)
+
+    def replace(self, grants: Iterable[Grant]) -> None:
+        """Know these callers from now on; end the open calls of those who are others now."""
+        before = self._by_hash
+        self._by_name = {grant.caller.name: grant for grant in grants}
+        redact(*(key for grant in self._by_name.values() for key in grant.caller.webhook_secrets))
+        self._by_hash = {
+            token_hash: grant.caller
+            for grant in self._by_name.values()
+            for token_hash in grant.token_hashes
+        }
+        for token_hash in tuple(self._open):
+            if self._by_hash.get(token_hash) != before.get(token_hash):
+                self._end(token_hash)
+
+    def identify(self, token: str) -> Caller:
+        """Return the caller of a token. Raises Unauthenticated."""
+        caller = self._by_hash.get(_hash(token))
+        if caller is None:
+            raise Unauthenticated
+        return caller
+
+    def named(self, name: str) -> Caller | None:
+        """Return the caller of this name, if there still is one."""
+        grant = self._by_name.get(name)
+        return grant.caller if grant else None
+
+    def secrets_of(self, name: str) -> tuple[str, ...]:
+        """Return what signs the webhooks of the caller of this name, newest first."""
+        caller = self.named(name)
+        return caller.webhook_secrets if caller else ()
+
+    def count_call(self, caller: Caller) -> None:
+        """Count a call of this caller. Raises RateLimited."""
+        grant = self._by_name.get(caller.name)
+        rate = (grant and grant.calls_per_second) or self._limits.calls_per_second
+        wait = self._calls.take(caller.name, per_second=rate, burst=rate * CALL_BURST_SECONDS)
+        if wait:
+            raise RateLimited(f"caller {caller.name}", retry_after=timedelta(seconds=wait))
+
+    def count_job(self, caller: Caller, owner: str) -> None:
+        """Count a job or an upload of an owner. Raises RateLimited."""
+        grant = self._by_name.get(caller.name)
+        rate = (grant and grant.jobs_per_minute) or self._limits.jobs_per_minute
+        wait = self._jobs.take((caller.name, owner), per_second=rate / 60, burst=rate)
+        if wait:
+            raise RateLimited(f"owner {owner}", retry_after=timedelta(seconds=wait))
+
+    @asynccontextmanager
+    async def while_valid(self, token: str, *, caller: Caller) -> AsyncIterator[None]:
+        """End what runs inside once the token stands for nobody, or for other rights.
+
+        Raises Unauthenticated in the first case and Unavailable in the second: the next call goes
+        by the new rights.
+        """
+        if self.identify(token) != caller:
+            raise Unavailable(_CHANGED)
+        token_hash, expiry = _hash(token), asyncio.timeout(None)
+        try:
+            async with expiry:
+                self._open.setdefault(token_hash, set()).add(expiry)
+                yield
+        except TimeoutError:
+            if not expiry.expired():
+                raise
+            self.identify(token)
+            raise Unavailable(_CHANGED) from None
+        finally:
+            self._forget(token_hash, expiry)
+
+    def _end(self, token_hash: bytes) -> None:
+        for expiry in self._open[token_hash]:
+            if not expiry.expired():
+                expiry.reschedule(asyncio.get_running_loop().time())
+
+    def _forget(self, token_hash: bytes, expiry: asyncio.Timeout) -> None:
+        expiries = self._open.get(token_hash, set())
+        expiries.discard(expiry)
+        if not expiries:
+            self._open.pop(token_hash, None)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,79 @@
+"""Follows the callers' file while the service runs: a new token works and an old one ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import structlog
+from prometheus_client import Counter
+
+from generation_svc.caller.directory import CallerDirectory
+from generation_svc.caller.document import CallersError, Grant, parse_callers
+from runtime.thread import in_thread
+
+LOOK_SECONDS = 1.0
+"""How often the file is looked at: a change is in force after one to two looks."""
+_logger = structlog.get_logger(__name__)
+_reads = Counter("atelier_callers_reads_total", "Renewals of the callers.", ("outcome",))
+
+_Signature = tuple[int, int, int] | None
+
+
+@asynccontextmanager
+async def renewed(
+    directory: CallerDirectory, path: Path, *, look_seconds: float = LOOK_SECONDS
+) -> AsyncIterator[None]:
+    """Renew a directory from its file while the block runs."""
+    following = asyncio.create_task(_follow(directory, path, look_seconds), name="callers-renewal")
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _follow(directory: CallerDirectory, path: Path, look_seconds: float) -> None:
+    """Read the file whenever two looks agree that it is another: one being written is left alone.
+
+    The first look finds another one, too: it may have changed since the process started.
+    """
+    known: _Signature = None
+    last: _Signature = None
+    while True:
+        seen = await in_thread(partial(_signature, path), name="callers")
+        if seen == last and seen != known:
+            known = seen
+            await _renew(directory, path)
+        last = seen
+        await asyncio.sleep(look_seconds)
+
+
+async def _renew(directory: CallerDirectory, path: Path) -> None:
+    """Take what the file says; a file that says nothing usable changes nothing."""
+    try:
+        grants = await in_thread(partial(_read, path), name="callers")
+    except CallersError as error:
+        _reads.labels("refused").inc()
+        _logger.error("the callers stay as they were: their file is wrong", reason=str(error))
+        return
+    directory.replace(grants)
+    _reads.labels("taken").inc()
+    _logger.info("the callers are known", callers=[grant.caller.name for grant in grants])
+
+
+def _read(path: Path) -> tuple[Grant, ...]:
+    try:
+        return parse_callers(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise CallersError(f"cannot read {path}: {reason}") from None
+
+
+def _signature(path: Path) -> _Signature:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

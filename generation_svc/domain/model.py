@@ -1,0 +1,194 @@
+"""The models on offer: what they take, what they cost, and how people are told about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from generation_svc.domain.error import UnknownModel
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+JsonSchema: TypeAlias = Mapping[str, Any]
+
+_COMPARED_LENGTH = 100
+"""The number of characters of a misspelt id that are compared; difflib is quadratic."""
+
+
+class Kind(StrEnum):
+    """What a model turns into what."""
+
+    TEXT_TO_IMAGE = "text-to-image"
+    IMAGE_TO_IMAGE = "image-to-image"
+    EDIT = "edit"
+
+
+class PriceUnit(StrEnum):
+    """The thing that the provider counts when it charges."""
+
+    IMAGE = "image"
+    MEGAPIXEL = "megapixel"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizedText:
+    """One text in every language that people are spoken to."""
+
+    ru: str
+    en: str
+
+    def pick(self, language_code: str | None) -> str:
+        """Return the text for an IETF language tag such as `ru` or `en-GB`; English for others."""
+        language = (language_code or "").replace("_", "-").partition("-")[0].lower()
+        return self.ru if language == "ru" else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One allowed value of an option and what people call it."""
+
+    value: str
+    label: LocalizedText
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One input field as people see it."""
+
+    field: str
+    label: LocalizedText
+    hint: LocalizedText | None
+    default: JsonValue
+    """What holds when the field is left out; None where the provider names no default."""
+    is_offered: bool
+    """Whether the wizard shows it as buttons; the others are taken over gRPC only."""
+    choices: tuple[Choice, ...]
+    """Empty for fields that are not a choice between named values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """What a picture costs: whom, and how much."""
+
+    is_free: bool
+    """Whether the user pays nothing; the operator still pays the provider."""
+    unit: PriceUnit
+    credits: Decimal
+    """The number of the provider's credits per unit; one credit is 0.005 USD."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureField:
+    """The field that takes the user's picture."""
+
+    field: str
+    provider_field: str
+    mime_types: tuple[str, ...]
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model: the one source of its validation, its wizard and its request to the provider."""
+
+    id: str
+    kind: Kind
+    title: LocalizedText
+    description: LocalizedText
+    hint: LocalizedText
+    prompt_examples: tuple[LocalizedText, ...]
+    input_schema: JsonSchema
+    """JSON Schema 2020-12 of the inputs, in the product's field names."""
+    picture: PictureField | None
+    options: tuple[Option, ...]
+    """Every field of the input schema, in its order."""
+    provider_required: tuple[str, ...]
+    """Fields that the provider refuses to do without and fills in for nobody."""
+    unsupported_fields: Mapping[str, str]
+    """Fields that people expect here, each with the sentence that says why there is none."""
+    pricing: Pricing
+    usual_duration: timedelta
+    longest_duration: timedelta
+    """The finish deadline, counted from the provider's acceptance."""
+
+    @property
+    def properties(self) -> Mapping[str, JsonSchema]:
+        """The schema of each field."""
+        properties: Mapping[str, JsonSchema] = self.input_schema["properties"]
+        return properties
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The fields that the user has to give."""
+        return tuple(self.input_schema["required"])
+
+    @property
+    def provider_defaults(self) -> dict[str, JsonValue]:
+        """The values sent to the provider where the user gave none and the provider needs one."""
+        optional = set(self.provider_required) - set(self.required)
+        return {option.field: option.default for option in self.options if option.field in optional}
+
+    @property
+    def offered_options(self) -> tuple[Option, ...]:
+        """The options that the wizard shows."""
+        return tuple(option for option in self.options if option.is_offered)
+
+    def picture_at(self, field: str) -> PictureField | None:
+        """Return the picture field if that is what the field is."""
+        return self.picture if self.picture is not None and self.picture.field == field else None
+
+    def option(self, field: str) -> Option:
+        """Return the option of a field; raises KeyError for a field that the model has not."""
+        for option in self.options:
+            if option.field == field:
+                return option
+        raise KeyError(field)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Every model of one version of the catalog file, in its order."""
+
+    version: str
+    models: Mapping[str, Model]
+
+    def get(self, model_id: str) -> Model:
+        """Return the model; raises UnknownModel, which names the nearest id."""
+        try:
+            return self.models[model_id]
+        except KeyError:
+            raise UnknownModel(model_id, nearest=self.nearest(model_id)) from None
+
+    def nearest(self, model_id: str) -> str | None:
+        """Return the id that a misspelt one most likely means, if any is close."""
+        return nearest_name(model_id, self.models)
+
+
+def nearest_name(name: str, names: Mapping[str, object]) -> str | None:
+    """Return the one of the names that a misspelt name most likely means, if any is close."""
+    close = get_close_matches(name[:_COMPARED_LENGTH].lower(), names, n=1)
+    return close[0] if close else None
+
+
+def provider_input(
+    model: Model, inputs: Mapping[str, JsonValue], *, picture_urls: Mapping[str, str]
+) -> dict[str, JsonValue]:
+    """Return createTask's `input` for validated inputs, under the provider's names.
+
+    `picture_urls` maps the product's picture field to a link that the provider can fetch. A picture
+    that is itself an `https:` link needs no entry; any other without one raises KeyError.
+    """
+    picture = model.picture
+    if picture is None or picture.field not in inputs:
+        return dict(inputs)
+    sent = dict(inputs)
+    given = sent.pop(picture.field)
+    if picture.field in picture_urls or not _is_link(given):
+        given = picture_urls[picture.field]
+    return sent | {picture.provider_field: given}
+
+
+def _is_link(value: JsonValue) -> bool:
+    return isinstance(value, str) and value[:6].lower() == "https:"

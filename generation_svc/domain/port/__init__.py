@@ -1,0 +1,1 @@
+"""What the use cases and the engine need of others, as small Protocols."""

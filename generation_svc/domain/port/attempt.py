@@ -1,0 +1,84 @@
+"""Attempts."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
+from generation_svc.domain.observation import Observation, Source
+
+
+class AttemptStore(Protocol):
+    """Attempts: calls of createTask and what became of them."""
+
+    async def insert(self, attempt: Attempt, *, token_hash: bytes) -> None:
+        """Write an attempt before the provider is called."""
+
+    async def lock(self, attempt_id: UUID) -> Attempt:
+        """Read an attempt and lock its row; the job's row is locked before it."""
+
+    async def find_by_token(self, token_hash: bytes) -> Attempt | None:
+        """Find the attempt of a callback token."""
+
+    async def find_by_task(self, task_id: str) -> Attempt | None:
+        """Find the attempt of a task."""
+
+    async def live(self, job_id: UUID) -> Sequence[Attempt]:
+        """Read the attempts that can still bring the job a result."""
+
+    async def count(self, job_id: UUID) -> int:
+        """Count all attempts of a job."""
+
+    async def count_unrefused(self, job_id: UUID) -> int:
+        """Count the attempts of a job that the provider did not refuse."""
+
+    async def accept(self, attempt_id: UUID, *, task_id: str, first_read: timedelta | None) -> None:
+        """Note that the provider took it, and when it is read first."""
+
+    async def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
+        """Note that it is over; it is read and fetched no more."""
+
+    async def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
+        """Note that createTask gave no answer; return whether that is news."""
+
+    async def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
+        """Note the success and what brought it; its result is due to be fetched at once."""
+
+    async def see(self, attempt_id: UUID, observation: Observation) -> None:
+        """Note the provider's word for a task that is not final."""
+
+    async def claim_read(self, *, lease: timedelta) -> Attempt | None:
+        """Claim the attempt that is due to be read, pushing its next read behind the lease."""
+
+    async def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
+        """Set the next read of a live attempt."""
+
+    async def hasten_read(self, attempt_id: UUID, *, interval: timedelta) -> bool:
+        """Move the next read to now, at most once per interval; return whether it moved."""
+
+    async def count_empty_read(self, attempt_id: UUID) -> int:
+        """Count a read that showed a success without a result; return how many there were."""
+
+    async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
+        """Claim the success whose result is due to be fetched."""
+
+    async def schedule_fetch(
+        self, attempt_id: UUID, *, due: timedelta, trouble: Trouble | None = None
+    ) -> None:
+        """Set the next try to fetch, and what the last one had trouble with; None changes nothing.
+
+        The time of the trouble is that of the first try since which it is the same.
+        """
+
+    async def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
+        """Find attempts whose dispatcher vanished between createTask and its answer."""
+
+    async def overdue(self, *, hard_deadline: timedelta, limit: int) -> Sequence[Attempt]:
+        """Find live attempts past the hard deadline, from acceptance or submission.
+
+        Those of unknown fate end with their job's finish deadline: they can never be read.
+        """
+
+    async def typical_duration(self, model_id: str) -> timedelta | None:
+        """Return the 95th percentile of the last durations that callbacks told, if enough did."""

@@ -1,0 +1,56 @@
+"""A transaction with a store per aggregate, and the database that opens one.
+
+All that is done in a transaction happens or nothing does. Rows that several use cases change are
+locked in one order: the job first.
+"""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Protocol
+
+from generation_svc.domain.clock import Clock
+from generation_svc.domain.port.attempt import AttemptStore
+from generation_svc.domain.port.callback import ReceiptStore
+from generation_svc.domain.port.delivery import DeliveryStore
+from generation_svc.domain.port.job import JobStore
+from generation_svc.domain.port.media import MediaStore
+from generation_svc.domain.port.model import ModelStore
+from generation_svc.domain.port.rate_budget import BudgetStore
+from generation_svc.domain.port.session import EdgeStore
+from generation_svc.domain.port.webhook import WebhookStore
+
+
+class Transaction(Clock, Protocol):
+    """One database transaction."""
+
+    @property
+    def jobs(self) -> JobStore: ...  # noqa: D102
+    @property
+    def attempts(self) -> AttemptStore: ...  # noqa: D102
+    @property
+    def receipts(self) -> ReceiptStore: ...  # noqa: D102
+    @property
+    def media(self) -> MediaStore: ...  # noqa: D102
+    @property
+    def deliveries(self) -> DeliveryStore: ...  # noqa: D102
+    @property
+    def webhooks(self) -> WebhookStore: ...  # noqa: D102
+    @property
+    def edge(self) -> EdgeStore: ...  # noqa: D102
+    @property
+    def budget(self) -> BudgetStore: ...  # noqa: D102
+    @property
+    def models(self) -> ModelStore: ...  # noqa: D102
+
+    def announce(self, topic: str) -> None:
+        """Wake all who wait for `topic`, in every replica, once this transaction is durable."""
+
+
+class Database(Clock, Protocol):
+    """Where everything is kept."""
+
+    def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an event that is set whenever one of the topics is announced, by any replica."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Begin a transaction: committed at the end of the block, rolled back by an exception."""

@@ -1,0 +1,1 @@
+"""Who may be connected to: hosts, addresses and names that somebody else chose."""

@@ -1,0 +1,1 @@
+"""What the clock starts: work that is due, done under leases."""

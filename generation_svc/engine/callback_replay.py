@@ -1,0 +1,32 @@
+"""Applies callbacks that were stored by a process that was killed before it applied them."""
+
+from datetime import timedelta
+from functools import partial
+
+from generation_svc.domain.port.callback import Receipt
+from generation_svc.engine.batch import one_by_one
+from generation_svc.lifecycle.callback import apply_callback
+from generation_svc.lifecycle.dependencies import Dependencies
+
+UNTRUSTED_KEPT = 1000
+"""How many callbacks that are not believed are kept for the operator."""
+PENDING_AGE = timedelta(seconds=30)
+"""After what time a receipt that nobody applied is applied by the sweep."""
+PENDING_BATCH = 100
+
+
+async def replay_callbacks(context: Dependencies) -> None:
+    """Apply callbacks that were stored by a process that was killed before it applied them."""
+    async with context.database.transaction() as tx:
+        receipts = await tx.receipts.pending(older_than=PENDING_AGE, limit=PENDING_BATCH)
+        await tx.receipts.trim(keep=UNTRUSTED_KEPT)
+    await one_by_one(receipts, partial(_replay, context))
+
+
+async def _replay(context: Dependencies, receipt: Receipt) -> None:
+    attempt = None
+    if receipt.attempt_id:
+        async with context.database.transaction() as tx:
+            attempt = await tx.attempts.lock(receipt.attempt_id)
+    observation = context.callbacks.read(receipt.body)
+    await apply_callback(context, receipt, attempt=attempt, observation=observation)

@@ -1,0 +1,242 @@
+"""Brings a success home: its bytes into our store, then the settlement.
+
+Whatever is wrong with a link, there is one ladder (docs/reliability.md has it as a table): the link
+again, a fresh link, both again and again, a delay reason from the third try on, and an end. What
+could be had by then is the result, and it says how many files are missing.
+
+The keys are made from the attempt, so a fetch that was killed is done again over the same place.
+What was put without getting a row, `orphan` removes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
+from generation_svc.domain.error import (
+    FetchFailed,
+    HostUnreachable,
+    LinkDead,
+    ProviderError,
+    ProviderRefused,
+    ResultRejected,
+    ResultTooLarge,
+    Unavailable,
+)
+from generation_svc.domain.failure import Failure, FailureReason
+from generation_svc.domain.identifier import new_id
+from generation_svc.domain.job import DelayReason, Job, JobState, Result
+from generation_svc.domain.media import Content, Media
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine.persist import persist
+from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
+from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.record import revise, settle
+
+FRESH_FROM_TRY = 2
+"""From which try on a fresh link is asked for even where the trouble may pass by itself."""
+_GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had from the provider.")
+_LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
+_TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
+_logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A file that is in our store."""
+
+    position: int
+    media: Media
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Haul:
+    """What one try brought."""
+
+    kept: list[_Kept] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
+    """One for each link that gave nothing."""
+
+
+async def fetch_result(context: Dependencies) -> bool:
+    """Fetch the result that is due; return whether there may be more to do at once."""
+    async with context.database.transaction() as tx:
+        attempt = await tx.attempts.claim_fetch(lease=context.timing.fetch_lease)
+    if attempt is None or attempt.observation is None:
+        return False
+    structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
+    try:
+        haul = await _haul(context, attempt, urls=attempt.observation.result_urls)
+    except asyncio.CancelledError:
+        await persist(partial(_give_back, context, attempt))
+        raise
+    await persist(partial(_conclude, context, attempt, haul=haul))
+    return True
+
+
+async def _give_back(context: Dependencies, attempt: Attempt) -> None:
+    """Make a fetch that was broken off due for another worker."""
+    async with context.database.transaction() as tx:
+        await tx.attempts.schedule_fetch(attempt.id, due=timedelta(0))
+        tx.announce(topic.FETCH)
+
+
+async def _haul(context: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]) -> _Haul:
+    """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
+    haul, clock = _Haul(), asyncio.get_running_loop()
+    ours = await _ours_already(context, attempt, urls=urls)
+    until = clock.time() + context.timing.fetch_lease.total_seconds() / 2
+    for position, url in enumerate(urls):
+        if position in ours:
+            continue
+        if position and clock.time() > until:
+            haul.troubles.append(FetchFailed("There was no time left for this link."))
+            continue
+        try:
+            haul.kept.append(await _keep(context, attempt, position=position, url=url))
+        except _TROUBLES as error:
+            haul.troubles.append(error)
+    return haul
+
+
+async def _ours_already(
+    context: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]
+) -> frozenset[int]:
+    if attempt.fetch_tries < 2 or len(urls) < 2:
+        return frozenset()
+    async with context.database.transaction() as tx:
+        return frozenset(await tx.media.positions_of(attempt.id))
+
+
+async def _keep(context: Dependencies, attempt: Attempt, *, position: int, url: str) -> _Kept:
+    content = await _fetch_one(context, attempt, url=url)
+    key = f"result/{attempt.job_id}/{attempt.id}/{position}"
+    await context.store.put(key, content.data)
+    media = Media(
+        id=new_id(context.database.now()),
+        mime_type=content.mime_type,
+        size_bytes=len(content.data),
+        width=content.width,
+        height=content.height,
+        sha256=content.sha256,
+    )
+    return _Kept(position, media, key)
+
+
+async def _fetch_one(context: Dependencies, attempt: Attempt, *, url: str) -> Content:
+    # What a callback names, somebody else may have named; recordInfo was asked, and it answered.
+    is_proved = attempt.ended_by == "poll" and context.provider.is_proved
+    try:
+        return await context.fetcher.fetch(url, is_proved=is_proved)
+    except ResultTooLarge:
+        raise
+    except _LINK_TROUBLES as error:
+        if isinstance(error, FetchFailed) and attempt.fetch_tries < FRESH_FROM_TRY:
+            raise
+        return await _fetch_fresh(context, url, trouble=error)
+
+
+async def _fetch_fresh(context: Dependencies, url: str, *, trouble: Exception) -> Content:
+    """Try a fresh link; whatever is wrong with it, the link itself is tried again next time."""
+    try:
+        fresh = await context.provider.fresh_link(url)
+        return await context.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
+    except (ResultTooLarge, HostUnreachable):
+        raise
+    except (*_LINK_TROUBLES, ProviderRefused) as error:
+        _logger.info("a fresh link did not help", error=repr(error))
+        raise trouble from error
+    except ProviderError as error:
+        raise HostUnreachable(f"No fresh link can be had now: {error}") from error
+
+
+async def _conclude(context: Dependencies, attempt: Attempt, *, haul: _Haul) -> None:
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        current = await tx.attempts.lock(attempt.id)
+        if current.state is not AttemptState.SUCCEEDED:
+            return
+        for kept in haul.kept:
+            await tx.media.insert_media(
+                kept.media, attempt=attempt, position=kept.position, key=kept.key
+            )
+        if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
+            await end(tx, job, attempt=current, troubles=haul.troubles)
+            return
+        kind = kind_of(current, haul.troubles)
+        deadline = deadline_of(context, current, kind=kind)
+        if tx.now() < deadline:
+            await _requeue(
+                context, tx, job, attempt=current, haul=haul, kind=kind, deadline=deadline
+            )
+        else:
+            await end(tx, job, attempt=current, troubles=haul.troubles)
+
+
+async def _requeue(
+    context: Dependencies,
+    tx: Transaction,
+    job: Job,
+    *,
+    attempt: Attempt,
+    haul: _Haul,
+    kind: Trouble,
+    deadline: datetime,
+) -> None:
+    tries, errors = attempt.fetch_tries, [type(error).__name__ for error in haul.troubles]
+    _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
+    due = retry_after(context, tries=tries, deadline=deadline)
+    await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
+    await tx.jobs.note(job.id, event="fetch_failed", detail={"tries": tries, "errors": errors})
+    if tries >= DELAY_FROM_TRY and _is_delay_news(job, now=tx.now()):
+        await revise(
+            tx,
+            job,
+            event="delayed",
+            delay_reason=DelayReason.RESULT_DELAYED,
+            delay_until_time=deadline,
+        )
+
+
+def _is_delay_news(job: Job, *, now: datetime) -> bool:
+    """Return whether the user knows no time, or one that is over, until when the result is late."""
+    if job.state is not JobState.RUNNING:
+        return False
+    is_told = job.delay_reason is DelayReason.RESULT_DELAYED
+    is_over = job.delay_until_time is not None and job.delay_until_time <= now
+    return job.delay_reason is None or (is_told and is_over)
+
+
+async def end(
+    tx: Transaction, job: Job, *, attempt: Attempt, troubles: Sequence[Exception] = ()
+) -> None:
+    """Settle a success with what of it is ours, if that is anything."""
+    media = tuple(await tx.media.media_of(attempt.id))
+    links = len(attempt.observation.result_urls) if attempt.observation else 0
+    missing = max(links - len(media), 0)
+    if missing:
+        _logger.error("of the result is given up", errors=repr(troubles), files=missing)
+    text = attempt.observation.result_text if attempt.observation else ""
+    if media or text:
+        result = Result(media=media, text=text, missing_count=missing)
+        await _store_result(tx, job, attempt=attempt, result=result)
+        return
+    # The hard stop tried nothing: what it gives up may come home if the success is told again.
+    state = AttemptState.FAILED if troubles else AttemptState.LOST
+    await tx.attempts.end(attempt.id, state, error=repr(troubles) if troubles else "hard stop")
+    if not job.state.is_final and not await tx.attempts.live(job.id):
+        await settle(tx, job, _GONE, event="gave_up")
+
+
+async def _store_result(tx: Transaction, job: Job, *, attempt: Attempt, result: Result) -> None:
+    await tx.attempts.end(attempt.id, AttemptState.SETTLED)
+    if job.state.is_final:
+        await tx.jobs.note(job.id, event="kept_late", detail={"attempt": attempt.number})
+        return
+    await settle(tx, job, result, event="settled")

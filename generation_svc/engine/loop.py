@@ -1,0 +1,71 @@
+"""Runs a use case again and again: at once while there is work, else when it is announced.
+
+A step that fails has changed nothing, since its transaction was rolled back; it is logged,
+counted, and done again after a rest. So no fault in one job stops the work on the others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import Counter
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.lifecycle.dependencies import Dependencies
+
+REST_SECONDS = 1.0
+"""The rest after a step that failed."""
+_logger = structlog.get_logger(__name__)
+_faults = Counter("atelier_worker_faults_total", "Steps that failed.", ("worker",))
+
+Step = Callable[[Dependencies], Awaitable[bool]]
+"""A use case without arguments; True means that there may be more to do at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One kind of work."""
+
+    name: str
+    step: Step
+    topic: str
+    """The announcement that wakes it."""
+    idle_seconds: float
+    """How long it waits without one."""
+    concurrency: int
+    """How many run side by side."""
+
+
+async def run(loop: Loop, context: Dependencies) -> None:
+    """Do the work until the service stops; a step under way is finished."""
+    stop = context.stopping
+    with context.database.watch(loop.topic) as news:
+        while not stop.is_set():
+            news.clear()
+            if not await _do(loop, context):
+                await _first_of(news, stop, seconds=loop.idle_seconds)
+
+
+async def _do(loop: Loop, context: Dependencies) -> bool:
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(worker=loop.name)
+    try:
+        return await loop.step(context)
+    except Unavailable as error:
+        _logger.warning("a part is away", error=str(error))
+    except Exception:
+        _logger.exception("a step failed")
+    _faults.labels(loop.name).inc()
+    await _first_of(context.stopping, seconds=REST_SECONDS)
+    return False
+
+
+async def _first_of(*events: asyncio.Event, seconds: float) -> None:
+    waiters = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)

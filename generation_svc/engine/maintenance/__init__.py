@@ -1,0 +1,1 @@
+"""What time alone makes due; every step is safe in every replica."""

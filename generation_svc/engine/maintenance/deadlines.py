@@ -1,0 +1,62 @@
+"""Jobs and attempts past their deadlines."""
+
+from collections.abc import Sequence
+from functools import partial
+from uuid import UUID
+
+from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
+from generation_svc.domain.failure import Failure, FailureReason
+from generation_svc.domain.job import JobState
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine import fetch_result
+from generation_svc.engine.batch import BATCH, one_by_one
+from generation_svc.engine.poll import give_up
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.record import settle
+
+_NOT_STARTED = Failure(FailureReason.START_DEADLINE, "The generation could not be started in time.")
+_NOT_FINISHED = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
+
+
+async def end_unstarted(context: Dependencies) -> None:
+    """A job that the provider did not take in time fails, unless an attempt may still come home."""
+    async with context.database.transaction() as tx:
+        overdue = await tx.jobs.overdue_to_start(limit=BATCH)
+    await one_by_one(overdue, partial(_end_unstarted, context))
+
+
+async def _end_unstarted(context: Dependencies, job_id: UUID) -> None:
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(job_id)
+        if job.state is not JobState.QUEUED:
+            return
+        live = await tx.attempts.live(job.id)
+        usual, _ = context.durations(job.model_id)
+        grace = context.timing.grace(usual)
+        if any(attempt.submit_time + grace > tx.now() for attempt in live):
+            return
+        await _end_all(tx, live)
+        await settle(tx, job, _NOT_STARTED, event="gave_up")
+
+
+async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
+    for attempt in attempts:
+        await tx.attempts.end(attempt.id, AttemptState.LOST, error="start deadline")
+
+
+async def end_overdue(context: Dependencies) -> None:
+    """The hard stop, a day after acceptance, ends everything; what is ours is the result."""
+    async with context.database.transaction() as tx:
+        overdue = await tx.attempts.overdue(hard_deadline=context.timing.hard_deadline, limit=BATCH)
+    await one_by_one(overdue, partial(_end_overdue, context))
+
+
+async def _end_overdue(context: Dependencies, attempt: Attempt) -> None:
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        current = await tx.attempts.lock(attempt.id)  # its answer may have come since it was found
+        if is_overdue(current, job, now=tx.now(), hard_deadline=context.timing.hard_deadline):
+            if current.state is AttemptState.SUCCEEDED:
+                await fetch_result.end(tx, job, attempt=current)
+            else:
+                await give_up(tx, job=job, attempt=current, failure=_NOT_FINISHED)

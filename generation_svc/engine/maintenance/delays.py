@@ -1,0 +1,35 @@
+"""The reasons for which queued jobs wait, kept true while the breaker opens and closes."""
+
+from functools import partial
+from uuid import UUID
+
+from generation_svc.domain.job import DelayReason, JobState
+from generation_svc.engine.batch import BATCH, one_by_one
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.record import revise
+
+_LABELS = frozenset(
+    {
+        None,
+        DelayReason.PROVIDER_UNREACHABLE,
+        DelayReason.PROVIDER_MAINTENANCE,
+        DelayReason.PROVIDER_ACCOUNT,
+    }
+)
+"""The delay reasons that the breaker gives and takes."""
+
+
+async def label_delays(context: Dependencies) -> None:
+    """While the breaker is open, every queued job says why it waits; then none does."""
+    async with context.database.transaction() as tx:
+        reason = (await tx.budget.breaker()).reason
+        mislabelled = await tx.jobs.mislabelled(reason, limit=BATCH)
+    await one_by_one(mislabelled, partial(_label, context, reason=reason))
+
+
+async def _label(context: Dependencies, job_id: UUID, *, reason: DelayReason | None) -> None:
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(job_id)
+        is_wrong = job.delay_reason in _LABELS and job.delay_reason is not reason
+        if job.state is JobState.QUEUED and is_wrong:
+            await revise(tx, job, event="delayed", delay_reason=reason)

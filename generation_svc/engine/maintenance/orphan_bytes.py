@@ -1,0 +1,50 @@
+"""Removes bytes that have no row: of a fetch or an upload that was killed between the two.
+
+Bytes are written before their row, so what is young is left alone. Each replica walks through the
+store for itself, a piece at each call; a walk that came to its end begins again much later.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from generation_svc.engine.batch import one_by_one
+from generation_svc.lifecycle.dependencies import Dependencies
+
+REST_SHARE = 1 / 48
+"""The rest between two walks, as a part of the age of what is removed: an hour for two days."""
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_RESULT = re.compile(rf"result/{_UUID}/({_UUID})/([0-9]{{1,4}})")
+_UPLOAD = re.compile(rf"upload/({_UUID})")
+_removed = Counter("atelier_orphaned_bytes_total", "Files without a row that were removed.")
+_logger = structlog.get_logger(__name__)
+
+
+async def remove_orphans(context: Dependencies) -> None:
+    """Remove what of the next piece of the store is old and has no row."""
+    age = context.timing.orphan_age
+    piece = await context.walk.next(context.store, rest=age * REST_SHARE)
+    old = [each.key for each in piece if each.write_time < context.database.now() - age]
+    if old:
+        await one_by_one(await _without_row(context, old), partial(_remove, context))
+
+
+async def _without_row(context: Dependencies, keys: Sequence[str]) -> list[str]:
+    """Return those that have no row; what is not named as ours are is not ours to remove."""
+    results = {(UUID(m[1]), int(m[2])): key for key in keys if (m := _RESULT.fullmatch(key))}
+    uploads = {UUID(m[1]): key for key in keys if (m := _UPLOAD.fullmatch(key))}
+    async with context.database.transaction() as tx:
+        known_results = await tx.media.known_results({attempt for attempt, _ in results})
+        known_uploads = await tx.media.known_uploads(set(uploads))
+    orphans = [key for name, key in results.items() if name not in known_results]
+    return orphans + [key for name, key in uploads.items() if name not in known_uploads]
+
+
+async def _remove(context: Dependencies, key: str) -> None:
+    await context.store.delete(key)
+    _removed.inc()
+    _logger.warning("bytes without a row were removed", key=key)

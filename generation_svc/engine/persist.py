@@ -1,0 +1,36 @@
+"""Records what only this process knows, through a cancellation and a database that is away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from generation_svc.domain.error import Unavailable
+
+MAX_WAIT_SECONDS = 20.0
+"""How long a record is tried for; after that it is lost, and the sweep heals what it left."""
+RETRY_SECONDS = 0.25
+_logger = structlog.get_logger(__name__)
+
+
+async def persist(record: Callable[[], Awaitable[None]]) -> None:
+    """Do the work to its end even if the caller is cancelled; it must bear to be repeated."""
+    task = asyncio.ensure_future(_insist(record))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled() and task.exception():
+            _logger.error("a record was lost while stopping", error=repr(task.exception()))
+        raise
+
+
+async def _insist(record: Callable[[], Awaitable[None]]) -> None:
+    deadline = asyncio.get_running_loop().time() + MAX_WAIT_SECONDS
+    while True:
+        try:
+            return await record()
+        except Unavailable:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+        await asyncio.sleep(RETRY_SECONDS)

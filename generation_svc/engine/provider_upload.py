@@ -1,0 +1,39 @@
+"""Gives the provider a job's own media, anew just before each task: it forgets them after a day."""
+
+from uuid import uuid4
+
+from generation_svc.domain.error import (
+    MediaNotFound,
+    UploadRejected,
+)
+from generation_svc.domain.job import Job
+from generation_svc.domain.model import Model
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.input_media import find, media_of, needs_upload
+
+
+async def hand_over(context: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
+    """Give the provider the job's picture and return its links by field."""
+    if not needs_upload(job, model=model):
+        return {}
+    async with context.uploads:
+        return await _upload(context, job, model=model)
+
+
+async def _upload(context: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
+    field, reference = media_of(model, job.inputs)
+    async with context.database.transaction() as tx:
+        stored = await find(tx, job.caller, reference=reference)
+    if stored is None:
+        raise UploadRejected("The picture is no longer there.")
+    try:
+        data = await context.store.read(stored.key)
+    except MediaNotFound as error:
+        raise UploadRejected("The picture is no longer there.") from error
+    if reference.startswith("upload:"):
+        data = await context.spool.cleaned(data)  # releases before 0.2 kept metadata
+    extension = stored.media.mime_type.partition("/")[2]
+    link = await context.provider.upload(
+        data, file_name=f"{uuid4().hex}.{extension}", mime_type=stored.media.mime_type
+    )
+    return {field: link}

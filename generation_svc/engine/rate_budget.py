@@ -1,0 +1,109 @@
+"""Waits for a call of the provider's budget, which all replicas share.
+
+A call counts from the moment at which it was taken, and the provider counts from the one at which
+it arrives. So a call that leaves much later than it was taken, since a commit took long, is counted
+anew while it is made; one that is very late is not made. However slow the database is, no window
+at the provider holds too many.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Literal
+
+import structlog
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.lifecycle.dependencies import Dependencies
+
+MAX_WAIT = timedelta(seconds=1)
+"""The longest sleep between two looks at the budget."""
+Budget = Literal["create", "read"]
+_logger = structlog.get_logger(__name__)
+JITTER = timedelta(seconds=0.1)
+"""How late a call may leave and count as taken just then: the windows are longer by this."""
+
+
+class RatePermit:
+    """A call that was taken."""
+
+    def __init__(self, budget: Budget, *, window: timedelta) -> None:
+        self.budget = budget
+        self._ends_at = _now() + window.total_seconds() / 2
+        self._taken_at = _now()
+
+    @property
+    def age(self) -> timedelta:
+        """The time since it was asked for, which is a little more than since it was taken."""
+        return timedelta(seconds=_now() - self._taken_at)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is too late to make the call."""
+        return _now() > self._ends_at
+
+
+async def reserve(
+    context: Dependencies, budget: Budget, *, max_wait: timedelta
+) -> RatePermit | None:
+    """Take one call, waiting for it; None if none came free within the longest wait or we stop.
+
+    The longest wait is shorter than the waiter's lease, so a call is not taken for work that
+    somebody else has by then.
+    """
+    deadline = _now() + max_wait.total_seconds()
+    limit, window = _limit_of(context, budget)
+    while True:
+        permit = RatePermit(budget, window=window)
+        async with context.database.transaction() as tx:
+            wait = await tx.budget.take(budget, limit=limit, window=window)
+        if not wait and not permit.is_over:
+            return permit
+        if context.stopping.is_set() or _now() + wait.total_seconds() > deadline:
+            return None
+        await sleep_until_due(context, wait)
+
+
+async def look(context: Dependencies, tx: Transaction, *, ahead: int) -> timedelta:
+    """Return when createTask can be called, after `ahead` others; zero means now."""
+    limit, window = _limit_of(context, "create")
+    return await tx.budget.wait("create", limit=limit, window=window, ahead=ahead)
+
+
+async def sleep_until_due(context: Dependencies, wait: timedelta) -> None:
+    """Sleep until it is worth looking again, or the service stops."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(wait, MAX_WAIT).total_seconds()):
+            await context.stopping.wait()
+
+
+@asynccontextmanager
+async def making(context: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
+    """Make the call in this context; if it is late, it counts from now."""
+    counting = asyncio.create_task(_count_anew(context, permit)) if permit.age > JITTER else None
+    try:
+        yield
+    finally:
+        if counting:
+            await asyncio.wait([counting])
+
+
+async def _count_anew(context: Dependencies, permit: RatePermit) -> None:
+    try:
+        async with context.database.transaction() as tx:
+            await tx.budget.delay(permit.budget, since=permit.age)
+    except Unavailable as error:
+        _logger.warning("a late call counts from when it was taken", error=str(error))
+
+
+def _limit_of(context: Dependencies, budget: Budget) -> tuple[int, timedelta]:
+    limits = context.limits
+    if budget == "create":
+        return limits.creates_per_window, limits.create_window + JITTER
+    return limits.reads_per_window, limits.read_window + JITTER
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

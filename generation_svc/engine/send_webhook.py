@@ -1,0 +1,154 @@
+"""Posts outcomes to webhooks: once if it goes well, again after every failure and every doubt.
+
+The id is the delivery's and the same at every try, so that the receiver knows a repetition; a post
+of unknown fate is therefore simply posted again, and needs none of the care that a chat does.
+"""
+
+import asyncio
+import random
+from datetime import timedelta
+from functools import partial
+from urllib.parse import urlsplit
+
+import structlog
+
+from generation_svc.domain.delivery import (
+    Delivery,
+    Impossible,
+    SendingOutcome,
+    Sent,
+    TryAgain,
+    Unknown,
+    Webhook,
+)
+from generation_svc.domain.error import StaleLease
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
+from generation_svc.domain.webhook import GONE
+from generation_svc.engine.persist import persist
+from generation_svc.lifecycle.dependencies import Dependencies
+
+LEASE = timedelta(seconds=60)
+"""How long a post may take, its report included; then it is posted again."""
+MOST_PER_HOST = 4
+"""How many posts to one host are under way at once, over all replicas."""
+LIFETIME = timedelta(days=1)
+"""How long a webhook is tried for, counted from the outcome."""
+FIRST_RETRY = timedelta(seconds=10)
+"""How long the first failure is waited after, or half of that; it grows fourfold."""
+LONGEST_RETRY = timedelta(hours=4)
+LONGEST_RETRY_AFTER = timedelta(hours=6)
+"""How long a receiver may ask to be left alone."""
+_PATIENT = frozenset({429, 503})
+"""The answers whose Retry-After counts."""
+_logger = structlog.get_logger(__name__)
+
+
+async def send_webhook(context: Dependencies) -> bool:
+    """Post the webhook whose turn it is; return whether there may be more to do at once."""
+    async with context.database.transaction() as tx:
+        delivery = await tx.webhooks.begin(span=LEASE, most_per_host=MOST_PER_HOST)
+        if delivery is None:
+            return False
+        if await _is_disabled(tx, delivery):
+            await tx.deliveries.report(delivery.lease_token, Impossible(_in_words(GONE)))
+            return True
+    structlog.contextvars.bind_contextvars(
+        job_id=str(delivery.job.id), correlation_id=delivery.job.correlation_id
+    )
+    await _send(context, delivery)
+    return True
+
+
+async def _send(context: Dependencies, delivery: Delivery) -> None:
+    try:
+        answer = await _answer(context, delivery)
+    except asyncio.CancelledError:  # the service stops: another replica may go on at once
+        await persist(partial(_report, context, delivery, outcome=Unknown()))
+        raise
+    outcome = _outcome(context, delivery, answer=answer)
+    await persist(partial(_report, context, delivery, outcome=outcome, answer=answer))
+
+
+async def _answer(context: Dependencies, delivery: Delivery) -> WebhookAnswer:
+    secrets = context.secrets_of(delivery.job.caller)
+    if not secrets:
+        return WebhookAnswer(0, problem="the caller has no key to sign with any more")
+    try:
+        return await context.webhooks.post(
+            WebhookPost(
+                id=delivery.id,
+                url=_url(delivery),
+                body=context.webhook_body(delivery.job),
+                secrets=secrets,
+            )
+        )
+    except Exception:  # a fault of ours: this webhook, too, ends after its day
+        _logger.exception("a webhook could not be posted")
+        return WebhookAnswer(0, problem="a fault of the service, whose log has it")
+
+
+def _outcome(context: Dependencies, delivery: Delivery, *, answer: WebhookAnswer) -> SendingOutcome:
+    if 200 <= answer.status < 300:
+        return Sent(message_id=0, is_edit=False)
+    reason = answer.problem or _in_words(answer.status)
+    _logger.warning(
+        "a webhook was not taken",
+        host=urlsplit(_url(delivery)).hostname,  # its path and query may hold secrets
+        reason=reason,
+        try_number=delivery.try_number,
+    )
+    if answer.status == GONE:
+        return Impossible(reason)
+    return _later(context, delivery, answer=answer, reason=reason)
+
+
+def _later(
+    context: Dependencies, delivery: Delivery, *, answer: WebhookAnswer, reason: str
+) -> SendingOutcome:
+    """Try again on schedule, and a last time at the end of the day."""
+    deadline = delivery.job.update_time + LIFETIME * context.timing.time_scale
+    time = context.database.now()
+    if time >= deadline:
+        return Impossible(f"not taken for a day, at last: {reason}")
+    bound = min(FIRST_RETRY * 4 ** min(delivery.try_number - 1, 10), LONGEST_RETRY)
+    wait = bound * context.timing.time_scale * random.uniform(0.5, 1)
+    if answer.retry_after is not None and answer.status in _PATIENT:
+        wait = max(wait, min(answer.retry_after, LONGEST_RETRY_AFTER))
+    return TryAgain(min(time + wait, deadline), reason=reason)
+
+
+async def _report(
+    context: Dependencies,
+    delivery: Delivery,
+    *,
+    outcome: SendingOutcome,
+    answer: WebhookAnswer | None = None,
+) -> None:
+    try:
+        async with context.database.transaction() as tx:
+            await tx.deliveries.report(delivery.lease_token, outcome)
+            if answer:
+                await _note(tx, delivery, answer=answer)
+    except StaleLease:
+        _logger.warning("a webhook's lease ran out before its report; it is posted again")
+
+
+async def _note(tx: Transaction, delivery: Delivery, *, answer: WebhookAnswer) -> None:
+    url, caller = _url(delivery), delivery.job.caller
+    await tx.webhooks.note(url, caller=caller, answer=answer)
+    if answer.status == GONE:
+        await tx.webhooks.disable(url, caller=caller, reason=_in_words(GONE))
+
+
+async def _is_disabled(tx: Transaction, delivery: Delivery) -> bool:
+    return await tx.webhooks.is_disabled(_url(delivery), caller=delivery.job.caller)
+
+
+def _url(delivery: Delivery) -> str:
+    assert isinstance(delivery.destination, Webhook)  # what this loop leases
+    return delivery.destination.url
+
+
+def _in_words(status: int) -> str:
+    return f"HTTP {status}"

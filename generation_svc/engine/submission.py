@@ -1,0 +1,206 @@
+"""Records what createTask answered: a task, a refusal, "not now", or nothing that can be trusted.
+
+A callback may have come before the answer: whatever it brought stays, and the answer is an event.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.error import (
+    ProviderBusy,
+    ProviderError,
+    ProviderRefused,
+    ProviderSilent,
+)
+from generation_svc.domain.failure import Failure, FailureReason
+from generation_svc.domain.job import DelayReason, Job, JobState
+from generation_svc.domain.port.job import Claim
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine import breaker
+from generation_svc.lifecycle import model_outage
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.observe import MAX_TEXT, take
+from generation_svc.lifecycle.record import revise, settle
+
+MAX_ATTEMPTS = 2
+"""How many attempts a job may have that the provider did not refuse (design §3.3)."""
+UNEXPLAINED = (FailureReason.REQUEST_REFUSED, FailureReason.GENERATION_FAILED)
+"""The reasons of what no table explains: the operator finds the provider's words in the trace."""
+BUSY_TRIES = 2
+"""From how many refusals on the user is told that the provider is busy."""
+MOST_BUSY_RETRIES = 12
+"""How many times the first wait after a "not now" the longest one is; it doubles."""
+_OPEN = (AttemptState.SUBMITTING, AttemptState.UNKNOWN)
+_SENTENCES = {
+    FailureReason.MODEL_UNAVAILABLE: "The provider has switched this model off.",
+    FailureReason.CONTENT_REFUSED: "The provider refused the content of this request.",
+    FailureReason.INPUT_UNREADABLE: "The picture could not be read.",
+    FailureReason.GENERATION_FAILED: "The generation failed.",
+}
+_logger = structlog.get_logger(__name__)
+
+
+async def record_task(context: Dependencies, attempt: Attempt, *, task_id: str) -> None:
+    """Record that the provider has a task for this attempt."""
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        current = await tx.attempts.lock(attempt.id)
+        if current.state in _OPEN:
+            await take(context, tx, job=job, attempt=current, task_id=task_id)
+        else:
+            await tx.jobs.note(job.id, event="answered", detail={"task_id": task_id})
+        await breaker.close(tx)
+
+
+async def record_error(
+    context: Dependencies, claim: Claim, *, attempt: Attempt, error: ProviderError
+) -> None:
+    """Record that createTask did not go through, and what follows from it."""
+    _logger.warning("createTask did not go through", error=repr(error), code=error.code)
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        current = await tx.attempts.lock(attempt.id)
+        if current.state not in _OPEN:
+            detail = {**_detail(attempt), "error": type(error).__name__}
+            await tx.jobs.note(job.id, event="answered", detail=detail)
+        elif isinstance(error, ProviderSilent):
+            await _leave_unknown(context, tx, claim, job=job, attempt=current, error=error)
+        elif isinstance(error, ProviderRefused):
+            await _refuse(context, tx, claim, job=job, attempt=current, error=error)
+        else:
+            await _postpone(context, tx, claim, job=job, attempt=current, error=error)
+
+
+async def withdraw(context: Dependencies, claim: Claim, *, attempt: Attempt) -> None:
+    """End an attempt that was written and then not sent; its job is due at once."""
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.lock(attempt.job_id)
+        current = await tx.attempts.lock(attempt.id)
+        if current.state not in _OPEN:
+            return
+        await tx.attempts.end(attempt.id, AttemptState.REFUSED, error="not sent: too late")
+        await tx.jobs.note(job.id, event="postponed", detail=_detail(attempt))
+        await tx.jobs.release(claim, due=timedelta(0))
+
+
+async def fail(context: Dependencies, claim: Claim, *, reason: FailureReason) -> None:
+    """Fail a claimed job that cannot be sent, unless an attempt may still bring its result."""
+    async with context.database.transaction() as tx:
+        job = await tx.jobs.hold_claim(claim)
+        if job and not await _end_without(tx, job, reason=reason, event="refused"):
+            await tx.jobs.release(claim, due=context.timing.unknown_grace)
+
+
+async def _leave_unknown(
+    context: Dependencies,
+    tx: Transaction,
+    claim: Claim,
+    *,
+    job: Job,
+    attempt: Attempt,
+    error: ProviderError,
+) -> None:
+    usual, _ = context.durations(job.model_id)
+    await tx.attempts.mark_unknown(attempt.id, error=repr(error))
+    await tx.jobs.release(claim, due=context.timing.grace(usual))
+    if job.state is JobState.QUEUED:
+        waits = in_doubt(context, job, attempt=attempt, others=claim.attempts)
+        await revise(tx, job, event="unknown", detail=_detail(attempt), **waits)
+    await breaker.count_fault(context, tx, error=error)
+
+
+def in_doubt(context: Dependencies, job: Job, *, attempt: Attempt, others: int) -> dict[str, Any]:
+    """Return what a job says that waits for an attempt of unknown fate, and until when it waits."""
+    usual, _ = context.durations(job.model_id)
+    until = attempt.submit_time + context.timing.grace(usual)
+    if others + 1 >= MAX_ATTEMPTS:  # there will be no other one
+        until = job.start_deadline_time
+    return {"delay_reason": DelayReason.PROVIDER_UNCONFIRMED, "delay_until_time": until}
+
+
+async def _refuse(
+    context: Dependencies,
+    tx: Transaction,
+    claim: Claim,
+    *,
+    job: Job,
+    attempt: Attempt,
+    error: ProviderRefused,
+) -> None:
+    await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
+    if error.reason is FailureReason.MODEL_UNAVAILABLE:
+        await model_outage.begin(context, tx, model_id=job.model_id, text=error.text)
+    if error.reason in UNEXPLAINED:
+        detail = {**_detail(attempt), "code": error.code, "text": error.text[:MAX_TEXT]}
+        await tx.jobs.note(job.id, event="unexplained", detail=detail)
+    if not await _end_without(tx, job, reason=error.reason, event="refused"):
+        await _leave_to_earlier(tx, claim, job=job, attempt=attempt)
+    await breaker.close(tx)
+
+
+async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt: Attempt) -> None:
+    """Send a job no more that was refused for good: an earlier attempt may still come home."""
+    if job.state is not JobState.QUEUED:
+        return
+    await tx.jobs.release(claim, due=job.start_deadline_time - tx.now())
+    await revise(
+        tx,
+        job,
+        event="refused",
+        detail=_detail(attempt),
+        delay_reason=DelayReason.PROVIDER_UNCONFIRMED,
+        delay_until_time=job.start_deadline_time,
+    )
+
+
+async def _postpone(
+    context: Dependencies,
+    tx: Transaction,
+    claim: Claim,
+    *,
+    job: Job,
+    attempt: Attempt,
+    error: ProviderError,
+) -> None:
+    await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
+    detail = {**_detail(attempt), "error": type(error).__name__}
+    await tx.jobs.note(job.id, event="postponed", detail=detail)
+    await tx.jobs.release(claim, due=_retry_after(context, attempt))
+    if job.state is JobState.QUEUED:
+        await _say_why(tx, job, attempt=attempt, error=error)
+    if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
+        await _end_without(tx, job, reason=FailureReason.GENERATION_FAILED, event="settled")
+    await breaker.count_fault(context, tx, error=error)
+
+
+async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: ProviderError) -> None:
+    """Tell what a job waits for that was put back: its wait for an earlier answer is over."""
+    is_busy = isinstance(error, ProviderBusy) and attempt.number >= BUSY_TRIES
+    reason = DelayReason.PROVIDER_BUSY if is_busy else None
+    is_ours = job.delay_reason in (None, DelayReason.PROVIDER_UNCONFIRMED)
+    if is_ours and job.delay_reason is not reason:
+        await revise(tx, job, event="delayed", delay_reason=reason)
+
+
+async def _end_without(tx: Transaction, job: Job, *, reason: FailureReason, event: str) -> bool:
+    """Fail a job that no attempt can bring a result any more; return whether none can."""
+    if await tx.attempts.live(job.id):
+        return False
+    if not job.state.is_final:
+        await settle(tx, job, Failure(reason, _sentence(reason)), event=event)
+    return True
+
+
+def _retry_after(context: Dependencies, attempt: Attempt) -> timedelta:
+    return context.timing.busy_retry * min(1 << min(attempt.number - 1, 10), MOST_BUSY_RETRIES)
+
+
+def _detail(attempt: Attempt) -> dict[str, int]:
+    return {"attempt": attempt.number}
+
+
+def _sentence(reason: FailureReason) -> str:
+    return _SENTENCES.get(reason, "The provider refused this request.")

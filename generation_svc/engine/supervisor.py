@@ -1,0 +1,78 @@
+"""All the loops of a service, started and stopped together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from generation_svc.engine.dispatch import dispatch
+from generation_svc.engine.fetch_result import fetch_result
+from generation_svc.engine.loop import Loop, Step, run
+from generation_svc.engine.maintenance import steps
+from generation_svc.engine.poll import poll
+from generation_svc.engine.send_webhook import send_webhook
+from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.dependencies import Dependencies
+
+_logger = structlog.get_logger(__name__)
+
+
+def _sweeping(step: Callable[[Dependencies], Awaitable[None]]) -> Step:
+    async def sweep_once(context: Dependencies) -> bool:
+        await step(context)
+        return False
+
+    return sweep_once
+
+
+def loops(time_scale: float) -> tuple[Loop, ...]:
+    """Return every kind of work; what waits for the provider looks as often as the timing asks."""
+    idle, rare = (min(1.0, max(time_scale, least)) for least in (0.1, 0.2))
+    return (
+        Loop("dispatch", dispatch, topic.DISPATCH, idle_seconds=idle, concurrency=8),
+        Loop("poll", poll, topic.READ, idle_seconds=idle / 2, concurrency=4),
+        Loop("fetch", fetch_result, topic.FETCH, idle_seconds=idle, concurrency=4),
+        Loop("post", send_webhook, topic.WEBHOOK, idle_seconds=rare, concurrency=16),
+        *(
+            Loop(step.__name__, _sweeping(step), "work:sweep", idle_seconds=rare, concurrency=1)
+            for step in steps.STEPS
+        ),
+    )
+
+
+class Supervisor:
+    """The loops at work."""
+
+    def __init__(self, tasks: Sequence[asyncio.Task[None]], *, stop: asyncio.Event) -> None:
+        self._tasks = tasks
+        self._stop = stop
+
+    async def finish(self, *, grace_seconds: float) -> None:
+        """Begin nothing more, and give what is under way some time; what is late is broken off.
+
+        Who is broken off gives its lease back, so that another replica goes on at once.
+        """
+        self._stop.set()
+        _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
+        for task in late:
+            _logger.warning("work is broken off and given back", task=task.get_name())
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def working(
+    context: Dependencies, *, time_scale: float, grace_seconds: float
+) -> AsyncIterator[Supervisor]:
+    """Work while the block runs, or until its supervisor is told to finish."""
+    tasks = [
+        asyncio.create_task(run(loop, context), name=f"{loop.name}-{number}")
+        for loop in loops(time_scale)
+        for number in range(loop.concurrency)
+    ]
+    supervisor = Supervisor(tasks, stop=context.stopping)
+    try:
+        yield supervisor
+    finally:
+        await supervisor.finish(grace_seconds=grace_seconds)

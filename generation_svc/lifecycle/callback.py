@@ -1,0 +1,77 @@
+"""Applies a stored callback.
+
+One that came with an attempt's token (and, where a key is set, a valid and recent signature) is
+believed. Any other is a hint: it moves the next read of a live task forward and nothing else, so
+a forged one can do nothing.
+"""
+
+from enum import StrEnum
+
+import structlog
+
+from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.observe import apply
+
+_logger = structlog.get_logger(__name__)
+
+
+class CallbackOutcome(StrEnum):
+    """What came of a callback."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    HINT = "hint"
+    IGNORED = "ignored"
+    UNKNOWN_TASK = "unknown_task"
+    UNREADABLE = "unreadable"
+
+
+async def apply_callback(
+    context: Dependencies, receipt: Receipt, *, attempt: Attempt | None, observation: Observation
+) -> CallbackOutcome:
+    """Apply a callback that is stored, and say what came of it."""
+    async with context.database.transaction() as tx:
+        outcome = await _decide(
+            context, tx, receipt=receipt, attempt=attempt, observation=observation
+        )
+        await tx.receipts.finish(receipt.id, outcome=outcome)
+    log = _logger.info if receipt.is_trusted else _logger.warning
+    log("callback", outcome=str(outcome), job_id=str(attempt.job_id) if attempt else None)
+    return outcome
+
+
+async def _decide(
+    context: Dependencies,
+    tx: Transaction,
+    *,
+    receipt: Receipt,
+    attempt: Attempt | None,
+    observation: Observation,
+) -> CallbackOutcome:
+    if attempt is None:
+        is_readable = observation.task_id is not None
+        return CallbackOutcome.UNKNOWN_TASK if is_readable else CallbackOutcome.UNREADABLE
+    if not receipt.is_trusted or _contradicts(attempt, observation):
+        return await _hint(context, tx, attempt=attempt)
+    changed = await apply(context, tx, attempt=attempt, observation=observation, source="callback")
+    if not changed and observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
+        return await _hint(context, tx, attempt=attempt)
+    return CallbackOutcome.APPLIED if changed else CallbackOutcome.REPEATED
+
+
+async def _hint(context: Dependencies, tx: Transaction, *, attempt: Attempt) -> CallbackOutcome:
+    moved = await tx.attempts.hasten_read(attempt.id, interval=context.timing.hint_interval)
+    if moved:
+        tx.announce(topic.READ)
+    return CallbackOutcome.HINT if moved else CallbackOutcome.IGNORED
+
+
+def _contradicts(attempt: Attempt, observation: Observation) -> bool:
+    """Return whether the body speaks of another task than the token."""
+    known, named = attempt.task_id, observation.task_id
+    return known is not None and named is not None and known != named

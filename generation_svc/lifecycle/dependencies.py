@@ -1,0 +1,97 @@
+"""What the use cases work with."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from generation_svc.domain.caller import Caller
+from generation_svc.domain.job import Job
+from generation_svc.domain.media import MediaLinks
+from generation_svc.domain.model import Catalog, Model
+from generation_svc.domain.port.callback import CallbackReader
+from generation_svc.domain.port.media import ByteStore, ResultFetcher, UploadSpool
+from generation_svc.domain.port.provider import Provider
+from generation_svc.domain.port.transaction import Database
+from generation_svc.domain.port.webhook import WebhookSender
+from generation_svc.domain.timing import Timing
+from generation_svc.lifecycle.queue_view import QueueView, Recent
+from generation_svc.lifecycle.revision_poller import RevisionPoller
+from generation_svc.lifecycle.walk import Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be under way at once."""
+
+    creates_per_window: int = 18
+    """Calls of createTask per 10 s."""
+    create_window: timedelta = timedelta(seconds=10)
+    reads_per_window: int = 10
+    read_window: timedelta = timedelta(seconds=1)
+    active_tasks: int = 100
+    """Tasks at the provider at once."""
+    active_jobs_per_owner: int = 20
+    queued_jobs: int = 100_000
+    """Jobs in the queue, of all callers."""
+    queued_jobs_per_caller: int = 20_000
+
+
+MOST_UPLOADS = 5
+"""How many of a process's dispatchers may be handing a picture over, which can take long."""
+HIDDEN_SECONDS = 1.0
+"""How old the list of models that are off may be."""
+NO_MODELS: Mapping[str, datetime] = {}
+RETIRED_DURATIONS = (timedelta(seconds=60), timedelta(minutes=15))
+"""What a model that is no longer offered usually and at most takes."""
+
+
+def _count_nothing(caller: Caller, owner: str) -> None:
+    del caller, owner
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The ports and rules of one service."""
+
+    database: Database
+    catalog: Catalog
+    validate_inputs: Callable[[Model, Mapping[str, Any]], dict[str, Any]]
+    spool: UploadSpool
+    provider: Provider
+    callbacks: CallbackReader
+    fetcher: ResultFetcher
+    store: ByteStore
+    webhooks: WebhookSender
+    webhook_body: Callable[[Job], bytes]
+    """Writes what a webhook says of a final job; the same at every try."""
+    secrets_of: Callable[[str], tuple[str, ...]]
+    """Gives the keys of a caller, by its name, that sign its webhooks; none for one unknown."""
+    timing: Timing
+    limits: Limits
+    callback_base_url: str | None
+    """The public address of the gateway; None means that the provider is only polled."""
+    links: MediaLinks | None = None
+    """What makes links to media; None means that there are none."""
+    count_job: Callable[[Caller, str], None] = _count_nothing
+    """Counts a job or an upload of a caller's owner; raises RateLimited."""
+    queue: QueueView = field(default_factory=QueueView)
+    """What this process knows of the queue."""
+    revision_poller: RevisionPoller = field(default_factory=RevisionPoller)
+    """What this process knows of the jobs that somebody waits for."""
+    models_off: Recent[Mapping[str, datetime]] = field(
+        default_factory=lambda: Recent(NO_MODELS, seconds=HIDDEN_SECONDS)
+    )
+    """The models that are off, as this process read them a moment ago."""
+    walk: Walk = field(default_factory=Walk)
+    """Where this process is on its way through the media store."""
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UPLOADS))
+    """Who hands a picture to the provider; the other dispatchers send what needs none."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the service is about to stop: who waits for a turn gives it back."""
+
+    def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
+        """Return what a model usually and at most takes, unscaled; also a retired one."""
+        model = self.catalog.models.get(model_id)
+        return (model.usual_duration, model.longest_duration) if model else RETIRED_DURATIONS

@@ -1,0 +1,144 @@
+"""What a process knows of the queue, read now and then for all who ask."""
+
+import asyncio
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import structlog
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.domain.fair_queue import FairQueue, entry_of
+from generation_svc.domain.job import Job
+from generation_svc.domain.port.transaction import Database, Transaction
+
+LINE_SECONDS = 1.0
+"""How old the line may be; one that takes long to read is read less often."""
+TYPICAL_SECONDS = 30.0
+"""How old a model's typical duration may be."""
+REST_FACTOR = 50
+"""What its query takes, the line is left alone for so many times as long: it costs 2 % at most."""
+LONGEST_REST_SECONDS = 30.0
+MAX_WAIT_SECONDS = 2.0
+"""How long anybody waits for a reading that is under way; then the value is told as it was."""
+_logger = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+
+class Recent(Generic[_T]):
+    """A value that is read again once it is too old, once for all who want it.
+
+    While it cannot be read it stays as it was.
+    """
+
+    def __init__(
+        self,
+        value: _T,
+        *,
+        seconds: float,
+        rest_factor: float = 0,
+        longest_rest_seconds: float = LONGEST_REST_SECONDS,
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
+    ) -> None:
+        self._value = value
+        self._seconds, self._max_wait_seconds = seconds, max_wait_seconds
+        self._rest_factor, self._longest_rest_seconds = rest_factor, longest_rest_seconds
+        self._good_until = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def get(self, read: Callable[[Transaction], Awaitable[_T]], *, database: Database) -> _T:
+        """Return the value, read just now if it had to be."""
+        if self._reading is None and _now() >= self._good_until:
+            self._reading = asyncio.create_task(self._renew(read, database))
+        if self._reading is not None:
+            done, _ = await asyncio.wait({self._reading}, timeout=self._max_wait_seconds)
+            for reading in done:
+                reading.result()  # a fault is not hidden behind the old value
+        return self._value
+
+    def expire(self) -> None:
+        """Have the value read again by whoever asks next."""
+        self._good_until = float("-inf")
+
+    async def _renew(
+        self, read: Callable[[Transaction], Awaitable[_T]], database: Database
+    ) -> None:
+        rest = self._seconds
+        try:
+            async with database.transaction() as tx:
+                started = _now()
+                self._value = await read(tx)
+                rest = max(self._seconds, self._rest_after(_now() - started))
+        except Unavailable as error:
+            _logger.warning("the queue is told as it was", error=str(error))
+        finally:
+            self._good_until = _now() + rest
+            self._reading = None
+
+    def _rest_after(self, query_seconds: float) -> float:
+        return min(query_seconds * self._rest_factor, self._longest_rest_seconds)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Arrivals:
+    """The jobs accepted since the line was read, sorted as it is."""
+
+    def __init__(self) -> None:
+        self.entries: list[bytes] = []
+        self.of_caller: Counter[str] = Counter()
+
+    def add(self, job: Job) -> None:
+        """Count a job."""
+        insort(self.entries, entry_of(job.id, turn=job.turn))
+        self.of_caller[job.caller] += 1
+
+    def place(self, entry: bytes) -> int:
+        """Return how many of them are served before an entry."""
+        return bisect_left(self.entries, entry)
+
+
+class QueueView:
+    """The line of jobs and what they typically take; nobody waits here with a connection held."""
+
+    def __init__(self) -> None:
+        self._line = Recent(FairQueue(), seconds=LINE_SECONDS, rest_factor=REST_FACTOR)
+        self._typical: dict[str, Recent[timedelta | None]] = {}
+        self._arrivals = Arrivals()
+
+    async def place(self, job: Job, *, database: Database) -> int:
+        """Return how many jobs are served before a queued one."""
+        line = await self._read(database)
+        entry = entry_of(job.id, turn=job.turn)
+        return line.place(entry) + self._arrivals.place(entry)
+
+    async def lengths(self, caller: str, *, database: Database) -> tuple[int, int]:
+        """Return how many jobs are queued, of all and of this caller."""
+        line = await self._read(database)
+        own = line.lengths.get(caller, 0) + self._arrivals.of_caller[caller]
+        return sum(line.lengths.values()) + len(self._arrivals.entries), own
+
+    def join(self, job: Job) -> None:
+        """Let a job that this process accepted stand in the line before that is read again."""
+        self._arrivals.add(job)
+
+    async def typical(self, model_id: str, *, database: Database) -> timedelta | None:
+        """Return what a job of this model takes at most, as a rule; None if that is not known."""
+
+        async def read(tx: Transaction) -> timedelta | None:
+            return await tx.attempts.typical_duration(model_id)
+
+        recent = self._typical.setdefault(model_id, Recent(None, seconds=TYPICAL_SECONDS))
+        return await recent.get(read, database=database)
+
+    async def _read(self, database: Database) -> FairQueue:
+        async def read(tx: Transaction) -> FairQueue:
+            line = await tx.jobs.line()
+            self._arrivals = Arrivals()
+            return line
+
+        return await self._line.get(read, database=database)

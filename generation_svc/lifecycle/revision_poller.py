@@ -1,0 +1,44 @@
+"""Looks for news of everybody's jobs at once, should a hint be lost.
+
+Four thousand who wait and look for themselves every few seconds would be the greatest load that the
+database has. Here one of them asks for all.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from uuid import UUID
+
+from generation_svc.domain.port.transaction import Database, Transaction
+from generation_svc.lifecycle.queue_view import Recent
+
+LOOK_SECONDS = 5.0
+"""How old what is known of the watched jobs may be."""
+
+
+class RevisionPoller:
+    """The jobs that somebody in this process waits for, and their revisions a moment ago."""
+
+    def __init__(self) -> None:
+        self._watched: Counter[UUID] = Counter()
+        self._revisions: Recent[Mapping[UUID, int]] = Recent({}, seconds=LOOK_SECONDS)
+
+    @contextmanager
+    def watching(self, job_id: UUID) -> Iterator[None]:
+        """Look for this job, too, during the block."""
+        self._watched[job_id] += 1
+        try:
+            yield
+        finally:
+            self._watched[job_id] -= 1
+            if not self._watched[job_id]:
+                del self._watched[job_id]
+
+    async def has_news(self, job_id: UUID, *, after: int, database: Database) -> bool:
+        """Return whether a watched job is past a revision, as far as was seen."""
+
+        async def read(tx: Transaction) -> Mapping[UUID, int]:
+            return await tx.jobs.revisions_of(list(self._watched))
+
+        revisions = await self._revisions.get(read, database=database)
+        return revisions.get(job_id, after) > after

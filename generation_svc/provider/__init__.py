@@ -1,0 +1,1 @@
+"""Those who generate; one folder each."""

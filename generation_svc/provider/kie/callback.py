@@ -1,0 +1,53 @@
+"""Reads what KIE posts: the `CallbackReader` of the use cases."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from prometheus_client import Counter
+
+from generation_svc.domain.failure import Failure
+from generation_svc.domain.observation import Observation
+from generation_svc.provider.kie.failure import failure_of
+from generation_svc.provider.kie.payload import read_body
+from generation_svc.provider.kie.signature import Verdict, judge_signature
+
+_signatures = Counter(
+    "atelier_callback_signatures", "Signatures of callbacks by their worth.", ("verdict",)
+)
+
+SIGNATURE = "x-webhook-signature"
+TIMESTAMP = "x-webhook-timestamp"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class KieCallbackReader:
+    """Reads callbacks, and checks their signature where a key is set (kie-api.md §3)."""
+
+    def __init__(self, hmac_key: str | None, *, now: Callable[[], datetime] = _now) -> None:
+        self._key = hmac_key
+        self._now = now
+
+    def read(self, body: bytes) -> Observation:
+        """Read what a callback says; any bytes at all give an observation."""
+        return read_body(body)
+
+    def is_signed(self, headers: Mapping[str, str], *, task_id: str | None) -> bool:
+        """Return whether the signature is valid and recent; True where no key is set."""
+        if self._key is None:
+            return True
+        verdict = judge_signature(
+            self._key,
+            task_id=task_id or "",
+            timestamp=headers.get(TIMESTAMP, ""),
+            signature=headers.get(SIGNATURE, ""),
+            now=self._now(),
+        )
+        _signatures.labels(verdict).inc()
+        return task_id is not None and verdict is Verdict.VALID
+
+    def explain(self, observation: Observation) -> Failure:
+        """Say in words for people why a task failed."""
+        return failure_of(observation)

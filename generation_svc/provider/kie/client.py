@@ -1,0 +1,224 @@
+"""The client of KIE's HTTP API (kie-api.md §1, §2, §5)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import structlog
+
+from generation_svc.domain.error import (
+    ProviderError,
+    ProviderRefused,
+    ProviderSilent,
+    ProviderUnreachable,
+)
+from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port.provider import FreshLink
+from generation_svc.provider.kie.answer import Answer, read_answer, task_id_within
+from generation_svc.provider.kie.document import (
+    MAX_SIZE,
+    Document,
+    as_document,
+    as_task_id,
+    code_of,
+    message_of,
+)
+from generation_svc.provider.kie.error import NoAnswer, document_of, error_of, translated
+from generation_svc.provider.kie.failure import SENTENCES
+from generation_svc.provider.kie.payload import read_record
+from generation_svc.provider.kie.result import is_link
+from runtime.version import product_version
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_API_URL = "https://api.kie.ai"
+DEFAULT_UPLOAD_URL = "https://kieai.redpandaai.co"
+
+CREATE_TIMEOUT = timedelta(seconds=20)
+"""How long createTask may take to answer; live it takes 0.3 to 0.9 s."""
+
+UPLOAD_PATH = "images/atelier"
+"""The folder for uploads at KIE."""
+
+_CONNECT_S = 5
+_READ = httpx2.Timeout(10, connect=_CONNECT_S)
+_UPLOAD = httpx2.Timeout(20, connect=_CONNECT_S)  # twice that is less than a claim lasts
+_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
+
+
+@asynccontextmanager
+async def open_kie(
+    api_key: str,
+    *,
+    api_url: str = DEFAULT_API_URL,
+    upload_url: str = DEFAULT_UPLOAD_URL,
+    create_timeout: timedelta = CREATE_TIMEOUT,
+    transport: httpx2.AsyncBaseTransport | None = None,
+) -> AsyncIterator[KieClient]:
+    """Open a client that has connections of its own; the key goes to these two hosts only."""
+    headers = {"Authorization": f"Bearer {api_key}", "User-Agent": user_agent()}
+    async with httpx2.AsyncClient(
+        headers=headers, timeout=_READ, limits=_LIMITS, transport=transport
+    ) as http:
+        yield KieClient(http, api_url=api_url, upload_url=upload_url, create_timeout=create_timeout)
+
+
+def user_agent() -> str:
+    """Return the name under which we call: Cloudflare refuses the defaults of some libraries."""
+    return f"Atelier/{product_version()} (generation service)"
+
+
+class KieClient:
+    """`Provider` on KIE. One request each, never repeated here."""
+
+    name = "kie"
+    """What it is called in the paths of its callbacks."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        *,
+        api_url: str = DEFAULT_API_URL,
+        upload_url: str = DEFAULT_UPLOAD_URL,
+        create_timeout: timedelta = CREATE_TIMEOUT,
+    ) -> None:
+        self._http = http
+        self._api_url = f"{api_url.rstrip('/')}/api/v1"
+        self._upload_url = f"{upload_url.rstrip('/')}/api/file-stream-upload"
+        self._create_timeout = httpx2.Timeout(create_timeout.total_seconds(), connect=_CONNECT_S)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether answers come over TLS, so that KIE alone can have given them."""
+        return self._api_url.startswith("https://")
+
+    async def create_task(
+        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
+    ) -> str:
+        """Create a task and return its id; ProviderSilent when there may be one or not."""
+        body = {"model": model_id, "input": dict(inputs)}
+        if callback_url:
+            body["callBackUrl"] = callback_url
+        url = f"{self._api_url}/jobs/createTask"
+        answer = await self._sent(
+            "POST", url, no_answer=ProviderSilent, timeout=self._create_timeout, json=body
+        )
+        if len(answer.content) > MAX_SIZE and (task_id := task_id_within(answer)):
+            return task_id
+        named = as_document(_data_of(answer, url=url, no_answer=ProviderSilent))
+        task_id = as_task_id(named.get("taskId")) or as_task_id(named.get("recordId"))
+        if task_id is None:
+            raise ProviderSilent("KIE granted the request and named no task", code="200")
+        return task_id
+
+    async def read_task(self, task_id: str) -> Observation:
+        """Read what KIE knows of a task; an answer about another task is UNKNOWN."""
+        url = f"{self._api_url}/jobs/recordInfo"
+        answer = await self._sent("GET", url, params={"taskId": task_id})
+        document = document_of(answer, no_answer=ProviderUnreachable)
+        observation = read_record(document)
+        if observation.state is ProviderState.UNKNOWN and code_of(document) != 200:
+            _raise_unless_final(error_of(document, no_answer=ProviderUnreachable))
+        if observation.task_id not in (None, task_id):
+            return Observation(ProviderState.UNKNOWN, task_id=task_id, word=observation.word)
+        return observation
+
+    async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
+        """Hand over a picture under a name of its own, since KIE overwrites equal names."""
+        name = f"{uuid4().hex}-{re.sub(r'[^A-Za-z0-9.-]', '_', file_name)[-64:]}"
+        answer = await self._granted(
+            "POST",
+            self._upload_url,
+            timeout=_UPLOAD,
+            data={"uploadPath": UPLOAD_PATH, "fileName": name},
+            files={"file": (name, data, mime_type)},
+        )
+        return _link(as_document(answer).get("downloadUrl"))
+
+    async def fresh_link(self, url: str) -> FreshLink:
+        """Return a link that works for 20 minutes; ProviderRefused if KIE made no such file."""
+        try:
+            data = await self._granted(
+                "POST", f"{self._api_url}/common/download-url", json={"url": url}
+            )
+        except ProviderRefused as error:
+            reason = FailureReason.RESULT_UNAVAILABLE
+            raise ProviderRefused(SENTENCES[reason], code=error.code, reason=reason) from error
+        return FreshLink(_link(data), is_proved=self.is_proved)
+
+    async def credits(self) -> Decimal:
+        """Return the balance of the account, in KIE's credits."""
+        data = await self._granted("GET", f"{self._api_url}/chat/credit")
+        try:
+            return Decimal(str(data))
+        except InvalidOperation as error:
+            raise ProviderUnreachable("KIE's balance is no number", code="200") from error
+
+    async def _granted(self, method: str, url: str, **request: Any) -> Any:
+        answer = await self._sent(method, url, **request)
+        return _data_of(answer, url=url, no_answer=ProviderUnreachable)
+
+    async def _sent(
+        self,
+        method: str,
+        url: str,
+        *,
+        no_answer: NoAnswer = ProviderUnreachable,
+        timeout: httpx2.Timeout = _READ,
+        **request: Any,
+    ) -> Answer:
+        with translated(no_answer=no_answer):
+            async with (
+                asyncio.timeout(_deadline_s(timeout)),
+                self._http.stream(method, url, timeout=timeout, **request) as response,
+            ):
+                return await read_answer(response)
+
+
+def _data_of(answer: Answer, *, url: str, no_answer: NoAnswer) -> Any:
+    document = document_of(answer, no_answer=no_answer)
+    if code_of(document) == 200 and document.get("success", True):
+        return document.get("data")
+    error = error_of(document, no_answer=no_answer)
+    _log_refusal(error, url=url, document=document)
+    raise error
+
+
+def _deadline_s(timeout: httpx2.Timeout) -> float:
+    # httpx2 limits each wait for bytes; an answer that drips would still have no end.
+    return 2 * (timeout.read or 0)
+
+
+def _raise_unless_final(error: ProviderError) -> None:
+    # A refused read says nothing about the task, so it settles nothing.
+    if not isinstance(error, ProviderRefused):
+        raise error
+
+
+def _log_refusal(error: ProviderError, *, url: str, document: Document) -> None:
+    is_private = isinstance(error, ProviderRefused) and (
+        error.reason is FailureReason.CONTENT_REFUSED  # its text may repeat the prompt
+    )
+    text = "" if is_private else message_of(document)[:200]
+    log.warning(
+        "KIE did not grant a request",
+        action="kie_refused",
+        call=url.rsplit("/", 1)[-1],
+        code=error.code,
+        text=text,
+    )
+
+
+def _link(value: object) -> str:
+    if isinstance(value, str) and is_link(value):
+        return value
+    raise ProviderUnreachable("KIE answered without a link", code="200")

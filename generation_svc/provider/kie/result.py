@@ -1,0 +1,75 @@
+"""The links and the text of a result, wherever a family of models puts them (kie-api.md §3, §9)."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlsplit
+
+from generation_svc.provider.kie.document import Document, as_document, clean, decode, strings_at
+
+MAX_LINKS = 16
+"""The number of links that are kept of one task."""
+
+MAX_LINK_CHARS = 2048
+"""The length of the longest link that is kept."""
+
+_LINK_PATHS: tuple[tuple[str, ...], ...] = (
+    ("response", "resultUrls"),  # Market, since August 2026 (§9)
+    ("response", "data", "audio_url"),  # suno in the unified record (§9)
+    ("resultJson", "resultUrls"),  # Market
+    ("resultJson", "data", "audio_url"),
+    ("info", "result_urls"),  # 4o-image
+    ("info", "resultImageUrl"),  # flux-kontext
+    ("info", "resultUrls"),  # veo3
+    ("video_url",),  # runway
+    ("result_video_url",),  # aleph
+    ("data", "audio_url"),  # suno
+    ("audioWavUrl",),  # suno, conversion to wav
+)
+
+_PACKED = ("response", "resultJson")
+"""The fields that hold a result as an object, or as JSON in a string."""
+
+_MAX_ENCODINGS = 3
+
+_LYRICS_PATH = ("data", "text")
+
+_LINK = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
+
+
+def links_of(data: Document) -> tuple[str, ...]:
+    """Return the links to a result in KIE's order, each once; those of `response` first."""
+    unpacked = {**data, **{name: _unpacked(data.get(name)) for name in _PACKED}}
+    found = (link for path in _LINK_PATHS for link in strings_at(unpacked, path))
+    return tuple(dict.fromkeys(filter(is_link, found)))[:MAX_LINKS]
+
+
+def text_of(data: Document) -> str:
+    """Return a result that is text: `resultObject` as JSON, or lyrics."""
+    for name in _PACKED:
+        result = as_document(_unpacked(data.get(name))).get("resultObject")
+        if isinstance(result, str) and result:
+            return clean(result)
+        if result:
+            return clean(json.dumps(result, ensure_ascii=False))
+    return clean("\n\n".join(filter(None, strings_at(data, _LYRICS_PATH))))
+
+
+def is_link(text: str) -> bool:
+    """Return whether this is an http or https link of bounded length."""
+    if len(text) > MAX_LINK_CHARS or not _LINK.fullmatch(text) or clean(text) != text:
+        return False
+    try:
+        return bool(urlsplit(text).hostname)
+    except ValueError:
+        return False
+
+
+def _unpacked(value: object) -> object:
+    """Return what a JSON string stands for; it was seen encoded once more than documented."""
+    for _ in range(_MAX_ENCODINGS):
+        if not isinstance(value, str):
+            return value
+        value = decode(value)
+    return value

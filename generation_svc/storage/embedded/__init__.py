@@ -1,0 +1,1 @@
+"""The PostgreSQL of `make run`: its folder, its programs, its end."""

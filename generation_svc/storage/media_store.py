@@ -1,0 +1,143 @@
+"""Media and uploads on PostgreSQL: everything but the bytes."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.media import Media, Upload
+from generation_svc.domain.port.media import StoredMedia
+from generation_svc.storage.connection import Connection, Row
+
+_Kind = TypeVar("_Kind", Media, Upload)
+
+
+class PostgresMediaStore:
+    """The `MediaRows` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert_media(
+        self, media: Media, *, attempt: Attempt, position: int, key: str
+    ) -> None:
+        """Write one result of an attempt; a repetition changes nothing."""
+        await self._connection.execute(
+            "INSERT INTO media (id, job_id, attempt_id, position, key, mime_type, size_bytes,"
+            " width, height, sha256, create_time) VALUES (%(id)s, %(job_id)s, %(attempt_id)s,"
+            " %(position)s, %(key)s, %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s,"
+            " %(sha256)s, now()) ON CONFLICT (attempt_id, position) DO NOTHING",
+            {
+                **asdict(media),
+                "job_id": attempt.job_id,
+                "attempt_id": attempt.id,
+                "position": position,
+                "key": key,
+            },
+        )
+
+    async def media_of(self, attempt_id: UUID) -> Sequence[Media]:
+        """Read the results of an attempt in order."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM media WHERE attempt_id = %s ORDER BY position", (attempt_id,)
+        )
+        return [_value_from_row(row, Media) for row in await cursor.fetchall()]
+
+    async def positions_of(self, attempt_id: UUID) -> Collection[int]:
+        """Read which results of an attempt are ours already."""
+        cursor = await self._connection.execute(
+            "SELECT position FROM media WHERE attempt_id = %s", (attempt_id,)
+        )
+        return frozenset(row["position"] for row in await cursor.fetchall())
+
+    async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
+        """Return which results of these attempts have a row, by attempt and position."""
+        cursor = await self._connection.execute(
+            "SELECT attempt_id, position FROM media WHERE attempt_id = ANY(%s)",
+            (list(attempt_ids),),
+        )
+        return {(row["attempt_id"], row["position"]) for row in await cursor.fetchall()}
+
+    async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
+        """Return which of these uploads have a row."""
+        cursor = await self._connection.execute(
+            "SELECT id FROM upload WHERE id = ANY(%s)", (list(upload_ids),)
+        )
+        return {row["id"] for row in await cursor.fetchall()}
+
+    async def find_media(
+        self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
+    ) -> StoredMedia | None:
+        """Find media of this caller, of anybody for None, or of a job sent by one of the bots."""
+        cursor = await self._connection.execute(
+            "SELECT media.* FROM media JOIN job ON job.id = media.job_id"
+            " WHERE media.id = %(id)s AND (job.caller = coalesce(%(caller)s, job.caller)"
+            " OR EXISTS (SELECT FROM delivery WHERE delivery.job_id = job.id"
+            " AND delivery.bot_id = ANY(%(bots)s::bigint[])))",
+            {"id": media_id, "caller": caller, "bots": list(bots)},
+        )
+        row = await cursor.fetchone()
+        return _stored(row) if row else None
+
+    async def insert_upload(
+        self, upload: Upload, *, caller: str, owner: str, key: str, lifetime: timedelta
+    ) -> None:
+        """Write an upload that is forgotten after its lifetime."""
+        await self._connection.execute(
+            "INSERT INTO upload (id, caller, owner, key, mime_type, size_bytes, width, height,"
+            " sha256, create_time, expire_time) VALUES (%(id)s, %(caller)s, %(owner)s, %(key)s,"
+            " %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s, %(sha256)s, now(),"
+            " now() + %(lifetime)s)",
+            {
+                **asdict(upload),
+                "caller": caller,
+                "owner": owner,
+                "key": key,
+                "lifetime": lifetime,
+            },
+        )
+
+    async def find_upload(self, upload_id: UUID, *, caller: str) -> StoredMedia | None:
+        """Find an upload of this caller that is not forgotten."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM upload WHERE id = %s AND caller = %s AND expire_time > now()",
+            (upload_id, caller),
+        )
+        row = await cursor.fetchone()
+        return _stored(row) if row else None
+
+    async def keep_upload(self, upload_id: UUID, *, lifetime: timedelta) -> None:
+        """Lengthen the life of an upload that a job uses."""
+        await self._connection.execute(
+            "UPDATE upload SET expire_time = greatest(expire_time, now() + %s) WHERE id = %s",
+            (lifetime, upload_id),
+        )
+
+    async def expired_uploads(self, *, limit: int) -> Sequence[StoredMedia]:
+        """Find uploads that are past their time; no job can use them any more."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM upload WHERE expire_time <= now() ORDER BY expire_time LIMIT %s",
+            (limit,),
+        )
+        return [_stored(row) for row in await cursor.fetchall()]
+
+    async def remove_upload(self, upload_id: UUID) -> None:
+        """Remove an upload whose bytes are gone."""
+        await self._connection.execute("DELETE FROM upload WHERE id = %s", (upload_id,))
+
+
+def _stored(row: Row) -> StoredMedia:
+    return StoredMedia(media=_value_from_row(row, Media), key=row["key"])
+
+
+def _value_from_row(row: Row, kind: type[_Kind]) -> _Kind:
+    return kind(
+        id=row["id"],
+        mime_type=row["mime_type"],
+        size_bytes=row["size_bytes"],
+        width=row["width"],
+        height=row["height"],
+        sha256=row["sha256"],
+    )

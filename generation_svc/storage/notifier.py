@@ -1,0 +1,147 @@
+"""Wakes those who wait for a topic: in this process at once, in the others by NOTIFY.
+
+A wake-up is a hint. NOTIFY is sent after the commit, from a connection of its own and many at a
+time, because inside a transaction it takes a database-wide lock at commit. Whoever waits also
+looks by itself now and then, so a hint that is lost costs time and nothing else.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from uuid import uuid4
+
+import psycopg
+import structlog
+
+from generation_svc.storage.connection import NETWORK, bounded, check
+
+_logger = structlog.get_logger(__name__)
+CHANNEL = "atelier"
+MAX_PAYLOAD = 7900
+"""The most bytes of one NOTIFY; PostgreSQL refuses 8000."""
+MAX_WAITING = 10_000
+"""How many announcements wait for the connection; more are dropped."""
+RETRY_SECONDS = 1.0
+QUIET_SECONDS = 20.0
+"""How long nothing is heard before the connection is asked whether it lives."""
+ANSWER_SECONDS = 5.0
+"""How long the server may take to answer the notifier."""
+
+
+class Notifier:
+    """The topics that somebody in this process waits for."""
+
+    def __init__(self) -> None:
+        self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._outbox: set[str] = set()
+        self._filled = asyncio.Event()
+        self._origin = uuid4().hex
+        self.is_listening = False
+        """Whether the announcements of other replicas are heard."""
+
+    @contextmanager
+    def watch(self, *topics: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever one of the topics is announced."""
+        event = asyncio.Event()
+        for topic in topics:
+            self._waiters[topic].add(event)
+        try:
+            yield event
+        finally:
+            for topic in topics:
+                self._forget(topic, event)
+
+    def announce(self, topic: str) -> None:
+        """Wake the waiters here, and those of other replicas soon."""
+        self._wake(topic)
+        if len(self._outbox) < MAX_WAITING:  # the others look by themselves
+            self._outbox.add(topic)
+            self._filled.set()
+
+    @asynccontextmanager
+    async def connected(self, database_url: str) -> AsyncIterator[None]:
+        """Exchange announcements with the other replicas while the block runs."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._for_ever(database_url, send=True), name="notifier-notify"),
+                group.create_task(self._for_ever(database_url, send=False), name="notifier-listen"),
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    def _forget(self, topic: str, event: asyncio.Event) -> None:
+        self._waiters[topic].discard(event)
+        if not self._waiters[topic]:
+            del self._waiters[topic]
+
+    def _wake(self, topic: str) -> None:
+        for event in self._waiters.get(topic, ()):
+            event.set()
+
+    def _wake_all(self) -> None:
+        for topic in list(self._waiters):
+            self._wake(topic)
+
+    async def _for_ever(self, database_url: str, *, send: bool) -> None:
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    database_url, autocommit=True, **NETWORK
+                ) as connection:
+                    await (self._send(connection) if send else self._listen(connection))
+            except (psycopg.Error, OSError) as error:
+                self.is_listening = self.is_listening and send
+                _logger.warning("the notifier lost its connection", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _send(self, connection: psycopg.AsyncConnection) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            topics, self._outbox = self._outbox, set()
+            try:
+                for payload in _payloads(topics, origin=self._origin):
+                    with bounded(connection, seconds=ANSWER_SECONDS):
+                        await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+            except psycopg.Error:
+                self._outbox |= topics
+                self._filled.set()
+                raise
+
+    async def _listen(self, connection: psycopg.AsyncConnection) -> None:
+        with bounded(connection, seconds=ANSWER_SECONDS):
+            await connection.execute(f"LISTEN {CHANNEL}")
+        self.is_listening = True
+        self._wake_all()  # what was announced while nobody listened is not known
+        while True:
+            async for notification in connection.notifies(timeout=QUIET_SECONDS):
+                self._hear(notification.payload)
+            await check(connection)
+
+    def _hear(self, payload: str) -> None:
+        origin, topics = _read_payload(payload)
+        if origin != self._origin:
+            for topic in topics:
+                self._wake(topic)
+
+
+def _payloads(topics: set[str], *, origin: str) -> Iterator[str]:
+    """Put as many topics as fit into each payload."""
+    batch, size = [origin], len(origin)
+    for topic in sorted(topics):
+        if size + len(topic.encode()) >= MAX_PAYLOAD and len(batch) > 1:
+            yield "\n".join(batch)
+            batch, size = [origin], len(origin)
+        batch.append(topic)
+        size += len(topic.encode()) + 1
+    yield "\n".join(batch)
+
+
+def _read_payload(payload: str) -> tuple[str, list[str]]:
+    """Read what `_payloads` wrote; of what anybody else sends, no topic is known here."""
+    origin, *topics = payload.split("\n")
+    return origin, topics

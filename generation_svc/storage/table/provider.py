@@ -1,0 +1,59 @@
+"""The provider's limits, its breaker and its models that are off."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+)
+from sqlmodel import Field, SQLModel
+
+from generation_svc.storage.table.column import TIME
+
+
+class BudgetSlotRow(SQLModel, table=True):
+    """One call of a sliding window: taken again only when the window has passed."""
+
+    __tablename__ = "budget_slot"
+
+    budget: str = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    take_time: datetime = Field(sa_type=TIME)
+
+
+class BreakerRow(SQLModel, table=True):
+    """Whether the provider is called at all: one row."""
+
+    __tablename__ = "breaker"
+    __table_args__ = (
+        CheckConstraint("name = 'provider'", name="breaker_is_single"),
+        CheckConstraint("(reason IS NULL) = (probe_time IS NULL)", name="breaker_probes_iff_open"),
+    )
+
+    name: str = Field(primary_key=True)
+    failures: int = 0
+    reason: str | None = None
+    probe_time: datetime | None = Field(default=None, sa_type=TIME)
+    update_time: datetime = Field(sa_type=TIME)
+
+
+class ModelOutageRow(SQLModel, table=True):
+    """A model that the provider switched off."""
+
+    __tablename__ = "model_outage"
+    __table_args__ = (
+        CheckConstraint(
+            "(probe_job_id IS NULL) = (probe_until_time IS NULL)",
+            name="model_outage_probe_has_an_end",
+        ),
+    )
+
+    model_id: str = Field(primary_key=True)
+    text: str
+    """The provider's words."""
+    begin_time: datetime = Field(sa_type=TIME)
+    rest_until_time: datetime = Field(sa_type=TIME)
+    """Until then nobody asks for it."""
+    probe_job_id: UUID | None = None
+    """The one job that may try it then."""
+    probe_until_time: datetime | None = Field(default=None, sa_type=TIME)

@@ -1,0 +1,1 @@
+"""What callers start: one module for each, named after its RPC."""

@@ -1,0 +1,207 @@
+"""Accepts a job: one transaction, before anything is asked of the provider."""
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from generation_svc.domain.caller import Caller
+from generation_svc.domain.delivery import Destination, Telegram, Webhook
+from generation_svc.domain.error import (
+    Overloaded,
+    RequestIdReused,
+    TooManyActiveJobs,
+    WebhookDisabled,
+    WebhookSecretMissing,
+)
+from generation_svc.domain.identifier import new_id
+from generation_svc.domain.job import Job, JobState, Price
+from generation_svc.domain.model import Model
+from generation_svc.domain.port.job import RequestKey
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.lifecycle import input_media, model_outage, topic
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.forecast import with_forecast
+from generation_svc.lifecycle.record import show_progress
+from generation_svc.usecase import upload_input
+
+PROGRESS_DELAY = timedelta(seconds=1)
+"""The edge shows an accepted job itself; the delivery is for an edge that was killed before."""
+BUSY_RETRY = timedelta(seconds=5)
+"""When an owner with too many jobs may come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """What a caller asks for."""
+
+    caller: Caller
+    request_id: str
+    model_id: str
+    inputs: Mapping[str, Any]
+    owner: str
+    correlation_id: str
+    destination: Destination | None
+
+
+async def create_job(context: Dependencies, request: CreateRequest) -> Job:
+    """Make a job durable and return it; the same request_id returns the same job.
+
+    Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
+    RequestIdReused, TooManyActiveJobs, Overloaded, WebhookSecretMissing, WebhookDisabled.
+    """
+    _check_rights(request)
+    earlier = await _recall(context, request)
+    if earlier:
+        return await with_forecast(context, earlier)
+    context.count_job(request.caller, request.owner)
+    await _check_room(context, request)
+    _check_webhook(context, request)
+    model = context.catalog.get(request.model_id)
+    inputs = await upload_input.store(
+        context,
+        request.caller,
+        owner=request.owner,
+        model=model,
+        inputs=context.validate_inputs(model, request.inputs),
+    )
+    is_off = await model_outage.is_off(context, model.id)
+    job = await _insert(context, request, model=model, inputs=inputs, is_off=is_off)
+    return await with_forecast(context, job)
+
+
+async def _insert(
+    context: Dependencies,
+    request: CreateRequest,
+    *,
+    model: Model,
+    inputs: Mapping[str, Any],
+    is_off: bool,
+) -> Job:
+    job = _new_job(context, request, model=model, inputs=inputs)
+    async with context.database.transaction() as tx:
+        earlier = await _bind(tx, request, job_id=job.id)
+        if earlier:
+            return earlier
+        await input_media.hold(tx, request.caller, model=model, inputs=inputs)
+        if is_off:
+            await model_outage.admit(context, tx, job)
+        await _check_quota(context, tx, request)
+        await _check_endpoint(tx, request)
+        turn = await tx.jobs.insert(job, destination=request.destination)
+        await show_progress(tx, job, due=PROGRESS_DELAY)
+        tx.announce(topic.DISPATCH)
+    accepted = replace(job, turn=turn)
+    context.queue.join(accepted)
+    return accepted
+
+
+def _check_rights(request: CreateRequest) -> None:
+    request.caller.require_owner(request.owner)
+    if isinstance(request.destination, Telegram):
+        request.caller.require_bot(request.destination.bot_id)
+
+
+def _check_webhook(context: Dependencies, request: CreateRequest) -> None:
+    if isinstance(request.destination, Webhook):
+        context.webhooks.check(request.destination.url)
+        if not request.caller.webhook_secrets:
+            raise WebhookSecretMissing
+
+
+async def _check_endpoint(tx: Transaction, request: CreateRequest) -> None:
+    if isinstance(request.destination, Webhook):
+        url = request.destination.url
+        if await tx.webhooks.is_disabled(url, caller=request.caller.name):
+            raise WebhookDisabled(url)
+
+
+def content_hash(request: CreateRequest) -> bytes:
+    """Return what tells two requests with the same id apart."""
+    destination = request.destination
+    content = {
+        "model_id": request.model_id,
+        "inputs": request.inputs,
+        "owner": request.owner,
+        "destination": [type(destination).__name__, asdict(destination)] if destination else None,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
+
+
+async def _recall(context: Dependencies, request: CreateRequest) -> Job | None:
+    """Find what the request made before: also where it would not be accepted today."""
+    if not request.request_id:
+        return None
+    async with context.database.transaction() as tx:
+        key = _key(request)
+        bound = await tx.jobs.find_request(key.request_id, caller=key.caller)
+        return await _same(tx, key, bound=bound) if bound else None
+
+
+async def _bind(tx: Transaction, request: CreateRequest, *, job_id: UUID) -> Job | None:
+    """Bind the request to the new job, or find what one just before it made."""
+    if not request.request_id:
+        return None
+    key = _key(request)
+    bound = await tx.jobs.remember_request(key, job_id=job_id)
+    return await _same(tx, key, bound=bound) if bound else None
+
+
+async def _same(tx: Transaction, key: RequestKey, *, bound: tuple[UUID, bytes]) -> Job | None:
+    earlier_id, earlier_hash = bound
+    if earlier_hash != key.content_hash:
+        raise RequestIdReused(key.request_id, job_id=str(earlier_id))
+    return await tx.jobs.get(earlier_id)
+
+
+def _key(request: CreateRequest) -> RequestKey:
+    return RequestKey(
+        caller=request.caller.name,
+        request_id=request.request_id,
+        content_hash=content_hash(request),
+    )
+
+
+async def _check_room(context: Dependencies, request: CreateRequest) -> None:
+    """Refuse what would make the queue too long: of all, or of this caller."""
+    total, own = await context.queue.lengths(request.caller.name, database=context.database)
+    limits = context.limits
+    if total >= limits.queued_jobs:
+        raise Overloaded("queue", retry_after=_when_shorter(context))
+    if own >= limits.queued_jobs_per_caller:
+        raise Overloaded("queue of the caller", retry_after=_when_shorter(context))
+
+
+def _when_shorter(context: Dependencies) -> timedelta:
+    """Return when a full queue will have moved on: a window or two, not the same for everybody."""
+    return context.limits.create_window * random.uniform(1, 2)
+
+
+async def _check_quota(context: Dependencies, tx: Transaction, request: CreateRequest) -> None:
+    limit = context.limits.active_jobs_per_owner
+    if await tx.jobs.count_active(request.owner, caller=request.caller.name) >= limit:
+        raise TooManyActiveJobs(request.owner, limit=limit, retry_after=BUSY_RETRY)
+
+
+def _new_job(
+    context: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
+) -> Job:
+    time = context.database.now()
+    return Job(
+        id=new_id(time),
+        caller=request.caller.name,
+        owner=request.owner,
+        model_id=model.id,
+        inputs=inputs,
+        price=Price(is_free=model.pricing.is_free, credits="0"),
+        correlation_id=request.correlation_id,
+        create_time=time,
+        start_deadline_time=time + context.timing.start_deadline,
+        state=JobState.QUEUED,
+        revision=1,
+        update_time=time,
+    )

@@ -1,0 +1,92 @@
+"""Lets a caller follow a job. Nobody who waits here holds a database connection."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from generation_svc.domain.caller import Caller
+from generation_svc.domain.error import RevisionOutOfRange
+from generation_svc.domain.job import Forecast, Job
+from generation_svc.lifecycle import topic
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.forecast import forecast, with_forecast
+from generation_svc.lifecycle.revision_poller import LOOK_SECONDS
+from generation_svc.usecase.read_job import get
+
+PAGE = 100
+"""How many revisions are read at a time."""
+
+
+async def wait(context: Dependencies, caller: Caller, *, job_id: UUID, timeout: timedelta) -> Job:
+    """Return the job once it is final or the timeout has passed. Raises JobNotFound."""
+    deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
+    with _watching(context, job_id) as news:
+        job = await get(context, caller, job_id=job_id)
+        while not job.state.is_final:
+            remaining = deadline - asyncio.get_running_loop().time()
+            if await _has_news(context, job, news, seconds=min(remaining, LOOK_SECONDS)):
+                job = await get(context, caller, job_id=job_id)
+            elif remaining <= LOOK_SECONDS:
+                return await get(context, caller, job_id=job_id)
+        return job
+
+
+async def follow(
+    context: Dependencies, caller: Caller, *, job_id: UUID, after: int, heartbeat: timedelta
+) -> AsyncGenerator[Job | Forecast, None]:
+    """Give the revisions after `after` in order, with a forecast after `heartbeat` of silence.
+
+    With `after` 0 the current state comes first. Ends after the final revision. Raises
+    JobNotFound, RevisionOutOfRange.
+    """
+    with _watching(context, job_id) as news:
+        job = await get(context, caller, job_id=job_id)
+        if after > job.revision:
+            raise RevisionOutOfRange(after, revision=job.revision)
+        if after == 0:
+            yield job
+            after = job.revision
+        is_behind = after < job.revision
+        while not job.state.is_final or is_behind:
+            if not is_behind and not await _has_news(
+                context, job, news, seconds=heartbeat.total_seconds()
+            ):
+                yield await forecast(context, job)
+                continue
+            revisions = await _revisions(context, job_id, after=after)
+            is_behind = len(revisions) == PAGE
+            for job in revisions:
+                after = job.revision
+                is_latest = job is revisions[-1] and not is_behind
+                yield await with_forecast(context, job) if is_latest else job
+
+
+async def _revisions(context: Dependencies, job_id: UUID, *, after: int) -> Sequence[Job]:
+    async with context.database.transaction() as tx:
+        return await tx.jobs.revisions(job_id, after=after, limit=PAGE)
+
+
+@contextmanager
+def _watching(context: Dependencies, job_id: UUID) -> Iterator[asyncio.Event]:
+    with (
+        context.database.watch(topic.of_job(job_id)) as news,
+        context.revision_poller.watching(job_id),
+    ):
+        yield news
+
+
+async def _has_news(
+    context: Dependencies, job: Job, news: asyncio.Event, *, seconds: float
+) -> bool:
+    """Wait for news of a job; return whether there may be some."""
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        return await context.revision_poller.has_news(
+            job.id, after=job.revision, database=context.database
+        )
+    news.clear()
+    return True

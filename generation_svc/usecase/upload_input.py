@@ -1,0 +1,89 @@
+"""Takes an upload of a caller, to be used as an input later."""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from generation_svc.domain.caller import Caller
+from generation_svc.domain.error import (
+    UploadRejected,
+)
+from generation_svc.domain.identifier import new_id
+from generation_svc.domain.media import Upload
+from generation_svc.domain.model import Model
+from generation_svc.domain.port.media import Examined
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.input_media import media_of, violation
+
+UNUSED_LIFETIME = timedelta(hours=24)
+"""How long an upload lives that no job uses."""
+
+
+def admit(context: Dependencies, caller: Caller, *, owner: str) -> None:
+    """Let a caller upload for an owner. Raises PermissionDenied, RateLimited."""
+    caller.require_owner(owner)
+    context.count_job(caller, owner)
+
+
+async def upload(
+    context: Dependencies, caller: Caller, *, owner: str, pieces: AsyncIterator[bytes]
+) -> Upload:
+    """Keep a picture as an input for later, without its metadata.
+
+    Raises UploadRejected, Overloaded or Unavailable.
+    """
+    async with context.spool.open(caller=caller.name, owner=owner) as file:
+        async for piece in pieces:
+            await file.write(piece)
+            del piece  # the next one may be long in coming
+        return await _keep(context, caller, owner=owner, examined=await file.examine())
+
+
+async def _keep(context: Dependencies, caller: Caller, *, owner: str, examined: Examined) -> Upload:
+    kept = Upload(
+        id=new_id(context.database.now()),
+        mime_type=examined.mime_type,
+        size_bytes=examined.size_bytes,
+        width=examined.width,
+        height=examined.height,
+        sha256=examined.sha256,
+    )
+    key = f"upload/{kept.id}"
+    await context.store.put_file(key, examined.path)
+    async with context.database.transaction() as tx:
+        await tx.media.insert_upload(
+            kept, caller=caller.name, owner=owner, key=key, lifetime=UNUSED_LIFETIME
+        )
+    return kept
+
+
+async def store(
+    context: Dependencies, caller: Caller, *, owner: str, model: Model, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the inputs with an upload in place of a `data:` picture. Raises InvalidInputs."""
+    field, reference = media_of(model, inputs)
+    if not reference.startswith("data:"):
+        return dict(inputs)
+    try:
+        pieces = _pieces(_decode(reference))
+        kept = await upload(context, caller, owner=owner, pieces=pieces)
+    except UploadRejected as error:
+        raise violation(field, str(error)) from error
+    return {**inputs, field: f"upload:{kept.id}"}
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _decode(link: str) -> bytes:
+    head, _, body = link.partition(",")
+    if not head.endswith(";base64"):
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise UploadRejected("The data link is no valid Base64.") from error

@@ -1,1 +1,0 @@
-"""The loops that call the use cases when work is due."""
