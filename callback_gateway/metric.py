@@ -13,30 +13,33 @@ class Meter:
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.callbacks = Counter(
-            "gateway_callbacks", "Callbacks, by what came of them.", ["outcome"], registry=registry
+            "atelier_gateway_callbacks",
+            "Callbacks, by what came of them.",
+            ["outcome"],
+            registry=registry,
         )
         self.responses = Counter(
-            "gateway_responses",
+            "atelier_gateway_responses",
             "Answers as they were sent.",
             ["route", "status"],
             registry=registry,
         )
         self.media = Counter(
-            "gateway_media",
+            "atelier_gateway_media",
             "Requests for media, by what came of them.",
             ["outcome"],
             registry=registry,
         )
         self.connections = Gauge(
-            "gateway_connections", "Connections that are open.", registry=registry
+            "atelier_gateway_connections", "Connections that are open.", registry=registry
         )
         self.slow_readers = Counter(
-            "gateway_slow_readers",
+            "atelier_gateway_slow_readers",
             "Connections that were ended because their client did not read.",
             registry=registry,
         )
         self.handover = Histogram(
-            "gateway_handover_seconds",
+            "atelier_gateway_handover_seconds",
             "Time to hand a callback on, with all its tries.",
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=registry,

@@ -16,7 +16,7 @@ from runtime.thread import in_thread
 LOOK_SECONDS = 1.0
 """How often the file is looked at: a change is in force after one to two looks."""
 _logger = structlog.get_logger(__name__)
-_reads = Counter("atelier_callers_reads_total", "Renewals of the callers.", ("outcome",))
+_reads = Counter("atelier_caller_reads_total", "Renewals of the callers.", ("outcome",))
 
 _Signature = tuple[int, int, int] | None
 

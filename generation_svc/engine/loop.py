@@ -17,7 +17,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 REST_SECONDS = 1.0
 """The rest after a step that failed."""
 _logger = structlog.get_logger(__name__)
-_faults = Counter("atelier_worker_faults_total", "Steps that failed.", ("worker",))
+_faults = Counter("atelier_engine_faults_total", "Steps that failed.", ("worker",))
 
 Step = Callable[[Dependencies], Awaitable[bool]]
 """A use case without arguments; True means that there may be more to do at once."""

@@ -25,7 +25,9 @@ _ABOUT_THE_INPUT = (
 )
 """The provider looks at the model before it looks at the fields."""
 _outages = Counter(
-    "atelier_models_switched_off_total", "Times that the provider refused a model.", ("model",)
+    "atelier_provider_models_switched_off_total",
+    "Times that the provider refused a model.",
+    ("model",),
 )
 _logger = structlog.get_logger(__name__)
 

@@ -28,7 +28,7 @@ LEAST_BYTES = 2**20
 
 _HELD_BYTES = 64 * 2**10
 _RETRY = timedelta(seconds=2)
-_open = Gauge("atelier_upload_bytes", "Bytes of uploads under way.")
+_open = Gauge("atelier_media_upload_bytes", "Bytes of uploads under way.")
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 from generation_svc.domain.error import Overloaded
 from generation_svc.rpc.call import Call
 
-_open = Gauge("atelier_open_calls", "Calls that are being answered.", ("kind",))
+_open = Gauge("atelier_rpc_open_calls", "Calls that are being answered.", ("kind",))
 
 
 class Kind(StrEnum):

@@ -36,8 +36,10 @@ CONTRACT = "/atelier."
 UNKNOWN_METHOD = "?"
 """What metrics call every RPC that there is not: a client chooses its name."""
 _logger = structlog.get_logger(__name__)
-_calls = Counter("atelier_rpc_total", "Calls answered.", ("method", "code"))
-_calls_of = Counter("atelier_caller_total", "Calls answered, by who called.", ("caller", "code"))
+_calls = Counter("atelier_rpc_calls_total", "Calls answered.", ("method", "code"))
+_calls_of = Counter(
+    "atelier_caller_calls_total", "Calls answered, by who called.", ("caller", "code")
+)
 _seconds = Histogram("atelier_rpc_seconds", "Time to the answer.", ("method",))
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"

@@ -30,8 +30,10 @@ from generation_svc.rpc.waiting import UnreadLimits, Waiting
 CALL_BYTES = 32 << 10
 """What gRPC keeps of a call until its answer has left, beside the answer."""
 _logger = structlog.get_logger(__name__)
-_held = Gauge("atelier_unread_bytes", "Bytes of answers that have not left.")
-_closed = Count("atelier_stalled_connections", "Connections closed as their client did not read.")
+_held = Gauge("atelier_rpc_unread_bytes", "Bytes of answers that have not left.")
+_closed = Count(
+    "atelier_rpc_stalled_connections", "Connections closed as their client did not read."
+)
 
 
 class Closer(Protocol):

@@ -50,14 +50,14 @@ class Running:
         return self.registry.get_sample_value(name, labels) or 0
 
     async def is_handing_on(self) -> bool:
-        return self.count("gateway_connections") > 0
+        return self.count("atelier_gateway_connections") > 0
 
     def not_200(self) -> float:
         return sum(
             sample.value
             for metric in self.registry.collect()
             for sample in metric.samples
-            if sample.name == "gateway_responses_total"
+            if sample.name == "atelier_gateway_responses_total"
             and sample.labels["route"] == "callback"
             and sample.labels["status"] != "200"
         )

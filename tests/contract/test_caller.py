@@ -191,7 +191,7 @@ def counted_names() -> set[str]:
     return {
         sample.labels["caller"]
         for metric in REGISTRY.collect()
-        if metric.name == "atelier_caller"
+        if metric.name == "atelier_caller_calls"
         for sample in metric.samples
     }
 

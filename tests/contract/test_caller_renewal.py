@@ -108,7 +108,7 @@ async def followed(client: GenerationClient, job_id: str) -> asyncio.Task[Genera
 
 
 def reads(outcome: str) -> float:
-    return REGISTRY.get_sample_value("atelier_callers_reads_total", {"outcome": outcome}) or 0
+    return REGISTRY.get_sample_value("atelier_caller_reads_total", {"outcome": outcome}) or 0
 
 
 async def more_reads(outcome: str, *, than: float) -> None:

@@ -45,7 +45,7 @@ async def test_a_result_is_a_new_photo_with_its_prompt_and_buttons(edge: Harness
     assert "photo" in photo
     assert "a <cat> & a dog" in photo["caption"]
     assert photo["reply_markup"]["inline_keyboard"]
-    assert edge.count("edge_deliveries_total", kind="outcome", outcome="sent") == 1
+    assert edge.count("atelier_edge_deliveries_total", kind="outcome", outcome="sent") == 1
 
 
 async def test_progress_edits_its_message(edge: Harness) -> None:

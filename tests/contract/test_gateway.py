@@ -141,7 +141,7 @@ async def test_a_slow_body_is_answered(up: Running) -> None:
             b"POST /callbacks/kie HTTP/1.1\r\nhost: g\r\ncontent-length: 9\r\n\r\n{"
         )
         assert answer == (b"HTTP/1.1 200 OK", SUCCESS)
-        assert quick.count("gateway_callbacks_total", outcome="slow") == 1
+        assert quick.count("atelier_gateway_callbacks_total", outcome="slow") == 1
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_a_service_that_stays_down_is_given_up_and_answered_200() -> None:
     async with running(free_port(), gateway_handover_timeout_s=0.2) as alone:
         answer = await alone.post("/callbacks/kie/lost")
         assert answer.content == SUCCESS
-        assert alone.count("gateway_callbacks_total", outcome="unreachable") == 1
+        assert alone.count("atelier_gateway_callbacks_total", outcome="unreachable") == 1
 
 
 async def test_a_service_that_hangs_is_given_up_and_answered_200() -> None:
@@ -180,7 +180,7 @@ async def test_a_service_that_hangs_is_given_up_and_answered_200() -> None:
     ):
         answer = await waiting.post("/callbacks/kie/lost")
         assert answer.content == SUCCESS
-        assert waiting.count("gateway_callbacks_total", outcome="unreachable") == 1
+        assert waiting.count("atelier_gateway_callbacks_total", outcome="unreachable") == 1
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ async def test_a_body_that_breaks_at_once_is_no_fault_of_ours(up: Running) -> No
         b"transfer-encoding: chunked\r\n\r\nzz\r\n"
     )
     assert await up.answer(broken) == (b"HTTP/1.1 200 OK", SUCCESS)
-    assert up.count("gateway_callbacks_total", outcome="crashed") == 0
+    assert up.count("atelier_gateway_callbacks_total", outcome="crashed") == 0
 
 
 TOKEN_CHARS = st.characters(min_codepoint=33, max_codepoint=126)

@@ -28,7 +28,7 @@ CHUNKED = b"POST /callbacks/kie HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunke
 async def test_a_head_without_end_is_answered(head: bytes, outcome: str) -> None:
     async with running(free_port(), gateway_head_timeout_s=0.3) as quick:
         assert await quick.answer(head) == (b"HTTP/1.1 200 OK", SUCCESS)
-        assert quick.count("gateway_callbacks_total", outcome=outcome) == 1
+        assert quick.count("atelier_gateway_callbacks_total", outcome=outcome) == 1
 
 
 async def test_silent_connections_keep_nobody_out() -> None:
@@ -42,7 +42,7 @@ async def test_silent_connections_keep_nobody_out() -> None:
             writer.write(b"POST /callbacks/kie/half HT")
         assert (await small.post("/callbacks/kie/heard")).content == SUCCESS
         assert [each.path_token for each in service.requests] == ["heard"]
-        assert small.count("gateway_connections") <= 4
+        assert small.count("atelier_gateway_connections") <= 4
         for _, writer in silent:
             writer.close()
 
@@ -54,7 +54,7 @@ async def test_one_address_keeps_no_other_out() -> None:
         async with asyncio.timeout(4):  # before those that say nothing are closed anyway
             for reader, _ in silent[:4]:
                 assert await reader.read() == b""
-        assert small.count("gateway_connections") <= 2
+        assert small.count("atelier_gateway_connections") <= 2
         for _, writer in silent:
             writer.close()
 
@@ -72,7 +72,7 @@ async def test_where_all_are_at_work_a_newcomer_is_answered_unheard() -> None:
             b"HTTP/1.1 200 OK",
             SUCCESS,
         )
-        assert small.count("gateway_callbacks_total", outcome="shed") == 1
+        assert small.count("atelier_gateway_callbacks_total", outcome="shed") == 1
         assert (await first).content == SUCCESS
 
 
@@ -80,7 +80,7 @@ async def test_requests_without_end_in_one_stream_are_not_kept() -> None:
     one = b"POST /callbacks/kie/x HTTP/1.1\r\nhost: g\r\ncontent-length: 0\r\n\r\n"
     async with running(free_port()) as alone:
         assert await alone.answer(one * 2000) == (b"HTTP/1.1 200 OK", SUCCESS)
-        assert alone.count("gateway_callbacks_total", outcome="shed") == 1
+        assert alone.count("atelier_gateway_callbacks_total", outcome="shed") == 1
 
 
 async def test_a_row_of_wishes_for_another_protocol_costs_no_more_than_a_row_of_requests(
@@ -106,7 +106,7 @@ async def test_trailers_without_end_are_answered_before_the_body_is_late(trailer
     async with running(free_port()) as alone:
         answer = await _whole_answer(alone, CHUNKED + trailers)
         assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1
-        assert alone.count("gateway_callbacks_total", outcome="head_oversize") == 1
+        assert alone.count("atelier_gateway_callbacks_total", outcome="head_oversize") == 1
 
 
 @pytest.mark.parametrize(

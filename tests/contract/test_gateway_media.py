@@ -45,7 +45,7 @@ class Running:
 
     def count(self, outcome: str) -> float:
         labels = {"outcome": outcome}
-        return self.registry.get_sample_value("gateway_media_total", labels) or 0
+        return self.registry.get_sample_value("atelier_gateway_media_total", labels) or 0
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ async def test_no_more_than_so_many_are_sent_at_once_and_only_to_who_reads(up: R
     readers[0].close()
     await until(up.service.is_idle, within_s=10, what="the end of the downloads")
     await up.counts("disconnected", times=2)
-    assert up.registry.get_sample_value("gateway_slow_readers_total") == 1
+    assert up.registry.get_sample_value("atelier_gateway_slow_readers_total") == 1
     readers[1].close()
 
 

@@ -54,7 +54,7 @@ async def eventually(is_so: Callable[[], bool], *, within: float = 10) -> None:
 def streams_ended() -> float:
     codes = ("OK", "CANCELLED", "UNAVAILABLE")
     labels = [{"method": "StreamJobUpdates", "code": code} for code in codes]
-    return sum(REGISTRY.get_sample_value("atelier_rpc_total", each) or 0 for each in labels)
+    return sum(REGISTRY.get_sample_value("atelier_rpc_calls_total", each) or 0 for each in labels)
 
 
 async def refusal_in(call: Any) -> Refusal:

@@ -80,7 +80,9 @@ async def counters(stack: Stack) -> Counters:
     """Read what the gateway answered and what the service did not find."""
     gateway = stack.gateway
     statuses = [
-        await gateway.metric("gateway_responses_total", route="callback", status=str(status))
+        await gateway.metric(
+            "atelier_gateway_responses_total", route="callback", status=str(status)
+        )
         for status in range(400, 500)
     ]
     lost = await stack.counted("atelier_callbacks_total", outcome="unknown_task")

@@ -55,7 +55,7 @@ async def storm(stack: Stack, known: Known, seed: str, *, inputs: int) -> Tally:
             group.create_task(storm.send(updates, count=inputs // 2))
     for edge in stack.edges:
         for outcome in ("handled", "passed_over", "timed_out"):
-            count = await edge.metric("edge_updates_total", outcome=outcome)
+            count = await edge.metric("atelier_edge_updates_total", outcome=outcome)
             tally.answers[outcome] += int(count)
     tally.seconds = time.monotonic() - start
     return tally

@@ -37,7 +37,7 @@ def reason_of(job: Job) -> FailureReason | None:
 
 async def test_a_model_that_is_off_fails_the_job_at_once_and_is_hidden(harness: Harness) -> None:
     labels = {"model": "z-image"}
-    before = REGISTRY.get_sample_value("atelier_models_switched_off_total", labels) or 0
+    before = REGISTRY.get_sample_value("atelier_provider_models_switched_off_total", labels) or 0
     job = await switched_off(harness)
 
     assert reason_of(job) is FailureReason.MODEL_UNAVAILABLE
@@ -45,7 +45,7 @@ async def test_a_model_that_is_off_fails_the_job_at_once_and_is_hidden(harness: 
         await harness.accept(owner="user:2")
     assert 590 < caught.value.retry_after.total_seconds() <= 600
     assert set(await model_outage.resting(harness.context)) == {"z-image"}
-    after = REGISTRY.get_sample_value("atelier_models_switched_off_total", labels) or 0
+    after = REGISTRY.get_sample_value("atelier_provider_models_switched_off_total", labels) or 0
     assert after == before + 1
     harness.provider.refuse(None)
     assert (await harness.run(model_id=OTHER)).state is JobState.RUNNING

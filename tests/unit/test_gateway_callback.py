@@ -60,7 +60,10 @@ class Gateway:
         return int(sent[0]["status"])
 
     def count(self, outcome: str) -> float:
-        return self.registry.get_sample_value("gateway_callbacks_total", {"outcome": outcome}) or 0
+        return (
+            self.registry.get_sample_value("atelier_gateway_callbacks_total", {"outcome": outcome})
+            or 0
+        )
 
 
 def chunk(body: bytes, *, more: bool = False) -> Message:
@@ -131,7 +134,7 @@ async def test_answers_are_counted_as_they_are_sent() -> None:
         (sample.labels["route"], sample.labels["status"]): sample.value
         for metric in gateway.registry.collect()
         for sample in metric.samples
-        if sample.name == "gateway_responses_total"
+        if sample.name == "atelier_gateway_responses_total"
     }
     assert counted == {("callback", "200"): 1, ("other", "200"): 1, ("other", "404"): 2}
 

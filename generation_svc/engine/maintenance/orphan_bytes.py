@@ -20,7 +20,7 @@ REST_SHARE = 1 / 48
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RESULT = re.compile(rf"result/{_UUID}/({_UUID})/([0-9]{{1,4}})")
 _UPLOAD = re.compile(rf"upload/({_UUID})")
-_removed = Counter("atelier_orphaned_bytes_total", "Files without a row that were removed.")
+_removed = Counter("atelier_media_orphaned_bytes_total", "Files without a row that were removed.")
 _logger = structlog.get_logger(__name__)
 
 

@@ -15,7 +15,9 @@ from generation_svc.media.decoder.child import Child, ChildEnded, ChildLimits, L
 TRIES = 2
 """How many processes may end over one picture through no limit of theirs."""
 _logger = structlog.get_logger(__name__)
-_ends = Counter("atelier_decoder_ends_total", "Processes that ended over a picture.", ("reason",))
+_ends = Counter(
+    "atelier_media_decoder_ends_total", "Processes that ended over a picture.", ("reason",)
+)
 
 
 class Children:
