@@ -22,8 +22,10 @@ MAX_WAIT = timedelta(seconds=1)
 """The longest sleep between two looks at the budget."""
 Budget = Literal["create", "read"]
 _logger = structlog.get_logger(__name__)
-JITTER = timedelta(seconds=0.1)
-"""How late a call may leave and count as taken just then: the windows are longer by this."""
+LATE = timedelta(seconds=0.05)
+"""How late a call may leave and still count from when it was taken."""
+MARGIN = timedelta(seconds=0.15)
+"""What the windows are longer by: being late by that much, and the way out of this process."""
 
 
 class RatePermit:
@@ -82,7 +84,7 @@ async def sleep_until_due(context: Dependencies, wait: timedelta) -> None:
 @asynccontextmanager
 async def making(context: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
     """Make the call in this context; if it is late, it counts from now."""
-    counting = asyncio.create_task(_count_anew(context, permit)) if permit.age > JITTER else None
+    counting = asyncio.create_task(_count_anew(context, permit)) if permit.age > LATE else None
     try:
         yield
     finally:
@@ -101,8 +103,8 @@ async def _count_anew(context: Dependencies, permit: RatePermit) -> None:
 def _limit_of(context: Dependencies, budget: Budget) -> tuple[int, timedelta]:
     limits = context.limits
     if budget == "create":
-        return limits.creates_per_window, limits.create_window + JITTER
-    return limits.reads_per_window, limits.read_window + JITTER
+        return limits.creates_per_window, limits.create_window + MARGIN
+    return limits.reads_per_window, limits.read_window + MARGIN
 
 
 def _now() -> float:
