@@ -25,7 +25,9 @@ _logger = structlog.get_logger(__name__)
 LATE = timedelta(seconds=0.05)
 """How late a call may leave and still count from when it was taken."""
 MARGIN = timedelta(seconds=0.15)
-"""What the windows are longer by: being late by that much, and the way out of this process."""
+"""The least that a window is longer by: being late by that much, and the way out of here."""
+MARGIN_SHARE = 0.05
+"""Of a long window it is this much: a busy machine takes its time between two instructions."""
 
 
 class RatePermit:
@@ -103,8 +105,12 @@ async def _count_anew(context: Dependencies, permit: RatePermit) -> None:
 def _limit_of(context: Dependencies, budget: Budget) -> tuple[int, timedelta]:
     limits = context.limits
     if budget == "create":
-        return limits.creates_per_window, limits.create_window + MARGIN
-    return limits.reads_per_window, limits.read_window + MARGIN
+        return limits.creates_per_window, _lengthened(limits.create_window)
+    return limits.reads_per_window, _lengthened(limits.read_window)
+
+
+def _lengthened(window: timedelta) -> timedelta:
+    return window + max(MARGIN, window * MARGIN_SHARE)
 
 
 def _now() -> float:
