@@ -62,7 +62,7 @@ async def door(service: Service, folder: Path, *, is_mutual: bool) -> AsyncItera
     pair = servers.issue_server()
     files = CertificateFiles(pair.certificate, pair.key, clients.file if is_mutual else None)
     callers = CallerDirectory(parse_callers(CALLERS))
-    endpoint = Endpoint(service.context, interceptor=CallInterceptor(callers))
+    endpoint = Endpoint(service.deps, interceptor=CallInterceptor(callers))
     port = endpoint.bind("127.0.0.1:0", certificates=CertificateReader(files))
     await endpoint.start()
     try:
