@@ -2,38 +2,56 @@
 
 from uuid import uuid4
 
-from generation_svc.domain.error import (
-    MediaNotFound,
-    UploadRejected,
-)
+from generation_svc.domain.error import MediaNotFound, UploadRejected
 from generation_svc.domain.job import Job
+from generation_svc.domain.media_input import InputValue
 from generation_svc.domain.model import Model
+from generation_svc.domain.schema import Steps
+from generation_svc.lifecycle import reference
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.lifecycle.input_media import find, media_of, needs_upload
+from generation_svc.lifecycle.input_media import find, media_of
+
+_GONE = "Media that the job refers to is no longer there."
 
 
-async def hand_over(deps: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
-    """Give the provider the job's picture and return its links by field."""
-    if not needs_upload(job, model=model):
+async def hand_over(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, str]:
+    """Return what the provider is told in each place that names media or an earlier job.
+
+    Media of ours is handed over first, each once, and its link is told.
+    """
+    resolved = await _refer(deps, job, model=model)
+    own = [given for given in media_of(model, job.inputs) if not given.is_link]
+    if own:
+        async with deps.provider.uploads:
+            resolved |= await _upload_all(deps, job, own=own)
+    return resolved
+
+
+async def _refer(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, str]:
+    if not reference.has_reference(job, model=model):
         return {}
-    async with deps.provider.uploads:
-        return await _upload(deps, job, model=model)
-
-
-async def _upload(deps: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
-    field, reference = media_of(model, job.inputs)
     async with deps.database.transaction() as tx:
-        stored = await find(tx, job.caller, reference=reference)
+        return await reference.resolve(tx, job, model=model)
+
+
+async def _upload_all(deps: Dependencies, job: Job, *, own: list[InputValue]) -> dict[Steps, str]:
+    texts = dict.fromkeys(given.text for given in own)
+    links = {text: await _upload(deps, job, text=text) for text in texts}
+    return {given.steps: links[given.text] for given in own}
+
+
+async def _upload(deps: Dependencies, job: Job, *, text: str) -> str:
+    async with deps.database.transaction() as tx:
+        stored = await find(tx, job.caller, reference=text)
     if stored is None:
-        raise UploadRejected("The picture is no longer there.")
+        raise UploadRejected(_GONE)
     try:
         data = await deps.media.store.read(stored.key)
     except MediaNotFound as error:
-        raise UploadRejected("The picture is no longer there.") from error
-    if reference.startswith("upload:"):
+        raise UploadRejected(_GONE) from error
+    if text.startswith("upload:"):
         data = await deps.media.spool.cleaned(data)  # releases before 0.2 kept metadata
     extension = stored.media.mime_type.partition("/")[2]
-    link = await deps.provider.client.upload(
+    return await deps.provider.client.upload(
         data, file_name=f"{uuid4().hex}.{extension}", mime_type=stored.media.mime_type
     )
-    return {field: link}

@@ -34,6 +34,7 @@ from generation_svc.rpc.bound import (
     parse_id,
 )
 from generation_svc.rpc.caller import current_caller
+from generation_svc.rpc.convert_model import model_to_proto
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.page_token import PageQuery
@@ -140,7 +141,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         off = await model_outage.resting(self._deps)
         return pb.ListModelsResponse(
             models=[
-                convert.model_to_proto(model, unavailable_until=off.get(model.id))
+                model_to_proto(model, unavailable_until=off.get(model.id))
                 for model in models[start : start + size]
             ],
             next_page_token=token,
@@ -154,7 +155,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds.check()
         model = self._deps.models.catalog.get(request.model_id)
         until = (await model_outage.resting(self._deps)).get(model.id)
-        return pb.GetModelResponse(model=convert.model_to_proto(model, unavailable_until=until))
+        return pb.GetModelResponse(model=model_to_proto(model, unavailable_until=until))
 
     async def UploadInput(
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: Any

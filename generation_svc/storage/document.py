@@ -4,7 +4,7 @@ The release 0.1.0 reads media and observations with the fields that it knows and
 what is told of them since then lies under keys of its own, which it does not look at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,16 +105,21 @@ def observation_to_document(observation: Observation) -> dict[str, Any]:
     """Write an observation; the release 0.1.0 knows no empty success, and reads it as unknown."""
     is_empty = observation.state is ProviderState.EMPTY
     state = ProviderState.UNKNOWN if is_empty else observation.state
-    return {**asdict(observation), "state": state}
+    document = {**asdict(observation), "state": state}
+    del document["item_ids"]  # they have a column of their own
+    return document
 
 
-def observation_from_document(document: Document | None) -> Observation | None:
+def observation_from_document(
+    document: Document | None, *, item_ids: Sequence[str] = ()
+) -> Observation | None:
     """Read what `observation_to_document` wrote."""
     if document is None:
         return None
     changed = {
         "state": ProviderState(document["state"]),
         "result_urls": tuple(document["result_urls"]),
+        "item_ids": tuple(item_ids),
     }
     return Observation(**{**document, **changed})
 

@@ -23,7 +23,7 @@ from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.job import RequestKey
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.lifecycle import input_media, model_outage, topic
+from generation_svc.lifecycle import input_media, model_outage, reference, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.lifecycle.record import show_progress
@@ -88,6 +88,7 @@ async def _insert(
         if earlier:
             return earlier
         await input_media.hold(tx, request.caller, model=model, inputs=inputs)
+        await reference.check(tx, request.caller.name, model=model, inputs=inputs)
         if is_off:
             await model_outage.admit(deps, tx, job)
         await _check_quota(deps, tx, request)

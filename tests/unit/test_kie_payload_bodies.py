@@ -17,9 +17,20 @@ PENDING, SUCCEEDED, FAILED, MISSING, UNKNOWN = (
 
 
 def succeeded(
-    task_id: str, *links: str, word: str | None = "success", text: str = ""
+    task_id: str,
+    *links: str,
+    word: str | None = "success",
+    text: str = "",
+    item_ids: tuple[str, ...] = (),
 ) -> Observation:
-    return Observation(SUCCEEDED, task_id=task_id, word=word, result_urls=links, result_text=text)
+    return Observation(
+        SUCCEEDED,
+        task_id=task_id,
+        word=word,
+        result_urls=links,
+        result_text=text,
+        item_ids=item_ids,
+    )
 
 
 def failed(task_id: str | None, code: str, message: str, *, word: str | None = None) -> Observation:
@@ -107,7 +118,10 @@ EXPECTED: dict[str, Observation] = {
         "Inappropriate content detected. Please replace the image or video.",
     ),
     "33 suno-api callback: add-instrumental-callbacks": succeeded(
-        "2fac****9f72", "https://example.cn/****.mp3", word="complete"
+        "2fac****9f72",
+        "https://example.cn/****.mp3",
+        word="complete",
+        item_ids=("e231****-****-****-****-****8cadc7dc",),
     ),
     "34 suno-api callback: convert-to-wav-callbacks": failed(
         "988e****c8d3", "500", "Internal Error - Please try again later"

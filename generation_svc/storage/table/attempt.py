@@ -64,6 +64,8 @@ class AttemptRow(SQLModel, table=True):
     """What the last try to fetch had trouble with."""
     trouble_time: datetime | None = Field(default=None, sa_type=TIME)
     """Since when every try had that trouble."""
+    item_ids: list[str] | None = Field(default=None, sa_column=Column(JSON))
+    """The provider's ids of what it made, where it has any."""
 
 
 class CallbackReceiptRow(SQLModel, table=True):
