@@ -416,7 +416,9 @@ def body_of(observation: Observation) -> bytes:
     """What KIE would post to say this (kie-api.md §3)."""
     data: dict[str, Any] = {"taskId": observation.task_id, "state": observation.word}
     if observation.result_urls:
-        data["resultJson"] = json.dumps({"resultUrls": list(observation.result_urls)})
+        items = [{"id": each} for each in observation.item_ids]
+        result = {"resultUrls": list(observation.result_urls), "data": items}
+        data["resultJson"] = json.dumps(result)
     if observation.fail_code:
         data |= {"failCode": observation.fail_code, "failMsg": observation.fail_message}
     code = 501 if observation.state is ProviderState.FAILED else 200

@@ -12,7 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from generation_svc.domain.media import MediaKind
+from generation_svc.domain.media import Media, MediaKind
 from generation_svc.domain.schema import JsonObject, JsonValue, Steps, spelled
 
 MAX_ITEM_NUMBER = 99
@@ -74,6 +74,18 @@ class MediaInput:
     """The length of each; None for a kind without, or where the provider sets no bound."""
     provider_field: str
     provider_is_list: bool
+
+    def flaw_of(self, media: Media) -> str | None:
+        """Say why the model cannot take media, or None."""
+        if media.mime_type not in self.mime_types:
+            return f"Must be of the type {' or '.join(self.mime_types)}, not {media.mime_type}."
+        if media.size_bytes > self.max_bytes:
+            return f"Must have up to {self.max_bytes} bytes, not {media.size_bytes}."
+        longest, duration = self.max_duration, media.duration
+        if longest is not None and duration is not None and duration > longest:
+            seconds = f"{duration.total_seconds():g}"
+            return f"Must play for up to {longest.total_seconds():g} seconds, not {seconds}."
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

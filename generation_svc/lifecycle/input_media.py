@@ -12,7 +12,6 @@ from uuid import UUID
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.job import Job
-from generation_svc.domain.media import Media
 from generation_svc.domain.media_input import InputValue, MediaInput, given_in
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import StoredMedia
@@ -43,23 +42,10 @@ async def _hold(
     stored = await find(tx, caller.name, reference=given.text)
     if stored is None:
         return "There is no such media of yours; upload it with UploadInput."
-    flaw = _flaw(one, stored.media)
+    flaw = one.flaw_of(stored.media)
     if flaw is None:
         await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)
     return flaw
-
-
-def _flaw(one: MediaInput, media: Media) -> str | None:
-    """Say why a model cannot take media, or None."""
-    if media.mime_type not in one.mime_types:
-        return f"Must be of the type {' or '.join(one.mime_types)}, not {media.mime_type}."
-    if media.size_bytes > one.max_bytes:
-        return f"Must have up to {one.max_bytes} bytes, not {media.size_bytes}."
-    longest, duration = one.max_duration, media.duration
-    if longest is not None and duration is not None and duration > longest:
-        seconds = f"{duration.total_seconds():g}"
-        return f"Must play for up to {longest.total_seconds():g} seconds, not {seconds}."
-    return None
 
 
 def needs_upload(job: Job, *, model: Model) -> bool:

@@ -1,12 +1,15 @@
 """Lists, objects, branches, rules, media and references: where a mistake is, and in which words."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from generation_svc.catalog import validate_inputs
 from generation_svc.domain.error import InvalidInputs
-from generation_svc.domain.media import MediaKind
+from generation_svc.domain.media import Media, MediaKind
 from generation_svc.domain.media_input import JobReference, MediaRole, parse_reference
 from generation_svc.domain.provider_input import provider_input
 from tests.invented_model import invented_model
@@ -258,3 +261,25 @@ def test_the_provider_gets_each_place_resolved_under_its_own_name() -> None:
 def test_nothing_of_ours_reaches_the_provider_unresolved(inputs: dict[str, Any]) -> None:
     with pytest.raises(KeyError):
         provider_input(MODEL, {"prompt": "x"} | inputs, resolved={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "flaw"),
+    [
+        ({}, None),
+        ({"duration": timedelta(seconds=30)}, None),
+        (
+            {"duration": timedelta(seconds=30.5)},
+            "Must play for up to 30 seconds, not 30.5.",
+        ),
+        ({"size_bytes": 5_000_001}, "Must have up to 5000000 bytes, not 5000001."),
+        ({"mime_type": "video/mp4"}, "Must be of the type audio/mpeg, not video/mp4."),
+    ],
+    ids=str,
+)
+def test_media_is_held_to_what_the_model_takes(changes: Any, flaw: str | None) -> None:
+    sound = next(each for each in MODEL.media_inputs if each.name == "sound")
+    media = Media(
+        id=UUID(ID), mime_type="audio/mpeg", size_bytes=5_000_000, width=0, height=0, sha256=""
+    )
+    assert sound.flaw_of(replace(media, **changes)) == flaw
