@@ -37,6 +37,7 @@ from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert_model import model_to_proto
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
+from generation_svc.rpc.job_filter import MAX_FILTER_LENGTH, parse_filter
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.stream import StreamTiming, in_time, write
@@ -49,6 +50,7 @@ from generation_svc.usecase import (
     stream_job,
     upload_input,
 )
+from generation_svc.usecase.read_job import JobQuery
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
@@ -107,16 +109,14 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds, caller = Bounds(), current_caller()
         size = bounds.page_size(request.page_size, default=20, most=100)
         bounds.text("owner", request.owner)
+        bounds.text("filter", request.filter, most=MAX_FILTER_LENGTH)
         bounds.check()
-        query = PageQuery("ListJobs", caller.name, (request.owner, caller.sees or ""))
+        job_query = JobQuery(request.owner or None, parse_filter(request.filter))
+        filters = (request.owner, caller.sees or "", *filter(None, [request.filter]))
+        query = PageQuery("ListJobs", caller.name, filters)
         cursor = query.cursor(request.page_token)
-        jobs = await read_job.page(
-            self._deps,
-            caller,
-            owner=request.owner or None,
-            before=UUID(cursor) if cursor else None,
-            limit=size + 1,
-        )
+        before = UUID(cursor) if cursor else None
+        jobs = await read_job.page(self._deps, caller, job_query, before=before, limit=size + 1)
         token = query.token(str(jobs[size - 1].id)) if len(jobs) > size else ""
         page = [self._job(job) for job in jobs[:size]]
         return pb.ListJobsResponse(jobs=page, next_page_token=token)

@@ -11,10 +11,12 @@ from psycopg.types.json import Jsonb
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import DelayReason, Job
+from generation_svc.domain.job_filter import EVERY_JOB, JobFilter
 from generation_svc.domain.port.job import Claim, RequestKey
 from generation_svc.domain.transition import sources
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection
+from generation_svc.storage.job_page import page_statement
 from generation_svc.storage.job_row import immutable_columns, job_from_row, mutable_columns
 
 CLAIM_LOCK = 0x434C_4149
@@ -156,19 +158,19 @@ class PostgresJobStore:
         return [replace(job, **document.changes_from_snapshot(row["snapshot"])) for row in rows]
 
     async def page(
-        self, *, caller: str | None, owner: str | None, before: UUID | None, limit: int
+        self,
+        *,
+        caller: str | None,
+        owner: str | None,
+        job_filter: JobFilter = EVERY_JOB,
+        before: UUID | None,
+        limit: int,
     ) -> Sequence[Job]:
-        """Read jobs of this caller, of everybody for None, newest first, older than `before`.
-
-        Ids of version 7 are in order of time.
-        """
-        cursor = await self._connection.execute(
-            "SELECT * FROM job WHERE (%(caller)s::text IS NULL OR caller = %(caller)s)"
-            " AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
-            " AND (%(before)s::uuid IS NULL OR id < %(before)s)"
-            " ORDER BY id DESC LIMIT %(limit)s",
-            {"caller": caller, "owner": owner, "before": before, "limit": limit},
+        """Read jobs of this caller, of everybody for None, newest first, older than `before`."""
+        statement, values = page_statement(
+            caller=caller, owner=owner, job_filter=job_filter, before=before, limit=limit
         )
+        cursor = await self._connection.execute(statement, values)
         return [job_from_row(row) for row in await cursor.fetchall()]
 
     async def count_active(self, owner: str, *, caller: str) -> int:

@@ -64,8 +64,10 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 OPAQUE = {"google.protobuf.Struct", "google.protobuf.Timestamp"}
 """What has a test of its own below."""
-TEXTS = {"queue": "q", "url": "https://hook.example/"}
+TEXTS = {"queue": "q", "url": "https://hook.example/", "filter": "state = JOB_STATE_QUEUED"}
 """How the text of a field has to begin, or of what it has to be."""
+FILLERS = {"filter": " "}
+"""With what such a text may be filled up; with letters if nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def _nanos(nanos: int) -> Duration:
 
 def _text(field: Field, length: int) -> str:
     start = TEXTS.get(field.last.name, "x")
-    return (start * length if len(start) == 1 else start.ljust(length, "x"))[:length]
+    filler = FILLERS.get(field.last.name, "x")
+    return (start * length if len(start) == 1 else start.ljust(length, filler))[:length]
 
 
 def _value(field: Field, amount: int, unit: str) -> Any:

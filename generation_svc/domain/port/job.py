@@ -11,6 +11,7 @@ from generation_svc.domain.delivery import (
 )
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import DelayReason, Job
+from generation_svc.domain.job_filter import EVERY_JOB, JobFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,13 @@ class JobStore(Protocol):
         """Read the revisions after `after`, in order."""
 
     async def page(
-        self, *, caller: str | None, owner: str | None, before: UUID | None, limit: int
+        self,
+        *,
+        caller: str | None,
+        owner: str | None,
+        job_filter: JobFilter = EVERY_JOB,
+        before: UUID | None,
+        limit: int,
     ) -> Sequence[Job]:
         """Read jobs of this caller, of everybody for None, newest first, older than `before`."""
 
