@@ -21,9 +21,9 @@ ORDINARY = frozenset(
     account acknowledge action active address admission again album all answer answers anybody
     anyway app atelier away backoff batch body bot bound bounded bounds bucket buckets busy
     button byte bytes cache call cancel cap caps certificate certificates change channel chat
-    child children choice choices clean client clock closer column command condition conflict consistency
-    content context conversation convert core count create customer cut data database dead
-    deadline deadlines decoder decoding deferred delay delays denied dependencies devrun
+    child children choice choices clean client clock closer column command condition conflict
+    consistency content context conversation convert core count create customer cut data database
+    dead deadline deadlines decoder decoding deferred delay delays denied dependencies devrun
     directory disabled discard dispatch dispatcher document domain download draining edit
     embedded ended endpoint entry environment error examination examine examined examiner
     example exchange exif exists exposure failed failure fallback fetch fetcher field file filter
