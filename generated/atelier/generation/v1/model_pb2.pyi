@@ -275,7 +275,7 @@ class Model(_message.Message):
     REFERENCE_INPUTS_FIELD_NUMBER: _builtins.int
     RESULT_KINDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The id, such as `qwen/text-to-image`, 1 to 100 characters."""
+    """The id of the model, such as `qwen/text-to-image`, 1 to 100 characters."""
     kind: Global___ModelKind.ValueType
     """What it does."""
     @_builtins.property
