@@ -20,8 +20,12 @@ from jsonschema.validators import extend
 
 from generation_svc.domain.schema import JsonSchema
 
+MAX_UNKNOWN_FIELDS = 10
+"""How many unknown fields of an object are named; the others are counted."""
 _WRONG_CHOICE = 100
 """How much a value that names another branch weighs against an ordinary mistake."""
+_AMBIGUOUS = "Fits more than one of the forms that it can have: give one of them."
+_TWICE = "Must not be there twice."
 _Errors = Iterator[ValidationError]
 
 
@@ -53,9 +57,14 @@ def _dependent(_: Validator, rules: dict[str, list[str]], value: Any, __: JsonSc
 
 
 def _additional(_: Validator, allowed: Any, value: Any, schema: JsonSchema) -> _Errors:
-    if isinstance(value, dict) and allowed is False:
-        for name in value.keys() - schema.get("properties", {}).keys():
-            yield ValidationError("unknown", validator="additionalProperties", path=[name])
+    if not isinstance(value, dict) or allowed is not False:
+        return
+    unknown = sorted(value.keys() - schema.get("properties", {}).keys())
+    for name in unknown[:MAX_UNKNOWN_FIELDS]:
+        yield ValidationError("unknown", validator="additionalProperties", path=[name])
+    if len(unknown) > MAX_UNKNOWN_FIELDS:
+        more = len(unknown) - MAX_UNKNOWN_FIELDS
+        yield ValidationError(f"Has {more} more unknown fields.", validator="propertyNames")
 
 
 def _one_of(validator: Any, branches: list[Any], value: Any, _: JsonSchema) -> _Errors:
@@ -65,7 +74,7 @@ def _one_of(validator: Any, branches: list[Any], value: Any, _: JsonSchema) -> _
     ]
     count = sum(not mistakes for mistakes in tried)
     if count > 1:
-        yield ValidationError("more than one branch holds", validator="oneOf")
+        yield ValidationError(_AMBIGUOUS, validator="oneOf")
     elif not count:
         yield from min(tried, key=_distance)
 
@@ -85,7 +94,7 @@ def _unique(_: Validator, is_wanted: bool, value: Any, schema: JsonSchema) -> _E
     if is_wanted and isinstance(value, list) and len(value) <= schema.get("maxItems", len(value)):
         for index, item in enumerate(value):
             if item in value[:index]:
-                yield ValidationError("twice", validator="uniqueItems", path=[index])
+                yield ValidationError(_TWICE, validator="uniqueItems", path=[index])
 
 
 def _missing(name: str) -> ValidationError:

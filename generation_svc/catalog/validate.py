@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from generation_svc.catalog.clean import tidied, without_flaws
+from generation_svc.catalog.keyword import MAX_UNKNOWN_FIELDS
 from generation_svc.catalog.media import special_flaw
 from generation_svc.catalog.value import printable
 from generation_svc.catalog.violation import mistakes, unknown_words
@@ -11,10 +12,8 @@ from generation_svc.domain.media_input import given_in
 from generation_svc.domain.model import Model
 from generation_svc.domain.schema import JsonObject, JsonValue, Steps, spelled
 
-MAX_UNKNOWN_FIELDS = 10
-"""How many unknown fields are named; all violations have to fit into 8 KiB of trailers."""
 MAX_VIOLATIONS_LENGTH = 5000
-"""How many characters the violations have together; what is beyond is counted."""
+"""How many characters the violations have together, which must fit into 8 KiB of trailers."""
 
 
 def validate_inputs(model: Model, inputs: Mapping[str, JsonValue]) -> JsonObject:

@@ -45,16 +45,14 @@ def _description(model: Model, error: ValidationError, *, steps: Steps) -> str:
     match error.validator:
         case "additionalProperties":
             return unknown_words(model, steps)
+        case "propertyNames" | "uniqueItems" | "oneOf":
+            return error.message
         case "required" | "dependentRequired":
             return f"Required{when}: give {_words(model, schema, steps=steps)}."
         case "minItems" | "maxItems":
             return f"Must be {list_words(schema)}{when}, not of {len(instance)}."
-        case "uniqueItems":
-            return "Must not be there twice."
         case "anyOf":
             return f"Give at least one of {', '.join(_named_in(rule))}."
-        case "oneOf":
-            return "Fits more than one of the forms that it can have: give one of them."
         case "properties":
             return f"Must be left out{when}."
         case _:

@@ -190,9 +190,16 @@ def test_a_mistake_is_named_with_its_place(inputs: Any, expected: dict[str, str]
     assert complaints(inputs) == {f"inputs.{path}": text for path, text in expected.items()}
 
 
+def test_unknown_fields_deep_inside_are_named_up_to_ten_and_counted() -> None:
+    found = complaints({"shots": [SHOT | {f"field_{n:06}": 1 for n in range(50_000)}]})
+    assert len(found) == 11
+    assert found["inputs.shots[0]"] == "Has 49990 more unknown fields."
+
+
 def test_many_mistakes_deep_inside_make_a_bounded_answer() -> None:
     shots = [{f"{'x' * 50}{n}": 1 for n in range(200)} for _ in range(3)]
-    found = complaints({"shots": shots})
+    speech = [{"type": "line", f"{'y' * 50}": 1} for _ in range(4)]
+    found = complaints({"shots": shots, "speech": speech})
     assert sum(len(field) + len(text) for field, text in found.items()) < 5100
     assert found["inputs"].endswith("more mistakes.")
 
