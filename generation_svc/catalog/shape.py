@@ -8,13 +8,13 @@ _BRANCHES = ("oneOf", "anyOf", "allOf")
 
 
 def fields_of(schema: JsonSchema) -> dict[str, JsonSchema]:
-    """Return what a schema and its branches say of each field of an object."""
+    """Return what a schema says of each field of an object; its branches, where it says nothing."""
     fields: dict[str, JsonSchema] = {}
     for branch in _branches(schema):
         for name, rule in fields_of(branch).items():
             fields[name] = _either(fields.get(name, {}), rule)
     for name, rule in schema.get("properties", {}).items():
-        fields[name] = {**fields.get(name, {}), **rule} if isinstance(rule, dict) else {}
+        fields[name] = rule if isinstance(rule, dict) else {}
     return fields
 
 

@@ -66,8 +66,8 @@ def _schema_of(model: Model, error: ValidationError, *, steps: Steps) -> JsonSch
     rule: Any = error.schema
     if error.validator in ("required", "dependentRequired", "properties"):
         rule = fields_of(rule).get(str(steps[-1]), {})
-    if error.validator == "const" and "enum" in whole:
-        return whole
+    if error.validator == "const" and error.instance not in whole.get("enum", (error.instance,)):
+        return whole  # no branch has this constant
     return {**whole, **rule}
 
 

@@ -1,18 +1,22 @@
 """Lists, objects, branches, rules, media and references: where a mistake is, and in which words."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from generation_svc.catalog import validate_inputs
 from generation_svc.domain.error import InvalidInputs
 from generation_svc.domain.media import Media, MediaKind
-from generation_svc.domain.media_input import JobReference, MediaRole, parse_reference
+from generation_svc.domain.media_input import JobReference, MediaRole, given_in, parse_reference
 from generation_svc.domain.provider_input import provider_input
-from tests.invented_model import invented_model
+from tests.invented_model import ENTRY, MODEL_ID, invented_catalog, invented_model
 
 MODEL = invented_model()
 ID = "0198c5a0-7c3e-7a41-9f3b-2d1c6b5e4f00"
@@ -290,3 +294,99 @@ def test_media_is_held_to_what_the_model_takes(changes: Any, flaw: str | None) -
         id=UUID(ID), mime_type="audio/mpeg", size_bytes=5_000_000, width=0, height=0, sha256=""
     )
     assert sound.flaw_of(replace(media, **changes)) == flaw
+
+
+EITHER = {"anyOf": [{"required": ["prompt"]}, {"required": ["shots"]}]}
+UNLESS = {
+    "if": {"properties": {"mode": {"enum": ["std", "pro"]}}, "required": ["mode", "images"]},
+    "then": {"properties": {"seconds": {"const": 5}}},
+    "else": {"required": ["seconds"]},
+}
+BOTH = {"oneOf": [{"required": ["prompt"]}, {"required": ["shots"]}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "inputs", "expected"),
+    [
+        (EITHER, {}, {"inputs": "Give at least one of prompt, shots."}),
+        (
+            {"allOf": [UNLESS]},
+            {"prompt": "x"},
+            {
+                "inputs.seconds": 'Required unless mode is "std" or "pro" and images is given:'
+                " give a whole number from 1 to 30."
+            },
+        ),
+        (
+            {"allOf": [UNLESS]},
+            {"prompt": "x", "images": [UPLOAD], "seconds": 6},
+            {"inputs.seconds": 'Must be 5 when mode is "std" or "pro" and images is given, not 6.'},
+        ),
+        (
+            BOTH,
+            {"prompt": "x", "shots": [SHOT]},
+            {"inputs": "Fits more than one of the forms that it can have: give one of them."},
+        ),
+    ],
+)
+def test_a_broken_rule_says_when_it_holds(
+    schema: dict[str, Any], inputs: Any, expected: dict[str, str]
+) -> None:
+    known = {key: ENTRY["input_schema"][key] for key in ("$schema", "type", "properties")}
+    whole = {**known, "required": [], "additionalProperties": False, **schema}
+    model = invented_catalog(input_schema=whole).get(MODEL_ID)
+    with pytest.raises(InvalidInputs) as caught:
+        validate_inputs(model, inputs)
+    assert {each.field: each.description for each in caught.value.violations} == expected
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats()
+WORDS = ["line", "pause", "pro", "std", UPLOAD, MEDIA, JOB, f"{JOB}/2", LINK, "data:", "", " x "]
+NAMES = [*MODEL.properties, "text", "type", "image", "odd"]
+VALUES = st.recursive(
+    SCALARS | st.sampled_from(WORDS) | st.text(st.characters(codec=None), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6))
+def test_any_inputs_are_taken_as_they_will_be_again_or_refused(inputs: dict[str, Any]) -> None:
+    try:
+        valid = validate_inputs(MODEL, inputs)
+    except InvalidInputs as error:
+        roots = {each.field.partition(".")[0] for each in error.violations}
+        assert roots == {"inputs"}
+        str(error).encode()
+    else:
+        assert validate_inputs(MODEL, valid) == valid
+        assert Draft202012Validator(MODEL.input_schema).is_valid(valid)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "shots": st.lists(
+                st.just(SHOT) | st.just(SHOT | {"image": LINK}), min_size=1, max_size=3
+            )
+        },
+        optional={
+            "mode": st.just("std"),
+            "images": st.lists(st.sampled_from([LINK, MEDIA, UPLOAD]), unique=True) | st.just(LINK),
+            "speech": st.lists(
+                st.sampled_from([{"type": "line", "text": "a"}, {"type": "pause", "seconds": 0.7}]),
+                max_size=4,
+            ),
+            "song": st.just(JOB),
+        },
+    )
+)
+def test_right_inputs_are_taken_and_asked_for_under_the_provider_s_names(
+    inputs: dict[str, Any],
+) -> None:
+    valid = validate_inputs(MODEL, inputs)
+    resolved = {each.steps: "R" for one in MODEL.special_inputs for each in given_in(valid, one)}
+    sent = json.dumps(provider_input(MODEL, valid, resolved=resolved))
+    assert not any(word in sent for word in ("upload:", "media:", "job:", '"images"', '"song"'))
