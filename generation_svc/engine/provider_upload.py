@@ -28,7 +28,7 @@ async def hand_over(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps
 
 
 async def _refer(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, str]:
-    if not reference.has_reference(job, model=model):
+    if not reference.job_ids(model, job.inputs):
         return {}
     async with deps.database.transaction() as tx:
         return await reference.resolve(tx, job, model=model)

@@ -2,11 +2,12 @@
 
 A provider goes on from its own task, so what is looked for is the attempt that made the result:
 its task id, or the provider's id of one thing that it made. Only the account that made the task
-knows them, which is why `makers` gives the attempts and not the ids alone.
+knows them, which is why `check` gives the attempts and not the ids alone.
 """
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import InvalidInputs
@@ -57,9 +58,10 @@ async def resolve(tx: Transaction, job: Job, *, model: Model) -> dict[Steps, str
     return resolved
 
 
-def has_reference(job: Job, *, model: Model) -> bool:
-    """Return whether a job refers to an earlier one."""
-    return bool(_references(model, job.inputs))
+def job_ids(model: Model, inputs: Mapping[str, Any]) -> tuple[UUID, ...]:
+    """Return the earlier jobs that inputs refer to: the account that made them is asked again."""
+    references = (reference for *_, reference in _references(model, inputs))
+    return tuple(dict.fromkeys(reference.job_id for reference in references))
 
 
 def _references(

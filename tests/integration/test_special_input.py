@@ -154,6 +154,8 @@ async def test_a_reference_names_the_attempts_that_made_what_it_means(film: Harn
     async with film.transaction() as tx:
         (made,) = await reference.check(tx, CALLER.name, model=model, inputs=inputs)
     assert (made.job_id, made.task_id) == (earlier.id, "task-1")
+    assert reference.job_ids(model, inputs | {"extends": f"job:{earlier.id}"}) == (earlier.id,)
+    assert reference.job_ids(model, {"prompt": "x"}) == ()
 
 
 async def test_a_reference_to_nothing_is_refused(film: Harness) -> None:
