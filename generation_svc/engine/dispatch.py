@@ -19,7 +19,7 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job
 from generation_svc.domain.model import Model, provider_input
-from generation_svc.domain.port.job import Claim
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker, provider_upload, rate_budget, submission
 from generation_svc.engine.breaker import Permit
@@ -53,11 +53,11 @@ async def _claim(context: Dependencies) -> tuple[Claim | None, timedelta]:
     """
     lease = context.timing.submit_lease
     async with context.database.transaction() as tx:
-        claims = await tx.jobs.count_claims(lease=lease)
+        claims = await tx.queue.count_claims(lease=lease)
         wait = await rate_budget.look(context, tx, ahead=claims)
         if wait:
             return None, wait
-        claim = await tx.jobs.claim(lease=lease, most_active=context.limits.active_tasks)
+        claim = await tx.queue.claim(lease=lease, most_active=context.limits.active_tasks)
         return claim, wait
 
 
@@ -75,7 +75,7 @@ async def _submit_or_give_back(context: Dependencies, claim: Claim, *, permit: P
 async def _give_back(context: Dependencies, claim: Claim, *, due: timedelta) -> None:
     """Let another dispatcher go on with a job, at once or when a part may be back."""
     async with context.database.transaction() as tx:
-        await tx.jobs.release(claim, due=due)
+        await tx.queue.release(claim, due=due)
         tx.announce(topic.DISPATCH)
 
 
@@ -109,11 +109,11 @@ async def _submit(context: Dependencies, claim: Claim, *, permit: Permit) -> boo
 async def _may_try(context: Dependencies, claim: Claim) -> bool:
     """Return whether a job may try a model that was off; else it fails at once, or waits."""
     async with context.database.transaction() as tx:
-        if await tx.jobs.hold_claim(claim) is None:  # the job's row is locked before the model's
+        if await tx.queue.hold_claim(claim) is None:  # the job's row is locked before the model's
             return False
         may_try = await model_outage.may_try(context, tx, claim.job)
         if may_try is False:
-            await tx.jobs.release(claim, due=context.timing.busy_retry)
+            await tx.queue.release(claim, due=context.timing.busy_retry)
     if may_try is None:
         await submission.fail(context, claim, reason=FailureReason.MODEL_UNAVAILABLE)
     return bool(may_try)
@@ -162,12 +162,12 @@ async def _begin(
 ) -> Attempt | None:
     """Write the attempt if the budget allows it and nothing else forbids it."""
     async with context.database.transaction() as tx:
-        job = await tx.jobs.hold_claim(claim)
+        job = await tx.queue.hold_claim(claim)
         if job is None:
             return None
         wait = await _wait(context, tx, claim, permit=permit) if has_call else timedelta(0)
         if wait is not None:
-            await tx.jobs.release(claim, due=wait)
+            await tx.queue.release(claim, due=wait)
             return None
         return await _write_attempt(tx, job, token=token)
 
@@ -216,7 +216,7 @@ async def _return_claim(context: Dependencies, claim: Claim, *, error: ProviderE
         await submission.fail(context, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
     async with context.database.transaction() as tx:
-        await tx.jobs.release(claim, due=context.timing.busy_retry)
+        await tx.queue.release(claim, due=context.timing.busy_retry)
         detail = {"error": type(error).__name__}
         await tx.jobs.note(claim.job.id, event="upload_failed", detail=detail)
         if breaker.concerns_account(error):

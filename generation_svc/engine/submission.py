@@ -17,7 +17,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
-from generation_svc.domain.port.job import Claim
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker
 from generation_svc.lifecycle import model_outage
@@ -83,15 +83,15 @@ async def withdraw(context: Dependencies, claim: Claim, *, attempt: Attempt) -> 
             return
         await tx.attempts.end(attempt.id, AttemptState.REFUSED, error="not sent: too late")
         await tx.jobs.note(job.id, event="postponed", detail=_detail(attempt))
-        await tx.jobs.release(claim, due=timedelta(0))
+        await tx.queue.release(claim, due=timedelta(0))
 
 
 async def fail(context: Dependencies, claim: Claim, *, reason: FailureReason) -> None:
     """Fail a claimed job that cannot be sent, unless an attempt may still bring its result."""
     async with context.database.transaction() as tx:
-        job = await tx.jobs.hold_claim(claim)
+        job = await tx.queue.hold_claim(claim)
         if job and not await _end_without(tx, job, reason=reason, event="refused"):
-            await tx.jobs.release(claim, due=context.timing.unknown_grace)
+            await tx.queue.release(claim, due=context.timing.unknown_grace)
 
 
 async def _leave_unknown(
@@ -105,7 +105,7 @@ async def _leave_unknown(
 ) -> None:
     usual, _ = context.durations(job.model_id)
     await tx.attempts.mark_unknown(attempt.id, error=repr(error))
-    await tx.jobs.release(claim, due=context.timing.grace(usual))
+    await tx.queue.release(claim, due=context.timing.grace(usual))
     if job.state is JobState.QUEUED:
         waits = in_doubt(context, job, attempt=attempt, others=claim.attempts)
         await revise(tx, job, event="unknown", detail=_detail(attempt), **waits)
@@ -145,7 +145,7 @@ async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt:
     """Send a job no more that was refused for good: an earlier attempt may still come home."""
     if job.state is not JobState.QUEUED:
         return
-    await tx.jobs.release(claim, due=job.start_deadline_time - tx.now())
+    await tx.queue.release(claim, due=job.start_deadline_time - tx.now())
     await revise(
         tx,
         job,
@@ -168,7 +168,7 @@ async def _postpone(
     await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
     detail = {**_detail(attempt), "error": type(error).__name__}
     await tx.jobs.note(job.id, event="postponed", detail=detail)
-    await tx.jobs.release(claim, due=_retry_after(context, attempt))
+    await tx.queue.release(claim, due=_retry_after(context, attempt))
     if job.state is JobState.QUEUED:
         await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile

@@ -137,7 +137,7 @@ class QueueView:
 
     async def _read(self, database: Database) -> FairQueue:
         async def read(tx: Transaction) -> FairQueue:
-            line = await tx.jobs.line()
+            line = await tx.queue.read()
             self._arrivals = Arrivals()
             return line
 

@@ -30,7 +30,9 @@ from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
 from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.pool_queue import PoolQueue
+from generation_svc.storage.queue_store import PostgresQueueStore
 from generation_svc.storage.receipt_store import PostgresReceiptStore
+from generation_svc.storage.request_store import PostgresRequestStore
 from generation_svc.storage.webhook_store import PostgresWebhookStore
 
 POOL_TIMEOUT_SECONDS = 5.0
@@ -69,6 +71,8 @@ class PostgresTransaction:
         self.topics: list[str] = []
         self._clock = clock
         self.jobs = PostgresJobStore(connection)
+        self.requests = PostgresRequestStore(connection)
+        self.queue = PostgresQueueStore(connection)
         self.attempts = PostgresAttemptStore(connection)
         self.receipts = PostgresReceiptStore(connection)
         self.media = PostgresMediaStore(connection)

@@ -29,13 +29,13 @@ ONE_AT_A_TIME = Limits(
 
 async def claim(harness: Harness) -> UUID | None:
     async with harness.transaction() as tx:
-        claimed = await tx.jobs.claim(lease=LEASE, most_active=10_000)
+        claimed = await tx.queue.claim(lease=LEASE, most_active=10_000)
     return claimed.job.id if claimed else None
 
 
 async def place(harness: Harness, job: Job) -> int:
     async with harness.transaction() as tx:
-        return (await tx.jobs.line()).place(entry_of(job.id, turn=job.turn))
+        return (await tx.queue.read()).place(entry_of(job.id, turn=job.turn))
 
 
 async def fill_queue(harness: Harness, *, owner: str, jobs: int) -> None:
@@ -190,7 +190,7 @@ async def test_who_is_postponed_for_long_stands_before_nobody(harness: Harness) 
     )
     assert await place(harness, second) == 0
     async with harness.transaction() as tx:
-        assert (await tx.jobs.line()).lengths == {CALLER.name: 2}
+        assert (await tx.queue.read()).lengths == {CALLER.name: 2}
 
 
 async def test_nothing_is_claimed_that_cannot_be_sent(open_bench: OpenBench) -> None:

@@ -11,7 +11,7 @@ from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
 from generation_svc.domain.media import Media
-from generation_svc.domain.port.job import RequestKey
+from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.transition import is_allowed
 from generation_svc.lifecycle.record import revise
 from generation_svc.storage.document import result_from_document
@@ -121,11 +121,11 @@ async def test_a_request_key_is_bound_once_and_forgotten_after_its_time(harness:
     key, first, second = RequestKey("edge", "r-1", b"hash"), uuid4(), uuid4()
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.find_request("r-1", caller="edge") is None
-        assert await tx.jobs.remember_request(key, job_id=first) is None
+        assert await tx.requests.find("r-1", caller="edge") is None
+        assert await tx.requests.remember(key, job_id=first) is None
     async with harness.transaction() as tx:
-        assert await tx.jobs.remember_request(key, job_id=second) == (first, b"hash")
-        assert await tx.jobs.remember_request(replace(key, caller="b"), job_id=second) is None
+        assert await tx.requests.remember(key, job_id=second) == (first, b"hash")
+        assert await tx.requests.remember(replace(key, caller="b"), job_id=second) is None
 
     await harness.later(days=399)
     await harness.sweep()
@@ -155,27 +155,27 @@ async def test_jobs_are_listed_newest_first_in_pages(harness: Harness) -> None:
 async def test_a_claim_is_exclusive_until_its_lease_ends(harness: Harness) -> None:
     job = await harness.accept()
     async with harness.transaction() as tx:
-        claim = await tx.jobs.claim(lease=LEASE, most_active=9)
+        claim = await tx.queue.claim(lease=LEASE, most_active=9)
     assert claim is not None
     assert claim.job == job
     assert claim.attempts == 0
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
-        assert await tx.jobs.hold_claim(claim) == job
+        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
+        assert await tx.queue.hold_claim(claim) == job
     await harness.later(seconds=61)
     async with harness.transaction() as tx:
-        assert await tx.jobs.hold_claim(claim) is None
-        second = await tx.jobs.claim(lease=LEASE, most_active=9)
+        assert await tx.queue.hold_claim(claim) is None
+        second = await tx.queue.claim(lease=LEASE, most_active=9)
     assert second is not None
     async with harness.transaction() as tx:
-        await tx.jobs.release(claim, due=timedelta(0))  # no longer its own: nothing happens
-        assert await tx.jobs.hold_claim(second) is not None
-        await tx.jobs.release(second, due=timedelta(seconds=5))
-        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
+        await tx.queue.release(claim, due=timedelta(0))  # no longer its own: nothing happens
+        assert await tx.queue.hold_claim(second) is not None
+        await tx.queue.release(second, due=timedelta(seconds=5))
+        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
     await harness.later(seconds=6)
     async with harness.transaction() as tx:
-        assert await tx.jobs.claim(lease=LEASE, most_active=9) is not None
+        assert await tx.queue.claim(lease=LEASE, most_active=9) is not None
 
 
 async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(harness: Harness) -> None:
@@ -184,7 +184,7 @@ async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(harnes
 
     async def claim() -> UUID | None:
         async with harness.transaction() as tx:
-            claimed = await tx.jobs.claim(lease=LEASE, most_active=7)
+            claimed = await tx.queue.claim(lease=LEASE, most_active=7)
         return claimed.job.id if claimed else None
 
     claimed = [job for job in await asyncio.gather(*(claim() for _ in range(20))) if job]
@@ -199,7 +199,7 @@ async def test_owners_with_little_under_way_go_first(harness: Harness) -> None:
     order = []
     for _ in range(6):
         async with harness.transaction() as tx:
-            claim = await tx.jobs.claim(lease=LEASE, most_active=99)
+            claim = await tx.queue.claim(lease=LEASE, most_active=99)
         assert claim is not None
         order.append(claim.job.id)
 
@@ -211,7 +211,7 @@ async def test_places_in_the_queue_are_counted(harness: Harness) -> None:
     await put_in(harness, await harness.accept(), state=JobState.RUNNING)
 
     async with harness.transaction() as tx:
-        line = await tx.jobs.line()
+        line = await tx.queue.read()
         assert [line.place(entry_of(job.id, turn=job.turn)) for job in jobs] == [0, 1, 2]
         assert (len(line), line.lengths) == (3, {"edge": 3})
         assert await tx.jobs.count_active("user:1", caller="edge") == 4
@@ -225,14 +225,14 @@ async def test_jobs_past_their_start_and_with_a_wrong_label_are_found(harness: H
         await tx.jobs.save(busy, event="delayed")
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.mislabelled(None, limit=9) == []
+        assert await tx.queue.mislabelled(None, limit=9) == []
         reason = DelayReason.PROVIDER_ACCOUNT
-        assert await tx.jobs.mislabelled(reason, limit=9) == [plain.id]
-        assert await tx.jobs.overdue_to_start(limit=9) == []
+        assert await tx.queue.mislabelled(reason, limit=9) == [plain.id]
+        assert await tx.queue.overdue_to_start(limit=9) == []
     await harness.later(hours=3)
     async with harness.transaction() as tx:
-        assert set(await tx.jobs.overdue_to_start(limit=9)) == {plain.id, busy.id}
-        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
+        assert set(await tx.queue.overdue_to_start(limit=9)) == {plain.id, busy.id}
+        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
 
 
 async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(harness: Harness) -> None:
@@ -241,10 +241,10 @@ async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(harness: Harne
     await harness.accept(owner="b")
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.claim(lease=LEASE, most_active=1) is None
+        assert await tx.queue.claim(lease=LEASE, most_active=1) is None
     await harness.later(minutes=11)
     async with harness.transaction() as tx:
-        claim = await tx.jobs.claim(lease=LEASE, most_active=1)
+        claim = await tx.queue.claim(lease=LEASE, most_active=1)
 
     assert claim is not None
     assert claim.job.id != taken.id

@@ -21,7 +21,7 @@ _NOT_FINISHED = Failure(FailureReason.FINISH_DEADLINE, "The generation took too 
 async def end_unstarted(context: Dependencies) -> None:
     """A job that the provider did not take in time fails, unless an attempt may still come home."""
     async with context.database.transaction() as tx:
-        overdue = await tx.jobs.overdue_to_start(limit=BATCH)
+        overdue = await tx.queue.overdue_to_start(limit=BATCH)
     await one_by_one(overdue, partial(_end_unstarted, context))
 
 

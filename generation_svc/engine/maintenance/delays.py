@@ -23,7 +23,7 @@ async def label_delays(context: Dependencies) -> None:
     """While the breaker is open, every queued job says why it waits; then none does."""
     async with context.database.transaction() as tx:
         reason = (await tx.budget.breaker()).reason
-        mislabelled = await tx.jobs.mislabelled(reason, limit=BATCH)
+        mislabelled = await tx.queue.mislabelled(reason, limit=BATCH)
     await one_by_one(mislabelled, partial(_label, context, reason=reason))
 
 
