@@ -76,7 +76,6 @@ class PostgresDeliveryStore:
     async def lease(
         self, *, bot_id: int | None, queue: str | None, caller: str, limit: int, span: timedelta
     ) -> Sequence[Delivery]:
-        """Lease due deliveries, one of a job at a time: a bot's, or those of the caller's queue."""
         values = {"bot_id": bot_id, "queue": queue, "caller": caller, "limit": limit}
         cursor = await self._connection.execute(_LOCK_DUE_JOBS, values)
         jobs = {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
@@ -89,11 +88,6 @@ class PostgresDeliveryStore:
     async def begin(
         self, lease_token: str, *, sender: Caller | None = None, span: timedelta | None = None
     ) -> datetime:
-        """Note that sending starts; return when the lease ends, `span` from now. Raises StaleLease.
-
-        Without a span it ends when it was going to. A sender is known by the lease only where it
-        may lease the delivery.
-        """
         await self._lock_job(lease_token)
         cursor = await self._connection.execute(
             "UPDATE delivery SET state = 'begun', update_time = now(),"
@@ -109,7 +103,6 @@ class PostgresDeliveryStore:
         return row["due_time"]  # type: ignore[no-any-return] # a column of times
 
     async def give_back(self, lease_token: str) -> None:
-        """Offer a delivery again at once that was leased to nobody who could begin it."""
         await self._connection.execute(
             "UPDATE delivery SET state = 'pending', lease_hash = NULL, due_time = now(),"
             " try_number = try_number - 1, update_time = now()"
@@ -120,7 +113,6 @@ class PostgresDeliveryStore:
     async def report(
         self, lease_token: str, outcome: SendingOutcome, *, sender: Caller | None = None
     ) -> None:
-        """Note how sending ended. Raises StaleLease, PauseTooLong."""
         lease = {"hash": _hash(lease_token), **_courier(sender)}
         await self._lock_job(lease_token)
         row = await self._held(lease, outcome)

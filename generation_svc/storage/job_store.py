@@ -25,10 +25,7 @@ class PostgresJobStore:
         self._connection = connection
 
     async def insert(self, job: Job, *, destination: Destination | None) -> int:
-        """Write a new job, due at once, with its first event; return its turn.
-
-        Its owner's jobs were counted in this transaction, so none of them gets the same turn.
-        """
+        """Its owner's jobs were counted in this transaction, so none of them gets the same turn."""
         values = {
             **immutable_columns(job),
             **mutable_columns(job),
@@ -48,7 +45,6 @@ class PostgresJobStore:
         return int(row["turn"])
 
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
-        """Read a job; of this caller only, if one is given."""
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE id = %(id)s"
             " AND (%(caller)s::text IS NULL OR caller = %(caller)s)",
@@ -58,7 +54,6 @@ class PostgresJobStore:
         return job_from_row(row) if row else None
 
     async def lock(self, job_id: UUID) -> Job:
-        """Read a job and lock its row until the transaction ends."""
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE id = %s FOR NO KEY UPDATE", (job_id,)
         )
@@ -67,7 +62,6 @@ class PostgresJobStore:
         return job_from_row(row)
 
     async def save(self, job: Job, *, event: str, detail: Mapping[str, Any] | None = None) -> None:
-        """Write the next revision of a locked job, its event and its snapshot."""
         changed = await self._connection.execute(
             "UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,"
             " update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,"
@@ -86,7 +80,6 @@ class PostgresJobStore:
     async def note(
         self, job_id: UUID, *, event: str, detail: Mapping[str, Any] | None = None
     ) -> None:
-        """Write an event that takes no revision."""
         await self._connection.execute(
             "INSERT INTO job_event (job_id, time, kind, state, detail)"
             " SELECT id, clock_timestamp(), %s, state, %s FROM job WHERE id = %s",
@@ -94,14 +87,12 @@ class PostgresJobStore:
         )
 
     async def revisions_of(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
-        """Read at which revision each of these jobs is."""
         cursor = await self._connection.execute(
             "SELECT id, revision FROM job WHERE id = ANY(%s)", (list(job_ids),)
         )
         return {row["id"]: row["revision"] for row in await cursor.fetchall()}
 
     async def revisions(self, job_id: UUID, *, after: int, limit: int) -> Sequence[Job]:
-        """Read the revisions after `after`, in order."""
         job = await self.get(job_id)
         if job is None or job.revision <= after:
             return ()
@@ -116,10 +107,7 @@ class PostgresJobStore:
     async def page(
         self, *, caller: str | None, owner: str | None, before: UUID | None, limit: int
     ) -> Sequence[Job]:
-        """Read jobs of this caller, of everybody for None, newest first, older than `before`.
-
-        Ids of version 7 are in order of time.
-        """
+        """Ids of version 7 are in order of time."""
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE (%(caller)s::text IS NULL OR caller = %(caller)s)"
             " AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
@@ -130,7 +118,6 @@ class PostgresJobStore:
         return [job_from_row(row) for row in await cursor.fetchall()]
 
     async def count_active(self, owner: str, *, caller: str) -> int:
-        """Count the unfinished jobs of an owner; counts and inserts of one owner take turns."""
         await self._connection.execute(
             "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (OWNER_LOCK, f"{caller}/{owner}")
         )
@@ -143,7 +130,6 @@ class PostgresJobStore:
         return row["active"] if row else 0
 
     async def destination(self, job_id: UUID) -> Destination | None:
-        """Read where the outcome goes."""
         cursor = await self._connection.execute(
             "SELECT destination FROM job WHERE id = %s AND destination IS NOT NULL", (job_id,)
         )

@@ -25,10 +25,7 @@ class PostgresQueueStore:
         self._connection = connection
 
     async def count_claims(self, *, lease: timedelta) -> int:
-        """Count the claims that will soon take a call; other claims wait for this transaction.
-
-        An older one is stuck handing over its picture, and keeps no call from others.
-        """
+        """An older one is stuck handing over its picture, and keeps no call from others."""
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         cursor = await self._connection.execute(
             f"SELECT count(*) AS claims FROM job WHERE {_IS_CLAIMED}"
@@ -39,10 +36,7 @@ class PostgresQueueStore:
         return row["claims"] if row else 0
 
     async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        """Claim the due job whose turn it is, unless `most_active` tasks are at the provider.
-
-        A job with an attempt of unknown fate is due again only after its grace.
-        """
+        """A job with an attempt of unknown fate is due again only after its grace."""
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         cursor = await self._connection.execute(
             _CLAIM,
@@ -64,7 +58,6 @@ class PostgresQueueStore:
         )
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
-        """Give a claim back; the job is due again after a while."""
         await self._connection.execute(
             "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL"
             " WHERE id = %s AND state = 'queued' AND claim_token = %s",
@@ -72,10 +65,7 @@ class PostgresQueueStore:
         )
 
     async def hasten_postponed(self) -> None:
-        """Make every queued job due that waits for nothing but its next try.
-
-        A row that somebody works on is skipped: this waits for no lock.
-        """
+        """A row that somebody works on is skipped: this waits for no lock."""
         await self._connection.execute(
             "UPDATE job SET dispatch_time = now() WHERE id IN (SELECT id FROM job"
             " WHERE state = 'queued' AND claim_token IS NULL AND dispatch_time > now()"
@@ -84,7 +74,6 @@ class PostgresQueueStore:
         )
 
     async def hold_claim(self, claim: Claim) -> Job | None:
-        """Lock the job if it is still queued and the claim is still ours."""
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE id = %s AND state = 'queued' AND claim_token = %s"
             " AND dispatch_time > now() FOR NO KEY UPDATE",
@@ -104,7 +93,6 @@ class PostgresQueueStore:
         return FairQueue((entries and entries["line"]) or b"", lengths)
 
     async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
-        """Find queued jobs past their start deadline."""
         cursor = await self._connection.execute(
             "SELECT id FROM job WHERE state = 'queued' AND start_deadline_time <= now() LIMIT %s",
             (limit,),
@@ -112,7 +100,6 @@ class PostgresQueueStore:
         return [row["id"] for row in await cursor.fetchall()]
 
     async def mislabelled(self, reason: DelayReason | None, *, limit: int) -> Sequence[UUID]:
-        """Find queued jobs whose delay reason is not the breaker's."""
         cursor = await self._connection.execute(
             "SELECT id FROM job WHERE state = 'queued'"
             " AND delay_reason IS DISTINCT FROM %(reason)s::text"

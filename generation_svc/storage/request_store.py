@@ -14,10 +14,7 @@ class PostgresRequestStore:
         self._connection = connection
 
     async def remember(self, key: RequestKey, *, job_id: UUID) -> tuple[UUID, bytes] | None:
-        """Bind a request key to a job; return the job id and hash of an earlier binding.
-
-        A second transaction with the same key waits here until the first one has ended.
-        """
+        """A second transaction with the same key waits here until the first one has ended."""
         bound = await self._connection.execute(
             "INSERT INTO request_key (caller, request_id, content_hash, job_id, create_time)"
             " VALUES (%s, %s, %s, %s, now()) ON CONFLICT DO NOTHING",
@@ -26,7 +23,6 @@ class PostgresRequestStore:
         return None if bound.rowcount else await self.find(key.request_id, caller=key.caller)
 
     async def find(self, request_id: str, *, caller: str) -> tuple[UUID, bytes] | None:
-        """Return the job id and hash of an earlier binding."""
         cursor = await self._connection.execute(
             "SELECT job_id, content_hash FROM request_key WHERE caller = %s AND request_id = %s",
             (caller, request_id),
@@ -35,7 +31,6 @@ class PostgresRequestStore:
         return (row["job_id"], row["content_hash"]) if row else None
 
     async def forget(self, *, older_than: timedelta, limit: int) -> int:
-        """Remove bindings past their time; return how many."""
         forgotten = await self._connection.execute(
             "DELETE FROM request_key WHERE (caller, request_id) IN (SELECT caller, request_id"
             " FROM request_key WHERE create_time <= now() - %s::interval LIMIT %s"

@@ -22,7 +22,6 @@ class PostgresWebhookStore:
         self._connection = connection
 
     async def begin(self, *, span: timedelta, most_per_host: int) -> Delivery | None:
-        """Lease and begin a due delivery, of the host with the fewest under way."""
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (TURN_LOCK,))
         cursor = await self._connection.execute(_DUE, {"most_per_host": most_per_host})
         row = await cursor.fetchone()
@@ -36,13 +35,11 @@ class PostgresWebhookStore:
         return delivery
 
     async def disable(self, url: str, *, caller: str, reason: str) -> None:
-        """Note that an address is gone; whatever still waits to be posted to it never will be."""
         values = {"url": url, "caller": caller, "reason": reason}
         await self._connection.execute(_DISABLE, values)
         await self._connection.execute(_END_PENDING, values)
 
     async def enable(self, url: str, *, caller: str) -> WebhookEndpoint | None:
-        """Let an address be posted to again; None if it never was."""
         cursor = await self._connection.execute(
             "UPDATE webhook_endpoint SET disable_time = NULL, disable_reason = '',"
             " failures_in_a_row = 0 WHERE caller = %s AND url = %s RETURNING *",
@@ -52,7 +49,6 @@ class PostgresWebhookStore:
         return _endpoint_from_row(row) if row else None
 
     async def note(self, url: str, *, caller: str, answer: WebhookAnswer) -> None:
-        """Count a post to an address, and keep what came of it as the latest."""
         taken = int(200 <= answer.status < 300)
         await self._connection.execute(
             _NOTE,
@@ -69,7 +65,6 @@ class PostgresWebhookStore:
     async def page(
         self, *, caller: str, is_disabled: bool | None, after: str, limit: int
     ) -> Sequence[WebhookEndpoint]:
-        """Read addresses of a caller behind `after`, in their order."""
         cursor = await self._connection.execute(
             "SELECT * FROM webhook_endpoint WHERE caller = %(caller)s AND url > %(after)s"
             " AND (%(is_disabled)s::bool IS NULL"
@@ -80,7 +75,6 @@ class PostgresWebhookStore:
         return [_endpoint_from_row(row) for row in await cursor.fetchall()]
 
     async def forget_idle(self, *, older_than: timedelta, limit: int) -> int:
-        """Remove enabled addresses that were not posted to for so long; return how many."""
         forgotten = await self._connection.execute(
             "DELETE FROM webhook_endpoint WHERE (caller, url) IN (SELECT caller, url"
             " FROM webhook_endpoint WHERE disable_time IS NULL"
@@ -90,7 +84,6 @@ class PostgresWebhookStore:
         return forgotten.rowcount
 
     async def is_disabled(self, url: str, *, caller: str) -> bool:
-        """Return whether nothing is posted to an address any more."""
         cursor = await self._connection.execute(
             "SELECT FROM webhook_endpoint"
             " WHERE caller = %s AND url = %s AND disable_time IS NOT NULL",
