@@ -40,7 +40,7 @@ from generation_svc.lifecycle.record import revise, settle
 
 FRESH_FROM_TRY = 2
 """From which try on a fresh link is asked for even where the trouble may pass by itself."""
-_GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had from the provider.")
+_GONE = Failure.of(FailureReason.RESULT_UNAVAILABLE)
 _LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
 _TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
 _logger = structlog.get_logger(__name__)

@@ -19,11 +19,9 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.observe import apply
 from generation_svc.lifecycle.record import settle
 
-_LOST = Failure(FailureReason.PROVIDER_LOST_JOB, "The provider no longer knows this generation.")
-_TIMEOUT = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
-_EMPTY = Failure(
-    FailureReason.RESULT_UNAVAILABLE, "The provider reported a success and gave no result."
-)
+_LOST = Failure.of(FailureReason.PROVIDER_LOST_JOB)
+_TIMEOUT = Failure.of(FailureReason.FINISH_DEADLINE)
+_EMPTY = Failure.of(FailureReason.RESULT_UNAVAILABLE)
 EMPTY_READS = 6
 """How many reads may show a success without a result; then there is none."""
 _logger = structlog.get_logger(__name__)

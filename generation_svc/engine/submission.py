@@ -34,12 +34,6 @@ BUSY_TRIES = 2
 MOST_BUSY_RETRIES = 12
 """How many times the first wait after a "not now" the longest one is; it doubles."""
 _OPEN = (AttemptState.SUBMITTING, AttemptState.UNKNOWN)
-_SENTENCES = {
-    FailureReason.MODEL_UNAVAILABLE: "The provider has switched this model off.",
-    FailureReason.CONTENT_REFUSED: "The provider refused the content of this request.",
-    FailureReason.INPUT_UNREADABLE: "The picture could not be read.",
-    FailureReason.GENERATION_FAILED: "The generation failed.",
-}
 _logger = structlog.get_logger(__name__)
 
 
@@ -190,7 +184,7 @@ async def _end_without(tx: Transaction, job: Job, *, reason: FailureReason, even
     if await tx.attempts.live(job.id):
         return False
     if not job.state.is_final:
-        await settle(tx, job, Failure(reason, _sentence(reason)), event=event)
+        await settle(tx, job, Failure.of(reason), event=event)
     return True
 
 
@@ -200,7 +194,3 @@ def _retry_after(context: Dependencies, attempt: Attempt) -> timedelta:
 
 def _detail(attempt: Attempt) -> dict[str, int]:
     return {"attempt": attempt.number}
-
-
-def _sentence(reason: FailureReason) -> str:
-    return _SENTENCES.get(reason, "The provider refused this request.")

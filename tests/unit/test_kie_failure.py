@@ -1,12 +1,11 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.failure import SENTENCES, FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.provider.kie.failure import (
     MAX_OFF_CHARS,
     OFF,
-    SENTENCES,
     TABLE,
     Known,
     failure_of,

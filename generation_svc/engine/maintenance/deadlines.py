@@ -14,8 +14,8 @@ from generation_svc.engine.poll import give_up
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import settle
 
-_NOT_STARTED = Failure(FailureReason.START_DEADLINE, "The generation could not be started in time.")
-_NOT_FINISHED = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
+_NOT_STARTED = Failure.of(FailureReason.START_DEADLINE)
+_NOT_FINISHED = Failure.of(FailureReason.FINISH_DEADLINE)
 
 
 async def end_unstarted(context: Dependencies) -> None:
