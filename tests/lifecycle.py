@@ -19,12 +19,13 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from psycopg import sql
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
+from generation_svc.domain.event import DETAILS, REVISIONS, JobEventKind
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation, ProviderState
@@ -416,6 +417,22 @@ def body_of(observation: Observation) -> bytes:
     return json.dumps({"code": code, "msg": "", "data": data}).encode()
 
 
+async def wrong_events(connection: psycopg.AsyncConnection[Any]) -> list[str]:
+    """Find events that are not as `docs/events.md` promises them."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT kind, revision IS NOT NULL, ARRAY(SELECT jsonb_object_keys(detail))"
+            " FROM job_event"
+        )
+        rows = await cursor.fetchall()
+    return [
+        f"{kind}: {sorted(keys)}"
+        for kind, has_revision, keys in rows
+        if has_revision is not (JobEventKind(kind) in REVISIONS)
+        or not set(keys) <= set(DETAILS[JobEventKind(kind)])
+    ]
+
+
 @asynccontextmanager
 async def _open(
     database_url: str,
@@ -452,6 +469,7 @@ async def _open(
             callback_base_url=callback_base_url,
         )
         yield Harness(context, connection, provider, fetcher, store, receiver)
+        assert await wrong_events(connection) == []
 
 
 @pytest.fixture

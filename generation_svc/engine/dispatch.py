@@ -15,6 +15,7 @@ from generation_svc.domain.error import (
     Unavailable,
     UploadRejected,
 )
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job
@@ -202,7 +203,7 @@ async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
         submit_time=time,
     )
     await tx.attempts.insert(attempt, token_hash=token_hash(token))
-    await tx.jobs.note(job.id, event="submitting", detail={"attempt": attempt.number})
+    await tx.jobs.note(job.id, event=JobEventKind.SUBMITTING, detail={"attempt": attempt.number})
     return attempt
 
 
@@ -218,7 +219,7 @@ async def _return_claim(context: Dependencies, claim: Claim, *, error: ProviderE
     async with context.database.transaction() as tx:
         await tx.queue.release(claim, due=context.timing.busy_retry)
         detail = {"error": type(error).__name__}
-        await tx.jobs.note(claim.job.id, event="upload_failed", detail=detail)
+        await tx.jobs.note(claim.job.id, event=JobEventKind.UPLOAD_FAILED, detail=detail)
         if breaker.concerns_account(error):
             await breaker.count_fault(context, tx, error=error)
     return breaker.concerns_account(error)

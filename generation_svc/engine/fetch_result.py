@@ -27,6 +27,7 @@ from generation_svc.domain.error import (
     ResultTooLarge,
     Unavailable,
 )
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
@@ -193,12 +194,14 @@ async def _requeue(
     _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
     due = retry_after(context, tries=tries, deadline=deadline)
     await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
-    await tx.jobs.note(job.id, event="fetch_failed", detail={"tries": tries, "errors": errors})
+    await tx.jobs.note(
+        job.id, event=JobEventKind.FETCH_FAILED, detail={"tries": tries, "errors": errors}
+    )
     if tries >= DELAY_FROM_TRY and _is_delay_news(job, now=tx.now()):
         await revise(
             tx,
             job,
-            event="delayed",
+            event=JobEventKind.DELAYED,
             delay_reason=DelayReason.RESULT_DELAYED,
             delay_until_time=deadline,
         )
@@ -231,12 +234,12 @@ async def end(
     state = AttemptState.FAILED if troubles else AttemptState.LOST
     await tx.attempts.end(attempt.id, state, error=repr(troubles) if troubles else "hard stop")
     if not job.state.is_final and not await tx.attempts.live(job.id):
-        await settle(tx, job, _GONE, event="gave_up")
+        await settle(tx, job, _GONE, event=JobEventKind.GAVE_UP)
 
 
 async def _store_result(tx: Transaction, job: Job, *, attempt: Attempt, result: Result) -> None:
     await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     if job.state.is_final:
-        await tx.jobs.note(job.id, event="kept_late", detail={"attempt": attempt.number})
+        await tx.jobs.note(job.id, event=JobEventKind.KEPT_LATE, detail={"attempt": attempt.number})
         return
-    await settle(tx, job, result, event="settled")
+    await settle(tx, job, result, event=JobEventKind.SETTLED)

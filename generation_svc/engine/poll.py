@@ -8,6 +8,7 @@ import structlog
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import ProviderAccount, ProviderError
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
@@ -127,7 +128,7 @@ async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failu
         return
     await tx.attempts.end(attempt.id, AttemptState.LOST, error=failure.reason)
     if not job.state.is_final and not await tx.attempts.live(job.id):
-        await settle(tx, job, failure, event="gave_up")
+        await settle(tx, job, failure, event=JobEventKind.GAVE_UP)
 
 
 def _finish_deadline(context: Dependencies, job: Job, *, attempt: Attempt) -> datetime:

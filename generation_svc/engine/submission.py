@@ -15,6 +15,7 @@ from generation_svc.domain.error import (
     ProviderRefused,
     ProviderSilent,
 )
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
 from generation_svc.domain.port.queue import Claim
@@ -45,7 +46,7 @@ async def record_task(context: Dependencies, attempt: Attempt, *, task_id: str) 
         if current.state in _OPEN:
             await take(context, tx, job=job, attempt=current, task_id=task_id)
         else:
-            await tx.jobs.note(job.id, event="answered", detail={"task_id": task_id})
+            await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail={"task_id": task_id})
         await breaker.close(tx)
 
 
@@ -59,7 +60,7 @@ async def record_error(
         current = await tx.attempts.lock(attempt.id)
         if current.state not in _OPEN:
             detail = {**_detail(attempt), "error": type(error).__name__}
-            await tx.jobs.note(job.id, event="answered", detail=detail)
+            await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail=detail)
         elif isinstance(error, ProviderSilent):
             await _leave_unknown(context, tx, claim, job=job, attempt=current, error=error)
         elif isinstance(error, ProviderRefused):
@@ -76,7 +77,7 @@ async def withdraw(context: Dependencies, claim: Claim, *, attempt: Attempt) -> 
         if current.state not in _OPEN:
             return
         await tx.attempts.end(attempt.id, AttemptState.REFUSED, error="not sent: too late")
-        await tx.jobs.note(job.id, event="postponed", detail=_detail(attempt))
+        await tx.jobs.note(job.id, event=JobEventKind.POSTPONED, detail=_detail(attempt))
         await tx.queue.release(claim, due=timedelta(0))
 
 
@@ -84,7 +85,7 @@ async def fail(context: Dependencies, claim: Claim, *, reason: FailureReason) ->
     """Fail a claimed job that cannot be sent, unless an attempt may still bring its result."""
     async with context.database.transaction() as tx:
         job = await tx.queue.hold_claim(claim)
-        if job and not await _end_without(tx, job, reason=reason, event="refused"):
+        if job and not await _end_without(tx, job, reason=reason, event=JobEventKind.REFUSED):
             await tx.queue.release(claim, due=context.timing.unknown_grace)
 
 
@@ -102,7 +103,7 @@ async def _leave_unknown(
     await tx.queue.release(claim, due=context.timing.grace(usual))
     if job.state is JobState.QUEUED:
         waits = in_doubt(context, job, attempt=attempt, others=claim.attempts)
-        await revise(tx, job, event="unknown", detail=_detail(attempt), **waits)
+        await revise(tx, job, event=JobEventKind.UNKNOWN, detail=_detail(attempt), **waits)
     await breaker.count_fault(context, tx, error=error)
 
 
@@ -129,8 +130,8 @@ async def _refuse(
         await model_outage.begin(context, tx, model_id=job.model_id, text=error.text)
     if error.reason in UNEXPLAINED:
         detail = {**_detail(attempt), "code": error.code, "text": error.text[:MAX_TEXT]}
-        await tx.jobs.note(job.id, event="unexplained", detail=detail)
-    if not await _end_without(tx, job, reason=error.reason, event="refused"):
+        await tx.jobs.note(job.id, event=JobEventKind.UNEXPLAINED, detail=detail)
+    if not await _end_without(tx, job, reason=error.reason, event=JobEventKind.REFUSED):
         await _leave_to_earlier(tx, claim, job=job, attempt=attempt)
     await breaker.close(tx)
 
@@ -143,7 +144,7 @@ async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt:
     await revise(
         tx,
         job,
-        event="refused",
+        event=JobEventKind.REFUSED,
         detail=_detail(attempt),
         delay_reason=DelayReason.PROVIDER_UNCONFIRMED,
         delay_until_time=job.start_deadline_time,
@@ -161,12 +162,14 @@ async def _postpone(
 ) -> None:
     await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
     detail = {**_detail(attempt), "error": type(error).__name__}
-    await tx.jobs.note(job.id, event="postponed", detail=detail)
+    await tx.jobs.note(job.id, event=JobEventKind.POSTPONED, detail=detail)
     await tx.queue.release(claim, due=_retry_after(context, attempt))
     if job.state is JobState.QUEUED:
         await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
-        await _end_without(tx, job, reason=FailureReason.GENERATION_FAILED, event="settled")
+        await _end_without(
+            tx, job, reason=FailureReason.GENERATION_FAILED, event=JobEventKind.SETTLED
+        )
     await breaker.count_fault(context, tx, error=error)
 
 
@@ -176,10 +179,12 @@ async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: Provid
     reason = DelayReason.PROVIDER_BUSY if is_busy else None
     is_ours = job.delay_reason in (None, DelayReason.PROVIDER_UNCONFIRMED)
     if is_ours and job.delay_reason is not reason:
-        await revise(tx, job, event="delayed", delay_reason=reason)
+        await revise(tx, job, event=JobEventKind.DELAYED, delay_reason=reason)
 
 
-async def _end_without(tx: Transaction, job: Job, *, reason: FailureReason, event: str) -> bool:
+async def _end_without(
+    tx: Transaction, job: Job, *, reason: FailureReason, event: JobEventKind
+) -> bool:
     """Fail a job that no attempt can bring a result any more; return whether none can."""
     if await tx.attempts.live(job.id):
         return False

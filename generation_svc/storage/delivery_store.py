@@ -14,7 +14,7 @@ after that, so a late edit of the progress cannot overwrite a result.
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -37,6 +37,7 @@ from generation_svc.domain.delivery import (
     Webhook,
 )
 from generation_svc.domain.error import PauseTooLong, StaleLease
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
@@ -45,6 +46,13 @@ from generation_svc.storage.job_store import PostgresJobStore
 
 GIVE_UP_AFTER = timedelta(days=3)
 """How long a delivery is tried for."""
+_EVENTS: Mapping[type[SendingOutcome], JobEventKind] = {
+    Sent: JobEventKind.DELIVERY_SENT,
+    TryAgain: JobEventKind.DELIVERY_TRY_AGAIN,
+    Impossible: JobEventKind.DELIVERY_IMPOSSIBLE,
+    Unknown: JobEventKind.DELIVERY_UNKNOWN,
+}
+"""The event of each way in which a sending ends."""
 
 
 class PostgresDeliveryStore:
@@ -99,7 +107,7 @@ class PostgresDeliveryStore:
         row = await cursor.fetchone()
         if row is None:
             raise StaleLease
-        await self._note(row, event="begun")
+        await self._note(row, event=JobEventKind.DELIVERY_BEGUN)
         return row["due_time"]  # type: ignore[no-any-return] # a column of times
 
     async def give_back(self, lease_token: str) -> None:
@@ -127,7 +135,7 @@ class PostgresDeliveryStore:
         )
         if row["kind"] == "outcome":
             await self._free_progress(row, outcome, state=changes["state"])
-        await self._note(row, event=type(outcome).__name__.lower(), **changes["report"].obj)
+        await self._note(row, event=_EVENTS[type(outcome)], **changes["report"].obj)
 
     async def _lock_job(self, lease_token: str) -> None:
         """Lock the job before its delivery, so that its events are in order, as by anyone else."""
@@ -202,10 +210,10 @@ class PostgresDeliveryStore:
             ("sent" if is_overwritten else "pending", row["job_id"]),
         )
 
-    async def _note(self, row: Row, *, event: str, **detail: Any) -> None:
+    async def _note(self, row: Row, *, event: JobEventKind, **detail: Any) -> None:
         await PostgresJobStore(self._connection).note(
             row["job_id"],
-            event=f"delivery_{event}",
+            event=event,
             detail={"kind": row["kind"], "try": row["try_number"], **detail},
         )
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from generation_svc.domain.delivery import Destination
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job
 from generation_svc.domain.transition import sources
 from generation_svc.storage import document
@@ -41,7 +42,7 @@ class PostgresJobStore:
         )
         row = await cursor.fetchone()
         assert row is not None  # it was inserted
-        await self._add_event(job, event="accepted", detail={}, has_revision=True)
+        await self._add_event(job, event=JobEventKind.ACCEPTED, detail={}, has_revision=True)
         return int(row["turn"])
 
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
@@ -61,7 +62,9 @@ class PostgresJobStore:
         assert row is not None  # jobs are never deleted while something refers to them
         return job_from_row(row)
 
-    async def save(self, job: Job, *, event: str, detail: Mapping[str, Any] | None = None) -> None:
+    async def save(
+        self, job: Job, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
+    ) -> None:
         changed = await self._connection.execute(
             "UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,"
             " update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,"
@@ -78,7 +81,7 @@ class PostgresJobStore:
         await self._add_event(job, event=event, detail=detail or {}, has_revision=True)
 
     async def note(
-        self, job_id: UUID, *, event: str, detail: Mapping[str, Any] | None = None
+        self, job_id: UUID, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
     ) -> None:
         await self._connection.execute(
             "INSERT INTO job_event (job_id, time, kind, state, detail)"
@@ -137,7 +140,7 @@ class PostgresJobStore:
         return document.destination_from_document(row["destination"]) if row else None
 
     async def _add_event(
-        self, job: Job, *, event: str, detail: Mapping[str, Any], has_revision: bool
+        self, job: Job, *, event: JobEventKind, detail: Mapping[str, Any], has_revision: bool
     ) -> None:
         snapshot = Jsonb(document.snapshot_of(job)) if has_revision else None
         await self._connection.execute(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from generation_svc.domain.delivery import Delivery
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
 from generation_svc.storage.connection import Connection, Row
@@ -37,7 +38,9 @@ class PostgresWebhookStore:
     async def disable(self, url: str, *, caller: str, reason: str) -> None:
         values = {"url": url, "caller": caller, "reason": reason}
         await self._connection.execute(_DISABLE, values)
-        await self._connection.execute(_END_PENDING, values)
+        await self._connection.execute(
+            _END_PENDING, {**values, "event": JobEventKind.DELIVERY_IMPOSSIBLE}
+        )
 
     async def enable(self, url: str, *, caller: str) -> WebhookEndpoint | None:
         cursor = await self._connection.execute(
@@ -154,7 +157,7 @@ WITH ended AS (
     RETURNING job_id, kind, try_number
 )
 INSERT INTO job_event (job_id, time, kind, state, detail)
-SELECT job.id, clock_timestamp(), 'delivery_impossible', job.state,
+SELECT job.id, clock_timestamp(), %(event)s, job.state,
        jsonb_build_object('kind', ended.kind, 'try', ended.try_number, 'reason', %(reason)s::text)
 FROM ended JOIN job ON job.id = ended.job_id
 """

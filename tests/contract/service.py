@@ -21,6 +21,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceS
 from atelier.generation.v1.job_pb2 import Job
 from atelier.generation.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from generation_svc.caller import CallerDirectory
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, JobState
 from generation_svc.engine.supervisor import working
@@ -83,19 +84,19 @@ class Service:
             async with self.context.database.transaction() as tx:
                 job = await tx.jobs.lock(UUID(job_id))
                 reason = None if job.delay_reason else DelayReason.PROVIDER_BUSY
-                await revise(tx, job, event="delayed", delay_reason=reason)
+                await revise(tx, job, event=JobEventKind.DELAYED, delay_reason=reason)
 
     async def take(self, job_id: str) -> None:
         """Let a job run, as if the provider had taken it."""
         async with self.context.database.transaction() as tx:
             job = await tx.jobs.lock(UUID(job_id))
-            await revise(tx, job, event="taken", state=JobState.RUNNING)
+            await revise(tx, job, event=JobEventKind.TAKEN, state=JobState.RUNNING)
 
     async def fail(self, job_id: str) -> None:
         """End a job."""
         failure = Failure(FailureReason.GENERATION_FAILED, "The provider could not do it.")
         async with self.context.database.transaction() as tx:
-            await settle(tx, await tx.jobs.lock(UUID(job_id)), failure, event="failed")
+            await settle(tx, await tx.jobs.lock(UUID(job_id)), failure, event=JobEventKind.SETTLED)
 
 
 def struct(values: dict[str, Any]) -> Struct:

@@ -12,6 +12,7 @@ import pytest
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import Overloaded, ProviderBusy
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import Forecast, Job, JobState
 from generation_svc.engine.dispatch import dispatch
@@ -287,7 +288,9 @@ async def test_news_whose_hint_was_lost_are_seen_by_one_look_for_all(harness: Ha
     assert [await anext(stream) for stream in streams] == jobs
     for job in jobs:
         async with harness.transaction() as tx:
-            await tx.jobs.save(replace(job, revision=2), event="changed")  # and announces nothing
+            await tx.jobs.save(
+                replace(job, revision=2), event=JobEventKind.DELAYED
+            )  # and announces nothing
 
     async with asyncio.timeout(10):
         for stream in streams:

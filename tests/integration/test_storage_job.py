@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from generation_svc.domain.delivery import Destination, Queue, Telegram
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
@@ -35,7 +36,7 @@ async def put_in(harness: Harness, job: Job, *, state: JobState) -> Job:
         return job
     changed = replace(job, state=state, revision=2, **OUTCOMES.get(state, {}))
     async with harness.transaction() as tx:
-        await tx.jobs.save(changed, event="changed")
+        await tx.jobs.save(changed, event=JobEventKind.DELAYED)
     return changed
 
 
@@ -76,7 +77,7 @@ async def test_the_update_refuses_what_the_table_refuses(
         before = await harness.query("SELECT * FROM job WHERE id = %s", job.id)
         try:
             async with harness.transaction() as tx:
-                await tx.jobs.save(changed, event="changed")
+                await tx.jobs.save(changed, event=JobEventKind.DELAYED)
         except RuntimeError:
             assert not is_allowed(source, target)
             assert await harness.query("SELECT * FROM job WHERE id = %s", job.id) == before
@@ -90,7 +91,7 @@ async def test_a_revision_that_is_not_the_next_one_is_refused(harness: Harness) 
     for revision in (1, 3):
         with pytest.raises(RuntimeError):
             async with harness.transaction() as tx:
-                await tx.jobs.save(replace(job, revision=revision), event="changed")
+                await tx.jobs.save(replace(job, revision=revision), event=JobEventKind.DELAYED)
     assert await harness.history(job) == [(1, "queued")]
 
 
@@ -107,14 +108,14 @@ async def test_revisions_are_read_from_their_snapshots(harness: Harness) -> None
     last = replace(third, revision=4, state=JobState.SUCCEEDED, result=RESULT)
     for each in (second, third, last):
         async with harness.transaction() as tx:
-            await tx.jobs.save(each, event="changed", detail={"why": "test"})
-            await tx.jobs.note(job.id, event="noted", detail={"n": 1})
+            await tx.jobs.save(each, event=JobEventKind.UNKNOWN, detail={"attempt": 1})
+            await tx.jobs.note(job.id, event=JobEventKind.SUBMITTING, detail={"attempt": 1})
 
     async with harness.transaction() as tx:
         assert await tx.jobs.revisions(job.id, after=0, limit=10) == [job, second, third, last]
         assert await tx.jobs.revisions(job.id, after=1, limit=2) == [second, third]
         assert await tx.jobs.revisions(job.id, after=4, limit=2) == ()
-    assert (await harness.events(job)).count("noted") == 3
+    assert (await harness.events(job)).count("submitting") == 3
 
 
 async def test_a_request_key_is_bound_once_and_forgotten_after_its_time(harness: Harness) -> None:
@@ -222,7 +223,7 @@ async def test_jobs_past_their_start_and_with_a_wrong_label_are_found(harness: H
     plain, busy = await harness.accept(), await harness.accept()
     async with harness.transaction() as tx:
         busy = replace(busy, revision=2, delay_reason=DelayReason.PROVIDER_BUSY)
-        await tx.jobs.save(busy, event="delayed")
+        await tx.jobs.save(busy, event=JobEventKind.DELAYED)
 
     async with harness.transaction() as tx:
         assert await tx.queue.mislabelled(None, limit=9) == []
@@ -259,7 +260,9 @@ async def test_what_the_release_before_does_not_know_is_written_where_it_does_no
     reason = DelayReason.RESULT_DELAYED
     async with harness.transaction() as tx:
         locked = await tx.jobs.lock(job.id)
-        await revise(tx, locked, event="delayed", delay_reason=reason, delay_until_time=until)
+        await revise(
+            tx, locked, event=JobEventKind.DELAYED, delay_reason=reason, delay_until_time=until
+        )
 
     delayed = await harness.job(job)
     (row,) = await harness.query("SELECT delay_reason FROM job WHERE id = %s", job.id)

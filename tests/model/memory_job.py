@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from generation_svc.domain.delivery import Destination
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.transition import sources
 from tests.model.memory_store import Store, answered
@@ -25,7 +26,7 @@ class MemoryJobStore(Store):
         return self._tables.row.job
 
     @answered
-    def save(self, job: Job, *, event: str, detail: object = None) -> None:
+    def save(self, job: Job, *, event: JobEventKind, detail: object = None) -> None:
         row = self._tables.row
         if row.job.revision != job.revision - 1 or row.job.state not in sources(job.state):
             raise RuntimeError(f"the job is not at the revision before {job.revision}")
@@ -37,7 +38,7 @@ class MemoryJobStore(Store):
             snapshots=row.snapshots + 1,
         )
 
-    async def note(self, job_id: UUID, *, event: str, detail: object = None) -> None:
+    async def note(self, job_id: UUID, *, event: JobEventKind, detail: object = None) -> None:
         """Events are for people: nothing reads them."""
 
     async def destination(self, job_id: UUID) -> Destination | None:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from generation_svc.domain.delivery import Destination
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job
 
 
@@ -20,11 +21,13 @@ class JobStore(Protocol):
     async def lock(self, job_id: UUID) -> Job:
         """Read a job and lock its row until the transaction ends."""
 
-    async def save(self, job: Job, *, event: str, detail: Mapping[str, Any] | None = None) -> None:
+    async def save(
+        self, job: Job, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the next revision of a locked job, its event and its snapshot."""
 
     async def note(
-        self, job_id: UUID, *, event: str, detail: Mapping[str, Any] | None = None
+        self, job_id: UUID, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
     ) -> None:
         """Write an event that takes no revision."""
 

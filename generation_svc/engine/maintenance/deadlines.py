@@ -5,6 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import JobState
 from generation_svc.domain.port.transaction import Transaction
@@ -36,7 +37,7 @@ async def _end_unstarted(context: Dependencies, job_id: UUID) -> None:
         if any(attempt.submit_time + grace > tx.now() for attempt in live):
             return
         await _end_all(tx, live)
-        await settle(tx, job, _NOT_STARTED, event="gave_up")
+        await settle(tx, job, _NOT_STARTED, event=JobEventKind.GAVE_UP)
 
 
 async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
