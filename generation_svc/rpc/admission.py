@@ -100,7 +100,7 @@ class Admission:
         name = call.context.peer() if kind in BY_CONNECTION else call.caller.name
         self._check(kind, name)
         self._count(kind, name, change=1)
-        call.context.add_done_callback(lambda _: self._count(kind, name, change=-1))
+        call.when_over(lambda: self._count(kind, name, change=-1))
         yield
 
     def _check(self, kind: Kind, name: str) -> None:

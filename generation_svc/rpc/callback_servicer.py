@@ -1,7 +1,6 @@
 """`CallbackService`: what KIE posted, as the gateway hands it on."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from prometheus_client import Counter
 
@@ -9,6 +8,7 @@ from atelier.generation.v1 import callback_service_pb2 as pb
 from atelier.generation.v1 import callback_service_pb2_grpc as pb_grpc
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_CALLBACK_BYTES, MAX_CALLBACK_HEADERS, Bounds
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.usecase.report_callback import Callback, report_callback
 
 MAX_NAME_LENGTH, MAX_VALUE_LENGTH = 64, 1024
@@ -23,7 +23,7 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
         self._deps = deps
 
     async def ReportCallback(
-        self, request: pb.ReportCallbackRequest, context: Any
+        self, request: pb.ReportCallbackRequest, context: ServicerContext
     ) -> pb.ReportCallbackResponse:
         """Store a callback and apply it."""
         bounds = Bounds()

@@ -22,7 +22,7 @@ from prometheus_client import Counter, Histogram
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import AtelierError
-from generation_svc.rpc.call import Call, Guard
+from generation_svc.rpc.call import Call, Guard, ServicerContext
 from generation_svc.rpc.caller import NOBODY, Anybody, Callers, calling, token_of
 from generation_svc.rpc.decoding import check_metadata, checked, lenient, only_message
 from generation_svc.rpc.error_table import is_known, status_of
@@ -119,7 +119,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         caller: Caller,
         serialize: Callable[[Any], bytes] | None = None,
     ) -> Any:
-        async def wrapped(requests: Any, context: Any) -> Any:
+        async def wrapped(requests: Any, context: ServicerContext) -> Any:
             call = Call(method=method, caller=caller, context=context)
             with calling(caller), _observed(call):
                 try:
@@ -145,7 +145,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return data
 
 
-def correlation_id(context: Any) -> str:
+def correlation_id(context: ServicerContext) -> str:
     """Return the id under which this call logs: the caller's own, or a new one."""
     for key, value in context.invocation_metadata() or ():
         if key == CORRELATION_KEY and isinstance(value, str) and 0 < len(value) <= 128:
@@ -190,7 +190,7 @@ def _observed(call: Call) -> Iterator[None]:
         _calls_of.labels(call.caller.name, code).inc()
 
 
-async def _abort(context: Any, error: Exception) -> None:
+async def _abort(context: ServicerContext, error: Exception) -> None:
     if is_known(error):
         _logger.info("refused", reason=type(error).__name__, error=str(error))
     else:
@@ -204,6 +204,6 @@ async def _abort(context: Any, error: Exception) -> None:
         raise asyncio.CancelledError from late
 
 
-def _code_name(context: Any) -> str:
+def _code_name(context: ServicerContext) -> str:
     code = context.code()
     return code.name if isinstance(code, grpc.StatusCode) else "OK"

@@ -15,7 +15,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from prometheus_client import Counter as Count
@@ -79,11 +79,11 @@ class UnreadAnswers:
         self._waiting[peer].since[number] = _now()
         self._count(name, peer, change=held)
 
-        def release(_: Any) -> None:
+        def release() -> None:
             self._count(name, peer, change=-held)
             self._leave(peer, number)
 
-        call.context.add_done_callback(release)
+        call.when_over(release)
 
     async def close_stalled(self, *, ports: Collection[int]) -> None:
         """Close, for as long as it runs, the connections that hold too much or for too long."""

@@ -16,6 +16,7 @@ import grpc.aio
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import CallTooLong
 from generation_svc.rpc.bound import MAX_PIECE_BYTES, Bounds
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.decoding import checked_message
 
 MOST_READ = 4
@@ -44,7 +45,9 @@ def _turns() -> asyncio.Semaphore:
 class UploadMessages:
     """The messages of one call of UploadInput, as an iterator of their data."""
 
-    def __init__(self, context: Any, *, turns: asyncio.Semaphore, timeout: timedelta) -> None:
+    def __init__(
+        self, context: ServicerContext, *, turns: asyncio.Semaphore, timeout: timedelta
+    ) -> None:
         self._context = context
         self._turns = turns
         self._timeout = timeout
