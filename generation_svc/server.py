@@ -11,8 +11,10 @@ from pathlib import Path
 
 import sqlalchemy.exc
 import structlog
+from prometheus_client import CollectorRegistry
 
 from generation_svc.caller import CallerDirectory, CallLimits, parse_callers, renewed
+from generation_svc.caller.meter import CallerMeter
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.timing import Timing
 from generation_svc.engine.supervisor import working
@@ -25,18 +27,22 @@ from generation_svc.lifecycle.dependencies import (
     ProviderDependencies,
     WebhookDependencies,
 )
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
+from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import ObjectMediaStore, open_media
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.provider.kie.client import open_kie
+from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.endpoint import Endpoint, guards
 from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
@@ -45,6 +51,7 @@ from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.embedded.server import embedded_postgres
 from generation_svc.storage.migrate import MigrationStopped, migrate
 from generation_svc.storage.notifier import Notifier
+from generation_svc.webhook.meter import WebhookMeter
 from generation_svc.webhook.sender import open_sender
 from runtime.address import Address
 from runtime.certificate import CertificateReader
@@ -65,7 +72,9 @@ _UNTRIED = "connection is bad: invalid"
 _logger = structlog.get_logger(__name__)
 
 
-async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
+async def serve(
+    settings: GenerationSettings, *, stop: asyncio.Event, registry: CollectorRegistry
+) -> None:
     """Serve until asked to stop: streams end first, then calls, then work."""
     callers = callers_of(settings)
     check_exposure(settings, has_callers=callers is not None)
@@ -73,13 +82,14 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(_database(settings, stop=stop))
         if callers and settings.generation_callers_file:
-            await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
+            file, meter = settings.generation_callers_file, CallerMeter(registry)
+            await stack.enter_async_context(renewed(callers, file, meter=meter))
         deps = await stack.enter_async_context(
-            open_dependencies(settings, database, callers=callers)
+            open_dependencies(settings, database, callers=callers, registry=registry)
         )
         endpoint = Endpoint(
             deps,
-            interceptor=interceptor_of(settings, callers),
+            interceptor=interceptor_of(settings, callers, meter=RpcMeter(registry)),
             connection_limits=connection_limits_of(settings),
             has_reflection=settings.generation_reflection == "on",
         )
@@ -102,13 +112,15 @@ async def open_dependencies(
     database: PostgresDatabase,
     *,
     callers: CallerDirectory | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
     key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
     redact(key, hmac_key)
     timing, links = timing_of(settings), links_of(settings, now=database.now)
+    media_meter = MediaMeter(registry)
     async with (
-        _examiner(settings) as examiner,
+        _examiner(settings, meter=media_meter) as examiner,
         open_kie(
             key.get_secret_value(),
             api_url=settings.kie_api_url,
@@ -116,21 +128,27 @@ async def open_dependencies(
             create_timeout=timing.create_timeout,
         ) as provider,
         open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
-        open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=database.now) as webhooks,
+        open_sender(
+            allowed_hosts=settings.webhook_allowed_hosts,
+            now=database.now,
+            meter=WebhookMeter(registry),
+        ) as webhooks,
     ):
         yield Dependencies(
             database=database,
             models=ModelDependencies(load_catalog(), validate_inputs),
             media=MediaDependencies(
                 store=_store(settings),
-                spool=FileSpool(examiner, budget_of(settings)),
+                spool=FileSpool(examiner, budget_of(settings, meter=media_meter)),
                 fetcher=fetcher,
                 links=links,
             ),
             provider=ProviderDependencies(
                 client=provider,
                 callbacks=KieCallbackReader(
-                    hmac_key.get_secret_value() if hmac_key else None, now=database.now
+                    hmac_key.get_secret_value() if hmac_key else None,
+                    now=database.now,
+                    meter=KieMeter(registry),
                 ),
                 callback_base_url=settings.callback_base_url.rstrip("/") or None,
             ),
@@ -142,6 +160,7 @@ async def open_dependencies(
             count_job=callers.count_job if callers else lambda *_: None,
             timing=timing,
             limits=limits_of(settings),
+            meter=ServiceMeter(registry),
         )
 
 
@@ -176,18 +195,23 @@ def callers_of(settings: GenerationSettings) -> CallerDirectory | None:
 
 
 def interceptor_of(
-    settings: GenerationSettings, callers: CallerDirectory | None
+    settings: GenerationSettings,
+    callers: CallerDirectory | None,
+    *,
+    meter: RpcMeter | None = None,
 ) -> CallInterceptor:
     """Return what every call passes: these callers, and the caps of the settings."""
     calls = replace(Caps().calls, overall=settings.max_calls, per_caller=settings.caller_max_calls)
     waits = replace(Caps().waits, overall=settings.max_waits, per_caller=settings.caller_max_waits)
+    meter = meter or RpcMeter()
     unread = UnreadLimits(
         overall_bytes=settings.max_unread_mb << 20, caller_bytes=settings.caller_max_unread_mb << 20
     )
     return CallInterceptor(
         callers,
-        guards=guards(Caps(calls=calls, waits=waits)),
-        unread=UnreadAnswers(unread),
+        guards=guards(Caps(calls=calls, waits=waits), meter=meter),
+        unread=UnreadAnswers(unread, meter=meter),
+        meter=meter,
     )
 
 
@@ -225,16 +249,20 @@ def limits_of(settings: GenerationSettings) -> Limits:
     )
 
 
-def budget_of(settings: GenerationSettings) -> ByteBudget:
+def budget_of(settings: GenerationSettings, *, meter: MediaMeter | None = None) -> ByteBudget:
     """Return what counts the bytes of uploads."""
-    return ByteBudget(settings.upload_budget_mb << 20, settings.caller_upload_budget_mb << 20)
+    return ByteBudget(
+        settings.upload_budget_mb << 20,
+        settings.caller_upload_budget_mb << 20,
+        meter=meter or MediaMeter(),
+    )
 
 
 @asynccontextmanager
-async def _examiner(settings: GenerationSettings) -> AsyncIterator[Examiner]:
+async def _examiner(settings: GenerationSettings, *, meter: MediaMeter) -> AsyncIterator[Examiner]:
     with _scratch(Path(settings.data_folder) / "scratch") as scratch:
         processes = settings.upload_processes
-        async with open_examiner(scratch, upload_processes=processes) as examiner:
+        async with open_examiner(scratch, upload_processes=processes, meter=meter) as examiner:
             yield examiner
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 import psycopg
 import pytest
 import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
 from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
@@ -47,6 +48,7 @@ from generation_svc.lifecycle.dependencies import (
     ProviderDependencies,
     WebhookDependencies,
 )
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
@@ -286,6 +288,8 @@ class Harness:
     fetcher: FakeFetcher
     store: FakeStore
     receiver: FakeReceiver
+    registry: CollectorRegistry
+    """What it counts."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         return self.deps.database.transaction()
@@ -454,6 +458,7 @@ async def _open(
     fetcher = sharing.fetcher if sharing else FakeFetcher()
     store = sharing.store if sharing else FakeStore()
     receiver = sharing.receiver if sharing else FakeReceiver()
+    registry = CollectorRegistry()
     connect = psycopg.AsyncConnection.connect(database_url, autocommit=True, row_factory=dict_row)
     async with (
         await connect as connection,
@@ -471,8 +476,9 @@ async def _open(
             webhooks=WebhookDependencies(receiver, webhook_body, receiver.secrets_of),
             timing=timing or Timing(),
             limits=limits,
+            meter=ServiceMeter(registry),
         )
-        yield Harness(deps, connection, provider, fetcher, store, receiver)
+        yield Harness(deps, connection, provider, fetcher, store, receiver, registry)
 
 
 @pytest.fixture

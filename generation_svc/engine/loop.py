@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import Counter
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -17,7 +16,6 @@ from generation_svc.lifecycle.dependencies import Dependencies
 REST_SECONDS = 1.0
 """The rest after a step that failed."""
 _logger = structlog.get_logger(__name__)
-_faults = Counter("atelier_engine_faults_total", "Steps that failed.", ("worker",))
 
 Step = Callable[[Dependencies], Awaitable[bool]]
 """A use case without arguments; True means that there may be more to do at once."""
@@ -56,7 +54,7 @@ async def _do(loop: Loop, deps: Dependencies) -> bool:
         _logger.warning("a part is away", error=str(error))
     except Exception:
         _logger.exception("a step failed")
-    _faults.labels(loop.name).inc()
+    deps.meter.faults.labels(loop.name).inc()
     await _first_of(deps.stopping, seconds=REST_SECONDS)
     return False
 

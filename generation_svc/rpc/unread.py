@@ -18,22 +18,17 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 import structlog
-from prometheus_client import Counter as Count
-from prometheus_client import Gauge
 
 from generation_svc.domain.error import Overloaded
 from generation_svc.rpc.call import Call
 from generation_svc.rpc.caller import NOBODY
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.peer import PeerAddress, close_connections, peer_address
 from generation_svc.rpc.waiting import UnreadLimits, Waiting
 
 CALL_BYTES = 32 << 10
 """What gRPC keeps of a call until its answer has left, beside the answer."""
 _logger = structlog.get_logger(__name__)
-_held = Gauge("atelier_rpc_unread_bytes", "Bytes of answers that have not left.")
-_closed = Count(
-    "atelier_rpc_stalled_connections", "Connections closed as their client did not read."
-)
 
 
 class Closer(Protocol):
@@ -47,9 +42,14 @@ class UnreadAnswers:
     """Counts the answers that wait for their readers, by caller and by connection."""
 
     def __init__(
-        self, limits: UnreadLimits | None = None, *, close: Closer = close_connections
+        self,
+        limits: UnreadLimits | None = None,
+        *,
+        close: Closer = close_connections,
+        meter: RpcMeter | None = None,
     ) -> None:
         self.limits = limits or UnreadLimits()
+        self._meter = meter or RpcMeter()
         self._close = close
         self._of_caller: Counter[str] = Counter()
         self._of_callers = self._of_strangers = 0
@@ -97,7 +97,7 @@ class UnreadAnswers:
             except OSError as error:  # no file can be opened, for one: the next round may do it
                 _logger.error("stalled connections could not be closed", error=str(error))
                 continue
-            _closed.inc(closed)
+            self._meter.stalled_connections.inc(closed)
             _logger.warning("connections whose clients do not read are closed", count=closed)
 
     def closable(self) -> set[PeerAddress]:
@@ -137,7 +137,7 @@ class UnreadAnswers:
             self._of_strangers += change
         else:
             self._count_caller(name, change)
-        _held.inc(change)
+        self._meter.unread_bytes.inc(change)
 
     def _count_caller(self, name: str, change: int) -> None:
         before = self._of_caller[name]

@@ -14,12 +14,11 @@ import re
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import Counter
 
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.observation import Observation
+from generation_svc.provider.kie.meter import KieMeter
 
-_unknown = Counter("atelier_kie_unknown_texts_total", "Failures whose text is in no table.")
 _logger = structlog.get_logger(__name__)
 
 MAX_LOGGED_CHARS = 200
@@ -81,19 +80,19 @@ _PATTERNS = tuple((re.compile(known.pattern, re.IGNORECASE), known.reason) for k
 _OFF_PATTERNS = tuple(re.compile(known.pattern, re.IGNORECASE) for known in OFF)
 
 
-def failure_of(observation: Observation) -> Failure:
+def failure_of(observation: Observation, *, meter: KieMeter) -> Failure:
     """Return why a failed task failed."""
     if observation.fail_code.strip() == OFF_CODE:
         return Failure.of(_OFF)
     reason = reason_in(observation.fail_message) or reason_in(observation.fail_code)
     if reason is None:
+        meter.unknown_texts.inc()
         report_unknown(code=observation.fail_code, text=observation.fail_message)
     return Failure.of(reason or FailureReason.GENERATION_FAILED)
 
 
 def report_unknown(*, code: str, text: str) -> None:
-    """Count a failure that the table does not explain, and show the operator its text."""
-    _unknown.inc()
+    """Show the operator the text of a failure that the table does not explain."""
     _logger.warning(
         "KIE failed for a reason that is in no table",
         action="kie_text_unknown",
