@@ -1,6 +1,7 @@
 """Opens everything in order, serves, and closes it in the opposite order."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -58,6 +59,8 @@ from runtime.certificate import CertificateReader
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
+from runtime.retry import retry
+from runtime.wait import Deadline
 
 DATABASE_MAX_WAIT_SECONDS = 60.0
 """How long a start waits for a database that does not answer yet."""
@@ -297,24 +300,38 @@ async def _database(
 
 
 async def _migrate(url: str, *, stop: asyncio.Event) -> None:
-    deadline = asyncio.get_running_loop().time() + DATABASE_MAX_WAIT_SECONDS
-    while True:
-        try:
-            return await _stoppable(url, stop=stop)
-        except sqlalchemy.exc.OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            if _UNTRIED in reason:
-                raise StartError("DATABASE_URL is wrong: libpq refuses an option of it.") from error
-            if any(words in reason for words in _FINAL):
-                raise StartError(f"The database cannot be used: {reason}") from error
-            _logger.warning("the database is away", reason=reason)
-            if asyncio.get_running_loop().time() > deadline:
-                raise StartError(f"The database cannot be used: {reason}") from error
-        except MigrationStopped as error:
-            raise StartError("It was asked to stop before the schema was up to date.") from error
-        await asyncio.sleep(0.5)
-        if stop.is_set():
-            raise StartError("It was asked to stop before the database answered.")
+    """Bring the schema up to date, waiting for a database that does not answer yet."""
+    try:
+        await retry(
+            partial(_stoppable, url, stop=stop),
+            delays=itertools.repeat(0.5),
+            may_pass=partial(_may_answer, stop=stop),
+            deadline=Deadline(DATABASE_MAX_WAIT_SECONDS),
+        )
+    except sqlalchemy.exc.OperationalError as error:
+        if stop.is_set() and _is_away(error):
+            raise StartError("It was asked to stop before the database answered.") from error
+        if _UNTRIED in _words_of(error):
+            raise StartError("DATABASE_URL is wrong: libpq refuses an option of it.") from error
+        raise StartError(f"The database cannot be used: {_words_of(error)}") from error
+    except MigrationStopped as error:
+        raise StartError("It was asked to stop before the schema was up to date.") from error
+
+
+def _may_answer(error: Exception, *, stop: asyncio.Event) -> bool:
+    """Return whether it is worth asking again, and log that the database is away."""
+    if not isinstance(error, sqlalchemy.exc.OperationalError) or not _is_away(error):
+        return False
+    _logger.warning("the database is away", reason=_words_of(error))
+    return not stop.is_set()
+
+
+def _is_away(error: sqlalchemy.exc.OperationalError) -> bool:
+    return not any(words in _words_of(error) for words in (_UNTRIED, *_FINAL))
+
+
+def _words_of(error: sqlalchemy.exc.OperationalError) -> str:
+    return str(error.orig).strip().splitlines()[0]
 
 
 async def _stoppable(url: str, *, stop: asyncio.Event) -> None:

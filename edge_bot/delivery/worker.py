@@ -29,7 +29,7 @@ from edge_bot.telegram.error import Report, impossible, report_of, try_again, un
 from edge_bot.telegram.token_health import TokenHealth
 from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
-from runtime.interrupt import finished, interruptible, pause
+from runtime.wait import finished, interruptible, is_set_within
 
 _IDLE_S = 0.1
 """The pause after an empty answer, should the service ever not wait."""
@@ -132,7 +132,7 @@ class DeliveryWorker:
             _logger.warning("cannot lease deliveries", error=str(error))
             deliveries = None
         if not deliveries:
-            await pause(stop, _IDLE_S + _LEASE_BACKOFF.delay_s(self._lease_failures))
+            await is_set_within(stop, _IDLE_S + _LEASE_BACKOFF.delay_s(self._lease_failures))
         return deliveries or ()
 
     async def _lease(self) -> Sequence[Delivery]:

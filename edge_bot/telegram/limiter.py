@@ -16,6 +16,7 @@ from telegram.error import RetryAfter
 from telegram.ext import BaseRateLimiter
 
 from edge_bot.telegram.error import retry_delay_s
+from runtime.wait import Deadline
 
 MAX_WAIT_S = 30.0
 """How long a call waits for its turn when the caller does not say."""
@@ -93,7 +94,7 @@ class ChatLimiter(BaseRateLimiter[float]):
             return await callback(*args, **kwargs)
         rate_limit = self._rate_limit(str(data["chat_id"]))
         max_wait_s = MAX_WAIT_S if rate_limit_args is None else rate_limit_args
-        deadline = _now() + max_wait_s
+        deadline = Deadline(max_wait_s)
         while True:
             await self._turn((rate_limit, self._overall), deadline=deadline)
             try:
@@ -101,10 +102,10 @@ class ChatLimiter(BaseRateLimiter[float]):
             except RetryAfter as error:
                 rate_limit.silence(_now() + retry_delay_s(error))
 
-    async def _turn(self, paces: Sequence[RateLimit], *, deadline: float) -> None:
+    async def _turn(self, paces: Sequence[RateLimit], *, deadline: Deadline) -> None:
         now = _now()
         delay_s = max(rate_limit.delay_s(now) for rate_limit in paces)
-        if delay_s and now + delay_s > deadline:
+        if delay_s and delay_s > deadline.left_s:
             raise RetryAfter(timedelta(seconds=delay_s))
         for rate_limit in paces:
             rate_limit.take(now)

@@ -38,6 +38,7 @@ from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, k
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
+from runtime.wait import Deadline
 
 FRESH_FROM_TRY = 2
 """From which try on a fresh link is asked for even where the trouble may pass by itself."""
@@ -90,13 +91,12 @@ async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
 
 async def _haul(deps: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]) -> _Haul:
     """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
-    haul, clock = _Haul(), asyncio.get_running_loop()
+    haul, deadline = _Haul(), Deadline(deps.timing.fetch_lease.total_seconds() / 2)
     ours = await _ours_already(deps, attempt, urls=urls)
-    until = clock.time() + deps.timing.fetch_lease.total_seconds() / 2
     for position, url in enumerate(urls):
         if position in ours:
             continue
-        if position and clock.time() > until:
+        if position and deadline.is_over:
             haul.troubles.append(FetchFailed("There was no time left for this link."))
             continue
         try:

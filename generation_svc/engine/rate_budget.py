@@ -8,7 +8,7 @@ at the provider holds too many.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Literal
 
@@ -17,6 +17,7 @@ import structlog
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
+from runtime.wait import Deadline, is_set_within
 
 MAX_WAIT = timedelta(seconds=1)
 """The longest sleep between two looks at the budget."""
@@ -55,7 +56,7 @@ async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) ->
     The longest wait is shorter than the waiter's lease, so a call is not taken for work that
     somebody else has by then.
     """
-    deadline = _now() + max_wait.total_seconds()
+    deadline = Deadline(max_wait.total_seconds())
     limit, window = _limit_of(deps, budget)
     while True:
         permit = RatePermit(budget, window=window)
@@ -63,7 +64,7 @@ async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) ->
             wait = await tx.budget.take(budget, limit=limit, window=window)
         if not wait and not permit.is_over:
             return permit
-        if deps.stopping.is_set() or _now() + wait.total_seconds() > deadline:
+        if deps.stopping.is_set() or wait.total_seconds() > deadline.left_s:
             return None
         await sleep_until_due(deps, wait)
 
@@ -76,9 +77,7 @@ async def look(deps: Dependencies, tx: Transaction, *, ahead: int) -> timedelta:
 
 async def sleep_until_due(deps: Dependencies, wait: timedelta) -> None:
     """Sleep until it is worth looking again, or the service stops."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(min(wait, MAX_WAIT).total_seconds()):
-            await deps.stopping.wait()
+    await is_set_within(deps.stopping, min(wait, MAX_WAIT).total_seconds())
 
 
 @asynccontextmanager

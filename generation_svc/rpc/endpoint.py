@@ -19,6 +19,7 @@ from generation_svc.rpc.register import register, set_health
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.tls import server_credentials
 from runtime.certificate import CertificateReader
+from runtime.wait import is_set_within
 
 READINESS_SECONDS = 2.0
 """How often readiness follows the database."""
@@ -88,11 +89,7 @@ class Endpoint:
         """Be healthy while ready; return, unhealthy for good, when asked to stop."""
         while not stop.is_set():
             set_health(self._health, is_serving=await is_ready())
-            try:
-                async with asyncio.timeout(interval_seconds):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await is_set_within(stop, interval_seconds)
         self._health.end()
 
     async def stop(self, *, grace_seconds: float) -> None:

@@ -18,6 +18,7 @@ from generation_svc.domain.error import CallTooLong
 from generation_svc.rpc.bound import MAX_PIECE_BYTES, Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.decoding import checked_message
+from runtime.wait import Deadline
 
 MOST_READ = 4
 """How many uploads of a caller are read from at once: gRPC holds a whole message of each."""
@@ -107,12 +108,12 @@ class UploadMessages:
         The sender's time begins with the turn. Raises TimeoutError when it is over.
         """
         async with self._turns:
-            latest = asyncio.get_running_loop().time() + self._timeout.total_seconds()
+            deadline = Deadline(self._timeout.total_seconds())
             reading = asyncio.ensure_future(self._context.read())
             try:
                 await asyncio.wait({reading}, timeout=TURN_SECONDS)
             except asyncio.CancelledError:
                 reading.cancel()
                 raise
-        async with asyncio.timeout_at(latest):
+        async with asyncio.timeout_at(deadline.ends_at):
             return await reading
