@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import grpc
 import structlog
-import uuid6
+
+from runtime.correlation import CORRELATION_KEY, new_correlation_id
 
 DEADLINE_S = 10.0
 """The deadline of a call for which the caller gave none and no longer one is named below."""
@@ -48,8 +49,8 @@ class _Caller:
         method = _text(details.method).rpartition("/")[2]
         timeout = details.timeout or LONG_DEADLINE_S.get(method, DEADLINE_S)
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
-        if metadata.get("x-correlation-id") is None:
-            metadata.add("x-correlation-id", _correlation_id())
+        if metadata.get(CORRELATION_KEY) is None:
+            metadata.add(CORRELATION_KEY, _correlation_id())
         if self._token:
             metadata.set_all("authorization", [f"Bearer {self._token}"])
         return grpc.aio.ClientCallDetails(
@@ -102,4 +103,4 @@ def _text(method: str | bytes) -> str:
 
 def _correlation_id() -> str:
     bound = structlog.contextvars.get_contextvars().get("correlation_id")
-    return str(bound or uuid6.uuid7())
+    return str(bound or new_correlation_id())

@@ -1,7 +1,6 @@
 """Sends queued jobs to the provider, within its budget and behind its breaker."""
 
 import asyncio
-import secrets
 from datetime import timedelta
 from functools import partial
 
@@ -27,8 +26,9 @@ from generation_svc.engine.breaker import Permit
 from generation_svc.engine.persist import persist
 from generation_svc.engine.submission import MAX_ATTEMPTS
 from generation_svc.lifecycle import input_media, model_outage, topic
-from generation_svc.lifecycle.callback_token import token_hash
+from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES, callback_address
 from generation_svc.lifecycle.dependencies import Dependencies
+from runtime.token import new_token, token_hash
 
 _logger = structlog.get_logger(__name__)
 
@@ -123,7 +123,7 @@ async def _may_try(deps: Dependencies, claim: Claim) -> bool:
 async def _attempt(
     deps: Dependencies, claim: Claim, *, model: Model, links: dict[str, str], permit: Permit
 ) -> bool:
-    token = secrets.token_urlsafe(24)
+    token = new_token(CALLBACK_TOKEN_BYTES)
     rate_permit = await rate_budget.reserve(deps, "create", max_wait=deps.timing.submit_lease / 2)
     attempt = await _begin(
         deps, claim, token=token, permit=permit, has_call=rate_permit is not None
@@ -139,7 +139,7 @@ async def _attempt(
             task_id = await deps.provider.client.create_task(
                 model.id,
                 provider_input(model, claim.job.inputs, picture_urls=links),
-                callback_url=f"{base}/callbacks/{deps.provider.client.name}/{token}"
+                callback_url=callback_address(base, provider=deps.provider.client.name, token=token)
                 if base
                 else None,
             )

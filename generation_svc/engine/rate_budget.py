@@ -17,6 +17,7 @@ import structlog
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
+from runtime.clock import loop_time
 from runtime.wait import Deadline, is_set_within
 
 MAX_WAIT = timedelta(seconds=1)
@@ -36,18 +37,18 @@ class RatePermit:
 
     def __init__(self, budget: Budget, *, window: timedelta) -> None:
         self.budget = budget
-        self._ends_at = _now() + window.total_seconds() / 2
-        self._taken_at = _now()
+        self._ends_at = loop_time() + window.total_seconds() / 2
+        self._taken_at = loop_time()
 
     @property
     def age(self) -> timedelta:
         """The time since it was asked for, which is a little more than since it was taken."""
-        return timedelta(seconds=_now() - self._taken_at)
+        return timedelta(seconds=loop_time() - self._taken_at)
 
     @property
     def is_over(self) -> bool:
         """Whether it is too late to make the call."""
-        return _now() > self._ends_at
+        return loop_time() > self._ends_at
 
 
 async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) -> RatePermit | None:
@@ -108,7 +109,3 @@ def _limit_of(deps: Dependencies, budget: Budget) -> tuple[int, timedelta]:
 
 def _lengthened(window: timedelta) -> timedelta:
     return window + max(MARGIN, window * MARGIN_SHARE)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 import grpc
 import grpc.aio
@@ -29,8 +28,8 @@ from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.permission import check_permission
 from generation_svc.rpc.unread import UnreadAnswers
+from runtime.correlation import CORRELATION_KEY, new_correlation_id
 
-CORRELATION_KEY = "x-correlation-id"
 CONTRACT = "/atelier."
 """How the services of the contract begin; the others are asked without a token."""
 UNKNOWN_METHOD = "?"
@@ -147,7 +146,7 @@ def correlation_id(context: ServicerContext) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == CORRELATION_KEY and isinstance(value, str) and 0 < len(value) <= 128:
             return value
-    return uuid4().hex
+    return new_correlation_id()
 
 
 def _kind(handler: Handler) -> str:

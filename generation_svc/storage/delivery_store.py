@@ -12,12 +12,9 @@ One delivery of a job is under lease at a time: leasing locks the job's row firs
 after that, so a late edit of the progress cannot overwrite a result.
 """
 
-import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
@@ -38,11 +35,13 @@ from generation_svc.domain.delivery import (
 )
 from generation_svc.domain.error import PauseTooLong, StaleLease
 from generation_svc.domain.event import JobEventKind
+from generation_svc.domain.identifier import random_id
 from generation_svc.domain.job import Job
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.job_row import job_from_row
 from generation_svc.storage.job_store import PostgresJobStore
+from runtime.token import new_token, token_hash
 
 GIVE_UP_AFTER = timedelta(days=3)
 """How long a delivery is tried for."""
@@ -70,7 +69,7 @@ class PostgresDeliveryStore:
         is added once; a second time changes nothing.
         """
         values = {
-            "id": uuid4(),
+            "id": random_id(),
             "job_id": job.id,
             "kind": kind,
             "caller": job.caller,
@@ -102,7 +101,7 @@ class PostgresDeliveryStore:
             " due_time = coalesce(now() + %(span)s::interval, due_time)"
             f" WHERE lease_hash = %(hash)s AND due_time > now() AND {_OF_COURIER}"
             " RETURNING job_id, kind, try_number, due_time",
-            {"span": span, "hash": _hash(lease_token), **_courier(sender)},
+            {"span": span, "hash": token_hash(lease_token), **_courier(sender)},
         )
         row = await cursor.fetchone()
         if row is None:
@@ -115,13 +114,13 @@ class PostgresDeliveryStore:
             "UPDATE delivery SET state = 'pending', lease_hash = NULL, due_time = now(),"
             " try_number = try_number - 1, update_time = now()"
             " WHERE lease_hash = %s AND state = 'leased'",
-            (_hash(lease_token),),
+            (token_hash(lease_token),),
         )
 
     async def report(
         self, lease_token: str, outcome: SendingOutcome, *, sender: Caller | None = None
     ) -> None:
-        lease = {"hash": _hash(lease_token), **_courier(sender)}
+        lease = {"hash": token_hash(lease_token), **_courier(sender)}
         await self._lock_job(lease_token)
         row = await self._held(lease, outcome)
         if row is None:
@@ -142,7 +141,7 @@ class PostgresDeliveryStore:
         await self._connection.execute(
             "SELECT FROM job WHERE id = (SELECT job_id FROM delivery WHERE lease_hash = %s)"
             " FOR NO KEY UPDATE",
-            (_hash(lease_token),),
+            (token_hash(lease_token),),
         )
 
     async def _held(self, lease: dict[str, Any], outcome: SendingOutcome) -> Row | None:
@@ -167,13 +166,13 @@ class PostgresDeliveryStore:
 
     async def lease_one(self, row: Row, *, job: Job, span: timedelta) -> Delivery:
         """Lease the delivery of a row that this transaction holds, with its job's destination."""
-        token = secrets.token_urlsafe(32)
+        token = new_token()
         cursor = await self._connection.execute(
             "UPDATE delivery SET state = 'leased', lease_hash = %(hash)s, is_stale = false,"
             " maybe_sent = maybe_sent OR (state = 'begun' AND kind = 'outcome'),"
             " due_time = now() + %(span)s, try_number = try_number + 1, update_time = now()"
             " WHERE id = %(id)s RETURNING *",
-            {"hash": _hash(token), "span": span, "id": row["id"]},
+            {"hash": token_hash(token), "span": span, "id": row["id"]},
         )
         leased = await cursor.fetchone()
         assert leased is not None  # it, or its job, is locked by this transaction
@@ -248,10 +247,6 @@ def _courier(sender: Caller | None) -> dict[str, Any]:
         return {"sender": None, "bots": None}
     bots = None if sender.bot_ids is None else list(sender.bot_ids)
     return {"sender": sender.name, "bots": bots}
-
-
-def _hash(lease_token: str) -> bytes:
-    return hashlib.sha256(lease_token.encode()).digest()
 
 
 _ADD = """

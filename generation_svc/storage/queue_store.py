@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from generation_svc.domain.fair_queue import FairQueue
+from generation_svc.domain.identifier import random_id
 from generation_svc.domain.job import DelayReason, Job
 from generation_svc.domain.port.queue import Claim
 from generation_svc.storage.connection import Connection
@@ -42,7 +43,7 @@ class PostgresQueueStore:
             _CLAIM,
             {
                 "lease": lease,
-                "token": uuid4(),
+                "token": random_id(),
                 "most_active": most_active,
                 "doubt": UNKNOWN_COUNTS_FOR,
             },

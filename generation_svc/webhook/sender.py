@@ -23,6 +23,7 @@ from generation_svc.webhook.address import problem_of
 from generation_svc.webhook.meter import WebhookMeter
 from generation_svc.webhook.problem import in_words
 from generation_svc.webhook.signature import signatures
+from runtime.clock import utc_now
 
 DEADLINE = timedelta(seconds=15)
 """How long a post may take, from the look-up of the name to the status."""
@@ -31,15 +32,11 @@ _LONGEST_RETRY_AFTER = timedelta(days=1)
 _UNLIMITED = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @asynccontextmanager
 async def open_sender(
     *,
     allowed_hosts: Iterable[str] = (),
-    now: Callable[[], datetime] = _now,
+    now: Callable[[], datetime] = utc_now,
     meter: WebhookMeter | None = None,
 ) -> AsyncIterator[HttpWebhookSender]:
     """Open a sender; the allowed hosts, as `host:port`, may be private and speak plain http.
@@ -62,7 +59,7 @@ class HttpWebhookSender:
         allowed_hosts: Iterable[str] = (),
         resolver: Resolver | None = None,
         deadline: timedelta = DEADLINE,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
         meter: WebhookMeter | None = None,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)

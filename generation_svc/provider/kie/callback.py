@@ -1,7 +1,7 @@
 """Reads what KIE posts: the `CallbackReader` of the use cases."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from generation_svc.domain.failure import Failure
 from generation_svc.domain.observation import Observation
@@ -9,13 +9,10 @@ from generation_svc.provider.kie.failure import failure_of
 from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.provider.kie.payload import read_body
 from generation_svc.provider.kie.signature import Verdict, judge_signature
+from runtime.clock import utc_now
 
 SIGNATURE = "x-webhook-signature"
 TIMESTAMP = "x-webhook-timestamp"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class KieCallbackReader:
@@ -25,7 +22,7 @@ class KieCallbackReader:
         self,
         hmac_key: str | None,
         *,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
         meter: KieMeter | None = None,
     ) -> None:
         self._key = hmac_key
