@@ -9,16 +9,19 @@ from typing import TypeVar
 import grpc
 import structlog
 
+from generation_client.limit import LONGEST_WAIT_S
 from runtime.correlation import CORRELATION_KEY, new_correlation_id
 
 DEADLINE_S = 10.0
 """The deadline of a call for which the caller gave none and no longer one is named below."""
 
+_ANSWER_S = 15.0
+"""What a call that may wait has left for its answer, in seconds."""
+
 LONG_DEADLINE_S = MappingProxyType(
     {
-        # Long polls answer within 60 s (WaitJobRequest.timeout, LeaseDeliveriesRequest.wait).
-        "WaitJob": 75.0,
-        "LeaseDeliveries": 75.0,
+        "WaitJob": LONGEST_WAIT_S + _ANSWER_S,
+        "LeaseDeliveries": LONGEST_WAIT_S + _ANSWER_S,
         "TestWebhook": 30.0,
         "UploadInput": 120.0,
         "DownloadMedia": 120.0,

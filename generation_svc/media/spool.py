@@ -11,12 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from generation_svc.domain.error import Overloaded, UploadTooLarge
+from generation_svc.domain.limit import MAX_UPLOAD_BYTES
 from generation_svc.domain.port.media import Examined
 from generation_svc.media.content import Examiner
 from generation_svc.media.meter import MediaMeter
 
-MAX_UPLOAD_BYTES = 10 * 2**20
-"""The largest picture that KIE takes as an input (kie-api.md §4)."""
 BUDGET_BYTES = 512 * 2**20
 """The size of all uploads under way."""
 CALLER_BUDGET_BYTES = 256 * 2**20

@@ -22,6 +22,7 @@ from generation_svc.domain.error import (
     UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
+from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
@@ -29,7 +30,6 @@ from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
     LONGEST_WAIT,
     MAX_LANGUAGE_LENGTH,
-    MAX_URL_LENGTH,
     Bounds,
     parse_id,
 )
@@ -254,7 +254,7 @@ def _destination_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Des
             return Queue(bounds.queue("queue.queue", request.queue.queue))
         case "webhook":
             url = request.webhook.url
-            return Webhook(bounds.text("webhook.url", url, most=MAX_URL_LENGTH, is_required=True))
+            return Webhook(bounds.text("webhook.url", url, most=MAX_LINK_LENGTH, is_required=True))
     return None
 
 

@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import AtelierError
+from generation_svc.domain.limit import MAX_ID_LENGTH
 from generation_svc.rpc.call import Call, Guard, ServicerContext
 from generation_svc.rpc.caller import NOBODY, Anybody, Callers, calling, token_of
 from generation_svc.rpc.decoding import check_metadata, checked, lenient, only_message
@@ -144,7 +145,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 def correlation_id(context: ServicerContext) -> str:
     """Return the id under which this call logs: the caller's own, or a new one."""
     for key, value in context.invocation_metadata() or ():
-        if key == CORRELATION_KEY and isinstance(value, str) and 0 < len(value) <= 128:
+        if key == CORRELATION_KEY and isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH:
             return value
     return new_correlation_id()
 

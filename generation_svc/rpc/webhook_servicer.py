@@ -3,8 +3,9 @@
 from atelier.generation.v1 import webhook_service_pb2 as pb
 from atelier.generation.v1 import webhook_service_pb2_grpc as pb_grpc
 from atelier.generation.v1.webhook_pb2 import WebhookState
+from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc.bound import MAX_URL_LENGTH, Bounds
+from generation_svc.rpc.bound import Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.page_token import PageQuery
@@ -62,6 +63,6 @@ class WebhookServicer(pb_grpc.WebhookServiceServicer):
 
 def _url(text: str) -> str:
     bounds = Bounds()
-    bounds.text("url", text, most=MAX_URL_LENGTH, is_required=True)
+    bounds.text("url", text, most=MAX_LINK_LENGTH, is_required=True)
     bounds.check()
     return text
