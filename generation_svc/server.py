@@ -1,16 +1,19 @@
 """Opens everything in order, serves, and closes it in the opposite order."""
 
 import asyncio
-import itertools
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import sqlalchemy.exc
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -37,7 +40,7 @@ from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import ObjectMediaStore, open_media
 from generation_svc.provider.kie.callback import KieCallbackReader
-from generation_svc.provider.kie.client import open_kie
+from generation_svc.provider.kie.client import KieClient, open_kie
 from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
@@ -48,30 +51,18 @@ from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
-from generation_svc.storage.database import PostgresDatabase, open_database
-from generation_svc.storage.embedded.server import embedded_postgres
-from generation_svc.storage.migrate import MigrationStopped, migrate
-from generation_svc.storage.notifier import Notifier
+from generation_svc.storage.database import PostgresDatabase
+from generation_svc.storage.start import started_database
 from generation_svc.webhook.meter import WebhookMeter
-from generation_svc.webhook.sender import open_sender
+from generation_svc.webhook.sender import HttpWebhookSender, open_sender
 from runtime.address import Address
 from runtime.certificate import CertificateReader
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
-from runtime.retry import retry
-from runtime.wait import Deadline
 
-DATABASE_MAX_WAIT_SECONDS = 60.0
-"""How long a start waits for a database that does not answer yet."""
 RESERVED_FILES = 250
 """Open files kept for what is no connection of a caller: the provider, media, results, logs."""
-
-_FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry")
-"""What a server says whose address is right and whose other settings are not: of an answer to a
-connection libpq gives the words alone, not the code."""
-_UNTRIED = "connection is bad: invalid"
-"""What libpq says before it tries, and then quotes what may be a password."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -83,7 +74,14 @@ async def serve(
     check_exposure(settings, has_callers=callers is not None)
     certificates = CertificateReader(settings.tls_files) if settings.tls_files else None
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(_database(settings, stop=stop))
+        database = await stack.enter_async_context(
+            started_database(
+                settings.database_url,
+                folder=Path(settings.data_folder) / "postgres",
+                max_connections=settings.database_pool_size,
+                stop=stop,
+            )
+        )
         if callers and settings.generation_callers_file:
             file, meter = settings.generation_callers_file, CallerMeter(registry)
             await stack.enter_async_context(renewed(callers, file, meter=meter))
@@ -118,24 +116,13 @@ async def open_dependencies(
     registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
-    key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
-    redact(key, hmac_key)
     timing, links = timing_of(settings), links_of(settings, now=database.now)
     media_meter = MediaMeter(registry)
     async with (
         _examiner(settings, meter=media_meter) as examiner,
-        open_kie(
-            key.get_secret_value(),
-            api_url=settings.kie_api_url,
-            upload_url=settings.kie_upload_url,
-            create_timeout=timing.create_timeout,
-        ) as provider,
+        _kie(settings, create_timeout=timing.create_timeout) as provider,
         open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
-        open_sender(
-            allowed_hosts=settings.webhook_allowed_hosts,
-            now=database.now,
-            meter=WebhookMeter(registry),
-        ) as webhooks,
+        _sender(settings, now=database.now, meter=WebhookMeter(registry)) as webhooks,
     ):
         yield Dependencies(
             database=database,
@@ -148,11 +135,7 @@ async def open_dependencies(
             ),
             provider=ProviderDependencies(
                 client=provider,
-                callbacks=KieCallbackReader(
-                    hmac_key.get_secret_value() if hmac_key else None,
-                    now=database.now,
-                    meter=KieMeter(registry),
-                ),
+                callbacks=_callbacks(settings, now=database.now, meter=KieMeter(registry)),
                 callback_base_url=settings.callback_base_url.rstrip("/") or None,
             ),
             webhooks=WebhookDependencies(
@@ -165,6 +148,32 @@ async def open_dependencies(
             limits=limits_of(settings),
             meter=ServiceMeter(registry),
         )
+
+
+def _kie(
+    settings: GenerationSettings, *, create_timeout: timedelta
+) -> AbstractAsyncContextManager[KieClient]:
+    redact(settings.kie_api_key)
+    return open_kie(
+        settings.kie_api_key.get_secret_value(),
+        api_url=settings.kie_api_url,
+        upload_url=settings.kie_upload_url,
+        create_timeout=create_timeout,
+    )
+
+
+def _callbacks(
+    settings: GenerationSettings, *, now: Callable[[], datetime], meter: KieMeter
+) -> KieCallbackReader:
+    key = settings.kie_webhook_hmac_key
+    redact(key)
+    return KieCallbackReader(key.get_secret_value() if key else None, now=now, meter=meter)
+
+
+def _sender(
+    settings: GenerationSettings, *, now: Callable[[], datetime], meter: WebhookMeter
+) -> AbstractAsyncContextManager[HttpWebhookSender]:
+    return open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=now, meter=meter)
 
 
 def _store(settings: GenerationSettings) -> ObjectMediaStore:
@@ -278,71 +287,6 @@ def _scratch(folder: Path) -> Iterator[Scratch]:
             reason = f"Uploads cannot be held in {folder}: {error.strerror}."
             raise StartError(f"{reason} Set DATA_FOLDER to another place.") from error
         yield scratch
-
-
-@asynccontextmanager
-async def _database(
-    settings: GenerationSettings, *, stop: asyncio.Event
-) -> AsyncIterator[PostgresDatabase]:
-    """Open the database, ours if none was named, with its schema up to date."""
-    async with AsyncExitStack() as stack:
-        if settings.database_url:
-            url = settings.database_url.get_secret_value()
-        else:
-            folder = Path(settings.data_folder) / "postgres"
-            url = await stack.enter_async_context(embedded_postgres(folder))
-        redact(url)
-        await _migrate(url, stop=stop)
-        database = await stack.enter_async_context(
-            open_database(url, notifier=Notifier(), max_connections=settings.database_pool_size)
-        )
-        yield database
-
-
-async def _migrate(url: str, *, stop: asyncio.Event) -> None:
-    """Bring the schema up to date, waiting for a database that does not answer yet."""
-    try:
-        await retry(
-            partial(_stoppable, url, stop=stop),
-            delays=itertools.repeat(0.5),
-            may_pass=partial(_may_answer, stop=stop),
-            deadline=Deadline(DATABASE_MAX_WAIT_SECONDS),
-        )
-    except sqlalchemy.exc.OperationalError as error:
-        if stop.is_set() and _is_away(error):
-            raise StartError("It was asked to stop before the database answered.") from error
-        if _UNTRIED in _words_of(error):
-            raise StartError("DATABASE_URL is wrong: libpq refuses an option of it.") from error
-        raise StartError(f"The database cannot be used: {_words_of(error)}") from error
-    except MigrationStopped as error:
-        raise StartError("It was asked to stop before the schema was up to date.") from error
-
-
-def _may_answer(error: Exception, *, stop: asyncio.Event) -> bool:
-    """Return whether it is worth asking again, and log that the database is away."""
-    if not isinstance(error, sqlalchemy.exc.OperationalError) or not _is_away(error):
-        return False
-    _logger.warning("the database is away", reason=_words_of(error))
-    return not stop.is_set()
-
-
-def _is_away(error: sqlalchemy.exc.OperationalError) -> bool:
-    return not any(words in _words_of(error) for words in (_UNTRIED, *_FINAL))
-
-
-def _words_of(error: sqlalchemy.exc.OperationalError) -> str:
-    return str(error.orig).strip().splitlines()[0]
-
-
-async def _stoppable(url: str, *, stop: asyncio.Event) -> None:
-    """Migrate in a thread, which nothing but its own end stops, until a signal asks for that."""
-    stopping = threading.Event()
-    asked = asyncio.create_task(stop.wait(), name="stop of the migration")
-    asked.add_done_callback(lambda _: stopping.set())
-    try:
-        await asyncio.to_thread(migrate, url, stopping=stopping)
-    finally:
-        asked.cancel()
 
 
 def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:
