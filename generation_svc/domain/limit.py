@@ -7,4 +7,4 @@ MAX_LINK_LENGTH = 2048
 """The length of an address, in characters."""
 
 MAX_UPLOAD_BYTES = 10 * 2**20
-"""The size of an upload: the largest picture that KIE takes as an input (kie-api.md §4)."""
+"""The size of an upload: the largest file that models take as an input."""
