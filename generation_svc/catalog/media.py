@@ -9,6 +9,7 @@ import httpx2
 
 from generation_svc.catalog.rule import list_words
 from generation_svc.catalog.shape import schema_at
+from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.media_input import (
     MAX_ITEM_NUMBER,
@@ -23,7 +24,6 @@ from generation_svc.domain.model import Model
 from generation_svc.domain.schema import Steps
 from generation_svc.egress.hostname import may_be_public
 
-MAX_LINK_LENGTH = 2048
 MAX_DATA_BYTES = 2**20
 """The size of media inside `data:`, counted after decoding."""
 

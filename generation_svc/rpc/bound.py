@@ -12,11 +12,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from generation_svc.domain.error import FieldViolation, InvalidInputs
+from generation_svc.domain.limit import MAX_ID_LENGTH
 
-MAX_ID_LENGTH = 128
-"""The length of ids, keys, owners and tokens."""
 MAX_LANGUAGE_LENGTH = 35
-MAX_URL_LENGTH = 2048
 MAX_TELEGRAM_ID = 2**52 - 1
 """Telegram's ids have at most 52 significant bits (Bot API, User and Chat)."""
 MAX_PIECE_BYTES = 2**20
@@ -25,6 +23,8 @@ MAX_SESSION_BYTES = 64 * 2**10
 MAX_CALLBACK_BYTES = 2**20
 MAX_CALLBACK_HEADERS = 16
 MAX_DELIVERIES = 100
+MAX_FILTER_LENGTH = 1024
+MAX_FILTER_CONDITIONS = 16
 LONGEST_WAIT = timedelta(seconds=60)
 DEFAULT_WAIT = timedelta(seconds=30)
 SHORTEST_LEASE = timedelta(seconds=1)

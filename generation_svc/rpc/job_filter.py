@@ -18,9 +18,8 @@ from typing import NoReturn
 from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.job import JobState
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
+from generation_svc.rpc.bound import MAX_FILTER_CONDITIONS
 
-MAX_FILTER_LENGTH = 1024
-MAX_CONDITIONS = 16
 _STATES = {f"JOB_STATE_{state.name}": state for state in JobState}
 _ORDERED = (JobField.CREATE_TIME, JobField.UPDATE_TIME)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -86,8 +85,10 @@ class _Reader:
 
     def _condition(self) -> Condition:
         self._count += 1
-        if self._count > MAX_CONDITIONS:
-            _refuse(self._next, f"the end, for at most {MAX_CONDITIONS} conditions are taken")
+        if self._count > MAX_FILTER_CONDITIONS:
+            _refuse(
+                self._next, f"the end: at most {MAX_FILTER_CONDITIONS} conditions are taken"
+            )
         field = self._field()
         operator = self._operator(field)
         return Condition(field, operator, self._value(field))

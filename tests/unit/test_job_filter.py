@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from generation_svc.domain.error import InvalidInputs
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
-from generation_svc.rpc.job_filter import MAX_CONDITIONS, parse_filter
+from generation_svc.rpc.bound import MAX_FILTER_CONDITIONS as MAX_CONDITIONS
+from generation_svc.rpc.job_filter import parse_filter
 
 FAILED = Condition(JobField.STATE, Operator.EQUAL, "failed")
 CANCELLED = Condition(JobField.STATE, Operator.EQUAL, "cancelled")
