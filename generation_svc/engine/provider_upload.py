@@ -1,5 +1,6 @@
 """Gives the provider a job's own media, anew just before each task: it forgets them after a day."""
 
+import asyncio
 from uuid import uuid4
 
 from generation_svc.domain.error import MediaNotFound, UploadRejected
@@ -11,6 +12,8 @@ from generation_svc.lifecycle import reference
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.input_media import find, media_of
 
+MOST_AT_ONCE = 3
+"""How many media of one job are handed over at the same time."""
 _GONE = "Media that the job refers to is no longer there."
 
 
@@ -35,9 +38,20 @@ async def _refer(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, s
 
 
 async def _upload_all(deps: Dependencies, job: Job, *, own: list[InputValue]) -> dict[Steps, str]:
-    texts = dict.fromkeys(given.text for given in own)
-    links = {text: await _upload(deps, job, text=text) for text in texts}
-    return {given.steps: links[given.text] for given in own}
+    """Hand over each media once, a few at once: the claim of the job lasts for a minute."""
+    slots = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def upload(text: str) -> str:
+        async with slots:
+            return await _upload(deps, job, text=text)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            texts = dict.fromkeys(given.text for given in own)
+            tasks = {text: group.create_task(upload(text), name="upload") for text in texts}
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return {given.steps: tasks[given.text].result() for given in own}
 
 
 async def _upload(deps: Dependencies, job: Job, *, text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 
 from generation_svc.catalog import validate_inputs
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.error import InvalidInputs
+from generation_svc.domain.error import InvalidInputs, ProviderUnreachable
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState
+from generation_svc.engine import provider_upload
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle import reference
 from generation_svc.lifecycle.dependencies import ModelDependencies
@@ -126,6 +128,50 @@ async def test_media_that_the_model_cannot_take_is_refused(
     mine = await upload(film)
     await film.query(f"UPDATE upload SET {column} = %s", value)
     assert await complaints(film, prompt="x", images=[mine]) == {"inputs.images[0]": complaint}
+
+
+async def test_media_of_one_job_is_handed_over_a_few_at_once(film: Harness) -> None:
+    images = [await upload(film, b"%d" % number) for number in range(3)]
+    last = await upload(film, b"last")
+    all_at_it, busy = asyncio.Event(), 0
+
+    async def slow(data: bytes, **named: Any) -> str:
+        nonlocal busy
+        busy += 1
+        most.append(busy)
+        if busy == provider_upload.MOST_AT_ONCE:
+            all_at_it.set()
+        await all_at_it.wait()
+        busy -= 1
+        return f"https://kie.example/{data.decode()}"
+
+    most: list[int] = []
+    film.provider.upload = slow  # type: ignore[method-assign]
+    await ask(film, prompt="x", images=images, last_frame=last)
+    async with asyncio.timeout(10):
+        assert await dispatch(film.deps)
+    sent = film.provider.inputs[-1]
+    assert sent["imageUrls"] == [f"https://kie.example/{number}" for number in range(3)]
+    assert sent["tailUrls"] == ["https://kie.example/last"]
+    assert max(most) == provider_upload.MOST_AT_ONCE
+
+
+async def test_one_media_that_cannot_be_handed_over_puts_the_job_back(film: Harness) -> None:
+    good, bad = await upload(film, b"good"), await upload(film, b"bad")
+
+    async def picky(data: bytes, **named: Any) -> str:
+        if data == b"bad":
+            raise ProviderUnreachable
+        await asyncio.Event().wait()  # for ever: it is given up when the other fails
+        return "never"
+
+    film.provider.upload = picky  # type: ignore[method-assign]
+    job = await ask(film, prompt="x", images=[good, bad])
+    async with asyncio.timeout(10):
+        await dispatch(film.deps)
+    assert (await film.job(job)).state is JobState.QUEUED
+    assert "upload_failed" in await film.events(job)
+    assert film.provider.inputs == []
 
 
 async def test_media_that_is_gone_before_it_is_handed_over_fails_the_job(film: Harness) -> None:
