@@ -85,7 +85,7 @@ def _examples(model: Model) -> dict[str, model_pb2.PromptExamples]:
         language: model_pb2.PromptExamples(
             prompts=[getattr(example, language) for example in model.prompt_examples]
         )
-        for language in ("en", "ru")
+        for language in (("en", "ru") if model.prompt_examples else ())
     }
 
 

@@ -12,9 +12,10 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import media_pb2, model_pb2
 from generation_svc.catalog import validate_inputs
 from generation_svc.lifecycle.dependencies import ModelDependencies
+from generation_svc.rpc.convert_model import model_to_proto
 from tests.contract.failure import refused
 from tests.contract.service import Service, serving, struct
-from tests.invented_model import MODEL_ID, invented_catalog
+from tests.invented_model import ENTRY, MODEL_ID, invented_catalog
 
 
 async def model(service: Service, model_id: str) -> model_pb2.Model:
@@ -70,6 +71,17 @@ async def test_a_model_tells_what_references_mean(film: Service) -> None:
         model_pb2.REFERENCE_PART_AUDIO,
         [],
     )
+
+
+def test_a_model_without_a_prompt_tells_of_none() -> None:
+    schema = ENTRY["input_schema"]
+    fields = {name: rule for name, rule in schema["properties"].items() if name != "prompt"}
+    options = {name: texts for name, texts in ENTRY["options"].items() if name != "prompt"}
+    kept = {key: schema[key] for key in ("$schema", "type", "additionalProperties")}
+    bare = {**kept, "properties": fields, "required": ["shots"]}
+    catalog = invented_catalog(input_schema=bare, options=options, prompt_examples=[])
+    told = model_to_proto(catalog.get(MODEL_ID))
+    assert (told.prompt_max_length, dict(told.prompt_examples)) == (0, {})
 
 
 async def test_a_wrong_place_deep_inside_is_named(film: Service) -> None:
