@@ -7,11 +7,12 @@ them, and a client that does not read is cut off.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -22,11 +23,23 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.media_pb2 import Media
-from callback_gateway.exchange import Cut, Exchange
+from callback_gateway.connection import Cut, Exchange
 from callback_gateway.metric import Meter
+from generation_client import GenerationClient, GenerationError, translated
+
+MEDIA_PATH = "/media/"
+"""What a link to media begins with, after the public address of the gateway."""
+
+FIRST_S = 5.0
+"""How long the service may take until it says what is behind a link."""
+
+WHOLE_S = 300.0
+"""How long one download may take, however slowly its client reads."""
 
 _TOKEN = re.compile("[A-Za-z0-9_-]{1,128}")
+_GONE = ("MEDIA_LINK_INVALID", "MEDIA_NOT_FOUND", "INVALID_INPUTS")
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 _FIXED_HEADERS = {
     "accept-ranges": "none",
@@ -178,3 +191,48 @@ def _away(retry_after_s: float) -> Response:
     wait = {"retry-after": str(math.ceil(retry_after_s)), "cache-control": "no-store"}
     text = "This cannot be shown right now. Please try again.\n"
     return PlainTextResponse(text, status_code=503, headers={**_FIXED_HEADERS, **wait})
+
+
+class GrpcMediaSource:
+    """Asks the service; the gateway itself knows no key."""
+
+    def __init__(self, client: GenerationClient) -> None:
+        self._client = client
+
+    @asynccontextmanager
+    async def open(self, token: str) -> AsyncIterator[Found]:
+        """Open the media of a link. Raises LinkInvalid and SourceAway, also while it is read."""
+        request = pb.DownloadMediaRequest(link_token=token)
+        call = self._client.generation.DownloadMedia(request, timeout=WHOLE_S)
+        messages = aiter(call)
+        try:
+            first = await _first(messages)
+            async with aclosing(_pieces(messages)) as pieces:
+                yield Found(first.media, pieces)
+        except GenerationError as error:
+            raise _meaning(error) from error
+        finally:
+            call.cancel()
+
+
+async def _first(messages: AsyncIterator[pb.DownloadMediaResponse]) -> pb.DownloadMediaResponse:
+    try:
+        async with asyncio.timeout(FIRST_S):
+            with translated():
+                return await anext(messages)
+    except (TimeoutError, StopAsyncIteration) as error:
+        raise SourceAway("the service said nothing") from error
+
+
+async def _pieces(
+    messages: AsyncIterator[pb.DownloadMediaResponse],
+) -> AsyncGenerator[bytes, None]:
+    with translated():
+        async for message in messages:
+            yield message.data
+
+
+def _meaning(error: GenerationError) -> Exception:
+    if error.reason in _GONE:
+        return LinkInvalid(error.reason)
+    return SourceAway(str(error), retry_after_s=error.retry_after_s or 1)

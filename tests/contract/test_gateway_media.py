@@ -13,8 +13,8 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
+from callback_gateway.app import gateway
 from callback_gateway.metric import Meter
-from callback_gateway.server import gateway
 from callback_gateway.settings import GatewaySettings
 from runtime.address import Address
 from tests.contract.media_service import GOOD, RecordingMediaService, serving_media
