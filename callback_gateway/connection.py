@@ -157,19 +157,25 @@ class Exchange:
         await response(self.scope, self._receive, self._send)
 
     async def stream(
-        self, pieces: AsyncIterator[bytes], *, headers: Mapping[str, str], size: int
+        self,
+        pieces: AsyncIterator[bytes],
+        *,
+        headers: Mapping[str, str],
+        size: int,
+        status: int = 200,
     ) -> None:
         """Send a body of exactly this many bytes. Raises Cut."""
+        start = _start(headers, status=status)
         left = size
         async for piece in pieces:
             left -= len(piece)
             if left < 0:
                 break
-            await self._begin(headers)
+            await self._begin(start)
             await self._write({"type": "http.response.body", "body": piece, "more_body": True})
         if left:
             raise Cut("broken")
-        await self._begin(headers)
+        await self._begin(start)
         await self._write({"type": "http.response.body"})
 
     async def abort(self) -> None:
@@ -177,12 +183,11 @@ class Exchange:
         self.scope["extensions"][ABORT]["now"]()
         await self._gone
 
-    async def _begin(self, headers: Mapping[str, str]) -> None:
+    async def _begin(self, start: Message) -> None:
         """Start the answer with the first piece: an error before it still has a status."""
         if not self.has_begun:
             self.has_begun = True
-            raw = [(name.encode(), text.encode()) for name, text in headers.items()]
-            await self._write({"type": "http.response.start", "status": 200, "headers": raw})
+            await self._write(start)
 
     async def _write(self, message: Message) -> None:
         if self._gone.done():
@@ -192,6 +197,11 @@ class Exchange:
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _start(headers: Mapping[str, str], *, status: int) -> Message:
+    raw = [(name.encode(), text.encode()) for name, text in headers.items()]
+    return {"type": "http.response.start", "status": status, "headers": raw}
 
 
 def _plain(host: str) -> IPv4Address | IPv6Address | None:

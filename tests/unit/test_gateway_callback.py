@@ -34,7 +34,9 @@ class RecordingReporter:
 
 
 class NoMedia:
-    def open(self, token: str) -> AbstractAsyncContextManager[Found]:
+    def open(
+        self, token: str, *, offset: int = 0, limit: int = 0
+    ) -> AbstractAsyncContextManager[Found]:
         raise LinkInvalid(token)
 
 
