@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -18,11 +18,19 @@ GOOD = "g" * 56
 PIECE_BYTES = 64 << 10
 
 
+class Bytes(Protocol):
+    """Bytes, or what can be cut like them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
 class RecordingMediaService(pb_grpc.GenerationServiceServicer):
     """Has one picture behind one link, and fails as it was asked to."""
 
     def __init__(self) -> None:
-        self.data: bytes | memoryview = bytes(range(256)) * 3000
+        self.data: Bytes = bytes(range(256)) * 3000
         self.mime_type = "image/png"
         self.tokens: list[str] = []
         self.open = 0
@@ -47,7 +55,7 @@ class RecordingMediaService(pb_grpc.GenerationServiceServicer):
             for start in range(request.read_offset, end, PIECE_BYTES):
                 if self.fails_after is not None and start >= self.fails_after:
                     await refuse(context, grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
-                piece = bytes(self.data[start : min(end, start + PIECE_BYTES)])
+                piece = self.data[start : min(end, start + PIECE_BYTES)]
                 self.given_bytes += len(piece)
                 yield pb.DownloadMediaResponse(data=piece)
         finally:

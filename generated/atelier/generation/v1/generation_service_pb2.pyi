@@ -650,14 +650,14 @@ class DownloadMediaRequest(_message.Message):
     Empty means that media_id is given.
     """
     read_offset: _builtins.int
-    """The number of bytes to skip, 0 to the media's size_bytes; outside of that it is
-    OUT_OF_RANGE. At size_bytes the media comes without bytes.
+    """The number of bytes to skip, 0 or more. Beyond the media's size_bytes it is
+    OUT_OF_RANGE; at size_bytes the media comes without bytes.
 
     Zero means from the start.
     """
     read_limit: _builtins.int
-    """The largest number of bytes to return, 0 or more; below that it is
-    INVALID_ARGUMENT. It may reach beyond the end, where the bytes end.
+    """The largest number of bytes to return, 0 or more. Where it reaches beyond the
+    end, fewer come.
 
     Zero means to the end.
     """
