@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.long_file import LongFile
 from tests.contract.media_service import GOOD, RecordingMediaService, serving_media
 from tests.e2e.program import Program, answers, free_address, until
 
@@ -19,31 +19,6 @@ SIZE = 300_000_000
 MIB = 1 << 20
 ALLOWED_GROWTH = 40 * MIB
 SLOW_READERS = 16
-
-
-class LongFile:
-    """As many bytes as one likes, made when they are asked for."""
-
-    _block = random.Random(9).randbytes(65_521)
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, part: slice) -> bytes:
-        start, stop, _ = part.indices(self._size)
-        at = start % len(self._block)
-        rounds = (at + stop - start) // len(self._block) + 1
-        return (self._block * rounds)[at : at + stop - start]
-
-    def digest(self, first: int) -> str:
-        """Return the SHA-256 of the bytes from one on."""
-        digest = hashlib.sha256()
-        for start in range(first, self._size, MIB):
-            digest.update(self[start : min(start + MIB, self._size)])
-        return digest.hexdigest()
 
 
 @dataclass
