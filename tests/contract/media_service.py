@@ -35,6 +35,7 @@ class RecordingMediaService(pb_grpc.GenerationServiceServicer):
         self.tokens: list[str] = []
         self.open = 0
         self.given_bytes = 0
+        self.knows_parts = True
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.fails_after: int | None = None
         self.expire_seconds = 4_000_000_000
@@ -50,9 +51,11 @@ class RecordingMediaService(pb_grpc.GenerationServiceServicer):
         self.open += 1
         try:
             yield pb.DownloadMediaResponse(media=self._media())
-            limit = request.read_limit or len(self.data)
-            end = min(len(self.data), request.read_offset + limit)
-            for start in range(request.read_offset, end, PIECE_BYTES):
+            offset, limit = request.read_offset, request.read_limit or len(self.data)
+            if not self.knows_parts:
+                offset, limit = 0, len(self.data)
+            end = min(len(self.data), offset + limit)
+            for start in range(offset, end, PIECE_BYTES):
                 if self.fails_after is not None and start >= self.fails_after:
                     await refuse(context, grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
                 piece = self.data[start : min(end, start + PIECE_BYTES)]

@@ -203,6 +203,12 @@ async def test_a_range_is_only_given_of_the_file_that_the_client_has(
     assert len(answer.content) == (5 if status == 206 else 768_000)
 
 
+async def test_a_service_that_knows_no_parts_yet_gives_the_whole(up: Running) -> None:
+    up.service.knows_parts = False
+    answer = await up.ask(range="bytes=5-9")
+    assert (answer.status_code, answer.content) == (200, up.service.data)
+
+
 async def test_head_and_a_client_that_has_it_all_get_no_range(up: Running) -> None:
     head = await up.ask(method="HEAD", range="bytes=5-9")
     assert (head.status_code, head.headers["content-length"]) == (200, "768000")
