@@ -52,6 +52,8 @@ class DeliveryDesk(DeliveryServiceServicer):
     def __init__(self) -> None:
         self.reports: asyncio.Queue[Report] = asyncio.Queue()
         self.begun: set[str] = set()
+        self.begun_for_s: list[float] = []
+        """How long each delivery that was begun is leased for."""
         self.stale: set[str] = set()
         self.unavailable = 0
         self.leases = 0
@@ -84,6 +86,7 @@ class DeliveryDesk(DeliveryServiceServicer):
     async def BeginDelivery(self, request: Any, context: Any) -> Any:
         await self._check(request.lease_token, context)
         self.begun.add(request.lease_token)
+        self.begun_for_s.append(request.lease_duration.ToTimedelta().total_seconds())
         return delivery_pb.BeginDeliveryResponse()
 
     async def ReportDelivery(self, request: Any, context: Any) -> Any:

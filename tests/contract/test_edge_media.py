@@ -11,6 +11,7 @@ from atelier.generation.v1 import media_pb2 as pb
 from atelier.generation.v1.delivery_service_pb2 import ReportDeliveryRequest
 from atelier.generation.v1.media_pb2 import Media
 from edge_bot.delivery.spool import MediaSpool
+from edge_bot.delivery.worker import DeliveryTiming
 from edge_bot.view.layout import TEXT_LENGTH, UPLOAD_BYTES
 from generation_client import GenerationError
 from tests.contract.edge_harness import CHAT, Harness, delivery, harness, succeeded
@@ -244,6 +245,15 @@ async def test_the_limit_itself_is_no_reason_for_a_link(edge: Harness) -> None:
     media = kept(edge, MP4, "video/mp4", size_bytes=UPLOAD_BYTES)
     (message,) = await arrived(edge, media)
     assert "video" in message
+    assert edge.service.delivery.begun_for_s == [60 + UPLOAD_BYTES / 500_000]
+
+
+@pytest.mark.parametrize(
+    ("lease_s", "size", "expected"),
+    [(60, 0, 60), (60, 45_000_000, 150), (60, 10**9, 300), (300, 45_000_000, 300), (0.7, 0, 0.7)],
+)
+def test_a_lease_is_as_long_as_a_slow_upload(lease_s: float, size: int, expected: float) -> None:
+    assert DeliveryTiming(lease_s=lease_s).lease_for(size) == expected
 
 
 async def test_the_spool_gives_room_back_however_a_fetch_ends(edge: Harness) -> None:

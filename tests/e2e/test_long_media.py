@@ -9,8 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
+from google.protobuf.duration_pb2 import Duration
 
 from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.delivery_service_pb2 import LeaseDeliveriesRequest
+from atelier.generation.v1.destination_pb2 import QueueDestination
 from atelier.generation.v1.media_pb2 import Media
 from tests.contract.long_file import LongFile
 from tests.e2e.program import Program, free_address
@@ -45,21 +48,33 @@ async def test_300_mb_go_through_in_parts_and_as_a_whole(running: Stack) -> None
     assert max(growths) * MIB < ALLOWED_GROWTH, f"service, gateway: {growths} MiB"
 
 
+async def test_an_edge_is_told_the_link_for_what_it_cannot_send(running: Stack) -> None:
+    job = await running.create("for a feed", queue=QueueDestination(queue="films"))
+    await running.history.settled(job.id)
+    asked = LeaseDeliveriesRequest(queue="films", wait=Duration(seconds=10))
+    (leased,) = (await running.client.delivery.LeaseDeliveries(asked)).deliveries
+    (media,) = leased.job.result.media
+    assert urlsplit(media.download_uri).netloc == GATEWAY
+    assert (await _ranged(running, media, "bytes=0-9"))[1] == 10
+
+
 async def _video(running: Stack) -> Media:
     """Make a picture, and put a long video into its place."""
     job = await running.create("soon a film")
     await running.history.settled(job.id)
+    answer = await running.client.generation.GetJob(pb.GetJobRequest(job_id=job.id))
+    (media,) = answer.job.result.media
+    assert urlsplit(media.download_uri).netloc == GATEWAY
     (row,) = await running.history.rows(
-        "UPDATE media SET mime_type = 'video/mp4', size_bytes = %(size)s RETURNING id, key",
+        "UPDATE media SET mime_type = 'video/mp4', size_bytes = %(size)s"
+        " WHERE id = %(id)s RETURNING key",
         size=SIZE,
+        id=media.id,
     )
     kept = running.service.folder.parent / "media" / row["key"]
     assert kept.is_file()
     await asyncio.to_thread(_write, kept)
-    answer = await running.client.generation.GetJob(pb.GetJobRequest(job_id=job.id))
-    (media,) = answer.job.result.media
-    assert urlsplit(media.download_uri).netloc == GATEWAY
-    return Media.FromString(media.SerializeToString())
+    return media
 
 
 def _write(path: Path) -> None:
