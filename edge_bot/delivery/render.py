@@ -96,14 +96,15 @@ async def rendered_result(
     buttons = result_buttons(job, to.language_code, is_first_of_album=is_album and is_edit)
     async with spool.fetched(files[:1] if is_edit else files) as held:
         text = text_of(held, result=job.result)
-        if text is None and is_album and not is_edit:
+        whole = None if text is None else with_caption(text, caption)
+        if is_album and not is_edit:
             yield AlbumMessage(to, held, caption)
-        elif text is None:
-            yield (MediaEdit if is_edit else MediaMessage)(to, held[0], caption, buttons)
-        elif (whole := with_caption(text, caption)) is not None:
+        elif whole is not None:
             yield _text_message(to, Screen(whole, buttons), is_edit=is_edit)
+        elif held:
+            yield (MediaEdit if is_edit else MediaMessage)(to, held[0], caption, buttons)
         else:
-            with _written(text, name=job.id) as file:
+            with _written(job.result.text, name=job.id) as file:
                 yield (MediaEdit if is_edit else MediaMessage)(to, file, caption, buttons)
 
 

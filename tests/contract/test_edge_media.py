@@ -112,8 +112,9 @@ SAVED: dict[str, tuple[bytes, str, int]] = {
 async def test_what_telegram_does_not_play_or_show_goes_as_a_file(
     edge: Harness, *, data: bytes, mime_type: str, kind: Any
 ) -> None:
-    (message,) = await arrived(edge, kept(edge, data, mime_type, kind=kind))
+    (message,) = await arrived(edge, kept(edge, data, mime_type, kind=kind, title="Opus 1"))
     assert message["document"]["file_size"] == len(data)
+    assert message["document"]["file_name"].startswith("Opus 1.")
     assert message["reply_markup"]["inline_keyboard"]
 
 
