@@ -28,6 +28,12 @@ MAX_WAIT_S = 5.0
 _LATER_MAX_WAIT_S = 30.0
 """How long the rest of a sending waits that cannot be given back any more."""
 
+ANSWER_S = 20.0
+"""How long Telegram may take to answer once it has everything."""
+
+STORE_BYTES_S = 1_000_000
+"""How fast it stores an upload, at least: only then does it answer."""
+
 _logger = structlog.get_logger(__name__)
 
 
@@ -122,6 +128,7 @@ class MediaMessage:
                 caption=text,
                 parse_mode=parse_mode,
                 reply_markup=keyboard_markup(self.keyboard),
+                read_timeout=answer_timeout_s(self.size_bytes),
                 rate_limit_args=MAX_WAIT_S,
             )
 
@@ -153,6 +160,7 @@ class MediaEdit:
                 chat_id=self.to.chat_id,
                 message_id=self.to.message_id,
                 reply_markup=keyboard_markup(self.keyboard),
+                read_timeout=answer_timeout_s(self.size_bytes),
                 rate_limit_args=MAX_WAIT_S,
             )
 
@@ -194,9 +202,17 @@ class AlbumMessage:
                 form_of(each).item(each, caption=line or None, parse_mode=parse_mode)
                 for each, line in zip(files, texts, strict=True)
             ]
-            return await bot.send_media_group(self.to.chat_id, items, rate_limit_args=max_wait_s)
+            timeout_s = answer_timeout_s(sum(each.media.size_bytes for each in files))
+            return await bot.send_media_group(
+                self.to.chat_id, items, read_timeout=timeout_s, rate_limit_args=max_wait_s
+            )
 
         return await in_best_form(send, caption=caption, files=files)
+
+
+def answer_timeout_s(size_bytes: int) -> float:
+    """Return how long an answer to an upload may take, so that a large one is not in doubt."""
+    return ANSWER_S + size_bytes / STORE_BYTES_S
 
 
 async def _edited(to: TelegramDestination, editing: Awaitable[object]) -> Report:

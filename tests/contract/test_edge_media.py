@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from atelier.generation.v1 import media_pb2 as pb
@@ -255,6 +256,18 @@ async def test_the_limit_itself_is_no_reason_for_a_link(edge: Harness) -> None:
 )
 def test_a_lease_is_as_long_as_a_slow_upload(lease_s: float, size: int, expected: float) -> None:
     assert DeliveryTiming(lease_s=lease_s).lease_for(size) == expected
+
+
+async def test_a_large_upload_may_be_answered_late(edge: Harness) -> None:
+    given: list[float] = []
+
+    async def slow(request: httpx.Request) -> None:
+        given.append(request.extensions["timeout"]["read"])
+
+    client = edge.bot.request._client  # type: ignore[attr-defined]
+    client.event_hooks = {**client.event_hooks, "request": [slow]}
+    await sent(edge, kept(edge, MP4, "video/mp4", size_bytes=45_000_000))
+    assert max(given) == 65
 
 
 async def test_the_spool_gives_room_back_however_a_fetch_ends(edge: Harness) -> None:

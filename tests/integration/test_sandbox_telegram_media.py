@@ -299,6 +299,10 @@ REFUSED_ALBUMS: dict[str, tuple[Any, str]] = {
         [{"type": "photo", "media": "attach://a"}] * 2,
         "can't parse InputMedia: media not found",
     ),
+    "animation": (
+        [{"type": "animation", "media": "x"}],
+        "can't parse InputMedia: type \"animation\" can't be used in sendMediaGroup",
+    ),
     "strange type": (
         [{"type": "sticker", "media": "x"}],
         'can\'t parse InputMedia: type "sticker" is unsupported',

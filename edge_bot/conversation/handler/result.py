@@ -5,6 +5,7 @@ from __future__ import annotations
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import Job
 from edge_bot.conversation.interaction import Interaction
+from edge_bot.delivery.message import answer_timeout_s
 from edge_bot.delivery.render import rendered_result
 from edge_bot.view import notice
 from edge_bot.view.language import texts
@@ -39,5 +40,8 @@ async def send_originals(interaction: Interaction, job: Job) -> None:
     for each in (each for each in media if is_uploadable(each)):
         async with context.spool.fetched([each]) as (file,):
             await context.bot.send_document(
-                interaction.event.chat_id, file.upload(), disable_content_type_detection=True
+                interaction.event.chat_id,
+                file.upload(),
+                disable_content_type_detection=True,
+                read_timeout=answer_timeout_s(each.size_bytes),
             )

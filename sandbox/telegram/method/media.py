@@ -57,6 +57,9 @@ def _items(call: Call) -> list[Params]:
     if not all(isinstance(item, dict) for item in items):
         raise bad_request("can't parse InputMedia: expected an Object")
     types = {item.get("type") for item in items}
+    if "animation" in types:
+        words = 'type "animation" can\'t be used in sendMediaGroup'
+        raise bad_request(f"can't parse InputMedia: {words}")
     if len(types) > 1 and (alone := types & ALONE):
         raise bad_request(f"{min(alone)} can't be mixed with other media types")
     return [call.params.nested(item) for item in items]
