@@ -36,8 +36,8 @@ ORDINARY = frozenset(
     options original out outage outcome outgoing overloaded page parse path pause payload peer
     permission persist pick picture place plain png poll polling pool port post postgres press
     price pricing printer problem process profile program programs progress prompt protocol
-    query range reached read reader reason recent record redact redacting redaction redactor
-    reflection refused register rejected render renderer renewal renewed repetition replay
+    query range reached read reader readiness reason recent record redact redacting redaction
+    redactor reflection refused register rejected render renderer renewal renewed repetition replay
     report reporter resolver resource responses result reused route row rpc rule run runtime
     schema scratch secret secrets send sender sent server service servicer set setting
     settings shape show shutdown signature signed silent slot slots source spool spooled stage
