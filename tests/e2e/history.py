@@ -71,6 +71,26 @@ class History:
         )
         await self.rows("UPDATE update_lease SET expire_time = now() - interval '1 s'")
 
+    async def close_database(self) -> None:
+        """Cut the service off: end its connections and refuse new ones."""
+        await self._allow_connections(False)
+        await self.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    async def open_database(self) -> None:
+        """Let the service connect again."""
+        await self._allow_connections(True)
+
+    async def _allow_connections(self, is_allowed: bool) -> None:
+        name = await self.value("SELECT current_database()")
+        await self._connection.execute(
+            sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
+                sql.Identifier(name), sql.Literal(is_allowed)
+            )
+        )
+
     @asynccontextmanager
     async def holding(self, table: str, *, event: str, when: str) -> AsyncIterator[None]:
         """Keep the service's statements on a table waiting, where `when` (of NEW) holds.
