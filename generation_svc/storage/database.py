@@ -105,7 +105,7 @@ class PostgresDatabase:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""
         with _translated():
             async with (
-                self._pool_queue.turn(),
+                self._pool_queue.slot(),
                 self._connection(within_seconds=POOL_TIMEOUT_SECONDS) as connection,
                 connection.transaction(),
             ):

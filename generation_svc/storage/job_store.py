@@ -34,9 +34,9 @@ class PostgresJobStore:
         self._connection = connection
 
     async def insert(self, job: Job, *, destination: Destination | None) -> int:
-        """Write a new job, due at once, with its first event; return its turn.
+        """Write a new job, due at once, with its first event; return its fair round.
 
-        Its owner's jobs were counted in this transaction, so none of them gets the same turn.
+        Its owner's jobs were counted in this transaction, so none of them gets the same round.
         """
         values = {
             **immutable_columns(job),
@@ -48,7 +48,7 @@ class PostgresJobStore:
         columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
         cursor = await self._connection.execute(
             f"INSERT INTO job ({columns}, dispatch_time, turn)"
-            f" VALUES ({places}, now(), {_NEXT_TURN}) RETURNING turn",
+            f" VALUES ({places}, now(), {_NEXT_ROUND}) RETURNING turn",
             values,
         )
         row = await cursor.fetchone()
@@ -207,7 +207,7 @@ class PostgresJobStore:
         return row["claims"] if row else 0
 
     async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        """Claim the due job whose turn it is, unless `most_active` tasks are at the provider.
+        """Claim the due job that is served next, unless `most_active` tasks are at the provider.
 
         A job with an attempt of unknown fate is due again only after its grace.
         """
@@ -304,7 +304,7 @@ class PostgresJobStore:
 
 # The round under way is the last one of which the provider took a job: it never goes back, or a job
 # of an old round that is due again would let everybody new pass those who wait in line.
-_NEXT_TURN = """
+_NEXT_ROUND = """
 greatest(
     coalesce((SELECT max(turn) FROM job WHERE finish_deadline_time IS NOT NULL), 0),
     (SELECT max(turn) + 1 FROM job WHERE caller = %(caller)s::varchar AND owner = %(owner)s::varchar

@@ -38,7 +38,7 @@ class JobStore(Protocol):
     """Jobs, their request keys and their events."""
 
     async def insert(self, job: Job, *, destination: Destination | None) -> int:
-        """Write a new job, due at once, with its first event; return its turn."""
+        """Write a new job, due at once, with its first event; return its fair round."""
 
     async def remember_request(self, key: RequestKey, *, job_id: UUID) -> tuple[UUID, bytes] | None:
         """Bind a request key to a job; return the job id and hash of an earlier binding."""
@@ -84,7 +84,7 @@ class JobStore(Protocol):
         """Count the claims that will soon take a call; other claims wait for this transaction."""
 
     async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        """Claim the due job whose turn it is, unless `most_active` tasks are at the provider."""
+        """Claim the due job that is served next, unless `most_active` tasks are at the provider."""
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""
