@@ -86,7 +86,7 @@ def _listen(address: Address) -> socket.socket:
         listener.bind((address.host, address.port))
     except (OSError, UnicodeError) as error:
         listener.close()
-        reason = getattr(error, "strerror", None) or "its host is no name"
+        reason = getattr(error, "strerror", None) or "its host is not a valid name"
         raise StartError(f"cannot listen on {address}: {reason}") from error
     return listener
 

@@ -30,7 +30,7 @@ def read_setting(path: str) -> str:
     except OSError as error:
         raise ValueError(error.strerror or "it cannot be opened") from error
     if len(data) > MAX_BYTES:
-        raise ValueError(f"it is longer than {MAX_BYTES >> 20} MiB")
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
     return _text(data).strip()
 
 
@@ -39,7 +39,7 @@ def _text(data: bytes) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError("it is no text") from error
+        raise ValueError("it is not text") from error
     if _CONTROLS.search(text):
-        raise ValueError("it is no text")
+        raise ValueError("it is not text")
     return text

@@ -68,7 +68,7 @@ async def check(
             await AsyncConnectionPool.check_connection(connection)
     for setting in ("in_hot_standby", "default_transaction_read_only"):
         if connection.info.parameter_status(setting) == "on":
-            raise psycopg.OperationalError("The server can only be read.")
+            raise psycopg.OperationalError("The server is read-only.")
 
 
 async def _read(clock: DatabaseClock, connection: psycopg.AsyncConnection[Any]) -> None:

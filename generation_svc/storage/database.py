@@ -214,8 +214,10 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except NOT_NOW as error:
-        _logger.warning("the database is away", error=type(error).__name__, reason=_reason(error))
-        raise Unavailable("The database is away for a moment.") from error
+        _logger.warning(
+            "the database is unavailable", error=type(error).__name__, reason=_reason(error)
+        )
+        raise Unavailable("The database is temporarily unavailable.") from error
 
 
 def _reason(error: psycopg.Error) -> str:

@@ -136,7 +136,7 @@ def _table_is_kept(connection: sa.Connection) -> str:
     assert isinstance(driver, psycopg.Connection)
     who = in_the_way(driver)
     connection.rollback()
-    return f"A table that the migration changes stays locked; transactions open for long: {who}."
+    return f"A table that the migration changes stays locked; long-running transactions: {who}."
 
 
 @contextmanager

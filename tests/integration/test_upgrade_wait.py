@@ -76,7 +76,7 @@ def index_id(url: str) -> int | None:
 
 
 def waits(logs: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [each["for_whom"] for each in logs if each["event"] == "the migration waits"]
+    return [each["blocked_by"] for each in logs if each["event"] == "the migration is waiting"]
 
 
 def test_an_index_is_built_once_however_long_a_backup_takes(
