@@ -17,7 +17,7 @@ from devrun.caller import LOCAL_TOKEN
 from devrun.run import SANDBOX_TOKEN, RunSettings
 from runtime.certificate import CertificateFiles
 
-PATIENCE_SECONDS = 120.0
+MAX_WAIT_SECONDS = 120.0
 LOOK_SECONDS = 0.2
 
 
@@ -55,11 +55,11 @@ def main() -> None:
         "callback_gateway": lambda: answers(f"http://{settings.gateway_listen.dialled}/healthz"),
         "edge_bot": lambda: answers(f"http://{settings.edge_listen.dialled}/readyz"),
     }
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     for name, is_ready in waits.items():
         while not is_ready():
             if time.monotonic() > deadline:
-                sys.exit(f"{name} is not ready after {PATIENCE_SECONDS:g} s.")
+                sys.exit(f"{name} was not ready within {MAX_WAIT_SECONDS:g} s.")
             time.sleep(LOOK_SECONDS)
     sys.stdout.write(text(settings))
     sys.stdout.flush()

@@ -54,7 +54,7 @@ class TaskRunner:
     def _finished(self, job: asyncio.Task[None]) -> None:
         self._jobs.discard(job)
         if not job.cancelled() and (error := job.exception()):
-            _log.error("%s broke", job.get_name(), exc_info=error)
+            _log.error("%s failed", job.get_name(), exc_info=error)
 
     async def _run(self, task: Task) -> None:
         if any(task.fault(kind) for kind in ENDLESS):
