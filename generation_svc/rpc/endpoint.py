@@ -18,9 +18,8 @@ from generation_svc.rpc.register import register, set_health
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.tls import server_credentials
 from runtime.certificate import CertificateReader
+from runtime.readiness import READINESS_SECONDS, Readiness
 
-READINESS_SECONDS = 2.0
-"""How often readiness follows the database."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -81,16 +80,18 @@ class Endpoint:
         is_ready: Callable[[], Awaitable[bool]],
         *,
         stop: asyncio.Event,
+        readiness: Readiness | None = None,
         interval_seconds: float = READINESS_SECONDS,
     ) -> None:
         """Be healthy while ready; return, unhealthy for good, when asked to stop."""
-        while not stop.is_set():
-            set_health(self._health, is_serving=await is_ready())
-            try:
-                async with asyncio.timeout(interval_seconds):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+
+        async def look() -> bool:
+            is_serving = await is_ready()
+            set_health(self._health, is_serving=is_serving)
+            return is_serving
+
+        readiness = readiness or Readiness()
+        await readiness.follow(look, stop=stop, interval_seconds=interval_seconds)
         self._health.end()
 
     async def stop(self, *, grace_seconds: float) -> None:

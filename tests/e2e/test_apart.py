@@ -71,10 +71,10 @@ async def test_a_killed_rpc_process_holds_up_no_work(running: Stack) -> None:
 
 async def test_the_readiness_of_an_engine_follows_the_database(running: Stack) -> None:
     await _ready(running.engine, expected=True)
-    await running.history.close_database()
+    await running.history.forbid_writing()
     await _ready(running.engine, expected=False)
     assert await answers(f"http://{running.engine.metrics_address}/healthz")
-    await running.history.open_database()
+    await running.history.allow_writing()
     await asyncio.gather(*(each.ready() for each in running.programs))
 
 

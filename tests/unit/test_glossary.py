@@ -45,7 +45,8 @@ ORDINARY = frozenset(
     thread timeout timeouts tls token too transaction transition transport trouble try turns
     unauthenticated unavailable unblocked undeliverable unit unreachable unread unreadable
     unsupported update updates upgrade use usecase validate value verdict version view
-    violation waiting walk wanted watch web webhook webp welcome window wrong
+    violation waiting walk wanted watch web webhook webp welcome window wiring
+    wrong
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""

@@ -1,22 +1,15 @@
-"""Opens everything in order, serves, and closes it in the opposite order."""
+"""Makes what the settings ask for: the ports of the use cases, and the limits around them."""
 
-import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import sqlalchemy.exc
-import structlog
-
-from generation_svc.caller import CallerDirectory, CallLimits, parse_callers, renewed
+from generation_svc.caller import CallerDirectory, CallLimits, parse_callers
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.timing import Timing
-from generation_svc.engine.supervisor import working
-from generation_svc.exposure import check_exposure
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
     Limits,
@@ -35,65 +28,20 @@ from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.provider.kie.client import open_kie
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
-from generation_svc.rpc.endpoint import Endpoint, guards
+from generation_svc.rpc.endpoint import guards
 from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
-from generation_svc.storage.database import PostgresDatabase, open_database
-from generation_svc.storage.embedded.server import embedded_postgres
-from generation_svc.storage.migrate import MigrationStopped, migrate
-from generation_svc.storage.notifier import Notifier
+from generation_svc.storage.database import PostgresDatabase
 from generation_svc.webhook.sender import open_sender
-from runtime.address import Address
-from runtime.certificate import CertificateReader
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
 
-DATABASE_MAX_WAIT_SECONDS = 60.0
-"""How long a start waits for a database that does not answer yet."""
 RESERVED_FILES = 250
 """Open files kept for what is no connection of a caller: the provider, media, results, logs."""
-
-_FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry")
-"""What a server says whose address is right and whose other settings are not: of an answer to a
-connection libpq gives the words alone, not the code."""
-_UNTRIED = "connection is bad: invalid"
-"""What libpq says before it tries, and then quotes what may be a password."""
-_logger = structlog.get_logger(__name__)
-
-
-async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
-    """Serve until asked to stop: streams end first, then calls, then work."""
-    callers = callers_of(settings)
-    check_exposure(settings, has_callers=callers is not None)
-    certificates = CertificateReader(settings.tls_files) if settings.tls_files else None
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(_database(settings, stop=stop))
-        if callers and settings.generation_callers_file:
-            await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
-        deps = await stack.enter_async_context(
-            open_dependencies(settings, database, callers=callers)
-        )
-        endpoint = Endpoint(
-            deps,
-            interceptor=interceptor_of(settings, callers),
-            connection_limits=connection_limits_of(settings),
-            has_reflection=settings.generation_reflection == "on",
-        )
-        _bind(endpoint, settings.generation_listen, certificates=certificates)
-        grace = settings.stop_grace_s
-        supervisor = await stack.enter_async_context(
-            working(deps, time_scale=settings.time_scale, grace_seconds=grace)
-        )
-        await endpoint.start()
-        _logger.info("serving", address=str(settings.generation_listen))
-        await endpoint.follow_readiness(database.is_ready, stop=stop)
-        await asyncio.gather(
-            endpoint.stop(grace_seconds=grace), supervisor.finish(grace_seconds=grace)
-        )
 
 
 @asynccontextmanager
@@ -247,63 +195,3 @@ def _scratch(folder: Path) -> Iterator[Scratch]:
             reason = f"Uploads cannot be held in {folder}: {error.strerror}."
             raise StartError(f"{reason} Set DATA_FOLDER to another place.") from error
         yield scratch
-
-
-@asynccontextmanager
-async def _database(
-    settings: GenerationSettings, *, stop: asyncio.Event
-) -> AsyncIterator[PostgresDatabase]:
-    """Open the database, ours if none was named, with its schema up to date."""
-    async with AsyncExitStack() as stack:
-        if settings.database_url:
-            url = settings.database_url.get_secret_value()
-        else:
-            folder = Path(settings.data_folder) / "postgres"
-            url = await stack.enter_async_context(embedded_postgres(folder))
-        redact(url)
-        await _migrate(url, stop=stop)
-        database = await stack.enter_async_context(
-            open_database(url, notifier=Notifier(), max_connections=settings.database_pool_size)
-        )
-        yield database
-
-
-async def _migrate(url: str, *, stop: asyncio.Event) -> None:
-    deadline = asyncio.get_running_loop().time() + DATABASE_MAX_WAIT_SECONDS
-    while True:
-        try:
-            return await _stoppable(url, stop=stop)
-        except sqlalchemy.exc.OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            if _UNTRIED in reason:
-                raise StartError("DATABASE_URL is wrong: libpq refuses an option of it.") from error
-            if any(words in reason for words in _FINAL):
-                raise StartError(f"The database cannot be used: {reason}") from error
-            _logger.warning("the database is away", reason=reason)
-            if asyncio.get_running_loop().time() > deadline:
-                raise StartError(f"The database cannot be used: {reason}") from error
-        except MigrationStopped as error:
-            raise StartError("It was asked to stop before the schema was up to date.") from error
-        await asyncio.sleep(0.5)
-        if stop.is_set():
-            raise StartError("It was asked to stop before the database answered.")
-
-
-async def _stoppable(url: str, *, stop: asyncio.Event) -> None:
-    """Migrate in a thread, which nothing but its own end stops, until a signal asks for that."""
-    stopping = threading.Event()
-    asked = asyncio.create_task(stop.wait(), name="stop of the migration")
-    asked.add_done_callback(lambda _: stopping.set())
-    try:
-        await asyncio.to_thread(migrate, url, stopping=stopping)
-    finally:
-        asked.cancel()
-
-
-def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:
-    try:
-        endpoint.bind(str(address), certificates=certificates)
-    except RuntimeError as error:
-        raise StartError(
-            f"{address} is in use or not ours: set GENERATION_LISTEN to another address."
-        ) from error
