@@ -64,10 +64,12 @@ async def _migrate(url: str, *, stop: asyncio.Event) -> None:
             if asyncio.get_running_loop().time() > deadline:
                 raise StartError(f"The database cannot be used: {reason}") from error
         except MigrationStopped as error:
-            raise StartError("Asked to stop before the schema was up to date.") from error
+            raise StartError(
+                "The service was asked to stop before the schema was up to date."
+            ) from error
         await asyncio.sleep(0.5)
         if stop.is_set():
-            raise StartError("Asked to stop before the database answered.")
+            raise StartError("The service was asked to stop before the database answered.")
 
 
 async def _stoppable(url: str, *, stop: asyncio.Event) -> None:
