@@ -98,5 +98,7 @@ def bounded(connection: psycopg.AsyncConnection[Any], *, seconds: float) -> Iter
 
 
 def _break_off(connection: psycopg.AsyncConnection[Any]) -> None:
+    # On a copy of the descriptor, which is ours to close; the shutdown reaches the socket itself,
+    # so libpq, which waits for it, gets an end of file.
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as raw:
         raw.shutdown(socket.SHUT_RDWR)

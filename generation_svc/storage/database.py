@@ -156,6 +156,8 @@ class PostgresDatabase:
                 await check(connection, clock=self._clock)
                 return connection
             except BaseException as error:
+                # Also if we are cancelled: the pool counts a connection as lent until it is given
+                # back.
                 await connection.close()
                 await self.pool.putconn(connection)
                 if not isinstance(error, psycopg.Error):
@@ -200,6 +202,8 @@ async def open_database(
 async def _limit_waits(connection: Connection) -> None:
     """Give every statement, and every pause inside a transaction, an end."""
     with bounded(connection, seconds=CHECK_SECONDS):
+        # A SET inside a transaction ends with its rollback, and the pool refuses a new connection
+        # that is left inside of one.
         await connection.set_autocommit(True)
         await connection.execute(
             f"SET statement_timeout = '{STATEMENT_SECONDS}s';"

@@ -66,6 +66,7 @@ class PostgresJobStore:
             " VALUES (%s, %s, %s, %s, now()) ON CONFLICT DO NOTHING",
             (key.caller, key.request_id, key.content_hash, job_id),
         )
+        # Whoever made us wait has committed by now, and a new statement sees what it wrote.
         return (
             None if bound.rowcount else await self.find_request(key.request_id, caller=key.caller)
         )
@@ -102,7 +103,10 @@ class PostgresJobStore:
     async def lock(self, job_id: UUID) -> Job:
         """Read a job and lock its row until the transaction ends."""
         cursor = await self._connection.execute(
-            "SELECT * FROM job WHERE id = %s FOR NO KEY UPDATE", (job_id,)
+            # Not FOR UPDATE: a new row that refers to the job takes FOR KEY SHARE of it, and would
+            # wait.
+            "SELECT * FROM job WHERE id = %s FOR NO KEY UPDATE",
+            (job_id,),
         )
         row = await cursor.fetchone()
         assert row is not None  # jobs are never deleted while something refers to them
@@ -111,6 +115,8 @@ class PostgresJobStore:
     async def save(self, job: Job, *, event: str, detail: Mapping[str, Any] | None = None) -> None:
         """Write the next revision of a locked job, its event and its snapshot."""
         changed = await self._connection.execute(
+            # The casts: PostgreSQL would infer two types for a parameter that is used in two
+            # places.
             "UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,"
             " update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,"
             " delay_reason = %(delay_reason)s, further_delay_reason = %(further_delay_reason)s,"
@@ -174,7 +180,10 @@ class PostgresJobStore:
     async def count_active(self, owner: str, *, caller: str) -> int:
         """Count the unfinished jobs of an owner; counts and inserts of one owner take turns."""
         await self._connection.execute(
-            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (OWNER_LOCK, f"{caller}/{owner}")
+            # Held until the commit, so whoever comes next counts what is inserted here. Two owners
+            # with one hash wait for each other, which costs them time alone.
+            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
+            (OWNER_LOCK, f"{caller}/{owner}"),
         )
         cursor = await self._connection.execute(
             "SELECT count(*) AS active FROM job"
@@ -199,6 +208,7 @@ class PostgresJobStore:
         """
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         cursor = await self._connection.execute(
+            # A statement that begins with the lock in hand sees every claim that was committed.
             f"SELECT count(*) AS claims FROM job WHERE {_IS_CLAIMED}"
             " AND dispatch_time > now() + %(lease)s - %(soon)s::interval",
             {"lease": lease, "soon": SOON},
@@ -235,6 +245,7 @@ class PostgresJobStore:
         """Give a claim back; the job is due again after a while."""
         await self._connection.execute(
             "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL"
+            # Whoever lost the claim meanwhile puts nothing off for the one who has it.
             " WHERE id = %s AND state = 'queued' AND claim_token = %s",
             (due, claim.job.id, claim.token),
         )
@@ -255,6 +266,8 @@ class PostgresJobStore:
         """Lock the job if it is still queued and the claim is still ours."""
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE id = %s AND state = 'queued' AND claim_token = %s"
+            # Past its lease a claim is lost, even if nobody has taken the job yet: somebody may
+            # right now.
             " AND dispatch_time > now() FOR NO KEY UPDATE",
             (claim.job.id, claim.token),
         )
@@ -263,6 +276,7 @@ class PostgresJobStore:
 
     async def line(self) -> FairQueue:
         """Read the queue in its fair order; who is postponed for long stands before nobody."""
+        # In binary: as text each of up to 2.4 million bytes would come as two hexadecimal digits.
         cursor = await self._connection.execute(_LINE, {"soon": SOON}, binary=True)
         entries = await cursor.fetchone()
         cursor = await self._connection.execute(
@@ -315,6 +329,9 @@ _IS_CLAIMED = """
     AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
                     AND attempt.state IN ('submitting', 'unknown', 'accepted'))
 """
+# `chosen` is read without a lock, and a job may be cancelled before the update reaches it. The
+# update waits for that and looks at its own conditions again, but not at the query: so they are
+# repeated.
 _CLAIM = f"""
 WITH active AS (
     SELECT FROM attempt

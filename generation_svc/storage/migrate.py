@@ -159,6 +159,8 @@ def _lock(
 
 def _try_lock(connection: sa.Connection) -> bool:
     query = sa.text("SELECT pg_try_advisory_lock(:key)")
+    # An attempt's transaction ends at once: its snapshot would hold up the index that is being
+    # built.
     is_locked = bool(connection.execute(query, {"key": LOCK_KEY}).scalar())
     connection.commit()
     return is_locked

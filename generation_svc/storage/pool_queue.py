@@ -34,6 +34,7 @@ class PoolQueue:
         self._moved_at = asyncio.get_running_loop().time()
 
     async def _wait(self) -> None:
+        # Without a task for the usual case, where nobody waits.
         if not self._places.locked():
             await self._places.acquire()
             return
