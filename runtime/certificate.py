@@ -89,6 +89,7 @@ class CertificateReader:
         with self._lock:
             signature = self._files.signature()
             if signature != self._signature:
+                # Also where they turn out to be wrong: that is logged once, not at each handshake.
                 self._signature = signature
                 self._renew()
             return self._current

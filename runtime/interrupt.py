@@ -28,6 +28,7 @@ async def finished(
     """Do the work and return its result; once `stop` is set it has `within_s` left, else None."""
     task = asyncio.create_task(work)
     try:
+        # What is interrupted is the waiting for the task, not the task.
         await interruptible(stop, _ended(task))
         await asyncio.wait({task}, timeout=within_s)
         return task.result() if task.done() else None

@@ -100,6 +100,7 @@ class Admission:
         name = call.context.peer() if kind in BY_CONNECTION else call.caller.name
         self._check(kind, name)
         self._count(kind, name, change=1)
+        # Not at the end of the block: the handler returns before its answer has left.
         call.context.add_done_callback(lambda _: self._count(kind, name, change=-1))
         yield
 
@@ -115,6 +116,7 @@ class Admission:
     def _count(self, kind: Kind, name: str, *, change: int) -> None:
         self._overall[kind] += change
         self._of_caller[kind, name] += change
+        # Names of connections are made by strangers, so none stays without a call.
         if not self._of_caller[kind, name]:
             del self._of_caller[kind, name]
         _open.labels(kind).inc(change)

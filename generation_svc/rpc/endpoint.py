@@ -68,11 +68,13 @@ class Endpoint:
 
     async def start(self) -> None:
         """Answer calls, unready until it is known that the service is ready."""
+        # Before anybody can ask: the database has not been looked at yet.
         set_health(self._health, is_serving=False)
         await self._server.start()
         self._closing = asyncio.create_task(
             self._unread.close_stalled(ports=self._ports), name="stalled connections"
         )
+        # A task that nobody waits for would end in silence, and stalled connections stay.
         self._closing.add_done_callback(_tell_end)
 
     async def follow_readiness(
@@ -96,6 +98,7 @@ class Endpoint:
 
     async def stop(self, *, grace_seconds: float) -> None:
         """End the streams, then give calls that are open some time to finish."""
+        # stop() tells open streams nothing and waits for them until the grace is over.
         self._draining.start()
         await self._server.stop(grace=grace_seconds)
         if self._closing is not None:
