@@ -41,7 +41,7 @@ async def serve(
     """
     callers = callers_of(settings)
     _check(settings, parts=parts, has_callers=callers is not None)
-    certificates = CertificateReader(settings.tls_files) if settings.tls_files else None
+    certificates = _certificates(settings) if Part.RPC in parts else None
     readiness = readiness or Readiness()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(migrated_database(settings, stop=stop))
@@ -68,6 +68,10 @@ def _check(settings: GenerationSettings, *, parts: frozenset[Part], has_callers:
         )
     if Part.RPC in parts:
         check_exposure(settings, has_callers=has_callers)
+
+
+def _certificates(settings: GenerationSettings) -> CertificateReader | None:
+    return CertificateReader(settings.tls_files) if settings.tls_files else None
 
 
 @asynccontextmanager

@@ -14,7 +14,9 @@ from generation_svc.rpc.stream import StreamTiming
 from generation_svc.server import serve
 from generation_svc.settings import GenerationSettings
 from runtime.process import StartError
+from runtime.readiness import Readiness
 from tests.contract.service import KIE_KEY, engine, sandbox_kie, serving
+from tests.e2e.program import until
 
 NEVER_BY_ITSELF = StreamTiming(heartbeat=timedelta(hours=1))
 """The timing of a stream that looks at the database only when it is told of news."""
@@ -54,6 +56,31 @@ async def test_a_part_alone_asks_for_the_database_of_the_other(tmp_path: Path, p
     with pytest.raises(StartError, match=r"^DATABASE_URL is missing: with --only, "):
         await serve(settings, stop=asyncio.Event(), parts=frozenset({part}))
     assert _made_in(tmp_path) == []
+
+
+async def test_an_engine_needs_nothing_that_is_for_calls(database_url: str, tmp_path: Path) -> None:
+    settings = GenerationSettings(
+        kie_api_key=KIE_KEY,
+        database_url=database_url,
+        data_folder=str(tmp_path),
+        generation_listen="192.0.2.1:50051",  # an address that no machine has (RFC 5737)
+        generation_tls_certificate_file=tmp_path / "none.pem",
+        generation_tls_key_file=tmp_path / "none.pem",
+    )
+    stop, readiness = asyncio.Event(), Readiness()
+    engine_alone = asyncio.create_task(
+        serve(settings, stop=stop, parts=frozenset({Part.ENGINE}), readiness=readiness)
+    )
+
+    async def is_up_or_over() -> bool:
+        return readiness.is_ready or engine_alone.done()
+
+    await until(is_up_or_over, within_s=30, what="an engine that is ready")
+    was_ready = readiness.is_ready
+    stop.set()
+    await engine_alone
+    assert was_ready
+    assert not readiness.is_ready
 
 
 def _made_in(folder: Path) -> list[Path]:

@@ -11,9 +11,9 @@ from atelier.generation.v1.job_pb2 import JobState
 from tests.e2e.program import Program, answers, until
 from tests.e2e.stack import Shape, Stack
 
-SHAPE = Shape(engines=1)
+SHAPE = Shape(engines=1, time_scale=0.3)
 IDLE_SECONDS = 3
-"""For how long nothing happens: the dispatch loop of an engine looks every second."""
+"""For how long nothing happens: the dispatch loop of an engine looks at least every second."""
 
 
 async def test_a_click_becomes_a_picture_through_both(running: Stack) -> None:
