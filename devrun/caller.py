@@ -1,4 +1,4 @@
-"""The callers of `make run`: the bot, the gateway and whoever sits at this machine.
+"""The callers of `make run`: the bot, the gateway and the user of this machine.
 
 Their tokens are made once and kept, each in a file that only this user reads. The document that the
 service reads holds the tokens' hashes and is written anew at each start, for the bot of then.
@@ -15,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(".atelier/caller")
 DOCUMENT = "callers.toml"
 LOCAL_TOKEN = FOLDER / "local"
-"""The token of whoever sits at this machine."""
+"""The token of the user of this machine."""
 
 _TEXT = """\
 # Made by `make run`. To have callers of your own, set GENERATION_CALLERS_FILE to another file.
@@ -43,7 +43,7 @@ webhook_secrets = ["{webhook_secret}"]
 
 
 def make_callers(folder: Path, *, bot_id: int | None) -> Path:
-    """Make what is missing of the callers and return their document."""
+    """Create the callers that are missing and return their document."""
     _make_private(folder)
     hashes = {name: _hash(_kept(folder / name, _token)) for name in ("edge", "gateway", "local")}
     secret = _kept(folder / "webhook_secret", _webhook_secret)
@@ -67,7 +67,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret in a file, made first if there is none."""
+    """Return the secret in a file, which is created if there is none."""
     if not (path.exists() and path.read_text()):
         _write(path, make())
     path.chmod(0o600)
@@ -87,7 +87,7 @@ def _hash(token: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that nobody else reads, whole or not at all."""
+    """Write a file that nobody else can read, completely or not at all."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

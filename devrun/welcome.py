@@ -1,4 +1,4 @@
-"""Says that everything runs and what to do next: the last of the programs of `make run`."""
+"""Says that everything is running and what to do next: the last of the programs of `make run`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def text(settings: WelcomeSettings) -> str:
     inputs = '{"model_id":"z-image","inputs":{"prompt":"a fox in the snow"}}'
     token = "$TOKEN" if settings.generation_callers else f"$(cat {LOCAL_TOKEN})"
     return f"""
-Atelier runs. Ctrl-C stops it; what was made stays in .atelier.
+Atelier is running. Ctrl-C stops it; its data stays in .atelier.
 
   Chat     {chat}
   gRPC     .venv/bin/grpcurl {" ".join(transport(settings))} \\
