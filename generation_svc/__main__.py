@@ -2,6 +2,8 @@
 
 import sys
 
+from prometheus_client import REGISTRY
+
 from generation_svc.part import BOTH, Part, read_parts
 from generation_svc.server import serve
 from generation_svc.settings import GenerationSettings
@@ -16,9 +18,9 @@ async def _serve(settings: GenerationSettings, *, parts: frozenset[Part]) -> Non
     readiness = Readiness()
     async with (
         shutdown_signals() as stop,
-        serve_metrics(settings.metrics_listen, readiness=readiness),
+        serve_metrics(settings.metrics_listen, registry=REGISTRY, readiness=readiness),
     ):
-        await serve(settings, stop=stop, parts=parts, readiness=readiness)
+        await serve(settings, stop=stop, registry=REGISTRY, parts=parts, readiness=readiness)
 
 
 def main() -> None:

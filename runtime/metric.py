@@ -22,9 +22,6 @@ from runtime.address import Address
 from runtime.http import serving
 from runtime.readiness import Readiness
 
-_loop = CollectorRegistry()
-_tasks = Gauge("asyncio_tasks", "Tasks of the event loop that have not ended.", registry=_loop)
-
 
 @asynccontextmanager
 async def serve_metrics(
@@ -46,10 +43,12 @@ def metrics_app(registry: CollectorRegistry, *, readiness: Readiness | None = No
 
     With a readiness it also answers /healthz, while the process lives, and /readyz.
     """
+    loop = CollectorRegistry()
+    tasks = Gauge("asyncio_tasks", "Tasks of the event loop that have not ended.", registry=loop)
 
     async def metrics(_: Request) -> Response:
-        _tasks.set(len(asyncio.all_tasks()))
-        text = generate_latest(registry) + generate_latest(_loop)
+        tasks.set(len(asyncio.all_tasks()))
+        text = generate_latest(registry) + generate_latest(loop)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     health = _health_routes(readiness) if readiness else []

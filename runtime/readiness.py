@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from runtime.wait import is_set_within
+
 READINESS_SECONDS = 2.0
 """How long a process goes by what it saw last."""
 
@@ -25,9 +27,5 @@ class Readiness:
         """Follow what `look` finds until asked to stop, and be unready from then on."""
         while not stop.is_set():
             self.is_ready = await look()
-            try:
-                async with asyncio.timeout(interval_seconds):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await is_set_within(stop, interval_seconds)
         self.is_ready = False

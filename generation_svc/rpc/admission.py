@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from prometheus_client import Gauge
-
 from generation_svc.domain.error import Overloaded
 from generation_svc.rpc.call import Call
-
-_open = Gauge("atelier_rpc_open_calls", "Calls that are being answered.", ("kind",))
+from generation_svc.rpc.meter import RpcMeter
 
 
 class Kind(StrEnum):
@@ -85,6 +82,7 @@ class Admission:
     """Counts the open calls of a server."""
 
     caps: Caps = field(default_factory=Caps)
+    meter: RpcMeter = field(default_factory=RpcMeter)
     _overall: Counter[Kind] = field(default_factory=Counter, init=False)
     _of_caller: Counter[tuple[Kind, str]] = field(default_factory=Counter, init=False)
 
@@ -101,7 +99,7 @@ class Admission:
         self._check(kind, name)
         self._count(kind, name, change=1)
         # Not at the end of the block: the handler returns before its answer has left.
-        call.context.add_done_callback(lambda _: self._count(kind, name, change=-1))
+        call.when_over(lambda: self._count(kind, name, change=-1))
         yield
 
     def _check(self, kind: Kind, name: str) -> None:
@@ -119,4 +117,4 @@ class Admission:
         # Names of connections are made by strangers, so none stays without a call.
         if not self._of_caller[kind, name]:
             del self._of_caller[kind, name]
-        _open.labels(kind).inc(change)
+        self.meter.open_calls.labels(kind).inc(change)

@@ -14,6 +14,7 @@ from generation_svc.rpc.core_log import quieten
 from generation_svc.rpc.deadline import limiting
 from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.register import register, set_health
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.tls import server_credentials
@@ -23,9 +24,9 @@ from runtime.readiness import READINESS_SECONDS, Readiness
 _logger = structlog.get_logger(__name__)
 
 
-def guards(caps: Caps | None = None) -> tuple[Guard, ...]:
+def guards(caps: Caps | None = None, *, meter: RpcMeter | None = None) -> tuple[Guard, ...]:
     """Return what stands around every handler, the outermost first."""
-    return (Admission(caps or Caps()).guard, limiting())
+    return (Admission(caps or Caps(), meter or RpcMeter()).guard, limiting())
 
 
 class Endpoint:
@@ -53,6 +54,7 @@ class Endpoint:
             self._server,
             deps,
             draining=self._draining,
+            meter=interceptor.meter,
             stream_timing=stream_timing or StreamTiming(),
             has_reflection=has_reflection,
         )

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from generation_svc.caller import CallerDirectory, renewed
+from generation_svc.caller.meter import CallerMeter
 from generation_svc.engine.supervisor import Supervisor, working
 from generation_svc.exposure import check_exposure
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.part import BOTH, Part
 from generation_svc.rpc.endpoint import Endpoint
-from generation_svc.server.database import migrated_database
+from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.server.wiring import (
     callers_of,
     connection_limits_of,
@@ -21,6 +25,7 @@ from generation_svc.server.wiring import (
 )
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase
+from generation_svc.storage.start import started_database
 from runtime.certificate import CertificateReader
 from runtime.process import StartError
 from runtime.readiness import Readiness
@@ -32,6 +37,7 @@ async def serve(
     settings: GenerationSettings,
     *,
     stop: asyncio.Event,
+    registry: CollectorRegistry | None = None,
     parts: frozenset[Part] = BOTH,
     readiness: Readiness | None = None,
 ) -> None:
@@ -44,11 +50,14 @@ async def serve(
     certificates = _certificates(settings) if Part.RPC in parts else None
     readiness = readiness or Readiness()
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(migrated_database(settings, stop=stop))
-        deps = await stack.enter_async_context(_dependencies(settings, database, callers=callers))
+        database = await stack.enter_async_context(_database(settings, stop=stop))
+        deps = await stack.enter_async_context(
+            _dependencies(settings, database, callers=callers, registry=registry)
+        )
         endpoint = supervisor = None
         if Part.RPC in parts:  # bound before any work begins: a port in use ends the start
-            endpoint = _bound(settings, deps, callers=callers, certificates=certificates)
+            interceptor = interceptor_of(settings, callers, meter=RpcMeter(registry))
+            endpoint = _bound(settings, deps, interceptor=interceptor, certificates=certificates)
         if Part.ENGINE in parts:
             supervisor = await stack.enter_async_context(_engine(settings, deps))
         if endpoint is None:
@@ -74,15 +83,31 @@ def _certificates(settings: GenerationSettings) -> CertificateReader | None:
     return CertificateReader(settings.tls_files) if settings.tls_files else None
 
 
+def _database(
+    settings: GenerationSettings, *, stop: asyncio.Event
+) -> AbstractAsyncContextManager[PostgresDatabase]:
+    return started_database(
+        settings.database_url,
+        folder=Path(settings.data_folder) / "postgres",
+        max_connections=settings.database_pool_size,
+        stop=stop,
+    )
+
+
 @asynccontextmanager
 async def _dependencies(
-    settings: GenerationSettings, database: PostgresDatabase, *, callers: CallerDirectory | None
+    settings: GenerationSettings,
+    database: PostgresDatabase,
+    *,
+    callers: CallerDirectory | None,
+    registry: CollectorRegistry | None,
 ) -> AsyncIterator[Dependencies]:
     async with AsyncExitStack() as stack:
         if callers and settings.generation_callers_file:
-            await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
+            file, meter = settings.generation_callers_file, CallerMeter(registry)
+            await stack.enter_async_context(renewed(callers, file, meter=meter))
         yield await stack.enter_async_context(
-            open_dependencies(settings, database, callers=callers)
+            open_dependencies(settings, database, callers=callers, registry=registry)
         )
 
 
@@ -90,13 +115,13 @@ def _bound(
     settings: GenerationSettings,
     deps: Dependencies,
     *,
-    callers: CallerDirectory | None,
+    interceptor: CallInterceptor,
     certificates: CertificateReader | None,
 ) -> Endpoint:
     """Make the endpoint and take its address. Raises StartError."""
     endpoint = Endpoint(
         deps,
-        interceptor=interceptor_of(settings, callers),
+        interceptor=interceptor,
         connection_limits=connection_limits_of(settings),
         has_reflection=settings.generation_reflection == "on",
     )

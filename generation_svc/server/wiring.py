@@ -1,11 +1,18 @@
 """Makes what the settings ask for: the ports of the use cases, and the limits around them."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+
+from prometheus_client import CollectorRegistry
 
 from generation_svc.caller import CallerDirectory, CallLimits, parse_callers
 from generation_svc.catalog import load_catalog, validate_inputs
@@ -18,24 +25,29 @@ from generation_svc.lifecycle.dependencies import (
     ProviderDependencies,
     WebhookDependencies,
 )
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
+from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import ObjectMediaStore, open_media
 from generation_svc.provider.kie.callback import KieCallbackReader
-from generation_svc.provider.kie.client import open_kie
+from generation_svc.provider.kie.client import KieClient, open_kie
+from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.endpoint import guards
 from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase
-from generation_svc.webhook.sender import open_sender
+from generation_svc.webhook.meter import WebhookMeter
+from generation_svc.webhook.sender import HttpWebhookSender, open_sender
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
@@ -50,36 +62,29 @@ async def open_dependencies(
     database: PostgresDatabase,
     *,
     callers: CallerDirectory | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
-    key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
-    redact(key, hmac_key)
     timing, links = timing_of(settings), links_of(settings, now=database.now)
+    media_meter = MediaMeter(registry)
     async with (
-        _examiner(settings) as examiner,
-        open_kie(
-            key.get_secret_value(),
-            api_url=settings.kie_api_url,
-            upload_url=settings.kie_upload_url,
-            create_timeout=timing.create_timeout,
-        ) as provider,
+        _examiner(settings, meter=media_meter) as examiner,
+        _kie(settings, create_timeout=timing.create_timeout) as provider,
         open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
-        open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=database.now) as webhooks,
+        _sender(settings, now=database.now, meter=WebhookMeter(registry)) as webhooks,
     ):
         yield Dependencies(
             database=database,
             models=ModelDependencies(load_catalog(), validate_inputs),
             media=MediaDependencies(
                 store=_store(settings),
-                spool=FileSpool(examiner, budget_of(settings)),
+                spool=FileSpool(examiner, budget_of(settings, meter=media_meter)),
                 fetcher=fetcher,
                 links=links,
             ),
             provider=ProviderDependencies(
                 client=provider,
-                callbacks=KieCallbackReader(
-                    hmac_key.get_secret_value() if hmac_key else None, now=database.now
-                ),
+                callbacks=_callbacks(settings, now=database.now, meter=KieMeter(registry)),
                 callback_base_url=settings.callback_base_url.rstrip("/") or None,
             ),
             webhooks=WebhookDependencies(
@@ -90,7 +95,34 @@ async def open_dependencies(
             count_job=callers.count_job if callers else lambda *_: None,
             timing=timing,
             limits=limits_of(settings),
+            meter=ServiceMeter(registry),
         )
+
+
+def _kie(
+    settings: GenerationSettings, *, create_timeout: timedelta
+) -> AbstractAsyncContextManager[KieClient]:
+    redact(settings.kie_api_key)
+    return open_kie(
+        settings.kie_api_key.get_secret_value(),
+        api_url=settings.kie_api_url,
+        upload_url=settings.kie_upload_url,
+        create_timeout=create_timeout,
+    )
+
+
+def _callbacks(
+    settings: GenerationSettings, *, now: Callable[[], datetime], meter: KieMeter
+) -> KieCallbackReader:
+    key = settings.kie_webhook_hmac_key
+    redact(key)
+    return KieCallbackReader(key.get_secret_value() if key else None, now=now, meter=meter)
+
+
+def _sender(
+    settings: GenerationSettings, *, now: Callable[[], datetime], meter: WebhookMeter
+) -> AbstractAsyncContextManager[HttpWebhookSender]:
+    return open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=now, meter=meter)
 
 
 def _store(settings: GenerationSettings) -> ObjectMediaStore:
@@ -124,18 +156,23 @@ def callers_of(settings: GenerationSettings) -> CallerDirectory | None:
 
 
 def interceptor_of(
-    settings: GenerationSettings, callers: CallerDirectory | None
+    settings: GenerationSettings,
+    callers: CallerDirectory | None,
+    *,
+    meter: RpcMeter | None = None,
 ) -> CallInterceptor:
     """Return what every call passes: these callers, and the caps of the settings."""
     calls = replace(Caps().calls, overall=settings.max_calls, per_caller=settings.caller_max_calls)
     waits = replace(Caps().waits, overall=settings.max_waits, per_caller=settings.caller_max_waits)
+    meter = meter or RpcMeter()
     unread = UnreadLimits(
         overall_bytes=settings.max_unread_mb << 20, caller_bytes=settings.caller_max_unread_mb << 20
     )
     return CallInterceptor(
         callers,
-        guards=guards(Caps(calls=calls, waits=waits)),
-        unread=UnreadAnswers(unread),
+        guards=guards(Caps(calls=calls, waits=waits), meter=meter),
+        unread=UnreadAnswers(unread, meter=meter),
+        meter=meter,
     )
 
 
@@ -173,16 +210,20 @@ def limits_of(settings: GenerationSettings) -> Limits:
     )
 
 
-def budget_of(settings: GenerationSettings) -> ByteBudget:
+def budget_of(settings: GenerationSettings, *, meter: MediaMeter | None = None) -> ByteBudget:
     """Return what counts the bytes of uploads."""
-    return ByteBudget(settings.upload_budget_mb << 20, settings.caller_upload_budget_mb << 20)
+    return ByteBudget(
+        settings.upload_budget_mb << 20,
+        settings.caller_upload_budget_mb << 20,
+        meter=meter or MediaMeter(),
+    )
 
 
 @asynccontextmanager
-async def _examiner(settings: GenerationSettings) -> AsyncIterator[Examiner]:
+async def _examiner(settings: GenerationSettings, *, meter: MediaMeter) -> AsyncIterator[Examiner]:
     with _scratch(Path(settings.data_folder) / "scratch") as scratch:
         processes = settings.upload_processes
-        async with open_examiner(scratch, upload_processes=processes) as examiner:
+        async with open_examiner(scratch, upload_processes=processes, meter=meter) as examiner:
             yield examiner
 
 

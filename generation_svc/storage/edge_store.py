@@ -14,7 +14,6 @@ class PostgresEdgeStore:
         self._connection = connection
 
     async def get_session(self, bot_id: int, *, key: str, caller: str) -> SessionRecord:
-        """Read a session."""
         cursor = await self._connection.execute(
             "SELECT * FROM session WHERE caller = %s AND bot_id = %s AND key = %s",
             (caller, bot_id, key),
@@ -25,7 +24,6 @@ class PostgresEdgeStore:
         return _session_from_row(row)
 
     async def put_session(self, session: SessionRecord, *, caller: str) -> SessionRecord:
-        """Write a session read at `session.version`. Raises SessionConflict."""
         cursor = await self._connection.execute(
             # Two replicas may both have read that there is none: one inserts, the other finds a
             # conflict.
@@ -53,7 +51,6 @@ class PostgresEdgeStore:
     async def lease_updates(
         self, bot_id: int, *, holder: str, span: timedelta, caller: str
     ) -> tuple[bool, datetime | None]:
-        """Take, keep or (with a span of zero) give up the right to poll for a bot."""
         if not span:
             await self._connection.execute(
                 "DELETE FROM update_lease WHERE bot_id = %s AND holder = %s AND caller = %s",

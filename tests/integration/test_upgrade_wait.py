@@ -166,6 +166,4 @@ def test_a_service_that_waits_for_its_schema_ends_when_asked(
         until(lambda: f"pid {pid} (pg_dump)" in said(), what="it says for whom it waits")
         service.terminate()
         assert service.wait(20) == 1
-    assert (
-        said().splitlines()[-1] == "The service was asked to stop before the schema was up to date."
-    )
+    assert said().splitlines()[-1] == "Asked to stop before the schema was up to date."
