@@ -64,7 +64,7 @@ def _additional(_: Validator, allowed: Any, value: Any, schema: JsonSchema) -> _
         yield ValidationError("unknown", validator="additionalProperties", path=[name])
     if len(unknown) > MAX_UNKNOWN_FIELDS:
         more = len(unknown) - MAX_UNKNOWN_FIELDS
-        yield ValidationError(f"Has {more} more unknown fields.", validator="propertyNames")
+        yield ValidationError(f"There are {more} more unknown fields.", validator="propertyNames")
 
 
 def _one_of(validator: Any, branches: list[Any], value: Any, _: JsonSchema) -> _Errors:

@@ -63,7 +63,7 @@ def _unknown_violations(model: Model, given: Mapping[str, JsonValue]) -> Iterato
         yield _violation((field,), unknown_words(model, (field,)))
     if len(unknown) > MAX_UNKNOWN_FIELDS:
         more = len(unknown) - MAX_UNKNOWN_FIELDS
-        yield FieldViolation("inputs", f"Has {more} more unknown fields.")
+        yield FieldViolation("inputs", f"There are {more} more unknown fields.")
 
 
 def _bounded(violations: tuple[FieldViolation, ...]) -> Iterator[FieldViolation]:
@@ -71,7 +71,7 @@ def _bounded(violations: tuple[FieldViolation, ...]) -> Iterator[FieldViolation]
     for number, each in enumerate(violations):
         room -= len(each.field) + len(each.description)
         if room < 0:
-            yield FieldViolation("inputs", f"Has {len(violations) - number} more mistakes.")
+            yield FieldViolation("inputs", f"There are {len(violations) - number} more mistakes.")
             return
         yield each
 

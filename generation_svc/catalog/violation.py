@@ -33,8 +33,8 @@ def unknown_words(model: Model, steps: Steps) -> str:
     what = f"{model.id} has no such field" if not parents else "There is no such field here"
     nearest = nearest_name(str(name), names)
     if nearest is not None:
-        return f'{what}; did you mean "{nearest}"?'
-    return f"{what}; it has {', '.join(names)}."
+        return f'{what}. Did you mean "{nearest}"?'
+    return f"{what}. Its fields are {', '.join(names)}."
 
 
 def _description(model: Model, error: ValidationError, *, steps: Steps) -> str:

@@ -70,20 +70,20 @@ def test_one_media_in_place_of_a_list_is_a_list_of_it() -> None:
             {"shots": [{"seconds": 3, "promt": "x"}]},
             {
                 "shots[0].prompt": "Required: give text of up to 200 characters.",
-                "shots[0].promt": 'There is no such field here; did you mean "prompt"?',
+                "shots[0].promt": 'There is no such field here. Did you mean "prompt"?',
             },
             id="misspelt-field-of-an-item",
         ),
         pytest.param(
             {"shots": [SHOT | {"prompt": "a\0"}]},
-            {"shots[0].prompt": "Must not hold the character U+0000, as at position 2."},
+            {"shots[0].prompt": "Must not contain the character U+0000 (at position 2)."},
             id="unstorable-in-an-item",
         ),
         pytest.param(
             {"shots": [SHOT | {"seconds": 2.0**53}]},
             {
                 "shots[0].seconds": "Must be a number from -9007199254740991 to 9007199254740991:"
-                " beyond that digits are lost on the way, so send another one."
+                " larger numbers lose digits on the way."
             },
             id="too-large-in-an-item",
         ),
@@ -197,7 +197,7 @@ def test_a_mistake_is_named_with_its_place(inputs: Any, expected: dict[str, str]
 def test_unknown_fields_deep_inside_are_named_up_to_ten_and_counted() -> None:
     found = complaints({"shots": [SHOT | {f"field_{n:06}": 1 for n in range(50_000)}]})
     assert len(found) == 11
-    assert found["inputs.shots[0]"] == "Has 49990 more unknown fields."
+    assert found["inputs.shots[0]"] == "There are 49990 more unknown fields."
 
 
 def test_many_mistakes_deep_inside_make_a_bounded_answer() -> None:
