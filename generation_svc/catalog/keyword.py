@@ -24,8 +24,8 @@ MAX_UNKNOWN_FIELDS = 10
 """How many unknown fields of an object are named; the others are counted."""
 _WRONG_CHOICE = 100
 """How much a value that names another branch weighs against an ordinary mistake."""
-_AMBIGUOUS = "Fits more than one of the forms that it can have: give one of them."
-_TWICE = "Must not be there twice."
+_AMBIGUOUS = "Matches more than one of the allowed forms. Give exactly one of them."
+_TWICE = "Must not be given twice."
 _Errors = Iterator[ValidationError]
 
 

@@ -30,11 +30,11 @@ def unknown_words(model: Model, steps: Steps) -> str:
     names = fields_of(schema_at(model.input_schema, parents)) if parents else model.properties
     if not parents and name in model.unsupported_fields:
         return model.unsupported_fields[str(name)]
-    what = f"{model.id} has no such field" if not parents else "There is no such field here"
+    what = f"{model.id} has no such field" if not parents else "No such field here"
     nearest = nearest_name(str(name), names)
     if nearest is not None:
         return f'{what}. Did you mean "{nearest}"?'
-    return f"{what}. Its fields are {', '.join(names)}."
+    return f"{what}. {'The' if parents else 'Its'} fields are {', '.join(names)}."
 
 
 def _description(model: Model, error: ValidationError, *, steps: Steps) -> str:

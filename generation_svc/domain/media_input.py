@@ -84,7 +84,7 @@ class MediaInput:
         longest, duration = self.max_duration, media.duration
         if longest is not None and duration is not None and duration > longest:
             seconds = f"{duration.total_seconds():g}"
-            return f"Must play for up to {longest.total_seconds():g} seconds, not {seconds}."
+            return f"Must be at most {longest.total_seconds():g} seconds long, not {seconds}."
         return None
 
 

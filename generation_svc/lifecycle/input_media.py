@@ -41,7 +41,7 @@ async def _hold(
 ) -> str | None:
     stored = await find(tx, caller.name, reference=given.text)
     if stored is None:
-        return "There is no such media of yours; upload it with UploadInput."
+        return "Media not found. Upload it with UploadInput."
     flaw = one.flaw_of(stored.media)
     if flaw is None:
         await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)

@@ -84,10 +84,11 @@ def _flaw(
     if one.model_ids and job.model_id not in one.model_ids:
         return f"Must be a job of {' or '.join(one.model_ids)}, not of {job.model_id}."
     if job.state is not JobState.SUCCEEDED:
-        return f"Must be a job that succeeded; this one is {job.state}."
+        return f"Must be a job that succeeded. This one is {job.state}."
     if attempt is None or _provider_id(attempt, one, reference) is None:
-        which = "" if one.part is ReferencePart.TASK else f" {one.part} {reference.number}"
-        return f"The provider has no{which or ' task'} of this job to go on from."
+        if one.part is ReferencePart.TASK:
+            return "This job has no task at the provider."
+        return f"This job has no {one.part} {reference.number}."
     return None
 
 

@@ -218,7 +218,7 @@ async def test_a_reference_to_another_caller_s_job_is_refused(film: Harness) -> 
 async def test_a_reference_to_a_job_under_way_is_refused(film: Harness) -> None:
     earlier = await film.run()
     found = await complaints(film, prompt="x", song=f"job:{earlier.id}")
-    assert found == {"inputs.song": "Must be a job that succeeded; this one is running."}
+    assert found == {"inputs.song": "Must be a job that succeeded. This one is running."}
 
 
 async def test_a_reference_to_a_job_of_another_model_is_refused(film: Harness) -> None:
@@ -230,4 +230,4 @@ async def test_a_reference_to_a_job_of_another_model_is_refused(film: Harness) -
 async def test_a_reference_beyond_what_was_made_is_refused(film: Harness) -> None:
     earlier = await succeeded(film)
     found = await complaints(film, prompt="x", song=f"job:{earlier.id}/3")
-    assert found == {"inputs.song": "The provider has no audio 3 of this job to go on from."}
+    assert found == {"inputs.song": "This job has no audio 3."}

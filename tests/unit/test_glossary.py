@@ -34,7 +34,8 @@ ORDINARY = frozenset(
     log long main maintenance many measured mention message messages meter method metric
     migrate migration missed missing name no not notice object of offset offsets on operator
     option options original out outage outcome outgoing overloaded page parse part path pause
-    payload peer permission persist pick picture place plain png poll polling pool port post postgres press
+    payload peer permission persist pick picture place plain png poll polling pool port post
+    postgres press
     price pricing printer problem process profile program programs progress prompt protocol
     query range reached read reader readiness reason recent record redact redacting redaction
     redactor reflection refused register rejected render renderer renewal renewed repetition replay

@@ -70,7 +70,7 @@ def test_one_media_in_place_of_a_list_is_a_list_of_it() -> None:
             {"shots": [{"seconds": 3, "promt": "x"}]},
             {
                 "shots[0].prompt": "Required: give text of up to 200 characters.",
-                "shots[0].promt": 'There is no such field here. Did you mean "prompt"?',
+                "shots[0].promt": 'No such field here. Did you mean "prompt"?',
             },
             id="misspelt-field-of-an-item",
         ),
@@ -157,7 +157,7 @@ def test_one_media_in_place_of_a_list_is_a_list_of_it() -> None:
         ),
         pytest.param(
             {"prompt": "x", "images": [UPLOAD, LINK, UPLOAD]},
-            {"images[2]": "Must not be there twice."},
+            {"images[2]": "Must not be given twice."},
             id="media-twice",
         ),
         pytest.param(
@@ -281,7 +281,7 @@ def test_nothing_of_ours_reaches_the_provider_unresolved(inputs: dict[str, Any])
         ({"duration": timedelta(seconds=30)}, None),
         (
             {"duration": timedelta(seconds=30.5)},
-            "Must play for up to 30 seconds, not 30.5.",
+            "Must be at most 30 seconds long, not 30.5.",
         ),
         ({"size_bytes": 5_000_001}, "Must have up to 5000000 bytes, not 5000001."),
         ({"mime_type": "video/mp4"}, "Must be of the type audio/mpeg, not video/mp4."),
@@ -325,7 +325,7 @@ BOTH = {"oneOf": [{"required": ["prompt"]}, {"required": ["shots"]}]}
         (
             BOTH,
             {"prompt": "x", "shots": [SHOT]},
-            {"inputs": "Fits more than one of the forms that it can have: give one of them."},
+            {"inputs": "Matches more than one of the allowed forms. Give exactly one of them."},
         ),
     ],
 )
