@@ -31,6 +31,8 @@ from generation_svc.storage.model_store import PostgresModelStore
 from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.pool_queue import PoolQueue
 from generation_svc.storage.receipt_store import PostgresReceiptStore
+from generation_svc.storage.retention_store import PostgresRetentionStore
+from generation_svc.storage.usage_store import PostgresUsageStore
 from generation_svc.storage.webhook_store import PostgresWebhookStore
 
 POOL_TIMEOUT_SECONDS = 5.0
@@ -77,6 +79,8 @@ class PostgresTransaction:
         self.edge = PostgresEdgeStore(connection)
         self.budget = PostgresBudgetStore(connection)
         self.models = PostgresModelStore(connection)
+        self.retention = PostgresRetentionStore(connection)
+        self.usage = PostgresUsageStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

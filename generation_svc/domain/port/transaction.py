@@ -16,6 +16,7 @@ from generation_svc.domain.port.job import JobStore
 from generation_svc.domain.port.media import MediaStore
 from generation_svc.domain.port.model import ModelStore
 from generation_svc.domain.port.rate_budget import BudgetStore
+from generation_svc.domain.port.retention import RetentionStore, UsageStore
 from generation_svc.domain.port.session import EdgeStore
 from generation_svc.domain.port.webhook import WebhookStore
 
@@ -41,6 +42,10 @@ class Transaction(Clock, Protocol):
     def budget(self) -> BudgetStore: ...  # noqa: D102
     @property
     def models(self) -> ModelStore: ...  # noqa: D102
+    @property
+    def retention(self) -> RetentionStore: ...  # noqa: D102
+    @property
+    def usage(self) -> UsageStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable."""
