@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from callback_gateway.media import Found, LinkInvalid, SourceAway
+from callback_gateway.media import Found, LinkExpired, LinkInvalid, SourceAway
 from generation_client import GenerationClient, GenerationError, translated
 
 FIRST_S = 5.0
@@ -59,6 +59,8 @@ async def _pieces(
 
 
 def _meaning(error: GenerationError) -> Exception:
+    if error.reason == "MEDIA_EXPIRED":
+        return LinkExpired(error.reason)
     if error.reason in _GONE:
         return LinkInvalid(error.reason)
     return SourceAway(str(error), retry_after_s=error.retry_after_s or 1)

@@ -55,6 +55,10 @@ class LinkInvalid(Exception):
     """The link is none, its time ran out, or its media is gone."""
 
 
+class LinkExpired(LinkInvalid):
+    """The link is good, but its media is kept no longer."""
+
+
 class SourceAway(Exception):
     """The service cannot be asked, or broke off; it may be asked again after a while."""
 
@@ -112,6 +116,8 @@ class MediaEndpoint:
                 raise LinkInvalid
             async with self._source.open(token) as found:
                 return await _give(exchange, found)
+        except LinkExpired:
+            return await _refuse(exchange, _gone(), outcome=MediaOutcome.NO_LINK)
         except LinkInvalid:
             return await _refuse(exchange, _not_found(), outcome=MediaOutcome.NO_LINK)
         except SourceAway as error:
@@ -172,6 +178,12 @@ def _not_found() -> Response:
     headers = {**_FIXED_HEADERS, "cache-control": "no-store"}
     text = "This link is not valid, or its time has run out.\n"
     return PlainTextResponse(text, status_code=404, headers=headers)
+
+
+def _gone() -> Response:
+    headers = {**_FIXED_HEADERS, "cache-control": "no-store"}
+    text = "This has expired and is no longer kept.\n"
+    return PlainTextResponse(text, status_code=410, headers=headers)
 
 
 def _away(retry_after_s: float) -> Response:

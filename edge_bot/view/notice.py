@@ -30,6 +30,22 @@ def job_gone(language: str) -> str:
     return texts(language).html("I no longer have this picture. Here is where we are now.")
 
 
+def result_expired(language: str) -> str:
+    """Say that the pictures of a job are kept no longer, and how to have new ones."""
+    return texts(language).html(
+        "I no longer have this picture: I keep results for a limited time. "
+        "Press “Again” under it, and I will draw a new one."
+    )
+
+
+def no_room(language: str) -> str:
+    """Say that the user's pictures take up all the room that there is for them."""
+    return texts(language).html(
+        "⚠️ Your pictures take up all the room I have for them. "
+        "The oldest ones make room as they expire: please try again later."
+    )
+
+
 def nothing_to_send(language: str) -> str:
     """Say that a job made no picture."""
     return texts(language).html("There is no picture to send.")
@@ -108,6 +124,10 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
                 "⚠️ The drawing service has switched this model off for now. "
                 "Please choose another one, or try again later."
             )
+        case "STORAGE_QUOTA_EXCEEDED":
+            return no_room(language)
+        case "JOB_EXPIRED":
+            return job_gone(language)
         case "TOO_MANY_ACTIVE_JOBS":
             return speak.count(
                 "⚠️ You already have {n} picture under way. "

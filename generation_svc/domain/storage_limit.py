@@ -12,10 +12,6 @@ EXPECTED_BYTES = {"video": 200 * _MIB, "audio": 16 * _MIB}
 EXPECTED_BYTES_OF_OTHERS = 8 * _MIB
 LARGE_BYTES = 32 * _MIB
 """From which expected size on a job is large."""
-FILLING_SHARE = 0.90
-"""Of a disk: from here on nothing large is begun, so that what is under way still fits."""
-FULL_SHARE = 0.97
-"""Of a disk: from here on nothing is begun."""
 DISK_RETRY = timedelta(minutes=1)
 """When somebody who is refused because of the disk may come again."""
 
@@ -25,14 +21,9 @@ class DiskLevel(IntEnum):
 
     ROOMY = 0
     FILLING = 1
+    """Nothing large is begun, so that the results of what was accepted still fit."""
     FULL = 2
-
-    @classmethod
-    def of(cls, used_share: float) -> "DiskLevel":
-        """Return the level of a disk of which this share is used."""
-        if used_share >= FULL_SHARE:
-            return cls.FULL
-        return cls.FILLING if used_share >= FILLING_SHARE else cls.ROOMY
+    """Nothing is begun."""
 
     def takes_job(self, model: Model) -> bool:
         """Return whether a job of this model may begin: its result has to fit once it is there."""
@@ -50,6 +41,20 @@ def expected_bytes(model: Model) -> int:
     """Return the size that a result of the model is expected to have, by what it makes."""
     made = model.kind.rpartition("-")[2]
     return EXPECTED_BYTES.get(made, EXPECTED_BYTES_OF_OTHERS)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """From which share of a disk on it is filling, and full."""
+
+    filling: float = 0.90
+    full: float = 0.97
+
+    def level(self, used_share: float) -> DiskLevel:
+        """Return the level of a disk of which this share is used."""
+        if used_share >= self.full:
+            return DiskLevel.FULL
+        return DiskLevel.FILLING if used_share >= self.filling else DiskLevel.ROOMY
 
 
 @dataclass(frozen=True, slots=True)

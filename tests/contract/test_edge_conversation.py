@@ -362,9 +362,10 @@ async def test_generate_pressed_on_a_second_message_says_where_the_picture_is(ch
         ("MODEL_NOT_FOUND", 5, [], "no longer on offer"),
         ("MODEL_UNAVAILABLE", 9, [], "switched this model off"),
         ("TOO_MANY_ACTIVE_JOBS", 8, [], "already have 2 pictures"),
+        ("STORAGE_QUOTA_EXCEEDED", 8, [], "take up all the room"),
         ("INTERNAL", 13, [], "went wrong on my side"),
     ],
-    ids=["picture", "prompt", "option", "other", "model", "off", "too many", "internal"],
+    ids=["picture", "prompt", "option", "other", "model", "off", "too many", "room", "internal"],
 )
 async def test_a_refusal_is_told_in_words_and_can_be_mended(
     chat: Chat, reason: str, code: int, fields: list[str], words: str

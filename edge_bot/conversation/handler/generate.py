@@ -158,6 +158,9 @@ async def _repeat(
         except JobExists as exists:
             if is_under_way(await read_job(interaction, exists.job_id)):
                 raise
+        except JobRefused as refused:
+            if refused.error.reason != "JOB_EXPIRED":  # it was made so long ago that it is gone
+                raise
         number += 1
 
 

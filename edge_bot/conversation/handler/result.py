@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import Job
@@ -13,6 +14,19 @@ from edge_bot.delivery.message import AlbumMessage, PictureMessage
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
 from edge_bot.view.outcome import result_buttons, result_caption
+from generation_client import GenerationError
+
+
+@asynccontextmanager
+async def expiry_told(interaction: Interaction, job: Job) -> AsyncIterator[None]:
+    """Tell the user where the pictures of a job have expired; they are waited for no longer."""
+    try:
+        yield
+    except GenerationError as error:
+        if error.reason != "MEDIA_EXPIRED":
+            raise
+        await interaction.note(lambda session: session.without_missed(job.id))
+        await interaction.reply(Screen(notice.result_expired(interaction.language)))
 
 
 async def send_result(interaction: Interaction, job: Job) -> None:

@@ -42,6 +42,10 @@ class PictureUnreadable(Exception):
     """The file is no picture that a model can read."""
 
 
+class NoRoom(Exception):
+    """The user's pictures take up all the room that there is for them."""
+
+
 async def take_picture(interaction: Interaction, picture: Picture) -> Upload:
     """Bring a user's picture to the service."""
     if picture.size_bytes > MAX_PICTURE_BYTES:
@@ -77,6 +81,8 @@ async def _uploaded(interaction: Interaction, data: bytes) -> Upload:
                 raise PictureTooLarge from error
             case "UPLOAD_REJECTED":
                 raise PictureUnreadable from error
+            case "STORAGE_QUOTA_EXCEEDED":
+                raise NoRoom from error
         raise
     upload = answer.upload
     return Upload(f"upload:{upload.id}", (upload.width, upload.height))

@@ -95,6 +95,10 @@ class StoredMedia:
 
     media: Media
     key: str
+    is_removed: bool = False
+    """Whether its bytes are gone, since its time was over."""
+    end_time: datetime | None = None
+    """When the time of media began to run: its job had ended and it was there."""
 
 
 class MediaStore(Protocol):
@@ -128,13 +132,7 @@ class MediaStore(Protocol):
         """Write an upload that is forgotten after its lifetime."""
 
     async def find_upload(self, upload_id: UUID, *, caller: str) -> StoredMedia | None:
-        """Find an upload of this caller that is not forgotten."""
+        """Find an upload of this caller, expired or not, while anything is known of it."""
 
-    async def keep_upload(self, upload_id: UUID, *, lifetime: timedelta) -> None:
-        """Lengthen the life of an upload that a job uses."""
-
-    async def expired_uploads(self, *, limit: int) -> Sequence[StoredMedia]:
-        """Find uploads that are past their time; no job can use them any more."""
-
-    async def remove_upload(self, upload_id: UUID) -> None:
-        """Remove an upload whose bytes are gone."""
+    async def keep_upload(self, upload_id: UUID, *, lifetime: timedelta) -> bool:
+        """Lengthen the life of an upload that a job uses; False if its time is over."""

@@ -31,6 +31,7 @@ class Media(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     DOWNLOAD_URI_FIELD_NUMBER: _builtins.int
     DOWNLOAD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID. As an input it is written `media:<id>`; DownloadMedia gives its bytes."""
     mime_type: _builtins.str
@@ -59,6 +60,16 @@ class Media(_message.Message):
     def download_expire_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which download_uri stops working; a later answer has a new one."""
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time until which the bytes are kept: a while after the job ended, less for
+        videos than for other media.
+
+        After it the media has expired. It stays in the result for as long as the job is
+        kept, but DownloadMedia, download_uri and a job that uses it are refused. Absent
+        means that the bytes are kept for ever.
+        """
+
     def __init__(
         self,
         *,
@@ -70,10 +81,11 @@ class Media(_message.Message):
         sha256: _builtins.str = ...,
         download_uri: _builtins.str = ...,
         download_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "height", b"height", "id", b"id", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "expire_time", b"expire_time", "height", b"height", "id", b"id", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
