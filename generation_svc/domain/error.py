@@ -92,7 +92,7 @@ class JobExpired(AtelierError):
         )
 
 
-class StorageQuotaExceeded(AtelierError):
+class StorageQuotaReached(AtelierError):
     """So many bytes of results and uploads are kept that nothing new is taken."""
 
     def __init__(self, subject: str, *, limit_bytes: int) -> None:

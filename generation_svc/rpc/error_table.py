@@ -73,7 +73,7 @@ TABLE: Mapping[type[Exception], Entry] = {
         "JOB_EXPIRED",
         lambda e: {"request_id": e.request_id, "job_id": e.job_id},
     ),
-    domain.StorageQuotaExceeded: Entry(
+    domain.StorageQuotaReached: Entry(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "STORAGE_QUOTA_EXCEEDED",
         lambda e: {"subject": e.subject, "limit_bytes": str(e.limit_bytes)},

@@ -1,9 +1,8 @@
 """Media and uploads on PostgreSQL: everything but the bytes."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
@@ -30,7 +29,7 @@ class PostgresMediaStore:
             " %(position)s, %(key)s, %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s,"
             " %(sha256)s, now()) ON CONFLICT (attempt_id, position) DO NOTHING",
             {
-                **asdict(media),
+                **_columns(media),
                 "job_id": attempt.job_id,
                 "attempt_id": attempt.id,
                 "position": position,
@@ -92,7 +91,7 @@ class PostgresMediaStore:
             " %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s, %(sha256)s, now(),"
             " now() + %(lifetime)s)",
             {
-                **asdict(upload),
+                **_columns(upload),
                 "caller": caller,
                 "owner": owner,
                 "key": key,
@@ -120,6 +119,11 @@ class PostgresMediaStore:
             (lifetime, upload_id),
         )
         return bool(kept.rowcount)
+
+
+def _columns(value: Media) -> dict[str, Any]:
+    names = ("id", "mime_type", "size_bytes", "width", "height", "sha256")
+    return {name: getattr(value, name) for name in names}
 
 
 def _stored(row: Row) -> StoredMedia:

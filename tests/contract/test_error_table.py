@@ -53,7 +53,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     (domain.MediaExpired("7"), Code.NOT_FOUND, "MEDIA_EXPIRED"),
     (domain.JobExpired("a", job_id="7"), Code.FAILED_PRECONDITION, "JOB_EXPIRED"),
     (
-        domain.StorageQuotaExceeded("telegram:7", limit_bytes=5 * 2**30),
+        domain.StorageQuotaReached("telegram:7", limit_bytes=5 * 2**30),
         Code.RESOURCE_EXHAUSTED,
         "STORAGE_QUOTA_EXCEEDED",
     ),
