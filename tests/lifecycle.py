@@ -36,6 +36,8 @@ from generation_svc.domain.timing import Timing
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance import steps
+from generation_svc.engine.maintenance.retention import forget_expired
+from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.engine.poll import poll
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.dependencies import (
@@ -339,7 +341,7 @@ class Harness:
         )
 
     async def sweep(self) -> None:
-        for step in steps.STEPS:
+        for step in (*steps.STEPS, forget_expired, measure_usage):
             await step(self.deps)
 
     async def dispatch_all(self) -> None:

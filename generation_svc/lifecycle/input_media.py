@@ -5,7 +5,6 @@ refers to an upload or to a result of ours.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +17,17 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import StoredMedia
 from generation_svc.domain.port.transaction import Transaction
-
-USED_LIFETIME = timedelta(days=400)
-"""How long an upload lives after a job used it: as long as its request_id."""
+from generation_svc.domain.retention import Retention
 
 
-async def hold(tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping[str, Any]) -> None:
+async def hold(
+    tx: Transaction,
+    caller: Caller,
+    *,
+    model: Model,
+    inputs: Mapping[str, Any],
+    retention: Retention,
+) -> None:
     """Keep the job's picture for as long as the job. Raises InvalidInputs if we have it not."""
     field, reference = media_of(model, inputs)
     if not reference or is_link(reference):
@@ -31,7 +35,18 @@ async def hold(tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping
     stored = await find(tx, caller.name, reference=reference)
     if stored is None:
         raise violation(field, "There is no such picture of yours; upload it with UploadInput.")
-    await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)
+    if not await _is_kept(tx, stored, reference=reference, retention=retention):
+        raise violation(field, "This picture has expired; upload it again with UploadInput.")
+
+
+async def _is_kept(
+    tx: Transaction, stored: StoredMedia, *, reference: str, retention: Retention
+) -> bool:
+    """Return whether the bytes are there until the provider has them; an upload lives on."""
+    if reference.startswith("upload:"):
+        return await tx.media.keep_upload(stored.media.id, lifetime=retention.uploads)
+    expire_time = retention.expire_time(stored.media.mime_type, end_time=stored.end_time)
+    return not stored.is_removed and expire_time > tx.now()
 
 
 def needs_upload(job: Job, *, model: Model) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -59,7 +60,7 @@ class FolderDiskReader:
         shares = {}
         for name, folder in self._folders.items():
             try:
-                found = await in_thread(lambda folder=folder: self._stat(folder), name="disk")
+                found = await in_thread(partial(self._stat, folder), name="disk")
             except OSError as error:
                 _logger.warning("a disk cannot be asked", folder=name, reason=str(error))
                 continue

@@ -38,7 +38,11 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         models = self._deps.models.catalog.models
         return pb.LeaseDeliveriesResponse(
             deliveries=[
-                convert.delivery_to_proto(each, model=models.get(each.job.model_id))
+                convert.delivery_to_proto(
+                    each,
+                    model=models.get(each.job.model_id),
+                    retention=self._deps.storage.retention,
+                )
                 for each in deliveries
             ]
         )

@@ -19,6 +19,7 @@ from generation_svc.domain.error import (
     JobNotFound,
     MediaNotFound,
     Overloaded,
+    StorageQuotaReached,
     UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
@@ -167,7 +168,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         upload_input.admit(self._deps, caller, owner=owner)
         try:
             kept = await upload_input.upload(self._deps, caller, owner=owner, pieces=messages)
-        except (Overloaded, UploadTooLarge) as error:
+        except (Overloaded, StorageQuotaReached, UploadTooLarge) as error:
             refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile
         else:
             return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
@@ -179,7 +180,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     ) -> None:
         """Give the bytes of a result."""
         found = await self._download(request)
-        media = convert.media_to_proto(found.media, link=found.link)
+        media = convert.media_to_proto(found.media, link=found.link, expire_time=found.expire_time)
         if not await self._write(context, pb.DownloadMediaResponse(media=media)):
             return
         async for piece in in_time(found.pieces, timeout=self._timing.read_timeout):
@@ -198,7 +199,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         return await download_media.download(self._deps, current_caller(), media_id=media_id)
 
     def _job(self, job: Job) -> JobMessage:
-        return convert.job_to_proto(job, links=self._deps.media.links)
+        return convert.job_to_proto(
+            job, links=self._deps.media.links, retention=self._deps.storage.retention
+        )
 
     def _update(self, update: Job | Forecast) -> pb.StreamJobUpdatesResponse:
         if isinstance(update, Job):

@@ -52,17 +52,18 @@ class PostgresMediaStore:
         return frozenset(row["position"] for row in await cursor.fetchall())
 
     async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
-        """Return which results of these attempts have a row, by attempt and position."""
+        """Return which results of these attempts are to be kept, by attempt and position."""
         cursor = await self._connection.execute(
-            "SELECT attempt_id, position FROM media WHERE attempt_id = ANY(%s)",
+            "SELECT attempt_id, position FROM media WHERE attempt_id = ANY(%s)"
+            " AND remove_time IS NULL",
             (list(attempt_ids),),
         )
         return {(row["attempt_id"], row["position"]) for row in await cursor.fetchall()}
 
     async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return which of these uploads have a row."""
+        """Return which of these uploads are to be kept."""
         cursor = await self._connection.execute(
-            "SELECT id FROM upload WHERE id = ANY(%s)", (list(upload_ids),)
+            "SELECT id FROM upload WHERE id = ANY(%s) AND remove_time IS NULL", (list(upload_ids),)
         )
         return {row["id"] for row in await cursor.fetchall()}
 
@@ -102,7 +103,7 @@ class PostgresMediaStore:
     async def find_upload(self, upload_id: UUID, *, caller: str) -> StoredMedia | None:
         """Find an upload of this caller, expired or not, while anything is known of it."""
         cursor = await self._connection.execute(
-            "SELECT *, NULL AS end_time FROM upload WHERE id = %s AND caller = %s",
+            "SELECT *, create_time AS end_time FROM upload WHERE id = %s AND caller = %s",
             (upload_id, caller),
         )
         row = await cursor.fetchone()

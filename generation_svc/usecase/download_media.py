@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import MediaLinkInvalid, MediaNotFound
+from generation_svc.domain.error import MediaExpired, MediaLinkInvalid, MediaNotFound
 from generation_svc.domain.media import Media, MediaLink
 from generation_svc.domain.port.media import StoredMedia
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -21,18 +22,26 @@ class Download:
 
     media: Media
     link: MediaLink | None
+    expire_time: datetime
+    """Until when it is kept."""
     pieces: AsyncIterator[bytes]
 
 
 async def download(deps: Dependencies, caller: Caller, *, media_id: UUID) -> Download:
-    """Return media that this caller sees, or sends for a bot of its own. Raises MediaNotFound."""
+    """Return media that this caller sees, or sends for a bot of its own.
+
+    Raises MediaNotFound, MediaExpired.
+    """
     link = deps.media.links.make(media_id) if deps.media.links else None
     bots = caller.bot_ids if Scope.DELIVERIES in caller.scopes else None
     return await _opened(deps, media_id=media_id, caller=caller.sees, bots=bots or (), link=link)
 
 
 async def download_by_link(deps: Dependencies, *, token: str) -> Download:
-    """Return the media that a link is for: the link is the right to it. Raises MediaLinkInvalid."""
+    """Return the media that a link is for: the link is the right to it.
+
+    Raises MediaLinkInvalid, MediaNotFound, MediaExpired.
+    """
     if deps.media.links is None:
         raise MediaLinkInvalid
     link = deps.media.links.read(token)
@@ -51,7 +60,12 @@ async def _opened(
         stored = await tx.media.find_media(media_id, caller=caller, bots=bots)
     if stored is None:
         raise MediaNotFound(str(media_id))
-    return Download(stored.media, link, _pieces(deps, stored))
+    expire_time = deps.storage.retention.expire_time(
+        stored.media.mime_type, end_time=stored.end_time
+    )
+    if stored.is_removed or expire_time <= deps.database.now():
+        raise MediaExpired(str(media_id))
+    return Download(stored.media, link, expire_time, _pieces(deps, stored))
 
 
 async def _pieces(deps: Dependencies, stored: StoredMedia) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.event import Command, Picture, Text
 from edge_bot.conversation.handler.follow import find_job, is_under_way
 from edge_bot.conversation.handler.upload import (
-    NoRoom,
+    QuotaReached,
     PictureTooLarge,
     PictureUnreadable,
     take_picture,
@@ -88,7 +88,7 @@ async def _use_picture(interaction: Interaction, event: Picture) -> None:
         return await answer_notice(interaction, notice.picture_too_large(interaction.language))
     except PictureUnreadable:
         return await answer_notice(interaction, notice.wrong_file(interaction.language))
-    except NoRoom:
+    except QuotaReached:
         return await answer_notice(interaction, notice.no_room(interaction.language))
     draft = with_picture(
         interaction.session.draft,

@@ -42,7 +42,7 @@ class PictureUnreadable(Exception):
     """The file is no picture that a model can read."""
 
 
-class NoRoom(Exception):
+class QuotaReached(Exception):
     """The user's pictures take up all the room that there is for them."""
 
 
@@ -82,7 +82,7 @@ async def _uploaded(interaction: Interaction, data: bytes) -> Upload:
             case "UPLOAD_REJECTED":
                 raise PictureUnreadable from error
             case "STORAGE_QUOTA_EXCEEDED":
-                raise NoRoom from error
+                raise QuotaReached from error
         raise
     upload = answer.upload
     return Upload(f"upload:{upload.id}", (upload.width, upload.height))

@@ -95,10 +95,10 @@ class StoredMedia:
 
     media: Media
     key: str
-    is_removed: bool = False
+    is_removed: bool
     """Whether its bytes are gone, since its time was over."""
-    end_time: datetime | None = None
-    """When the time of media began to run: its job had ended and it was there."""
+    end_time: datetime
+    """When its time began to run: its job had ended, or the upload came."""
 
 
 class MediaStore(Protocol):
@@ -116,10 +116,10 @@ class MediaStore(Protocol):
         """Read which results of an attempt are ours already."""
 
     async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
-        """Return which results of these attempts have a row, by attempt and position."""
+        """Return which results of these attempts are to be kept, by attempt and position."""
 
     async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return which of these uploads have a row."""
+        """Return which of these uploads are to be kept."""
 
     async def find_media(
         self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
