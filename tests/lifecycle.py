@@ -46,6 +46,7 @@ from generation_svc.lifecycle.dependencies import (
     MediaDependencies,
     ModelDependencies,
     ProviderDependencies,
+    StorageDependencies,
     WebhookDependencies,
 )
 from generation_svc.provider.kie.callback import KieCallbackReader
@@ -312,6 +313,13 @@ class Harness:
         )
         return await create_job(self.deps, request)
 
+    async def made(self, **accepted: Any) -> Job:
+        """Accept a job, and have it end with a result that is ours."""
+        job = await self.run(**accepted)
+        await self.callback(SUCCESS)
+        await self.fetch_all()
+        return await self.job(job)
+
     async def run(self, **accepted: Any) -> Job:
         """Accept a job and have the provider take it."""
         job = await self.accept(**accepted)
@@ -396,6 +404,7 @@ class OpenBench(Protocol):
         timing: Timing = ...,
         callback_base_url: str | None = ...,
         hmac_key: str | None = ...,
+        storage: StorageDependencies | None = ...,
         sharing: Harness | None = ...,
     ) -> Harness: ...
 
@@ -433,6 +442,7 @@ async def _open(
     timing: Timing | None = None,
     callback_base_url: str | None = "https://callbacks.example",
     hmac_key: str | None = None,
+    storage: StorageDependencies | None = None,
     sharing: Harness | None = None,
 ) -> AsyncIterator[Harness]:
     provider = sharing.provider if sharing else FakeProvider()
@@ -456,6 +466,7 @@ async def _open(
             webhooks=WebhookDependencies(receiver, webhook_body, receiver.secrets_of),
             timing=timing or Timing(),
             limits=limits,
+            storage=storage or StorageDependencies(),
         )
         yield Harness(deps, connection, provider, fetcher, store, receiver)
 

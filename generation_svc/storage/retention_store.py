@@ -77,10 +77,10 @@ class PostgresRetentionStore:
         Release 0.1.0 kept those that a job used for 400 days.
         """
         return await self._count(
-            "UPDATE upload SET expire_time = now() + %(lifetime)s WHERE id IN ("
+            "UPDATE upload SET expire_time = now() + %(lifetime)s WHERE id = ANY(ARRAY("
             " SELECT id FROM upload WHERE remove_time IS NULL"
             " AND expire_time > now() + %(lifetime)s::interval"
-            " ORDER BY expire_time DESC LIMIT %(limit)s FOR UPDATE SKIP LOCKED)",
+            " ORDER BY expire_time DESC LIMIT %(limit)s FOR UPDATE SKIP LOCKED))",
             lifetime=lifetime,
             limit=limit,
         )
@@ -119,6 +119,9 @@ class PostgresRetentionStore:
         return (await self._connection.execute(statement, values)).rowcount
 
 
+# An array of ids, not a subquery after IN: of that the planner makes a join, and may read the whole
+# table for it.
+
 # The clock of media starts with the end of its job, which is what callers are told. It may have
 # been fetched earlier, where other files were late: so both are asked, the first by its index.
 _EXPIRED_MEDIA = f"""
@@ -145,10 +148,10 @@ ORDER BY expire_time LIMIT %(limit)s
 """
 
 _FORGET_UPLOADS = """
-DELETE FROM upload WHERE id IN (
+DELETE FROM upload WHERE id = ANY(ARRAY(
     SELECT id FROM upload WHERE expire_time <= now() - %(age)s::interval
       AND remove_time IS NOT NULL
-    ORDER BY expire_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    ORDER BY expire_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
 
 _FORGOTTEN_JOBS = f"""
@@ -163,7 +166,7 @@ _FORGET_PARTS = tuple(
     for table, belongs in (
         (
             "callback_receipt",
-            "attempt_id IN (SELECT id FROM attempt WHERE job_id = ANY(%(jobs)s))",
+            "attempt_id = ANY(ARRAY(SELECT id FROM attempt WHERE job_id = ANY(%(jobs)s)))",
         ),
         ("media", "job_id = ANY(%(jobs)s)"),
         ("delivery", "job_id = ANY(%(jobs)s)"),
@@ -174,7 +177,7 @@ _FORGET_PARTS = tuple(
 """What belongs to jobs, in the order in which it can go: what refers to another row goes first."""
 
 _FORGET_RECEIPTS = """
-DELETE FROM callback_receipt WHERE id IN (
+DELETE FROM callback_receipt WHERE id = ANY(ARRAY(
     SELECT id FROM callback_receipt WHERE receive_time <= now() - %(age)s::interval
-    ORDER BY receive_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    ORDER BY receive_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
