@@ -41,8 +41,9 @@ class FolderDiskReader:
         read_every_seconds: float = READ_EVERY_SECONDS,
         stat: StatFolder = os.statvfs,
     ) -> None:
-        self._folders = folders
-        self._limits = limits
+        self.folders = folders
+        """Each folder under its name in the metric."""
+        self.limits = limits
         self._read_every_seconds = read_every_seconds
         self._stat = stat
         self._level = DiskLevel.ROOMY
@@ -58,7 +59,7 @@ class FolderDiskReader:
 
     async def _read(self) -> None:
         shares = {}
-        for name, folder in self._folders.items():
+        for name, folder in self.folders.items():
             try:
                 found = await in_thread(partial(self._stat, folder), name="disk")
             except OSError as error:
@@ -70,7 +71,7 @@ class FolderDiskReader:
 
     def _tell(self, shares: Mapping[str, float]) -> None:
         """Take the new level, and tell the operator if it is another one."""
-        level = self._limits.level(max(shares.values(), default=0.0))
+        level = self.limits.level(max(shares.values(), default=0.0))
         if level is not self._level:
             log = _logger.error if level > self._level else _logger.info
             used = {name: f"{share:.1%}" for name, share in shares.items()}
