@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from psycopg.types.json import Jsonb
 
 from generation_svc.domain.delivery import Destination
+from generation_svc.domain.error import JobNotFound
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import DelayReason, Job
 from generation_svc.domain.port.job import Claim, RequestKey
@@ -100,12 +101,13 @@ class PostgresJobStore:
         return job_from_row(row) if row else None
 
     async def lock(self, job_id: UUID) -> Job:
-        """Read a job and lock its row until the transaction ends."""
+        """Read a job and lock its row until the transaction ends. Raises JobNotFound."""
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE id = %s FOR NO KEY UPDATE", (job_id,)
         )
         row = await cursor.fetchone()
-        assert row is not None  # jobs are never deleted while something refers to them
+        if row is None:
+            raise JobNotFound(str(job_id))  # it was forgotten since it was found
         return job_from_row(row)
 
     async def save(self, job: Job, *, event: str, detail: Mapping[str, Any] | None = None) -> None:
