@@ -158,11 +158,11 @@ async def _bind(tx: Transaction, request: CreateRequest, *, job_id: UUID) -> Job
 
 async def _same(tx: Transaction, key: RequestKey, *, bound: tuple[UUID, bytes]) -> Job:
     earlier_id, earlier_hash = bound
-    if earlier_hash != key.content_hash:
-        raise RequestIdReused(key.request_id, job_id=str(earlier_id))
     job = await tx.jobs.get(earlier_id)
     if job is None:  # its binding outlives it, so that it is never made a second time
         raise JobExpired(key.request_id, job_id=str(earlier_id))
+    if earlier_hash != key.content_hash:
+        raise RequestIdReused(key.request_id, job_id=str(earlier_id))
     return job
 
 

@@ -378,6 +378,17 @@ async def test_a_refusal_is_told_in_words_and_can_be_mended(
     assert "Must be otherwise" not in await chat.last_text()
 
 
+async def test_a_draft_whose_job_is_long_gone_makes_another_at_the_next_press(chat: Chat) -> None:
+    await chat.say("make it red", files={"photo": ("cat.png", picture(), "image/png")})
+    before = chat.session
+    chat.service.generation.refuse_with("JOB_EXPIRED", code=9)
+    await chat.press("Generate")
+    assert "no longer have this picture" in await chat.last_text()
+    chat.service.generation.refusal = None
+    await chat.press("Generate")
+    assert only_request(chat).request_id.encode() not in before
+
+
 async def test_again_makes_a_new_job_with_a_message_of_its_own(chat: Chat) -> None:
     done = finished_job(chat, aspect_ratio="16:9", seed=7)
     before = len(await chat.from_bot())

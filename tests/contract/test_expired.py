@@ -23,20 +23,34 @@ OWNER = f"telegram:{USER}"
 DAY_SECONDS = 86_400
 
 
-async def made(service: Service, *, request_id: str = "r-1") -> Job:
-    job = await service.create(owner=OWNER, request_id=request_id)
-    request = pb.WaitJobRequest(job_id=job.id)
+async def made(service: Service) -> Job:
+    job = await service.create(owner=OWNER, request_id="r-1")
+    return await ended(service, job.id)
+
+
+async def ended(service: Service, job_id: str) -> Job:
+    request = pb.WaitJobRequest(job_id=job_id)
     request.timeout.FromSeconds(60)
     done = (await service.generation.WaitJob(request)).job
     assert done.state == JOB_STATE_SUCCEEDED
     return done
 
 
-async def later(service: Service, url: str, *, days: int) -> None:
-    """Let so much time pass for jobs and media, and forget what is past it."""
+async def jobs(service: Service) -> list[Job]:
+    """Return the user's jobs, the newest first."""
+    answer = await service.generation.ListJobs(pb.ListJobsRequest(owner=OWNER))
+    return list(answer.jobs)
+
+
+async def later(service: Service, url: str, *, days: int, but: str | None = None) -> None:
+    """Let so much time pass for jobs, but one, and for media; forget what is past it."""
     with psycopg.connect(url) as connection:
         span = f"{days} days"
-        connection.execute("UPDATE job SET update_time = update_time - %s::interval", (span,))
+        connection.execute(
+            "UPDATE job SET update_time = update_time - %s::interval"
+            " WHERE id IS DISTINCT FROM %s::uuid",
+            (span, but),
+        )
         connection.execute("UPDATE media SET create_time = create_time - %s::interval", (span,))
         connection.execute("UPDATE upload SET expire_time = expire_time - %s::interval", (span,))
     while await forget_expired(service.deps):
@@ -91,8 +105,7 @@ async def test_a_request_of_a_job_that_is_gone_is_refused_and_so_is_reading_it(
     assert refusal.metadata == {"request_id": "r-1", "job_id": job.id}
     read = await refused(service.generation.GetJob(pb.GetJobRequest(job_id=job.id)))
     assert (read.code, read.reason) == (grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
-    listed = await service.generation.ListJobs(pb.ListJobsRequest(owner=OWNER))
-    assert list(listed.jobs) == []
+    assert await jobs(service) == []
 
 
 async def test_an_owner_without_room_is_told_what_is_full_and_what_to_do(
@@ -137,8 +150,24 @@ async def test_again_still_works_under_a_picture_that_has_expired(
     await later(working_service, database_url, days=40)
     under = (await chat.last())["message_id"]
     await chat.press_data(f"a:{job.id}", message_id=under)
-    listed = await working_service.generation.ListJobs(pb.ListJobsRequest(owner=OWNER))
-    assert len(listed.jobs) == 2
+    assert len(await jobs(working_service)) == 2
+
+
+async def test_again_makes_another_where_what_it_made_before_is_gone(
+    working_service: Service, chat: Chat, database_url: str
+) -> None:
+    job = await made(working_service)
+    under = (await chat.last())["message_id"]
+    await chat.press_data(f"a:{job.id}", message_id=under)
+    first, _ = await jobs(working_service)
+    await ended(working_service, first.id)
+    await later(working_service, database_url, days=100, but=job.id)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM session")  # or it would know that it made one
+    assert [each.id for each in await jobs(working_service)] == [job.id]
+
+    await chat.press_data(f"a:{job.id}", message_id=under)
+    assert len(await jobs(working_service)) == 2
 
 
 async def test_a_button_of_a_job_that_is_gone_is_answered(

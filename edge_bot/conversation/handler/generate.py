@@ -197,6 +197,8 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
         draft = draft.model_copy(update={"picture": ""})
     if "prompt" in refused.fields:
         draft = draft.model_copy(update={"is_changing_prompt": True})
+    if refused.error.reason == "JOB_EXPIRED":  # what was made of it is gone, so it is begun anew
+        draft = draft.model_copy(update={"id": interaction.new_id})
     catalog = interaction.catalog
     if refused.error.reason in _WITHOUT_MODEL:
         interaction.context.catalog.expire()

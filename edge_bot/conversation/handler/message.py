@@ -7,9 +7,9 @@ from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.event import Command, Picture, Text
 from edge_bot.conversation.handler.follow import find_job, is_under_way
 from edge_bot.conversation.handler.upload import (
-    QuotaReached,
     PictureTooLarge,
     PictureUnreadable,
+    QuotaReached,
     take_picture,
 )
 from edge_bot.conversation.interaction import Interaction
