@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -273,12 +274,20 @@ class Killed(BaseException):
 class DyingStore(FakeStore):
     """Removes bytes, and dies before anybody can be told."""
 
-    is_dying = True
-
     async def delete(self, key: str) -> None:
         await super().delete(key)
-        if self.is_dying:
-            raise Killed
+        raise Killed
+
+
+class AwayStore(FakeStore):
+    """Cannot be reached."""
+
+    async def delete(self, key: str) -> None:
+        raise Unavailable
+
+
+def with_store(harness: Harness, store: FakeStore) -> Dependencies:
+    return replace(harness.deps, media=replace(harness.deps.media, store=store))
 
 
 @pytest.mark.parametrize("what", ["media", "upload"])
@@ -286,14 +295,12 @@ async def test_a_kill_between_the_bytes_and_their_row_heals(harness: Harness, wh
     await (harness.made() if what == "media" else upload(harness))
     await harness.later(days=60)
     dying = DyingStore(harness.store.kept)
-    object.__setattr__(harness.deps.media, "store", dying)
 
     with pytest.raises(Killed):
-        await forget_expired(harness.deps)
+        await forget_expired(with_store(harness, dying))
     assert dying.kept == {}
     assert await harness.query(f"SELECT 1 FROM {what} WHERE remove_time IS NULL")
 
-    dying.is_dying = False
     await forget_all(harness)
     assert await harness.query(f"SELECT 1 FROM {what} WHERE remove_time IS NULL") == []
 
@@ -301,19 +308,11 @@ async def test_a_kill_between_the_bytes_and_their_row_heals(harness: Harness, wh
 async def test_a_store_that_is_away_keeps_its_rows_and_nothing_is_lost(harness: Harness) -> None:
     await harness.made()
     await harness.later(days=100)
-
-    class AwayStore(FakeStore):
-        async def delete(self, key: str) -> None:
-            raise Unavailable
-
-    store = harness.deps.media.store
-    object.__setattr__(harness.deps.media, "store", AwayStore())
     with pytest.raises(Unavailable):
-        await forget_expired(harness.deps)
+        await forget_expired(with_store(harness, AwayStore()))
     assert await harness.query("SELECT 1 FROM media WHERE remove_time IS NULL")
     assert await harness.query("SELECT 1 FROM job")  # it is kept for as long as its bytes
 
-    object.__setattr__(harness.deps.media, "store", store)
     await forget_all(harness)
     assert (await counts(harness))["job"] == 0
     assert harness.store.kept == {}
