@@ -19,6 +19,7 @@ from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import REST_FACTOR, QueueView, Recent
 from generation_svc.lifecycle.revision_poller import RevisionPoller
 from generation_svc.lifecycle.walk import Walk
@@ -147,5 +148,6 @@ class Dependencies:
     """Counts a job or an upload of a caller's owner; raises RateLimited."""
     storage: StorageDependencies = field(default_factory=StorageDependencies)
     views: ViewDependencies = field(default_factory=ViewDependencies)
+    meter: ServiceMeter = field(default_factory=ServiceMeter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is about to stop: who waits for a turn gives it back."""

@@ -14,17 +14,14 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from prometheus_client import Gauge
 
 from generation_svc.domain.storage_limit import DiskLevel, DiskLimits
+from generation_svc.media.meter import MediaMeter
 from runtime.thread import in_thread
 
 READ_EVERY_SECONDS = 5.0
 """How old a reading may be."""
 
-_used = Gauge(
-    "atelier_media_disk_used_ratio", "Used share of the disk under a folder of ours.", ("folder",)
-)
 _logger = structlog.get_logger(__name__)
 
 StatFolder = Callable[[Path], os.statvfs_result]
@@ -38,6 +35,7 @@ class FolderDiskReader:
         folders: Mapping[str, Path],
         *,
         limits: DiskLimits,
+        meter: MediaMeter | None = None,
         read_every_seconds: float = READ_EVERY_SECONDS,
         stat: StatFolder = os.statvfs,
     ) -> None:
@@ -46,6 +44,7 @@ class FolderDiskReader:
         self.limits = limits
         self._read_every_seconds = read_every_seconds
         self._stat = stat
+        self._meter = meter or MediaMeter()
         self._level = DiskLevel.ROOMY
         self._good_until = float("-inf")
 
@@ -66,7 +65,7 @@ class FolderDiskReader:
                 _logger.warning("a disk cannot be asked", folder=name, reason=str(error))
                 continue
             shares[name] = used_share(found)
-            _used.labels(name).set(shares[name])
+            self._meter.disk_used_ratio.labels(name).set(shares[name])
         self._tell(shares)
 
     def _tell(self, shares: Mapping[str, float]) -> None:

@@ -31,7 +31,6 @@ class PostgresRetentionStore:
     async def expired_media(
         self, retention: Retention, *, grace: timedelta, limit: int
     ) -> Sequence[UUID]:
-        """Find media past its time and a grace whose bytes are not removed yet."""
         videos = await self._ids(
             _EXPIRED_MEDIA.format(kind=IS_VIDEO), age=retention.videos + grace, limit=limit
         )
@@ -43,22 +42,18 @@ class PostgresRetentionStore:
         return [*videos, *others]
 
     async def lock_media(self, media_id: UUID) -> str | None:
-        """Lock media whose bytes are not removed and return their key; None if it is not ours."""
         return await self._key(
             "SELECT key FROM media WHERE id = %s AND remove_time IS NULL FOR UPDATE SKIP LOCKED",
             media_id,
         )
 
     async def media_removed(self, media_id: UUID) -> None:
-        """Note that the bytes of media are gone; they count for no quota any more."""
         await self._connection.execute(_MEDIA_REMOVED, (media_id,))
 
     async def expired_uploads(self, *, limit: int) -> Sequence[UUID]:
-        """Find uploads past their time whose bytes are not removed yet."""
         return await self._ids(_EXPIRED_UPLOADS, limit=limit)
 
     async def lock_upload(self, upload_id: UUID) -> str | None:
-        """Lock an upload that is past its time and return its key; None if it is not ours."""
         return await self._key(
             "SELECT key FROM upload WHERE id = %s AND remove_time IS NULL"
             " AND expire_time <= now() FOR UPDATE SKIP LOCKED",
@@ -66,16 +61,12 @@ class PostgresRetentionStore:
         )
 
     async def upload_removed(self, upload_id: UUID) -> None:
-        """Note that the bytes of an upload are gone; its row still says that it was there."""
         await self._connection.execute(
             "UPDATE upload SET remove_time = now() WHERE id = %s", (upload_id,)
         )
 
     async def shorten_uploads(self, *, lifetime: timedelta, limit: int) -> int:
-        """Have no upload live for longer than this from now on; return how many were to.
-
-        Release 0.1.0 kept those that a job used for 400 days.
-        """
+        """Release 0.1.0 kept those that a job used for 400 days."""
         return await self._count(
             "UPDATE upload SET expire_time = now() + %(lifetime)s WHERE id = ANY(ARRAY("
             " SELECT id FROM upload WHERE remove_time IS NULL"
@@ -86,14 +77,9 @@ class PostgresRetentionStore:
         )
 
     async def forget_uploads(self, *, older_than: timedelta, limit: int) -> int:
-        """Remove rows of uploads whose bytes are gone for so long; return how many."""
         return await self._count(_FORGET_UPLOADS, age=older_than, limit=limit)
 
     async def forget_jobs(self, *, older_than: timedelta, limit: int) -> int:
-        """Remove jobs that ended so long ago with all that belongs to them; return how many.
-
-        A job is kept for as long as any bytes of it are.
-        """
         jobs = await self._ids(_FORGOTTEN_JOBS, age=older_than, limit=limit)
         if jobs:
             for statement in _FORGET_PARTS:
@@ -103,7 +89,6 @@ class PostgresRetentionStore:
         return len(jobs)
 
     async def forget_receipts(self, *, older_than: timedelta, limit: int) -> int:
-        """Remove callbacks that came so long ago; return how many."""
         return await self._count(_FORGET_RECEIPTS, age=older_than, limit=limit)
 
     async def _ids(self, statement: str, **values: Any) -> list[UUID]:
@@ -118,9 +103,6 @@ class PostgresRetentionStore:
     async def _count(self, statement: str, **values: Any) -> int:
         return (await self._connection.execute(statement, values)).rowcount
 
-
-# An array of ids, not a subquery after IN: of that the planner makes a join, and may read the whole
-# table for it.
 
 # The clock of media starts with the end of its job, which is what callers are told. It may have
 # been fetched earlier, where other files were late: so both are asked, the first by its index.
@@ -147,6 +129,8 @@ SELECT id FROM upload WHERE remove_time IS NULL AND expire_time <= now()
 ORDER BY expire_time LIMIT %(limit)s
 """
 
+# An array of ids, not a subquery after IN: of that the planner makes a join, and may read the whole
+# table for it.
 _FORGET_UPLOADS = """
 DELETE FROM upload WHERE id = ANY(ARRAY(
     SELECT id FROM upload WHERE expire_time <= now() - %(age)s::interval

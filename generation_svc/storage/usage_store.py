@@ -22,22 +22,18 @@ class PostgresUsageStore:
         self._connection = connection
 
     async def count_media(self, *, limit: int) -> int:
-        """Count media for its owner that was not counted yet; return how much of it there was."""
         return await self._number(_COUNT_MEDIA, limit=limit)
 
     async def of_owner(self, owner: str, *, caller: str) -> int:
-        """Return how many bytes are kept for an owner."""
         return await self._number(_OF_OWNER, caller=caller, owner=owner)
 
     async def reserve(self, owner: str, *, caller: str) -> int:
-        """Do the same; whoever reserves for this owner after us waits until we have ended."""
         await self._connection.execute(
             "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (USAGE_LOCK, f"{caller}/{owner}")
         )
         return await self.of_owner(owner, caller=caller)
 
     async def overall(self) -> int:
-        """Return how many bytes are kept in all."""
         return await self._number(_OVERALL)
 
     async def _number(self, statement: str, **values: Any) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -18,6 +18,7 @@ from generation_svc.domain.storage_limit import (
     expected_bytes,
 )
 from generation_svc.media.disk import FolderDiskReader, used_share
+from generation_svc.media.meter import MediaMeter
 from generation_svc.media.store import open_media
 from generation_svc.server import storage_of
 from generation_svc.settings import GenerationSettings
@@ -67,21 +68,31 @@ def test_the_models_of_today_make_small_results() -> None:
     assert all(expected_bytes(model) < LARGE_BYTES for model in load_catalog().models.values())
 
 
-def reader(stat: Callable[[Path], os.statvfs_result], *, seconds: float = 0) -> FolderDiskReader:
-    folders = {"media": Path("/m"), "scratch": Path("/s")}
-    return FolderDiskReader(folders, limits=DiskLimits(), read_every_seconds=seconds, stat=stat)
+def reader(
+    stat: Callable[[Path], os.statvfs_result],
+    *,
+    seconds: float = 0,
+    registry: CollectorRegistry | None = None,
+) -> FolderDiskReader:
+    return FolderDiskReader(
+        {"media": Path("/m"), "scratch": Path("/s")},
+        limits=DiskLimits(),
+        meter=MediaMeter(registry),
+        read_every_seconds=seconds,
+        stat=stat,
+    )
 
 
-def used_ratio(folder: str) -> float | None:
-    return REGISTRY.get_sample_value("atelier_media_disk_used_ratio", {"folder": folder})
+def used_ratio(registry: CollectorRegistry, folder: str) -> float | None:
+    return registry.get_sample_value("atelier_media_disk_used_ratio", {"folder": folder})
 
 
 async def test_the_fullest_disk_counts_and_the_operator_is_told_once() -> None:
-    free = {"/m": 50, "/s": 800}
-    disks = reader(lambda folder: disk(free=free[str(folder)]))
+    free, registry = {"/m": 50, "/s": 800}, CollectorRegistry()
+    disks = reader(lambda folder: disk(free=free[str(folder)]), registry=registry)
     with capture_logs() as logs:
         assert [await disks.level() for _ in range(3)] == [DiskLevel.FILLING] * 3
-        used = {folder: used_ratio(folder) for folder in ("media", "scratch")}
+        used = {folder: used_ratio(registry, folder) for folder in ("media", "scratch")}
         assert used == pytest.approx({"media": 0.95, "scratch": 0.2})
         free["/s"] = 20
         assert await disks.level() is DiskLevel.FULL

@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from prometheus_client import Counter
-
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
 
@@ -18,7 +16,6 @@ WEBHOOK_LIFETIME = timedelta(days=35)
 """How long an enabled address that nothing is posted to stays in the list."""
 JOB_BATCH = 20
 """How many jobs are forgotten at once: each has dozens of rows in other tables."""
-_expired = Counter("atelier_retention_expired_total", "What was kept no longer.", ("kind",))
 
 Remove = Callable[[Dependencies, UUID], Awaitable[bool]]
 
@@ -84,7 +81,7 @@ async def _remove_each(
     try:
         await one_by_one(ids, one)
     finally:
-        _expired.labels(kind).inc(len(removed))
+        deps.meter.expired.labels(kind).inc(len(removed))
     return len(removed) >= BATCH  # what cannot be removed is not tried at once again
 
 
@@ -107,7 +104,7 @@ async def forget_jobs(deps: Dependencies) -> bool:
     async with deps.database.transaction() as tx:
         age = deps.storage.retention.jobs
         forgotten = await tx.retention.forget_jobs(older_than=age, limit=JOB_BATCH)
-    _expired.labels("job").inc(forgotten)
+    deps.meter.expired.labels("job").inc(forgotten)
     return forgotten >= JOB_BATCH
 
 
@@ -116,7 +113,7 @@ async def forget_receipts(deps: Dependencies) -> bool:
     async with deps.database.transaction() as tx:
         age = deps.storage.retention.receipts
         forgotten = await tx.retention.forget_receipts(older_than=age, limit=BATCH)
-    _expired.labels("callback").inc(forgotten)
+    deps.meter.expired.labels("callback").inc(forgotten)
     return forgotten >= BATCH
 
 
@@ -124,7 +121,7 @@ async def forget_requests(deps: Dependencies) -> bool:
     """What a request_id stood for is remembered for so long, and no longer."""
     async with deps.database.transaction() as tx:
         age = deps.storage.retention.requests
-        return await tx.jobs.forget_requests(older_than=age, limit=BATCH) >= BATCH
+        return await tx.requests.forget(older_than=age, limit=BATCH) >= BATCH
 
 
 async def forget_webhooks(deps: Dependencies) -> bool:

@@ -1,12 +1,8 @@
 """Keeps the counts of what is stored true, and shows them to the operator."""
 
-from prometheus_client import Gauge
-
 from generation_svc.engine.batch import BATCH
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.storage_limit import stored_bytes
-
-_stored = Gauge("atelier_storage_stored_bytes", "Bytes of results and uploads that are kept.")
 
 
 async def measure_usage(deps: Dependencies) -> bool:
@@ -14,5 +10,5 @@ async def measure_usage(deps: Dependencies) -> bool:
     async with deps.database.transaction() as tx:
         counted = await tx.usage.count_media(limit=BATCH)
     await deps.storage.disk.level()
-    _stored.set(await stored_bytes(deps))
+    deps.meter.stored_bytes.set(await stored_bytes(deps))
     return counted >= BATCH
