@@ -38,14 +38,6 @@ def result_expired(language: str) -> str:
     )
 
 
-def no_room(language: str) -> str:
-    """Say that the user's pictures take up all the room that there is for them."""
-    return texts(language).html(
-        "⚠️ Your pictures take up all the room I have for them. "
-        "The oldest ones make room as they expire: please try again later."
-    )
-
-
 def nothing_to_send(language: str) -> str:
     """Say that a job made no picture."""
     return texts(language).html("There is no picture to send.")
@@ -124,8 +116,15 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
                 "⚠️ The drawing service has switched this model off for now. "
                 "Please choose another one, or try again later."
             )
-        case "STORAGE_QUOTA_EXCEEDED":
-            return no_room(language)
+        case "STORAGE_QUOTA_EXCEEDED" if error.metadata.get("subject", "").startswith("owner "):
+            return speak.html(
+                "⚠️ Your pictures take up all the room I have for them. "
+                "The oldest ones make room as they expire: please try again later."
+            )
+        case "STORAGE_QUOTA_EXCEEDED" | "OVERLOADED":
+            return speak.html(
+                "⚠️ I have no room for new pictures at the moment. Please try again later."
+            )
         case "JOB_EXPIRED":
             return job_gone(language)
         case "TOO_MANY_ACTIVE_JOBS":

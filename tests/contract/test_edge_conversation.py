@@ -362,7 +362,7 @@ async def test_generate_pressed_on_a_second_message_says_where_the_picture_is(ch
         ("MODEL_NOT_FOUND", 5, [], "no longer on offer"),
         ("MODEL_UNAVAILABLE", 9, [], "switched this model off"),
         ("TOO_MANY_ACTIVE_JOBS", 8, [], "already have 2 pictures"),
-        ("STORAGE_QUOTA_EXCEEDED", 8, [], "take up all the room"),
+        ("STORAGE_QUOTA_EXCEEDED", 8, [], "no room for new pictures"),
         ("INTERNAL", 13, [], "went wrong on my side"),
     ],
     ids=["picture", "prompt", "option", "other", "model", "off", "too many", "room", "internal"],

@@ -11,11 +11,14 @@ import pytest
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_SUCCEEDED, Job
+from generation_svc.domain.storage_limit import DiskLevel, DiskLimits
 from generation_svc.engine.maintenance.retention import forget_expired
+from generation_svc.media.disk import FolderDiskReader
 from generation_svc.rpc.caller import LOCAL
 from tests.contract.edge_chat import Chat, chatting_at
 from tests.contract.failure import refused
 from tests.contract.service import Service, struct
+from tests.e2e.program import until
 from tests.edge_model import USER
 from tests.odd_picture import drawn
 
@@ -55,6 +58,26 @@ async def later(service: Service, url: str, *, days: int, but: str | None = None
         connection.execute("UPDATE upload SET expire_time = expire_time - %s::interval", (span,))
     while await forget_expired(service.deps):
         pass
+
+
+async def fill_up(service: Service) -> None:
+    """Let every disk count as full, and wait until the service has seen that."""
+    disks = service.deps.storage.disk
+    assert isinstance(disks, FolderDiskReader)
+    disks.limits = DiskLimits(filling=0, full=0)
+
+    async def is_seen() -> bool:
+        return await disks.level() is DiskLevel.FULL
+
+    await until(is_seen, within_s=20, what="a full disk")
+
+
+def use_up(url: str) -> None:
+    """Let results of the user take up all the room there is for them."""
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO storage_usage VALUES (%s, %s, %s)", (LOCAL.name, OWNER, 5 << 30)
+        )
 
 
 async def test_media_says_until_when_it_is_kept_and_then_that_it_has_expired(
@@ -111,10 +134,7 @@ async def test_a_request_of_a_job_that_is_gone_is_refused_and_so_is_reading_it(
 async def test_an_owner_without_room_is_told_what_is_full_and_what_to_do(
     service: Service, database_url: str
 ) -> None:
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "INSERT INTO storage_usage VALUES (%s, %s, %s)", (LOCAL.name, OWNER, 5 << 30)
-        )
+    use_up(database_url)
     requests = [pb.UploadInputRequest(owner=OWNER, data=drawn("PNG"))]
     for call in (service.create(owner=OWNER), service.generation.UploadInput(iter(requests))):
         refusal = await refused(call)
@@ -141,6 +161,23 @@ async def test_who_asks_for_a_picture_that_has_expired_is_told_so(
     under = (await chat.last())["message_id"]
     await chat.press_data(f"{button}:{job.id}", message_id=under)
     assert "I no longer have this picture: I keep results" in await chat.last_text()
+
+
+@pytest.mark.parametrize("what", ["quota", "disk"])
+async def test_a_person_for_whom_there_is_no_room_is_told_so(
+    working_service: Service, chat: Chat, database_url: str, what: str
+) -> None:
+    if what == "quota":
+        use_up(database_url)
+    else:
+        await fill_up(working_service)
+    words = {"quota": "take up all the room", "disk": "no room for new pictures"}[what]
+    await chat.say("a cat")
+    await chat.press("Generate")
+    assert words in await chat.last_text()
+    await chat.say("make it red", files={"photo": ("cat.png", drawn("PNG"), "image/png")})
+    assert words in await chat.last_text()
+    assert await jobs(working_service) == []
 
 
 async def test_again_still_works_under_a_picture_that_has_expired(

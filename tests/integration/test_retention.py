@@ -312,6 +312,7 @@ async def test_a_store_that_is_away_keeps_its_rows_and_nothing_is_lost(harness: 
         await forget_expired(with_store(harness, AwayStore()))
     assert await harness.query("SELECT 1 FROM media WHERE remove_time IS NULL")
     assert await harness.query("SELECT 1 FROM job")  # it is kept for as long as its bytes
+    assert await harness.query("SELECT 1 FROM callback_receipt") == []  # which has none
 
     await forget_all(harness)
     assert (await counts(harness))["job"] == 0

@@ -19,7 +19,7 @@ from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.handler.follow import find_job, is_under_way, read_job, refresh
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft, Repetition
-from edge_bot.service_error import is_passing
+from edge_bot.service_error import is_out_of_room, is_passing
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
 from edge_bot.view.outcome import failure_buttons, prompt_of
@@ -174,7 +174,8 @@ async def _make(interaction: Interaction, request: pb.CreateJobRequest, *, messa
     except GenerationError as error:
         if error.reason == "REQUEST_ID_REUSED":
             raise JobExists(error.metadata["job_id"]) from error
-        if is_passing(error) and error.reason not in _FOR_THE_USER:
+        is_told = error.reason in _FOR_THE_USER or is_out_of_room(error)
+        if is_passing(error) and not is_told:
             raise
         log.warning("a job was refused", reason=error.reason, code=error.code.name)
         raise JobRefused(error) from error

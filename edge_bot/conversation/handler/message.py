@@ -9,7 +9,7 @@ from edge_bot.conversation.handler.follow import find_job, is_under_way
 from edge_bot.conversation.handler.upload import (
     PictureTooLarge,
     PictureUnreadable,
-    QuotaReached,
+    UploadRefused,
     take_picture,
 )
 from edge_bot.conversation.interaction import Interaction
@@ -88,8 +88,9 @@ async def _use_picture(interaction: Interaction, event: Picture) -> None:
         return await answer_notice(interaction, notice.picture_too_large(interaction.language))
     except PictureUnreadable:
         return await answer_notice(interaction, notice.wrong_file(interaction.language))
-    except QuotaReached:
-        return await answer_notice(interaction, notice.no_room(interaction.language))
+    except UploadRefused as refused:
+        why = notice.refusal(refused.error, interaction.language, model=None)
+        return await answer_notice(interaction, why)
     draft = with_picture(
         interaction.session.draft,
         picture.name,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from generation_svc.domain.error import Unavailable
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
 
@@ -21,13 +22,22 @@ Remove = Callable[[Dependencies, UUID], Awaitable[bool]]
 
 
 async def forget_expired(deps: Dependencies) -> bool:
-    """Forget a batch of everything that is past its time; return whether there may be more."""
+    """Forget a batch of everything that is past its time; return whether there may be more.
+
+    Raises Unavailable at the end: a media store that is away keeps no row from being forgotten.
+    """
     is_more: list[bool] = []
+    troubles: list[Unavailable] = []
 
     async def forget(step: Callable[[Dependencies], Awaitable[bool]]) -> None:
-        is_more.append(await step(deps))
+        try:
+            is_more.append(await step(deps))
+        except Unavailable as error:
+            troubles.append(error)
 
     await one_by_one(STEPS, forget)
+    if troubles:
+        raise troubles[0]
     return any(is_more)
 
 
