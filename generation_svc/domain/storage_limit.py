@@ -37,6 +37,14 @@ class DiskLevel(IntEnum):
         return self is DiskLevel.ROOMY
 
 
+class NoDisk:
+    """There is no disk that could be full."""
+
+    async def level(self) -> DiskLevel:
+        """Return that there is room."""
+        return DiskLevel.ROOMY
+
+
 def expected_bytes(model: Model) -> int:
     """Return the size that a result of the model is expected to have, by what it makes."""
     made = model.kind.rpartition("-")[2]

@@ -11,13 +11,13 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.model import Catalog, Model
 from generation_svc.domain.port.callback import CallbackReader
-from generation_svc.domain.port.disk import DiskReader, NoDisk
+from generation_svc.domain.port.disk import DiskReader
 from generation_svc.domain.port.media import ByteStore, ResultFetcher, UploadSpool
 from generation_svc.domain.port.provider import Provider
 from generation_svc.domain.port.transaction import Database
 from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.retention import Retention
-from generation_svc.domain.storage_limit import StorageQuota
+from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import REST_FACTOR, QueueView, Recent

@@ -10,11 +10,3 @@ class DiskReader(Protocol):
 
     async def level(self) -> DiskLevel:
         """Return the level of the fullest disk, as it was a moment ago."""
-
-
-class NoDisk:
-    """There is no disk that could be full."""
-
-    async def level(self) -> DiskLevel:
-        """Return that there is room."""
-        return DiskLevel.ROOMY
