@@ -198,13 +198,14 @@ def delivery_to_proto(
     delivery: Delivery,
     *,
     model: domain_catalog.Model | None,
+    links: MediaLinks | None = None,
     retention: Retention | None = None,
 ) -> delivery_pb2.Delivery:
-    """Write a delivery under lease."""
+    """Write a delivery under lease; what an edge cannot send itself has a link."""
     message = delivery_pb2.Delivery(
         id=str(delivery.id),
         kind=delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind.name}"),
-        job=job_to_proto(delivery.job, retention=retention),
+        job=job_to_proto(delivery.job, links=links, retention=retention),
         lease_token=delivery.lease_token,
         lease_expire_time=time_to_proto(delivery.lease_expire_time),
         maybe_sent=delivery.maybe_sent,

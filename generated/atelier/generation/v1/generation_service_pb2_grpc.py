@@ -199,8 +199,8 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DownloadMedia(self, request, context):
-        """Gives the bytes of a result: first the media, then its data in order. Media
-        whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
+        """Gives the bytes of a result, or a part of them: first the media, then its data
+        in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

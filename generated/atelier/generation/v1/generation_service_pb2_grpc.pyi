@@ -77,8 +77,8 @@ class GenerationServiceStub:
     RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
     """
     DownloadMedia: _aio.UnaryStreamMultiCallable[_generation_service_pb2.DownloadMediaRequest, _generation_service_pb2.DownloadMediaResponse]
-    """Gives the bytes of a result: first the media, then its data in order. Media
-    whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
+    """Gives the bytes of a result, or a part of them: first the media, then its data
+    in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -204,8 +204,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.DownloadMediaRequest,
         context: _aio.ServicerContext[_generation_service_pb2.DownloadMediaRequest, _abc.AsyncIterator[_generation_service_pb2.DownloadMediaResponse]],
     ) -> _abc.AsyncIterator[_generation_service_pb2.DownloadMediaResponse]:
-        """Gives the bytes of a result: first the media, then its data in order. Media
-        whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
+        """Gives the bytes of a result, or a part of them: first the media, then its data
+        in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
         """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _aio.Server) -> None: ...
