@@ -20,7 +20,7 @@ from generation_svc.domain.storage_limit import (
 from generation_svc.media.disk import FolderDiskReader, used_share
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.store import open_media
-from generation_svc.server import storage_of
+from generation_svc.server.wiring import storage_of
 from generation_svc.settings import GenerationSettings
 
 
