@@ -36,9 +36,9 @@ class _CallbackOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Callb
     CALLBACK_OUTCOME_IGNORED: _CallbackOutcome.ValueType  # 4
     """It was not believed and changed nothing."""
     CALLBACK_OUTCOME_UNKNOWN_TASK: _CallbackOutcome.ValueType  # 5
-    """No task of ours is meant: kept for the operator, in a bounded ring."""
+    """It names no task of this service: kept for the operator, in a bounded ring."""
     CALLBACK_OUTCOME_UNREADABLE: _CallbackOutcome.ValueType  # 6
-    """The body says nothing that could be read: kept for the operator."""
+    """The body could not be read: kept for the operator."""
 
 class CallbackOutcome(_CallbackOutcome, metaclass=_CallbackOutcomeEnumTypeWrapper):
     """What came of a callback."""
@@ -54,9 +54,9 @@ CALLBACK_OUTCOME_HINT: CallbackOutcome.ValueType  # 3
 CALLBACK_OUTCOME_IGNORED: CallbackOutcome.ValueType  # 4
 """It was not believed and changed nothing."""
 CALLBACK_OUTCOME_UNKNOWN_TASK: CallbackOutcome.ValueType  # 5
-"""No task of ours is meant: kept for the operator, in a bounded ring."""
+"""It names no task of this service: kept for the operator, in a bounded ring."""
 CALLBACK_OUTCOME_UNREADABLE: CallbackOutcome.ValueType  # 6
-"""The body says nothing that could be read: kept for the operator."""
+"""The body could not be read: kept for the operator."""
 Global___CallbackOutcome: _TypeAlias = CallbackOutcome  # noqa: Y015
 
 @_typing.final
@@ -100,11 +100,11 @@ class ReportCallbackRequest(_message.Message):
     """
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The headers of use: content-type, user-agent, x-webhook-timestamp,
+        """The relevant headers: content-type, user-agent, x-webhook-timestamp,
         x-webhook-signature; lower-case names, at most 16 headers. A name is cut after 64
         characters, a value after 1024.
 
-        Empty means that none of them came.
+        Empty means that the callback had none of them.
         """
 
     def __init__(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CallbackServiceStub:
-    """Takes what the provider posts. Called by the gateway only.
+    """Receives what the provider posts. Called only by the gateway.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class CallbackServiceStub:
 
 
 class CallbackServiceServicer:
-    """Takes what the provider posts. Called by the gateway only.
+    """Receives what the provider posts. Called only by the gateway.
     """
 
     def ReportCallback(self, request, context):
@@ -71,7 +71,7 @@ def add_CallbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CallbackService:
-    """Takes what the provider posts. Called by the gateway only.
+    """Receives what the provider posts. Called only by the gateway.
     """
 
     @staticmethod

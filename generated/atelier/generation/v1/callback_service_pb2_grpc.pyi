@@ -13,7 +13,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CallbackServiceStub:
-    """Takes what the provider posts. Called by the gateway only."""
+    """Receives what the provider posts. Called only by the gateway."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReportCallback: _aio.UnaryUnaryMultiCallable[_callback_service_pb2.ReportCallbackRequest, _callback_service_pb2.ReportCallbackResponse]
@@ -22,7 +22,7 @@ class CallbackServiceStub:
     """
 
 class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes what the provider posts. Called by the gateway only."""
+    """Receives what the provider posts. Called only by the gateway."""
 
     @_abc_1.abstractmethod
     def ReportCallback(

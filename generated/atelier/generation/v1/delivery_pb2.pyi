@@ -30,7 +30,7 @@ class _DeliveryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delivery
     DELIVERY_KIND_UNSPECIFIED: _DeliveryKind.ValueType  # 0
     """Never sent."""
     DELIVERY_KIND_PROGRESS: _DeliveryKind.ValueType  # 1
-    """How the job goes: the progress message is edited to show the job as it is."""
+    """The progress of the job: the progress message is edited to show its current state."""
     DELIVERY_KIND_OUTCOME: _DeliveryKind.ValueType  # 2
     """The outcome of the job: result or failure."""
 
@@ -40,7 +40,7 @@ class DeliveryKind(_DeliveryKind, metaclass=_DeliveryKindEnumTypeWrapper):
 DELIVERY_KIND_UNSPECIFIED: DeliveryKind.ValueType  # 0
 """Never sent."""
 DELIVERY_KIND_PROGRESS: DeliveryKind.ValueType  # 1
-"""How the job goes: the progress message is edited to show the job as it is."""
+"""The progress of the job: the progress message is edited to show its current state."""
 DELIVERY_KIND_OUTCOME: DeliveryKind.ValueType  # 2
 """The outcome of the job: result or failure."""
 Global___DeliveryKind: _TypeAlias = DeliveryKind  # noqa: Y015
@@ -86,7 +86,7 @@ class Delivery(_message.Message):
 
     @_builtins.property
     def telegram(self) -> _destination_pb2.TelegramDestination:
-        """A chat at Telegram."""
+        """A chat on Telegram."""
 
     @_builtins.property
     def queue(self) -> _destination_pb2.QueueDestination:

@@ -39,7 +39,7 @@ class LeaseDeliveriesRequest(_message.Message):
     queue: _builtins.str
     """The caller's own feed, 1 to 64 characters of `a-z0-9._-`."""
     max_deliveries: _builtins.int
-    """The greatest number of deliveries to give, at most 100.
+    """The maximum number of deliveries to return, at most 100.
 
     Zero means 10.
     """
@@ -47,7 +47,7 @@ class LeaseDeliveriesRequest(_message.Message):
     def wait(self) -> _duration_pb2.Duration:
         """The longest time to wait for the first delivery, at most 60 s.
 
-        Absent means that the answer comes at once.
+        Absent means that the call does not wait.
         """
 
     @_builtins.property
@@ -118,7 +118,7 @@ class BeginDeliveryRequest(_message.Message):
         """The time for which the delivery is leased from now on, 1 s to 300 s: what
         the sending may take.
 
-        Absent means that the lease ends when it was going to.
+        Absent means that the end of the lease does not change.
         """
 
     def __init__(
@@ -176,7 +176,7 @@ class ReportDeliveryRequest(_message.Message):
         message_id: _builtins.int
         """The message that holds it, 0 to 4503599627370495.
 
-        Zero means that the destination knows no messages, such as a feed.
+        Zero means that the destination has no messages, as a feed.
         """
         is_edit: _builtins.bool
         """Whether the progress message was edited into it."""
@@ -202,8 +202,8 @@ class ReportDeliveryRequest(_message.Message):
         @_builtins.property
         def not_before_time(self) -> _timestamp_pb2.Timestamp:
             """The time before which nothing is to be tried, at most 24 h ahead by the clock of
-            the service's database. A later one is INVALID_ARGUMENT, and the lease stays as
-            it was.
+            the service's database. A later one is INVALID_ARGUMENT, and the lease does not
+            change.
 
             Absent, or a time that has passed, means that the service chooses.
             """

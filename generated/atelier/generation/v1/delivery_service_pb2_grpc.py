@@ -66,10 +66,10 @@ class DeliveryServiceServicer:
 
     def LeaseDeliveries(self, request, context):
         """Leases deliveries that are due, waiting for the first one for up to `wait`.
-        An empty answer means that there was none. A short lease, lengthened by
-        BeginDelivery, is soon given to another when its holder dies. Who is about
-        to stop waits for the answer: what is leased to a caller that has gone is
-        not offered before its lease has run out.
+        An empty answer means that there was none. A short lease, extended by
+        BeginDelivery, soon passes to another sender when its holder dies. A sender that
+        is about to stop should wait for the answer: what is leased to a caller that has
+        gone is not offered again before its lease has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,7 +85,7 @@ class DeliveryServiceServicer:
 
     def ReportDelivery(self, request, context):
         """States how the sending ended. FAILED_PRECONDITION (STALE_LEASE) means that
-        the lease is someone else's by now.
+        the lease now belongs to someone else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

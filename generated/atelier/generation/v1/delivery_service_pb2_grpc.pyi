@@ -23,10 +23,10 @@ class DeliveryServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     LeaseDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.LeaseDeliveriesRequest, _delivery_service_pb2.LeaseDeliveriesResponse]
     """Leases deliveries that are due, waiting for the first one for up to `wait`.
-    An empty answer means that there was none. A short lease, lengthened by
-    BeginDelivery, is soon given to another when its holder dies. Who is about
-    to stop waits for the answer: what is leased to a caller that has gone is
-    not offered before its lease has run out.
+    An empty answer means that there was none. A short lease, extended by
+    BeginDelivery, soon passes to another sender when its holder dies. A sender that
+    is about to stop should wait for the answer: what is leased to a caller that has
+    gone is not offered again before its lease has expired.
     """
     BeginDelivery: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.BeginDeliveryRequest, _delivery_service_pb2.BeginDeliveryResponse]
     """States that sending starts now. FAILED_PRECONDITION (STALE_LEASE) means:
@@ -34,7 +34,7 @@ class DeliveryServiceStub:
     """
     ReportDelivery: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ReportDeliveryRequest, _delivery_service_pb2.ReportDeliveryResponse]
     """States how the sending ended. FAILED_PRECONDITION (STALE_LEASE) means that
-    the lease is someone else's by now.
+    the lease now belongs to someone else.
     """
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -52,10 +52,10 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_delivery_service_pb2.LeaseDeliveriesRequest, _abc.Awaitable[_delivery_service_pb2.LeaseDeliveriesResponse]],
     ) -> _abc.Awaitable[_delivery_service_pb2.LeaseDeliveriesResponse]:
         """Leases deliveries that are due, waiting for the first one for up to `wait`.
-        An empty answer means that there was none. A short lease, lengthened by
-        BeginDelivery, is soon given to another when its holder dies. Who is about
-        to stop waits for the answer: what is leased to a caller that has gone is
-        not offered before its lease has run out.
+        An empty answer means that there was none. A short lease, extended by
+        BeginDelivery, soon passes to another sender when its holder dies. A sender that
+        is about to stop should wait for the answer: what is leased to a caller that has
+        gone is not offered again before its lease has expired.
         """
 
     @_abc_1.abstractmethod
@@ -75,7 +75,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_delivery_service_pb2.ReportDeliveryRequest, _abc.Awaitable[_delivery_service_pb2.ReportDeliveryResponse]],
     ) -> _abc.Awaitable[_delivery_service_pb2.ReportDeliveryResponse]:
         """States how the sending ended. FAILED_PRECONDITION (STALE_LEASE) means that
-        the lease is someone else's by now.
+        the lease now belongs to someone else.
         """
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _aio.Server) -> None: ...

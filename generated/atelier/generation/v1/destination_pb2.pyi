@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TelegramDestination(_message.Message):
-    """A chat at Telegram: progress and result are leased by the edge of that bot."""
+    """A chat on Telegram: progress and result are leased by the edge of that bot."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -62,7 +62,7 @@ Global___TelegramDestination: _TypeAlias = TelegramDestination  # noqa: Y015
 
 @_typing.final
 class QueueDestination(_message.Message):
-    """A feed of this caller's own: results are leased by the caller itself."""
+    """A feed of the caller's own: the caller itself leases the results."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -86,9 +86,10 @@ Global___QueueDestination: _TypeAlias = QueueDestination  # noqa: Y015
 class WebhookDestination(_message.Message):
     """An HTTPS address that the service posts to, as Standard Webhooks 1.0 says:
     `webhook-id` is the id of the delivery and the same at every try,
-    `webhook-timestamp` and `webhook-signature` prove that it is ours. Any 2xx
+    `webhook-timestamp` and `webhook-signature` prove its origin. Any 2xx
     means that it arrived; 410 ends the deliveries to this address until
-    EnableWebhook; everything else, a redirect too, is tried again for a day.
+    EnableWebhook; after any other answer, a redirect included, it is tried again for
+    a day.
 
     The body is JSON: `type` is `job.succeeded` or `job.failed`, `timestamp` the
     time of the outcome, `data` the Job in the JSON form of this contract. What

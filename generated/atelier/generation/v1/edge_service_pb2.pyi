@@ -150,7 +150,7 @@ class LeaseUpdatesRequest(_message.Message):
     def lease_duration(self) -> _duration_pb2.Duration:
         """The time for which the right is wanted, 1 s to 300 s.
 
-        Absent or zero means that it is given up.
+        Absent or zero means that the right is released.
         """
 
     def __init__(

@@ -57,7 +57,7 @@ class EdgeServiceServicer:
     """
 
     def GetSession(self, request, context):
-        """Gives a session; one never written has version 0 and no data.
+        """Returns a session; one that was never written has version 0 and no data.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,8 +72,8 @@ class EdgeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LeaseUpdates(self, request, context):
-        """Takes, keeps or gives up the right to poll Telegram for a bot. At most one
-        holder has it; it ends by itself.
+        """Acquires, renews or releases the right to poll Telegram for a bot. At most one
+        holder has it; it expires by itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -17,14 +17,14 @@ class EdgeServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetSession: _aio.UnaryUnaryMultiCallable[_edge_service_pb2.GetSessionRequest, _edge_service_pb2.GetSessionResponse]
-    """Gives a session; one never written has version 0 and no data."""
+    """Returns a session; one that was never written has version 0 and no data."""
     PutSession: _aio.UnaryUnaryMultiCallable[_edge_service_pb2.PutSessionRequest, _edge_service_pb2.PutSessionResponse]
     """Writes a session if its version is still the one given. ABORTED
     (SESSION_CONFLICT) means that someone else wrote it: read it again.
     """
     LeaseUpdates: _aio.UnaryUnaryMultiCallable[_edge_service_pb2.LeaseUpdatesRequest, _edge_service_pb2.LeaseUpdatesResponse]
-    """Takes, keeps or gives up the right to poll Telegram for a bot. At most one
-    holder has it; it ends by itself.
+    """Acquires, renews or releases the right to poll Telegram for a bot. At most one
+    holder has it; it expires by itself.
     """
 
 class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -36,7 +36,7 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _edge_service_pb2.GetSessionRequest,
         context: _aio.ServicerContext[_edge_service_pb2.GetSessionRequest, _abc.Awaitable[_edge_service_pb2.GetSessionResponse]],
     ) -> _abc.Awaitable[_edge_service_pb2.GetSessionResponse]:
-        """Gives a session; one never written has version 0 and no data."""
+        """Returns a session; one that was never written has version 0 and no data."""
 
     @_abc_1.abstractmethod
     def PutSession(
@@ -54,8 +54,8 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _edge_service_pb2.LeaseUpdatesRequest,
         context: _aio.ServicerContext[_edge_service_pb2.LeaseUpdatesRequest, _abc.Awaitable[_edge_service_pb2.LeaseUpdatesResponse]],
     ) -> _abc.Awaitable[_edge_service_pb2.LeaseUpdatesResponse]:
-        """Takes, keeps or gives up the right to poll Telegram for a bot. At most one
-        holder has it; it ends by itself.
+        """Acquires, renews or releases the right to poll Telegram for a bot. At most one
+        holder has it; it expires by itself.
         """
 
 def add_EdgeServiceServicer_to_server(servicer: EdgeServiceServicer, server: _aio.Server) -> None: ...

@@ -36,7 +36,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "INVALID_INPUTS", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 2
-    """No model has this id; `nearest` is there when one is spelt alike.
+    """No model has this id; `nearest` is set when one is spelt alike.
 
         { "reason": "MODEL_NOT_FOUND", "domain": "atelier.internal", "metadata": { "model_id": "z-imgae", "nearest": "z-image" } }
     """
@@ -51,7 +51,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "MEDIA_NOT_FOUND", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
-    """The request_id made another job from other content.
+    """The request_id was already used for a job with a different request.
 
         { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
     """
@@ -61,12 +61,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "TOO_MANY_ACTIVE_JOBS", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "limit": "20" } }
     """
     ERROR_REASON_REVISION_OUT_OF_RANGE: _ErrorReason.ValueType  # 7
-    """after_revision is ahead of the job.
+    """after_revision is greater than the job's revision.
 
         { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier.internal", "metadata": { "revision": "3" } }
     """
     ERROR_REASON_UPLOAD_REJECTED: _ErrorReason.ValueType  # 8
-    """The uploaded bytes are no media that a model can take.
+    """The uploaded bytes are not media that a model accepts.
 
         { "reason": "UPLOAD_REJECTED", "domain": "atelier.internal", "metadata": {} }
     """
@@ -76,102 +76,103 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier.internal", "metadata": { "limit_bytes": "10485760" } }
     """
     ERROR_REASON_SESSION_CONFLICT: _ErrorReason.ValueType  # 10
-    """The session was written since it was read: read it again.
+    """The session has been written since it was read: read it again.
 
         { "reason": "SESSION_CONFLICT", "domain": "atelier.internal", "metadata": { "version": "8" } }
     """
     ERROR_REASON_STALE_LEASE: _ErrorReason.ValueType  # 11
-    """The lease token is unknown, used up or out of time.
+    """The lease token is unknown, already used or expired.
 
         { "reason": "STALE_LEASE", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 12
     """page_token is not one that this method returned to this caller for this query:
-    begin with the first page.
+    start again from the first page.
 
         { "reason": "INVALID_PAGE_TOKEN", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 13
-    """The server is stopping: go on elsewhere, with the last revision read. Retryable.
+    """The server is shutting down: go on elsewhere, after the last revision received.
+    Retryable.
 
         { "reason": "SERVER_DRAINING", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_TEMPORARILY_UNAVAILABLE: _ErrorReason.ValueType  # 14
-    """A part that the service needs is away for a moment. Retryable.
+    """Something that the service depends on is temporarily unavailable. Retryable.
 
         { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier.internal", "metadata": {} }
     """
     @_builtins.property
     @_deprecated("""This enum value has been marked as deprecated using proto enum value options.""")
     def ERROR_REASON_WEBHOOK_UNSUPPORTED(self) -> _ErrorReason.ValueType:   # 15
-        """Never sent any more: webhook destinations are served."""
+        """No longer sent: webhook destinations are supported."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 16
     """A fault of the service; the log has it under the call's correlation id.
 
         { "reason": "INTERNAL", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 17
-    """The call carries no token, or none that is known.
+    """The call carries no token, or an unknown one.
 
         { "reason": "UNAUTHENTICATED", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 18
-    """The caller lacks the scope, the owner or the bot that the call asks for.
+    """The caller lacks the scope, owner or bot that the call requires.
 
         { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "missing": "deliveries" } }
         { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
         { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "bot_id": "7000000001" } }
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 19
-    """The caller or the owner calls more often than is allowed. Retryable.
+    """The caller or the owner has exceeded its rate limit. Retryable.
 
         { "reason": "RATE_LIMITED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7" } }
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 20
-    """The service has as much to do as it can take. Retryable.
+    """The service has no capacity for more at the moment. Retryable.
 
         { "reason": "OVERLOADED", "domain": "atelier.internal", "metadata": { "part": "queue" } }
     """
     ERROR_REASON_CALL_TOO_LONG: _ErrorReason.ValueType  # 21
-    """The call took longer than the service allows one to take: nothing is known
-    of what it did. Retryable.
+    """The call exceeded the time limit of the service: whether it took effect is not
+    known. Retryable.
 
         { "reason": "CALL_TOO_LONG", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_WEBHOOK_DISABLED: _ErrorReason.ValueType  # 22
-    """The webhook's address answered 410 Gone: nothing is posted to it any more until
+    """The webhook's address answered 410 Gone: nothing more is posted to it until
     EnableWebhook.
 
         { "reason": "WEBHOOK_DISABLED", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
     """
     ERROR_REASON_WEBHOOK_SECRET_MISSING: _ErrorReason.ValueType  # 23
-    """The operator gave this caller no key to sign webhooks with.
+    """The operator has given this caller no key for signing webhooks.
 
         { "reason": "WEBHOOK_SECRET_MISSING", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_MEDIA_LINK_INVALID: _ErrorReason.ValueType  # 24
-    """The link to media is none of ours, or its time ran out.
+    """The media link is invalid or has expired.
 
         { "reason": "MEDIA_LINK_INVALID", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 25
-    """There is no service or RPC of this name on the server.
+    """The server has no service or RPC of this name.
 
         { "reason": "METHOD_NOT_FOUND", "domain": "atelier.internal", "metadata": { "name": "/atelier.generation.v1.GenerationService/Paint" } }
     """
     ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 26
-    """A message of the request, or its metadata, is larger than the service takes.
+    """A message of the request, or its metadata, is larger than the service accepts.
 
         { "reason": "MESSAGE_TOO_LARGE", "domain": "atelier.internal", "metadata": { "part": "message", "limit_bytes": "4194304" } }
     """
     ERROR_REASON_MODEL_UNAVAILABLE: _ErrorReason.ValueType  # 27
-    """The provider has switched the model off. It is asked for it again after a
-    while. Retryable then.
+    """The provider has switched the model off. It is tried again after a while.
+    Retryable then.
 
         { "reason": "MODEL_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "model_id": "z-image" } }
     """
     ERROR_REASON_WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 30
-    """The service never posted to this address for this caller.
+    """The service has never posted to this address for this caller.
 
         { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
     """
@@ -182,14 +183,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "MEDIA_EXPIRED", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
     """
     ERROR_REASON_JOB_EXPIRED: _ErrorReason.ValueType  # 35
-    """The request_id made a job that is no longer kept. A new job is never made of
-    it: use another request_id.
+    """The request_id was used for a job that is no longer kept. It never makes a new
+    job: use another request_id.
 
         { "reason": "JOB_EXPIRED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
     """
     ERROR_REASON_STORAGE_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 36
-    """The results and uploads of the owner, or of the whole service, take up all the
-    room that the operator gives them. It passes when older ones expire.
+    """The results and uploads of the owner, or of the whole service, have reached the
+    quota that the operator set. Older ones make room as they expire.
 
         { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
     """
@@ -209,7 +210,7 @@ The status is INVALID_ARGUMENT, or OUT_OF_RANGE for a read_offset beyond the end
     { "reason": "INVALID_INPUTS", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 2
-"""No model has this id; `nearest` is there when one is spelt alike.
+"""No model has this id; `nearest` is set when one is spelt alike.
 
     { "reason": "MODEL_NOT_FOUND", "domain": "atelier.internal", "metadata": { "model_id": "z-imgae", "nearest": "z-image" } }
 """
@@ -224,7 +225,7 @@ ERROR_REASON_MEDIA_NOT_FOUND: ErrorReason.ValueType  # 4
     { "reason": "MEDIA_NOT_FOUND", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
-"""The request_id made another job from other content.
+"""The request_id was already used for a job with a different request.
 
     { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
 """
@@ -234,12 +235,12 @@ ERROR_REASON_TOO_MANY_ACTIVE_JOBS: ErrorReason.ValueType  # 6
     { "reason": "TOO_MANY_ACTIVE_JOBS", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "limit": "20" } }
 """
 ERROR_REASON_REVISION_OUT_OF_RANGE: ErrorReason.ValueType  # 7
-"""after_revision is ahead of the job.
+"""after_revision is greater than the job's revision.
 
     { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier.internal", "metadata": { "revision": "3" } }
 """
 ERROR_REASON_UPLOAD_REJECTED: ErrorReason.ValueType  # 8
-"""The uploaded bytes are no media that a model can take.
+"""The uploaded bytes are not media that a model accepts.
 
     { "reason": "UPLOAD_REJECTED", "domain": "atelier.internal", "metadata": {} }
 """
@@ -249,100 +250,101 @@ ERROR_REASON_UPLOAD_TOO_LARGE: ErrorReason.ValueType  # 9
     { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier.internal", "metadata": { "limit_bytes": "10485760" } }
 """
 ERROR_REASON_SESSION_CONFLICT: ErrorReason.ValueType  # 10
-"""The session was written since it was read: read it again.
+"""The session has been written since it was read: read it again.
 
     { "reason": "SESSION_CONFLICT", "domain": "atelier.internal", "metadata": { "version": "8" } }
 """
 ERROR_REASON_STALE_LEASE: ErrorReason.ValueType  # 11
-"""The lease token is unknown, used up or out of time.
+"""The lease token is unknown, already used or expired.
 
     { "reason": "STALE_LEASE", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 12
 """page_token is not one that this method returned to this caller for this query:
-begin with the first page.
+start again from the first page.
 
     { "reason": "INVALID_PAGE_TOKEN", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 13
-"""The server is stopping: go on elsewhere, with the last revision read. Retryable.
+"""The server is shutting down: go on elsewhere, after the last revision received.
+Retryable.
 
     { "reason": "SERVER_DRAINING", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_TEMPORARILY_UNAVAILABLE: ErrorReason.ValueType  # 14
-"""A part that the service needs is away for a moment. Retryable.
+"""Something that the service depends on is temporarily unavailable. Retryable.
 
     { "reason": "TEMPORARILY_UNAVAILABLE", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_WEBHOOK_UNSUPPORTED: ErrorReason.ValueType  # 15
-"""Never sent any more: webhook destinations are served."""
+"""No longer sent: webhook destinations are supported."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 16
 """A fault of the service; the log has it under the call's correlation id.
 
     { "reason": "INTERNAL", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 17
-"""The call carries no token, or none that is known.
+"""The call carries no token, or an unknown one.
 
     { "reason": "UNAUTHENTICATED", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 18
-"""The caller lacks the scope, the owner or the bot that the call asks for.
+"""The caller lacks the scope, owner or bot that the call requires.
 
     { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "missing": "deliveries" } }
     { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
     { "reason": "PERMISSION_DENIED", "domain": "atelier.internal", "metadata": { "bot_id": "7000000001" } }
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 19
-"""The caller or the owner calls more often than is allowed. Retryable.
+"""The caller or the owner has exceeded its rate limit. Retryable.
 
     { "reason": "RATE_LIMITED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7" } }
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 20
-"""The service has as much to do as it can take. Retryable.
+"""The service has no capacity for more at the moment. Retryable.
 
     { "reason": "OVERLOADED", "domain": "atelier.internal", "metadata": { "part": "queue" } }
 """
 ERROR_REASON_CALL_TOO_LONG: ErrorReason.ValueType  # 21
-"""The call took longer than the service allows one to take: nothing is known
-of what it did. Retryable.
+"""The call exceeded the time limit of the service: whether it took effect is not
+known. Retryable.
 
     { "reason": "CALL_TOO_LONG", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_WEBHOOK_DISABLED: ErrorReason.ValueType  # 22
-"""The webhook's address answered 410 Gone: nothing is posted to it any more until
+"""The webhook's address answered 410 Gone: nothing more is posted to it until
 EnableWebhook.
 
     { "reason": "WEBHOOK_DISABLED", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
 """
 ERROR_REASON_WEBHOOK_SECRET_MISSING: ErrorReason.ValueType  # 23
-"""The operator gave this caller no key to sign webhooks with.
+"""The operator has given this caller no key for signing webhooks.
 
     { "reason": "WEBHOOK_SECRET_MISSING", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_MEDIA_LINK_INVALID: ErrorReason.ValueType  # 24
-"""The link to media is none of ours, or its time ran out.
+"""The media link is invalid or has expired.
 
     { "reason": "MEDIA_LINK_INVALID", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_METHOD_NOT_FOUND: ErrorReason.ValueType  # 25
-"""There is no service or RPC of this name on the server.
+"""The server has no service or RPC of this name.
 
     { "reason": "METHOD_NOT_FOUND", "domain": "atelier.internal", "metadata": { "name": "/atelier.generation.v1.GenerationService/Paint" } }
 """
 ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 26
-"""A message of the request, or its metadata, is larger than the service takes.
+"""A message of the request, or its metadata, is larger than the service accepts.
 
     { "reason": "MESSAGE_TOO_LARGE", "domain": "atelier.internal", "metadata": { "part": "message", "limit_bytes": "4194304" } }
 """
 ERROR_REASON_MODEL_UNAVAILABLE: ErrorReason.ValueType  # 27
-"""The provider has switched the model off. It is asked for it again after a
-while. Retryable then.
+"""The provider has switched the model off. It is tried again after a while.
+Retryable then.
 
     { "reason": "MODEL_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "model_id": "z-image" } }
 """
 ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 30
-"""The service never posted to this address for this caller.
+"""The service has never posted to this address for this caller.
 
     { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
 """
@@ -353,14 +355,14 @@ passed. It stays in the job's result.
     { "reason": "MEDIA_EXPIRED", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
 """
 ERROR_REASON_JOB_EXPIRED: ErrorReason.ValueType  # 35
-"""The request_id made a job that is no longer kept. A new job is never made of
-it: use another request_id.
+"""The request_id was used for a job that is no longer kept. It never makes a new
+job: use another request_id.
 
     { "reason": "JOB_EXPIRED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
 """
 ERROR_REASON_STORAGE_QUOTA_EXCEEDED: ErrorReason.ValueType  # 36
-"""The results and uploads of the owner, or of the whole service, take up all the
-room that the operator gives them. It passes when older ones expire.
+"""The results and uploads of the owner, or of the whole service, have reached the
+quota that the operator set. Older ones make room as they expire.
 
     { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
 """

@@ -40,21 +40,21 @@ class CreateJobRequest(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     WEBHOOK_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """A key of the caller's own that makes a repetition harmless, at most 128 characters.
+    """A key of the caller's own that makes a retry harmless, at most 128 characters.
 
     Empty means that each call makes a new job.
     """
     model_id: _builtins.str
     """The id of the model, as in ListModels, 1 to 128 characters."""
     owner: _builtins.str
-    """The one for whom the job is done, at most 128 characters.
+    """The owner for whom the job is done, at most 128 characters.
 
     Empty means the caller.
     """
     correlation_id: _builtins.str
     """The id under which every process logs about this job, at most 128 characters.
 
-    Empty means that the service takes the call's own or makes one.
+    Empty means that the service uses the call's own or generates one.
     """
     @_builtins.property
     def inputs(self) -> _struct_pb2.Struct:
@@ -64,14 +64,14 @@ class CreateJobRequest(_message.Message):
         names the exact place, such as `inputs.shots[1].prompt`.
 
         A Struct carries numbers as doubles, so a whole number is -9007199254740991 to
-        9007199254740991, where each is told from its neighbours; beyond that, and for
-        what is no finite number, it is INVALID_ARGUMENT. A field that is absent, or a
-        text that is empty, has the default of the schema, if there is one.
+        9007199254740991, the range in which doubles hold every integer exactly; a number
+        beyond it, or one that is not finite, is INVALID_ARGUMENT. A field that is absent,
+        or a text that is empty, takes the default of the schema, if there is one.
         """
 
     @_builtins.property
     def telegram(self) -> _destination_pb2.TelegramDestination:
-        """A chat at Telegram."""
+        """A chat on Telegram."""
 
     @_builtins.property
     def queue(self) -> _destination_pb2.QueueDestination:
@@ -137,7 +137,7 @@ class GetJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The id of the job, 1 to 128 characters; one that is no UUID is NOT_FOUND."""
+    """The id of the job, 1 to 128 characters; one that is not a UUID is NOT_FOUND."""
     def __init__(
         self,
         *,
@@ -184,7 +184,7 @@ class WaitJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The id of the job, 1 to 128 characters; one that is no UUID is NOT_FOUND."""
+    """The id of the job, 1 to 128 characters; one that is not a UUID is NOT_FOUND."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """The longest time to wait, at most 60 s.
@@ -239,7 +239,7 @@ class StreamJobUpdatesRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The id of the job, 1 to 128 characters; one that is no UUID is NOT_FOUND."""
+    """The id of the job, 1 to 128 characters; one that is not a UUID is NOT_FOUND."""
     after_revision: _builtins.int
     """The last revision that the caller has read, 0 or more.
 
@@ -313,7 +313,7 @@ class Heartbeat(_message.Message):
     def estimated_remaining(self) -> _duration_pb2.Duration:
         """The estimate of the time until the job is done, 0 s or more.
 
-        Absent means that nothing honest can be said.
+        Absent means that no estimate can be made.
         """
 
     def __init__(
@@ -342,14 +342,14 @@ class ListJobsRequest(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The greatest number of jobs to give; more than 100 is taken as 100, and less than
+    """The maximum number of jobs to return; more than 100 is treated as 100, and less than
     0 is INVALID_ARGUMENT.
 
     Zero means 20.
     """
     page_token: _builtins.str
-    """The next_page_token of the page before, at most 4096 characters. It is good for
-    the same caller, owner and filter alone; any other is INVALID_PAGE_TOKEN.
+    """The next_page_token of the previous page, at most 4096 characters. It is valid only
+    for the same caller, owner and filter; any other token is INVALID_PAGE_TOKEN.
 
     Empty means the first page.
     """
@@ -375,7 +375,7 @@ class ListJobsRequest(_message.Message):
 
         state = JOB_STATE_FAILED OR state = JOB_STATE_CANCELLED AND update_time > "2026-11-28T20:00:00Z"
 
-    Anything else is INVALID_ARGUMENT, with the position and what would be right there.
+    Anything else is INVALID_ARGUMENT, with the position and what is expected there.
 
     Empty means all.
     """
@@ -404,8 +404,8 @@ class ListJobsResponse(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """The token of the next page, at most 4096 characters. What is in it is nobody's
-    business, and it is not to be kept: it may mean nothing to the next release.
+    """The token of the next page, at most 4096 characters. It is opaque and must not be
+    stored: the next release may not accept it.
 
     Empty means that this is the last one.
     """
@@ -438,7 +438,7 @@ class CancelJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The id of the job, 1 to 128 characters; one that is no UUID is NOT_FOUND."""
+    """The id of the job, 1 to 128 characters; one that is not a UUID is NOT_FOUND."""
     def __init__(
         self,
         *,
@@ -485,15 +485,15 @@ class ListModelsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The greatest number of models to give; more than 200 is taken as 200, and less
+    """The maximum number of models to return; more than 200 is treated as 200, and less
     than 0 is INVALID_ARGUMENT.
 
     Zero means 100.
     """
     page_token: _builtins.str
-    """The next_page_token of the page before, at most 4096 characters. It is good for
-    the same caller alone; any other is INVALID_PAGE_TOKEN, and so is one whose model
-    has left the catalog since: begin anew.
+    """The next_page_token of the previous page, at most 4096 characters. It is valid only
+    for the same caller; any other token is INVALID_PAGE_TOKEN, and so is one whose
+    model has left the catalog since: start again from the first page.
 
     Empty means the first page.
     """
@@ -521,7 +521,7 @@ class ListModelsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CATALOG_VERSION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """The token of the next page, at most 4096 characters, not to be kept.
+    """The token of the next page, at most 4096 characters. It must not be stored.
 
     Empty means that this is the last one.
     """
@@ -604,9 +604,9 @@ class UploadInputRequest(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
-    """The one to whom the media belongs and whose rate it counts for, at most 128
-    characters, in the first message; a later one repeats it or leaves it empty. Any
-    job of the same caller may use it.
+    """The owner of the media, whose rate limit it counts towards, at most 128 characters,
+    in the first message; later messages repeat it or leave it empty. Any job of the
+    same caller may use the upload.
 
     Empty in the first message means the caller.
     """
@@ -664,25 +664,25 @@ class DownloadMediaRequest(_message.Message):
     READ_OFFSET_FIELD_NUMBER: _builtins.int
     READ_LIMIT_FIELD_NUMBER: _builtins.int
     media_id: _builtins.str
-    """The id of the media, at most 128 characters; one that is no UUID is NOT_FOUND.
+    """The id of the media, at most 128 characters; one that is not a UUID is NOT_FOUND.
 
     Empty means that link_token is given.
     """
     link_token: _builtins.str
-    """The last segment of a download_uri. It alone proves the right to the bytes. One
-    that is no such segment, of whatever length, is NOT_FOUND.
+    """The last segment of a download_uri. It alone proves the right to the bytes. Any
+    other text, of whatever length, is NOT_FOUND.
 
     Empty means that media_id is given.
     """
     read_offset: _builtins.int
     """The number of bytes to skip, 0 or more. Beyond the media's size_bytes it is
-    OUT_OF_RANGE; at size_bytes the media comes without bytes.
+    OUT_OF_RANGE; at size_bytes the media is returned without bytes.
 
     Zero means from the start.
     """
     read_limit: _builtins.int
-    """The largest number of bytes to return, 0 or more. Where it reaches beyond the
-    end, fewer come.
+    """The maximum number of bytes to return, 0 or more. Fewer are returned where the
+    media ends.
 
     Zero means to the end.
     """

@@ -26,16 +26,17 @@ if _version_not_supported:
 
 
 class GenerationServiceStub:
-    """Makes generations and tells how they go.
+    """Runs generations and reports on them.
 
-    Where the operator named callers, every call carries one's token as metadata
-    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
-    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
-    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
-    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
+    Where the operator has configured callers, every call carries a caller's token as
+    metadata `authorization: Bearer <token>`; a call without a known token is
+    UNAUTHENTICATED. A caller acts only for its own owners and bots
+    (PERMISSION_DENIED), and a job of another caller is NOT_FOUND. A caller that
+    exceeds a limit, or calls while the service is overloaded, gets RESOURCE_EXHAUSTED
+    with `google.rpc.RetryInfo`.
 
     Every error carries `google.rpc.ErrorInfo` (domain `atelier.internal`, reason from
-    `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
+    `ErrorReason`); those that a retry can cure carry `google.rpc.RetryInfo`.
     """
 
     def __init__(self, channel):
@@ -97,38 +98,39 @@ class GenerationServiceStub:
 
 
 class GenerationServiceServicer:
-    """Makes generations and tells how they go.
+    """Runs generations and reports on them.
 
-    Where the operator named callers, every call carries one's token as metadata
-    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
-    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
-    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
-    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
+    Where the operator has configured callers, every call carries a caller's token as
+    metadata `authorization: Bearer <token>`; a call without a known token is
+    UNAUTHENTICATED. A caller acts only for its own owners and bots
+    (PERMISSION_DENIED), and a job of another caller is NOT_FOUND. A caller that
+    exceeds a limit, or calls while the service is overloaded, gets RESOURCE_EXHAUSTED
+    with `google.rpc.RetryInfo`.
 
     Every error carries `google.rpc.ErrorInfo` (domain `atelier.internal`, reason from
-    `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
+    `ErrorReason`); those that a retry can cure carry `google.rpc.RetryInfo`.
     """
 
     def CreateJob(self, request, context):
         """Accepts a job. It answers after one commit and before the provider is
         called: what was answered is durable.
 
-        The same request_id from the same caller gives the same job for 400 days;
-        with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED), and where
-        the job is no longer kept, too (FAILED_PRECONDITION, JOB_EXPIRED).
+        For 400 days the same request_id from the same caller returns the same job. With
+        a different request it is ALREADY_EXISTS (REQUEST_ID_REUSED); if the job is no
+        longer kept, it is FAILED_PRECONDITION (JOB_EXPIRED).
         Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
         violation per field; an unknown model is NOT_FOUND; one that the provider has
         switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
         owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
-        results and uploads take up all the room there is (STORAGE_QUOTA_EXCEEDED).
+        results and uploads have reached their quota (STORAGE_QUOTA_EXCEEDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetJob(self, request, context):
-        """Gives a job as it is. NOT_FOUND if the caller has no such job. A job is kept
-        for a while after it ended, 90 days unless the operator says otherwise.
+        """Returns a job. NOT_FOUND if the caller has no such job. A job is kept for a while
+        after it ended, 90 days unless the operator sets another time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,14 +145,13 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamJobUpdates(self, request, context):
-        """Streams the revisions of a job: ordered, each once, without gaps. When
-        nothing happens a heartbeat is sent. The stream ends with OK after the
-        final revision.
+        """Streams the revisions of a job: in order, each once, without gaps. While nothing
+        happens, heartbeats are sent. The stream ends with OK after the final revision.
 
         after_revision 0 gives the current state first; n > 0 gives every revision
-        after n. A number ahead of the job is OUT_OF_RANGE. A server that stops
-        ends the stream with UNAVAILABLE (SERVER_DRAINING), and a reader that does
-        not read loses its connection: go on with the last revision read.
+        after n. A revision that the job has not reached is OUT_OF_RANGE. A server that
+        shuts down ends the stream with UNAVAILABLE (SERVER_DRAINING), and a client that
+        does not read loses its connection: resume after the last revision received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,52 +162,51 @@ class GenerationServiceServicer:
         no order_by: in this order a page is never shifted by what is created meanwhile.
 
         To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
-        is the greatest update_time that was told before, less a minute, since changes can
-        be seen in the order in which they were committed. A job that changed more than
-        once is told once, as it is; one that changes during the walk may be told by the
-        next walk only.
+        is the greatest update_time that was returned before, less a minute, since changes
+        become visible in the order in which they are committed. A job that changed more
+        than once is returned once, in its current state; one that changes during the walk
+        may appear only in the next one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Cancels a job. One that the provider has not taken ends at once and is
-        free; one that runs cannot be stopped at the provider: nothing more is
-        delivered, and a result that still comes is kept in the trace. A final job
-        stays as it is, and the answer shows it.
+        """Cancels a job. A job that the provider has not taken ends at once and is free. A
+        running job cannot be stopped at the provider: nothing more is delivered, and a
+        result that still arrives is kept in the trace. A final job is returned unchanged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models, those that are switched off included.
+        """Lists the models, including those that are switched off.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Gives a model. NOT_FOUND names the nearest id.
+        """Returns a model. NOT_FOUND names the nearest id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadInput(self, request_iterator, context):
-        """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
-        found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
-        that no job uses expires after 24 hours, one that jobs use after the last of them
-        was accepted, 35 days unless the operator says otherwise. An owner without room is
-        RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
+        """Stores media, at most 10 MiB, to be used as `upload:<id>`. The type is detected
+        from the content and must be JPEG, PNG or WebP; anything else is INVALID_ARGUMENT.
+        An upload that no job uses expires after 24 hours; one that jobs use expires 35
+        days after the last of them was accepted, unless the operator sets another time.
+        An owner that has reached its quota is RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadMedia(self, request, context):
-        """Gives the bytes of a result, or a part of them: first the media, then its data
+        """Returns the bytes of a result, or a part of them: first the media, then its data
         in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -275,16 +275,17 @@ def add_GenerationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GenerationService:
-    """Makes generations and tells how they go.
+    """Runs generations and reports on them.
 
-    Where the operator named callers, every call carries one's token as metadata
-    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
-    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
-    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
-    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
+    Where the operator has configured callers, every call carries a caller's token as
+    metadata `authorization: Bearer <token>`; a call without a known token is
+    UNAUTHENTICATED. A caller acts only for its own owners and bots
+    (PERMISSION_DENIED), and a job of another caller is NOT_FOUND. A caller that
+    exceeds a limit, or calls while the service is overloaded, gets RESOURCE_EXHAUSTED
+    with `google.rpc.RetryInfo`.
 
     Every error carries `google.rpc.ErrorInfo` (domain `atelier.internal`, reason from
-    `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
+    `ErrorReason`); those that a retry can cure carry `google.rpc.RetryInfo`.
     """
 
     @staticmethod

@@ -13,16 +13,17 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class GenerationServiceStub:
-    """Makes generations and tells how they go.
+    """Runs generations and reports on them.
 
-    Where the operator named callers, every call carries one's token as metadata
-    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
-    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
-    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
-    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
+    Where the operator has configured callers, every call carries a caller's token as
+    metadata `authorization: Bearer <token>`; a call without a known token is
+    UNAUTHENTICATED. A caller acts only for its own owners and bots
+    (PERMISSION_DENIED), and a job of another caller is NOT_FOUND. A caller that
+    exceeds a limit, or calls while the service is overloaded, gets RESOURCE_EXHAUSTED
+    with `google.rpc.RetryInfo`.
 
     Every error carries `google.rpc.ErrorInfo` (domain `atelier.internal`, reason from
-    `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
+    `ErrorReason`); those that a retry can cure carry `google.rpc.RetryInfo`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -30,76 +31,75 @@ class GenerationServiceStub:
     """Accepts a job. It answers after one commit and before the provider is
     called: what was answered is durable.
 
-    The same request_id from the same caller gives the same job for 400 days;
-    with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED), and where
-    the job is no longer kept, too (FAILED_PRECONDITION, JOB_EXPIRED).
+    For 400 days the same request_id from the same caller returns the same job. With
+    a different request it is ALREADY_EXISTS (REQUEST_ID_REUSED); if the job is no
+    longer kept, it is FAILED_PRECONDITION (JOB_EXPIRED).
     Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
     violation per field; an unknown model is NOT_FOUND; one that the provider has
     switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
     owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
-    results and uploads take up all the room there is (STORAGE_QUOTA_EXCEEDED).
+    results and uploads have reached their quota (STORAGE_QUOTA_EXCEEDED).
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetJobRequest, _generation_service_pb2.GetJobResponse]
-    """Gives a job as it is. NOT_FOUND if the caller has no such job. A job is kept
-    for a while after it ended, 90 days unless the operator says otherwise.
+    """Returns a job. NOT_FOUND if the caller has no such job. A job is kept for a while
+    after it ended, 90 days unless the operator sets another time.
     """
     WaitJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.WaitJobRequest, _generation_service_pb2.WaitJobResponse]
     """Waits until the job is final or the timeout has passed, and answers OK
     with the job as it then is.
     """
     StreamJobUpdates: _aio.UnaryStreamMultiCallable[_generation_service_pb2.StreamJobUpdatesRequest, _generation_service_pb2.StreamJobUpdatesResponse]
-    """Streams the revisions of a job: ordered, each once, without gaps. When
-    nothing happens a heartbeat is sent. The stream ends with OK after the
-    final revision.
+    """Streams the revisions of a job: in order, each once, without gaps. While nothing
+    happens, heartbeats are sent. The stream ends with OK after the final revision.
 
     after_revision 0 gives the current state first; n > 0 gives every revision
-    after n. A number ahead of the job is OUT_OF_RANGE. A server that stops
-    ends the stream with UNAVAILABLE (SERVER_DRAINING), and a reader that does
-    not read loses its connection: go on with the last revision read.
+    after n. A revision that the job has not reached is OUT_OF_RANGE. A server that
+    shuts down ends the stream with UNAVAILABLE (SERVER_DRAINING), and a client that
+    does not read loses its connection: resume after the last revision received.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListJobsRequest, _generation_service_pb2.ListJobsResponse]
     """Lists the caller's jobs by create_time, newest first, whatever the filter. There is
     no order_by: in this order a page is never shifted by what is created meanwhile.
 
     To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
-    is the greatest update_time that was told before, less a minute, since changes can
-    be seen in the order in which they were committed. A job that changed more than
-    once is told once, as it is; one that changes during the walk may be told by the
-    next walk only.
+    is the greatest update_time that was returned before, less a minute, since changes
+    become visible in the order in which they are committed. A job that changed more
+    than once is returned once, in its current state; one that changes during the walk
+    may appear only in the next one.
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.CancelJobRequest, _generation_service_pb2.CancelJobResponse]
-    """Cancels a job. One that the provider has not taken ends at once and is
-    free; one that runs cannot be stopped at the provider: nothing more is
-    delivered, and a result that still comes is kept in the trace. A final job
-    stays as it is, and the answer shows it.
+    """Cancels a job. A job that the provider has not taken ends at once and is free. A
+    running job cannot be stopped at the provider: nothing more is delivered, and a
+    result that still arrives is kept in the trace. A final job is returned unchanged.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListModelsRequest, _generation_service_pb2.ListModelsResponse]
-    """Lists the models, those that are switched off included."""
+    """Lists the models, including those that are switched off."""
     GetModel: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetModelRequest, _generation_service_pb2.GetModelResponse]
-    """Gives a model. NOT_FOUND names the nearest id."""
+    """Returns a model. NOT_FOUND names the nearest id."""
     UploadInput: _aio.StreamUnaryMultiCallable[_generation_service_pb2.UploadInputRequest, _generation_service_pb2.UploadInputResponse]
-    """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
-    found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
-    that no job uses expires after 24 hours, one that jobs use after the last of them
-    was accepted, 35 days unless the operator says otherwise. An owner without room is
-    RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
+    """Stores media, at most 10 MiB, to be used as `upload:<id>`. The type is detected
+    from the content and must be JPEG, PNG or WebP; anything else is INVALID_ARGUMENT.
+    An upload that no job uses expires after 24 hours; one that jobs use expires 35
+    days after the last of them was accepted, unless the operator sets another time.
+    An owner that has reached its quota is RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
     """
     DownloadMedia: _aio.UnaryStreamMultiCallable[_generation_service_pb2.DownloadMediaRequest, _generation_service_pb2.DownloadMediaResponse]
-    """Gives the bytes of a result, or a part of them: first the media, then its data
+    """Returns the bytes of a result, or a part of them: first the media, then its data
     in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Makes generations and tells how they go.
+    """Runs generations and reports on them.
 
-    Where the operator named callers, every call carries one's token as metadata
-    `authorization: Bearer <token>`; without a known one it is UNAUTHENTICATED.
-    A caller acts for its own owners and bots alone (PERMISSION_DENIED), and a
-    job of somebody else is NOT_FOUND. Who asks too much, or at a bad time, gets
-    RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`.
+    Where the operator has configured callers, every call carries a caller's token as
+    metadata `authorization: Bearer <token>`; a call without a known token is
+    UNAUTHENTICATED. A caller acts only for its own owners and bots
+    (PERMISSION_DENIED), and a job of another caller is NOT_FOUND. A caller that
+    exceeds a limit, or calls while the service is overloaded, gets RESOURCE_EXHAUSTED
+    with `google.rpc.RetryInfo`.
 
     Every error carries `google.rpc.ErrorInfo` (domain `atelier.internal`, reason from
-    `ErrorReason`); those that a repetition can cure carry `google.rpc.RetryInfo`.
+    `ErrorReason`); those that a retry can cure carry `google.rpc.RetryInfo`.
     """
 
     @_abc_1.abstractmethod
@@ -111,14 +111,14 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Accepts a job. It answers after one commit and before the provider is
         called: what was answered is durable.
 
-        The same request_id from the same caller gives the same job for 400 days;
-        with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED), and where
-        the job is no longer kept, too (FAILED_PRECONDITION, JOB_EXPIRED).
+        For 400 days the same request_id from the same caller returns the same job. With
+        a different request it is ALREADY_EXISTS (REQUEST_ID_REUSED); if the job is no
+        longer kept, it is FAILED_PRECONDITION (JOB_EXPIRED).
         Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
         violation per field; an unknown model is NOT_FOUND; one that the provider has
         switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
         owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
-        results and uploads take up all the room there is (STORAGE_QUOTA_EXCEEDED).
+        results and uploads have reached their quota (STORAGE_QUOTA_EXCEEDED).
         """
 
     @_abc_1.abstractmethod
@@ -127,8 +127,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.GetJobRequest,
         context: _aio.ServicerContext[_generation_service_pb2.GetJobRequest, _abc.Awaitable[_generation_service_pb2.GetJobResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.GetJobResponse]:
-        """Gives a job as it is. NOT_FOUND if the caller has no such job. A job is kept
-        for a while after it ended, 90 days unless the operator says otherwise.
+        """Returns a job. NOT_FOUND if the caller has no such job. A job is kept for a while
+        after it ended, 90 days unless the operator sets another time.
         """
 
     @_abc_1.abstractmethod
@@ -147,14 +147,13 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.StreamJobUpdatesRequest,
         context: _aio.ServicerContext[_generation_service_pb2.StreamJobUpdatesRequest, _abc.AsyncIterator[_generation_service_pb2.StreamJobUpdatesResponse]],
     ) -> _abc.AsyncIterator[_generation_service_pb2.StreamJobUpdatesResponse]:
-        """Streams the revisions of a job: ordered, each once, without gaps. When
-        nothing happens a heartbeat is sent. The stream ends with OK after the
-        final revision.
+        """Streams the revisions of a job: in order, each once, without gaps. While nothing
+        happens, heartbeats are sent. The stream ends with OK after the final revision.
 
         after_revision 0 gives the current state first; n > 0 gives every revision
-        after n. A number ahead of the job is OUT_OF_RANGE. A server that stops
-        ends the stream with UNAVAILABLE (SERVER_DRAINING), and a reader that does
-        not read loses its connection: go on with the last revision read.
+        after n. A revision that the job has not reached is OUT_OF_RANGE. A server that
+        shuts down ends the stream with UNAVAILABLE (SERVER_DRAINING), and a client that
+        does not read loses its connection: resume after the last revision received.
         """
 
     @_abc_1.abstractmethod
@@ -167,10 +166,10 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         no order_by: in this order a page is never shifted by what is created meanwhile.
 
         To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
-        is the greatest update_time that was told before, less a minute, since changes can
-        be seen in the order in which they were committed. A job that changed more than
-        once is told once, as it is; one that changes during the walk may be told by the
-        next walk only.
+        is the greatest update_time that was returned before, less a minute, since changes
+        become visible in the order in which they are committed. A job that changed more
+        than once is returned once, in its current state; one that changes during the walk
+        may appear only in the next one.
         """
 
     @_abc_1.abstractmethod
@@ -179,10 +178,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.CancelJobRequest,
         context: _aio.ServicerContext[_generation_service_pb2.CancelJobRequest, _abc.Awaitable[_generation_service_pb2.CancelJobResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.CancelJobResponse]:
-        """Cancels a job. One that the provider has not taken ends at once and is
-        free; one that runs cannot be stopped at the provider: nothing more is
-        delivered, and a result that still comes is kept in the trace. A final job
-        stays as it is, and the answer shows it.
+        """Cancels a job. A job that the provider has not taken ends at once and is free. A
+        running job cannot be stopped at the provider: nothing more is delivered, and a
+        result that still arrives is kept in the trace. A final job is returned unchanged.
         """
 
     @_abc_1.abstractmethod
@@ -191,7 +189,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.ListModelsRequest,
         context: _aio.ServicerContext[_generation_service_pb2.ListModelsRequest, _abc.Awaitable[_generation_service_pb2.ListModelsResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.ListModelsResponse]:
-        """Lists the models, those that are switched off included."""
+        """Lists the models, including those that are switched off."""
 
     @_abc_1.abstractmethod
     def GetModel(
@@ -199,7 +197,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.GetModelRequest,
         context: _aio.ServicerContext[_generation_service_pb2.GetModelRequest, _abc.Awaitable[_generation_service_pb2.GetModelResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.GetModelResponse]:
-        """Gives a model. NOT_FOUND names the nearest id."""
+        """Returns a model. NOT_FOUND names the nearest id."""
 
     @_abc_1.abstractmethod
     def UploadInput(
@@ -207,11 +205,11 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _abc.AsyncIterator[_generation_service_pb2.UploadInputRequest],
         context: _aio.ServicerContext[_abc.AsyncIterator[_generation_service_pb2.UploadInputRequest], _abc.Awaitable[_generation_service_pb2.UploadInputResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.UploadInputResponse]:
-        """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
-        found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
-        that no job uses expires after 24 hours, one that jobs use after the last of them
-        was accepted, 35 days unless the operator says otherwise. An owner without room is
-        RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
+        """Stores media, at most 10 MiB, to be used as `upload:<id>`. The type is detected
+        from the content and must be JPEG, PNG or WebP; anything else is INVALID_ARGUMENT.
+        An upload that no job uses expires after 24 hours; one that jobs use expires 35
+        days after the last of them was accepted, unless the operator sets another time.
+        An owner that has reached its quota is RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
         """
 
     @_abc_1.abstractmethod
@@ -220,7 +218,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.DownloadMediaRequest,
         context: _aio.ServicerContext[_generation_service_pb2.DownloadMediaRequest, _abc.AsyncIterator[_generation_service_pb2.DownloadMediaResponse]],
     ) -> _abc.AsyncIterator[_generation_service_pb2.DownloadMediaResponse]:
-        """Gives the bytes of a result, or a part of them: first the media, then its data
+        """Returns the bytes of a result, or a part of them: first the media, then its data
         in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
         """
 

@@ -80,7 +80,7 @@ class _DelayReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DelayReas
     DELAY_REASON_PROVIDER_UNCONFIRMED: _DelayReason.ValueType  # 5
     """It is not known whether the provider took the job; it is not sent twice blindly."""
     DELAY_REASON_RESULT_DELAYED: _DelayReason.ValueType  # 6
-    """The provider is done, but its result cannot be fetched yet."""
+    """The provider is done, but its result cannot be downloaded yet."""
 
 class DelayReason(_DelayReason, metaclass=_DelayReasonEnumTypeWrapper):
     """Why a job that is not final has to wait for more than its turn."""
@@ -98,7 +98,7 @@ DELAY_REASON_PROVIDER_BUSY: DelayReason.ValueType  # 4
 DELAY_REASON_PROVIDER_UNCONFIRMED: DelayReason.ValueType  # 5
 """It is not known whether the provider took the job; it is not sent twice blindly."""
 DELAY_REASON_RESULT_DELAYED: DelayReason.ValueType  # 6
-"""The provider is done, but its result cannot be fetched yet."""
+"""The provider is done, but its result cannot be downloaded yet."""
 Global___DelayReason: _TypeAlias = DelayReason  # noqa: Y015
 
 class _FailureReason:
@@ -126,7 +126,7 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     FAILURE_REASON_MODEL_UNAVAILABLE: _FailureReason.ValueType  # 8
     """The provider switched the model off."""
     FAILURE_REASON_RESULT_UNAVAILABLE: _FailureReason.ValueType  # 9
-    """The provider reported a success, but nothing of its result could be had."""
+    """The provider reported success, but nothing of its result could be downloaded."""
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """Why a job failed."""
@@ -150,7 +150,7 @@ FAILURE_REASON_PROVIDER_LOST_JOB: FailureReason.ValueType  # 7
 FAILURE_REASON_MODEL_UNAVAILABLE: FailureReason.ValueType  # 8
 """The provider switched the model off."""
 FAILURE_REASON_RESULT_UNAVAILABLE: FailureReason.ValueType  # 9
-"""The provider reported a success, but nothing of its result could be had."""
+"""The provider reported success, but nothing of its result could be downloaded."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 @_typing.final
@@ -184,7 +184,7 @@ class Job(_message.Message):
     model_id: _builtins.str
     """The id of the model, as in ListModels, 1 to 128 characters."""
     owner: _builtins.str
-    """The one for whom the job is done, such as `telegram:77`, 1 to 128 characters."""
+    """The owner for whom the job is done, such as `telegram:77`, 1 to 128 characters."""
     revision: _builtins.int
     """The number of this state of the job, 1 or more, without gaps."""
     correlation_id: _builtins.str
@@ -192,8 +192,8 @@ class Job(_message.Message):
     delay_reason: Global___DelayReason.ValueType
     """Why the job waits for more than its turn."""
     queue_position: _builtins.int
-    """The number of jobs that are served before this one, 0 or more, as of the answer.
-    It takes no revision.
+    """The number of jobs that are served before this one, 0 or more, at the time of the
+    answer. Its changes make no revisions.
 
     Zero means that it is the next one, that it no longer waits in the queue,
     or that it waits for what delay_reason says.
@@ -237,16 +237,16 @@ class Job(_message.Message):
 
     @_builtins.property
     def estimated_remaining(self) -> _duration_pb2.Duration:
-        """The estimate of the time until the job is done, 0 s or more, as of the answer. It
-        takes no revision.
+        """The estimate of the time until the job is done, 0 s or more, at the time of the
+        answer. Its changes make no revisions.
 
-        Absent means that nothing honest can be said.
+        Absent means that no estimate can be made.
         """
 
     @_builtins.property
     def delay_until_time(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the wait for what delay_reason says is over: the job then
-        goes on without it, or ends.
+        """The time at which the wait for what delay_reason says ends: the job then goes on
+        without it, or ends.
 
         Absent means that it is not known.
         """
@@ -327,10 +327,10 @@ class JobResult(_message.Message):
     Empty means that the model made none.
     """
     missing_count: _builtins.int
-    """The number of files that the provider made as well and that could not be
-    had from it, 0 or more.
+    """The number of further files that the provider made but that could not be
+    downloaded from it, 0 or more.
 
-    Zero means that the result is whole.
+    Zero means that the result is complete.
     """
     @_builtins.property
     def media(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Media]:
@@ -365,7 +365,7 @@ class JobFailure(_message.Message):
     reason: Global___FailureReason.ValueType
     """The reason."""
     message: _builtins.str
-    """A sentence in English about it, 1 to 300 characters. It never holds internals of
+    """An English sentence about it, 1 to 300 characters. It never discloses internals of
     the service.
     """
     def __init__(

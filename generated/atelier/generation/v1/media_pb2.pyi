@@ -36,10 +36,10 @@ class _MediaKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MediaKind.V
     MEDIA_KIND_TEXT: _MediaKind.ValueType  # 4
     """Text that a person can read, such as `text/plain` or `application/json`."""
     MEDIA_KIND_FILE: _MediaKind.ValueType  # 5
-    """Anything else: it can be saved, not shown."""
+    """Anything else: it can be saved but not shown."""
 
 class MediaKind(_MediaKind, metaclass=_MediaKindEnumTypeWrapper):
-    """What a person takes media for; it follows from the type by content."""
+    """What media is to a person; it follows from the media type."""
 
 MEDIA_KIND_UNSPECIFIED: MediaKind.ValueType  # 0
 """Never sent."""
@@ -52,7 +52,7 @@ MEDIA_KIND_AUDIO: MediaKind.ValueType  # 3
 MEDIA_KIND_TEXT: MediaKind.ValueType  # 4
 """Text that a person can read, such as `text/plain` or `application/json`."""
 MEDIA_KIND_FILE: MediaKind.ValueType  # 5
-"""Anything else: it can be saved, not shown."""
+"""Anything else: it can be saved but not shown."""
 Global___MediaKind: _TypeAlias = MediaKind  # noqa: Y015
 
 @_typing.final
@@ -77,7 +77,7 @@ class Media(_message.Message):
     id: _builtins.str
     """The id, a UUID. As an input it is written `media:<id>`; DownloadMedia gives its bytes."""
     mime_type: _builtins.str
-    """The type by content, such as `image/png`, 1 to 100 characters."""
+    """The media type detected from the content, such as `image/png`, 1 to 100 characters."""
     size_bytes: _builtins.int
     """The number of bytes, 1 or more."""
     width: _builtins.int
@@ -116,9 +116,9 @@ class Media(_message.Message):
 
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """The time that it plays, 0 s or more.
+        """The playing time, 0 s or more.
 
-        Absent means that it does not play, or that its length is not known.
+        Absent means that it has none, or that it is not known.
         """
 
     @_builtins.property
@@ -173,8 +173,8 @@ class Upload(_message.Message):
     id: _builtins.str
     """The id, a UUID. As an input it is written `upload:<id>`."""
     mime_type: _builtins.str
-    """The type by content, 1 to 100 characters: `image/jpeg`, `image/png` or
-    `image/webp`.
+    """The media type detected from the content, 1 to 100 characters: `image/jpeg`,
+    `image/png` or `image/webp`.
     """
     size_bytes: _builtins.int
     """The number of bytes, 1 to 10485760."""
@@ -188,9 +188,9 @@ class Upload(_message.Message):
     """What it is."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """The time that it plays, 0 s or more.
+        """The playing time, 0 s or more.
 
-        Absent means that it does not play, or that its length is not known.
+        Absent means that it has none, or that it is not known.
         """
 
     def __init__(

@@ -58,8 +58,8 @@ class _ModelKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelKind.V
     """Text becomes other text."""
 
 class ModelKind(_ModelKind, metaclass=_ModelKindEnumTypeWrapper):
-    """What a model does. Later releases may know more: who does not know a kind can go by
-    media_inputs and result_kinds.
+    """What a model does. Later releases may add kinds: a client that does not know a kind
+    can go by media_inputs and result_kinds.
     """
 
 MODEL_KIND_UNSPECIFIED: ModelKind.ValueType  # 0
@@ -97,7 +97,7 @@ class _MediaRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MediaRole.V
     MEDIA_ROLE_SOURCE: _MediaRole.ValueType  # 1
     """It is changed, extended or described."""
     MEDIA_ROLE_REFERENCE: _MediaRole.ValueType  # 2
-    """What is made resembles it."""
+    """The result resembles it."""
     MEDIA_ROLE_FIRST_FRAME: _MediaRole.ValueType  # 3
     """A video begins with it."""
     MEDIA_ROLE_LAST_FRAME: _MediaRole.ValueType  # 4
@@ -107,7 +107,7 @@ class _MediaRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MediaRole.V
     MEDIA_ROLE_VOICE: _MediaRole.ValueType  # 6
     """It is what is said, or how a voice sounds."""
     MEDIA_ROLE_MOTION: _MediaRole.ValueType  # 7
-    """What is made moves as it does."""
+    """The result moves as it does."""
 
 class MediaRole(_MediaRole, metaclass=_MediaRoleEnumTypeWrapper):
     """What a model does with the media of an input."""
@@ -117,7 +117,7 @@ MEDIA_ROLE_UNSPECIFIED: MediaRole.ValueType  # 0
 MEDIA_ROLE_SOURCE: MediaRole.ValueType  # 1
 """It is changed, extended or described."""
 MEDIA_ROLE_REFERENCE: MediaRole.ValueType  # 2
-"""What is made resembles it."""
+"""The result resembles it."""
 MEDIA_ROLE_FIRST_FRAME: MediaRole.ValueType  # 3
 """A video begins with it."""
 MEDIA_ROLE_LAST_FRAME: MediaRole.ValueType  # 4
@@ -127,7 +127,7 @@ MEDIA_ROLE_MASK: MediaRole.ValueType  # 5
 MEDIA_ROLE_VOICE: MediaRole.ValueType  # 6
 """It is what is said, or how a voice sounds."""
 MEDIA_ROLE_MOTION: MediaRole.ValueType  # 7
-"""What is made moves as it does."""
+"""The result moves as it does."""
 Global___MediaRole: _TypeAlias = MediaRole  # noqa: Y015
 
 class _ReferencePart:
@@ -465,13 +465,13 @@ class MediaInput(_message.Message):
     max_count: _builtins.int
     """The greatest number of media to give, 1 to 100."""
     is_list: _builtins.bool
-    """Whether it is a list. One media in place of a list is taken as a list of it."""
+    """Whether it is a list. A single item in place of a list is treated as a list of one."""
     max_size_bytes: _builtins.int
     """The greatest number of bytes of each, 1 or more."""
     @_builtins.property
     def mime_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The types by content that it takes, 1 to 32 of at most 100 characters each. Media
-        behind an `https:` link is not looked at.
+        """The media types that it takes, 1 to 32 of at most 100 characters each. Media behind
+        an `https:` link is not examined.
         """
 
     @_builtins.property

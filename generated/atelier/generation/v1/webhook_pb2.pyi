@@ -51,11 +51,11 @@ class _WebhookOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Webhoo
     WEBHOOK_OUTCOME_UNSPECIFIED: _WebhookOutcome.ValueType  # 0
     """Never sent."""
     WEBHOOK_OUTCOME_TAKEN: _WebhookOutcome.ValueType  # 1
-    """It was taken: any 2xx."""
+    """It was accepted: any 2xx."""
     WEBHOOK_OUTCOME_GONE: _WebhookOutcome.ValueType  # 2
     """The address is gone: 410."""
     WEBHOOK_OUTCOME_REFUSED: _WebhookOutcome.ValueType  # 3
-    """It was not taken: any other status, a redirect too."""
+    """It was not accepted: any other status, a redirect included."""
     WEBHOOK_OUTCOME_UNREACHABLE: _WebhookOutcome.ValueType  # 4
     """No answer came: `problem` says why."""
 
@@ -65,11 +65,11 @@ class WebhookOutcome(_WebhookOutcome, metaclass=_WebhookOutcomeEnumTypeWrapper):
 WEBHOOK_OUTCOME_UNSPECIFIED: WebhookOutcome.ValueType  # 0
 """Never sent."""
 WEBHOOK_OUTCOME_TAKEN: WebhookOutcome.ValueType  # 1
-"""It was taken: any 2xx."""
+"""It was accepted: any 2xx."""
 WEBHOOK_OUTCOME_GONE: WebhookOutcome.ValueType  # 2
 """The address is gone: 410."""
 WEBHOOK_OUTCOME_REFUSED: WebhookOutcome.ValueType  # 3
-"""It was not taken: any other status, a redirect too."""
+"""It was not accepted: any other status, a redirect included."""
 WEBHOOK_OUTCOME_UNREACHABLE: WebhookOutcome.ValueType  # 4
 """No answer came: `problem` says why."""
 Global___WebhookOutcome: _TypeAlias = WebhookOutcome  # noqa: Y015
@@ -99,19 +99,19 @@ class Webhook(_message.Message):
     Empty means that it is enabled.
     """
     taken_count: _builtins.int
-    """The number of posts that were taken, 0 or more.
+    """The number of posts that were accepted, 0 or more.
 
-    Zero means that none was yet.
+    Zero means that none was accepted yet.
     """
     failure_count: _builtins.int
-    """The number of posts that were not taken, 0 or more.
+    """The number of posts that were not accepted, 0 or more.
 
-    Zero means that all were.
+    Zero means that all were accepted.
     """
     consecutive_failure_count: _builtins.int
-    """The number of posts that were not taken since one was, 0 or more.
+    """The number of posts that were not accepted since one last was, 0 or more.
 
-    Zero means that the last one was taken, or that it was enabled since.
+    Zero means that the last one was accepted, or that the webhook was enabled since.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -29,19 +29,19 @@ class ListWebhooksRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The greatest number of webhooks to give; more than 100 is taken as 100, and less
+    """The maximum number of webhooks to return; more than 100 is treated as 100, and less
     than 0 is INVALID_ARGUMENT.
 
     Zero means 20.
     """
     page_token: _builtins.str
-    """The next_page_token of the page before, at most 4096 characters. It is good for
-    the same caller and state alone; any other is INVALID_PAGE_TOKEN.
+    """The next_page_token of the previous page, at most 4096 characters. It is valid only
+    for the same caller and state; any other token is INVALID_PAGE_TOKEN.
 
     Empty means the first page.
     """
     state: _webhook_pb2.WebhookState.ValueType
-    """The state of the webhooks to give.
+    """The state of the webhooks to return.
 
     Absent means any.
     """
@@ -69,7 +69,7 @@ class ListWebhooksResponse(_message.Message):
     WEBHOOKS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """The token of the next page, at most 4096 characters, not to be kept.
+    """The token of the next page, at most 4096 characters. It must not be stored.
 
     Empty means that this is the last one.
     """

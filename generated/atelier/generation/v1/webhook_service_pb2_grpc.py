@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WebhookServiceStub:
-    """Shows a caller its webhooks, and mends them. Addresses of other callers are
+    """Lists, tests and enables a caller's webhooks. Addresses of other callers are
     NOT_FOUND, whatever the scopes.
     """
 
@@ -54,7 +54,7 @@ class WebhookServiceStub:
 
 
 class WebhookServiceServicer:
-    """Shows a caller its webhooks, and mends them. Addresses of other callers are
+    """Lists, tests and enables a caller's webhooks. Addresses of other callers are
     NOT_FOUND, whatever the scopes.
     """
 
@@ -70,9 +70,9 @@ class WebhookServiceServicer:
         """Posts one event of the type `webhook.test` to an address now, signed and
         bounded as all webhooks are, and answers with what came of it within 20 s.
 
-        OK whatever the receiver said: look at the outcome. It is tried once, it
-        counts nowhere, and 410 disables nothing. At most 6 tests a minute of a
-        caller, over all replicas; more are RESOURCE_EXHAUSTED (RATE_LIMITED).
+        OK whatever the receiver answered: look at the outcome. It is tried once, it is
+        not counted anywhere, and 410 disables nothing. A caller may make at most 6 tests
+        a minute, over all replicas; more are RESOURCE_EXHAUSTED (RATE_LIMITED).
         FAILED_PRECONDITION (WEBHOOK_SECRET_MISSING) if the operator gave the caller
         no key to sign with.
         """
@@ -81,10 +81,10 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EnableWebhook(self, request, context):
-        """Enables an address again that was disabled, and counts its failures anew. One
-        that is enabled stays so. What was ended while it was disabled stays ended:
-        GetJob and ListJobs have all of it. An address that the service never posted
-        to is NOT_FOUND (WEBHOOK_NOT_FOUND).
+        """Enables an address that was disabled, and resets its consecutive failures. One that
+        is enabled stays so. Deliveries that were given up while it was disabled are not
+        made later: GetJob and ListJobs have their outcomes. An address that the service
+        has never posted to is NOT_FOUND (WEBHOOK_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,7 +117,7 @@ def add_WebhookServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WebhookService:
-    """Shows a caller its webhooks, and mends them. Addresses of other callers are
+    """Lists, tests and enables a caller's webhooks. Addresses of other callers are
     NOT_FOUND, whatever the scopes.
     """
 

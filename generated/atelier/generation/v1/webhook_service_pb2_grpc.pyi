@@ -13,7 +13,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WebhookServiceStub:
-    """Shows a caller its webhooks, and mends them. Addresses of other callers are
+    """Lists, tests and enables a caller's webhooks. Addresses of other callers are
     NOT_FOUND, whatever the scopes.
     """
 
@@ -26,21 +26,21 @@ class WebhookServiceStub:
     """Posts one event of the type `webhook.test` to an address now, signed and
     bounded as all webhooks are, and answers with what came of it within 20 s.
 
-    OK whatever the receiver said: look at the outcome. It is tried once, it
-    counts nowhere, and 410 disables nothing. At most 6 tests a minute of a
-    caller, over all replicas; more are RESOURCE_EXHAUSTED (RATE_LIMITED).
+    OK whatever the receiver answered: look at the outcome. It is tried once, it is
+    not counted anywhere, and 410 disables nothing. A caller may make at most 6 tests
+    a minute, over all replicas; more are RESOURCE_EXHAUSTED (RATE_LIMITED).
     FAILED_PRECONDITION (WEBHOOK_SECRET_MISSING) if the operator gave the caller
     no key to sign with.
     """
     EnableWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookRequest, _webhook_service_pb2.EnableWebhookResponse]
-    """Enables an address again that was disabled, and counts its failures anew. One
-    that is enabled stays so. What was ended while it was disabled stays ended:
-    GetJob and ListJobs have all of it. An address that the service never posted
-    to is NOT_FOUND (WEBHOOK_NOT_FOUND).
+    """Enables an address that was disabled, and resets its consecutive failures. One that
+    is enabled stays so. Deliveries that were given up while it was disabled are not
+    made later: GetJob and ListJobs have their outcomes. An address that the service
+    has never posted to is NOT_FOUND (WEBHOOK_NOT_FOUND).
     """
 
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows a caller its webhooks, and mends them. Addresses of other callers are
+    """Lists, tests and enables a caller's webhooks. Addresses of other callers are
     NOT_FOUND, whatever the scopes.
     """
 
@@ -63,9 +63,9 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         """Posts one event of the type `webhook.test` to an address now, signed and
         bounded as all webhooks are, and answers with what came of it within 20 s.
 
-        OK whatever the receiver said: look at the outcome. It is tried once, it
-        counts nowhere, and 410 disables nothing. At most 6 tests a minute of a
-        caller, over all replicas; more are RESOURCE_EXHAUSTED (RATE_LIMITED).
+        OK whatever the receiver answered: look at the outcome. It is tried once, it is
+        not counted anywhere, and 410 disables nothing. A caller may make at most 6 tests
+        a minute, over all replicas; more are RESOURCE_EXHAUSTED (RATE_LIMITED).
         FAILED_PRECONDITION (WEBHOOK_SECRET_MISSING) if the operator gave the caller
         no key to sign with.
         """
@@ -76,10 +76,10 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_service_pb2.EnableWebhookRequest,
         context: _aio.ServicerContext[_webhook_service_pb2.EnableWebhookRequest, _abc.Awaitable[_webhook_service_pb2.EnableWebhookResponse]],
     ) -> _abc.Awaitable[_webhook_service_pb2.EnableWebhookResponse]:
-        """Enables an address again that was disabled, and counts its failures anew. One
-        that is enabled stays so. What was ended while it was disabled stays ended:
-        GetJob and ListJobs have all of it. An address that the service never posted
-        to is NOT_FOUND (WEBHOOK_NOT_FOUND).
+        """Enables an address that was disabled, and resets its consecutive failures. One that
+        is enabled stays so. Deliveries that were given up while it was disabled are not
+        made later: GetJob and ListJobs have their outcomes. An address that the service
+        has never posted to is NOT_FOUND (WEBHOOK_NOT_FOUND).
         """
 
 def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: _aio.Server) -> None: ...
