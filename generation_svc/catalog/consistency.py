@@ -41,7 +41,7 @@ def _special_problems(entry: _Entry) -> Iterator[str]:
         *holder, field = steps_to(each["name"])
         siblings = fields_of(schema_at(schema, holder))
         if not _holds_text(siblings.get(str(field), {}), is_media="kind" in each):
-            yield f"{each['name']} is no text in the input schema"
+            yield f"{each['name']} is not text in the input schema"
         if each["kie_field"] in siblings.keys() - {field}:
             yield f"{each['name']} has the name {each['kie_field']} at KIE, another field's name"
 

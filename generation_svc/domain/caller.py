@@ -51,14 +51,14 @@ class Caller:
         """Raise PermissionDenied unless it has one of these scopes."""
         if not self.scopes.intersection(any_of):
             wanted = " or ".join(any_of)
-            raise PermissionDenied(f"The caller lacks the scope {wanted}.", missing=wanted)
+            raise PermissionDenied(f"The caller needs the scope {wanted}.", missing=wanted)
 
     def require_owner(self, owner: str) -> None:
         """Raise PermissionDenied unless it acts for this owner: itself, or one of its prefixes."""
         if owner != self.name and not owner.startswith(self.owner_prefixes):
-            raise PermissionDenied("The caller does not act for this owner.", owner=owner)
+            raise PermissionDenied(f"The caller may not act for owner {owner!r}.", owner=owner)
 
     def require_bot(self, bot_id: int) -> None:
         """Raise PermissionDenied unless it sends for this bot."""
         if self.bot_ids is not None and bot_id not in self.bot_ids:
-            raise PermissionDenied("The caller does not send for this bot.", bot_id=str(bot_id))
+            raise PermissionDenied(f"The caller may not act for bot {bot_id}.", bot_id=str(bot_id))

@@ -11,7 +11,7 @@ from generation_svc.domain.failure import FailureReason
 
 
 class AtelierError(Exception):
-    """Something went wrong in a way the caller can act on."""
+    """The request failed in a way that the caller can act on."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
@@ -43,17 +43,17 @@ class UnknownModel(AtelierError):
     def __init__(self, model_id: str, *, nearest: str | None) -> None:
         self.model_id = model_id
         self.nearest = nearest
-        hint = f" Did you mean {nearest!r}?" if nearest else " ListModels names them all."
-        super().__init__(f"There is no model {model_id!r}.{hint}")
+        hint = f" Did you mean {nearest!r}?" if nearest else " ListModels lists all models."
+        super().__init__(f"Model {model_id!r} not found.{hint}")
 
 
 class ModelUnavailable(AtelierError):
-    """The provider has switched a model off; it is asked for it again after a while."""
+    """The provider has switched a model off; it is tried again after a while."""
 
     def __init__(self, model_id: str, *, retry_after: timedelta) -> None:
         self.model_id = model_id
         self.retry_after = retry_after
-        super().__init__(f"The provider has switched model {model_id!r} off for the moment.")
+        super().__init__(f"The provider has temporarily switched off model {model_id!r}.")
 
 
 class JobNotFound(AtelierError):
@@ -61,7 +61,7 @@ class JobNotFound(AtelierError):
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        super().__init__(f"There is no job {job_id!r} of yours.")
+        super().__init__(f"Job {job_id!r} not found.")
 
 
 class MediaNotFound(AtelierError):
@@ -69,11 +69,11 @@ class MediaNotFound(AtelierError):
 
     def __init__(self, media_id: str) -> None:
         self.media_id = media_id
-        super().__init__(f"There is no media {media_id!r} of yours.")
+        super().__init__(f"Media {media_id!r} not found.")
 
 
 class MediaExpired(AtelierError):
-    """The bytes of media are kept no longer."""
+    """The bytes of the media are no longer kept."""
 
     def __init__(self, media_id: str) -> None:
         self.media_id = media_id
@@ -81,36 +81,40 @@ class MediaExpired(AtelierError):
 
 
 class JobExpired(AtelierError):
-    """A request_id made a job that is kept no longer."""
+    """A request_id was used for a job that is no longer kept."""
 
     def __init__(self, request_id: str, *, job_id: str) -> None:
         self.request_id = request_id
         self.job_id = job_id
         super().__init__(
-            f"request_id {request_id!r} made job {job_id!r}, which is no longer kept;"
-            " use another request_id for a new job."
+            f"request_id {request_id!r} was already used for job {job_id!r}, which is no longer"
+            " kept. Use another request_id for a new job."
         )
 
 
 class StorageQuotaReached(AtelierError):
-    """So many bytes of results and uploads are kept that nothing new is taken."""
+    """The results and uploads that are kept have reached a limit in bytes."""
 
     def __init__(self, subject: str, *, limit_bytes: int) -> None:
         self.subject = subject
         self.limit_bytes = limit_bytes
         super().__init__(
-            f"The results and uploads of {subject} take up the {limit_bytes // 2**20} MiB that are"
-            " kept at most. Wait until older ones expire, or ask the operator for more room."
+            f"The results and uploads of {subject} have reached the limit of"
+            f" {limit_bytes // 2**20} MiB. Wait until older ones expire, or ask the operator for"
+            " more space."
         )
 
 
 class RequestIdReused(AtelierError):
-    """A request_id was used before with other content."""
+    """A request_id was used before with a different request."""
 
     def __init__(self, request_id: str, *, job_id: str) -> None:
         self.request_id = request_id
         self.job_id = job_id
-        super().__init__(f"request_id {request_id!r} already made job {job_id} from other content.")
+        super().__init__(
+            f"request_id {request_id!r} was already used for job {job_id!r} with a different"
+            " request."
+        )
 
 
 class TooManyActiveJobs(AtelierError):
@@ -120,20 +124,22 @@ class TooManyActiveJobs(AtelierError):
         self.owner = owner
         self.limit = limit
         self.retry_after = retry_after
-        super().__init__(f"{owner!r} has {limit} unfinished jobs, the most allowed at once.")
+        super().__init__(f"Owner {owner!r} already has {limit} unfinished jobs, the most allowed.")
 
 
 class RevisionOutOfRange(AtelierError):
-    """after_revision is ahead of the job."""
+    """after_revision is greater than the job's revision."""
 
     def __init__(self, after_revision: int, *, revision: int) -> None:
         self.after_revision = after_revision
         self.revision = revision
-        super().__init__(f"The job is at revision {revision}, behind {after_revision}.")
+        super().__init__(
+            f"after_revision must be at most {revision}, the job's revision, not {after_revision}."
+        )
 
 
 class ReadOutOfRange(InvalidInputs):
-    """The bytes that are asked for begin beyond the end of the media."""
+    """read_offset is beyond the end of the media."""
 
     def __init__(self, offset: int, *, size_bytes: int) -> None:
         description = f"Must be at most {size_bytes}, the size of the media, not {offset}."
@@ -141,56 +147,56 @@ class ReadOutOfRange(InvalidInputs):
 
 
 class UploadRejected(AtelierError):
-    """The uploaded bytes are no picture that a model can take."""
+    """The upload is not an image that a model accepts."""
 
 
 class UploadTooLarge(UploadRejected):
-    """The uploaded picture has more bytes than a model can take."""
+    """The uploaded image is larger than a model accepts."""
 
     def __init__(self, *, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        super().__init__(f"The picture has more than {limit_bytes // 2**20} MiB.")
+        super().__init__(f"The image is larger than {limit_bytes // 2**20} MiB.")
 
 
 class SessionConflict(AtelierError):
-    """The session was written by someone else since it was read."""
+    """The session has been written by someone else since it was read."""
 
     def __init__(self, *, version: int) -> None:
         self.version = version
-        super().__init__(f"The session is at version {version} now; read it again.")
+        super().__init__(f"The session has changed: its version is now {version}. Read it again.")
 
 
 class StaleLease(AtelierError):
-    """The lease token is unknown, was used up, or its time ran out."""
+    """The lease token is unknown, already used or expired."""
 
 
 class PauseTooLong(InvalidInputs):
-    """The next try of a delivery is to wait for longer than is allowed."""
+    """The next try of a delivery is put off for longer than is allowed."""
 
     def __init__(self, *, most: timedelta) -> None:
         hours = most // timedelta(hours=1)
         field = "try_again.not_before_time"
-        super().__init__((FieldViolation(field, f"Must be at most {hours} hours ahead."),))
+        super().__init__((FieldViolation(field, f"Must be at most {hours} hours from now."),))
 
 
 class InvalidPageToken(AtelierError):
-    """page_token is not one that this method returned."""
+    """page_token must be the next_page_token of the same query, unchanged."""
 
 
 class Unavailable(AtelierError):
-    """A part that the service needs is away for a moment; the call can be repeated."""
+    """The service is temporarily unavailable; repeat the call."""
 
 
 class NotExamined(Unavailable):
-    """The processes that examine pictures ended over one, by no limit of theirs."""
+    """The image could not be examined; repeat the call."""
 
 
 class Unauthenticated(AtelierError):
-    """The call carries no token that is known: metadata `authorization: Bearer <token>`."""
+    """The call has no valid token. Send it as metadata: `authorization: Bearer <token>`."""
 
 
 class PermissionDenied(AtelierError):
-    """The caller may not do this; `detail` names the scope, the owner or the bot it lacks."""
+    """The caller may not do this; `detail` names the missing scope, owner or bot."""
 
     def __init__(self, message: str, **detail: str) -> None:
         self.detail = detail
@@ -198,29 +204,29 @@ class PermissionDenied(AtelierError):
 
 
 class RateLimited(AtelierError):
-    """A caller or an owner calls more often than is allowed."""
+    """A caller or an owner has exceeded its rate limit."""
 
     def __init__(self, subject: str, *, retry_after: timedelta) -> None:
         self.subject = subject
         self.retry_after = retry_after
-        super().__init__(f"{subject} calls more often than is allowed.")
+        super().__init__(f"Rate limit exceeded for {subject}.")
 
 
 class Overloaded(AtelierError):
-    """The service has as much to do as it can take; it takes more soon."""
+    """The service has no capacity for more at the moment."""
 
     def __init__(self, part: str, *, retry_after: timedelta) -> None:
         self.part = part
         self.retry_after = retry_after
-        super().__init__(f"The service takes no more for the moment: {part}.")
+        super().__init__(f"The service is overloaded ({part}). Try again later.")
 
 
 class CallTooLong(AtelierError):
-    """The call took longer than the service allows one to take."""
+    """The call exceeded the time limit of the service."""
 
 
 class WebhookDisabled(AtelierError):
-    """The webhook's address answered 410 Gone, so nothing is posted to it any more."""
+    """The webhook was disabled when its address answered 410 Gone; EnableWebhook enables it."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # not in the message, which is logged: it may hold a secret
@@ -228,7 +234,7 @@ class WebhookDisabled(AtelierError):
 
 
 class WebhookNotFound(AtelierError):
-    """The service never posted to this address for this caller."""
+    """The service has never posted to this address for this caller."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # not in the message, which is logged: it may hold a secret
@@ -236,11 +242,11 @@ class WebhookNotFound(AtelierError):
 
 
 class WebhookSecretMissing(AtelierError):
-    """The caller has no key to sign webhooks with; its entry in the callers' file names one."""
+    """The caller has no key for signing webhooks; its entry in the callers' file needs one."""
 
 
 class MediaLinkInvalid(AtelierError):
-    """The link to media is none of ours, or its time ran out."""
+    """The media link is invalid or has expired."""
 
 
 class ProviderError(AtelierError):
@@ -280,24 +286,24 @@ class ProviderUnreachable(ProviderError):
 
 
 class ProviderSilent(ProviderError):
-    """The provider gave no answer that says whether it has the task."""
+    """The provider did not say whether it created the task."""
 
 
 class LinkDead(AtelierError):
-    """The link to a result gives nothing any more."""
+    """The link to a result no longer works."""
 
 
 class FetchFailed(AtelierError):
-    """A result could not be fetched now; it may be later."""
+    """A result could not be downloaded from the provider; it is tried again."""
 
 
 class HostUnreachable(FetchFailed):
-    """A result's host was not reached or said "not now": that says nothing of the result."""
+    """The host of a result was unreachable or busy; the result may still exist."""
 
 
 class ResultRejected(AtelierError):
-    """A result is too large, of no known type, or on a host that is not allowed."""
+    """A result is too large, of an unknown type or on a host that is not allowed."""
 
 
 class ResultTooLarge(ResultRejected):
-    """A result has more bytes than are kept; it will not shrink."""
+    """A result is larger than the service stores; trying again would not help."""

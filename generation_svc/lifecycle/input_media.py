@@ -50,7 +50,7 @@ async def _hold(
 ) -> str | None:
     stored = await find(tx, caller.name, reference=given.text)
     if stored is None:
-        return "Media not found. Upload it with UploadInput."
+        return f"Media {given.text!r} not found. Upload it with UploadInput."
     flaw = one.flaw_of(stored.media)
     if flaw is not None:
         return flaw

@@ -73,7 +73,9 @@ async def conclude(deps: Dependencies, job: Job) -> None:
     async with deps.database.transaction() as tx:
         current = await tx.jobs.get(job.id)
         if current and _shows_a_model(current) and await tx.models.end_outage(job.model_id):
-            _logger.info("the provider has a model back", action="model_on", model=job.model_id)
+            _logger.info(
+                "the provider has switched a model on again", action="model_on", model=job.model_id
+            )
 
 
 def _shows_a_model(job: Job) -> bool:

@@ -21,7 +21,7 @@ from generation_svc.lifecycle.record import revise, settle
 MAX_TEXT = 500
 """How much of the provider's words about a failure that no table explains is kept in the trace."""
 _WORDS = {
-    ProviderState.UNKNOWN: "the provider said something unknown",
+    ProviderState.UNKNOWN: "the provider reported an unknown state",
     ProviderState.EMPTY: "the provider reported a success without a result",
 }
 _LATE: Mapping[Source, JobEventKind] = {

@@ -73,7 +73,9 @@ class Recent(Generic[_T]):
                 self._value = await read(tx)
                 rest = max(self._seconds, self._rest_after(loop_time() - started))
         except Unavailable as error:
-            _logger.warning("the queue is told as it was", error=str(error))
+            _logger.warning(
+                "a cached value could not be read again; the old one is used", error=str(error)
+            )
         finally:
             self._good_until = loop_time() + rest
             self._reading = None

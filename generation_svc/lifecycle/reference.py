@@ -80,11 +80,11 @@ def _flaw(
 ) -> str | None:
     """Say why a reference leads nowhere, or None."""
     if job is None:
-        return "Job not found."
+        return f"Job {str(reference.job_id)!r} not found."
     if one.model_ids and job.model_id not in one.model_ids:
         return f"Must be a job of {' or '.join(one.model_ids)}, not of {job.model_id}."
     if job.state is not JobState.SUCCEEDED:
-        return f"Must be a job that succeeded. This one is {job.state}."
+        return f"Must be a job that succeeded; this one is {job.state}."
     if attempt is None or _provider_id(attempt, one, reference) is None:
         if one.part is ReferencePart.TASK:
             return "This job has no task at the provider."

@@ -53,15 +53,15 @@ class Bounds:
         if is_required and not value:
             self.refuse(field, "Required.")
         if len(value) > most:
-            self.refuse(field, f"At most {most} characters; this has {len(value)}.")
+            self.refuse(field, f"Must be at most {most} characters, not {len(value)}.")
         if "\0" in value:
-            self.refuse(field, "Must not hold the character U+0000.")
+            self.refuse(field, "Must not contain the character U+0000.")
         return value
 
     def data(self, field: str, value: bytes, *, most: int) -> bytes:
         """Check the number of bytes."""
         if len(value) > most:
-            self.refuse(field, f"At most {most} bytes; this has {len(value)}.")
+            self.refuse(field, f"Must be at most {most} bytes, not {len(value)}.")
         return value
 
     def number(self, field: str, value: int, *, least: int, most: int) -> int:
@@ -98,7 +98,7 @@ class Bounds:
     def queue(self, field: str, value: str) -> str:
         """Check the name of a feed."""
         if not _QUEUE.fullmatch(value):
-            self.refuse(field, "1 to 64 characters of a-z, 0-9, '.', '_' and '-'.")
+            self.refuse(field, "Must be 1 to 64 characters of a-z, 0-9, '.', '_' and '-'.")
         return value
 
     def span(
@@ -119,7 +119,7 @@ class Bounds:
     def moment(self, field: str, value: Timestamp) -> datetime:
         """Check that a time is one that can be stored."""
         if not 0 <= value.seconds < _LAST_SECOND or not 0 <= value.nanos < 10**9:
-            self.refuse(field, "Must be a time from 1970 to 9998.")
+            self.refuse(field, "Must be a time in the years 1970 to 9998.")
             return _EPOCH
         return value.ToDatetime(tzinfo=UTC)
 

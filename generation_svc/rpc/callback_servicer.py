@@ -28,7 +28,10 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
         bounds = Bounds()
         bounds.data("body", request.body, most=MAX_CALLBACK_BYTES)
         if len(request.headers) > MAX_CALLBACK_HEADERS:
-            bounds.refuse("headers", f"At most {MAX_CALLBACK_HEADERS} headers.")
+            bounds.refuse(
+                "headers",
+                f"Must be at most {MAX_CALLBACK_HEADERS} headers, not {len(request.headers)}.",
+            )
         bounds.text("path_token", request.path_token)
         bounds.check()
         headers = _kept(request.headers)

@@ -40,7 +40,7 @@ JITTER = 0.1
 
 
 class StreamRenewal(ServerDraining):
-    """The stream has been open for long; open it again after the last revision read."""
+    """The stream has reached its time limit; reopen it after the last revision received."""
 
 
 def limiting(

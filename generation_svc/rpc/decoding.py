@@ -84,7 +84,9 @@ def check_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
 def checked_message(message: Any) -> Any:
     """Return a message that can be read. Raises InvalidInputs and MessageTooLarge."""
     if message is _UNREADABLE:
-        raise InvalidInputs((FieldViolation("", "The request is no message of this contract."),))
+        raise InvalidInputs(
+            (FieldViolation("", "The request is not a valid message of this contract."),)
+        )
     if message is _TOO_LARGE:
         raise MessageTooLarge("message", limit_bytes=MAX_MESSAGE_BYTES)
     return message

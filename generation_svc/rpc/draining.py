@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 class ServerDraining(Exception):
-    """The server is stopping; go on elsewhere."""
+    """The server is shutting down; repeat the call on another replica."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)

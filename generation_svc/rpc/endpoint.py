@@ -110,4 +110,4 @@ class Endpoint:
 
 def _tell_end(closing: asyncio.Task[None]) -> None:
     if not closing.cancelled():
-        _logger.error("stalled connections are closed no more", exc_info=closing.exception())
+        _logger.error("stalled connections are no longer closed", exc_info=closing.exception())

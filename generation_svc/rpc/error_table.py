@@ -156,8 +156,10 @@ TABLE: Mapping[type[Exception], Entry] = {
 """Every error that a caller may see, most special class first where one is part of another."""
 
 INTERNAL = Entry(grpc.StatusCode.INTERNAL, "INTERNAL")
-"""What an error is that stands in no row: a fault of ours, whose text stays here."""
-INTERNAL_MESSAGE = "The service made a mistake; its log has it under this call's correlation id."
+"""What any other error becomes: a fault of the service, whose text callers do not see."""
+INTERNAL_MESSAGE = (
+    "Internal error. The service's log has the details under this call's correlation id."
+)
 
 
 def status_of(error: Exception) -> status_pb2.Status:

@@ -209,7 +209,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
 
     async def _download(self, request: pb.DownloadMediaRequest) -> download_media.Download:
         if request.link_token and request.media_id:
-            raise InvalidInputs((FieldViolation("link_token", "Give it or media_id, not both."),))
+            raise InvalidInputs(
+                (FieldViolation("link_token", "Set link_token or media_id, not both."),)
+            )
         part = _part_from_proto(request)
         if request.link_token:  # one that is too long is none of ours, which reading it tells
             return await download_media.download_by_link(

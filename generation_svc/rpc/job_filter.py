@@ -86,7 +86,7 @@ class _Reader:
     def _condition(self) -> Condition:
         self._count += 1
         if self._count > MAX_FILTER_CONDITIONS:
-            _refuse(self._next, f"the end: at most {MAX_FILTER_CONDITIONS} conditions are taken")
+            _refuse(self._next, f"the end (at most {MAX_FILTER_CONDITIONS} conditions are allowed)")
         field = self._field()
         operator = self._operator(field)
         return Condition(field, operator, self._value(field))

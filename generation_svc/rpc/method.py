@@ -1,19 +1,19 @@
-"""What a call asks for: an RPC that there is, by its full name."""
+"""Errors of calls and health checks that name something that does not exist."""
 
 from generation_svc.domain.error import AtelierError
 
 
 class MethodNotFound(AtelierError):
-    """There is no such service or RPC."""
+    """The called service or RPC does not exist."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"There is no RPC {name!r} on this server.")
+        super().__init__(f"RPC {name!r} not found on this server.")
 
 
 class ServiceNotFound(AtelierError):
-    """The health of a service is asked for that there is not."""
+    """The health of an unknown service was asked for."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"There is no service {name!r} on this server.")
+        super().__init__(f"Service {name!r} not found on this server.")

@@ -50,6 +50,6 @@ async def write(context: ServicerContext, message: Any, *, timeout: timedelta) -
         async with asyncio.timeout(timeout.total_seconds()):
             await context.write(message)
     except TimeoutError:
-        _logger.warning("a reader does not read and is cut off")
+        _logger.warning("a client does not read; its stream is ended")
         return False
     return True

@@ -101,7 +101,7 @@ class UnreadAnswers:
                 _logger.error("stalled connections could not be closed", error=str(error))
                 continue
             self._meter.stalled_connections.inc(closed)
-            _logger.warning("connections whose clients do not read are closed", count=closed)
+            _logger.warning("closed connections whose clients do not read", count=closed)
 
     def closable(self) -> set[PeerAddress]:
         """Return the peers whose connections hold too much or for too long."""

@@ -91,7 +91,7 @@ class UploadMessages:
         bounds = Bounds()
         data = bounds.data("data", message.data, most=MAX_PIECE_BYTES)
         if message.owner not in ("", self._owner):
-            bounds.refuse("owner", "Must be empty, or the owner of the first message.")
+            bounds.refuse("owner", "Must be empty or the same as in the first message.")
         bounds.check()
         return data
 

@@ -32,7 +32,7 @@ class WebhookServicer(pb_grpc.WebhookServiceServicer):
         bounds, caller = Bounds(), current_caller()
         size = bounds.page_size(request.page_size, default=20, most=100)
         if request.state not in _IS_DISABLED:
-            bounds.refuse("state", "Must be a state of this contract.")
+            bounds.refuse("state", f"Must be a value of WebhookState, not {request.state}.")
         bounds.check()
         query = PageQuery("ListWebhooks", caller.name, (str(request.state),))
         found = await webhooks.page(

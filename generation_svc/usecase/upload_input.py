@@ -105,4 +105,4 @@ def _decode(link: str) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except binascii.Error as error:
-        raise UploadRejected("The data link is no valid Base64.") from error
+        raise UploadRejected("The data: URL is not valid Base64.") from error

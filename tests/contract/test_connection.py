@@ -217,7 +217,7 @@ async def test_the_end_of_what_closes_connections_is_logged(idle_service: Servic
         await endpoint.start()
 
         async def is_told() -> bool:
-            return "stalled connections are closed no more" in {each["event"] for each in lines}
+            return "stalled connections are no longer closed" in {each["event"] for each in lines}
 
         await until(is_told, within_s=WITHIN_S, what="a line in the log")
     await endpoint.stop(grace_seconds=0)

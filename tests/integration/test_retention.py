@@ -202,8 +202,9 @@ async def test_an_upload_lives_for_35_days_after_its_last_use(harness: Harness) 
     assert harness.store.kept == {}
     with pytest.raises(InvalidInputs, match="has expired"):
         await edited(harness, f"upload:{kept.id}")
-    with pytest.raises(InvalidInputs, match="Media not found"):
-        await edited(harness, f"upload:{uuid4()}")
+    unknown = f"upload:{uuid4()}"
+    with pytest.raises(InvalidInputs, match=f"Media '{unknown}' not found"):
+        await edited(harness, unknown)
 
 
 async def test_the_row_of_an_expired_upload_is_forgotten_like_a_job(harness: Harness) -> None:

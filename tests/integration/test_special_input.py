@@ -205,20 +205,21 @@ async def test_a_reference_names_the_attempts_that_made_what_it_means(film: Harn
 
 
 async def test_a_reference_to_nothing_is_refused(film: Harness) -> None:
-    found = await complaints(film, prompt="x", extends=f"job:{uuid4()}")
-    assert found == {"inputs.extends": "Job not found."}
+    job_id = str(uuid4())
+    found = await complaints(film, prompt="x", extends=f"job:{job_id}")
+    assert found == {"inputs.extends": f"Job {job_id!r} not found."}
 
 
 async def test_a_reference_to_another_caller_s_job_is_refused(film: Harness) -> None:
     earlier = await succeeded(film, caller=Caller.trusted("somebody"))
     found = await complaints(film, prompt="x", song=f"job:{earlier.id}")
-    assert found == {"inputs.song": "Job not found."}
+    assert found == {"inputs.song": f"Job {str(earlier.id)!r} not found."}
 
 
 async def test_a_reference_to_a_job_under_way_is_refused(film: Harness) -> None:
     earlier = await film.run()
     found = await complaints(film, prompt="x", song=f"job:{earlier.id}")
-    assert found == {"inputs.song": "Must be a job that succeeded. This one is running."}
+    assert found == {"inputs.song": "Must be a job that succeeded; this one is running."}
 
 
 async def test_a_reference_to_a_job_of_another_model_is_refused(film: Harness) -> None:

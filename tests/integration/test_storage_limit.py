@@ -67,7 +67,7 @@ async def test_uploads_of_an_owner_at_once_take_exactly_the_quota(open_bench: Op
     assert len(harness.store.kept) == 5  # of what was refused no bytes are left
     assert await usage_of(harness) == 50
     await upload(harness, owner="user:2")
-    with pytest.raises(StorageQuotaReached, match="owner user:1 take up") as refused:
+    with pytest.raises(StorageQuotaReached, match="owner user:1 have reached") as refused:
         await upload(harness)
     assert refused.value.limit_bytes == 55
 
@@ -109,7 +109,7 @@ async def test_the_service_without_room_begins_nothing_for_anybody(open_bench: O
     for owner in ("user:1", "user:2", "user:3"):
         await upload(harness, owner=owner)
     for call in (upload(harness, owner="user:4"), harness.accept(owner="user:4")):
-        with pytest.raises(StorageQuotaReached, match="the service take up"):
+        with pytest.raises(StorageQuotaReached, match="the service have reached"):
             await call
 
     await harness.later(days=2)

@@ -130,12 +130,12 @@ LONG = {"ru": "а" * 20, "en": "a" * 20}
         ),
         pytest.param(
             spoil(put("media_inputs", value=[MEDIA | {"name": "photo"}]), model=2),
-            "photo is no text in the input schema",
+            "photo is not text in the input schema",
             id="media-of-no-field",
         ),
         pytest.param(
             spoil(put("media_inputs", value=[MEDIA | {"name": "shots[].image"}]), model=2),
-            "shots[].image is no text in the input schema",
+            "shots[].image is not text in the input schema",
             id="media-of-no-list",
         ),
         pytest.param(
