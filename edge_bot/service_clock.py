@@ -21,6 +21,7 @@ class ServiceClock:
         """Take the present from a lease of this length that was granted just now."""
         if expire_time.seconds:  # a service that does not say
             self._told = expire_time.ToDatetime(tzinfo=UTC) - timedelta(seconds=lease_s)
+            # Monotonic, for a step of this machine's clock must not move the service's present.
             self._told_at = time.monotonic()
 
     def now(self) -> datetime:

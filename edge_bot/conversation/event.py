@@ -1,4 +1,4 @@
-"""What a user did, read from an update: everything else is no concern of the conversation."""
+"""What a user did, as read from an update."""
 
 from __future__ import annotations
 
@@ -125,11 +125,11 @@ class Sender(TypedDict):
 
 
 def read_event(update: Update) -> Event | None:
-    """Return what the user did; None for what is none of our business, or of an odd shape."""
+    """Return what the user did; None for other updates and malformed ones."""
     try:
         return _event_of(update)
     except _ODD as error:
-        _logger.warning("an update of an odd shape", error=type(error).__name__)
+        _logger.warning("a malformed update is skipped", error=type(error).__name__)
         return None
 
 
@@ -193,7 +193,9 @@ def _from_message(message: Message, user: User) -> Event | None:
     if message.text:
         return Text(**sender, text=message.text.strip())
     if message.photo:
+        # Telegram lists the sizes of a photo from the smallest to the largest.
         return _from_picture(message, sender, file=message.photo[-1])
+    # A GIF comes as an animation, with a document beside it for old clients (Bot API, Message).
     if message.document and not message.animation:
         if message.document.mime_type in PICTURE_TYPES:
             return _from_picture(message, sender, file=message.document)

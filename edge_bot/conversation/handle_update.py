@@ -46,8 +46,8 @@ log = structlog.get_logger(__name__)
 async def handle_update(context: EdgeContext, update: Update) -> None:
     """Answer what a user did; harmless to repeat.
 
-    Raises GenerationError or TelegramError: after a passing one the update is to be handled again,
-    after another one the user is owed an apology.
+    Raises GenerationError or TelegramError: after a transient one the update is handled again,
+    after any other the user gets an apology.
     """
     event = read_event(update)
     if event is None:
@@ -58,9 +58,10 @@ async def handle_update(context: EdgeContext, update: Update) -> None:
             with translated():
                 await _converse(context, event)
         except (Forbidden, BadRequest) as error:
+            # A user who has blocked the bot is reached neither by a repetition nor by an apology.
             if isinstance(error, BadRequest) and not is_chat_gone(error):
                 raise
-            log.info("the user does not want to hear from the bot", error=str(error))
+            log.info("the user cannot be reached", error=str(error))
 
 
 async def apologize(context: EdgeContext, update: Update) -> None:
@@ -83,6 +84,8 @@ async def _converse(context: EdgeContext, event: Event) -> None:
         stored = await load_session(context, event.chat_id)
         try:
             await _answer(Interaction(context, event, catalog=catalog, stored=stored))
+        # Another update of this chat was faster, perhaps at another replica: its session is read
+        # anew.
         except SessionConflict:
             continue
         return

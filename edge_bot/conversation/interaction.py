@@ -97,6 +97,8 @@ class Interaction:
         """Send a screen as a new message, unless this event has its message; return its id."""
         if self.is_answered:
             return self.session.replies[self.event.origin]
+        # A process that is killed between sending and noting sends the message once more: Telegram
+        # has no idempotency key that would prevent it.
         message_id = await self.send(screen)
         await self.note(lambda session: session.with_reply(self.event.origin, message_id))
         return message_id
@@ -125,6 +127,7 @@ class Interaction:
                 reply_markup=keyboard_markup(screen.keyboard),
             )
         except BadRequest as error:
+            # Telegram refuses to edit the text of a message that is a photo or a file by now.
             if is_not_modified(error) or "no text in the message" in str(error).lower():
                 return True
             if is_message_gone(error):
@@ -137,6 +140,7 @@ class Interaction:
         while True:
             try:
                 return await self._write(change(self.session))
+            # The message is out and must not be sent again, so only the writing is repeated.
             except SessionConflict:
                 self.stored = await load_session(self.context, self.event.chat_id)
 

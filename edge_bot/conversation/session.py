@@ -16,7 +16,7 @@ MAX_DRAFTS = 16
 """How many earlier drafts are kept whose messages still have their buttons."""
 
 MAX_MISSED = 10
-"""How many results are kept in mind that could not be sent."""
+"""How many results that could not be sent are remembered."""
 
 MAX_BYTES = MAX_SESSION_BYTES - 4 * 2**10
 """The size of a session, a little below what the service takes (EdgeService.PutSession)."""

@@ -1,4 +1,4 @@
-"""Sessions where they are kept: at the service, and nowhere else.
+"""Reads and writes sessions, which only the service stores.
 
 A `Session` is JSON under `chat:<id>`. Whoever writes it names the version that was read; if
 somebody else wrote meanwhile the interaction begins again, which every handler allows.
@@ -53,7 +53,13 @@ async def load_session(place: SessionPlace, chat_id: int) -> StoredSession:
     try:
         session = Session.model_validate_json(stored.data) if stored.data else Session()
     except ValidationError as error:
-        log.warning("a session could not be read", chat_id=chat_id, errors=error.error_count())
+        log.warning(
+            "a session could not be read; it begins anew",
+            chat_id=chat_id,
+            errors=error.error_count(),
+        )
+        # A newer release may have written it; a lost draft is better than a chat that never
+        # answers.
         session = Session()
     return StoredSession(session, stored.version)
 

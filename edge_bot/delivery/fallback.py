@@ -29,10 +29,11 @@ async def formatted(html: str, send: Callable[[str, str | None], Awaitable[_T]])
     """Send a text with its formatting, or without where Telegram cannot read that."""
     try:
         return await send(html, ParseMode.HTML)
+    # Markup that Telegram cannot parse is a fault of ours, but the user should have the text.
     except BadRequest as error:
         if not is_markup_refused(error):
             raise
-        _logger.error("Telegram cannot read our formatting", error=str(error))
+        _logger.error("Telegram cannot parse the formatting", error=str(error))
     return await send(plain(html), None)
 
 
@@ -56,7 +57,9 @@ async def in_best_form(send: _SendForm[_T], *, caption: str, files: Sequence[Med
     try:
         return await formatted(caption, best)
     except BadRequest as error:
+        # A photo may break rules that its size and type do not show (PHOTO_INVALID_DIMENSIONS and
+        # the like); the same bytes may still be accepted as a document.
         if not is_content_refused(error) or all(form_of(file) is DOCUMENT for file in files):
             raise
-        _logger.warning("media was refused and goes as a file", error=str(error))
+        _logger.warning("media was refused; it is sent as a file", error=str(error))
     return await formatted(caption, document)

@@ -24,8 +24,11 @@ InputMedia: TypeAlias = InputMediaAudio | InputMediaDocument | InputMediaPhoto |
 """An item of an album or of an edit."""
 
 _PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
+# sendPhoto refuses more: width and height together are at most 10,000 pixels, and one side is at
+# most 20 times the other (Bot API, sendPhoto).
 _PHOTO_SIDES_SUM = 10_000
 _PHOTO_RATIO = 20
+# sendAudio is for MP3 and M4A only (Bot API, sendAudio); other sound goes out as a file.
 _AUDIO_TYPES = ("audio/mpeg", "audio/mp4", "audio/x-m4a")
 
 
@@ -95,6 +98,7 @@ class VideoForm:
             "duration": file.duration_s,
             "width": file.media.width or None,
             "height": file.media.height or None,
+            # Without it a client may download the whole video before it plays any of it.
             "supports_streaming": True,
             "thumbnail": _thumbnail(file),
         }
@@ -160,6 +164,7 @@ FORMS: Mapping[media_pb2.MediaKind.ValueType, MediaForm] = {
 
 def form_of(file: MediaFile) -> MediaForm:
     """Return the form of the kind of a file; a kind that is newer than this edge is a file."""
+    # The service may be newer than this edge, and a result in the wrong form beats none.
     return FORMS.get(file.kind, DOCUMENT)
 
 

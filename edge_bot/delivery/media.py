@@ -65,6 +65,7 @@ class MediaFile:
     @property
     def filename(self) -> str:
         """The name of the file that a user gets."""
+        # A title comes from the provider: no path separators, controls or emoji in a file's name.
         words = _UNSPEAKABLE.sub(" ", self.media.title).split()
         title = " ".join(words)[:TITLE_LENGTH].strip(" .")
         return f"{title or self.media.id}.{_SUFFIXES.get(self.media.mime_type, 'bin')}"
@@ -81,6 +82,7 @@ class MediaFile:
 
     def upload(self, *, attach: bool = False) -> InputFile:
         """Return it as python-telegram-bot uploads it, in pieces; attached, it has a name."""
+        # By default python-telegram-bot reads the whole file into memory.
         return InputFile(self.file, filename=self.filename, attach=attach, read_file_handle=False)
 
 
@@ -98,6 +100,7 @@ def albums(files: Iterable[MediaFile]) -> Iterator[list[MediaFile]]:
     album: list[MediaFile] = []
     for file in files:
         size = sum(each.media.size_bytes for each in album) + file.media.size_bytes
+        # All files of an album are uploaded in one request, so their sizes add up.
         if album and (len(album) == ALBUM_SIZE or size > UPLOAD_BYTES):
             yield album
             album = []

@@ -1,6 +1,6 @@
 """What a delivery sends: one small class for each way, each ending in a report.
 
-Every message gives a report only from Telegram's answer; its errors are the table's business
+Every message gives a report only from Telegram's answer; errors are interpreted by one table
 (`edge_bot.telegram.error.report_of`). An edit can be repeated, a new message cannot.
 """
 
@@ -186,6 +186,7 @@ class AlbumMessage:
         first, *later = [album for group in album_groups(self.files) for album in albums(group)]
         messages = await self._send(bot, first, caption=self.caption, max_wait_s=MAX_WAIT_S)
         try:
+            # The first album has arrived, so from here on a failure cannot be reported as unsent.
             for album in later:
                 await self._send(bot, album, caption="", max_wait_s=_LATER_MAX_WAIT_S)
         except TelegramError as error:
@@ -197,6 +198,7 @@ class AlbumMessage:
         self, bot: EdgeBot, files: Sequence[MediaFile], *, caption: str, max_wait_s: float
     ) -> Sequence[Message]:
         async def send(text: str, parse_mode: str | None, *, form_of: FormOf) -> Sequence[Message]:
+            # Telegram shows a caption below the whole album only if exactly one item has one.
             texts = [text, *[""] * (len(files) - 1)]
             items = [
                 form_of(each).item(each, caption=line or None, parse_mode=parse_mode)
@@ -212,6 +214,8 @@ class AlbumMessage:
 
 def answer_timeout_s(size_bytes: int) -> float:
     """Return how long an answer to an upload may take, so that a large one is not in doubt."""
+    # Telegram answers only once it has stored the upload; a read timeout in that time would leave a
+    # sending in doubt that succeeds a moment later.
     return ANSWER_S + size_bytes / STORE_BYTES_S
 
 
@@ -219,6 +223,8 @@ async def _edited(to: TelegramDestination, editing: Awaitable[object]) -> Report
     try:
         await editing
     except BadRequest as error:
+        # Telegram refuses an edit that changes nothing. That is no failure: it proves that an
+        # earlier try, whose answer was lost, has arrived.
         if not is_not_modified(error):
             raise
     return sent(to.message_id, is_edit=True)

@@ -43,7 +43,7 @@ class Undeliverable(Exception):
 
 
 class Renderer:
-    """Makes messages: screens filled in, files at hand."""
+    """Turns deliveries into messages, with their texts and files."""
 
     def __init__(self, spool: MediaSpool, *, catalog: CatalogCache, clock: ServiceClock) -> None:
         self._spool = spool
@@ -57,6 +57,7 @@ class Renderer:
         What may have arrived never becomes a new message.
         """
         to = delivery.telegram
+        # Telegram has no idempotency key: only an edit can be repeated without harm.
         if delivery.maybe_sent and not to.message_id:
             raise Undeliverable(NO_MESSAGE_TO_EDIT)
         if delivery.kind == DELIVERY_KIND_PROGRESS:
@@ -76,7 +77,8 @@ class Renderer:
         try:
             catalog = await self._catalog.get()
         except grpc.aio.AioRpcError as error:
-            _logger.info("the model's title is not at hand", code=error.code().name)
+            # A result is worth sending without the title of its model.
+            _logger.info("cannot read the title of the model", code=error.code().name)
             return ""
         return catalog.title(delivery.job.model_id, delivery.telegram.language_code)
 
@@ -87,8 +89,8 @@ async def rendered_result(
 ) -> AsyncIterator[OutgoingMessage]:
     """Hold the message that a result becomes while the block runs; raises GenerationError.
 
-    An edit shows the first file of an album and offers the others. What Telegram does not take is
-    told of in the caption.
+    An edit shows the first file of an album and offers the others. The caption
+    tells what Telegram does not accept.
     """
     caption = result_caption(job, to.language_code, title=title)
     files = [each for each in job.result.media if is_uploadable(each)]
@@ -125,6 +127,7 @@ def text_of(files: Sequence[MediaFile], *, result: JobResult) -> str | None:
 
 def with_caption(text: str, caption: str) -> str | None:
     """Return a message as HTML: a text and its caption; None if Telegram has no room for both."""
+    # Telegram counts UTF-16 units, so that an emoji counts as two.
     length = sum(len(each.encode("utf-16-le")) // 2 for each in (text, plain(caption)))
     whole = paragraphs(escape(text.strip(), quote=False), caption)
     return whole if length + 2 <= TEXT_LENGTH else None

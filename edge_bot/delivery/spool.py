@@ -1,7 +1,7 @@
-"""Results on their way: the bytes lie in files, not in memory.
+"""Results on their way to Telegram: their bytes are held in files, not in memory.
 
 The files have no name, so that the system forgets them with the process, however that ends. All of
-them together have a limit; whoever would go beyond it waits for the others.
+them together have a limit; a result that does not fit waits for the others.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class MediaSpool:
         try:
             yield
         finally:
+            # Given back before anything is awaited, and the wake-up is shielded: a cancelled task
+            # must neither keep its room nor leave those who wait for it asleep.
             self._held_bytes -= size_bytes
             await asyncio.shield(self._tell())
 
@@ -80,7 +82,7 @@ class MediaSpool:
         except GenerationError as error:
             if error.is_retryable:
                 raise
-            _logger.warning("the cover is not at hand", media_id=of.id, error=str(error))
+            _logger.warning("the cover could not be downloaded", media_id=of.id, error=str(error))
             return None
         return MediaFile(cover, file) if cover else None
 
@@ -95,10 +97,13 @@ class MediaSpool:
                 if part.HasField("media"):
                     media = part.media
                     if only_thumbnail is not None and not _is_cover(media, only_thumbnail):
+                        # The bytes of a cover that does not fit are not wanted, and would keep
+                        # coming.
                         call.cancel()
                         return None
                 else:  # writing blocks where the disk is slow, and the others must not wait
                     await asyncio.to_thread(into.write, part.data)
+        # httpx takes the length of an upload from the file descriptor, behind Python's buffer.
         await asyncio.to_thread(into.flush)
         return media
 
@@ -119,6 +124,7 @@ async def _together(work: Sequence[Coroutine[None, None, _T]]) -> list[_T]:
     try:
         return await asyncio.gather(*tasks)
     finally:
+        # gather leaves the others running when one fails, and their files are about to be closed.
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

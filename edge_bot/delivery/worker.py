@@ -36,7 +36,7 @@ _IDLE_S = 0.1
 """The pause after an empty answer, should the service ever not wait."""
 
 UPLOAD_BYTES_S = 500_000
-"""How fast an upload is at least, or it has to be tried again."""
+"""The slowest upload, in bytes a second, that is not cut off and tried again."""
 
 LONGEST_LEASE_S = 300.0
 """The longest lease of the contract (BeginDeliveryRequest.lease_duration)."""
@@ -50,15 +50,15 @@ class DeliveryTiming:
     """How the worker works; times are seconds."""
 
     wait_s: float = 2.0
-    """How long the service may wait for something to send; an edge that stops waits for that."""
+    """How long the service may hold a request for deliveries; stopping may take as long."""
     claim_s: float = 20.0
     """How long a delivery is leased until its sending begins."""
     lease_s: float = 60.0
     """How long a delivery is leased from then on."""
     report_s: float = 5.0
-    """What is kept of the lease for the report, and once more for its travel."""
+    """How much of the lease is reserved for the report, and once more for its transmission."""
     drain_s: float = 10.0
-    """How long sendings may go on once the process shall stop."""
+    """How long sendings may go on after the process was told to stop."""
     max_concurrent: int = 16
     """How many deliveries are under way at once."""
 
@@ -100,7 +100,8 @@ class DeliveryWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Lease and send until `stop` is set, then end what is under way.
 
-        A lease that was asked for is waited for: whoever hung up on its answer would hold it.
+        A request for leases is waited for: its answer may hold leases, which nobody else gets
+        until they expire.
         """
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():
@@ -125,6 +126,8 @@ class DeliveryWorker:
             self._meter.deliveries.labels(kind, outcome).inc()
             _logger.info("delivery ended", outcome=outcome, try_number=delivery.try_number)
             if report:
+                # Remembered first: once it is reported as impossible, the service never offers it
+                # again.
                 await self._keep_in_mind(delivery, report)
                 await self._report(delivery, report)
 
@@ -135,6 +138,7 @@ class DeliveryWorker:
 
     async def _leased(self, stop: asyncio.Event) -> Sequence[Delivery]:
         try:
+            # Finished even when the edge is told to stop: the answer may hold leases.
             deliveries = await finished(stop, self._lease(), within_s=self._timing.wait_s + 1)
             self._lease_failures = 0
         except GenerationError as error:
@@ -152,6 +156,8 @@ class DeliveryWorker:
         )
         request.wait.FromTimedelta(timedelta(seconds=self._timing.wait_s))
         request.lease_duration.FromTimedelta(timedelta(seconds=self._timing.claim_s))
+        # Longer than the wait: a deadline that struck first would lose deliveries that the service
+        # has leased to this edge in the meantime.
         timeout = self._timing.wait_s + 10
         with translated():
             answer = await self._client.delivery.LeaseDeliveries(request, timeout=timeout)
@@ -160,7 +166,8 @@ class DeliveryWorker:
         return answer.deliveries
 
     async def _send(self, delivery: Delivery) -> Report | None:
-        """Send and return the report; None if the lease is another's by now."""
+        """Send and return the report; None if the lease now belongs to someone else."""
+        # Until Begin nothing can have been sent, so every failure up to there may be tried again.
         is_repeatable, leased_at = True, loop_time()
         if not self._token_health.is_good:
             return try_again()
@@ -168,19 +175,23 @@ class DeliveryWorker:
             async with AsyncExitStack() as stack:
                 async with self._limited(leased_at + self._timing.claim_s):
                     message = await stack.enter_async_context(self._renderer.rendered(delivery))
+                    # Begin is idempotent (its lease token names the try), so a lost answer is no
+                    # doubt.
                     await retrying(lambda: self._begin(delivery, size_bytes=message.size_bytes))
                 is_repeatable = message.is_repeatable
+                # Counted from Begin, which extended the lease for as long as this upload may take.
                 sending_s = self._timing.sending_for(message.size_bytes)
                 async with self._limited(loop_time() + sending_s):
                     return await message.send(self._bot)
         except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
             return self._failed(error, is_repeatable=is_repeatable)
+        # The fault may have come after the message went out: then only an edit can be repeated.
         except Exception:
-            _logger.exception("sending failed by a fault of ours")
+            _logger.exception("sending failed because of an internal error")
             return try_again() if is_repeatable else unknown()
 
     def _failed(self, error: Exception, *, is_repeatable: bool) -> Report | None:
-        _logger.warning("not sent", error=str(error), kind=type(error).__name__)
+        _logger.warning("a delivery was not sent", error=str(error), kind=type(error).__name__)
         match error:
             case Undeliverable():
                 return impossible(str(error))
@@ -188,8 +199,10 @@ class DeliveryWorker:
                 return None
             case GenerationError(reason="MEDIA_EXPIRED"):
                 return impossible("the result has expired")
+            # The service is called only before anything is sent.
             case GenerationError():
                 return try_again()
+            # One refused token stops all sendings: the others would fail alike.
             case InvalidToken():
                 self._token_health.refuse()
         return report_of(error, is_repeatable=is_repeatable, now=self._clock.now())
@@ -211,7 +224,7 @@ class DeliveryWorker:
             ):
                 await retrying(lambda: self._note_missed(delivery))
         except (GenerationError, TimeoutError) as error:
-            _logger.warning("a result that was not sent is forgotten", error=str(error))
+            _logger.warning("cannot remember a result that was not sent", error=str(error))
 
     async def _report(self, delivery: Delivery, report: Report) -> None:
         report.lease_token = delivery.lease_token
@@ -226,7 +239,7 @@ class DeliveryWorker:
             ):
                 await retrying(say)
         except (GenerationError, TimeoutError) as error:
-            _logger.warning("the report was not taken", error=str(error))
+            _logger.warning("the delivery could not be reported", error=str(error))
 
     @asynccontextmanager
     async def _limited(self, until: float, *, grace_s: float = 0.0) -> AsyncIterator[None]:
@@ -243,5 +256,6 @@ class DeliveryWorker:
             await asyncio.wait(self._tasks, timeout=self._timing.drain_s)
         self._ends_at = loop_time()
         for limit, grace_s in self._limits.items():
+            # asyncio raises RuntimeError when an expired timeout is rescheduled.
             if not limit.expired():
                 limit.reschedule(self._ends_at + grace_s)

@@ -34,7 +34,9 @@ async def acknowledge(bot: EdgeBot, update: Update) -> None:
         async with asyncio.timeout(MAX_WAIT_S):
             await _answer(bot, query.id, deadline=Deadline(MAX_WAIT_S))
     except (TelegramError, TimeoutError) as error:
-        _logger.info("a press was not answered", error=str(error) or type(error).__name__)
+        _logger.info(
+            "a button press could not be answered", error=str(error) or type(error).__name__
+        )
 
 
 async def _answer(bot: EdgeBot, query_id: str, *, deadline: Deadline) -> None:
@@ -43,9 +45,12 @@ async def _answer(bot: EdgeBot, query_id: str, *, deadline: Deadline) -> None:
         try:
             await bot.answer_callback_query(query_id)
         except TelegramError as error:
+            # Such as "query is too old": the press was answered before, or Telegram has forgotten
+            # it.
             if not is_transient(error):
                 raise
             told_s = retry_delay_s(error) if isinstance(error, RetryAfter) else 0.0
+            # By then the press is too old to be answered.
             if told_s > deadline.left_s:
                 raise
             await asyncio.sleep(max(delay_s, told_s))

@@ -17,15 +17,16 @@ MAX_BODY_BYTES = 21 * 2**20
 
 
 class BodyTooLarge(httpx.TransportError):
-    """The answer has more bytes than are read."""
+    """The answer is larger than the limit."""
 
 
 def bounded(*, limit_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
     """Return what makes python-telegram-bot's HTTP client read no further than the limit."""
 
     async def bound(response: httpx.Response) -> None:
+        # A few kilobytes can unpack to gigabytes, and httpx unpacks each piece whole.
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise httpx.DecodingError("The answer is packed, and was not asked for so.")
+            raise httpx.DecodingError("The answer is compressed although none was asked for.")
         stream = response.stream
         if isinstance(stream, httpx.AsyncByteStream):
             response.stream = _Bounded(stream, limit_bytes=limit_bytes)
@@ -45,7 +46,7 @@ class _Bounded(httpx.AsyncByteStream):
         async for piece in self._stream:
             self._left -= len(piece)
             if self._left < 0:
-                raise BodyTooLarge("The answer has more bytes than are read.")
+                raise BodyTooLarge("The answer is larger than the limit.")
             yield piece
 
     async def aclose(self) -> None:

@@ -49,6 +49,7 @@ async def open_bot(settings: EdgeSettings) -> AsyncIterator[EdgeBot]:
             base_file_url=f"{settings.telegram_api_url}/file/bot",
             request=calls,
             get_updates_request=polls,
+            # A prompt may hold a link, whose preview would push the picture out of sight.
             defaults=Defaults(link_preview_options=LinkPreviewOptions(is_disabled=True)),
             rate_limiter=ChatLimiter(),
         )

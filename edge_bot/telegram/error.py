@@ -45,6 +45,7 @@ _NEVER_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+# Conflict and InvalidToken are among them: Telegram looked at the call and did nothing.
 _REFUSED = (BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter)
 # python-telegram-bot changes the case of what Telegram says, hence all in lower case.
 _CHAT_GONE = ("chat not found", "user not found", "peer_id_invalid", "chat_id_invalid")
@@ -89,6 +90,7 @@ def report_of(error: Exception, *, is_repeatable: bool, now: datetime) -> Report
         case RetryAfter():
             pause_s = min(retry_delay_s(error), MAX_PAUSE_S)
             return try_again(now + timedelta(seconds=pause_s))
+        # The user has blocked the bot, or it was removed from the chat: waiting does not help.
         case Forbidden():
             return impossible(str(error))
         case BadRequest() if is_chat_gone(error) or is_message_gone(error):
@@ -106,6 +108,7 @@ def is_without_effect(error: BaseException) -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Tell whether the same call may succeed later."""
+    # In python-telegram-bot BadRequest is a NetworkError, so it is sorted out first.
     if isinstance(error, BadRequest):
         return False
     return isinstance(error, NetworkError | RetryAfter | InvalidToken | Conflict | TimeoutError)
@@ -138,6 +141,7 @@ def is_content_refused(error: BadRequest) -> bool:
 
 def retry_delay_s(error: RetryAfter) -> float:
     """Return the seconds that Telegram asks to wait."""
+    # A timedelta with PTB_TIMEDELTA, a number without it.
     delay = error.retry_after
     return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
 

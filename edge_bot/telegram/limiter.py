@@ -1,4 +1,4 @@
-"""The rate at which Telegram wants to be spoken to, kept for each chat on its own.
+"""The rates at which Telegram accepts messages, kept for each chat separately.
 
 Telegram allows about one message a second in a chat (short bursts pass), 20 a minute in a group
 and 30 a second over all; a 429 silences one chat for a time and says nothing about the others.
@@ -91,6 +91,7 @@ class ChatLimiter(BaseRateLimiter[float]):
         rate_limit_args: float | None,
     ) -> _Result:
         """Make a call when its turn has come, again after a 429 while there is time."""
+        # Answers to presses name no chat, and Telegram does not count them as messages.
         if "chat_id" not in data or endpoint in _NO_MESSAGES:
             return await callback(*args, **kwargs)
         rate_limit = self._rate_limit(str(data["chat_id"]))
@@ -101,6 +102,8 @@ class ChatLimiter(BaseRateLimiter[float]):
             try:
                 return await callback(*args, **kwargs)
             except RetryAfter as error:
+                # A 429 is about this chat; the next turn raises RetryAfter if there is no time to
+                # wait for it.
                 rate_limit.silence(loop_time() + retry_delay_s(error))
 
     async def _turn(self, paces: Sequence[RateLimit], *, deadline: Deadline) -> None:
@@ -108,14 +111,17 @@ class ChatLimiter(BaseRateLimiter[float]):
         delay_s = max(rate_limit.delay_s(now) for rate_limit in paces)
         if delay_s and delay_s > deadline.left_s:
             raise RetryAfter(timedelta(seconds=delay_s))
+        # Taken before the sleep, so that the next call gets the turn after this one.
         for rate_limit in paces:
             rate_limit.take(now)
         await asyncio.sleep(delay_s)
 
     def _rate_limit(self, chat_id: str) -> RateLimit:
+        # A bot meets any number of chats; one that is idle needs no memory of its own.
         if len(self._paces) > _IDLE_CHATS_KEPT:
             now = loop_time()
             self._paces = {key: each for key, each in self._paces.items() if not each.is_idle(now)}
         if chat_id not in self._paces:
+            # The ids of groups and channels are negative.
             self._paces[chat_id] = self._group() if chat_id.startswith("-") else self._chat()
         return self._paces[chat_id]

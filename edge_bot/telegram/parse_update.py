@@ -1,4 +1,4 @@
-"""Reading what Telegram sends: an update of an odd shape is none, and stops nothing.
+"""Parses what Telegram sends: malformed updates are skipped and hold up no others.
 
 python-telegram-bot reads a whole answer of getUpdates or nothing of it, so that one update that it
 cannot read would come again and again and hold back all others.
@@ -24,7 +24,7 @@ def parse_update(data: Any, bot: Bot | None) -> Update | None:
         update = Update.de_json(data, bot)
         is_read = isinstance(update.update_id, int) and isinstance(user_id_of(update), int)
     except _ODD as error:
-        _logger.warning("an update that cannot be read", error=type(error).__name__)
+        _logger.warning("a malformed update is skipped", error=type(error).__name__)
         return None
     return update if is_read else None
 
@@ -48,4 +48,5 @@ class PollRequest(HTTPXRequest):
 
 
 def _readable(data: Any) -> Any:
+    # Its number is kept, since the offset can pass only an update whose number is known.
     return {"update_id": data["update_id"]} if parse_update(data, None) is None else data

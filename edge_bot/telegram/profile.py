@@ -46,7 +46,7 @@ async def _refused(bot: Bot, parts: Sequence[_Part]) -> list[_Part]:
             await part(bot)
         except TelegramError as error:
             _logger.warning(
-                "a part of the bot's profile is not up to date",
+                "a part of the bot's profile could not be updated",
                 part=part.func.__name__.removeprefix("_publish_"),
                 language=part.keywords["language"],
                 error=str(error),

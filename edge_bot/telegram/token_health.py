@@ -1,4 +1,4 @@
-"""How the edge stands with Telegram: whether its token is known there."""
+"""Whether Telegram accepts the token of the bot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TokenHealth:
     def refuse(self) -> None:
         """Note that Telegram refused the token."""
         if self.is_good:
-            _logger.error("Telegram refuses the bot token; set TELEGRAM_BOT_TOKEN anew")
+            _logger.error("Telegram refuses the bot token; set a valid TELEGRAM_BOT_TOKEN")
         self._good.clear()
         self._bad.set()
 
@@ -54,6 +54,8 @@ class TokenHealth:
 
     async def _check(self, bot: Bot) -> None:
         try:
+            # Telegram does not tell when a token is good again, so it is asked; getMe changes
+            # nothing.
             await bot.get_me()
         except InvalidToken:
             _logger.debug("the bot token is still refused")

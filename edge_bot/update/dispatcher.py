@@ -76,14 +76,22 @@ class Dispatcher:
         return False
 
     async def _is_settled(self, update: Update) -> bool:
+        # Held for one try only: an update that waits to be tried again must not keep a slot.
         async with self._slots:
             try:
                 await self._handle(update)
+            # One update must not stop those behind it, whatever is wrong with it.
             except Exception as error:
                 if _may_pass(error):
-                    _logger.warning("update waits", update_id=update.update_id, error=str(error))
+                    _logger.warning(
+                        "an update will be handled again",
+                        update_id=update.update_id,
+                        error=str(error),
+                    )
                     return False
-                _logger.exception("update passed over", update_id=update.update_id)
+                _logger.exception(
+                    "an update could not be handled and is skipped", update_id=update.update_id
+                )
                 await self.apologize(update)
                 outcome = "passed_over"
             else:
@@ -102,7 +110,7 @@ class Dispatcher:
         try:
             await self._apologize(update)
         except Exception:
-            _logger.exception("cannot tell the user", update_id=update.update_id)
+            _logger.exception("cannot apologize to the user", update_id=update.update_id)
 
     @asynccontextmanager
     async def _lane(self, user_id: int) -> AsyncIterator[None]:
@@ -113,6 +121,7 @@ class Dispatcher:
             async with lock:
                 yield
         finally:
+            # A lane without users is removed, or everybody who ever wrote would keep a lock here.
             self._lane_users[user_id] -= 1
             if not self._lane_users[user_id]:
                 del self._lanes[user_id], self._lane_users[user_id]

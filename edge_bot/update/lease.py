@@ -43,6 +43,8 @@ class PollingLease:
         self._clock = clock
         self._bot_id = bot_id
         self._lease_s = lease_s
+        # The UUID tells a restarted process from the one before it, whose last poll may still be
+        # open.
         self._holder = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid6.uuid7().hex}"
         self._ends_at = 0.0
         self._failures = 0
@@ -53,7 +55,7 @@ class PollingLease:
         return self._lease_s / 15
 
     async def take(self) -> bool:
-        """Ask for the right or for more of it; False if another has it or nobody answers."""
+        """Ask for the right or for more of it; False if another has it or the service is away."""
         # Counted from before the question, our end comes before that of the service.
         asked_at = loop_time()
         try:
@@ -68,8 +70,11 @@ class PollingLease:
     async def keep(self) -> None:
         """Renew the right for as long as that works; return when it is lost."""
         while (left_s := self._ends_at - loop_time()) > 0:
+            # At a third of the time, so that a renewal that fails at once is tried again before the
+            # end.
             await asyncio.sleep(min(self._lease_s / 3, left_s))
             with suppress(TimeoutError):
+                # An answer that comes after the end is worth nothing: another may poll by then.
                 async with asyncio.timeout_at(self._ends_at):
                     await self.take()
 
@@ -79,13 +84,13 @@ class PollingLease:
         try:
             await self._ask(0, timeout_s=GIVE_UP_S)
         except GenerationError as error:
-            _logger.info("the right to poll ends by itself", error=str(error))
+            _logger.info("cannot release the right to poll; it expires by itself", error=str(error))
 
     def _note(self, error: GenerationError) -> None:
         """Say once that the service is away; the first failure may only be its start."""
         self._failures += 1
         if self._failures == 2:
-            _logger.warning("cannot ask for the right to poll", error=str(error))
+            _logger.warning("cannot renew or acquire the right to poll", error=str(error))
 
     async def _ask(self, lease_s: float, *, timeout_s: float) -> bool:
         request = pb.LeaseUpdatesRequest(bot_id=self._bot_id, holder=self._holder)

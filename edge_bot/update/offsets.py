@@ -26,6 +26,7 @@ class OffsetWindow:
     def is_clogged(self) -> bool:
         """Whether newer updates are out of sight, and most of those in sight are handled."""
         is_full = len(self) >= self._size
+        # Below that most of them are really under way, and parking would only move the load.
         return is_full and 2 * sum(self._is_handled.values()) >= len(self)
 
     def add(self, update_id: int) -> bool:
@@ -40,6 +41,7 @@ class OffsetWindow:
         if update_id not in self._is_handled:
             return
         self._is_handled[update_id] = True
+        # getUpdates confirms every update below its offset, so the offset stops at the first gap.
         while self._is_handled and (self._is_handled[first := min(self._is_handled)]):
             del self._is_handled[first]
             self.offset = first + 1

@@ -79,6 +79,8 @@ class Poller:
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._lease.keep(), name="polling lease")
             reading = group.create_task(round_.run(stop), name="updates")
+            # Without the right not one more poll may start: Telegram would end the new holder's
+            # poll with a 409, since it ends the older of two.
             await asyncio.wait((keeping, reading), return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
                 _logger.warning("the right to poll was lost")
@@ -127,6 +129,8 @@ class _Round:
             if self._window.add(update.update_id):
                 self._start(group, update)
         if self._tasks:
+            # While an update is unconfirmed, Telegram answers each getUpdates at once with it;
+            # without this wait the loop would spin.
             await asyncio.wait(self._tasks, timeout=_LOOK_AGAIN_S)
         if self._window.is_clogged or self._is_parking_over:
             await self._park()
@@ -139,7 +143,7 @@ class _Round:
 
     async def _handle(self, update: Update) -> None:
         if not await self._dispatcher.settle(update, max_wait_s=MAX_WAIT_S):
-            _logger.error("update given up", update_id=update.update_id)
+            _logger.error("an update was given up", update_id=update.update_id)
             await self._dispatcher.apologize(update)
         self._window.handled(update.update_id)
         del self._open[update.update_id]
@@ -154,9 +158,10 @@ class _Round:
         try:
             count = await self._deferred.save(waiting)
         except GenerationError as error:
-            _logger.warning("updates cannot be parked", error=str(error))
+            _logger.warning("updates could not be parked", error=str(error))
             return
         self._parked = frozenset(each.update_id for each in waiting[:count])
+        # Only what the service has stored may count as handled, for that confirms it at Telegram.
         for update_id in self._parked:
             self._window.handled(update_id)
 
@@ -164,6 +169,7 @@ class _Round:
         """Return what is not confirmed; after an error nothing, and that only after a while."""
         try:
             updates = await self._poll()
+        # python-telegram-bot raises InvalidToken for 401 and for 404: a path with an unknown token.
         except InvalidToken:
             self._token_health.refuse()
         except TelegramError as error:
@@ -176,6 +182,7 @@ class _Round:
     async def _poll(self) -> Sequence[Update]:
         if self._has_webhook:
             await self._remove_webhook()
+        # The offset confirms all updates below it; those above come again until they are handled.
         updates = await self._bot.get_updates(
             offset=self._window.offset, timeout=POLL_S, allowed_updates=ALLOWED_UPDATES
         )
@@ -189,7 +196,7 @@ class _Round:
                 "cannot get updates from Telegram", error=str(error), kind=type(error).__name__
             )
         self._failures += 1
-        # Telegram answers so, too, when someone has set a webhook meanwhile.
+        # A 409 has two causes: another process polls, or someone has set a webhook meanwhile.
         self._has_webhook = self._has_webhook or isinstance(error, Conflict)
         await asyncio.sleep(_BACKOFF.bound_s(self._failures))
 
@@ -209,6 +216,7 @@ class _Round:
         if not self._window.offset or not self._token_health.is_good:
             return
         try:
+            # No answer is wanted, only the confirmation: one update, without waiting.
             await self._bot.get_updates(offset=self._window.offset, limit=1, timeout=0)
         except TelegramError as error:
-            _logger.info("the last updates come again", error=str(error))
+            _logger.info("cannot confirm the last updates; they will come again", error=str(error))

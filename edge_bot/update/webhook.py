@@ -1,4 +1,4 @@
-"""The edge over HTTP: how it is, and in webhook mode the way in for updates.
+"""The edge over HTTP: its health and, in webhook mode, the route for updates.
 
 Telegram proves itself twice: by the path and by a header, both derived from the bot's token, so
 that every replica knows them and no setting can be wrong.
@@ -81,6 +81,7 @@ class Webhook:
 
     async def register(self, base_url: str, *, stop: asyncio.Event) -> None:
         """Tell Telegram where to send updates, until it has taken it."""
+        # Before the first call: an error of setWebhook may quote its URL, and the path is a secret.
         redact(self._secrets.path, self._secrets.header)
         for delay_s in Backoff(first_s=1.0, cap_s=30.0):
             await interruptible(stop, self._token_health.wait_good())
@@ -104,6 +105,8 @@ class Webhook:
 
     async def _receive(self, request: Request) -> Response:
         given = request.headers.get(SECRET_HEADER, "")
+        # As bytes: compare_digest refuses text with characters beyond ASCII, which anybody may
+        # send.
         if not hmac.compare_digest(given.encode(), self._secrets.header.encode()):
             return PlainTextResponse("forbidden\n", status_code=403)
         body = await _body(request)
@@ -111,11 +114,12 @@ class Webhook:
             return PlainTextResponse("too large\n", status_code=413)
         data = _parsed(body)
         if data is None:
-            return PlainTextResponse("no update\n", status_code=400)
+            return PlainTextResponse("not an update\n", status_code=400)
         update = parse_update(data, self._bot)
         if update is None:  # what is refused comes again, and holds back what is behind it
             return Response(status_code=200)
         is_settled = await self._dispatcher.settle(update, max_wait_s=self._max_wait_s)
+        # Telegram sends an update again until it is answered with 2xx; 503 gives it back.
         return Response(status_code=200 if is_settled else 503)
 
 

@@ -234,6 +234,7 @@ def encode(action: Action) -> str:
 def decode(data: str) -> Action | None:
     """Return the action of callback data, or None if no button of ours says that."""
     code, *parts = data.split(_SEPARATOR)
+    # An old message keeps its buttons for ever, and a client may send whatever it likes.
     kind = _BY_CODE.get(code)
     if kind is None or len(parts) != len(fields(kind)):
         return None

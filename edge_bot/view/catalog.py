@@ -114,6 +114,7 @@ class CatalogCache:
 
 
 def _is_off(model: Model, now: datetime) -> bool:
+    # Compared with the service's clock: it set the time, and this machine's may be wrong.
     until = model.unavailable_until_time
     has_time = model.HasField("unavailable_until_time")
     return has_time and until.ToDatetime(tzinfo=UTC) > now

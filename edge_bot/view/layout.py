@@ -73,6 +73,7 @@ def shorten(text: str, limit: int) -> str:
     """Return the text, cut with an ellipsis to so many UTF-16 units, as Telegram counts."""
     if len(text.encode("utf-16-le")) <= 2 * limit:
         return text
+    # Cut by UTF-16 units; half of a surrogate pair at the end is dropped by errors="ignore".
     cut = text.encode("utf-16-le")[: 2 * (limit - 1)]
     return cut.decode("utf-16-le", errors="ignore").rstrip() + "…"
 

@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int]] = {
     "too large": ({"content": b" " * (MAX_BODY_BYTES + 1)}, 413),
     "no JSON": ({"content": b"{"}, 400),
     "no object": ({"content": b"[1]"}, 400),
-    "no update": ({"content": b'{"message": 1}'}, 400),
+    "not an update": ({"content": b'{"message": 1}'}, 400),
 }
 
 

@@ -50,6 +50,7 @@ async def refresh(interaction: Interaction, job: Job, *, message_id: int) -> Non
     for _ in range(MAX_REFRESHES):
         await interaction.edit(_screen(interaction, job), message_id=message_id)
         latest = await read_job(interaction, job.id)
+        # A delivery may have edited the message between the two reads, and this edit undone it.
         if latest.revision == job.revision:
             return
         job = latest

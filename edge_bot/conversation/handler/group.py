@@ -28,7 +28,7 @@ async def answer_group_call(context: EdgeContext, call: GroupCall) -> None:
             return
         await _answer(context.bot, call, username=username)
     except (BadRequest, RetryAfter) as error:  # a closed topic, a group that may not be written to
-        _logger.info("a group cannot be answered", error=str(error))
+        _logger.info("cannot answer in a group", error=str(error))
 
 
 async def _answer(bot: EdgeBot, call: GroupCall, *, username: str) -> None:

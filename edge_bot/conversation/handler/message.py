@@ -57,6 +57,7 @@ async def _asked_about_job(interaction: Interaction) -> bool:
 
 async def answer_text(interaction: Interaction, event: Text) -> None:
     """Take a text as a prompt."""
+    # A repetition finds the draft already changed and owes nothing but the answer.
     if not interaction.is_applied:
         current = interaction.session.draft
         draft = with_text(

@@ -57,6 +57,7 @@ async def take_picture(interaction: Interaction, picture: Picture) -> Upload:
     if picture.size_bytes > MAX_PICTURE_BYTES:
         raise PictureTooLarge
     data = await _fetched(interaction, picture.file_id)
+    # Telegram does not always tell the size beforehand.
     if len(data) > MAX_PICTURE_BYTES:
         raise PictureTooLarge
     return await _uploaded(interaction, data)
