@@ -1,1 +1,1 @@
-"""The HTTP door for KIE: reads a POST and hands it on."""
+"""The public HTTP endpoint: hands KIE's callbacks on and serves links to media."""

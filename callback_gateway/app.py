@@ -1,4 +1,4 @@
-"""The application: KIE's paths, links to media, `/healthz`, and nothing else."""
+"""The application: KIE's callback paths, links to media and `/healthz`."""
 
 from __future__ import annotations
 
@@ -101,8 +101,10 @@ def create_app(
             Route(MEDIA_PATH + "{token}", downloads, methods=["GET"]),
             Route("/healthz", healthz),
         ],
+        # Outermost, so that answers of the router itself (404, 405) are counted, too.
         middleware=[Middleware(CountResponses, meter=meter)],
     )
+    # Starlette would answer a path with one slash too many with a redirect (307).
     app.router.redirect_slashes = False
     return app
 

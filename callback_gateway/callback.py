@@ -1,7 +1,7 @@
-"""One callback: read it, hand it on, answer 200.
+"""Reads a callback, hands it on and answers 200.
 
-KIE takes any other answer as a reason to post again and, in the end, to stop posting. What a
-callback would have said, polling finds out, so nothing here is worth a second status.
+KIE takes any other answer as a reason to post again and, in the end, to stop posting. Polling finds
+out whatever a lost callback would have said, so no failure here justifies another status.
 """
 
 from __future__ import annotations
@@ -131,6 +131,8 @@ class CallbackEndpoint:
             return Outcome.SLOW
         except ClientDisconnect:
             return Outcome.DISCONNECTED
+        # The body is read before anything is judged: an answer to a sender that is still writing
+        # can be lost in a reset, and KIE must see the 200.
         if request.method != "POST":
             return Outcome.NOT_POST
         if body is None:
@@ -138,6 +140,7 @@ class CallbackEndpoint:
         return await self._hand_on(request, body) if body else Outcome.EMPTY
 
     async def _hand_on(self, request: Request, body: bytes) -> str:
+        # Bodies pile up here while the service is away; KIE keeps posting whatever happens.
         if self._held_bytes + len(body) > self._limits.held_bytes:
             return Outcome.SHED
         self._held_bytes += len(body)
@@ -160,6 +163,7 @@ async def read_body(request: Request, *, limits: Limits) -> bytes | None:
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
             size += len(chunk)
+            # Read beyond the limit for a while, so that the sender gets to see the answer.
             if size > limits.drain_bytes:
                 break
             if size <= limits.body_bytes:
@@ -185,7 +189,7 @@ class GrpcReporter:
             async with asyncio.timeout(self._timeout_s):
                 return await self._until_taken(request)
         except TimeoutError as error:
-            reason = f"the service was out of reach for {self._timeout_s:g} s"
+            reason = f"the service was unreachable for {self._timeout_s:g} s"
             raise HandoverError(Outcome.UNREACHABLE, reason) from error
         except GenerationError as error:
             raise HandoverError(Outcome.REFUSED, str(error)) from error
@@ -199,13 +203,15 @@ class GrpcReporter:
                 is_full = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
                 if not (error.is_retryable or is_full):
                     raise
-                _logger.debug("callback not taken yet", reason=str(error))
+                _logger.debug("callback not accepted yet", reason=str(error))
             await asyncio.sleep(delay_s)
         raise AssertionError("a backoff has no end")
 
     async def _attempt(self, request: pb.ReportCallbackRequest) -> str:
         report = self._client.callback.ReportCallback
         with translated():
+            # wait_for_ready: a call to a service that is restarting waits for its connection
+            # instead of failing at once, as long as this try may take.
             answer = await report(request, timeout=ATTEMPT_S, wait_for_ready=True)
         return pb.CallbackOutcome.Name(answer.outcome).removeprefix("CALLBACK_OUTCOME_").lower()
 

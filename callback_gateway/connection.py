@@ -1,4 +1,4 @@
-"""Connections: how many are open, whether the client is still there, and how one ends."""
+"""Limits connections, watches whether their clients are still there, and ends them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AddressLimit:
-    """How many connections come from one address, where that says anything about who it is."""
+    """How many connections one address may have, unless it is a proxy's."""
 
     connections: int
     """0 stands for any number."""
@@ -65,11 +65,11 @@ class AddressLimit:
 
 
 class ConnectionLimiter:
-    """Makes room for an arrival at the cost of who has been silent longest.
+    """Makes room for a new connection by closing the oldest one that waits for a request.
 
-    So that a thousand connections that say nothing keep nobody out. Where all of them are at work,
-    the arrival is answered without being heard. Of those there is never more than one of an
-    address that is counted, and one beyond the limit of all.
+    So a thousand silent connections keep nobody out. Where all of them are being answered, the new
+    one gets its answer unheard. There is never more than one such connection beyond the limit of a
+    counted address, and one beyond the limit of all.
     """
 
     def __init__(self, limit: int, *, per_address: AddressLimit | None = None) -> None:
@@ -101,8 +101,10 @@ class ConnectionLimiter:
         others = list(open_connections)
         if len(others) < limit:
             return
+        # A dict keeps the order of arrival, so this is the one that has been connected longest.
         waiting = next((connection for connection in others if connection.is_waiting), None)
         if waiting:
+            # Counted out at once: `connection_lost` comes only in a later turn of the loop.
             self.exit(waiting)
             waiting.leave()
         else:
@@ -150,6 +152,7 @@ class Exchange:
     ) -> None:
         """Stop watching."""
         self._gone.cancel()
+        # Awaited, so that nothing still reads from the connection when the next request begins.
         await asyncio.gather(self._gone, return_exceptions=True)
 
     async def answer(self, response: Response) -> None:
@@ -180,6 +183,7 @@ class Exchange:
 
     async def abort(self) -> None:
         """End the connection, so that the client sees that something is missing."""
+        # The status has been sent, so the only way left to report a failure is a broken connection.
         self.scope["extensions"][ABORT]["now"]()
         await self._gone
 

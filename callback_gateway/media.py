@@ -1,8 +1,8 @@
-"""Media over HTTP, for whoever holds a link to it.
+"""Serves media over HTTP to anybody who has a link to it.
 
 The last segment of the path is handed to the service, which alone can tell whether it is a link;
-it is in no log. Media is sent in such a way that a browser can do nothing with it but show or play
-it, and a client that does not read is cut off. A player that seeks asks for a range.
+it is never logged. The headers let a browser do nothing with media but show or play it. A client
+that does not read is cut off. A player that seeks asks for a range.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ _EXTENSIONS = {
 _POLICY = "default-src 'none'; sandbox"
 # A browser puts a player around media that is opened by itself, and the policy binds the player.
 _PLAYER_POLICY = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+# Any origin may read media: the link itself is the right to it, and no cookies are involved.
 _FIXED_HEADERS = {
     "accept-ranges": "bytes",
     "access-control-allow-origin": "*",
@@ -85,15 +86,15 @@ class MediaOutcome(StrEnum):
 
 
 class LinkInvalid(Exception):
-    """The link is none, its time ran out, or its media is gone."""
+    """The link is invalid or has expired, or its media is gone."""
 
 
 class LinkExpired(LinkInvalid):
-    """The link is good, but its media is kept no longer."""
+    """The link is valid, but its media has expired."""
 
 
 class SourceAway(Exception):
-    """The service cannot be asked, or broke off; it may be asked again after a while."""
+    """The service could not be reached, or broke off; a later try may succeed."""
 
     def __init__(self, reason: str, *, retry_after_s: float = 1) -> None:
         super().__init__(reason)
@@ -150,6 +151,7 @@ class MediaEndpoint:
     async def _look_up(self, exchange: Exchange) -> MediaOutcome:
         token = exchange.scope["path_params"]["token"]
         try:
+            # What cannot be a token is not worth a call: anybody can try paths.
             if not _TOKEN.fullmatch(token):
                 raise LinkInvalid
             return await self._give(exchange, token)
@@ -158,7 +160,7 @@ class MediaEndpoint:
         except LinkInvalid:
             return await _refuse(exchange, _not_found(), outcome=MediaOutcome.NO_LINK)
         except SourceAway as error:
-            _logger.warning("media not given", reason=str(error))
+            _logger.warning("media could not be served", reason=str(error))
             return await _refuse(exchange, _away(error.retry_after_s), outcome=MediaOutcome.AWAY)
         except Cut as error:
             await exchange.abort()
@@ -204,6 +206,7 @@ class MediaEndpoint:
 
 async def _refuse(exchange: Exchange, answer: Response, *, outcome: MediaOutcome) -> MediaOutcome:
     """Answer, unless half of the media is sent already: then only the connection can say it."""
+    # The status has left with the first piece.
     if exchange.has_begun:
         await exchange.abort()
         return MediaOutcome.BROKEN
@@ -231,6 +234,7 @@ def headers_of(media: Media, *, now: float) -> dict[str, str]:
 def is_known(headers: Headers, *, etag: str) -> bool:
     """Return whether the client has these bytes (RFC 9110 §13.1.2)."""
     given = [each.strip() for each in headers.get("if-none-match", "").split(",")]
+    # If-None-Match compares weakly: a proxy may have added `W/` when it compressed.
     return "*" in given or etag in (each.removeprefix("W/") for each in given)
 
 
@@ -244,24 +248,26 @@ def _part_headers(part: ByteRange, *, size: int) -> dict[str, str]:
 
 def _no_range(size: int) -> Response:
     headers = {**_FIXED_HEADERS, "content-range": f"bytes */{size}", "cache-control": "no-store"}
-    return PlainTextResponse("There are no such bytes.\n", status_code=416, headers=headers)
+    return PlainTextResponse(
+        "The requested range cannot be served.\n", status_code=416, headers=headers
+    )
 
 
 def _not_found() -> Response:
     headers = {**_FIXED_HEADERS, "cache-control": "no-store"}
-    text = "This link is not valid, or its time has run out.\n"
+    text = "This link is invalid or has expired.\n"
     return PlainTextResponse(text, status_code=404, headers=headers)
 
 
 def _gone() -> Response:
     headers = {**_FIXED_HEADERS, "cache-control": "no-store"}
-    text = "This has expired and is no longer kept.\n"
+    text = "This file has expired and is no longer kept.\n"
     return PlainTextResponse(text, status_code=410, headers=headers)
 
 
 def _away(retry_after_s: float) -> Response:
     wait = {"retry-after": str(math.ceil(retry_after_s)), "cache-control": "no-store"}
-    text = "This cannot be shown right now. Please try again.\n"
+    text = "This file is temporarily unavailable. Please try again.\n"
     return PlainTextResponse(text, status_code=503, headers={**_FIXED_HEADERS, **wait})
 
 
@@ -284,6 +290,7 @@ class GrpcMediaSource:
         except GenerationError as error:
             raise _meaning(error) from error
         finally:
+            # Without this the service would go on streaming to a client that has left.
             call.cancel()
 
 
@@ -293,7 +300,7 @@ async def _first(messages: AsyncIterator[pb.DownloadMediaResponse]) -> pb.Downlo
             with translated():
                 return await anext(messages)
     except (TimeoutError, StopAsyncIteration) as error:
-        raise SourceAway("the service said nothing") from error
+        raise SourceAway("the service did not answer") from error
 
 
 async def _pieces(

@@ -1,10 +1,11 @@
-"""HTTP as the gateway speaks it: what uvicorn would answer 400 or not at all is answered 200.
+"""The HTTP protocol of the gateway: where uvicorn would answer 400 or nothing, it answers 200.
 
 Requests that no parser accepts (an invented method, a broken request line, two lengths, a body cut
 short in its chunks), and those whose head is too slow or too long, never reach the application. As
-their path cannot be told, all of them get the answer that KIE is due. Only a connection that ends
+their path is unknown, all of them get the answer that KIE expects. Only a connection that ends
 before it sent a byte gets none, and what follows a complete request: that one is handed on and
-answered, then the connection is closed. A wish for another protocol is ignored, as trailers are.
+answered, then the connection is closed. A request to upgrade the protocol is ignored, and so are
+trailers.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ class CallbackProtocol(MeasuredProtocol):
             self._answer_unparsed(Outcome.MALFORMED)
         if self.is_waiting or self.transport.is_closing():
             return None
+        # True keeps the transport open, so that the answer can still be sent (asyncio.Protocol).
         self.cycle.keep_alive = False
         return True
 
@@ -228,6 +230,8 @@ class CallbackProtocol(MeasuredProtocol):
         self._end()
 
     def _end(self) -> None:
+        # Bytes that stay unread in the socket turn its close into a reset, which can destroy the
+        # answer on its way; so reading goes on until the client has had time for it.
         self.flow.resume_reading()
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
@@ -237,6 +241,7 @@ class CallbackProtocol(MeasuredProtocol):
             try:
                 data = self._parse(data)
             except httptools.HttpParserError:
+                # The words of uvicorn's own warning, which this replaces.
                 self.logger.warning("Invalid HTTP request received.")
                 self._answer_unparsed(Outcome.MALFORMED)
                 return
@@ -263,6 +268,8 @@ class CallbackProtocol(MeasuredProtocol):
             version=self.parser.get_http_version(),
             headers=self.headers,
         )
+        # The old parser would take the body for the other protocol's. The leniency is the one that
+        # uvicorn sets on its own parser.
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(head)
