@@ -72,6 +72,14 @@ class MediaNotFound(AtelierError):
         super().__init__(f"There is no media {media_id!r} of yours.")
 
 
+class ReferenceUnavailable(AtelierError):
+    """What a job refers to is not there any more: the earlier job's task, or the account of it."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"The provider can no longer continue job {job_id!r}.")
+
+
 class RequestIdReused(AtelierError):
     """A request_id was used before with other content."""
 

@@ -1,11 +1,12 @@
 """What a callback or a read of the provider says about a task, in our own words."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-Source = Literal["callback", "poll"]
-"""How an observation came."""
+Source = Literal["callback", "poll", "answer"]
+"""How an observation came; an answer is that to the submission itself."""
 
 
 class ProviderState(StrEnum):
@@ -41,6 +42,8 @@ class Observation:
     fail_code: str = ""
     fail_message: str = field(default="", repr=False)
     """The provider's own sentence; it may repeat the prompt."""
+    cost: Decimal | None = None
+    """What the task took from the account, in the provider's unit; None where that is not told."""
 
     @property
     def is_final(self) -> bool:

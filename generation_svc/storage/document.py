@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -62,13 +63,20 @@ def failure_from_document(document: Document | None) -> Failure | None:
 
 
 def observation_to_document(observation: Observation) -> dict[str, Any]:
-    """Write an observation; the release 0.1.0 knows no empty success, and reads it as unknown."""
+    """Write an observation; the release 0.1.0 knows no empty success, and reads it as unknown.
+
+    It reads no document with a field that it does not know, so the cost has a column of its own.
+    """
     is_empty = observation.state is ProviderState.EMPTY
     state = ProviderState.UNKNOWN if is_empty else observation.state
-    return {**asdict(observation), "state": state}
+    fields = {**asdict(observation), "state": state}
+    del fields["cost"]
+    return fields
 
 
-def observation_from_document(document: Document | None) -> Observation | None:
+def observation_from_document(
+    document: Document | None, *, cost: Decimal | None = None
+) -> Observation | None:
     """Read what `observation_to_document` wrote."""
     if document is None:
         return None
@@ -76,7 +84,7 @@ def observation_from_document(document: Document | None) -> Observation | None:
         "state": ProviderState(document["state"]),
         "result_urls": tuple(document["result_urls"]),
     }
-    return Observation(**{**document, **changed})
+    return Observation(**{**document, **changed}, cost=cost)
 
 
 def snapshot_of(job: Job) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
+from generation_svc.domain.account import AccountLoad
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import DelayReason, Job
 from generation_svc.domain.port.job import Claim, RequestKey
 from generation_svc.domain.transition import sources
 from generation_svc.storage import document
+from generation_svc.storage.account import FIRST_ACCOUNT
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.job_row import immutable_columns, job_from_row, mutable_columns
 
@@ -192,34 +194,26 @@ class PostgresJobStore:
         row = await cursor.fetchone()
         return document.destination_from_document(row["destination"]) if row else None
 
-    async def count_claims(self, *, lease: timedelta) -> int:
-        """Count the claims that will soon take a call; other claims wait for this transaction.
+    async def loads(self, *, lease: timedelta) -> Mapping[str, AccountLoad]:
+        """Count what each account has to do; other claims wait for this transaction.
 
-        An older one is stuck handing over its picture, and keeps no call from others.
+        A claim that is older than usual is stuck handing over its picture, and keeps no call from
+        others.
         """
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
-        cursor = await self._connection.execute(
-            f"SELECT count(*) AS claims FROM job WHERE {_IS_CLAIMED}"
-            " AND dispatch_time > now() + %(lease)s - %(soon)s::interval",
-            {"lease": lease, "soon": SOON},
-        )
-        row = await cursor.fetchone()
-        return row["claims"] if row else 0
+        values = {"lease": lease, "soon": SOON, "doubt": UNKNOWN_COUNTS_FOR}
+        cursor = await self._connection.execute(_LOADS, {**values, "first": FIRST_ACCOUNT.name})
+        rows = await cursor.fetchall()
+        return {row["account"]: AccountLoad(row["claims"], row["active"]) for row in rows}
 
-    async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        """Claim the due job whose turn it is, unless `most_active` tasks are at the provider.
+    async def claim(self, *, lease: timedelta, accounts: Sequence[str]) -> Claim | None:
+        """Claim the due job whose turn it is for the first of these accounts that may do it.
 
         A job with an attempt of unknown fate is due again only after its grace.
         """
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         cursor = await self._connection.execute(
-            _CLAIM,
-            {
-                "lease": lease,
-                "token": uuid4(),
-                "most_active": most_active,
-                "doubt": UNKNOWN_COUNTS_FOR,
-            },
+            _CLAIM, {"lease": lease, "token": uuid4(), "accounts": list(accounts)}
         )
         row = await cursor.fetchone()
         if row is None:
@@ -228,13 +222,14 @@ class PostgresJobStore:
             job=job_from_row(row),
             token=row["claim_token"],
             attempts=row["attempts"],
+            account=row["claim_account"],
             is_trial=row["is_off"],
         )
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""
         await self._connection.execute(
-            "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL"
+            "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL, claim_account = NULL"
             " WHERE id = %s AND state = 'queued' AND claim_token = %s",
             (due, claim.job.id, claim.token),
         )
@@ -315,21 +310,27 @@ _IS_CLAIMED = """
     AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
                     AND attempt.state IN ('submitting', 'unknown', 'accepted'))
 """
-_CLAIM = f"""
-WITH active AS (
-    SELECT FROM attempt
+_LOADS = f"""
+SELECT account, count(*) FILTER (WHERE is_soon) AS claims, count(*) AS active FROM (
+    SELECT account, false AS is_soon FROM attempt
     WHERE attempt.state IN ('submitting', 'accepted')
        OR attempt.state = 'unknown' AND attempt.submit_time > now() - %(doubt)s::interval
   UNION ALL
-    SELECT FROM job WHERE {_IS_CLAIMED}
-), chosen AS (
+    SELECT coalesce(claim_account, %(first)s),
+           dispatch_time > now() + %(lease)s - %(soon)s::interval
+    FROM job WHERE {_IS_CLAIMED}
+) AS load GROUP BY account
+"""
+_CLAIM = """
+WITH chosen AS (
     SELECT id FROM job
     WHERE state = 'queued' AND dispatch_time <= now() AND start_deadline_time > now()
-      AND (SELECT count(*) FROM active) < %(most_active)s
+      AND (account IS NULL OR account = ANY(%(accounts)s::text[]))
     ORDER BY turn, id
     LIMIT 1
 )
-UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s
+UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s,
+               claim_account = coalesce(account, (%(accounts)s::text[])[1])
 WHERE id = (SELECT id FROM chosen) AND state = 'queued' AND dispatch_time <= now()
 RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
                   AND attempt.state <> 'refused') AS attempts,

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from generation_svc.domain.account import AccountLoad
 from generation_svc.domain.delivery import (
     Destination,
 )
@@ -30,6 +31,8 @@ class Claim:
     token: UUID
     attempts: int
     """How many attempts the job already has whose fate is not "refused"."""
+    account: str
+    """The provider's account that it was claimed for."""
     is_trial: bool = False
     """Whether its model was switched off, so that it may have to wait or to fail."""
 
@@ -80,11 +83,11 @@ class JobStore(Protocol):
     async def destination(self, job_id: UUID) -> Destination | None:
         """Read where the outcome goes."""
 
-    async def count_claims(self, *, lease: timedelta) -> int:
-        """Count the claims that will soon take a call; other claims wait for this transaction."""
+    async def loads(self, *, lease: timedelta) -> Mapping[str, AccountLoad]:
+        """Count what each account has to do; other claims wait for this transaction."""
 
-    async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        """Claim the due job whose turn it is, unless `most_active` tasks are at the provider."""
+    async def claim(self, *, lease: timedelta, accounts: Sequence[str]) -> Claim | None:
+        """Claim the due job whose turn it is for the first of these accounts that may do it."""
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""
