@@ -17,7 +17,14 @@ from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.timing import Timing
 from generation_svc.engine.supervisor import working
 from generation_svc.exposure import check_exposure
-from generation_svc.lifecycle.dependencies import Dependencies, Limits
+from generation_svc.lifecycle.dependencies import (
+    Dependencies,
+    Limits,
+    MediaDependencies,
+    ModelDependencies,
+    ProviderDependencies,
+    WebhookDependencies,
+)
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
@@ -67,9 +74,11 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
         database = await stack.enter_async_context(_database(settings, stop=stop))
         if callers and settings.generation_callers_file:
             await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
-        context = await stack.enter_async_context(open_context(settings, database, callers=callers))
+        deps = await stack.enter_async_context(
+            open_dependencies(settings, database, callers=callers)
+        )
         endpoint = Endpoint(
-            context,
+            deps,
             interceptor=interceptor_of(settings, callers),
             connection_limits=connection_limits_of(settings),
             has_reflection=settings.generation_reflection == "on",
@@ -77,7 +86,7 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
         _bind(endpoint, settings.generation_listen, certificates=certificates)
         grace = settings.stop_grace_s
         supervisor = await stack.enter_async_context(
-            working(context, time_scale=settings.time_scale, grace_seconds=grace)
+            working(deps, time_scale=settings.time_scale, grace_seconds=grace)
         )
         await endpoint.start()
         _logger.info("serving", address=str(settings.generation_listen))
@@ -88,7 +97,7 @@ async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def open_context(
+async def open_dependencies(
     settings: GenerationSettings,
     database: PostgresDatabase,
     *,
@@ -111,23 +120,28 @@ async def open_context(
     ):
         yield Dependencies(
             database=database,
-            catalog=load_catalog(),
-            validate_inputs=validate_inputs,
-            spool=FileSpool(examiner, budget_of(settings)),
-            provider=provider,
-            callbacks=KieCallbackReader(
-                hmac_key.get_secret_value() if hmac_key else None, now=database.now
+            models=ModelDependencies(load_catalog(), validate_inputs),
+            media=MediaDependencies(
+                store=_store(settings),
+                spool=FileSpool(examiner, budget_of(settings)),
+                fetcher=fetcher,
+                links=links,
             ),
-            fetcher=fetcher,
-            store=_store(settings),
-            webhooks=webhooks,
-            webhook_body=partial(webhook_body, links=links),
-            secrets_of=callers.secrets_of if callers else lambda _: (),
+            provider=ProviderDependencies(
+                client=provider,
+                callbacks=KieCallbackReader(
+                    hmac_key.get_secret_value() if hmac_key else None, now=database.now
+                ),
+                callback_base_url=settings.callback_base_url.rstrip("/") or None,
+            ),
+            webhooks=WebhookDependencies(
+                sender=webhooks,
+                body=partial(webhook_body, links=links),
+                secrets_of=callers.secrets_of if callers else lambda _: (),
+            ),
             count_job=callers.count_job if callers else lambda *_: None,
             timing=timing,
             limits=limits_of(settings),
-            callback_base_url=settings.callback_base_url.rstrip("/") or None,
-            links=links,
         )
 
 

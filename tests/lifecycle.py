@@ -38,7 +38,14 @@ from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance import steps
 from generation_svc.engine.poll import poll
 from generation_svc.lifecycle.callback import CallbackOutcome
-from generation_svc.lifecycle.dependencies import Dependencies, Limits
+from generation_svc.lifecycle.dependencies import (
+    Dependencies,
+    Limits,
+    MediaDependencies,
+    ModelDependencies,
+    ProviderDependencies,
+    WebhookDependencies,
+)
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
@@ -271,7 +278,7 @@ class FakeReceiver:
 class Harness:
     """A service without its loops: a test takes each step itself, and moves the clock."""
 
-    context: Dependencies
+    deps: Dependencies
     connection: psycopg.AsyncConnection[dict[str, Any]]
     """The test's own."""
     provider: FakeProvider
@@ -280,7 +287,7 @@ class Harness:
     receiver: FakeReceiver
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        return self.context.database.transaction()
+        return self.deps.database.transaction()
 
     async def accept(
         self,
@@ -301,12 +308,12 @@ class Harness:
             correlation_id="correlation",
             destination=destination,
         )
-        return await create_job(self.context, request)
+        return await create_job(self.deps, request)
 
     async def run(self, **accepted: Any) -> Job:
         """Accept a job and have the provider take it."""
         job = await self.accept(**accepted)
-        assert await dispatch(self.context)
+        assert await dispatch(self.deps)
         return await self.job(job)
 
     async def job(self, job: Job | UUID) -> Job:
@@ -328,23 +335,23 @@ class Harness:
         told = replace(observation, task_id=task_id or f"task-{call if call > 0 else calls}")
         token = self.provider.token(call if call < 0 else call - 1) if token is None else token
         return await report_callback(
-            self.context, Callback(body=body_of(told), headers=headers or {}, token=token)
+            self.deps, Callback(body=body_of(told), headers=headers or {}, token=token)
         )
 
     async def sweep(self) -> None:
         for step in steps.STEPS:
-            await step(self.context)
+            await step(self.deps)
 
     async def dispatch_all(self) -> None:
-        while await dispatch(self.context):
+        while await dispatch(self.deps):
             pass
 
     async def poll_all(self) -> None:
-        while await poll(self.context):
+        while await poll(self.deps):
             pass
 
     async def fetch_all(self) -> None:
-        while await fetch_result(self.context):
+        while await fetch_result(self.deps):
             pass
 
     async def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
@@ -435,23 +442,20 @@ async def _open(
         await connect as connection,
         open_database(database_url, notifier=Notifier(), max_connections=12) as database,
     ):
-        context = Dependencies(
+        deps = Dependencies(
             database=database,
-            catalog=_CATALOG,
-            validate_inputs=validate_inputs,
-            spool=FakeSpool(),
-            provider=provider,
-            callbacks=KieCallbackReader(hmac_key),
-            fetcher=fetcher,
-            store=store,
-            webhooks=receiver,
-            webhook_body=webhook_body,
-            secrets_of=receiver.secrets_of,
+            models=ModelDependencies(_CATALOG, validate_inputs),
+            media=MediaDependencies(store=store, spool=FakeSpool(), fetcher=fetcher),
+            provider=ProviderDependencies(
+                client=provider,
+                callbacks=KieCallbackReader(hmac_key),
+                callback_base_url=callback_base_url,
+            ),
+            webhooks=WebhookDependencies(receiver, webhook_body, receiver.secrets_of),
             timing=timing or Timing(),
             limits=limits,
-            callback_base_url=callback_base_url,
         )
-        yield Harness(context, connection, provider, fetcher, store, receiver)
+        yield Harness(deps, connection, provider, fetcher, store, receiver)
 
 
 @pytest.fixture

@@ -33,22 +33,22 @@ class Permit(StrEnum):
     NONE = "none"
 
 
-async def ask(context: Dependencies) -> Permit:
+async def ask(deps: Dependencies) -> Permit:
     """Return what is allowed now; an open breaker is probed when it is time."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         breaker = await tx.budget.breaker()
         if breaker.reason is None:
             return Permit.ALL
-        if not await tx.budget.claim_probe(interval=context.timing.submit_lease):
+        if not await tx.budget.claim_probe(interval=deps.timing.submit_lease):
             return Permit.NONE
-    return Permit.PROBE if await _has_credits(context) else Permit.NONE
+    return Permit.PROBE if await _has_credits(deps) else Permit.NONE
 
 
-async def conclude(context: Dependencies, *, is_answered: bool) -> None:
+async def conclude(deps: Dependencies, *, is_answered: bool) -> None:
     """End a probe: with no word on a job the look at the balance counts."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         if is_answered:
-            await tx.budget.end_probe(interval=context.timing.probe_interval)
+            await tx.budget.end_probe(interval=deps.timing.probe_interval)
         else:
             await close(tx)
 
@@ -61,7 +61,7 @@ async def close(tx: Transaction) -> None:
         _logger.info("the provider answers again")
 
 
-async def count_fault(context: Dependencies, tx: Transaction, *, error: ProviderError) -> None:
+async def count_fault(deps: Dependencies, tx: Transaction, *, error: ProviderError) -> None:
     """Let an error that concerns every job open the breaker; a "not now" shows a provider."""
     if isinstance(error, ProviderBusy):
         await close(tx)
@@ -69,7 +69,7 @@ async def count_fault(context: Dependencies, tx: Transaction, *, error: Provider
     await tx.budget.trip(
         delay_of(error),
         threshold=1 if concerns_account(error) else FAULTS_TO_TRIP,
-        interval=context.timing.probe_interval,
+        interval=deps.timing.probe_interval,
     )
 
 
@@ -87,13 +87,13 @@ def delay_of(error: ProviderError) -> DelayReason:
     return DelayReason.PROVIDER_UNREACHABLE
 
 
-async def _has_credits(context: Dependencies) -> bool:
+async def _has_credits(deps: Dependencies) -> bool:
     try:
-        if await context.provider.credits() > 0:
+        if await deps.provider.client.credits() > 0:
             return True
         error: ProviderError = ProviderAccount("The account has no credits.")
     except ProviderError as fault:
         error = fault
-    async with context.database.transaction() as tx:
-        await tx.budget.trip(delay_of(error), threshold=1, interval=context.timing.probe_interval)
+    async with deps.database.transaction() as tx:
+        await tx.budget.trip(delay_of(error), threshold=1, interval=deps.timing.probe_interval)
     return False

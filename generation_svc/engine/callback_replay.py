@@ -15,18 +15,18 @@ PENDING_AGE = timedelta(seconds=30)
 PENDING_BATCH = 100
 
 
-async def replay_callbacks(context: Dependencies) -> None:
+async def replay_callbacks(deps: Dependencies) -> None:
     """Apply callbacks that were stored by a process that was killed before it applied them."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         receipts = await tx.receipts.pending(older_than=PENDING_AGE, limit=PENDING_BATCH)
         await tx.receipts.trim(keep=UNTRUSTED_KEPT)
-    await one_by_one(receipts, partial(_replay, context))
+    await one_by_one(receipts, partial(_replay, deps))
 
 
-async def _replay(context: Dependencies, receipt: Receipt) -> None:
+async def _replay(deps: Dependencies, receipt: Receipt) -> None:
     attempt = None
     if receipt.attempt_id:
-        async with context.database.transaction() as tx:
+        async with deps.database.transaction() as tx:
             attempt = await tx.attempts.lock(receipt.attempt_id)
-    observation = context.callbacks.read(receipt.body)
-    await apply_callback(context, receipt, attempt=attempt, observation=observation)
+    observation = deps.provider.callbacks.read(receipt.body)
+    await apply_callback(deps, receipt, attempt=attempt, observation=observation)

@@ -32,140 +32,136 @@ from generation_svc.lifecycle.dependencies import Dependencies
 _logger = structlog.get_logger(__name__)
 
 
-async def dispatch(context: Dependencies) -> bool:
+async def dispatch(deps: Dependencies) -> bool:
     """Send the fairest due job; return whether there may be more to do at once."""
-    permit = await breaker.ask(context)
+    permit = await breaker.ask(deps)
     if permit is Permit.NONE:
         return False
-    claim, wait = await _claim(context)
-    is_answered = claim is not None and await _submit_or_give_back(context, claim, permit=permit)
+    claim, wait = await _claim(deps)
+    is_answered = claim is not None and await _submit_or_give_back(deps, claim, permit=permit)
     if permit is Permit.PROBE:
-        await breaker.conclude(context, is_answered=is_answered)
-    await rate_budget.sleep_until_due(context, wait)
+        await breaker.conclude(deps, is_answered=is_answered)
+    await rate_budget.sleep_until_due(deps, wait)
     return claim is not None or bool(wait)
 
 
-async def _claim(context: Dependencies) -> tuple[Claim | None, timedelta]:
+async def _claim(deps: Dependencies) -> tuple[Claim | None, timedelta]:
     """Claim the job whose turn it is, if it can be sent at once; or tell when one can.
 
     Whoever claims more than the budget allows has jobs stand before one that comes meanwhile, and
     whose owner is first.
     """
-    lease = context.timing.submit_lease
-    async with context.database.transaction() as tx:
+    lease = deps.timing.submit_lease
+    async with deps.database.transaction() as tx:
         claims = await tx.jobs.count_claims(lease=lease)
-        wait = await rate_budget.look(context, tx, ahead=claims)
+        wait = await rate_budget.look(deps, tx, ahead=claims)
         if wait:
             return None, wait
-        claim = await tx.jobs.claim(lease=lease, most_active=context.limits.active_tasks)
+        claim = await tx.jobs.claim(lease=lease, most_active=deps.limits.active_tasks)
         return claim, wait
 
 
-async def _submit_or_give_back(context: Dependencies, claim: Claim, *, permit: Permit) -> bool:
+async def _submit_or_give_back(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
     try:
-        return await _submit(context, claim, permit=permit)
+        return await _submit(deps, claim, permit=permit)
     except asyncio.CancelledError:
-        await persist(partial(_give_back, context, claim, due=timedelta(0)))
+        await persist(partial(_give_back, deps, claim, due=timedelta(0)))
         raise
     except Unavailable:
-        await persist(partial(_give_back, context, claim, due=context.timing.busy_retry))
+        await persist(partial(_give_back, deps, claim, due=deps.timing.busy_retry))
         raise
 
 
-async def _give_back(context: Dependencies, claim: Claim, *, due: timedelta) -> None:
+async def _give_back(deps: Dependencies, claim: Claim, *, due: timedelta) -> None:
     """Let another dispatcher go on with a job, at once or when a part may be back."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         await tx.jobs.release(claim, due=due)
         tx.announce(topic.DISPATCH)
 
 
-async def _submit(context: Dependencies, claim: Claim, *, permit: Permit) -> bool:
+async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
     """Send a claimed job; return whether the provider's answer says something of the provider."""
     structlog.contextvars.bind_contextvars(
         job_id=str(claim.job.id), correlation_id=claim.job.correlation_id
     )
-    model = context.catalog.models.get(claim.job.model_id)
+    model = deps.models.catalog.models.get(claim.job.model_id)
     if model is None:
-        await submission.fail(context, claim, reason=FailureReason.MODEL_UNAVAILABLE)
+        await submission.fail(deps, claim, reason=FailureReason.MODEL_UNAVAILABLE)
         return False
-    if claim.is_trial and not await _may_try(context, claim):
+    if claim.is_trial and not await _may_try(deps, claim):
         return False
-    if context.uploads.locked() and input_media.needs_upload(claim.job, model=model):
-        await _give_back(context, claim, due=context.timing.busy_retry)
+    if deps.provider.uploads.locked() and input_media.needs_upload(claim.job, model=model):
+        await _give_back(deps, claim, due=deps.timing.busy_retry)
         return False
     try:
-        links = await provider_upload.hand_over(context, claim.job, model=model)
+        links = await provider_upload.hand_over(deps, claim.job, model=model)
     except ProviderError as error:
-        return await _return_claim(context, claim, error=error)
+        return await _return_claim(deps, claim, error=error)
     except UploadRejected:
-        await submission.fail(context, claim, reason=FailureReason.INPUT_UNREADABLE)
+        await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
-    is_answered = await _attempt(context, claim, model=model, links=links, permit=permit)
+    is_answered = await _attempt(deps, claim, model=model, links=links, permit=permit)
     if claim.is_trial:
-        await persist(partial(model_outage.conclude, context, claim.job))
+        await persist(partial(model_outage.conclude, deps, claim.job))
     return is_answered
 
 
-async def _may_try(context: Dependencies, claim: Claim) -> bool:
+async def _may_try(deps: Dependencies, claim: Claim) -> bool:
     """Return whether a job may try a model that was off; else it fails at once, or waits."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         if await tx.jobs.hold_claim(claim) is None:  # the job's row is locked before the model's
             return False
-        may_try = await model_outage.may_try(context, tx, claim.job)
+        may_try = await model_outage.may_try(deps, tx, claim.job)
         if may_try is False:
-            await tx.jobs.release(claim, due=context.timing.busy_retry)
+            await tx.jobs.release(claim, due=deps.timing.busy_retry)
     if may_try is None:
-        await submission.fail(context, claim, reason=FailureReason.MODEL_UNAVAILABLE)
+        await submission.fail(deps, claim, reason=FailureReason.MODEL_UNAVAILABLE)
     return bool(may_try)
 
 
 async def _attempt(
-    context: Dependencies, claim: Claim, *, model: Model, links: dict[str, str], permit: Permit
+    deps: Dependencies, claim: Claim, *, model: Model, links: dict[str, str], permit: Permit
 ) -> bool:
     token = secrets.token_urlsafe(24)
-    rate_permit = await rate_budget.reserve(
-        context, "create", max_wait=context.timing.submit_lease / 2
-    )
+    rate_permit = await rate_budget.reserve(deps, "create", max_wait=deps.timing.submit_lease / 2)
     attempt = await _begin(
-        context, claim, token=token, permit=permit, has_call=rate_permit is not None
+        deps, claim, token=token, permit=permit, has_call=rate_permit is not None
     )
     if attempt is None or rate_permit is None:
         return False
     if rate_permit.is_over:
-        await persist(partial(submission.withdraw, context, claim, attempt=attempt))
+        await persist(partial(submission.withdraw, deps, claim, attempt=attempt))
         return False
-    base = context.callback_base_url
+    base = deps.provider.callback_base_url
     try:
-        async with rate_budget.making(context, rate_permit):
-            task_id = await context.provider.create_task(
+        async with rate_budget.making(deps, rate_permit):
+            task_id = await deps.provider.client.create_task(
                 model.id,
                 provider_input(model, claim.job.inputs, picture_urls=links),
-                callback_url=f"{base}/callbacks/{context.provider.name}/{token}" if base else None,
+                callback_url=f"{base}/callbacks/{deps.provider.client.name}/{token}"
+                if base
+                else None,
             )
     except asyncio.CancelledError:
         silence = ProviderSilent("The service stopped before the answer came.")
-        await persist(
-            partial(submission.record_error, context, claim, attempt=attempt, error=silence)
-        )
+        await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=silence))
         raise
     except ProviderError as error:
-        await persist(
-            partial(submission.record_error, context, claim, attempt=attempt, error=error)
-        )
+        await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=error))
     else:
-        await persist(partial(submission.record_task, context, attempt, task_id=task_id))
+        await persist(partial(submission.record_task, deps, attempt, task_id=task_id))
     return True
 
 
 async def _begin(
-    context: Dependencies, claim: Claim, *, token: str, permit: Permit, has_call: bool
+    deps: Dependencies, claim: Claim, *, token: str, permit: Permit, has_call: bool
 ) -> Attempt | None:
     """Write the attempt if the budget allows it and nothing else forbids it."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.hold_claim(claim)
         if job is None:
             return None
-        wait = await _wait(context, tx, claim, permit=permit) if has_call else timedelta(0)
+        wait = await _wait(deps, tx, claim, permit=permit) if has_call else timedelta(0)
         if wait is not None:
             await tx.jobs.release(claim, due=wait)
             return None
@@ -173,23 +169,23 @@ async def _begin(
 
 
 async def _wait(
-    context: Dependencies, tx: Transaction, claim: Claim, *, permit: Permit
+    deps: Dependencies, tx: Transaction, claim: Claim, *, permit: Permit
 ) -> timedelta | None:
     """Return how long the job must wait: for the breaker, or for an attempt of unknown fate."""
     if permit is Permit.ALL and (await tx.budget.breaker()).reason is not None:
-        return context.timing.busy_retry
+        return deps.timing.busy_retry
     if claim.attempts >= MAX_ATTEMPTS:
-        return max(claim.job.start_deadline_time - tx.now(), context.timing.busy_retry)
-    usual, _ = context.durations(claim.job.model_id)
+        return max(claim.job.start_deadline_time - tx.now(), deps.timing.busy_retry)
+    usual, _ = deps.models.durations(claim.job.model_id)
     live = await tx.attempts.live(claim.job.id)
     wait = max(
-        (each.submit_time + context.timing.grace(usual) - tx.now() for each in live), default=None
+        (each.submit_time + deps.timing.grace(usual) - tx.now() for each in live), default=None
     )
     if wait and wait > timedelta(0):
         return wait
     # Who made it may still be at it, until the sweep says that its fate is unknown.
     is_under_way = any(each.state is AttemptState.SUBMITTING for each in live)
-    return context.timing.busy_retry if is_under_way else None
+    return deps.timing.busy_retry if is_under_way else None
 
 
 async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
@@ -206,19 +202,19 @@ async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
     return attempt
 
 
-async def _return_claim(context: Dependencies, claim: Claim, *, error: ProviderError) -> bool:
+async def _return_claim(deps: Dependencies, claim: Claim, *, error: ProviderError) -> bool:
     """Give the job back: the picture could not be handed over, so no task was asked for.
 
     The upload host is another one than createTask's: that it cannot be reached stops nobody else.
     """
     _logger.warning("the picture could not be handed over", error=repr(error))
     if isinstance(error, ProviderRefused):
-        await submission.fail(context, claim, reason=FailureReason.INPUT_UNREADABLE)
+        await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
-    async with context.database.transaction() as tx:
-        await tx.jobs.release(claim, due=context.timing.busy_retry)
+    async with deps.database.transaction() as tx:
+        await tx.jobs.release(claim, due=deps.timing.busy_retry)
         detail = {"error": type(error).__name__}
         await tx.jobs.note(claim.job.id, event="upload_failed", detail=detail)
         if breaker.concerns_account(error):
-            await breaker.count_fault(context, tx, error=error)
+            await breaker.count_fault(deps, tx, error=error)
     return breaker.concerns_account(error)

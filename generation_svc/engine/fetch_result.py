@@ -64,34 +64,34 @@ class _Haul:
     """One for each link that gave nothing."""
 
 
-async def fetch_result(context: Dependencies) -> bool:
+async def fetch_result(deps: Dependencies) -> bool:
     """Fetch the result that is due; return whether there may be more to do at once."""
-    async with context.database.transaction() as tx:
-        attempt = await tx.attempts.claim_fetch(lease=context.timing.fetch_lease)
+    async with deps.database.transaction() as tx:
+        attempt = await tx.attempts.claim_fetch(lease=deps.timing.fetch_lease)
     if attempt is None or attempt.observation is None:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
-        haul = await _haul(context, attempt, urls=attempt.observation.result_urls)
+        haul = await _haul(deps, attempt, urls=attempt.observation.result_urls)
     except asyncio.CancelledError:
-        await persist(partial(_give_back, context, attempt))
+        await persist(partial(_give_back, deps, attempt))
         raise
-    await persist(partial(_conclude, context, attempt, haul=haul))
+    await persist(partial(_conclude, deps, attempt, haul=haul))
     return True
 
 
-async def _give_back(context: Dependencies, attempt: Attempt) -> None:
+async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
     """Make a fetch that was broken off due for another worker."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         await tx.attempts.schedule_fetch(attempt.id, due=timedelta(0))
         tx.announce(topic.FETCH)
 
 
-async def _haul(context: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]) -> _Haul:
+async def _haul(deps: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]) -> _Haul:
     """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
     haul, clock = _Haul(), asyncio.get_running_loop()
-    ours = await _ours_already(context, attempt, urls=urls)
-    until = clock.time() + context.timing.fetch_lease.total_seconds() / 2
+    ours = await _ours_already(deps, attempt, urls=urls)
+    until = clock.time() + deps.timing.fetch_lease.total_seconds() / 2
     for position, url in enumerate(urls):
         if position in ours:
             continue
@@ -99,27 +99,27 @@ async def _haul(context: Dependencies, attempt: Attempt, *, urls: tuple[str, ...
             haul.troubles.append(FetchFailed("There was no time left for this link."))
             continue
         try:
-            haul.kept.append(await _keep(context, attempt, position=position, url=url))
+            haul.kept.append(await _keep(deps, attempt, position=position, url=url))
         except _TROUBLES as error:
             haul.troubles.append(error)
     return haul
 
 
 async def _ours_already(
-    context: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]
+    deps: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]
 ) -> frozenset[int]:
     if attempt.fetch_tries < 2 or len(urls) < 2:
         return frozenset()
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         return frozenset(await tx.media.positions_of(attempt.id))
 
 
-async def _keep(context: Dependencies, attempt: Attempt, *, position: int, url: str) -> _Kept:
-    content = await _fetch_one(context, attempt, url=url)
+async def _keep(deps: Dependencies, attempt: Attempt, *, position: int, url: str) -> _Kept:
+    content = await _fetch_one(deps, attempt, url=url)
     key = f"result/{attempt.job_id}/{attempt.id}/{position}"
-    await context.store.put(key, content.data)
+    await deps.media.store.put(key, content.data)
     media = Media(
-        id=new_id(context.database.now()),
+        id=new_id(deps.database.now()),
         mime_type=content.mime_type,
         size_bytes=len(content.data),
         width=content.width,
@@ -129,24 +129,24 @@ async def _keep(context: Dependencies, attempt: Attempt, *, position: int, url: 
     return _Kept(position, media, key)
 
 
-async def _fetch_one(context: Dependencies, attempt: Attempt, *, url: str) -> Content:
+async def _fetch_one(deps: Dependencies, attempt: Attempt, *, url: str) -> Content:
     # What a callback names, somebody else may have named; recordInfo was asked, and it answered.
-    is_proved = attempt.ended_by == "poll" and context.provider.is_proved
+    is_proved = attempt.ended_by == "poll" and deps.provider.client.is_proved
     try:
-        return await context.fetcher.fetch(url, is_proved=is_proved)
+        return await deps.media.fetcher.fetch(url, is_proved=is_proved)
     except ResultTooLarge:
         raise
     except _LINK_TROUBLES as error:
         if isinstance(error, FetchFailed) and attempt.fetch_tries < FRESH_FROM_TRY:
             raise
-        return await _fetch_fresh(context, url, trouble=error)
+        return await _fetch_fresh(deps, url, trouble=error)
 
 
-async def _fetch_fresh(context: Dependencies, url: str, *, trouble: Exception) -> Content:
+async def _fetch_fresh(deps: Dependencies, url: str, *, trouble: Exception) -> Content:
     """Try a fresh link; whatever is wrong with it, the link itself is tried again next time."""
     try:
-        fresh = await context.provider.fresh_link(url)
-        return await context.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
+        fresh = await deps.provider.client.fresh_link(url)
+        return await deps.media.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
     except (ResultTooLarge, HostUnreachable):
         raise
     except (*_LINK_TROUBLES, ProviderRefused) as error:
@@ -156,8 +156,8 @@ async def _fetch_fresh(context: Dependencies, url: str, *, trouble: Exception) -
         raise HostUnreachable(f"No fresh link can be had now: {error}") from error
 
 
-async def _conclude(context: Dependencies, attempt: Attempt, *, haul: _Haul) -> None:
-    async with context.database.transaction() as tx:
+async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> None:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
         if current.state is not AttemptState.SUCCEEDED:
@@ -170,17 +170,15 @@ async def _conclude(context: Dependencies, attempt: Attempt, *, haul: _Haul) -> 
             await end(tx, job, attempt=current, troubles=haul.troubles)
             return
         kind = kind_of(current, haul.troubles)
-        deadline = deadline_of(context, current, kind=kind)
+        deadline = deadline_of(deps, current, kind=kind)
         if tx.now() < deadline:
-            await _requeue(
-                context, tx, job, attempt=current, haul=haul, kind=kind, deadline=deadline
-            )
+            await _requeue(deps, tx, job, attempt=current, haul=haul, kind=kind, deadline=deadline)
         else:
             await end(tx, job, attempt=current, troubles=haul.troubles)
 
 
 async def _requeue(
-    context: Dependencies,
+    deps: Dependencies,
     tx: Transaction,
     job: Job,
     *,
@@ -191,7 +189,7 @@ async def _requeue(
 ) -> None:
     tries, errors = attempt.fetch_tries, [type(error).__name__ for error in haul.troubles]
     _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
-    due = retry_after(context, tries=tries, deadline=deadline)
+    due = retry_after(deps, tries=tries, deadline=deadline)
     await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
     await tx.jobs.note(job.id, event="fetch_failed", detail={"tries": tries, "errors": errors})
     if tries >= DELAY_FROM_TRY and _is_delay_news(job, now=tx.now()):

@@ -37,27 +37,27 @@ class Loop:
     """How many run side by side."""
 
 
-async def run(loop: Loop, context: Dependencies) -> None:
+async def run(loop: Loop, deps: Dependencies) -> None:
     """Do the work until the service stops; a step under way is finished."""
-    stop = context.stopping
-    with context.database.watch(loop.topic) as news:
+    stop = deps.stopping
+    with deps.database.watch(loop.topic) as news:
         while not stop.is_set():
             news.clear()
-            if not await _do(loop, context):
+            if not await _do(loop, deps):
                 await _first_of(news, stop, seconds=loop.idle_seconds)
 
 
-async def _do(loop: Loop, context: Dependencies) -> bool:
+async def _do(loop: Loop, deps: Dependencies) -> bool:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(worker=loop.name)
     try:
-        return await loop.step(context)
+        return await loop.step(deps)
     except Unavailable as error:
         _logger.warning("a part is away", error=str(error))
     except Exception:
         _logger.exception("a step failed")
     _faults.labels(loop.name).inc()
-    await _first_of(context.stopping, seconds=REST_SECONDS)
+    await _first_of(deps.stopping, seconds=REST_SECONDS)
     return False
 
 

@@ -29,94 +29,92 @@ EMPTY_READS = 6
 _logger = structlog.get_logger(__name__)
 
 
-async def poll(context: Dependencies) -> bool:
+async def poll(deps: Dependencies) -> bool:
     """Read the task that is due; return whether there may be more to do at once."""
-    async with context.database.transaction() as tx:
-        attempt = await tx.attempts.claim_read(lease=context.timing.read_lease)
+    async with deps.database.transaction() as tx:
+        attempt = await tx.attempts.claim_read(lease=deps.timing.read_lease)
     if attempt is None or attempt.task_id is None:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
-        await _read(context, attempt, task_id=attempt.task_id)
+        await _read(deps, attempt, task_id=attempt.task_id)
     except asyncio.CancelledError:
-        await persist(partial(_give_back, context, attempt))
+        await persist(partial(_give_back, deps, attempt))
         raise
     return True
 
 
-async def _read(context: Dependencies, attempt: Attempt, *, task_id: str) -> None:
-    permit = await rate_budget.reserve(context, "read", max_wait=context.timing.read_lease / 2)
-    if permit and await _is_settled(context, attempt):
+async def _read(deps: Dependencies, attempt: Attempt, *, task_id: str) -> None:
+    permit = await rate_budget.reserve(deps, "read", max_wait=deps.timing.read_lease / 2)
+    if permit and await _is_settled(deps, attempt):
         return
     if permit is None or permit.is_over:
-        await _give_back(context, attempt)
+        await _give_back(deps, attempt)
         return
     try:
-        async with rate_budget.making(context, permit):
-            observation = await context.provider.read_task(task_id)
+        async with rate_budget.making(deps, permit):
+            observation = await deps.provider.client.read_task(task_id)
     except ProviderError as error:
-        await _come_again(context, attempt, error=error)
+        await _come_again(deps, attempt, error=error)
     else:
-        await _conclude(context, attempt, observation=observation)
+        await _conclude(deps, attempt, observation=observation)
 
 
-async def _give_back(context: Dependencies, attempt: Attempt) -> None:
+async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
     """Make a read that did not happen due for another reader."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         await tx.attempts.schedule_read(attempt.id, due=timedelta(0))
         tx.announce(topic.READ)
 
 
-async def _is_settled(context: Dependencies, attempt: Attempt) -> bool:
+async def _is_settled(deps: Dependencies, attempt: Attempt) -> bool:
     """Look again: a callback may have come while this read waited for its permit."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         current = await tx.attempts.lock(attempt.id)
     return current.state is not AttemptState.ACCEPTED
 
 
-async def _come_again(context: Dependencies, attempt: Attempt, *, error: ProviderError) -> None:
+async def _come_again(deps: Dependencies, attempt: Attempt, *, error: ProviderError) -> None:
     """A read that did not succeed says nothing about the task."""
     _logger.warning("recordInfo could not be read", error=repr(error), code=error.code)
-    async with context.database.transaction() as tx:
-        await tx.attempts.schedule_read(
-            attempt.id, due=_interval(context, attempt, time=tx.now()) * 2
-        )
+    async with deps.database.transaction() as tx:
+        await tx.attempts.schedule_read(attempt.id, due=_interval(deps, attempt, time=tx.now()) * 2)
         if isinstance(error, ProviderAccount):
-            await breaker.count_fault(context, tx, error=error)
+            await breaker.count_fault(deps, tx, error=error)
 
 
-async def _conclude(context: Dependencies, attempt: Attempt, *, observation: Observation) -> None:
-    async with context.database.transaction() as tx:
-        await apply(context, tx, attempt=attempt, observation=observation, source="poll")
+async def _conclude(deps: Dependencies, attempt: Attempt, *, observation: Observation) -> None:
+    async with deps.database.transaction() as tx:
+        await apply(deps, tx, attempt=attempt, observation=observation, source="poll")
         if not observation.is_final:
             job = await tx.jobs.lock(attempt.job_id)
-            await _wait_or_give_up(context, tx, job=job, attempt=attempt, observation=observation)
+            await _wait_or_give_up(deps, tx, job=job, attempt=attempt, observation=observation)
 
 
 async def _wait_or_give_up(
-    context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+    deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> None:
     """Only a read that succeeded may end a job that is late (design §3.4)."""
     if observation.state is ProviderState.EMPTY:
-        await _wait_for_result(context, tx, job=job, attempt=attempt)
+        await _wait_for_result(deps, tx, job=job, attempt=attempt)
         return
     is_missing = observation.state is ProviderState.MISSING
-    if is_missing and _age(attempt, time=tx.now()) >= context.timing.missing_grace:
+    if is_missing and _age(attempt, time=tx.now()) >= deps.timing.missing_grace:
         await give_up(tx, job=job, attempt=attempt, failure=_LOST)
-    elif tx.now() >= _finish_deadline(context, job, attempt=attempt):
+    elif tx.now() >= _finish_deadline(deps, job, attempt=attempt):
         await give_up(tx, job=job, attempt=attempt, failure=_TIMEOUT)
     else:
-        await tx.attempts.schedule_read(attempt.id, due=_interval(context, attempt, time=tx.now()))
+        await tx.attempts.schedule_read(attempt.id, due=_interval(deps, attempt, time=tx.now()))
 
 
 async def _wait_for_result(
-    context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt
+    deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt
 ) -> None:
     """A success that shows no result may show it a moment later, but not much later."""
     if await tx.attempts.count_empty_read(attempt.id) >= EMPTY_READS:
         await give_up(tx, job=job, attempt=attempt, failure=_EMPTY)
     else:
-        await tx.attempts.schedule_read(attempt.id, due=context.timing.empty_retry)
+        await tx.attempts.schedule_read(attempt.id, due=deps.timing.empty_retry)
 
 
 async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failure) -> None:
@@ -132,16 +130,16 @@ async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failu
         await settle(tx, job, failure, event="gave_up")
 
 
-def _finish_deadline(context: Dependencies, job: Job, *, attempt: Attempt) -> datetime:
+def _finish_deadline(deps: Dependencies, job: Job, *, attempt: Attempt) -> datetime:
     """Return when the job is late; one that was cancelled in the queue never got a deadline."""
-    _, longest = context.durations(job.model_id)
+    _, longest = deps.models.durations(job.model_id)
     accept_time = attempt.accept_time or attempt.submit_time
-    return job.finish_deadline_time or accept_time + longest * context.timing.longest_factor
+    return job.finish_deadline_time or accept_time + longest * deps.timing.longest_factor
 
 
 def _age(attempt: Attempt, *, time: datetime) -> timedelta:
     return time - (attempt.accept_time or attempt.submit_time)
 
 
-def _interval(context: Dependencies, attempt: Attempt, *, time: datetime) -> timedelta:
-    return context.timing.read_interval(_age(attempt, time=time))
+def _interval(deps: Dependencies, attempt: Attempt, *, time: datetime) -> timedelta:
+    return deps.timing.read_interval(_age(attempt, time=time))

@@ -12,28 +12,28 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.input_media import find, media_of, needs_upload
 
 
-async def hand_over(context: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
+async def hand_over(deps: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
     """Give the provider the job's picture and return its links by field."""
     if not needs_upload(job, model=model):
         return {}
-    async with context.uploads:
-        return await _upload(context, job, model=model)
+    async with deps.provider.uploads:
+        return await _upload(deps, job, model=model)
 
 
-async def _upload(context: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
+async def _upload(deps: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
     field, reference = media_of(model, job.inputs)
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         stored = await find(tx, job.caller, reference=reference)
     if stored is None:
         raise UploadRejected("The picture is no longer there.")
     try:
-        data = await context.store.read(stored.key)
+        data = await deps.media.store.read(stored.key)
     except MediaNotFound as error:
         raise UploadRejected("The picture is no longer there.") from error
     if reference.startswith("upload:"):
-        data = await context.spool.cleaned(data)  # releases before 0.2 kept metadata
+        data = await deps.media.spool.cleaned(data)  # releases before 0.2 kept metadata
     extension = stored.media.mime_type.partition("/")[2]
-    link = await context.provider.upload(
+    link = await deps.provider.client.upload(
         data, file_name=f"{uuid4().hex}.{extension}", mime_type=stored.media.mime_type
     )
     return {field: link}

@@ -49,44 +49,42 @@ class RatePermit:
         return _now() > self._ends_at
 
 
-async def reserve(
-    context: Dependencies, budget: Budget, *, max_wait: timedelta
-) -> RatePermit | None:
+async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) -> RatePermit | None:
     """Take one call, waiting for it; None if none came free within the longest wait or we stop.
 
     The longest wait is shorter than the waiter's lease, so a call is not taken for work that
     somebody else has by then.
     """
     deadline = _now() + max_wait.total_seconds()
-    limit, window = _limit_of(context, budget)
+    limit, window = _limit_of(deps, budget)
     while True:
         permit = RatePermit(budget, window=window)
-        async with context.database.transaction() as tx:
+        async with deps.database.transaction() as tx:
             wait = await tx.budget.take(budget, limit=limit, window=window)
         if not wait and not permit.is_over:
             return permit
-        if context.stopping.is_set() or _now() + wait.total_seconds() > deadline:
+        if deps.stopping.is_set() or _now() + wait.total_seconds() > deadline:
             return None
-        await sleep_until_due(context, wait)
+        await sleep_until_due(deps, wait)
 
 
-async def look(context: Dependencies, tx: Transaction, *, ahead: int) -> timedelta:
+async def look(deps: Dependencies, tx: Transaction, *, ahead: int) -> timedelta:
     """Return when createTask can be called, after `ahead` others; zero means now."""
-    limit, window = _limit_of(context, "create")
+    limit, window = _limit_of(deps, "create")
     return await tx.budget.wait("create", limit=limit, window=window, ahead=ahead)
 
 
-async def sleep_until_due(context: Dependencies, wait: timedelta) -> None:
+async def sleep_until_due(deps: Dependencies, wait: timedelta) -> None:
     """Sleep until it is worth looking again, or the service stops."""
     with suppress(TimeoutError):
         async with asyncio.timeout(min(wait, MAX_WAIT).total_seconds()):
-            await context.stopping.wait()
+            await deps.stopping.wait()
 
 
 @asynccontextmanager
-async def making(context: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
-    """Make the call in this context; if it is late, it counts from now."""
-    counting = asyncio.create_task(_count_anew(context, permit)) if permit.age > LATE else None
+async def making(deps: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
+    """Make the call in this block; if it is late, it counts from now."""
+    counting = asyncio.create_task(_count_anew(deps, permit)) if permit.age > LATE else None
     try:
         yield
     finally:
@@ -94,16 +92,16 @@ async def making(context: Dependencies, permit: RatePermit) -> AsyncIterator[Non
             await asyncio.wait([counting])
 
 
-async def _count_anew(context: Dependencies, permit: RatePermit) -> None:
+async def _count_anew(deps: Dependencies, permit: RatePermit) -> None:
     try:
-        async with context.database.transaction() as tx:
+        async with deps.database.transaction() as tx:
             await tx.budget.delay(permit.budget, since=permit.age)
     except Unavailable as error:
         _logger.warning("a late call counts from when it was taken", error=str(error))
 
 
-def _limit_of(context: Dependencies, budget: Budget) -> tuple[int, timedelta]:
-    limits = context.limits
+def _limit_of(deps: Dependencies, budget: Budget) -> tuple[int, timedelta]:
+    limits = deps.limits
     if budget == "create":
         return limits.creates_per_window, _lengthened(limits.create_window)
     return limits.reads_per_window, _lengthened(limits.read_window)

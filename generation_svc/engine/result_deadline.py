@@ -32,9 +32,9 @@ def _is_ours(attempt: Attempt, error: Exception) -> bool:
     return isinstance(error, Unavailable) and not is_suspect
 
 
-def deadline_of(context: Dependencies, attempt: Attempt, *, kind: Trouble) -> datetime:
+def deadline_of(deps: Dependencies, attempt: Attempt, *, kind: Trouble) -> datetime:
     """Return until when it is worth trying, which is never before the ladder's first steps."""
-    timing, now = context.timing, context.database.now()
+    timing, now = deps.timing, deps.database.now()
     stop_time = hard_stop_time(attempt, hard_deadline=timing.hard_deadline)
     spans = {
         Trouble.LINK: timing.fetch_timeout,
@@ -44,17 +44,17 @@ def deadline_of(context: Dependencies, attempt: Attempt, *, kind: Trouble) -> da
     since = attempt.trouble_time if attempt.trouble is kind else None
     deadline = min((since or now) + spans[kind], stop_time)
     if attempt.fetch_tries <= DELAY_FROM_TRY:
-        return max(deadline, now + _wait(context, attempt.fetch_tries))
+        return max(deadline, now + _wait(deps, attempt.fetch_tries))
     return deadline
 
 
-def retry_after(context: Dependencies, *, tries: int, deadline: datetime) -> timedelta:
+def retry_after(deps: Dependencies, *, tries: int, deadline: datetime) -> timedelta:
     """Return the wait before the next try; the last one comes when the time is over."""
-    left = deadline - context.database.now()
-    return min(_wait(context, tries), max(left, context.timing.fetch_retry))
+    left = deadline - deps.database.now()
+    return min(_wait(deps, tries), max(left, deps.timing.fetch_retry))
 
 
-def _wait(context: Dependencies, tries: int) -> timedelta:
+def _wait(deps: Dependencies, tries: int) -> timedelta:
     """Return how long to wait after so many tries: twice as long each time."""
     factor = min(1 << min(max(tries, 1) - 1, 10), LONGEST_RETRY_FACTOR)
-    return context.timing.fetch_retry * factor
+    return deps.timing.fetch_retry * factor

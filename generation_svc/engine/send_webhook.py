@@ -44,9 +44,9 @@ _PATIENT = frozenset({429, 503})
 _logger = structlog.get_logger(__name__)
 
 
-async def send_webhook(context: Dependencies) -> bool:
+async def send_webhook(deps: Dependencies) -> bool:
     """Post the webhook whose turn it is; return whether there may be more to do at once."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         delivery = await tx.webhooks.begin(span=LEASE, most_per_host=MOST_PER_HOST)
         if delivery is None:
             return False
@@ -56,30 +56,30 @@ async def send_webhook(context: Dependencies) -> bool:
     structlog.contextvars.bind_contextvars(
         job_id=str(delivery.job.id), correlation_id=delivery.job.correlation_id
     )
-    await _send(context, delivery)
+    await _send(deps, delivery)
     return True
 
 
-async def _send(context: Dependencies, delivery: Delivery) -> None:
+async def _send(deps: Dependencies, delivery: Delivery) -> None:
     try:
-        answer = await _answer(context, delivery)
+        answer = await _answer(deps, delivery)
     except asyncio.CancelledError:  # the service stops: another replica may go on at once
-        await persist(partial(_report, context, delivery, outcome=Unknown()))
+        await persist(partial(_report, deps, delivery, outcome=Unknown()))
         raise
-    outcome = _outcome(context, delivery, answer=answer)
-    await persist(partial(_report, context, delivery, outcome=outcome, answer=answer))
+    outcome = _outcome(deps, delivery, answer=answer)
+    await persist(partial(_report, deps, delivery, outcome=outcome, answer=answer))
 
 
-async def _answer(context: Dependencies, delivery: Delivery) -> WebhookAnswer:
-    secrets = context.secrets_of(delivery.job.caller)
+async def _answer(deps: Dependencies, delivery: Delivery) -> WebhookAnswer:
+    secrets = deps.webhooks.secrets_of(delivery.job.caller)
     if not secrets:
         return WebhookAnswer(0, problem="the caller has no key to sign with any more")
     try:
-        return await context.webhooks.post(
+        return await deps.webhooks.sender.post(
             WebhookPost(
                 id=delivery.id,
                 url=_url(delivery),
-                body=context.webhook_body(delivery.job),
+                body=deps.webhooks.body(delivery.job),
                 secrets=secrets,
             )
         )
@@ -88,7 +88,7 @@ async def _answer(context: Dependencies, delivery: Delivery) -> WebhookAnswer:
         return WebhookAnswer(0, problem="a fault of the service, whose log has it")
 
 
-def _outcome(context: Dependencies, delivery: Delivery, *, answer: WebhookAnswer) -> SendingOutcome:
+def _outcome(deps: Dependencies, delivery: Delivery, *, answer: WebhookAnswer) -> SendingOutcome:
     if 200 <= answer.status < 300:
         return Sent(message_id=0, is_edit=False)
     reason = answer.problem or _in_words(answer.status)
@@ -100,33 +100,33 @@ def _outcome(context: Dependencies, delivery: Delivery, *, answer: WebhookAnswer
     )
     if answer.status == GONE:
         return Impossible(reason)
-    return _later(context, delivery, answer=answer, reason=reason)
+    return _later(deps, delivery, answer=answer, reason=reason)
 
 
 def _later(
-    context: Dependencies, delivery: Delivery, *, answer: WebhookAnswer, reason: str
+    deps: Dependencies, delivery: Delivery, *, answer: WebhookAnswer, reason: str
 ) -> SendingOutcome:
     """Try again on schedule, and a last time at the end of the day."""
-    deadline = delivery.job.update_time + LIFETIME * context.timing.time_scale
-    time = context.database.now()
+    deadline = delivery.job.update_time + LIFETIME * deps.timing.time_scale
+    time = deps.database.now()
     if time >= deadline:
         return Impossible(f"not taken for a day, at last: {reason}")
     bound = min(FIRST_RETRY * 4 ** min(delivery.try_number - 1, 10), LONGEST_RETRY)
-    wait = bound * context.timing.time_scale * random.uniform(0.5, 1)
+    wait = bound * deps.timing.time_scale * random.uniform(0.5, 1)
     if answer.retry_after is not None and answer.status in _PATIENT:
         wait = max(wait, min(answer.retry_after, LONGEST_RETRY_AFTER))
     return TryAgain(min(time + wait, deadline), reason=reason)
 
 
 async def _report(
-    context: Dependencies,
+    deps: Dependencies,
     delivery: Delivery,
     *,
     outcome: SendingOutcome,
     answer: WebhookAnswer | None = None,
 ) -> None:
     try:
-        async with context.database.transaction() as tx:
+        async with deps.database.transaction() as tx:
             await tx.deliveries.report(delivery.lease_token, outcome)
             if answer:
                 await _note(tx, delivery, answer=answer)

@@ -43,40 +43,40 @@ _SENTENCES = {
 _logger = structlog.get_logger(__name__)
 
 
-async def record_task(context: Dependencies, attempt: Attempt, *, task_id: str) -> None:
+async def record_task(deps: Dependencies, attempt: Attempt, *, task_id: str) -> None:
     """Record that the provider has a task for this attempt."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
         if current.state in _OPEN:
-            await take(context, tx, job=job, attempt=current, task_id=task_id)
+            await take(deps, tx, job=job, attempt=current, task_id=task_id)
         else:
             await tx.jobs.note(job.id, event="answered", detail={"task_id": task_id})
         await breaker.close(tx)
 
 
 async def record_error(
-    context: Dependencies, claim: Claim, *, attempt: Attempt, error: ProviderError
+    deps: Dependencies, claim: Claim, *, attempt: Attempt, error: ProviderError
 ) -> None:
     """Record that createTask did not go through, and what follows from it."""
     _logger.warning("createTask did not go through", error=repr(error), code=error.code)
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
         if current.state not in _OPEN:
             detail = {**_detail(attempt), "error": type(error).__name__}
             await tx.jobs.note(job.id, event="answered", detail=detail)
         elif isinstance(error, ProviderSilent):
-            await _leave_unknown(context, tx, claim, job=job, attempt=current, error=error)
+            await _leave_unknown(deps, tx, claim, job=job, attempt=current, error=error)
         elif isinstance(error, ProviderRefused):
-            await _refuse(context, tx, claim, job=job, attempt=current, error=error)
+            await _refuse(deps, tx, claim, job=job, attempt=current, error=error)
         else:
-            await _postpone(context, tx, claim, job=job, attempt=current, error=error)
+            await _postpone(deps, tx, claim, job=job, attempt=current, error=error)
 
 
-async def withdraw(context: Dependencies, claim: Claim, *, attempt: Attempt) -> None:
+async def withdraw(deps: Dependencies, claim: Claim, *, attempt: Attempt) -> None:
     """End an attempt that was written and then not sent; its job is due at once."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
         if current.state not in _OPEN:
@@ -86,16 +86,16 @@ async def withdraw(context: Dependencies, claim: Claim, *, attempt: Attempt) -> 
         await tx.jobs.release(claim, due=timedelta(0))
 
 
-async def fail(context: Dependencies, claim: Claim, *, reason: FailureReason) -> None:
+async def fail(deps: Dependencies, claim: Claim, *, reason: FailureReason) -> None:
     """Fail a claimed job that cannot be sent, unless an attempt may still bring its result."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.hold_claim(claim)
         if job and not await _end_without(tx, job, reason=reason, event="refused"):
-            await tx.jobs.release(claim, due=context.timing.unknown_grace)
+            await tx.jobs.release(claim, due=deps.timing.unknown_grace)
 
 
 async def _leave_unknown(
-    context: Dependencies,
+    deps: Dependencies,
     tx: Transaction,
     claim: Claim,
     *,
@@ -103,26 +103,26 @@ async def _leave_unknown(
     attempt: Attempt,
     error: ProviderError,
 ) -> None:
-    usual, _ = context.durations(job.model_id)
+    usual, _ = deps.models.durations(job.model_id)
     await tx.attempts.mark_unknown(attempt.id, error=repr(error))
-    await tx.jobs.release(claim, due=context.timing.grace(usual))
+    await tx.jobs.release(claim, due=deps.timing.grace(usual))
     if job.state is JobState.QUEUED:
-        waits = in_doubt(context, job, attempt=attempt, others=claim.attempts)
+        waits = in_doubt(deps, job, attempt=attempt, others=claim.attempts)
         await revise(tx, job, event="unknown", detail=_detail(attempt), **waits)
-    await breaker.count_fault(context, tx, error=error)
+    await breaker.count_fault(deps, tx, error=error)
 
 
-def in_doubt(context: Dependencies, job: Job, *, attempt: Attempt, others: int) -> dict[str, Any]:
+def in_doubt(deps: Dependencies, job: Job, *, attempt: Attempt, others: int) -> dict[str, Any]:
     """Return what a job says that waits for an attempt of unknown fate, and until when it waits."""
-    usual, _ = context.durations(job.model_id)
-    until = attempt.submit_time + context.timing.grace(usual)
+    usual, _ = deps.models.durations(job.model_id)
+    until = attempt.submit_time + deps.timing.grace(usual)
     if others + 1 >= MAX_ATTEMPTS:  # there will be no other one
         until = job.start_deadline_time
     return {"delay_reason": DelayReason.PROVIDER_UNCONFIRMED, "delay_until_time": until}
 
 
 async def _refuse(
-    context: Dependencies,
+    deps: Dependencies,
     tx: Transaction,
     claim: Claim,
     *,
@@ -132,7 +132,7 @@ async def _refuse(
 ) -> None:
     await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
     if error.reason is FailureReason.MODEL_UNAVAILABLE:
-        await model_outage.begin(context, tx, model_id=job.model_id, text=error.text)
+        await model_outage.begin(deps, tx, model_id=job.model_id, text=error.text)
     if error.reason in UNEXPLAINED:
         detail = {**_detail(attempt), "code": error.code, "text": error.text[:MAX_TEXT]}
         await tx.jobs.note(job.id, event="unexplained", detail=detail)
@@ -157,7 +157,7 @@ async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt:
 
 
 async def _postpone(
-    context: Dependencies,
+    deps: Dependencies,
     tx: Transaction,
     claim: Claim,
     *,
@@ -168,12 +168,12 @@ async def _postpone(
     await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
     detail = {**_detail(attempt), "error": type(error).__name__}
     await tx.jobs.note(job.id, event="postponed", detail=detail)
-    await tx.jobs.release(claim, due=_retry_after(context, attempt))
+    await tx.jobs.release(claim, due=_retry_after(deps, attempt))
     if job.state is JobState.QUEUED:
         await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
         await _end_without(tx, job, reason=FailureReason.GENERATION_FAILED, event="settled")
-    await breaker.count_fault(context, tx, error=error)
+    await breaker.count_fault(deps, tx, error=error)
 
 
 async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: ProviderError) -> None:
@@ -194,8 +194,8 @@ async def _end_without(tx: Transaction, job: Job, *, reason: FailureReason, even
     return True
 
 
-def _retry_after(context: Dependencies, attempt: Attempt) -> timedelta:
-    return context.timing.busy_retry * min(1 << min(attempt.number - 1, 10), MOST_BUSY_RETRIES)
+def _retry_after(deps: Dependencies, attempt: Attempt) -> timedelta:
+    return deps.timing.busy_retry * min(1 << min(attempt.number - 1, 10), MOST_BUSY_RETRIES)
 
 
 def _detail(attempt: Attempt) -> dict[str, int]:

@@ -19,8 +19,8 @@ _logger = structlog.get_logger(__name__)
 
 
 def _sweeping(step: Callable[[Dependencies], Awaitable[None]]) -> Step:
-    async def sweep_once(context: Dependencies) -> bool:
-        await step(context)
+    async def sweep_once(deps: Dependencies) -> bool:
+        await step(deps)
         return False
 
     return sweep_once
@@ -63,15 +63,15 @@ class Supervisor:
 
 @asynccontextmanager
 async def working(
-    context: Dependencies, *, time_scale: float, grace_seconds: float
+    deps: Dependencies, *, time_scale: float, grace_seconds: float
 ) -> AsyncIterator[Supervisor]:
     """Work while the block runs, or until its supervisor is told to finish."""
     tasks = [
-        asyncio.create_task(run(loop, context), name=f"{loop.name}-{number}")
+        asyncio.create_task(run(loop, deps), name=f"{loop.name}-{number}")
         for loop in loops(time_scale)
         for number in range(loop.concurrency)
     ]
-    supervisor = Supervisor(tasks, stop=context.stopping)
+    supervisor = Supervisor(tasks, stop=deps.stopping)
     try:
         yield supervisor
     finally:

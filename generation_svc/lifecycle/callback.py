@@ -32,13 +32,11 @@ class CallbackOutcome(StrEnum):
 
 
 async def apply_callback(
-    context: Dependencies, receipt: Receipt, *, attempt: Attempt | None, observation: Observation
+    deps: Dependencies, receipt: Receipt, *, attempt: Attempt | None, observation: Observation
 ) -> CallbackOutcome:
     """Apply a callback that is stored, and say what came of it."""
-    async with context.database.transaction() as tx:
-        outcome = await _decide(
-            context, tx, receipt=receipt, attempt=attempt, observation=observation
-        )
+    async with deps.database.transaction() as tx:
+        outcome = await _decide(deps, tx, receipt=receipt, attempt=attempt, observation=observation)
         await tx.receipts.finish(receipt.id, outcome=outcome)
     log = _logger.info if receipt.is_trusted else _logger.warning
     log("callback", outcome=str(outcome), job_id=str(attempt.job_id) if attempt else None)
@@ -46,7 +44,7 @@ async def apply_callback(
 
 
 async def _decide(
-    context: Dependencies,
+    deps: Dependencies,
     tx: Transaction,
     *,
     receipt: Receipt,
@@ -57,15 +55,15 @@ async def _decide(
         is_readable = observation.task_id is not None
         return CallbackOutcome.UNKNOWN_TASK if is_readable else CallbackOutcome.UNREADABLE
     if not receipt.is_trusted or _contradicts(attempt, observation):
-        return await _hint(context, tx, attempt=attempt)
-    changed = await apply(context, tx, attempt=attempt, observation=observation, source="callback")
+        return await _hint(deps, tx, attempt=attempt)
+    changed = await apply(deps, tx, attempt=attempt, observation=observation, source="callback")
     if not changed and observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
-        return await _hint(context, tx, attempt=attempt)
+        return await _hint(deps, tx, attempt=attempt)
     return CallbackOutcome.APPLIED if changed else CallbackOutcome.REPEATED
 
 
-async def _hint(context: Dependencies, tx: Transaction, *, attempt: Attempt) -> CallbackOutcome:
-    moved = await tx.attempts.hasten_read(attempt.id, interval=context.timing.hint_interval)
+async def _hint(deps: Dependencies, tx: Transaction, *, attempt: Attempt) -> CallbackOutcome:
+    moved = await tx.attempts.hasten_read(attempt.id, interval=deps.timing.hint_interval)
     if moved:
         tx.announce(topic.READ)
     return CallbackOutcome.HINT if moved else CallbackOutcome.IGNORED

@@ -52,46 +52,81 @@ def _count_nothing(caller: Caller, owner: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Dependencies:
-    """The ports and rules of one service."""
+class ModelDependencies:
+    """The models, and the rules for what is asked of them."""
 
-    database: Database
     catalog: Catalog
     validate_inputs: Callable[[Model, Mapping[str, Any]], dict[str, Any]]
-    spool: UploadSpool
-    provider: Provider
-    callbacks: CallbackReader
-    fetcher: ResultFetcher
-    store: ByteStore
-    webhooks: WebhookSender
-    webhook_body: Callable[[Job], bytes]
-    """Writes what a webhook says of a final job; the same at every try."""
-    secrets_of: Callable[[str], tuple[str, ...]]
-    """Gives the keys of a caller, by its name, that sign its webhooks; none for one unknown."""
-    timing: Timing
-    limits: Limits
-    callback_base_url: str | None
-    """The public address of the gateway; None means that the provider is only polled."""
-    links: MediaLinks | None = None
-    """What makes links to media; None means that there are none."""
-    count_job: Callable[[Caller, str], None] = _count_nothing
-    """Counts a job or an upload of a caller's owner; raises RateLimited."""
-    queue: QueueView = field(default_factory=QueueView)
-    """What this process knows of the queue."""
-    revision_poller: RevisionPoller = field(default_factory=RevisionPoller)
-    """What this process knows of the jobs that somebody waits for."""
-    models_off: Recent[Mapping[str, datetime]] = field(
+    off: Recent[Mapping[str, datetime]] = field(
         default_factory=lambda: Recent(NO_MODELS, seconds=HIDDEN_SECONDS)
     )
     """The models that are off, as this process read them a moment ago."""
-    walk: Walk = field(default_factory=Walk)
-    """Where this process is on its way through the media store."""
-    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UPLOADS))
-    """Who hands a picture to the provider; the other dispatchers send what needs none."""
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the service is about to stop: who waits for a turn gives it back."""
 
     def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
         """Return what a model usually and at most takes, unscaled; also a retired one."""
         model = self.catalog.models.get(model_id)
         return (model.usual_duration, model.longest_duration) if model else RETIRED_DURATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class MediaDependencies:
+    """Where bytes come from, where they lie, and how they are shown."""
+
+    store: ByteStore
+    spool: UploadSpool
+    fetcher: ResultFetcher
+    links: MediaLinks | None = None
+    """What makes links to media; None means that there are none."""
+    walk: Walk = field(default_factory=Walk)
+    """Where this process is on its way through the media store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderDependencies:
+    """The provider, and the way back from it."""
+
+    client: Provider
+    callbacks: CallbackReader
+    callback_base_url: str | None
+    """The public address of the gateway; None means that the provider is only polled."""
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UPLOADS))
+    """Who hands a picture to the provider; the other dispatchers send what needs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDependencies:
+    """How outcomes are posted to callers."""
+
+    sender: WebhookSender
+    body: Callable[[Job], bytes]
+    """Writes what a webhook says of a final job; the same at every try."""
+    secrets_of: Callable[[str], tuple[str, ...]]
+    """Gives the keys of a caller, by its name, that sign its webhooks; none for one unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewDependencies:
+    """What this process read a moment ago and may use again."""
+
+    queue: QueueView = field(default_factory=QueueView)
+    """The queue."""
+    revision_poller: RevisionPoller = field(default_factory=RevisionPoller)
+    """The jobs that somebody waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The ports and rules of one service, in groups."""
+
+    database: Database
+    models: ModelDependencies
+    media: MediaDependencies
+    provider: ProviderDependencies
+    webhooks: WebhookDependencies
+    timing: Timing
+    limits: Limits
+    count_job: Callable[[Caller, str], None] = _count_nothing
+    """Counts a job or an upload of a caller's owner; raises RateLimited."""
+    views: ViewDependencies = field(default_factory=ViewDependencies)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the service is about to stop: who waits for a turn gives it back."""

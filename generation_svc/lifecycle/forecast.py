@@ -10,24 +10,24 @@ from generation_svc.lifecycle.dependencies import Dependencies, Limits
 NOTHING = timedelta(0)
 
 
-async def with_forecast(context: Dependencies, job: Job) -> Job:
+async def with_forecast(deps: Dependencies, job: Job) -> Job:
     """Return the job with its forecast; a final job has none."""
     if job.state.is_final:
         return job
-    return replace(job, forecast=await forecast(context, job))
+    return replace(job, forecast=await forecast(deps, job))
 
 
-async def forecast(context: Dependencies, job: Job) -> Forecast:
+async def forecast(deps: Dependencies, job: Job) -> Forecast:
     """Return what is known of an unfinished job's wait."""
-    typical = await context.queue.typical(job.model_id, database=context.database)
-    usual = typical or context.durations(job.model_id)[0]
+    typical = await deps.views.queue.typical(job.model_id, database=deps.database)
+    usual = typical or deps.models.durations(job.model_id)[0]
     position = 0
     if job.state is JobState.QUEUED:
-        position = await context.queue.place(job, database=context.database)
+        position = await deps.views.queue.place(job, database=deps.database)
     if job.delay_reason is not None:
         return Forecast(position, None)
-    time = context.database.now()
-    left = _left_in_line(context.limits, job, position=position, usual=usual, time=time)
+    time = deps.database.now()
+    left = _left_in_line(deps.limits, job, position=position, usual=usual, time=time)
     remaining = left if job.state is JobState.QUEUED else usual - (time - job.update_time)
     return Forecast(position, _honest(remaining))
 

@@ -32,11 +32,11 @@ _outages = Counter(
 _logger = structlog.get_logger(__name__)
 
 
-async def begin(context: Dependencies, tx: Transaction, *, model_id: str, text: str) -> None:
+async def begin(deps: Dependencies, tx: Transaction, *, model_id: str, text: str) -> None:
     """Hide a model that the provider refused, and tell the operator."""
-    rest = context.timing.model_rest
+    rest = deps.timing.model_rest
     is_news = await tx.models.begin_outage(model_id, rest=rest, text=text[:_MAX_TEXT])
-    context.models_off.expire()
+    deps.models.off.expire()
     _outages.labels(model_id).inc()
     log = _logger.error if is_news else _logger.warning
     log(
@@ -48,35 +48,35 @@ async def begin(context: Dependencies, tx: Transaction, *, model_id: str, text: 
     )
 
 
-async def admit(context: Dependencies, tx: Transaction, job: Job) -> None:
+async def admit(deps: Dependencies, tx: Transaction, job: Job) -> None:
     """Let a new job in, unless its model is off. Raises ModelUnavailable."""
     rest_left = await tx.models.rest_left(job.model_id)
     if rest_left is None:
         return
-    if rest_left or not await _may_try(context, tx, job):
-        retry_after = rest_left or context.timing.submit_lease
+    if rest_left or not await _may_try(deps, tx, job):
+        retry_after = rest_left or deps.timing.submit_lease
         raise ModelUnavailable(job.model_id, retry_after=retry_after)
 
 
-async def is_off(context: Dependencies, model_id: str) -> bool:
+async def is_off(deps: Dependencies, model_id: str) -> bool:
     """Return whether a model was off a moment ago, resting or about to be tried.
 
     A job that is let in on an older word fails when it is sent, or is the one that tries.
     """
-    return model_id in await _known(context)
+    return model_id in await _known(deps)
 
 
-async def may_try(context: Dependencies, tx: Transaction, job: Job) -> bool | None:
+async def may_try(deps: Dependencies, tx: Transaction, job: Job) -> bool | None:
     """Return whether this job may try a model that was off; None while nobody may."""
     rest_left = await tx.models.rest_left(job.model_id)
     if rest_left:
         return None
-    return rest_left is None or await _may_try(context, tx, job)
+    return rest_left is None or await _may_try(deps, tx, job)
 
 
-async def conclude(context: Dependencies, job: Job) -> None:
+async def conclude(deps: Dependencies, job: Job) -> None:
     """End the outage if the provider took the job, or refused it for what it asks for."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         current = await tx.jobs.get(job.id)
         if current and _shows_a_model(current) and await tx.models.end_outage(job.model_id):
             _logger.info("the provider has a model back", action="model_on", model=job.model_id)
@@ -88,19 +88,19 @@ def _shows_a_model(job: Job) -> bool:
     return job.state in (JobState.RUNNING, JobState.SUCCEEDED)
 
 
-async def _may_try(context: Dependencies, tx: Transaction, job: Job) -> bool:
-    span = context.timing.submit_lease
+async def _may_try(deps: Dependencies, tx: Transaction, job: Job) -> bool:
+    span = deps.timing.submit_lease
     return await tx.models.claim_probe(job.model_id, job_id=job.id, span=span)
 
 
-async def resting(context: Dependencies) -> Mapping[str, datetime]:
+async def resting(deps: Dependencies) -> Mapping[str, datetime]:
     """Return the models that are hidden, and until when, as known a moment ago."""
-    now = context.database.now()
-    return {model: until for model, until in (await _known(context)).items() if until > now}
+    now = deps.database.now()
+    return {model: until for model, until in (await _known(deps)).items() if until > now}
 
 
-async def _known(context: Dependencies) -> Mapping[str, datetime]:
-    return await context.models_off.get(_read, database=context.database)
+async def _known(deps: Dependencies) -> Mapping[str, datetime]:
+    return await deps.models.off.get(_read, database=deps.database)
 
 
 async def _read(tx: Transaction) -> Mapping[str, datetime]:

@@ -25,15 +25,15 @@ _logger = structlog.get_logger(__name__)
 
 
 async def observe(
-    context: Dependencies, attempt: Attempt, *, observation: Observation, source: Source
+    deps: Dependencies, attempt: Attempt, *, observation: Observation, source: Source
 ) -> bool:
     """Apply an observation that is believed; return whether it changed anything."""
-    async with context.database.transaction() as tx:
-        return await apply(context, tx, attempt=attempt, observation=observation, source=source)
+    async with deps.database.transaction() as tx:
+        return await apply(deps, tx, attempt=attempt, observation=observation, source=source)
 
 
 async def apply(
-    context: Dependencies,
+    deps: Dependencies,
     tx: Transaction,
     *,
     attempt: Attempt,
@@ -49,14 +49,12 @@ async def apply(
         return await _note_late(tx, current, observation=observation, source=source)
     await tx.jobs.note(job.id, event=source, detail=_detail(current, observation))
     if observation.state is ProviderState.SUCCEEDED:
-        await _succeed(
-            context, tx, job=job, attempt=current, observation=observation, source=source
-        )
+        await _succeed(deps, tx, job=job, attempt=current, observation=observation, source=source)
         return True
     if observation.state is ProviderState.FAILED:
-        await _fail(context, tx, job=job, attempt=current, observation=observation)
+        await _fail(deps, tx, job=job, attempt=current, observation=observation)
         return True
-    return await _see(context, tx, job=job, attempt=current, observation=observation)
+    return await _see(deps, tx, job=job, attempt=current, observation=observation)
 
 
 def _is_news(job: Job, attempt: Attempt, *, observation: Observation) -> bool:
@@ -73,24 +71,24 @@ def _is_news(job: Job, attempt: Attempt, *, observation: Observation) -> bool:
 
 
 async def take(
-    context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, task_id: str
+    deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, task_id: str
 ) -> None:
     """Record that the provider has this task; the job runs, if it was waiting for that."""
-    usual, _ = context.durations(job.model_id)
+    usual, _ = deps.models.durations(job.model_id)
     typical = await tx.attempts.typical_duration(job.model_id)
-    first_read = context.timing.first_read(
-        typical=typical or usual * context.timing.time_scale,
-        has_callbacks=context.callback_base_url is not None,
+    first_read = deps.timing.first_read(
+        typical=typical or usual * deps.timing.time_scale,
+        has_callbacks=deps.provider.callback_base_url is not None,
     )
     await tx.attempts.accept(attempt.id, task_id=task_id, first_read=first_read)
     tx.announce(topic.READ)
-    await _run(context, tx, job=job, attempt=attempt)
+    await _run(deps, tx, job=job, attempt=attempt)
 
 
-async def _run(context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt) -> Job:
+async def _run(deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt) -> Job:
     if job.state is not JobState.QUEUED:
         return job
-    _, longest = context.durations(job.model_id)
+    _, longest = deps.models.durations(job.model_id)
     return await revise(
         tx,
         job,
@@ -98,12 +96,12 @@ async def _run(context: Dependencies, tx: Transaction, *, job: Job, attempt: Att
         detail={"attempt": attempt.number},
         state=JobState.RUNNING,
         delay_reason=None,
-        finish_deadline_time=tx.now() + longest * context.timing.longest_factor,
+        finish_deadline_time=tx.now() + longest * deps.timing.longest_factor,
     )
 
 
 async def _succeed(
-    context: Dependencies,
+    deps: Dependencies,
     tx: Transaction,
     *,
     job: Job,
@@ -111,7 +109,7 @@ async def _succeed(
     observation: Observation,
     source: Source,
 ) -> None:
-    job = await _run(context, tx, job=job, attempt=attempt)
+    job = await _run(deps, tx, job=job, attempt=attempt)
     await tx.attempts.succeed(attempt.id, observation, source=source)
     if observation.result_urls:
         tx.announce(topic.FETCH)
@@ -122,14 +120,14 @@ async def _succeed(
 
 
 async def _fail(
-    context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+    deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> None:
     """A failure ends the job only if no other attempt of it can still bring a result."""
     await tx.attempts.see(attempt.id, observation)
     await tx.attempts.end(attempt.id, AttemptState.FAILED, error=observation.fail_code)
-    failure = context.callbacks.explain(observation)
+    failure = deps.provider.callbacks.explain(observation)
     if failure.reason is FailureReason.MODEL_UNAVAILABLE:
-        await model_outage.begin(context, tx, model_id=job.model_id, text=observation.fail_message)
+        await model_outage.begin(deps, tx, model_id=job.model_id, text=observation.fail_message)
     if failure.reason is FailureReason.GENERATION_FAILED:
         text = observation.fail_message[:MAX_TEXT]
         detail = {"attempt": attempt.number, "code": observation.fail_code, "text": text}
@@ -139,12 +137,12 @@ async def _fail(
 
 
 async def _see(
-    context: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
+    deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> bool:
     """Keep what is not final; a task id is news for an attempt that had no answer."""
     await tx.attempts.see(attempt.id, observation)
     if attempt.task_id is None and observation.task_id is not None:
-        await take(context, tx, job=job, attempt=attempt, task_id=observation.task_id)
+        await take(deps, tx, job=job, attempt=attempt, task_id=observation.task_id)
         return True
     return False
 

@@ -19,8 +19,8 @@ _callbacks = Counter("atelier_callbacks_total", "Callbacks by what came of them.
 class CallbackServicer(pb_grpc.CallbackServiceServicer):
     """Answers the calls of `CallbackService`."""
 
-    def __init__(self, context: Dependencies) -> None:
-        self._context = context
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def ReportCallback(
         self, request: pb.ReportCallbackRequest, context: Any
@@ -34,7 +34,7 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
         bounds.check()
         headers = _kept(request.headers)
         outcome = await report_callback(
-            self._context,
+            self._deps,
             Callback(body=request.body, headers=headers, token=request.path_token),
         )
         _callbacks.labels(outcome).inc()

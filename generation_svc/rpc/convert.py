@@ -96,7 +96,11 @@ def _add_outcome(message: job_pb2.Job, job: Job, *, links: MediaLinks | None) ->
 
 def media_to_proto(media: Media, *, link: MediaLink | None = None) -> media_pb2.Media:
     """Write media, and the link to it if there is one."""
-    message = media_pb2.Media(**_file(media))
+    message = media_pb2.Media(
+        **_file(media),
+        title=media.title,
+        cover_media_id=str(media.cover_id) if media.cover_id else "",
+    )
     if link:
         message.download_uri = link.uri
         message.download_expire_time.FromDatetime(link.expire_time)
@@ -108,8 +112,10 @@ def upload_to_proto(upload: Upload) -> media_pb2.Upload:
     return media_pb2.Upload(**_file(upload))
 
 
-def _file(value: Media | Upload) -> dict[str, Any]:
+def _file(value: Media) -> dict[str, Any]:
     return {
+        "kind": f"MEDIA_KIND_{value.kind.name}",
+        "duration": value.duration,
         "id": str(value.id),
         "mime_type": value.mime_type,
         "size_bytes": value.size_bytes,

@@ -20,8 +20,8 @@ MAX_REASON_LENGTH = 200
 class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
     """Answers the calls of `DeliveryService`."""
 
-    def __init__(self, context: Dependencies, *, draining: Draining) -> None:
-        self._context = context
+    def __init__(self, deps: Dependencies, *, draining: Draining) -> None:
+        self._deps = deps
         self._draining = draining
 
     async def LeaseDeliveries(
@@ -31,11 +31,11 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         wanted, wait = _wanted(request, context)
         try:
             deliveries = await self._draining.unless(
-                lease_delivery.lease(self._context, wanted, wait=wait)
+                lease_delivery.lease(self._deps, wanted, wait=wait)
             )
         except ServerDraining:
             deliveries = ()
-        models = self._context.catalog.models
+        models = self._deps.models.catalog.models
         return pb.LeaseDeliveriesResponse(
             deliveries=[
                 convert.delivery_to_proto(each, model=models.get(each.job.model_id))
@@ -49,7 +49,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         """State that sending starts."""
         token = _token(request.lease_token)
         lease_expire_time = await lease_delivery.begin(
-            self._context, token, sender=current_caller(), span=_begun_for(request)
+            self._deps, token, sender=current_caller(), span=_begun_for(request)
         )
         return pb.BeginDeliveryResponse(lease_expire_time=convert.time_to_proto(lease_expire_time))
 
@@ -58,7 +58,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
     ) -> pb.ReportDeliveryResponse:
         """State how the sending ended."""
         token, outcome = _token(request.lease_token), _outcome_from_proto(request)
-        await lease_delivery.report(self._context, token, outcome=outcome, sender=current_caller())
+        await lease_delivery.report(self._deps, token, outcome=outcome, sender=current_caller())
         return pb.ReportDeliveryResponse()
 
 

@@ -18,8 +18,8 @@ from generation_svc.rpc.caller import current_caller
 class EdgeServicer(pb_grpc.EdgeServiceServicer):
     """Answers the calls of `EdgeService`."""
 
-    def __init__(self, context: Dependencies) -> None:
-        self._database = context.database
+    def __init__(self, deps: Dependencies) -> None:
+        self._database = deps.database
 
     async def GetSession(
         self, request: pb.GetSessionRequest, context: Any

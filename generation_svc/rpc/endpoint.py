@@ -30,11 +30,11 @@ def guards(caps: Caps | None = None) -> tuple[Guard, ...]:
 
 
 class Endpoint:
-    """Serves a context; it is bound, started, kept ready, and stopped, in this order."""
+    """Serves the use cases; it is bound, started, kept ready, and stopped, in this order."""
 
     def __init__(
         self,
-        context: Dependencies,
+        deps: Dependencies,
         *,
         stream_timing: StreamTiming | None = None,
         interceptor: CallInterceptor | None = None,
@@ -52,7 +52,7 @@ class Endpoint:
         )
         self._health = register(
             self._server,
-            context,
+            deps,
             draining=self._draining,
             stream_timing=stream_timing or StreamTiming(),
             has_reflection=has_reflection,

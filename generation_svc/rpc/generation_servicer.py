@@ -53,21 +53,21 @@ from generation_svc.usecase import (
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
     """Answers the calls of `GenerationService`."""
 
-    def __init__(self, context: Dependencies, *, draining: Draining, timing: StreamTiming) -> None:
-        self._context = context
+    def __init__(self, deps: Dependencies, *, draining: Draining, timing: StreamTiming) -> None:
+        self._deps = deps
         self._draining = draining
         self._timing = timing
         self._upload_turns = UploadTurns()
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
         """Accept a job."""
-        job = await create_job.create_job(self._context, _request_from_proto(request, context))
+        job = await create_job.create_job(self._deps, _request_from_proto(request, context))
         return pb.CreateJobResponse(job=self._job(job))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
         """Give a job as it is."""
         job_id = _job_id(request.job_id)
-        job = await read_job.get(self._context, current_caller(), job_id=job_id)
+        job = await read_job.get(self._deps, current_caller(), job_id=job_id)
         return pb.GetJobResponse(job=self._job(job))
 
     async def WaitJob(self, request: pb.WaitJobRequest, context: Any) -> pb.WaitJobResponse:
@@ -76,10 +76,10 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         timeout = _wait_of(request)
         try:
             job = await self._draining.unless(
-                stream_job.wait(self._context, caller, job_id=job_id, timeout=timeout)
+                stream_job.wait(self._deps, caller, job_id=job_id, timeout=timeout)
             )
         except ServerDraining:
-            job = await read_job.get(self._context, caller, job_id=job_id)
+            job = await read_job.get(self._deps, caller, job_id=job_id)
         return pb.WaitJobResponse(job=self._job(job))
 
     async def StreamJobUpdates(  # type: ignore[override] # writes by itself, to time the writes
@@ -90,7 +90,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds.count("after_revision", request.after_revision)
         bounds.check()
         updates = stream_job.follow(
-            self._context,
+            self._deps,
             current_caller(),
             job_id=_job_id(request.job_id),
             after=request.after_revision,
@@ -110,7 +110,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         query = PageQuery("ListJobs", caller.name, (request.owner, caller.sees or ""))
         cursor = query.cursor(request.page_token)
         jobs = await read_job.page(
-            self._context,
+            self._deps,
             caller,
             owner=request.owner or None,
             before=UUID(cursor) if cursor else None,
@@ -123,21 +123,21 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
         """Cancel a job."""
         job_id = _job_id(request.job_id)
-        job = await cancel_job.cancel_job(self._context, current_caller(), job_id=job_id)
+        job = await cancel_job.cancel_job(self._deps, current_caller(), job_id=job_id)
         return pb.CancelJobResponse(job=self._job(job))
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: Any
     ) -> pb.ListModelsResponse:
         """List the models."""
-        bounds, catalog = Bounds(), self._context.catalog
+        bounds, catalog = Bounds(), self._deps.models.catalog
         size = bounds.page_size(request.page_size, default=100, most=200)
         bounds.check()
         query = PageQuery("ListModels", current_caller().name)
         models = list(catalog.models.values())
         start = _start_after(query.cursor(request.page_token), ids=list(catalog.models))
         token = query.token(models[start + size - 1].id) if len(models) > start + size else ""
-        off = await model_outage.resting(self._context)
+        off = await model_outage.resting(self._deps)
         return pb.ListModelsResponse(
             models=[
                 convert.model_to_proto(model, unavailable_until=off.get(model.id))
@@ -152,8 +152,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds = Bounds()
         bounds.text("model_id", request.model_id, is_required=True)
         bounds.check()
-        model = self._context.catalog.get(request.model_id)
-        until = (await model_outage.resting(self._context)).get(model.id)
+        model = self._deps.models.catalog.get(request.model_id)
+        until = (await model_outage.resting(self._deps)).get(model.id)
         return pb.GetModelResponse(model=convert.model_to_proto(model, unavailable_until=until))
 
     async def UploadInput(
@@ -164,9 +164,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         timeout = self._timing.read_timeout
         messages = UploadMessages(context, turns=self._upload_turns.of(caller), timeout=timeout)
         owner = await messages.begin() or caller.name
-        upload_input.admit(self._context, caller, owner=owner)
+        upload_input.admit(self._deps, caller, owner=owner)
         try:
-            kept = await upload_input.upload(self._context, caller, owner=owner, pieces=messages)
+            kept = await upload_input.upload(self._deps, caller, owner=owner, pieces=messages)
         except (Overloaded, UploadTooLarge) as error:
             refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile
         else:
@@ -190,20 +190,20 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         if request.link_token and request.media_id:
             raise InvalidInputs((FieldViolation("link_token", "Give it or media_id, not both."),))
         if request.link_token:  # one that is too long is none of ours, which reading it tells
-            return await download_media.download_by_link(self._context, token=request.link_token)
+            return await download_media.download_by_link(self._deps, token=request.link_token)
         current_caller().require(*BYTES_BY_ID)
         media_id = parse_id("media_id", request.media_id)
         if media_id is None:
             raise MediaNotFound(request.media_id)
-        return await download_media.download(self._context, current_caller(), media_id=media_id)
+        return await download_media.download(self._deps, current_caller(), media_id=media_id)
 
     def _job(self, job: Job) -> JobMessage:
-        return convert.job_to_proto(job, links=self._context.links)
+        return convert.job_to_proto(job, links=self._deps.media.links)
 
     def _update(self, update: Job | Forecast) -> pb.StreamJobUpdatesResponse:
         if isinstance(update, Job):
             return pb.StreamJobUpdatesResponse(job=self._job(update))
-        return _pulse_to_proto(update, time=self._context.database.now())
+        return _pulse_to_proto(update, time=self._deps.database.now())
 
     async def _write(self, context: Any, message: Any) -> bool:
         return await write(context, message, timeout=self._timing.write_timeout)

@@ -51,7 +51,7 @@ METHODS = tuple(
 
 def register(
     server: grpc.aio.Server,
-    context: Dependencies,
+    deps: Dependencies,
     *,
     draining: Draining,
     stream_timing: StreamTiming,
@@ -59,16 +59,14 @@ def register(
 ) -> HealthServicer:
     """Add every service to the server and return the one that tells its health."""
     generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-        GenerationServicer(context, draining=draining, timing=stream_timing), server
+        GenerationServicer(deps, draining=draining, timing=stream_timing), server
     )
-    callback_service_pb2_grpc.add_CallbackServiceServicer_to_server(
-        CallbackServicer(context), server
-    )
+    callback_service_pb2_grpc.add_CallbackServiceServicer_to_server(CallbackServicer(deps), server)
     delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(
-        DeliveryServicer(context, draining=draining), server
+        DeliveryServicer(deps, draining=draining), server
     )
-    edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(context), server)
-    webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
+    edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(deps), server)
+    webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(deps), server)
     health_servicer = HealthServicer(draining, write_timeout=stream_timing.write_timeout)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if has_reflection:

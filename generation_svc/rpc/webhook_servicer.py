@@ -22,8 +22,8 @@ _IS_DISABLED = {
 class WebhookServicer(pb_grpc.WebhookServiceServicer):
     """Answers the calls of `WebhookService`."""
 
-    def __init__(self, context: Dependencies) -> None:
-        self._context = context
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def ListWebhooks(
         self, request: pb.ListWebhooksRequest, context: Any
@@ -36,7 +36,7 @@ class WebhookServicer(pb_grpc.WebhookServiceServicer):
         bounds.check()
         query = PageQuery("ListWebhooks", caller.name, (str(request.state),))
         found = await webhooks.page(
-            self._context,
+            self._deps,
             caller,
             is_disabled=_IS_DISABLED[request.state],
             after=query.cursor(request.page_token),
@@ -50,14 +50,14 @@ class WebhookServicer(pb_grpc.WebhookServiceServicer):
         self, request: pb.TestWebhookRequest, context: Any
     ) -> pb.TestWebhookResponse:
         """Post a test to an address."""
-        attempt = await webhooks.probe(self._context, current_caller(), url=_url(request.url))
+        attempt = await webhooks.probe(self._deps, current_caller(), url=_url(request.url))
         return pb.TestWebhookResponse(attempt=webhook_attempt_to_proto(attempt))
 
     async def EnableWebhook(
         self, request: pb.EnableWebhookRequest, context: Any
     ) -> pb.EnableWebhookResponse:
         """Let outcomes be posted to an address again."""
-        enabled = await webhooks.enable(self._context, current_caller(), url=_url(request.url))
+        enabled = await webhooks.enable(self._deps, current_caller(), url=_url(request.url))
         return pb.EnableWebhookResponse(webhook=webhook_to_proto(enabled))
 
 

@@ -1,8 +1,12 @@
-"""The JSON documents inside rows, and the values they stand for."""
+"""The JSON documents inside rows, and the values they stand for.
+
+The release 0.1.0 reads media and observations with the fields that it knows and stops at any other:
+what is told of them since then lies under keys of its own, which it does not look at.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -37,17 +41,53 @@ def result_to_document(result: Result | None) -> dict[str, Any] | None:
     """Write a result."""
     if result is None:
         return None
-    media = [{**asdict(item), "id": str(item.id)} for item in result.media]
-    return {"media": media, "text": result.text, "missing_count": result.missing_count}
+    return {
+        "media": [_media_to_document(item) for item in result.media],
+        "media_details": [_details_to_document(item) for item in result.media],
+        "text": result.text,
+        "missing_count": result.missing_count,
+    }
 
 
 def result_from_document(document: Document | None) -> Result | None:
     """Read what `result_to_document` wrote."""
     if document is None:
         return None
-    media = tuple(Media(**{**item, "id": UUID(item["id"])}) for item in document["media"])
+    details = document.get("media_details") or [{}] * len(document["media"])
+    pairs = zip(document["media"], details, strict=True)
+    media = tuple(_media_from_document(*pair) for pair in pairs)
     missing_count = document.get("missing_count", 0)  # what the release 0.1.0 wrote has none
     return Result(media=media, text=document["text"], missing_count=missing_count)
+
+
+def _media_to_document(media: Media) -> dict[str, Any]:
+    return {
+        "id": str(media.id),
+        "mime_type": media.mime_type,
+        "size_bytes": media.size_bytes,
+        "width": media.width,
+        "height": media.height,
+        "sha256": media.sha256,
+    }
+
+
+def _details_to_document(media: Media) -> dict[str, Any]:
+    """Write what is known of media beyond what every file has."""
+    return {
+        "duration_s": media.duration.total_seconds() if media.duration is not None else None,
+        "title": media.title,
+        "cover_id": str(media.cover_id) if media.cover_id else None,
+    }
+
+
+def _media_from_document(document: Document, details: Document) -> Media:
+    duration_s, cover_id = details.get("duration_s"), details.get("cover_id")
+    return Media(
+        **{**document, "id": UUID(document["id"])},
+        duration=timedelta(seconds=duration_s) if duration_s is not None else None,
+        title=details.get("title", ""),
+        cover_id=UUID(cover_id) if cover_id else None,
+    )
 
 
 def failure_to_document(failure: Failure | None) -> dict[str, Any] | None:

@@ -1,9 +1,8 @@
 """Media and uploads on PostgreSQL: everything but the bytes."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
@@ -30,7 +29,7 @@ class PostgresMediaStore:
             " %(position)s, %(key)s, %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s,"
             " %(sha256)s, now()) ON CONFLICT (attempt_id, position) DO NOTHING",
             {
-                **asdict(media),
+                **_columns(media),
                 "job_id": attempt.job_id,
                 "attempt_id": attempt.id,
                 "position": position,
@@ -91,7 +90,7 @@ class PostgresMediaStore:
             " %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s, %(sha256)s, now(),"
             " now() + %(lifetime)s)",
             {
-                **asdict(upload),
+                **_columns(upload),
                 "caller": caller,
                 "owner": owner,
                 "key": key,
@@ -126,6 +125,11 @@ class PostgresMediaStore:
     async def remove_upload(self, upload_id: UUID) -> None:
         """Remove an upload whose bytes are gone."""
         await self._connection.execute("DELETE FROM upload WHERE id = %s", (upload_id,))
+
+
+def _columns(value: Media) -> dict[str, Any]:
+    names = ("id", "mime_type", "size_bytes", "width", "height", "sha256")
+    return {name: getattr(value, name) for name in names}
 
 
 def _stored(row: Row) -> StoredMedia:

@@ -9,13 +9,13 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise
 
 
-async def cancel_job(context: Dependencies, caller: Caller, *, job_id: UUID) -> Job:
+async def cancel_job(deps: Dependencies, caller: Caller, *, job_id: UUID) -> Job:
     """End a job that is not final; return it as it then is. Raises JobNotFound.
 
     The provider cannot cancel: a task that runs there runs on, and what it brings is kept as
     media and as events of the job.
     """
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         if await tx.jobs.get(job_id, caller=caller.sees) is None:
             raise JobNotFound(str(job_id))
         job = await tx.jobs.lock(job_id)

@@ -48,55 +48,55 @@ class CreateRequest:
     destination: Destination | None
 
 
-async def create_job(context: Dependencies, request: CreateRequest) -> Job:
+async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
     RequestIdReused, TooManyActiveJobs, Overloaded, WebhookSecretMissing, WebhookDisabled.
     """
     _check_rights(request)
-    earlier = await _recall(context, request)
+    earlier = await _recall(deps, request)
     if earlier:
-        return await with_forecast(context, earlier)
-    context.count_job(request.caller, request.owner)
-    await _check_room(context, request)
-    _check_webhook(context, request)
-    model = context.catalog.get(request.model_id)
+        return await with_forecast(deps, earlier)
+    deps.count_job(request.caller, request.owner)
+    await _check_room(deps, request)
+    _check_webhook(deps, request)
+    model = deps.models.catalog.get(request.model_id)
     inputs = await upload_input.store(
-        context,
+        deps,
         request.caller,
         owner=request.owner,
         model=model,
-        inputs=context.validate_inputs(model, request.inputs),
+        inputs=deps.models.validate_inputs(model, request.inputs),
     )
-    is_off = await model_outage.is_off(context, model.id)
-    job = await _insert(context, request, model=model, inputs=inputs, is_off=is_off)
-    return await with_forecast(context, job)
+    is_off = await model_outage.is_off(deps, model.id)
+    job = await _insert(deps, request, model=model, inputs=inputs, is_off=is_off)
+    return await with_forecast(deps, job)
 
 
 async def _insert(
-    context: Dependencies,
+    deps: Dependencies,
     request: CreateRequest,
     *,
     model: Model,
     inputs: Mapping[str, Any],
     is_off: bool,
 ) -> Job:
-    job = _new_job(context, request, model=model, inputs=inputs)
-    async with context.database.transaction() as tx:
+    job = _new_job(deps, request, model=model, inputs=inputs)
+    async with deps.database.transaction() as tx:
         earlier = await _bind(tx, request, job_id=job.id)
         if earlier:
             return earlier
         await input_media.hold(tx, request.caller, model=model, inputs=inputs)
         if is_off:
-            await model_outage.admit(context, tx, job)
-        await _check_quota(context, tx, request)
+            await model_outage.admit(deps, tx, job)
+        await _check_quota(deps, tx, request)
         await _check_endpoint(tx, request)
         turn = await tx.jobs.insert(job, destination=request.destination)
         await show_progress(tx, job, due=PROGRESS_DELAY)
         tx.announce(topic.DISPATCH)
     accepted = replace(job, turn=turn)
-    context.queue.join(accepted)
+    deps.views.queue.join(accepted)
     return accepted
 
 
@@ -106,9 +106,9 @@ def _check_rights(request: CreateRequest) -> None:
         request.caller.require_bot(request.destination.bot_id)
 
 
-def _check_webhook(context: Dependencies, request: CreateRequest) -> None:
+def _check_webhook(deps: Dependencies, request: CreateRequest) -> None:
     if isinstance(request.destination, Webhook):
-        context.webhooks.check(request.destination.url)
+        deps.webhooks.sender.check(request.destination.url)
         if not request.caller.webhook_secrets:
             raise WebhookSecretMissing
 
@@ -132,11 +132,11 @@ def content_hash(request: CreateRequest) -> bytes:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
 
 
-async def _recall(context: Dependencies, request: CreateRequest) -> Job | None:
+async def _recall(deps: Dependencies, request: CreateRequest) -> Job | None:
     """Find what the request made before: also where it would not be accepted today."""
     if not request.request_id:
         return None
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         key = _key(request)
         bound = await tx.jobs.find_request(key.request_id, caller=key.caller)
         return await _same(tx, key, bound=bound) if bound else None
@@ -166,31 +166,31 @@ def _key(request: CreateRequest) -> RequestKey:
     )
 
 
-async def _check_room(context: Dependencies, request: CreateRequest) -> None:
+async def _check_room(deps: Dependencies, request: CreateRequest) -> None:
     """Refuse what would make the queue too long: of all, or of this caller."""
-    total, own = await context.queue.lengths(request.caller.name, database=context.database)
-    limits = context.limits
+    total, own = await deps.views.queue.lengths(request.caller.name, database=deps.database)
+    limits = deps.limits
     if total >= limits.queued_jobs:
-        raise Overloaded("queue", retry_after=_when_shorter(context))
+        raise Overloaded("queue", retry_after=_when_shorter(deps))
     if own >= limits.queued_jobs_per_caller:
-        raise Overloaded("queue of the caller", retry_after=_when_shorter(context))
+        raise Overloaded("queue of the caller", retry_after=_when_shorter(deps))
 
 
-def _when_shorter(context: Dependencies) -> timedelta:
+def _when_shorter(deps: Dependencies) -> timedelta:
     """Return when a full queue will have moved on: a window or two, not the same for everybody."""
-    return context.limits.create_window * random.uniform(1, 2)
+    return deps.limits.create_window * random.uniform(1, 2)
 
 
-async def _check_quota(context: Dependencies, tx: Transaction, request: CreateRequest) -> None:
-    limit = context.limits.active_jobs_per_owner
+async def _check_quota(deps: Dependencies, tx: Transaction, request: CreateRequest) -> None:
+    limit = deps.limits.active_jobs_per_owner
     if await tx.jobs.count_active(request.owner, caller=request.caller.name) >= limit:
         raise TooManyActiveJobs(request.owner, limit=limit, retry_after=BUSY_RETRY)
 
 
 def _new_job(
-    context: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
+    deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
 ) -> Job:
-    time = context.database.now()
+    time = deps.database.now()
     return Job(
         id=new_id(time),
         caller=request.caller.name,
@@ -200,7 +200,7 @@ def _new_job(
         price=Price(is_free=model.pricing.is_free, credits="0"),
         correlation_id=request.correlation_id,
         create_time=time,
-        start_deadline_time=time + context.timing.start_deadline,
+        start_deadline_time=time + deps.timing.start_deadline,
         state=JobState.QUEUED,
         revision=1,
         update_time=time,

@@ -24,40 +24,40 @@ class Download:
     pieces: AsyncIterator[bytes]
 
 
-async def download(context: Dependencies, caller: Caller, *, media_id: UUID) -> Download:
+async def download(deps: Dependencies, caller: Caller, *, media_id: UUID) -> Download:
     """Return media that this caller sees, or sends for a bot of its own. Raises MediaNotFound."""
-    link = context.links.make(media_id) if context.links else None
+    link = deps.media.links.make(media_id) if deps.media.links else None
     bots = caller.bot_ids if Scope.DELIVERIES in caller.scopes else None
-    return await _opened(context, media_id=media_id, caller=caller.sees, bots=bots or (), link=link)
+    return await _opened(deps, media_id=media_id, caller=caller.sees, bots=bots or (), link=link)
 
 
-async def download_by_link(context: Dependencies, *, token: str) -> Download:
+async def download_by_link(deps: Dependencies, *, token: str) -> Download:
     """Return the media that a link is for: the link is the right to it. Raises MediaLinkInvalid."""
-    if context.links is None:
+    if deps.media.links is None:
         raise MediaLinkInvalid
-    link = context.links.read(token)
-    return await _opened(context, media_id=link.media_id, caller=None, link=link)
+    link = deps.media.links.read(token)
+    return await _opened(deps, media_id=link.media_id, caller=None, link=link)
 
 
 async def _opened(
-    context: Dependencies,
+    deps: Dependencies,
     *,
     media_id: UUID,
     caller: str | None,
     link: MediaLink | None,
     bots: Collection[int] = (),
 ) -> Download:
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         stored = await tx.media.find_media(media_id, caller=caller, bots=bots)
     if stored is None:
         raise MediaNotFound(str(media_id))
-    return Download(stored.media, link, _pieces(context, stored))
+    return Download(stored.media, link, _pieces(deps, stored))
 
 
-async def _pieces(context: Dependencies, stored: StoredMedia) -> AsyncIterator[bytes]:
+async def _pieces(deps: Dependencies, stored: StoredMedia) -> AsyncIterator[bytes]:
     """Give the bytes; media whose bytes are gone is named as the caller knows it."""
     try:
-        async for piece in context.store.stream(stored.key):
+        async for piece in deps.media.store.stream(stored.key):
             yield piece
     except MediaNotFound as error:
         _logger.error("the bytes of media are gone", key=stored.key)

@@ -26,15 +26,15 @@ class Wanted:
     span: timedelta
 
 
-async def lease(context: Dependencies, wanted: Wanted, *, wait: timedelta) -> Sequence[Delivery]:
+async def lease(deps: Dependencies, wanted: Wanted, *, wait: timedelta) -> Sequence[Delivery]:
     """Lease due deliveries, waiting for the first one. Raises PermissionDenied."""
     if wanted.bot_id is not None:
         wanted.caller.require_bot(wanted.bot_id)
     deadline = asyncio.get_running_loop().time() + wait.total_seconds()
-    with context.database.watch(_topic(wanted)) as news:
+    with deps.database.watch(_topic(wanted)) as news:
         while True:
             news.clear()
-            deliveries = await _lease_now(context, wanted)
+            deliveries = await _lease_now(deps, wanted)
             remaining = deadline - asyncio.get_running_loop().time()
             if deliveries or remaining <= 0:
                 return deliveries
@@ -42,7 +42,7 @@ async def lease(context: Dependencies, wanted: Wanted, *, wait: timedelta) -> Se
 
 
 async def begin(
-    context: Dependencies,
+    deps: Dependencies,
     lease_token: str,
     *,
     sender: Caller | None = None,
@@ -52,49 +52,47 @@ async def begin(
 
     The token proves the lease, in the hands of a caller that may have it: None is the service.
     """
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         return await tx.deliveries.begin(lease_token, sender=sender, span=span)
 
 
 async def report(
-    context: Dependencies,
+    deps: Dependencies,
     lease_token: str,
     *,
     outcome: SendingOutcome,
     sender: Caller | None = None,
 ) -> None:
     """Note how sending ended. Raises StaleLease, PauseTooLong."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         await tx.deliveries.report(lease_token, outcome, sender=sender)
 
 
-async def _lease_now(context: Dependencies, wanted: Wanted) -> Sequence[Delivery]:
+async def _lease_now(deps: Dependencies, wanted: Wanted) -> Sequence[Delivery]:
     """Lease what is due; what was leased to a caller that has gone meanwhile is given back."""
-    leasing = asyncio.ensure_future(_take_due(context, wanted))
+    leasing = asyncio.ensure_future(_take_due(deps, wanted))
     try:
         return await asyncio.shield(leasing)
     except asyncio.CancelledError:
         await asyncio.wait({leasing})
         if not leasing.cancelled() and not leasing.exception():
-            await _give_back(context, wanted, deliveries=leasing.result())
+            await _give_back(deps, wanted, deliveries=leasing.result())
         raise
 
 
-async def _with_forecast(context: Dependencies, delivery: Delivery) -> Delivery:
-    return replace(delivery, job=await with_forecast(context, delivery.job))
+async def _with_forecast(deps: Dependencies, delivery: Delivery) -> Delivery:
+    return replace(delivery, job=await with_forecast(deps, delivery.job))
 
 
-async def _give_back(
-    context: Dependencies, wanted: Wanted, *, deliveries: Sequence[Delivery]
-) -> None:
-    async with context.database.transaction() as tx:
+async def _give_back(deps: Dependencies, wanted: Wanted, *, deliveries: Sequence[Delivery]) -> None:
+    async with deps.database.transaction() as tx:
         for delivery in deliveries:
             await tx.deliveries.give_back(delivery.lease_token)
         tx.announce(_topic(wanted))
 
 
-async def _take_due(context: Dependencies, wanted: Wanted) -> Sequence[Delivery]:
-    async with context.database.transaction() as tx:
+async def _take_due(deps: Dependencies, wanted: Wanted) -> Sequence[Delivery]:
+    async with deps.database.transaction() as tx:
         deliveries = await tx.deliveries.lease(
             bot_id=wanted.bot_id,
             queue=wanted.queue,
@@ -102,7 +100,7 @@ async def _take_due(context: Dependencies, wanted: Wanted) -> Sequence[Delivery]
             limit=wanted.limit,
             span=wanted.span,
         )
-    return tuple([await _with_forecast(context, delivery) for delivery in deliveries])
+    return tuple([await _with_forecast(deps, delivery) for delivery in deliveries])
 
 
 async def _sleep(news: asyncio.Event, seconds: float) -> None:

@@ -21,14 +21,14 @@ class Callback:
     token: str
 
 
-async def report_callback(context: Dependencies, callback: Callback) -> CallbackOutcome:
+async def report_callback(deps: Dependencies, callback: Callback) -> CallbackOutcome:
     """Store a callback, apply it, and say what came of it."""
     said = read_text(callback.body)
     text = said.text.encode("utf-8", "replace") if said else callback.body
-    observation = context.callbacks.read(text)
-    async with context.database.transaction() as tx:
+    observation = deps.provider.callbacks.read(text)
+    async with deps.database.transaction() as tx:
         attempt = await tx.attempts.find_by_token(token_hash(callback.token))
-        is_signed = context.callbacks.is_signed(callback.headers, task_id=observation.task_id)
+        is_signed = deps.provider.callbacks.is_signed(callback.headers, task_id=observation.task_id)
         is_trusted = attempt is not None and is_signed
         if attempt is None and observation.task_id:
             attempt = await tx.attempts.find_by_task(observation.task_id)
@@ -39,7 +39,7 @@ async def report_callback(context: Dependencies, callback: Callback) -> Callback
             is_trusted=is_trusted,
         )
         await tx.receipts.insert(receipt, task_id=observation.task_id, headers=callback.headers)
-    return await apply_callback(context, receipt, attempt=attempt, observation=observation)
+    return await apply_callback(deps, receipt, attempt=attempt, observation=observation)
 
 
 def kept_body(body: bytes, *, said: BodyText | None, token: str) -> bytes:

@@ -19,30 +19,30 @@ PAGE = 100
 """How many revisions are read at a time."""
 
 
-async def wait(context: Dependencies, caller: Caller, *, job_id: UUID, timeout: timedelta) -> Job:
+async def wait(deps: Dependencies, caller: Caller, *, job_id: UUID, timeout: timedelta) -> Job:
     """Return the job once it is final or the timeout has passed. Raises JobNotFound."""
     deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
-    with _watching(context, job_id) as news:
-        job = await get(context, caller, job_id=job_id)
+    with _watching(deps, job_id) as news:
+        job = await get(deps, caller, job_id=job_id)
         while not job.state.is_final:
             remaining = deadline - asyncio.get_running_loop().time()
-            if await _has_news(context, job, news, seconds=min(remaining, LOOK_SECONDS)):
-                job = await get(context, caller, job_id=job_id)
+            if await _has_news(deps, job, news, seconds=min(remaining, LOOK_SECONDS)):
+                job = await get(deps, caller, job_id=job_id)
             elif remaining <= LOOK_SECONDS:
-                return await get(context, caller, job_id=job_id)
+                return await get(deps, caller, job_id=job_id)
         return job
 
 
 async def follow(
-    context: Dependencies, caller: Caller, *, job_id: UUID, after: int, heartbeat: timedelta
+    deps: Dependencies, caller: Caller, *, job_id: UUID, after: int, heartbeat: timedelta
 ) -> AsyncGenerator[Job | Forecast, None]:
     """Give the revisions after `after` in order, with a forecast after `heartbeat` of silence.
 
     With `after` 0 the current state comes first. Ends after the final revision. Raises
     JobNotFound, RevisionOutOfRange.
     """
-    with _watching(context, job_id) as news:
-        job = await get(context, caller, job_id=job_id)
+    with _watching(deps, job_id) as news:
+        job = await get(deps, caller, job_id=job_id)
         if after > job.revision:
             raise RevisionOutOfRange(after, revision=job.revision)
         if after == 0:
@@ -51,42 +51,40 @@ async def follow(
         is_behind = after < job.revision
         while not job.state.is_final or is_behind:
             if not is_behind and not await _has_news(
-                context, job, news, seconds=heartbeat.total_seconds()
+                deps, job, news, seconds=heartbeat.total_seconds()
             ):
-                yield await forecast(context, job)
+                yield await forecast(deps, job)
                 continue
-            revisions = await _revisions(context, job_id, after=after)
+            revisions = await _revisions(deps, job_id, after=after)
             is_behind = len(revisions) == PAGE
             for job in revisions:
                 after = job.revision
                 is_latest = job is revisions[-1] and not is_behind
-                yield await with_forecast(context, job) if is_latest else job
+                yield await with_forecast(deps, job) if is_latest else job
 
 
-async def _revisions(context: Dependencies, job_id: UUID, *, after: int) -> Sequence[Job]:
-    async with context.database.transaction() as tx:
+async def _revisions(deps: Dependencies, job_id: UUID, *, after: int) -> Sequence[Job]:
+    async with deps.database.transaction() as tx:
         return await tx.jobs.revisions(job_id, after=after, limit=PAGE)
 
 
 @contextmanager
-def _watching(context: Dependencies, job_id: UUID) -> Iterator[asyncio.Event]:
+def _watching(deps: Dependencies, job_id: UUID) -> Iterator[asyncio.Event]:
     with (
-        context.database.watch(topic.of_job(job_id)) as news,
-        context.revision_poller.watching(job_id),
+        deps.database.watch(topic.of_job(job_id)) as news,
+        deps.views.revision_poller.watching(job_id),
     ):
         yield news
 
 
-async def _has_news(
-    context: Dependencies, job: Job, news: asyncio.Event, *, seconds: float
-) -> bool:
+async def _has_news(deps: Dependencies, job: Job, news: asyncio.Event, *, seconds: float) -> bool:
     """Wait for news of a job; return whether there may be some."""
     try:
         async with asyncio.timeout(seconds):
             await news.wait()
     except TimeoutError:
-        return await context.revision_poller.has_news(
-            job.id, after=job.revision, database=context.database
+        return await deps.views.revision_poller.has_news(
+            job.id, after=job.revision, database=deps.database
         )
     news.clear()
     return True

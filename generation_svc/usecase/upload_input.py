@@ -22,29 +22,29 @@ UNUSED_LIFETIME = timedelta(hours=24)
 """How long an upload lives that no job uses."""
 
 
-def admit(context: Dependencies, caller: Caller, *, owner: str) -> None:
+def admit(deps: Dependencies, caller: Caller, *, owner: str) -> None:
     """Let a caller upload for an owner. Raises PermissionDenied, RateLimited."""
     caller.require_owner(owner)
-    context.count_job(caller, owner)
+    deps.count_job(caller, owner)
 
 
 async def upload(
-    context: Dependencies, caller: Caller, *, owner: str, pieces: AsyncIterator[bytes]
+    deps: Dependencies, caller: Caller, *, owner: str, pieces: AsyncIterator[bytes]
 ) -> Upload:
     """Keep a picture as an input for later, without its metadata.
 
     Raises UploadRejected, Overloaded or Unavailable.
     """
-    async with context.spool.open(caller=caller.name, owner=owner) as file:
+    async with deps.media.spool.open(caller=caller.name, owner=owner) as file:
         async for piece in pieces:
             await file.write(piece)
             del piece  # the next one may be long in coming
-        return await _keep(context, caller, owner=owner, examined=await file.examine())
+        return await _keep(deps, caller, owner=owner, examined=await file.examine())
 
 
-async def _keep(context: Dependencies, caller: Caller, *, owner: str, examined: Examined) -> Upload:
+async def _keep(deps: Dependencies, caller: Caller, *, owner: str, examined: Examined) -> Upload:
     kept = Upload(
-        id=new_id(context.database.now()),
+        id=new_id(deps.database.now()),
         mime_type=examined.mime_type,
         size_bytes=examined.size_bytes,
         width=examined.width,
@@ -52,8 +52,8 @@ async def _keep(context: Dependencies, caller: Caller, *, owner: str, examined: 
         sha256=examined.sha256,
     )
     key = f"upload/{kept.id}"
-    await context.store.put_file(key, examined.path)
-    async with context.database.transaction() as tx:
+    await deps.media.store.put_file(key, examined.path)
+    async with deps.database.transaction() as tx:
         await tx.media.insert_upload(
             kept, caller=caller.name, owner=owner, key=key, lifetime=UNUSED_LIFETIME
         )
@@ -61,7 +61,7 @@ async def _keep(context: Dependencies, caller: Caller, *, owner: str, examined: 
 
 
 async def store(
-    context: Dependencies, caller: Caller, *, owner: str, model: Model, inputs: Mapping[str, Any]
+    deps: Dependencies, caller: Caller, *, owner: str, model: Model, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the inputs with an upload in place of a `data:` picture. Raises InvalidInputs."""
     field, reference = media_of(model, inputs)
@@ -69,7 +69,7 @@ async def store(
         return dict(inputs)
     try:
         pieces = _pieces(_decode(reference))
-        kept = await upload(context, caller, owner=owner, pieces=pieces)
+        kept = await upload(deps, caller, owner=owner, pieces=pieces)
     except UploadRejected as error:
         raise violation(field, str(error)) from error
     return {**inputs, field: f"upload:{kept.id}"}

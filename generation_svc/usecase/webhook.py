@@ -18,45 +18,45 @@ TEST_TYPE = "webhook.test"
 
 
 async def page(
-    context: Dependencies, caller: Caller, *, is_disabled: bool | None, after: str, limit: int
+    deps: Dependencies, caller: Caller, *, is_disabled: bool | None, after: str, limit: int
 ) -> Sequence[WebhookEndpoint]:
     """Read the caller's addresses behind `after`, in their order."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         return await tx.webhooks.page(
             caller=caller.name, is_disabled=is_disabled, after=after, limit=limit
         )
 
 
-async def enable(context: Dependencies, caller: Caller, *, url: str) -> WebhookEndpoint:
+async def enable(deps: Dependencies, caller: Caller, *, url: str) -> WebhookEndpoint:
     """Let outcomes be posted to an address again. Raises WebhookNotFound."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         enabled = await tx.webhooks.enable(url, caller=caller.name)
     if enabled is None:
         raise WebhookNotFound(url)
     return enabled
 
 
-async def probe(context: Dependencies, caller: Caller, *, url: str) -> WebhookAttempt:
+async def probe(deps: Dependencies, caller: Caller, *, url: str) -> WebhookAttempt:
     """Post a test to an address, as outcomes are posted; nothing about it is stored.
 
     Raises InvalidInputs, WebhookSecretMissing, RateLimited.
     """
-    context.webhooks.check(url, field="url")
+    deps.webhooks.sender.check(url, field="url")
     if not caller.webhook_secrets:
         raise WebhookSecretMissing
-    await _take_turn(context, caller)
-    answer = await context.webhooks.post(
+    await _take_turn(deps, caller)
+    answer = await deps.webhooks.sender.post(
         WebhookPost(
-            id=uuid4(), url=url, body=_body(context.database.now()), secrets=caller.webhook_secrets
+            id=uuid4(), url=url, body=_body(deps.database.now()), secrets=caller.webhook_secrets
         )
     )
-    return WebhookAttempt(context.database.now(), answer.status, answer.problem)
+    return WebhookAttempt(deps.database.now(), answer.status, answer.problem)
 
 
-async def _take_turn(context: Dependencies, caller: Caller) -> None:
+async def _take_turn(deps: Dependencies, caller: Caller) -> None:
     """Take one of the tests that the caller has, wherever it asks for them."""
     budget = f"webhook tests of {caller.name}"
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         for _ in range(2):  # the first call of a budget that is new only makes it
             wait = await tx.budget.take(budget, limit=TESTS_PER_WINDOW, window=TEST_WINDOW)
             if not wait:

@@ -151,7 +151,7 @@ class CallerHarness:
         maker = STRANGER.name if situation.is_job_foreign else situation.name or "none"
         job_id, media_id = await self._job(maker, bot_id=situation.sent_by)
         wanted = lease_delivery.Wanted(Caller.trusted(maker), situation.sent_by, None, 100, LEASE)
-        leased = await lease_delivery.lease(self.service.context, wanted, wait=timedelta(0))
+        leased = await lease_delivery.lease(self.service.deps, wanted, wait=timedelta(0))
         return Subject(
             owner=situation.owner,
             bot_id=situation.bot_id,
@@ -174,7 +174,7 @@ class CallerHarness:
 
     async def disable(self, name: str, *, url: str = HOOK) -> None:
         """Have a receiver say that its address is gone."""
-        async with self.service.context.database.transaction() as tx:
+        async with self.service.deps.database.transaction() as tx:
             await tx.webhooks.note(url, caller=name, answer=WebhookAnswer(410))
             await tx.webhooks.disable(url, caller=name, reason="HTTP 410")
 
@@ -188,16 +188,16 @@ class CallerHarness:
             correlation_id="",
             destination=Telegram(bot_id=bot_id, chat_id=1, message_id=0, language_code=""),
         )
-        job = await create_job.create_job(self.service.context, request)
+        job = await create_job.create_job(self.service.deps, request)
         return job.id, await self._settle(job.id)
 
     async def _settle(self, job_id: UUID) -> UUID:
         """Give a job its picture, as the worker does."""
-        context, data = self.service.context, picture()
+        deps, data = self.service.deps, picture()
         media = Media(uuid4(), "image/png", len(data), 8, 8, sha256(data).hexdigest())
         attempt = Attempt(uuid4(), job_id, 1, AttemptState.SUBMITTING, datetime.now(UTC))
-        await context.store.put(str(media.id), data)
-        async with context.database.transaction() as tx:
+        await deps.media.store.put(str(media.id), data)
+        async with deps.database.transaction() as tx:
             job = await tx.jobs.lock(job_id)
             await tx.attempts.insert(attempt, token_hash=attempt.id.bytes)
             await tx.media.insert_media(media, attempt=attempt, position=0, key=str(media.id))

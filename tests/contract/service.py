@@ -32,7 +32,7 @@ from generation_svc.rpc.endpoint import Endpoint, guards
 from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.unread import UnreadAnswers
-from generation_svc.server import open_context
+from generation_svc.server import open_dependencies
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.notifier import Notifier
@@ -49,7 +49,7 @@ class Service:
     """A service that answers, and a channel to it."""
 
     address: str
-    context: Dependencies
+    deps: Dependencies
     database: PostgresDatabase
     endpoint: Endpoint
     channel: grpc.aio.Channel
@@ -80,21 +80,21 @@ class Service:
     async def delay(self, job_id: str, *, times: int = 1) -> None:
         """Write revisions of a job, as the breaker does."""
         for _ in range(times):
-            async with self.context.database.transaction() as tx:
+            async with self.deps.database.transaction() as tx:
                 job = await tx.jobs.lock(UUID(job_id))
                 reason = None if job.delay_reason else DelayReason.PROVIDER_BUSY
                 await revise(tx, job, event="delayed", delay_reason=reason)
 
     async def take(self, job_id: str) -> None:
         """Let a job run, as if the provider had taken it."""
-        async with self.context.database.transaction() as tx:
+        async with self.deps.database.transaction() as tx:
             job = await tx.jobs.lock(UUID(job_id))
             await revise(tx, job, event="taken", state=JobState.RUNNING)
 
     async def fail(self, job_id: str) -> None:
         """End a job."""
         failure = Failure(FailureReason.GENERATION_FAILED, "The provider could not do it.")
-        async with self.context.database.transaction() as tx:
+        async with self.deps.database.transaction() as tx:
             await settle(tx, await tx.jobs.lock(UUID(job_id)), failure, event="failed")
 
 
@@ -127,15 +127,17 @@ async def serving(
         database = await stack.enter_async_context(
             open_database(database_url, notifier=Notifier(), max_connections=connections)
         )
-        context = await stack.enter_async_context(open_context(settings, database, callers=callers))
+        deps = await stack.enter_async_context(
+            open_dependencies(settings, database, callers=callers)
+        )
         if kie_url:
             await stack.enter_async_context(
-                working(context, time_scale=settings.time_scale, grace_seconds=5)
+                working(deps, time_scale=settings.time_scale, grace_seconds=5)
             )
         around = guards() if around is None else around
         interceptor = CallInterceptor(callers, guards=around, unread=unread)
         endpoint = Endpoint(
-            context,
+            deps,
             stream_timing=timing,
             interceptor=interceptor,
             connection_life=connection_life,
@@ -150,7 +152,7 @@ async def serving(
             endpoint.follow_readiness(database.is_ready, stop=stop, interval_seconds=0.1)
         )
         try:
-            yield Service(target, context, database, endpoint, channel, stop)
+            yield Service(target, deps, database, endpoint, channel, stop)
         finally:
             stop.set()
             await readiness

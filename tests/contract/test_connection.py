@@ -211,7 +211,7 @@ class Failing(UnreadAnswers):
 
 
 async def test_the_end_of_what_closes_connections_is_logged(idle_service: Service) -> None:
-    endpoint = Endpoint(idle_service.context, interceptor=CallInterceptor(unread=Failing()))
+    endpoint = Endpoint(idle_service.deps, interceptor=CallInterceptor(unread=Failing()))
     endpoint.bind("127.0.0.1:0")
     with capture_logs() as lines:
         await endpoint.start()

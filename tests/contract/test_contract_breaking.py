@@ -43,11 +43,13 @@ BREAKS = {
         "returns (stream GetJobResponse)",
         "GetJob",
     ),
-    "a field is deleted": Break("media.proto", r"  string sha256 = 6;\n}\n\Z", "}\n", "sha256"),
+    "a field is deleted": Break(
+        "media.proto", r"(message Upload (?s:.*?))  string sha256 = 6;\n", r"\1", "sha256"
+    ),
     "a deleted field's number and name are reserved": Break(
         "media.proto",
-        r"  string sha256 = 6;\n}\n\Z",
-        '  reserved 6;\n  reserved "sha256";\n}\n',
+        r"(message Upload (?s:.*?))  string sha256 = 6;\n",
+        r'\1  reserved 6;\n  reserved "sha256";\n',
         "sha256",
     ),
     "a field is renamed": Break(

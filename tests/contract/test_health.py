@@ -44,7 +44,7 @@ async def test_every_service_is_healthy(service: Service) -> None:
 
 
 async def test_a_server_is_not_ready_before_it_knows_its_database(idle_service: Service) -> None:
-    endpoint = Endpoint(idle_service.context)
+    endpoint = Endpoint(idle_service.deps)
     port = endpoint.bind("127.0.0.1:0")
     await endpoint.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -78,7 +78,7 @@ class Readiness:
 async def test_a_watcher_who_does_not_read_keeps_nobody_from_the_health(
     idle_service: Service,
 ) -> None:
-    endpoint, readiness, stop = Endpoint(idle_service.context), Readiness(), asyncio.Event()
+    endpoint, readiness, stop = Endpoint(idle_service.deps), Readiness(), asyncio.Event()
     address = f"127.0.0.1:{endpoint.bind('127.0.0.1:0')}"
     await endpoint.start()
     following = asyncio.create_task(

@@ -92,12 +92,13 @@ def test_what_is_no_token_of_ours_is_refused(change: object) -> None:
 async def test_a_link_is_only_for_media_that_are_here_and_where_there_are_links(
     idle_service: Service,
 ) -> None:
-    context = replace(idle_service.context, links=links(now=datetime.now(UTC)))
-    token = token_of(context.links)
+    deps = idle_service.deps
+    deps = replace(deps, media=replace(deps.media, links=links(now=datetime.now(UTC))))
+    token = token_of(deps.media.links)
     with pytest.raises(MediaNotFound):
-        await download_by_link(context, token=token)
+        await download_by_link(deps, token=token)
     with pytest.raises(MediaLinkInvalid):
-        await download_by_link(idle_service.context, token=token)
+        await download_by_link(idle_service.deps, token=token)
 
 
 def test_media_say_where_they_are() -> None:

@@ -18,7 +18,7 @@ from tests.contract.service import Service
 
 async def switch_off(service: Service, model_id: str) -> None:
     async with service.database.transaction() as tx:
-        await model_outage.begin(service.context, tx, model_id=model_id, text="paused")
+        await model_outage.begin(service.deps, tx, model_id=model_id, text="paused")
 
 
 async def test_a_model_that_is_off_is_marked_and_refused(service: Service) -> None:

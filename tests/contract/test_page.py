@@ -83,23 +83,23 @@ async def test_a_token_is_good_for_its_query_alone(harness: CallerHarness) -> No
         assert (await refused(request)).reason == "INVALID_PAGE_TOKEN"
 
 
-def with_models(context: Dependencies, ids: list[str]) -> GenerationServicer:
+def with_models(deps: Dependencies, ids: list[str]) -> GenerationServicer:
     """Return the servicer of a replica whose catalog has these models alone."""
-    catalog = context.catalog
+    catalog = deps.models.catalog
     kept = Catalog(catalog.version, {each: catalog.models[each] for each in ids})
-    changed = replace(context, catalog=kept)
+    changed = replace(deps, models=replace(deps.models, catalog=kept))
     return GenerationServicer(changed, draining=Draining(), timing=StreamTiming())
 
 
 async def test_a_page_after_a_model_that_left_the_catalog_is_refused(
     idle_service: Service,
 ) -> None:
-    first, second, *rest = idle_service.context.catalog.models
+    first, second, *rest = idle_service.deps.models.catalog.models
     with calling(LOCAL):
-        whole = with_models(idle_service.context, [first, second, *rest])
+        whole = with_models(idle_service.deps, [first, second, *rest])
         page = await whole.ListModels(pb.ListModelsRequest(page_size=2), None)
         follow = pb.ListModelsRequest(page_token=page.next_page_token)
-        without_first = with_models(idle_service.context, [second, *rest])
+        without_first = with_models(idle_service.deps, [second, *rest])
         assert [each.id for each in (await without_first.ListModels(follow, None)).models] == rest
         with pytest.raises(InvalidPageToken):
-            await with_models(idle_service.context, [first, *rest]).ListModels(follow, None)
+            await with_models(idle_service.deps, [first, *rest]).ListModels(follow, None)

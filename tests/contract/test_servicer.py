@@ -46,8 +46,8 @@ class Harness:
     """A server of grpcio-testing with the servicers of a service on it."""
 
     def __init__(self, service: Service) -> None:
-        generation = GenerationServicer(service.context, draining=Draining(), timing=StreamTiming())
-        servicers = {GENERATION: generation, EDGE: EdgeServicer(service.context)}
+        generation = GenerationServicer(service.deps, draining=Draining(), timing=StreamTiming())
+        servicers = {GENERATION: generation, EDGE: EdgeServicer(service.deps)}
         self._server = grpc_testing.server_from_dictionary(
             {name: LoopBridge(servicer) for name, servicer in servicers.items()},
             grpc_testing.strict_real_time(),
@@ -75,7 +75,7 @@ async def test_models_come_in_pages(idle_service: Service) -> None:
     rest = await harness.call(pb.ListModelsRequest(page_token=first.next_page_token))
     assert [*first.models, *rest.models] == list(whole.models)
     assert (len(first.models), rest.next_page_token) == (3, "")
-    assert whole.catalog_version == idle_service.context.catalog.version
+    assert whole.catalog_version == idle_service.deps.models.catalog.version
 
 
 async def test_a_model_is_the_same_alone_and_in_the_list(idle_service: Service) -> None:

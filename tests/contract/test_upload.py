@@ -167,7 +167,7 @@ async def test_silent_uploads_of_one_caller_hold_up_nobody_else(
 
 
 def budget_of(service: Service) -> ByteBudget:
-    spool = service.context.spool
+    spool = service.deps.media.spool
     assert isinstance(spool, FileSpool)
     return spool.budget
 
@@ -192,7 +192,7 @@ async def test_a_picture_in_a_link_counts_and_loses_its_place_likewise(service: 
     inputs = {"prompt": "make it night", "image": link}
     job = await service.create(model_id="qwen/image-edit", inputs=inputs)
     key = str(job.inputs["image"]).replace("upload:", "upload/")
-    kept = await service.context.store.read(key)
+    kept = await service.deps.media.store.read(key)
     assert dict(Image.open(BytesIO(kept)).getexif()) == {0x0112: 6}
 
     budget_of(service).overall = 0

@@ -94,7 +94,7 @@ async def posted(harness: CallerHarness, url: str) -> None:
     )
     job = (await client.generation.CreateJob(request)).job
     await harness.service.fail(job.id)
-    assert await send_webhook(harness.service.context)
+    assert await send_webhook(harness.service.deps)
 
 
 async def webhooks(harness: CallerHarness, name: str = OWNER, **wishes: Any) -> list[Webhook]:

@@ -21,9 +21,7 @@ EDIT = {"model_id": "qwen/image-edit"}
 
 
 async def upload(harness: Harness, data: bytes = PNG) -> Upload:
-    return await upload_input.upload(
-        harness.context, CALLER, owner="user:1", pieces=one_piece(data)
-    )
+    return await upload_input.upload(harness.deps, CALLER, owner="user:1", pieces=one_piece(data))
 
 
 def edit(reference: str) -> dict[str, Any]:
@@ -60,7 +58,7 @@ async def test_fifty_times_the_same_request_at_once_is_one_job(
 
 async def test_a_repeated_request_gives_the_job_as_it_is_now(harness: Harness) -> None:
     job = await harness.accept(request_id="r-1")
-    await cancel_job.cancel_job(harness.context, CALLER, job_id=job.id)
+    await cancel_job.cancel_job(harness.deps, CALLER, job_id=job.id)
 
     again = await harness.accept(request_id="r-1")
 
@@ -155,7 +153,7 @@ async def test_a_data_picture_becomes_an_upload_that_lives_as_long_as_the_job(
     assert harness.store.kept[f"upload/{UUID(upload_id)}"] == PNG
     await harness.later(days=31)
     again = await harness.accept(**edit(job.inputs["image"]))
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     assert again.inputs["image"] == job.inputs["image"]
     assert harness.provider.uploads == [PNG]
 

@@ -98,7 +98,7 @@ async def test_what_only_this_process_knows_is_recorded_once_through_lost_commit
     harness.provider.answer = answer
     job = await harness.accept()
 
-    assert await dispatch(harness.context)
+    assert await dispatch(harness.deps)
 
     assert not wire.commits_to_lose
     assert (await harness.job(job)).state is JobState.RUNNING

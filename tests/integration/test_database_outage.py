@@ -146,7 +146,7 @@ async def test_health_follows_the_database_away_and_back(wire: Wire, tmp_path: P
     async with serving(wire.url, tmp_path) as service:
         job = await service.create()
         await reaches(service, SERVING)
-        with service.context.database.watch("job") as news:
+        with service.deps.database.watch("job") as news:
             wire.cut()
             await reaches(service, NOT_SERVING)
             with pytest.raises(grpc.aio.AioRpcError) as told:

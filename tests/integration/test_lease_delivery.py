@@ -41,7 +41,7 @@ def wanted(
 
 
 async def lease(harness: Harness, **wishes: Any) -> Sequence[Delivery]:
-    return await lease_delivery.lease(harness.context, wanted(**wishes), wait=timedelta(0))
+    return await lease_delivery.lease(harness.deps, wanted(**wishes), wait=timedelta(0))
 
 
 async def lease_one(harness: Harness, kind: DeliveryKind, **wishes: Any) -> Delivery:
@@ -58,8 +58,8 @@ async def running(harness: Harness) -> Job:
 
 
 async def report(harness: Harness, delivery: Delivery, outcome: SendingOutcome) -> None:
-    await lease_delivery.begin(harness.context, delivery.lease_token)
-    await lease_delivery.report(harness.context, delivery.lease_token, outcome=outcome)
+    await lease_delivery.begin(harness.deps, delivery.lease_token)
+    await lease_delivery.report(harness.deps, delivery.lease_token, outcome=outcome)
 
 
 async def succeeded(harness: Harness, **accepted: Any) -> Job:
@@ -97,21 +97,21 @@ async def test_a_lease_that_ran_out_before_begin_is_offered_again_as_new(harness
     first = await lease_one(harness, OUTCOME)
     await harness.later(seconds=31)
     with pytest.raises(StaleLease):
-        await lease_delivery.begin(harness.context, first.lease_token)
+        await lease_delivery.begin(harness.deps, first.lease_token)
 
     second = await lease_one(harness, OUTCOME)
 
     assert (second.try_number, second.maybe_sent) == (2, False)
     with pytest.raises(StaleLease):
-        await lease_delivery.report(harness.context, first.lease_token, outcome=NEW_MESSAGE)
+        await lease_delivery.report(harness.deps, first.lease_token, outcome=NEW_MESSAGE)
     await report(harness, second, NEW_MESSAGE)
 
 
 async def test_a_lease_that_ran_out_after_begin_may_have_been_sent(harness: Harness) -> None:
     await succeeded(harness)
     first = await lease_one(harness, OUTCOME)
-    await lease_delivery.begin(harness.context, first.lease_token)
-    await lease_delivery.begin(harness.context, first.lease_token)  # its answer was lost
+    await lease_delivery.begin(harness.deps, first.lease_token)
+    await lease_delivery.begin(harness.deps, first.lease_token)  # its answer was lost
     await harness.later(seconds=31)
 
     second = await lease_one(harness, OUTCOME)
@@ -127,10 +127,10 @@ async def test_a_report_after_its_time_counts_while_nobody_else_has_the_lease(
 ) -> None:
     job = await succeeded(harness)
     delivery = await lease_one(harness, OUTCOME)
-    await lease_delivery.begin(harness.context, delivery.lease_token)
+    await lease_delivery.begin(harness.deps, delivery.lease_token)
     await harness.later(seconds=31)
 
-    await lease_delivery.report(harness.context, delivery.lease_token, outcome=EDIT)
+    await lease_delivery.report(harness.deps, delivery.lease_token, outcome=EDIT)
 
     assert await state(harness, job, OUTCOME) == "sent"
     assert await lease(harness) == ()
@@ -142,12 +142,12 @@ async def test_tokens_that_are_used_up_or_unknown_are_refused(harness: Harness) 
     await report(harness, delivery, EDIT)
 
     with pytest.raises(StaleLease):
-        await lease_delivery.begin(harness.context, delivery.lease_token)
+        await lease_delivery.begin(harness.deps, delivery.lease_token)
     for token in ("", "unknown"):
         with pytest.raises(StaleLease):
-            await lease_delivery.begin(harness.context, token)
+            await lease_delivery.begin(harness.deps, token)
         with pytest.raises(StaleLease):
-            await lease_delivery.report(harness.context, token, outcome=EDIT)
+            await lease_delivery.report(harness.deps, token, outcome=EDIT)
 
 
 async def test_a_report_whose_answer_was_lost_may_come_again(harness: Harness) -> None:
@@ -155,7 +155,7 @@ async def test_a_report_whose_answer_was_lost_may_come_again(harness: Harness) -
     delivery = await lease_one(harness, OUTCOME)
     await report(harness, delivery, EDIT)
 
-    await lease_delivery.report(harness.context, delivery.lease_token, outcome=Unknown())
+    await lease_delivery.report(harness.deps, delivery.lease_token, outcome=Unknown())
 
     assert await state(harness, job, OUTCOME) == "sent"
     assert await lease(harness) == ()
@@ -174,9 +174,9 @@ async def test_a_delivery_cannot_be_parked_for_ever(harness: Harness, ahead: tim
     await running(harness)
     delivery = await lease_one(harness, PROGRESS)
     with pytest.raises(PauseTooLong):
-        await report(harness, delivery, TryAgain(harness.context.database.now() + ahead))
+        await report(harness, delivery, TryAgain(harness.deps.database.now() + ahead))
     await lease_delivery.report(
-        harness.context, delivery.lease_token, outcome=EDIT
+        harness.deps, delivery.lease_token, outcome=EDIT
     )  # the lease holds on
 
 
@@ -186,7 +186,7 @@ async def test_a_delivery_may_be_put_off_for_a_day(harness: Harness) -> None:
     await report(
         harness,
         await lease_one(harness, PROGRESS),
-        TryAgain(harness.context.database.now() + longest),
+        TryAgain(harness.deps.database.now() + longest),
     )
     await harness.later(seconds=longest.total_seconds() - 60)
     assert await lease(harness) == ()
@@ -199,7 +199,7 @@ async def test_a_time_of_the_past_is_no_pause(harness: Harness) -> None:
     await report(
         harness,
         await lease_one(harness, PROGRESS),
-        TryAgain(harness.context.database.now() - timedelta(days=400)),
+        TryAgain(harness.deps.database.now() - timedelta(days=400)),
     )
     await harness.later(seconds=2)
     await lease_one(harness, PROGRESS)
@@ -263,11 +263,11 @@ async def test_many_leasers_never_hold_two_deliveries_of_a_job(
             for delivery in await lease(mine, limit=2):
                 assert delivery.job.id not in held
                 held[delivery.job.id] = delivery
-                await lease_delivery.begin(mine.context, delivery.lease_token)
+                await lease_delivery.begin(mine.deps, delivery.lease_token)
                 await asyncio.sleep(0.001)
                 sent.append((delivery.job.id, delivery.kind))
                 del held[delivery.job.id]
-                await lease_delivery.report(mine.context, delivery.lease_token, outcome=NEW_MESSAGE)
+                await lease_delivery.report(mine.deps, delivery.lease_token, outcome=NEW_MESSAGE)
 
     await asyncio.gather(
         *(edge(each) for each in benches for _ in range(25)),
@@ -301,7 +301,7 @@ async def test_progress_that_was_overtaken_while_it_was_sent_is_sent_again(
     first = await lease_one(harness, PROGRESS)
     assert first.job.state is JobState.QUEUED
     assert first.queue_position == 0
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     await report(harness, first, EDIT)
 
     second = await lease_one(harness, PROGRESS)
@@ -349,7 +349,7 @@ async def test_an_outcome_put_into_the_progress_message_is_never_written_over(
     if held and progress == "idle":
         await report(harness, held, EDIT)
     if held and progress == "begun":
-        await lease_delivery.begin(harness.context, held.lease_token)
+        await lease_delivery.begin(harness.deps, held.lease_token)
     await harness.callback(SUCCESS)
     await harness.fetch_all()
     await harness.later(seconds=31)  # the edge that held the progress hangs
@@ -361,13 +361,13 @@ async def test_an_outcome_put_into_the_progress_message_is_never_written_over(
     assert await state(harness, job, PROGRESS) == "sent"
     if held and progress != "idle":
         with pytest.raises(StaleLease):
-            await lease_delivery.report(harness.context, held.lease_token, outcome=EDIT)
+            await lease_delivery.report(harness.deps, held.lease_token, outcome=EDIT)
         assert await lease(harness) == ()
 
 
 async def test_a_cancelled_job_shows_it_and_sends_nothing_more(harness: Harness) -> None:
     job = await running(harness)
-    await cancel_job.cancel_job(harness.context, CALLER, job_id=job.id)
+    await cancel_job.cancel_job(harness.deps, CALLER, job_id=job.id)
     await harness.callback(SUCCESS)
     await harness.fetch_all()
 
@@ -388,7 +388,7 @@ async def test_reports_and_changes_of_one_job_at_once_do_not_block_each_other(
         progress = await lease_one(harness, PROGRESS)
         await asyncio.gather(
             report(harness, progress, EDIT),
-            cancel_job.cancel_job(harness.context, CALLER, job_id=job.id),
+            cancel_job.cancel_job(harness.deps, CALLER, job_id=job.id),
         )
         await report(harness, await lease_one(harness, PROGRESS), EDIT)
 
@@ -424,14 +424,14 @@ async def test_a_lease_is_known_in_no_hands_but_those_that_may_have_it(harness: 
     other, edge = Caller("b", bot_ids=frozenset({7})), Caller("c", bot_ids=frozenset({8}))
 
     with pytest.raises(StaleLease):
-        await lease_delivery.begin(harness.context, token, sender=other)
-    await lease_delivery.begin(harness.context, token, sender=edge)
+        await lease_delivery.begin(harness.deps, token, sender=other)
+    await lease_delivery.begin(harness.deps, token, sender=edge)
     with pytest.raises(StaleLease):
-        await lease_delivery.report(harness.context, token, outcome=NEW_MESSAGE, sender=other)
+        await lease_delivery.report(harness.deps, token, outcome=NEW_MESSAGE, sender=other)
     for _ in range(2):  # the first answer was lost
-        await lease_delivery.report(harness.context, token, outcome=NEW_MESSAGE, sender=edge)
+        await lease_delivery.report(harness.deps, token, outcome=NEW_MESSAGE, sender=edge)
     with pytest.raises(StaleLease):
-        await lease_delivery.report(harness.context, token, outcome=NEW_MESSAGE, sender=other)
+        await lease_delivery.report(harness.deps, token, outcome=NEW_MESSAGE, sender=other)
 
 
 async def test_who_does_not_send_for_a_bot_leases_nothing_of_it(harness: Harness) -> None:
@@ -459,7 +459,7 @@ async def test_a_limit_holds_and_outcomes_go_first(harness: Harness) -> None:
 async def test_one_who_waits_is_woken_by_what_comes(harness: Harness) -> None:
     job = await harness.run(destination=Telegram(CHAT.bot_id, chat_id=1))
     waiter = asyncio.create_task(
-        lease_delivery.lease(harness.context, wanted(), wait=timedelta(seconds=30))
+        lease_delivery.lease(harness.deps, wanted(), wait=timedelta(seconds=30))
     )
     await asyncio.sleep(0)
 
@@ -475,7 +475,7 @@ async def test_what_a_sender_tells_comes_after_a_change_of_its_job(harness: Harn
     progress = await lease_one(harness, PROGRESS)
     async with harness.transaction() as tx:
         changed = await tx.jobs.lock(job.id)
-        beginning = asyncio.create_task(lease_delivery.begin(harness.context, progress.lease_token))
+        beginning = asyncio.create_task(lease_delivery.begin(harness.deps, progress.lease_token))
         await until_waiting(harness)
         await revise(tx, changed, event="cancelled", state=JobState.CANCELLED)
     await beginning

@@ -51,7 +51,7 @@ async def test_a_plain_word_opens_it_at_once(
     waiting = await harness.accept()
 
     assert await reason(harness) is expected
-    assert not await dispatch(harness.context)
+    assert not await dispatch(harness.deps)
     assert len(harness.provider.created) == 1
     await harness.sweep()
     assert (await harness.job(waiting)).delay_reason is expected
@@ -122,7 +122,7 @@ async def test_a_dispatcher_that_waited_finds_it_open_and_gives_its_job_back(
             await tx.budget.trip(
                 DelayReason.PROVIDER_ACCOUNT,
                 threshold=1,
-                interval=harness.context.timing.busy_retry,
+                interval=harness.deps.timing.busy_retry,
             )
         return "https://kie.example/x.png"
 
@@ -131,7 +131,7 @@ async def test_a_dispatcher_that_waited_finds_it_open_and_gives_its_job_back(
         model_id="qwen/image-edit",
         inputs={"prompt": "a hat", "image": "data:image/png;base64,AAAA"},
     )
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
 
     assert harness.provider.created == []
     assert (await harness.job(job)).state is JobState.QUEUED
@@ -147,7 +147,7 @@ async def test_a_probe_that_says_nothing_ill_closes_it(harness: Harness, kind: s
         await harness.query("UPDATE job SET dispatch_time = now() + interval '1 hour'")
 
     await harness.later(seconds=PROBE)
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
 
     assert await reason(harness) is None
 
@@ -165,11 +165,11 @@ async def test_a_prober_that_was_killed_is_followed_by_another(harness: Harness)
     harness.provider.answer = hang
     waiting = await harness.accept()
     await harness.later(seconds=PROBE)
-    prober = asyncio.create_task(dispatch(harness.context))
+    prober = asyncio.create_task(dispatch(harness.deps))
     await started.wait()
     prober.cancel()
     await asyncio.wait({prober})
-    assert not await dispatch(harness.context)
+    assert not await dispatch(harness.deps)
 
     heal(harness)
     await harness.later(seconds=61)
@@ -254,6 +254,6 @@ async def test_what_was_put_off_is_due_at_once_when_it_closes(harness: Harness) 
     await harness.run()
     assert await reason(harness) is None
 
-    assert await dispatch(harness.context)
+    assert await dispatch(harness.deps)
     (row,) = await harness.query("SELECT count(*) AS waiting FROM job WHERE state = 'queued'")
     assert row["waiting"] == 0

@@ -21,7 +21,7 @@ async def harness(open_bench: OpenBench) -> Harness:
 async def test_a_call_that_left_late_counts_from_then(harness: Harness) -> None:
     await harness.accept()
     await _delay_attempts(harness, by=WINDOW * 0.3)
-    assert await dispatch(harness.context)
+    assert await dispatch(harness.deps)
     assert len(harness.provider.created) == 1
     (row,) = await harness.query(
         "SELECT take_time - submit_time AS late FROM budget_slot, attempt"
@@ -33,7 +33,7 @@ async def test_a_call_that_left_late_counts_from_then(harness: Harness) -> None:
 async def test_a_call_that_would_be_very_late_is_not_made(harness: Harness) -> None:
     job = await harness.accept()
     await _delay_attempts(harness, by=WINDOW * 0.6)
-    assert await dispatch(harness.context)
+    assert await dispatch(harness.deps)
     assert harness.provider.created == []
     assert (await harness.events(job))[-1] == "postponed"
     assert [each["state"] for each in await harness.attempts(job)] == ["refused"]
@@ -48,7 +48,7 @@ async def test_a_call_in_time_is_counted_once(harness: Harness) -> None:
     await harness.run()
     harness.provider.tasks["task-1"] = SUCCESS
     await harness.later(minutes=1)
-    assert await poll(harness.context)
+    assert await poll(harness.deps)
     rows = await harness.query("SELECT budget FROM budget_slot WHERE isfinite(take_time)")
     assert sorted(row["budget"] for row in rows) == ["create", "read"]
 

@@ -26,7 +26,7 @@ class MortalDatabase:
     """Lets so many transactions commit, then kills: before the next one begins, or ends."""
 
     def __init__(self, harness: Harness, *, commits: int, at: str) -> None:
-        self._real = harness.context.database
+        self._real = harness.deps.database
         self._left = commits
         self._at = at
         self.watch, self.now = self._real.watch, self._real.now
@@ -46,7 +46,7 @@ async def run_until_killed(
     harness: Harness, step: Callable[[Dependencies], Awaitable[bool]], *, commits: int, at: str
 ) -> bool:
     """Do a step in a process that dies; return whether it did, or came to its end."""
-    mortal = replace(harness.context, database=MortalDatabase(harness, commits=commits, at=at))
+    mortal = replace(harness.deps, database=MortalDatabase(harness, commits=commits, at=at))
     try:
         while await step(mortal):
             pass
@@ -102,7 +102,7 @@ async def test_an_attempt_is_repeated_only_once_its_fate_is_called_unknown(
     await harness.accept()
     harness.provider.answer = die
     with pytest.raises(Killed):
-        await dispatch(harness.context)
+        await dispatch(harness.deps)
     harness.provider.answer = None
     await harness.later(minutes=5)
     await harness.dispatch_all()
@@ -118,7 +118,10 @@ async def test_an_attempt_is_repeated_only_once_its_fate_is_called_unknown(
 async def test_without_callbacks_too_a_job_is_sent_again_at_most_once(
     harness: Harness, commits: int
 ) -> None:
-    harness = replace(harness, context=replace(harness.context, callback_base_url=None))
+    harness = replace(
+        harness,
+        deps=replace(harness.deps, provider=replace(harness.deps.provider, callback_base_url=None)),
+    )
     job = await harness.accept()
     await run_until_killed(harness, dispatch, commits=commits, at="after")
     harness.provider.tasks = {f"task-{n}": SUCCESS for n in (1, 2)}
@@ -160,7 +163,7 @@ async def test_the_answer_is_recorded_though_the_dispatcher_is_cancelled(harness
         return task_id
 
     harness.provider.answer = answer
-    dispatcher = asyncio.create_task(dispatch(harness.context))
+    dispatcher = asyncio.create_task(dispatch(harness.deps))
     await asyncio.wait({dispatcher})
 
     assert dispatcher.cancelled()
@@ -173,19 +176,19 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(harness
 
         def __init__(self) -> None:
             self.left = 3
-            self.watch, self.now = harness.context.database.watch, harness.context.database.now
+            self.watch, self.now = harness.deps.database.watch, harness.deps.database.now
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:
             if harness.provider.created and self.left:
                 self.left -= 1
                 raise Unavailable
-            async with harness.context.database.transaction() as tx:
+            async with harness.deps.database.transaction() as tx:
                 yield tx
 
     job = await harness.accept()
 
-    await dispatch(replace(harness.context, database=Flickering()))
+    await dispatch(replace(harness.deps, database=Flickering()))
 
     assert (await harness.job(job)).state is JobState.RUNNING
 

@@ -37,7 +37,7 @@ async def unanswered(harness: Harness) -> Job:
     """A job whose createTask gave no answer."""
     harness.provider.refuse(ProviderSilent())
     job = await harness.accept()
-    assert await dispatch(harness.context)
+    assert await dispatch(harness.deps)
     harness.provider.refuse(None)
     return await harness.job(job)
 
@@ -64,11 +64,11 @@ async def test_a_store_that_is_away_delays_a_job_only_a_little(harness: Harness)
     job = await harness.accept(**EDIT)
     harness.store.read_error = Unavailable("The store is away.")
     with pytest.raises(Unavailable):
-        await dispatch(harness.context)
+        await dispatch(harness.deps)
     harness.store.read_error = None
-    await harness.later(seconds=harness.context.timing.busy_retry.total_seconds())
+    await harness.later(seconds=harness.deps.timing.busy_retry.total_seconds())
 
-    assert await dispatch(harness.context)
+    assert await dispatch(harness.deps)
     assert (await harness.job(job)).state is JobState.RUNNING
 
 
@@ -76,14 +76,14 @@ async def test_pictures_that_take_long_to_hand_over_stop_no_other_job(harness: H
     harness.provider.may_upload.clear()
     pictures = [await harness.accept(**EDIT, owner=f"user:{n}") for n in range(MOST_UPLOADS + 1)]
     text = await harness.accept()
-    concurrency = [asyncio.create_task(dispatch(harness.context)) for _ in range(MOST_UPLOADS + 2)]
+    concurrency = [asyncio.create_task(dispatch(harness.deps)) for _ in range(MOST_UPLOADS + 2)]
     done, busy = await asyncio.wait(concurrency, timeout=1)
 
     assert (len(done), len(busy)) == (2, MOST_UPLOADS)
     assert (await harness.job(text)).state is JobState.RUNNING
     harness.provider.may_upload.set()
     await asyncio.gather(*busy)
-    await harness.later(seconds=harness.context.timing.busy_retry.total_seconds())
+    await harness.later(seconds=harness.deps.timing.busy_retry.total_seconds())
     await harness.dispatch_all()
     assert {(await harness.job(job)).state for job in pictures} == {JobState.RUNNING}
 
@@ -153,7 +153,7 @@ async def test_a_not_now_puts_the_job_back_and_it_is_sent_again(
     assert await states(harness, job) == ["refused"]
 
     harness.provider.refuse(None)
-    assert not await dispatch(harness.context)
+    assert not await dispatch(harness.deps)
     await harness.later(seconds=16)
     await harness.dispatch_all()
 
@@ -280,7 +280,7 @@ async def test_a_claim_that_ran_out_while_it_waited_does_not_submit(harness: Har
     harness.provider.upload = slow_upload  # type: ignore[method-assign]
     job = await harness.accept(**EDIT)
 
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
 
     assert harness.provider.created == []
     assert (await harness.job(job)).state is JobState.QUEUED
@@ -326,7 +326,7 @@ async def test_a_picture_that_cannot_be_had_fails_the_job(harness: Harness, caus
 
 async def test_a_cancelled_job_is_not_sent(harness: Harness) -> None:
     job = await harness.accept()
-    await cancel_job.cancel_job(harness.context, CALLER, job_id=job.id)
+    await cancel_job.cancel_job(harness.deps, CALLER, job_id=job.id)
 
     await harness.dispatch_all()
 
@@ -400,7 +400,7 @@ async def test_a_vanished_dispatcher_promises_another_try_only_where_there_is_on
 ) -> None:
     job = await unanswered(harness) if number == 2 else await harness.accept()
     await harness.later(seconds=125)
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     await harness.query(
         "UPDATE attempt SET state = 'submitting', task_id = NULL, accept_time = NULL,"
         " read_time = NULL WHERE number = %s",

@@ -68,13 +68,13 @@ async def test_a_thousand_jobs_of_one_owner_delay_another_by_one_turn(
         return task_id
 
     async def work(replica: Harness) -> None:
-        while not replica.context.stopping.is_set():
-            await dispatch(replica.context)
+        while not replica.deps.stopping.is_set():
+            await dispatch(replica.deps)
 
     first.provider.answer = note
     async with asyncio.TaskGroup() as concurrency, AsyncExitStack() as stopping:
         for replica in replicas:
-            stopping.callback(replica.context.stopping.set)
+            stopping.callback(replica.deps.stopping.set)
             for _ in range(8):
                 concurrency.create_task(work(replica))
         async with asyncio.timeout(30):
@@ -160,7 +160,7 @@ async def test_a_job_of_an_old_round_lets_nobody_new_pass(harness: Harness) -> N
         await harness.accept(owner="busy")
     await harness.later(seconds=1)
     for _ in range(3):
-        assert await dispatch(harness.context)
+        assert await dispatch(harness.deps)
     waiting = await harness.accept(owner="patient")
 
     await harness.query("UPDATE job SET dispatch_time = now() WHERE id = %s RETURNING id", old.id)
@@ -200,7 +200,7 @@ async def test_nothing_is_claimed_that_cannot_be_sent(open_bench: OpenBench) -> 
     for n in range(6):
         await harness.accept(owner=f"user:{n}")
 
-    await asyncio.gather(*(dispatch(harness.context) for _ in range(6)))
+    await asyncio.gather(*(dispatch(harness.deps) for _ in range(6)))
 
     assert len(harness.provider.created) == 2
     assert (
@@ -215,10 +215,10 @@ async def test_claims_under_way_keep_their_calls_only_for_a_while(open_bench: Op
     stuck, other = await harness.accept(), await harness.accept(owner="user:2")
     assert await claim(harness) == stuck.id
 
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     assert harness.provider.created == []
     await harness.later(seconds=6)
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     assert (await harness.job(other)).state is JobState.RUNNING
 
 
@@ -251,13 +251,13 @@ async def test_a_forecast_is_honest(open_bench: OpenBench) -> None:
     harness = await open_bench(
         limits=Limits(creates_per_window=2, create_window=USUAL, active_tasks=4)
     )
-    usual, _ = harness.context.durations("z-image")
+    usual, _ = harness.deps.models.durations("z-image")
     slowest = max(USUAL / 2, usual / 4)
     jobs = [await harness.accept(owner=f"user:{n}") for n in range(3)]
     assert [job.forecast for job in jobs] == [Forecast(n, slowest * n + usual) for n in range(3)]
 
-    assert await dispatch(harness.context)
-    seen = await read_job.get(harness.context, CALLER, job_id=jobs[0].id)
+    assert await dispatch(harness.deps)
+    seen = await read_job.get(harness.deps, CALLER, job_id=jobs[0].id)
     assert seen.state is JobState.RUNNING
     assert seen.forecast is not None
     assert seen.forecast.queue_position == 0
@@ -273,7 +273,7 @@ async def test_nothing_is_said_where_nothing_is_known(harness: Harness) -> None:
     await harness.query("UPDATE job SET start_deadline_time = now() WHERE id = %s", ending.id)
 
     for job in (late, delayed, ending):
-        told = await forecast(harness.context, await harness.job(job))
+        told = await forecast(harness.deps, await harness.job(job))
         assert told.estimated_remaining is None
 
 
@@ -281,7 +281,7 @@ async def test_news_whose_hint_was_lost_are_seen_by_one_look_for_all(harness: Ha
     jobs = [await harness.accept(owner=f"user:{n}") for n in range(3)]
     heartbeat = timedelta(milliseconds=50)
     streams = [
-        stream_job.follow(harness.context, CALLER, job_id=job.id, after=0, heartbeat=heartbeat)
+        stream_job.follow(harness.deps, CALLER, job_id=job.id, after=0, heartbeat=heartbeat)
         for job in jobs
     ]
     assert [await anext(stream) for stream in streams] == jobs

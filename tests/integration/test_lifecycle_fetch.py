@@ -43,7 +43,7 @@ async def test_the_bytes_are_ours_before_the_job_is_a_success(harness: Harness) 
     job = await succeeded(harness, LINK, second)
     assert (await harness.job(job)).state is JobState.RUNNING
 
-    assert await fetch_result(harness.context)
+    assert await fetch_result(harness.deps)
 
     result = (await harness.job(job)).result
     assert result is not None
@@ -54,7 +54,7 @@ async def test_the_bytes_are_ours_before_the_job_is_a_success(harness: Harness) 
         stored = [await tx.media.find_media(each.id, caller="edge") for each in result.media]
         assert await tx.media.find_media(result.media[0].id, caller="b") is None
     assert [harness.store.kept[each.key] for each in stored if each] == [b"one", b"two"]
-    assert not await fetch_result(harness.context)
+    assert not await fetch_result(harness.deps)
 
 
 async def test_a_dead_link_is_followed_by_a_fresh_one(harness: Harness) -> None:
@@ -230,7 +230,7 @@ async def test_bytes_without_a_row_are_removed_once_they_are_old(harness: Harnes
         kept = await tx.media.find_media(media[0].id, caller="edge")
     assert kept is not None
     upload = await upload_input.upload(
-        harness.context, CALLER, owner="user:1", pieces=one_piece(b"mine")
+        harness.deps, CALLER, owner="user:1", pieces=one_piece(b"mine")
     )
     stray = f"result/{uuid4()}/{uuid4()}/0"
     harness.store.kept |= {stray: b"x", f"upload/{uuid4()}": b"x", "upload/not-ours.txt": b"x"}
@@ -239,7 +239,7 @@ async def test_bytes_without_a_row_are_removed_once_they_are_old(harness: Harnes
     assert len(harness.store.kept) == 5
     harness.store.age = timedelta(hours=49)
     for _ in range(10):
-        await remove_orphans(harness.context)
+        await remove_orphans(harness.deps)
 
     assert set(harness.store.kept) == {kept.key, f"upload/{upload.id}", "upload/not-ours.txt"}
 
@@ -289,7 +289,7 @@ async def test_a_fetch_killed_before_its_settlement_is_done_again_in_the_same_pl
         await asyncio.Event().wait()
 
     harness.store.put = put_and_hang  # type: ignore[method-assign]
-    worker = asyncio.create_task(fetch_result(harness.context))
+    worker = asyncio.create_task(fetch_result(harness.deps))
     await reached.wait()
     worker.cancel()
     await asyncio.wait({worker})
@@ -314,11 +314,11 @@ async def test_two_workers_on_one_result_settle_it_once(harness: Harness) -> Non
         return await fetch_one(url, is_proved=is_proved)
 
     harness.fetcher.fetch = slow  # type: ignore[assignment, method-assign]
-    first = asyncio.create_task(fetch_result(harness.context))
+    first = asyncio.create_task(fetch_result(harness.deps))
     await reached.wait()
     harness.fetcher.fetch = fetch_one  # type: ignore[method-assign]
     await harness.later(minutes=4)
-    assert await fetch_result(harness.context)
+    assert await fetch_result(harness.deps)
     settled = await harness.job(job)
     gate.set()
     await first
@@ -457,7 +457,7 @@ async def test_a_read_that_is_late_ends_no_success(harness: Harness) -> None:
         return replace(PENDING, task_id=task_id)
 
     harness.provider.read_task = slow  # type: ignore[method-assign]
-    assert await poll(harness.context)
+    assert await poll(harness.deps)
     await harness.fetch_all()
 
     assert (await harness.job(job)).state is JobState.SUCCEEDED

@@ -50,10 +50,10 @@ async def two_attempts(harness: Harness, *, second: str = "accepted") -> Job:
     """A job whose first attempt got no answer and whose second one is `second`."""
     harness.provider.refuse(ProviderSilent())
     job = await harness.accept()
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     await harness.later(seconds=125)
     harness.provider.refuse(None if second == "accepted" else ProviderSilent())
-    assert await dispatch(harness.context)
+    assert await dispatch(harness.deps)
     harness.provider.refuse(None)
     return await harness.job(job)
 
@@ -266,7 +266,7 @@ async def test_a_job_whose_attempts_all_ended_does_not_run_for_ever(
     """The first attempt comes home, and fails, while the second one is being sent."""
     harness.provider.refuse(ProviderSilent())
     job = await harness.accept()
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     await harness.later(seconds=125)
 
     async def meanwhile(provider: FakeProvider, task_id: str) -> str:
@@ -275,7 +275,7 @@ async def test_a_job_whose_attempts_all_ended_does_not_run_for_ever(
         raise error
 
     harness.provider.answer = meanwhile
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     harness.provider.refuse(None)
     await harness.later(hours=1)
     await harness.sweep()
@@ -293,7 +293,7 @@ async def test_a_cancelled_job_keeps_what_its_task_brought_and_tells_nobody(
     harness: Harness,
 ) -> None:
     job = await harness.run()
-    cancelled = await cancel_job.cancel_job(harness.context, CALLER, job_id=job.id)
+    cancelled = await cancel_job.cancel_job(harness.deps, CALLER, job_id=job.id)
 
     await harness.callback(SUCCESS)
     await harness.fetch_all()
@@ -310,8 +310,8 @@ async def test_a_cancel_racing_a_settlement_ends_in_one_of_the_two(harness: Harn
         await harness.callback(SUCCESS, call=n)
 
     await asyncio.gather(
-        *(fetch_result(harness.context) for _ in jobs),
-        *(cancel_job.cancel_job(harness.context, CALLER, job_id=job.id) for job in jobs),
+        *(fetch_result(harness.deps) for _ in jobs),
+        *(cancel_job.cancel_job(harness.deps, CALLER, job_id=job.id) for job in jobs),
     )
 
     for job in jobs:
@@ -330,7 +330,7 @@ async def test_a_text_is_a_result_without_anything_to_fetch(harness: Harness) ->
     job = await harness.run()
     harness.provider.tasks["task-1"] = replace(SUCCESS, result_urls=(), result_text="words")
     await harness.later(seconds=60)
-    await poll(harness.context)
+    await poll(harness.deps)
 
     settled = await harness.job(job)
     assert settled.result is not None

@@ -44,7 +44,7 @@ async def test_a_model_that_is_off_fails_the_job_at_once_and_is_hidden(harness: 
     with pytest.raises(ModelUnavailable) as caught:
         await harness.accept(owner="user:2")
     assert 590 < caught.value.retry_after.total_seconds() <= 600
-    assert set(await model_outage.resting(harness.context)) == {"z-image"}
+    assert set(await model_outage.resting(harness.deps)) == {"z-image"}
     after = REGISTRY.get_sample_value("atelier_provider_models_switched_off_total", labels) or 0
     assert after == before + 1
     harness.provider.refuse(None)
@@ -56,7 +56,7 @@ async def test_every_replica_knows(harness: Harness, open_bench: OpenBench) -> N
     other = await open_bench(sharing=harness)
     with pytest.raises(ModelUnavailable):
         await other.accept(owner="user:2")
-    assert set(await model_outage.resting(other.context)) == {"z-image"}
+    assert set(await model_outage.resting(other.deps)) == {"z-image"}
 
 
 async def test_jobs_that_wait_for_it_fail_without_being_sent(harness: Harness) -> None:
@@ -126,7 +126,7 @@ async def test_two_dispatchers_let_one_trial_through(harness: Harness) -> None:
     """Both jobs were accepted before the model went off."""
     first, second = [await harness.accept(owner=f"user:{n}") for n in range(2)]
     async with harness.transaction() as tx:
-        await model_outage.begin(harness.context, tx, model_id="z-image", text="paused")
+        await model_outage.begin(harness.deps, tx, model_id="z-image", text="paused")
     await harness.later(minutes=11)
     reached, gate = asyncio.Event(), asyncio.Event()
 
@@ -136,9 +136,9 @@ async def test_two_dispatchers_let_one_trial_through(harness: Harness) -> None:
         return task_id
 
     harness.provider.answer = slowly
-    trial = asyncio.create_task(dispatch(harness.context))
+    trial = asyncio.create_task(dispatch(harness.deps))
     await reached.wait()
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     states = [(await harness.job(job)).state for job in (first, second)]
     gate.set()
     await trial
@@ -197,9 +197,9 @@ async def test_a_replica_that_does_not_know_yet_lets_a_job_in_that_fails_unsent(
     harness: Harness, open_bench: OpenBench
 ) -> None:
     other = await open_bench(sharing=harness)
-    assert await model_outage.resting(other.context) == {}
+    assert await model_outage.resting(other.deps) == {}
     await switched_off(harness)
-    other.context.models_off._good_until = float("inf")  # its reading is as old as it may be
+    other.deps.models.off._good_until = float("inf")  # its reading is as old as it may be
 
     late = await other.run(owner="user:2")
 
@@ -212,15 +212,15 @@ async def test_who_may_try_a_model_is_asked_with_the_jobs_row_locked_first(
 ) -> None:
     job = await harness.accept()
     async with harness.transaction() as tx:
-        await model_outage.begin(harness.context, tx, model_id="z-image", text="paused")
+        await model_outage.begin(harness.deps, tx, model_id="z-image", text="paused")
     await harness.later(minutes=11)
     async with harness.transaction() as tx:
-        claim = await tx.jobs.claim(lease=harness.context.timing.submit_lease, most_active=9)
+        claim = await tx.jobs.claim(lease=harness.deps.timing.submit_lease, most_active=9)
     assert claim is not None
     assert claim.is_trial
     async with harness.connection.transaction():
         await harness.query("SELECT FROM job WHERE id = %s FOR UPDATE", job.id)
-        asking = asyncio.create_task(dispatch_module._may_try(harness.context, claim))
+        asking = asyncio.create_task(dispatch_module._may_try(harness.deps, claim))
         await until_blocked(harness, asking)
         await harness.query("SELECT FROM model_outage FOR UPDATE NOWAIT")
     assert await asking

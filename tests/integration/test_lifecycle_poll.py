@@ -61,7 +61,7 @@ async def test_reads_keep_to_kies_cadence(polling: Harness) -> None:
     for _ in range(30):
         waits.append((await next_read(polling)).total_seconds())
         await polling.later(seconds=waits[-1] + 0.01)
-        assert await poll(polling.context)
+        assert await poll(polling.deps)
 
     assert sum(waits) > 120 + 5 * 15
     for n, wait in enumerate(waits):
@@ -169,7 +169,7 @@ async def test_a_day_after_acceptance_everything_ends(polling: Harness) -> None:
 
 async def test_the_task_of_a_cancelled_job_is_not_read_for_ever(polling: Harness) -> None:
     job = await polling.run()
-    await cancel_job.cancel_job(polling.context, CALLER, job_id=job.id)
+    await cancel_job.cancel_job(polling.deps, CALLER, job_id=job.id)
     await polling.later(hours=1)
     await polling.poll_all()
     await polling.later(hours=1)

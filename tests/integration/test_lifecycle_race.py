@@ -39,11 +39,9 @@ async def test_the_hard_stop_spares_an_attempt_whose_answer_comes_while_it_is_sw
     job = await harness.run()
     await harness.query("UPDATE attempt SET state = 'unknown', task_id = NULL, read_time = NULL")
     await harness.later(hours=1)
-    database = Interrupted(
-        harness.context.database, lambda: harness.callback(PENDING, task_id="task")
-    )
+    database = Interrupted(harness.deps.database, lambda: harness.callback(PENDING, task_id="task"))
 
-    await deadlines.end_overdue(replace(harness.context, database=cast(Any, database)))
+    await deadlines.end_overdue(replace(harness.deps, database=cast(Any, database)))
 
     (attempt,) = await harness.attempts(job)
     assert (await harness.job(job)).state is JobState.RUNNING
@@ -59,12 +57,12 @@ async def test_a_progress_message_that_may_be_the_outcome_is_left_alone(harness:
 
     await _send(harness, Impossible("tried for too long"))  # an edit of it may have arrived
 
-    assert not await lease_delivery.lease(harness.context, CHAT_WANTED, wait=timedelta(0))
+    assert not await lease_delivery.lease(harness.deps, CHAT_WANTED, wait=timedelta(0))
     assert (await harness.deliveries(job))["progress"]["state"] == "sent"
 
 
 async def _send(harness: Harness, outcome: Unknown | Impossible) -> None:
-    (delivery,) = await lease_delivery.lease(harness.context, CHAT_WANTED, wait=timedelta(0))
+    (delivery,) = await lease_delivery.lease(harness.deps, CHAT_WANTED, wait=timedelta(0))
     assert delivery.kind is DeliveryKind.OUTCOME
-    await lease_delivery.begin(harness.context, delivery.lease_token)
-    await lease_delivery.report(harness.context, delivery.lease_token, outcome=outcome)
+    await lease_delivery.begin(harness.deps, delivery.lease_token)
+    await lease_delivery.report(harness.deps, delivery.lease_token, outcome=outcome)

@@ -68,8 +68,8 @@ async def wait_of(harness: Harness, job: Job) -> timedelta:
 async def test_an_outcome_is_posted_once(harness: Harness) -> None:
     job = await settled(harness)
 
-    assert await send_webhook(harness.context)
-    assert not await send_webhook(harness.context)
+    assert await send_webhook(harness.deps)
+    assert not await send_webhook(harness.deps)
     (posted,) = harness.receiver.posts
     found = await row(harness, job)
     assert (posted.id, posted.url, posted.secrets) == (found["id"], HOOK.url, (SECRET,))
@@ -79,7 +79,7 @@ async def test_an_outcome_is_posted_once(harness: Harness) -> None:
 
 async def test_the_body_tells_the_job_as_the_contract_writes_it(harness: Harness) -> None:
     job = await settled(harness)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     body = json.loads(harness.receiver.posts[0].body)
     (media,) = job.result.media if job.result else ()
     assert body["type"] == "job.succeeded"
@@ -91,17 +91,17 @@ async def test_the_body_tells_the_job_as_the_contract_writes_it(harness: Harness
 async def test_a_fault_of_ours_is_a_failure_that_ends_after_a_day(harness: Harness) -> None:
     harness.receiver.fault = RuntimeError("a fault")
     job = await settled(harness)
-    assert await send_webhook(harness.context)
+    assert await send_webhook(harness.deps)
     assert (await row(harness, job))["state"] == "pending"
     await harness.later(seconds=LIFETIME.total_seconds())
-    assert await send_webhook(harness.context)
+    assert await send_webhook(harness.deps)
     assert (await row(harness, job))["state"] == "impossible"
 
 
 async def test_a_failure_is_told_too(harness: Harness) -> None:
     job = await harness.run(destination=HOOK, caller=SHOP)
     await harness.callback(FAILURE)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     body = json.loads(harness.receiver.posts[0].body)
     assert body["type"] == "job.failed"
     assert body["data"]["failure"]["reason"] == "FAILURE_REASON_GENERATION_FAILED"
@@ -110,10 +110,10 @@ async def test_a_failure_is_told_too(harness: Harness) -> None:
 
 async def test_a_cancelled_job_posts_nothing(harness: Harness) -> None:
     job = await harness.run(destination=HOOK, caller=SHOP)
-    await cancel_job(harness.context, SHOP, job_id=job.id)
+    await cancel_job(harness.deps, SHOP, job_id=job.id)
     await harness.callback(SUCCESS)
     await harness.fetch_all()
-    assert not await send_webhook(harness.context)
+    assert not await send_webhook(harness.deps)
     assert await harness.deliveries(job) == {}
 
 
@@ -121,18 +121,18 @@ async def test_nobody_else_can_lease_a_webhook(harness: Harness) -> None:
     await settled(harness)
     for wish in ({"bot_id": 7, "queue": None}, {"bot_id": None, "queue": "results"}):
         wanted = lease_delivery.Wanted(caller=SHOP, limit=10, span=LEASE, **wish)
-        assert not await lease_delivery.lease(harness.context, wanted, wait=timedelta(0))
+        assert not await lease_delivery.lease(harness.deps, wanted, wait=timedelta(0))
 
 
 async def test_the_loop_leaves_the_deliveries_of_others_alone(harness: Harness) -> None:
     await harness.run(destination=Queue("results"))
     await harness.callback(SUCCESS)
     await harness.fetch_all()
-    assert not await send_webhook(harness.context)
+    assert not await send_webhook(harness.deps)
 
 
 async def test_a_settled_job_wakes_the_loop(harness: Harness) -> None:
-    with harness.context.database.watch("work:webhook") as news:
+    with harness.deps.database.watch("work:webhook") as news:
         await settled(harness)
         assert news.is_set()
 
@@ -143,12 +143,12 @@ async def test_what_is_not_taken_is_posted_again_under_the_same_id(
 ) -> None:
     harness.receiver.answers = [answer, OK]
     job = await settled(harness)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     assert (await row(harness, job))["state"] == "pending"
-    assert not await send_webhook(harness.context)
+    assert not await send_webhook(harness.deps)
 
     await harness.later(seconds=11)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     first, second = harness.receiver.posts
     assert first.id == second.id
     times = ("timestamp", "updateTime", "createTime", "startDeadlineTime", "finishDeadlineTime")
@@ -165,9 +165,9 @@ def _without(body: bytes, names: tuple[str, ...]) -> Any:
 async def test_the_body_is_the_same_at_every_try(harness: Harness) -> None:
     harness.receiver.answers = [BROKEN, OK]
     job = await settled(harness)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     await harness.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     first, second = harness.receiver.posts
     assert first.body == second.body
 
@@ -178,7 +178,7 @@ async def test_the_waits_grow_to_hours_and_differ(harness: Harness) -> None:
     waits = []
     for _ in range(9):
         await harness.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
-        await send_webhook(harness.context)
+        await send_webhook(harness.deps)
         waits.append((await wait_of(harness, job)).total_seconds())
     bounds = [10, 40, 160, 640, 2560, 10240, 14400, 14400, 14400]
     assert all(bound / 2 - 1 <= wait <= bound for wait, bound in zip(waits, bounds, strict=True)), (
@@ -192,7 +192,7 @@ async def test_what_went_wrong_stands_in_the_trace(harness: Harness) -> None:
     job = await settled(harness)
     for _ in range(3):
         await harness.query("UPDATE delivery SET due_time = now() WHERE job_id = %s", job.id)
-        await send_webhook(harness.context)
+        await send_webhook(harness.deps)
     events = await harness.query(
         "SELECT detail->>'reason' AS reason FROM job_event WHERE job_id = %s"
         " AND kind = 'delivery_tryagain' ORDER BY id",
@@ -204,25 +204,25 @@ async def test_what_went_wrong_stands_in_the_trace(harness: Harness) -> None:
 async def test_a_webhook_is_given_up_after_a_day(harness: Harness) -> None:
     harness.receiver.answers = [BROKEN]
     job = await settled(harness)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     await harness.later(hours=23, minutes=50)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     assert await wait_of(harness, job) <= timedelta(minutes=10)  # the last try ends the day
 
     await harness.later(minutes=11)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     found = await row(harness, job)
     assert (found["state"], found["try_number"]) == ("impossible", 3)
     assert found["report"] == {"reason": "not taken for a day, at last: HTTP 500"}
     assert (await harness.events(job))[-1] == "delivery_impossible"
     await harness.later(days=1)
-    assert not await send_webhook(harness.context)
+    assert not await send_webhook(harness.deps)
 
 
 async def test_a_webhook_that_waited_for_the_service_for_days_is_posted(harness: Harness) -> None:
     job = await settled(harness)
     await harness.later(days=5)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     assert (await row(harness, job))["state"] == "sent"
 
 
@@ -242,7 +242,7 @@ async def test_retry_after_is_kept_within_bounds(
 ) -> None:
     harness.receiver.answers = [answer]
     job = await settled(harness)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     assert least <= (await wait_of(harness, job)).total_seconds() <= most
 
 
@@ -250,7 +250,7 @@ async def test_gone_ends_every_delivery_to_the_address(harness: Harness) -> None
     harness.receiver.answers = [GONE]
     jobs = [await settled(harness, inputs={"prompt": str(n)}) for n in range(3)]
     other = await settled(harness, ELSEWHERE)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     assert [(await row(harness, job))["state"] for job in jobs] == ["impossible"] * 3
     assert [(await harness.events(job))[-1] for job in jobs] == ["delivery_impossible"] * 3
     assert (await row(harness, other))["state"] == "pending"
@@ -262,39 +262,39 @@ async def test_gone_ends_every_delivery_to_the_address(harness: Harness) -> None
 async def test_what_was_ended_while_an_address_was_gone_stays_ended(harness: Harness) -> None:
     harness.receiver.answers = [GONE, OK]
     first, second = [await settled(harness, inputs={"prompt": str(n)}) for n in range(2)]
-    await send_webhook(harness.context)
-    await enable(harness.context, SHOP, url=HOOK.url)
-    assert not await send_webhook(harness.context)
+    await send_webhook(harness.deps)
+    await enable(harness.deps, SHOP, url=HOOK.url)
+    assert not await send_webhook(harness.deps)
     assert [(await row(harness, job))["state"] for job in (first, second)] == ["impossible"] * 2
     await settled(harness, inputs={"prompt": "after"})
-    assert await send_webhook(harness.context)
+    assert await send_webhook(harness.deps)
     assert [each.url for each in harness.receiver.posts] == [HOOK.url] * 2
 
 
 async def test_an_address_that_was_never_posted_to_cannot_be_enabled(harness: Harness) -> None:
     with pytest.raises(WebhookNotFound):
-        await enable(harness.context, SHOP, url=HOOK.url)
+        await enable(harness.deps, SHOP, url=HOOK.url)
 
 
 async def test_a_post_that_is_broken_off_is_not_counted(harness: Harness) -> None:
     harness.receiver.fault = asyncio.CancelledError()
     await settled(harness)
     with pytest.raises(asyncio.CancelledError):
-        await send_webhook(harness.context)
+        await send_webhook(harness.deps)
     assert await harness.query("SELECT url FROM webhook_endpoint") == []
 
 
 async def test_the_story_of_an_address_is_forgotten_unless_it_is_disabled(harness: Harness) -> None:
     harness.receiver.answers = [GONE, OK]
     await settled(harness)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     await settled(harness, ELSEWHERE)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     await harness.later(seconds=(WEBHOOK_LIFETIME - timedelta(hours=1)).total_seconds())
-    await forget_webhooks(harness.context)
+    await forget_webhooks(harness.deps)
     assert len(await harness.query("SELECT url FROM webhook_endpoint")) == 2
     await harness.later(hours=2)
-    await forget_webhooks(harness.context)
+    await forget_webhooks(harness.deps)
     assert await harness.query("SELECT url FROM webhook_endpoint") == [{"url": HOOK.url}]
 
 
@@ -302,10 +302,10 @@ async def test_a_job_settled_after_its_address_was_gone_posts_nothing(harness: H
     harness.receiver.answers = [GONE]
     late = await harness.run(destination=HOOK, caller=SHOP)
     await settled(harness, inputs={"prompt": "first"})
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     await harness.callback(SUCCESS, call=1)
     await harness.fetch_all()
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     assert len(harness.receiver.posts) == 1
     assert (await row(harness, late))["state"] == "impossible"
 
@@ -315,7 +315,7 @@ async def test_no_job_is_made_for_an_address_that_is_gone_until_it_is_enabled_ag
 ) -> None:
     harness.receiver.answers = [GONE, OK]
     earlier = await settled(harness, request_id="earlier")
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     with pytest.raises(WebhookDisabled) as refused:
         await harness.accept(destination=HOOK, caller=SHOP)
     assert refused.value.url == HOOK.url
@@ -323,7 +323,7 @@ async def test_no_job_is_made_for_an_address_that_is_gone_until_it_is_enabled_ag
     await harness.accept(destination=ELSEWHERE, caller=SHOP)
     await harness.accept(destination=HOOK, caller=replace(SHOP, name="another"))
 
-    await enable(harness.context, SHOP, url=HOOK.url)
+    await enable(harness.deps, SHOP, url=HOOK.url)
     await harness.accept(destination=HOOK, caller=SHOP)
 
 
@@ -344,13 +344,13 @@ async def test_a_key_that_was_taken_away_stops_the_posts_until_there_is_one(
 ) -> None:
     job = await settled(harness)
     harness.receiver.secrets.clear()
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     assert harness.receiver.posts == []
     assert "no key" in (await row(harness, job))["report"]["reason"]
 
     harness.receiver.secrets["shop"] = ("whsec_new", SECRET)
     await harness.later(seconds=11)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     assert harness.receiver.posts[0].secrets == ("whsec_new", SECRET)
 
 
@@ -358,10 +358,10 @@ async def test_a_post_whose_report_was_lost_is_repeated_under_the_same_id(harnes
     job = await settled(harness)
     killed = await begun(harness)
     assert killed is not None
-    assert not await send_webhook(harness.context)
+    assert not await send_webhook(harness.deps)
 
     await harness.later(seconds=LEASE.total_seconds() + 1)
-    await send_webhook(harness.context)
+    await send_webhook(harness.deps)
     found = await row(harness, job)
     assert harness.receiver.posts[0].id == killed.id
     assert (found["state"], found["maybe_sent"], found["try_number"]) == ("sent", True, 2)
@@ -370,7 +370,7 @@ async def test_a_post_whose_report_was_lost_is_repeated_under_the_same_id(harnes
 async def test_a_report_after_the_lease_ran_out_changes_nothing(harness: Harness) -> None:
     harness.receiver.is_slow = True
     job = await settled(harness)
-    posting = asyncio.create_task(send_webhook(harness.context))
+    posting = asyncio.create_task(send_webhook(harness.deps))
     await asyncio.wait_for(harness.receiver.came.wait(), 5)
     await harness.later(seconds=LEASE.total_seconds() + 1)
     successor = await begun(harness)
@@ -385,7 +385,7 @@ async def test_a_report_after_the_lease_ran_out_changes_nothing(harness: Harness
 async def test_a_post_that_is_broken_off_is_given_back(harness: Harness) -> None:
     harness.receiver.is_slow = True
     job = await settled(harness)
-    posting = asyncio.create_task(send_webhook(harness.context))
+    posting = asyncio.create_task(send_webhook(harness.deps))
     await asyncio.wait_for(harness.receiver.came.wait(), 5)
     posting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -431,8 +431,8 @@ async def test_leases_taken_at_once_are_different_ones(
 
 async def test_a_day_is_short_where_time_is(open_bench: OpenBench) -> None:
     harness = await open_bench()
-    scaled = harness.context.timing.scaled(0.001)
-    context = replace(harness.context, timing=scaled)
+    scaled = harness.deps.timing.scaled(0.001)
+    context = replace(harness.deps, timing=scaled)
     harness.receiver.secrets["shop"], harness.receiver.answers = (SECRET,), [BROKEN]
     job = await settled(harness)
     await harness.later(seconds=LIFETIME.total_seconds() * 0.001 + 1)

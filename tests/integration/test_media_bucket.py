@@ -11,6 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.job import JobState
+from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.media.store import LIST_PIECE, PIECE_BYTES, ObjectMediaStore, open_media
 from generation_svc.usecase.download_media import download
 from tests.lifecycle import CALLER, LINK, SUCCESS, Harness
@@ -42,6 +43,10 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def store(bucket: str) -> ObjectMediaStore:
     return open_media(f"s3://{bucket}/results/of today")
+
+
+def with_store(deps: Dependencies, store: ObjectMediaStore) -> Dependencies:
+    return replace(deps, media=replace(deps.media, store=store))
 
 
 async def test_bytes_come_back_whole_and_in_pieces(store: ObjectMediaStore) -> None:
@@ -97,8 +102,8 @@ async def test_a_server_that_does_not_answer_is_away(
 async def test_a_job_ends_with_its_picture_in_the_bucket(
     harness: Harness, store: ObjectMediaStore
 ) -> None:
-    context = replace(harness.context, store=store)
-    harness = replace(harness, context=context)
+    deps = with_store(harness.deps, store)
+    harness = replace(harness, deps=deps)
     harness.fetcher.links = {LINK: DATA}
     job = await harness.run()
     await harness.callback(SUCCESS)
@@ -109,7 +114,7 @@ async def test_a_job_ends_with_its_picture_in_the_bucket(
     assert job.state is JobState.SUCCEEDED
     assert job.result is not None
     (media,) = job.result.media
-    found = await download(context, CALLER, media_id=media.id)
+    found = await download(deps, CALLER, media_id=media.id)
     assert b"".join([piece async for piece in found.pieces]) == DATA
 
 
@@ -117,7 +122,7 @@ async def test_a_bucket_that_is_away_for_a_while_delays_the_result(
     harness: Harness, bucket: str, s3_url: str
 ) -> None:
     store = open_media(f"s3://late-{bucket}")
-    harness = replace(harness, context=replace(harness.context, store=store))
+    harness = replace(harness, deps=with_store(harness.deps, store))
     job = await harness.run()
     await harness.callback(SUCCESS)
     await harness.fetch_all()
@@ -134,8 +139,8 @@ async def test_a_bucket_that_is_away_for_a_while_delays_the_result(
 async def test_bytes_that_are_gone_are_named_as_the_caller_knows_them(
     harness: Harness, store: ObjectMediaStore
 ) -> None:
-    context = replace(harness.context, store=store)
-    harness = replace(harness, context=context)
+    deps = with_store(harness.deps, store)
+    harness = replace(harness, deps=deps)
     job = await harness.run()
     await harness.callback(SUCCESS)
     await harness.fetch_all()
@@ -144,7 +149,7 @@ async def test_bytes_that_are_gone_are_named_as_the_caller_knows_them(
     (row,) = await harness.query("SELECT id, key FROM media")
     await store.delete(row["key"])
 
-    found = await download(context, CALLER, media_id=result.media[0].id)
+    found = await download(deps, CALLER, media_id=result.media[0].id)
     with pytest.raises(MediaNotFound) as told:
         await anext(found.pieces)
 

@@ -35,7 +35,7 @@ def signed(task_id: str, *, age: float = 0) -> dict[str, str]:
 
 
 async def post(harness: Harness, body: bytes, *, token: str = "") -> CallbackOutcome:
-    return await report_callback(harness.context, Callback(body=body, headers={}, token=token))
+    return await report_callback(harness.deps, Callback(body=body, headers={}, token=token))
 
 
 async def test_a_callback_is_kept_as_it_came_but_for_its_token(harness: Harness) -> None:

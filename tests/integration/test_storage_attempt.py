@@ -22,7 +22,7 @@ async def unanswered(harness: Harness) -> Job:
     """A job whose createTask gave no answer."""
     harness.provider.refuse(ProviderSilent())
     job = await harness.accept()
-    await dispatch(harness.context)
+    await dispatch(harness.deps)
     harness.provider.refuse(None)
     return job
 

@@ -23,7 +23,7 @@ async def until_listening(*benches: Harness) -> None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
     for harness in benches:
-        with harness.context.database.watch("ready") as ready:
+        with harness.deps.database.watch("ready") as ready:
             await harness.query("SELECT pg_notify(%s, %s)", CHANNEL, "test\nready")
             assert await heard(ready)
 
@@ -42,9 +42,9 @@ async def test_a_commit_wakes_the_waiters_of_every_replica(
     other = await open_bench()
     await until_listening(harness, other)
     with (
-        harness.context.database.watch("a", "b") as here,
-        other.context.database.watch("b") as there,
-        other.context.database.watch("c") as unconcerned,
+        harness.deps.database.watch("a", "b") as here,
+        other.deps.database.watch("b") as there,
+        other.deps.database.watch("c") as unconcerned,
     ):
         there.clear()
         unconcerned.clear()
@@ -65,7 +65,7 @@ async def announce_and_fail(harness: Harness) -> None:
 
 async def test_a_rollback_announces_nothing(harness: Harness) -> None:
     await until_listening(harness)
-    with harness.context.database.watch("a") as event:
+    with harness.deps.database.watch("a") as event:
         event.clear()
         with pytest.raises(LookupError):
             await announce_and_fail(harness)
@@ -77,7 +77,7 @@ async def test_a_lost_connection_heals_and_wakes_all_who_may_have_missed_somethi
 ) -> None:
     other = await open_bench()
     await until_listening(harness, other)
-    with other.context.database.watch("a") as event:
+    with other.deps.database.watch("a") as event:
         event.clear()
         await harness.query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -106,7 +106,7 @@ async def test_more_announcements_than_one_notify_can_carry_all_arrive(
     other = await open_bench()
     await until_listening(harness, other)
     topics = [f"queue:{n}/{'я' * 60}" for n in range(300)]
-    watch = other.context.database.watch
+    watch = other.deps.database.watch
     with watch(topics[0]) as first, watch(topics[-1]) as last:
         async with harness.transaction() as tx:
             for each in topics:
@@ -129,6 +129,6 @@ async def test_what_somebody_else_notifies_harms_nothing(
     with psycopg.connect(database_url, autocommit=True) as stranger:
         for payload in ("", "{", "[1, 2]", "x" * 7000):
             stranger.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
-        with harness.context.database.watch("a") as event:
+        with harness.deps.database.watch("a") as event:
             stranger.execute("SELECT pg_notify(%s, %s)", (CHANNEL, "stranger\na"))
             assert await heard(event)

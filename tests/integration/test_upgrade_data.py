@@ -152,10 +152,8 @@ async def test_a_delivery_under_lease_is_reported_by_its_holder(
 ) -> None:
     job = await job_of(harness, prompt)
     if prompt == "leased":
-        await lease_delivery.begin(harness.context, f"lease-{prompt}")
-    await lease_delivery.report(
-        harness.context, f"lease-{prompt}", outcome=Sent(2000, is_edit=False)
-    )
+        await lease_delivery.begin(harness.deps, f"lease-{prompt}")
+    await lease_delivery.report(harness.deps, f"lease-{prompt}", outcome=Sent(2000, is_edit=False))
     assert (await harness.deliveries(job))["outcome"]["state"] == "sent"
 
 
@@ -168,7 +166,7 @@ async def test_what_was_due_is_offered(
     wanted = lease_delivery.Wanted(
         CALLER, bot_id=bot_id, queue=queue, limit=10, span=timedelta(minutes=1)
     )
-    (delivery,) = await lease_delivery.lease(harness.context, wanted, wait=timedelta(0))
+    (delivery,) = await lease_delivery.lease(harness.deps, wanted, wait=timedelta(0))
     assert delivery.job == await job_of(harness, prompt)
 
 

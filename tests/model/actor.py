@@ -24,7 +24,14 @@ from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance import deadlines, orphans
 from generation_svc.engine.poll import poll
-from generation_svc.lifecycle.dependencies import Dependencies, Limits
+from generation_svc.lifecycle.dependencies import (
+    Dependencies,
+    Limits,
+    MediaDependencies,
+    ModelDependencies,
+    ProviderDependencies,
+    ViewDependencies,
+)
 from generation_svc.lifecycle.queue_view import QueueView as JobQueue
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.usecase import lease_delivery
@@ -47,7 +54,7 @@ _REQUIRED = tuple(
     for each in fields(Dependencies)
     if each.default is MISSING and each.default_factory is MISSING
 )
-"""What a context is made of; the race uses some of it."""
+"""What dependencies are made of; the race uses some of it."""
 
 
 class NoQueue(JobQueue):
@@ -60,29 +67,34 @@ class NoQueue(JobQueue):
         return None
 
 
-def _context() -> Dependencies:
+def _dependencies() -> Dependencies:
     model = replace(
         load_catalog().models[MODEL_ID],
         usual_duration=timedelta(seconds=1),
         longest_duration=LONGEST,
     )
     used: dict[str, Any] = {
-        "catalog": Catalog(version="1", models={MODEL_ID: model}),
-        "validate_inputs": lambda _, inputs: dict(inputs),
-        "callbacks": KieCallbackReader(None),
+        "models": ModelDependencies(
+            Catalog(version="1", models={MODEL_ID: model}), lambda _, inputs: dict(inputs)
+        ),
+        "media": MediaDependencies(*[cast(Any, None)] * 3),
+        "provider": ProviderDependencies(
+            client=cast(Any, None),
+            callbacks=KieCallbackReader(None),
+            callback_base_url="https://callbacks.example",
+        ),
         "timing": TIMING,
         "limits": Limits(),
-        "callback_base_url": "https://callbacks.example",
-        "queue": NoQueue(),
+        "views": ViewDependencies(queue=NoQueue()),
     }
     return Dependencies(**{**dict.fromkeys(_REQUIRED), **used})
 
 
-CONTEXT = _context()
+DEPENDENCIES = _dependencies()
 _LOOP = StillLoop()  # type: ignore[abstract] # it has what tasks use, no more
 
 
-async def _edge(context: Dependencies, chat: Outside, destination: Destination) -> None:
+async def _edge(deps: Dependencies, chat: Outside, destination: Destination) -> None:
     wanted = lease_delivery.Wanted(
         caller=CALLER,
         bot_id=CHAT.bot_id if destination == CHAT else None,
@@ -90,35 +102,35 @@ async def _edge(context: Dependencies, chat: Outside, destination: Destination) 
         limit=1,
         span=TICK,
     )
-    for delivery in await lease_delivery.lease(context, wanted, wait=timedelta(0)):
+    for delivery in await lease_delivery.lease(deps, wanted, wait=timedelta(0)):
         try:
-            await _deliver(context, chat, delivery)
+            await _deliver(deps, chat, delivery)
         except StaleLease:
             return
 
 
-async def _deliver(context: Dependencies, chat: Outside, delivery: Delivery) -> None:
+async def _deliver(deps: Dependencies, chat: Outside, delivery: Delivery) -> None:
     token = delivery.lease_token
-    until = await lease_delivery.begin(context, token, sender=CALLER, span=TICK)
+    until = await lease_delivery.begin(deps, token, sender=CALLER, span=TICK)
     outcome = await chat.send(delivery, until=until)
-    await lease_delivery.report(context, token, outcome=outcome, sender=CALLER)
+    await lease_delivery.report(deps, token, outcome=outcome, sender=CALLER)
 
 
 async def _receive(
-    context: Dependencies, provider: Outside, attempt: int, task: int, state: ProviderState
+    deps: Dependencies, provider: Outside, attempt: int, task: int, state: ProviderState
 ) -> None:
     body = body_of(statement(task, state))
-    await report_callback(context, Callback(body=body, headers={}, token=provider.token(attempt)))
+    await report_callback(deps, Callback(body=body, headers={}, token=provider.token(attempt)))
 
 
-async def _cancel(context: Dependencies, outside: Outside) -> None:
-    await cancel_job(context, CALLER, job_id=outside.job_id)
+async def _cancel(deps: Dependencies, outside: Outside) -> None:
+    await cancel_job(deps, CALLER, job_id=outside.job_id)
 
 
 def _alone(
     use_case: Callable[[Dependencies], Awaitable[object]],
 ) -> Callable[..., Awaitable[object]]:
-    return lambda context, _: use_case(context)
+    return lambda deps, _: use_case(deps)
 
 
 USE_CASES: Mapping[str, Callable[..., Awaitable[object]]] = {
@@ -166,14 +178,13 @@ def step(
 
 async def _play(run: Run, actor: Actor) -> None:
     outside = Outside(run)
-    context = replace(
-        CONTEXT,
+    deps = replace(
+        DEPENDENCIES,
         database=cast(Any, MemoryDatabase(run)),
-        provider=cast(Any, outside),
-        fetcher=outside,
-        store=cast(Any, outside),
+        provider=replace(DEPENDENCIES.provider, client=cast(Any, outside)),
+        media=replace(DEPENDENCIES.media, fetcher=outside, store=cast(Any, outside)),
     )
-    await USE_CASES[actor.name](context, outside, *actor.args)
+    await USE_CASES[actor.name](deps, outside, *actor.args)
 
 
 @contextmanager

@@ -78,16 +78,15 @@ class Barrier:
 class GatedActor:
     """A use case on PostgreSQL, in step with one of the model's."""
 
-    def __init__(self, actor: Actor, *, context: Dependencies, external: ExternalSystems) -> None:
+    def __init__(self, actor: Actor, *, deps: Dependencies, external: ExternalSystems) -> None:
         self._gate = Barrier()
-        outside = GatedOutside(external, barrier=self._gate, database=context.database)
+        outside = GatedOutside(external, barrier=self._gate, database=deps.database)
         own = replace(
-            context,
-            database=cast(Any, GatedDatabase(context.database, barrier=self._gate)),
-            provider=cast(Any, outside),
-            fetcher=outside,
-            store=cast(Any, outside),
-            queue=NoQueue(),
+            deps,
+            database=cast(Any, GatedDatabase(deps.database, barrier=self._gate)),
+            provider=replace(deps.provider, client=cast(Any, outside)),
+            media=replace(deps.media, fetcher=outside, store=cast(Any, outside)),
+            views=replace(deps.views, queue=NoQueue()),
         )
         self._task = asyncio.create_task(_play(actor, own, outside))
 
@@ -231,6 +230,6 @@ class GatedOutside(Outside):
         return await super().send(delivery, until=until)
 
 
-async def _play(actor: Actor, context: Dependencies, outside: Outside) -> None:
+async def _play(actor: Actor, deps: Dependencies, outside: Outside) -> None:
     with suppress(asyncio.CancelledError):
-        await USE_CASES[actor.name](context, outside, *actor.args)
+        await USE_CASES[actor.name](deps, outside, *actor.args)

@@ -62,11 +62,11 @@ async def _nothing(*_: object, **__: object) -> None:
 
 
 async def _fail_at_once(
-    context: Dependencies, tx: Transaction, *, job: Job, attempt: Any, observation: Observation
+    deps: Dependencies, tx: Transaction, *, job: Job, attempt: Any, observation: Observation
 ) -> None:
     await tx.attempts.end(attempt.id, AttemptState.FAILED)
     if not job.state.is_final:
-        await settle(tx, job, context.callbacks.explain(observation), event="settled")
+        await settle(tx, job, deps.provider.callbacks.explain(observation), event="settled")
 
 
 def _whoever_holds_it(store: Any, _: str) -> object:

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from generation_svc.domain.job import Job
-from generation_svc.domain.model import Catalog
 from tests.lifecycle import CHAT, GENEROUS, Harness, OpenBench
-from tests.model.actor import CONTEXT, quiet
+from tests.model.actor import DEPENDENCIES, quiet
 from tests.model.barrier import ExternalSystems, GatedActor
 from tests.model.clock import NOW, TICK, TIMING
 from tests.model.invariant import check
@@ -64,8 +63,7 @@ async def ground(open_bench: OpenBench) -> Ground:
     hour = timedelta(hours=1)  # a call that was taken is never too late to be made
     limits = replace(GENEROUS, create_window=hour, read_window=hour)
     harness = await open_bench(timing=TIMING, limits=limits)
-    catalog: Catalog = CONTEXT.catalog
-    harness.context = replace(harness.context, catalog=catalog)
+    harness.deps = replace(harness.deps, models=DEPENDENCIES.models)
     return Ground(harness, asyncio.get_running_loop())
 
 
@@ -243,7 +241,7 @@ class Conformance(RuleBasedStateMachine):
 
     def _beginner(self, number: int) -> GatedActor:
         value = self._game.space.actors[number]
-        return GatedActor(value, context=self._ground.harness.context, external=self._outdoors)
+        return GatedActor(value, deps=self._ground.harness.deps, external=self._outdoors)
 
     def _remove(self, number: int) -> GatedActor:
         index = [known for known, _ in self._actors].index(number)

@@ -18,21 +18,21 @@ _NOT_STARTED = Failure(FailureReason.START_DEADLINE, "The generation could not b
 _NOT_FINISHED = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
 
 
-async def end_unstarted(context: Dependencies) -> None:
+async def end_unstarted(deps: Dependencies) -> None:
     """A job that the provider did not take in time fails, unless an attempt may still come home."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         overdue = await tx.jobs.overdue_to_start(limit=BATCH)
-    await one_by_one(overdue, partial(_end_unstarted, context))
+    await one_by_one(overdue, partial(_end_unstarted, deps))
 
 
-async def _end_unstarted(context: Dependencies, job_id: UUID) -> None:
-    async with context.database.transaction() as tx:
+async def _end_unstarted(deps: Dependencies, job_id: UUID) -> None:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(job_id)
         if job.state is not JobState.QUEUED:
             return
         live = await tx.attempts.live(job.id)
-        usual, _ = context.durations(job.model_id)
-        grace = context.timing.grace(usual)
+        usual, _ = deps.models.durations(job.model_id)
+        grace = deps.timing.grace(usual)
         if any(attempt.submit_time + grace > tx.now() for attempt in live):
             return
         await _end_all(tx, live)
@@ -44,18 +44,18 @@ async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
         await tx.attempts.end(attempt.id, AttemptState.LOST, error="start deadline")
 
 
-async def end_overdue(context: Dependencies) -> None:
+async def end_overdue(deps: Dependencies) -> None:
     """The hard stop, a day after acceptance, ends everything; what is ours is the result."""
-    async with context.database.transaction() as tx:
-        overdue = await tx.attempts.overdue(hard_deadline=context.timing.hard_deadline, limit=BATCH)
-    await one_by_one(overdue, partial(_end_overdue, context))
+    async with deps.database.transaction() as tx:
+        overdue = await tx.attempts.overdue(hard_deadline=deps.timing.hard_deadline, limit=BATCH)
+    await one_by_one(overdue, partial(_end_overdue, deps))
 
 
-async def _end_overdue(context: Dependencies, attempt: Attempt) -> None:
-    async with context.database.transaction() as tx:
+async def _end_overdue(deps: Dependencies, attempt: Attempt) -> None:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)  # its answer may have come since it was found
-        if is_overdue(current, job, now=tx.now(), hard_deadline=context.timing.hard_deadline):
+        if is_overdue(current, job, now=tx.now(), hard_deadline=deps.timing.hard_deadline):
             if current.state is AttemptState.SUCCEEDED:
                 await fetch_result.end(tx, job, attempt=current)
             else:

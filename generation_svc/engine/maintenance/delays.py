@@ -19,16 +19,16 @@ _LABELS = frozenset(
 """The delay reasons that the breaker gives and takes."""
 
 
-async def label_delays(context: Dependencies) -> None:
+async def label_delays(deps: Dependencies) -> None:
     """While the breaker is open, every queued job says why it waits; then none does."""
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         reason = (await tx.budget.breaker()).reason
         mislabelled = await tx.jobs.mislabelled(reason, limit=BATCH)
-    await one_by_one(mislabelled, partial(_label, context, reason=reason))
+    await one_by_one(mislabelled, partial(_label, deps, reason=reason))
 
 
-async def _label(context: Dependencies, job_id: UUID, *, reason: DelayReason | None) -> None:
-    async with context.database.transaction() as tx:
+async def _label(deps: Dependencies, job_id: UUID, *, reason: DelayReason | None) -> None:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(job_id)
         is_wrong = job.delay_reason in _LABELS and job.delay_reason is not reason
         if job.state is JobState.QUEUED and is_wrong:

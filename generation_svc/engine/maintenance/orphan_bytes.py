@@ -24,27 +24,27 @@ _removed = Counter("atelier_media_orphaned_bytes_total", "Files without a row th
 _logger = structlog.get_logger(__name__)
 
 
-async def remove_orphans(context: Dependencies) -> None:
+async def remove_orphans(deps: Dependencies) -> None:
     """Remove what of the next piece of the store is old and has no row."""
-    age = context.timing.orphan_age
-    piece = await context.walk.next(context.store, rest=age * REST_SHARE)
-    old = [each.key for each in piece if each.write_time < context.database.now() - age]
+    age = deps.timing.orphan_age
+    piece = await deps.media.walk.next(deps.media.store, rest=age * REST_SHARE)
+    old = [each.key for each in piece if each.write_time < deps.database.now() - age]
     if old:
-        await one_by_one(await _without_row(context, old), partial(_remove, context))
+        await one_by_one(await _without_row(deps, old), partial(_remove, deps))
 
 
-async def _without_row(context: Dependencies, keys: Sequence[str]) -> list[str]:
+async def _without_row(deps: Dependencies, keys: Sequence[str]) -> list[str]:
     """Return those that have no row; what is not named as ours are is not ours to remove."""
     results = {(UUID(m[1]), int(m[2])): key for key in keys if (m := _RESULT.fullmatch(key))}
     uploads = {UUID(m[1]): key for key in keys if (m := _UPLOAD.fullmatch(key))}
-    async with context.database.transaction() as tx:
+    async with deps.database.transaction() as tx:
         known_results = await tx.media.known_results({attempt for attempt, _ in results})
         known_uploads = await tx.media.known_uploads(set(uploads))
     orphans = [key for name, key in results.items() if name not in known_results]
     return orphans + [key for name, key in uploads.items() if name not in known_uploads]
 
 
-async def _remove(context: Dependencies, key: str) -> None:
-    await context.store.delete(key)
+async def _remove(deps: Dependencies, key: str) -> None:
+    await deps.media.store.delete(key)
     _removed.inc()
     _logger.warning("bytes without a row were removed", key=key)

@@ -10,18 +10,18 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise
 
 
-async def mark_orphans(context: Dependencies) -> None:
+async def mark_orphans(deps: Dependencies) -> None:
     """An attempt whose dispatcher vanished has an unknown fate."""
-    async with context.database.transaction() as tx:
-        orphans = await tx.attempts.orphans(older_than=context.timing.submit_lease, limit=BATCH)
-    await one_by_one(orphans, partial(_mark_orphan, context))
+    async with deps.database.transaction() as tx:
+        orphans = await tx.attempts.orphans(older_than=deps.timing.submit_lease, limit=BATCH)
+    await one_by_one(orphans, partial(_mark_orphan, deps))
 
 
-async def _mark_orphan(context: Dependencies, attempt: Attempt) -> None:
-    async with context.database.transaction() as tx:
+async def _mark_orphan(deps: Dependencies, attempt: Attempt) -> None:
+    async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         is_news = await tx.attempts.mark_unknown(attempt.id, error="the dispatcher vanished")
         if is_news and job.state is JobState.QUEUED:
             others = await tx.attempts.count_unrefused(job.id) - 1
-            waits = in_doubt(context, job, attempt=attempt, others=others)
+            waits = in_doubt(deps, job, attempt=attempt, others=others)
             await revise(tx, job, event="unknown", **waits)

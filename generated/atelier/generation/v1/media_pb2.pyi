@@ -4,8 +4,10 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,9 +19,45 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MediaKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MediaKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MediaKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEDIA_KIND_UNSPECIFIED: _MediaKind.ValueType  # 0
+    """Never sent."""
+    MEDIA_KIND_IMAGE: _MediaKind.ValueType  # 1
+    """An image, such as `image/png`."""
+    MEDIA_KIND_VIDEO: _MediaKind.ValueType  # 2
+    """A video, with or without sound, such as `video/mp4`."""
+    MEDIA_KIND_AUDIO: _MediaKind.ValueType  # 3
+    """Sound, such as `audio/mpeg`."""
+    MEDIA_KIND_TEXT: _MediaKind.ValueType  # 4
+    """Text that a person can read, such as `text/plain` or `application/json`."""
+    MEDIA_KIND_FILE: _MediaKind.ValueType  # 5
+    """Anything else: it can be saved, not shown."""
+
+class MediaKind(_MediaKind, metaclass=_MediaKindEnumTypeWrapper):
+    """What a person takes media for; it follows from the type by content."""
+
+MEDIA_KIND_UNSPECIFIED: MediaKind.ValueType  # 0
+"""Never sent."""
+MEDIA_KIND_IMAGE: MediaKind.ValueType  # 1
+"""An image, such as `image/png`."""
+MEDIA_KIND_VIDEO: MediaKind.ValueType  # 2
+"""A video, with or without sound, such as `video/mp4`."""
+MEDIA_KIND_AUDIO: MediaKind.ValueType  # 3
+"""Sound, such as `audio/mpeg`."""
+MEDIA_KIND_TEXT: MediaKind.ValueType  # 4
+"""Text that a person can read, such as `text/plain` or `application/json`."""
+MEDIA_KIND_FILE: MediaKind.ValueType  # 5
+"""Anything else: it can be saved, not shown."""
+Global___MediaKind: _TypeAlias = MediaKind  # noqa: Y015
+
 @_typing.final
 class Media(_message.Message):
-    """A picture (later a video or a sound) whose bytes the service holds."""
+    """Media whose bytes the service holds."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -31,6 +69,10 @@ class Media(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     DOWNLOAD_URI_FIELD_NUMBER: _builtins.int
     DOWNLOAD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    COVER_MEDIA_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID. As an input it is written `media:<id>`; DownloadMedia gives its bytes."""
     mime_type: _builtins.str
@@ -55,9 +97,28 @@ class Media(_message.Message):
 
     Empty means that the operator serves no links: use DownloadMedia.
     """
+    kind: Global___MediaKind.ValueType
+    """What it is."""
+    title: _builtins.str
+    """The title, such as a song's, at most 300 characters.
+
+    Empty means that it has none.
+    """
+    cover_media_id: _builtins.str
+    """The id of the media to show for it, such as the cover of a song, a UUID.
+
+    Empty means that it has none.
+    """
     @_builtins.property
     def download_expire_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which download_uri stops working; a later answer has a new one."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """The time that it plays, 0 s or more.
+
+        Absent means that it does not play, or that its length is not known.
+        """
 
     def __init__(
         self,
@@ -70,10 +131,14 @@ class Media(_message.Message):
         sha256: _builtins.str = ...,
         download_uri: _builtins.str = ...,
         download_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___MediaKind.ValueType = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        title: _builtins.str = ...,
+        cover_media_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "height", b"height", "id", b"id", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cover_media_id", b"cover_media_id", "download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "duration", b"duration", "height", b"height", "id", b"id", "kind", b"kind", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -81,7 +146,7 @@ Global___Media: _TypeAlias = Media  # noqa: Y015
 
 @_typing.final
 class Upload(_message.Message):
-    """A picture that a caller uploaded to use as an input."""
+    """Media that a caller uploaded to use as an input."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -91,6 +156,8 @@ class Upload(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID. As an input it is written `upload:<id>`."""
     mime_type: _builtins.str
@@ -105,6 +172,15 @@ class Upload(_message.Message):
     """The height in pixels, 1 or more."""
     sha256: _builtins.str
     """The SHA-256 of the bytes, 64 hexadecimal digits."""
+    kind: Global___MediaKind.ValueType
+    """What it is."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """The time that it plays, 0 s or more.
+
+        Absent means that it does not play, or that its length is not known.
+        """
+
     def __init__(
         self,
         *,
@@ -114,10 +190,12 @@ class Upload(_message.Message):
         width: _builtins.int = ...,
         height: _builtins.int = ...,
         sha256: _builtins.str = ...,
+        kind: Global___MediaKind.ValueType = ...,
+        duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "id", b"id", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "height", b"height", "id", b"id", "kind", b"kind", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
