@@ -104,13 +104,13 @@ async def open_dependencies(
     callers: CallerDirectory | None = None,
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
-    key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
-    redact(key, hmac_key)
+    accounts, hmac_keys = settings.kie_accounts, settings.kie_hmac_keys
+    redact(*accounts.values(), *hmac_keys)
     timing, links = timing_of(settings), links_of(settings, now=database.now)
     async with (
         _examiner(settings) as examiner,
         open_kie(
-            key.get_secret_value(),
+            accounts,
             api_url=settings.kie_api_url,
             upload_url=settings.kie_upload_url,
             create_timeout=timing.create_timeout,
@@ -129,9 +129,7 @@ async def open_dependencies(
             ),
             provider=ProviderDependencies(
                 client=provider,
-                callbacks=KieCallbackReader(
-                    hmac_key.get_secret_value() if hmac_key else None, now=database.now
-                ),
+                callbacks=KieCallbackReader(hmac_keys, now=database.now),
                 callback_base_url=settings.callback_base_url.rstrip("/") or None,
             ),
             webhooks=WebhookDependencies(

@@ -1,4 +1,4 @@
-"""Sends queued jobs to the provider, within its budget and behind its breaker."""
+"""Sends queued jobs to the provider, within the budgets of accounts and behind their breakers."""
 
 import asyncio
 import secrets
@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import (
     ProviderError,
@@ -20,8 +21,10 @@ from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job
 from generation_svc.domain.model import Model, provider_input
 from generation_svc.domain.port.job import Claim
+from generation_svc.domain.port.provider import ProviderRequest
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker, provider_upload, rate_budget, submission
+from generation_svc.engine.account import free_accounts
 from generation_svc.engine.breaker import Permit
 from generation_svc.engine.persist import persist
 from generation_svc.engine.submission import MAX_ATTEMPTS
@@ -35,30 +38,27 @@ _logger = structlog.get_logger(__name__)
 async def dispatch(deps: Dependencies) -> bool:
     """Send the fairest due job; return whether there may be more to do at once."""
     permit = await breaker.ask(deps)
-    if permit is Permit.NONE:
+    if not permit.accounts:
         return False
-    claim, wait = await _claim(deps)
+    claim, wait = await _claim(deps, permit)
     is_answered = claim is not None and await _submit_or_give_back(deps, claim, permit=permit)
-    if permit is Permit.PROBE:
-        await breaker.conclude(deps, is_answered=is_answered)
+    if permit.is_probe:
+        await breaker.conclude(deps, permit.accounts[0], is_answered=is_answered)
     await rate_budget.sleep_until_due(deps, wait)
     return claim is not None or bool(wait)
 
 
-async def _claim(deps: Dependencies) -> tuple[Claim | None, timedelta]:
+async def _claim(deps: Dependencies, permit: Permit) -> tuple[Claim | None, timedelta]:
     """Claim the job whose turn it is, if it can be sent at once; or tell when one can.
 
     Whoever claims more than the budget allows has jobs stand before one that comes meanwhile, and
     whose owner is first.
     """
-    lease = deps.timing.submit_lease
     async with deps.database.transaction() as tx:
-        claims = await tx.jobs.count_claims(lease=lease)
-        wait = await rate_budget.look(deps, tx, ahead=claims)
-        if wait:
+        free, wait = await free_accounts(deps, tx, accounts=permit.accounts)
+        if not free:
             return None, wait
-        claim = await tx.jobs.claim(lease=lease, most_active=deps.limits.active_tasks)
-        return claim, wait
+        return await tx.jobs.claim(lease=deps.timing.submit_lease, accounts=free), wait
 
 
 async def _submit_or_give_back(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
@@ -94,7 +94,7 @@ async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
         await _give_back(deps, claim, due=deps.timing.busy_retry)
         return False
     try:
-        links = await provider_upload.hand_over(deps, claim.job, model=model)
+        links = await provider_upload.hand_over(deps, claim, model=model)
     except ProviderError as error:
         return await _return_claim(deps, claim, error=error)
     except UploadRejected:
@@ -123,7 +123,9 @@ async def _attempt(
     deps: Dependencies, claim: Claim, *, model: Model, links: dict[str, str], permit: Permit
 ) -> bool:
     token = secrets.token_urlsafe(24)
-    rate_permit = await rate_budget.reserve(deps, "create", max_wait=deps.timing.submit_lease / 2)
+    rate_permit = await rate_budget.reserve(
+        deps, "create", account=claim.account, max_wait=deps.timing.submit_lease / 2
+    )
     attempt = await _begin(
         deps, claim, token=token, permit=permit, has_call=rate_permit is not None
     )
@@ -132,16 +134,23 @@ async def _attempt(
     if rate_permit.is_over:
         await persist(partial(submission.withdraw, deps, claim, attempt=attempt))
         return False
-    base = deps.provider.callback_base_url
+    request = ProviderRequest(model.id, provider_input(model, claim.job.inputs, picture_urls=links))
+    async with rate_budget.making(deps, rate_permit):
+        await _send(deps, claim, attempt=attempt, request=request, token=token)
+    return True
+
+
+async def _send(
+    deps: Dependencies, claim: Claim, *, attempt: Attempt, request: ProviderRequest, token: str
+) -> None:
+    """Submit what is written down, and record what comes of it."""
     try:
-        async with rate_budget.making(deps, rate_permit):
-            task_id = await deps.provider.client.create_task(
-                model.id,
-                provider_input(model, claim.job.inputs, picture_urls=links),
-                callback_url=f"{base}/callbacks/{deps.provider.client.name}/{token}"
-                if base
-                else None,
-            )
+        answer = await deps.provider.client.submit(
+            attempt.id,
+            request,
+            callback_url=deps.provider.callback_url(token),
+            account=attempt.account.name,
+        )
     except asyncio.CancelledError:
         silence = ProviderSilent("The service stopped before the answer came.")
         await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=silence))
@@ -149,8 +158,7 @@ async def _attempt(
     except ProviderError as error:
         await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=error))
     else:
-        await persist(partial(submission.record_task, deps, attempt, task_id=task_id))
-    return True
+        await persist(partial(submission.record_answer, deps, attempt, answer=answer))
 
 
 async def _begin(
@@ -165,15 +173,15 @@ async def _begin(
         if wait is not None:
             await tx.jobs.release(claim, due=wait)
             return None
-        return await _write_attempt(tx, job, token=token)
+        return await _write_attempt(tx, job, account=claim.account, token=token)
 
 
 async def _wait(
     deps: Dependencies, tx: Transaction, claim: Claim, *, permit: Permit
 ) -> timedelta | None:
     """Return how long the job must wait: for the breaker, or for an attempt of unknown fate."""
-    if permit is Permit.ALL and (await tx.budget.breaker()).reason is not None:
-        return deps.timing.busy_retry
+    if not permit.is_probe and await breaker.is_open(tx, claim.account):
+        return breaker.retry_after(deps, otherwise=deps.timing.busy_retry)
     if claim.attempts >= MAX_ATTEMPTS:
         return max(claim.job.start_deadline_time - tx.now(), deps.timing.busy_retry)
     usual, _ = deps.models.durations(claim.job.model_id)
@@ -188,7 +196,7 @@ async def _wait(
     return deps.timing.busy_retry if is_under_way else None
 
 
-async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
+async def _write_attempt(tx: Transaction, job: Job, *, account: Account, token: str) -> Attempt:
     time = tx.now()
     attempt = Attempt(
         id=new_id(time),
@@ -196,9 +204,11 @@ async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
         number=await tx.attempts.count(job.id) + 1,
         state=AttemptState.SUBMITTING,
         submit_time=time,
+        account=account,
     )
     await tx.attempts.insert(attempt, token_hash=token_hash(token))
-    await tx.jobs.note(job.id, event="submitting", detail={"attempt": attempt.number})
+    detail = {"attempt": attempt.number, "account": str(account)}
+    await tx.jobs.note(job.id, event="submitting", detail=detail)
     return attempt
 
 
@@ -211,10 +221,13 @@ async def _return_claim(deps: Dependencies, claim: Claim, *, error: ProviderErro
     if isinstance(error, ProviderRefused):
         await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
+    is_account = breaker.concerns_account(error)
+    busy_retry = deps.timing.busy_retry
+    due = breaker.retry_after(deps, otherwise=busy_retry) if is_account else busy_retry
     async with deps.database.transaction() as tx:
-        await tx.jobs.release(claim, due=deps.timing.busy_retry)
+        await tx.jobs.release(claim, due=due)
         detail = {"error": type(error).__name__}
         await tx.jobs.note(claim.job.id, event="upload_failed", detail=detail)
-        if breaker.concerns_account(error):
-            await breaker.count_fault(deps, tx, error=error)
-    return breaker.concerns_account(error)
+        if is_account:
+            await breaker.count_fault(deps, tx, error=error, account=claim.account)
+    return is_account

@@ -130,8 +130,8 @@ async def _keep(deps: Dependencies, attempt: Attempt, *, position: int, url: str
 
 
 async def _fetch_one(deps: Dependencies, attempt: Attempt, *, url: str) -> Content:
-    # What a callback names, somebody else may have named; recordInfo was asked, and it answered.
-    is_proved = attempt.ended_by == "poll" and deps.provider.client.is_proved
+    # What a callback names, somebody else may have named; what was asked for, the provider said.
+    is_proved = attempt.ended_by in ("poll", "answer") and deps.provider.client.is_proved
     try:
         return await deps.media.fetcher.fetch(url, is_proved=is_proved)
     except ResultTooLarge:
@@ -139,13 +139,15 @@ async def _fetch_one(deps: Dependencies, attempt: Attempt, *, url: str) -> Conte
     except _LINK_TROUBLES as error:
         if isinstance(error, FetchFailed) and attempt.fetch_tries < FRESH_FROM_TRY:
             raise
-        return await _fetch_fresh(deps, url, trouble=error)
+        return await _fetch_fresh(deps, attempt, url=url, trouble=error)
 
 
-async def _fetch_fresh(deps: Dependencies, url: str, *, trouble: Exception) -> Content:
+async def _fetch_fresh(
+    deps: Dependencies, attempt: Attempt, *, url: str, trouble: Exception
+) -> Content:
     """Try a fresh link; whatever is wrong with it, the link itself is tried again next time."""
     try:
-        fresh = await deps.provider.client.fresh_link(url)
+        fresh = await deps.provider.client.fresh_link(url, account=attempt.account.name)
         return await deps.media.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
     except (ResultTooLarge, HostUnreachable):
         raise

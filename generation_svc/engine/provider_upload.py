@@ -6,21 +6,22 @@ from generation_svc.domain.error import (
     MediaNotFound,
     UploadRejected,
 )
-from generation_svc.domain.job import Job
 from generation_svc.domain.model import Model
+from generation_svc.domain.port.job import Claim
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.input_media import find, media_of, needs_upload
 
 
-async def hand_over(deps: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
-    """Give the provider the job's picture and return its links by field."""
-    if not needs_upload(job, model=model):
+async def hand_over(deps: Dependencies, claim: Claim, *, model: Model) -> dict[str, str]:
+    """Give the provider the job's picture, on the account of the claim; return links by field."""
+    if not needs_upload(claim.job, model=model):
         return {}
     async with deps.provider.uploads:
-        return await _upload(deps, job, model=model)
+        return await _upload(deps, claim, model=model)
 
 
-async def _upload(deps: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
+async def _upload(deps: Dependencies, claim: Claim, *, model: Model) -> dict[str, str]:
+    job = claim.job
     field, reference = media_of(model, job.inputs)
     async with deps.database.transaction() as tx:
         stored = await find(tx, job.caller, reference=reference)
@@ -34,6 +35,9 @@ async def _upload(deps: Dependencies, job: Job, *, model: Model) -> dict[str, st
         data = await deps.media.spool.cleaned(data)  # releases before 0.2 kept metadata
     extension = stored.media.mime_type.partition("/")[2]
     link = await deps.provider.client.upload(
-        data, file_name=f"{uuid4().hex}.{extension}", mime_type=stored.media.mime_type
+        data,
+        file_name=f"{uuid4().hex}.{extension}",
+        mime_type=stored.media.mime_type,
+        account=claim.account.name,
     )
     return {field: link}

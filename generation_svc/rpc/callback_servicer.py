@@ -8,7 +8,12 @@ from prometheus_client import Counter
 from atelier.generation.v1 import callback_service_pb2 as pb
 from atelier.generation.v1 import callback_service_pb2_grpc as pb_grpc
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc.bound import MAX_CALLBACK_BYTES, MAX_CALLBACK_HEADERS, Bounds
+from generation_svc.rpc.bound import (
+    MAX_CALLBACK_BYTES,
+    MAX_CALLBACK_HEADERS,
+    MAX_PROVIDER_LENGTH,
+    Bounds,
+)
 from generation_svc.usecase.report_callback import Callback, report_callback
 
 MAX_NAME_LENGTH, MAX_VALUE_LENGTH = 64, 1024
@@ -31,11 +36,17 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
         if len(request.headers) > MAX_CALLBACK_HEADERS:
             bounds.refuse("headers", f"At most {MAX_CALLBACK_HEADERS} headers.")
         bounds.text("path_token", request.path_token)
+        bounds.text("provider", request.provider, most=MAX_PROVIDER_LENGTH)
         bounds.check()
         headers = _kept(request.headers)
         outcome = await report_callback(
             self._deps,
-            Callback(body=request.body, headers=headers, token=request.path_token),
+            Callback(
+                body=request.body,
+                headers=headers,
+                token=request.path_token,
+                provider=request.provider,
+            ),
         )
         _callbacks.labels(outcome).inc()
         return pb.ReportCallbackResponse(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from psycopg import sql
+from psycopg import AsyncCursor, sql
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.job import DelayReason
@@ -40,7 +40,8 @@ class PostgresBreakerStore:
             "UPDATE {breaker} SET probe_time = now() + %(interval)s"
             " WHERE name = %(name)s AND reason IS NOT NULL AND probe_time <= now()"
         )
-        return (await self._execute(statement, account, interval=interval)).rowcount == 1
+        cursor = await self._execute(statement, account, interval=interval)
+        return cursor.rowcount == 1
 
     async def trip(
         self, account: Account, *, reason: DelayReason, threshold: int, interval: timedelta
@@ -90,9 +91,9 @@ class PostgresBreakerStore:
         rows = {Account(row["provider"], row["account"]): row for row in await cursor.fetchall()}
         return {account: rows[account]["balance"] for account in accounts if account in rows}
 
-    async def _execute(self, statement: str, account: Account, **values: Any) -> Any:
+    async def _execute(self, statement: str, account: Account, **values: Any) -> "AsyncCursor[Row]":
         breaker, name = _place(account)
-        query = sql.SQL(statement).format(breaker=sql.Identifier(breaker))  # type: ignore[arg-type]
+        query = sql.SQL(statement).format(breaker=sql.Identifier(breaker))
         return await self._connection.execute(query, {"name": name, **values})
 
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
-from generation_svc.domain.account import AccountLoad
+from generation_svc.domain.account import Account, AccountLoad
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import DelayReason, Job
@@ -194,7 +194,9 @@ class PostgresJobStore:
         row = await cursor.fetchone()
         return document.destination_from_document(row["destination"]) if row else None
 
-    async def loads(self, *, lease: timedelta) -> Mapping[str, AccountLoad]:
+    async def loads(
+        self, accounts: Sequence[Account], *, lease: timedelta
+    ) -> Mapping[Account, AccountLoad]:
         """Count what each account has to do; other claims wait for this transaction.
 
         A claim that is older than usual is stuck handing over its picture, and keeps no call from
@@ -203,17 +205,22 @@ class PostgresJobStore:
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         values = {"lease": lease, "soon": SOON, "doubt": UNKNOWN_COUNTS_FOR}
         cursor = await self._connection.execute(_LOADS, {**values, "first": FIRST_ACCOUNT.name})
-        rows = await cursor.fetchall()
-        return {row["account"]: AccountLoad(row["claims"], row["active"]) for row in rows}
+        rows = {row["account"]: row for row in await cursor.fetchall()}
+        return {
+            account: AccountLoad(rows[account.name]["claims"], rows[account.name]["active"])
+            for account in accounts
+            if account.name in rows
+        }
 
-    async def claim(self, *, lease: timedelta, accounts: Sequence[str]) -> Claim | None:
+    async def claim(self, *, lease: timedelta, accounts: Sequence[Account]) -> Claim | None:
         """Claim the due job whose turn it is for the first of these accounts that may do it.
 
         A job with an attempt of unknown fate is due again only after its grace.
         """
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+        by_name = {account.name: account for account in accounts}
         cursor = await self._connection.execute(
-            _CLAIM, {"lease": lease, "token": uuid4(), "accounts": list(accounts)}
+            _CLAIM, {"lease": lease, "token": uuid4(), "accounts": list(by_name)}
         )
         row = await cursor.fetchone()
         if row is None:
@@ -222,7 +229,7 @@ class PostgresJobStore:
             job=job_from_row(row),
             token=row["claim_token"],
             attempts=row["attempts"],
-            account=row["claim_account"],
+            account=by_name[row["claim_account"]],
             is_trial=row["is_off"],
         )
 

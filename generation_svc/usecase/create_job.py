@@ -27,6 +27,7 @@ from generation_svc.lifecycle import input_media, model_outage, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.lifecycle.record import show_progress
+from generation_svc.lifecycle.reference import account_for
 from generation_svc.usecase import upload_input
 
 PROGRESS_DELAY = timedelta(seconds=1)
@@ -46,13 +47,16 @@ class CreateRequest:
     owner: str
     correlation_id: str
     destination: Destination | None
+    references: tuple[UUID, ...] = ()
+    """The earlier jobs whose tasks its inputs refer to."""
 
 
 async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
-    RequestIdReused, TooManyActiveJobs, Overloaded, WebhookSecretMissing, WebhookDisabled.
+    ReferenceUnavailable, RequestIdReused, TooManyActiveJobs, Overloaded, WebhookSecretMissing,
+    WebhookDisabled.
     """
     _check_rights(request)
     earlier = await _recall(deps, request)
@@ -62,6 +66,7 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     await _check_room(deps, request)
     _check_webhook(deps, request)
     model = deps.models.catalog.get(request.model_id)
+    account = await _account_for(deps, request)
     inputs = await upload_input.store(
         deps,
         request.caller,
@@ -70,7 +75,8 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
         inputs=deps.models.validate_inputs(model, request.inputs),
     )
     is_off = await model_outage.is_off(deps, model.id)
-    job = await _insert(deps, request, model=model, inputs=inputs, is_off=is_off)
+    job = _new_job(deps, request, model=model, inputs=inputs, account=account)
+    job = await _insert(deps, request, job=job, model=model, is_off=is_off)
     return await with_forecast(deps, job)
 
 
@@ -78,16 +84,15 @@ async def _insert(
     deps: Dependencies,
     request: CreateRequest,
     *,
+    job: Job,
     model: Model,
-    inputs: Mapping[str, Any],
     is_off: bool,
 ) -> Job:
-    job = _new_job(deps, request, model=model, inputs=inputs)
     async with deps.database.transaction() as tx:
         earlier = await _bind(tx, request, job_id=job.id)
         if earlier:
             return earlier
-        await input_media.hold(tx, request.caller, model=model, inputs=inputs)
+        await input_media.hold(tx, request.caller, model=model, inputs=job.inputs)
         if is_off:
             await model_outage.admit(deps, tx, job)
         await _check_quota(deps, tx, request)
@@ -187,8 +192,21 @@ async def _check_quota(deps: Dependencies, tx: Transaction, request: CreateReque
         raise TooManyActiveJobs(request.owner, limit=limit, retry_after=BUSY_RETRY)
 
 
+async def _account_for(deps: Dependencies, request: CreateRequest) -> str | None:
+    """Find the account that alone can do the job, before anything is held for it."""
+    if not request.references:
+        return None
+    async with deps.database.transaction() as tx:
+        return await account_for(deps, tx, caller=request.caller.name, job_ids=request.references)
+
+
 def _new_job(
-    deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
+    deps: Dependencies,
+    request: CreateRequest,
+    *,
+    model: Model,
+    inputs: Mapping[str, Any],
+    account: str | None,
 ) -> Job:
     time = deps.database.now()
     return Job(
@@ -204,4 +222,5 @@ def _new_job(
         state=JobState.QUEUED,
         revision=1,
         update_time=time,
+        account=account,
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from generation_svc.domain.account import AccountLoad
+from generation_svc.domain.account import Account, AccountLoad
 from generation_svc.domain.delivery import (
     Destination,
 )
@@ -31,8 +31,8 @@ class Claim:
     token: UUID
     attempts: int
     """How many attempts the job already has whose fate is not "refused"."""
-    account: str
-    """The provider's account that it was claimed for."""
+    account: Account
+    """The account that it was claimed for."""
     is_trial: bool = False
     """Whether its model was switched off, so that it may have to wait or to fail."""
 
@@ -83,10 +83,12 @@ class JobStore(Protocol):
     async def destination(self, job_id: UUID) -> Destination | None:
         """Read where the outcome goes."""
 
-    async def loads(self, *, lease: timedelta) -> Mapping[str, AccountLoad]:
+    async def loads(
+        self, accounts: Sequence[Account], *, lease: timedelta
+    ) -> Mapping[Account, AccountLoad]:
         """Count what each account has to do; other claims wait for this transaction."""
 
-    async def claim(self, *, lease: timedelta, accounts: Sequence[str]) -> Claim | None:
+    async def claim(self, *, lease: timedelta, accounts: Sequence[Account]) -> Claim | None:
         """Claim the due job whose turn it is for the first of these accounts that may do it."""
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
