@@ -28,11 +28,13 @@ from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotF
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port.job import Claim
 from generation_svc.domain.port.media import Examined, StoredBytes
-from generation_svc.domain.port.provider import FreshLink
+from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.timing import Timing
+from generation_svc.engine.account import free_accounts
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance import steps
@@ -57,6 +59,7 @@ from runtime.thread import in_thread
 
 CALLER = Caller.trusted("edge")
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000, language_code="en")
+CLAIM_LEASE = timedelta(seconds=60)
 LINK = "https://tempfile.aiquickdraw.com/result.png"
 PENDING = Observation(ProviderState.PENDING, word="waiting")
 SUCCESS = Observation(ProviderState.SUCCEEDED, word="success", result_urls=(LINK,))
@@ -127,9 +130,14 @@ class FakeProvider:
 
     name = "kie"
 
-    answer: Callable[[FakeProvider, str], Awaitable[str]] | None = None
+    accounts: Sequence[str] = ("default",)
+    answer: Callable[[FakeProvider, str], Awaitable[str | Observation]] | None = None
     created: list[str] = field(default_factory=list)
-    """The callback address of each call of createTask."""
+    """The callback address of each submission."""
+    used: list[str] = field(default_factory=list)
+    """The account of each submission."""
+    closed: dict[str, Exception] = field(default_factory=dict)
+    """What an account says to everything, where it is of no use."""
     inputs: list[Mapping[str, Any]] = field(default_factory=list)
     tasks: dict[str, Observation | Exception] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
@@ -137,45 +145,57 @@ class FakeProvider:
     upload_error: Exception | None = None
     may_upload: asyncio.Event = field(default_factory=_set_event)
     """Cleared while nobody's picture is taken."""
-    balance: Decimal | Exception = Decimal(100)
+    left: Decimal | Exception = Decimal(100)
+    """The balance of every account."""
     probes: int = 0
     fresh: str | Exception = "https://file.aiquickdraw.com/fresh.png"
     fresh_asked: list[str] = field(default_factory=list)
     is_proved: bool = True
 
-    async def create_task(
-        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
-    ) -> str:
+    async def submit(
+        self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
+    ) -> Submitted | Observation:
         self.created.append(callback_url or "")
-        self.inputs.append(inputs)
+        self.inputs.append(request.inputs)
+        self.used.append(account)
+        self._enter(account)
         task_id = f"task-{len(self.created)}"
-        return await self.answer(self, task_id) if self.answer else task_id
+        told = await self.answer(self, task_id) if self.answer else task_id
+        return told if isinstance(told, Observation) else Submitted(told)
 
-    async def read_task(self, task_id: str) -> Observation:
-        self.reads.append(task_id)
-        told = self.tasks.get(task_id, PENDING)
+    async def read(self, handle: str, *, account: str) -> Observation:
+        self.reads.append(handle)
+        self._enter(account)
+        told = self.tasks.get(handle, PENDING)
         if isinstance(told, Exception):
             raise told
-        return replace(told, task_id=task_id)
+        return replace(told, task_id=handle)
 
-    async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
+    async def upload(self, data: bytes, *, file_name: str, mime_type: str, account: str) -> str:
+        self._enter(account)
         if self.upload_error:
             raise self.upload_error
         await self.may_upload.wait()
         self.uploads.append(data)
         return f"https://kie.example/{file_name}"
 
-    async def fresh_link(self, url: str) -> FreshLink:
+    async def fresh_link(self, url: str, *, account: str) -> FreshLink:
         self.fresh_asked.append(url)
         if isinstance(self.fresh, Exception):
             raise self.fresh
         return FreshLink(self.fresh, is_proved=True)
 
-    async def credits(self) -> Decimal:
+    async def balance(self, account: str) -> Decimal:
         self.probes += 1
-        if isinstance(self.balance, Exception):
-            raise self.balance
-        return self.balance
+        self._enter(account)
+        if isinstance(self.left, Exception):
+            raise self.left
+        return self.left
+
+    def _enter(self, account: str) -> None:
+        assert account in self.accounts, f"{account} is no account that was given"
+        if account in self.closed:
+            raise self.closed[account]
 
     def token(self, call: int = -1) -> str:
         return self.created[call].rpartition("/")[2]
@@ -183,7 +203,7 @@ class FakeProvider:
     def refuse(self, error: Exception | None) -> None:
         """Answer every createTask with this error; None creates tasks again."""
 
-        async def answer(provider: FakeProvider, task_id: str) -> str:
+        async def answer(provider: FakeProvider, task_id: str) -> str | Observation:
             assert error is not None
             raise error
 
@@ -338,6 +358,13 @@ class Harness:
             self.deps, Callback(body=body_of(told), headers=headers or {}, token=token)
         )
 
+    async def claim(self, tx: Transaction, *, most_active: int = 10_000) -> Claim | None:
+        """Claim the next job as a dispatcher does, with so many places at the provider."""
+        limits = replace(self.deps.limits, active_tasks=most_active)
+        deps = replace(self.deps, limits=limits)
+        free, _ = await free_accounts(deps, tx, accounts=self.deps.provider.accounts)
+        return await tx.jobs.claim(lease=CLAIM_LEASE, accounts=free) if free else None
+
     async def sweep(self) -> None:
         for step in steps.STEPS:
             await step(self.deps)
@@ -448,7 +475,7 @@ async def _open(
             media=MediaDependencies(store=store, spool=FakeSpool(), fetcher=fetcher),
             provider=ProviderDependencies(
                 client=provider,
-                callbacks=KieCallbackReader(hmac_key),
+                callbacks=KieCallbackReader((hmac_key,) if hmac_key else ()),
                 callback_base_url=callback_base_url,
             ),
             webhooks=WebhookDependencies(receiver, webhook_body, receiver.secrets_of),

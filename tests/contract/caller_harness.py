@@ -195,7 +195,8 @@ class CallerHarness:
         """Give a job its picture, as the worker does."""
         deps, data = self.service.deps, picture()
         media = Media(uuid4(), "image/png", len(data), 8, 8, sha256(data).hexdigest())
-        attempt = Attempt(uuid4(), job_id, 1, AttemptState.SUBMITTING, datetime.now(UTC))
+        now, (account,) = datetime.now(UTC), deps.provider.accounts
+        attempt = Attempt(uuid4(), job_id, 1, AttemptState.SUBMITTING, now, account)
         await deps.media.store.put(str(media.id), data)
         async with deps.database.transaction() as tx:
             job = await tx.jobs.lock(job_id)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -23,7 +24,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.port.provider import FreshLink
+from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
 from generation_svc.provider.kie.client import KieClient, open_kie
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
 
@@ -51,38 +52,53 @@ class Kie:
         return httpx2.Response(self._status, json=self._body)
 
 
+FIRST = "default"
+KEYS = {FIRST: "the-key", "second": "the-other-key"}
+REQUEST = ProviderRequest("z-image", {"prompt": "cat"})
+
+
 @asynccontextmanager
 async def client_of(handler: Handler, **options: Any) -> AsyncIterator[KieClient]:
     transport = httpx2.MockTransport(handler)
     async with open_kie(
-        "the-key", api_url="http://kie", upload_url="http://up/", transport=transport, **options
+        KEYS, api_url="http://kie", upload_url="http://up/", transport=transport, **options
     ) as client:
         yield client
 
 
+async def submit(
+    client: KieClient, request: ProviderRequest, *, callback_url: str | None = None
+) -> Submitted | Observation:
+    return await client.submit(uuid4(), request, callback_url=callback_url, account=FIRST)
+
+
 async def create(kie: Handler, *, callback_url: str | None = None) -> str:
     async with client_of(kie) as client:
-        return await client.create_task("z-image", {"prompt": "cat"}, callback_url=callback_url)
+        answer = await submit(client, REQUEST, callback_url=callback_url)
+    assert isinstance(answer, Submitted)
+    return answer.handle
 
 
 async def read(kie: Handler) -> Observation:
     async with client_of(kie) as client:
-        return await client.read_task("t1")
+        return await client.read("t1", account=FIRST)
 
 
 async def upload(kie: Handler) -> str:
     async with client_of(kie) as client:
-        return await client.upload(b"bytes", file_name="my cat.png", mime_type="image/png")
+        return await client.upload(
+            b"bytes", file_name="my cat.png", mime_type="image/png", account=FIRST
+        )
 
 
 async def fresh_link(kie: Handler) -> FreshLink:
     async with client_of(kie) as client:
-        return await client.fresh_link(LINK)
+        return await client.fresh_link(LINK, account=FIRST)
 
 
 async def balance(kie: Handler) -> Decimal:
     async with client_of(kie) as client:
-        return await client.credits()
+        return await client.balance(FIRST)
 
 
 CALLS = {
@@ -353,8 +369,8 @@ async def test_body_that_unpacks_to_too_much_is_read_up_to_a_limit(call: Any) ->
 
 async def test_link_from_an_api_behind_tls_is_proved() -> None:
     kie = httpx2.MockTransport(Kie({"code": 200, "data": LINK}))
-    async with open_kie("k", api_url="https://kie", transport=kie) as client:
-        assert await client.fresh_link(LINK) == FreshLink(LINK, is_proved=True)
+    async with open_kie(KEYS, api_url="https://kie", transport=kie) as client:
+        assert await client.fresh_link(LINK, account=FIRST) == FreshLink(LINK, is_proved=True)
 
 
 async def test_answer_that_never_ends_leaves_create_task_in_doubt() -> None:
@@ -364,7 +380,7 @@ async def test_answer_that_never_ends_leaves_create_task_in_doubt() -> None:
 
     async with client_of(hang, create_timeout=timedelta(milliseconds=10)) as client:
         with pytest.raises(ProviderSilent):
-            await client.create_task("z-image", {}, callback_url=None)
+            await submit(client, REQUEST)
 
 
 @pytest.mark.parametrize("call", [read, upload, fresh_link, balance])
@@ -467,3 +483,30 @@ async def test_error_names_no_key() -> None:
     with pytest.raises(ProviderError) as caught:
         await create(Kie("", status=401))
     assert "the-key" not in f"{caught.value!r} {caught.value}"
+
+
+async def test_each_account_has_a_key_of_its_own() -> None:
+    kie = Kie({"code": 200, "data": 5})
+    async with client_of(kie) as client:
+        assert client.accounts == ("default", "second")
+        for account in client.accounts:
+            assert await client.balance(account) == 5
+    keys = [request.headers["authorization"] for request in kie.requests]
+    assert keys == ["Bearer the-key", "Bearer the-other-key"]
+
+
+async def test_what_was_made_on_an_account_that_is_gone_asks_nobody() -> None:
+    kie = Kie({"code": 200, "data": 5})
+    async with client_of(kie) as client:
+        with pytest.raises(ProviderRefused):
+            await client.fresh_link(LINK, account="third")
+    assert kie.requests == []
+
+
+@pytest.mark.parametrize(
+    ("told", "cost"), [(0.8, "0.8"), (61, "61"), (0.0, "0"), ("1.5", "1.5"), ("much", None)]
+)
+async def test_a_record_says_what_the_task_cost(told: Any, cost: str | None) -> None:
+    data = {"taskId": "t1", "state": "fail", "failCode": "500", "creditsConsumed": told}
+    observation = await read(Kie({"code": 200, "data": data}))
+    assert observation.cost == (Decimal(cost) if cost else None)

@@ -29,7 +29,7 @@ ONE_AT_A_TIME = Limits(
 
 async def claim(harness: Harness) -> UUID | None:
     async with harness.transaction() as tx:
-        claimed = await tx.jobs.claim(lease=LEASE, most_active=10_000)
+        claimed = await harness.claim(tx, most_active=10_000)
     return claimed.job.id if claimed else None
 
 

@@ -452,11 +452,11 @@ async def test_a_read_that_is_late_ends_no_success(harness: Harness) -> None:
     job = await harness.run()
     await harness.later(hours=1)
 
-    async def slow(task_id: str) -> Observation:
+    async def slow(handle: str, *, account: str) -> Observation:
         await harness.callback(SUCCESS)
-        return replace(PENDING, task_id=task_id)
+        return replace(PENDING, task_id=handle)
 
-    harness.provider.read_task = slow  # type: ignore[method-assign]
+    harness.provider.read = slow  # type: ignore[method-assign]
     assert await poll(harness.deps)
     await harness.fetch_all()
 

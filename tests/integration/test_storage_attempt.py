@@ -9,6 +9,7 @@ from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.callback import Receipt
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.callback_token import token_hash
+from generation_svc.storage.account import FIRST_ACCOUNT
 from tests.lifecycle import PENDING, SUCCESS, Harness
 
 LEASE = timedelta(seconds=30)
@@ -37,8 +38,8 @@ async def test_an_attempt_is_found_by_token_and_by_task(harness: Harness) -> Non
         assert attempt.accept_time is not None
         assert await tx.attempts.find_by_token(token_hash(harness.provider.token())) == attempt
         assert await tx.attempts.find_by_token(token_hash("")) is None
-        assert await tx.attempts.find_by_task("task-1") == attempt
-        assert await tx.attempts.find_by_task("task-2") is None
+        assert await tx.attempts.find_by_task("task-1", provider="kie") == attempt
+        assert await tx.attempts.find_by_task("task-2", provider="kie") is None
         assert await tx.attempts.lock(attempt.id) == attempt
         assert await tx.attempts.count(job.id) == 1
 
@@ -76,7 +77,7 @@ async def test_a_due_read_is_claimed_by_one_reader(harness: Harness) -> None:
 
     async def claim() -> bool:
         async with harness.transaction() as tx:
-            return await tx.attempts.claim_read(lease=LEASE) is not None
+            return await tx.attempts.claim_read(lease=LEASE, readable=(FIRST_ACCOUNT,)) is not None
 
     assert not await claim()
     await harness.later(seconds=60)
@@ -138,7 +139,7 @@ async def test_attempts_end_once_and_are_touched_no_more(harness: Harness) -> No
         assert (await tx.attempts.lock(attempt.id)).state is AttemptState.LOST
         assert await tx.attempts.live(job.id) == []
         assert await tx.attempts.count(job.id) == 1
-        assert await tx.attempts.claim_read(lease=LEASE) is None
+        assert await tx.attempts.claim_read(lease=LEASE, readable=(FIRST_ACCOUNT,)) is None
 
 
 async def test_orphans_and_overdue_attempts_are_found(harness: Harness) -> None:

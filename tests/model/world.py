@@ -29,6 +29,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port.provider import ProviderRequest, Submitted
 from generation_svc.lifecycle.callback_token import token_hash
 from tests.model.clock import NOW
 
@@ -129,6 +130,7 @@ class Outside:
     """The ports that lead outside, as one actor's step finds them."""
 
     name = "kie"
+    accounts = ("default",)
 
     job_id = JOB_ID
     is_proved = True
@@ -136,16 +138,16 @@ class Outside:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    async def create_task(
-        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
-    ) -> str:
+    async def submit(
+        self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
+    ) -> Submitted:
         number = self._run.number(token_hash(str(callback_url).rpartition("/")[2]))
         self._run.enter("create")
-        return self._run.perform(lambda: self._create(number))
+        return Submitted(self._run.perform(lambda: self._create(number)))
 
-    async def read_task(self, task_id: str) -> Observation:
+    async def read(self, handle: str, *, account: str) -> Observation:
         self._run.enter("read")
-        return self._run.perform(lambda: self._read(int(task_id.removeprefix("task-"))))
+        return self._run.perform(lambda: self._read(int(handle.removeprefix("task-"))))
 
     async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
         self._run.enter("fetch")
