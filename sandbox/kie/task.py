@@ -39,6 +39,8 @@ class Task:
     fields: dict[str, Any]
     """The `input` as it was sent."""
     callback_url: str | None
+    account: str
+    """The name of the account that it was created on; no other one can read it."""
     credits: float
     """What it consumed; 0 once it failed."""
     duration_s: float

@@ -61,7 +61,7 @@ class TaskRunner:
             return
         made, _ = await asyncio.gather(self._make(task), asyncio.sleep(task.duration_s))
         if isinstance(made, Failure):
-            self._kie.credits += task.credits
+            self._kie.account(task.account).credits += task.credits
             task.fail(made)
         else:
             urls = [self._publish(content, task) for content in made]

@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,13 +18,28 @@ PENDING, SUCCEEDED, FAILED, MISSING, UNKNOWN = (
 
 
 def succeeded(
-    task_id: str, *links: str, word: str | None = "success", text: str = ""
+    task_id: str,
+    *links: str,
+    word: str | None = "success",
+    text: str = "",
+    cost: Decimal | None = None,
 ) -> Observation:
-    return Observation(SUCCEEDED, task_id=task_id, word=word, result_urls=links, result_text=text)
+    return Observation(
+        SUCCEEDED, task_id=task_id, word=word, result_urls=links, result_text=text, cost=cost
+    )
 
 
-def failed(task_id: str | None, code: str, message: str, *, word: str | None = None) -> Observation:
-    return Observation(FAILED, task_id=task_id, word=word, fail_code=code, fail_message=message)
+def failed(
+    task_id: str | None,
+    code: str,
+    message: str,
+    *,
+    word: str | None = None,
+    cost: Decimal | None = None,
+) -> Observation:
+    return Observation(
+        FAILED, task_id=task_id, word=word, fail_code=code, fail_message=message, cost=cost
+    )
 
 
 FILES = "https://tempfile.aiquickdraw.com"
@@ -64,14 +80,17 @@ EXPECTED: dict[str, Observation] = {
         f"{FILES}/wan27-image-alibaba/1776323942886-21s793xts49.png",
     ),
     "17 recordInfo fail": failed(
-        None, "500", "Internal Error, Please try again later.", word="fail"
+        None, "500", "Internal Error, Please try again later.", word="fail", cost=Decimal(0)
     ),
     "22 Market callback success z-image, captured": succeeded(
-        "1134f5cf800a6be035c8794c90d53760", f"{FILES}/js/z5/e0d4aad91621.png"
+        "1134f5cf800a6be035c8794c90d53760",
+        f"{FILES}/js/z5/e0d4aad91621.png",
+        cost=Decimal("0.8"),
     ),
     "23 Market callback success, newest official": succeeded(
         "bd8f4b1a52048d0f17a38b49591abfa1",
         f"{FILES}/wan30-video-prime-alibaba/1787567408129-b1fmz5um3co.mp4",
+        cost=Decimal(61),
     ),
     "24 Market callback fail, captured": failed(
         "d4e8ec16f0513610e48a431d2c649c53",
