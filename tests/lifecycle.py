@@ -318,6 +318,7 @@ class Harness:
         model_id: str = "z-image",
         inputs: Mapping[str, Any] | None = None,
         caller: Caller = CALLER,
+        references: tuple[UUID, ...] = (),
     ) -> Job:
         request = CreateRequest(
             caller=caller,
@@ -327,6 +328,7 @@ class Harness:
             owner=owner,
             correlation_id="correlation",
             destination=destination,
+            references=references,
         )
         return await create_job(self.deps, request)
 
@@ -421,6 +423,7 @@ class OpenBench(Protocol):
         timing: Timing = ...,
         callback_base_url: str | None = ...,
         hmac_key: str | None = ...,
+        accounts: Sequence[str] = ...,
         sharing: Harness | None = ...,
     ) -> Harness: ...
 
@@ -458,9 +461,11 @@ async def _open(
     timing: Timing | None = None,
     callback_base_url: str | None = "https://callbacks.example",
     hmac_key: str | None = None,
+    accounts: Sequence[str] = (),
     sharing: Harness | None = None,
 ) -> AsyncIterator[Harness]:
     provider = sharing.provider if sharing else FakeProvider()
+    provider = replace(provider, accounts=accounts) if accounts else provider
     fetcher = sharing.fetcher if sharing else FakeFetcher()
     store = sharing.store if sharing else FakeStore()
     receiver = sharing.receiver if sharing else FakeReceiver()

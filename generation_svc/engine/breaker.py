@@ -5,7 +5,6 @@ job. What becomes of that job closes the breaker or keeps it open; the other job
 whose breakers are closed, and stay queued where there is none.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,7 +18,6 @@ from generation_svc.domain.error import (
     ProviderMaintenance,
 )
 from generation_svc.domain.job import DelayReason
-from generation_svc.domain.port.breaker import BreakerState
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -43,20 +41,17 @@ async def ask(deps: Dependencies) -> Permit:
     """Return what is allowed now; an open breaker is probed when it is time."""
     async with deps.database.transaction() as tx:
         states = await tx.breaker.states(deps.provider.accounts)
-        probed = await _claim_probe(deps, tx, states)
-    if probed and await _has_balance(deps, probed):
-        return Permit((probed,), is_probe=True)
+    for account, state in states.items():
+        if state.is_probe_due and await _is_ready(deps, account):
+            return Permit((account,), is_probe=True)
     return Permit(tuple(account for account, state in states.items() if state.reason is None))
 
 
-async def _claim_probe(
-    deps: Dependencies, tx: Transaction, states: Mapping[Account, BreakerState]
-) -> Account | None:
-    for account, state in states.items():
-        interval = deps.timing.submit_lease
-        if state.is_probe_due and await tx.breaker.claim_probe(account, interval=interval):
-            return account
-    return None
+async def _is_ready(deps: Dependencies, account: Account) -> bool:
+    """Return whether a job may try an account whose breaker is open, and it is ours to say so."""
+    async with deps.database.transaction() as tx:
+        is_ours = await tx.breaker.claim_probe(account, interval=deps.timing.submit_lease)
+    return is_ours and await _has_balance(deps, account)
 
 
 async def is_open(tx: Transaction, account: Account) -> bool:

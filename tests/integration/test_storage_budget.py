@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.job import DelayReason
 from generation_svc.domain.port.breaker import CLOSED, BreakerState
 from generation_svc.domain.port.transaction import Transaction
@@ -134,3 +135,66 @@ async def test_faults_never_put_the_next_probe_off(harness: Harness) -> None:
     await harness.later(seconds=16)
     async with harness.transaction() as tx:
         assert (await state(tx)).is_probe_due
+
+
+SECOND = Account("kie", "second")
+
+
+async def test_every_account_has_budgets_of_its_own(harness: Harness) -> None:
+    async with harness.transaction() as tx:
+        for account in (FIRST_ACCOUNT, SECOND, Account("other", "second")):
+            takes = [
+                await tx.rate_budget.take("create", account=account, limit=2, window=INTERVAL)
+                for _ in range(4)
+            ]
+            assert takes.count(timedelta(0)) == 2
+        view = await tx.rate_budget.look("create", account=SECOND, limit=3, window=INTERVAL)
+        assert (view.free, view.wait) == (1, timedelta(0))
+        view = await tx.rate_budget.look(
+            "create", account=SECOND, limit=3, window=INTERVAL, ahead=1
+        )
+        assert view.free == 1
+        assert timedelta(seconds=10) < view.wait <= INTERVAL
+
+
+async def test_every_account_has_a_breaker_of_its_own(harness: Harness) -> None:
+    accounts = (FIRST_ACCOUNT, SECOND)
+    for opened, other in (accounts, accounts[::-1]):
+        async with harness.transaction() as tx:
+            await tx.breaker.trip(opened, reason=ACCOUNT, threshold=1, interval=timedelta(0))
+        async with harness.transaction() as tx:
+            assert await tx.breaker.states(accounts) == {
+                opened: BreakerState(ACCOUNT, is_probe_due=True),
+                other: CLOSED,
+            }
+            assert not await tx.breaker.claim_probe(other, interval=INTERVAL)
+            assert not await tx.breaker.close(other)
+            assert await tx.breaker.claim_probe(opened, interval=INTERVAL)
+            await tx.breaker.end_probe(opened, interval=timedelta(0))
+            assert await tx.breaker.close(opened)
+            assert not await tx.breaker.close(opened)
+
+
+async def test_the_release_before_shares_the_first_account_and_touches_no_other(
+    harness: Harness,
+) -> None:
+    """What it runs names no account: it is the first one's, and ours see it."""
+    async with harness.transaction() as tx:
+        for account in (FIRST_ACCOUNT, SECOND):
+            await tx.breaker.trip(account, reason=ACCOUNT, threshold=1, interval=INTERVAL)
+            await tx.rate_budget.take("create", account=account, limit=1, window=INTERVAL)
+            await tx.rate_budget.take("create", account=account, limit=1, window=INTERVAL)
+    (row,) = await harness.query("SELECT reason FROM breaker")
+    assert row["reason"] == ACCOUNT
+    slots = "SELECT count(*) AS taken FROM budget_slot WHERE budget = 'create'"
+    assert await harness.query(slots) == [{"taken": 1}]
+
+    await harness.query("UPDATE breaker SET failures = 0, reason = NULL, probe_time = NULL")
+    await harness.query("UPDATE budget_slot SET take_time = '-infinity' WHERE budget = 'create'")
+
+    async with harness.transaction() as tx:
+        found = await tx.breaker.states((FIRST_ACCOUNT, SECOND))
+        assert [state.reason for state in found.values()] == [None, ACCOUNT]
+        for account, is_free in ((FIRST_ACCOUNT, True), (SECOND, False)):
+            wait = await tx.rate_budget.take("create", account=account, limit=1, window=INTERVAL)
+            assert (wait == timedelta(0)) is is_free
