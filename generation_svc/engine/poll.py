@@ -81,7 +81,12 @@ async def _is_settled(deps: Dependencies, attempt: Attempt) -> bool:
 
 async def _come_again(deps: Dependencies, attempt: Attempt, *, error: ProviderError) -> None:
     """A read that did not succeed says nothing about the task."""
-    _logger.warning("recordInfo could not be read", error=repr(error), code=error.code)
+    _logger.warning(
+        "recordInfo could not be read",
+        error=repr(error),
+        code=error.code,
+        account=str(attempt.account),
+    )
     async with deps.database.transaction() as tx:
         await tx.attempts.schedule_read(attempt.id, due=_interval(deps, attempt, time=tx.now()) * 2)
         if isinstance(error, ProviderAccount):

@@ -65,7 +65,12 @@ async def record_error(
     deps: Dependencies, claim: Claim, *, attempt: Attempt, error: ProviderError
 ) -> None:
     """Record that createTask did not go through, and what follows from it."""
-    _logger.warning("createTask did not go through", error=repr(error), code=error.code)
+    _logger.warning(
+        "createTask did not go through",
+        error=repr(error),
+        code=error.code,
+        account=str(attempt.account),
+    )
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)

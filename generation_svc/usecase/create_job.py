@@ -24,10 +24,10 @@ from generation_svc.domain.model import Model
 from generation_svc.domain.port.job import RequestKey
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import input_media, model_outage, topic
+from generation_svc.lifecycle.account import account_for
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.lifecycle.record import show_progress
-from generation_svc.lifecycle.reference import account_for
 from generation_svc.usecase import upload_input
 
 PROGRESS_DELAY = timedelta(seconds=1)
