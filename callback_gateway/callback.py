@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from atelier.generation.v1 import callback_service_pb2 as pb
 from callback_gateway.metric import Meter
-from callback_gateway.path import path_token
+from callback_gateway.path import path_token, provider_of
 
 SUCCESS_BODY = b'{"code":200,"msg":"success"}'
 """What KIE is told, always."""
@@ -132,6 +132,7 @@ class CallbackEndpoint:
                         body=body,
                         headers=headers_handed_on(request.headers),
                         path_token=path_token(request.scope["path"]),
+                        provider=provider_of(request.scope["path"]),
                     )
                 )
         finally:
