@@ -2,6 +2,7 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
+from generation_svc.domain.account import Account, AccountLoad
 from generation_svc.domain.attempt import AttemptState, Trouble
 from generation_svc.domain.error import ProviderSilent
 from generation_svc.domain.job import Job
@@ -234,3 +235,26 @@ async def test_receipts_are_kept_until_applied_and_strays_only_in_a_ring(harness
     kept = await harness.query("SELECT is_trusted, headers, outcome FROM callback_receipt")
     assert sorted(row["is_trusted"] for row in kept) == [False, False, False, True]
     assert {"is_trusted": True, "headers": {"a": "b"}, "outcome": "applied"} in kept
+
+
+async def test_what_the_release_before_writes_belongs_to_the_first_account(
+    harness: Harness,
+) -> None:
+    """It names neither provider nor account: of attempts, and of the claims that come before."""
+    job, claimed = await harness.accept(owner="a"), await harness.accept(owner="b")
+    await harness.query(
+        "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, read_tries,"
+        " fetch_tries, error) VALUES (gen_random_uuid(), %s, 1, 'submitting', '', now(), 0, 0, '')",
+        job.id,
+    )
+    await harness.query(
+        "UPDATE job SET claim_token = gen_random_uuid(), dispatch_time = now() + interval '1 min'"
+        " WHERE id = %s",
+        claimed.id,
+    )
+    second = Account("kie", "second")
+    async with harness.transaction() as tx:
+        (attempt,) = await tx.attempts.live(job.id)
+        assert attempt.account == FIRST_ACCOUNT
+        loads = await tx.jobs.loads((FIRST_ACCOUNT, second), lease=timedelta(minutes=1))
+    assert loads == {FIRST_ACCOUNT: AccountLoad(claims=1, active=2)}
