@@ -14,7 +14,7 @@ LIMIT = 6
 """What KIE takes of an account in ten seconds, and what the service is told that it takes."""
 WINDOW_S = 10.0
 SHAPE = Shape(
-    time_scale=0.4,
+    time_scale=0.25,
     service={
         "KIE_API_KEY": "",
         "KIE_API_KEYS": ",".join(f"{name}:{key}" for name, key in KEYS.items()),
@@ -24,7 +24,7 @@ SHAPE = Shape(
         "SANDBOX_KIE_API_KEY": "",
         "SANDBOX_KIE_API_KEYS": json.dumps(KEYS),
         "SANDBOX_KIE_CREATE_LIMIT": str(LIMIT),
-        "SANDBOX_KIE_DURATION_S": "3",
+        "SANDBOX_KIE_DURATION_S": "2.5",
         "SANDBOX_KIE_VISIBLE_AFTER_S": "0.05",
     },
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.error import ProviderAccount, ReferenceUnavailable
@@ -244,7 +245,10 @@ async def test_what_an_account_made_that_is_gone_is_not_read_and_ends_late(
     without = await open_bench(accounts=(TWO,), sharing=harness)
     await without.later(minutes=5)
     await without.poll_all()
-    await end_unreadable(without.deps)
+    with capture_logs() as logs:
+        await end_unreadable(without.deps)
+    (warning,) = [log for log in logs if log["log_level"] == "warning"]
+    assert (warning["account"], warning["tasks"]) == ("kie/one", harness.provider.used.count(ONE))
     assert harness.provider.reads == [f"task-{n}" for n in range(1, len(harness.provider.used))]
     assert (await without.job(job)).state is JobState.RUNNING
 
