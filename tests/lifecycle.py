@@ -18,19 +18,21 @@ from uuid import UUID
 import psycopg
 import pytest
 import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
 from psycopg import sql
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
+from generation_svc.domain.event import DETAILS, REVISIONS, JobEventKind
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.port.job import Claim
 from generation_svc.domain.port.media import Examined, StoredBytes
 from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.timing import Timing
@@ -48,6 +50,7 @@ from generation_svc.lifecycle.dependencies import (
     ProviderDependencies,
     WebhookDependencies,
 )
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
@@ -305,6 +308,8 @@ class Harness:
     fetcher: FakeFetcher
     store: FakeStore
     receiver: FakeReceiver
+    registry: CollectorRegistry
+    """What it counts."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         return self.deps.database.transaction()
@@ -365,7 +370,7 @@ class Harness:
         limits = replace(self.deps.limits, active_tasks=most_active)
         deps = replace(self.deps, limits=limits)
         free, _ = await free_accounts(deps, tx, accounts=self.deps.provider.accounts)
-        return await tx.jobs.claim(lease=CLAIM_LEASE, accounts=free) if free else None
+        return await tx.queue.claim(lease=CLAIM_LEASE, accounts=free) if free else None
 
     async def sweep(self) -> None:
         for step in steps.STEPS:
@@ -453,6 +458,22 @@ def body_of(observation: Observation) -> bytes:
     return json.dumps({"code": code, "msg": "", "data": data}).encode()
 
 
+async def wrong_events(connection: psycopg.AsyncConnection[Any]) -> list[str]:
+    """Find events that are not as `docs/events.md` promises them."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT kind, revision IS NOT NULL, ARRAY(SELECT jsonb_object_keys(detail))"
+            " FROM job_event"
+        )
+        rows = await cursor.fetchall()
+    return [
+        f"{kind}: {sorted(keys)}"
+        for kind, has_revision, keys in rows
+        if has_revision is not (JobEventKind(kind) in REVISIONS)
+        or not set(keys) <= set(DETAILS[JobEventKind(kind)])
+    ]
+
+
 @asynccontextmanager
 async def _open(
     database_url: str,
@@ -469,6 +490,7 @@ async def _open(
     fetcher = sharing.fetcher if sharing else FakeFetcher()
     store = sharing.store if sharing else FakeStore()
     receiver = sharing.receiver if sharing else FakeReceiver()
+    registry = CollectorRegistry()
     connect = psycopg.AsyncConnection.connect(database_url, autocommit=True, row_factory=dict_row)
     async with (
         await connect as connection,
@@ -486,8 +508,9 @@ async def _open(
             webhooks=WebhookDependencies(receiver, webhook_body, receiver.secrets_of),
             timing=timing or Timing(),
             limits=limits,
+            meter=ServiceMeter(registry),
         )
-        yield Harness(deps, connection, provider, fetcher, store, receiver)
+        yield Harness(deps, connection, provider, fetcher, store, receiver, registry)
 
 
 @pytest.fixture

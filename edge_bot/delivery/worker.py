@@ -29,7 +29,8 @@ from edge_bot.telegram.error import Report, impossible, report_of, try_again, un
 from edge_bot.telegram.token_health import TokenHealth
 from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
-from runtime.interrupt import finished, interruptible, pause
+from runtime.clock import loop_time
+from runtime.wait import finished, interruptible, is_set_within
 
 _IDLE_S = 0.1
 """The pause after an empty answer, should the service ever not wait."""
@@ -132,7 +133,7 @@ class DeliveryWorker:
             _logger.warning("cannot lease deliveries", error=str(error))
             deliveries = None
         if not deliveries:
-            await pause(stop, _IDLE_S + _LEASE_BACKOFF.delay_s(self._lease_failures))
+            await is_set_within(stop, _IDLE_S + _LEASE_BACKOFF.delay_s(self._lease_failures))
         return deliveries or ()
 
     async def _lease(self) -> Sequence[Delivery]:
@@ -151,7 +152,7 @@ class DeliveryWorker:
 
     async def _send(self, delivery: Delivery) -> Report | None:
         """Send and return the report; None if the lease is another's by now."""
-        is_repeatable, leased_at = True, _now()
+        is_repeatable, leased_at = True, loop_time()
         if not self._token_health.is_good:
             return try_again()
         try:
@@ -159,7 +160,7 @@ class DeliveryWorker:
                 message = await self._renderer.pack(delivery)
                 await retrying(lambda: self._begin(delivery))
             is_repeatable = message.is_repeatable
-            async with self._limited(_now() + self._timing.sending_s):
+            async with self._limited(loop_time() + self._timing.sending_s):
                 return await message.send(self._bot)
         except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
             return self._failed(error, is_repeatable=is_repeatable)
@@ -191,7 +192,9 @@ class DeliveryWorker:
         if not report.HasField("impossible") or not is_missed(delivery):
             return
         try:
-            async with self._limited(_now() + self._timing.report_s, grace_s=self._timing.report_s):
+            async with self._limited(
+                loop_time() + self._timing.report_s, grace_s=self._timing.report_s
+            ):
                 await retrying(lambda: self._note_missed(delivery))
         except (GenerationError, TimeoutError) as error:
             _logger.warning("pictures that were not sent are forgotten", error=str(error))
@@ -204,7 +207,9 @@ class DeliveryWorker:
                 await self._client.delivery.ReportDelivery(report)
 
         try:
-            async with self._limited(_now() + self._timing.report_s, grace_s=self._timing.report_s):
+            async with self._limited(
+                loop_time() + self._timing.report_s, grace_s=self._timing.report_s
+            ):
                 await retrying(say)
         except (GenerationError, TimeoutError) as error:
             _logger.warning("the report was not taken", error=str(error))
@@ -222,11 +227,7 @@ class DeliveryWorker:
         """Let sendings end for a while, then cut them short: they report what they know."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._timing.drain_s)
-        self._ends_at = _now()
+        self._ends_at = loop_time()
         for limit, grace_s in self._limits.items():
             if not limit.expired():
                 limit.reschedule(self._ends_at + grace_s)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -17,7 +17,7 @@ async def free_accounts(
     If none can, the time is told until one can; zero means that a task has to end first. Other
     dispatchers wait until the transaction is over, so none of them counts on the same place.
     """
-    loads = await tx.jobs.loads(accounts, lease=deps.timing.submit_lease)
+    loads = await tx.queue.loads(accounts, lease=deps.timing.submit_lease)
     left: dict[Account, int] = {}
     waits: list[timedelta] = []
     for account in accounts:

@@ -79,7 +79,7 @@ async def conclude(deps: Dependencies, account: Account, *, is_answered: bool) -
 async def close(tx: Transaction, account: Account) -> None:
     """Note that an account works; what was put off while it did not is due at once."""
     if await tx.breaker.close(account):
-        await tx.jobs.hasten_postponed()
+        await tx.queue.hasten_postponed()
         tx.announce(topic.DISPATCH)
         _logger.info("the provider answers again", account=str(account))
 

@@ -7,7 +7,7 @@ from generation_svc.domain.error import (
     UploadRejected,
 )
 from generation_svc.domain.model import Model
-from generation_svc.domain.port.job import Claim
+from generation_svc.domain.port.queue import Claim
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.input_media import find, media_of, needs_upload
 

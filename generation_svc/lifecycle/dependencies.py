@@ -17,6 +17,8 @@ from generation_svc.domain.port.provider import Provider
 from generation_svc.domain.port.transaction import Database
 from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.timing import Timing
+from generation_svc.lifecycle.callback_address import callback_address
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import QueueView, Recent
 from generation_svc.lifecycle.revision_poller import RevisionPoller
 from generation_svc.lifecycle.walk import Walk
@@ -102,7 +104,7 @@ class ProviderDependencies:
     def callback_url(self, token: str) -> str | None:
         """Return where the provider is to report an attempt; None if it is only polled."""
         base = self.callback_base_url
-        return f"{base}/callbacks/{self.client.name}/{token}" if base else None
+        return callback_address(base, provider=self.client.name, token=token) if base else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,5 +142,6 @@ class Dependencies:
     count_job: Callable[[Caller, str], None] = _count_nothing
     """Counts a job or an upload of a caller's owner; raises RateLimited."""
     views: ViewDependencies = field(default_factory=ViewDependencies)
+    meter: ServiceMeter = field(default_factory=ServiceMeter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is about to stop: who waits for a turn gives it back."""

@@ -26,6 +26,7 @@ from generation_svc.domain.port.media import Examined
 from generation_svc.media.decoder.child import ChildLimits, LimitReached
 from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
 from generation_svc.media.decoder.pool import Children
+from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch
 
 MAX_RESULT_BYTES = 50 * 2**20
@@ -107,14 +108,22 @@ class Examiner:
 
 @asynccontextmanager
 async def open_examiner(
-    scratch: Scratch, *, upload_processes: int = UPLOAD_PROCESSES, limits: ChildLimits | None = None
+    scratch: Scratch,
+    *,
+    upload_processes: int = UPLOAD_PROCESSES,
+    limits: ChildLimits | None = None,
+    meter: MediaMeter | None = None,
 ) -> AsyncIterator[Examiner]:
     """Open an examiner, whose processes start when they are needed and end with the block."""
     limits = limits or ChildLimits()
     places = FairSlots(
         upload_processes, most_waiting=MOST_WAITING, max_wait_seconds=MAX_WAIT_SECONDS
     )
-    async with Children(limits) as strangers, Children(replace(limits, nice=0)) as own:
+    meter = meter or MediaMeter()
+    async with (
+        Children(limits, meter=meter) as strangers,
+        Children(replace(limits, nice=0), meter=meter) as own,
+    ):
         yield Examiner(scratch, strangers, own, places)
 
 

@@ -8,9 +8,9 @@ from generation_svc.domain.identifier import new_id
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.callback import Evidence, Receipt
 from generation_svc.lifecycle.callback import CallbackOutcome, apply_callback
-from generation_svc.lifecycle.callback_token import token_hash
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.redact import redact
+from runtime.token import token_hash
 
 
 @dataclass(frozen=True, slots=True)

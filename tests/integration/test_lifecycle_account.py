@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from generation_svc.domain.account import Account
@@ -55,13 +54,13 @@ async def dispatch_what_is_due(harness: Harness) -> None:
     async with harness.transaction() as tx:
         before = await harness.claim(tx)
         if before:
-            await tx.jobs.release(before, due=timedelta(0))
+            await tx.queue.release(before, due=timedelta(0))
     while before:
         await dispatch(harness.deps)
         async with harness.transaction() as tx:
             before = await harness.claim(tx, most_active=harness.deps.limits.active_tasks)
             if before:
-                await tx.jobs.release(before, due=timedelta(0))
+                await tx.queue.release(before, due=timedelta(0))
 
 
 async def states(harness: Harness, jobs: list[Job]) -> Mapping[JobState, int]:
@@ -406,8 +405,10 @@ async def test_one_replica_asks_for_a_balance_and_all_show_it(
     async with harness.transaction() as tx:
         known = await tx.breaker.balances(harness.deps.provider.accounts)
     assert known == {Account("kie", ONE): Decimal("5916.25")}
-    labels = {"provider": "kie", "account": ONE}
-    assert REGISTRY.get_sample_value("atelier_provider_account_balance", labels) == 5916.25
+    for replica in (harness, other):
+        (metric,) = replica.deps.meter.account_balance.collect()
+        shown = [(each.labels["account"], each.value) for each in metric.samples]
+        assert shown == [(ONE, 5916.25)]
     await harness.later(minutes=1)
     await watch_accounts(other.deps)
     assert harness.provider.probes == 4

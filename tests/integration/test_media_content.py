@@ -18,10 +18,11 @@ from generation_svc.domain.error import (
     UploadRejected,
     UploadTooLarge,
 )
+from generation_svc.domain.limit import MAX_UPLOAD_BYTES
 from generation_svc.domain.media import Content
 from generation_svc.media.content import MAX_RESULT_BYTES, Examiner, open_examiner
 from generation_svc.media.scratch import open_scratch
-from generation_svc.media.spool import MAX_UPLOAD_BYTES, FileSpool
+from generation_svc.media.spool import FileSpool
 from tests.odd_picture import (
     GPS,
     SIGNATURE,

@@ -9,8 +9,8 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.callback import Receipt
 from generation_svc.engine.dispatch import dispatch
-from generation_svc.lifecycle.callback_token import token_hash
 from generation_svc.storage.account import FIRST_ACCOUNT
+from runtime.token import token_hash
 from tests.lifecycle import PENDING, SUCCESS, Harness
 
 LEASE = timedelta(seconds=30)
@@ -256,5 +256,5 @@ async def test_what_the_release_before_writes_belongs_to_the_first_account(
     async with harness.transaction() as tx:
         (attempt,) = await tx.attempts.live(job.id)
         assert attempt.account == FIRST_ACCOUNT
-        loads = await tx.jobs.loads((FIRST_ACCOUNT, second), lease=timedelta(minutes=1))
+        loads = await tx.queue.loads((FIRST_ACCOUNT, second), lease=timedelta(minutes=1))
     assert loads == {FIRST_ACCOUNT: AccountLoad(claims=1, active=2)}

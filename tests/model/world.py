@@ -30,7 +30,7 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.provider import ProviderRequest, Submitted
-from generation_svc.lifecycle.callback_token import token_hash
+from runtime.token import token_hash
 from tests.model.clock import NOW
 
 if TYPE_CHECKING:

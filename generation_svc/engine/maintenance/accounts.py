@@ -7,7 +7,6 @@ more, its callback may still come; else it ends with its job's finish deadline.
 from functools import partial
 
 import structlog
-from prometheus_client import Gauge
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt
@@ -19,12 +18,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 
 WATCH_SECONDS = 60.0
 """How often the accounts are looked at; of all replicas one asks the provider."""
-_UNREAD = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
-_balance = Gauge(
-    "atelier_provider_account_balance",
-    "What an account has left, in the provider's unit.",
-    ("provider", "account"),
-)
+_UNREAD = Failure.of(FailureReason.FINISH_DEADLINE)
 _logger = structlog.get_logger(__name__)
 
 
@@ -54,7 +48,8 @@ async def show_balances(deps: Dependencies) -> None:
     async with deps.database.transaction() as tx:
         balances = await tx.breaker.balances(deps.provider.accounts)
     for account, balance in balances.items():
-        _balance.labels(account.provider, account.name).set(float(balance))
+        labels = account.provider, account.name
+        deps.meter.account_balance.labels(*labels).set(float(balance))
 
 
 async def end_unreadable(deps: Dependencies) -> None:

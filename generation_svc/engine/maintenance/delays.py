@@ -3,6 +3,7 @@
 from functools import partial
 from uuid import UUID
 
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import DelayReason, JobState
 from generation_svc.engine import breaker
 from generation_svc.engine.batch import BATCH, one_by_one
@@ -24,7 +25,7 @@ async def label_delays(deps: Dependencies) -> None:
     """While the breakers of all accounts are open, every queued job says why it waits."""
     async with deps.database.transaction() as tx:
         reason = await breaker.reason_to_wait(deps, tx)
-        mislabelled = await tx.jobs.mislabelled(reason, limit=BATCH)
+        mislabelled = await tx.queue.mislabelled(reason, limit=BATCH)
     await one_by_one(mislabelled, partial(_label, deps, reason=reason))
 
 
@@ -33,4 +34,4 @@ async def _label(deps: Dependencies, job_id: UUID, *, reason: DelayReason | None
         job = await tx.jobs.lock(job_id)
         is_wrong = job.delay_reason in _LABELS and job.delay_reason is not reason
         if job.state is JobState.QUEUED and is_wrong:
-            await revise(tx, job, event="delayed", delay_reason=reason)
+            await revise(tx, job, event=JobEventKind.DELAYED, delay_reason=reason)

@@ -1,27 +1,19 @@
 """Reads what KIE posts: the `CallbackReader` of the use cases."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-
-from prometheus_client import Counter
+from datetime import datetime
 
 from generation_svc.domain.failure import Failure
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.callback import Evidence
 from generation_svc.provider.kie.failure import failure_of
+from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.provider.kie.payload import read_body
 from generation_svc.provider.kie.signature import Verdict, judge_signature
-
-_signatures = Counter(
-    "atelier_callback_signatures", "Signatures of callbacks by their worth.", ("verdict",)
-)
+from runtime.clock import utc_now
 
 SIGNATURE = "x-webhook-signature"
 TIMESTAMP = "x-webhook-timestamp"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class KieCallbackReader:
@@ -31,10 +23,15 @@ class KieCallbackReader:
     """
 
     def __init__(
-        self, hmac_keys: Sequence[str] = (), *, now: Callable[[], datetime] = _now
+        self,
+        hmac_keys: Sequence[str] = (),
+        *,
+        now: Callable[[], datetime] = utc_now,
+        meter: KieMeter | None = None,
     ) -> None:
         self._keys = tuple(hmac_keys)
         self._now = now
+        self._meter = meter or KieMeter()
 
     def read(self, body: bytes) -> Observation:
         """Read what a callback says; any bytes at all give an observation."""
@@ -52,7 +49,7 @@ class KieCallbackReader:
         task_id = read_body(body).task_id
         verdicts = [self._judge(key, headers, task_id=task_id or "") for key in self._keys]
         verdict = next((each for each in verdicts if each is not Verdict.WRONG), Verdict.WRONG)
-        _signatures.labels(verdict).inc()
+        self._meter.signatures.labels(verdict).inc()
         is_proved = task_id is not None and verdict is Verdict.VALID
         return Evidence.TASK if is_proved else Evidence.NONE
 
@@ -67,4 +64,4 @@ class KieCallbackReader:
 
     def explain(self, observation: Observation) -> Failure:
         """Say in words for people why a task failed."""
-        return failure_of(observation)
+        return failure_of(observation, meter=self._meter)
