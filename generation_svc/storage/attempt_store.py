@@ -64,7 +64,6 @@ class PostgresAttemptStore:
         )
 
     async def account_of(self, job_id: UUID, *, caller: str) -> Account | None:
-        """Return the account that made a job of this caller; None if nobody made it."""
         attempt = await self._one(
             "SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id"
             " WHERE job.id = %s AND job.caller = %s AND job.state = 'succeeded'"
@@ -76,7 +75,6 @@ class PostgresAttemptStore:
         return attempt.account if attempt else None
 
     async def count_unread(self, *, readable: Sequence[Account]) -> Mapping[Account, int]:
-        """Count the tasks at the provider of every account that is not among the readable ones."""
         cursor = await self._connection.execute(
             "SELECT provider, account, count(*) AS tasks FROM attempt"
             f" WHERE state = 'accepted' AND NOT {_IS_AMONG} GROUP BY provider, account",
@@ -88,7 +86,6 @@ class PostgresAttemptStore:
     async def unreadable(
         self, *, readable: Sequence[Account], grace: timedelta, limit: int
     ) -> Sequence[Attempt]:
-        """Find tasks past their finish deadline of accounts that nobody can read any more."""
         return await self._many(_UNREADABLE, grace=grace, limit=limit, **_among(readable))
 
     async def live(self, job_id: UUID) -> Sequence[Attempt]:

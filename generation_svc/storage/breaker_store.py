@@ -28,14 +28,12 @@ class PostgresBreakerStore:
         self._connection = connection
 
     async def states(self, accounts: Sequence[Account]) -> Mapping[Account, BreakerState]:
-        """Read the breakers of these accounts."""
         names = {_place(account): account for account in accounts}
         cursor = await self._connection.execute(_STATES, {"names": [name for _, name in names]})
         found = {(row["breaker"], row["name"]): row for row in await cursor.fetchall()}
         return {account: _state(found.get(place)) for place, account in names.items()}
 
     async def claim_probe(self, account: Account, *, interval: timedelta) -> bool:
-        """Take the right to the one probe that is due."""
         statement = (
             "UPDATE {breaker} SET probe_time = now() + %(interval)s"
             " WHERE name = %(name)s AND reason IS NOT NULL AND probe_time <= now()"
@@ -46,12 +44,10 @@ class PostgresBreakerStore:
     async def trip(
         self, account: Account, *, reason: DelayReason, threshold: int, interval: timedelta
     ) -> None:
-        """Count a fault; open the breaker when the threshold is reached."""
         values = {"reason": str(reason), "threshold": threshold, "interval": interval}
         await self._execute(_TRIP, account, **values)
 
     async def end_probe(self, account: Account, *, interval: timedelta) -> None:
-        """Let the next probe come an interval from now, if the breaker is still open."""
         statement = (
             "UPDATE {breaker} SET probe_time = least(probe_time, now() + %(interval)s)"
             " WHERE name = %(name)s AND reason IS NOT NULL"
@@ -59,13 +55,11 @@ class PostgresBreakerStore:
         await self._execute(statement, account, interval=interval)
 
     async def close(self, account: Account) -> bool:
-        """Note that the account works; return whether its breaker was open."""
         cursor = await self._execute(_CLOSE, account)
         row = await cursor.fetchone()
         return row is not None and row["reason"] is not None
 
     async def claim_balance(self, account: Account, *, interval: timedelta) -> bool:
-        """Take the right to the one reading of a balance that is due."""
         claimed = await self._connection.execute(
             "INSERT INTO account_balance AS b (provider, account, read_time) VALUES (%s, %s, now())"
             " ON CONFLICT (provider, account) DO UPDATE SET read_time = now()"
@@ -75,7 +69,6 @@ class PostgresBreakerStore:
         return claimed.rowcount == 1
 
     async def keep_balance(self, account: Account, balance: Decimal) -> None:
-        """Keep what an account has left."""
         await self._connection.execute(
             "INSERT INTO account_balance (provider, account, balance, read_time)"
             " VALUES (%s, %s, %s, now()) ON CONFLICT (provider, account)"
@@ -84,7 +77,6 @@ class PostgresBreakerStore:
         )
 
     async def balances(self, accounts: Sequence[Account]) -> Mapping[Account, Decimal]:
-        """Read what accounts have left, where it is known."""
         cursor = await self._connection.execute(
             "SELECT provider, account, balance FROM account_balance WHERE balance IS NOT NULL"
         )

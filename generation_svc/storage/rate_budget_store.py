@@ -30,7 +30,6 @@ class PostgresRateBudgetStore:
         account: Account | None = None,
         ahead: int = 0,
     ) -> BudgetView:
-        """Return when a call can be taken, after `ahead` others; it takes none."""
         name = budget_name(budget, account)
         values = {"budget": name, "limit": limit, "window": window, "ahead": ahead}
         cursor = await self._connection.execute(_LOOK, values)
@@ -42,7 +41,6 @@ class PostgresRateBudgetStore:
     async def take(
         self, budget: str, *, limit: int, window: timedelta, account: Account | None = None
     ) -> timedelta:
-        """Take one call of a sliding window; zero means taken, more is the time to wait."""
         values = {"budget": budget_name(budget, account), "limit": limit, "window": window}
         taken = await self._connection.execute(_TAKE, values)
         if taken.rowcount:
