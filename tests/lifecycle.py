@@ -249,8 +249,11 @@ class FakeStore:
     async def put_file(self, key: str, path: Path) -> None:
         await self.put(key, await in_thread(path.read_bytes, name="file"))
 
-    async def stream(self, key: str) -> AsyncIterator[bytes]:
-        yield await self.read(key)
+    async def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        data = await self.read(key)
+        yield data[offset : len(data) if length is None else offset + length]
 
     async def read(self, key: str) -> bytes:
         if self.read_error:

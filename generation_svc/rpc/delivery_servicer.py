@@ -35,10 +35,10 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             )
         except ServerDraining:
             deliveries = ()
-        models = self._deps.models.catalog.models
+        models, links = self._deps.models.catalog.models, self._deps.media.links
         return pb.LeaseDeliveriesResponse(
             deliveries=[
-                convert.delivery_to_proto(each, model=models.get(each.job.model_id))
+                convert.delivery_to_proto(each, model=models.get(each.job.model_id), links=links)
                 for each in deliveries
             ]
         )

@@ -202,13 +202,18 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def _download(self, request: pb.DownloadMediaRequest) -> download_media.Download:
         if request.link_token and request.media_id:
             raise InvalidInputs((FieldViolation("link_token", "Give it or media_id, not both."),))
+        part = _part_from_proto(request)
         if request.link_token:  # one that is too long is none of ours, which reading it tells
-            return await download_media.download_by_link(self._deps, token=request.link_token)
+            return await download_media.download_by_link(
+                self._deps, token=request.link_token, part=part
+            )
         current_caller().require(*BYTES_BY_ID)
         media_id = parse_id("media_id", request.media_id)
         if media_id is None:
             raise MediaNotFound(request.media_id)
-        return await download_media.download(self._deps, current_caller(), media_id=media_id)
+        return await download_media.download(
+            self._deps, current_caller(), media_id=media_id, part=part
+        )
 
     def _job(self, job: Job) -> JobMessage:
         return convert.job_to_proto(job, links=self._deps.media.links)
@@ -220,6 +225,15 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
 
     async def _write(self, context: ServicerContext, message: Any) -> bool:
         return await write(context, message, timeout=self._timing.write_timeout)
+
+
+def _part_from_proto(request: pb.DownloadMediaRequest) -> download_media.ReadRange:
+    bounds = Bounds()
+    for name, value in (("read_offset", request.read_offset), ("read_limit", request.read_limit)):
+        if value < 0:
+            bounds.refuse(name, f"Must be 0 or more, not {value}.")
+    bounds.check()
+    return download_media.ReadRange(request.read_offset, request.read_limit)
 
 
 def _request_from_proto(

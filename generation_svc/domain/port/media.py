@@ -76,8 +76,10 @@ class ByteStore(Protocol):
     async def put_file(self, key: str, path: Path) -> None:
         """Keep the bytes of a file."""
 
-    def stream(self, key: str) -> AsyncIterator[bytes]:
-        """Give the bytes in pieces of at most 256 KiB."""
+    def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Give the bytes, or a part of them that is there, in pieces of at most 256 KiB."""
 
     async def read(self, key: str) -> bytes:
         """Give all the bytes."""
