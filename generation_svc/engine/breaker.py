@@ -61,10 +61,18 @@ async def is_open(tx: Transaction, account: Account) -> bool:
 
 
 async def reason_to_wait(deps: Dependencies, tx: Transaction) -> DelayReason | None:
-    """Return why no account at all can be used; None while one can."""
+    """Return why no account at all can be used; None while one can.
+
+    While replicas are given another account one after the other, some of them know it and some do
+    not: jobs would be told now this, now that.
+    """
     states = await tx.breaker.states(deps.provider.accounts)
     reasons = [state.reason for state in states.values()]
-    return reasons[0] if all(reasons) else None
+    if not all(reasons):
+        return None
+    known = await tx.breaker.recent(within=deps.timing.balance_interval * 3)
+    others = await tx.breaker.states([each for each in known if each not in states])
+    return reasons[0] if all(state.reason for state in others.values()) else None
 
 
 async def conclude(deps: Dependencies, account: Account, *, is_answered: bool) -> None:

@@ -59,6 +59,13 @@ class PostgresBreakerStore:
         row = await cursor.fetchone()
         return row is not None and row["reason"] is not None
 
+    async def recent(self, *, within: timedelta) -> Sequence[Account]:
+        cursor = await self._connection.execute(
+            "SELECT provider, account FROM account_balance WHERE read_time > now() - %s::interval",
+            (within,),
+        )
+        return [Account(row["provider"], row["account"]) for row in await cursor.fetchall()]
+
     async def claim_balance(self, account: Account, *, interval: timedelta) -> bool:
         claimed = await self._connection.execute(
             "INSERT INTO account_balance AS b (provider, account, read_time) VALUES (%s, %s, now())"

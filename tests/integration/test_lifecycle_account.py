@@ -166,6 +166,22 @@ async def test_users_are_told_why_they_wait_only_when_no_account_is_left(
     assert await reasons(harness) == {ONE: DelayReason.PROVIDER_ACCOUNT, TWO: None}
 
 
+async def test_a_replica_that_does_not_know_an_account_yet_tells_nothing_else(
+    harness: Harness, open_bench: OpenBench
+) -> None:
+    older = await open_bench(accounts=(ONE,), sharing=harness)
+    harness.provider.closed[ONE] = REVOKED
+    (job,) = await accept(harness, 1)
+    await older.dispatch_all()
+    await watch_accounts(harness.deps)
+    await older.sweep()
+    assert (await harness.job(job)).delay_reason is None
+
+    await harness.later(minutes=3)  # nobody knows the other account any more
+    await older.sweep()
+    assert (await harness.job(job)).delay_reason is DelayReason.PROVIDER_ACCOUNT
+
+
 async def test_a_probe_uses_the_account_that_it_probes(harness: Harness) -> None:
     harness.provider.closed[ONE] = REVOKED
     await accept(harness, 2)

@@ -43,6 +43,9 @@ class BreakerStore(Protocol):
     async def close(self, account: Account) -> bool:
         """Note that the account works; return whether its breaker was open."""
 
+    async def recent(self, *, within: timedelta) -> Sequence[Account]:
+        """Return the accounts that some replica knew within this time, by their balances."""
+
     async def claim_balance(self, account: Account, *, interval: timedelta) -> bool:
         """Take the right to the one reading of a balance that is due."""
 
