@@ -93,6 +93,6 @@ class Job:
     failure: Failure | None = None
     account: str | None = None
     """The provider's account that alone can do it, since it made what the job refers to."""
-    turn: int = 0
+    fair_round: int = 0
     """The round in which it is served while it waits; no owner has two jobs in one."""
     forecast: Forecast | None = field(default=None, compare=False)

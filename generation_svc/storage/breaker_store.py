@@ -34,6 +34,7 @@ class PostgresBreakerStore:
         return {account: _state(found.get(place)) for place, account in names.items()}
 
     async def claim_probe(self, account: Account, *, interval: timedelta) -> bool:
+        # Of two at once the second waits for the row, and then finds a probe that is not due.
         statement = (
             "UPDATE {breaker} SET probe_time = now() + %(interval)s"
             " WHERE name = %(name)s AND reason IS NOT NULL AND probe_time <= now()"
@@ -116,6 +117,8 @@ UNION ALL
 SELECT 'account_breaker', name, reason, probe_time <= now() FROM account_breaker
 WHERE name = ANY(%(names)s)
 """
+# RETURNING has only the new values before PostgreSQL 18, so the old ones are read, and locked, in a
+# subquery.
 _CLOSE = """
 UPDATE {breaker} AS b SET failures = 0, reason = NULL, probe_time = NULL, update_time = now()
 FROM (SELECT name, reason FROM {breaker}

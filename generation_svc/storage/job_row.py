@@ -31,7 +31,7 @@ def job_from_row(row: Row) -> Job:
         result=document.result_from_document(row["result"]),
         failure=document.failure_from_document(row["failure"]),
         account=row["account"],
-        turn=row["turn"],
+        fair_round=row["turn"],
     )
 
 

@@ -33,6 +33,7 @@ class PostgresQueueStore:
         """A claim that is older than usual is stuck handing media over: it keeps no call back."""
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         values = {"lease": lease, "soon": SOON, "doubt": UNKNOWN_COUNTS_FOR}
+        # A statement that begins with the lock in hand sees every claim that was committed.
         cursor = await self._connection.execute(_LOADS, {**values, "first": FIRST_ACCOUNT.name})
         rows = {row["account"]: row for row in await cursor.fetchall()}
         return {
@@ -62,6 +63,7 @@ class PostgresQueueStore:
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         await self._connection.execute(
             "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL, claim_account = NULL"
+            # Whoever lost the claim meanwhile puts nothing off for the one who has it.
             " WHERE id = %s AND state = 'queued' AND claim_token = %s",
             (due, claim.job.id, claim.token),
         )
@@ -78,6 +80,8 @@ class PostgresQueueStore:
     async def hold_claim(self, claim: Claim) -> Job | None:
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE id = %s AND state = 'queued' AND claim_token = %s"
+            # Past its lease a claim is lost, even if nobody has taken the job yet: somebody may
+            # right now.
             " AND dispatch_time > now() FOR NO KEY UPDATE",
             (claim.job.id, claim.token),
         )
@@ -86,6 +90,7 @@ class PostgresQueueStore:
 
     async def read(self) -> FairQueue:
         """Read the queue in its fair order; who is postponed for long stands before nobody."""
+        # In binary: as text each of up to 2.4 million bytes would come as two hexadecimal digits.
         cursor = await self._connection.execute(_LINE, {"soon": SOON}, binary=True)
         entries = await cursor.fetchone()
         cursor = await self._connection.execute(
@@ -129,6 +134,9 @@ SELECT account, count(*) FILTER (WHERE is_soon) AS claims, count(*) AS active FR
     FROM job WHERE {_IS_CLAIMED}
 ) AS load GROUP BY account
 """
+# `chosen` is read without a lock, and a job may be cancelled before the update reaches it. The
+# update waits for that and looks at its own conditions again, but not at the query: so they are
+# repeated.
 _CLAIM = """
 WITH chosen AS (
     SELECT id FROM job

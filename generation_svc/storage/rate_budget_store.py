@@ -45,6 +45,7 @@ class PostgresRateBudgetStore:
         taken = await self._connection.execute(_TAKE, values)
         if taken.rowcount:
             return timedelta(0)
+        # Only when none was free: a budget's rows are missing once, and again when its limit grows.
         await self._connection.execute(_FILL, values)
         cursor = await self._connection.execute(_WAIT, values)
         row = await cursor.fetchone()
@@ -73,6 +74,7 @@ WITH slot AS (
 SELECT (SELECT count(*) FROM slot WHERE wait = interval '0') AS free,
        (SELECT wait FROM slot ORDER BY wait OFFSET %(ahead)s LIMIT 1) AS wait
 """
+# SKIP LOCKED: those who take at the same moment get different rows instead of waiting for one.
 _TAKE = """
 UPDATE budget_slot SET take_time = clock_timestamp()
 WHERE budget = %(budget)s AND position = (
@@ -95,6 +97,7 @@ INSERT INTO budget_slot (budget, position, take_time)
 SELECT %(budget)s, position, '-infinity' FROM generate_series(0, %(limit)s - 1) AS position
 ON CONFLICT DO NOTHING
 """
+# A row at -infinity was never taken. While there is one, nothing is to be waited for but its lock.
 _WAIT = """
 SELECT min(take_time) + %(window)s::interval - clock_timestamp() AS wait FROM budget_slot
 WHERE budget = %(budget)s AND position < %(limit)s AND isfinite(take_time)

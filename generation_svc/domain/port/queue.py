@@ -34,7 +34,7 @@ class QueueStore(Protocol):
         """Count what each account has to do; other claims wait for this transaction."""
 
     async def claim(self, *, lease: timedelta, accounts: Sequence[Account]) -> Claim | None:
-        """Claim the due job whose turn it is for the first of these accounts that may do it."""
+        """Claim the due job that is served next, for the first of these accounts that may do it."""
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""
