@@ -326,7 +326,6 @@ class Harness:
         model_id: str = "z-image",
         inputs: Mapping[str, Any] | None = None,
         caller: Caller = CALLER,
-        references: tuple[UUID, ...] = (),
     ) -> Job:
         request = CreateRequest(
             caller=caller,
@@ -336,7 +335,6 @@ class Harness:
             owner=owner,
             correlation_id="correlation",
             destination=destination,
-            references=references,
         )
         return await create_job(self.deps, request)
 
@@ -454,7 +452,9 @@ def body_of(observation: Observation) -> bytes:
     """What KIE would post to say this (kie-api.md §3)."""
     data: dict[str, Any] = {"taskId": observation.task_id, "state": observation.word}
     if observation.result_urls:
-        data["resultJson"] = json.dumps({"resultUrls": list(observation.result_urls)})
+        items = [{"id": each} for each in observation.item_ids]
+        result = {"resultUrls": list(observation.result_urls), "data": items}
+        data["resultJson"] = json.dumps(result)
     if observation.fail_code:
         data |= {"failCode": observation.fail_code, "failMsg": observation.fail_message}
     code = 501 if observation.state is ProviderState.FAILED else 200

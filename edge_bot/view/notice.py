@@ -5,6 +5,7 @@ from __future__ import annotations
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.view.catalog import localised
 from edge_bot.view.language import texts
+from edge_bot.view.media_input import input_of, picture_input
 from generation_client import GenerationError
 
 
@@ -117,8 +118,8 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
 
 def _wrong_inputs(error: GenerationError, language: str, *, model: pb.Model) -> str:
     speak = texts(language)
-    wrong = {violation.field.removeprefix("inputs.") for violation in error.violations}
-    if model.picture_field in wrong:
+    wrong = {input_of(violation.field) for violation in error.violations}
+    if picture_input(model) in wrong:
         return speak.html("⚠️ I can no longer use your picture. Please send it again.")
     if "prompt" in wrong:
         return speak.html("⚠️ The model does not take this text. Please put it another way.")

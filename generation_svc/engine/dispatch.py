@@ -19,10 +19,12 @@ from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job
-from generation_svc.domain.model import Model, provider_input
+from generation_svc.domain.model import Model
 from generation_svc.domain.port.provider import ProviderRequest
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.provider_input import provider_input
+from generation_svc.domain.schema import Steps
 from generation_svc.engine import breaker, provider_upload, rate_budget, submission
 from generation_svc.engine.account import free_accounts
 from generation_svc.engine.breaker import Permit
@@ -95,13 +97,13 @@ async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
         await _give_back(deps, claim, due=deps.timing.busy_retry)
         return False
     try:
-        links = await provider_upload.hand_over(deps, claim, model=model)
+        resolved = await provider_upload.hand_over(deps, claim, model=model)
     except ProviderError as error:
         return await _return_claim(deps, claim, error=error)
     except UploadRejected:
         await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
-    is_answered = await _attempt(deps, claim, model=model, links=links, permit=permit)
+    is_answered = await _attempt(deps, claim, model=model, resolved=resolved, permit=permit)
     if claim.is_trial:
         await persist(partial(model_outage.conclude, deps, claim.job))
     return is_answered
@@ -121,7 +123,7 @@ async def _may_try(deps: Dependencies, claim: Claim) -> bool:
 
 
 async def _attempt(
-    deps: Dependencies, claim: Claim, *, model: Model, links: dict[str, str], permit: Permit
+    deps: Dependencies, claim: Claim, *, model: Model, resolved: dict[Steps, str], permit: Permit
 ) -> bool:
     token = new_token(CALLBACK_TOKEN_BYTES)
     rate_permit = await rate_budget.reserve(
@@ -135,7 +137,7 @@ async def _attempt(
     if rate_permit.is_over:
         await persist(partial(submission.withdraw, deps, claim, attempt=attempt))
         return False
-    request = ProviderRequest(model.id, provider_input(model, claim.job.inputs, picture_urls=links))
+    request = ProviderRequest(model.id, provider_input(model, claim.job.inputs, resolved=resolved))
     async with rate_budget.making(deps, rate_permit):
         await _send(deps, claim, attempt=attempt, request=request, token=token)
     return True
@@ -214,11 +216,11 @@ async def _write_attempt(tx: Transaction, job: Job, *, account: Account, token: 
 
 
 async def _return_claim(deps: Dependencies, claim: Claim, *, error: ProviderError) -> bool:
-    """Give the job back: the picture could not be handed over, so no task was asked for.
+    """Give the job back: its media could not be handed over, so no task was asked for.
 
     The upload host is another one than createTask's: that it cannot be reached stops nobody else.
     """
-    _logger.warning("the picture could not be handed over", error=repr(error))
+    _logger.warning("the media could not be handed over", error=repr(error))
     if isinstance(error, ProviderRefused):
         await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False

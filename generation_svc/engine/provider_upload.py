@@ -1,43 +1,79 @@
 """Gives the provider a job's own media, anew just before each task: it forgets them after a day."""
 
+import asyncio
 from uuid import uuid4
 
-from generation_svc.domain.error import (
-    MediaNotFound,
-    UploadRejected,
-)
+from generation_svc.domain.error import MediaNotFound, UploadRejected
+from generation_svc.domain.job import Job
+from generation_svc.domain.media_input import InputValue
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.queue import Claim
+from generation_svc.domain.schema import Steps
+from generation_svc.lifecycle import reference
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.lifecycle.input_media import find, media_of, needs_upload
+from generation_svc.lifecycle.input_media import find, media_of
+
+MOST_AT_ONCE = 3
+"""How many media of one job are handed over at the same time."""
+_GONE = "Media that the job refers to is no longer there."
 
 
-async def hand_over(deps: Dependencies, claim: Claim, *, model: Model) -> dict[str, str]:
-    """Give the provider the job's picture, on the account of the claim; return links by field."""
-    if not needs_upload(claim.job, model=model):
-        return {}
-    async with deps.provider.uploads:
-        return await _upload(deps, claim, model=model)
+async def hand_over(deps: Dependencies, claim: Claim, *, model: Model) -> dict[Steps, str]:
+    """Return what the provider is told in each place that names media or an earlier job.
 
-
-async def _upload(deps: Dependencies, claim: Claim, *, model: Model) -> dict[str, str]:
+    Media of ours is handed over first, each once and on the account of the claim, and its link is
+    told.
+    """
     job = claim.job
-    field, reference = media_of(model, job.inputs)
+    resolved = await _refer(deps, job, model=model)
+    own = [given for given in media_of(model, job.inputs) if not given.is_link]
+    if own:
+        async with deps.provider.uploads:
+            resolved |= await _upload_all(deps, claim, own=own)
+    return resolved
+
+
+async def _refer(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, str]:
+    if not reference.job_ids(model, job.inputs):
+        return {}
     async with deps.database.transaction() as tx:
-        stored = await find(tx, job.caller, reference=reference)
+        return await reference.resolve(tx, job, model=model)
+
+
+async def _upload_all(
+    deps: Dependencies, claim: Claim, *, own: list[InputValue]
+) -> dict[Steps, str]:
+    """Hand over each media once, a few at once: the claim of the job lasts for a minute."""
+    slots = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def upload(text: str) -> str:
+        async with slots:
+            return await _upload(deps, claim, text=text)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            texts = dict.fromkeys(given.text for given in own)
+            tasks = {text: group.create_task(upload(text), name="upload") for text in texts}
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return {given.steps: tasks[given.text].result() for given in own}
+
+
+async def _upload(deps: Dependencies, claim: Claim, *, text: str) -> str:
+    async with deps.database.transaction() as tx:
+        stored = await find(tx, claim.job.caller, reference=text)
     if stored is None:
-        raise UploadRejected("The picture is no longer there.")
+        raise UploadRejected(_GONE)
     try:
         data = await deps.media.store.read(stored.key)
     except MediaNotFound as error:
-        raise UploadRejected("The picture is no longer there.") from error
-    if reference.startswith("upload:"):
+        raise UploadRejected(_GONE) from error
+    if text.startswith("upload:"):
         data = await deps.media.spool.cleaned(data)  # releases before 0.2 kept metadata
     extension = stored.media.mime_type.partition("/")[2]
-    link = await deps.provider.client.upload(
+    return await deps.provider.client.upload(
         data,
         file_name=f"{uuid4().hex}.{extension}",
         mime_type=stored.media.mime_type,
         account=claim.account.name,
     )
-    return {field: link}

@@ -63,17 +63,6 @@ class PostgresAttemptStore:
             provider,
         )
 
-    async def account_of(self, job_id: UUID, *, caller: str) -> Account | None:
-        attempt = await self._one(
-            "SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id"
-            " WHERE job.id = %s AND job.caller = %s AND job.state = 'succeeded'"
-            " AND attempt.state = 'settled' AND attempt.task_id IS NOT NULL"
-            " ORDER BY attempt.number DESC LIMIT 1",
-            job_id,
-            caller,
-        )
-        return attempt.account if attempt else None
-
     async def count_unread(self, *, readable: Sequence[Account]) -> Mapping[Account, int]:
         cursor = await self._connection.execute(
             "SELECT provider, account, count(*) AS tasks FROM attempt"
@@ -95,6 +84,15 @@ class PostgresAttemptStore:
             (job_id, LIVE),
         )
         return [attempt_from_row(row) for row in await cursor.fetchall()]
+
+    async def settled(self, job_id: UUID) -> Attempt | None:
+        """Read the attempt that made a job's result."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM attempt WHERE job_id = %s AND state = 'settled' ORDER BY number LIMIT 1",
+            (job_id,),
+        )
+        row = await cursor.fetchone()
+        return attempt_from_row(row) if row else None
 
     async def count(self, job_id: UUID) -> int:
         """Count all attempts of a job."""
@@ -146,11 +144,18 @@ class PostgresAttemptStore:
         await self._connection.execute(
             # A callback may overtake createTask's answer: then the task's id, and a time from which
             # the duration counts, are not there yet.
-            "UPDATE attempt SET state = 'succeeded', observation = %s,"
+            "UPDATE attempt SET state = 'succeeded', observation = %s, item_ids = %s,"
             " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
             " accept_time = coalesce(accept_time, submit_time),"
             " read_time = NULL, fetch_time = now(), ended_by = %s, cost = %s WHERE id = %s",
-            (_observation(observation), observation.task_id, source, observation.cost, attempt_id),
+            (
+                _observation(observation),
+                Jsonb(observation.item_ids) if observation.item_ids else None,
+                observation.task_id,
+                source,
+                observation.cost,
+                attempt_id,
+            ),
         )
 
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
@@ -297,7 +302,9 @@ def attempt_from_row(row: Row) -> Attempt:
         account=Account(row["provider"], row["account"]),
         task_id=row["task_id"],
         accept_time=row["accept_time"],
-        observation=document.observation_from_document(row["observation"], cost=row["cost"]),
+        observation=document.observation_from_document(
+            row["observation"], item_ids=row["item_ids"] or (), cost=row["cost"]
+        ),
         end_time=row["end_time"],
         ended_by=row["ended_by"],
         fetch_tries=row["fetch_tries"],

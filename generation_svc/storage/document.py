@@ -4,7 +4,7 @@ The release 0.1.0 reads media and observations with the fields that it knows and
 what is told of them since then lies under keys of its own, which it does not look at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +19,8 @@ from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.storage.delay import delay_from_columns, delay_to_columns
 
 Document = Mapping[str, Any]
+OWN_COLUMNS = ("item_ids", "cost")
+"""The fields of an observation that have a column of their own."""
 _DESTINATIONS: Mapping[str, type[Destination]] = {
     "telegram": Telegram,
     "queue": Queue,
@@ -105,17 +107,16 @@ def failure_from_document(document: Document | None) -> Failure | None:
 def observation_to_document(observation: Observation) -> dict[str, Any]:
     """Write an observation; the release 0.1.0 knows no empty success, and reads it as unknown.
 
-    It reads no document with a field that it does not know, so the cost has a column of its own.
+    It reads no document with a field that it does not know, so newer fields have columns.
     """
     is_empty = observation.state is ProviderState.EMPTY
     state = ProviderState.UNKNOWN if is_empty else observation.state
     fields = {**asdict(observation), "state": state}
-    del fields["cost"]
-    return fields
+    return {name: value for name, value in fields.items() if name not in OWN_COLUMNS}
 
 
 def observation_from_document(
-    document: Document | None, *, cost: Decimal | None = None
+    document: Document | None, *, item_ids: Sequence[str] = (), cost: Decimal | None = None
 ) -> Observation | None:
     """Read what `observation_to_document` wrote."""
     if document is None:
@@ -123,8 +124,10 @@ def observation_from_document(
     changed = {
         "state": ProviderState(document["state"]),
         "result_urls": tuple(document["result_urls"]),
+        "item_ids": tuple(item_ids),
+        "cost": cost,
     }
-    return Observation(**{**document, **changed}, cost=cost)
+    return Observation(**{**document, **changed})
 
 
 def snapshot_of(job: Job) -> dict[str, Any]:

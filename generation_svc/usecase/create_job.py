@@ -23,7 +23,7 @@ from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.lifecycle import input_media, model_outage, topic
+from generation_svc.lifecycle import input_media, model_outage, reference, topic
 from generation_svc.lifecycle.account import account_for
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
@@ -47,8 +47,6 @@ class CreateRequest:
     owner: str
     correlation_id: str
     destination: Destination | None
-    references: tuple[UUID, ...] = ()
-    """The earlier jobs whose tasks its inputs refer to."""
 
 
 async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
@@ -66,13 +64,10 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     await _check_room(deps, request)
     _check_webhook(deps, request)
     model = deps.models.catalog.get(request.model_id)
-    account = await _account_for(deps, request)
+    valid = deps.models.validate_inputs(model, request.inputs)
+    account = await _account_for(deps, request, model=model, inputs=valid)
     inputs = await upload_input.store(
-        deps,
-        request.caller,
-        owner=request.owner,
-        model=model,
-        inputs=deps.models.validate_inputs(model, request.inputs),
+        deps, request.caller, owner=request.owner, model=model, inputs=valid
     )
     is_off = await model_outage.is_off(deps, model.id)
     job = _new_job(deps, request, model=model, inputs=inputs, account=account)
@@ -192,12 +187,15 @@ async def _check_quota(deps: Dependencies, tx: Transaction, request: CreateReque
         raise TooManyActiveJobs(request.owner, limit=limit, retry_after=BUSY_RETRY)
 
 
-async def _account_for(deps: Dependencies, request: CreateRequest) -> str | None:
+async def _account_for(
+    deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
+) -> str | None:
     """Find the account that alone can do the job, before anything is held for it."""
-    if not request.references:
+    if not reference.job_ids(model, inputs):
         return None
     async with deps.database.transaction() as tx:
-        return await account_for(deps, tx, caller=request.caller.name, job_ids=request.references)
+        makers = await reference.check(tx, request.caller.name, model=model, inputs=inputs)
+    return account_for(deps, makers)
 
 
 def _new_job(

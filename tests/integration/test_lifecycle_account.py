@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -197,10 +198,10 @@ async def test_a_probe_uses_the_account_that_it_probes(harness: Harness) -> None
     assert await reasons(harness) == {ONE: None, TWO: None}
 
 
-async def run_on(harness: Harness, account: str) -> Job:
+async def run_on(harness: Harness, account: str, **accepted: Any) -> Job:
     """Have a job run on an account, whatever else has to run for that."""
     while True:
-        job = await harness.accept(owner=f"user:{len(harness.provider.used)}")
+        job = await harness.accept(owner=f"user:{len(harness.provider.used)}", **accepted)
         assert await dispatch(harness.deps)
         if harness.provider.used[-1] == account:
             return job

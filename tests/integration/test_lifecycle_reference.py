@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -10,8 +9,9 @@ from generation_svc.domain.error import ReferenceUnavailable
 from generation_svc.domain.job import Job, JobState
 from generation_svc.engine.dispatch import dispatch
 from tests.integration.test_lifecycle_account import ONE, REVOKED, TWO, accept, run_on, states
+from tests.integration.test_special_input import DATA, SONGS, with_catalog
+from tests.invented_model import MODEL_ID
 from tests.lifecycle import (
-    CALLER,
     FAILURE,
     LINK,
     PENDING,
@@ -21,18 +21,29 @@ from tests.lifecycle import (
     OpenBench,
 )
 
+FILM = {"model_id": MODEL_ID, "inputs": {"prompt": "the sea"}}
+
 
 @pytest.fixture
 async def harness(open_bench: OpenBench) -> Harness:
-    return await open_bench(accounts=(ONE, TWO))
+    return with_catalog(await open_bench(accounts=(ONE, TWO)))
 
 
 async def made_on(harness: Harness, account: str) -> Job:
-    """Have a job made on an account."""
-    job = await run_on(harness, account)
-    await harness.callback(SUCCESS)
+    """Have a film with songs made on an account."""
+    job = await run_on(harness, account, **FILM)
+    await harness.callback(SONGS)
     await harness.fetch_all()
     return await harness.job(job)
+
+
+async def continued(harness: Harness, **references: Job) -> Job:
+    """Ask for a film that goes on from earlier ones."""
+    inputs = {name: f"job:{job.id}" for name, job in references.items()}
+    image = {} if "extends" in inputs else {"images": [DATA]}
+    return await harness.accept(
+        owner="bound", model_id=MODEL_ID, inputs={"prompt": "x", **inputs, **image}
+    )
 
 
 async def test_a_job_that_refers_to_another_goes_to_the_account_that_made_it(
@@ -40,7 +51,7 @@ async def test_a_job_that_refers_to_another_goes_to_the_account_that_made_it(
 ) -> None:
     for account in (TWO, ONE, TWO):
         first = await made_on(harness, account)
-        second = await harness.accept(references=(first.id,))
+        second = await continued(harness, extends=first, song=first)
         assert second.account == account
         assert await dispatch(harness.deps)
         assert harness.provider.used[-1] == account
@@ -51,7 +62,7 @@ async def test_a_job_that_has_to_wait_for_its_account_keeps_nobody_from_another(
 ) -> None:
     first = await made_on(harness, ONE)
     harness.provider.closed[ONE] = REVOKED
-    bound = await harness.accept(owner="bound", references=(first.id,))
+    bound = await continued(harness, song=first)
     await harness.dispatch_all()
     others = await accept(harness, 3)
     await harness.dispatch_all()
@@ -66,30 +77,23 @@ async def test_a_job_that_has_to_wait_for_its_account_keeps_nobody_from_another(
     assert harness.provider.used[-1] == ONE
 
 
-async def test_what_nobody_can_continue_is_refused_before_anything_is_held(
+async def test_what_no_account_can_continue_is_refused_before_anything_is_held(
     harness: Harness, open_bench: OpenBench
 ) -> None:
     made, elsewhere = await made_on(harness, ONE), await made_on(harness, TWO)
-    running = await run_on(harness, ONE)
-    foreign = replace(CALLER, name="somebody-else")
-    without = await open_bench(accounts=(TWO,), sharing=harness)
-    refused: list[tuple[Harness, dict[str, Any]]] = [
-        (harness, {"references": (running.id,)}),
-        (harness, {"references": (made.id, elsewhere.id)}),
-        (harness, {"references": (made.id,), "caller": foreign}),
-        (without, {"references": (made.id,)}),
-    ]
+    without = with_catalog(await open_bench(accounts=(TWO,), sharing=harness))
     (before,) = await harness.query("SELECT count(*) FROM job")
     kept = dict(harness.store.kept)
-    for replica, wishes in refused:
-        with pytest.raises(ReferenceUnavailable):
-            await replica.accept(
-                model_id="qwen/image-edit",
-                inputs={"prompt": "a hat", "image": "data:image/png;base64,AAAA"},
-                **wishes,
-            )
+
+    with pytest.raises(ReferenceUnavailable) as caught:
+        await continued(without, song=made)
+    assert caught.value.job_id == str(made.id)
+    with pytest.raises(ReferenceUnavailable):
+        await continued(harness, extends=made, song=elsewhere)
+
     assert await harness.query("SELECT count(*) FROM job") == [before]
     assert harness.store.kept == kept
+    assert (await continued(without, song=elsewhere)).account == TWO
 
 
 async def test_an_answer_may_be_the_result_already(harness: Harness) -> None:

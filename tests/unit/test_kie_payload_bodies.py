@@ -22,10 +22,17 @@ def succeeded(
     *links: str,
     word: str | None = "success",
     text: str = "",
+    item_ids: tuple[str, ...] = (),
     cost: Decimal | None = None,
 ) -> Observation:
     return Observation(
-        SUCCEEDED, task_id=task_id, word=word, result_urls=links, result_text=text, cost=cost
+        SUCCEEDED,
+        task_id=task_id,
+        word=word,
+        result_urls=links,
+        result_text=text,
+        item_ids=item_ids,
+        cost=cost,
     )
 
 
@@ -126,7 +133,10 @@ EXPECTED: dict[str, Observation] = {
         "Inappropriate content detected. Please replace the image or video.",
     ),
     "33 suno-api callback: add-instrumental-callbacks": succeeded(
-        "2fac****9f72", "https://example.cn/****.mp3", word="complete"
+        "2fac****9f72",
+        "https://example.cn/****.mp3",
+        word="complete",
+        item_ids=("e231****-****-****-****-****8cadc7dc",),
     ),
     "34 suno-api callback: convert-to-wav-callbacks": failed(
         "988e****c8d3", "500", "Internal Error - Please try again later"

@@ -22,6 +22,7 @@ from edge_bot.conversation.session import Draft, Repetition
 from edge_bot.service_error import is_passing
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
+from edge_bot.view.media_input import input_of, picture_input
 from edge_bot.view.outcome import failure_buttons, prompt_of
 from edge_bot.view.progress import starting_screen
 from generation_client import GenerationError, translated
@@ -48,7 +49,7 @@ class JobRefused(Exception):
     @property
     def fields(self) -> frozenset[str]:
         """The inputs that are wrong."""
-        return frozenset(each.field.removeprefix("inputs.") for each in self.error.violations)
+        return frozenset(input_of(each.field) for each in self.error.violations)
 
 
 class JobExists(Exception):
@@ -190,7 +191,7 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
     """Take the draft back to the step that was refused, and say why."""
     model = interaction.catalog.find(draft.model_id)
     why = notice.refusal(refused.error, interaction.language, model=model)
-    if model is not None and model.picture_field in refused.fields:
+    if model is not None and picture_input(model) in refused.fields:
         draft = draft.model_copy(update={"picture": ""})
     if "prompt" in refused.fields:
         draft = draft.model_copy(update={"is_changing_prompt": True})

@@ -25,9 +25,6 @@ class AttemptStore(Protocol):
     async def find_by_task(self, task_id: str, *, provider: str) -> Attempt | None:
         """Find the attempt of a provider's task."""
 
-    async def account_of(self, job_id: UUID, *, caller: str) -> Account | None:
-        """Return the account that made a job of this caller; None if nobody made it."""
-
     async def count_unread(self, *, readable: Sequence[Account]) -> Mapping[Account, int]:
         """Count the tasks at the provider of every account that is not among the readable ones."""
 
@@ -42,6 +39,9 @@ class AttemptStore(Protocol):
 
     async def live(self, job_id: UUID) -> Sequence[Attempt]:
         """Read the attempts that can still bring the job a result."""
+
+    async def settled(self, job_id: UUID) -> Attempt | None:
+        """Read the attempt that made a job's result."""
 
     async def count(self, job_id: UUID) -> int:
         """Count all attempts of a job."""

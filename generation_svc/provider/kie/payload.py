@@ -28,7 +28,7 @@ from generation_svc.provider.kie.document import (
     decode,
     message_of,
 )
-from generation_svc.provider.kie.result import links_of, text_of
+from generation_svc.provider.kie.result import item_ids_of, links_of, text_of
 
 STATE_WORDS: Mapping[str, ProviderState] = {
     "waiting": ProviderState.PENDING,
@@ -122,6 +122,7 @@ def _succeeded(document: Document, word: str | None) -> Observation:
         word=word,
         result_urls=links,
         result_text=text,
+        item_ids=item_ids_of(data),
         cost=_cost(data),
     )
 

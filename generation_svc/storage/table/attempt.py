@@ -74,6 +74,8 @@ class AttemptRow(SQLModel, table=True):
     """On which account; what a release writes that knows only one is its."""
     cost: Decimal | None = Field(default=None, sa_type=Numeric)
     """What it took from the account, in the provider's unit, where the provider told it."""
+    item_ids: list[str] | None = Field(default=None, sa_column=Column(JSON))
+    """The provider's ids of what it made, where it has any."""
 
 
 class CallbackReceiptRow(SQLModel, table=True):

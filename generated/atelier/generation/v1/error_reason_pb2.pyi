@@ -66,12 +66,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier.internal", "metadata": { "revision": "3" } }
     """
     ERROR_REASON_UPLOAD_REJECTED: _ErrorReason.ValueType  # 8
-    """The uploaded bytes are no picture that a model can take.
+    """The uploaded bytes are no media that a model can take.
 
         { "reason": "UPLOAD_REJECTED", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_UPLOAD_TOO_LARGE: _ErrorReason.ValueType  # 9
-    """The uploaded picture is too large.
+    """The uploaded media is too large.
 
         { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier.internal", "metadata": { "limit_bytes": "10485760" } }
     """
@@ -227,12 +227,12 @@ ERROR_REASON_REVISION_OUT_OF_RANGE: ErrorReason.ValueType  # 7
     { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier.internal", "metadata": { "revision": "3" } }
 """
 ERROR_REASON_UPLOAD_REJECTED: ErrorReason.ValueType  # 8
-"""The uploaded bytes are no picture that a model can take.
+"""The uploaded bytes are no media that a model can take.
 
     { "reason": "UPLOAD_REJECTED", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_UPLOAD_TOO_LARGE: ErrorReason.ValueType  # 9
-"""The uploaded picture is too large.
+"""The uploaded media is too large.
 
     { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier.internal", "metadata": { "limit_bytes": "10485760" } }
 """

@@ -154,7 +154,14 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Lists the caller's jobs, newest first.
+        """Lists the caller's jobs by create_time, newest first, whatever the filter. There is
+        no order_by: in this order a page is never shifted by what is created meanwhile.
+
+        To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
+        is the greatest update_time that was told before, less a minute, since changes can
+        be seen in the order in which they were committed. A job that changed more than
+        once is told once, as it is; one that changes during the walk may be told by the
+        next walk only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,7 +192,7 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadInput(self, request_iterator, context):
-        """Takes a picture, at most 10 MiB, to be used as `upload:<id>`. The type is
+        """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
         found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
         that no job uses is forgotten after 24 hours.
         """

@@ -54,7 +54,15 @@ class GenerationServiceStub:
     not read loses its connection: go on with the last revision read.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListJobsRequest, _generation_service_pb2.ListJobsResponse]
-    """Lists the caller's jobs, newest first."""
+    """Lists the caller's jobs by create_time, newest first, whatever the filter. There is
+    no order_by: in this order a page is never shifted by what is created meanwhile.
+
+    To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
+    is the greatest update_time that was told before, less a minute, since changes can
+    be seen in the order in which they were committed. A job that changed more than
+    once is told once, as it is; one that changes during the walk may be told by the
+    next walk only.
+    """
     CancelJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.CancelJobRequest, _generation_service_pb2.CancelJobResponse]
     """Cancels a job. One that the provider has not taken ends at once and is
     free; one that runs cannot be stopped at the provider: nothing more is
@@ -66,7 +74,7 @@ class GenerationServiceStub:
     GetModel: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetModelRequest, _generation_service_pb2.GetModelResponse]
     """Gives a model. NOT_FOUND names the nearest id."""
     UploadInput: _aio.StreamUnaryMultiCallable[_generation_service_pb2.UploadInputRequest, _generation_service_pb2.UploadInputResponse]
-    """Takes a picture, at most 10 MiB, to be used as `upload:<id>`. The type is
+    """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
     found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
     that no job uses is forgotten after 24 hours.
     """
@@ -145,7 +153,15 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.ListJobsRequest,
         context: _aio.ServicerContext[_generation_service_pb2.ListJobsRequest, _abc.Awaitable[_generation_service_pb2.ListJobsResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.ListJobsResponse]:
-        """Lists the caller's jobs, newest first."""
+        """Lists the caller's jobs by create_time, newest first, whatever the filter. There is
+        no order_by: in this order a page is never shifted by what is created meanwhile.
+
+        To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
+        is the greatest update_time that was told before, less a minute, since changes can
+        be seen in the order in which they were committed. A job that changed more than
+        once is told once, as it is; one that changes during the walk may be told by the
+        next walk only.
+        """
 
     @_abc_1.abstractmethod
     def CancelJob(
@@ -181,7 +197,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _abc.AsyncIterator[_generation_service_pb2.UploadInputRequest],
         context: _aio.ServicerContext[_abc.AsyncIterator[_generation_service_pb2.UploadInputRequest], _abc.Awaitable[_generation_service_pb2.UploadInputResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.UploadInputResponse]:
-        """Takes a picture, at most 10 MiB, to be used as `upload:<id>`. The type is
+        """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
         found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
         that no job uses is forgotten after 24 hours.
         """
