@@ -40,6 +40,8 @@ from generation_svc.engine.account import free_accounts
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance import steps
+from generation_svc.engine.maintenance.retention import forget_expired
+from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.engine.poll import poll
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.dependencies import (
@@ -48,6 +50,7 @@ from generation_svc.lifecycle.dependencies import (
     MediaDependencies,
     ModelDependencies,
     ProviderDependencies,
+    StorageDependencies,
     WebhookDependencies,
 )
 from generation_svc.lifecycle.meter import ServiceMeter
@@ -338,6 +341,13 @@ class Harness:
         )
         return await create_job(self.deps, request)
 
+    async def made(self, **accepted: Any) -> Job:
+        """Accept a job, and have it end with a result that is ours."""
+        job = await self.run(**accepted)
+        await self.callback(SUCCESS)
+        await self.fetch_all()
+        return await self.job(job)
+
     async def run(self, **accepted: Any) -> Job:
         """Accept a job and have the provider take it."""
         job = await self.accept(**accepted)
@@ -374,7 +384,7 @@ class Harness:
         return await tx.queue.claim(lease=CLAIM_LEASE, accounts=free) if free else None
 
     async def sweep(self) -> None:
-        for step in steps.STEPS:
+        for step in (*steps.STEPS, forget_expired, measure_usage):
             await step(self.deps)
 
     async def dispatch_all(self) -> None:
@@ -430,6 +440,7 @@ class OpenBench(Protocol):
         callback_base_url: str | None = ...,
         hmac_key: str | None = ...,
         accounts: Sequence[str] = ...,
+        storage: StorageDependencies | None = ...,
         sharing: Harness | None = ...,
     ) -> Harness: ...
 
@@ -486,6 +497,7 @@ async def _open(
     callback_base_url: str | None = "https://callbacks.example",
     hmac_key: str | None = None,
     accounts: Sequence[str] = (),
+    storage: StorageDependencies | None = None,
     sharing: Harness | None = None,
 ) -> AsyncIterator[Harness]:
     provider = sharing.provider if sharing else FakeProvider()
@@ -512,6 +524,7 @@ async def _open(
             timing=timing or Timing(),
             limits=limits,
             meter=ServiceMeter(registry),
+            storage=storage or StorageDependencies(),
         )
         yield Harness(deps, connection, provider, fetcher, store, receiver, registry)
 

@@ -31,6 +31,14 @@ def job_gone(language: str) -> str:
     return texts(language).html("I no longer have this picture. Here is where we are now.")
 
 
+def result_expired(language: str) -> str:
+    """Say that the pictures of a job are kept no longer, and how to have new ones."""
+    return texts(language).html(
+        "I no longer have this picture: I keep results for a limited time. "
+        "Press “Again” under it, and I will draw a new one."
+    )
+
+
 def nothing_to_send(language: str) -> str:
     """Say that a job made no picture."""
     return texts(language).html("There is no picture to send.")
@@ -104,6 +112,17 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
                 "⚠️ The drawing service has switched this model off for now. "
                 "Please choose another one, or try again later."
             )
+        case "STORAGE_QUOTA_EXCEEDED" if error.metadata.get("subject", "").startswith("owner "):
+            return speak.html(
+                "⚠️ Your pictures take up all the room I have for them. "
+                "The oldest ones make room as they expire: please try again later."
+            )
+        case "STORAGE_QUOTA_EXCEEDED" | "OVERLOADED":
+            return speak.html(
+                "⚠️ I have no room for new pictures at the moment. Please try again later."
+            )
+        case "JOB_EXPIRED":
+            return job_gone(language)
         case "TOO_MANY_ACTIVE_JOBS":
             return speak.count(
                 "⚠️ You already have {n} picture under way. "

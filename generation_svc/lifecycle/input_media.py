@@ -5,7 +5,6 @@ refers to an upload or to a result of ours.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,20 +15,30 @@ from generation_svc.domain.media_input import InputValue, MediaInput, given_in
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import StoredMedia
 from generation_svc.domain.port.transaction import Transaction
-
-USED_LIFETIME = timedelta(days=400)
-"""How long an upload lives after a job used it: as long as its request_id."""
+from generation_svc.domain.retention import Retention
 
 
-async def hold(tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping[str, Any]) -> None:
+async def hold(
+    tx: Transaction,
+    caller: Caller,
+    *,
+    model: Model,
+    inputs: Mapping[str, Any],
+    retention: Retention,
+) -> None:
     """Keep the job's media for as long as the job.
 
-    Raises InvalidInputs, with a violation for each that is not ours or that the model cannot take.
+    Raises InvalidInputs, with a violation for each that is not ours, that has expired or that the
+    model cannot take.
     """
     violations = []
     for one in model.media_inputs:
         for given in given_in(dict(inputs), one):
-            flaw = None if given.is_link else await _hold(tx, caller, one, given=given)
+            flaw = (
+                None
+                if given.is_link
+                else await _hold(tx, caller, one, given=given, retention=retention)
+            )
             if flaw is not None:
                 violations.append(violation_at(given, flaw))
     if violations:
@@ -37,15 +46,27 @@ async def hold(tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping
 
 
 async def _hold(
-    tx: Transaction, caller: Caller, one: MediaInput, *, given: InputValue
+    tx: Transaction, caller: Caller, one: MediaInput, *, given: InputValue, retention: Retention
 ) -> str | None:
     stored = await find(tx, caller.name, reference=given.text)
     if stored is None:
         return "Media not found. Upload it with UploadInput."
     flaw = one.flaw_of(stored.media)
-    if flaw is None:
-        await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)
-    return flaw
+    if flaw is not None:
+        return flaw
+    if not await _is_kept(tx, stored, reference=given.text, retention=retention):
+        return "This media has expired. Upload it again with UploadInput."
+    return None
+
+
+async def _is_kept(
+    tx: Transaction, stored: StoredMedia, *, reference: str, retention: Retention
+) -> bool:
+    """Return whether the bytes are there until the provider has them; an upload lives on."""
+    if reference.startswith("upload:"):
+        return await tx.media.keep_upload(stored.media.id, lifetime=retention.uploads)
+    expire_time = retention.expire_time(stored.media.mime_type, end_time=stored.end_time)
+    return not stored.is_removed and expire_time > tx.now()
 
 
 def needs_upload(job: Job, *, model: Model) -> bool:

@@ -23,6 +23,17 @@ class ServiceMeter:
             ("provider", "account"),
             registry=registry,
         )
+        self.expired = Counter(
+            "atelier_retention_expired_total",
+            "What was kept no longer.",
+            ("kind",),
+            registry=registry,
+        )
+        self.stored_bytes = Gauge(
+            "atelier_storage_stored_bytes",
+            "Bytes of results and uploads that are kept.",
+            registry=registry,
+        )
         self.models_switched_off = Counter(
             "atelier_provider_models_switched_off_total",
             "Times that the provider refused a model.",

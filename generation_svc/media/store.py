@@ -90,6 +90,13 @@ class ObjectMediaStore:
         """The folder or the bucket."""
         self._files = asyncio.Semaphore(MOST_FILES)
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the bytes are in; None for a bucket."""
+        if isinstance(self.backend, LocalStore) and self.backend.prefix:
+            return Path(self.backend.prefix)
+        return None
+
     async def put(self, key: str, data: bytes) -> None:
         """Keep the bytes; writing the same key again replaces them."""
         try:

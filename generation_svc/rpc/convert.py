@@ -13,6 +13,7 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.media import Media, MediaLink, MediaLinks, Upload
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.session import SessionRecord
+from generation_svc.domain.retention import Retention
 
 
 def time_to_proto(time: datetime | None) -> Timestamp | None:
@@ -49,8 +50,10 @@ def value_from_proto(message: Value) -> Any:
             return getattr(message, kind)
 
 
-def job_to_proto(job: Job, *, links: MediaLinks | None = None) -> job_pb2.Job:
-    """Write a job, its media with links where there are any."""
+def job_to_proto(
+    job: Job, *, links: MediaLinks | None = None, retention: Retention | None = None
+) -> job_pb2.Job:
+    """Write a job, its media with links where there are any, and until when it is kept."""
     message = job_pb2.Job(
         id=str(job.id),
         create_time=time_to_proto(job.create_time),
@@ -72,14 +75,22 @@ def job_to_proto(job: Job, *, links: MediaLinks | None = None) -> job_pb2.Job:
         message.queue_position = job.forecast.queue_position
         if job.forecast.estimated_remaining is not None:
             message.estimated_remaining.FromTimedelta(job.forecast.estimated_remaining)
-    _add_outcome(message, job, links=links)
+    _add_outcome(message, job, links=links, retention=retention)
     return message
 
 
-def _add_outcome(message: job_pb2.Job, job: Job, *, links: MediaLinks | None) -> None:
+def _add_outcome(
+    message: job_pb2.Job, job: Job, *, links: MediaLinks | None, retention: Retention | None
+) -> None:
     if job.result is not None:
         media = [
-            media_to_proto(item, link=links.make(item.id) if links else None)
+            media_to_proto(
+                item,
+                link=links.make(item.id) if links else None,
+                expire_time=retention.expire_time(item.mime_type, end_time=job.update_time)
+                if retention
+                else None,
+            )
             for item in job.result.media
         ]
         message.result.CopyFrom(
@@ -92,12 +103,15 @@ def _add_outcome(message: job_pb2.Job, job: Job, *, links: MediaLinks | None) ->
         message.failure.CopyFrom(job_pb2.JobFailure(reason=reason, message=job.failure.message))
 
 
-def media_to_proto(media: Media, *, link: MediaLink | None = None) -> media_pb2.Media:
-    """Write media, and the link to it if there is one."""
+def media_to_proto(
+    media: Media, *, link: MediaLink | None = None, expire_time: datetime | None = None
+) -> media_pb2.Media:
+    """Write media, the link to it if there is one, and until when it is kept."""
     message = media_pb2.Media(
         **_file(media),
         title=media.title,
         cover_media_id=str(media.cover_id) if media.cover_id else "",
+        expire_time=time_to_proto(expire_time),
     )
     if link:
         message.download_uri = link.uri
@@ -128,12 +142,13 @@ def delivery_to_proto(
     *,
     model: Model | None,
     links: MediaLinks | None = None,
+    retention: Retention | None = None,
 ) -> delivery_pb2.Delivery:
     """Write a delivery under lease; what an edge cannot send itself has a link."""
     message = delivery_pb2.Delivery(
         id=str(delivery.id),
         kind=delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind.name}"),
-        job=job_to_proto(delivery.job, links=links),
+        job=job_to_proto(delivery.job, links=links, retention=retention),
         lease_token=delivery.lease_token,
         lease_expire_time=time_to_proto(delivery.lease_expire_time),
         maybe_sent=delivery.maybe_sent,

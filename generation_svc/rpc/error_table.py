@@ -71,6 +71,19 @@ TABLE: Mapping[type[Exception], Entry] = {
         "REFERENCE_UNAVAILABLE",
         lambda e: {"job_id": e.job_id},
     ),
+    domain.MediaExpired: Entry(
+        grpc.StatusCode.NOT_FOUND, "MEDIA_EXPIRED", lambda e: {"media_id": e.media_id}
+    ),
+    domain.JobExpired: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "JOB_EXPIRED",
+        lambda e: {"request_id": e.request_id, "job_id": e.job_id},
+    ),
+    domain.StorageQuotaReached: Entry(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "STORAGE_QUOTA_EXCEEDED",
+        lambda e: {"subject": e.subject, "limit_bytes": str(e.limit_bytes)},
+    ),
     domain.RequestIdReused: Entry(
         grpc.StatusCode.ALREADY_EXISTS,
         "REQUEST_ID_REUSED",

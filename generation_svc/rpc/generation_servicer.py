@@ -19,6 +19,7 @@ from generation_svc.domain.error import (
     JobNotFound,
     MediaNotFound,
     Overloaded,
+    StorageQuotaReached,
     UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
@@ -184,7 +185,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         upload_input.admit(self._deps, caller, owner=owner)
         try:
             kept = await upload_input.upload(self._deps, caller, owner=owner, pieces=messages)
-        except (Overloaded, UploadTooLarge) as error:
+        except (Overloaded, StorageQuotaReached, UploadTooLarge) as error:
             # Such a sender is often still writing, and would see an error of gRPC's own in place of
             # this.
             refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile
@@ -198,7 +199,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     ) -> None:
         """Give the bytes of a result."""
         found = await self._download(request)
-        media = convert.media_to_proto(found.media, link=found.link)
+        media = convert.media_to_proto(found.media, link=found.link, expire_time=found.expire_time)
         if not await self._write(context, pb.DownloadMediaResponse(media=media)):
             return
         # The call itself has no time limit, so each piece has: a store that hangs would hold it.
@@ -223,7 +224,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         )
 
     def _job(self, job: Job) -> JobMessage:
-        return convert.job_to_proto(job, links=self._deps.media.links)
+        return convert.job_to_proto(
+            job, links=self._deps.media.links, retention=self._deps.storage.retention
+        )
 
     def _update(self, update: Job | Forecast) -> pb.StreamJobUpdatesResponse:
         if isinstance(update, Job):

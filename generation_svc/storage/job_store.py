@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from generation_svc.domain.delivery import Destination
+from generation_svc.domain.error import JobNotFound
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job
 from generation_svc.domain.job_filter import EVERY_JOB, JobFilter
@@ -64,7 +65,8 @@ class PostgresJobStore:
             (job_id,),
         )
         row = await cursor.fetchone()
-        assert row is not None  # jobs are never deleted while something refers to them
+        if row is None:
+            raise JobNotFound(str(job_id))  # it was forgotten since it was found
         return job_from_row(row)
 
     async def save(

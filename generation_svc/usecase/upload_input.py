@@ -3,22 +3,19 @@
 import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.error import InvalidInputs, UploadRejected
+from generation_svc.domain.error import InvalidInputs, StorageQuotaReached, UploadRejected
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.media import Upload
 from generation_svc.domain.media_input import InputValue, given_in, with_texts
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import Examined
+from generation_svc.lifecycle import storage_limit
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.input_media import violation_at
-
-UNUSED_LIFETIME = timedelta(hours=24)
-"""How long an upload lives that no job uses."""
 
 
 def admit(deps: Dependencies, caller: Caller, *, owner: str) -> None:
@@ -32,8 +29,9 @@ async def upload(
 ) -> Upload:
     """Keep media as an input for later, without its metadata.
 
-    Raises UploadRejected, Overloaded or Unavailable.
+    Raises UploadRejected, StorageQuotaReached, Overloaded or Unavailable.
     """
+    await storage_limit.admit_upload(deps)
     async with deps.media.spool.open(caller=caller.name, owner=owner) as file:
         async for piece in pieces:
             await file.write(piece)
@@ -52,11 +50,23 @@ async def _keep(deps: Dependencies, caller: Caller, *, owner: str, examined: Exa
     )
     key = f"upload/{kept.id}"
     await deps.media.store.put_file(key, examined.path)
-    async with deps.database.transaction() as tx:
-        await tx.media.insert_upload(
-            kept, caller=caller.name, owner=owner, key=key, lifetime=UNUSED_LIFETIME
-        )
+    try:
+        await _insert(deps, kept, caller, owner=owner, key=key)
+    except StorageQuotaReached:
+        await deps.media.store.delete(key)
+        raise
     return kept
+
+
+async def _insert(
+    deps: Dependencies, kept: Upload, caller: Caller, *, owner: str, key: str
+) -> None:
+    async with deps.database.transaction() as tx:
+        await storage_limit.reserve(deps, tx, caller, owner=owner, size_bytes=kept.size_bytes)
+        lifetime = deps.storage.retention.unused_uploads
+        await tx.media.insert_upload(
+            kept, caller=caller.name, owner=owner, key=key, lifetime=lifetime
+        )
 
 
 async def store(

@@ -86,6 +86,7 @@ class CallbackReceiptRow(SQLModel, table=True):
         Index("callback_pending", "receive_time", postgresql_where=text("apply_time IS NULL")),
         Index("callback_untrusted", "receive_time", postgresql_where=text("NOT is_trusted")),
         Index("callback_of_attempt", "attempt_id"),
+        Index("callback_by_time", "receive_time"),
     )
 
     id: UUID = Field(primary_key=True)

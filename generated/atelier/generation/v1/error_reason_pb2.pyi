@@ -181,6 +181,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "REFERENCE_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "job_id": "01919b6e-5a3c-7f00-8000-0242ac120002" } }
     """
+    ERROR_REASON_MEDIA_EXPIRED: _ErrorReason.ValueType  # 34
+    """The media was there, but its bytes are no longer kept: `Media.expire_time` has
+    passed. It stays in the job's result.
+
+        { "reason": "MEDIA_EXPIRED", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
+    """
+    ERROR_REASON_JOB_EXPIRED: _ErrorReason.ValueType  # 35
+    """The request_id made a job that is no longer kept. A new job is never made of
+    it: use another request_id.
+
+        { "reason": "JOB_EXPIRED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
+    """
+    ERROR_REASON_STORAGE_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 36
+    """The results and uploads of the owner, or of the whole service, take up all the
+    room that the operator gives them. It passes when older ones expire.
+
+        { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
@@ -339,5 +357,23 @@ ERROR_REASON_REFERENCE_UNAVAILABLE: ErrorReason.ValueType  # 31
 made nothing, or the account that made it is no longer in use.
 
     { "reason": "REFERENCE_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "job_id": "01919b6e-5a3c-7f00-8000-0242ac120002" } }
+"""
+ERROR_REASON_MEDIA_EXPIRED: ErrorReason.ValueType  # 34
+"""The media was there, but its bytes are no longer kept: `Media.expire_time` has
+passed. It stays in the job's result.
+
+    { "reason": "MEDIA_EXPIRED", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
+"""
+ERROR_REASON_JOB_EXPIRED: ErrorReason.ValueType  # 35
+"""The request_id made a job that is no longer kept. A new job is never made of
+it: use another request_id.
+
+    { "reason": "JOB_EXPIRED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
+"""
+ERROR_REASON_STORAGE_QUOTA_EXCEEDED: ErrorReason.ValueType  # 36
+"""The results and uploads of the owner, or of the whole service, take up all the
+room that the operator gives them. It passes when older ones expire.
+
+    { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

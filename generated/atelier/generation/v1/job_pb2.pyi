@@ -36,7 +36,7 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
     """The provider took it."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
-    """Done: `result` is set and the service holds the bytes."""
+    """Done: `result` is set, and the service holds its bytes until their expire_time."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
     """Over without a result: `failure` says why. Nothing was charged."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
@@ -54,7 +54,7 @@ JOB_STATE_QUEUED: JobState.ValueType  # 1
 JOB_STATE_RUNNING: JobState.ValueType  # 2
 """The provider took it."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
-"""Done: `result` is set and the service holds the bytes."""
+"""Done: `result` is set, and the service holds its bytes until their expire_time."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
 """Over without a result: `failure` says why. Nothing was charged."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
