@@ -115,7 +115,9 @@ async def open_dependencies(
             upload_url=settings.kie_upload_url,
             create_timeout=timing.create_timeout,
         ) as provider,
-        open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
+        open_fetcher(
+            examiner.scratch, examine=examiner.result, allowed_hosts=settings.kie_result_hosts
+        ) as fetcher,
         open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=database.now) as webhooks,
     ):
         yield Dependencies(

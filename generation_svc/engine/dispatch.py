@@ -203,11 +203,11 @@ async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
 
 
 async def _return_claim(deps: Dependencies, claim: Claim, *, error: ProviderError) -> bool:
-    """Give the job back: the picture could not be handed over, so no task was asked for.
+    """Give the job back: its media could not be handed over, so no task was asked for.
 
     The upload host is another one than createTask's: that it cannot be reached stops nobody else.
     """
-    _logger.warning("the picture could not be handed over", error=repr(error))
+    _logger.warning("the media could not be handed over", error=repr(error))
     if isinstance(error, ProviderRefused):
         await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False

@@ -5,12 +5,14 @@ again, a fresh link, both again and again, a delay reason from the third try on,
 could be had by then is the result, and it says how many files are missing.
 
 The keys are made from the attempt, so a fetch that was killed is done again over the same place.
-What was put without getting a row, `orphan` removes.
+What was put without getting a row, `orphan_bytes` removes. A large file takes minutes: the lease is
+renewed meanwhile, so that a fetch that is alive is nobody else's, and one that was killed soon is.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -30,8 +32,12 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
-from generation_svc.domain.media import Content, Media
+from generation_svc.domain.media import Media, MediaKind
+from generation_svc.domain.media import kind_of as kind_of_type
+from generation_svc.domain.observation import ResultItem
+from generation_svc.domain.port.media import FIRST_COVER_POSITION, Examined
 from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine.fetch_lease import LeaseLost, under_lease
 from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
 from generation_svc.lifecycle import topic
@@ -44,6 +50,10 @@ _GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had f
 _LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
 _TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
 _logger = structlog.get_logger(__name__)
+
+
+class NotTried(FetchFailed):
+    """A link was not tried, since others took the time: that says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,11 @@ async def fetch_result(deps: Dependencies) -> bool:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
-        haul = await _haul(deps, attempt, urls=attempt.observation.result_urls)
+        work = _haul(deps, attempt, items=attempt.observation.results)
+        haul = await under_lease(deps, attempt, work)
+    except LeaseLost:
+        _logger.warning("another worker fetches this result now")
+        return True
     except asyncio.CancelledError:
         await persist(partial(_give_back, deps, attempt))
         raise
@@ -87,66 +101,109 @@ async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
         tx.announce(topic.FETCH)
 
 
-async def _haul(deps: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]) -> _Haul:
+async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultItem]) -> _Haul:
     """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
     haul, clock = _Haul(), asyncio.get_running_loop()
-    ours = await _ours_already(deps, attempt, urls=urls)
+    ours = await _ours_already(deps, attempt, count=len(items))
     until = clock.time() + deps.timing.fetch_lease.total_seconds() / 2
-    for position, url in enumerate(urls):
+    for position, item in enumerate(items):
         if position in ours:
             continue
         if position and clock.time() > until:
-            haul.troubles.append(FetchFailed("There was no time left for this link."))
+            haul.troubles.append(NotTried("There was no time left for this link."))
             continue
         try:
-            haul.kept.append(await _keep(deps, attempt, position=position, url=url))
+            haul.kept.extend(await _keep(deps, attempt, position=position, item=item))
         except _TROUBLES as error:
             haul.troubles.append(error)
     return haul
 
 
-async def _ours_already(
-    deps: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]
-) -> frozenset[int]:
-    if attempt.fetch_tries < 2 or len(urls) < 2:
+async def _ours_already(deps: Dependencies, attempt: Attempt, *, count: int) -> frozenset[int]:
+    if attempt.fetch_tries < 2 or count < 2:
         return frozenset()
     async with deps.database.transaction() as tx:
         return frozenset(await tx.media.positions_of(attempt.id))
 
 
-async def _keep(deps: Dependencies, attempt: Attempt, *, position: int, url: str) -> _Kept:
-    content = await _fetch_one(deps, attempt, url=url)
+async def _keep(
+    deps: Dependencies, attempt: Attempt, *, position: int, item: ResultItem
+) -> list[_Kept]:
+    """Store a file, and the cover that belongs to it."""
+    async with _fetched(deps, attempt, url=item.url) as found:
+        kept = await _store(deps, attempt, position=position, found=found)
+    media = replace(
+        kept.media, title=item.title, duration=_duration(kept.media, said=item.duration)
+    )
+    cover = await _keep_cover(deps, attempt, position=position, url=item.cover_url)
+    if cover is None:
+        return [replace(kept, media=media)]
+    return [cover, replace(kept, media=replace(media, cover_id=cover.media.id))]
+
+
+def _duration(media: Media, *, said: timedelta | None) -> timedelta | None:
+    """Return what the bytes say; the provider's word where they are silent, and can be played."""
+    is_played = media.kind in (MediaKind.VIDEO, MediaKind.AUDIO)
+    return media.duration or (said if is_played else None)
+
+
+async def _keep_cover(
+    deps: Dependencies, attempt: Attempt, *, position: int, url: str
+) -> _Kept | None:
+    """Store a cover if it can be had; nobody waits for one, and nobody paid for it."""
+    if not url:
+        return None
+    try:
+        async with _fetched(deps, attempt, url=url) as found:
+            if kind_of_type(found.mime_type) is MediaKind.IMAGE:
+                place = FIRST_COVER_POSITION + position
+                return await _store(deps, attempt, position=place, found=found)
+    except _TROUBLES as error:
+        _logger.warning("a cover could not be fetched", error=repr(error))
+    return None
+
+
+async def _store(deps: Dependencies, attempt: Attempt, *, position: int, found: Examined) -> _Kept:
     key = f"result/{attempt.job_id}/{attempt.id}/{position}"
-    await deps.media.store.put(key, content.data)
+    await deps.media.store.put_file(key, found.path)
     media = Media(
         id=new_id(deps.database.now()),
-        mime_type=content.mime_type,
-        size_bytes=len(content.data),
-        width=content.width,
-        height=content.height,
-        sha256=content.sha256,
+        mime_type=found.mime_type,
+        size_bytes=found.size_bytes,
+        width=found.width,
+        height=found.height,
+        sha256=found.sha256,
+        duration=found.duration,
     )
     return _Kept(position, media, key)
 
 
-async def _fetch_one(deps: Dependencies, attempt: Attempt, *, url: str) -> Content:
+@asynccontextmanager
+async def _fetched(deps: Dependencies, attempt: Attempt, *, url: str) -> AsyncIterator[Examined]:
+    """Hold what is behind a link, or behind a fresh one."""
     # What a callback names, somebody else may have named; recordInfo was asked, and it answered.
     is_proved = attempt.ended_by == "poll" and deps.provider.client.is_proved
-    try:
-        return await deps.media.fetcher.fetch(url, is_proved=is_proved)
-    except ResultTooLarge:
-        raise
-    except _LINK_TROUBLES as error:
-        if isinstance(error, FetchFailed) and attempt.fetch_tries < FRESH_FROM_TRY:
+    async with AsyncExitStack() as stack:
+        try:
+            fetching = deps.media.fetcher.fetch(url, is_proved=is_proved)
+            found = await stack.enter_async_context(fetching)
+        except ResultTooLarge:
             raise
-        return await _fetch_fresh(deps, url, trouble=error)
+        except _LINK_TROUBLES as error:
+            if isinstance(error, FetchFailed) and attempt.fetch_tries < FRESH_FROM_TRY:
+                raise
+            found = await _fetch_fresh(deps, url, trouble=error, stack=stack)
+        yield found
 
 
-async def _fetch_fresh(deps: Dependencies, url: str, *, trouble: Exception) -> Content:
+async def _fetch_fresh(
+    deps: Dependencies, url: str, *, trouble: Exception, stack: AsyncExitStack
+) -> Examined:
     """Try a fresh link; whatever is wrong with it, the link itself is tried again next time."""
     try:
         fresh = await deps.provider.client.fresh_link(url)
-        return await deps.media.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
+        fetching = deps.media.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
+        return await stack.enter_async_context(fetching)
     except (ResultTooLarge, HostUnreachable):
         raise
     except (*_LINK_TROUBLES, ProviderRefused) as error:
@@ -168,6 +225,10 @@ async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> Non
             )
         if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
             await end(tx, job, attempt=current, troubles=haul.troubles)
+            return
+        if haul.kept and all(isinstance(error, NotTried) for error in haul.troubles):
+            await tx.attempts.schedule_fetch(current.id, due=timedelta(0))
+            tx.announce(topic.FETCH)
             return
         kind = kind_of(current, haul.troubles)
         deadline = deadline_of(deps, current, kind=kind)

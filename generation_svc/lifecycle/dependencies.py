@@ -39,7 +39,7 @@ class Limits:
 
 
 MOST_UPLOADS = 5
-"""How many of a process's dispatchers may be handing a picture over, which can take long."""
+"""How many of a process's dispatchers may be handing media over, which can take long."""
 HIDDEN_SECONDS = 1.0
 """How old the list of models that are off may be."""
 NO_MODELS: Mapping[str, datetime] = {}
@@ -90,7 +90,7 @@ class ProviderDependencies:
     callback_base_url: str | None
     """The public address of the gateway; None means that the provider is only polled."""
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UPLOADS))
-    """Who hands a picture to the provider; the other dispatchers send what needs none."""
+    """Who hands media to the provider; the other dispatchers send what needs none."""
 
 
 @dataclass(frozen=True, slots=True)

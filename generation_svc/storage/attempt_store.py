@@ -104,11 +104,17 @@ class PostgresAttemptStore:
     async def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
         """Note the success and what brought it; its result is due to be fetched at once."""
         await self._connection.execute(
-            "UPDATE attempt SET state = 'succeeded', observation = %s,"
+            "UPDATE attempt SET state = 'succeeded', observation = %s, result_items = %s,"
             " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
             " accept_time = coalesce(accept_time, submit_time),"
             " read_time = NULL, fetch_time = now(), ended_by = %s WHERE id = %s",
-            (_observation(observation), observation.task_id, source, attempt_id),
+            (
+                _observation(observation),
+                _items(observation),
+                observation.task_id,
+                source,
+                attempt_id,
+            ),
         )
 
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
@@ -162,6 +168,15 @@ class PostgresAttemptStore:
             " ORDER BY fetch_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
             lease=lease,
         )
+
+    async def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
+        """Push the lease of a fetch under way; return whether it is still this claim's."""
+        cursor = await self._connection.execute(
+            "UPDATE attempt SET fetch_time = clock_timestamp() + %s"
+            " WHERE id = %s AND state = 'succeeded' AND fetch_tries = %s",
+            (lease, attempt.id, attempt.fetch_tries),
+        )
+        return cursor.rowcount == 1
 
     async def schedule_fetch(
         self, attempt_id: UUID, *, due: timedelta, trouble: Trouble | None = None
@@ -241,7 +256,7 @@ def attempt_from_row(row: Row) -> Attempt:
         submit_time=row["submit_time"],
         task_id=row["task_id"],
         accept_time=row["accept_time"],
-        observation=document.observation_from_document(row["observation"]),
+        observation=document.observation_from_document(row["observation"], row["result_items"]),
         end_time=row["end_time"],
         ended_by=row["ended_by"],
         fetch_tries=row["fetch_tries"],
@@ -253,3 +268,8 @@ def attempt_from_row(row: Row) -> Attempt:
 
 def _observation(observation: Observation) -> Jsonb:
     return Jsonb(document.observation_to_document(observation))
+
+
+def _items(observation: Observation) -> Jsonb | None:
+    items = document.items_to_document(observation)
+    return None if items is None else Jsonb(items)

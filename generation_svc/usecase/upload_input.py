@@ -31,7 +31,7 @@ def admit(deps: Dependencies, caller: Caller, *, owner: str) -> None:
 async def upload(
     deps: Dependencies, caller: Caller, *, owner: str, pieces: AsyncIterator[bytes]
 ) -> Upload:
-    """Keep a picture as an input for later, without its metadata.
+    """Keep media as an input for later, without its metadata.
 
     Raises UploadRejected, Overloaded or Unavailable.
     """
@@ -50,6 +50,7 @@ async def _keep(deps: Dependencies, caller: Caller, *, owner: str, examined: Exa
         width=examined.width,
         height=examined.height,
         sha256=examined.sha256,
+        duration=examined.duration,
     )
     key = f"upload/{kept.id}"
     await deps.media.store.put_file(key, examined.path)

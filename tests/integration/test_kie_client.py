@@ -26,6 +26,7 @@ from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.provider import FreshLink
 from generation_svc.provider.kie.client import KieClient, open_kie
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
+from tests.media import holding
 
 Handler = Callable[[httpx2.Request], Any]
 
@@ -72,7 +73,8 @@ async def read(kie: Handler) -> Observation:
 
 async def upload(kie: Handler) -> str:
     async with client_of(kie) as client:
-        return await client.upload(b"bytes", file_name="my cat.png", mime_type="image/png")
+        with holding(b"bytes") as path:
+            return await client.upload(path, file_name="my cat.png", mime_type="image/png")
 
 
 async def fresh_link(kie: Handler) -> FreshLink:

@@ -15,6 +15,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.media.store import LIST_PIECE, PIECE_BYTES, ObjectMediaStore, open_media
 from generation_svc.usecase.download_media import download
 from tests.lifecycle import CALLER, LINK, SUCCESS, Harness
+from tests.media import put, read
 
 DATA = bytes(range(256)) * 2500
 
@@ -50,40 +51,40 @@ def with_store(deps: Dependencies, store: ObjectMediaStore) -> Dependencies:
 
 
 async def test_bytes_come_back_whole_and_in_pieces(store: ObjectMediaStore) -> None:
-    await store.put("result/1", DATA)
+    await put(store, "result/1", DATA)
     pieces = [piece async for piece in store.stream("result/1")]
-    assert await store.read("result/1") == b"".join(pieces) == DATA
+    assert await read(store, "result/1") == b"".join(pieces) == DATA
     assert max(map(len, pieces)) <= PIECE_BYTES
 
 
 async def test_same_key_replaces(store: ObjectMediaStore) -> None:
-    await store.put("result/1", DATA)
-    await store.put("result/1", b"new")
-    assert await store.read("result/1") == b"new"
+    await put(store, "result/1", DATA)
+    await put(store, "result/1", b"new")
+    assert await read(store, "result/1") == b"new"
 
 
 async def test_keys_lie_under_the_prefix(store: ObjectMediaStore, bucket: str, s3_url: str) -> None:
-    await store.put("result/1", DATA)
+    await put(store, "result/1", DATA)
     assert "<Key>results/of today/result/1</Key>" in httpx2.get(f"{s3_url}/{bucket}").text
     with pytest.raises(MediaNotFound):
-        await open_media(f"s3://{bucket}/elsewhere").read("result/1")
+        await read(open_media(f"s3://{bucket}/elsewhere"), "result/1")
 
 
 async def test_deleted_bytes_are_gone_and_may_be_deleted_again(store: ObjectMediaStore) -> None:
-    await store.put("result/1", DATA)
+    await put(store, "result/1", DATA)
     await store.delete("result/1")
     await store.delete("result/1")
     with pytest.raises(MediaNotFound):
-        await store.read("result/1")
+        await read(store, "result/1")
     with pytest.raises(MediaNotFound):
         await anext(store.stream("result/1"))
 
 
 async def assert_away(store: ObjectMediaStore) -> None:
     with pytest.raises(Unavailable):
-        await store.put("result/1", DATA)
+        await put(store, "result/1", DATA)
     with pytest.raises(Unavailable):
-        await store.read("result/1")
+        await read(store, "result/1")
     with pytest.raises(Unavailable):
         await store.delete("result/1")
 
@@ -161,8 +162,8 @@ async def test_what_is_kept_is_listed_in_pieces_by_prefix(store: ObjectMediaStor
     begin = datetime.now(UTC) - timedelta(seconds=5)
     keys = {f"result/{number % 7}/{number}" for number in range(LIST_PIECE + 20)}
     for key in keys:
-        await store.put(key, b"x")
-    await store.put("upload/1", b"x")
+        await put(store, key, b"x")
+    await put(store, "upload/1", b"x")
 
     pieces = [piece async for piece in store.list("result/")]
 

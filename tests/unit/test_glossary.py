@@ -27,11 +27,11 @@ ORDINARY = frozenset(
     directory disabled discard dispatch dispatcher document domain download draining edit
     embedded ended endpoint entry environment error examination examine examined examiner
     example exchange exif exists exposure failed failure fallback fetch fetcher field file
-    files folder follow formatter found fresh generate generation gif grant group grpc handle
-    handler handover health home host hostname http identifier impossible input interceptor
-    internet interrupt invalid jpeg keep key kie kind known language large late launcher
+    files folder follow form format formatter found fresh generate generation gif grant group grpc
+    handle handler handover health home host hostname http identifier impossible input interceptor
+    internet interrupt invalid item jpeg keep key kie kind known language large late launcher
     layout life lifecycle limit limited limits linger lingering link links list load localized
-    log long main maintenance many measured mention message messages meter method metric
+    log long lost main maintenance many measured mention message messages meter method metric
     migrate migration missed missing name no not notice object of offset offsets on option
     options original out outage outcome outgoing overloaded page parse path pause payload peer
     permission persist pick picture place plain png poll polling pool port post postgres press
@@ -40,12 +40,12 @@ ORDINARY = frozenset(
     reflection refused register rejected render renderer renewal renewed repetition replay
     report reporter resolver resource responses result reused route row rpc rule run runtime
     schema scratch secret secrets send sender sent server service servicer set setting
-    settings shape show shutdown signature signed silent slot slots source spool spooled stage
+    settings shape show shutdown signature signed silent slot slots sniff source spool spooled stage
     stale start state steps stopped storage store stored stream svc table telegram text texts
-    thread timeout timeouts tls token too transaction transition transport trouble try turns
+    thread timeout timeouts tls token too transaction transition transport trouble tried try turns
     unauthenticated unavailable unblocked undeliverable unit unreachable unread unreadable
     unsupported update updates upgrade use usecase validate value verdict version view
-    violation waiting walk wanted watch web webhook webp welcome window wrong
+    violation waiting walk wanted watch web webhook webp welcome window words writer wrong
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""

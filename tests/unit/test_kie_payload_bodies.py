@@ -1,9 +1,10 @@
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.provider.kie.payload import read_body, read_record
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
 
@@ -17,9 +18,10 @@ PENDING, SUCCEEDED, FAILED, MISSING, UNKNOWN = (
 
 
 def succeeded(
-    task_id: str, *links: str, word: str | None = "success", text: str = ""
+    task_id: str, *results: str | ResultItem, word: str | None = "success", text: str = ""
 ) -> Observation:
-    return Observation(SUCCEEDED, task_id=task_id, word=word, result_urls=links, result_text=text)
+    items = tuple(ResultItem(each) if isinstance(each, str) else each for each in results)
+    return Observation(SUCCEEDED, task_id=task_id, word=word, results=items, result_text=text)
 
 
 def failed(task_id: str | None, code: str, message: str, *, word: str | None = None) -> Observation:
@@ -99,7 +101,9 @@ EXPECTED: dict[str, Observation] = {
         "task12345", "501", "Image generation task failed"
     ),
     "31 runway-api callback: extend-ai-video-callbacks": succeeded(
-        "ee603959-debb-48d1-98c4-a6d1c717eba6", "https://file.com/k/xxxxxxx.mp4", word=None
+        "ee603959-debb-48d1-98c4-a6d1c717eba6",
+        ResultItem("https://file.com/k/xxxxxxx.mp4", cover_url="https://file.com/m/xxxxxxxx.png"),
+        word=None,
     ),
     "32 runway-api callback: generate-ai-video-callbacks": failed(
         "ee603959-debb-48d1-98c4-a6d1c717eba6",
@@ -107,7 +111,14 @@ EXPECTED: dict[str, Observation] = {
         "Inappropriate content detected. Please replace the image or video.",
     ),
     "33 suno-api callback: add-instrumental-callbacks": succeeded(
-        "2fac****9f72", "https://example.cn/****.mp3", word="complete"
+        "2fac****9f72",
+        ResultItem(
+            "https://example.cn/****.mp3",
+            title="Iron Man",
+            duration=timedelta(seconds=198.44),
+            cover_url="https://example.cn/****.jpeg",
+        ),
+        word="complete",
     ),
     "34 suno-api callback: convert-to-wav-callbacks": failed(
         "988e****c8d3", "500", "Internal Error - Please try again later"

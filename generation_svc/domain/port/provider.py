@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Protocol
 
 from generation_svc.domain.observation import Observation
@@ -40,8 +41,8 @@ class Provider(Protocol):
     async def read_task(self, task_id: str) -> Observation:
         """Read what the provider knows of a task; `MISSING` if it knows none."""
 
-    async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
-        """Hand over a picture and return a link that the provider can read for a day."""
+    async def upload(self, path: Path, *, file_name: str, mime_type: str) -> str:
+        """Hand over a file, in pieces, and return a link that it can read for a day."""
 
     async def fresh_link(self, url: str) -> FreshLink:
         """Return a new link to a result whose link died."""

@@ -31,10 +31,15 @@ class MediaRow(SQLModel, table=True):
     height: int
     sha256: str
     create_time: datetime = Field(sa_type=TIME)
+    duration_ms: int | None = Field(default=None, sa_type=BigInteger)
+    """How long it plays."""
+    title: str = Field(sa_column_kwargs={"server_default": ""})
+    cover_id: UUID | None = None
+    """The media that is shown for it: a row of the same attempt."""
 
 
 class UploadRow(SQLModel, table=True):
-    """A picture to be used as an input."""
+    """Media to be used as an input."""
 
     __tablename__ = "upload"
 
@@ -49,3 +54,4 @@ class UploadRow(SQLModel, table=True):
     sha256: str
     create_time: datetime = Field(sa_type=TIME)
     expire_time: datetime = Field(sa_type=TIME, index=True)
+    duration_ms: int | None = Field(default=None, sa_type=BigInteger)
