@@ -419,10 +419,21 @@ def _shift(table: sa.Table, *, by: timedelta) -> sql.Composed | None:
     )
 
 
+def _track(item: ResultItem) -> dict[str, Any]:
+    return {
+        "audio_url": item.url,
+        "title": item.title,
+        "duration": item.duration.total_seconds() if item.duration else None,
+        "image_url": item.cover_url,
+    }
+
+
 def body_of(observation: Observation) -> bytes:
     """What KIE would post to say this (kie-api.md §3)."""
     data: dict[str, Any] = {"taskId": observation.task_id, "state": observation.word}
-    if observation.result_urls:
+    if any(item != ResultItem(item.url) for item in observation.results):
+        data["response"] = {"data": [_track(item) for item in observation.results]}
+    elif observation.result_urls:
         data["resultJson"] = json.dumps({"resultUrls": list(observation.result_urls)})
     if observation.fail_code:
         data |= {"failCode": observation.fail_code, "failMsg": observation.fail_message}

@@ -109,7 +109,7 @@ async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultI
     for position, item in enumerate(items):
         if position in ours:
             continue
-        if position and clock.time() > until:
+        if (haul.kept or haul.troubles) and clock.time() > until:
             haul.troubles.append(NotTried("There was no time left for this link."))
             continue
         try:

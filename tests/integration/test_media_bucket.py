@@ -1,7 +1,11 @@
 """The store in a bucket, against moto's server: reached as an operator sets it, by environment."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+import asyncio
+import os
+import re
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -15,7 +19,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.media.store import LIST_PIECE, PIECE_BYTES, ObjectMediaStore, open_media
 from generation_svc.usecase.download_media import download
 from tests.lifecycle import CALLER, LINK, SUCCESS, Harness
-from tests.media import put, read
+from tests.media import holding, put, read
 
 DATA = bytes(range(256)) * 2500
 
@@ -171,3 +175,76 @@ async def test_what_is_kept_is_listed_in_pieces_by_prefix(store: ObjectMediaStor
     assert max(map(len, pieces)) <= LIST_PIECE
     assert min(each.write_time for piece in pieces for each in piece) >= begin
     assert [piece async for piece in store.list("nothing/")] == []
+
+
+LARGE = bytes(range(256)) * 4 * 1024 * 8
+"""Enough that it is streamed: 8 MiB."""
+
+
+async def test_a_large_file_is_streamed_into_the_bucket(
+    store: ObjectMediaStore, bucket: str, s3_url: str
+) -> None:
+    with holding(LARGE) as path:
+        await store.put_file("result/1", path)
+    assert await read(store, "result/1") == LARGE
+    assert "<Key>results/of today/result/1</Key>" in httpx2.get(f"{s3_url}/{bucket}").text
+    assert "<Upload>" not in httpx2.get(f"{s3_url}/{bucket}?uploads").text
+
+
+@dataclass
+class Bucket:
+    """Takes files and throws them away; the first answers may be others, or none at all."""
+
+    statuses: list[int] = field(default_factory=list)
+    received: list[tuple[str, int]] = field(default_factory=list)
+    """The first line and the bytes of each request."""
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(re.search(r"content-length: (\d+)", head)[1])  # type: ignore[index]
+        status, left = self.statuses.pop(0) if self.statuses else 200, length
+        while left and status:
+            left -= len(await reader.read(min(left, 2**16)))
+        self.received.append((head.splitlines()[0], length - left))
+        if status:
+            writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n".encode())
+        writer.close()
+
+
+@pytest.fixture
+async def own_bucket(monkeypatch: pytest.MonkeyPatch, bucket: str) -> AsyncIterator[Bucket]:
+    taking = Bucket()
+    server = await asyncio.start_server(taking.take, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        yield taking
+
+
+async def test_a_large_file_is_one_request_and_never_in_memory(own_bucket: Bucket) -> None:
+    store, size = open_media("s3://bucket/of ours"), 64 * 2**20
+    with holding(b"") as path:
+        os.truncate(path, size)
+        tracemalloc.start()
+        try:
+            await store.put_file("result/1", path)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    ((line, received),) = own_bucket.received
+    assert line.startswith("put /bucket/of%20ours/result/1?")
+    assert received == size
+    assert peak < 8 * 2**20
+
+
+async def test_a_large_file_is_sent_again_where_the_bucket_fails(own_bucket: Bucket) -> None:
+    own_bucket.statuses = [500, 0]
+    with holding(LARGE) as path:
+        await open_media("s3://bucket").put_file("result/1", path)
+    assert [received for _, received in own_bucket.received] == [len(LARGE), 0, len(LARGE)]
+
+
+async def test_a_bucket_that_takes_no_large_file_is_away(own_bucket: Bucket) -> None:
+    own_bucket.statuses = [403] * 3
+    with holding(LARGE) as path, pytest.raises(Unavailable):
+        await open_media("s3://bucket").put_file("result/1", path)

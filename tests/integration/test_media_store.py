@@ -1,3 +1,5 @@
+import os
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -148,3 +150,30 @@ async def test_what_is_kept_is_listed_in_pieces_by_prefix(store: ObjectMediaStor
     assert max(map(len, pieces)) <= LIST_PIECE
     assert min(each.write_time for piece in pieces for each in piece) >= begin
     assert [piece async for piece in store.list("nothing/")] == []
+
+
+async def test_a_large_file_is_never_in_memory(store: ObjectMediaStore, folder: Path) -> None:
+    size = 64 * 2**20
+    with holding(b"") as path:
+        os.truncate(path, size)
+        tracemalloc.start()
+        try:
+            await store.put_file("result/1", path)
+            count = 0
+            async for piece in store.stream("result/1"):
+                count += len(piece)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert count == size
+    assert peak < 4 * 2**20
+
+
+async def test_what_is_being_written_is_listed_apart(store: ObjectMediaStore, folder: Path) -> None:
+    """A process that was killed over a file leaves it there."""
+    (folder / "unfinished").mkdir(parents=True)
+    (folder / "unfinished" / "left").write_bytes(b"half of it")
+    listed = [each.key async for piece in store.list("unfinished/") for each in piece]
+    assert listed == ["unfinished/left"]
+    await store.delete("unfinished/left")
+    assert [piece async for piece in store.list("unfinished/")] == []
