@@ -19,6 +19,8 @@ from runtime.thread import in_thread
 
 MOST_ORDERS = 500
 """How many files a process examines before another takes its place."""
+BYTES_PER_SECOND = 8 * 2**20
+"""How fast a file is read at least, on a machine that is busy."""
 _PROGRAM = "generation_svc.media.examination"
 
 
@@ -34,6 +36,10 @@ class ChildLimits:
     """The time for one file on a machine so busy that the other is not used up."""
     nice: int = 10
     """How far it stands back when there is little of the processor."""
+
+    def seconds(self, size_bytes: int) -> float:
+        """Return the time for a file of this size: a large one takes as long as its disk."""
+        return self.wall_seconds + size_bytes / BYTES_PER_SECOND
 
 
 class ChildEnded(Exception):
@@ -84,7 +90,7 @@ class Child:
         """Have a file examined. Raises LimitReached or ChildEnded; then it is to be ended."""
         self._orders += 1
         try:
-            async with asyncio.timeout(self._limits.wall_seconds):
+            async with asyncio.timeout(self._limits.seconds(order["size_bytes"])):
                 self._send(json.dumps(order).encode() + b"\n")
                 line = await self._answers.readline()
         except (OSError, TimeoutError) as error:
