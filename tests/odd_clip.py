@@ -62,6 +62,6 @@ def box(kind: bytes, content: bytes = b"") -> bytes:
 
 
 def changed(data: bytes, kind: bytes, *, at: int, to: bytes) -> bytes:
-    """Return an MP4 in the first box of this kind of which some bytes are others."""
-    start = data.index(kind) + 4 + at
+    """Return an MP4 in the last box of this kind of which some bytes are others."""
+    start = data.rindex(kind) + 4 + at
     return data[:start] + to + data[start + len(to) :]

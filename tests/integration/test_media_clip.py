@@ -51,6 +51,8 @@ FILMS = {
     "mp4 with a free box": (FILM + box(b"free", bytes(10**6)), "video/mp4"),
 }
 SOUNDS = {
+    "ogg with zeros behind it": (sound("ogg", "libopus", rate=48_000) + bytes(10**6), "audio/ogg"),
+    "mp3 with zeros behind it": (sound("mp3", "libmp3lame") + bytes(10**6), "audio/mpeg"),
     "mp3": (sound("mp3", "libmp3lame"), "audio/mpeg"),
     "m4a": (sound("ipod", "aac"), "audio/mp4"),
     "aac": (sound("adts", "aac"), "audio/aac"),
@@ -104,6 +106,13 @@ NO_FILMS = {
     "billions of samples": changed(FILM, b"stsz", at=8, to=b"\xff\xff\xff\xff"),
     "billions of equal samples": changed(FILM, b"stsz", at=4, to=b"\0\0\0\1\xff\xff\xff\xff"),
     "billions of chunks": changed(FILM, b"stco", at=4, to=b"\xff\xff\xff\xff"),
+    "ten million samples of one byte": changed(
+        changed(FILM, b"stsz", at=4, to=struct.pack(">II", 1, 10_000_000)),
+        b"stsc",
+        at=12,
+        to=struct.pack(">I", 10_000_000),
+    ),
+    "a codec that is unknown": changed(FILM, b"avc1", at=-4, to=b"zzzz"),
     "a size of gigapixels": changed(FILM, b"avc1", at=24, to=b"\xff\xff\xff\xff"),
     "ogg of nothing": b"OggS" + bytes(100),
     "ID3 of nothing": b"ID3\4\0\0\0\0\0\0" + bytes(4000),
@@ -215,6 +224,12 @@ def test_a_start_of_the_service_loads_no_ffmpeg() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert told.stdout.strip() == "False"
+
+
+def test_a_codec_that_is_unknown_ends_no_process(tmp_path: Path) -> None:
+    path = tmp_path / "film"
+    path.write_bytes(NO_FILMS["a codec that is unknown"])
+    assert probe(path, MP4) is None
 
 
 def test_no_other_file_is_opened(tmp_path: Path) -> None:

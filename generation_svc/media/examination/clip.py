@@ -67,14 +67,26 @@ def _read(container: InputContainer, clip_format: ClipFormat) -> Clip | None:
     stream = _main_stream(container)
     is_video = stream is not None and stream.type == "video"
     mime_type = clip_format.video_type if is_video else clip_format.audio_type
-    if stream is None or not mime_type:
+    if stream is None or stream.codec_context is None or not mime_type:
         return None
     stream.codec_context.thread_count = 1
     reading = _Reading()
-    for packet in container.demux(stream):
-        if not reading.take(packet):
-            return None
-    return reading.clip(mime_type, stream) if reading.is_decoded else None
+    if not _is_read(container, stream, reading):
+        return None
+    return reading.clip(mime_type, stream)
+
+
+def _is_read(container: InputContainer, stream: Playable, reading: _Reading) -> bool:
+    """Read a stream to its end, or to where it is broken, as players do; False for nothing."""
+    import av
+
+    try:
+        for packet in container.demux(stream):
+            if not reading.take(packet):
+                return False
+    except av.FFmpegError:
+        return reading.is_decoded
+    return reading.is_decoded
 
 
 def _main_stream(container: InputContainer) -> Playable | None:
@@ -85,13 +97,15 @@ def _main_stream(container: InputContainer) -> Playable | None:
         return None
     for film in container.streams.video:
         if not film.disposition & Disposition.attached_pic:
-            return film if is_bounded(film.width, film.height) else None
+            return film if _is_bounded(film) else None
     return next(iter(container.streams.audio), None)
 
 
-def is_bounded(width: int, height: int) -> bool:
-    """Return whether frames of this size are decoded."""
-    return width * height <= MAX_PIXELS and max(width, height) <= MAX_SIDE
+def _is_bounded(film: VideoStream) -> bool:
+    """Return whether frames of this size are decoded; one whose codec is unknown has no size."""
+    if film.codec_context is None:
+        return False
+    return film.width * film.height <= MAX_PIXELS and max(film.width, film.height) <= MAX_SIDE
 
 
 class _Reading:
