@@ -24,7 +24,7 @@ class LeaseLost(Exception):
     """The result is somebody else's to fetch, or nobody's any more."""
 
 
-async def under_lease(deps: Dependencies, attempt: Attempt, work: Awaitable[_T]) -> _T:
+async def under_lease(deps: Dependencies, attempt: Attempt, *, work: Awaitable[_T]) -> _T:
     """Do the work while its lease is renewed; raises LeaseLost when there is none to renew."""
     working = asyncio.ensure_future(work)
     renewing = asyncio.create_task(_renew(deps, attempt), name="fetch lease")

@@ -10,9 +10,8 @@ renewed meanwhile, so that a fetch that is alive is nobody else's, and one that 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -21,34 +20,24 @@ import structlog
 from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
 from generation_svc.domain.error import (
     FetchFailed,
-    HostUnreachable,
-    LinkDead,
     ProviderError,
-    ProviderRefused,
-    ResultRejected,
     ResultTooLarge,
     Unavailable,
 )
 from generation_svc.domain.failure import Failure, FailureReason
-from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
-from generation_svc.domain.media import Media, MediaKind
-from generation_svc.domain.media import kind_of as kind_of_type
 from generation_svc.domain.observation import ResultItem
-from generation_svc.domain.port.media import FIRST_COVER_POSITION, Examined
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine.fetch_lease import LeaseLost, under_lease
 from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
+from generation_svc.engine.store_result import LINK_TROUBLES, StoredFile, store_file
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
 
-FRESH_FROM_TRY = 2
-"""From which try on a fresh link is asked for even where the trouble may pass by itself."""
 _GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had from the provider.")
-_LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
-_TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
+_TROUBLES = (*LINK_TROUBLES, ProviderError, Unavailable)
 _logger = structlog.get_logger(__name__)
 
 
@@ -57,19 +46,10 @@ class NotTried(FetchFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A file that is in our store."""
-
-    position: int
-    media: Media
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Haul:
     """What one try brought."""
 
-    kept: list[_Kept] = field(default_factory=list)
+    kept: list[StoredFile] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     """One for each link that gave nothing."""
 
@@ -83,7 +63,7 @@ async def fetch_result(deps: Dependencies) -> bool:
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
         work = _haul(deps, attempt, items=attempt.observation.results)
-        haul = await under_lease(deps, attempt, work)
+        haul = await under_lease(deps, attempt, work=work)
     except LeaseLost:
         _logger.warning("another worker fetches this result now")
         return True
@@ -113,7 +93,7 @@ async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultI
             haul.troubles.append(NotTried("There was no time left for this link."))
             continue
         try:
-            haul.kept.extend(await _keep(deps, attempt, position=position, item=item))
+            haul.kept.extend(await store_file(deps, attempt, position=position, item=item))
         except _TROUBLES as error:
             haul.troubles.append(error)
     return haul
@@ -124,93 +104,6 @@ async def _ours_already(deps: Dependencies, attempt: Attempt, *, count: int) -> 
         return frozenset()
     async with deps.database.transaction() as tx:
         return frozenset(await tx.media.positions_of(attempt.id))
-
-
-async def _keep(
-    deps: Dependencies, attempt: Attempt, *, position: int, item: ResultItem
-) -> list[_Kept]:
-    """Store a file, and the cover that belongs to it."""
-    async with _fetched(deps, attempt, url=item.url) as found:
-        kept = await _store(deps, attempt, position=position, found=found)
-    media = replace(
-        kept.media, title=item.title, duration=_duration(kept.media, said=item.duration)
-    )
-    cover = await _keep_cover(deps, attempt, position=position, url=item.cover_url)
-    if cover is None:
-        return [replace(kept, media=media)]
-    return [cover, replace(kept, media=replace(media, cover_id=cover.media.id))]
-
-
-def _duration(media: Media, *, said: timedelta | None) -> timedelta | None:
-    """Return what the bytes say; the provider's word where they are silent, and can be played."""
-    is_played = media.kind in (MediaKind.VIDEO, MediaKind.AUDIO)
-    return media.duration or (said if is_played else None)
-
-
-async def _keep_cover(
-    deps: Dependencies, attempt: Attempt, *, position: int, url: str
-) -> _Kept | None:
-    """Store a cover if it can be had; nobody waits for one, and nobody paid for it."""
-    if not url:
-        return None
-    try:
-        async with _fetched(deps, attempt, url=url) as found:
-            if kind_of_type(found.mime_type) is MediaKind.IMAGE:
-                place = FIRST_COVER_POSITION + position
-                return await _store(deps, attempt, position=place, found=found)
-    except _TROUBLES as error:
-        _logger.warning("a cover could not be fetched", error=repr(error))
-    return None
-
-
-async def _store(deps: Dependencies, attempt: Attempt, *, position: int, found: Examined) -> _Kept:
-    key = f"result/{attempt.job_id}/{attempt.id}/{position}"
-    await deps.media.store.put_file(key, found.path)
-    media = Media(
-        id=new_id(deps.database.now()),
-        mime_type=found.mime_type,
-        size_bytes=found.size_bytes,
-        width=found.width,
-        height=found.height,
-        sha256=found.sha256,
-        duration=found.duration,
-    )
-    return _Kept(position, media, key)
-
-
-@asynccontextmanager
-async def _fetched(deps: Dependencies, attempt: Attempt, *, url: str) -> AsyncIterator[Examined]:
-    """Hold what is behind a link, or behind a fresh one."""
-    # What a callback names, somebody else may have named; recordInfo was asked, and it answered.
-    is_proved = attempt.ended_by == "poll" and deps.provider.client.is_proved
-    async with AsyncExitStack() as stack:
-        try:
-            fetching = deps.media.fetcher.fetch(url, is_proved=is_proved)
-            found = await stack.enter_async_context(fetching)
-        except ResultTooLarge:
-            raise
-        except _LINK_TROUBLES as error:
-            if isinstance(error, FetchFailed) and attempt.fetch_tries < FRESH_FROM_TRY:
-                raise
-            found = await _fetch_fresh(deps, url, trouble=error, stack=stack)
-        yield found
-
-
-async def _fetch_fresh(
-    deps: Dependencies, url: str, *, trouble: Exception, stack: AsyncExitStack
-) -> Examined:
-    """Try a fresh link; whatever is wrong with it, the link itself is tried again next time."""
-    try:
-        fresh = await deps.provider.client.fresh_link(url)
-        fetching = deps.media.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
-        return await stack.enter_async_context(fetching)
-    except (ResultTooLarge, HostUnreachable):
-        raise
-    except (*_LINK_TROUBLES, ProviderRefused) as error:
-        _logger.info("a fresh link did not help", error=repr(error))
-        raise trouble from error
-    except ProviderError as error:
-        raise HostUnreachable(f"No fresh link can be had now: {error}") from error
 
 
 async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> None:

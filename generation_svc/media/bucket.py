@@ -26,7 +26,7 @@ _VALID = timedelta(minutes=30)
 _RETRY_SECONDS = 1.0
 
 
-async def put_large(store: S3Store, key: str, path: Path) -> None:
+async def put_large(store: S3Store, key: str, *, path: Path) -> None:
     """Keep the bytes of a file; raises OSError."""
     size = await size_of(path)
     async with asyncio.timeout(MAX_SECONDS), httpx2.AsyncClient(timeout=_TIMEOUT) as http:

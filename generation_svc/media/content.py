@@ -25,6 +25,7 @@ from generation_svc.domain.error import (
     ResultRejected,
     UploadRejected,
 )
+from generation_svc.domain.media import MediaKind
 from generation_svc.domain.port.media import Examined
 from generation_svc.media.decoder.child import ChildLimits, LimitReached
 from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
@@ -32,6 +33,8 @@ from generation_svc.media.decoder.pool import Children
 from generation_svc.media.examination.sniff import HEAD_BYTES, picture_type
 from generation_svc.media.scratch import Scratch
 
+UPLOAD_KINDS = frozenset({MediaKind.IMAGE})
+"""What some model takes as an input; who adds a kind here sees to it that its metadata goes."""
 UPLOAD_PROCESSES = 3
 """How many processes examine uploads; a caller has all but one of them at most."""
 RESULT_PROCESSES = 2
@@ -55,6 +58,7 @@ class Examiner:
     own: Children
     """The processes for results and for what is handed to the provider."""
     places: FairSlots
+    upload_kinds: frozenset[MediaKind] = UPLOAD_KINDS
     own_places: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(RESULT_PROCESSES)
     )
@@ -64,7 +68,7 @@ class Examiner:
 
         Raises UploadRejected, Overloaded or Unavailable.
         """
-        order = await self._order("upload", path)
+        order = await self._order("upload", path, kinds=sorted(self.upload_kinds))
         try:
             async with self.places.place(Customer(caller, owner)):
                 answer = await self.strangers.ask(order)

@@ -17,7 +17,7 @@ UNFINISHED = "unfinished"
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 
-def put_copy(folder: Path, key: str, source: Path) -> None:
+def put_copy(folder: Path, key: str, *, source: Path) -> None:
     """Keep a copy of a file, made by the kernel.
 
     Raises OSError, or ValueError for a key that is no path below the folder.

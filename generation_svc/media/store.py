@@ -107,9 +107,9 @@ class ObjectMediaStore:
 
     async def _put_file(self, key: str, path: Path) -> None:
         if folder := _folder_of(self.backend):
-            await in_thread(lambda: put_copy(folder, key, path), name="media-copy")
+            await in_thread(lambda: put_copy(folder, key, source=path), name="media-copy")
         elif isinstance(self.backend, S3Store) and await size_of(path) > SMALL_BYTES:
-            await put_large(self.backend, key, path)
+            await put_large(self.backend, key, path=path)
         else:
             data = await in_thread(path.read_bytes, name="media-read")
             await self.backend.put_async(key, data, use_multipart=False)

@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -198,6 +199,20 @@ async def test_a_clip_is_no_upload_yet_and_the_caller_is_told_so(
         await file.write(data)
         with pytest.raises(UploadRejected, match="No model takes videos or sound yet"):
             await file.examine()
+
+
+async def test_the_way_of_an_upload_is_open_to_every_kind(examiner: Examiner) -> None:
+    """Once a model takes videos, its kind is all that has to be named."""
+    taking = replace(examiner, upload_kinds=frozenset({MediaKind.IMAGE, MediaKind.VIDEO}))
+    async with FileSpool(taking).open(caller="alice", owner="alice:1") as file:
+        await file.write(FILM)
+        taken = await file.examine()
+    assert (taken.mime_type, taken.duration, taken.width) == ("video/mp4", TWO_SECONDS, SIZE[0])
+    for refused in (wav(), NO_FILMS["cut off"]):
+        async with FileSpool(taking).open(caller="alice", owner="alice:1") as file:
+            await file.write(refused)
+            with pytest.raises(UploadRejected):
+                await file.examine()
 
 
 STARTS = [FILM, *(data for data, _ in SOUNDS.values())]

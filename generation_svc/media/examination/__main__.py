@@ -21,7 +21,12 @@ from typing import Any
 
 from generation_svc.media.examination.examine import Picture, clean_upload, examine_upload
 from generation_svc.media.examination.layout import Fault, Refused
-from generation_svc.media.examination.result import Found, digest_of, examine_file
+from generation_svc.media.examination.result import (
+    Found,
+    digest_of,
+    examine_clip,
+    examine_file,
+)
 
 Order = dict[str, Any]
 _FILE_BYTES = 64 * 2**20
@@ -58,7 +63,8 @@ def _answer(order: Order) -> dict[str, Any]:
 
 
 def _upload(path: Path, order: Order) -> Found:
-    return _rewritten(path, examine_upload)
+    clip = examine_clip(path, kinds=order["kinds"])
+    return clip or _rewritten(path, examine_upload)
 
 
 def _clean(path: Path, order: Order) -> Found:

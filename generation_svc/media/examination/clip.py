@@ -71,12 +71,12 @@ def _read(container: InputContainer, clip_format: ClipFormat) -> Clip | None:
         return None
     stream.codec_context.thread_count = 1
     reading = _Reading()
-    if not _is_read(container, stream, reading):
+    if not _is_read(container, stream, reading=reading):
         return None
     return reading.clip(mime_type, stream)
 
 
-def _is_read(container: InputContainer, stream: Playable, reading: _Reading) -> bool:
+def _is_read(container: InputContainer, stream: Playable, *, reading: _Reading) -> bool:
     """Read a stream to its end, or to where it is broken, as players do; False for nothing."""
     import av
 

@@ -7,6 +7,7 @@ is known, and a clip that cannot be played, is kept as a file: somebody paid for
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -37,8 +38,7 @@ def examine_file(path: Path, *, is_media_promised: bool) -> Found:
 
     Where media was promised, words are what a host says in their place: "not found", as a page.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = _head(path)
     if not head:
         raise damaged()
     if picture_type(head) and path.stat().st_size <= MAX_PICTURE_BYTES:
@@ -52,10 +52,24 @@ def examine_file(path: Path, *, is_media_promised: bool) -> Found:
     return Found(words or FILE_TYPE)
 
 
+def examine_clip(path: Path, *, kinds: Collection[str]) -> Found | None:
+    """Say what an uploaded clip is; None for what is none of these kinds, such as `video`."""
+    known = clip_format(_head(path)) if {"video", "audio"}.intersection(kinds) else None
+    clip = probe(path, known) if known else None
+    if clip is None or clip.mime_type.partition("/")[0] not in kinds:
+        return None
+    return Found(clip.mime_type, clip.width, clip.height, clip.duration_ms)
+
+
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def _picture(path: Path) -> Found:
