@@ -195,7 +195,7 @@ class PostgresJobStore:
     async def count_claims(self, *, lease: timedelta) -> int:
         """Count the claims that will soon take a call; other claims wait for this transaction.
 
-        An older one is stuck handing over its media, and keeps no call from others.
+        An older one is stuck handing over its picture, and keeps no call from others.
         """
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         cursor = await self._connection.execute(

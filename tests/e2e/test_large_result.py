@@ -13,7 +13,12 @@ from tests.e2e.memory import children_of, peak_of, reset_peak
 from tests.e2e.program import Program, until
 from tests.e2e.stack import Shape, Stack
 
-SHAPE = Shape(replicas=2, service={"UPLOAD_PROCESSES": "1"}, time_scale=0.05)
+SHAPE = Shape(
+    replicas=2,
+    service={"UPLOAD_PROCESSES": "1"},
+    sandbox={"SANDBOX_KIE_DURATION_S": "0.1"},
+    time_scale=0.05,
+)
 SIZE_MB = int(os.environ.get("LARGE_RESULT_MB", "300"))
 MOST_GROWTH = 40 * 2**20
 MOST_OF_A_CHILD = 160 * 2**20
@@ -44,8 +49,7 @@ async def downloaded(stack: Stack, media: Media) -> tuple[str, int]:
 async def warm(stack: Stack) -> None:
     """Take a small video all the way, so that what is loaded once is there."""
     await stack.kie.configure(result_kind="video", video_padding_mb=1)
-    for number in range(6):
-        job = await stack.create(f"a small one {number}")
+    for job in await asyncio.gather(*(stack.create(f"a small one {n}") for n in range(8))):
         await stack.history.settled(job.id, within_s=WITHIN_S)
         found = await stack.client.generation.GetJob(pb.GetJobRequest(job_id=job.id))
         await downloaded(stack, found.job.result.media[0])
