@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from callback_gateway.app import gateway
 from callback_gateway.metric import Meter
-from callback_gateway.server import gateway
 from callback_gateway.settings import GatewaySettings
 from runtime import log
 from runtime.metric import serve_metrics

@@ -7,11 +7,13 @@ callback would have said, polling finds out, so nothing here is worth a second s
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import grpc
 import structlog
 import uuid6
 from starlette.datastructures import Headers
@@ -21,7 +23,17 @@ from starlette.types import Receive, Scope, Send
 
 from atelier.generation.v1 import callback_service_pb2 as pb
 from callback_gateway.metric import Meter
-from callback_gateway.path import path_token
+from generation_client import GenerationClient, GenerationError, translated
+from runtime.backoff import Backoff
+
+CALLBACK_PATH = "/callbacks/kie"
+"""Everything at and under this path is answered 200."""
+
+CALLBACK_ROUTE = "callback"
+"""The name under which answers to callbacks are counted."""
+
+MAX_TOKEN_CHARS = 128
+"""The longest path token of the contract (ReportCallbackRequest.path_token)."""
 
 SUCCESS_BODY = b'{"code":200,"msg":"success"}'
 """What KIE is told, always."""
@@ -32,6 +44,10 @@ HEADERS_HANDED_ON = ("content-type", "user-agent", "x-webhook-timestamp", "x-web
 MAX_HEADER_CHARS = 1024
 """How much of a header is handed on."""
 
+ATTEMPT_S = 4.0
+"""How long one try may take, so that a replica that hangs leaves time for another."""
+
+_BACKOFF = Backoff(first_s=0.2, cap_s=1.0)
 _logger = structlog.get_logger(__name__)
 
 
@@ -154,3 +170,56 @@ async def read_body(request: Request, *, limits: Limits) -> bytes | None:
 def headers_handed_on(headers: Headers) -> dict[str, str]:
     """Return the headers that the service needs, cut to a fair length."""
     return {name: headers[name][:MAX_HEADER_CHARS] for name in HEADERS_HANDED_ON if name in headers}
+
+
+class GrpcReporter:
+    """Reports callbacks to the service; repeating one is harmless by contract."""
+
+    def __init__(self, client: GenerationClient, *, timeout_s: float = 10.0) -> None:
+        self._client = client
+        self._timeout_s = timeout_s
+
+    async def __call__(self, request: pb.ReportCallbackRequest) -> str:
+        """Return what the service made of the callback, such as `applied`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._until_taken(request)
+        except TimeoutError as error:
+            reason = f"the service was out of reach for {self._timeout_s:g} s"
+            raise HandoverError(Outcome.UNREACHABLE, reason) from error
+        except GenerationError as error:
+            raise HandoverError(Outcome.REFUSED, str(error)) from error
+
+    async def _until_taken(self, request: pb.ReportCallbackRequest) -> str:
+        for delay_s in _BACKOFF:
+            try:
+                return await self._attempt(request)
+            except GenerationError as error:
+                # A server that is full says RESOURCE_EXHAUSTED, and nothing of when to come back.
+                is_full = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                if not (error.is_retryable or is_full):
+                    raise
+                _logger.debug("callback not taken yet", reason=str(error))
+            await asyncio.sleep(delay_s)
+        raise AssertionError("a backoff has no end")
+
+    async def _attempt(self, request: pb.ReportCallbackRequest) -> str:
+        report = self._client.callback.ReportCallback
+        with translated():
+            answer = await report(request, timeout=ATTEMPT_S, wait_for_ready=True)
+        return pb.CallbackOutcome.Name(answer.outcome).removeprefix("CALLBACK_OUTCOME_").lower()
+
+
+def is_callback_path(path: str) -> bool:
+    """Whether a path, percent-decoded, is KIE's; repeated slashes count as one."""
+    return f"{_squeezed(path)}/".startswith(f"{CALLBACK_PATH}/")
+
+
+def path_token(path: str) -> str:
+    """Return the first segment after `/callbacks/kie/`, empty if there is none of a fair length."""
+    token = _squeezed(path).removeprefix(CALLBACK_PATH).lstrip("/").partition("/")[0]
+    return token if len(token) <= MAX_TOKEN_CHARS else ""
+
+
+def _squeezed(path: str) -> str:
+    return re.sub("/+", "/", path)

@@ -1,17 +1,18 @@
 """Media over HTTP, for whoever holds a link to it.
 
 The last segment of the path is handed to the service, which alone can tell whether it is a link;
-it is in no log. Pictures are sent in such a way that a browser can do nothing with them but show
-them, and a client that does not read is cut off.
+it is in no log. Media is sent in such a way that a browser can do nothing with it but show or play
+it, and a client that does not read is cut off. A player that seeks asks for a range.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -22,16 +23,46 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.media_pb2 import Media
-from callback_gateway.exchange import Cut, Exchange
+from callback_gateway.byte_range import ByteRange, RangeOutOfBounds, range_of
+from callback_gateway.connection import Cut, Exchange
 from callback_gateway.metric import Meter
+from generation_client import GenerationClient, GenerationError, translated
+
+MEDIA_PATH = "/media/"
+"""What a link to media begins with, after the public address of the gateway."""
+
+FIRST_S = 5.0
+"""How long the service may take until it says what is behind a link."""
+
+WHOLE_S = 300.0
+"""How long one download may take, however slowly its client reads."""
 
 _TOKEN = re.compile("[A-Za-z0-9_-]{1,128}")
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+_GONE = ("MEDIA_LINK_INVALID", "MEDIA_NOT_FOUND", "INVALID_INPUTS")
+_EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "video/mp4": "mp4",
+    "video/webm": "webm",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/mp4": "m4a",
+    "audio/x-m4a": "m4a",
+    "audio/ogg": "ogg",
+}
+"""What a browser is to show or play; all else is only saved."""
+
+_POLICY = "default-src 'none'; sandbox"
+# A browser puts a player around media that is opened by itself, and the policy binds the player.
+_PLAYER_POLICY = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
 _FIXED_HEADERS = {
-    "accept-ranges": "none",
+    "accept-ranges": "bytes",
     "access-control-allow-origin": "*",
-    "content-security-policy": "default-src 'none'; sandbox",
+    "content-security-policy": _POLICY,
     "cross-origin-resource-policy": "cross-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
@@ -43,8 +74,10 @@ class MediaOutcome(StrEnum):
     """What came of a request for media."""
 
     SENT = "sent"
+    PART_SENT = "part_sent"
     NOT_MODIFIED = "not_modified"
     NO_LINK = "no_link"
+    NO_RANGE = "no_range"
     AWAY = "away"
     SHED = "shed"
     BROKEN = "broken"
@@ -74,8 +107,13 @@ class Found:
 class MediaSource(Protocol):
     """Opens links."""
 
-    def open(self, token: str) -> AbstractAsyncContextManager[Found]:
-        """Open the media of a link. Raises LinkInvalid and SourceAway, also while it is read."""
+    def open(
+        self, token: str, *, offset: int = 0, limit: int = 0
+    ) -> AbstractAsyncContextManager[Found]:
+        """Open the media of a link, of its bytes at most `limit` (0 is all) from `offset` on.
+
+        Raises LinkInvalid and SourceAway, also while it is read.
+        """
 
 
 class MediaEndpoint:
@@ -110,8 +148,7 @@ class MediaEndpoint:
         try:
             if not _TOKEN.fullmatch(token):
                 raise LinkInvalid
-            async with self._source.open(token) as found:
-                return await _give(exchange, found)
+            return await self._give(exchange, token)
         except LinkInvalid:
             return await _refuse(exchange, _not_found(), outcome=MediaOutcome.NO_LINK)
         except SourceAway as error:
@@ -121,17 +158,42 @@ class MediaEndpoint:
             await exchange.abort()
             return MediaOutcome(str(error))
 
+    async def _give(self, exchange: Exchange, token: str) -> MediaOutcome:
+        asked, is_head = Headers(scope=exchange.scope), exchange.scope["method"] == "HEAD"
+        is_part = "range" in asked and not is_head
+        # The size says which bytes a range means, so a single byte is fetched to learn it.
+        async with self._source.open(token, limit=1 if is_part or is_head else 0) as found:
+            headers = headers_of(found.media, now=time.time())
+            if is_known(asked, etag=headers["etag"]):
+                await exchange.answer(Response(status_code=304, headers=_without_body(headers)))
+                return MediaOutcome.NOT_MODIFIED
+            if is_head:
+                await exchange.answer(Response(headers=headers))
+                return MediaOutcome.SENT
+            if not is_part:
+                await exchange.stream(found.pieces, headers=headers, size=found.media.size_bytes)
+                return MediaOutcome.SENT
+            # A service of the release before gives the whole, whatever part it is asked for.
+            knows_parts = len(await anext(found.pieces, b"")) == 1
+        return await self._give_part(exchange, token, media=found.media, knows_parts=knows_parts)
 
-async def _give(exchange: Exchange, found: Found) -> MediaOutcome:
-    headers = headers_of(found.media, now=time.time())
-    if is_known(Headers(scope=exchange.scope), etag=headers["etag"]):
-        await exchange.answer(Response(status_code=304, headers=_without_body(headers)))
-        return MediaOutcome.NOT_MODIFIED
-    if exchange.scope["method"] == "HEAD":
-        await exchange.answer(Response(headers=headers))
-        return MediaOutcome.SENT
-    await exchange.stream(found.pieces, headers=headers, size=found.media.size_bytes)
-    return MediaOutcome.SENT
+    async def _give_part(
+        self, exchange: Exchange, token: str, *, media: Media, knows_parts: bool
+    ) -> MediaOutcome:
+        headers, asked = headers_of(media, now=time.time()), Headers(scope=exchange.scope)
+        try:
+            part = range_of(asked, size=media.size_bytes, etag=headers["etag"])
+        except RangeOutOfBounds:
+            await exchange.answer(_no_range(media.size_bytes))
+            return MediaOutcome.NO_RANGE
+        if part is None or not knows_parts:
+            async with self._source.open(token) as found:
+                await exchange.stream(found.pieces, headers=headers, size=media.size_bytes)
+            return MediaOutcome.SENT
+        headers |= _part_headers(part, size=media.size_bytes)
+        async with self._source.open(token, offset=part.first, limit=part.size) as found:
+            await exchange.stream(found.pieces, headers=headers, size=part.size, status=206)
+        return MediaOutcome.PART_SENT
 
 
 async def _refuse(exchange: Exchange, answer: Response, *, outcome: MediaOutcome) -> MediaOutcome:
@@ -144,9 +206,10 @@ async def _refuse(exchange: Exchange, answer: Response, *, outcome: MediaOutcome
 
 
 def headers_of(media: Media, *, now: float) -> dict[str, str]:
-    """Return the headers of media: only what is known to be a picture is called one."""
+    """Return the headers of media: only what is known to be harmless is shown or played."""
     extension = _EXTENSIONS.get(media.mime_type)
     disposition = "inline" if extension else "attachment"
+    is_still = not media.mime_type.startswith(("video/", "audio/"))
     lifetime_s = max(0, int(media.download_expire_time.seconds - now))
     return {
         **_FIXED_HEADERS,
@@ -154,6 +217,7 @@ def headers_of(media: Media, *, now: float) -> dict[str, str]:
         "content-disposition": f'{disposition}; filename="{media.id}.{extension or "bin"}"',
         "content-length": str(media.size_bytes),
         "content-type": media.mime_type if extension else "application/octet-stream",
+        "content-security-policy": _POLICY if is_still else _PLAYER_POLICY,
         "etag": f'"{media.sha256}"',
     }
 
@@ -168,6 +232,15 @@ def _without_body(headers: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in headers.items() if not name.startswith("content-")}
 
 
+def _part_headers(part: ByteRange, *, size: int) -> dict[str, str]:
+    return {"content-length": str(part.size), "content-range": part.within(size)}
+
+
+def _no_range(size: int) -> Response:
+    headers = {**_FIXED_HEADERS, "content-range": f"bytes */{size}", "cache-control": "no-store"}
+    return PlainTextResponse("There are no such bytes.\n", status_code=416, headers=headers)
+
+
 def _not_found() -> Response:
     headers = {**_FIXED_HEADERS, "cache-control": "no-store"}
     text = "This link is not valid, or its time has run out.\n"
@@ -178,3 +251,48 @@ def _away(retry_after_s: float) -> Response:
     wait = {"retry-after": str(math.ceil(retry_after_s)), "cache-control": "no-store"}
     text = "This cannot be shown right now. Please try again.\n"
     return PlainTextResponse(text, status_code=503, headers={**_FIXED_HEADERS, **wait})
+
+
+class GrpcMediaSource:
+    """Asks the service; the gateway itself knows no key."""
+
+    def __init__(self, client: GenerationClient) -> None:
+        self._client = client
+
+    @asynccontextmanager
+    async def open(self, token: str, *, offset: int = 0, limit: int = 0) -> AsyncIterator[Found]:
+        """Open the media of a link. Raises LinkInvalid and SourceAway, also while it is read."""
+        request = pb.DownloadMediaRequest(link_token=token, read_offset=offset, read_limit=limit)
+        call = self._client.generation.DownloadMedia(request, timeout=WHOLE_S)
+        messages = aiter(call)
+        try:
+            first = await _first(messages)
+            async with aclosing(_pieces(messages)) as pieces:
+                yield Found(first.media, pieces)
+        except GenerationError as error:
+            raise _meaning(error) from error
+        finally:
+            call.cancel()
+
+
+async def _first(messages: AsyncIterator[pb.DownloadMediaResponse]) -> pb.DownloadMediaResponse:
+    try:
+        async with asyncio.timeout(FIRST_S):
+            with translated():
+                return await anext(messages)
+    except (TimeoutError, StopAsyncIteration) as error:
+        raise SourceAway("the service said nothing") from error
+
+
+async def _pieces(
+    messages: AsyncIterator[pb.DownloadMediaResponse],
+) -> AsyncGenerator[bytes, None]:
+    with translated():
+        async for message in messages:
+            yield message.data
+
+
+def _meaning(error: GenerationError) -> Exception:
+    if error.reason in _GONE:
+        return LinkInvalid(error.reason)
+    return SourceAway(str(error), retry_after_s=error.retry_after_s or 1)

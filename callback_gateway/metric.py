@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from callback_gateway.path import route_of
 
 
 class Meter:
@@ -48,25 +45,3 @@ class Meter:
     def count_response(self, *, route: str, status: int) -> None:
         """Count one answer."""
         self.responses.labels(route, str(status)).inc()
-
-
-class CountResponses:
-    """Counts the status of each answer as it leaves."""
-
-    def __init__(self, app: ASGIApp, *, meter: Meter) -> None:
-        self.app = app
-        self.meter = meter
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request through and count its answer."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        route = route_of(scope["path"])
-
-        async def send_counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self.meter.count_response(route=route, status=message["status"])
-            await send(message)
-
-        await self.app(scope, receive, send_counted)

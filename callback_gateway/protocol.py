@@ -10,26 +10,22 @@ answered, then the connection is closed. A wish for another protocol is ignored,
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from callback_gateway.callback import SUCCESS_BODY, Outcome
-from callback_gateway.connection_limiter import ConnectionLimiter
-from callback_gateway.linger import LINGER_S, Lingering
+from callback_gateway.callback import CALLBACK_ROUTE, SUCCESS_BODY, Outcome
+from callback_gateway.connection import ABORT, LINGER_S, ConnectionLimiter, Lingering
 from callback_gateway.metric import Meter
-from callback_gateway.path import CALLBACK_ROUTE
-from callback_gateway.upgrade import plain_head
 from runtime.bounded_http import MeasuredProtocol, disconnect
 
 MAX_PIPELINE = 64
 """How many requests of one connection wait for the one before; uvicorn takes any number."""
-
-ABORT = "atelier.abort"
-"""The extension of the scope that ends the connection `now`, unsent bytes and all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +38,9 @@ class Timeouts:
     """Until it has read what is ready for it: 64 KiB, or a piece of media."""
 
 
+_ASKS = (b"upgrade", b"http2-settings")
+_FOLD = re.compile(rb"[\r\n]+")
+_Header = tuple[bytes, bytes]
 _SUCCESS = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
     b"connection: close\r\n\r\n%b" % (len(SUCCESS_BODY), SUCCESS_BODY)
@@ -298,3 +297,23 @@ class CallbackProtocol(MeasuredProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def plain_head(*, method: bytes, url: bytes, version: str, headers: Iterable[_Header]) -> bytes:
+    """Return the request line and the headers without the wish for another protocol.
+
+    A server may ignore `Upgrade` (RFC 9110 §7.8), but httptools stops at such a head and takes
+    what follows, the body, for the other protocol's. Java's HttpClient asks for h2c on plain http.
+    """
+    lines = [b"%b %b HTTP/%b" % (method, url, version.encode())]
+    lines += [b"%b: %b" % (name, _FOLD.sub(b" ", text)) for name, text in _plain(headers)]
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def _plain(headers: Iterable[_Header]) -> Iterator[_Header]:
+    for name, text in headers:
+        if name == b"connection":
+            options = (option.strip() for option in text.split(b","))
+            yield name, b", ".join(each for each in options if each.lower() not in _ASKS)
+        elif name not in _ASKS:
+            yield name, text

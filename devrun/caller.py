@@ -7,10 +7,11 @@ service reads holds the tokens' hashes and is written anew at each start, for th
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+
+from runtime.token import new_token, token_hash
 
 FOLDER = Path(".atelier/caller")
 DOCUMENT = "callers.toml"
@@ -45,7 +46,10 @@ webhook_secrets = ["{webhook_secret}"]
 def make_callers(folder: Path, *, bot_id: int | None) -> Path:
     """Make what is missing of the callers and return their document."""
     _make_private(folder)
-    hashes = {name: _hash(_kept(folder / name, _token)) for name in ("edge", "gateway", "local")}
+    hashes = {
+        name: token_hash(_kept(folder / name, new_token)).hex()
+        for name in ("edge", "gateway", "local")
+    }
     secret = _kept(folder / "webhook_secret", _webhook_secret)
     bot_ids = [] if bot_id is None else [bot_id]
     document = folder / DOCUMENT
@@ -57,7 +61,7 @@ def make_link_key(folder: Path) -> Path:
     """Make the key that signs links to media, unless it is there, and return its file."""
     _make_private(folder)
     path = folder / "media_link_key"
-    _kept(path, _token)
+    _kept(path, new_token)
     return path
 
 
@@ -74,16 +78,8 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
     return path.read_text().strip()
 
 
-def _token() -> str:
-    return secrets.token_urlsafe(32)
-
-
 def _webhook_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _write(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from devrun.caller import LOCAL_TOKEN
 from devrun.run import SANDBOX_TOKEN, RunSettings
 from runtime.certificate import CertificateFiles
+from runtime.wait import Deadline
 
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.2
@@ -55,10 +56,10 @@ def main() -> None:
         "callback_gateway": lambda: answers(f"http://{settings.gateway_listen.dialled}/healthz"),
         "edge_bot": lambda: answers(f"http://{settings.edge_listen.dialled}/readyz"),
     }
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = Deadline(PATIENCE_SECONDS, clock=time.monotonic)
     for name, is_ready in waits.items():
         while not is_ready():
-            if time.monotonic() > deadline:
+            if deadline.is_over:
                 sys.exit(f"{name} is not ready after {PATIENCE_SECONDS:g} s.")
             time.sleep(LOOK_SECONDS)
     sys.stdout.write(text(settings))

@@ -13,6 +13,7 @@ from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.handle_update import apologize, handle_update
 from edge_bot.conversation.missed import note_missed
 from edge_bot.delivery.render import Renderer
+from edge_bot.delivery.spool import MediaSpool
 from edge_bot.delivery.worker import DeliveryTiming, DeliveryWorker
 from edge_bot.metric import Meter
 from edge_bot.service_clock import ServiceClock
@@ -45,12 +46,14 @@ class Edge:
         self._token_health = TokenHealth()
         clock = ServiceClock()
         catalog = CatalogCache(client.generation, service_clock=clock)
+        spool = MediaSpool(client, limit_bytes=settings.edge_spool_limit_mb * 1_000_000)
         context = EdgeContext(
             bot=bot,
             bot_id=settings.bot_id,
             client=client,
             catalog=catalog,
             clock=clock,
+            spool=spool,
         )
         dispatcher = Dispatcher(
             partial(handle_update, context),
@@ -70,7 +73,7 @@ class Edge:
             bot=bot,
             bot_id=settings.bot_id,
             client=client,
-            renderer=Renderer(client, catalog=catalog, clock=clock),
+            renderer=Renderer(spool, catalog=catalog, clock=clock),
             note_missed=partial(note_missed, context),
             clock=clock,
             token_health=self._token_health,

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from runtime.clock import utc_now
+
 
 class ServiceClock:
     """The service's present: what it was when a lease was granted, and the time since then."""
@@ -24,5 +26,5 @@ class ServiceClock:
     def now(self) -> datetime:
         """Return the service's present; this machine's as long as no lease has told it."""
         if self._told is None:
-            return datetime.now(UTC)
+            return utc_now()
         return self._told + timedelta(seconds=time.monotonic() - self._told_at)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import grpc
 
 from generation_client import GenerationError
 from runtime.backoff import Backoff
+from runtime.retry import retry
+
+_BACKOFF = Backoff(first_s=0.2, cap_s=2.0)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -20,12 +22,8 @@ def is_passing(error: BaseException) -> bool:
 
 async def retrying(call: Callable[[], Awaitable[None]]) -> None:
     """Repeat a call until the service takes it; whoever calls sets the limit."""
-    for delay_s in Backoff(first_s=0.2, cap_s=2.0):
-        try:
-            await call()
-        except GenerationError as error:
-            if not is_passing(error):
-                raise
-            await asyncio.sleep(delay_s)
-        else:
-            return
+    await retry(call, delays=_BACKOFF, may_pass=_is_passing_refusal)
+
+
+def _is_passing_refusal(error: Exception) -> bool:
+    return isinstance(error, GenerationError) and error.is_retryable

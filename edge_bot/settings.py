@@ -40,6 +40,9 @@ class EdgeSettings(ClientSettings):
     delivery_lease_s: float = Field(60, ge=10, le=300)
     """Seconds after which a delivery that an edge has taken and not reported is given again."""
 
+    edge_spool_limit_mb: int = Field(2000, ge=100)
+    """How many MB of results lie on the disk (in TMPDIR) at once while they are being sent."""
+
     @property
     def bot_id(self) -> int:
         """The bot's own user id: the digits before the colon of its token."""

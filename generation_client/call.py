@@ -8,16 +8,20 @@ from typing import TypeVar
 
 import grpc
 import structlog
-import uuid6
+
+from generation_client.limit import LONGEST_WAIT_S
+from runtime.correlation import CORRELATION_KEY, new_correlation_id
 
 DEADLINE_S = 10.0
 """The deadline of a call for which the caller gave none and no longer one is named below."""
 
+_ANSWER_S = 15.0
+"""What a call that may wait has left for its answer, in seconds."""
+
 LONG_DEADLINE_S = MappingProxyType(
     {
-        # Long polls answer within 60 s (WaitJobRequest.timeout, LeaseDeliveriesRequest.wait).
-        "WaitJob": 75.0,
-        "LeaseDeliveries": 75.0,
+        "WaitJob": LONGEST_WAIT_S + _ANSWER_S,
+        "LeaseDeliveries": LONGEST_WAIT_S + _ANSWER_S,
         "TestWebhook": 30.0,
         "UploadInput": 120.0,
         "DownloadMedia": 120.0,
@@ -48,8 +52,8 @@ class _Caller:
         method = _text(details.method).rpartition("/")[2]
         timeout = details.timeout or LONG_DEADLINE_S.get(method, DEADLINE_S)
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
-        if metadata.get("x-correlation-id") is None:
-            metadata.add("x-correlation-id", _correlation_id())
+        if metadata.get(CORRELATION_KEY) is None:
+            metadata.add(CORRELATION_KEY, _correlation_id())
         if self._token:
             metadata.set_all("authorization", [f"Bearer {self._token}"])
         return grpc.aio.ClientCallDetails(
@@ -102,4 +106,4 @@ def _text(method: str | bytes) -> str:
 
 def _correlation_id() -> str:
     bound = structlog.contextvars.get_contextvars().get("correlation_id")
-    return str(bound or uuid6.uuid7())
+    return str(bound or new_correlation_id())

@@ -61,6 +61,9 @@ def _checked(address: str) -> str:
     return address
 
 
+READ_AHEAD_BYTES = 256 * 1024
+"""How much of an answer is taken in before it is read: one piece of a download."""
+
 GenerationAddress = Annotated[str, AfterValidator(_checked)]
 """The type of a setting that says where the service listens."""
 
@@ -80,6 +83,9 @@ def channel_options(*, server_name: str, is_local: bool) -> list[tuple[str, Any]
         ("grpc.min_reconnect_backoff_ms", 3_000),
         ("grpc.max_reconnect_backoff_ms", 500),  # below what the retries of a call last
         ("grpc.dns_min_time_between_resolutions_ms", 5_000),
+        # Left to itself, gRPC reads up to 8 MiB ahead of whoever reads a download slowly.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", READ_AHEAD_BYTES),
     ]
 
 

@@ -1,5 +1,7 @@
 """Start the service: `python -m generation_svc`."""
 
+from prometheus_client import REGISTRY
+
 from generation_svc.server import serve
 from generation_svc.settings import GenerationSettings
 from runtime import log
@@ -9,8 +11,11 @@ from runtime.shutdown import shutdown_signals
 
 
 async def _serve(settings: GenerationSettings) -> None:
-    async with shutdown_signals() as stop, serve_metrics(settings.metrics_listen):
-        await serve(settings, stop=stop)
+    async with (
+        shutdown_signals() as stop,
+        serve_metrics(settings.metrics_listen, registry=REGISTRY),
+    ):
+        await serve(settings, stop=stop, registry=REGISTRY)
 
 
 def main() -> None:

@@ -1,18 +1,24 @@
 """Opens everything in order, serves, and closes it in the opposite order."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import sqlalchemy.exc
 import structlog
+from prometheus_client import CollectorRegistry
 
 from generation_svc.caller import CallerDirectory, CallLimits, parse_callers, renewed
+from generation_svc.caller.meter import CallerMeter
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.timing import Timing
 from generation_svc.engine.supervisor import working
@@ -25,61 +31,66 @@ from generation_svc.lifecycle.dependencies import (
     ProviderDependencies,
     WebhookDependencies,
 )
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
+from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import ObjectMediaStore, open_media
 from generation_svc.provider.kie.callback import KieCallbackReader
-from generation_svc.provider.kie.client import open_kie
+from generation_svc.provider.kie.client import KieClient, open_kie
+from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.endpoint import Endpoint, guards
 from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
-from generation_svc.storage.database import PostgresDatabase, open_database
-from generation_svc.storage.embedded.server import embedded_postgres
-from generation_svc.storage.migrate import MigrationStopped, migrate
-from generation_svc.storage.notifier import Notifier
-from generation_svc.webhook.sender import open_sender
+from generation_svc.storage.database import PostgresDatabase
+from generation_svc.storage.start import started_database
+from generation_svc.webhook.meter import WebhookMeter
+from generation_svc.webhook.sender import HttpWebhookSender, open_sender
 from runtime.address import Address
 from runtime.certificate import CertificateReader
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
 
-DATABASE_MAX_WAIT_SECONDS = 60.0
-"""How long a start waits for a database that does not answer yet."""
 RESERVED_FILES = 250
 """Open files kept for what is no connection of a caller: the provider, media, results, logs."""
-
-_FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry")
-"""What a server says whose address is right and whose other settings are not: of an answer to a
-connection libpq gives the words alone, not the code."""
-_UNTRIED = "connection is bad: invalid"
-"""What libpq says before it tries, and then quotes what may be a password."""
 _logger = structlog.get_logger(__name__)
 
 
-async def serve(settings: GenerationSettings, *, stop: asyncio.Event) -> None:
+async def serve(
+    settings: GenerationSettings, *, stop: asyncio.Event, registry: CollectorRegistry
+) -> None:
     """Serve until asked to stop: streams end first, then calls, then work."""
     callers = callers_of(settings)
     check_exposure(settings, has_callers=callers is not None)
     certificates = CertificateReader(settings.tls_files) if settings.tls_files else None
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(_database(settings, stop=stop))
+        database = await stack.enter_async_context(
+            started_database(
+                settings.database_url,
+                folder=Path(settings.data_folder) / "postgres",
+                max_connections=settings.database_pool_size,
+                stop=stop,
+            )
+        )
         if callers and settings.generation_callers_file:
-            await stack.enter_async_context(renewed(callers, settings.generation_callers_file))
+            file, meter = settings.generation_callers_file, CallerMeter(registry)
+            await stack.enter_async_context(renewed(callers, file, meter=meter))
         deps = await stack.enter_async_context(
-            open_dependencies(settings, database, callers=callers)
+            open_dependencies(settings, database, callers=callers, registry=registry)
         )
         endpoint = Endpoint(
             deps,
-            interceptor=interceptor_of(settings, callers),
+            interceptor=interceptor_of(settings, callers, meter=RpcMeter(registry)),
             connection_limits=connection_limits_of(settings),
             has_reflection=settings.generation_reflection == "on",
         )
@@ -102,38 +113,34 @@ async def open_dependencies(
     database: PostgresDatabase,
     *,
     callers: CallerDirectory | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
-    key, hmac_key = settings.kie_api_key, settings.kie_webhook_hmac_key
-    redact(key, hmac_key)
     timing, links = timing_of(settings), links_of(settings, now=database.now)
+    media_meter = MediaMeter(registry)
     async with (
-        _examiner(settings) as examiner,
-        open_kie(
-            key.get_secret_value(),
-            api_url=settings.kie_api_url,
-            upload_url=settings.kie_upload_url,
-            create_timeout=timing.create_timeout,
-        ) as provider,
+        _examiner(settings, meter=media_meter) as examiner,
+        _kie(settings, create_timeout=timing.create_timeout) as provider,
         open_fetcher(
-            examiner.scratch, examine=examiner.result, allowed_hosts=settings.kie_result_hosts
+            examiner.scratch,
+            examine=examiner.result,
+            allowed_hosts=settings.kie_result_hosts,
+            meter=media_meter,
         ) as fetcher,
-        open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=database.now) as webhooks,
+        _sender(settings, now=database.now, meter=WebhookMeter(registry)) as webhooks,
     ):
         yield Dependencies(
             database=database,
             models=ModelDependencies(load_catalog(), validate_inputs),
             media=MediaDependencies(
                 store=_store(settings),
-                spool=FileSpool(examiner, budget_of(settings)),
+                spool=FileSpool(examiner, budget_of(settings, meter=media_meter)),
                 fetcher=fetcher,
                 links=links,
             ),
             provider=ProviderDependencies(
                 client=provider,
-                callbacks=KieCallbackReader(
-                    hmac_key.get_secret_value() if hmac_key else None, now=database.now
-                ),
+                callbacks=_callbacks(settings, now=database.now, meter=KieMeter(registry)),
                 callback_base_url=settings.callback_base_url.rstrip("/") or None,
             ),
             webhooks=WebhookDependencies(
@@ -144,7 +151,34 @@ async def open_dependencies(
             count_job=callers.count_job if callers else lambda *_: None,
             timing=timing,
             limits=limits_of(settings),
+            meter=ServiceMeter(registry),
         )
+
+
+def _kie(
+    settings: GenerationSettings, *, create_timeout: timedelta
+) -> AbstractAsyncContextManager[KieClient]:
+    redact(settings.kie_api_key)
+    return open_kie(
+        settings.kie_api_key.get_secret_value(),
+        api_url=settings.kie_api_url,
+        upload_url=settings.kie_upload_url,
+        create_timeout=create_timeout,
+    )
+
+
+def _callbacks(
+    settings: GenerationSettings, *, now: Callable[[], datetime], meter: KieMeter
+) -> KieCallbackReader:
+    key = settings.kie_webhook_hmac_key
+    redact(key)
+    return KieCallbackReader(key.get_secret_value() if key else None, now=now, meter=meter)
+
+
+def _sender(
+    settings: GenerationSettings, *, now: Callable[[], datetime], meter: WebhookMeter
+) -> AbstractAsyncContextManager[HttpWebhookSender]:
+    return open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=now, meter=meter)
 
 
 def _store(settings: GenerationSettings) -> ObjectMediaStore:
@@ -178,18 +212,23 @@ def callers_of(settings: GenerationSettings) -> CallerDirectory | None:
 
 
 def interceptor_of(
-    settings: GenerationSettings, callers: CallerDirectory | None
+    settings: GenerationSettings,
+    callers: CallerDirectory | None,
+    *,
+    meter: RpcMeter | None = None,
 ) -> CallInterceptor:
     """Return what every call passes: these callers, and the caps of the settings."""
     calls = replace(Caps().calls, overall=settings.max_calls, per_caller=settings.caller_max_calls)
     waits = replace(Caps().waits, overall=settings.max_waits, per_caller=settings.caller_max_waits)
+    meter = meter or RpcMeter()
     unread = UnreadLimits(
         overall_bytes=settings.max_unread_mb << 20, caller_bytes=settings.caller_max_unread_mb << 20
     )
     return CallInterceptor(
         callers,
-        guards=guards(Caps(calls=calls, waits=waits)),
-        unread=UnreadAnswers(unread),
+        guards=guards(Caps(calls=calls, waits=waits), meter=meter),
+        unread=UnreadAnswers(unread, meter=meter),
+        meter=meter,
     )
 
 
@@ -227,16 +266,20 @@ def limits_of(settings: GenerationSettings) -> Limits:
     )
 
 
-def budget_of(settings: GenerationSettings) -> ByteBudget:
+def budget_of(settings: GenerationSettings, *, meter: MediaMeter | None = None) -> ByteBudget:
     """Return what counts the bytes of uploads."""
-    return ByteBudget(settings.upload_budget_mb << 20, settings.caller_upload_budget_mb << 20)
+    return ByteBudget(
+        settings.upload_budget_mb << 20,
+        settings.caller_upload_budget_mb << 20,
+        meter=meter or MediaMeter(),
+    )
 
 
 @asynccontextmanager
-async def _examiner(settings: GenerationSettings) -> AsyncIterator[Examiner]:
+async def _examiner(settings: GenerationSettings, *, meter: MediaMeter) -> AsyncIterator[Examiner]:
     with _scratch(Path(settings.data_folder) / "scratch") as scratch:
         processes = settings.upload_processes
-        async with open_examiner(scratch, upload_processes=processes) as examiner:
+        async with open_examiner(scratch, upload_processes=processes, meter=meter) as examiner:
             yield examiner
 
 
@@ -249,57 +292,6 @@ def _scratch(folder: Path) -> Iterator[Scratch]:
             reason = f"Uploads cannot be held in {folder}: {error.strerror}."
             raise StartError(f"{reason} Set DATA_FOLDER to another place.") from error
         yield scratch
-
-
-@asynccontextmanager
-async def _database(
-    settings: GenerationSettings, *, stop: asyncio.Event
-) -> AsyncIterator[PostgresDatabase]:
-    """Open the database, ours if none was named, with its schema up to date."""
-    async with AsyncExitStack() as stack:
-        if settings.database_url:
-            url = settings.database_url.get_secret_value()
-        else:
-            folder = Path(settings.data_folder) / "postgres"
-            url = await stack.enter_async_context(embedded_postgres(folder))
-        redact(url)
-        await _migrate(url, stop=stop)
-        database = await stack.enter_async_context(
-            open_database(url, notifier=Notifier(), max_connections=settings.database_pool_size)
-        )
-        yield database
-
-
-async def _migrate(url: str, *, stop: asyncio.Event) -> None:
-    deadline = asyncio.get_running_loop().time() + DATABASE_MAX_WAIT_SECONDS
-    while True:
-        try:
-            return await _stoppable(url, stop=stop)
-        except sqlalchemy.exc.OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            if _UNTRIED in reason:
-                raise StartError("DATABASE_URL is wrong: libpq refuses an option of it.") from error
-            if any(words in reason for words in _FINAL):
-                raise StartError(f"The database cannot be used: {reason}") from error
-            _logger.warning("the database is away", reason=reason)
-            if asyncio.get_running_loop().time() > deadline:
-                raise StartError(f"The database cannot be used: {reason}") from error
-        except MigrationStopped as error:
-            raise StartError("It was asked to stop before the schema was up to date.") from error
-        await asyncio.sleep(0.5)
-        if stop.is_set():
-            raise StartError("It was asked to stop before the database answered.")
-
-
-async def _stoppable(url: str, *, stop: asyncio.Event) -> None:
-    """Migrate in a thread, which nothing but its own end stops, until a signal asks for that."""
-    stopping = threading.Event()
-    asked = asyncio.create_task(stop.wait(), name="stop of the migration")
-    asked.add_done_callback(lambda _: stopping.set())
-    try:
-        await asyncio.to_thread(migrate, url, stopping=stopping)
-    finally:
-        asked.cancel()
 
 
 def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:

@@ -21,9 +21,6 @@ from starlette.routing import Route
 from runtime.address import Address
 from runtime.http import serving
 
-_loop = CollectorRegistry()
-_tasks = Gauge("asyncio_tasks", "Tasks of the event loop that have not ended.", registry=_loop)
-
 
 @asynccontextmanager
 async def serve_metrics(
@@ -39,10 +36,12 @@ async def serve_metrics(
 
 def metrics_app(registry: CollectorRegistry) -> Starlette:
     """Build the application that answers /metrics with what the registry and the loop hold."""
+    loop = CollectorRegistry()
+    tasks = Gauge("asyncio_tasks", "Tasks of the event loop that have not ended.", registry=loop)
 
     async def metrics(_: Request) -> Response:
-        _tasks.set(len(asyncio.all_tasks()))
-        text = generate_latest(registry) + generate_latest(_loop)
+        tasks.set(len(asyncio.all_tasks()))
+        text = generate_latest(registry) + generate_latest(loop)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     return Starlette(routes=[Route("/metrics", metrics)])

@@ -18,13 +18,15 @@ from uuid import UUID
 import psycopg
 import pytest
 import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
 from psycopg import sql
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
+from generation_svc.domain.event import DETAILS, REVISIONS, JobEventKind
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.domain.port.media import Examined, StoredBytes
@@ -45,6 +47,7 @@ from generation_svc.lifecycle.dependencies import (
     ProviderDependencies,
     WebhookDependencies,
 )
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
@@ -236,12 +239,15 @@ class FakeStore:
             raise self.put_error
         self.kept[key] = bytes_of(path)
 
-    async def stream(self, key: str) -> AsyncIterator[bytes]:
+    async def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
         if self.read_error:
             raise self.read_error
         if key not in self.kept:
             raise MediaNotFound(key)
-        yield self.kept[key]
+        data = self.kept[key]
+        yield data[offset : len(data) if length is None else offset + length]
 
     async def delete(self, key: str) -> None:
         self.kept.pop(key, None)
@@ -292,6 +298,8 @@ class Harness:
     fetcher: FakeFetcher
     store: FakeStore
     receiver: FakeReceiver
+    registry: CollectorRegistry
+    """What it counts."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         return self.deps.database.transaction()
@@ -441,6 +449,22 @@ def body_of(observation: Observation) -> bytes:
     return json.dumps({"code": code, "msg": "", "data": data}).encode()
 
 
+async def wrong_events(connection: psycopg.AsyncConnection[Any]) -> list[str]:
+    """Find events that are not as `docs/events.md` promises them."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT kind, revision IS NOT NULL, ARRAY(SELECT jsonb_object_keys(detail))"
+            " FROM job_event"
+        )
+        rows = await cursor.fetchall()
+    return [
+        f"{kind}: {sorted(keys)}"
+        for kind, has_revision, keys in rows
+        if has_revision is not (JobEventKind(kind) in REVISIONS)
+        or not set(keys) <= set(DETAILS[JobEventKind(kind)])
+    ]
+
+
 @asynccontextmanager
 async def _open(
     database_url: str,
@@ -455,6 +479,7 @@ async def _open(
     fetcher = sharing.fetcher if sharing else FakeFetcher()
     store = sharing.store if sharing else FakeStore()
     receiver = sharing.receiver if sharing else FakeReceiver()
+    registry = CollectorRegistry()
     connect = psycopg.AsyncConnection.connect(database_url, autocommit=True, row_factory=dict_row)
     async with (
         await connect as connection,
@@ -472,8 +497,9 @@ async def _open(
             webhooks=WebhookDependencies(receiver, webhook_body, receiver.secrets_of),
             timing=timing or Timing(),
             limits=limits,
+            meter=ServiceMeter(registry),
         )
-        yield Harness(deps, connection, provider, fetcher, store, receiver)
+        yield Harness(deps, connection, provider, fetcher, store, receiver, registry)
 
 
 @pytest.fixture

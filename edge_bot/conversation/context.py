@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_bot.delivery.spool import MediaSpool
 from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.view.catalog import CatalogCache
@@ -20,3 +21,4 @@ class EdgeContext:
     client: GenerationClient
     catalog: CatalogCache
     clock: ServiceClock
+    spool: MediaSpool

@@ -1,7 +1,7 @@
-"""Remembers pictures that could not be sent when they were ready: the user had blocked the bot.
+"""Remembers results that could not be sent when they were ready: the user had blocked the bot.
 
 A delivery that is impossible is never tried again. So the session remembers that there is a
-picture; the user is told with the next message, and gets it by pressing a button.
+result; the user is told with the next message, and gets it by pressing a button.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from generation_client import translated
 
 
 async def note_missed(place: SessionPlace, delivery: Delivery) -> None:
-    """Keep in mind that the pictures of a delivery were not sent; raises GenerationError."""
+    """Keep in mind that the result of a delivery was not sent; raises GenerationError."""
     chat_id, message_id = delivery.telegram.chat_id, delivery.telegram.message_id
     with translated():
         while True:

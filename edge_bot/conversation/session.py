@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from generation_client.limit import MAX_SESSION_BYTES
+
 MAX_REPLIES = 32
 """How many of the last updates are remembered, so that a repetition is known as one."""
 
@@ -16,7 +18,7 @@ MAX_DRAFTS = 16
 MAX_MISSED = 10
 """How many results are kept in mind that could not be sent."""
 
-MAX_BYTES = 60 * 1024
+MAX_BYTES = MAX_SESSION_BYTES - 4 * 2**10
 """The size of a session, a little below what the service takes (EdgeService.PutSession)."""
 
 TAG_LENGTH = 8

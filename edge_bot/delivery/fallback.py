@@ -5,26 +5,24 @@ A form that Telegram refuses was not sent, so that the next one can be tried at 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
-from html import unescape
 from typing import Protocol, TypeVar
 
 import structlog
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
 
-from edge_bot.delivery.media import Picture
+from edge_bot.delivery.form import DOCUMENT, MediaForm, form_of
+from edge_bot.delivery.media import MediaFile
 from edge_bot.telegram.error import is_content_refused, is_markup_refused
+from edge_bot.view.layout import plain
+
+FormOf = Callable[[MediaFile], MediaForm]
+"""Chooses the form of each file."""
 
 _logger = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
-
-
-def plain(html: str) -> str:
-    """Return the words of an HTML text."""
-    return unescape(re.sub(r"<[^>]*>", "", html))
 
 
 async def formatted(html: str, send: Callable[[str, str | None], Awaitable[_T]]) -> _T:
@@ -39,26 +37,26 @@ async def formatted(html: str, send: Callable[[str, str | None], Awaitable[_T]])
 
 
 class _SendForm(Protocol[_T_co]):
-    """Sends pictures under a caption, as photos or as files."""
+    """Sends files under a caption in the forms that it is given."""
 
-    async def __call__(self, text: str, parse_mode: str | None, *, as_photo: bool) -> _T_co: ...
+    async def __call__(self, text: str, parse_mode: str | None, *, form_of: FormOf) -> _T_co: ...
 
 
-async def as_photo_or_file(send: _SendForm[_T], *, caption: str, pictures: Sequence[Picture]) -> _T:
-    """Send pictures as photos if all can be photos, otherwise or when refused as files."""
+async def in_best_form(send: _SendForm[_T], *, caption: str, files: Sequence[MediaFile]) -> _T:
+    """Send files in the form of their kind; as documents if one cannot have it or is refused."""
 
-    async def photo(text: str, parse_mode: str | None) -> _T:
-        return await send(text, parse_mode, as_photo=True)
+    async def best(text: str, parse_mode: str | None) -> _T:
+        return await send(text, parse_mode, form_of=form_of)
 
-    async def file(text: str, parse_mode: str | None) -> _T:
-        return await send(text, parse_mode, as_photo=False)
+    async def document(text: str, parse_mode: str | None) -> _T:
+        return await send(text, parse_mode, form_of=lambda _: DOCUMENT)
 
-    if not all(picture.is_photo for picture in pictures):
-        return await formatted(caption, file)
+    if not all(form_of(file).takes(file) for file in files):
+        return await formatted(caption, document)
     try:
-        return await formatted(caption, photo)
+        return await formatted(caption, best)
     except BadRequest as error:
-        if not is_content_refused(error):
+        if not is_content_refused(error) or all(form_of(file) is DOCUMENT for file in files):
             raise
-        _logger.warning("a photo was refused and goes as a file", error=str(error))
-    return await formatted(caption, file)
+        _logger.warning("media was refused and goes as a file", error=str(error))
+    return await formatted(caption, document)

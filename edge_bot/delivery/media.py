@@ -1,89 +1,106 @@
-"""The bytes of a result, and the forms in which Telegram takes them (Bot API, sendPhoto)."""
+"""A result in a file, and what Telegram takes of it (Bot API, Sending files)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import IO
 
-from telegram import InputMediaDocument, InputMediaPhoto
+from telegram import InputFile
 
-from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1 import media_pb2
 from atelier.generation.v1.media_pb2 import Media
-from generation_client import GenerationClient, translated
+from edge_bot.view.layout import UPLOAD_BYTES
+from edge_bot.view.too_large import kind_of
 
 PHOTO_BYTES = 10 * 1000 * 1000
 """The size up to which a picture can be uploaded as a photo."""
 
-DOCUMENT_BYTES = 50 * 1000 * 1000
-"""The size up to which a file can be uploaded at all."""
+THUMBNAIL_BYTES = 200 * 1000
+"""The size up to which a JPEG can be a thumbnail."""
+
+THUMBNAIL_SIDE = 320
+"""The longest side of a thumbnail."""
 
 ALBUM_SIZE = 10
 """The number of items in one album."""
 
-_PHOTO_SIDES_SUM = 10_000
-_PHOTO_RATIO = 20
-_SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+TITLE_LENGTH = 60
+"""How much of a title becomes the name of a file."""
+
+_SUFFIXES = {
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "video/mp4": "mp4",
+    "video/webm": "webm",
+    "audio/mpeg": "mp3",
+    "audio/mp4": "m4a",
+    "audio/x-m4a": "m4a",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/ogg": "ogg",
+    "text/plain": "txt",
+    "application/json": "json",
+}
+_UNSPEAKABLE = re.compile(r"[^\w .,()'-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of a result with its bytes."""
+class MediaFile:
+    """Media of a result, with its bytes in a file that is read again for each try."""
 
     media: Media
-    data: bytes
+    file: IO[bytes]
+    cover: MediaFile | None = None
+    """The picture to show for a video or a song."""
 
     @property
-    def is_photo(self) -> bool:
-        """Whether Telegram takes it as a photo, not only as a file."""
-        short, long = sorted((self.media.width, self.media.height))
-        return (
-            self.media.mime_type in _SUFFIXES
-            and len(self.data) <= PHOTO_BYTES
-            and 0 < long <= short * _PHOTO_RATIO
-            and short + long <= _PHOTO_SIDES_SUM
-        )
-
-    @property
-    def is_sendable(self) -> bool:
-        """Whether Telegram takes it in any form."""
-        return len(self.data) <= DOCUMENT_BYTES
+    def kind(self) -> media_pb2.MediaKind.ValueType:
+        """What it is."""
+        return kind_of(self.media)
 
     @property
     def filename(self) -> str:
         """The name of the file that a user gets."""
-        return f"{self.media.id}.{_SUFFIXES.get(self.media.mime_type, 'bin')}"
+        words = _UNSPEAKABLE.sub(" ", self.media.title).split()
+        title = " ".join(words)[:TITLE_LENGTH].strip(" .")
+        return f"{title or self.media.id}.{_SUFFIXES.get(self.media.mime_type, 'bin')}"
 
-    def input_media(
-        self, *, as_photo: bool, caption: str | None, parse_mode: str | None
-    ) -> InputMediaPhoto | InputMediaDocument:
-        """Return it as an item of an album or of an edit."""
-        kind = InputMediaPhoto if as_photo else InputMediaDocument
-        return kind(self.data, filename=self.filename, caption=caption, parse_mode=parse_mode)
+    @property
+    def duration_s(self) -> int | None:
+        """How long it plays, in whole seconds; None if nobody knows."""
+        return round(self.media.duration.ToTimedelta().total_seconds()) or None
 
+    @property
+    def thumbnail(self) -> MediaFile | None:
+        """The cover, if Telegram takes it as a thumbnail."""
+        return self.cover if self.cover and is_thumbnail(self.cover.media) else None
 
-async def download(client: GenerationClient, media_id: str) -> Picture:
-    """Fetch the bytes of a result; raises GenerationError."""
-    media, data = Media(id=media_id), bytearray()
-    call = client.generation.DownloadMedia(pb.DownloadMediaRequest(media_id=media_id))
-    with translated():
-        async for part in call:
-            if part.HasField("media"):
-                media = part.media
-            data += part.data
-            if len(data) > DOCUMENT_BYTES:  # Telegram does not take it: the rest can stay there
-                call.cancel()
-                break
-    return Picture(media, bytes(data))
+    def upload(self, *, attach: bool = False) -> InputFile:
+        """Return it as python-telegram-bot uploads it, in pieces; attached, it has a name."""
+        return InputFile(self.file, filename=self.filename, attach=attach, read_file_handle=False)
 
 
-def albums(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
-    """Split pictures into albums that Telegram takes, by number and by size."""
-    album: list[Picture] = []
-    for picture in pictures:
-        size = sum(len(each.data) for each in album) + len(picture.data)
-        if album and (len(album) == ALBUM_SIZE or size > DOCUMENT_BYTES):
+def is_thumbnail(media: Media) -> bool:
+    """Tell whether Telegram takes it as a thumbnail."""
+    return (
+        media.mime_type == "image/jpeg"
+        and media.size_bytes <= THUMBNAIL_BYTES
+        and 0 < max(media.width, media.height) <= THUMBNAIL_SIDE
+    )
+
+
+def albums(files: Iterable[MediaFile]) -> Iterator[list[MediaFile]]:
+    """Split files into albums that Telegram takes, by number and by size."""
+    album: list[MediaFile] = []
+    for file in files:
+        size = sum(each.media.size_bytes for each in album) + file.media.size_bytes
+        if album and (len(album) == ALBUM_SIZE or size > UPLOAD_BYTES):
             yield album
             album = []
-        album.append(picture)
+        album.append(file)
     if album:
         yield album

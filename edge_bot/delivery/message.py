@@ -1,7 +1,7 @@
 """What a delivery sends: one small class for each way, each ending in a report.
 
 Every message gives a report only from Telegram's answer; its errors are the table's business
-(`telegram_error.report_of`). An edit can be repeated, a new message cannot.
+(`edge_bot.telegram.error.report_of`). An edit can be repeated, a new message cannot.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from telegram import Message
 from telegram.error import BadRequest, TelegramError
 
 from atelier.generation.v1.destination_pb2 import TelegramDestination
-from edge_bot.delivery.fallback import as_photo_or_file, formatted
-from edge_bot.delivery.media import Picture, albums
+from edge_bot.delivery.fallback import FormOf, formatted, in_best_form
+from edge_bot.delivery.form import album_groups
+from edge_bot.delivery.media import MediaFile, albums
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.error import Report, is_not_modified, sent, unknown
 from edge_bot.view.layout import Rows, Screen, keyboard_markup
@@ -27,6 +28,12 @@ MAX_WAIT_S = 5.0
 _LATER_MAX_WAIT_S = 30.0
 """How long the rest of a sending waits that cannot be given back any more."""
 
+ANSWER_S = 20.0
+"""How long Telegram may take to answer once it has everything."""
+
+STORE_BYTES_S = 1_000_000
+"""How fast it stores an upload, at least: only then does it answer."""
+
 _logger = structlog.get_logger(__name__)
 
 
@@ -35,6 +42,11 @@ class OutgoingMessage(Protocol):
 
     is_repeatable: ClassVar[bool]
     """Whether sending it twice does no harm."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes are uploaded."""
+        ...
 
     async def send(self, bot: EdgeBot) -> Report:
         """Send it and report what Telegram answered; raises TelegramError."""
@@ -46,6 +58,7 @@ class TextMessage:
     """A new text message."""
 
     is_repeatable: ClassVar[bool] = False
+    size_bytes: ClassVar[int] = 0
     to: TelegramDestination
     screen: Screen
 
@@ -69,6 +82,7 @@ class TextEdit:
     """The progress message with another text."""
 
     is_repeatable: ClassVar[bool] = True
+    size_bytes: ClassVar[int] = 0
     to: TelegramDestination
     screen: Screen
 
@@ -89,94 +103,116 @@ class TextEdit:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureMessage:
-    """A new message with one picture."""
+class MediaMessage:
+    """A new message with one file."""
 
     is_repeatable: ClassVar[bool] = False
     to: TelegramDestination
-    picture: Picture
+    file: MediaFile
     caption: str
     keyboard: Rows
 
-    async def send(self, bot: EdgeBot) -> Report:
-        """Send the picture as a photo, or as a file where it cannot be one."""
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes are uploaded."""
+        return self.file.media.size_bytes
 
-        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> Message:
-            method = bot.send_photo if as_photo else bot.send_document
-            return await method(
+    async def send(self, bot: EdgeBot) -> Report:
+        """Send the file in the form of its kind, or as a document where it cannot have that."""
+
+        async def send(text: str, parse_mode: str | None, *, form_of: FormOf) -> Message:
+            return await form_of(self.file).send(
+                bot,
                 self.to.chat_id,
-                self.picture.data,
-                filename=self.picture.filename,
+                file=self.file,
                 caption=text,
                 parse_mode=parse_mode,
                 reply_markup=keyboard_markup(self.keyboard),
+                read_timeout=answer_timeout_s(self.size_bytes),
                 rate_limit_args=MAX_WAIT_S,
             )
 
-        message = await as_photo_or_file(send, caption=self.caption, pictures=[self.picture])
+        message = await in_best_form(send, caption=self.caption, files=[self.file])
         return sent(message.message_id)
 
 
 @dataclass(frozen=True, slots=True)
-class PictureEdit:
-    """The progress message turned into a picture."""
+class MediaEdit:
+    """The progress message turned into a file."""
 
     is_repeatable: ClassVar[bool] = True
     to: TelegramDestination
-    picture: Picture
+    file: MediaFile
     caption: str
     keyboard: Rows
 
-    async def send(self, bot: EdgeBot) -> Report:
-        """Put the picture into the message, as a file where it cannot be a photo."""
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes are uploaded."""
+        return self.file.media.size_bytes
 
-        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> object:
+    async def send(self, bot: EdgeBot) -> Report:
+        """Put the file into the message in the form of its kind, or as a document."""
+
+        async def send(text: str, parse_mode: str | None, *, form_of: FormOf) -> object:
             return await bot.edit_message_media(
-                self.picture.input_media(as_photo=as_photo, caption=text, parse_mode=parse_mode),
+                form_of(self.file).item(self.file, caption=text, parse_mode=parse_mode),
                 chat_id=self.to.chat_id,
                 message_id=self.to.message_id,
                 reply_markup=keyboard_markup(self.keyboard),
+                read_timeout=answer_timeout_s(self.size_bytes),
                 rate_limit_args=MAX_WAIT_S,
             )
 
-        return await _edited(
-            self.to, as_photo_or_file(send, caption=self.caption, pictures=[self.picture])
-        )
+        return await _edited(self.to, in_best_form(send, caption=self.caption, files=[self.file]))
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumMessage:
-    """New messages with several pictures; albums take no buttons."""
+    """New messages with several files; albums take no buttons."""
 
     is_repeatable: ClassVar[bool] = False
     to: TelegramDestination
-    pictures: Sequence[Picture]
+    files: Sequence[MediaFile]
     caption: str
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes are uploaded."""
+        return sum(each.media.size_bytes for each in self.files)
 
     async def send(self, bot: EdgeBot) -> Report:
         """Send the albums one after the other; a later one that fails leaves it in doubt."""
-        first, *later = list(albums(self.pictures))
+        first, *later = [album for group in album_groups(self.files) for album in albums(group)]
         messages = await self._send(bot, first, caption=self.caption, max_wait_s=MAX_WAIT_S)
         try:
             for album in later:
                 await self._send(bot, album, caption="", max_wait_s=_LATER_MAX_WAIT_S)
         except TelegramError as error:
-            _logger.warning("only a part of the pictures was sent", error=str(error))
+            _logger.warning("only a part of the result was sent", error=str(error))
             return unknown()
         return sent(messages[0].message_id)
 
     async def _send(
-        self, bot: EdgeBot, pictures: Sequence[Picture], *, caption: str, max_wait_s: float
+        self, bot: EdgeBot, files: Sequence[MediaFile], *, caption: str, max_wait_s: float
     ) -> Sequence[Message]:
-        async def send(text: str, parse_mode: str | None, *, as_photo: bool) -> Sequence[Message]:
-            texts = [text, *[""] * (len(pictures) - 1)]
+        async def send(text: str, parse_mode: str | None, *, form_of: FormOf) -> Sequence[Message]:
+            texts = [text, *[""] * (len(files) - 1)]
             items = [
-                each.input_media(as_photo=as_photo, caption=line or None, parse_mode=parse_mode)
-                for each, line in zip(pictures, texts, strict=True)
+                form_of(each).item(each, caption=line or None, parse_mode=parse_mode)
+                for each, line in zip(files, texts, strict=True)
             ]
-            return await bot.send_media_group(self.to.chat_id, items, rate_limit_args=max_wait_s)
+            timeout_s = answer_timeout_s(sum(each.media.size_bytes for each in files))
+            return await bot.send_media_group(
+                self.to.chat_id, items, read_timeout=timeout_s, rate_limit_args=max_wait_s
+            )
 
-        return await as_photo_or_file(send, caption=caption, pictures=pictures)
+        return await in_best_form(send, caption=caption, files=files)
+
+
+def answer_timeout_s(size_bytes: int) -> float:
+    """Return how long an answer to an upload may take, so that a large one is not in doubt."""
+    return ANSWER_S + size_bytes / STORE_BYTES_S
 
 
 async def _edited(to: TelegramDestination, editing: Awaitable[object]) -> Report:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from html import escape
+from tempfile import TemporaryFile
 
 import grpc
 import structlog
 
 from atelier.generation.v1.delivery_pb2 import DELIVERY_KIND_PROGRESS, Delivery
-from atelier.generation.v1.job_pb2 import JOB_STATE_SUCCEEDED
-from edge_bot.delivery.media import Picture, download
+from atelier.generation.v1.destination_pb2 import TelegramDestination
+from atelier.generation.v1.job_pb2 import JOB_STATE_SUCCEEDED, Job, JobResult
+from atelier.generation.v1.media_pb2 import Media
+from edge_bot.delivery.media import MediaFile
 from edge_bot.delivery.message import (
     AlbumMessage,
+    MediaEdit,
+    MediaMessage,
     OutgoingMessage,
-    PictureEdit,
-    PictureMessage,
     TextEdit,
     TextMessage,
 )
+from edge_bot.delivery.spool import MediaSpool
 from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.error import NO_MESSAGE_TO_EDIT
 from edge_bot.view.catalog import CatalogCache
-from edge_bot.view.layout import Screen
+from edge_bot.view.layout import TEXT_LENGTH, Screen, paragraphs, plain
 from edge_bot.view.outcome import failure_screen, result_buttons, result_caption
 from edge_bot.view.progress import progress_screen
-from generation_client import GenerationClient
+from edge_bot.view.too_large import is_uploadable
+
+MAX_TEXT_BYTES = 4 * TEXT_LENGTH
+"""The size up to which a text may fit into a message."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -34,50 +43,34 @@ class Undeliverable(Exception):
 
 
 class Renderer:
-    """Makes messages: screens filled in, pictures at hand."""
+    """Makes messages: screens filled in, files at hand."""
 
-    def __init__(
-        self, client: GenerationClient, *, catalog: CatalogCache, clock: ServiceClock
-    ) -> None:
-        self._client = client
+    def __init__(self, spool: MediaSpool, *, catalog: CatalogCache, clock: ServiceClock) -> None:
+        self._spool = spool
         self._catalog = catalog
         self._clock = clock
 
-    async def pack(self, delivery: Delivery) -> OutgoingMessage:
-        """Make what is to be sent; raises Undeliverable and GenerationError.
+    @asynccontextmanager
+    async def rendered(self, delivery: Delivery) -> AsyncIterator[OutgoingMessage]:
+        """Hold what is to be sent while the block runs; raises Undeliverable and GenerationError.
 
-        What may have arrived is never packed as a new message.
+        What may have arrived never becomes a new message.
         """
         to = delivery.telegram
         if delivery.maybe_sent and not to.message_id:
             raise Undeliverable(NO_MESSAGE_TO_EDIT)
         if delivery.kind == DELIVERY_KIND_PROGRESS:
             title, now = await self._title(delivery), self._clock.now()
-            return TextEdit(to, progress_screen(delivery, now=now, title=title))
-        if delivery.job.state != JOB_STATE_SUCCEEDED:
-            return _text(delivery, failure_screen(delivery.job, to.language_code))
-        return await self._result(delivery)
-
-    async def _result(self, delivery: Delivery) -> OutgoingMessage:
-        job, to = delivery.job, delivery.telegram
-        caption = result_caption(job, to.language_code, title=await self._title(delivery))
-        if not job.result.media:
-            return _text(delivery, Screen(caption, result_buttons(job, to.language_code)))
-        is_album = len(job.result.media) > 1
-        pictures = await self._pictures(delivery)
-        if is_album and not delivery.maybe_sent:
-            return AlbumMessage(to, pictures, caption)
-        buttons = result_buttons(job, to.language_code, is_first_of_album=is_album)
-        form = PictureEdit if delivery.maybe_sent else PictureMessage
-        return form(to, pictures[0], caption, buttons)
-
-    async def _pictures(self, delivery: Delivery) -> list[Picture]:
-        media = delivery.job.result.media
-        wanted = media[:1] if delivery.maybe_sent else media
-        pictures = await asyncio.gather(*(download(self._client, each.id) for each in wanted))
-        if not all(picture.is_sendable for picture in pictures):
-            raise Undeliverable("the result is larger than Telegram takes")
-        return pictures
+            yield TextEdit(to, progress_screen(delivery, now=now, title=title))
+        elif delivery.job.state != JOB_STATE_SUCCEEDED:
+            screen = failure_screen(delivery.job, to.language_code)
+            yield _text_message(to, screen, is_edit=delivery.maybe_sent)
+        else:
+            title, is_edit = await self._title(delivery), delivery.maybe_sent
+            async with rendered_result(
+                self._spool, delivery.job, to=to, title=title, is_edit=is_edit
+            ) as message:
+                yield message
 
     async def _title(self, delivery: Delivery) -> str:
         try:
@@ -88,5 +81,65 @@ class Renderer:
         return catalog.title(delivery.job.model_id, delivery.telegram.language_code)
 
 
-def _text(delivery: Delivery, screen: Screen) -> OutgoingMessage:
-    return (TextEdit if delivery.maybe_sent else TextMessage)(delivery.telegram, screen)
+@asynccontextmanager
+async def rendered_result(
+    spool: MediaSpool, job: Job, *, to: TelegramDestination, title: str, is_edit: bool = False
+) -> AsyncIterator[OutgoingMessage]:
+    """Hold the message that a result becomes while the block runs; raises GenerationError.
+
+    An edit shows the first file of an album and offers the others. What Telegram does not take is
+    told of in the caption.
+    """
+    caption = result_caption(job, to.language_code, title=title)
+    files = [each for each in job.result.media if is_uploadable(each)]
+    is_album = len(files) > 1
+    buttons = result_buttons(job, to.language_code, is_first_of_album=is_album and is_edit)
+    async with spool.fetched(files[:1] if is_edit else files) as held:
+        text = text_of(held, result=job.result)
+        whole = None if text is None else with_caption(text, caption)
+        if is_album and not is_edit:
+            yield AlbumMessage(to, held, caption)
+        elif whole is not None:
+            yield _text_message(to, Screen(whole, buttons), is_edit=is_edit)
+        elif held:
+            yield (MediaEdit if is_edit else MediaMessage)(to, held[0], caption, buttons)
+        else:
+            with _written(job.result.text, name=job.id) as file:
+                yield (MediaEdit if is_edit else MediaMessage)(to, file, caption, buttons)
+
+
+def text_of(files: Sequence[MediaFile], *, result: JobResult) -> str | None:
+    """Return the text of a result that is nothing else; empty if it is not even that."""
+    if not files:
+        return "" if result.media else result.text
+    media, file = files[0].media, files[0].file
+    is_text = media.mime_type == "text/plain" and media.size_bytes <= MAX_TEXT_BYTES
+    if len(files) > 1 or not is_text:
+        return None
+    try:
+        file.seek(0)
+        return file.read().decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def with_caption(text: str, caption: str) -> str | None:
+    """Return a message as HTML: a text and its caption; None if Telegram has no room for both."""
+    length = sum(len(each.encode("utf-16-le")) // 2 for each in (text, plain(caption)))
+    whole = paragraphs(escape(text.strip(), quote=False), caption)
+    return whole if length + 2 <= TEXT_LENGTH else None
+
+
+@contextmanager
+def _written(text: str, *, name: str) -> Iterator[MediaFile]:
+    data = text.encode()
+    with TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        yield MediaFile(Media(id=name, mime_type="text/plain", size_bytes=len(data)), file)
+
+
+def _text_message(
+    to: TelegramDestination, screen: Screen, *, is_edit: bool
+) -> TextMessage | TextEdit:
+    return (TextEdit if is_edit else TextMessage)(to, screen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -29,10 +29,17 @@ from edge_bot.telegram.error import Report, impossible, report_of, try_again, un
 from edge_bot.telegram.token_health import TokenHealth
 from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
-from runtime.interrupt import finished, interruptible, pause
+from runtime.clock import loop_time
+from runtime.wait import finished, interruptible, is_set_within
 
 _IDLE_S = 0.1
 """The pause after an empty answer, should the service ever not wait."""
+
+UPLOAD_BYTES_S = 500_000
+"""How fast an upload is at least, or it has to be tried again."""
+
+LONGEST_LEASE_S = 300.0
+"""The longest lease of the contract (BeginDeliveryRequest.lease_duration)."""
 
 _LEASE_BACKOFF = Backoff(first_s=0.5, cap_s=10.0)
 _logger = structlog.get_logger(__name__)
@@ -55,10 +62,13 @@ class DeliveryTiming:
     max_concurrent: int = 16
     """How many deliveries are under way at once."""
 
-    @property
-    def sending_s(self) -> float:
-        """How long a sending may take."""
-        return self.lease_s - 2 * self.report_s
+    def lease_for(self, size_bytes: int) -> float:
+        """Return how long a delivery of so many bytes is leased: a slow uplink takes a while."""
+        return max(self.lease_s, min(self.lease_s + size_bytes / UPLOAD_BYTES_S, LONGEST_LEASE_S))
+
+    def sending_for(self, size_bytes: int) -> float:
+        """Return how long sending so many bytes may take."""
+        return self.lease_for(size_bytes) - 2 * self.report_s
 
 
 class DeliveryWorker:
@@ -132,7 +142,7 @@ class DeliveryWorker:
             _logger.warning("cannot lease deliveries", error=str(error))
             deliveries = None
         if not deliveries:
-            await pause(stop, _IDLE_S + _LEASE_BACKOFF.delay_s(self._lease_failures))
+            await is_set_within(stop, _IDLE_S + _LEASE_BACKOFF.delay_s(self._lease_failures))
         return deliveries or ()
 
     async def _lease(self) -> Sequence[Delivery]:
@@ -151,16 +161,18 @@ class DeliveryWorker:
 
     async def _send(self, delivery: Delivery) -> Report | None:
         """Send and return the report; None if the lease is another's by now."""
-        is_repeatable, leased_at = True, _now()
+        is_repeatable, leased_at = True, loop_time()
         if not self._token_health.is_good:
             return try_again()
         try:
-            async with self._limited(leased_at + self._timing.claim_s):
-                message = await self._renderer.pack(delivery)
-                await retrying(lambda: self._begin(delivery))
-            is_repeatable = message.is_repeatable
-            async with self._limited(_now() + self._timing.sending_s):
-                return await message.send(self._bot)
+            async with AsyncExitStack() as stack:
+                async with self._limited(leased_at + self._timing.claim_s):
+                    message = await stack.enter_async_context(self._renderer.rendered(delivery))
+                    await retrying(lambda: self._begin(delivery, size_bytes=message.size_bytes))
+                is_repeatable = message.is_repeatable
+                sending_s = self._timing.sending_for(message.size_bytes)
+                async with self._limited(loop_time() + sending_s):
+                    return await message.send(self._bot)
         except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
             return self._failed(error, is_repeatable=is_repeatable)
         except Exception:
@@ -180,21 +192,24 @@ class DeliveryWorker:
                 self._token_health.refuse()
         return report_of(error, is_repeatable=is_repeatable, now=self._clock.now())
 
-    async def _begin(self, delivery: Delivery) -> None:
+    async def _begin(self, delivery: Delivery, *, size_bytes: int) -> None:
         request = pb.BeginDeliveryRequest(lease_token=delivery.lease_token)
-        request.lease_duration.FromTimedelta(timedelta(seconds=self._timing.lease_s))
+        lease = timedelta(seconds=self._timing.lease_for(size_bytes))
+        request.lease_duration.FromTimedelta(lease)
         with translated():
             await self._client.delivery.BeginDelivery(request)
 
     async def _keep_in_mind(self, delivery: Delivery, report: Report) -> None:
-        """Remember pictures that cannot be sent, before the service forgets about sending them."""
+        """Remember results that cannot be sent, before the service forgets about sending them."""
         if not report.HasField("impossible") or not is_missed(delivery):
             return
         try:
-            async with self._limited(_now() + self._timing.report_s, grace_s=self._timing.report_s):
+            async with self._limited(
+                loop_time() + self._timing.report_s, grace_s=self._timing.report_s
+            ):
                 await retrying(lambda: self._note_missed(delivery))
         except (GenerationError, TimeoutError) as error:
-            _logger.warning("pictures that were not sent are forgotten", error=str(error))
+            _logger.warning("a result that was not sent is forgotten", error=str(error))
 
     async def _report(self, delivery: Delivery, report: Report) -> None:
         report.lease_token = delivery.lease_token
@@ -204,7 +219,9 @@ class DeliveryWorker:
                 await self._client.delivery.ReportDelivery(report)
 
         try:
-            async with self._limited(_now() + self._timing.report_s, grace_s=self._timing.report_s):
+            async with self._limited(
+                loop_time() + self._timing.report_s, grace_s=self._timing.report_s
+            ):
                 await retrying(say)
         except (GenerationError, TimeoutError) as error:
             _logger.warning("the report was not taken", error=str(error))
@@ -222,11 +239,7 @@ class DeliveryWorker:
         """Let sendings end for a while, then cut them short: they report what they know."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._timing.drain_s)
-        self._ends_at = _now()
+        self._ends_at = loop_time()
         for limit, grace_s in self._limits.items():
             if not limit.expired():
                 limit.reschedule(self._ends_at + grace_s)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -16,6 +16,7 @@ from telegram.error import RetryAfter, TelegramError
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.error import is_transient, retry_delay_s
 from runtime.backoff import Backoff
+from runtime.wait import Deadline
 
 MAX_WAIT_S = 15.0
 """How long an answer is tried; Telegram forgets a press soon after that."""
@@ -31,12 +32,12 @@ async def acknowledge(bot: EdgeBot, update: Update) -> None:
         return
     try:
         async with asyncio.timeout(MAX_WAIT_S):
-            await _answer(bot, query.id, until=asyncio.get_running_loop().time() + MAX_WAIT_S)
+            await _answer(bot, query.id, deadline=Deadline(MAX_WAIT_S))
     except (TelegramError, TimeoutError) as error:
         _logger.info("a press was not answered", error=str(error) or type(error).__name__)
 
 
-async def _answer(bot: EdgeBot, query_id: str, *, until: float) -> None:
+async def _answer(bot: EdgeBot, query_id: str, *, deadline: Deadline) -> None:
     """Answer a press, again while that can help; raises TelegramError."""
     for delay_s in _BACKOFF:
         try:
@@ -45,7 +46,7 @@ async def _answer(bot: EdgeBot, query_id: str, *, until: float) -> None:
             if not is_transient(error):
                 raise
             told_s = retry_delay_s(error) if isinstance(error, RetryAfter) else 0.0
-            if asyncio.get_running_loop().time() + told_s > until:
+            if told_s > deadline.left_s:
                 raise
             await asyncio.sleep(max(delay_s, told_s))
         else:

@@ -27,6 +27,7 @@ from telegram.error import (
 )
 
 from atelier.generation.v1 import delivery_service_pb2 as pb
+from generation_client.limit import LONGEST_PAUSE_S
 
 Report = pb.ReportDeliveryRequest
 """How a sending ended, the lease still to be named."""
@@ -34,8 +35,8 @@ Report = pb.ReportDeliveryRequest
 NO_MESSAGE_TO_EDIT = "unknown outcome and no message to edit"
 """The reason of a delivery that must not be sent again and has nothing to be put into."""
 
-LONGEST_PAUSE_S = 23 * 3600.0
-"""How long a delivery is put off: the service takes 24 hours, and our clock may be ahead."""
+MAX_PAUSE_S = LONGEST_PAUSE_S - 3600.0
+"""How long a delivery is put off: less than the service takes, for our clock may be ahead."""
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -86,7 +87,7 @@ def report_of(error: Exception, *, is_repeatable: bool, now: datetime) -> Report
     """
     match error:
         case RetryAfter():
-            pause_s = min(retry_delay_s(error), LONGEST_PAUSE_S)
+            pause_s = min(retry_delay_s(error), MAX_PAUSE_S)
             return try_again(now + timedelta(seconds=pause_s))
         case Forbidden():
             return impossible(str(error))

@@ -16,6 +16,8 @@ from telegram.error import RetryAfter
 from telegram.ext import BaseRateLimiter
 
 from edge_bot.telegram.error import retry_delay_s
+from runtime.clock import loop_time
+from runtime.wait import Deadline
 
 MAX_WAIT_S = 30.0
 """How long a call waits for its turn when the caller does not say."""
@@ -93,18 +95,18 @@ class ChatLimiter(BaseRateLimiter[float]):
             return await callback(*args, **kwargs)
         rate_limit = self._rate_limit(str(data["chat_id"]))
         max_wait_s = MAX_WAIT_S if rate_limit_args is None else rate_limit_args
-        deadline = _now() + max_wait_s
+        deadline = Deadline(max_wait_s)
         while True:
             await self._turn((rate_limit, self._overall), deadline=deadline)
             try:
                 return await callback(*args, **kwargs)
             except RetryAfter as error:
-                rate_limit.silence(_now() + retry_delay_s(error))
+                rate_limit.silence(loop_time() + retry_delay_s(error))
 
-    async def _turn(self, paces: Sequence[RateLimit], *, deadline: float) -> None:
-        now = _now()
+    async def _turn(self, paces: Sequence[RateLimit], *, deadline: Deadline) -> None:
+        now = loop_time()
         delay_s = max(rate_limit.delay_s(now) for rate_limit in paces)
-        if delay_s and now + delay_s > deadline:
+        if delay_s and delay_s > deadline.left_s:
             raise RetryAfter(timedelta(seconds=delay_s))
         for rate_limit in paces:
             rate_limit.take(now)
@@ -112,12 +114,8 @@ class ChatLimiter(BaseRateLimiter[float]):
 
     def _rate_limit(self, chat_id: str) -> RateLimit:
         if len(self._paces) > _IDLE_CHATS_KEPT:
-            now = _now()
+            now = loop_time()
             self._paces = {key: each for key, each in self._paces.items() if not each.is_idle(now)}
         if chat_id not in self._paces:
             self._paces[chat_id] = self._group() if chat_id.startswith("-") else self._chat()
         return self._paces[chat_id]
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -13,7 +13,7 @@ from telegram.error import TelegramError
 
 from edge_bot.view.language import LANGUAGES, SOURCE_LANGUAGE, Texts, texts
 from runtime.backoff import Backoff
-from runtime.interrupt import interruptible, pause
+from runtime.wait import interruptible, is_set_within
 
 _BACKOFF = Backoff(first_s=30.0, cap_s=1800.0)
 """Slow, since Telegram counts the changes."""
@@ -34,8 +34,7 @@ async def publish_profile(bot: Bot, *, stop: asyncio.Event, backoff: Backoff = _
         parts = await interruptible(stop, _refused(bot, parts)) or []
         if not parts:
             return
-        await pause(stop, delay_s)
-        if stop.is_set():
+        if await is_set_within(stop, delay_s):
             return
 
 

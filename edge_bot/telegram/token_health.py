@@ -8,7 +8,7 @@ import structlog
 from telegram import Bot
 from telegram.error import InvalidToken, TelegramError
 
-from runtime.interrupt import interruptible, pause
+from runtime.wait import interruptible, is_set_within
 
 _logger = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class TokenHealth:
         """Ask Telegram now and then while the token is refused, until `stop` is set."""
         while not stop.is_set():
             await interruptible(stop, self._bad.wait())
-            await pause(stop, self._check_s)
+            await is_set_within(stop, self._check_s)
             if not stop.is_set():
                 await self._check(bot)
 

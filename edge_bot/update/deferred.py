@@ -17,12 +17,10 @@ from atelier.generation.v1 import edge_service_pb2 as pb
 from edge_bot.service_error import retrying
 from edge_bot.telegram.bot import EdgeBot
 from generation_client import GenerationClient, GenerationError, translated
+from generation_client.limit import MAX_SESSION_BYTES
 
 KEY = "updates"
 """The session that holds what is parked; those of chats are called `chat:<id>`."""
-
-MAX_BYTES = 64 * 1024
-"""The size of a session (EdgeService.PutSession)."""
 
 
 class DeferredUpdates:
@@ -77,7 +75,7 @@ def _packed(updates: Sequence[Update]) -> tuple[int, bytes]:
     for count in range(len(updates), 0, -1):
         shown = [update.to_dict() for update in updates[:count]]
         data = zlib.compress(json.dumps(shown).encode())
-        if len(data) <= MAX_BYTES:
+        if len(data) <= MAX_SESSION_BYTES:
             return count, data
     return 0, b""
 

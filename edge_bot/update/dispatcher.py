@@ -19,6 +19,7 @@ from edge_bot.service_error import is_passing
 from edge_bot.telegram.error import is_transient
 from edge_bot.telegram.parse_update import user_id_of
 from runtime.backoff import Backoff
+from runtime.wait import Deadline
 
 ACKNOWLEDGE_S = 2.0
 """How long an acknowledgement is still waited for once its update was handled, in seconds."""
@@ -63,12 +64,12 @@ class Dispatcher:
         return is_settled
 
     async def _settled(self, update: Update, *, max_wait_s: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + max_wait_s
+        deadline = Deadline(max_wait_s)
         async with self._lane(user_id_of(update)):
             for delay_s in self._backoff:
                 if await self._is_settled(update):
                     return True
-                if asyncio.get_running_loop().time() + delay_s > deadline:
+                if delay_s > deadline.left_s:
                     break
                 await asyncio.sleep(delay_s)
         self._meter.updates.labels("timed_out").inc()

@@ -17,6 +17,7 @@ import uuid6
 from atelier.generation.v1 import edge_service_pb2 as pb
 from edge_bot.service_clock import ServiceClock
 from generation_client import GenerationClient, GenerationError, translated
+from runtime.clock import loop_time
 
 LEASE_S = 15.0
 """How long the right lasts unless it is renewed, in seconds."""
@@ -54,7 +55,7 @@ class PollingLease:
     async def take(self) -> bool:
         """Ask for the right or for more of it; False if another has it or nobody answers."""
         # Counted from before the question, our end comes before that of the service.
-        asked_at = _now()
+        asked_at = loop_time()
         try:
             is_granted = await self._ask(self._lease_s, timeout_s=self._lease_s / 3)
         except GenerationError as error:
@@ -66,7 +67,7 @@ class PollingLease:
 
     async def keep(self) -> None:
         """Renew the right for as long as that works; return when it is lost."""
-        while (left_s := self._ends_at - _now()) > 0:
+        while (left_s := self._ends_at - loop_time()) > 0:
             await asyncio.sleep(min(self._lease_s / 3, left_s))
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._ends_at):
@@ -94,7 +95,3 @@ class PollingLease:
         if answer.is_granted:
             self._clock.learn(answer.expire_time, lease_s=lease_s)
         return answer.is_granted
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

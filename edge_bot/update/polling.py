@@ -22,7 +22,7 @@ from edge_bot.update.lease import PollingLease
 from edge_bot.update.offsets import OffsetWindow
 from generation_client import GenerationError
 from runtime.backoff import Backoff
-from runtime.interrupt import interruptible, pause
+from runtime.wait import interruptible, is_set_within
 
 ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
 """The kinds of updates that the edge handles."""
@@ -65,7 +65,7 @@ class Poller:
             if await self._lease.take():
                 await self._hold(stop)
             else:
-                await pause(stop, self._lease.retry_s)
+                await is_set_within(stop, self._lease.retry_s)
 
     async def _hold(self, stop: asyncio.Event) -> None:
         """Poll until the end or until the right is lost; then give it up."""

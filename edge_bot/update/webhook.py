@@ -27,8 +27,8 @@ from edge_bot.telegram.token_health import TokenHealth
 from edge_bot.update.dispatcher import Dispatcher
 from edge_bot.update.polling import ALLOWED_UPDATES
 from runtime.backoff import Backoff
-from runtime.interrupt import interruptible, pause
 from runtime.redaction import redact
+from runtime.wait import interruptible, is_set_within
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 """The header in which Telegram repeats the secret of setWebhook."""
@@ -86,7 +86,7 @@ class Webhook:
             await interruptible(stop, self._token_health.wait_good())
             if stop.is_set() or await interruptible(stop, self._is_set(base_url)):
                 return
-            await pause(stop, delay_s)
+            await is_set_within(stop, delay_s)
 
     async def _is_set(self, base_url: str) -> bool:
         try:

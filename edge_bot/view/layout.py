@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from html import escape
+from html import escape, unescape
 from typing import TypeAlias
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
@@ -15,6 +16,8 @@ TEXT_LENGTH = 4096
 """The length of a message, in UTF-16 units after HTML is read."""
 CAPTION_LENGTH = 1024
 """The length of a caption."""
+UPLOAD_BYTES = 50 * 1000 * 1000
+"""The size up to which a file can be uploaded at all, and so a whole album."""
 LABEL_LENGTH = 60
 """The length of a label that still reads well on a phone."""
 
@@ -49,6 +52,11 @@ def keyboard_markup(rows: Rows) -> InlineKeyboardMarkup | None:
             for row in rows
         ]
     )
+
+
+def plain(html: str) -> str:
+    """Return the words of an HTML text."""
+    return unescape(re.sub(r"<[^>]*>", "", html))
 
 
 def paragraphs(*parts: str) -> str:

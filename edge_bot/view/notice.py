@@ -47,11 +47,6 @@ def not_fetched(count: int, language: str) -> str:
     )
 
 
-def file_too_large(language: str) -> str:
-    """Say that Telegram does not take a file of this size."""
-    return texts(language).html("This file is larger than the 50 MB Telegram lets me send.")
-
-
 def unsupported(language: str) -> str:
     """Say what can be sent instead of what was sent."""
     return texts(language).html(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from atelier.generation.v1 import job_pb2 as pb
+from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from edge_bot.view.button import Again, Change, Home, Original, ShowAll, ShowMissed
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import (
@@ -14,24 +15,34 @@ from edge_bot.view.layout import (
     Screen,
     lines,
     paragraphs,
+    plain,
     quoted,
     shorten,
     span,
 )
+from edge_bot.view.too_large import is_uploadable, kind_of, too_large_note
 
 PROMPT_LENGTH = 300
 """How much of the prompt a text message about a job repeats."""
+
+PROMPT_MIN_LENGTH = 80
+"""How much of it a caption repeats, whatever else there is to say."""
 
 FOOTER_LENGTH = 120
 """The room that a caption keeps for the line under the prompt."""
 
 
 def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
-    """Return the caption of a result as HTML: the prompt, shortened to fit, and the model."""
-    footer = shorten(_summary(job, texts(language), title), FOOTER_LENGTH - 2)
-    missing = _missing(texts(language), job)
-    room = CAPTION_LENGTH - FOOTER_LENGTH - len(missing)
-    return paragraphs(quoted(prompt_of(job), room), lines(escape(footer, quote=False), missing))
+    """Return the caption of a result as HTML: the prompt, shortened to fit, and the model.
+
+    It ends with what could not come along, and how to get it.
+    """
+    speak = texts(language)
+    footer = shorten(_summary(job, speak, title), FOOTER_LENGTH - 2)
+    too_large = [each for each in job.result.media if not is_uploadable(each)]
+    notes = lines(_missing(speak, job), too_large_note(too_large, speak))
+    room = max(PROMPT_MIN_LENGTH, CAPTION_LENGTH - FOOTER_LENGTH - len(plain(notes)))
+    return paragraphs(quoted(prompt_of(job), room), lines(escape(footer, quote=False), notes))
 
 
 def result_buttons(job: pb.Job, language: str, *, is_first_of_album: bool = False) -> Rows:
@@ -39,7 +50,8 @@ def result_buttons(job: pb.Job, language: str, *, is_first_of_album: bool = Fals
     speak = texts(language)
     again = Button(speak.plain("🔁 Again"), Again(job.id))
     change = Button(speak.plain("✏️ Change"), Change(job.id))
-    rest = (Button(speak.plain("🖼 Show all"), ShowAll(job.id)),) if is_first_of_album else ()
+    show = speak.plain("🖼 Show all") if _is_pictures(job) else speak.plain("▶️ Show all")
+    rest = (Button(show, ShowAll(job.id)),) if is_first_of_album else ()
     is_several = len(job.result.media) > 1
     original = speak.plain("📎 Original files") if is_several else speak.plain("📎 Original file")
     return ((again, change), (*rest, Button(original, Original(job.id))))
@@ -67,12 +79,18 @@ def finished_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
 def arrived_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
     """Return what a message says of a success to whom presses a button under it.
 
-    The picture may have come, be on its way, or have been lost on it: one can have it sent.
+    The result may have come, be on its way, or have been lost on it: one can have it sent.
     """
     speak = texts(language)
     finished = finished_screen(job, language, title=title)
     if not job.result.media:
         return finished
+    show, where = _pictures_arrived(job, speak) if _is_pictures(job) else _files_arrived(job, speak)
+    text = paragraphs(finished.text, where)
+    return Screen(text, ((Button(show, ShowAll(job.id)),), *finished.keyboard))
+
+
+def _pictures_arrived(job: pb.Job, speak: Texts) -> tuple[str, str]:
     is_several = len(job.result.media) > 1
     show = speak.plain("🖼 Show all") if is_several else speak.plain("🖼 Show the picture")
     where = speak.count(
@@ -80,8 +98,19 @@ def arrived_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
         "The pictures are in this chat or will arrive in a moment.",
         len(job.result.media),
     )
-    text = paragraphs(finished.text, where)
-    return Screen(text, ((Button(show, ShowAll(job.id)),), *finished.keyboard))
+    return show, where
+
+
+def _files_arrived(job: pb.Job, speak: Texts) -> tuple[str, str]:
+    is_several = len(job.result.media) > 1
+    show = speak.plain("▶️ Show all") if is_several else speak.plain("▶️ Show the result")
+    return show, speak.html("The result is in this chat or will arrive in a moment.")
+
+
+def _is_pictures(job: pb.Job) -> bool:
+    """Tell whether all that a job made is pictures; one of a type nobody knows passes for one."""
+    media = job.result.media
+    return all(not each.mime_type or kind_of(each) == MEDIA_KIND_IMAGE for each in media)
 
 
 def missed_screen(count: int, language: str) -> Screen:
@@ -124,6 +153,12 @@ def _missing(speak: Texts, job: pb.Job) -> str:
     count = job.result.missing_count
     if not count:
         return ""
+    if not _is_pictures(job):
+        return speak.count(
+            "⚠️ {n} more file was made, but I couldn't get it.",
+            "⚠️ {n} more files were made, but I couldn't get them.",
+            count,
+        )
     return speak.count(
         "⚠️ {n} more picture was made, but I couldn't get it.",
         "⚠️ {n} more pictures were made, but I couldn't get them.",

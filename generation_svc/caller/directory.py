@@ -7,7 +7,6 @@ tool does not make.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from generation_svc.caller.document import Grant
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import RateLimited, Unauthenticated, Unavailable
 from runtime.redaction import redact
+from runtime.token import token_hash
 
 CALL_BURST_SECONDS = 2
 """How many seconds' worth of calls a caller may make at once."""
@@ -51,17 +51,15 @@ class CallerDirectory:
         self._by_name = {grant.caller.name: grant for grant in grants}
         redact(*(key for grant in self._by_name.values() for key in grant.caller.webhook_secrets))
         self._by_hash = {
-            token_hash: grant.caller
-            for grant in self._by_name.values()
-            for token_hash in grant.token_hashes
+            key: grant.caller for grant in self._by_name.values() for key in grant.token_hashes
         }
-        for token_hash in tuple(self._open):
-            if self._by_hash.get(token_hash) != before.get(token_hash):
-                self._end(token_hash)
+        for key in tuple(self._open):
+            if self._by_hash.get(key) != before.get(key):
+                self._end(key)
 
     def identify(self, token: str) -> Caller:
         """Return the caller of a token. Raises Unauthenticated."""
-        caller = self._by_hash.get(_hash(token))
+        caller = self._by_hash.get(token_hash(token))
         if caller is None:
             raise Unauthenticated
         return caller
@@ -101,10 +99,10 @@ class CallerDirectory:
         """
         if self.identify(token) != caller:
             raise Unavailable(_CHANGED)
-        token_hash, expiry = _hash(token), asyncio.timeout(None)
+        key, expiry = token_hash(token), asyncio.timeout(None)
         try:
             async with expiry:
-                self._open.setdefault(token_hash, set()).add(expiry)
+                self._open.setdefault(key, set()).add(expiry)
                 yield
         except TimeoutError:
             if not expiry.expired():
@@ -112,19 +110,15 @@ class CallerDirectory:
             self.identify(token)
             raise Unavailable(_CHANGED) from None
         finally:
-            self._forget(token_hash, expiry)
+            self._forget(key, expiry)
 
-    def _end(self, token_hash: bytes) -> None:
-        for expiry in self._open[token_hash]:
+    def _end(self, key: bytes) -> None:
+        for expiry in self._open[key]:
             if not expiry.expired():
                 expiry.reschedule(asyncio.get_running_loop().time())
 
-    def _forget(self, token_hash: bytes, expiry: asyncio.Timeout) -> None:
-        expiries = self._open.get(token_hash, set())
+    def _forget(self, key: bytes, expiry: asyncio.Timeout) -> None:
+        expiries = self._open.get(key, set())
         expiries.discard(expiry)
         if not expiries:
-            self._open.pop(token_hash, None)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+            self._open.pop(key, None)

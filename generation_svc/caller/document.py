@@ -33,6 +33,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.limit import MAX_ID_LENGTH
 
 SECRET_PREFIX = "whsec_"
 """What every secret of Standard Webhooks begins with."""
@@ -88,7 +89,7 @@ class _Caller(BaseModel):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
     tokens_sha256: Annotated[list[Annotated[str, AfterValidator(_hash)]], Field(min_length=1)]
     scopes: list[Annotated[Scope, BeforeValidator(_scope)]] = []
-    owner_prefixes: list[Annotated[str, StringConstraints(max_length=128)]] = []
+    owner_prefixes: list[Annotated[str, StringConstraints(max_length=MAX_ID_LENGTH)]] = []
     bot_ids: list[Annotated[int, Field(ge=1, le=2**62)]] = []
     webhook_secrets: list[Annotated[str, AfterValidator(_secret)]] = []
     calls_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None

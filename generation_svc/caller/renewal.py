@@ -7,26 +7,30 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from prometheus_client import Counter
 
 from generation_svc.caller.directory import CallerDirectory
 from generation_svc.caller.document import CallersError, Grant, parse_callers
+from generation_svc.caller.meter import CallerMeter
 from runtime.thread import in_thread
 
 LOOK_SECONDS = 1.0
 """How often the file is looked at: a change is in force after one to two looks."""
 _logger = structlog.get_logger(__name__)
-_reads = Counter("atelier_caller_reads_total", "Renewals of the callers.", ("outcome",))
 
 _Signature = tuple[int, int, int] | None
 
 
 @asynccontextmanager
 async def renewed(
-    directory: CallerDirectory, path: Path, *, look_seconds: float = LOOK_SECONDS
+    directory: CallerDirectory,
+    path: Path,
+    *,
+    look_seconds: float = LOOK_SECONDS,
+    meter: CallerMeter | None = None,
 ) -> AsyncIterator[None]:
     """Renew a directory from its file while the block runs."""
-    following = asyncio.create_task(_follow(directory, path, look_seconds), name="callers-renewal")
+    follow = _follow(directory, path, look_seconds=look_seconds, meter=meter or CallerMeter())
+    following = asyncio.create_task(follow, name="callers-renewal")
     try:
         yield
     finally:
@@ -34,7 +38,9 @@ async def renewed(
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _follow(directory: CallerDirectory, path: Path, look_seconds: float) -> None:
+async def _follow(
+    directory: CallerDirectory, path: Path, *, look_seconds: float, meter: CallerMeter
+) -> None:
     """Read the file whenever two looks agree that it is another: one being written is left alone.
 
     The first look finds another one, too: it may have changed since the process started.
@@ -45,21 +51,21 @@ async def _follow(directory: CallerDirectory, path: Path, look_seconds: float) -
         seen = await in_thread(partial(_signature, path), name="callers")
         if seen == last and seen != known:
             known = seen
-            await _renew(directory, path)
+            await _renew(directory, path, meter=meter)
         last = seen
         await asyncio.sleep(look_seconds)
 
 
-async def _renew(directory: CallerDirectory, path: Path) -> None:
+async def _renew(directory: CallerDirectory, path: Path, *, meter: CallerMeter) -> None:
     """Take what the file says; a file that says nothing usable changes nothing."""
     try:
         grants = await in_thread(partial(_read, path), name="callers")
     except CallersError as error:
-        _reads.labels("refused").inc()
+        meter.reads.labels("refused").inc()
         _logger.error("the callers stay as they were: their file is wrong", reason=str(error))
         return
     directory.replace(grants)
-    _reads.labels("taken").inc()
+    meter.reads.labels("taken").inc()
     _logger.info("the callers are known", callers=[grant.caller.name for grant in grants])
 
 

@@ -7,10 +7,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx2
 
+from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.domain.model import PictureField
 from generation_svc.egress.hostname import may_be_public
 
-MAX_LINK_LENGTH = 2048
 MAX_DATA_BYTES = 2**20
 """The size of a picture inside `data:`, counted after decoding."""
 

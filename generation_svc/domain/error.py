@@ -100,6 +100,14 @@ class RevisionOutOfRange(AtelierError):
         super().__init__(f"The job is at revision {revision}, behind {after_revision}.")
 
 
+class ReadOutOfRange(InvalidInputs):
+    """The bytes that are asked for begin beyond the end of the media."""
+
+    def __init__(self, offset: int, *, size_bytes: int) -> None:
+        description = f"Must be at most {size_bytes}, the size of the media, not {offset}."
+        super().__init__((FieldViolation("read_offset", description),))
+
+
 class UploadRejected(AtelierError):
     """The uploaded bytes are nothing that a model can take."""
 

@@ -1,5 +1,8 @@
-"""Why a job made nothing."""
+"""Why a job made nothing: the reasons, and the one sentence that each of them is told with."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,9 +21,37 @@ class FailureReason(StrEnum):
     RESULT_UNAVAILABLE = "result_unavailable"
 
 
+SENTENCES: Mapping[FailureReason, str] = {
+    FailureReason.CONTENT_REFUSED: (
+        "The provider refused this request because of its content rules."
+        " Change the prompt or the files and try again."
+    ),
+    FailureReason.INPUT_UNREADABLE: (
+        "The provider could not read one of the files. Send it again or choose another one."
+    ),
+    FailureReason.REQUEST_REFUSED: (
+        "The provider did not accept this request. Change it and try again."
+    ),
+    FailureReason.GENERATION_FAILED: "The provider could not generate a result. Try again.",
+    FailureReason.START_DEADLINE: "The generation could not be started in time.",
+    FailureReason.FINISH_DEADLINE: "The generation took too long.",
+    FailureReason.PROVIDER_LOST_JOB: "The provider no longer knows about this generation.",
+    FailureReason.MODEL_UNAVAILABLE: (
+        "The provider has switched this model off. Choose another model."
+    ),
+    FailureReason.RESULT_UNAVAILABLE: "The result could not be downloaded from the provider.",
+}
+"""What people read, for each reason; an adapter that knows more may say it more exactly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a job made nothing, in a sentence that a user may read."""
 
     reason: FailureReason
     message: str
+
+    @classmethod
+    def of(cls, reason: FailureReason) -> Failure:
+        """Return the failure of a reason that nothing more exact is known of."""
+        return cls(reason, SENTENCES[reason])

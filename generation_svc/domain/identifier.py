@@ -1,8 +1,8 @@
-"""Ids that sort by the time at which they were made, whoever made them."""
+"""New ids; those of what is listed sort by the time at which they were made."""
 
 import secrets
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MILLISECOND = timedelta(milliseconds=1)
@@ -19,3 +19,8 @@ def new_id(time: datetime) -> UUID:
     fraction = rest * 4096 // _MILLISECOND
     high = milliseconds << 16 | 0x7000 | fraction
     return UUID(int=high << 64 | 0b10 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS))
+
+
+def random_id() -> UUID:
+    """Return a UUIDv4, for what is never listed."""
+    return uuid4()

@@ -56,7 +56,7 @@ async def conclude(deps: Dependencies, *, is_answered: bool) -> None:
 async def close(tx: Transaction) -> None:
     """Note that the provider works; what was put off while it did not is due at once."""
     if await tx.budget.close_breaker():
-        await tx.jobs.hasten_postponed()
+        await tx.queue.hasten_postponed()
         tx.announce(topic.DISPATCH)
         _logger.info("the provider answers again")
 

@@ -1,7 +1,6 @@
 """Sends queued jobs to the provider, within its budget and behind its breaker."""
 
 import asyncio
-import secrets
 from datetime import timedelta
 from functools import partial
 
@@ -15,19 +14,21 @@ from generation_svc.domain.error import (
     Unavailable,
     UploadRejected,
 )
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job
 from generation_svc.domain.model import Model, provider_input
-from generation_svc.domain.port.job import Claim
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker, provider_upload, rate_budget, submission
 from generation_svc.engine.breaker import Permit
 from generation_svc.engine.persist import persist
 from generation_svc.engine.submission import MAX_ATTEMPTS
 from generation_svc.lifecycle import input_media, model_outage, topic
-from generation_svc.lifecycle.callback_token import token_hash
+from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES, callback_address
 from generation_svc.lifecycle.dependencies import Dependencies
+from runtime.token import new_token, token_hash
 
 _logger = structlog.get_logger(__name__)
 
@@ -53,11 +54,11 @@ async def _claim(deps: Dependencies) -> tuple[Claim | None, timedelta]:
     """
     lease = deps.timing.submit_lease
     async with deps.database.transaction() as tx:
-        claims = await tx.jobs.count_claims(lease=lease)
+        claims = await tx.queue.count_claims(lease=lease)
         wait = await rate_budget.look(deps, tx, ahead=claims)
         if wait:
             return None, wait
-        claim = await tx.jobs.claim(lease=lease, most_active=deps.limits.active_tasks)
+        claim = await tx.queue.claim(lease=lease, most_active=deps.limits.active_tasks)
         return claim, wait
 
 
@@ -75,7 +76,7 @@ async def _submit_or_give_back(deps: Dependencies, claim: Claim, *, permit: Perm
 async def _give_back(deps: Dependencies, claim: Claim, *, due: timedelta) -> None:
     """Let another dispatcher go on with a job, at once or when a part may be back."""
     async with deps.database.transaction() as tx:
-        await tx.jobs.release(claim, due=due)
+        await tx.queue.release(claim, due=due)
         tx.announce(topic.DISPATCH)
 
 
@@ -109,11 +110,11 @@ async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
 async def _may_try(deps: Dependencies, claim: Claim) -> bool:
     """Return whether a job may try a model that was off; else it fails at once, or waits."""
     async with deps.database.transaction() as tx:
-        if await tx.jobs.hold_claim(claim) is None:  # the job's row is locked before the model's
+        if await tx.queue.hold_claim(claim) is None:  # the job's row is locked before the model's
             return False
         may_try = await model_outage.may_try(deps, tx, claim.job)
         if may_try is False:
-            await tx.jobs.release(claim, due=deps.timing.busy_retry)
+            await tx.queue.release(claim, due=deps.timing.busy_retry)
     if may_try is None:
         await submission.fail(deps, claim, reason=FailureReason.MODEL_UNAVAILABLE)
     return bool(may_try)
@@ -122,7 +123,7 @@ async def _may_try(deps: Dependencies, claim: Claim) -> bool:
 async def _attempt(
     deps: Dependencies, claim: Claim, *, model: Model, links: dict[str, str], permit: Permit
 ) -> bool:
-    token = secrets.token_urlsafe(24)
+    token = new_token(CALLBACK_TOKEN_BYTES)
     rate_permit = await rate_budget.reserve(deps, "create", max_wait=deps.timing.submit_lease / 2)
     attempt = await _begin(
         deps, claim, token=token, permit=permit, has_call=rate_permit is not None
@@ -138,7 +139,7 @@ async def _attempt(
             task_id = await deps.provider.client.create_task(
                 model.id,
                 provider_input(model, claim.job.inputs, picture_urls=links),
-                callback_url=f"{base}/callbacks/{deps.provider.client.name}/{token}"
+                callback_url=callback_address(base, provider=deps.provider.client.name, token=token)
                 if base
                 else None,
             )
@@ -158,12 +159,12 @@ async def _begin(
 ) -> Attempt | None:
     """Write the attempt if the budget allows it and nothing else forbids it."""
     async with deps.database.transaction() as tx:
-        job = await tx.jobs.hold_claim(claim)
+        job = await tx.queue.hold_claim(claim)
         if job is None:
             return None
         wait = await _wait(deps, tx, claim, permit=permit) if has_call else timedelta(0)
         if wait is not None:
-            await tx.jobs.release(claim, due=wait)
+            await tx.queue.release(claim, due=wait)
             return None
         return await _write_attempt(tx, job, token=token)
 
@@ -198,7 +199,7 @@ async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
         submit_time=time,
     )
     await tx.attempts.insert(attempt, token_hash=token_hash(token))
-    await tx.jobs.note(job.id, event="submitting", detail={"attempt": attempt.number})
+    await tx.jobs.note(job.id, event=JobEventKind.SUBMITTING, detail={"attempt": attempt.number})
     return attempt
 
 
@@ -212,9 +213,9 @@ async def _return_claim(deps: Dependencies, claim: Claim, *, error: ProviderErro
         await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
     async with deps.database.transaction() as tx:
-        await tx.jobs.release(claim, due=deps.timing.busy_retry)
+        await tx.queue.release(claim, due=deps.timing.busy_retry)
         detail = {"error": type(error).__name__}
-        await tx.jobs.note(claim.job.id, event="upload_failed", detail=detail)
+        await tx.jobs.note(claim.job.id, event=JobEventKind.UPLOAD_FAILED, detail=detail)
         if breaker.concerns_account(error):
             await breaker.count_fault(deps, tx, error=error)
     return breaker.concerns_account(error)

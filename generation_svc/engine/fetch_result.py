@@ -24,6 +24,7 @@ from generation_svc.domain.error import (
     ResultTooLarge,
     Unavailable,
 )
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
 from generation_svc.domain.observation import ResultItem
@@ -35,8 +36,9 @@ from generation_svc.engine.store_result import LINK_TROUBLES, StoredFile, store_
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
+from runtime.wait import Deadline
 
-_GONE = Failure(FailureReason.RESULT_UNAVAILABLE, "The result could not be had from the provider.")
+_GONE = Failure.of(FailureReason.RESULT_UNAVAILABLE)
 _TROUBLES = (*LINK_TROUBLES, ProviderError, Unavailable)
 _logger = structlog.get_logger(__name__)
 
@@ -83,13 +85,12 @@ async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
 
 async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultItem]) -> _Haul:
     """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
-    haul, clock = _Haul(), asyncio.get_running_loop()
+    haul, deadline = _Haul(), Deadline(deps.timing.fetch_lease.total_seconds() / 2)
     ours = await _ours_already(deps, attempt, count=len(items))
-    until = clock.time() + deps.timing.fetch_lease.total_seconds() / 2
     for position, item in enumerate(items):
         if position in ours:
             continue
-        if (haul.kept or haul.troubles) and clock.time() > until:
+        if (haul.kept or haul.troubles) and deadline.is_over:
             haul.troubles.append(NotTried("There was no time left for this link."))
             continue
         try:
@@ -145,12 +146,14 @@ async def _requeue(
     _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
     due = retry_after(deps, tries=tries, deadline=deadline)
     await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
-    await tx.jobs.note(job.id, event="fetch_failed", detail={"tries": tries, "errors": errors})
+    await tx.jobs.note(
+        job.id, event=JobEventKind.FETCH_FAILED, detail={"tries": tries, "errors": errors}
+    )
     if tries >= DELAY_FROM_TRY and _is_delay_news(job, now=tx.now()):
         await revise(
             tx,
             job,
-            event="delayed",
+            event=JobEventKind.DELAYED,
             delay_reason=DelayReason.RESULT_DELAYED,
             delay_until_time=deadline,
         )
@@ -183,12 +186,12 @@ async def end(
     state = AttemptState.FAILED if troubles else AttemptState.LOST
     await tx.attempts.end(attempt.id, state, error=repr(troubles) if troubles else "hard stop")
     if not job.state.is_final and not await tx.attempts.live(job.id):
-        await settle(tx, job, _GONE, event="gave_up")
+        await settle(tx, job, _GONE, event=JobEventKind.GAVE_UP)
 
 
 async def _store_result(tx: Transaction, job: Job, *, attempt: Attempt, result: Result) -> None:
     await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     if job.state.is_final:
-        await tx.jobs.note(job.id, event="kept_late", detail={"attempt": attempt.number})
+        await tx.jobs.note(job.id, event=JobEventKind.KEPT_LATE, detail={"attempt": attempt.number})
         return
-    await settle(tx, job, result, event="settled")
+    await settle(tx, job, result, event=JobEventKind.SETTLED)

@@ -4,20 +4,18 @@ A step that fails has changed nothing, since its transaction was rolled back; it
 counted, and done again after a rest. So no fault in one job stops the work on the others.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import Counter
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.lifecycle.dependencies import Dependencies
+from runtime.wait import first_of
 
 REST_SECONDS = 1.0
 """The rest after a step that failed."""
 _logger = structlog.get_logger(__name__)
-_faults = Counter("atelier_engine_faults_total", "Steps that failed.", ("worker",))
 
 Step = Callable[[Dependencies], Awaitable[bool]]
 """A use case without arguments; True means that there may be more to do at once."""
@@ -44,7 +42,7 @@ async def run(loop: Loop, deps: Dependencies) -> None:
         while not stop.is_set():
             news.clear()
             if not await _do(loop, deps):
-                await _first_of(news, stop, seconds=loop.idle_seconds)
+                await first_of(news, stop, seconds=loop.idle_seconds)
 
 
 async def _do(loop: Loop, deps: Dependencies) -> bool:
@@ -56,16 +54,6 @@ async def _do(loop: Loop, deps: Dependencies) -> bool:
         _logger.warning("a part is away", error=str(error))
     except Exception:
         _logger.exception("a step failed")
-    _faults.labels(loop.name).inc()
-    await _first_of(deps.stopping, seconds=REST_SECONDS)
+    deps.meter.faults.labels(loop.name).inc()
+    await first_of(deps.stopping, seconds=REST_SECONDS)
     return False
-
-
-async def _first_of(*events: asyncio.Event, seconds: float) -> None:
-    waiters = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for waiter in waiters:
-            waiter.cancel()
-        await asyncio.gather(*waiters, return_exceptions=True)

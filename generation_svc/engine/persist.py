@@ -1,11 +1,14 @@
 """Records what only this process knows, through a cancellation and a database that is away."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import structlog
 
 from generation_svc.domain.error import Unavailable
+from runtime.retry import retry
+from runtime.wait import Deadline
 
 MAX_WAIT_SECONDS = 20.0
 """How long a record is tried for; after that it is lost, and the sweep heals what it left."""
@@ -26,11 +29,9 @@ async def persist(record: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _insist(record: Callable[[], Awaitable[None]]) -> None:
-    deadline = asyncio.get_running_loop().time() + MAX_WAIT_SECONDS
-    while True:
-        try:
-            return await record()
-        except Unavailable:
-            if asyncio.get_running_loop().time() >= deadline:
-                raise
-        await asyncio.sleep(RETRY_SECONDS)
+    await retry(
+        record,
+        delays=itertools.repeat(RETRY_SECONDS),
+        may_pass=lambda error: isinstance(error, Unavailable),
+        deadline=Deadline(MAX_WAIT_SECONDS),
+    )

@@ -8,6 +8,7 @@ import structlog
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import ProviderAccount, ProviderError
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
@@ -19,11 +20,9 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.observe import apply
 from generation_svc.lifecycle.record import settle
 
-_LOST = Failure(FailureReason.PROVIDER_LOST_JOB, "The provider no longer knows this generation.")
-_TIMEOUT = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
-_EMPTY = Failure(
-    FailureReason.RESULT_UNAVAILABLE, "The provider reported a success and gave no result."
-)
+_LOST = Failure.of(FailureReason.PROVIDER_LOST_JOB)
+_TIMEOUT = Failure.of(FailureReason.FINISH_DEADLINE)
+_EMPTY = Failure.of(FailureReason.RESULT_UNAVAILABLE)
 EMPTY_READS = 6
 """How many reads may show a success without a result; then there is none."""
 _logger = structlog.get_logger(__name__)
@@ -127,7 +126,7 @@ async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failu
         return
     await tx.attempts.end(attempt.id, AttemptState.LOST, error=failure.reason)
     if not job.state.is_final and not await tx.attempts.live(job.id):
-        await settle(tx, job, failure, event="gave_up")
+        await settle(tx, job, failure, event=JobEventKind.GAVE_UP)
 
 
 def _finish_deadline(deps: Dependencies, job: Job, *, attempt: Attempt) -> datetime:

@@ -8,7 +8,7 @@ at the provider holds too many.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Literal
 
@@ -17,6 +17,8 @@ import structlog
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
+from runtime.clock import loop_time
+from runtime.wait import Deadline, is_set_within
 
 MAX_WAIT = timedelta(seconds=1)
 """The longest sleep between two looks at the budget."""
@@ -35,18 +37,18 @@ class RatePermit:
 
     def __init__(self, budget: Budget, *, window: timedelta) -> None:
         self.budget = budget
-        self._ends_at = _now() + window.total_seconds() / 2
-        self._taken_at = _now()
+        self._ends_at = loop_time() + window.total_seconds() / 2
+        self._taken_at = loop_time()
 
     @property
     def age(self) -> timedelta:
         """The time since it was asked for, which is a little more than since it was taken."""
-        return timedelta(seconds=_now() - self._taken_at)
+        return timedelta(seconds=loop_time() - self._taken_at)
 
     @property
     def is_over(self) -> bool:
         """Whether it is too late to make the call."""
-        return _now() > self._ends_at
+        return loop_time() > self._ends_at
 
 
 async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) -> RatePermit | None:
@@ -55,7 +57,7 @@ async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) ->
     The longest wait is shorter than the waiter's lease, so a call is not taken for work that
     somebody else has by then.
     """
-    deadline = _now() + max_wait.total_seconds()
+    deadline = Deadline(max_wait.total_seconds())
     limit, window = _limit_of(deps, budget)
     while True:
         permit = RatePermit(budget, window=window)
@@ -63,7 +65,7 @@ async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) ->
             wait = await tx.budget.take(budget, limit=limit, window=window)
         if not wait and not permit.is_over:
             return permit
-        if deps.stopping.is_set() or _now() + wait.total_seconds() > deadline:
+        if deps.stopping.is_set() or wait.total_seconds() > deadline.left_s:
             return None
         await sleep_until_due(deps, wait)
 
@@ -76,9 +78,7 @@ async def look(deps: Dependencies, tx: Transaction, *, ahead: int) -> timedelta:
 
 async def sleep_until_due(deps: Dependencies, wait: timedelta) -> None:
     """Sleep until it is worth looking again, or the service stops."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(min(wait, MAX_WAIT).total_seconds()):
-            await deps.stopping.wait()
+    await is_set_within(deps.stopping, min(wait, MAX_WAIT).total_seconds())
 
 
 @asynccontextmanager
@@ -109,7 +109,3 @@ def _limit_of(deps: Dependencies, budget: Budget) -> tuple[int, timedelta]:
 
 def _lengthened(window: timedelta) -> timedelta:
     return window + max(MARGIN, window * MARGIN_SHARE)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

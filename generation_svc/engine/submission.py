@@ -15,9 +15,10 @@ from generation_svc.domain.error import (
     ProviderRefused,
     ProviderSilent,
 )
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
-from generation_svc.domain.port.job import Claim
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker
 from generation_svc.lifecycle import model_outage
@@ -34,12 +35,6 @@ BUSY_TRIES = 2
 MOST_BUSY_RETRIES = 12
 """How many times the first wait after a "not now" the longest one is; it doubles."""
 _OPEN = (AttemptState.SUBMITTING, AttemptState.UNKNOWN)
-_SENTENCES = {
-    FailureReason.MODEL_UNAVAILABLE: "The provider has switched this model off.",
-    FailureReason.CONTENT_REFUSED: "The provider refused the content of this request.",
-    FailureReason.INPUT_UNREADABLE: "The picture could not be read.",
-    FailureReason.GENERATION_FAILED: "The generation failed.",
-}
 _logger = structlog.get_logger(__name__)
 
 
@@ -51,7 +46,7 @@ async def record_task(deps: Dependencies, attempt: Attempt, *, task_id: str) -> 
         if current.state in _OPEN:
             await take(deps, tx, job=job, attempt=current, task_id=task_id)
         else:
-            await tx.jobs.note(job.id, event="answered", detail={"task_id": task_id})
+            await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail={"task_id": task_id})
         await breaker.close(tx)
 
 
@@ -65,7 +60,7 @@ async def record_error(
         current = await tx.attempts.lock(attempt.id)
         if current.state not in _OPEN:
             detail = {**_detail(attempt), "error": type(error).__name__}
-            await tx.jobs.note(job.id, event="answered", detail=detail)
+            await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail=detail)
         elif isinstance(error, ProviderSilent):
             await _leave_unknown(deps, tx, claim, job=job, attempt=current, error=error)
         elif isinstance(error, ProviderRefused):
@@ -82,16 +77,16 @@ async def withdraw(deps: Dependencies, claim: Claim, *, attempt: Attempt) -> Non
         if current.state not in _OPEN:
             return
         await tx.attempts.end(attempt.id, AttemptState.REFUSED, error="not sent: too late")
-        await tx.jobs.note(job.id, event="postponed", detail=_detail(attempt))
-        await tx.jobs.release(claim, due=timedelta(0))
+        await tx.jobs.note(job.id, event=JobEventKind.POSTPONED, detail=_detail(attempt))
+        await tx.queue.release(claim, due=timedelta(0))
 
 
 async def fail(deps: Dependencies, claim: Claim, *, reason: FailureReason) -> None:
     """Fail a claimed job that cannot be sent, unless an attempt may still bring its result."""
     async with deps.database.transaction() as tx:
-        job = await tx.jobs.hold_claim(claim)
-        if job and not await _end_without(tx, job, reason=reason, event="refused"):
-            await tx.jobs.release(claim, due=deps.timing.unknown_grace)
+        job = await tx.queue.hold_claim(claim)
+        if job and not await _end_without(tx, job, reason=reason, event=JobEventKind.REFUSED):
+            await tx.queue.release(claim, due=deps.timing.unknown_grace)
 
 
 async def _leave_unknown(
@@ -105,10 +100,10 @@ async def _leave_unknown(
 ) -> None:
     usual, _ = deps.models.durations(job.model_id)
     await tx.attempts.mark_unknown(attempt.id, error=repr(error))
-    await tx.jobs.release(claim, due=deps.timing.grace(usual))
+    await tx.queue.release(claim, due=deps.timing.grace(usual))
     if job.state is JobState.QUEUED:
         waits = in_doubt(deps, job, attempt=attempt, others=claim.attempts)
-        await revise(tx, job, event="unknown", detail=_detail(attempt), **waits)
+        await revise(tx, job, event=JobEventKind.UNKNOWN, detail=_detail(attempt), **waits)
     await breaker.count_fault(deps, tx, error=error)
 
 
@@ -135,8 +130,8 @@ async def _refuse(
         await model_outage.begin(deps, tx, model_id=job.model_id, text=error.text)
     if error.reason in UNEXPLAINED:
         detail = {**_detail(attempt), "code": error.code, "text": error.text[:MAX_TEXT]}
-        await tx.jobs.note(job.id, event="unexplained", detail=detail)
-    if not await _end_without(tx, job, reason=error.reason, event="refused"):
+        await tx.jobs.note(job.id, event=JobEventKind.UNEXPLAINED, detail=detail)
+    if not await _end_without(tx, job, reason=error.reason, event=JobEventKind.REFUSED):
         await _leave_to_earlier(tx, claim, job=job, attempt=attempt)
     await breaker.close(tx)
 
@@ -145,11 +140,11 @@ async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt:
     """Send a job no more that was refused for good: an earlier attempt may still come home."""
     if job.state is not JobState.QUEUED:
         return
-    await tx.jobs.release(claim, due=job.start_deadline_time - tx.now())
+    await tx.queue.release(claim, due=job.start_deadline_time - tx.now())
     await revise(
         tx,
         job,
-        event="refused",
+        event=JobEventKind.REFUSED,
         detail=_detail(attempt),
         delay_reason=DelayReason.PROVIDER_UNCONFIRMED,
         delay_until_time=job.start_deadline_time,
@@ -167,12 +162,14 @@ async def _postpone(
 ) -> None:
     await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
     detail = {**_detail(attempt), "error": type(error).__name__}
-    await tx.jobs.note(job.id, event="postponed", detail=detail)
-    await tx.jobs.release(claim, due=_retry_after(deps, attempt))
+    await tx.jobs.note(job.id, event=JobEventKind.POSTPONED, detail=detail)
+    await tx.queue.release(claim, due=_retry_after(deps, attempt))
     if job.state is JobState.QUEUED:
         await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
-        await _end_without(tx, job, reason=FailureReason.GENERATION_FAILED, event="settled")
+        await _end_without(
+            tx, job, reason=FailureReason.GENERATION_FAILED, event=JobEventKind.SETTLED
+        )
     await breaker.count_fault(deps, tx, error=error)
 
 
@@ -182,15 +179,17 @@ async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: Provid
     reason = DelayReason.PROVIDER_BUSY if is_busy else None
     is_ours = job.delay_reason in (None, DelayReason.PROVIDER_UNCONFIRMED)
     if is_ours and job.delay_reason is not reason:
-        await revise(tx, job, event="delayed", delay_reason=reason)
+        await revise(tx, job, event=JobEventKind.DELAYED, delay_reason=reason)
 
 
-async def _end_without(tx: Transaction, job: Job, *, reason: FailureReason, event: str) -> bool:
+async def _end_without(
+    tx: Transaction, job: Job, *, reason: FailureReason, event: JobEventKind
+) -> bool:
     """Fail a job that no attempt can bring a result any more; return whether none can."""
     if await tx.attempts.live(job.id):
         return False
     if not job.state.is_final:
-        await settle(tx, job, Failure(reason, _sentence(reason)), event=event)
+        await settle(tx, job, Failure.of(reason), event=event)
     return True
 
 
@@ -200,7 +199,3 @@ def _retry_after(deps: Dependencies, attempt: Attempt) -> timedelta:
 
 def _detail(attempt: Attempt) -> dict[str, int]:
     return {"attempt": attempt.number}
-
-
-def _sentence(reason: FailureReason) -> str:
-    return _SENTENCES.get(reason, "The provider refused this request.")

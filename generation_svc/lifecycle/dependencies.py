@@ -16,6 +16,7 @@ from generation_svc.domain.port.provider import Provider
 from generation_svc.domain.port.transaction import Database
 from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.timing import Timing
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import QueueView, Recent
 from generation_svc.lifecycle.revision_poller import RevisionPoller
 from generation_svc.lifecycle.walk import Walk
@@ -128,5 +129,6 @@ class Dependencies:
     count_job: Callable[[Caller, str], None] = _count_nothing
     """Counts a job or an upload of a caller's owner; raises RateLimited."""
     views: ViewDependencies = field(default_factory=ViewDependencies)
+    meter: ServiceMeter = field(default_factory=ServiceMeter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is about to stop: who waits for a turn gives it back."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
-from prometheus_client import Counter
 
 from generation_svc.domain.error import ModelUnavailable
 from generation_svc.domain.failure import FailureReason
@@ -24,11 +23,6 @@ _ABOUT_THE_INPUT = (
     FailureReason.REQUEST_REFUSED,
 )
 """The provider looks at the model before it looks at the fields."""
-_outages = Counter(
-    "atelier_provider_models_switched_off_total",
-    "Times that the provider refused a model.",
-    ("model",),
-)
 _logger = structlog.get_logger(__name__)
 
 
@@ -37,7 +31,7 @@ async def begin(deps: Dependencies, tx: Transaction, *, model_id: str, text: str
     rest = deps.timing.model_rest
     is_news = await tx.models.begin_outage(model_id, rest=rest, text=text[:_MAX_TEXT])
     deps.models.off.expire()
-    _outages.labels(model_id).inc()
+    deps.meter.models_switched_off.labels(model_id).inc()
     log = _logger.error if is_news else _logger.warning
     log(
         "the provider has switched a model off",

@@ -4,9 +4,12 @@ The job's row is locked first, then the attempt's; so whoever comes second finds
 one did, and nothing happens twice.
 """
 
+from collections.abc import Mapping
+
 import structlog
 
 from generation_svc.domain.attempt import Attempt, AttemptState
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.observation import Observation, ProviderState, Source
@@ -20,6 +23,10 @@ MAX_TEXT = 500
 _WORDS = {
     ProviderState.UNKNOWN: "the provider said something unknown",
     ProviderState.EMPTY: "the provider reported a success without a result",
+}
+_LATE: Mapping[Source, JobEventKind] = {
+    "callback": JobEventKind.CALLBACK_LATE,
+    "poll": JobEventKind.POLL_LATE,
 }
 _logger = structlog.get_logger(__name__)
 
@@ -47,7 +54,7 @@ async def apply(
         _logger.warning(_WORDS[observation.state], word=observation.word)
     if not _is_news(job, current, observation=observation):
         return await _note_late(tx, current, observation=observation, source=source)
-    await tx.jobs.note(job.id, event=source, detail=_detail(current, observation))
+    await tx.jobs.note(job.id, event=JobEventKind(source), detail=_detail(current, observation))
     if observation.state is ProviderState.SUCCEEDED:
         await _succeed(deps, tx, job=job, attempt=current, observation=observation, source=source)
         return True
@@ -92,7 +99,7 @@ async def _run(deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attemp
     return await revise(
         tx,
         job,
-        event="taken",
+        event=JobEventKind.TAKEN,
         detail={"attempt": attempt.number},
         state=JobState.RUNNING,
         delay_reason=None,
@@ -116,7 +123,7 @@ async def _succeed(
         return
     await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     if not job.state.is_final:
-        await settle(tx, job, Result(text=observation.result_text), event="settled")
+        await settle(tx, job, Result(text=observation.result_text), event=JobEventKind.SETTLED)
 
 
 async def _fail(
@@ -131,9 +138,9 @@ async def _fail(
     if failure.reason is FailureReason.GENERATION_FAILED:
         text = observation.fail_message[:MAX_TEXT]
         detail = {"attempt": attempt.number, "code": observation.fail_code, "text": text}
-        await tx.jobs.note(job.id, event="unexplained", detail=detail)
+        await tx.jobs.note(job.id, event=JobEventKind.UNEXPLAINED, detail=detail)
     if not job.state.is_final and not await tx.attempts.live(job.id):
-        await settle(tx, job, failure, event="settled")
+        await settle(tx, job, failure, event=JobEventKind.SETTLED)
 
 
 async def _see(
@@ -151,7 +158,7 @@ async def _note_late(
     tx: Transaction, attempt: Attempt, *, observation: Observation, source: Source
 ) -> bool:
     detail = _detail(attempt, observation)
-    await tx.jobs.note(attempt.job_id, event=f"{source}_late", detail=detail)
+    await tx.jobs.note(attempt.job_id, event=_LATE[source], detail=detail)
     return False
 
 

@@ -13,6 +13,7 @@ from generation_svc.domain.error import Unavailable
 from generation_svc.domain.fair_queue import FairQueue, entry_of
 from generation_svc.domain.job import Job
 from generation_svc.domain.port.transaction import Database, Transaction
+from runtime.clock import loop_time
 
 LINE_SECONDS = 1.0
 """How old the line may be; one that takes long to read is read less often."""
@@ -50,7 +51,7 @@ class Recent(Generic[_T]):
 
     async def get(self, read: Callable[[Transaction], Awaitable[_T]], *, database: Database) -> _T:
         """Return the value, read just now if it had to be."""
-        if self._reading is None and _now() >= self._good_until:
+        if self._reading is None and loop_time() >= self._good_until:
             self._reading = asyncio.create_task(self._renew(read, database))
         if self._reading is not None:
             done, _ = await asyncio.wait({self._reading}, timeout=self._max_wait_seconds)
@@ -68,21 +69,17 @@ class Recent(Generic[_T]):
         rest = self._seconds
         try:
             async with database.transaction() as tx:
-                started = _now()
+                started = loop_time()
                 self._value = await read(tx)
-                rest = max(self._seconds, self._rest_after(_now() - started))
+                rest = max(self._seconds, self._rest_after(loop_time() - started))
         except Unavailable as error:
             _logger.warning("the queue is told as it was", error=str(error))
         finally:
-            self._good_until = _now() + rest
+            self._good_until = loop_time() + rest
             self._reading = None
 
     def _rest_after(self, query_seconds: float) -> float:
         return min(query_seconds * self._rest_factor, self._longest_rest_seconds)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class Arrivals:
@@ -137,7 +134,7 @@ class QueueView:
 
     async def _read(self, database: Database) -> FairQueue:
         async def read(tx: Transaction) -> FairQueue:
-            line = await tx.jobs.line()
+            line = await tx.queue.read()
             self._arrivals = Arrivals()
             return line
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from generation_svc.domain.delivery import DeliveryKind, Telegram
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.port.transaction import Transaction
@@ -22,7 +23,7 @@ async def revise(
     tx: Transaction,
     job: Job,
     *,
-    event: str,
+    event: JobEventKind,
     detail: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Job:
@@ -32,7 +33,9 @@ async def revise(
     return revised
 
 
-async def settle(tx: Transaction, job: Job, outcome: Result | Failure, *, event: str) -> Job:
+async def settle(
+    tx: Transaction, job: Job, outcome: Result | Failure, *, event: JobEventKind
+) -> Job:
     """Write the last revision of a locked job, and its outcome as a delivery."""
     if isinstance(outcome, Result):
         settled = await _save(
@@ -63,7 +66,7 @@ async def _save(
     tx: Transaction,
     job: Job,
     *,
-    event: str,
+    event: JobEventKind,
     detail: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Job:

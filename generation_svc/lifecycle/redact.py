@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from generation_svc.lifecycle.callback_address import ADDRESS
+
 MAX_ESCAPES = 100_000
 """How many escapes all layers together may have: they are read in the loop that serves calls."""
 
@@ -24,7 +26,6 @@ _JSON = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _PERCENT = re.compile(r"%([0-9a-fA-F]{2})()")
 _NOTHING = re.compile("()()\0")
 """UTF-16 that was taken for something else is full of them."""
-_ADDRESS = re.compile(r"callbacks/+[a-z0-9-]+/+([\w~.-]+)", re.IGNORECASE)
 _ESCAPING = "\\%\0"
 _MARK = "***"
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -72,7 +73,7 @@ def _layers(text: str) -> Iterator[_Layer]:
 
 
 def _found(layer: str, token: str) -> Iterator[_Span]:
-    for match in _ADDRESS.finditer(layer):
+    for match in ADDRESS.finditer(layer):
         yield match.span(1)
     if len(token) >= MIN_TOKEN_CHARS:
         for match in re.finditer(re.escape(token), layer):

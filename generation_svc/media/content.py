@@ -31,6 +31,7 @@ from generation_svc.media.decoder.child import ChildLimits, LimitReached
 from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
 from generation_svc.media.decoder.pool import Children
 from generation_svc.media.examination.sniff import HEAD_BYTES, picture_type
+from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch
 
 UPLOAD_KINDS = frozenset({MediaKind.IMAGE})
@@ -125,14 +126,22 @@ class Examiner:
 
 @asynccontextmanager
 async def open_examiner(
-    scratch: Scratch, *, upload_processes: int = UPLOAD_PROCESSES, limits: ChildLimits | None = None
+    scratch: Scratch,
+    *,
+    upload_processes: int = UPLOAD_PROCESSES,
+    limits: ChildLimits | None = None,
+    meter: MediaMeter | None = None,
 ) -> AsyncIterator[Examiner]:
     """Open an examiner, whose processes start when they are needed and end with the block."""
     limits = limits or ChildLimits()
     places = FairSlots(
         upload_processes, most_waiting=MOST_WAITING, max_wait_seconds=MAX_WAIT_SECONDS
     )
-    async with Children(limits) as strangers, Children(replace(limits, nice=0)) as own:
+    meter = meter or MediaMeter()
+    async with (
+        Children(limits, meter=meter) as strangers,
+        Children(replace(limits, nice=0), meter=meter) as own,
+    ):
         yield Examiner(scratch, strangers, own, places)
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx2
-from prometheus_client import Gauge
 
 from generation_svc.domain.error import (
     FetchFailed,
@@ -32,6 +31,7 @@ from generation_svc.domain.port.media import Examined
 from generation_svc.egress.host import HostList, is_plain_https
 from generation_svc.egress.internet import Internet, NotOnInternet, http_client
 from generation_svc.egress.resolver import Resolver
+from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch, ScratchWriter
 
 KIE_RESULT_HOSTS = (
@@ -59,7 +59,6 @@ _NOBODY_THERE = (
     socket.gaierror,
 )
 _TIMEOUT = httpx2.Timeout(20, connect=5)
-_fetching = Gauge("atelier_media_result_bytes", "Bytes of results under way.")
 
 
 class Examine(Protocol):
@@ -88,11 +87,17 @@ class FetchLimits:
 
 @asynccontextmanager
 async def open_fetcher(
-    scratch: Scratch, *, examine: Examine, allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS
+    scratch: Scratch,
+    *,
+    examine: Examine,
+    allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS,
+    meter: MediaMeter | None = None,
 ) -> AsyncIterator[HttpResultFetcher]:
     """Open a fetcher whose connections carry no key; raises ValueError for a bad entry."""
     async with http_client(part="generation service", timeout=_TIMEOUT) as http:
-        yield HttpResultFetcher(http, scratch, examine=examine, allowed_hosts=allowed_hosts)
+        yield HttpResultFetcher(
+            http, scratch, examine=examine, allowed_hosts=allowed_hosts, meter=meter
+        )
 
 
 class HttpResultFetcher:
@@ -107,18 +112,22 @@ class HttpResultFetcher:
         allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS,
         resolver: Resolver | None = None,
         limits: FetchLimits | None = None,
+        meter: MediaMeter | None = None,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)
         self._scratch = scratch
         self._examine = examine
         self._hosts = HostList(allowed_hosts)
         self._limits = limits or FetchLimits()
+        self._meter = meter or MediaMeter()
 
     @asynccontextmanager
     async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
         """Hold what is behind a link; raises LinkDead, FetchFailed or ResultRejected."""
         async with self._scratch.file() as path:
-            download = _Download(ScratchWriter(self._scratch, path), self._limits)
+            download = _Download(
+                ScratchWriter(self._scratch, path), limits=self._limits, meter=self._meter
+            )
             try:
                 await self._fetched(url, download, is_proved=is_proved)
                 yield await self._examine(path, is_media_promised=is_media_promised(url))
@@ -189,9 +198,10 @@ class _Download:
 
     deadline: asyncio.Timeout
 
-    def __init__(self, writer: ScratchWriter, limits: FetchLimits) -> None:
+    def __init__(self, writer: ScratchWriter, *, limits: FetchLimits, meter: MediaMeter) -> None:
         self._writer = writer
         self._limits = limits
+        self._meter = meter
         self._start = asyncio.get_running_loop().time()
         self._received = 0
 
@@ -208,11 +218,11 @@ class _Download:
 
     def forget(self) -> None:
         """Count the bytes no longer: their file is gone."""
-        _fetching.dec(self._received)
+        self._meter.result_bytes.dec(self._received)
 
     def _count(self, count: int) -> None:
         self._received += count
-        _fetching.inc(count)
+        self._meter.result_bytes.inc(count)
         if self._received > self._limits.max_bytes:
             raise self._too_large()
         self.deadline.reschedule(self._start + self._limits.seconds(self._received))

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from generation_svc.domain.error import MediaLinkInvalid
 from generation_svc.domain.media import MediaLink
+from runtime.clock import utc_now
 
 TAG_BYTES = 18
 STEPS_PER_LIFETIME = 4
@@ -27,10 +28,6 @@ STEPS_PER_LIFETIME = 4
 _CLAIM = struct.Struct(">16sQ")
 _TOKEN = re.compile("[A-Za-z0-9_-]{56}")
 _PURPOSE = b"atelier media link 1"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class SignedMediaLinks:
@@ -42,7 +39,7 @@ class SignedMediaLinks:
         *,
         base_url: str,
         lifetime: timedelta,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._key = key.encode()
         self._base_url = base_url.rstrip("/")

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from prometheus_client import Gauge
-
 from generation_svc.domain.error import Overloaded, UploadTooLarge
+from generation_svc.domain.limit import MAX_UPLOAD_BYTES
 from generation_svc.domain.port.media import Examined
 from generation_svc.media.content import Examiner
+from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import ScratchWriter
 
-MAX_UPLOAD_BYTES = 10 * 2**20
-"""The largest picture that a model takes as an input (kie-api.md §4)."""
 BUDGET_BYTES = 512 * 2**20
 """The size of all uploads under way."""
 CALLER_BUDGET_BYTES = 256 * 2**20
@@ -29,7 +27,6 @@ LEAST_BYTES = 2**20
 
 _HELD_BYTES = 64 * 2**10
 _RETRY = timedelta(seconds=2)
-_open = Gauge("atelier_media_upload_bytes", "Bytes of uploads under way.")
 
 
 @dataclass(slots=True)
@@ -38,6 +35,7 @@ class ByteBudget:
 
     overall: int = BUDGET_BYTES
     per_caller: int = CALLER_BUDGET_BYTES
+    meter: MediaMeter = field(default_factory=MediaMeter)
     held: int = 0
     _by_caller: Counter[str] = field(default_factory=Counter)
 
@@ -59,7 +57,7 @@ class ByteBudget:
     def _change(self, caller: str, count: int) -> None:
         self.held += count
         self._by_caller[caller] += count
-        _open.inc(count)
+        self.meter.upload_bytes.inc(count)
 
 
 @dataclass(frozen=True, slots=True)

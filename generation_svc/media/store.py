@@ -27,6 +27,7 @@ from runtime.file import size_of
 from runtime.thread import in_thread
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ClientConfig, RetryConfig
 
 DEFAULT_FOLDER = Path(".atelier/media")
@@ -114,10 +115,22 @@ class ObjectMediaStore:
             data = await in_thread(path.read_bytes, name="media-read")
             await self.backend.put_async(key, data, use_multipart=False)
 
-    async def stream(self, key: str) -> AsyncIterator[bytes]:
-        """Give the bytes in pieces of at most 256 KiB; raises MediaNotFound."""
+    async def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Give the bytes, or a part of them that is there, in pieces of at most 256 KiB.
+
+        Raises MediaNotFound.
+        """
+        if length == 0:  # which no store takes for a range
+            return
+        options: GetOptions = {}
+        if length is not None:
+            options["range"] = (offset, offset + length)
+        elif offset:
+            options["range"] = {"offset": offset}
         with _translated(key):
-            found = await self.backend.get_async(key)
+            found = await self.backend.get_async(key, options=options)
             async for block in found.stream(min_chunk_size=PIECE_BYTES):
                 for piece in _pieces(bytes(block)):
                     yield piece

@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from prometheus_client import Gauge
-
 from generation_svc.domain.error import Overloaded
 from generation_svc.rpc.call import Call
-
-_open = Gauge("atelier_rpc_open_calls", "Calls that are being answered.", ("kind",))
+from generation_svc.rpc.meter import RpcMeter
 
 
 class Kind(StrEnum):
@@ -85,6 +82,7 @@ class Admission:
     """Counts the open calls of a server."""
 
     caps: Caps = field(default_factory=Caps)
+    meter: RpcMeter = field(default_factory=RpcMeter)
     _overall: Counter[Kind] = field(default_factory=Counter, init=False)
     _of_caller: Counter[tuple[Kind, str]] = field(default_factory=Counter, init=False)
 
@@ -100,7 +98,7 @@ class Admission:
         name = call.context.peer() if kind in BY_CONNECTION else call.caller.name
         self._check(kind, name)
         self._count(kind, name, change=1)
-        call.context.add_done_callback(lambda _: self._count(kind, name, change=-1))
+        call.when_over(lambda: self._count(kind, name, change=-1))
         yield
 
     def _check(self, kind: Kind, name: str) -> None:
@@ -117,4 +115,4 @@ class Admission:
         self._of_caller[kind, name] += change
         if not self._of_caller[kind, name]:
             del self._of_caller[kind, name]
-        _open.labels(kind).inc(change)
+        self.meter.open_calls.labels(kind).inc(change)

@@ -12,11 +12,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from generation_svc.domain.error import FieldViolation, InvalidInputs
+from generation_svc.domain.limit import MAX_ID_LENGTH
 
-MAX_ID_LENGTH = 128
-"""The length of ids, keys, owners and tokens."""
 MAX_LANGUAGE_LENGTH = 35
-MAX_URL_LENGTH = 2048
 MAX_TELEGRAM_ID = 2**52 - 1
 """Telegram's ids have at most 52 significant bits (Bot API, User and Chat)."""
 MAX_PIECE_BYTES = 2**20

@@ -5,7 +5,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import grpc.aio
+
 from generation_svc.domain.caller import Caller
+
+ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+"""gRPC's own context of a call; a generic only where types are checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +20,13 @@ class Call:
     method: str
     """The name of the RPC, such as `CreateJob`."""
     caller: Caller
-    context: Any
+    context: ServicerContext
     """gRPC's own context: metadata, peer, the time that is left."""
+
+    def when_over(self, callback: Callable[[], None]) -> None:
+        """Run a callback when the call has ended and its answer has left."""
+        # The stubs ask for a class of their own, where gRPC calls whatever it is given.
+        self.context.add_done_callback(lambda _: callback())  # type: ignore[arg-type]
 
 
 Guard: TypeAlias = Callable[[Call], AbstractAsyncContextManager[None]]

@@ -1,29 +1,28 @@
 """`CallbackService`: what KIE posted, as the gateway hands it on."""
 
 from collections.abc import Mapping
-from typing import Any
-
-from prometheus_client import Counter
 
 from atelier.generation.v1 import callback_service_pb2 as pb
 from atelier.generation.v1 import callback_service_pb2_grpc as pb_grpc
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_CALLBACK_BYTES, MAX_CALLBACK_HEADERS, Bounds
+from generation_svc.rpc.call import ServicerContext
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.usecase.report_callback import Callback, report_callback
 
 MAX_NAME_LENGTH, MAX_VALUE_LENGTH = 64, 1024
 """How much is kept of a header: a callback is stored whatever is in it."""
-_callbacks = Counter("atelier_callbacks_total", "Callbacks by what came of them.", ("outcome",))
 
 
 class CallbackServicer(pb_grpc.CallbackServiceServicer):
     """Answers the calls of `CallbackService`."""
 
-    def __init__(self, deps: Dependencies) -> None:
+    def __init__(self, deps: Dependencies, *, meter: RpcMeter) -> None:
         self._deps = deps
+        self._meter = meter
 
     async def ReportCallback(
-        self, request: pb.ReportCallbackRequest, context: Any
+        self, request: pb.ReportCallbackRequest, context: ServicerContext
     ) -> pb.ReportCallbackResponse:
         """Store a callback and apply it."""
         bounds = Bounds()
@@ -37,7 +36,7 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
             self._deps,
             Callback(body=request.body, headers=headers, token=request.path_token),
         )
-        _callbacks.labels(outcome).inc()
+        self._meter.callbacks.labels(outcome).inc()
         return pb.ReportCallbackResponse(
             outcome=pb.CallbackOutcome.Value(f"CALLBACK_OUTCOME_{outcome.name}")
         )

@@ -181,13 +181,16 @@ def _option_to_proto(option: domain_catalog.Option) -> model_pb2.ModelOption:
 
 
 def delivery_to_proto(
-    delivery: Delivery, *, model: domain_catalog.Model | None
+    delivery: Delivery,
+    *,
+    model: domain_catalog.Model | None,
+    links: MediaLinks | None = None,
 ) -> delivery_pb2.Delivery:
-    """Write a delivery under lease."""
+    """Write a delivery under lease; what an edge cannot send itself has a link."""
     message = delivery_pb2.Delivery(
         id=str(delivery.id),
         kind=delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind.name}"),
-        job=job_to_proto(delivery.job),
+        job=job_to_proto(delivery.job, links=links),
         lease_token=delivery.lease_token,
         lease_expire_time=time_to_proto(delivery.lease_expire_time),
         maybe_sent=delivery.maybe_sent,

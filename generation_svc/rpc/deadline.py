@@ -11,14 +11,17 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from generation_svc.domain.error import CallTooLong
+from generation_svc.rpc.bound import LONGEST_WAIT
 from generation_svc.rpc.call import Call, Guard
 from generation_svc.rpc.draining import ServerDraining
 
 ORDINARY = timedelta(seconds=30)
 """The limit of a method that is not named below."""
+ANSWER_TIME = timedelta(seconds=15)
+"""What a call that may wait has left for its answer."""
 LIMITS: Mapping[str, timedelta | None] = {
-    "WaitJob": timedelta(seconds=75),
-    "LeaseDeliveries": timedelta(seconds=75),
+    "WaitJob": LONGEST_WAIT + ANSWER_TIME,
+    "LeaseDeliveries": LONGEST_WAIT + ANSWER_TIME,
     "UploadInput": timedelta(seconds=120),
     "DownloadMedia": None,  # as long as it gets on: each piece and each write has its own limit
     "StreamJobUpdates": timedelta(hours=1),

@@ -11,6 +11,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from generation_svc.domain.error import AtelierError, FieldViolation, InvalidInputs
+from generation_svc.rpc.call import ServicerContext
 
 MAX_MESSAGE_BYTES = 4 << 20
 """The greatest size of one message of a request."""
@@ -57,7 +58,7 @@ def lenient(deserialize: Deserialize | None) -> Deserialize | None:
     return deserialized
 
 
-async def only_message(context: Any) -> Any:
+async def only_message(context: ServicerContext) -> Any:
     """Read the message of a unary request. Raises InvalidInputs and MessageTooLarge."""
     message = await context.read()
     if message is grpc.aio.EOF:

@@ -1,7 +1,6 @@
 """`DeliveryService`: what is to be sent, and how the sending ended."""
 
 from datetime import timedelta
-from typing import Any
 
 from atelier.generation.v1 import delivery_service_pb2 as pb
 from atelier.generation.v1 import delivery_service_pb2_grpc as pb_grpc
@@ -9,6 +8,7 @@ from generation_svc.domain.delivery import Impossible, SendingOutcome, Sent, Try
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import DEFAULT_LEASE, LONGEST_WAIT, MAX_DELIVERIES, Bounds
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.usecase import lease_delivery
@@ -25,7 +25,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         self._draining = draining
 
     async def LeaseDeliveries(
-        self, request: pb.LeaseDeliveriesRequest, context: Any
+        self, request: pb.LeaseDeliveriesRequest, context: ServicerContext
     ) -> pb.LeaseDeliveriesResponse:
         """Lease deliveries that are due."""
         wanted, wait = _wanted(request, context)
@@ -35,16 +35,16 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             )
         except ServerDraining:
             deliveries = ()
-        models = self._deps.models.catalog.models
+        models, links = self._deps.models.catalog.models, self._deps.media.links
         return pb.LeaseDeliveriesResponse(
             deliveries=[
-                convert.delivery_to_proto(each, model=models.get(each.job.model_id))
+                convert.delivery_to_proto(each, model=models.get(each.job.model_id), links=links)
                 for each in deliveries
             ]
         )
 
     async def BeginDelivery(
-        self, request: pb.BeginDeliveryRequest, context: Any
+        self, request: pb.BeginDeliveryRequest, context: ServicerContext
     ) -> pb.BeginDeliveryResponse:
         """State that sending starts."""
         token = _token(request.lease_token)
@@ -54,7 +54,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         return pb.BeginDeliveryResponse(lease_expire_time=convert.time_to_proto(lease_expire_time))
 
     async def ReportDelivery(
-        self, request: pb.ReportDeliveryRequest, context: Any
+        self, request: pb.ReportDeliveryRequest, context: ServicerContext
     ) -> pb.ReportDeliveryResponse:
         """State how the sending ended."""
         token, outcome = _token(request.lease_token), _outcome_from_proto(request)
@@ -63,7 +63,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
 
 
 def _wanted(
-    request: pb.LeaseDeliveriesRequest, context: Any
+    request: pb.LeaseDeliveriesRequest, context: ServicerContext
 ) -> tuple[lease_delivery.Wanted, timedelta]:
     bounds = Bounds()
     source = request.WhichOneof("source")

@@ -1,7 +1,6 @@
 """`EdgeService`: what an edge must not lose."""
 
 from datetime import timedelta
-from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -12,6 +11,7 @@ from generation_svc.domain.port.session import SessionRecord
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
 from generation_svc.rpc.bound import MAX_SESSION_BYTES, Bounds
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 
 
@@ -22,7 +22,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
         self._database = deps.database
 
     async def GetSession(
-        self, request: pb.GetSessionRequest, context: Any
+        self, request: pb.GetSessionRequest, context: ServicerContext
     ) -> pb.GetSessionResponse:
         """Give a session."""
         _check_key(request.bot_id, request.key).check()
@@ -32,7 +32,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
         return pb.GetSessionResponse(session=convert.session_to_proto(session))
 
     async def PutSession(
-        self, request: pb.PutSessionRequest, context: Any
+        self, request: pb.PutSessionRequest, context: ServicerContext
     ) -> pb.PutSessionResponse:
         """Write a session if its version is still the one given."""
         bounds = _check_key(request.bot_id, request.key)
@@ -52,7 +52,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
         return pb.PutSessionResponse(session=convert.session_to_proto(written))
 
     async def LeaseUpdates(
-        self, request: pb.LeaseUpdatesRequest, context: Any
+        self, request: pb.LeaseUpdatesRequest, context: ServicerContext
     ) -> pb.LeaseUpdatesResponse:
         """Take, keep or give up the right to poll Telegram for a bot."""
         bounds = Bounds()

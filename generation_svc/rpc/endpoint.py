@@ -14,19 +14,21 @@ from generation_svc.rpc.core_log import quieten
 from generation_svc.rpc.deadline import limiting
 from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.register import register, set_health
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.tls import server_credentials
 from runtime.certificate import CertificateReader
+from runtime.wait import is_set_within
 
 READINESS_SECONDS = 2.0
 """How often readiness follows the database."""
 _logger = structlog.get_logger(__name__)
 
 
-def guards(caps: Caps | None = None) -> tuple[Guard, ...]:
+def guards(caps: Caps | None = None, *, meter: RpcMeter | None = None) -> tuple[Guard, ...]:
     """Return what stands around every handler, the outermost first."""
-    return (Admission(caps or Caps()).guard, limiting())
+    return (Admission(caps or Caps(), meter or RpcMeter()).guard, limiting())
 
 
 class Endpoint:
@@ -54,6 +56,7 @@ class Endpoint:
             self._server,
             deps,
             draining=self._draining,
+            meter=interceptor.meter,
             stream_timing=stream_timing or StreamTiming(),
             has_reflection=has_reflection,
         )
@@ -86,11 +89,7 @@ class Endpoint:
         """Be healthy while ready; return, unhealthy for good, when asked to stop."""
         while not stop.is_set():
             set_health(self._health, is_serving=await is_ready())
-            try:
-                async with asyncio.timeout(interval_seconds):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await is_set_within(stop, interval_seconds)
         self._health.end()
 
     async def stop(self, *, grace_seconds: float) -> None:

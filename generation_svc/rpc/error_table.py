@@ -47,6 +47,7 @@ class Entry:
 
 TABLE: Mapping[type[Exception], Entry] = {
     domain.PauseTooLong: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS"),
+    domain.ReadOutOfRange: Entry(grpc.StatusCode.OUT_OF_RANGE, "INVALID_INPUTS"),
     domain.InvalidInputs: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS"),
     domain.UnknownModel: Entry(
         grpc.StatusCode.NOT_FOUND,

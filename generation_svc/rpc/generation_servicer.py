@@ -22,6 +22,7 @@ from generation_svc.domain.error import (
     UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
+from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
@@ -29,10 +30,10 @@ from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
     LONGEST_WAIT,
     MAX_LANGUAGE_LENGTH,
-    MAX_URL_LENGTH,
     Bounds,
     parse_id,
 )
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
@@ -59,18 +60,24 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._timing = timing
         self._upload_turns = UploadTurns()
 
-    async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:
+    async def CreateJob(
+        self, request: pb.CreateJobRequest, context: ServicerContext
+    ) -> pb.CreateJobResponse:
         """Accept a job."""
         job = await create_job.create_job(self._deps, _request_from_proto(request, context))
         return pb.CreateJobResponse(job=self._job(job))
 
-    async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
+    async def GetJob(
+        self, request: pb.GetJobRequest, context: ServicerContext
+    ) -> pb.GetJobResponse:
         """Give a job as it is."""
         job_id = _job_id(request.job_id)
         job = await read_job.get(self._deps, current_caller(), job_id=job_id)
         return pb.GetJobResponse(job=self._job(job))
 
-    async def WaitJob(self, request: pb.WaitJobRequest, context: Any) -> pb.WaitJobResponse:
+    async def WaitJob(
+        self, request: pb.WaitJobRequest, context: ServicerContext
+    ) -> pb.WaitJobResponse:
         """Wait until a job is final; a server that drains answers with the job as it is."""
         job_id, caller = _job_id(request.job_id), current_caller()
         timeout = _wait_of(request)
@@ -83,7 +90,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         return pb.WaitJobResponse(job=self._job(job))
 
     async def StreamJobUpdates(  # type: ignore[override] # writes by itself, to time the writes
-        self, request: pb.StreamJobUpdatesRequest, context: Any
+        self, request: pb.StreamJobUpdatesRequest, context: ServicerContext
     ) -> None:
         """Stream the revisions of a job."""
         bounds = Bounds()
@@ -101,7 +108,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
                 if not await self._write(context, self._update(update)):
                     return
 
-    async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
+    async def ListJobs(
+        self, request: pb.ListJobsRequest, context: ServicerContext
+    ) -> pb.ListJobsResponse:
         """List the jobs that the caller sees, newest first."""
         bounds, caller = Bounds(), current_caller()
         size = bounds.page_size(request.page_size, default=20, most=100)
@@ -120,14 +129,16 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         page = [self._job(job) for job in jobs[:size]]
         return pb.ListJobsResponse(jobs=page, next_page_token=token)
 
-    async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
+    async def CancelJob(
+        self, request: pb.CancelJobRequest, context: ServicerContext
+    ) -> pb.CancelJobResponse:
         """Cancel a job."""
         job_id = _job_id(request.job_id)
         job = await cancel_job.cancel_job(self._deps, current_caller(), job_id=job_id)
         return pb.CancelJobResponse(job=self._job(job))
 
     async def ListModels(
-        self, request: pb.ListModelsRequest, context: Any
+        self, request: pb.ListModelsRequest, context: ServicerContext
     ) -> pb.ListModelsResponse:
         """List the models."""
         bounds, catalog = Bounds(), self._deps.models.catalog
@@ -147,7 +158,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             catalog_version=catalog.version,
         )
 
-    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
+    async def GetModel(
+        self, request: pb.GetModelRequest, context: ServicerContext
+    ) -> pb.GetModelResponse:
         """Give a model."""
         bounds = Bounds()
         bounds.text("model_id", request.model_id, is_required=True)
@@ -157,7 +170,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         return pb.GetModelResponse(model=convert.model_to_proto(model, unavailable_until=until))
 
     async def UploadInput(
-        self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: Any
+        self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: ServicerContext
     ) -> pb.UploadInputResponse:
         """Take media; `request_iterator` is left alone, see `rpc.upload`."""
         caller = current_caller()
@@ -175,7 +188,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         raise refusal
 
     async def DownloadMedia(  # type: ignore[override] # writes by itself, to time the writes
-        self, request: pb.DownloadMediaRequest, context: Any
+        self, request: pb.DownloadMediaRequest, context: ServicerContext
     ) -> None:
         """Give the bytes of a result."""
         found = await self._download(request)
@@ -189,13 +202,18 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def _download(self, request: pb.DownloadMediaRequest) -> download_media.Download:
         if request.link_token and request.media_id:
             raise InvalidInputs((FieldViolation("link_token", "Give it or media_id, not both."),))
+        part = _part_from_proto(request)
         if request.link_token:  # one that is too long is none of ours, which reading it tells
-            return await download_media.download_by_link(self._deps, token=request.link_token)
+            return await download_media.download_by_link(
+                self._deps, token=request.link_token, part=part
+            )
         current_caller().require(*BYTES_BY_ID)
         media_id = parse_id("media_id", request.media_id)
         if media_id is None:
             raise MediaNotFound(request.media_id)
-        return await download_media.download(self._deps, current_caller(), media_id=media_id)
+        return await download_media.download(
+            self._deps, current_caller(), media_id=media_id, part=part
+        )
 
     def _job(self, job: Job) -> JobMessage:
         return convert.job_to_proto(job, links=self._deps.media.links)
@@ -205,11 +223,22 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             return pb.StreamJobUpdatesResponse(job=self._job(update))
         return _pulse_to_proto(update, time=self._deps.database.now())
 
-    async def _write(self, context: Any, message: Any) -> bool:
+    async def _write(self, context: ServicerContext, message: Any) -> bool:
         return await write(context, message, timeout=self._timing.write_timeout)
 
 
-def _request_from_proto(request: pb.CreateJobRequest, context: Any) -> create_job.CreateRequest:
+def _part_from_proto(request: pb.DownloadMediaRequest) -> download_media.ReadRange:
+    bounds = Bounds()
+    for name, value in (("read_offset", request.read_offset), ("read_limit", request.read_limit)):
+        if value < 0:
+            bounds.refuse(name, f"Must be 0 or more, not {value}.")
+    bounds.check()
+    return download_media.ReadRange(request.read_offset, request.read_limit)
+
+
+def _request_from_proto(
+    request: pb.CreateJobRequest, context: ServicerContext
+) -> create_job.CreateRequest:
     bounds = Bounds()
     bounds.text("request_id", request.request_id)
     bounds.text("model_id", request.model_id, is_required=True)
@@ -239,7 +268,7 @@ def _destination_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Des
             return Queue(bounds.queue("queue.queue", request.queue.queue))
         case "webhook":
             url = request.webhook.url
-            return Webhook(bounds.text("webhook.url", url, most=MAX_URL_LENGTH, is_required=True))
+            return Webhook(bounds.text("webhook.url", url, most=MAX_LINK_LENGTH, is_required=True))
     return None
 
 

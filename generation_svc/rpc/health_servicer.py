@@ -11,6 +11,7 @@ from typing import Any
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.method import ServiceNotFound
 from generation_svc.rpc.stream import write
@@ -41,7 +42,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         self._is_final = True
 
     async def Check(
-        self, request: health_pb2.HealthCheckRequest, context: Any
+        self, request: health_pb2.HealthCheckRequest, context: ServicerContext
     ) -> health_pb2.HealthCheckResponse:
         """Tell the health of one service, or of all."""
         status = self._statuses.get(request.service)
@@ -49,7 +50,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
             raise ServiceNotFound(request.service)
         return _STATUS(status=status)
 
-    async def List(self, request: Any, context: Any) -> Any:
+    async def List(self, request: Any, context: ServicerContext) -> Any:
         """Tell the health of every service."""
         messages: Any = health_pb2  # its types do not know this method yet
         answer = messages.HealthListResponse()
@@ -57,14 +58,14 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
             answer.statuses[name].status = status
         return answer
 
-    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: ServicerContext) -> None:
         """Tell every change of the health."""
         try:
             await self._draining.unless(self._watch(request.service, context))
         except ServerDraining:
             return
 
-    async def _watch(self, service: str, context: Any) -> None:
+    async def _watch(self, service: str, context: ServicerContext) -> None:
         last = None
         while True:
             changed = self._changed

@@ -12,35 +12,30 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 import grpc
 import grpc.aio
 import structlog
 from grpc_status import rpc_status
-from prometheus_client import Counter, Histogram
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import AtelierError
-from generation_svc.rpc.call import Call, Guard
+from generation_svc.domain.limit import MAX_ID_LENGTH
+from generation_svc.rpc.call import Call, Guard, ServicerContext
 from generation_svc.rpc.caller import NOBODY, Anybody, Callers, calling, token_of
 from generation_svc.rpc.decoding import check_metadata, checked, lenient, only_message
 from generation_svc.rpc.error_table import is_known, status_of
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.permission import check_permission
 from generation_svc.rpc.unread import UnreadAnswers
+from runtime.correlation import CORRELATION_KEY, new_correlation_id
 
-CORRELATION_KEY = "x-correlation-id"
 CONTRACT = "/atelier."
 """How the services of the contract begin; the others are asked without a token."""
 UNKNOWN_METHOD = "?"
 """What metrics call every RPC that there is not: a client chooses its name."""
 _logger = structlog.get_logger(__name__)
-_calls = Counter("atelier_rpc_calls_total", "Calls answered.", ("method", "code"))
-_calls_of = Counter(
-    "atelier_caller_calls_total", "Calls answered, by who called.", ("caller", "code")
-)
-_seconds = Histogram("atelier_rpc_seconds", "Time to the answer.", ("method",))
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
@@ -55,9 +50,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         *,
         guards: Sequence[Guard] = (),
         unread: UnreadAnswers | None = None,
+        meter: RpcMeter | None = None,
     ) -> None:
         self._callers = callers or Anybody()
-        self.unread = unread or UnreadAnswers()
+        self.meter = meter or RpcMeter()
+        self.unread = unread or UnreadAnswers(meter=self.meter)
         self._guards = (self.unread.guard, *guards)
 
     async def intercept_service(
@@ -119,9 +116,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         caller: Caller,
         serialize: Callable[[Any], bytes] | None = None,
     ) -> Any:
-        async def wrapped(requests: Any, context: Any) -> Any:
+        async def wrapped(requests: Any, context: ServicerContext) -> Any:
             call = Call(method=method, caller=caller, context=context)
-            with calling(caller), _observed(call):
+            with calling(caller), _observed(call, meter=self.meter):
                 try:
                     answer = await behaviour(requests, call)
                     return self._given(call, answer, serialize=serialize)
@@ -145,12 +142,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return data
 
 
-def correlation_id(context: Any) -> str:
+def correlation_id(context: ServicerContext) -> str:
     """Return the id under which this call logs: the caller's own, or a new one."""
     for key, value in context.invocation_metadata() or ():
-        if key == CORRELATION_KEY and isinstance(value, str) and 0 < len(value) <= 128:
+        if key == CORRELATION_KEY and isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH:
             return value
-    return uuid4().hex
+    return new_correlation_id()
 
 
 def _kind(handler: Handler) -> str:
@@ -174,7 +171,7 @@ def _rebuild(handler: Handler, wrapped: Any) -> Handler:
 
 
 @contextmanager
-def _observed(call: Call) -> Iterator[None]:
+def _observed(call: Call, *, meter: RpcMeter) -> Iterator[None]:
     """Name the call in its log lines, time it and count it."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(
@@ -185,12 +182,12 @@ def _observed(call: Call) -> Iterator[None]:
         yield
     finally:
         code = _code_name(call.context)
-        _seconds.labels(call.method).observe(time.perf_counter() - started)
-        _calls.labels(call.method, code).inc()
-        _calls_of.labels(call.caller.name, code).inc()
+        meter.seconds.labels(call.method).observe(time.perf_counter() - started)
+        meter.calls.labels(call.method, code).inc()
+        meter.calls_of.labels(call.caller.name, code).inc()
 
 
-async def _abort(context: Any, error: Exception) -> None:
+async def _abort(context: ServicerContext, error: Exception) -> None:
     if is_known(error):
         _logger.info("refused", reason=type(error).__name__, error=str(error))
     else:
@@ -204,6 +201,6 @@ async def _abort(context: Any, error: Exception) -> None:
         raise asyncio.CancelledError from late
 
 
-def _code_name(context: Any) -> str:
+def _code_name(context: ServicerContext) -> str:
     code = context.code()
     return code.name if isinstance(code, grpc.StatusCode) else "OK"

@@ -13,6 +13,7 @@ import grpc.aio
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.stream import write
 
 METHOD = "ServerReflectionInfo"
@@ -26,7 +27,7 @@ SERVICE_NAMES = tuple(f"{package}.ServerReflection" for package in (_ALPHA, _STA
 class ReflectionServicer(reflection.aio.ReflectionServicer):
     """Answers what is asked about the contract, to those who read the answers."""
 
-    async def answer(self, requests: AsyncIterator[Any], context: Any) -> None:
+    async def answer(self, requests: AsyncIterator[Any], context: ServicerContext) -> None:
         """Answer each request of a stream."""
         responses: Any = self.ServerReflectionInfo(requests, context)
         async for response in responses:

@@ -22,6 +22,7 @@ from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.edge_servicer import EdgeServicer
 from generation_svc.rpc.generation_servicer import GenerationServicer
 from generation_svc.rpc.health_servicer import HealthServicer
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.reflection import enable_reflection
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.webhook_servicer import WebhookServicer
@@ -54,6 +55,7 @@ def register(
     deps: Dependencies,
     *,
     draining: Draining,
+    meter: RpcMeter,
     stream_timing: StreamTiming,
     has_reflection: bool = True,
 ) -> HealthServicer:
@@ -61,7 +63,9 @@ def register(
     generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
         GenerationServicer(deps, draining=draining, timing=stream_timing), server
     )
-    callback_service_pb2_grpc.add_CallbackServiceServicer_to_server(CallbackServicer(deps), server)
+    callback_service_pb2_grpc.add_CallbackServiceServicer_to_server(
+        CallbackServicer(deps, meter=meter), server
+    )
     delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(
         DeliveryServicer(deps, draining=draining), server
     )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import structlog
 
 from generation_svc.domain.error import CallTooLong
+from generation_svc.rpc.call import ServicerContext
 
 _T = TypeVar("_T")
 _logger = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ async def in_time(items: AsyncIterator[_T], *, timeout: timedelta) -> AsyncGener
         yield item
 
 
-async def write(context: Any, message: Any, *, timeout: timedelta) -> bool:
+async def write(context: ServicerContext, message: Any, *, timeout: timedelta) -> bool:
     """Send a message; False when the reader does not read.
 
     Even `abort` would wait for such a reader, so the handler just ends; the connection is closed

@@ -15,25 +15,21 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
-from prometheus_client import Counter as Count
-from prometheus_client import Gauge
 
 from generation_svc.domain.error import Overloaded
 from generation_svc.rpc.call import Call
 from generation_svc.rpc.caller import NOBODY
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.peer import PeerAddress, close_connections, peer_address
 from generation_svc.rpc.waiting import UnreadLimits, Waiting
+from runtime.clock import loop_time
 
 CALL_BYTES = 32 << 10
 """What gRPC keeps of a call until its answer has left, beside the answer."""
 _logger = structlog.get_logger(__name__)
-_held = Gauge("atelier_rpc_unread_bytes", "Bytes of answers that have not left.")
-_closed = Count(
-    "atelier_rpc_stalled_connections", "Connections closed as their client did not read."
-)
 
 
 class Closer(Protocol):
@@ -47,9 +43,14 @@ class UnreadAnswers:
     """Counts the answers that wait for their readers, by caller and by connection."""
 
     def __init__(
-        self, limits: UnreadLimits | None = None, *, close: Closer = close_connections
+        self,
+        limits: UnreadLimits | None = None,
+        *,
+        close: Closer = close_connections,
+        meter: RpcMeter | None = None,
     ) -> None:
         self.limits = limits or UnreadLimits()
+        self._meter = meter or RpcMeter()
         self._close = close
         self._of_caller: Counter[str] = Counter()
         self._of_callers = self._of_strangers = 0
@@ -76,14 +77,14 @@ class UnreadAnswers:
         """Count what a call has still to send until all of it has left."""
         peer, number, held = call.context.peer(), next(self._numbers), size + CALL_BYTES
         name = call.caller.name
-        self._waiting[peer].since[number] = _now()
+        self._waiting[peer].since[number] = loop_time()
         self._count(name, peer, change=held)
 
-        def release(_: Any) -> None:
+        def release() -> None:
             self._count(name, peer, change=-held)
             self._leave(peer, number)
 
-        call.context.add_done_callback(release)
+        call.when_over(release)
 
     async def close_stalled(self, *, ports: Collection[int]) -> None:
         """Close, for as long as it runs, the connections that hold too much or for too long."""
@@ -97,12 +98,12 @@ class UnreadAnswers:
             except OSError as error:  # no file can be opened, for one: the next round may do it
                 _logger.error("stalled connections could not be closed", error=str(error))
                 continue
-            _closed.inc(closed)
+            self._meter.stalled_connections.inc(closed)
             _logger.warning("connections whose clients do not read are closed", count=closed)
 
     def closable(self) -> set[PeerAddress]:
         """Return the peers whose connections hold too much or for too long."""
-        now, limits = _now(), self.limits
+        now, limits = loop_time(), self.limits
         stalled = {peer for peer, each in self._waiting.items() if each.is_stalled(now, limits)}
         return {address for address in map(peer_address, stalled | self._greedy()) if address}
 
@@ -137,7 +138,7 @@ class UnreadAnswers:
             self._of_strangers += change
         else:
             self._count_caller(name, change)
-        _held.inc(change)
+        self._meter.unread_bytes.inc(change)
 
     def _count_caller(self, name: str, change: int) -> None:
         before = self._of_caller[name]
@@ -151,10 +152,6 @@ class UnreadAnswers:
     def _leave(self, peer: str, number: int) -> None:
         waiting = self._waiting[peer]
         del waiting.since[number]
-        waiting.moved_at = _now()
+        waiting.moved_at = loop_time()
         if not waiting.since:
             del self._waiting[peer]
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -16,7 +16,9 @@ import grpc.aio
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import CallTooLong
 from generation_svc.rpc.bound import MAX_PIECE_BYTES, Bounds
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.decoding import checked_message
+from runtime.wait import Deadline
 
 MOST_READ = 4
 """How many uploads of a caller are read from at once: gRPC holds a whole message of each."""
@@ -44,7 +46,9 @@ def _turns() -> asyncio.Semaphore:
 class UploadMessages:
     """The messages of one call of UploadInput, as an iterator of their data."""
 
-    def __init__(self, context: Any, *, turns: asyncio.Semaphore, timeout: timedelta) -> None:
+    def __init__(
+        self, context: ServicerContext, *, turns: asyncio.Semaphore, timeout: timedelta
+    ) -> None:
         self._context = context
         self._turns = turns
         self._timeout = timeout
@@ -104,12 +108,12 @@ class UploadMessages:
         The sender's time begins with the turn. Raises TimeoutError when it is over.
         """
         async with self._turns:
-            latest = asyncio.get_running_loop().time() + self._timeout.total_seconds()
+            deadline = Deadline(self._timeout.total_seconds())
             reading = asyncio.ensure_future(self._context.read())
             try:
                 await asyncio.wait({reading}, timeout=TURN_SECONDS)
             except asyncio.CancelledError:
                 reading.cancel()
                 raise
-        async with asyncio.timeout_at(latest):
+        async with asyncio.timeout_at(deadline.ends_at):
             return await reading

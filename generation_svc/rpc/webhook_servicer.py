@@ -1,12 +1,12 @@
 """`WebhookService`: a caller's webhooks, their tests, and enabling them again."""
 
-from typing import Any
-
 from atelier.generation.v1 import webhook_service_pb2 as pb
 from atelier.generation.v1 import webhook_service_pb2_grpc as pb_grpc
 from atelier.generation.v1.webhook_pb2 import WebhookState
+from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc.bound import MAX_URL_LENGTH, Bounds
+from generation_svc.rpc.bound import Bounds
+from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.webhook import webhook_attempt_to_proto, webhook_to_proto
@@ -26,7 +26,7 @@ class WebhookServicer(pb_grpc.WebhookServiceServicer):
         self._deps = deps
 
     async def ListWebhooks(
-        self, request: pb.ListWebhooksRequest, context: Any
+        self, request: pb.ListWebhooksRequest, context: ServicerContext
     ) -> pb.ListWebhooksResponse:
         """List the caller's webhooks by address."""
         bounds, caller = Bounds(), current_caller()
@@ -47,14 +47,14 @@ class WebhookServicer(pb_grpc.WebhookServiceServicer):
         return pb.ListWebhooksResponse(webhooks=page, next_page_token=token)
 
     async def TestWebhook(
-        self, request: pb.TestWebhookRequest, context: Any
+        self, request: pb.TestWebhookRequest, context: ServicerContext
     ) -> pb.TestWebhookResponse:
         """Post a test to an address."""
         attempt = await webhooks.probe(self._deps, current_caller(), url=_url(request.url))
         return pb.TestWebhookResponse(attempt=webhook_attempt_to_proto(attempt))
 
     async def EnableWebhook(
-        self, request: pb.EnableWebhookRequest, context: Any
+        self, request: pb.EnableWebhookRequest, context: ServicerContext
     ) -> pb.EnableWebhookResponse:
         """Let outcomes be posted to an address again."""
         enabled = await webhooks.enable(self._deps, current_caller(), url=_url(request.url))
@@ -63,6 +63,6 @@ class WebhookServicer(pb_grpc.WebhookServiceServicer):
 
 def _url(text: str) -> str:
     bounds = Bounds()
-    bounds.text("url", text, most=MAX_URL_LENGTH, is_required=True)
+    bounds.text("url", text, most=MAX_LINK_LENGTH, is_required=True)
     bounds.check()
     return text

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from runtime.clock import utc_now
+
 READ_EVERY_SECONDS = 10.0
 """How old a reading may be before the next one is taken."""
 
@@ -25,10 +27,6 @@ class _Reading:
     slack: float
 
 
-def _local() -> datetime:
-    return datetime.now(UTC)
-
-
 class DatabaseClock:
     """Tells the time of the database; before the first reading that of this machine."""
 
@@ -36,7 +34,7 @@ class DatabaseClock:
         self,
         *,
         monotonic: Callable[[], float] = time.monotonic,
-        local: Callable[[], datetime] = _local,
+        local: Callable[[], datetime] = utc_now,
     ) -> None:
         self._monotonic, self._local = monotonic, local
         self._reading: _Reading | None = None

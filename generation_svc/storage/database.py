@@ -30,8 +30,11 @@ from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
 from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.pool_queue import PoolQueue
+from generation_svc.storage.queue_store import PostgresQueueStore
 from generation_svc.storage.receipt_store import PostgresReceiptStore
+from generation_svc.storage.request_store import PostgresRequestStore
 from generation_svc.storage.webhook_store import PostgresWebhookStore
+from runtime.wait import Deadline
 
 POOL_TIMEOUT_SECONDS = 5.0
 """How long a call waits for a connection before it is told to come again."""
@@ -69,6 +72,8 @@ class PostgresTransaction:
         self.topics: list[str] = []
         self._clock = clock
         self.jobs = PostgresJobStore(connection)
+        self.requests = PostgresRequestStore(connection)
+        self.queue = PostgresQueueStore(connection)
         self.attempts = PostgresAttemptStore(connection)
         self.receipts = PostgresReceiptStore(connection)
         self.media = PostgresMediaStore(connection)
@@ -149,7 +154,7 @@ class PostgresDatabase:
 
         The pool's own check would pause after each one.
         """
-        deadline = asyncio.get_running_loop().time() + within_seconds
+        deadline = Deadline(within_seconds)
         while True:
             connection = await self._any_connection(deadline)
             try:
@@ -161,10 +166,10 @@ class PostgresDatabase:
                 if not isinstance(error, psycopg.Error):
                     raise
 
-    async def _any_connection(self, deadline: float) -> Connection:
+    async def _any_connection(self, deadline: Deadline) -> Connection:
         """Ask again and again: the pool tries to connect anew only when somebody asks."""
         while True:
-            left = deadline - asyncio.get_running_loop().time()
+            left = deadline.left_s
             try:
                 return await self.pool.getconn(timeout=min(max(left, 0), ASK_AGAIN_SECONDS))
             except PoolTimeout:

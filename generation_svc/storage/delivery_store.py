@@ -12,12 +12,9 @@ One delivery of a job is under lease at a time: leasing locks the job's row firs
 after that, so a late edit of the progress cannot overwrite a result.
 """
 
-import hashlib
-import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
@@ -37,14 +34,24 @@ from generation_svc.domain.delivery import (
     Webhook,
 )
 from generation_svc.domain.error import PauseTooLong, StaleLease
+from generation_svc.domain.event import JobEventKind
+from generation_svc.domain.identifier import random_id
 from generation_svc.domain.job import Job
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.job_row import job_from_row
 from generation_svc.storage.job_store import PostgresJobStore
+from runtime.token import new_token, token_hash
 
 GIVE_UP_AFTER = timedelta(days=3)
 """How long a delivery is tried for."""
+_EVENTS: Mapping[type[SendingOutcome], JobEventKind] = {
+    Sent: JobEventKind.DELIVERY_SENT,
+    TryAgain: JobEventKind.DELIVERY_TRY_AGAIN,
+    Impossible: JobEventKind.DELIVERY_IMPOSSIBLE,
+    Unknown: JobEventKind.DELIVERY_UNKNOWN,
+}
+"""The event of each way in which a sending ends."""
 
 
 class PostgresDeliveryStore:
@@ -62,7 +69,7 @@ class PostgresDeliveryStore:
         is added once; a second time changes nothing.
         """
         values = {
-            "id": uuid4(),
+            "id": random_id(),
             "job_id": job.id,
             "kind": kind,
             "caller": job.caller,
@@ -76,7 +83,6 @@ class PostgresDeliveryStore:
     async def lease(
         self, *, bot_id: int | None, queue: str | None, caller: str, limit: int, span: timedelta
     ) -> Sequence[Delivery]:
-        """Lease due deliveries, one of a job at a time: a bot's, or those of the caller's queue."""
         values = {"bot_id": bot_id, "queue": queue, "caller": caller, "limit": limit}
         cursor = await self._connection.execute(_LOCK_DUE_JOBS, values)
         jobs = {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
@@ -89,39 +95,32 @@ class PostgresDeliveryStore:
     async def begin(
         self, lease_token: str, *, sender: Caller | None = None, span: timedelta | None = None
     ) -> datetime:
-        """Note that sending starts; return when the lease ends, `span` from now. Raises StaleLease.
-
-        Without a span it ends when it was going to. A sender is known by the lease only where it
-        may lease the delivery.
-        """
         await self._lock_job(lease_token)
         cursor = await self._connection.execute(
             "UPDATE delivery SET state = 'begun', update_time = now(),"
             " due_time = coalesce(now() + %(span)s::interval, due_time)"
             f" WHERE lease_hash = %(hash)s AND due_time > now() AND {_OF_COURIER}"
             " RETURNING job_id, kind, try_number, due_time",
-            {"span": span, "hash": _hash(lease_token), **_courier(sender)},
+            {"span": span, "hash": token_hash(lease_token), **_courier(sender)},
         )
         row = await cursor.fetchone()
         if row is None:
             raise StaleLease
-        await self._note(row, event="begun")
+        await self._note(row, event=JobEventKind.DELIVERY_BEGUN)
         return row["due_time"]  # type: ignore[no-any-return] # a column of times
 
     async def give_back(self, lease_token: str) -> None:
-        """Offer a delivery again at once that was leased to nobody who could begin it."""
         await self._connection.execute(
             "UPDATE delivery SET state = 'pending', lease_hash = NULL, due_time = now(),"
             " try_number = try_number - 1, update_time = now()"
             " WHERE lease_hash = %s AND state = 'leased'",
-            (_hash(lease_token),),
+            (token_hash(lease_token),),
         )
 
     async def report(
         self, lease_token: str, outcome: SendingOutcome, *, sender: Caller | None = None
     ) -> None:
-        """Note how sending ended. Raises StaleLease, PauseTooLong."""
-        lease = {"hash": _hash(lease_token), **_courier(sender)}
+        lease = {"hash": token_hash(lease_token), **_courier(sender)}
         await self._lock_job(lease_token)
         row = await self._held(lease, outcome)
         if row is None:
@@ -135,14 +134,14 @@ class PostgresDeliveryStore:
         )
         if row["kind"] == "outcome":
             await self._free_progress(row, outcome, state=changes["state"])
-        await self._note(row, event=type(outcome).__name__.lower(), **changes["report"].obj)
+        await self._note(row, event=_EVENTS[type(outcome)], **changes["report"].obj)
 
     async def _lock_job(self, lease_token: str) -> None:
         """Lock the job before its delivery, so that its events are in order, as by anyone else."""
         await self._connection.execute(
             "SELECT FROM job WHERE id = (SELECT job_id FROM delivery WHERE lease_hash = %s)"
             " FOR NO KEY UPDATE",
-            (_hash(lease_token),),
+            (token_hash(lease_token),),
         )
 
     async def _held(self, lease: dict[str, Any], outcome: SendingOutcome) -> Row | None:
@@ -167,13 +166,13 @@ class PostgresDeliveryStore:
 
     async def lease_one(self, row: Row, *, job: Job, span: timedelta) -> Delivery:
         """Lease the delivery of a row that this transaction holds, with its job's destination."""
-        token = secrets.token_urlsafe(32)
+        token = new_token()
         cursor = await self._connection.execute(
             "UPDATE delivery SET state = 'leased', lease_hash = %(hash)s, is_stale = false,"
             " maybe_sent = maybe_sent OR (state = 'begun' AND kind = 'outcome'),"
             " due_time = now() + %(span)s, try_number = try_number + 1, update_time = now()"
             " WHERE id = %(id)s RETURNING *",
-            {"hash": _hash(token), "span": span, "id": row["id"]},
+            {"hash": token_hash(token), "span": span, "id": row["id"]},
         )
         leased = await cursor.fetchone()
         assert leased is not None  # it, or its job, is locked by this transaction
@@ -210,10 +209,10 @@ class PostgresDeliveryStore:
             ("sent" if is_overwritten else "pending", row["job_id"]),
         )
 
-    async def _note(self, row: Row, *, event: str, **detail: Any) -> None:
+    async def _note(self, row: Row, *, event: JobEventKind, **detail: Any) -> None:
         await PostgresJobStore(self._connection).note(
             row["job_id"],
-            event=f"delivery_{event}",
+            event=event,
             detail={"kind": row["kind"], "try": row["try_number"], **detail},
         )
 
@@ -248,10 +247,6 @@ def _courier(sender: Caller | None) -> dict[str, Any]:
         return {"sender": None, "bots": None}
     bots = None if sender.bot_ids is None else list(sender.bot_ids)
     return {"sender": sender.name, "bots": bots}
-
-
-def _hash(lease_token: str) -> bytes:
-    return hashlib.sha256(lease_token.encode()).digest()
 
 
 _ADD = """

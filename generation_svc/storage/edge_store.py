@@ -14,7 +14,6 @@ class PostgresEdgeStore:
         self._connection = connection
 
     async def get_session(self, bot_id: int, *, key: str, caller: str) -> SessionRecord:
-        """Read a session."""
         cursor = await self._connection.execute(
             "SELECT * FROM session WHERE caller = %s AND bot_id = %s AND key = %s",
             (caller, bot_id, key),
@@ -25,7 +24,6 @@ class PostgresEdgeStore:
         return _session_from_row(row)
 
     async def put_session(self, session: SessionRecord, *, caller: str) -> SessionRecord:
-        """Write a session read at `session.version`. Raises SessionConflict."""
         cursor = await self._connection.execute(
             "INSERT INTO session (caller, bot_id, key, data, version, update_time)"
             " SELECT %(caller)s, %(bot_id)s, %(key)s, %(data)s, 1, now() WHERE %(version)s = 0"
@@ -51,7 +49,6 @@ class PostgresEdgeStore:
     async def lease_updates(
         self, bot_id: int, *, holder: str, span: timedelta, caller: str
     ) -> tuple[bool, datetime | None]:
-        """Take, keep or (with a span of zero) give up the right to poll for a bot."""
         if not span:
             await self._connection.execute(
                 "DELETE FROM update_lease WHERE bot_id = %s AND holder = %s AND caller = %s",

@@ -24,6 +24,7 @@ from alembic.script import ScriptDirectory
 from generation_svc.resource import resource_folder
 from generation_svc.storage.connection import NETWORK
 from generation_svc.storage.migration_watch import LOCK_KEY, MigrationWatch, in_the_way
+from runtime.wait import Deadline
 
 MIGRATIONS = resource_folder("migrations")
 PAUSE_SECONDS = 1.0
@@ -60,7 +61,7 @@ def migrate(
     after `stopping` was set.
     """
     stopping = stopping or threading.Event()
-    deadline = time.monotonic() + timeout_seconds
+    deadline = Deadline(timeout_seconds, clock=time.monotonic)
     with engine_of(database_url).connect() as connection:
         watch = MigrationWatch(database_url, pid=_prepared(connection), stopping=stopping)
         with watch.watching(), _lock(connection, deadline=deadline, stopping=stopping):
@@ -115,7 +116,7 @@ def is_ahead(connection: sa.Connection, *, config: Config) -> bool:
 
 
 def _upgrade(
-    config: Config, connection: sa.Connection, *, deadline: float, stopping: threading.Event
+    config: Config, connection: sa.Connection, *, deadline: Deadline, stopping: threading.Event
 ) -> None:
     while True:
         try:
@@ -126,7 +127,7 @@ def _upgrade(
                 raise MigrationStopped from error
             if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
                 raise
-            if time.monotonic() > deadline:
+            if deadline.is_over:
                 raise MigrationTimeout(_table_is_kept(connection)) from error
         stopping.wait(PAUSE_SECONDS)
 
@@ -141,12 +142,12 @@ def _table_is_kept(connection: sa.Connection) -> str:
 
 @contextmanager
 def _lock(
-    connection: sa.Connection, *, deadline: float, stopping: threading.Event
+    connection: sa.Connection, *, deadline: Deadline, stopping: threading.Event
 ) -> Iterator[None]:
     while not _try_lock(connection):
         if stopping.is_set():
             raise MigrationStopped
-        if time.monotonic() > deadline:
+        if deadline.is_over:
             raise MigrationTimeout("Another process holds the migration lock.")
         time.sleep(0.1)
     try:

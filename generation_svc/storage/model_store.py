@@ -14,14 +14,12 @@ class PostgresModelStore:
         self._connection = connection
 
     async def outages(self) -> Mapping[str, datetime]:
-        """Read the models that are off, and until when they rest."""
         cursor = await self._connection.execute(
             "SELECT model_id, rest_until_time FROM model_outage"
         )
         return {row["model_id"]: row["rest_until_time"] for row in await cursor.fetchall()}
 
     async def rest_left(self, model_id: str) -> timedelta | None:
-        """Read how long a model that is off still rests; None if it is on."""
         cursor = await self._connection.execute(
             "SELECT greatest(rest_until_time - now(), interval '0') AS rest_left"
             " FROM model_outage WHERE model_id = %s",
@@ -31,7 +29,6 @@ class PostgresModelStore:
         return row["rest_left"] if row else None
 
     async def begin_outage(self, model_id: str, *, rest: timedelta, text: str) -> bool:
-        """Note that a model is off, and let it rest; return whether that is news."""
         cursor = await self._connection.execute(
             _BEGIN_OUTAGE, {"model_id": model_id, "rest": rest, "text": text}
         )
@@ -39,14 +36,12 @@ class PostgresModelStore:
         return row is not None and row["is_news"]
 
     async def claim_probe(self, model_id: str, *, job_id: UUID, span: timedelta) -> bool:
-        """Let this job be the one that tries a model whose rest is over, for so long."""
         cursor = await self._connection.execute(
             _CLAIM_PROBE, {"model_id": model_id, "job_id": job_id, "span": span}
         )
         return cursor.rowcount == 1
 
     async def end_outage(self, model_id: str) -> bool:
-        """Note that a model works; return whether it was off."""
         ended = await self._connection.execute(
             "DELETE FROM model_outage WHERE model_id = %s", (model_id,)
         )

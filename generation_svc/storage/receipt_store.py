@@ -19,7 +19,6 @@ class PostgresReceiptStore:
     async def insert(
         self, receipt: Receipt, *, task_id: str | None, headers: Mapping[str, str]
     ) -> None:
-        """Keep a callback."""
         await self._connection.execute(
             "INSERT INTO callback_receipt"
             " (id, attempt_id, task_id, body, headers, is_trusted, receive_time)"
@@ -35,14 +34,12 @@ class PostgresReceiptStore:
         )
 
     async def finish(self, receipt_id: UUID, *, outcome: str) -> None:
-        """Note what came of it."""
         await self._connection.execute(
             "UPDATE callback_receipt SET apply_time = now(), outcome = %s WHERE id = %s",
             (outcome, receipt_id),
         )
 
     async def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
-        """Read receipts that were stored and never applied."""
         cursor = await self._connection.execute(
             "SELECT id, body, attempt_id, is_trusted FROM callback_receipt"
             " WHERE apply_time IS NULL AND receive_time <= now() - %s::interval"
@@ -52,7 +49,6 @@ class PostgresReceiptStore:
         return [Receipt(**row) for row in await cursor.fetchall()]
 
     async def trim(self, *, keep: int) -> None:
-        """Forget the oldest callbacks that are not believed: anybody can post those."""
         await self._connection.execute(
             "DELETE FROM callback_receipt WHERE NOT is_trusted AND receive_time <="
             " (SELECT receive_time FROM callback_receipt WHERE NOT is_trusted"

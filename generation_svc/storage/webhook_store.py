@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from generation_svc.domain.delivery import Delivery
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
 from generation_svc.storage.connection import Connection, Row
@@ -22,7 +23,6 @@ class PostgresWebhookStore:
         self._connection = connection
 
     async def begin(self, *, span: timedelta, most_per_host: int) -> Delivery | None:
-        """Lease and begin a due delivery, of the host with the fewest under way."""
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (TURN_LOCK,))
         cursor = await self._connection.execute(_DUE, {"most_per_host": most_per_host})
         row = await cursor.fetchone()
@@ -36,13 +36,13 @@ class PostgresWebhookStore:
         return delivery
 
     async def disable(self, url: str, *, caller: str, reason: str) -> None:
-        """Note that an address is gone; whatever still waits to be posted to it never will be."""
         values = {"url": url, "caller": caller, "reason": reason}
         await self._connection.execute(_DISABLE, values)
-        await self._connection.execute(_END_PENDING, values)
+        await self._connection.execute(
+            _END_PENDING, {**values, "event": JobEventKind.DELIVERY_IMPOSSIBLE}
+        )
 
     async def enable(self, url: str, *, caller: str) -> WebhookEndpoint | None:
-        """Let an address be posted to again; None if it never was."""
         cursor = await self._connection.execute(
             "UPDATE webhook_endpoint SET disable_time = NULL, disable_reason = '',"
             " failures_in_a_row = 0 WHERE caller = %s AND url = %s RETURNING *",
@@ -52,7 +52,6 @@ class PostgresWebhookStore:
         return _endpoint_from_row(row) if row else None
 
     async def note(self, url: str, *, caller: str, answer: WebhookAnswer) -> None:
-        """Count a post to an address, and keep what came of it as the latest."""
         taken = int(200 <= answer.status < 300)
         await self._connection.execute(
             _NOTE,
@@ -69,7 +68,6 @@ class PostgresWebhookStore:
     async def page(
         self, *, caller: str, is_disabled: bool | None, after: str, limit: int
     ) -> Sequence[WebhookEndpoint]:
-        """Read addresses of a caller behind `after`, in their order."""
         cursor = await self._connection.execute(
             "SELECT * FROM webhook_endpoint WHERE caller = %(caller)s AND url > %(after)s"
             " AND (%(is_disabled)s::bool IS NULL"
@@ -80,7 +78,6 @@ class PostgresWebhookStore:
         return [_endpoint_from_row(row) for row in await cursor.fetchall()]
 
     async def forget_idle(self, *, older_than: timedelta, limit: int) -> int:
-        """Remove enabled addresses that were not posted to for so long; return how many."""
         forgotten = await self._connection.execute(
             "DELETE FROM webhook_endpoint WHERE (caller, url) IN (SELECT caller, url"
             " FROM webhook_endpoint WHERE disable_time IS NULL"
@@ -90,7 +87,6 @@ class PostgresWebhookStore:
         return forgotten.rowcount
 
     async def is_disabled(self, url: str, *, caller: str) -> bool:
-        """Return whether nothing is posted to an address any more."""
         cursor = await self._connection.execute(
             "SELECT FROM webhook_endpoint"
             " WHERE caller = %s AND url = %s AND disable_time IS NOT NULL",
@@ -161,7 +157,7 @@ WITH ended AS (
     RETURNING job_id, kind, try_number
 )
 INSERT INTO job_event (job_id, time, kind, state, detail)
-SELECT job.id, clock_timestamp(), 'delivery_impossible', job.state,
+SELECT job.id, clock_timestamp(), %(event)s, job.state,
        jsonb_build_object('kind', ended.kind, 'try', ended.try_number, 'reason', %(reason)s::text)
 FROM ended JOIN job ON job.id = ended.job_id
 """

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import JobNotFound
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise
@@ -21,4 +22,6 @@ async def cancel_job(deps: Dependencies, caller: Caller, *, job_id: UUID) -> Job
         job = await tx.jobs.lock(job_id)
         if job.state.is_final:
             return job
-        return await revise(tx, job, event="cancelled", state=JobState.CANCELLED, delay_reason=None)
+        return await revise(
+            tx, job, event=JobEventKind.CANCELLED, state=JobState.CANCELLED, delay_reason=None
+        )

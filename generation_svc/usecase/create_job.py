@@ -21,7 +21,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.model import Model
-from generation_svc.domain.port.job import RequestKey
+from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import input_media, model_outage, topic
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -138,7 +138,7 @@ async def _recall(deps: Dependencies, request: CreateRequest) -> Job | None:
         return None
     async with deps.database.transaction() as tx:
         key = _key(request)
-        bound = await tx.jobs.find_request(key.request_id, caller=key.caller)
+        bound = await tx.requests.find(key.request_id, caller=key.caller)
         return await _same(tx, key, bound=bound) if bound else None
 
 
@@ -147,7 +147,7 @@ async def _bind(tx: Transaction, request: CreateRequest, *, job_id: UUID) -> Job
     if not request.request_id:
         return None
     key = _key(request)
-    bound = await tx.jobs.remember_request(key, job_id=job_id)
+    bound = await tx.requests.remember(key, job_id=job_id)
     return await _same(tx, key, bound=bound) if bound else None
 
 

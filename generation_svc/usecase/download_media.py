@@ -1,4 +1,4 @@
-"""Gives the bytes of a result: to its caller, or to whoever holds a link to it."""
+"""Gives the bytes of a result, or a part: to its caller, or to whoever holds a link to it."""
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import MediaLinkInvalid, MediaNotFound
+from generation_svc.domain.error import MediaLinkInvalid, MediaNotFound, ReadOutOfRange
 from generation_svc.domain.media import Media, MediaLink
 from generation_svc.domain.port.media import StoredMedia
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -24,40 +24,74 @@ class Download:
     pieces: AsyncIterator[bytes]
 
 
-async def download(deps: Dependencies, caller: Caller, *, media_id: UUID) -> Download:
-    """Return media that this caller sees, or sends for a bot of its own. Raises MediaNotFound."""
+@dataclass(frozen=True, slots=True)
+class ReadRange:
+    """Which bytes are wanted."""
+
+    offset: int = 0
+    """How many bytes to skip, 0 or more."""
+    limit: int = 0
+    """The largest number of bytes; 0 is all."""
+
+    def length_in(self, size: int) -> int:
+        """Return how many bytes of so many this is. Raises ReadOutOfRange."""
+        if self.offset > size:
+            raise ReadOutOfRange(self.offset, size_bytes=size)
+        rest = size - self.offset
+        return min(self.limit, rest) if self.limit else rest
+
+
+WHOLE = ReadRange()
+
+
+async def download(
+    deps: Dependencies, caller: Caller, *, media_id: UUID, part: ReadRange = WHOLE
+) -> Download:
+    """Return media that this caller sees, or sends for a bot of its own.
+
+    Raises MediaNotFound and ReadOutOfRange.
+    """
     link = deps.media.links.make(media_id) if deps.media.links else None
     bots = caller.bot_ids if Scope.DELIVERIES in caller.scopes else None
-    return await _opened(deps, media_id=media_id, caller=caller.sees, bots=bots or (), link=link)
+    stored = await _found(deps, media_id=media_id, caller=caller.sees, bots=bots or ())
+    return _opened(deps, stored, part=part, link=link)
 
 
-async def download_by_link(deps: Dependencies, *, token: str) -> Download:
-    """Return the media that a link is for: the link is the right to it. Raises MediaLinkInvalid."""
+async def download_by_link(deps: Dependencies, *, token: str, part: ReadRange = WHOLE) -> Download:
+    """Return the media that a link is for: the link is the right to it.
+
+    Raises MediaLinkInvalid, MediaNotFound and ReadOutOfRange.
+    """
     if deps.media.links is None:
         raise MediaLinkInvalid
     link = deps.media.links.read(token)
-    return await _opened(deps, media_id=link.media_id, caller=None, link=link)
+    stored = await _found(deps, media_id=link.media_id, caller=None)
+    return _opened(deps, stored, part=part, link=link)
 
 
-async def _opened(
-    deps: Dependencies,
-    *,
-    media_id: UUID,
-    caller: str | None,
-    link: MediaLink | None,
-    bots: Collection[int] = (),
-) -> Download:
+async def _found(
+    deps: Dependencies, *, media_id: UUID, caller: str | None, bots: Collection[int] = ()
+) -> StoredMedia:
     async with deps.database.transaction() as tx:
         stored = await tx.media.find_media(media_id, caller=caller, bots=bots)
     if stored is None:
         raise MediaNotFound(str(media_id))
-    return Download(stored.media, link, _pieces(deps, stored))
+    return stored
 
 
-async def _pieces(deps: Dependencies, stored: StoredMedia) -> AsyncIterator[bytes]:
+def _opened(
+    deps: Dependencies, stored: StoredMedia, *, part: ReadRange, link: MediaLink | None
+) -> Download:
+    length = part.length_in(stored.media.size_bytes)
+    return Download(stored.media, link, _pieces(deps, stored, offset=part.offset, length=length))
+
+
+async def _pieces(
+    deps: Dependencies, stored: StoredMedia, *, offset: int, length: int
+) -> AsyncIterator[bytes]:
     """Give the bytes; media whose bytes are gone is named as the caller knows it."""
     try:
-        async for piece in deps.media.store.stream(stored.key):
+        async for piece in deps.media.store.stream(stored.key, offset=offset, length=length):
             yield piece
     except MediaNotFound as error:
         _logger.error("the bytes of media are gone", key=stored.key)

@@ -10,6 +10,7 @@ from generation_svc.domain.delivery import Delivery, SendingOutcome
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
+from runtime.wait import Deadline, is_set_within
 
 LOOK_INTERVAL = 2.0
 """Seconds between two looks of one who waits: leases run out and times come without a hint."""
@@ -30,15 +31,14 @@ async def lease(deps: Dependencies, wanted: Wanted, *, wait: timedelta) -> Seque
     """Lease due deliveries, waiting for the first one. Raises PermissionDenied."""
     if wanted.bot_id is not None:
         wanted.caller.require_bot(wanted.bot_id)
-    deadline = asyncio.get_running_loop().time() + wait.total_seconds()
+    deadline = Deadline(wait.total_seconds())
     with deps.database.watch(_topic(wanted)) as news:
         while True:
             news.clear()
             deliveries = await _lease_now(deps, wanted)
-            remaining = deadline - asyncio.get_running_loop().time()
-            if deliveries or remaining <= 0:
+            if deliveries or deadline.is_over:
                 return deliveries
-            await _sleep(news, min(remaining, LOOK_INTERVAL))
+            await is_set_within(news, min(deadline.left_s, LOOK_INTERVAL))
 
 
 async def begin(
@@ -101,14 +101,6 @@ async def _take_due(deps: Dependencies, wanted: Wanted) -> Sequence[Delivery]:
             span=wanted.span,
         )
     return tuple([await _with_forecast(deps, delivery) for delivery in deliveries])
-
-
-async def _sleep(news: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await news.wait()
-    except TimeoutError:
-        return
 
 
 def _topic(wanted: Wanted) -> str:

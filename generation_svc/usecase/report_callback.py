@@ -7,9 +7,9 @@ from generation_svc.domain.body import BodyText, read_text
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.port.callback import Receipt
 from generation_svc.lifecycle.callback import CallbackOutcome, apply_callback
-from generation_svc.lifecycle.callback_token import token_hash
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.redact import redact
+from runtime.token import token_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import forecast, with_forecast
 from generation_svc.lifecycle.revision_poller import LOOK_SECONDS
 from generation_svc.usecase.read_job import get
+from runtime.wait import Deadline, is_set_within
 
 PAGE = 100
 """How many revisions are read at a time."""
@@ -21,11 +22,11 @@ PAGE = 100
 
 async def wait(deps: Dependencies, caller: Caller, *, job_id: UUID, timeout: timedelta) -> Job:
     """Return the job once it is final or the timeout has passed. Raises JobNotFound."""
-    deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
+    deadline = Deadline(timeout.total_seconds())
     with _watching(deps, job_id) as news:
         job = await get(deps, caller, job_id=job_id)
         while not job.state.is_final:
-            remaining = deadline - asyncio.get_running_loop().time()
+            remaining = deadline.left_s
             if await _has_news(deps, job, news, seconds=min(remaining, LOOK_SECONDS)):
                 job = await get(deps, caller, job_id=job_id)
             elif remaining <= LOOK_SECONDS:
@@ -79,10 +80,7 @@ def _watching(deps: Dependencies, job_id: UUID) -> Iterator[asyncio.Event]:
 
 async def _has_news(deps: Dependencies, job: Job, news: asyncio.Event, *, seconds: float) -> bool:
     """Wait for news of a job; return whether there may be some."""
-    try:
-        async with asyncio.timeout(seconds):
-            await news.wait()
-    except TimeoutError:
+    if not await is_set_within(news, seconds):
         return await deps.views.revision_poller.has_news(
             job.id, after=job.revision, database=deps.database
         )

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import RateLimited, WebhookNotFound, WebhookSecretMissing
+from generation_svc.domain.identifier import random_id
 from generation_svc.domain.port.webhook import WebhookPost
 from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -47,7 +47,7 @@ async def probe(deps: Dependencies, caller: Caller, *, url: str) -> WebhookAttem
     await _take_turn(deps, caller)
     answer = await deps.webhooks.sender.post(
         WebhookPost(
-            id=uuid4(), url=url, body=_body(deps.database.now()), secrets=caller.webhook_secrets
+            id=random_id(), url=url, body=_body(deps.database.now()), secrets=caller.webhook_secrets
         )
     )
     return WebhookAttempt(deps.database.now(), answer.status, answer.problem)

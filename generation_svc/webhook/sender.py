@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import httpx2
-from prometheus_client import Counter
 
 from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
@@ -21,24 +20,24 @@ from generation_svc.egress.host import HostList
 from generation_svc.egress.internet import Internet, NotOnInternet, http_client
 from generation_svc.egress.resolver import Resolver
 from generation_svc.webhook.address import problem_of
+from generation_svc.webhook.meter import WebhookMeter
 from generation_svc.webhook.problem import in_words
 from generation_svc.webhook.signature import signatures
+from runtime.clock import utc_now
 
 DEADLINE = timedelta(seconds=15)
 """How long a post may take, from the look-up of the name to the status."""
 
 _LONGEST_RETRY_AFTER = timedelta(days=1)
 _UNLIMITED = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-_posts = Counter("atelier_webhook_posts_total", "Webhooks posted, by the answer.", ("answer",))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @asynccontextmanager
 async def open_sender(
-    *, allowed_hosts: Iterable[str] = (), now: Callable[[], datetime] = _now
+    *,
+    allowed_hosts: Iterable[str] = (),
+    now: Callable[[], datetime] = utc_now,
+    meter: WebhookMeter | None = None,
 ) -> AsyncIterator[HttpWebhookSender]:
     """Open a sender; the allowed hosts, as `host:port`, may be private and speak plain http.
 
@@ -47,7 +46,7 @@ async def open_sender(
     async with http_client(
         part="webhooks", trust_env=False, timeout=DEADLINE.total_seconds(), limits=_UNLIMITED
     ) as http:
-        yield HttpWebhookSender(http, allowed_hosts=allowed_hosts, now=now)
+        yield HttpWebhookSender(http, allowed_hosts=allowed_hosts, now=now, meter=meter)
 
 
 class HttpWebhookSender:
@@ -60,12 +59,14 @@ class HttpWebhookSender:
         allowed_hosts: Iterable[str] = (),
         resolver: Resolver | None = None,
         deadline: timedelta = DEADLINE,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
+        meter: WebhookMeter | None = None,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)
         self._allowed = HostList(allowed_hosts)
         self._deadline = deadline
         self._now = now
+        self._meter = meter or WebhookMeter()
 
     def check(self, url: str, *, field: str = "webhook.url") -> None:
         """Raise InvalidInputs, with one violation of the field, for what is never posted to."""
@@ -76,7 +77,7 @@ class HttpWebhookSender:
     async def post(self, post: WebhookPost) -> WebhookAnswer:
         """Post once, in bounded time; whatever goes wrong is an answer, too."""
         answer = await self._answer(post)
-        _posts.labels(f"{answer.status // 100}xx" if answer.status else "none").inc()
+        self._meter.posts.labels(f"{answer.status // 100}xx" if answer.status else "none").inc()
         return answer
 
     async def _answer(self, post: WebhookPost) -> WebhookAnswer:

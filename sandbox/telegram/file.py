@@ -15,6 +15,8 @@ from sandbox.telegram.picture import Picture, photo_sizes, thumbnail
 FOLDERS: dict[FileKind, str] = {
     "Photo": "photos",
     "Document": "documents",
+    "Video": "videos",
+    "Audio": "music",
     "Thumbnail": "thumbnails",
 }
 
@@ -48,18 +50,39 @@ class FileStore:
             file.siblings = ids
         return ids
 
-    async def add_document(self, upload: Upload) -> list[str]:
+    async def add_document(self, upload: Upload, *, preview: Picture | None = None) -> list[str]:
         """Keep a document and its preview; return their ids, the document's first."""
+        document = self._add_named("Document", upload)
+        preview = preview or await asyncio.to_thread(thumbnail, upload.data)
+        return self._with_preview(document, preview)
+
+    def add_playable(
+        self, kind: FileKind, upload: Upload, *, about: Json, preview: Picture | None
+    ) -> list[str]:
+        """Keep a video or a song and its preview; return their ids, its own first."""
+        file = self._add_named(kind, upload)
+        file.about = about
+        return self._with_preview(file, preview)
+
+    def _add_named(self, kind: FileKind, upload: Upload) -> StoredFile:
         if not upload.data:
             raise bad_request("file must be non-empty")
         name = PurePosixPath(upload.name.replace("\\", "/")).name or "file"
-        mime_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        document = self._add("Document", upload.data, suffix=PurePosixPath(name).suffix)
-        document.name, document.mime_type = name, mime_type
-        preview = await asyncio.to_thread(thumbnail, upload.data)
+        file = self._add(kind, upload.data, suffix=PurePosixPath(name).suffix)
+        file.name = name
+        file.mime_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return file
+
+    def _with_preview(self, file: StoredFile, preview: Picture | None) -> list[str]:
         previews = [self._add_picture(preview, "Thumbnail").id] if preview else []
-        document.siblings = [document.id, *previews]
-        return document.siblings
+        file.siblings = [file.id, *previews]
+        return file.siblings
+
+    def shown(self, ids: list[str], *, bot_id: int) -> Json:
+        """Return the field of a message that shows the files with these ids."""
+        files = [self.files[one] for one in ids]
+        cover = [self.files[one] for one in files[0].cover]
+        return media_to_api(files, bot_id=bot_id, cover=cover)
 
     def for_bot(self, bot_id: int, *, file_id: str) -> StoredFile | None:
         """Return the file that a bot means by an id, if it is the bot's."""
@@ -121,13 +144,15 @@ def photo_size_to_api(file: StoredFile, *, bot_id: int) -> Json:
     return file_to_api(file, bot_id=bot_id) | {"width": file.width, "height": file.height}
 
 
-def media_to_api(files: list[StoredFile], *, bot_id: int) -> Json:
-    """Return the `photo` or `document` field of a message."""
+def media_to_api(files: list[StoredFile], *, bot_id: int, cover: list[StoredFile]) -> Json:
+    """Return the field of a message that shows media: `photo`, `document`, `video` or `audio`."""
     first = files[0]
     if first.kind == "Photo":
         return {"photo": [photo_size_to_api(file, bot_id=bot_id) for file in files]}
-    document = file_to_api(first, bot_id=bot_id)
-    document |= {"file_name": first.name, "mime_type": first.mime_type}
+    shown = file_to_api(first, bot_id=bot_id) | first.about
+    shown |= {"file_name": first.name, "mime_type": first.mime_type}
     if len(files) > 1:
-        document["thumbnail"] = photo_size_to_api(files[1], bot_id=bot_id)
-    return {"document": document}
+        shown["thumbnail"] = photo_size_to_api(files[1], bot_id=bot_id)
+    if cover:
+        shown["cover"] = [photo_size_to_api(file, bot_id=bot_id) for file in cover]
+    return {first.kind.lower(): shown}

@@ -18,6 +18,10 @@ DOWNLOAD_BYTES = 20 * 1024 * 1024
 REQUEST_BYTES = UPLOAD_BYTES + 1024 * 1024
 """What a whole call may weigh: one file and the fields around it."""
 
+THUMBNAIL_BYTES = 200 * 1024
+THUMBNAIL_SIDE = 320
+"""The size of a preview that a bot sends along; a larger one is ignored."""
+
 PHOTO_SIDES_SUM = 10_000
 PHOTO_RATIO = 20
 PHOTO_SIDES = (90, 320, 800, 1280, 2560)

@@ -132,7 +132,7 @@ class Bot(BaseModel):
         self.chats, self.callbacks, self.updates = {}, {}, []
 
 
-FileKind: TypeAlias = Literal["Photo", "Document", "Thumbnail"]
+FileKind: TypeAlias = Literal["Photo", "Document", "Video", "Audio", "Thumbnail"]
 
 
 class StoredFile(BaseModel):
@@ -147,6 +147,11 @@ class StoredFile(BaseModel):
     width: int | None = None
     height: int | None = None
     siblings: list[str] = []
+    about: Json = {}
+    """What the sender says of a video or a song, as the Bot API shows it: `duration`, `title` …"""
+
+    cover: list[str] = []
+    """The picture that stands for a video, in all its sizes."""
 
 
 class State(BaseModel):

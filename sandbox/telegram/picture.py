@@ -6,10 +6,15 @@ from io import BytesIO
 from PIL import Image, ImageOps
 
 from sandbox.telegram.error import bad_request
-from sandbox.telegram.limit import PHOTO_RATIO, PHOTO_SIDES, PHOTO_SIDES_SUM
+from sandbox.telegram.limit import (
+    PHOTO_RATIO,
+    PHOTO_SIDES,
+    PHOTO_SIDES_SUM,
+    THUMBNAIL_BYTES,
+    THUMBNAIL_SIDE,
+)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-THUMBNAIL_SIDE = 320
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,16 @@ def thumbnail(data: bytes) -> Picture | None:
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             return _resized(image.convert("RGB"), THUMBNAIL_SIDE)
+    except (OSError, Image.DecompressionBombError):
+        return None
+
+
+def sent_thumbnail(data: bytes) -> Picture | None:
+    """Return the preview that a bot has sent along; nothing for one that Telegram ignores."""
+    try:
+        with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+            is_small = len(data) <= THUMBNAIL_BYTES and max(image.size) <= THUMBNAIL_SIDE
+            return Picture(data, *image.size) if is_small else None
     except (OSError, Image.DecompressionBombError):
         return None
 

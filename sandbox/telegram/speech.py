@@ -4,7 +4,6 @@ import secrets
 
 from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.error import bad_request
-from sandbox.telegram.file import media_to_api
 from sandbox.telegram.limit import CAPTION_LENGTH, TEXT_LENGTH
 from sandbox.telegram.model import Json
 from sandbox.telegram.param import Params
@@ -40,7 +39,7 @@ async def _media(conversation: Conversation, params: Params, *, field: str) -> J
     store, upload = conversation.server.files, params.files[field]
     is_photo = field.startswith("photo")
     ids = await (store.add_photo(upload.data) if is_photo else store.add_document(upload))
-    return media_to_api([store.files[one] for one in ids], bot_id=conversation.bot.id)
+    return store.shown(ids, bot_id=conversation.bot.id)
 
 
 def _text(text: str) -> Json:

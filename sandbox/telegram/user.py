@@ -142,7 +142,8 @@ def _stream(server: TelegramServer, place: Place) -> Response:
 def _harmless(mime_type: str) -> str:
     """Keep a sent file from running as a page of the sandbox."""
     is_picture = mime_type in ("image/jpeg", "image/png", "image/webp", "image/gif")
-    return mime_type if is_picture else "application/octet-stream"
+    is_played = mime_type.startswith(("video/", "audio/"))
+    return mime_type if is_picture or is_played else "application/octet-stream"
 
 
 def _server(request: Request) -> TelegramServer:

@@ -28,6 +28,7 @@ from generation_svc.caller import CallerDirectory, Grant
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.delivery import Telegram
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Result
 from generation_svc.domain.media import Media
 from generation_svc.domain.port.webhook import WebhookAnswer
@@ -202,7 +203,7 @@ class CallerHarness:
             job = await tx.jobs.lock(job_id)
             await tx.attempts.insert(attempt, token_hash=attempt.id.bytes)
             await tx.media.insert_media(media, attempt=attempt, position=0, key=str(media.id))
-            await settle(tx, job, Result((media,)), event="succeeded")
+            await settle(tx, job, Result((media,)), event=JobEventKind.SETTLED)
         return media.id
 
 

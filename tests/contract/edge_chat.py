@@ -13,6 +13,7 @@ from telegram.request import HTTPXRequest
 
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.handle_update import handle_update
+from edge_bot.delivery.spool import MediaSpool
 from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.acknowledge import acknowledge
 from edge_bot.telegram.bot import EdgeBot
@@ -134,7 +135,10 @@ async def chatting_at(
     ):
         clock = ServiceClock()
         catalog = CatalogCache(client.generation, service_clock=clock)
-        context = EdgeContext(bot=bot, bot_id=BOT_ID, client=client, catalog=catalog, clock=clock)
+        spool = MediaSpool(client, limit_bytes=10**9)
+        context = EdgeContext(
+            bot=bot, bot_id=BOT_ID, client=client, catalog=catalog, clock=clock, spool=spool
+        )
         chat = Chat(running, service or JobService(), context)
         await running.started(USER, language_code=language)
         await chat.pump()

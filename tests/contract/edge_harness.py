@@ -18,6 +18,7 @@ from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.media_pb2 import Media
 from edge_bot.conversation.missed import note_missed
 from edge_bot.delivery.render import Renderer
+from edge_bot.delivery.spool import MediaSpool
 from edge_bot.delivery.worker import DeliveryTiming, DeliveryWorker
 from edge_bot.metric import Meter
 from edge_bot.service_clock import ServiceClock
@@ -52,6 +53,7 @@ class Harness:
 
     def __post_init__(self) -> None:
         self.meter = Meter(self.registry)
+        self.spool = MediaSpool(self.client, limit_bytes=2 * 10**9)
 
     def sender(self, **timing: Any) -> DeliveryWorker:
         return DeliveryWorker(
@@ -68,7 +70,7 @@ class Harness:
 
     def renderer(self) -> Renderer:
         catalog = CatalogCache(self.client.generation, service_clock=self.clock)
-        return Renderer(self.client, catalog=catalog, clock=self.clock)
+        return Renderer(self.spool, catalog=catalog, clock=self.clock)
 
     def dispatcher(self, handle: Handle) -> Dispatcher:
         return Dispatcher(

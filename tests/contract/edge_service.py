@@ -32,6 +32,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE, Model
 from atelier.generation.v1.session_pb2 import Session
+from tests.contract.media_service import Bytes
 from tests.contract.stand_in import listening, refuse
 
 Report = delivery_pb.ReportDeliveryRequest
@@ -51,6 +52,8 @@ class DeliveryDesk(DeliveryServiceServicer):
     def __init__(self) -> None:
         self.reports: asyncio.Queue[Report] = asyncio.Queue()
         self.begun: set[str] = set()
+        self.begun_for_s: list[float] = []
+        """How long each delivery that was begun is leased for."""
         self.stale: set[str] = set()
         self.unavailable = 0
         self.leases = 0
@@ -83,6 +86,7 @@ class DeliveryDesk(DeliveryServiceServicer):
     async def BeginDelivery(self, request: Any, context: Any) -> Any:
         await self._check(request.lease_token, context)
         self.begun.add(request.lease_token)
+        self.begun_for_s.append(request.lease_duration.ToTimedelta().total_seconds())
         return delivery_pb.BeginDeliveryResponse()
 
     async def ReportDelivery(self, request: Any, context: Any) -> Any:
@@ -148,12 +152,14 @@ class GenerationDesk(GenerationServiceServicer):
     __abstractmethods__: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
-        self.media: dict[str, tuple[Media, bytes]] = {}
+        self.media: dict[str, tuple[Media, Bytes]] = {}
+        self.downloads: list[str] = []
 
     async def ListModels(self, request: Any, context: Any) -> Any:
         return pb.ListModelsResponse(models=[Z_IMAGE])
 
     async def DownloadMedia(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self.downloads.append(request.media_id)
         if request.media_id not in self.media:
             await refuse(context, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND")
         media, data = self.media[request.media_id]

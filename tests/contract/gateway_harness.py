@@ -13,8 +13,8 @@ import httpx2
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from callback_gateway.app import gateway
 from callback_gateway.metric import Meter
-from callback_gateway.server import gateway
 from callback_gateway.settings import GatewaySettings
 from runtime.address import Address
 from tests.contract.callback_service import RecordingCallbackService

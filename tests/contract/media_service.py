@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -15,16 +15,27 @@ from atelier.generation.v1.media_pb2 import Media
 from tests.contract.stand_in import listening, refuse
 
 GOOD = "g" * 56
+PIECE_BYTES = 64 << 10
+
+
+class Bytes(Protocol):
+    """Bytes, or what can be cut like them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
 
 
 class RecordingMediaService(pb_grpc.GenerationServiceServicer):
     """Has one picture behind one link, and fails as it was asked to."""
 
     def __init__(self) -> None:
-        self.data = bytes(range(256)) * 3000
+        self.data: Bytes = bytes(range(256)) * 3000
         self.mime_type = "image/png"
         self.tokens: list[str] = []
         self.open = 0
+        self.given_bytes = 0
+        self.knows_parts = True
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.fails_after: int | None = None
         self.expire_seconds = 4_000_000_000
@@ -40,10 +51,16 @@ class RecordingMediaService(pb_grpc.GenerationServiceServicer):
         self.open += 1
         try:
             yield pb.DownloadMediaResponse(media=self._media())
-            for start in range(0, len(self.data), 64 << 10):
+            offset, limit = request.read_offset, request.read_limit or len(self.data)
+            if not self.knows_parts:
+                offset, limit = 0, len(self.data)
+            end = min(len(self.data), offset + limit)
+            for start in range(offset, end, PIECE_BYTES):
                 if self.fails_after is not None and start >= self.fails_after:
                     await refuse(context, grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
-                yield pb.DownloadMediaResponse(data=self.data[start : start + (64 << 10)])
+                piece = self.data[start : min(end, start + PIECE_BYTES)]
+                self.given_bytes += len(piece)
+                yield pb.DownloadMediaResponse(data=piece)
         finally:
             self.open -= 1
 

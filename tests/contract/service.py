@@ -13,6 +13,7 @@ from uuid import UUID
 
 import grpc
 from google.protobuf.struct_pb2 import Struct
+from prometheus_client import CollectorRegistry
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
@@ -21,6 +22,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceS
 from atelier.generation.v1.job_pb2 import Job
 from atelier.generation.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from generation_svc.caller import CallerDirectory
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, JobState
 from generation_svc.engine.supervisor import working
@@ -30,6 +32,7 @@ from generation_svc.rpc.call import Guard
 from generation_svc.rpc.connection import ConnectionLife, ConnectionLimits
 from generation_svc.rpc.endpoint import Endpoint, guards
 from generation_svc.rpc.interceptor import CallInterceptor
+from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.server import open_dependencies
@@ -54,6 +57,8 @@ class Service:
     endpoint: Endpoint
     channel: grpc.aio.Channel
     stop: asyncio.Event
+    registry: CollectorRegistry
+    """What it counts."""
 
     @cached_property
     def generation(self) -> GenerationServiceStub:
@@ -83,19 +88,19 @@ class Service:
             async with self.deps.database.transaction() as tx:
                 job = await tx.jobs.lock(UUID(job_id))
                 reason = None if job.delay_reason else DelayReason.PROVIDER_BUSY
-                await revise(tx, job, event="delayed", delay_reason=reason)
+                await revise(tx, job, event=JobEventKind.DELAYED, delay_reason=reason)
 
     async def take(self, job_id: str) -> None:
         """Let a job run, as if the provider had taken it."""
         async with self.deps.database.transaction() as tx:
             job = await tx.jobs.lock(UUID(job_id))
-            await revise(tx, job, event="taken", state=JobState.RUNNING)
+            await revise(tx, job, event=JobEventKind.TAKEN, state=JobState.RUNNING)
 
     async def fail(self, job_id: str) -> None:
         """End a job."""
         failure = Failure(FailureReason.GENERATION_FAILED, "The provider could not do it.")
         async with self.deps.database.transaction() as tx:
-            await settle(tx, await tx.jobs.lock(UUID(job_id)), failure, event="failed")
+            await settle(tx, await tx.jobs.lock(UUID(job_id)), failure, event=JobEventKind.SETTLED)
 
 
 def struct(values: dict[str, Any]) -> Struct:
@@ -123,19 +128,22 @@ async def serving(
 ) -> AsyncIterator[Service]:
     """Serve a database; with the address of a KIE the workers work, too."""
     settings = _settings(media, kie_url=kie_url, webhook_hosts=webhook_hosts)
+    registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(database_url, notifier=Notifier(), max_connections=connections)
         )
         deps = await stack.enter_async_context(
-            open_dependencies(settings, database, callers=callers)
+            open_dependencies(settings, database, callers=callers, registry=registry)
         )
         if kie_url:
             await stack.enter_async_context(
                 working(deps, time_scale=settings.time_scale, grace_seconds=5)
             )
         around = guards() if around is None else around
-        interceptor = CallInterceptor(callers, guards=around, unread=unread)
+        interceptor = CallInterceptor(
+            callers, guards=around, unread=unread, meter=RpcMeter(registry)
+        )
         endpoint = Endpoint(
             deps,
             stream_timing=timing,
@@ -152,7 +160,7 @@ async def serving(
             endpoint.follow_readiness(database.is_ready, stop=stop, interval_seconds=0.1)
         )
         try:
-            yield Service(target, deps, database, endpoint, channel, stop)
+            yield Service(target, deps, database, endpoint, channel, stop, registry)
         finally:
             stop.set()
             await readiness

@@ -12,12 +12,13 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_client import GenerationClient, GenerationError, connect, translated
 from generation_svc.caller import CallerDirectory, parse_callers, renewed
+from generation_svc.caller.meter import CallerMeter
 from tests.contract.failure import refused
 from tests.contract.service import Service, serving, struct
 from tests.e2e.program import until
@@ -38,6 +39,7 @@ class Renewal:
     service: Service
     file: Path
     stack: AsyncExitStack
+    registry: CollectorRegistry
 
     async def client(self, token: str) -> GenerationClient:
         opened = connect(self.service.address, token=SecretStr(token))
@@ -49,6 +51,16 @@ class Renewal:
         draft.write_text(text)
         draft.replace(self.file)
 
+    def reads(self, outcome: str) -> float:
+        labels = {"outcome": outcome}
+        return self.registry.get_sample_value("atelier_caller_reads_total", labels) or 0
+
+    async def more_reads(self, outcome: str, *, than: float) -> None:
+        async def has_more() -> bool:
+            return self.reads(outcome) > than
+
+        await until(has_more, within_s=10, what=f"a file that is {outcome}")
+
 
 @asynccontextmanager
 async def renewal(database_url: str, folder: Path, text: str) -> AsyncIterator[Renewal]:
@@ -56,11 +68,14 @@ async def renewal(database_url: str, folder: Path, text: str) -> AsyncIterator[R
     file.write_text(text)
     callers = CallerDirectory(parse_callers(text))
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(renewed(callers, file, look_seconds=0.02))
+        registry = CollectorRegistry()
+        await stack.enter_async_context(
+            renewed(callers, file, look_seconds=0.02, meter=CallerMeter(registry))
+        )
         service = await stack.enter_async_context(
             serving(database_url, folder / "media", callers=callers)
         )
-        yield Renewal(service, file, stack)
+        yield Renewal(service, file, stack, registry)
 
 
 @pytest.fixture
@@ -107,17 +122,6 @@ async def followed(client: GenerationClient, job_id: str) -> asyncio.Task[Genera
     return asyncio.create_task(drain())
 
 
-def reads(outcome: str) -> float:
-    return REGISTRY.get_sample_value("atelier_caller_reads_total", {"outcome": outcome}) or 0
-
-
-async def more_reads(outcome: str, *, than: float) -> None:
-    async def has_more() -> bool:
-        return reads(outcome) > than
-
-    await until(has_more, within_s=10, what=f"a file that is {outcome}")
-
-
 async def test_a_new_token_works_and_an_old_one_ends_without_a_restart(harness: Renewal) -> None:
     old, new = await harness.client(OLD), await harness.client(NEW)
     assert (await reason(old), await reason(new)) == ("OK", "UNAUTHENTICATED")
@@ -135,9 +139,9 @@ async def test_a_new_token_works_and_an_old_one_ends_without_a_restart(harness: 
 async def test_a_wrong_file_leaves_the_callers_as_they_were(
     harness: Renewal, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old, before = await harness.client(OLD), reads("refused")
+    old, before = await harness.client(OLD), harness.reads("refused")
     harness.write(text)
-    await more_reads("refused", than=before)
+    await harness.more_reads("refused", than=before)
     assert await reason(old) == "OK"
     assert "the callers stay as they were" in capsys.readouterr().out
     harness.write(entry(NEW))
@@ -145,11 +149,11 @@ async def test_a_wrong_file_leaves_the_callers_as_they_were(
 
 
 async def test_a_file_that_is_gone_leaves_the_callers_as_they_were(harness: Renewal) -> None:
-    old, taken, before = await harness.client(OLD), reads("taken"), reads("refused")
+    old, taken, before = await harness.client(OLD), harness.reads("taken"), harness.reads("refused")
     harness.write(entry(OLD, NEW))
-    await more_reads("taken", than=taken)
+    await harness.more_reads("taken", than=taken)
     harness.file.unlink()
-    await more_reads("refused", than=before)
+    await harness.more_reads("refused", than=before)
     assert await reason(old) == "OK"
 
 

@@ -42,6 +42,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         Code.INVALID_ARGUMENT,
         "INVALID_INPUTS",
     ),
+    (domain.ReadOutOfRange(9, size_bytes=3), Code.OUT_OF_RANGE, "INVALID_INPUTS"),
     (domain.UnknownModel("z-imgae", nearest="z-image"), Code.NOT_FOUND, "MODEL_NOT_FOUND"),
     (
         domain.ModelUnavailable("z-image", retry_after=timedelta(minutes=10)),

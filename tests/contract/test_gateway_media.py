@@ -13,8 +13,8 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
+from callback_gateway.app import gateway
 from callback_gateway.metric import Meter
-from callback_gateway.server import gateway
 from callback_gateway.settings import GatewaySettings
 from runtime.address import Address
 from tests.contract.media_service import GOOD, RecordingMediaService, serving_media
@@ -72,7 +72,7 @@ async def test_a_link_gives_the_picture_and_nothing_a_browser_could_run(up: Runn
     assert 990 <= int(headers.pop("cache-control").removeprefix("private, max-age=")) <= 1000
     assert "date" in headers
     assert headers.items() >= {
-        ("accept-ranges", "none"),
+        ("accept-ranges", "bytes"),
         ("access-control-allow-origin", "*"),
         ("content-disposition", 'inline; filename="0198c0de-0000-7000-8000-000000000001.png"'),
         ("content-length", str(len(up.service.data))),
@@ -84,7 +84,31 @@ async def test_a_link_gives_the_picture_and_nothing_a_browser_could_run(up: Runn
     assert up.service.tokens == [GOOD]
 
 
-async def test_what_is_no_picture_is_only_to_be_saved(up: Running) -> None:
+@pytest.mark.parametrize(
+    ("mime_type", "extension"),
+    [
+        ("video/mp4", "mp4"),
+        ("video/webm", "webm"),
+        ("audio/mpeg", "mp3"),
+        ("audio/wav", "wav"),
+        ("audio/mp4", "m4a"),
+        ("audio/ogg", "ogg"),
+    ],
+)
+async def test_video_and_audio_are_played_where_they_are(
+    up: Running, *, mime_type: str, extension: str
+) -> None:
+    up.service.mime_type = mime_type
+    answer = await up.ask()
+    assert answer.headers["content-type"] == mime_type
+    name = f"0198c0de-0000-7000-8000-000000000001.{extension}"
+    assert answer.headers["content-disposition"] == f'inline; filename="{name}"'
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "media-src 'self'", "sandbox"} <= set(policy)
+
+
+async def test_what_is_neither_shown_nor_played_is_only_to_be_saved(up: Running) -> None:
     up.service.mime_type = "text/html"
     answer = await up.ask()
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -114,6 +138,82 @@ async def test_a_client_that_has_the_picture_gets_304(
     assert answer.status_code == status
     assert answer.headers["etag"] == f'"{"ab" * 32}"'
     assert "max-age" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "last"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=70000-200000", 70_000, 200_000),
+        ("bytes=767900-", 767_900, 767_999),
+        ("bytes=0-", 0, 767_999),
+        ("bytes=-100", 767_900, 767_999),
+        ("bytes=-9999999", 0, 767_999),
+        ("bytes=767999-99999999999999999999", 767_999, 767_999),
+        ("BYTES= 5-9", 5, 9),
+    ],
+)
+async def test_a_range_gives_its_bytes_and_reads_no_others(
+    up: Running, *, wanted: str, first: int, last: int
+) -> None:
+    whole = await up.ask(method="HEAD")
+    up.service.given_bytes = 0
+    answer = await up.ask(range=wanted)
+    assert (answer.status_code, answer.content) == (206, up.service.data[first : last + 1])
+    assert answer.headers["content-range"] == f"bytes {first}-{last}/768000"
+    assert int(answer.headers["content-length"]) == last - first + 1
+    same = {"etag", "content-type", "content-disposition", "cache-control", "accept-ranges"}
+    assert {answer.headers[name] for name in same} == {whole.headers[name] for name in same}
+    assert up.service.given_bytes == 1 + last - first + 1
+
+
+@pytest.mark.parametrize("wanted", ["bytes=768000-", "bytes=768000-768001", "bytes=-0"])
+async def test_bytes_that_are_not_there_are_416(up: Running, *, wanted: str) -> None:
+    answer = await up.ask(range=wanted)
+    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */768000")
+    await up.counts("no_range", times=1)
+
+
+@pytest.mark.parametrize(
+    "wanted", ["bytes=0-1,5-9", "bytes=9-5", "bytes=-", "bytes=a-b", "pages=1-2", "bytes=1-2-3", ""]
+)
+async def test_what_is_no_single_range_is_answered_with_the_whole(
+    up: Running, *, wanted: str
+) -> None:
+    answer = await up.ask(range=wanted)
+    assert (answer.status_code, answer.content) == (200, up.service.data)
+    assert "content-range" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [
+        (f'"{"ab" * 32}"', 206),
+        ('"other"', 200),
+        (f'W/"{"ab" * 32}"', 200),
+        ("Sat, 28 Nov 2026 12:00:00 GMT", 200),
+    ],
+    ids=["same", "other", "weak", "date"],
+)
+async def test_a_range_is_only_given_of_the_file_that_the_client_has(
+    up: Running, *, known: str, status: int
+) -> None:
+    answer = await up.ask(range="bytes=5-9", if_range=known)
+    assert answer.status_code == status
+    assert len(answer.content) == (5 if status == 206 else 768_000)
+
+
+async def test_a_service_that_knows_no_parts_yet_gives_the_whole(up: Running) -> None:
+    up.service.knows_parts = False
+    answer = await up.ask(range="bytes=5-9")
+    assert (answer.status_code, answer.content) == (200, up.service.data)
+
+
+async def test_head_and_a_client_that_has_it_all_get_no_range(up: Running) -> None:
+    head = await up.ask(method="HEAD", range="bytes=5-9")
+    assert (head.status_code, head.headers["content-length"]) == (200, "768000")
+    known = await up.ask(range="bytes=5-9", if_none_match=f'"{"ab" * 32}"')
+    assert known.status_code == 304
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,9 @@ def test_media_say_where_they_are() -> None:
         (pb.DownloadMediaRequest(link_token="A" * 56), "MEDIA_LINK_INVALID"),
         (pb.DownloadMediaRequest(link_token="A", media_id=str(MEDIA)), "INVALID_INPUTS"),
         (pb.DownloadMediaRequest(), "INVALID_INPUTS"),
+        (pb.DownloadMediaRequest(link_token="A" * 56, read_limit=-1), "INVALID_INPUTS"),
     ],
-    ids=["no link", "both", "neither"],
+    ids=["no link", "both", "neither", "negative limit"],
 )
 async def test_other_requests_for_media_are_refused(
     idle_service: Service, *, request_: pb.DownloadMediaRequest, reason: str

@@ -8,6 +8,7 @@ import grpc
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import job_pb2
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import DelayReason, JobState, Result
 from generation_svc.domain.media import Media
 from generation_svc.lifecycle import model_outage
@@ -46,7 +47,7 @@ async def test_a_delay_tells_its_time_in_every_answer(service: Service) -> None:
         await revise(
             tx,
             locked,
-            event="delayed",
+            event=JobEventKind.DELAYED,
             state=JobState.RUNNING,
             delay_reason=DelayReason.RESULT_DELAYED,
             delay_until_time=until,
@@ -69,7 +70,9 @@ async def test_a_result_tells_what_is_missing(service: Service) -> None:
     async with service.database.transaction() as tx:
         locked = await tx.jobs.lock(UUID(job.id))
         media = Media(UUID(job.id), "image/png", size_bytes=1, width=1, height=1, sha256="0")
-        await settle(tx, locked, Result(media=(media,), missing_count=2), event="settled")
+        await settle(
+            tx, locked, Result(media=(media,), missing_count=2), event=JobEventKind.SETTLED
+        )
 
     told = (await service.generation.GetJob(pb.GetJobRequest(job_id=job.id))).job
     assert (len(told.result.media), told.result.missing_count) == (1, 2)

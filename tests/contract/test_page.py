@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,9 @@ from generation_svc.rpc.stream import StreamTiming
 from tests.contract.caller_harness import OWNER, STRANGER, CallerHarness, caller_bench
 from tests.contract.failure import refused
 from tests.contract.service import Service, struct
+
+UNUSED: Any = None
+"""The context of a call that never looks at it."""
 
 
 @pytest.fixture
@@ -97,9 +101,9 @@ async def test_a_page_after_a_model_that_left_the_catalog_is_refused(
     first, second, *rest = idle_service.deps.models.catalog.models
     with calling(LOCAL):
         whole = with_models(idle_service.deps, [first, second, *rest])
-        page = await whole.ListModels(pb.ListModelsRequest(page_size=2), None)
+        page = await whole.ListModels(pb.ListModelsRequest(page_size=2), UNUSED)
         follow = pb.ListModelsRequest(page_token=page.next_page_token)
         without_first = with_models(idle_service.deps, [second, *rest])
-        assert [each.id for each in (await without_first.ListModels(follow, None)).models] == rest
+        assert [each.id for each in (await without_first.ListModels(follow, UNUSED)).models] == rest
         with pytest.raises(InvalidPageToken):
-            await with_models(idle_service.deps, [first, *rest]).ListModels(follow, None)
+            await with_models(idle_service.deps, [first, *rest]).ListModels(follow, UNUSED)

@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import pytest
-from prometheus_client import REGISTRY
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -51,10 +50,11 @@ async def eventually(is_so: Callable[[], bool], *, within: float = 10) -> None:
         await asyncio.sleep(0.01)
 
 
-def streams_ended() -> float:
+def streams_ended(service: Service) -> float:
     codes = ("OK", "CANCELLED", "UNAVAILABLE")
     labels = [{"method": "StreamJobUpdates", "code": code} for code in codes]
-    return sum(REGISTRY.get_sample_value("atelier_rpc_calls_total", each) or 0 for each in labels)
+    read = service.registry.get_sample_value
+    return sum(read("atelier_rpc_calls_total", each) or 0 for each in labels)
 
 
 async def refusal_in(call: Any) -> Refusal:
@@ -180,20 +180,20 @@ async def test_a_reader_that_does_not_read_is_cut_off(database_url: str, tmp_pat
     async with serving(database_url, tmp_path, timing=timing) as service:
         job = await service.create(model_id="qwen/text-to-image", inputs={"prompt": LONG_PROMPT})
         await service.delay(job.id, times=60)
-        ended = streams_ended()
+        ended = streams_ended(service)
         async with grpc.aio.insecure_channel(service.address, options=SMALL_WINDOWS) as channel:
             call = GenerationServiceStub(channel).StreamJobUpdates(
                 pb.StreamJobUpdatesRequest(job_id=job.id, after_revision=1)
             )
             await call.initial_metadata()
-            await eventually(lambda: streams_ended() == ended + 1)
+            await eventually(lambda: streams_ended(service) == ended + 1)
             call.cancel()
 
 
 async def test_four_thousand_streams_open_at_once_and_starve_nobody(service: Service) -> None:
     job = await service.create()
     before = len(asyncio.all_tasks())
-    ended = streams_ended()
+    ended = streams_ended(service)
     calls = [follow(service, job.id) for _ in range(OPENS)]
     assert {job.revision for job in await asyncio.gather(*map(first_job, calls))} == {1}
     assert await get(service, job.id) == job
@@ -204,7 +204,7 @@ async def test_four_thousand_streams_open_at_once_and_starve_nobody(service: Ser
 
     for call in calls:
         call.cancel()
-    await eventually(lambda: streams_ended() == ended + OPENS)
+    await eventually(lambda: streams_ended(service) == ended + OPENS)
     await eventually(lambda: len(asyncio.all_tasks()) <= before)
 
 

@@ -124,10 +124,8 @@ async def test_a_caller_gets_in_over_mutual_tls(mtls: Door) -> None:
 
 @pytest.mark.parametrize("token", ["", "wrong-token", f"{TOKEN}x"], ids=["none", "wrong", "longer"])
 @pytest.mark.parametrize("kind", ["tls", "mtls"])
-async def test_a_certificate_is_no_token(
-    kind: str, token: str, request: pytest.FixtureRequest
-) -> None:
-    at: Door = request.getfixturevalue(kind)
+async def test_a_certificate_is_no_token(kind: str, token: str, tls: Door, mtls: Door) -> None:
+    at = {"tls": tls, "mtls": mtls}[kind]
     flags = (*trusting(at.servers), *showing(at.clients.pair("client")))
     said = await grpcurl(at, *flags, token=token)
     assert "Unauthenticated" in said

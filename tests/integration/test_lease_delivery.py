@@ -19,6 +19,7 @@ from generation_svc.domain.delivery import (
     Unknown,
 )
 from generation_svc.domain.error import PauseTooLong, PermissionDenied, StaleLease
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.record import revise
@@ -477,7 +478,7 @@ async def test_what_a_sender_tells_comes_after_a_change_of_its_job(harness: Harn
         changed = await tx.jobs.lock(job.id)
         beginning = asyncio.create_task(lease_delivery.begin(harness.deps, progress.lease_token))
         await until_waiting(harness)
-        await revise(tx, changed, event="cancelled", state=JobState.CANCELLED)
+        await revise(tx, changed, event=JobEventKind.CANCELLED, state=JobState.CANCELLED)
     await beginning
     assert (await harness.events(job))[-2:] == ["cancelled", "delivery_begun"]
     rows = await harness.query("SELECT state FROM job_event ORDER BY id DESC LIMIT 1")

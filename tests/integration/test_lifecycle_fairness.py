@@ -12,6 +12,7 @@ import pytest
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import Overloaded, ProviderBusy
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import Forecast, Job, JobState
 from generation_svc.engine.dispatch import dispatch
@@ -29,13 +30,13 @@ ONE_AT_A_TIME = Limits(
 
 async def claim(harness: Harness) -> UUID | None:
     async with harness.transaction() as tx:
-        claimed = await tx.jobs.claim(lease=LEASE, most_active=10_000)
+        claimed = await tx.queue.claim(lease=LEASE, most_active=10_000)
     return claimed.job.id if claimed else None
 
 
 async def place(harness: Harness, job: Job) -> int:
     async with harness.transaction() as tx:
-        return (await tx.jobs.line()).place(entry_of(job.id, turn=job.turn))
+        return (await tx.queue.read()).place(entry_of(job.id, turn=job.turn))
 
 
 async def fill_queue(harness: Harness, *, owner: str, jobs: int) -> None:
@@ -190,7 +191,7 @@ async def test_who_is_postponed_for_long_stands_before_nobody(harness: Harness) 
     )
     assert await place(harness, second) == 0
     async with harness.transaction() as tx:
-        assert (await tx.jobs.line()).lengths == {CALLER.name: 2}
+        assert (await tx.queue.read()).lengths == {CALLER.name: 2}
 
 
 async def test_nothing_is_claimed_that_cannot_be_sent(open_bench: OpenBench) -> None:
@@ -287,7 +288,9 @@ async def test_news_whose_hint_was_lost_are_seen_by_one_look_for_all(harness: Ha
     assert [await anext(stream) for stream in streams] == jobs
     for job in jobs:
         async with harness.transaction() as tx:
-            await tx.jobs.save(replace(job, revision=2), event="changed")  # and announces nothing
+            await tx.jobs.save(
+                replace(job, revision=2), event=JobEventKind.DELAYED
+            )  # and announces nothing
 
     async with asyncio.timeout(10):
         for stream in streams:

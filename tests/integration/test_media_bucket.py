@@ -61,6 +61,14 @@ async def test_bytes_come_back_whole_and_in_pieces(store: ObjectMediaStore) -> N
     assert max(map(len, pieces)) <= PIECE_BYTES
 
 
+async def test_a_part_is_asked_of_the_bucket_alone(store: ObjectMediaStore) -> None:
+    await put(store, "result/1", DATA)
+    part = [piece async for piece in store.stream("result/1", offset=600_000, length=300)]
+    assert b"".join(part) == DATA[600_000:600_300]
+    rest = [piece async for piece in store.stream("result/1", offset=639_000)]
+    assert b"".join(rest) == DATA[639_000:]
+
+
 async def test_same_key_replaces(store: ObjectMediaStore) -> None:
     await put(store, "result/1", DATA)
     await put(store, "result/1", b"new")

@@ -19,9 +19,10 @@ from generation_svc.domain.error import (
     UploadRejected,
     UploadTooLarge,
 )
+from generation_svc.domain.limit import MAX_UPLOAD_BYTES
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.scratch import open_scratch
-from generation_svc.media.spool import MAX_UPLOAD_BYTES, FileSpool
+from generation_svc.media.spool import FileSpool
 from tests.lifecycle import one_piece
 from tests.odd_picture import (
     GPS,

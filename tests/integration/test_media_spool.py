@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from generation_svc.domain.error import Overloaded, Unavailable, UploadTooLarge
+from generation_svc.domain.limit import MAX_UPLOAD_BYTES
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.scratch import open_scratch
-from generation_svc.media.spool import MAX_UPLOAD_BYTES, ByteBudget, FileSpool
+from generation_svc.media.spool import ByteBudget, FileSpool
 from tests.odd_picture import drawn
 from tests.small_disk import no_file_beyond
 

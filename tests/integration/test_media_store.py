@@ -41,6 +41,24 @@ async def test_stream_gives_bounded_pieces(store: ObjectMediaStore) -> None:
     assert all(type(piece) is bytes for piece in pieces)
 
 
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, 1), (600_000, None), (600_000, 300), (0, len(DATA)), (7, 0)]
+)
+async def test_a_part_is_read_alone(
+    store: ObjectMediaStore, *, offset: int, length: int | None
+) -> None:
+    await put(store, "result/1", DATA)
+    end = len(DATA) if length is None else offset + length
+    part = [piece async for piece in store.stream("result/1", offset=offset, length=length)]
+    assert b"".join(part) == DATA[offset:end]
+    assert all(len(piece) <= PIECE_BYTES for piece in part)
+
+
+async def test_a_part_of_what_is_missing_is_missing(store: ObjectMediaStore) -> None:
+    with pytest.raises(MediaNotFound):
+        await anext(store.stream("result/1", offset=5, length=10))
+
+
 async def test_no_bytes_are_a_stream_of_nothing(store: ObjectMediaStore) -> None:
     await put(store, "result/1", b"")
     assert b"".join(await streamed(store, "result/1")) == b""

@@ -18,8 +18,8 @@ from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.callback import Receipt
 from generation_svc.engine.callback_replay import UNTRUSTED_KEPT
 from generation_svc.lifecycle.callback import CallbackOutcome
-from generation_svc.lifecycle.callback_token import token_hash
 from generation_svc.usecase.report_callback import Callback, report_callback
+from runtime.token import token_hash
 from tests.lifecycle import FAILURE, PENDING, SUCCESS, Harness, OpenBench, body_of
 
 KEY = "a-webhook-key"

@@ -1,4 +1,6 @@
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,12 +8,21 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from telegram import InputMediaDocument, InputMediaPhoto
+from telegram import (
+    InputFile,
+    InputMediaAudio,
+    InputMediaDocument,
+    InputMediaPhoto,
+    InputMediaVideo,
+    Message,
+)
 from telegram.error import BadRequest
 
 from tests.integration.sandbox_telegram import TOKEN, Sandbox, picture, sandbox, serving
 
 MEBIBYTE = 1024 * 1024
+MP4 = b"\0\0\0\x18ftypmp42" + bytes(5012)
+MP3 = b"ID3\x04" + bytes(5000)
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +164,144 @@ async def test_an_album_is_one_group_of_messages(telegram: Sandbox) -> None:
             await bot.edit_message_media(document, chat, sent[0].message_id)
 
 
+async def test_a_video_shows_what_the_bot_says_of_it(telegram: Sandbox) -> None:
+    chat = await telegram.started()
+    still = picture(320, 180, kind="JPEG")
+    async with telegram.client() as bot:
+        sent = await bot.send_video(
+            chat,
+            MP4,
+            filename="a.mp4",
+            duration=7,
+            width=1280,
+            height=720,
+            thumbnail=still,
+            cover=picture(640, 360),
+            supports_streaming=True,
+            caption="film",
+        )
+        video = sent.video
+        assert video
+        assert (video.width, video.height, video.duration) == (1280, 720, timedelta(seconds=7))
+        assert (video.file_name, video.mime_type, video.file_size) == ("a.mp4", "video/mp4", 5024)
+        assert video.thumbnail
+        assert (video.thumbnail.width, video.thumbnail.height) == (320, 180)
+        assert video.cover
+        assert video.cover[-1].width == 640
+        repeated = await bot.send_video(chat, video.file_id)
+        assert repeated.video == video
+        with pytest.raises(BadRequest, match=r"(?i)can't use file of type Video as Photo"):
+            await bot.send_photo(chat, video.file_id)
+        file = await bot.get_file(video.file_id)
+        assert bytes(await file.download_as_bytearray()) == MP4
+
+
+async def test_a_song_shows_what_the_bot_says_of_it(telegram: Sandbox) -> None:
+    chat = await telegram.started()
+    async with telegram.client() as bot:
+        sent = await bot.send_audio(
+            chat, MP3, filename="a.mp3", duration=181, title="Night", performer="A"
+        )
+        assert sent.audio
+        assert (sent.audio.title, sent.audio.performer) == ("Night", "A")
+        assert (sent.audio.duration, sent.audio.mime_type) == (timedelta(seconds=181), "audio/mpeg")
+        assert sent.audio.thumbnail is None
+
+
+@pytest.mark.parametrize(
+    "still",
+    [picture(321, 100, kind="JPEG"), picture(320, 320), b"no picture"],
+    ids=["too large", "PNG", "no picture"],
+)
+async def test_a_preview_that_telegram_does_not_take_is_ignored(
+    telegram: Sandbox, *, still: bytes
+) -> None:
+    chat = await telegram.started()
+    async with telegram.client() as bot:
+        sent = await bot.send_video(chat, MP4, filename="a.mp4", thumbnail=still)
+    assert sent.video
+    assert sent.video.thumbnail is None
+
+
+async def test_a_preview_is_only_taken_as_an_upload(telegram: Sandbox) -> None:
+    chat = await telegram.started()
+    files = {"video": ("a.mp4", MP4)}
+    for given in ("attach://missing", "AgADsome"):
+        sent = await telegram.result("sendVideo", chat_id=chat, files=files, thumbnail=given)
+        assert "thumbnail" not in sent["video"]
+
+
+@pytest.mark.parametrize("method", ["sendVideo", "sendAudio"])
+async def test_what_cannot_be_played_becomes_a_document(telegram: Sandbox, method: str) -> None:
+    chat = await telegram.started()
+    field = method.removeprefix("send").lower()
+    sent = await telegram.result(method, chat_id=chat, files={field: ("a.wav", b"RIFF....")})
+    assert sent["document"]["file_name"] == "a.wav"
+    refusal = await telegram.refusal(method, chat_id=chat)
+    assert refusal == f"Bad Request: there is no {field} in the request"
+    empty = await telegram.refusal(method, chat_id=chat, files={field: ("a.mp4", b"")})
+    assert empty == "Bad Request: file must be non-empty"
+
+
+async def test_photos_and_videos_share_an_album_and_songs_do_not(telegram: Sandbox) -> None:
+    chat = await telegram.started()
+    photo, video = InputMediaPhoto(picture()), InputMediaVideo(MP4, filename="a.mp4", duration=7)
+    song = InputMediaAudio(MP3, filename="a.mp3", title="Night")
+    document = InputMediaDocument(b"x", filename="a.txt")
+    async with telegram.client() as bot:
+        first, second = await bot.send_media_group(chat, [photo, video])
+        assert first.photo
+        assert second.video
+        assert second.video.duration == timedelta(seconds=7)
+        assert first.media_group_id == second.media_group_id
+        songs = await bot.send_media_group(chat, [song, song])
+        assert [each.audio.title for each in songs if each.audio] == ["Night", "Night"]
+        with pytest.raises(BadRequest, match="Audio can't be mixed with other media types"):
+            await bot.send_media_group(chat, [photo, song])
+        with pytest.raises(BadRequest, match="can't be mixed with other media types"):
+            await bot.send_media_group(chat, [document, song])
+        assert (await bot.edit_message_media(video, chat, first.message_id)).video  # type: ignore[union-attr]
+        with pytest.raises(BadRequest, match="Can't change media type in the album"):
+            await bot.edit_message_media(song, chat, second.message_id)
+        with pytest.raises(BadRequest, match="Can't change media type in the album"):
+            await bot.edit_message_media(video, chat, songs[0].message_id)
+
+
+async def test_a_text_becomes_a_video_by_an_edit(telegram: Sandbox) -> None:
+    chat = await telegram.started()
+    async with telegram.client() as bot:
+        text = await bot.send_message(chat, "under way")
+        still = picture(320, 180, kind="JPEG")
+        media = InputMediaVideo(MP4, filename="a.mp4", thumbnail=still, caption="done")
+        edited = await bot.edit_message_media(media, chat, text.message_id)
+        assert isinstance(edited, Message)
+        assert edited.video
+        assert edited.video.thumbnail
+        assert edited.caption == "done"
+
+
+async def test_an_upload_in_pieces_arrives_whole(telegram: Sandbox, tmp_path: Path) -> None:
+    chat = await telegram.started()
+    path = tmp_path / "film"
+    path.write_bytes(MP4 + bytes(3 * MEBIBYTE))
+    async with telegram.client() as bot:
+        with path.open("rb") as file:
+            video = InputFile(file, filename="a.mp4", read_file_handle=False)
+            sent = await bot.send_video(chat, video)
+        assert sent.video
+        assert sent.video.file_size == path.stat().st_size
+
+
 REFUSED_ALBUMS: dict[str, tuple[Any, str]] = {
     "empty": ([], "there are no messages to send"),
     "eleven": ([{"type": "photo", "media": "x"}] * 11, "too many messages to send as an album"),
     "nothing attached": (
         [{"type": "photo", "media": "attach://a"}] * 2,
         "can't parse InputMedia: media not found",
+    ),
+    "animation": (
+        [{"type": "animation", "media": "x"}],
+        "can't parse InputMedia: type \"animation\" can't be used in sendMediaGroup",
     ),
     "strange type": (
         [{"type": "sticker", "media": "x"}],

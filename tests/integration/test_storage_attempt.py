@@ -8,7 +8,7 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.callback import Receipt
 from generation_svc.engine.dispatch import dispatch
-from generation_svc.lifecycle.callback_token import token_hash
+from runtime.token import token_hash
 from tests.lifecycle import PENDING, SUCCESS, Harness
 
 LEASE = timedelta(seconds=30)

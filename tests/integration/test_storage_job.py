@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from generation_svc.domain.delivery import Destination, Queue, Telegram
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
 from generation_svc.domain.media import Media
-from generation_svc.domain.port.job import RequestKey
+from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.transition import is_allowed
 from generation_svc.lifecycle.record import revise
 from generation_svc.storage.document import result_from_document
@@ -35,7 +36,7 @@ async def put_in(harness: Harness, job: Job, *, state: JobState) -> Job:
         return job
     changed = replace(job, state=state, revision=2, **OUTCOMES.get(state, {}))
     async with harness.transaction() as tx:
-        await tx.jobs.save(changed, event="changed")
+        await tx.jobs.save(changed, event=JobEventKind.DELAYED)
     return changed
 
 
@@ -76,7 +77,7 @@ async def test_the_update_refuses_what_the_table_refuses(
         before = await harness.query("SELECT * FROM job WHERE id = %s", job.id)
         try:
             async with harness.transaction() as tx:
-                await tx.jobs.save(changed, event="changed")
+                await tx.jobs.save(changed, event=JobEventKind.DELAYED)
         except RuntimeError:
             assert not is_allowed(source, target)
             assert await harness.query("SELECT * FROM job WHERE id = %s", job.id) == before
@@ -90,7 +91,7 @@ async def test_a_revision_that_is_not_the_next_one_is_refused(harness: Harness) 
     for revision in (1, 3):
         with pytest.raises(RuntimeError):
             async with harness.transaction() as tx:
-                await tx.jobs.save(replace(job, revision=revision), event="changed")
+                await tx.jobs.save(replace(job, revision=revision), event=JobEventKind.DELAYED)
     assert await harness.history(job) == [(1, "queued")]
 
 
@@ -107,25 +108,25 @@ async def test_revisions_are_read_from_their_snapshots(harness: Harness) -> None
     last = replace(third, revision=4, state=JobState.SUCCEEDED, result=RESULT)
     for each in (second, third, last):
         async with harness.transaction() as tx:
-            await tx.jobs.save(each, event="changed", detail={"why": "test"})
-            await tx.jobs.note(job.id, event="noted", detail={"n": 1})
+            await tx.jobs.save(each, event=JobEventKind.UNKNOWN, detail={"attempt": 1})
+            await tx.jobs.note(job.id, event=JobEventKind.SUBMITTING, detail={"attempt": 1})
 
     async with harness.transaction() as tx:
         assert await tx.jobs.revisions(job.id, after=0, limit=10) == [job, second, third, last]
         assert await tx.jobs.revisions(job.id, after=1, limit=2) == [second, third]
         assert await tx.jobs.revisions(job.id, after=4, limit=2) == ()
-    assert (await harness.events(job)).count("noted") == 3
+    assert (await harness.events(job)).count("submitting") == 3
 
 
 async def test_a_request_key_is_bound_once_and_forgotten_after_its_time(harness: Harness) -> None:
     key, first, second = RequestKey("edge", "r-1", b"hash"), uuid4(), uuid4()
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.find_request("r-1", caller="edge") is None
-        assert await tx.jobs.remember_request(key, job_id=first) is None
+        assert await tx.requests.find("r-1", caller="edge") is None
+        assert await tx.requests.remember(key, job_id=first) is None
     async with harness.transaction() as tx:
-        assert await tx.jobs.remember_request(key, job_id=second) == (first, b"hash")
-        assert await tx.jobs.remember_request(replace(key, caller="b"), job_id=second) is None
+        assert await tx.requests.remember(key, job_id=second) == (first, b"hash")
+        assert await tx.requests.remember(replace(key, caller="b"), job_id=second) is None
 
     await harness.later(days=399)
     await harness.sweep()
@@ -155,27 +156,27 @@ async def test_jobs_are_listed_newest_first_in_pages(harness: Harness) -> None:
 async def test_a_claim_is_exclusive_until_its_lease_ends(harness: Harness) -> None:
     job = await harness.accept()
     async with harness.transaction() as tx:
-        claim = await tx.jobs.claim(lease=LEASE, most_active=9)
+        claim = await tx.queue.claim(lease=LEASE, most_active=9)
     assert claim is not None
     assert claim.job == job
     assert claim.attempts == 0
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
-        assert await tx.jobs.hold_claim(claim) == job
+        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
+        assert await tx.queue.hold_claim(claim) == job
     await harness.later(seconds=61)
     async with harness.transaction() as tx:
-        assert await tx.jobs.hold_claim(claim) is None
-        second = await tx.jobs.claim(lease=LEASE, most_active=9)
+        assert await tx.queue.hold_claim(claim) is None
+        second = await tx.queue.claim(lease=LEASE, most_active=9)
     assert second is not None
     async with harness.transaction() as tx:
-        await tx.jobs.release(claim, due=timedelta(0))  # no longer its own: nothing happens
-        assert await tx.jobs.hold_claim(second) is not None
-        await tx.jobs.release(second, due=timedelta(seconds=5))
-        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
+        await tx.queue.release(claim, due=timedelta(0))  # no longer its own: nothing happens
+        assert await tx.queue.hold_claim(second) is not None
+        await tx.queue.release(second, due=timedelta(seconds=5))
+        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
     await harness.later(seconds=6)
     async with harness.transaction() as tx:
-        assert await tx.jobs.claim(lease=LEASE, most_active=9) is not None
+        assert await tx.queue.claim(lease=LEASE, most_active=9) is not None
 
 
 async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(harness: Harness) -> None:
@@ -184,7 +185,7 @@ async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(harnes
 
     async def claim() -> UUID | None:
         async with harness.transaction() as tx:
-            claimed = await tx.jobs.claim(lease=LEASE, most_active=7)
+            claimed = await tx.queue.claim(lease=LEASE, most_active=7)
         return claimed.job.id if claimed else None
 
     claimed = [job for job in await asyncio.gather(*(claim() for _ in range(20))) if job]
@@ -199,7 +200,7 @@ async def test_owners_with_little_under_way_go_first(harness: Harness) -> None:
     order = []
     for _ in range(6):
         async with harness.transaction() as tx:
-            claim = await tx.jobs.claim(lease=LEASE, most_active=99)
+            claim = await tx.queue.claim(lease=LEASE, most_active=99)
         assert claim is not None
         order.append(claim.job.id)
 
@@ -211,7 +212,7 @@ async def test_places_in_the_queue_are_counted(harness: Harness) -> None:
     await put_in(harness, await harness.accept(), state=JobState.RUNNING)
 
     async with harness.transaction() as tx:
-        line = await tx.jobs.line()
+        line = await tx.queue.read()
         assert [line.place(entry_of(job.id, turn=job.turn)) for job in jobs] == [0, 1, 2]
         assert (len(line), line.lengths) == (3, {"edge": 3})
         assert await tx.jobs.count_active("user:1", caller="edge") == 4
@@ -222,17 +223,17 @@ async def test_jobs_past_their_start_and_with_a_wrong_label_are_found(harness: H
     plain, busy = await harness.accept(), await harness.accept()
     async with harness.transaction() as tx:
         busy = replace(busy, revision=2, delay_reason=DelayReason.PROVIDER_BUSY)
-        await tx.jobs.save(busy, event="delayed")
+        await tx.jobs.save(busy, event=JobEventKind.DELAYED)
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.mislabelled(None, limit=9) == []
+        assert await tx.queue.mislabelled(None, limit=9) == []
         reason = DelayReason.PROVIDER_ACCOUNT
-        assert await tx.jobs.mislabelled(reason, limit=9) == [plain.id]
-        assert await tx.jobs.overdue_to_start(limit=9) == []
+        assert await tx.queue.mislabelled(reason, limit=9) == [plain.id]
+        assert await tx.queue.overdue_to_start(limit=9) == []
     await harness.later(hours=3)
     async with harness.transaction() as tx:
-        assert set(await tx.jobs.overdue_to_start(limit=9)) == {plain.id, busy.id}
-        assert await tx.jobs.claim(lease=LEASE, most_active=9) is None
+        assert set(await tx.queue.overdue_to_start(limit=9)) == {plain.id, busy.id}
+        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
 
 
 async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(harness: Harness) -> None:
@@ -241,10 +242,10 @@ async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(harness: Harne
     await harness.accept(owner="b")
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.claim(lease=LEASE, most_active=1) is None
+        assert await tx.queue.claim(lease=LEASE, most_active=1) is None
     await harness.later(minutes=11)
     async with harness.transaction() as tx:
-        claim = await tx.jobs.claim(lease=LEASE, most_active=1)
+        claim = await tx.queue.claim(lease=LEASE, most_active=1)
 
     assert claim is not None
     assert claim.job.id != taken.id
@@ -259,7 +260,9 @@ async def test_what_the_release_before_does_not_know_is_written_where_it_does_no
     reason = DelayReason.RESULT_DELAYED
     async with harness.transaction() as tx:
         locked = await tx.jobs.lock(job.id)
-        await revise(tx, locked, event="delayed", delay_reason=reason, delay_until_time=until)
+        await revise(
+            tx, locked, event=JobEventKind.DELAYED, delay_reason=reason, delay_until_time=until
+        )
 
     delayed = await harness.job(job)
     (row,) = await harness.query("SELECT delay_reason FROM job WHERE id = %s", job.id)

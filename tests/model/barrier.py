@@ -19,8 +19,8 @@ from generation_svc.domain.delivery import Delivery, SendingOutcome
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.port.transaction import Database, Transaction
-from generation_svc.lifecycle.callback_token import token_hash
 from generation_svc.lifecycle.dependencies import Dependencies
+from runtime.token import token_hash
 from tests.model.actor import USE_CASES, NoQueue
 from tests.model.clock import NOW, TICK
 from tests.model.run import Actor, Cut

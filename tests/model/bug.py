@@ -15,6 +15,7 @@ from unittest.mock import patch
 from generation_svc.domain import transition
 from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.delivery import DeliveryState
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.transaction import Transaction
@@ -66,7 +67,9 @@ async def _fail_at_once(
 ) -> None:
     await tx.attempts.end(attempt.id, AttemptState.FAILED)
     if not job.state.is_final:
-        await settle(tx, job, deps.provider.callbacks.explain(observation), event="settled")
+        await settle(
+            tx, job, deps.provider.callbacks.explain(observation), event=JobEventKind.SETTLED
+        )
 
 
 def _whoever_holds_it(store: Any, _: str) -> object:

@@ -11,7 +11,7 @@ from typing import cast
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.delivery import Delivery
 from generation_svc.domain.job import Job
-from generation_svc.domain.port.job import Claim
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.timing import Timing
 
 TICK = timedelta(seconds=180)

@@ -22,6 +22,7 @@ from tests.model.clock import NOW, Clock
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import MemoryDeliveryStore
 from tests.model.memory_job import MemoryJobStore
+from tests.model.memory_queue import MemoryQueueStore
 from tests.model.memory_store import Store, answered
 from tests.model.run import Cut, Run
 from tests.model.table import ReceiptRow
@@ -97,6 +98,7 @@ class MemoryTransaction:
         self.run = run
         self._has_begun = False
         self.jobs = MemoryJobStore(self)
+        self.queue = MemoryQueueStore(self)
         self.attempts = MemoryAttemptStore(self)
         self.receipts = MemoryReceiptStore(self)
         self.media = MemoryMediaRows(self)

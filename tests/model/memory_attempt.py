@@ -10,7 +10,7 @@ from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
 from generation_svc.domain.observation import Observation, Source
-from generation_svc.lifecycle.callback_token import token_hash as hash_of
+from runtime.token import token_hash as hash_of
 from tests.model.clock import NOW, TICK, after
 from tests.model.memory_store import Store, answered
 from tests.model.table import AttemptRow

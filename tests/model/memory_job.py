@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.delivery import Destination
-from generation_svc.domain.fair_queue import FairQueue
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
-from generation_svc.domain.port.job import Claim
 from generation_svc.domain.transition import sources
-from tests.model.clock import NOW, after
 from tests.model.memory_store import Store, answered
 
 
 class MemoryJobStore(Store):
     def _set(self, **changes: Any) -> None:
         self._write(row=replace(self._tables.row, **changes))
-
-    def _is_claimed(self, claim: Claim) -> bool:
-        row = self._tables.row
-        return row.job.state is JobState.QUEUED and row.claim == claim.token.int
 
     @answered
     def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
@@ -35,7 +26,7 @@ class MemoryJobStore(Store):
         return self._tables.row.job
 
     @answered
-    def save(self, job: Job, *, event: str, detail: object = None) -> None:
+    def save(self, job: Job, *, event: JobEventKind, detail: object = None) -> None:
         row = self._tables.row
         if row.job.revision != job.revision - 1 or row.job.state not in sources(job.state):
             raise RuntimeError(f"the job is not at the revision before {job.revision}")
@@ -47,45 +38,8 @@ class MemoryJobStore(Store):
             snapshots=row.snapshots + 1,
         )
 
-    async def line(self) -> FairQueue:
-        return FairQueue()
-
-    async def count_claims(self, *, lease: timedelta) -> int:
-        return 0
-
-    async def note(self, job_id: UUID, *, event: str, detail: object = None) -> None:
+    async def note(self, job_id: UUID, *, event: JobEventKind, detail: object = None) -> None:
         """Events are for people: nothing reads them."""
 
     async def destination(self, job_id: UUID) -> Destination | None:
         return self._tables.row.destination
-
-    @answered
-    def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        row = self._tables.row
-        is_due = row.dispatch_time is not None and row.dispatch_time <= NOW
-        if row.job.state is not JobState.QUEUED or not is_due:
-            return None
-        if row.job.start_deadline_time <= NOW:
-            return None
-        token = UUID(int=self._run.fresh())
-        self._set(dispatch_time=after(lease), claim=token.int)
-        states = [each.attempt.state for each in self._tables.attempts]
-        attempts = sum(state is not AttemptState.REFUSED for state in states)
-        return Claim(job=row.job, token=token, attempts=attempts)
-
-    @answered
-    def release(self, claim: Claim, *, due: timedelta) -> None:
-        if self._is_claimed(claim):
-            self._set(dispatch_time=after(due), claim=0)
-
-    @answered
-    def hold_claim(self, claim: Claim) -> Job | None:
-        row = self._tables.row
-        is_held = row.dispatch_time is not None and row.dispatch_time > NOW
-        return row.job if self._is_claimed(claim) and is_held else None
-
-    @answered
-    def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
-        job = self._tables.row.job
-        is_late = job.state is JobState.QUEUED and job.start_deadline_time <= NOW
-        return (job.id,) if is_late else ()

@@ -31,7 +31,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.domain.port.media import Examined
-from generation_svc.lifecycle.callback_token import token_hash
+from runtime.token import token_hash
 from tests.model.clock import NOW
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from callback_gateway.connection_limiter import ConnectionLimiter
+from callback_gateway.connection import ConnectionLimiter
 from callback_gateway.metric import Meter
 from callback_gateway.protocol import CallbackProtocol, Timeouts
 from runtime.address import Address

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from callback_gateway.connection_limiter import AddressLimit, ConnectionLimiter
+from callback_gateway.connection import AddressLimit, ConnectionLimiter
 
 PROXY = ip_network("10.0.0.0/8")
 

@@ -15,7 +15,7 @@ from telegram.error import (
 )
 
 import edge_bot.telegram.bot  # noqa: F401 - sets how python-telegram-bot gives times
-from edge_bot.telegram.error import LONGEST_PAUSE_S, report_of
+from edge_bot.telegram.error import MAX_PAUSE_S, report_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -53,7 +53,7 @@ def test_a_new_message_is_in_doubt_unless_it_certainly_did_not_arrive(
     assert report_of(error, is_repeatable=False, now=NOON).WhichOneof("outcome") == outcome
 
 
-@pytest.mark.parametrize(("asked_s", "pause_s"), [(30, 30), (7 * 24 * 3600, LONGEST_PAUSE_S)])
+@pytest.mark.parametrize(("asked_s", "pause_s"), [(30, 30), (7 * 24 * 3600, MAX_PAUSE_S)])
 def test_a_pause_is_never_longer_than_the_service_takes(asked_s: int, pause_s: float) -> None:
     report = report_of(RetryAfter(asked_s), is_repeatable=False, now=NOON)
     not_before = report.try_again.not_before_time.ToDatetime(tzinfo=UTC)

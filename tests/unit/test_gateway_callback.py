@@ -7,10 +7,16 @@ from starlette.types import Message, Scope
 
 from atelier.generation.v1 import callback_service_pb2 as pb
 from callback_gateway.app import create_app
-from callback_gateway.callback import SUCCESS_BODY, HandoverError, Limits, Outcome
+from callback_gateway.callback import (
+    SUCCESS_BODY,
+    HandoverError,
+    Limits,
+    Outcome,
+    is_callback_path,
+    path_token,
+)
 from callback_gateway.media import Found, LinkInvalid
 from callback_gateway.metric import Meter
-from callback_gateway.path import is_callback_path, path_token
 from callback_gateway.settings import GatewaySettings
 from runtime.address import Address
 
@@ -28,7 +34,9 @@ class RecordingReporter:
 
 
 class NoMedia:
-    def open(self, token: str) -> AbstractAsyncContextManager[Found]:
+    def open(
+        self, token: str, *, offset: int = 0, limit: int = 0
+    ) -> AbstractAsyncContextManager[Found]:
         raise LinkInvalid(token)
 
 

@@ -46,6 +46,7 @@ ORDINARY = frozenset(
     unauthenticated unavailable unblocked undeliverable unit unreachable unread unreadable
     unsupported update updates upgrade use usecase validate value verdict version view
     violation waiting walk wanted watch web webhook webp welcome window words writer wrong
+    audio photo video
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""

@@ -1,17 +1,17 @@
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 
-from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.failure import SENTENCES, Failure, FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.provider.kie.failure import (
     MAX_OFF_CHARS,
     OFF,
-    SENTENCES,
     TABLE,
     Known,
     failure_of,
     refusal_reason_in,
 )
+from generation_svc.provider.kie.meter import KieMeter
 from tests.kie_body import EXAMPLES
 
 SEEN = EXAMPLES["21 Failure texts seen in failCode/failMsg"]["body"]
@@ -32,13 +32,17 @@ def failed(message: str, *, code: str = "500") -> Observation:
     return Observation(ProviderState.FAILED, fail_code=code, fail_message=message)
 
 
+def why(observation: Observation) -> Failure:
+    return failure_of(observation, meter=KieMeter())
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     list(zip(SEEN, EXPECTED, strict=True)),
     ids=[values["failMsg"] for values in SEEN],
 )
 def test_text_that_was_seen_gives_its_reason(values: dict[str, str], reason: FailureReason) -> None:
-    assert failure_of(failed(values["failMsg"], code=values["failCode"])).reason is reason
+    assert why(failed(values["failMsg"], code=values["failCode"])).reason is reason
 
 
 @pytest.mark.parametrize(
@@ -58,25 +62,24 @@ def test_text_that_was_seen_gives_its_reason(values: dict[str, str], reason: Fai
     ],
 )
 def test_similar_texts_give_the_same_reasons(message: str, reason: FailureReason) -> None:
-    assert failure_of(failed(message)).reason is reason
+    assert why(failed(message)).reason is reason
 
 
 def test_code_that_is_a_word_gives_a_reason_too() -> None:
-    failure = failure_of(failed("", code="CONTENT_POLICY_BLOCKED"))
+    failure = why(failed("", code="CONTENT_POLICY_BLOCKED"))
     assert failure.reason is FailureReason.CONTENT_REFUSED
 
 
 def test_user_reads_our_sentence_and_nothing_of_kies() -> None:
     message = "NullPointerException at https://internal.kie/x?key=secret"
-    assert failure_of(failed(message)).message == SENTENCES[FailureReason.GENERATION_FAILED]
+    assert why(failed(message)).message == SENTENCES[FailureReason.GENERATION_FAILED]
 
 
 @pytest.mark.parametrize(("message", "count"), [("a new text", 1), ("nsfw", 0)])
 def test_text_in_no_table_is_counted_for_the_operator(message: str, count: int) -> None:
-    before = REGISTRY.get_sample_value("atelier_kie_unknown_texts_total") or 0
-    failure_of(failed(message))
-    after = REGISTRY.get_sample_value("atelier_kie_unknown_texts_total") or 0
-    assert after - before == count
+    registry = CollectorRegistry()
+    failure_of(failed(message), meter=KieMeter(registry))
+    assert registry.get_sample_value("atelier_kie_unknown_texts_total") == count
 
 
 @pytest.mark.parametrize("known", [*OFF, *TABLE], ids=lambda known: known.pattern)
@@ -114,10 +117,10 @@ def test_create_task_says_that_a_model_is_off(text: str) -> None:
 def test_words_of_a_user_switch_no_model_off(text: str, quoting: str) -> None:
     quoted = quoting.format(text)
     assert refusal_reason_in(quoted) is None
-    assert failure_of(failed(quoted)).reason is FailureReason.GENERATION_FAILED
+    assert why(failed(quoted)).reason is FailureReason.GENERATION_FAILED
 
 
 @pytest.mark.parametrize("text", OFF_TEXTS)
 def test_of_a_task_only_its_code_says_that_the_model_is_off(text: str) -> None:
-    assert failure_of(failed(text)).reason is FailureReason.GENERATION_FAILED
-    assert failure_of(failed(text, code="505")).reason is FailureReason.MODEL_UNAVAILABLE
+    assert why(failed(text)).reason is FailureReason.GENERATION_FAILED
+    assert why(failed(text, code="505")).reason is FailureReason.MODEL_UNAVAILABLE

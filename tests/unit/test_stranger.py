@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -31,7 +31,7 @@ class Connection:
     ends: list[Callable[[Any], None]] = field(default_factory=list)
 
     def call(self, method: str, caller: Caller = NOBODY) -> Call:
-        return Call(method=method, caller=caller, context=Context(self))
+        return Call(method=method, caller=caller, context=cast(Any, Context(self)))
 
     def read(self) -> None:
         while self.ends:

@@ -1,4 +1,4 @@
-"""Offers and brings the pictures that the session remembers as missed."""
+"""Offers and brings the results that the session remembers as missed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _logger = structlog.get_logger(__name__)
 
 
 async def offer_missed(interaction: Interaction) -> None:
-    """Tell the user of the pictures that could not be sent: once, and after every block."""
+    """Tell the user of the results that could not be sent: once, and after every block."""
     is_known = interaction.session.is_missed_offered and not isinstance(
         interaction.event, Unblocked
     )
@@ -35,7 +35,7 @@ async def offer_missed(interaction: Interaction) -> None:
 
 
 async def show_missed(interaction: Interaction) -> None:
-    """Send the pictures that could not be sent before, the oldest first.
+    """Send the results that could not be sent before, the oldest first.
 
     The offer keeps its button until all are sent. One that cannot be had stops no other.
     """
@@ -50,7 +50,7 @@ async def show_missed(interaction: Interaction) -> None:
 
 
 def _shown_screen(interaction: Interaction, brought: Sequence[bool]) -> Screen:
-    """Return what is said of missed pictures, of which some were brought and some are lost."""
+    """Return what is said of missed results, of which some were brought and some are lost."""
     lost = brought.count(False)
     here = notice.here_they_are(interaction.language) if any(brought) else ""
     sorry = notice.not_fetched(lost, interaction.language) if lost else ""
@@ -58,7 +58,7 @@ def _shown_screen(interaction: Interaction, brought: Sequence[bool]) -> Screen:
 
 
 async def _is_brought(interaction: Interaction, job_id: str, *, message_id: int) -> bool:
-    """Send the pictures of a job if they are still to be had; it is forgotten either way."""
+    """Send the result of a job if it is still to be had; it is forgotten either way."""
     try:
         if job := await find_job(interaction, job_id):
             await bring(interaction, job, message_id=message_id)
@@ -66,20 +66,20 @@ async def _is_brought(interaction: Interaction, job_id: str, *, message_id: int)
     except (GenerationError, BadRequest) as error:
         if not _is_final(error):
             raise
-        _logger.warning("missed pictures are lost", job_id=job_id, error=str(error))
+        _logger.warning("a missed result is lost", job_id=job_id, error=str(error))
     await interaction.note(methodcaller("without_missed", job_id))
     return False
 
 
 def _is_final(error: GenerationError | BadRequest) -> bool:
-    """Tell whether it is about these pictures, and will be so at every try."""
+    """Tell whether it is about this result, and will be so at every try."""
     if isinstance(error, BadRequest):
         return is_content_refused(error)
     return not is_passing(error)
 
 
 async def bring(interaction: Interaction, job: Job, *, message_id: int) -> None:
-    """Send the pictures of a job that were missed, and have a message say that it is done."""
+    """Send the result of a job that was missed, and have a message say that it is done."""
     await send_result(interaction, job)
     await interaction.note(lambda session: session.without_missed(job.id))
     if message_id:

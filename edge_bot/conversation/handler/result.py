@@ -1,54 +1,47 @@
-"""Pictures of a job that a user asks for once more."""
+"""Results of a job that a user asks for once more."""
 
 from __future__ import annotations
-
-import asyncio
-from collections.abc import Sequence
 
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import Job
 from edge_bot.conversation.interaction import Interaction
-from edge_bot.delivery.media import Picture, download
-from edge_bot.delivery.message import AlbumMessage, PictureMessage
+from edge_bot.delivery.message import answer_timeout_s
+from edge_bot.delivery.render import rendered_result
 from edge_bot.view import notice
+from edge_bot.view.language import texts
 from edge_bot.view.layout import Screen
-from edge_bot.view.outcome import result_buttons, result_caption
+from edge_bot.view.too_large import is_uploadable, too_large_note
 
 
 async def send_result(interaction: Interaction, job: Job) -> None:
-    """Send the pictures of a job as they are sent when it ends.
+    """Send the result of a job as it is sent when the job ends.
 
-    A repetition sends them again, which beats not sending them.
+    A repetition sends it again, which beats not sending it.
     """
-    pictures = await _pictures(interaction, job)
-    to = TelegramDestination(chat_id=interaction.event.chat_id)
+    if not job.result.media and not job.result.text:
+        await interaction.reply(Screen(notice.nothing_to_send(interaction.language)))
+        return
+    to = TelegramDestination(chat_id=interaction.event.chat_id, language_code=interaction.language)
     title = interaction.catalog.title(job.model_id, interaction.language)
-    caption = result_caption(job, interaction.language, title=title)
-    if len(pictures) > 1:
-        await AlbumMessage(to, pictures, caption).send(interaction.context.bot)
-    elif pictures:
-        buttons = result_buttons(job, interaction.language)
-        await PictureMessage(to, pictures[0], caption, buttons).send(interaction.context.bot)
+    context = interaction.context
+    async with rendered_result(context.spool, job, to=to, title=title) as message:
+        await message.send(context.bot)
 
 
 async def send_originals(interaction: Interaction, job: Job) -> None:
-    """Send the pictures of a job as files; a repetition sends them again."""
-    for picture in await _pictures(interaction, job):
-        await interaction.context.bot.send_document(
-            interaction.event.chat_id,
-            picture.data,
-            filename=picture.filename,
-            disable_content_type_detection=True,
-        )
-
-
-async def _pictures(interaction: Interaction, job: Job) -> Sequence[Picture]:
-    """Return the pictures that Telegram takes, and tell of what it does not take."""
-    media, client = job.result.media, interaction.context.client
-    pictures = await asyncio.gather(*(download(client, each.id) for each in media))
-    sendable = [picture for picture in pictures if picture.is_sendable]
+    """Send the media of a job as files, or a link to it; a repetition sends it again."""
+    media, context = job.result.media, interaction.context
     if not media:
         await interaction.reply(Screen(notice.nothing_to_send(interaction.language)))
-    elif len(sendable) < len(media):
-        await interaction.reply(Screen(notice.file_too_large(interaction.language)))
-    return sendable
+    too_large = [each for each in media if not is_uploadable(each)]
+    if too_large:
+        note = too_large_note(too_large, texts(interaction.language))
+        await interaction.reply(Screen(note))
+    for each in (each for each in media if is_uploadable(each)):
+        async with context.spool.fetched([each]) as (file,):
+            await context.bot.send_document(
+                interaction.event.chat_id,
+                file.upload(),
+                disable_content_type_detection=True,
+                read_timeout=answer_timeout_s(each.size_bytes),
+            )

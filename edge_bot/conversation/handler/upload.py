@@ -17,11 +17,12 @@ from edge_bot.conversation.event import Picture
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.telegram.body import BodyTooLarge
 from generation_client import GenerationError
+from generation_client.limit import MAX_PIECE_BYTES
 
 MAX_PICTURE_BYTES = 10_000_000
-"""The size of a picture that models take."""
+"""The size of a picture that users are told: 10 MB, of which the contract takes a little more."""
 
-_CHUNK_BYTES = 2**19
+_CHUNK_BYTES = MAX_PIECE_BYTES // 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,10 @@ class ByteStore(Protocol):
     async def put_file(self, key: str, path: Path) -> None:
         """Keep the bytes of a file, however large; writing the same key again replaces them."""
 
-    def stream(self, key: str) -> AsyncIterator[bytes]:
-        """Give the bytes in pieces of at most 256 KiB."""
+    def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Give the bytes, or a part of them that is there, in pieces of at most 256 KiB."""
 
     async def delete(self, key: str) -> None:
         """Forget the bytes; a missing key is no error."""

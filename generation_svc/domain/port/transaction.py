@@ -4,8 +4,7 @@ All that is done in a transaction happens or nothing does. Rows that several use
 locked in one order: the job first.
 """
 
-import asyncio
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from generation_svc.domain.clock import Clock
@@ -15,7 +14,10 @@ from generation_svc.domain.port.delivery import DeliveryStore
 from generation_svc.domain.port.job import JobStore
 from generation_svc.domain.port.media import MediaStore
 from generation_svc.domain.port.model import ModelStore
+from generation_svc.domain.port.notifier import Notifier
+from generation_svc.domain.port.queue import QueueStore
 from generation_svc.domain.port.rate_budget import BudgetStore
+from generation_svc.domain.port.request import RequestStore
 from generation_svc.domain.port.session import EdgeStore
 from generation_svc.domain.port.webhook import WebhookStore
 
@@ -25,6 +27,10 @@ class Transaction(Clock, Protocol):
 
     @property
     def jobs(self) -> JobStore: ...  # noqa: D102
+    @property
+    def requests(self) -> RequestStore: ...  # noqa: D102
+    @property
+    def queue(self) -> QueueStore: ...  # noqa: D102
     @property
     def attempts(self) -> AttemptStore: ...  # noqa: D102
     @property
@@ -46,11 +52,8 @@ class Transaction(Clock, Protocol):
         """Wake all who wait for `topic`, in every replica, once this transaction is durable."""
 
 
-class Database(Clock, Protocol):
+class Database(Clock, Notifier, Protocol):
     """Where everything is kept."""
-
-    def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
-        """Give an event that is set whenever one of the topics is announced, by any replica."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""

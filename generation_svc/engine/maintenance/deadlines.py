@@ -5,6 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import JobState
 from generation_svc.domain.port.transaction import Transaction
@@ -14,14 +15,14 @@ from generation_svc.engine.poll import give_up
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import settle
 
-_NOT_STARTED = Failure(FailureReason.START_DEADLINE, "The generation could not be started in time.")
-_NOT_FINISHED = Failure(FailureReason.FINISH_DEADLINE, "The generation took too long.")
+_NOT_STARTED = Failure.of(FailureReason.START_DEADLINE)
+_NOT_FINISHED = Failure.of(FailureReason.FINISH_DEADLINE)
 
 
 async def end_unstarted(deps: Dependencies) -> None:
     """A job that the provider did not take in time fails, unless an attempt may still come home."""
     async with deps.database.transaction() as tx:
-        overdue = await tx.jobs.overdue_to_start(limit=BATCH)
+        overdue = await tx.queue.overdue_to_start(limit=BATCH)
     await one_by_one(overdue, partial(_end_unstarted, deps))
 
 
@@ -36,7 +37,7 @@ async def _end_unstarted(deps: Dependencies, job_id: UUID) -> None:
         if any(attempt.submit_time + grace > tx.now() for attempt in live):
             return
         await _end_all(tx, live)
-        await settle(tx, job, _NOT_STARTED, event="gave_up")
+        await settle(tx, job, _NOT_STARTED, event=JobEventKind.GAVE_UP)
 
 
 async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:

@@ -3,6 +3,7 @@
 from functools import partial
 from uuid import UUID
 
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import DelayReason, JobState
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -23,7 +24,7 @@ async def label_delays(deps: Dependencies) -> None:
     """While the breaker is open, every queued job says why it waits; then none does."""
     async with deps.database.transaction() as tx:
         reason = (await tx.budget.breaker()).reason
-        mislabelled = await tx.jobs.mislabelled(reason, limit=BATCH)
+        mislabelled = await tx.queue.mislabelled(reason, limit=BATCH)
     await one_by_one(mislabelled, partial(_label, deps, reason=reason))
 
 
@@ -32,4 +33,4 @@ async def _label(deps: Dependencies, job_id: UUID, *, reason: DelayReason | None
         job = await tx.jobs.lock(job_id)
         is_wrong = job.delay_reason in _LABELS and job.delay_reason is not reason
         if job.state is JobState.QUEUED and is_wrong:
-            await revise(tx, job, event="delayed", delay_reason=reason)
+            await revise(tx, job, event=JobEventKind.DELAYED, delay_reason=reason)

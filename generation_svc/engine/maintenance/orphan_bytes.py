@@ -10,7 +10,6 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter
 
 from generation_svc.engine.batch import one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -21,7 +20,6 @@ _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RESULT = re.compile(rf"result/{_UUID}/({_UUID})/([0-9]{{1,4}})")
 _UPLOAD = re.compile(rf"upload/({_UUID})")
 _UNFINISHED = re.compile(rf"unfinished/{_UUID}")
-_removed = Counter("atelier_media_orphaned_bytes_total", "Files without a row that were removed.")
 _logger = structlog.get_logger(__name__)
 
 
@@ -48,5 +46,5 @@ async def _without_row(deps: Dependencies, keys: Sequence[str]) -> list[str]:
 
 async def _remove(deps: Dependencies, key: str) -> None:
     await deps.media.store.delete(key)
-    _removed.inc()
+    deps.meter.orphaned_bytes.inc()
     _logger.warning("bytes without a row were removed", key=key)

@@ -3,6 +3,7 @@
 from functools import partial
 
 from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import JobState
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.engine.submission import in_doubt
@@ -24,4 +25,4 @@ async def _mark_orphan(deps: Dependencies, attempt: Attempt) -> None:
         if is_news and job.state is JobState.QUEUED:
             others = await tx.attempts.count_unrefused(job.id) - 1
             waits = in_doubt(deps, job, attempt=attempt, others=others)
-            await revise(tx, job, event="unknown", **waits)
+            await revise(tx, job, event=JobEventKind.UNKNOWN, **waits)

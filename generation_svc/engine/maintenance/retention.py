@@ -29,7 +29,7 @@ async def _forget_upload(deps: Dependencies, stored: StoredMedia) -> None:
 async def forget_requests(deps: Dependencies) -> None:
     """What a request_id stood for is remembered for so long, and no longer."""
     async with deps.database.transaction() as tx:
-        await tx.jobs.forget_requests(older_than=REQUEST_LIFETIME, limit=BATCH)
+        await tx.requests.forget(older_than=REQUEST_LIFETIME, limit=BATCH)
 
 
 async def forget_webhooks(deps: Dependencies) -> None:

@@ -7,24 +7,22 @@ from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from prometheus_client import Counter
 
 from generation_svc.domain.error import NotExamined, Unavailable
 from generation_svc.media.decoder.child import Child, ChildEnded, ChildLimits, LimitReached
+from generation_svc.media.meter import MediaMeter
 
 TRIES = 2
 """How many processes may end over one file through no limit of theirs."""
 _logger = structlog.get_logger(__name__)
-_ends = Counter(
-    "atelier_media_decoder_ends_total", "Processes that ended over a file.", ("reason",)
-)
 
 
 class Children:
     """Processes that are started when they are needed first; who asks bounds how many."""
 
-    def __init__(self, limits: ChildLimits) -> None:
+    def __init__(self, limits: ChildLimits, *, meter: MediaMeter | None = None) -> None:
         self._limits = limits
+        self._meter = meter or MediaMeter()
         self._all: set[Child] = set()
         self._idle: list[Child] = []
 
@@ -60,11 +58,11 @@ class Children:
             try:
                 return _checked(await self._ask_one(order))
             except LimitReached:
-                _ends.labels("limit").inc()
+                self._meter.decoder_ends.labels("limit").inc()
                 raise
             except (ChildEnded, OSError) as error:
                 kind = NotExamined if isinstance(error, ChildEnded) else Unavailable
-                _ends.labels("lost").inc()
+                self._meter.decoder_ends.labels("lost").inc()
                 _logger.warning("a process that examines media was lost", reason=str(error))
         raise kind("The file cannot be examined at the moment.")
 

@@ -21,7 +21,7 @@ from generation_svc.domain.error import (
     ProviderSilent,
     ProviderUnreachable,
 )
-from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.failure import SENTENCES, FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.provider import FreshLink
 from generation_svc.provider.kie.answer import Answer, read_answer, task_id_within
@@ -34,7 +34,6 @@ from generation_svc.provider.kie.document import (
     message_of,
 )
 from generation_svc.provider.kie.error import NoAnswer, document_of, error_of, translated
-from generation_svc.provider.kie.failure import SENTENCES
 from generation_svc.provider.kie.form import Form
 from generation_svc.provider.kie.payload import read_record
 from generation_svc.provider.kie.result import is_link

@@ -34,10 +34,10 @@ from generation_svc.domain.error import (
     ProviderRefused,
     ProviderUnreachable,
 )
-from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.failure import SENTENCES, FailureReason
 from generation_svc.provider.kie.answer import Answer
 from generation_svc.provider.kie.document import Document, as_document, code_of, decode, message_of
-from generation_svc.provider.kie.failure import OFF_CODE, SENTENCES, refusal_reason_in
+from generation_svc.provider.kie.failure import OFF_CODE, refusal_reason_in
 
 NoAnswer = type[ProviderError]
 """The class for a request whose outcome is not known: ProviderSilent or ProviderUnreachable."""

@@ -1,8 +1,8 @@
 """Why KIE failed or refused, as a reason and a sentence that a user may read.
 
 KIE's own texts name internals and repeat prompts and links, so they are only searched for what they
-mean; the user reads one of our sentences. A text that gives nothing away is kept for the operator,
-who adds a line to the table.
+mean; the user reads the sentence of `domain/failure.py`. A text that gives nothing away is kept for
+the operator, who adds a line to the table.
 
 That a model is off concerns everybody, so no words of a user may say it: only code 505 does, or
 createTask's own short text, read from its first letter on.
@@ -11,37 +11,15 @@ createTask's own short text, read from its first letter on.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import Counter
 
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.observation import Observation
+from generation_svc.provider.kie.meter import KieMeter
 
-_unknown = Counter("atelier_kie_unknown_texts_total", "Failures whose text is in no table.")
 _logger = structlog.get_logger(__name__)
-
-SENTENCES: Mapping[FailureReason, str] = {
-    FailureReason.CONTENT_REFUSED: (
-        "The request goes against the content rules of the provider. "
-        "Change the prompt or the picture and try again."
-    ),
-    FailureReason.INPUT_UNREADABLE: (
-        "The provider could not read the picture. Send it again or take another one."
-    ),
-    FailureReason.REQUEST_REFUSED: (
-        "The provider did not accept the request as it is. Change it and try again."
-    ),
-    FailureReason.MODEL_UNAVAILABLE: (
-        "The provider has switched this model off. Choose another model."
-    ),
-    FailureReason.RESULT_UNAVAILABLE: "The provider does not give out the result any more.",
-    FailureReason.GENERATION_FAILED: "The provider could not make a result. Try again.",
-}
-"""What a user reads, for each reason that comes from KIE."""
-
 
 MAX_LOGGED_CHARS = 200
 """How much of an unknown text is logged; the job's trace has more."""
@@ -102,30 +80,25 @@ _PATTERNS = tuple((re.compile(known.pattern, re.IGNORECASE), known.reason) for k
 _OFF_PATTERNS = tuple(re.compile(known.pattern, re.IGNORECASE) for known in OFF)
 
 
-def failure_of(observation: Observation) -> Failure:
+def failure_of(observation: Observation, *, meter: KieMeter) -> Failure:
     """Return why a failed task failed."""
     if observation.fail_code.strip() == OFF_CODE:
-        return failure(_OFF)
+        return Failure.of(_OFF)
     reason = reason_in(observation.fail_message) or reason_in(observation.fail_code)
     if reason is None:
+        meter.unknown_texts.inc()
         report_unknown(code=observation.fail_code, text=observation.fail_message)
-    return failure(reason or FailureReason.GENERATION_FAILED)
+    return Failure.of(reason or FailureReason.GENERATION_FAILED)
 
 
 def report_unknown(*, code: str, text: str) -> None:
-    """Count a failure that the table does not explain, and show the operator its text."""
-    _unknown.inc()
+    """Show the operator the text of a failure that the table does not explain."""
     _logger.warning(
         "KIE failed for a reason that is in no table",
         action="kie_text_unknown",
         code=code,
         text=text[:MAX_LOGGED_CHARS],
     )
-
-
-def failure(reason: FailureReason) -> Failure:
-    """Return the failure of a reason that comes from KIE, in our words."""
-    return Failure(reason, SENTENCES[reason])
 
 
 def refusal_reason_in(text: str) -> FailureReason | None:

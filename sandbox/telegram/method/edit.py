@@ -72,9 +72,15 @@ async def edit_message_media(call: Call) -> Json:
     target = _target(call)
     kind, media = await read_input_media(call, params)
     album = target.message.content.get("media_group_id")
-    if album and kind not in target.message.content:
+    if album and not _same_album(kind, target.message.content):
         raise bad_request("can't change media type in the album")
     return target.replace(media | content | ({"media_group_id": album} if album else {}))
+
+
+def _same_album(kind: str, content: Json) -> bool:
+    """Tell whether an album with this message in it may hold this kind, too."""
+    visual = {"photo", "video"}
+    return kind in content or (kind in visual and not visual.isdisjoint(content))
 
 
 async def edit_message_reply_markup(call: Call) -> Json:

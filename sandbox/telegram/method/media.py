@@ -1,4 +1,4 @@
-"""Sending photos, documents and albums."""
+"""Sending photos, videos, songs, documents and albums."""
 
 import secrets
 from functools import partial
@@ -13,6 +13,9 @@ from sandbox.telegram.model import Json
 from sandbox.telegram.param import Params
 from sandbox.telegram.text import read_caption
 
+ALONE = {"audio", "document"}
+"""What stands in albums with its like alone."""
+
 SERVER_REFUSALS = {
     "Bad Request: IMAGE_PROCESS_FAILED": "IMAGE_PROCESS_FAILED",
     "Bad Request: PHOTO_INVALID_DIMENSIONS": "PHOTO_INVALID_DIMENSIONS",
@@ -23,7 +26,7 @@ SERVER_REFUSALS = {
 
 
 async def send_one(call: Call, *, kind: MediaKind) -> Json:
-    """Send a photo or a document."""
+    """Send media as a message of its own."""
     content = read_caption(call.params) | read_inline_markup(call.params)
     conversation = call.conversation()
     return send(call, conversation, await read_media(call, kind) | content)
@@ -53,8 +56,12 @@ def _items(call: Call) -> list[Params]:
         raise bad_request("too many messages to send as an album")
     if not all(isinstance(item, dict) for item in items):
         raise bad_request("can't parse InputMedia: expected an Object")
-    if {"document", "photo"} <= {item.get("type") for item in items}:
-        raise bad_request("document can't be mixed with other media types")
+    types = {item.get("type") for item in items}
+    if "animation" in types:
+        words = 'type "animation" can\'t be used in sendMediaGroup'
+        raise bad_request(f"can't parse InputMedia: {words}")
+    if len(types) > 1 and (alone := types & ALONE):
+        raise bad_request(f"{min(alone)} can't be mixed with other media types")
     return [call.params.nested(item) for item in items]
 
 
@@ -77,5 +84,7 @@ def _at(number: int, error: ApiError) -> ApiError:
 METHODS: dict[str, Method] = {
     "sendPhoto": partial(send_one, kind="photo"),
     "sendDocument": partial(send_one, kind="document"),
+    "sendVideo": partial(send_one, kind="video"),
+    "sendAudio": partial(send_one, kind="audio"),
     "sendMediaGroup": send_media_group,
 }

@@ -13,21 +13,22 @@ const sizeOf = ({ file_size: size }) =>
 export function bubble(messages, context) {
   const message = captioned(messages);
   const text = message.text ?? message.caption;
-  const photos = messages.filter((one) => one.photo);
+  const visuals = messages.filter((one) => one.photo || one.video);
   const buttons = message.reply_markup?.inline_keyboard;
   const inside = element(
     "div",
     { className: "bubble" },
     reply(message, context),
-    photos.length ? gallery(photos, context) : null,
+    visuals.length ? gallery(visuals, context) : null,
+    ...messages.filter((one) => one.audio).map(({ audio }) => song(audio)),
     ...messages.filter((one) => one.document).map(({ document }) => card(document)),
     text ? element("div", { className: "body" }, ...formatted(text, message.entities ?? message.caption_entities, context)) : null,
     meta(message, context),
   );
   const made = element("li", { className: "message" }, inside, buttons ? keyboard(message, context) : null);
   made.classList.toggle("out", !message.from.is_bot);
-  made.classList.toggle("pictured", photos.length > 0);
-  made.classList.toggle("bare", photos.length > 0 && !text);
+  made.classList.toggle("pictured", visuals.length > 0);
+  made.classList.toggle("bare", visuals.length > 0 && !text);
   made.classList.toggle("edited", Boolean(message.edit_date));
   made.classList.toggle("wide", Boolean(buttons));
   return made;
@@ -36,13 +37,14 @@ export function bubble(messages, context) {
 function reply({ reply_to_message: replied }, { words }) {
   if (!replied) return null;
   const who = replied.from.is_bot ? replied.from.first_name : words.you;
-  const what = replied.text ?? replied.caption ?? replied.document?.file_name ?? words.photo;
+  const what = replied.text ?? replied.caption ?? named(replied) ?? words.photo;
   return element("div", { className: "reply" }, element("b", {}, who), element("span", {}, what));
 }
 
 function gallery(messages, context) {
-  const pictures = messages.map(({ photo }) => picture(photo, { isSmall: messages.length > 2, ...context }));
-  return element("div", { className: "photos", dataset: { count: String(messages.length) } }, ...pictures);
+  const isSmall = messages.length > 2;
+  const shown = messages.map(({ photo, video }) => (photo ? picture(photo, { isSmall, ...context }) : clip(video)));
+  return element("div", { className: "photos", dataset: { count: String(messages.length) } }, ...shown);
 }
 
 function picture(sizes, { isSmall, onPhoto, words }) {
@@ -53,6 +55,23 @@ function picture(sizes, { isSmall, onPhoto, words }) {
   const made = element("button", { className: "photo", type: "button", style: { "--ratio": String(ratio) } }, image);
   made.addEventListener("click", () => onPhoto(fileLink(largest)));
   return made;
+}
+
+const named = ({ document, audio, video }) => audio?.title ?? (document ?? audio ?? video)?.file_name;
+
+function clip(video) {
+  const still = video.cover?.at(-1) ?? video.thumbnail;
+  const ratio = Math.min(2.4, Math.max(0.62, video.width / video.height || 1));
+  const options = { className: "photo clip", src: fileLink(video), controls: true, preload: "metadata", style: { "--ratio": String(ratio) } };
+  return element("video", { ...options, ...(still ? { poster: fileLink(still) } : {}) });
+}
+
+function song(audio) {
+  const still = audio.thumbnail ? element("img", { src: fileLink(audio.thumbnail), alt: "" }) : "♪";
+  const by = [audio.performer, sizeOf(audio)].filter(Boolean).join(" · ");
+  const about = element("span", { className: "about" }, element("b", {}, audio.title ?? audio.file_name), element("small", {}, by));
+  const player = element("audio", { src: fileLink(audio), controls: true, preload: "metadata" });
+  return element("div", { className: "song" }, element("div", { className: "document" }, element("span", { className: "mark" }, still), about), player);
 }
 
 function card(file) {

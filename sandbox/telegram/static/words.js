@@ -23,7 +23,7 @@ const WORDS = {
     nothing: "Press Start and see what it can do.",
     sendPhotos: (n) => (n > 1 ? `Send ${n} pictures` : "Send a picture"),
     sendFiles: (n) => (n > 1 ? `Send ${n} files` : "Send a file"),
-    actions: { typing: "typing", upload_photo: "sending a photo", upload_document: "sending a file" },
+    actions: { typing: "typing", upload_photo: "sending a photo", upload_video: "sending a video", upload_document: "sending a file" },
   },
   ru: {
     start: "Начать",
@@ -47,7 +47,7 @@ const WORDS = {
     nothing: "Нажмите «Начать» и посмотрите, что он умеет.",
     sendPhotos: (n) => (n > 1 ? `Отправить картинки: ${n}` : "Отправить картинку"),
     sendFiles: (n) => (n > 1 ? `Отправить файлы: ${n}` : "Отправить файл"),
-    actions: { typing: "печатает", upload_photo: "отправляет фото", upload_document: "отправляет файл" },
+    actions: { typing: "печатает", upload_photo: "отправляет фото", upload_video: "отправляет видео", upload_document: "отправляет файл" },
   },
 };
 

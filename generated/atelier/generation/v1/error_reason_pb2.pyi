@@ -31,6 +31,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Never sent."""
     ERROR_REASON_INVALID_INPUTS: _ErrorReason.ValueType  # 1
     """Fields are missing or wrong; `google.rpc.BadRequest` has one violation per field.
+    The status is INVALID_ARGUMENT, or OUT_OF_RANGE for a read_offset beyond the end.
 
         { "reason": "INVALID_INPUTS", "domain": "atelier.internal", "metadata": {} }
     """
@@ -185,6 +186,7 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_INPUTS: ErrorReason.ValueType  # 1
 """Fields are missing or wrong; `google.rpc.BadRequest` has one violation per field.
+The status is INVALID_ARGUMENT, or OUT_OF_RANGE for a read_offset beyond the end.
 
     { "reason": "INVALID_INPUTS", "domain": "atelier.internal", "metadata": {} }
 """

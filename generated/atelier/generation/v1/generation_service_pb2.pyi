@@ -630,12 +630,14 @@ Global___UploadInputResponse: _TypeAlias = UploadInputResponse  # noqa: Y015
 
 @_typing.final
 class DownloadMediaRequest(_message.Message):
-    """The request of DownloadMedia: exactly one of its fields."""
+    """The request of DownloadMedia: exactly one of media_id and link_token."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MEDIA_ID_FIELD_NUMBER: _builtins.int
     LINK_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_OFFSET_FIELD_NUMBER: _builtins.int
+    READ_LIMIT_FIELD_NUMBER: _builtins.int
     media_id: _builtins.str
     """The id of the media, at most 128 characters; one that is no UUID is NOT_FOUND.
 
@@ -647,15 +649,29 @@ class DownloadMediaRequest(_message.Message):
 
     Empty means that media_id is given.
     """
+    read_offset: _builtins.int
+    """The number of bytes to skip, 0 or more. Beyond the media's size_bytes it is
+    OUT_OF_RANGE; at size_bytes the media comes without bytes.
+
+    Zero means from the start.
+    """
+    read_limit: _builtins.int
+    """The largest number of bytes to return, 0 or more. Where it reaches beyond the
+    end, fewer come.
+
+    Zero means to the end.
+    """
     def __init__(
         self,
         *,
         media_id: _builtins.str = ...,
         link_token: _builtins.str = ...,
+        read_offset: _builtins.int = ...,
+        read_limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_token", b"link_token", "media_id", b"media_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_token", b"link_token", "media_id", b"media_id", "read_limit", b"read_limit", "read_offset", b"read_offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -194,7 +194,8 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DownloadMedia(self, request, context):
-        """Gives the bytes of a result: first the media, then its data in order.
+        """Gives the bytes of a result, or a part of them: first the media, then its data
+        in order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -71,7 +71,9 @@ class GenerationServiceStub:
     that no job uses is forgotten after 24 hours.
     """
     DownloadMedia: _aio.UnaryStreamMultiCallable[_generation_service_pb2.DownloadMediaRequest, _generation_service_pb2.DownloadMediaResponse]
-    """Gives the bytes of a result: first the media, then its data in order."""
+    """Gives the bytes of a result, or a part of them: first the media, then its data
+    in order.
+    """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes generations and tells how they go.
@@ -190,6 +192,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.DownloadMediaRequest,
         context: _aio.ServicerContext[_generation_service_pb2.DownloadMediaRequest, _abc.AsyncIterator[_generation_service_pb2.DownloadMediaResponse]],
     ) -> _abc.AsyncIterator[_generation_service_pb2.DownloadMediaResponse]:
-        """Gives the bytes of a result: first the media, then its data in order."""
+        """Gives the bytes of a result, or a part of them: first the media, then its data
+        in order.
+        """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _aio.Server) -> None: ...

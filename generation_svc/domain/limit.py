@@ -1,0 +1,10 @@
+"""The limits that more than one part of the service keeps; the contract promises them."""
+
+MAX_ID_LENGTH = 128
+"""The length of ids, keys, owners and tokens, in characters."""
+
+MAX_LINK_LENGTH = 2048
+"""The length of an address, in characters."""
+
+MAX_UPLOAD_BYTES = 10 * 2**20
+"""The size of an upload: the largest file that models take as an input."""

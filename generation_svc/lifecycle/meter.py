@@ -1,0 +1,25 @@
+"""What use cases and engine count."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter
+
+
+class ServiceMeter:
+    """The metrics of one service; without a registry nobody is shown them."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.faults = Counter(
+            "atelier_engine_faults_total", "Steps that failed.", ("worker",), registry=registry
+        )
+        self.orphaned_bytes = Counter(
+            "atelier_media_orphaned_bytes_total",
+            "Files without a row that were removed.",
+            registry=registry,
+        )
+        self.models_switched_off = Counter(
+            "atelier_provider_models_switched_off_total",
+            "Times that the provider refused a model.",
+            ("model",),
+            registry=registry,
+        )

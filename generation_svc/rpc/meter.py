@@ -1,0 +1,40 @@
+"""What the gRPC server counts."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class RpcMeter:
+    """The metrics of one server; without a registry nobody is shown them."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.calls = Counter(
+            "atelier_rpc_calls_total", "Calls answered.", ("method", "code"), registry=registry
+        )
+        self.calls_of = Counter(
+            "atelier_caller_calls_total",
+            "Calls answered, by who called.",
+            ("caller", "code"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "atelier_rpc_seconds", "Time to the answer.", ("method",), registry=registry
+        )
+        self.open_calls = Gauge(
+            "atelier_rpc_open_calls", "Calls that are being answered.", ("kind",), registry=registry
+        )
+        self.unread_bytes = Gauge(
+            "atelier_rpc_unread_bytes", "Bytes of answers that have not left.", registry=registry
+        )
+        self.stalled_connections = Counter(
+            "atelier_rpc_stalled_connections",
+            "Connections closed as their client did not read.",
+            registry=registry,
+        )
+        self.callbacks = Counter(
+            "atelier_callbacks_total",
+            "Callbacks by what came of them.",
+            ("outcome",),
+            registry=registry,
+        )

@@ -1,0 +1,145 @@
+"""The queue on PostgreSQL: claims in the fair order, exact across replicas."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from generation_svc.domain.fair_queue import FairQueue
+from generation_svc.domain.identifier import random_id
+from generation_svc.domain.job import DelayReason, Job
+from generation_svc.domain.port.queue import Claim
+from generation_svc.storage.connection import Connection
+from generation_svc.storage.job_row import job_from_row
+
+CLAIM_LOCK = 0x434C_4149
+"""Claims take turns, so that the count of active tasks and the fair order are exact."""
+SOON = timedelta(seconds=5)
+"""How long a claim usually takes, at most, to become an attempt; who is due within it is next."""
+UNKNOWN_COUNTS_FOR = timedelta(minutes=10)
+"""How long an attempt of unknown fate counts as a task: were it for ever, they would use all up."""
+
+
+class PostgresQueueStore:
+    """The `QueueStore` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def count_claims(self, *, lease: timedelta) -> int:
+        """An older one is stuck handing over its picture, and keeps no call from others."""
+        await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+        cursor = await self._connection.execute(
+            f"SELECT count(*) AS claims FROM job WHERE {_IS_CLAIMED}"
+            " AND dispatch_time > now() + %(lease)s - %(soon)s::interval",
+            {"lease": lease, "soon": SOON},
+        )
+        row = await cursor.fetchone()
+        return row["claims"] if row else 0
+
+    async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
+        """A job with an attempt of unknown fate is due again only after its grace."""
+        await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+        cursor = await self._connection.execute(
+            _CLAIM,
+            {
+                "lease": lease,
+                "token": random_id(),
+                "most_active": most_active,
+                "doubt": UNKNOWN_COUNTS_FOR,
+            },
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        return Claim(
+            job=job_from_row(row),
+            token=row["claim_token"],
+            attempts=row["attempts"],
+            is_trial=row["is_off"],
+        )
+
+    async def release(self, claim: Claim, *, due: timedelta) -> None:
+        await self._connection.execute(
+            "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL"
+            " WHERE id = %s AND state = 'queued' AND claim_token = %s",
+            (due, claim.job.id, claim.token),
+        )
+
+    async def hasten_postponed(self) -> None:
+        """A row that somebody works on is skipped: this waits for no lock."""
+        await self._connection.execute(
+            "UPDATE job SET dispatch_time = now() WHERE id IN (SELECT id FROM job"
+            " WHERE state = 'queued' AND claim_token IS NULL AND dispatch_time > now()"
+            " AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id"
+            " AND attempt.state IN ('submitting', 'unknown')) FOR UPDATE SKIP LOCKED)"
+        )
+
+    async def hold_claim(self, claim: Claim) -> Job | None:
+        cursor = await self._connection.execute(
+            "SELECT * FROM job WHERE id = %s AND state = 'queued' AND claim_token = %s"
+            " AND dispatch_time > now() FOR NO KEY UPDATE",
+            (claim.job.id, claim.token),
+        )
+        row = await cursor.fetchone()
+        return job_from_row(row) if row else None
+
+    async def read(self) -> FairQueue:
+        """Read the queue in its fair order; who is postponed for long stands before nobody."""
+        cursor = await self._connection.execute(_LINE, {"soon": SOON}, binary=True)
+        entries = await cursor.fetchone()
+        cursor = await self._connection.execute(
+            "SELECT caller, count(*) AS jobs FROM job WHERE state = 'queued' GROUP BY caller"
+        )
+        lengths = {row["caller"]: row["jobs"] for row in await cursor.fetchall()}
+        return FairQueue((entries and entries["line"]) or b"", lengths)
+
+    async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
+        cursor = await self._connection.execute(
+            "SELECT id FROM job WHERE state = 'queued' AND start_deadline_time <= now() LIMIT %s",
+            (limit,),
+        )
+        return [row["id"] for row in await cursor.fetchall()]
+
+    async def mislabelled(self, reason: DelayReason | None, *, limit: int) -> Sequence[UUID]:
+        cursor = await self._connection.execute(
+            "SELECT id FROM job WHERE state = 'queued'"
+            " AND delay_reason IS DISTINCT FROM %(reason)s::text"
+            " AND (delay_reason IS NULL OR delay_reason IN"
+            " ('provider_unreachable', 'provider_maintenance', 'provider_account'))"
+            " LIMIT %(limit)s",
+            {"reason": reason, "limit": limit},
+        )
+        return [row["id"] for row in await cursor.fetchall()]
+
+
+_IS_CLAIMED = """
+    state = 'queued' AND claim_token IS NOT NULL AND dispatch_time > now()
+    AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
+                    AND attempt.state IN ('submitting', 'unknown', 'accepted'))
+"""
+_CLAIM = f"""
+WITH active AS (
+    SELECT FROM attempt
+    WHERE attempt.state IN ('submitting', 'accepted')
+       OR attempt.state = 'unknown' AND attempt.submit_time > now() - %(doubt)s::interval
+  UNION ALL
+    SELECT FROM job WHERE {_IS_CLAIMED}
+), chosen AS (
+    SELECT id FROM job
+    WHERE state = 'queued' AND dispatch_time <= now() AND start_deadline_time > now()
+      AND (SELECT count(*) FROM active) < %(most_active)s
+    ORDER BY turn, id
+    LIMIT 1
+)
+UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s
+WHERE id = (SELECT id FROM chosen) AND state = 'queued' AND dispatch_time <= now()
+RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
+                  AND attempt.state <> 'refused') AS attempts,
+          EXISTS (SELECT FROM model_outage WHERE model_outage.model_id = job.model_id) AS is_off
+"""
+_LINE = """
+SELECT string_agg(int8send(turn) || uuid_send(id), '') AS line
+FROM (SELECT turn, id FROM job WHERE state = 'queued'
+        AND (claim_token IS NOT NULL OR dispatch_time <= now() + %(soon)s::interval)
+      ORDER BY turn, id) AS queued
+"""

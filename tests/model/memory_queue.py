@@ -1,0 +1,62 @@
+"""The queue in memory, with the same guards as the SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from generation_svc.domain.attempt import AttemptState
+from generation_svc.domain.fair_queue import FairQueue
+from generation_svc.domain.job import Job, JobState
+from generation_svc.domain.port.queue import Claim
+from tests.model.clock import NOW, after
+from tests.model.memory_store import Store, answered
+
+
+class MemoryQueueStore(Store):
+    def _set(self, **changes: Any) -> None:
+        self._write(row=replace(self._tables.row, **changes))
+
+    def _is_claimed(self, claim: Claim) -> bool:
+        row = self._tables.row
+        return row.job.state is JobState.QUEUED and row.claim == claim.token.int
+
+    async def read(self) -> FairQueue:
+        return FairQueue()
+
+    async def count_claims(self, *, lease: timedelta) -> int:
+        return 0
+
+    @answered
+    def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
+        row = self._tables.row
+        is_due = row.dispatch_time is not None and row.dispatch_time <= NOW
+        if row.job.state is not JobState.QUEUED or not is_due:
+            return None
+        if row.job.start_deadline_time <= NOW:
+            return None
+        token = UUID(int=self._run.fresh())
+        self._set(dispatch_time=after(lease), claim=token.int)
+        states = [each.attempt.state for each in self._tables.attempts]
+        attempts = sum(state is not AttemptState.REFUSED for state in states)
+        return Claim(job=row.job, token=token, attempts=attempts)
+
+    @answered
+    def release(self, claim: Claim, *, due: timedelta) -> None:
+        if self._is_claimed(claim):
+            self._set(dispatch_time=after(due), claim=0)
+
+    @answered
+    def hold_claim(self, claim: Claim) -> Job | None:
+        row = self._tables.row
+        is_held = row.dispatch_time is not None and row.dispatch_time > NOW
+        return row.job if self._is_claimed(claim) and is_held else None
+
+    @answered
+    def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
+        job = self._tables.row.job
+        is_late = job.state is JobState.QUEUED and job.start_deadline_time <= NOW
+        return (job.id,) if is_late else ()
