@@ -1,4 +1,4 @@
-"""The callers of `make run`: the bot, the gateway and whoever sits at this machine.
+"""The callers of `make run`: the bot, the gateway and the user of this machine.
 
 Their tokens are made once and kept, each in a file that only this user reads. The document that the
 service reads holds the tokens' hashes and is written anew at each start, for the bot of then.
@@ -16,7 +16,7 @@ from runtime.token import new_token, token_hash
 FOLDER = Path(".atelier/caller")
 DOCUMENT = "callers.toml"
 LOCAL_TOKEN = FOLDER / "local"
-"""The token of whoever sits at this machine."""
+"""The token of the user of this machine."""
 
 _TEXT = """\
 # Made by `make run`. To have callers of your own, set GENERATION_CALLERS_FILE to another file.
@@ -44,7 +44,7 @@ webhook_secrets = ["{webhook_secret}"]
 
 
 def make_callers(folder: Path, *, bot_id: int | None) -> Path:
-    """Make what is missing of the callers and return their document."""
+    """Create the callers that are missing and return their document."""
     _make_private(folder)
     hashes = {
         name: token_hash(_kept(folder / name, new_token)).hex()
@@ -71,7 +71,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret in a file, made first if there is none."""
+    """Return the secret in a file, which is created if there is none."""
     if not (path.exists() and path.read_text()):
         _write(path, make())
     path.chmod(0o600)
@@ -83,7 +83,7 @@ def _webhook_secret() -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that nobody else reads, whole or not at all."""
+    """Write a file that nobody else can read, completely or not at all."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

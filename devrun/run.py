@@ -1,9 +1,9 @@
 """Run the whole product on this machine: `python -m devrun.run`, which is `make run`.
 
-Every process stays the ordinary program that it is elsewhere; honcho starts them, shows what they
-say, and ends all of them when one ends or when asked to. Where no key is given, the sandbox stands
-in: for KIE without `KIE_API_KEY`, for Telegram without `TELEGRAM_BOT_TOKEN`. Unless callers are
-configured, they are made here, and each process gets a token of its own.
+Every process is the same ordinary program as elsewhere; honcho starts them, shows their output, and
+ends all of them when one ends or when asked to. The sandbox replaces whatever has no key: KIE
+without `KIE_API_KEY`, Telegram without `TELEGRAM_BOT_TOKEN`. Unless callers are configured, they
+are created here, and each process gets a token of its own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STOP_GRACE_SECONDS = "4"
 """Below the 5 s after which honcho kills."""
 
 SILENT_END = re.compile(r"(\w+) stopped \(rc=(0|-\d+)\)")
-"""What honcho says of a process that ended by itself or was killed."""
+"""What honcho prints for a process that ended by itself or was killed."""
 
 
 class RunSettings(ProcessSettings):
@@ -75,7 +75,7 @@ class RunSettings(ProcessSettings):
 
 
 class PlainPrinter(Printer):  # type: ignore[misc] # honcho is untyped
-    """Shows what the processes say, and nothing of the runner's own."""
+    """Shows the output of the processes, and no messages of honcho itself."""
 
     is_ending = False
 
@@ -98,11 +98,11 @@ class PlainPrinter(Printer):  # type: ignore[misc] # honcho is untyped
 
 
 def environment(settings: RunSettings) -> dict[str, str]:
-    """Return what the processes are told beyond the environment and `.env`."""
+    """Return the settings of all processes that come on top of the environment and `.env`."""
     told = {
-        # What gRPC says of its own, our processes say in a line of theirs.
+        # Our processes log what gRPC would also write to stderr.
         "GRPC_VERBOSITY": "NONE",
-        # A platform's PORT, which would move the gateway away from GATEWAY_LISTEN.
+        # Hides a platform's PORT, which would move the gateway away from GATEWAY_LISTEN.
         "PORT": "",
         "STOP_GRACE_S": STOP_GRACE_SECONDS,
         "GENERATION_ADDRESS": str(settings.generation_listen.dialled),
@@ -142,7 +142,7 @@ def _telegram(settings: RunSettings) -> dict[str, str]:
 
 
 def credentials(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, dict[str, str]]:
-    """Return, by program, what it alone is told: its token, made first if no callers are set."""
+    """Return each program's own settings: its token, created first if no callers are set."""
     if settings.generation_callers:
         return {}
     document = make_callers(folder, bot_id=settings.bot_id)
@@ -154,7 +154,7 @@ def credentials(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, di
 
 
 def links(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, str]:
-    """Return what the service alone is told of links to media, their key made first."""
+    """Return the service's own settings of links to media, whose key is created first."""
     if settings.media_base_url:
         return {}
     return {
@@ -165,7 +165,7 @@ def links(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, str]:
 
 
 def _token(path: Path) -> dict[str, str]:
-    # Empty, so that another one of the environment or `.env` is not taken for it.
+    # The empty value hides a token in the environment or `.env`.
     return {"GENERATION_TOKEN": "", "GENERATION_TOKEN_FILE": str(path)}
 
 

@@ -1,4 +1,4 @@
-"""Says that everything runs and what to do next: the last of the programs of `make run`."""
+"""Says that everything is running and what to do next: the last of the programs of `make run`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from devrun.run import SANDBOX_TOKEN, RunSettings
 from runtime.certificate import CertificateFiles
 from runtime.wait import Deadline
 
-PATIENCE_SECONDS = 120.0
+MAX_WAIT_SECONDS = 120.0
 LOOK_SECONDS = 0.2
 
 
@@ -56,11 +56,11 @@ def main() -> None:
         "callback_gateway": lambda: answers(f"http://{settings.gateway_listen.dialled}/healthz"),
         "edge_bot": lambda: answers(f"http://{settings.edge_listen.dialled}/readyz"),
     }
-    deadline = Deadline(PATIENCE_SECONDS, clock=time.monotonic)
+    deadline = Deadline(MAX_WAIT_SECONDS, clock=time.monotonic)
     for name, is_ready in waits.items():
         while not is_ready():
             if deadline.is_over:
-                sys.exit(f"{name} is not ready after {PATIENCE_SECONDS:g} s.")
+                sys.exit(f"{name} was not ready within {MAX_WAIT_SECONDS:g} s.")
             time.sleep(LOOK_SECONDS)
     sys.stdout.write(text(settings))
     sys.stdout.flush()
@@ -74,7 +74,7 @@ def text(settings: WelcomeSettings) -> str:
     inputs = '{"model_id":"z-image","inputs":{"prompt":"a fox in the snow"}}'
     token = "$TOKEN" if settings.generation_callers else f"$(cat {LOCAL_TOKEN})"
     return f"""
-Atelier runs. Ctrl-C stops it; what was made stays in .atelier.
+Atelier is running. Ctrl-C stops it; its data stays in .atelier.
 
   Chat     {chat}
   gRPC     .venv/bin/grpcurl {" ".join(transport(settings))} \\

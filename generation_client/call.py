@@ -55,6 +55,7 @@ class _Caller:
         if metadata.get(CORRELATION_KEY) is None:
             metadata.add(CORRELATION_KEY, _correlation_id())
         if self._token:
+            # In place of one that is there: the service accepts no call with two tokens.
             metadata.set_all("authorization", [f"Bearer {self._token}"])
         return grpc.aio.ClientCallDetails(
             details.method, timeout, metadata, details.credentials, details.wait_for_ready

@@ -76,10 +76,12 @@ def channel_options(*, server_name: str, is_local: bool) -> list[tuple[str, Any]
         # A proxy that the environment names would lead what is meant for this machine out of it.
         ("grpc.enable_http_proxy", int(not is_local)),
         ("grpc.service_config", json.dumps(service_config())),
+        # The service allows a ping every 10 s; core answers more frequent ones with GOAWAY.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.ping_timeout_ms", 10_000),  # 60 s otherwise, whatever the line above says
         ("grpc.initial_reconnect_backoff_ms", 100),
+        # Also the time that one try to connect gets, so it may exceed the greatest pause.
         ("grpc.min_reconnect_backoff_ms", 3_000),
         ("grpc.max_reconnect_backoff_ms", 500),  # below what the retries of a call last
         ("grpc.dns_min_time_between_resolutions_ms", 5_000),

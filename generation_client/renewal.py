@@ -61,6 +61,7 @@ class RenewedChannel:
         return call
 
     def _current(self) -> grpc.aio.Channel:
+        # The reader gives the same object until the files change: a call costs a few stat() more.
         found = self._reader.read()
         if found is not self._used:
             self._retire(self._channel)

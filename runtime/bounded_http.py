@@ -83,6 +83,7 @@ class BoundedProtocol(MeasuredProtocol):
         """Start the clock of the first request, or end what is one connection too many."""
         super().connection_made(transport)
         if len(self.connections) > self.connections_limit:
+            # After uvicorn has counted it: connection_lost takes it out again.
             transport.abort()
         else:
             self._start_request_timer(self.head_s)
@@ -113,6 +114,7 @@ class BoundedProtocol(MeasuredProtocol):
     def pause_writing(self) -> None:
         """Start the clock of a client that does not read."""
         super().pause_writing()
+        # uvicorn stops the writer when its buffer is full, and lets it wait without end.
         self._read_timer = self.loop.call_later(self.read_s, self.transport.abort)
 
     def resume_writing(self) -> None:

@@ -52,7 +52,7 @@ class CertificateFiles:
         found = Certificates(*map(_bytes, (self.chain, self.key, self.authorities)))
         self._check()
         if self.signature() != before:
-            raise CertificateError(f"{self}: the files change while they are read")
+            raise CertificateError(f"{self}: the files changed while they were being read")
         return found
 
     def signature(self) -> _Signature:
@@ -89,6 +89,7 @@ class CertificateReader:
         with self._lock:
             signature = self._files.signature()
             if signature != self._signature:
+                # Also where they turn out to be wrong: that is logged once, not at each handshake.
                 self._signature = signature
                 self._renew()
             return self._current
@@ -97,7 +98,9 @@ class CertificateReader:
         try:
             found = self._files.read()
         except CertificateError as error:
-            _logger.error("the certificates stay as they were", reason=str(error))
+            _logger.error(
+                "the new certificates cannot be used; the old ones stay in use", reason=str(error)
+            )
             return
         if found != self._current:
             self._current = found
@@ -106,7 +109,7 @@ class CertificateReader:
 
 def _problem(error: OSError | ValueError) -> str:
     reason = str(getattr(error, "reason", None) or "")
-    wanted = "PEM is wanted, the key without a password"
+    wanted = "they must be PEM, and the key must have no password"
     return reason.replace("_", " ").lower() or wanted
 
 

@@ -21,9 +21,11 @@ def raise_file_limit() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError) as error:  # macOS refuses "unlimited"
-        _logger.warning("the limit on open files stays", limit=soft, reason=str(error))
+        _logger.warning(
+            "the limit on open files could not be raised", limit=soft, reason=str(error)
+        )
     else:
-        _logger.info("the limit on open files is raised", limit=hard, before=soft)
+        _logger.info("raised the limit on open files", limit=hard, before=soft)
 
 
 def connections_within(wanted: int, *, reserved: int) -> int:
@@ -37,7 +39,7 @@ def connections_within(wanted: int, *, reserved: int) -> int:
     room = max(limit - reserved, limit // 4)
     if room < wanted:
         _logger.warning(
-            "fewer connections are taken than the settings allow",
+            "fewer connections are accepted than the settings allow",
             connections=room,
             wanted=wanted,
             open_files=limit,

@@ -68,10 +68,13 @@ def _config(app: ASGIApp, options: dict[str, Any]) -> uvicorn.Config:
     defaults: dict[str, Any] = {
         "http": BoundedProtocol,
         "ws": "none",
+        # With `auto` uvicorn takes an application whose start-up fails for one that has none.
         "lifespan": "on",
+        # uvicorn's own configuration would send its lines past our handler, and past redaction.
         "log_config": None,
         "access_log": False,
         "server_header": False,
+        # From loopback uvicorn would believe any X-Forwarded-For.
         "proxy_headers": False,
         "timeout_graceful_shutdown": _DRAIN_S,
     }
@@ -82,11 +85,12 @@ def _listen(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # A restart finds the port free although old connections are still in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address.host, address.port))
     except (OSError, UnicodeError) as error:
         listener.close()
-        reason = getattr(error, "strerror", None) or "its host is no name"
+        reason = getattr(error, "strerror", None) or "its host is not a valid name"
         raise StartError(f"cannot listen on {address}: {reason}") from error
     return listener
 

@@ -49,6 +49,7 @@ def configure(settings: ProcessSettings, *, process: str, stream: IO[str] | None
     redact(*(value for _, value in settings if isinstance(value, SecretStr)))
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_formatter(settings.log_format, process=process, stream=handler.stream))
+    # Forced: a handler that a library has put there would write the line again, unredacted.
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -15,27 +15,34 @@ from prometheus_client import (
 )
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from runtime.address import Address
 from runtime.http import serving
+from runtime.readiness import Readiness
 
 
 @asynccontextmanager
 async def serve_metrics(
-    address: Address | None, *, registry: CollectorRegistry = REGISTRY
+    address: Address | None,
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    readiness: Readiness | None = None,
 ) -> AsyncIterator[Address | None]:
     """Serve /metrics while the context is open and yield its address; None serves nothing."""
     if address is None:
         yield None
         return
-    async with serving(metrics_app(registry), address) as bound:
+    async with serving(metrics_app(registry, readiness=readiness), address) as bound:
         yield bound
 
 
-def metrics_app(registry: CollectorRegistry) -> Starlette:
-    """Build the application that answers /metrics with what the registry and the loop hold."""
+def metrics_app(registry: CollectorRegistry, *, readiness: Readiness | None = None) -> Starlette:
+    """Build the application that answers /metrics with what the registry and the loop hold.
+
+    With a readiness it also answers /healthz, while the process lives, and /readyz.
+    """
     loop = CollectorRegistry()
     tasks = Gauge("asyncio_tasks", "Tasks of the event loop that have not ended.", registry=loop)
 
@@ -44,4 +51,17 @@ def metrics_app(registry: CollectorRegistry) -> Starlette:
         text = generate_latest(registry) + generate_latest(loop)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
-    return Starlette(routes=[Route("/metrics", metrics)])
+    health = _health_routes(readiness) if readiness else []
+    return Starlette(routes=[Route("/metrics", metrics), *health])
+
+
+def _health_routes(readiness: Readiness) -> list[Route]:
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        if readiness.is_ready:
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("not ready\n", status_code=503)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz)]

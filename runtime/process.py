@@ -23,6 +23,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a process to its end; a StartError becomes one line on stderr and exit code 1."""
     raise_file_limit()
     try:
+        # A policy of asyncio's would also hold for the loops of tests and libraries.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
     except (StartError, BaseExceptionGroup) as error:

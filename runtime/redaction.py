@@ -45,6 +45,7 @@ class Redactor:
         for secret in secrets:
             value = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
             self._forms.update(_forms(value or ""))
+        # Of a secret that begins with another one the rest would stay in the text.
         longest_first = sorted(self._forms, key=len, reverse=True)
         if longest_first:
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
@@ -61,6 +62,7 @@ class Redactor:
 def _forms(value: str) -> Iterator[str]:
     for part in (value, _password(value)):
         if len(part) >= MIN_SECRET_CHARS:
+            # As it is, and as URLs, JSON and tracebacks write it.
             yield from (part, quote(part), quote(part, safe=""), quote_plus(part))
             yield from (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
             yield repr(part)[1:-1]

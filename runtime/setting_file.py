@@ -9,6 +9,7 @@ from pathlib import Path
 MAX_BYTES = 1 << 20
 """The longest file that is read: a document of callers is some kilobytes."""
 
+# UTF-32 before UTF-16, whose little-endian mark is the beginning of the other's.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -26,11 +27,12 @@ def read_setting(path: str) -> str:
     """
     try:
         with Path(path).open("rb") as file:
+            # One byte more tells that there is more, also of a device that never ends.
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ValueError(error.strerror or "it cannot be opened") from error
     if len(data) > MAX_BYTES:
-        raise ValueError(f"it is longer than {MAX_BYTES >> 20} MiB")
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
     return _text(data).strip()
 
 
@@ -39,7 +41,7 @@ def _text(data: bytes) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError("it is no text") from error
+        raise ValueError("it is not text") from error
     if _CONTROLS.search(text):
-        raise ValueError("it is no text")
+        raise ValueError("it is not text")
     return text

@@ -39,7 +39,9 @@ def _split(value: object) -> object:
 
 def _header(secret: SecretStr) -> SecretStr:
     if not re.fullmatch("[!-~]+", secret.get_secret_value()):
-        raise ValueError("it must be printable ASCII without spaces, as it is sent in a header")
+        raise ValueError(
+            "it must be printable ASCII without spaces, because it is sent in a header"
+        )
     return secret
 
 
@@ -145,14 +147,14 @@ def _read(path: str, *, name: str) -> str:
 
 def _shown(path: str) -> str:
     """Return a path for a message; what looks like none may be the secret itself."""
-    return " ".join(path.split())[:200] if "/" in path else "what it names"
+    return " ".join(path.split())[:200] if "/" in path else "the file"
 
 
 def _dotenv() -> Mapping[str, str | None]:
     try:
         return dotenv_values(".env", interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise SettingsError(f".env: cannot be read: {reason}") from error
 
 

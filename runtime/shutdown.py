@@ -20,6 +20,7 @@ class Shutdown(asyncio.Event):
     def on_signal(self, received: signal.Signals) -> None:
         """Ask for the end, or leave at once when it was asked for before."""
         if self.is_set():
+            # Not sys.exit: what hangs in a `finally` may be the reason for the second signal.
             os._exit(128 + received)
         _logger.info("shutting down", signal=received.name)
         self.set()

@@ -39,6 +39,7 @@ async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
 
 async def first_of(*events: asyncio.Event, seconds: float) -> None:
     """Wait until one of the events is set, but no longer than that."""
+    # A task that was not cancelled would stay among the waiters of its event for ever.
     waiters = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -58,6 +59,7 @@ async def interruptible(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _
     finally:
         for each in (stopped, task):
             each.cancel()
+        # Waited for as well, so that nothing of the work runs on behind our back.
         await asyncio.wait((stopped, task))
 
 
@@ -67,6 +69,7 @@ async def finished(
     """Do the work and return its result; once `stop` is set it has `within_s` left, else None."""
     task = asyncio.create_task(work)
     try:
+        # What is interrupted is the waiting for the task, not the task.
         await interruptible(stop, _ended(task))
         await asyncio.wait({task}, timeout=within_s)
         return task.result() if task.done() else None

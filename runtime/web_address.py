@@ -35,6 +35,7 @@ def _is_web_address(text: str) -> bool:
         has_port = parts.port is None or 0 < parts.port <= 65535
     except ValueError:
         return False
+    # Asked of the text: urlsplit makes no difference between an empty query and none.
     is_plain = "@" not in parts.netloc and "?" not in text and "#" not in text
     has_host = bool(parts.hostname and _HOST.fullmatch(parts.hostname))
     is_web = parts.scheme in ("http", "https")

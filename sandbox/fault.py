@@ -68,7 +68,9 @@ class FaultBook:
     def add(self, fault: Fault) -> None:
         """Arm one more fault; raises UnknownFaultError."""
         if fault.name not in self._names:
-            raise UnknownFaultError(f"no fault {fault.name!r}; known: {sorted(self._names)}")
+            raise UnknownFaultError(
+                f"unknown fault {fault.name!r}; the faults are {', '.join(sorted(self._names))}"
+            )
         self._faults.append(fault)
 
     def replace(self, faults: Iterable[Fault]) -> None:

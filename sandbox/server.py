@@ -57,7 +57,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals alone and, on its way out, hangs up on who still waits.
+    """A server that leaves signals alone and, on its way out, hangs up on clients that still wait.
 
     Long polls, event streams and hung requests would otherwise hold the shutdown.
     """

@@ -21,7 +21,7 @@ from runtime.token import token_hash
 
 CALL_BURST_SECONDS = 2
 """How many seconds' worth of calls a caller may make at once."""
-_CHANGED = "The rights of the caller changed: call again."
+_CHANGED = "The caller's rights have changed: call again."
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def _scope(value: object) -> object:
     try:
         return Scope(str(value))
     except ValueError:
-        raise ValueError(f"a scope is one of {', '.join(Scope)}") from None
+        raise ValueError(f"must be one of {', '.join(Scope)}") from None
 
 
 def _hash(value: str) -> str:
@@ -70,7 +70,7 @@ def _hash(value: str) -> str:
             return value
     except ValueError:
         pass
-    raise ValueError("must be 64 hexadecimal digits; `python -m generation_svc.token` prints some")
+    raise ValueError("must be 64 hexadecimal digits; `python -m generation_svc.token` prints them")
 
 
 def _secret(value: str) -> str:
@@ -79,7 +79,7 @@ def _secret(value: str) -> str:
     except binascii.Error:
         size = 0
     if not value.startswith(SECRET_PREFIX) or size not in SECRET_BYTES:
-        raise ValueError(f"must be {SECRET_PREFIX} and the Base64 of 24 to 64 bytes")
+        raise ValueError(f"must be {SECRET_PREFIX} and 24 to 64 bytes in Base64")
     return value
 
 
@@ -122,7 +122,7 @@ def parse_callers(text: str) -> tuple[Grant, ...]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise CallersError(f"it is no TOML: {error}") from None
+        raise CallersError(f"it is not valid TOML: {error}") from None
     try:
         grants = tuple(each.grant() for each in _Document.model_validate(document).caller)
     except ValidationError as error:
@@ -136,7 +136,7 @@ def _check_unique(grants: tuple[Grant, ...]) -> None:
     hashes = Counter(token_hash for grant in grants for token_hash in grant.token_hashes)
     for grant in grants:
         if names[grant.caller.name] > 1:
-            raise CallersError(f"caller '{grant.caller.name}': name: is there twice")
+            raise CallersError(f"caller '{grant.caller.name}': name: is used twice")
         if any(hashes[token_hash] > 1 for token_hash in grant.token_hashes):
             raise CallersError(
                 f"caller '{grant.caller.name}': tokens_sha256: another caller has the same token"
@@ -166,7 +166,7 @@ def _problem(error: ErrorDetails) -> str:
             return "is missing"
         case "extra_forbidden":
             fields = _Caller if error["loc"][0] == "caller" else _Document
-            return f"is no field; the fields are {', '.join(fields.model_fields)}"
+            return f"is not a field; the fields are {', '.join(fields.model_fields)}"
         case "string_pattern_mismatch":
             return "must be 1 to 64 characters of a-z, 0-9, '.', '_' and '-'"
     return error["msg"].removeprefix("Value error, ").replace("\n", " ")

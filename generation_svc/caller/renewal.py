@@ -62,18 +62,20 @@ async def _renew(directory: CallerDirectory, path: Path, *, meter: CallerMeter) 
         grants = await in_thread(partial(_read, path), name="callers")
     except CallersError as error:
         meter.reads.labels("refused").inc()
-        _logger.error("the callers stay as they were: their file is wrong", reason=str(error))
+        _logger.error(
+            "the callers' file cannot be used; the callers stay as they were", reason=str(error)
+        )
         return
     directory.replace(grants)
     meter.reads.labels("taken").inc()
-    _logger.info("the callers are known", callers=[grant.caller.name for grant in grants])
+    _logger.info("the callers' file was read", callers=[grant.caller.name for grant in grants])
 
 
 def _read(path: Path) -> tuple[Grant, ...]:
     try:
         return parse_callers(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise CallersError(f"cannot read {path}: {reason}") from None
 
 

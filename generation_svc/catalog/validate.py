@@ -70,14 +70,14 @@ def _unknown_violations(model: Model, given: Mapping[str, JsonValue]) -> Iterato
         yield _violation(field, model.unsupported_fields.get(field) or _correction(model, field))
     if len(unknown) > MAX_UNKNOWN_FIELDS:
         more = len(unknown) - MAX_UNKNOWN_FIELDS
-        yield FieldViolation("inputs", f"Has {more} more unknown fields.")
+        yield FieldViolation("inputs", f"There are {more} more unknown fields.")
 
 
 def _correction(model: Model, field: str) -> str:
     nearest = nearest_name(field, model.properties)
     if nearest is not None:
-        return f'{model.id} has no such field; did you mean "{nearest}"?'
-    return f"{model.id} has no such field; it has {', '.join(model.properties)}."
+        return f'{model.id} has no such field. Did you mean "{nearest}"?'
+    return f"{model.id} has no such field. Its fields are {', '.join(model.properties)}."
 
 
 def _violation(field: str, description: str) -> FieldViolation:

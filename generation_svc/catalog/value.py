@@ -32,7 +32,7 @@ def flaw(value: JsonValue) -> str | None:
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         return (
             f"Must be a number from -{MAX_INTEGER} to {MAX_INTEGER}:"
-            " beyond that digits are lost on the way, so send another one."
+            " larger numbers lose digits on the way."
         )
     return _text_flaw(value) if isinstance(value, str) else None
 
@@ -58,4 +58,4 @@ def _text_flaw(text: str) -> str | None:
     if found is None:
         return None
     code = f"U+{ord(found.group()):04X}"
-    return f"Must not hold the character {code}, as at position {found.start() + 1}."
+    return f"Must not contain the character {code} (at position {found.start() + 1})."

@@ -1,8 +1,8 @@
 """The queue in its fair order.
 
-Jobs are served by (turn, id). A turn is a round in which every owner is served once: a new job gets
-the round that is under way, which is the last of which the provider took a job, or the one after
-the last of its owner's unfinished jobs. So an owner with a thousand jobs in the queue has one in
+Jobs are served by (fair_round, id). In a fair round every owner is served once: a new job gets the
+round that is under way, which is the last of which the provider took a job, or the one after the
+last of its owner's unfinished jobs. So an owner with a thousand jobs in the queue has one in
 each of the next thousand rounds, and whoever comes with a first job waits for one of those at most
 (start-time fair queueing, Goyal et al. 1996).
 """
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 ENTRY_BYTES = 24
-"""The size of an entry: the turn in 8 bytes, big-endian, and the id in 16."""
+"""The size of an entry: the fair round in 8 bytes, big-endian, and the id in 16."""
 
 
-def entry_of(job_id: UUID, *, turn: int) -> bytes:
+def entry_of(job_id: UUID, *, fair_round: int) -> bytes:
     """Return what stands for a job in the line; entries sort as jobs are served."""
-    return turn.to_bytes(8, "big") + job_id.bytes
+    return fair_round.to_bytes(8, "big") + job_id.bytes
 
 
 @dataclass(frozen=True, slots=True)

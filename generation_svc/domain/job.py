@@ -91,6 +91,6 @@ class Job:
     """When the wait for what `delay_reason` says is over, where that is known."""
     result: Result | None = None
     failure: Failure | None = None
-    turn: int = 0
+    fair_round: int = 0
     """The round in which it is served while it waits; no owner has two jobs in one."""
     forecast: Forecast | None = field(default=None, compare=False)

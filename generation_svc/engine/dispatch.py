@@ -47,7 +47,7 @@ async def dispatch(deps: Dependencies) -> bool:
 
 
 async def _claim(deps: Dependencies) -> tuple[Claim | None, timedelta]:
-    """Claim the job whose turn it is, if it can be sent at once; or tell when one can.
+    """Claim the job that is served next, if it can be sent at once; or tell when one can.
 
     Whoever claims more than the budget allows has jobs stand before one that comes meanwhile, and
     whose owner is first.

@@ -91,7 +91,7 @@ class Arrivals:
 
     def add(self, job: Job) -> None:
         """Count a job."""
-        insort(self.entries, entry_of(job.id, turn=job.turn))
+        insort(self.entries, entry_of(job.id, fair_round=job.fair_round))
         self.of_caller[job.caller] += 1
 
     def place(self, entry: bytes) -> int:
@@ -110,7 +110,7 @@ class QueueView:
     async def place(self, job: Job, *, database: Database) -> int:
         """Return how many jobs are served before a queued one."""
         line = await self._read(database)
-        entry = entry_of(job.id, turn=job.turn)
+        entry = entry_of(job.id, fair_round=job.fair_round)
         return line.place(entry) + self._arrivals.place(entry)
 
     async def lengths(self, caller: str, *, database: Database) -> tuple[int, int]:

@@ -98,6 +98,7 @@ class Admission:
         name = call.context.peer() if kind in BY_CONNECTION else call.caller.name
         self._check(kind, name)
         self._count(kind, name, change=1)
+        # Not at the end of the block: the handler returns before its answer has left.
         call.when_over(lambda: self._count(kind, name, change=-1))
         yield
 
@@ -113,6 +114,7 @@ class Admission:
     def _count(self, kind: Kind, name: str, *, change: int) -> None:
         self._overall[kind] += change
         self._of_caller[kind, name] += change
+        # Names of connections are made by strangers, so none stays without a call.
         if not self._of_caller[kind, name]:
             del self._of_caller[kind, name]
         self.meter.open_calls.labels(kind).inc(change)

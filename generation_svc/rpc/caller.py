@@ -50,6 +50,7 @@ class Anybody:
 def token_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
     """Return the one bearer token that a call carries, or nothing."""
     found = [value for key, value in metadata or () if key == TOKEN_KEY]
+    # A second token is refused: a proxy in front of us may have looked at the other one.
     if len(found) != 1 or not isinstance(found[0], str):
         return ""
     value = found[0]

@@ -16,6 +16,8 @@ OPTIONS: Options = (
     ("grpc.server.max_pending_requests", 10_000),  # more calls at once are CANCELLED otherwise
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
     ("grpc.server_max_unrequested_time_in_server", 120),  # and those that wait longer to be taken
+    # A client may ping a connection that has no calls, but not more often than every 10 s: core
+    # answers that with GOAWAY (too_many_pings).
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     *SIZE_OPTIONS,

@@ -21,4 +21,5 @@ _filter = LateAnswers()
 
 def quieten() -> None:
     """Drop them from now on; calling this again changes nothing."""
+    # On the logger and not on a handler: a test or another library may have a handler of its own.
     logging.getLogger(LOGGER).addFilter(_filter)

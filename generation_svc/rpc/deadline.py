@@ -57,6 +57,7 @@ def limiting(
             async with asyncio.timeout(_seconds(limit, has_jitter=is_stream)) as timer:
                 yield
         except TimeoutError as error:
+            # A timeout of the handler's own, such as one of the database: not ours to translate.
             if not timer.expired():
                 raise
             raise (StreamRenewal() if is_stream else CallTooLong()) from error

@@ -48,6 +48,8 @@ def lenient(deserialize: Deserialize | None) -> Deserialize | None:
         return None
 
     def deserialized(data: bytes) -> Any:
+        # gRPC turns whatever is raised here into UNKNOWN and a traceback, before any code of ours
+        # runs. So a stand-in is returned, and refused where the handler reads it.
         if len(data) > MAX_MESSAGE_BYTES:
             return _TOO_LARGE
         try:

@@ -34,6 +34,8 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
                 lease_delivery.lease(self._deps, wanted, wait=wait)
             )
         except ServerDraining:
+            # Empty, so that the edge asks another replica at once. What was leased before is given,
+            # since `unless` returns work that has ended.
             deliveries = ()
         models, links = self._deps.models.catalog.models, self._deps.media.links
         return pb.LeaseDeliveriesResponse(

@@ -38,6 +38,7 @@ class Draining:
         finally:
             for pending in (task, stop):
                 pending.cancel()
+            # Waited for, so that nothing of the work runs on behind the answer.
             await asyncio.gather(task, stop, return_exceptions=True)
         if task.cancelled():
             raise ServerDraining
@@ -45,6 +46,8 @@ class Draining:
 
     async def each(self, items: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
         """Give the items; raises ServerDraining if the server stops between two of them."""
+        # A generator that is merely dropped is closed by the garbage collector, some time later,
+        # and would be woken by the job's news until then.
         async with aclosing(items):
             while True:
                 try:

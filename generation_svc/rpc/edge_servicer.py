@@ -58,6 +58,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
         bounds = Bounds()
         bounds.bot("bot_id", request.bot_id)
         bounds.text("holder", request.holder, is_required=True)
+        # A duration of zero gives the lease up, as does none.
         is_kept = request.lease_duration != Duration()
         span = bounds.lease(request.lease_duration) if is_kept else timedelta(0)
         bounds.check()

@@ -19,10 +19,8 @@ from generation_svc.rpc.register import register, set_health
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.rpc.tls import server_credentials
 from runtime.certificate import CertificateReader
-from runtime.wait import is_set_within
+from runtime.readiness import READINESS_SECONDS, Readiness
 
-READINESS_SECONDS = 2.0
-"""How often readiness follows the database."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -72,11 +70,13 @@ class Endpoint:
 
     async def start(self) -> None:
         """Answer calls, unready until it is known that the service is ready."""
+        # Before anybody can ask: the database has not been looked at yet.
         set_health(self._health, is_serving=False)
         await self._server.start()
         self._closing = asyncio.create_task(
             self._unread.close_stalled(ports=self._ports), name="stalled connections"
         )
+        # A task that nobody waits for would end in silence, and stalled connections stay.
         self._closing.add_done_callback(_tell_end)
 
     async def follow_readiness(
@@ -84,16 +84,23 @@ class Endpoint:
         is_ready: Callable[[], Awaitable[bool]],
         *,
         stop: asyncio.Event,
+        readiness: Readiness | None = None,
         interval_seconds: float = READINESS_SECONDS,
     ) -> None:
         """Be healthy while ready; return, unhealthy for good, when asked to stop."""
-        while not stop.is_set():
-            set_health(self._health, is_serving=await is_ready())
-            await is_set_within(stop, interval_seconds)
+
+        async def look() -> bool:
+            is_serving = await is_ready()
+            set_health(self._health, is_serving=is_serving)
+            return is_serving
+
+        readiness = readiness or Readiness()
+        await readiness.follow(look, stop=stop, interval_seconds=interval_seconds)
         self._health.end()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """End the streams, then give calls that are open some time to finish."""
+        # stop() tells open streams nothing and waits for them until the grace is over.
         self._draining.start()
         await self._server.stop(grace=grace_seconds)
         if self._closing is not None:

@@ -178,6 +178,7 @@ def _status(entry: Entry, *, message: str, error: Exception) -> status_pb2.Statu
 def _bad_request(error: domain.InvalidInputs) -> error_details_pb2.BadRequest:
     message = error_details_pb2.BadRequest()
     for violation in error.violations:
+        # While there is room for one more of the greatest size: a field and a description.
         if message.ByteSize() > MAX_VIOLATION_BYTES - 2 * MAX_TEXT_BYTES:
             break
         message.field_violations.add(
@@ -190,6 +191,7 @@ def _cut(text: str) -> str:
     """Return the text, or as much of it as a trailer may hold."""
     if len(text.encode()) <= MAX_TEXT_BYTES:
         return text
+    # The cut may fall into a character, which is left out then.
     return text.encode()[: MAX_TEXT_BYTES - 3].decode(errors="ignore") + "…"
 
 

@@ -85,6 +85,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             job = await self._draining.unless(
                 stream_job.wait(self._deps, caller, job_id=job_id, timeout=timeout)
             )
+        # WaitJob promises OK with the job as it then is; the client asks again, elsewhere.
         except ServerDraining:
             job = await read_job.get(self._deps, caller, job_id=job_id)
         return pb.WaitJobResponse(job=self._job(job))
@@ -123,6 +124,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             caller,
             owner=request.owner or None,
             before=UUID(cursor) if cursor else None,
+            # One more than is shown tells whether another page follows.
             limit=size + 1,
         )
         token = query.token(str(jobs[size - 1].id)) if len(jobs) > size else ""
@@ -181,6 +183,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         try:
             kept = await upload_input.upload(self._deps, caller, owner=owner, pieces=messages)
         except (Overloaded, UploadTooLarge) as error:
+            # Such a sender is often still writing, and would see an error of gRPC's own in place of
+            # this.
             refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile
         else:
             return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
@@ -195,6 +199,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         media = convert.media_to_proto(found.media, link=found.link)
         if not await self._write(context, pb.DownloadMediaResponse(media=media)):
             return
+        # The call itself has no time limit, so each piece has: a store that hangs would hold it.
         async for piece in in_time(found.pieces, timeout=self._timing.read_timeout):
             if not await self._write(context, pb.DownloadMediaResponse(data=piece)):
                 return

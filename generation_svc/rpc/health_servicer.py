@@ -34,11 +34,14 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         if not self._is_final:
             self._statuses.update(statuses)
             self._changed.set()
+            # Who waits holds the old event, which stays set; who comes now waits for the next
+            # change.
             self._changed = asyncio.Event()
 
     def end(self) -> None:
         """Be unhealthy for good."""
         self.set_all(dict.fromkeys(self._statuses, _STATUS.NOT_SERVING))
+        # A look at the database that is still under way must not make it healthy again.
         self._is_final = True
 
     async def Check(

@@ -55,6 +55,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._callers = callers or Anybody()
         self.meter = meter or RpcMeter()
         self.unread = unread or UnreadAnswers(meter=self.meter)
+        # Outermost: who leaves answers unread is refused before the call takes a place of its own.
         self._guards = (self.unread.guard, *guards)
 
     async def intercept_service(
@@ -66,6 +67,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         caller, call_kind = NOBODY, method if handler else UNKNOWN_METHOD
         try:
             check_metadata(details.invocation_metadata)
+            # gRPC would answer UNIMPLEMENTED by itself, with no details and no line in the metrics.
             if handler is None:
                 raise MethodNotFound(details.method)
             if details.method.startswith(CONTRACT):
@@ -89,6 +91,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise error
 
         wrapped = self._wrap(refuse, method=method, caller=caller)
+        # This kind fits whatever the client calls: gRPC waits for no message before it asks us.
         return grpc.stream_stream_rpc_method_handler(wrapped)
 
     def _guarded(self, handler: Handler, *, token: str) -> Any:
@@ -122,8 +125,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 try:
                     answer = await behaviour(requests, call)
                     return self._given(call, answer, serialize=serialize)
+                # The handler has called abort(), which has set the status that the client gets.
                 except grpc.aio.AbortError:
                     raise
+                # The client is gone or its deadline has passed. If neither is so, grpc.aio sends
+                # nothing by itself, and the client would wait for ever.
                 except asyncio.CancelledError:
                     await context.abort(grpc.StatusCode.CANCELLED, "The call was cancelled.")
                 except Exception as error:  # noqa: BLE001 - the one place where every error becomes a status
@@ -137,6 +143,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if serialize is None:
             self.unread.hold(call)
             return answer
+        # Serialized here and not by gRPC, whose serializer is None for these: so its size is known.
         data = serialize(answer)
         self.unread.answer(call, data)
         return data
@@ -202,5 +209,6 @@ async def _abort(context: ServicerContext, error: Exception) -> None:
 
 
 def _code_name(context: ServicerContext) -> str:
+    # An int until somebody has set a code; gRPC then sends OK.
     code = context.code()
     return code.name if isinstance(code, grpc.StatusCode) else "OK"

@@ -60,6 +60,7 @@ def _shut(number: int, peers: Collection[PeerAddress], *, ports: Collection[int]
     with copy, suppress(OSError):
         if copy.family not in (socket.AF_INET, socket.AF_INET6):
             return False
+        # Raises for a socket that listens or is closed; it is passed over.
         host, port = copy.getpeername()[:2]
         if (_plain(host), port) in peers and copy.getsockname()[1] in ports:
             copy.shutdown(socket.SHUT_RDWR)

@@ -58,4 +58,5 @@ def _describe_stable() -> None:
     text = json_format.MessageToJson(alpha).replace(_ALPHA, _STABLE)
     stable = json_format.Parse(text, descriptor_pb2.FileDescriptorProto())
     stable.name = "grpc/reflection/v1/reflection.proto"
+    # The pool is the process's own, and takes the same file again: each server calls this.
     descriptor_pool.Default().Add(stable)

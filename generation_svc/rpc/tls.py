@@ -12,6 +12,8 @@ def server_credentials(reader: CertificateReader) -> grpc.ServerCredentials:
 
     With authorities, a client must show a certificate of one of them.
     """
+    # Whether clients must show a certificate is fixed for the life of the port; gRPC asks for new
+    # certificates only.
     shown = reader.read()
     return grpc.dynamic_ssl_server_credentials(
         _configuration(shown),

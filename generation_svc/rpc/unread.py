@@ -65,6 +65,7 @@ class UnreadAnswers:
     @asynccontextmanager
     async def guard(self, call: Call) -> AsyncIterator[None]:
         """Let a call in unless its caller leaves too much unread. Raises Overloaded."""
+        # What the handler will answer has no size yet; `answer` looks again.
         self._check(call, more=0)
         yield
 
@@ -84,6 +85,7 @@ class UnreadAnswers:
             self._count(name, peer, change=-held)
             self._leave(peer, number)
 
+        # gRPC says so when the status has left, or when the call or its connection has ended.
         call.when_over(release)
 
     async def close_stalled(self, *, ports: Collection[int]) -> None:

@@ -112,6 +112,8 @@ class UploadMessages:
             reading = asyncio.ensure_future(self._context.read())
             try:
                 await asyncio.wait({reading}, timeout=TURN_SECONDS)
+            # Only then: a read that outlasts its turn goes on, for cancelling it would lose its
+            # message.
             except asyncio.CancelledError:
                 reading.cancel()
                 raise

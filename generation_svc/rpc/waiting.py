@@ -43,6 +43,7 @@ class Waiting:
     def is_stalled(self, now: float, limits: UnreadLimits) -> bool:
         """Return whether nothing has left for too long, or much waits for twice as long."""
         timeout = limits.stall_timeout.total_seconds()
+        # A dict keeps the order in which its keys came, so the first one is the oldest.
         age = now - next(iter(self.since.values()), now)
         if age > 2 * timeout and self.held_bytes > limits.slow_bytes:
             return True

@@ -18,6 +18,7 @@ def webhook_body(job: Job, *, links: MediaLinks | None = None) -> bytes:
     """
     data = json_format.MessageToDict(job_to_proto(job, links=links))
     body = {"type": f"job.{job.state}", "timestamp": data["updateTime"], "data": data}
+    # Sorted, so that a repeated post has the bytes of the first one.
     return json.dumps(body, ensure_ascii=False, sort_keys=True).encode()
 
 

@@ -79,6 +79,7 @@ class PostgresAttemptStore:
     async def accept(self, attempt_id: UUID, *, task_id: str, first_read: timedelta | None) -> None:
         """Note that the provider took it, and when it is read first."""
         await self._connection.execute(
+            # now() is when the transaction began: a wait for the job's lock ago.
             "UPDATE attempt SET state = 'accepted', task_id = %s, error = '',"
             " accept_time = clock_timestamp(), read_time = clock_timestamp() + %s WHERE id = %s",
             (task_id, first_read, attempt_id),
@@ -88,6 +89,8 @@ class PostgresAttemptStore:
         """Note that it is over; it is read and fetched no more."""
         await self._connection.execute(
             "UPDATE attempt SET state = %s, error = %s, read_time = NULL, fetch_time = NULL,"
+            # A success keeps the time at which it was seen: what follows is ours, not the
+            # provider's.
             " end_time = coalesce(end_time, clock_timestamp()) WHERE id = %s",
             (state, error, attempt_id),
         )
@@ -104,6 +107,8 @@ class PostgresAttemptStore:
     async def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
         """Note the success and what brought it; its result is due to be fetched at once."""
         await self._connection.execute(
+            # A callback may overtake createTask's answer: then the task's id, and a time from which
+            # the duration counts, are not there yet.
             "UPDATE attempt SET state = 'succeeded', observation = %s, result_items = %s,"
             " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
             " accept_time = coalesce(accept_time, submit_time),"
@@ -127,6 +132,8 @@ class PostgresAttemptStore:
     async def claim_read(self, *, lease: timedelta) -> Attempt | None:
         """Claim the attempt that is due to be read, pushing its next read behind the lease."""
         return await self._one(
+            # `=` and not IN: with IN the planner may join, run the subquery more than once and lock
+            # more than one row. SKIP LOCKED: what a callback is settling right now needs no read.
             "UPDATE attempt SET read_time = now() + %(lease)s, read_tries = read_tries + 1"
             " WHERE id = (SELECT id FROM attempt WHERE state = 'accepted' AND read_time <= now()"
             " ORDER BY read_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",

@@ -36,6 +36,7 @@ class PostgresBudgetStore:
         taken = await self._connection.execute(_TAKE, values)
         if taken.rowcount:
             return timedelta(0)
+        # Only when none was free: a budget's rows are missing once, and again when its limit grows.
         await self._connection.execute(_FILL, values)
         cursor = await self._connection.execute(_WAIT, values)
         row = await cursor.fetchone()
@@ -62,6 +63,8 @@ class PostgresBudgetStore:
     async def claim_probe(self, *, interval: timedelta) -> bool:
         """Take the right to the one probe that is due."""
         cursor = await self._connection.execute(
+            # Of two at once the second waits for the row, looks again and finds a probe that is not
+            # due.
             "UPDATE breaker SET probe_time = now() + %s"
             " WHERE reason IS NOT NULL AND probe_time <= now()",
             (interval,),
@@ -85,6 +88,8 @@ class PostgresBudgetStore:
     async def close_breaker(self) -> bool:
         """Note that the provider works; return whether the breaker was open."""
         cursor = await self._connection.execute(
+            # RETURNING has only the new values before PostgreSQL 18, so the old ones are read, and
+            # locked, in a subquery.
             "UPDATE breaker SET failures = 0, reason = NULL, probe_time = NULL, update_time = now()"
             " FROM (SELECT name, reason FROM breaker WHERE failures > 0 OR reason IS NOT NULL"
             " FOR UPDATE) AS before WHERE breaker.name = before.name RETURNING before.reason"
@@ -101,6 +106,7 @@ FROM generate_series(0, %(limit)s - 1) AS place
 LEFT JOIN budget_slot ON budget = %(budget)s AND position = place
 ORDER BY take_time NULLS FIRST OFFSET %(ahead)s LIMIT 1
 """
+# SKIP LOCKED: those who take at the same moment get different rows instead of waiting for one.
 _TAKE = """
 UPDATE budget_slot SET take_time = clock_timestamp()
 WHERE budget = %(budget)s AND position = (
@@ -121,6 +127,7 @@ INSERT INTO budget_slot (budget, position, take_time)
 SELECT %(budget)s, position, '-infinity' FROM generate_series(0, %(limit)s - 1) AS position
 ON CONFLICT DO NOTHING
 """
+# A row at -infinity was never taken. While there is one, nothing is to be waited for but its lock.
 _WAIT = """
 SELECT min(take_time) + %(window)s::interval - clock_timestamp() AS wait FROM budget_slot
 WHERE budget = %(budget)s AND position < %(limit)s AND isfinite(take_time)

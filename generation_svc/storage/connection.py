@@ -68,7 +68,7 @@ async def check(
             await AsyncConnectionPool.check_connection(connection)
     for setting in ("in_hot_standby", "default_transaction_read_only"):
         if connection.info.parameter_status(setting) == "on":
-            raise psycopg.OperationalError("The server can only be read.")
+            raise psycopg.OperationalError("The server is read-only.")
 
 
 async def _read(clock: DatabaseClock, connection: psycopg.AsyncConnection[Any]) -> None:
@@ -98,5 +98,7 @@ def bounded(connection: psycopg.AsyncConnection[Any], *, seconds: float) -> Iter
 
 
 def _break_off(connection: psycopg.AsyncConnection[Any]) -> None:
+    # On a copy of the descriptor, which is ours to close; the shutdown reaches the socket itself,
+    # so libpq, which waits for it, gets an end of file.
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as raw:
         raw.shutdown(socket.SHUT_RDWR)

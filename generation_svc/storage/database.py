@@ -110,7 +110,7 @@ class PostgresDatabase:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""
         with _translated():
             async with (
-                self._pool_queue.turn(),
+                self._pool_queue.slot(),
                 self._connection(within_seconds=POOL_TIMEOUT_SECONDS) as connection,
                 connection.transaction(),
             ):
@@ -161,6 +161,8 @@ class PostgresDatabase:
                 await check(connection, clock=self._clock)
                 return connection
             except BaseException as error:
+                # Also if we are cancelled: the pool counts a connection as lent until it is given
+                # back.
                 await connection.close()
                 await self.pool.putconn(connection)
                 if not isinstance(error, psycopg.Error):
@@ -205,6 +207,8 @@ async def open_database(
 async def _limit_waits(connection: Connection) -> None:
     """Give every statement, and every pause inside a transaction, an end."""
     with bounded(connection, seconds=CHECK_SECONDS):
+        # A SET inside a transaction ends with its rollback, and the pool refuses a new connection
+        # that is left inside of one.
         await connection.set_autocommit(True)
         await connection.execute(
             f"SET statement_timeout = '{STATEMENT_SECONDS}s';"
@@ -219,8 +223,10 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except NOT_NOW as error:
-        _logger.warning("the database is away", error=type(error).__name__, reason=_reason(error))
-        raise Unavailable("The database is away for a moment.") from error
+        _logger.warning(
+            "the database is unavailable", error=type(error).__name__, reason=_reason(error)
+        )
+        raise Unavailable("The database is temporarily unavailable.") from error
 
 
 def _reason(error: psycopg.Error) -> str:

@@ -88,6 +88,8 @@ class PostgresDeliveryStore:
         jobs = {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
         if not jobs:
             return ()
+        # A new statement has a new snapshot: what held a job's row until now may have leased from
+        # it.
         cursor = await self._connection.execute(_DUE, {**values, "jobs": list(jobs)})
         rows = await cursor.fetchall()
         return [await self.lease_one(row, job=jobs[row["job_id"]], span=span) for row in rows]
@@ -111,6 +113,7 @@ class PostgresDeliveryStore:
 
     async def give_back(self, lease_token: str) -> None:
         await self._connection.execute(
+            # The hash is the guard: whoever leased it since has another one.
             "UPDATE delivery SET state = 'pending', lease_hash = NULL, due_time = now(),"
             " try_number = try_number - 1, update_time = now()"
             " WHERE lease_hash = %s AND state = 'leased'",

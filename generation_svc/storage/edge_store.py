@@ -25,6 +25,8 @@ class PostgresEdgeStore:
 
     async def put_session(self, session: SessionRecord, *, caller: str) -> SessionRecord:
         cursor = await self._connection.execute(
+            # Two replicas may both have read that there is none: one inserts, the other finds a
+            # conflict.
             "INSERT INTO session (caller, bot_id, key, data, version, update_time)"
             " SELECT %(caller)s, %(bot_id)s, %(key)s, %(data)s, 1, now() WHERE %(version)s = 0"
             " ON CONFLICT DO NOTHING RETURNING *"
@@ -65,6 +67,8 @@ class PostgresEdgeStore:
             {"bot_id": bot_id, "caller": caller, "holder": holder, "span": span},
         )
         cursor = await self._connection.execute(
+            # Asked anew, since an upsert whose WHERE refuses the row returns nothing, not even
+            # whose it is.
             "SELECT holder = %s AND caller = %s AS is_ours, expire_time FROM update_lease"
             " WHERE bot_id = %s",
             (holder, caller, bot_id),

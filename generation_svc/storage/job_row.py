@@ -30,7 +30,7 @@ def job_from_row(row: Row) -> Job:
         delay_until_time=row["delay_until_time"] if delay_reason else None,
         result=document.result_from_document(row["result"]),
         failure=document.failure_from_document(row["failure"]),
-        turn=row["turn"],
+        fair_round=row["turn"],
     )
 
 

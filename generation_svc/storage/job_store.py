@@ -26,7 +26,7 @@ class PostgresJobStore:
         self._connection = connection
 
     async def insert(self, job: Job, *, destination: Destination | None) -> int:
-        """Its owner's jobs were counted in this transaction, so none of them gets the same turn."""
+        """Its owner's jobs were counted in this transaction, so none gets the same fair round."""
         values = {
             **immutable_columns(job),
             **mutable_columns(job),
@@ -37,7 +37,7 @@ class PostgresJobStore:
         columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
         cursor = await self._connection.execute(
             f"INSERT INTO job ({columns}, dispatch_time, turn)"
-            f" VALUES ({places}, now(), {_NEXT_TURN}) RETURNING turn",
+            f" VALUES ({places}, now(), {_NEXT_ROUND}) RETURNING turn",
             values,
         )
         row = await cursor.fetchone()
@@ -56,7 +56,10 @@ class PostgresJobStore:
 
     async def lock(self, job_id: UUID) -> Job:
         cursor = await self._connection.execute(
-            "SELECT * FROM job WHERE id = %s FOR NO KEY UPDATE", (job_id,)
+            # Not FOR UPDATE: a new row that refers to the job takes FOR KEY SHARE of it, and would
+            # wait.
+            "SELECT * FROM job WHERE id = %s FOR NO KEY UPDATE",
+            (job_id,),
         )
         row = await cursor.fetchone()
         assert row is not None  # jobs are never deleted while something refers to them
@@ -66,6 +69,8 @@ class PostgresJobStore:
         self, job: Job, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
     ) -> None:
         changed = await self._connection.execute(
+            # The casts: PostgreSQL would infer two types for a parameter that is used in two
+            # places.
             "UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,"
             " update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,"
             " delay_reason = %(delay_reason)s, further_delay_reason = %(further_delay_reason)s,"
@@ -122,7 +127,10 @@ class PostgresJobStore:
 
     async def count_active(self, owner: str, *, caller: str) -> int:
         await self._connection.execute(
-            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (OWNER_LOCK, f"{caller}/{owner}")
+            # Held until the commit, so whoever comes next counts what is inserted here. Two owners
+            # with one hash wait for each other, which costs them time alone.
+            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
+            (OWNER_LOCK, f"{caller}/{owner}"),
         )
         cursor = await self._connection.execute(
             "SELECT count(*) AS active FROM job"
@@ -152,7 +160,7 @@ class PostgresJobStore:
 
 # The round under way is the last one of which the provider took a job: it never goes back, or a job
 # of an old round that is due again would let everybody new pass those who wait in line.
-_NEXT_TURN = """
+_NEXT_ROUND = """
 greatest(
     coalesce((SELECT max(turn) FROM job WHERE finish_deadline_time IS NOT NULL), 0),
     (SELECT max(turn) + 1 FROM job WHERE caller = %(caller)s::varchar AND owner = %(owner)s::varchar

@@ -22,6 +22,8 @@ class PostgresMediaStore:
     ) -> None:
         """Write one result of an attempt; a repetition changes nothing."""
         await self._connection.execute(
+            # A fetch whose process was killed before its commit comes again, and so may its first
+            # row.
             "INSERT INTO media (id, job_id, attempt_id, position, key, mime_type, size_bytes,"
             " width, height, sha256, create_time, duration_ms, title, cover_id)"
             " VALUES (%(id)s, %(job_id)s, %(attempt_id)s, %(position)s, %(key)s, %(mime_type)s,"

@@ -137,7 +137,7 @@ def _table_is_kept(connection: sa.Connection) -> str:
     assert isinstance(driver, psycopg.Connection)
     who = in_the_way(driver)
     connection.rollback()
-    return f"A table that the migration changes stays locked; transactions open for long: {who}."
+    return f"A table that the migration changes stays locked; long-running transactions: {who}."
 
 
 @contextmanager
@@ -160,6 +160,8 @@ def _lock(
 
 def _try_lock(connection: sa.Connection) -> bool:
     query = sa.text("SELECT pg_try_advisory_lock(:key)")
+    # An attempt's transaction ends at once: its snapshot would hold up the index that is being
+    # built.
     is_locked = bool(connection.execute(query, {"key": LOCK_KEY}).scalar())
     connection.commit()
     return is_locked

@@ -65,7 +65,7 @@ class MigrationWatch:
             if found:
                 self._said_at = time.monotonic()
                 _logger.warning(
-                    "the migration waits", for_whom="; ".join(_said(each) for each in found)
+                    "the migration is waiting", blocked_by="; ".join(_said(each) for each in found)
                 )
 
 
@@ -73,7 +73,7 @@ def in_the_way(connection: psycopg.Connection[Any]) -> str:
     """Say whose transactions are open for so long that they can be what is in the way."""
     with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(_OPEN_FOR_LONG).fetchall()
-    return "; ".join(_said(each) for each in found) or "nobody any more"
+    return "; ".join(_said(each) for each in found) or "none any more"
 
 
 def _said(session: dict[str, Any]) -> str:

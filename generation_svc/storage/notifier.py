@@ -108,6 +108,7 @@ class Notifier:
                     with bounded(connection, seconds=ANSWER_SECONDS):
                         await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
             except psycopg.Error:
+                # Together with what was announced meanwhile; telling a topic twice does no harm.
                 self._outbox |= topics
                 self._filled.set()
                 raise
@@ -120,10 +121,13 @@ class Notifier:
         while True:
             async for notification in connection.notifies(timeout=QUIET_SECONDS):
                 self._hear(notification.payload)
+            # A server that has vanished, or a proxy that dropped the connection, closes nothing:
+            # without this question it would be listened to for ever.
             await check(connection)
 
     def _hear(self, payload: str) -> None:
         origin, topics = _read_payload(payload)
+        # Our own waiters were woken at the commit, before PostgreSQL knew.
         if origin != self._origin:
             for topic in topics:
                 self._wake(topic)

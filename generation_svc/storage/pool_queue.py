@@ -17,12 +17,12 @@ class PoolQueue:
 
     def __init__(self, places: int, *, max_wait_seconds: float) -> None:
         self._places = asyncio.Semaphore(places)
-        self._timeouts = max_wait_seconds
+        self._max_wait_seconds = max_wait_seconds
         self._moved_at = 0.0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn and keep it for the block. Raises PoolTimeout when nothing moves."""
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot and keep it for the block. Raises PoolTimeout when nothing moves."""
         await self._wait()
         try:
             yield
@@ -34,12 +34,13 @@ class PoolQueue:
         self._moved_at = asyncio.get_running_loop().time()
 
     async def _wait(self) -> None:
+        # Without a task for the usual case, where nobody waits.
         if not self._places.locked():
             await self._places.acquire()
             return
         place = asyncio.ensure_future(self._places.acquire())
         try:
-            while not (await asyncio.wait({place}, timeout=self._timeouts))[0]:
+            while not (await asyncio.wait({place}, timeout=self._max_wait_seconds))[0]:
                 self._check_that_it_moves()
         except BaseException:
             if not place.cancel():
@@ -47,5 +48,5 @@ class PoolQueue:
             raise
 
     def _check_that_it_moves(self) -> None:
-        if asyncio.get_running_loop().time() - self._moved_at > self._timeouts:
-            raise PoolTimeout(f"no connection for anybody within {self._timeouts:g} s")
+        if asyncio.get_running_loop().time() - self._moved_at > self._max_wait_seconds:
+            raise PoolTimeout(f"no connection for anybody within {self._max_wait_seconds:g} s")

@@ -29,6 +29,7 @@ class PostgresQueueStore:
         """An older one is stuck handing over its picture, and keeps no call from others."""
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         cursor = await self._connection.execute(
+            # A statement that begins with the lock in hand sees every claim that was committed.
             f"SELECT count(*) AS claims FROM job WHERE {_IS_CLAIMED}"
             " AND dispatch_time > now() + %(lease)s - %(soon)s::interval",
             {"lease": lease, "soon": SOON},
@@ -61,6 +62,7 @@ class PostgresQueueStore:
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         await self._connection.execute(
             "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL"
+            # Whoever lost the claim meanwhile puts nothing off for the one who has it.
             " WHERE id = %s AND state = 'queued' AND claim_token = %s",
             (due, claim.job.id, claim.token),
         )
@@ -77,6 +79,8 @@ class PostgresQueueStore:
     async def hold_claim(self, claim: Claim) -> Job | None:
         cursor = await self._connection.execute(
             "SELECT * FROM job WHERE id = %s AND state = 'queued' AND claim_token = %s"
+            # Past its lease a claim is lost, even if nobody has taken the job yet: somebody may
+            # right now.
             " AND dispatch_time > now() FOR NO KEY UPDATE",
             (claim.job.id, claim.token),
         )
@@ -85,6 +89,7 @@ class PostgresQueueStore:
 
     async def read(self) -> FairQueue:
         """Read the queue in its fair order; who is postponed for long stands before nobody."""
+        # In binary: as text each of up to 2.4 million bytes would come as two hexadecimal digits.
         cursor = await self._connection.execute(_LINE, {"soon": SOON}, binary=True)
         entries = await cursor.fetchone()
         cursor = await self._connection.execute(
@@ -117,6 +122,9 @@ _IS_CLAIMED = """
     AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
                     AND attempt.state IN ('submitting', 'unknown', 'accepted'))
 """
+# `chosen` is read without a lock, and a job may be cancelled before the update reaches it. The
+# update waits for that and looks at its own conditions again, but not at the query: so they are
+# repeated.
 _CLAIM = f"""
 WITH active AS (
     SELECT FROM attempt

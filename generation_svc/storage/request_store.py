@@ -20,6 +20,7 @@ class PostgresRequestStore:
             " VALUES (%s, %s, %s, %s, now()) ON CONFLICT DO NOTHING",
             (key.caller, key.request_id, key.content_hash, job_id),
         )
+        # Whoever made us wait has committed by now, and a new statement sees what it wrote.
         return None if bound.rowcount else await self.find(key.request_id, caller=key.caller)
 
     async def find(self, request_id: str, *, caller: str) -> tuple[UUID, bytes] | None:

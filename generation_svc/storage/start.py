@@ -65,19 +65,19 @@ async def _migrate(url: str, *, stop: asyncio.Event) -> None:
         )
     except sqlalchemy.exc.OperationalError as error:
         if stop.is_set() and _is_away(error):
-            raise StartError("It was asked to stop before the database answered.") from error
+            raise StartError("Asked to stop before the database answered.") from error
         if _UNTRIED in _words_of(error):
-            raise StartError("DATABASE_URL is wrong: libpq refuses an option of it.") from error
+            raise StartError("DATABASE_URL is wrong: libpq refuses an option.") from error
         raise StartError(f"The database cannot be used: {_words_of(error)}") from error
     except MigrationStopped as error:
-        raise StartError("It was asked to stop before the schema was up to date.") from error
+        raise StartError("Asked to stop before the schema was up to date.") from error
 
 
 def _may_answer(error: Exception, *, stop: asyncio.Event) -> bool:
     """Return whether it is worth asking again, and log that the database is away."""
     if not isinstance(error, sqlalchemy.exc.OperationalError) or not _is_away(error):
         return False
-    _logger.warning("the database is away", reason=_words_of(error))
+    _logger.warning("the database is unavailable", reason=_words_of(error))
     return not stop.is_set()
 
 

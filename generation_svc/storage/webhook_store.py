@@ -79,6 +79,7 @@ class PostgresWebhookStore:
 
     async def forget_idle(self, *, older_than: timedelta, limit: int) -> int:
         forgotten = await self._connection.execute(
+            # SKIP LOCKED: an address that is being posted to is not idle any more.
             "DELETE FROM webhook_endpoint WHERE (caller, url) IN (SELECT caller, url"
             " FROM webhook_endpoint WHERE disable_time IS NULL"
             " AND attempt_time <= now() - %s::interval LIMIT %s FOR UPDATE SKIP LOCKED)",

@@ -92,10 +92,10 @@ async def _insert(
             await model_outage.admit(deps, tx, job)
         await _check_quota(deps, tx, request)
         await _check_endpoint(tx, request)
-        turn = await tx.jobs.insert(job, destination=request.destination)
+        fair_round = await tx.jobs.insert(job, destination=request.destination)
         await show_progress(tx, job, due=PROGRESS_DELAY)
         tx.announce(topic.DISPATCH)
-    accepted = replace(job, turn=turn)
+    accepted = replace(job, fair_round=fair_round)
     deps.views.queue.join(accepted)
     return accepted
 

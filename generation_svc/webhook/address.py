@@ -25,11 +25,11 @@ def problem_of(text: str, *, allowed: HostList) -> str:
     except (httpx2.InvalidURL, UnicodeError):
         return "Must be an address such as https://example.org/hook."
     if _MISWRITTEN.search(text):
-        return "Must be an address such as https://example.org/hook, with no space in it."
+        return "Must be an address such as https://example.org/hook, without spaces."
     if url.userinfo:
-        return "Must hold no user name and no password: the signature proves who posts."
+        return "Must not contain a user name or a password: the signature proves who posts."
     if "#" in text:
-        return "Must have no fragment."
+        return "Must not have a fragment."
     return _problem_of_server(url, text, allowed=allowed)
 
 
@@ -43,7 +43,7 @@ def _problem_of_server(url: httpx2.URL, text: str, *, allowed: HostList) -> str:
         return ""
     if url.scheme != "https" or not host:
         return "Must begin with https:// and a host, such as https://example.org/hook."
-    return "" if may_be_public(host) else "Must be on the internet; this host is not."
+    return "" if may_be_public(host) else "The host must be on the public internet."
 
 
 def _has_good_port(text: str) -> bool:

@@ -9,24 +9,24 @@ from collections.abc import Iterator
 
 import httpx2
 
-NO_ADDRESS = "the host has no address on the internet"
+NO_ADDRESS = "the host has no public address"
 
 
 def in_words(error: BaseException) -> str:
     """Say what went wrong; NotOnInternet, httpx's errors and OSError are known."""
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error)):
-        return "the certificate is not one of this host"
+        return "the certificate is not valid for this host"
     if any(isinstance(each, ssl.SSLError) for each in _causes(error)):
-        return "TLS could not be agreed on"
+        return "the TLS handshake failed"
     match error:
         case TimeoutError() | httpx2.TimeoutException():
-            return "no answer came in time"
+            return "no answer in time"
         case httpx2.ConnectError():
-            return "nobody takes connections there"
+            return "no connection could be made"
         case httpx2.RemoteProtocolError():
-            return "what came was no answer"
+            return "the answer was not valid HTTP"
         case httpx2.HTTPError():
-            return "the connection broke off"
+            return "the connection was lost"
     return NO_ADDRESS
 
 

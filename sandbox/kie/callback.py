@@ -36,7 +36,7 @@ class CallbackSender:
         self._journal = journal
 
     async def report(self, task: Task, settings: KieSettings) -> None:
-        """Send what there is to say of the task's end; returns when all of it is said."""
+        """Send the callbacks for the end of a task; return when all of them are sent."""
         if late := task.fault(KieFault.CALLBACK_LATE):
             await asyncio.sleep(LATE_S if late.seconds is None else late.seconds)
         for post in posts(task):

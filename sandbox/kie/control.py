@@ -15,7 +15,7 @@ from sandbox.kie.task_runner import TaskRunner
 
 def _changeable(name: str) -> str:
     if name not in CHANGEABLE:
-        raise ValueError(f"no setting {name!r} can be changed; known: {sorted(CHANGEABLE)}")
+        raise ValueError(f"{name!r} cannot be changed; these can: {', '.join(sorted(CHANGEABLE))}")
     return name
 
 

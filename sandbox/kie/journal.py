@@ -59,7 +59,7 @@ class Journal:
         self.clear()
 
     def clear(self) -> None:
-        """Start anew."""
+        """Forget everything."""
         self.requests: deque[ReceivedRequest] = deque(maxlen=KEPT)
         self.callbacks: deque[SentCallback] = deque(maxlen=KEPT)
         self.counters = Counters()

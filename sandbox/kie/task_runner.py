@@ -40,7 +40,7 @@ class TaskRunner:
         self._jobs: set[asyncio.Task[None]] = set()
 
     def start(self, task: Task) -> asyncio.Task[None]:
-        """Begin to run the task; what is returned ends after its last callback."""
+        """Begin to run the task; the returned job ends after its last callback."""
         job = asyncio.create_task(self._run(task), name=f"kie task {task.id}")
         self._jobs.add(job)
         job.add_done_callback(self._finished)
@@ -56,7 +56,7 @@ class TaskRunner:
     def _finished(self, job: asyncio.Task[None]) -> None:
         self._jobs.discard(job)
         if not job.cancelled() and (error := job.exception()):
-            _log.error("%s broke", job.get_name(), exc_info=error)
+            _log.error("%s failed", job.get_name(), exc_info=error)
 
     async def _run(self, task: Task) -> None:
         if any(task.fault(kind) for kind in ENDLESS):

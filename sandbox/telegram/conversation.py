@@ -82,7 +82,7 @@ class Conversation:
         return member | ({"until_date": 0} if status == "kicked" else {})
 
     def tell(self, event: str, data: Json) -> None:
-        """Tell those who watch the chat, and have the state written."""
+        """Notify everybody who watches the chat, and have the state written."""
         self.server.events.publish((self.bot.id, self.user.id), event=event, data=data)
         self.server.changed()
 

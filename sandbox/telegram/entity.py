@@ -109,7 +109,7 @@ class _Parser:
         self.offset += utf16_length(characters)
 
     def _character(self) -> str:
-        """Read `&lt;` and the like; what is no known character stays as it is written."""
+        """Read `&lt;` and the like; anything that is not a known character stays as it is."""
         match = CHARACTER.match(self.source, self.at)
         character = _decoded(match) if match else ""
         self.at = match.end() if match and character else self.at + 1

@@ -8,7 +8,7 @@ LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?(?:/|$
 
 
 def checked_link(url: str) -> str:
-    """Return the link as Telegram stores it, or nothing if it is none."""
+    """Return the link as Telegram stores it, or nothing if it is not a link."""
     url = url.strip()
     if not KNOWN.fullmatch(url) and not BARE.fullmatch(url):
         return ""

@@ -39,7 +39,7 @@ class Params:
         return "" if value is None else str(value)
 
     def integer(self, name: str, default: int = 0) -> int:
-        """Return an integer, the default if it is none."""
+        """Return an integer, or the default if there is none."""
         try:
             return int(self.text(name))
         except ValueError:
@@ -50,7 +50,7 @@ class Params:
         return self.text(name).lower() in TRUE
 
     def parsed(self, name: str, *, what: str) -> Any:
-        """Return a JSON value, none if it is missing; raise a 400 naming what it should be."""
+        """Return a JSON value, None if it is missing; raise a 400 that says what it should be."""
         value = self.values.get(name)
         if not isinstance(value, str):
             return value

@@ -1,4 +1,4 @@
-"""Noticing that a caller has hung up, for calls that would otherwise wait on for nobody."""
+"""Noticing that a caller has hung up, for calls that would otherwise wait in vain."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -74,7 +74,7 @@ class TelegramServer:
             inbox.close()
 
     def bot(self, token: str) -> Bot:
-        """Return the bot of a token, made on first use; raise a 401 for what is no token."""
+        """Return the bot of a token, made on first use; raise a 401 for a malformed one."""
         if token in self.state.bots:
             return self.state.bots[token]
         match = TOKEN.fullmatch(token)

@@ -65,7 +65,7 @@ class Inbox:
         return True
 
     def wake(self) -> None:
-        """Let those who wait look again."""
+        """Wake everybody who waits for updates."""
         self._changed()
         news, self._news = self._news, asyncio.Event()
         news.set()

@@ -187,7 +187,7 @@ def _bot_to_json(bot: Bot, *, language: str) -> Json:
 
 
 async def refuse(request: Request, error: Exception) -> Response:
-    """Answer with what the sandbox, or Telegram itself, says against a user's action."""
+    """Answer with the reason why the sandbox, or Telegram itself, refuses a user's action."""
     if isinstance(error, ApiError):
         return JSONResponse({"detail": error.description}, status_code=error.code)
     if isinstance(error, HTTPException):

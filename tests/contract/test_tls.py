@@ -185,7 +185,7 @@ async def test_half_a_renewal_changes_nothing(own_door: Door, part: str) -> None
             file.write_bytes(broken)
             assert not await grpcurl(own_door, *flags)
     assert {line["event"] for line in logs if line["log_level"] == "error"} == {
-        "the certificates stay as they were"
+        "the new certificates cannot be used; the old ones stay in use"
     }
 
 

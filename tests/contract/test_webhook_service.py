@@ -259,7 +259,7 @@ async def test_a_test_tells_the_status_and_stores_nothing(
 async def test_a_test_tells_why_nobody_answered(harness: CallerHarness) -> None:
     attempt = await probed(harness, f"http://{NOBODY_LISTENS}/hook")
     assert (attempt.outcome, attempt.http_status) == (WEBHOOK_OUTCOME_UNREACHABLE, 0)
-    assert attempt.problem == "nobody takes connections there"
+    assert attempt.problem == "no connection could be made"
 
 
 @pytest.mark.parametrize(

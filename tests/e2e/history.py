@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -70,6 +70,22 @@ class History:
             " WHERE state IN ('leased', 'begun')"
         )
         await self.rows("UPDATE update_lease SET expire_time = now() - interval '1 s'")
+
+    async def forbid_writing(self) -> None:
+        """Let every other session of the database be one that can only read, as on a standby."""
+        await self._alter_database("SET default_transaction_read_only = on")
+        await self.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    async def allow_writing(self) -> None:
+        """Let new sessions write again."""
+        await self._alter_database("RESET default_transaction_read_only")
+
+    async def _alter_database(self, change: LiteralString) -> None:
+        name = sql.Identifier(await self.value("SELECT current_database()"))
+        await self._connection.execute(sql.SQL("ALTER DATABASE {} ").format(name) + sql.SQL(change))
 
     @asynccontextmanager
     async def holding(self, table: str, *, event: str, when: str) -> AsyncIterator[None]:

@@ -34,6 +34,7 @@ class Program:
 
     name: str
     module: str
+    arguments: tuple[str, ...] = ()
     folder: Path
     env: dict[str, str]
     is_ready: Callable[[], Awaitable[bool]]
@@ -46,7 +47,7 @@ class Program:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
+                [sys.executable, "-m", self.module, *self.arguments],
                 cwd=self.folder,  # where no developer's .env is
                 env={**_INHERITED, "LOG_FORMAT": "json", **self.env},
                 stdin=subprocess.DEVNULL,

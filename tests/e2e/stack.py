@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +30,9 @@ BOT_TOKEN = "81234567:AAEe2eBotTokenThatNobodyElseMayEverSee_"
 BOT_ID = int(BOT_TOKEN.partition(":")[0])
 KIE_KEY = "kie-e2e-key-that-only-kie-may-see"
 Settings = dict[str, str]
+IsReady = Callable[[], Awaitable[bool]]
+NOWHERE = "192.0.2.1:50051"
+"""An address that no machine has: it is for documents (RFC 5737)."""
 SKEWED = Path(__file__).with_name("skewed")
 """The folder of the `sitecustomize` that shifts the clock of a process."""
 
@@ -52,6 +55,8 @@ class Shape:
 
     replicas: int = 1
     """How many services run."""
+    engines: int = 0
+    """How many engines run apart from them; then the services only answer calls."""
     gateways: int = 1
     edges: int = 1
     time_scale: float = 1.0
@@ -77,6 +82,7 @@ class Stack:
     """Handles to every process, and the views on what they do."""
 
     services: list[Program]
+    engines: list[Program]
     gateways: list[Program]
     edges: list[Program]
     kie_program: Program
@@ -91,6 +97,10 @@ class Stack:
         return self.services[0]
 
     @property
+    def engine(self) -> Program:
+        return self.engines[0]
+
+    @property
     def gateway(self) -> Program:
         return self.gateways[0]
 
@@ -101,7 +111,7 @@ class Stack:
     @property
     def programs(self) -> list[Program]:
         """The processes of the product."""
-        return [*self.services, *self.gateways, *self.edges]
+        return [*self.services, *self.engines, *self.gateways, *self.edges]
 
     async def create(self, prompt: str, *, model_id: str = "", **request: Any) -> Job:
         """Ask for a small picture over gRPC."""
@@ -113,17 +123,19 @@ class Stack:
         return (await self.client.generation.CreateJob(asked)).job
 
     async def counted(self, name: str, **labels: str) -> float:
-        """Return a counter of the service, over all replicas."""
-        return sum([await each.metric(name, **labels) for each in self.services])
+        """Return a counter of the service, over all its processes."""
+        processes = (*self.services, *self.engines)
+        return sum([await each.metric(name, **labels) for each in processes])
 
 
 @asynccontextmanager
 async def stack(folder: Path, *, database_url: str, shape: Shape) -> AsyncIterator[Stack]:
     """Start everything on free ports and wait until it is ready; end it when the context ends."""
     plan = _Plan(folder, database_url=database_url, shape=shape)
-    services, gateways, edges = plan.services(), plan.gateways(), plan.edges()
+    services, engines = plan.services(), plan.engines()
+    gateways, edges = plan.gateways(), plan.edges()
     sandboxes = plan.sandboxes()
-    programs = [*sandboxes, *services, *gateways, *edges]
+    programs = [*sandboxes, *services, *engines, *gateways, *edges]
     async with AsyncExitStack() as opened:
         opened.push_async_callback(_end, programs)
         for each in programs:
@@ -131,6 +143,7 @@ async def stack(folder: Path, *, database_url: str, shape: Shape) -> AsyncIterat
         await asyncio.gather(*(each.ready() for each in programs))
         yield Stack(
             services=services,
+            engines=engines,
             gateways=gateways,
             edges=edges,
             kie_program=sandboxes[0],
@@ -195,14 +208,28 @@ class _Plan:
         ]
 
     def services(self) -> list[Program]:
+        only = ("--only", "rpc") if self._shape.engines else ()
         return [
             self._program(
                 "generation_svc",
+                *only,
                 name=f"generation_svc-{number}",
                 env=self._service_env(listen) | self._skew(number),
                 is_ready=partial(serves, listen, transport=self._shape.transport),
             )
             for number, listen in enumerate(self._listens, 1)
+        ]
+
+    def engines(self) -> list[Program]:
+        """Engines that take no calls: they are where nobody could listen."""
+        return [
+            self._program(
+                "generation_svc",
+                *("--only", "engine"),
+                name=f"engine-{number}",
+                env=self._service_env(NOWHERE),
+            )
+            for number in range(1, self._shape.engines + 1)
         ]
 
     def gateways(self) -> list[Program]:
@@ -265,15 +292,23 @@ class _Plan:
             **client_settings(self._shape.transport),
         }
 
-    def _program(self, module: str, *, name: str = "", env: Settings, is_ready: Any) -> Program:
+    def _program(
+        self,
+        module: str,
+        *arguments: str,
+        name: str = "",
+        env: Settings,
+        is_ready: IsReady | None = None,
+    ) -> Program:
         name, metrics = name or module, free_address()
         common = {"METRICS_LISTEN": metrics, "LOG_LEVEL": self._shape.log_level}
         return Program(
             name=name,
             module=module,
+            arguments=arguments,
             folder=self._folder / name,
             env={**common, **env},
-            is_ready=is_ready,
+            is_ready=is_ready or partial(answers, f"http://{metrics}/readyz"),
             metrics_address=metrics,
         )
 

@@ -77,3 +77,29 @@ def test_a_start_that_cannot_be_ends_with_one_line(
         or value in ended.stderr
         or ("database" in ended.stderr)
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (("--only", "gateway"), 2, "generation_svc: argument --only: must be engine or rpc, not"),
+        (("--only", "engine"), 1, "DATABASE_URL is missing: with --only, "),
+        (("--only", "rpc"), 1, "DATABASE_URL is missing: with --only, "),
+    ],
+    ids=["unknown", "engine", "rpc"],
+)
+def test_a_part_that_cannot_run_alone_ends_with_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, line: str
+) -> None:
+    paths = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
+    ended = subprocess.run(
+        [sys.executable, "-m", "generation_svc", *arguments],
+        cwd=tmp_path,
+        env={**paths, **COMMON},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+    )
+    assert ended.returncode == code
+    assert ended.stderr.startswith(line)
+    assert ended.stderr.count("\n") == 1

@@ -137,7 +137,7 @@ async def running_all(folder: Path) -> AsyncIterator[Program]:
     env = {f"{part}_LISTEN": free_address() for part in parts}
 
     async def is_welcome() -> bool:
-        return "Atelier runs." in program.log
+        return "Atelier is running." in program.log
 
     program = Program(name="all", module="devrun.run", folder=folder, env=env, is_ready=is_welcome)
     async with started(program):

@@ -151,7 +151,9 @@ async def test_server_whose_holder_was_just_killed_is_succeeded(
 
 async def test_second_holder_is_told_so(postgres_folder: Path, bin_folder: Path) -> None:
     async with run(postgres_folder, bin_folder=bin_folder) as url:
-        with pytest.raises(EmbeddedPostgresError, match=r"^Another process runs .* DATABASE_URL"):
+        with pytest.raises(
+            EmbeddedPostgresError, match=r"^Another process is running .* DATABASE_URL"
+        ):
             async with run(postgres_folder, bin_folder=bin_folder):
                 pass
         assert answers(url)

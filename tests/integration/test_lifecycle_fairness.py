@@ -1,4 +1,4 @@
-"""Whose turn it is, what that says of a job's place, and how long the queue may be."""
+"""The order in which jobs are served, what it says of a place, and how long a queue may be."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ async def claim(harness: Harness) -> UUID | None:
 
 async def place(harness: Harness, job: Job) -> int:
     async with harness.transaction() as tx:
-        return (await tx.queue.read()).place(entry_of(job.id, turn=job.turn))
+        return (await tx.queue.read()).place(entry_of(job.id, fair_round=job.fair_round))
 
 
 async def fill_queue(harness: Harness, *, owner: str, jobs: int) -> None:
@@ -130,7 +130,7 @@ async def test_callers_do_not_share_the_turns_of_an_owner(harness: Harness) -> N
     for _ in range(3):
         await harness.accept(owner="user:1")
     other = await harness.accept(owner="user:1", caller=Caller.trusted("other"), destination=None)
-    assert other.turn == 0
+    assert other.fair_round == 0
     assert await place(harness, other) == 1
 
 
@@ -138,8 +138,8 @@ async def test_a_queue_that_ran_empty_goes_on_from_the_last_turn(harness: Harnes
     for _ in range(3):
         await harness.accept(owner="user:1")
     await harness.dispatch_all()
-    assert (await harness.accept(owner="user:2")).turn == 2
-    assert (await harness.accept(owner="user:1")).turn == 3
+    assert (await harness.accept(owner="user:2")).fair_round == 2
+    assert (await harness.accept(owner="user:1")).fair_round == 3
 
 
 async def test_what_is_postponed_gives_nobody_an_earlier_turn(harness: Harness) -> None:
@@ -150,7 +150,7 @@ async def test_what_is_postponed_gives_nobody_an_earlier_turn(harness: Harness) 
         await harness.accept(owner="busy")
         await harness.dispatch_all()
     waiting = [await harness.accept(owner=f"user:{n}") for n in range(2)]
-    assert [job.turn for job in waiting] == [2, 2]
+    assert [job.fair_round for job in waiting] == [2, 2]
 
 
 async def test_a_job_of_an_old_round_lets_nobody_new_pass(harness: Harness) -> None:
@@ -167,7 +167,7 @@ async def test_a_job_of_an_old_round_lets_nobody_new_pass(harness: Harness) -> N
     await harness.query("UPDATE job SET dispatch_time = now() WHERE id = %s RETURNING id", old.id)
     newcomer = await harness.accept(owner="newcomer")
 
-    assert (old.turn, waiting.turn, newcomer.turn) == (0, 2, 2)
+    assert (old.fair_round, waiting.fair_round, newcomer.fair_round) == (0, 2, 2)
     assert [await claim(harness) for _ in range(3)] == [old.id, waiting.id, newcomer.id]
 
 
@@ -178,7 +178,7 @@ async def test_refusals_move_no_round_on(harness: Harness) -> None:
     harness.provider.refuse(None)
     newcomer = await harness.accept(owner="newcomer")
     await harness.later(seconds=600)
-    assert newcomer.turn == 0
+    assert newcomer.fair_round == 0
     assert newcomer.id in [await claim(harness) for _ in range(2)]
 
 

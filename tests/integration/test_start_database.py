@@ -49,7 +49,7 @@ async def test_a_database_that_does_not_answer_is_asked_again_until_it_shall_sto
         with pytest.raises(StartError, match="before the database answered"):
             await start(NOBODY, stop=stop)
         await stopping
-    assert {each["event"] for each in logs} == {"the database is away"}
+    assert {each["event"] for each in logs} == {"the database is unavailable"}
     assert "secret" not in str(logs)
 
 

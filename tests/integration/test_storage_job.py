@@ -213,7 +213,8 @@ async def test_places_in_the_queue_are_counted(harness: Harness) -> None:
 
     async with harness.transaction() as tx:
         line = await tx.queue.read()
-        assert [line.place(entry_of(job.id, turn=job.turn)) for job in jobs] == [0, 1, 2]
+        places = [line.place(entry_of(job.id, fair_round=job.fair_round)) for job in jobs]
+        assert places == [0, 1, 2]
         assert (len(line), line.lengths) == (3, {"edge": 3})
         assert await tx.jobs.count_active("user:1", caller="edge") == 4
         assert await tx.jobs.count_active("user:1", caller="b") == 0

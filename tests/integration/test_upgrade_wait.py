@@ -76,7 +76,7 @@ def index_id(url: str) -> int | None:
 
 
 def waits(logs: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [each["for_whom"] for each in logs if each["event"] == "the migration waits"]
+    return [each["blocked_by"] for each in logs if each["event"] == "the migration is waiting"]
 
 
 def test_an_index_is_built_once_however_long_a_backup_takes(
@@ -166,4 +166,4 @@ def test_a_service_that_waits_for_its_schema_ends_when_asked(
         until(lambda: f"pid {pid} (pg_dump)" in said(), what="it says for whom it waits")
         service.terminate()
         assert service.wait(20) == 1
-    assert said().splitlines()[-1] == "It was asked to stop before the schema was up to date."
+    assert said().splitlines()[-1] == "Asked to stop before the schema was up to date."

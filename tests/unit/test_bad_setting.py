@@ -213,11 +213,11 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a folder": (_folder, "Is a directory"),
     "empty": (lambda path: path.write_bytes(b""), "names an empty file"),
     "blank": (lambda path: path.write_bytes(b"\xef\xbb\xbf \r\n"), "names an empty file"),
-    "huge": (lambda path: path.write_bytes(b"x" * (MAX_BYTES + 1)), "longer than 1 MiB"),
-    "no text": (lambda path: path.write_bytes(b"\xff\xc3" + SECRET.encode()), "it is no text"),
-    "half UTF-16": (lambda path: path.write_bytes(b"\xff\xfea"), "it is no text"),
-    "NULs": (lambda path: path.write_bytes(b"\0" + SECRET.encode()), "it is no text"),
-    "endless": (lambda path: path.symlink_to("/dev/zero"), "longer than 1 MiB"),
+    "huge": (lambda path: path.write_bytes(b"x" * (MAX_BYTES + 1)), "larger than 1 MiB"),
+    "no text": (lambda path: path.write_bytes(b"\xff\xc3" + SECRET.encode()), "it is not text"),
+    "half UTF-16": (lambda path: path.write_bytes(b"\xff\xfea"), "it is not text"),
+    "NULs": (lambda path: path.write_bytes(b"\0" + SECRET.encode()), "it is not text"),
+    "endless": (lambda path: path.symlink_to("/dev/zero"), "larger than 1 MiB"),
     "a circle": (lambda path: path.symlink_to(path), "symbolic links"),
 }
 
@@ -239,7 +239,7 @@ def test_a_dotenv_that_is_no_text_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_bytes(data)
-    assert said(GenerationSettings) == "settings: .env: cannot be read: it is no text\n"
+    assert said(GenerationSettings) == "settings: .env: cannot be read: it is not text\n"
 
 
 def test_a_dotenv_may_begin_with_a_byte_order_mark(

@@ -43,15 +43,15 @@ def test_a_caller_may_nothing_that_is_not_written() -> None:
 
 
 WRONG = {
-    "no TOML": ("[[caller]", "it is no TOML"),
+    "no TOML": ("[[caller]", "it is not valid TOML"),
     "nobody": ("", "caller: is missing"),
     "no list": ("caller = 7", "caller: Input should be a valid list"),
     "an empty list": ("caller = []", "caller: List should have at least 1 item"),
-    "another table": (entry() + "[defaults]\n", "defaults: is no field; the fields are caller"),
+    "another table": (entry() + "[defaults]\n", "defaults: is not a field; the fields are caller"),
     "no name": (f'[[caller]]\ntokens_sha256 = ["{HASH}"]', "caller 1: name: is missing"),
     "a bad name": (entry("Edge Bot"), "caller 'Edge Bot': name: must be 1 to 64 characters of a-z"),
     "a long name": (entry("e" * 65), "caller 1: name: must be 1 to 64 characters"),
-    "a name twice": (entry() + entry(token=OTHER), "caller 'edge': name: is there twice"),
+    "a name twice": (entry() + entry(token=OTHER), "caller 'edge': name: is used twice"),
     "no token": ('[[caller]]\nname = "edge"', "caller 'edge': tokens_sha256: is missing"),
     "an empty list of tokens": (
         '[[caller]]\nname = "edge"\ntokens_sha256 = []',
@@ -60,7 +60,7 @@ WRONG = {
     "a token in clear": (
         entry(token="the-token-itself"),
         "caller 'edge': tokens_sha256: must be 64 hexadecimal digits; "
-        "`python -m generation_svc.token` prints some",
+        "`python -m generation_svc.token` prints them",
     ),
     "spaces between digits": (entry(token="ab " * 32), "must be 64 hexadecimal digits"),
     "a token twice": (
@@ -69,12 +69,12 @@ WRONG = {
     ),
     "an unknown scope": (
         entry() + entry("gateway", token=OTHER, more='scopes = ["callback"]'),
-        "caller 'gateway': scopes: a scope is one of own_jobs, all_jobs, callbacks, deliveries, "
+        "caller 'gateway': scopes: must be one of own_jobs, all_jobs, callbacks, deliveries, "
         "sessions, money",
     ),
     "an unknown field": (
         entry(more='owner_prefix = "telegram:"'),
-        "caller 'edge': owner_prefix: is no field; the fields are name, tokens_sha256, scopes",
+        "caller 'edge': owner_prefix: is not a field; the fields are name, tokens_sha256, scopes",
     ),
     "a text where a list belongs": (
         entry(more='owner_prefixes = "telegram:"'),
@@ -84,7 +84,7 @@ WRONG = {
     "a bot 0": (entry(more="bot_ids = [0]"), "caller 'edge': bot_ids: Input should be greater"),
     "a short secret": (
         entry(more='webhook_secrets = ["whsec_AAAA"]'),
-        "caller 'edge': webhook_secrets: must be whsec_ and the Base64 of 24 to 64 bytes",
+        "caller 'edge': webhook_secrets: must be whsec_ and 24 to 64 bytes in Base64",
     ),
     "a secret without its prefix": (
         entry(more=f'webhook_secrets = ["{"A" * 32}"]'),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from generation_svc.server import callers_of
+from generation_svc.server.wiring import callers_of
 from generation_svc.settings import GenerationSettings
 
 ENTRY = f'[[caller]]\nname = "edge"\ntokens_sha256 = ["{"ab" * 32}"]\n'

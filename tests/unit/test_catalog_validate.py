@@ -69,7 +69,7 @@ def test_the_largest_exact_integer_is_taken(seed: float) -> None:
 ASPECT_RATIOS = '"1:1", "4:3", "3:4", "16:9", "9:16"'
 BEYOND = (
     "Must be a number from -9007199254740991 to 9007199254740991:"
-    " beyond that digits are lost on the way, so send another one."
+    " larger numbers lose digits on the way."
 )
 
 
@@ -101,12 +101,12 @@ BEYOND = (
             id="prompt-a-list",
         ),
         pytest.param(
-            "prompt", "a\0b", "Must not hold the character U+0000, as at position 2.", id="nul"
+            "prompt", "a\0b", "Must not contain the character U+0000 (at position 2).", id="nul"
         ),
         pytest.param(
             "prompt",
             "\ud800",
-            "Must not hold the character U+D800, as at position 1.",
+            "Must not contain the character U+D800 (at position 1).",
             id="lone-surrogate",
         ),
         pytest.param(
@@ -175,10 +175,10 @@ def test_all_violations_come_at_once_in_the_schema_s_order() -> None:
         ("inputs.prompt", "Required: give text of up to 1000 characters."),
         ("inputs.aspect_ratio", f'Must be one of {ASPECT_RATIOS}, not "7:5".'),
         ("inputs.nsfw_checker", 'Must be true or false, not "no".'),
-        ("inputs.promt", 'z-image has no such field; did you mean "prompt"?'),
+        ("inputs.promt", 'z-image has no such field. Did you mean "prompt"?'),
         (
             "inputs.zzz",
-            "z-image has no such field; it has prompt, aspect_ratio, nsfw_checker.",
+            "z-image has no such field. Its fields are prompt, aspect_ratio, nsfw_checker.",
         ),
     ]
 
@@ -201,7 +201,7 @@ def test_z_image_says_that_kie_has_no_such_setting(field: str) -> None:
 def test_an_unknown_field_names_the_nearest(model: Model, field: str, meant: str) -> None:
     found = complaints(model, {"prompt": "a cat", "image": UPLOAD, field: 1})
 
-    assert found[f"inputs.{field}"].endswith(f'did you mean "{meant}"?')
+    assert found[f"inputs.{field}"].endswith(f'Did you mean "{meant}"?')
 
 
 def test_many_and_strange_unknown_fields_make_a_bounded_answer() -> None:

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from generation_svc.server import budget_of, connection_limits_of, interceptor_of
+from generation_svc.server.wiring import budget_of, connection_limits_of, interceptor_of
 from generation_svc.settings import GenerationSettings
 
 

@@ -33,11 +33,11 @@ ORDINARY = frozenset(
     layout life lifecycle limit limited limits linger lingering link links list load localized
     log long lost main maintenance many measured mention message messages meter method metric
     migrate migration missed missing name no not notice object of offset offsets on option
-    options original out outage outcome outgoing overloaded page parse path pause payload peer
+    options original out outage outcome outgoing overloaded page parse part path pause payload peer
     permission persist pick picture place plain png poll polling pool port post postgres press
     price pricing printer problem process profile program programs progress prompt protocol
-    query range reached read reader reason recent record redact redacting redaction redactor
-    reflection refused register rejected render renderer renewal renewed repetition replay
+    query range reached read reader readiness reason recent record redact redacting redaction
+    redactor reflection refused register rejected render renderer renewal renewed repetition replay
     report reporter resolver resource responses result reused route row rpc rule run runtime
     schema scratch secret secrets send sender sent server service servicer set setting
     settings shape show shutdown signature signed silent slot slots sniff source spool spooled stage
@@ -45,8 +45,8 @@ ORDINARY = frozenset(
     thread timeout timeouts tls token too transaction transition transport trouble tried try turns
     unauthenticated unavailable unblocked undeliverable unit unreachable unread unreadable
     unsupported update updates upgrade use usecase validate value verdict version view
-    violation waiting walk wanted watch web webhook webp welcome window words writer wrong
-    audio photo video
+    violation waiting walk wanted watch web webhook webp welcome window wiring
+    words writer wrong audio photo video
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""

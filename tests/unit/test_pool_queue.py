@@ -20,7 +20,7 @@ class Crowd:
         return [asyncio.create_task(self._go(number)) for number in range(count)]
 
     async def _go(self, number: int) -> None:
-        async with self.pool_queue.turn():
+        async with self.pool_queue.slot():
             self.pool_queue.move()
             self.entered.append(number)
             await self.gate.wait()

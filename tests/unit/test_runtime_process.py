@@ -14,6 +14,7 @@ from runtime.backoff import Backoff
 from runtime.http import serving
 from runtime.metric import metrics_app, serve_metrics
 from runtime.process import StartError, run
+from runtime.readiness import Readiness
 from runtime.shutdown import shutdown_signals
 
 ANY_PORT = Address("127.0.0.1", 0)
@@ -26,6 +27,34 @@ async def test_metrics_are_served_as_prometheus_reads_them() -> None:
         answer = await http.get(f"http://{address}/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert "example_total 3.0" in answer.text
+
+
+async def test_beside_the_metrics_a_process_tells_whether_it_is_ready() -> None:
+    stop, seen = asyncio.Event(), asyncio.Queue[bool]()
+    readiness = Readiness()
+
+    async def look() -> bool:
+        is_ready = await seen.get()
+        seen.task_done()
+        return is_ready
+
+    async def answered(path: str) -> int:
+        async with httpx2.AsyncClient() as http:
+            return (await http.get(f"http://{address}{path}")).status_code
+
+    async with (
+        serve_metrics(ANY_PORT, registry=CollectorRegistry(), readiness=readiness) as address,
+        asyncio.TaskGroup() as group,
+    ):
+        assert await answered("/readyz") == 503
+        group.create_task(readiness.follow(look, stop=stop, interval_seconds=0))
+        for is_ready, status in ((True, 200), (False, 503), (True, 200)):
+            seen.put_nowait(is_ready)
+            await seen.join()
+            assert (await answered("/readyz"), await answered("/healthz")) == (status, 200)
+        stop.set()
+        seen.put_nowait(True)
+    assert not readiness.is_ready
 
 
 async def test_no_metrics_are_served_without_an_address() -> None:

@@ -13,7 +13,7 @@ class JobStore(Protocol):
     """Jobs and their events."""
 
     async def insert(self, job: Job, *, destination: Destination | None) -> int:
-        """Write a new job, due at once, with its first event; return its turn."""
+        """Write a new job, due at once, with its first event; return its fair round."""
 
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
         """Read a job; of this caller only, if one is given."""

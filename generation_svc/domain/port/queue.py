@@ -29,7 +29,7 @@ class QueueStore(Protocol):
         """Count the claims that will soon take a call; other claims wait for this transaction."""
 
     async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
-        """Claim the due job whose turn it is, unless `most_active` tasks are at the provider."""
+        """Claim the due job that is served next, unless `most_active` tasks are at the provider."""
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""

@@ -51,7 +51,7 @@ class PostgresFolder:
         try:
             if not try_lock(lock):
                 raise EmbeddedPostgresError(
-                    f"Another process runs the PostgreSQL in {self.path}: "
+                    f"Another process is running the PostgreSQL in {self.path}: "
                     "stop it, or set DATABASE_URL in both to share one."
                 )
             self._begin_log()

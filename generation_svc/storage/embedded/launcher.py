@@ -68,7 +68,7 @@ def _keep_way_in(uid: int) -> None:
                 _set_capabilities(capability)
                 _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
                 return
-    sys.exit(f"User {uid}, whom PostgreSQL would run as, cannot enter these folders.")
+    sys.exit(f"User {uid}, as whom PostgreSQL would run, cannot enter its folders.")
 
 
 def _set_capabilities(*capabilities: int) -> bool:

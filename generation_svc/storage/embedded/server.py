@@ -116,11 +116,13 @@ class EmbeddedPostgres:
         """Start the server again, on the same port, whenever it ends."""
         while True:
             await _until(self._has_ended, poll_seconds=_WATCH_SECONDS)
-            _logger.warning("PostgreSQL ended and is started again", log=str(self.folder.log_file))
+            _logger.warning(
+                "PostgreSQL ended and is being restarted", log=str(self.folder.log_file)
+            )
             try:
                 await self.start()
             except (EmbeddedPostgresError, OSError):
-                _logger.exception("PostgreSQL could not be started again")
+                _logger.exception("PostgreSQL could not be restarted")
                 await asyncio.sleep(1)
 
     async def _end_former_server(self, lock: int) -> None:
@@ -148,7 +150,7 @@ class EmbeddedPostgres:
         )
         await _until(self._has_ended)
         if process.returncode != 0:
-            raise self._error("could not make its data")
+            raise self._error("could not create its data")
         self.folder.finish_cluster()
 
     async def _serve(self, lock: int) -> None:

@@ -1,10 +1,8 @@
-"""Opens everything in order, serves, and closes it in the opposite order."""
+"""Makes what the settings ask for: the ports of the use cases, and the limits around them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
-    AsyncExitStack,
     ExitStack,
     asynccontextmanager,
     contextmanager,
@@ -14,15 +12,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import structlog
 from prometheus_client import CollectorRegistry
 
-from generation_svc.caller import CallerDirectory, CallLimits, parse_callers, renewed
-from generation_svc.caller.meter import CallerMeter
+from generation_svc.caller import CallerDirectory, CallLimits, parse_callers
 from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.timing import Timing
-from generation_svc.engine.supervisor import working
-from generation_svc.exposure import check_exposure
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
     Limits,
@@ -44,7 +38,7 @@ from generation_svc.provider.kie.client import KieClient, open_kie
 from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
-from generation_svc.rpc.endpoint import Endpoint, guards
+from generation_svc.rpc.endpoint import guards
 from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.unread import UnreadAnswers
@@ -52,59 +46,14 @@ from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase
-from generation_svc.storage.start import started_database
 from generation_svc.webhook.meter import WebhookMeter
 from generation_svc.webhook.sender import HttpWebhookSender, open_sender
-from runtime.address import Address
-from runtime.certificate import CertificateReader
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
 
 RESERVED_FILES = 250
 """Open files kept for what is no connection of a caller: the provider, media, results, logs."""
-_logger = structlog.get_logger(__name__)
-
-
-async def serve(
-    settings: GenerationSettings, *, stop: asyncio.Event, registry: CollectorRegistry
-) -> None:
-    """Serve until asked to stop: streams end first, then calls, then work."""
-    callers = callers_of(settings)
-    check_exposure(settings, has_callers=callers is not None)
-    certificates = CertificateReader(settings.tls_files) if settings.tls_files else None
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            started_database(
-                settings.database_url,
-                folder=Path(settings.data_folder) / "postgres",
-                max_connections=settings.database_pool_size,
-                stop=stop,
-            )
-        )
-        if callers and settings.generation_callers_file:
-            file, meter = settings.generation_callers_file, CallerMeter(registry)
-            await stack.enter_async_context(renewed(callers, file, meter=meter))
-        deps = await stack.enter_async_context(
-            open_dependencies(settings, database, callers=callers, registry=registry)
-        )
-        endpoint = Endpoint(
-            deps,
-            interceptor=interceptor_of(settings, callers, meter=RpcMeter(registry)),
-            connection_limits=connection_limits_of(settings),
-            has_reflection=settings.generation_reflection == "on",
-        )
-        _bind(endpoint, settings.generation_listen, certificates=certificates)
-        grace = settings.stop_grace_s
-        supervisor = await stack.enter_async_context(
-            working(deps, time_scale=settings.time_scale, grace_seconds=grace)
-        )
-        await endpoint.start()
-        _logger.info("serving", address=str(settings.generation_listen))
-        await endpoint.follow_readiness(database.is_ready, stop=stop)
-        await asyncio.gather(
-            endpoint.stop(grace_seconds=grace), supervisor.finish(grace_seconds=grace)
-        )
 
 
 @asynccontextmanager
@@ -292,12 +241,3 @@ def _scratch(folder: Path) -> Iterator[Scratch]:
             reason = f"Uploads cannot be held in {folder}: {error.strerror}."
             raise StartError(f"{reason} Set DATA_FOLDER to another place.") from error
         yield scratch
-
-
-def _bind(endpoint: Endpoint, address: Address, *, certificates: CertificateReader | None) -> None:
-    try:
-        endpoint.bind(str(address), certificates=certificates)
-    except RuntimeError as error:
-        raise StartError(
-            f"{address} is in use or not ours: set GENERATION_LISTEN to another address."
-        ) from error

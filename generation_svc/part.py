@@ -1,0 +1,49 @@
+"""The parts of the service, which run in one process or apart: `--only rpc`, `--only engine`."""
+
+import argparse
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NoReturn
+
+
+class Part(StrEnum):
+    """What a process of the service does; nothing but the database lies between the parts."""
+
+    RPC = "rpc"
+    """Answers calls."""
+    ENGINE = "engine"
+    """Does the work that the clock starts, and listens for no calls."""
+
+
+BOTH = frozenset(Part)
+"""What a process does unless it is told to do one alone."""
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End the process with the message alone, without the usage."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def read_parts(arguments: Sequence[str]) -> frozenset[Part]:
+    """Return the parts that a command line asks for, or end the process with exit code 2."""
+    parser = _OneLineParser(
+        prog="generation_svc",
+        description="Run the generation service; its settings come from the environment.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--only",
+        type=_part,
+        metavar="engine|rpc",
+        help="run this part alone, beside processes on the same database that run the other",
+    )
+    only = parser.parse_args(arguments).only
+    return frozenset({only}) if only else BOTH
+
+
+def _part(word: str) -> Part:
+    try:
+        return Part(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be engine or rpc, not {word!r}") from None
