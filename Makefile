@@ -60,10 +60,13 @@ check-layers: $(READY) ## Check that the layers import in one direction
 	@$(BIN)/lint-imports --no-logo
 	@! grep -rniE '\bkie' --include='*.py' $(CORE) || (echo "Only generation_svc/provider/kie and the wiring know KIE."; exit 1)
 
+# What clients of 0.1.0 send and read stays as it is on the wire, whatever later releases were.
+WIRE = {"version": "v2", "modules": [{"path": "proto"}], "breaking": {"use": ["WIRE"]}}
 check-contract: $(READY) ## Check the contract: lint, format, nothing broken since the last release
 	@$(BIN)/buf lint
 	@$(BIN)/buf format -d --exit-code
 	@$(BIN)/buf breaking --against proto/released.binpb
+	@$(BIN)/buf breaking --against proto/released-0.1.0.binpb --config '$(WIRE)'
 
 check-drift: $(READY) ## Check that generated files are what their sources say
 	@$(MAKE) -s generated GENERATED=.atelier/drift

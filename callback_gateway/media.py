@@ -88,6 +88,10 @@ class LinkInvalid(Exception):
     """The link is none, its time ran out, or its media is gone."""
 
 
+class LinkExpired(LinkInvalid):
+    """The link is good, but its media is kept no longer."""
+
+
 class SourceAway(Exception):
     """The service cannot be asked, or broke off; it may be asked again after a while."""
 
@@ -149,6 +153,8 @@ class MediaEndpoint:
             if not _TOKEN.fullmatch(token):
                 raise LinkInvalid
             return await self._give(exchange, token)
+        except LinkExpired:
+            return await _refuse(exchange, _gone(), outcome=MediaOutcome.NO_LINK)
         except LinkInvalid:
             return await _refuse(exchange, _not_found(), outcome=MediaOutcome.NO_LINK)
         except SourceAway as error:
@@ -247,6 +253,12 @@ def _not_found() -> Response:
     return PlainTextResponse(text, status_code=404, headers=headers)
 
 
+def _gone() -> Response:
+    headers = {**_FIXED_HEADERS, "cache-control": "no-store"}
+    text = "This has expired and is no longer kept.\n"
+    return PlainTextResponse(text, status_code=410, headers=headers)
+
+
 def _away(retry_after_s: float) -> Response:
     wait = {"retry-after": str(math.ceil(retry_after_s)), "cache-control": "no-store"}
     text = "This cannot be shown right now. Please try again.\n"
@@ -293,6 +305,8 @@ async def _pieces(
 
 
 def _meaning(error: GenerationError) -> Exception:
+    if error.reason == "MEDIA_EXPIRED":
+        return LinkExpired(error.reason)
     if error.reason in _GONE:
         return LinkInvalid(error.reason)
     return SourceAway(str(error), retry_after_s=error.retry_after_s or 1)

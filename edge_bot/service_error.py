@@ -20,6 +20,12 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, GenerationError) and error.is_retryable
 
 
+def is_out_of_room(error: GenerationError) -> bool:
+    """Tell whether the service has no room for what is new, which may last for hours."""
+    is_disk = error.reason == "OVERLOADED" and error.metadata.get("part") == "disk"
+    return is_disk or error.reason == "STORAGE_QUOTA_EXCEEDED"
+
+
 async def retrying(call: Callable[[], Awaitable[None]]) -> None:
     """Repeat a call until the service takes it; whoever calls sets the limit."""
     await retry(call, delays=_BACKOFF, may_pass=_is_passing_refusal)

@@ -208,6 +208,33 @@ class GenerationSettings(ProcessSettings):
     model_rest_s: float = Field(600, ge=10, le=86_400)
     """Seconds for which a model that KIE switched off is hidden before one job tries it again."""
 
+    job_retention_days: int = Field(90, ge=1, le=36_500)
+    """Days for which a job is kept with its events after it ended, and never before its media."""
+
+    callback_retention_days: int = Field(14, ge=1, le=36_500)
+    """Days for which what KIE posted is kept."""
+
+    video_retention_days: int = Field(14, ge=1, le=36_500)
+    """Days for which videos are kept after their job ended."""
+
+    media_retention_days: int = Field(35, ge=1, le=36_500)
+    """Days for which all other results are kept after their job ended."""
+
+    upload_retention_days: int = Field(35, ge=1, le=36_500)
+    """Days for which an upload is kept after a job used it last."""
+
+    max_stored_mb: int = Field(2**20, ge=1, le=2**40)
+    """MiB of results and uploads that are kept; then nothing new is accepted."""
+
+    owner_max_stored_mb: int = Field(5120, ge=1, le=2**40)
+    """MiB of them for one owner of a caller."""
+
+    disk_filling_percent: int = Field(90, ge=1, le=100)
+    """From which use of a disk on uploads and large jobs are refused."""
+
+    disk_full_percent: int = Field(97, ge=1, le=100)
+    """From which use of a disk on all jobs are refused."""
+
     stop_grace_s: float = Field(25, ge=0, le=300)
     """Seconds that work under way gets to finish when the service stops."""
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from atelier.generation.v1 import job_pb2, model_pb2
+from atelier.generation.v1 import job_pb2, media_pb2, model_pb2
 from edge_bot.view.catalog import Catalog
 
 SOURCE = Path(__file__).parent.parent / "models" / "KIE_SOURCE_OF_TRUTH.json"
@@ -15,6 +15,15 @@ USER = 7
 def catalog() -> Catalog:
     source = json.loads(SOURCE.read_text())
     return Catalog(tuple(_model(entry) for entry in source["models"]))
+
+
+def catalog_of_0_1() -> Catalog:
+    """Return the catalog as a service of the release 0.1 tells it."""
+    models = catalog().models
+    for model in models:
+        model.picture_field = "".join(each.name for each in model.media_inputs)
+        model.ClearField("media_inputs")
+    return Catalog(models)
 
 
 def switched_off(*kinds: int, hours: float = 1) -> Catalog:
@@ -51,7 +60,7 @@ def _model(entry: dict[str, Any]) -> model_pb2.Model:
         kind=model_pb2.ModelKind.Value(f"MODEL_KIND_{name}"),
         titles=entry["title"],
         descriptions=entry["description"],
-        picture_field=entry.get("picture", {}).get("field", ""),
+        media_inputs=[_media_input(each) for each in entry.get("media_inputs", ())],
         pricing=model_pb2.Pricing(is_free=entry["pricing"]["is_free"]),
         options=_options(entry),
         prompt_max_length=entry["input_schema"]["properties"]["prompt"]["maxLength"],
@@ -62,6 +71,12 @@ def _model(entry: dict[str, Any]) -> model_pb2.Model:
         examples = [example[language] for example in entry["prompt_examples"]]
         model.prompt_examples[language].prompts.extend(examples)
     return model
+
+
+def _media_input(entry: dict[str, Any]) -> model_pb2.MediaInput:
+    return model_pb2.MediaInput(
+        name=entry["name"], kind=media_pb2.MEDIA_KIND_IMAGE, min_count=1, max_count=1
+    )
 
 
 def _options(entry: dict[str, Any]) -> list[model_pb2.ModelOption]:

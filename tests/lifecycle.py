@@ -37,6 +37,8 @@ from generation_svc.domain.timing import Timing
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance import steps
+from generation_svc.engine.maintenance.retention import forget_expired
+from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.engine.poll import poll
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.dependencies import (
@@ -45,6 +47,7 @@ from generation_svc.lifecycle.dependencies import (
     MediaDependencies,
     ModelDependencies,
     ProviderDependencies,
+    StorageDependencies,
     WebhookDependencies,
 )
 from generation_svc.lifecycle.meter import ServiceMeter
@@ -325,6 +328,13 @@ class Harness:
         )
         return await create_job(self.deps, request)
 
+    async def made(self, **accepted: Any) -> Job:
+        """Accept a job, and have it end with a result that is ours."""
+        job = await self.run(**accepted)
+        await self.callback(SUCCESS)
+        await self.fetch_all()
+        return await self.job(job)
+
     async def run(self, **accepted: Any) -> Job:
         """Accept a job and have the provider take it."""
         job = await self.accept(**accepted)
@@ -354,7 +364,7 @@ class Harness:
         )
 
     async def sweep(self) -> None:
-        for step in steps.STEPS:
+        for step in (*steps.STEPS, forget_expired, measure_usage):
             await step(self.deps)
 
     async def dispatch_all(self) -> None:
@@ -409,6 +419,7 @@ class OpenBench(Protocol):
         timing: Timing = ...,
         callback_base_url: str | None = ...,
         hmac_key: str | None = ...,
+        storage: StorageDependencies | None = ...,
         sharing: Harness | None = ...,
     ) -> Harness: ...
 
@@ -442,7 +453,9 @@ def body_of(observation: Observation) -> bytes:
     if any(item != ResultItem(item.url) for item in observation.results):
         data["response"] = {"data": [_track(item) for item in observation.results]}
     elif observation.result_urls:
-        data["resultJson"] = json.dumps({"resultUrls": list(observation.result_urls)})
+        items = [{"id": each} for each in observation.item_ids]
+        result = {"resultUrls": list(observation.result_urls), "data": items}
+        data["resultJson"] = json.dumps(result)
     if observation.fail_code:
         data |= {"failCode": observation.fail_code, "failMsg": observation.fail_message}
     code = 501 if observation.state is ProviderState.FAILED else 200
@@ -473,6 +486,7 @@ async def _open(
     timing: Timing | None = None,
     callback_base_url: str | None = "https://callbacks.example",
     hmac_key: str | None = None,
+    storage: StorageDependencies | None = None,
     sharing: Harness | None = None,
 ) -> AsyncIterator[Harness]:
     provider = sharing.provider if sharing else FakeProvider()
@@ -498,6 +512,7 @@ async def _open(
             timing=timing or Timing(),
             limits=limits,
             meter=ServiceMeter(registry),
+            storage=storage or StorageDependencies(),
         )
         yield Harness(deps, connection, provider, fetcher, store, receiver, registry)
 

@@ -25,6 +25,7 @@ from edge_bot.view.button import (
     UseExample,
 )
 from edge_bot.view.catalog import Catalog, localised
+from edge_bot.view.media_input import picture_input
 from edge_bot.view.shape import Size, nearest_choice
 
 
@@ -45,7 +46,7 @@ def stage_of(draft: Draft, catalog: Catalog) -> Stage:
     model = catalog.find(draft.model_id)
     if model is None:
         return Stage.MODEL
-    if model.picture_field and not draft.picture:
+    if picture_input(model) and not draft.picture:
         return Stage.PICTURE
     if not draft.prompt or draft.is_changing_prompt:
         return Stage.PROMPT
@@ -156,8 +157,8 @@ def draft_from_job(
     if model is None:
         return Draft(id=new_id, prompt=prompt)
     draft = Draft(id=new_id, prompt=prompt)
-    if model.picture_field:
-        picture = str(inputs.get(model.picture_field, ""))
+    if name := picture_input(model):
+        picture = str(inputs.get(name, ""))
         fields = _picture_fields(picture, sizes.get(picture, (0, 0)))
         draft = draft.model_copy(update=fields)
     chosen = {
@@ -171,8 +172,8 @@ def draft_from_job(
 def inputs_of(draft: Draft, model: pb.Model) -> dict[str, OptionValue]:
     """Return the inputs to ask for: exactly what the confirmation shows."""
     inputs: dict[str, OptionValue] = {"prompt": draft.prompt}
-    if model.picture_field:
-        inputs[model.picture_field] = draft.picture
+    if name := picture_input(model):
+        inputs[name] = draft.picture
     return inputs | {option.field: chosen_value(draft, option) for option in model.options}
 
 
@@ -202,6 +203,8 @@ def scalar(value: Value) -> OptionValue:
             return int(number) if number.is_integer() else number
         case "bool_value":
             return value.bool_value
+        case "list_value":  # the conversation asks for one where a list may be given
+            return next((scalar(each) for each in value.list_value.values), "")
         case _:
             return value.string_value
 
@@ -256,7 +259,7 @@ def _takes_prompt(draft: Draft, prompt: str, *, catalog: Catalog) -> bool:
 
 def _takes_picture(draft: Draft, catalog: Catalog) -> bool:
     model = catalog.find(draft.model_id)
-    return model is not None and bool(model.picture_field)
+    return model is not None and bool(picture_input(model))
 
 
 def _offers(model: pb.Model, field: str, value: OptionValue) -> bool:

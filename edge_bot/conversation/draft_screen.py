@@ -30,6 +30,7 @@ from edge_bot.view.layout import (
     quoted,
     shorten,
 )
+from edge_bot.view.media_input import picture_input
 from edge_bot.view.welcome import (
     kind_label,
     kind_rows,
@@ -146,7 +147,7 @@ def _prompt_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Cata
 
 def _confirm_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Catalog) -> Screen:
     settings = [_safe(_setting(draft, option, speak.language)) for option in model.options]
-    picture = speak.html("Your picture is here.") if model.picture_field else ""
+    picture = speak.html("Your picture is here.") if picture_input(model) else ""
     text = paragraphs(
         lines(speak.html("<b>Shall I draw it?</b>"), _headline(model, speak)),
         quoted(draft.prompt, PROMPT_LENGTH),
@@ -185,7 +186,7 @@ def _hint(model: pb.Model, speak: Texts) -> str:
 
 
 def _change_label(model: pb.Model, speak: Texts) -> str:
-    if model.picture_field:
+    if picture_input(model):
         return speak.plain("✏️ Other instruction")
     return speak.plain("✏️ Other description")
 

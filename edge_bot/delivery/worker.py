@@ -186,6 +186,8 @@ class DeliveryWorker:
                 return impossible(str(error))
             case GenerationError(reason="STALE_LEASE"):
                 return None
+            case GenerationError(reason="MEDIA_EXPIRED"):
+                return impossible("the result has expired")
             case GenerationError():
                 return try_again()
             case InvalidToken():

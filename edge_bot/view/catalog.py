@@ -16,6 +16,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceS
 from atelier.generation.v1.model_pb2 import Model
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view.language import base_language
+from edge_bot.view.media_input import is_askable
 
 REFRESH_S = 300.0
 """How old the list may become before it is read again."""
@@ -39,9 +40,9 @@ class Catalog:
 
     @property
     def offered(self) -> tuple[Model, ...]:
-        """The models that are not switched off at the moment."""
+        """The models that can be asked for in the conversation and are not off at the moment."""
         now = self.clock.now()
-        return tuple(model for model in self.models if not _is_off(model, now))
+        return tuple(each for each in self.models if is_askable(each) and not _is_off(each, now))
 
     def of_kind(self, kind: int) -> tuple[Model, ...]:
         """Return the models that do this and are offered."""

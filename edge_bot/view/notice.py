@@ -5,6 +5,7 @@ from __future__ import annotations
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.view.catalog import localised
 from edge_bot.view.language import texts
+from edge_bot.view.media_input import input_of, picture_input
 from generation_client import GenerationError
 
 
@@ -28,6 +29,14 @@ def on_its_way(language: str) -> str:
 def job_gone(language: str) -> str:
     """Say that a job is not to be found."""
     return texts(language).html("I no longer have this picture. Here is where we are now.")
+
+
+def result_expired(language: str) -> str:
+    """Say that the pictures of a job are kept no longer, and how to have new ones."""
+    return texts(language).html(
+        "I no longer have this picture: I keep results for a limited time. "
+        "Press “Again” under it, and I will draw a new one."
+    )
 
 
 def nothing_to_send(language: str) -> str:
@@ -103,6 +112,17 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
                 "⚠️ The drawing service has switched this model off for now. "
                 "Please choose another one, or try again later."
             )
+        case "STORAGE_QUOTA_EXCEEDED" if error.metadata.get("subject", "").startswith("owner "):
+            return speak.html(
+                "⚠️ Your pictures take up all the room I have for them. "
+                "The oldest ones make room as they expire: please try again later."
+            )
+        case "STORAGE_QUOTA_EXCEEDED" | "OVERLOADED":
+            return speak.html(
+                "⚠️ I have no room for new pictures at the moment. Please try again later."
+            )
+        case "JOB_EXPIRED":
+            return job_gone(language)
         case "TOO_MANY_ACTIVE_JOBS":
             return speak.count(
                 "⚠️ You already have {n} picture under way. "
@@ -117,8 +137,8 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
 
 def _wrong_inputs(error: GenerationError, language: str, *, model: pb.Model) -> str:
     speak = texts(language)
-    wrong = {violation.field.removeprefix("inputs.") for violation in error.violations}
-    if model.picture_field in wrong:
+    wrong = {input_of(violation.field) for violation in error.violations}
+    if picture_input(model) in wrong:
         return speak.html("⚠️ I can no longer use your picture. Please send it again.")
     if "prompt" in wrong:
         return speak.html("⚠️ The model does not take this text. Please put it another way.")

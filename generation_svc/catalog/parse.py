@@ -4,16 +4,24 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from generation_svc.catalog.shape import schema_at
+from generation_svc.domain.media import MediaKind
+from generation_svc.domain.media_input import (
+    MediaInput,
+    MediaRole,
+    ReferenceInput,
+    ReferencePart,
+)
 from generation_svc.domain.model import (
     Choice,
     Kind,
     LocalizedText,
     Model,
     Option,
-    PictureField,
     PriceUnit,
     Pricing,
 )
+from generation_svc.domain.schema import JsonSchema, Steps
 
 
 def parse_model(data: dict[str, Any]) -> Model:
@@ -26,7 +34,13 @@ def parse_model(data: dict[str, Any]) -> Model:
         hint=LocalizedText(**data["hint"]),
         prompt_examples=tuple(LocalizedText(**text) for text in data["prompt_examples"]),
         input_schema=data["input_schema"],
-        picture=_picture(data["picture"]) if "picture" in data else None,
+        media_inputs=tuple(
+            _media(each, data["input_schema"]) for each in data.get("media_inputs", ())
+        ),
+        reference_inputs=tuple(
+            _reference(each, data["input_schema"]) for each in data.get("reference_inputs", ())
+        ),
+        result_kinds=tuple(MediaKind(kind) for kind in data["result_kinds"]),
         options=tuple(_option(data, field) for field in data["input_schema"]["properties"]),
         provider_required=tuple(data["kie"]["required"]),
         unsupported_fields=data.get("unsupported_fields", {}),
@@ -36,13 +50,47 @@ def parse_model(data: dict[str, Any]) -> Model:
     )
 
 
-def _picture(data: dict[str, Any]) -> PictureField:
-    return PictureField(
-        field=data["field"],
-        provider_field=data["kie_field"],
+def _media(data: dict[str, Any], schema: JsonSchema) -> MediaInput:
+    """Return a media input; how many it takes is what the input schema says."""
+    *holder_steps, field = steps_to(data["name"])
+    holder = schema_at(schema, holder_steps)
+    rule = schema_at(holder, (field,))
+    is_list, is_required = rule.get("type") == "array", field in holder.get("required", ())
+    seconds = data.get("max_seconds")
+    return MediaInput(
+        name=data["name"],
+        kind=MediaKind(data["kind"]),
+        role=MediaRole(data["role"]),
+        at_least=(rule.get("minItems", 0) if is_list else 1) if is_required else 0,
+        at_most=rule["maxItems"] if is_list else 1,
+        is_list=is_list,
         mime_types=tuple(data["mime_types"]),
         max_bytes=data["max_bytes"],
+        max_duration=timedelta(seconds=seconds) if seconds else None,
+        provider_field=data["kie_field"],
+        provider_is_list=data.get("kie_is_list", False),
     )
+
+
+def _reference(data: dict[str, Any], schema: JsonSchema) -> ReferenceInput:
+    *holder, field = steps_to(data["name"])
+    return ReferenceInput(
+        name=data["name"],
+        part=ReferencePart(data["part"]),
+        model_ids=tuple(data.get("models", ())),
+        is_required=field in schema_at(schema, holder).get("required", ()),
+        provider_field=data["kie_field"],
+    )
+
+
+def steps_to(name: str) -> Steps:
+    """Return the steps that lead to an input in a schema, through the items of its lists."""
+    steps: list[str | int] = []
+    for part in name.split("."):
+        steps.append(part.removesuffix("[]"))
+        if part.endswith("[]"):
+            steps.append(0)
+    return tuple(steps)
 
 
 def _pricing(data: dict[str, Any]) -> Pricing:

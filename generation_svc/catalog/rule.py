@@ -1,30 +1,64 @@
 """The rule of one field: whether a value keeps it, and what it asks for in words."""
 
-from decimal import Decimal
+import json
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend
+from generation_svc.catalog.keyword import InputValidator
+from generation_svc.domain.schema import JsonSchema, JsonValue
 
-from generation_svc.domain.model import JsonSchema, JsonValue
-
-_TYPE_WORDS = {"string": "text", "integer": "a whole number", "number": "a number"}
+_TYPE_WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "an object",
+}
 
 
 def keeps(schema: JsonSchema, value: JsonValue) -> bool:
-    """Tell whether a value keeps the field's schema; a list or an object never does."""
-    return not isinstance(value, list | dict) and _DecimalValidator(schema).is_valid(value)
+    """Tell whether a value keeps a schema."""
+    return InputValidator(schema).is_valid(value)
 
 
 def wanted(schema: JsonSchema) -> str:
     """Say what the field's schema asks for, such as `a number from 0 to 20 in steps of 0.1`."""
-    if schema["type"] == "boolean":
-        return "true or false"
+    if "const" in schema:
+        return json.dumps(schema["const"], ensure_ascii=False)
     if "enum" in schema:
-        return "one of " + ", ".join(f'"{value}"' for value in schema["enum"])
-    return _TYPE_WORDS[schema["type"]] + _range_words(schema) + _length_words(schema)
+        return "one of " + ", ".join(json.dumps(v, ensure_ascii=False) for v in schema["enum"])
+    if schema.get("type") == "array":
+        return list_words(schema) + _item_words(schema.get("items", {}))
+    words = _TYPE_WORDS.get(schema.get("type", ""), "another value")
+    return words + _range_words(schema) + _length_words(schema)
+
+
+def list_words(schema: JsonSchema, *, item: str = "item") -> str:
+    """Say how long a list may be, such as `a list of 1 to 5 items`."""
+    least, most = schema.get("minItems", 0), schema.get("maxItems")
+    if most is None:
+        return f"a list of {item}s" if not least else f"a list of {least} or more {item}s"
+    many = item if most == 1 else f"{item}s"
+    if least == most:
+        return f"a list of {most} {many}"
+    return f"a list of {f'{least} to' if least else 'up to'} {most} {many}"
+
+
+def condition_words(condition: JsonSchema) -> str:
+    """Say when a condition holds, such as `mode is "pro"`."""
+    rules: dict[str, Any] = condition.get("properties", {})
+    named = [f"{field} is {_either(rule)}" for field, rule in rules.items()]
+    given = [f"{field} is given" for field in condition.get("required", ()) if field not in rules]
+    return " and ".join((*named, *given))
+
+
+def _either(rule: JsonSchema) -> str:
+    values = [rule["const"]] if "const" in rule else rule.get("enum", ())
+    return " or ".join(json.dumps(value, ensure_ascii=False) for value in values) or wanted(rule)
+
+
+def _item_words(items: JsonSchema) -> str:
+    is_plain = items.get("type") not in (None, "object", "array")
+    return f", each {wanted(items)}" if is_plain else ""
 
 
 def _range_words(schema: JsonSchema) -> str:
@@ -37,15 +71,3 @@ def _range_words(schema: JsonSchema) -> str:
 def _length_words(schema: JsonSchema) -> str:
     longest = schema.get("maxLength")
     return f" of up to {longest} characters" if longest is not None else ""
-
-
-def _multiple_of(_: Validator, step: float, value: Any, __: JsonSchema) -> Any:
-    """Compare steps as decimals: 0.7 is no multiple of 0.1 in binary floats."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and Decimal(str(value)) % Decimal(str(step)):
-        yield ValidationError(f"{value} is not a multiple of {step}")
-
-
-_DecimalValidator: type[Validator] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"multipleOf": _multiple_of}
-)

@@ -2,83 +2,80 @@
 
 from collections.abc import Iterator, Mapping
 
-from generation_svc.catalog.picture import FORMS, picture_flaw
-from generation_svc.catalog.rule import keeps, wanted
-from generation_svc.catalog.value import flaw, normalise, printable, shown
+from generation_svc.catalog.clean import tidied, without_flaws
+from generation_svc.catalog.keyword import MAX_UNKNOWN_FIELDS
+from generation_svc.catalog.media import special_flaw
+from generation_svc.catalog.value import printable
+from generation_svc.catalog.violation import mistakes, unknown_words
 from generation_svc.domain.error import FieldViolation, InvalidInputs
-from generation_svc.domain.model import JsonValue, Model, nearest_name
+from generation_svc.domain.media_input import given_in
+from generation_svc.domain.model import Model
+from generation_svc.domain.schema import JsonObject, JsonValue, Steps, spelled
 
-MAX_UNKNOWN_FIELDS = 10
-"""How many unknown fields are named; all violations have to fit into 8 KiB of trailers."""
+MAX_VIOLATIONS_LENGTH = 5000
+"""How many characters the violations have together, which must fit into 8 KiB of trailers."""
 
 
-def validate_inputs(model: Model, inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the inputs as they are stored and sent, with the defaults that KIE needs.
+def validate_inputs(model: Model, inputs: Mapping[str, JsonValue]) -> JsonObject:
+    """Return the inputs as they are stored and sent, with the defaults that the provider needs.
 
-    Whole floats become integers, free text loses the whitespace around it, and an optional text
-    that is then empty is left out. Fields come in the schema's order. Raises InvalidInputs with
-    one violation per field, the model's fields first, then the unknown ones by name.
+    Whole floats become integers, free text loses the whitespace around it, an optional text that
+    is then empty is left out, and one media where a list is asked for becomes a list. Fields come
+    in the schema's order. Raises InvalidInputs with one violation per place, the model's fields
+    first, then the unknown ones by name.
     """
-    given = _normalised(model, inputs)
-    violations = (*_field_violations(model, given), *_unknown_violations(model, given))
+    complete = model.provider_defaults | tidied(model, inputs)
+    violations = (*_known_violations(model, complete), *_unknown_violations(model, complete))
     if violations:
-        raise InvalidInputs(violations)
-    complete = model.provider_defaults | given
+        raise InvalidInputs(tuple(_bounded(violations)))
     return {field: complete[field] for field in model.properties if field in complete}
 
 
-def _normalised(model: Model, inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    stripped = {
-        field: value.strip() if isinstance(value, str) and _is_free_text(model, field) else value
-        for field, value in inputs.items()
-    }
-    return {
-        field: normalise(value)
-        for field, value in stripped.items()
-        if value != "" or not _is_free_text(model, field)
-    }
+def _known_violations(model: Model, given: JsonObject) -> Iterator[FieldViolation]:
+    known = {field: value for field, value in given.items() if field in model.properties}
+    order = list(model.properties)
+    found = _found(model, known)
+    for steps in sorted(found, key=lambda steps: order.index(str(steps[0])) if steps else -1):
+        yield _violation(steps, found[steps])
 
 
-def _is_free_text(model: Model, field: str) -> bool:
-    schema = model.properties.get(field, {})
-    return schema.get("type") == "string" and "enum" not in schema
+def _found(model: Model, given: JsonObject) -> dict[Steps, str]:
+    """Return what is wrong where: what can never be stored, the schema's rules, then media."""
+    storable, found = without_flaws(given)
+    for steps, description in mistakes(model, storable):
+        found.setdefault(steps, description)
+    for each in model.special_inputs:
+        for place in given_in(storable, each):
+            flaw = None if _is_wrong(place.steps, found) else special_flaw(each, place.text)
+            if flaw is not None:
+                found[place.steps] = flaw
+    return found
 
 
-def _field_violations(model: Model, given: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
-    for field in model.properties:
-        description = _mistake(model, field, given=given)
-        if description is not None:
-            yield _violation(field, description)
-
-
-def _mistake(model: Model, field: str, *, given: Mapping[str, JsonValue]) -> str | None:
-    schema, picture = model.properties[field], model.picture_at(field)
-    words = f"a picture: {FORMS}" if picture else wanted(schema)
-    if field not in given:
-        return f"Required: give {words}." if field in model.required else None
-    value = given[field]
-    if (unstorable := flaw(value)) is not None:
-        return unstorable
-    if not keeps(schema, value):
-        return f"Must be {words}, not {shown(value)}."
-    return picture_flaw(picture, str(value)) if picture else None
+def _is_wrong(steps: Steps, found: Mapping[Steps, str]) -> bool:
+    """Return whether something is wrong with a place, or with what it is in."""
+    return any(steps[:length] in found for length in range(1, len(steps) + 1))
 
 
 def _unknown_violations(model: Model, given: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
     unknown = sorted(set(given) - set(model.properties))
     for field in unknown[:MAX_UNKNOWN_FIELDS]:
-        yield _violation(field, model.unsupported_fields.get(field) or _correction(model, field))
+        yield _violation((field,), unknown_words(model, (field,)))
     if len(unknown) > MAX_UNKNOWN_FIELDS:
         more = len(unknown) - MAX_UNKNOWN_FIELDS
         yield FieldViolation("inputs", f"There are {more} more unknown fields.")
 
 
-def _correction(model: Model, field: str) -> str:
-    nearest = nearest_name(field, model.properties)
-    if nearest is not None:
-        return f'{model.id} has no such field. Did you mean "{nearest}"?'
-    return f"{model.id} has no such field. Its fields are {', '.join(model.properties)}."
+def _bounded(violations: tuple[FieldViolation, ...]) -> Iterator[FieldViolation]:
+    room = MAX_VIOLATIONS_LENGTH
+    for number, each in enumerate(violations):
+        room -= len(each.field) + len(each.description)
+        if room < 0:
+            yield FieldViolation("inputs", f"There are {len(violations) - number} more mistakes.")
+            return
+        yield each
 
 
-def _violation(field: str, description: str) -> FieldViolation:
-    return FieldViolation(f"inputs.{printable(field)}", description)
+def _violation(steps: Steps, description: str) -> FieldViolation:
+    named = tuple(step if isinstance(step, int) else printable(step) for step in steps)
+    return FieldViolation(spelled(("inputs", *named)), description)

@@ -4,7 +4,7 @@ import json
 import math
 import re
 
-from generation_svc.domain.model import JsonValue
+from generation_svc.domain.schema import JsonValue
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer that a double, and so a Struct, tells from all its neighbours.

@@ -72,6 +72,38 @@ class MediaNotFound(AtelierError):
         super().__init__(f"There is no media {media_id!r} of yours.")
 
 
+class MediaExpired(AtelierError):
+    """The bytes of media are kept no longer."""
+
+    def __init__(self, media_id: str) -> None:
+        self.media_id = media_id
+        super().__init__(f"Media {media_id!r} has expired: its bytes are no longer kept.")
+
+
+class JobExpired(AtelierError):
+    """A request_id made a job that is kept no longer."""
+
+    def __init__(self, request_id: str, *, job_id: str) -> None:
+        self.request_id = request_id
+        self.job_id = job_id
+        super().__init__(
+            f"request_id {request_id!r} made job {job_id!r}, which is no longer kept;"
+            " use another request_id for a new job."
+        )
+
+
+class StorageQuotaReached(AtelierError):
+    """So many bytes of results and uploads are kept that nothing new is taken."""
+
+    def __init__(self, subject: str, *, limit_bytes: int) -> None:
+        self.subject = subject
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"The results and uploads of {subject} take up the {limit_bytes // 2**20} MiB that are"
+            " kept at most. Wait until older ones expire, or ask the operator for more room."
+        )
+
+
 class RequestIdReused(AtelierError):
     """A request_id was used before with other content."""
 

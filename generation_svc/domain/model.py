@@ -6,12 +6,11 @@ from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, TypeAlias
 
 from generation_svc.domain.error import UnknownModel
-
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
-JsonSchema: TypeAlias = Mapping[str, Any]
+from generation_svc.domain.media import MediaKind
+from generation_svc.domain.media_input import MediaInput, ReferenceInput, SpecialInput
+from generation_svc.domain.schema import JsonSchema, JsonValue
 
 _COMPARED_LENGTH = 100
 """The number of characters of a misspelt id that are compared; difflib is quadratic."""
@@ -23,6 +22,13 @@ class Kind(StrEnum):
     TEXT_TO_IMAGE = "text-to-image"
     IMAGE_TO_IMAGE = "image-to-image"
     EDIT = "edit"
+    TEXT_TO_VIDEO = "text-to-video"
+    IMAGE_TO_VIDEO = "image-to-video"
+    VIDEO_TO_VIDEO = "video-to-video"
+    TEXT_TO_AUDIO = "text-to-audio"
+    AUDIO_TO_AUDIO = "audio-to-audio"
+    MEDIA_TO_TEXT = "media-to-text"
+    TEXT_TO_TEXT = "text-to-text"
 
 
 class PriceUnit(StrEnum):
@@ -70,23 +76,13 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """What a picture costs: whom, and how much."""
+    """What a generation costs: whom, and how much."""
 
     is_free: bool
     """Whether the user pays nothing; the operator still pays the provider."""
     unit: PriceUnit
     credits: Decimal
     """The number of the provider's credits per unit; one credit is 0.005 USD."""
-
-
-@dataclass(frozen=True, slots=True)
-class PictureField:
-    """The field that takes the user's picture."""
-
-    field: str
-    provider_field: str
-    mime_types: tuple[str, ...]
-    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +97,12 @@ class Model:
     prompt_examples: tuple[LocalizedText, ...]
     input_schema: JsonSchema
     """JSON Schema 2020-12 of the inputs, in the product's field names."""
-    picture: PictureField | None
+    media_inputs: tuple[MediaInput, ...]
+    """The inputs that take media, in the order in which a person is asked for them."""
+    reference_inputs: tuple[ReferenceInput, ...]
+    """The inputs that name what an earlier job made."""
+    result_kinds: tuple[MediaKind, ...]
+    """What it makes; a result may lack some of it."""
     options: tuple[Option, ...]
     """Every field of the input schema, in its order."""
     provider_required: tuple[str, ...]
@@ -135,9 +136,21 @@ class Model:
         """The options that the wizard shows."""
         return tuple(option for option in self.options if option.is_offered)
 
-    def picture_at(self, field: str) -> PictureField | None:
-        """Return the picture field if that is what the field is."""
-        return self.picture if self.picture is not None and self.picture.field == field else None
+    @property
+    def special_inputs(self) -> tuple[SpecialInput, ...]:
+        """The inputs that are not sent as they are given."""
+        return (*self.media_inputs, *self.reference_inputs)
+
+    @property
+    def lone_image(self) -> MediaInput | None:
+        """The input that takes the one image that the model cannot do without, if that is all."""
+        needed = [each for each in self.media_inputs if each.at_least]
+        is_one = len(needed) == 1 and needed[0].at_least == 1 and "." not in needed[0].name
+        return needed[0] if is_one and needed[0].kind is MediaKind.IMAGE else None
+
+    def special_input(self, name: str) -> SpecialInput | None:
+        """Return the special input of a name, if there is one."""
+        return next((each for each in self.special_inputs if each.name == name), None)
 
     def option(self, field: str) -> Option:
         """Return the option of a field; raises KeyError for a field that the model has not."""
@@ -170,25 +183,3 @@ def nearest_name(name: str, names: Mapping[str, object]) -> str | None:
     """Return the one of the names that a misspelt name most likely means, if any is close."""
     close = get_close_matches(name[:_COMPARED_LENGTH].lower(), names, n=1)
     return close[0] if close else None
-
-
-def provider_input(
-    model: Model, inputs: Mapping[str, JsonValue], *, picture_urls: Mapping[str, str]
-) -> dict[str, JsonValue]:
-    """Return createTask's `input` for validated inputs, under the provider's names.
-
-    `picture_urls` maps the product's picture field to a link that the provider can fetch. A picture
-    that is itself an `https:` link needs no entry; any other without one raises KeyError.
-    """
-    picture = model.picture
-    if picture is None or picture.field not in inputs:
-        return dict(inputs)
-    sent = dict(inputs)
-    given = sent.pop(picture.field)
-    if picture.field in picture_urls or not _is_link(given):
-        given = picture_urls[picture.field]
-    return sent | {picture.provider_field: given}
-
-
-def _is_link(value: JsonValue) -> bool:
-    return isinstance(value, str) and value[:6].lower() == "https:"

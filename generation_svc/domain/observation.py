@@ -52,6 +52,8 @@ class Observation:
     """The files of the result, in the provider's order."""
     result_text: str = ""
     """A result that is text."""
+    item_ids: tuple[str, ...] = ()
+    """The provider's own ids of what it made, in its order: a later task may refer to them."""
     fail_code: str = ""
     fail_message: str = field(default="", repr=False)
     """The provider's own sentence; it may repeat the prompt."""

@@ -18,9 +18,11 @@ from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job
-from generation_svc.domain.model import Model, provider_input
+from generation_svc.domain.model import Model
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.provider_input import provider_input
+from generation_svc.domain.schema import Steps
 from generation_svc.engine import breaker, provider_upload, rate_budget, submission
 from generation_svc.engine.breaker import Permit
 from generation_svc.engine.persist import persist
@@ -95,13 +97,13 @@ async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
         await _give_back(deps, claim, due=deps.timing.busy_retry)
         return False
     try:
-        links = await provider_upload.hand_over(deps, claim.job, model=model)
+        resolved = await provider_upload.hand_over(deps, claim.job, model=model)
     except ProviderError as error:
         return await _return_claim(deps, claim, error=error)
     except UploadRejected:
         await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
-    is_answered = await _attempt(deps, claim, model=model, links=links, permit=permit)
+    is_answered = await _attempt(deps, claim, model=model, resolved=resolved, permit=permit)
     if claim.is_trial:
         await persist(partial(model_outage.conclude, deps, claim.job))
     return is_answered
@@ -121,7 +123,7 @@ async def _may_try(deps: Dependencies, claim: Claim) -> bool:
 
 
 async def _attempt(
-    deps: Dependencies, claim: Claim, *, model: Model, links: dict[str, str], permit: Permit
+    deps: Dependencies, claim: Claim, *, model: Model, resolved: dict[Steps, str], permit: Permit
 ) -> bool:
     token = new_token(CALLBACK_TOKEN_BYTES)
     rate_permit = await rate_budget.reserve(deps, "create", max_wait=deps.timing.submit_lease / 2)
@@ -138,7 +140,7 @@ async def _attempt(
         async with rate_budget.making(deps, rate_permit):
             task_id = await deps.provider.client.create_task(
                 model.id,
-                provider_input(model, claim.job.inputs, picture_urls=links),
+                provider_input(model, claim.job.inputs, resolved=resolved),
                 callback_url=callback_address(base, provider=deps.provider.client.name, token=token)
                 if base
                 else None,

@@ -1,46 +1,76 @@
 """Gives the provider a job's own media, anew just before each task: it forgets them after a day."""
 
+import asyncio
 from uuid import uuid4
 
-from generation_svc.domain.error import (
-    MediaNotFound,
-    UploadRejected,
-)
+from generation_svc.domain.error import MediaNotFound, UploadRejected
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import Media, MediaKind
+from generation_svc.domain.media_input import InputValue
 from generation_svc.domain.model import Model
+from generation_svc.domain.schema import Steps
+from generation_svc.lifecycle import reference
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.lifecycle.input_media import find, media_of, needs_upload
+from generation_svc.lifecycle.input_media import find, media_of
 
-_GONE = "The file is no longer there."
+MOST_AT_ONCE = 3
+"""How many media of one job are handed over at the same time."""
+_GONE = "Media that the job refers to is no longer there."
 
 
-async def hand_over(deps: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
-    """Give the provider the job's media and return its links by field."""
-    if not needs_upload(job, model=model):
+async def hand_over(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, str]:
+    """Return what the provider is told in each place that names media or an earlier job.
+
+    Media of ours is handed over first, each once, and its link is told.
+    """
+    resolved = await _refer(deps, job, model=model)
+    own = [given for given in media_of(model, job.inputs) if not given.is_link]
+    if own:
+        async with deps.provider.uploads:
+            resolved |= await _upload_all(deps, job, own=own)
+    return resolved
+
+
+async def _refer(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, str]:
+    if not reference.job_ids(model, job.inputs):
         return {}
-    async with deps.provider.uploads:
-        return await _upload(deps, job, model=model)
-
-
-async def _upload(deps: Dependencies, job: Job, *, model: Model) -> dict[str, str]:
-    field, reference = media_of(model, job.inputs)
     async with deps.database.transaction() as tx:
-        stored = await find(tx, job.caller, reference=reference)
+        return await reference.resolve(tx, job, model=model)
+
+
+async def _upload_all(deps: Dependencies, job: Job, *, own: list[InputValue]) -> dict[Steps, str]:
+    """Hand over each media once, a few at once: the claim of the job lasts for a minute."""
+    slots = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def upload(text: str) -> str:
+        async with slots:
+            return await _upload(deps, job, text=text)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            texts = dict.fromkeys(given.text for given in own)
+            tasks = {text: group.create_task(upload(text), name="upload") for text in texts}
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return {given.steps: tasks[given.text].result() for given in own}
+
+
+async def _upload(deps: Dependencies, job: Job, *, text: str) -> str:
+    async with deps.database.transaction() as tx:
+        stored = await find(tx, job.caller, reference=text)
     if stored is None:
         raise UploadRejected(_GONE)
     try:
         async with deps.media.spool.hold(deps.media.store.stream(stored.key)) as path:
-            if reference.startswith("upload:") and stored.media.kind is MediaKind.IMAGE:
+            if text.startswith("upload:") and stored.media.kind is MediaKind.IMAGE:
                 await deps.media.spool.clean(path)  # releases before 0.2 kept metadata
-            link = await deps.provider.client.upload(
+            return await deps.provider.client.upload(
                 path,
                 file_name=f"{uuid4().hex}.{_extension(stored.media)}",
                 mime_type=stored.media.mime_type,
             )
     except MediaNotFound as error:
         raise UploadRejected(_GONE) from error
-    return {field: link}
 
 
 def _extension(media: Media) -> str:

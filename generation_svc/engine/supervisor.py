@@ -10,6 +10,8 @@ from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.loop import Loop, Step, run
 from generation_svc.engine.maintenance import steps
+from generation_svc.engine.maintenance.retention import forget_expired
+from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.engine.poll import poll
 from generation_svc.engine.send_webhook import send_webhook
 from generation_svc.lifecycle import topic
@@ -38,6 +40,8 @@ def loops(time_scale: float) -> tuple[Loop, ...]:
             Loop(step.__name__, _sweeping(step), "work:sweep", idle_seconds=rare, concurrency=1)
             for step in steps.STEPS
         ),
+        Loop("usage", measure_usage, "work:sweep", idle_seconds=5 * rare, concurrency=1),
+        Loop("retention", forget_expired, "work:sweep", idle_seconds=60 * rare, concurrency=1),
     )
 
 

@@ -11,13 +11,16 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.model import Catalog, Model
 from generation_svc.domain.port.callback import CallbackReader
+from generation_svc.domain.port.disk import DiskReader
 from generation_svc.domain.port.media import ByteStore, ResultFetcher, UploadSpool
 from generation_svc.domain.port.provider import Provider
 from generation_svc.domain.port.transaction import Database
 from generation_svc.domain.port.webhook import WebhookSender
+from generation_svc.domain.retention import Retention
+from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.lifecycle.meter import ServiceMeter
-from generation_svc.lifecycle.queue_view import QueueView, Recent
+from generation_svc.lifecycle.queue_view import REST_FACTOR, QueueView, Recent
 from generation_svc.lifecycle.revision_poller import RevisionPoller
 from generation_svc.lifecycle.walk import Walk
 
@@ -43,6 +46,8 @@ MOST_UPLOADS = 5
 """How many of a process's dispatchers may be handing media over, which can take long."""
 HIDDEN_SECONDS = 1.0
 """How old the list of models that are off may be."""
+OVERALL_SECONDS = 5.0
+"""How old the sum of all bytes that are kept may be; one that takes long is read less often."""
 NO_MODELS: Mapping[str, datetime] = {}
 RETIRED_DURATIONS = (timedelta(seconds=60), timedelta(minutes=15))
 """What a model that is no longer offered usually and at most takes."""
@@ -80,6 +85,19 @@ class MediaDependencies:
     """What makes links to media; None means that there are none."""
     walk: Walk = field(default_factory=Walk)
     """Where this process is on its way through the media store."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageDependencies:
+    """How long what is stored is kept, and how much of it there may be."""
+
+    retention: Retention = field(default_factory=Retention)
+    quota: StorageQuota = field(default_factory=StorageQuota)
+    disk: DiskReader = field(default_factory=NoDisk)
+    overall: Recent[int] = field(
+        default_factory=lambda: Recent(0, seconds=OVERALL_SECONDS, rest_factor=REST_FACTOR)
+    )
+    """The bytes of all owners, as this process read them a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +146,7 @@ class Dependencies:
     limits: Limits
     count_job: Callable[[Caller, str], None] = _count_nothing
     """Counts a job or an upload of a caller's owner; raises RateLimited."""
+    storage: StorageDependencies = field(default_factory=StorageDependencies)
     views: ViewDependencies = field(default_factory=ViewDependencies)
     meter: ServiceMeter = field(default_factory=ServiceMeter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

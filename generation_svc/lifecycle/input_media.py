@@ -1,60 +1,87 @@
-"""The media that a job refers to as its input.
+"""The media that a job refers to as its inputs.
 
 The provider forgets what it was given after a day, and "again" must work a month later: so a job
 refers to an upload or to a result of ours.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.error import (
-    FieldViolation,
-    InvalidInputs,
-)
+from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.job import Job
+from generation_svc.domain.media_input import InputValue, MediaInput, given_in
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import StoredMedia
 from generation_svc.domain.port.transaction import Transaction
-
-USED_LIFETIME = timedelta(days=400)
-"""How long an upload lives after a job used it: as long as its request_id."""
+from generation_svc.domain.retention import Retention
 
 
-async def hold(tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping[str, Any]) -> None:
-    """Keep the job's picture for as long as the job. Raises InvalidInputs if we have it not."""
-    field, reference = media_of(model, inputs)
-    if not reference or is_link(reference):
-        return
-    stored = await find(tx, caller.name, reference=reference)
+async def hold(
+    tx: Transaction,
+    caller: Caller,
+    *,
+    model: Model,
+    inputs: Mapping[str, Any],
+    retention: Retention,
+) -> None:
+    """Keep the job's media for as long as the job.
+
+    Raises InvalidInputs, with a violation for each that is not ours, that has expired or that the
+    model cannot take.
+    """
+    violations = []
+    for one in model.media_inputs:
+        for given in given_in(dict(inputs), one):
+            flaw = (
+                None
+                if given.is_link
+                else await _hold(tx, caller, one, given=given, retention=retention)
+            )
+            if flaw is not None:
+                violations.append(violation_at(given, flaw))
+    if violations:
+        raise InvalidInputs(tuple(violations))
+
+
+async def _hold(
+    tx: Transaction, caller: Caller, one: MediaInput, *, given: InputValue, retention: Retention
+) -> str | None:
+    stored = await find(tx, caller.name, reference=given.text)
     if stored is None:
-        raise violation(field, "There is no such picture of yours; upload it with UploadInput.")
-    await tx.media.keep_upload(stored.media.id, lifetime=USED_LIFETIME)
+        return "Media not found. Upload it with UploadInput."
+    flaw = one.flaw_of(stored.media)
+    if flaw is not None:
+        return flaw
+    if not await _is_kept(tx, stored, reference=given.text, retention=retention):
+        return "This media has expired. Upload it again with UploadInput."
+    return None
+
+
+async def _is_kept(
+    tx: Transaction, stored: StoredMedia, *, reference: str, retention: Retention
+) -> bool:
+    """Return whether the bytes are there until the provider has them; an upload lives on."""
+    if reference.startswith("upload:"):
+        return await tx.media.keep_upload(stored.media.id, lifetime=retention.uploads)
+    expire_time = retention.expire_time(stored.media.mime_type, end_time=stored.end_time)
+    return not stored.is_removed and expire_time > tx.now()
 
 
 def needs_upload(job: Job, *, model: Model) -> bool:
-    """Return whether the job has a picture that the provider cannot fetch by itself."""
-    _, reference = media_of(model, job.inputs)
-    return bool(reference) and not is_link(reference)
+    """Return whether the job has media that the provider cannot fetch by itself."""
+    return any(not given.is_link for given in media_of(model, job.inputs))
 
 
-def media_of(model: Model, inputs: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the field of a model's picture and what these inputs hold there."""
-    field = model.picture.field if model.picture else ""
-    reference = inputs.get(field)
-    return field, reference if isinstance(reference, str) else ""
+def media_of(model: Model, inputs: Mapping[str, Any]) -> tuple[InputValue, ...]:
+    """Return what these inputs hold in the places that take media."""
+    return tuple(given for one in model.media_inputs for given in given_in(dict(inputs), one))
 
 
-def is_link(reference: str) -> bool:
-    """Return whether the provider fetches it by itself."""
-    return reference[:6].lower() == "https:"
-
-
-def violation(field: str, description: str) -> InvalidInputs:
-    """Return the refusal of one input."""
-    return InvalidInputs((FieldViolation(f"inputs.{field}", description),))
+def violation_at(given: InputValue, description: str) -> FieldViolation:
+    """Return what is wrong with one place of the inputs."""
+    return FieldViolation(f"inputs.{given.path}", description)
 
 
 async def find(tx: Transaction, caller: str, *, reference: str) -> StoredMedia | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class ServiceMeter:
@@ -15,6 +15,17 @@ class ServiceMeter:
         self.orphaned_bytes = Counter(
             "atelier_media_orphaned_bytes_total",
             "Files without a row that were removed.",
+            registry=registry,
+        )
+        self.expired = Counter(
+            "atelier_retention_expired_total",
+            "What was kept no longer.",
+            ("kind",),
+            registry=registry,
+        )
+        self.stored_bytes = Gauge(
+            "atelier_storage_stored_bytes",
+            "Bytes of results and uploads that are kept.",
             registry=registry,
         )
         self.models_switched_off = Counter(

@@ -15,6 +15,12 @@ class MediaMeter:
         self.result_bytes = Gauge(
             "atelier_media_result_bytes", "Bytes of results under way.", registry=registry
         )
+        self.disk_used_ratio = Gauge(
+            "atelier_media_disk_used_ratio",
+            "Used share of the disk under a folder of ours.",
+            ("folder",),
+            registry=registry,
+        )
         self.decoder_ends = Counter(
             "atelier_media_decoder_ends_total",
             "Processes that ended over a file.",

@@ -94,6 +94,13 @@ class ObjectMediaStore:
         """The folder or the bucket."""
         self._files = asyncio.Semaphore(MOST_FILES)
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the bytes are in; None for a bucket."""
+        if isinstance(self.backend, LocalStore) and self.backend.prefix:
+            return Path(self.backend.prefix)
+        return None
+
     async def put_file(self, key: str, path: Path) -> None:
         """Keep the bytes of a file, which are in memory only if they are few.
 
@@ -107,7 +114,7 @@ class ObjectMediaStore:
                 raise _away(error) from error
 
     async def _put_file(self, key: str, path: Path) -> None:
-        if folder := _folder_of(self.backend):
+        if folder := self.folder:
             await in_thread(lambda: put_copy(folder, key, source=path), name="media-copy")
         elif isinstance(self.backend, S3Store) and await size_of(path) > SMALL_BYTES:
             await put_large(self.backend, key, path=path)
@@ -168,10 +175,6 @@ def _folder(path: Path) -> LocalStore:
 def _pieces(block: bytes) -> Iterator[bytes]:
     for start in range(0, len(block), PIECE_BYTES):
         yield block[start : start + PIECE_BYTES]
-
-
-def _folder_of(store: ObjectStore) -> Path | None:
-    return Path(store.prefix) if isinstance(store, LocalStore) and store.prefix else None
 
 
 @contextmanager

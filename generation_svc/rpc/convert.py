@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from google.protobuf import json_format
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, model_pb2, session_pb2
-from generation_svc.domain import model as domain_catalog
+from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, session_pb2
 from generation_svc.domain.delivery import Delivery, Queue, Telegram
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import Media, MediaLink, MediaLinks, Upload
+from generation_svc.domain.model import Model
 from generation_svc.domain.port.session import SessionRecord
+from generation_svc.domain.retention import Retention
 
 
 def time_to_proto(time: datetime | None) -> Timestamp | None:
@@ -51,8 +50,10 @@ def value_from_proto(message: Value) -> Any:
             return getattr(message, kind)
 
 
-def job_to_proto(job: Job, *, links: MediaLinks | None = None) -> job_pb2.Job:
-    """Write a job, its media with links where there are any."""
+def job_to_proto(
+    job: Job, *, links: MediaLinks | None = None, retention: Retention | None = None
+) -> job_pb2.Job:
+    """Write a job, its media with links where there are any, and until when it is kept."""
     message = job_pb2.Job(
         id=str(job.id),
         create_time=time_to_proto(job.create_time),
@@ -74,14 +75,22 @@ def job_to_proto(job: Job, *, links: MediaLinks | None = None) -> job_pb2.Job:
         message.queue_position = job.forecast.queue_position
         if job.forecast.estimated_remaining is not None:
             message.estimated_remaining.FromTimedelta(job.forecast.estimated_remaining)
-    _add_outcome(message, job, links=links)
+    _add_outcome(message, job, links=links, retention=retention)
     return message
 
 
-def _add_outcome(message: job_pb2.Job, job: Job, *, links: MediaLinks | None) -> None:
+def _add_outcome(
+    message: job_pb2.Job, job: Job, *, links: MediaLinks | None, retention: Retention | None
+) -> None:
     if job.result is not None:
         media = [
-            media_to_proto(item, link=links.make(item.id) if links else None)
+            media_to_proto(
+                item,
+                link=links.make(item.id) if links else None,
+                expire_time=retention.expire_time(item.mime_type, end_time=job.update_time)
+                if retention
+                else None,
+            )
             for item in job.result.media
         ]
         message.result.CopyFrom(
@@ -94,12 +103,15 @@ def _add_outcome(message: job_pb2.Job, job: Job, *, links: MediaLinks | None) ->
         message.failure.CopyFrom(job_pb2.JobFailure(reason=reason, message=job.failure.message))
 
 
-def media_to_proto(media: Media, *, link: MediaLink | None = None) -> media_pb2.Media:
-    """Write media, and the link to it if there is one."""
+def media_to_proto(
+    media: Media, *, link: MediaLink | None = None, expire_time: datetime | None = None
+) -> media_pb2.Media:
+    """Write media, the link to it if there is one, and until when it is kept."""
     message = media_pb2.Media(
         **_file(media),
         title=media.title,
         cover_media_id=str(media.cover_id) if media.cover_id else "",
+        expire_time=time_to_proto(expire_time),
     )
     if link:
         message.download_uri = link.uri
@@ -125,72 +137,18 @@ def _file(value: Media) -> dict[str, Any]:
     }
 
 
-def model_to_proto(
-    model: domain_catalog.Model, *, unavailable_until: datetime | None = None
-) -> model_pb2.Model:
-    """Write a model, and until when it is switched off if it is."""
-    usual, longest = Duration(), Duration()
-    usual.FromTimedelta(model.usual_duration)
-    longest.FromTimedelta(model.longest_duration)
-    return model_pb2.Model(
-        id=model.id,
-        kind=model_pb2.ModelKind.Value(f"MODEL_KIND_{model.kind.name}"),
-        titles=_by_language(model.title),
-        descriptions=_by_language(model.description),
-        input_schema=struct_to_proto(model.input_schema),
-        picture_field=model.picture.field if model.picture else "",
-        pricing=model_pb2.Pricing(is_free=model.pricing.is_free),
-        usual_duration=usual,
-        longest_duration=longest,
-        options=[_option_to_proto(option) for option in model.offered_options],
-        prompt_examples=_examples(model),
-        prompt_max_length=model.properties["prompt"].get("maxLength", 0),
-        hints=_by_language(model.hint),
-        unavailable_until_time=time_to_proto(unavailable_until),
-    )
-
-
-def _by_language(text: domain_catalog.LocalizedText) -> dict[str, str]:
-    return {"en": text.en, "ru": text.ru}
-
-
-def _examples(model: domain_catalog.Model) -> dict[str, model_pb2.PromptExamples]:
-    return {
-        language: model_pb2.PromptExamples(
-            prompts=[getattr(example, language) for example in model.prompt_examples]
-        )
-        for language in ("en", "ru")
-    }
-
-
-def _option_to_proto(option: domain_catalog.Option) -> model_pb2.ModelOption:
-    choices = [
-        model_pb2.ModelChoice(
-            value=Value(string_value=choice.value), labels=_by_language(choice.label)
-        )
-        for choice in option.choices
-    ]
-    document: Any = option.default
-    default = json_format.ParseDict(document, Value())
-    return model_pb2.ModelOption(
-        field=option.field,
-        labels=_by_language(option.label),
-        choices=choices,
-        default_value=default,
-    )
-
-
 def delivery_to_proto(
     delivery: Delivery,
     *,
-    model: domain_catalog.Model | None,
+    model: Model | None,
     links: MediaLinks | None = None,
+    retention: Retention | None = None,
 ) -> delivery_pb2.Delivery:
     """Write a delivery under lease; what an edge cannot send itself has a link."""
     message = delivery_pb2.Delivery(
         id=str(delivery.id),
         kind=delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind.name}"),
-        job=job_to_proto(delivery.job, links=links),
+        job=job_to_proto(delivery.job, links=links, retention=retention),
         lease_token=delivery.lease_token,
         lease_expire_time=time_to_proto(delivery.lease_expire_time),
         maybe_sent=delivery.maybe_sent,

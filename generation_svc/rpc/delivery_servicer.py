@@ -40,7 +40,12 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         models, links = self._deps.models.catalog.models, self._deps.media.links
         return pb.LeaseDeliveriesResponse(
             deliveries=[
-                convert.delivery_to_proto(each, model=models.get(each.job.model_id), links=links)
+                convert.delivery_to_proto(
+                    each,
+                    model=models.get(each.job.model_id),
+                    links=links,
+                    retention=self._deps.storage.retention,
+                )
                 for each in deliveries
             ]
         )

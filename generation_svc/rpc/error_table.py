@@ -66,6 +66,19 @@ TABLE: Mapping[type[Exception], Entry] = {
     domain.MediaNotFound: Entry(
         grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND", lambda e: {"media_id": e.media_id}
     ),
+    domain.MediaExpired: Entry(
+        grpc.StatusCode.NOT_FOUND, "MEDIA_EXPIRED", lambda e: {"media_id": e.media_id}
+    ),
+    domain.JobExpired: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "JOB_EXPIRED",
+        lambda e: {"request_id": e.request_id, "job_id": e.job_id},
+    ),
+    domain.StorageQuotaReached: Entry(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "STORAGE_QUOTA_EXCEEDED",
+        lambda e: {"subject": e.subject, "limit_bytes": str(e.limit_bytes)},
+    ),
     domain.RequestIdReused: Entry(
         grpc.StatusCode.ALREADY_EXISTS,
         "REQUEST_ID_REUSED",

@@ -19,6 +19,7 @@ from generation_svc.domain.error import (
     JobNotFound,
     MediaNotFound,
     Overloaded,
+    StorageQuotaReached,
     UploadTooLarge,
 )
 from generation_svc.domain.job import Forecast, Job
@@ -29,14 +30,17 @@ from generation_svc.rpc import convert
 from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
     LONGEST_WAIT,
+    MAX_FILTER_LENGTH,
     MAX_LANGUAGE_LENGTH,
     Bounds,
     parse_id,
 )
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
+from generation_svc.rpc.convert_model import model_to_proto
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
+from generation_svc.rpc.job_filter import parse_filter
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.stream import StreamTiming, in_time, write
@@ -49,6 +53,7 @@ from generation_svc.usecase import (
     stream_job,
     upload_input,
 )
+from generation_svc.usecase.read_job import JobQuery
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
@@ -116,17 +121,15 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds, caller = Bounds(), current_caller()
         size = bounds.page_size(request.page_size, default=20, most=100)
         bounds.text("owner", request.owner)
+        bounds.text("filter", request.filter, most=MAX_FILTER_LENGTH)
         bounds.check()
-        query = PageQuery("ListJobs", caller.name, (request.owner, caller.sees or ""))
+        job_query = JobQuery(request.owner or None, parse_filter(request.filter))
+        filters = (request.owner, caller.sees or "", *filter(None, [request.filter]))
+        query = PageQuery("ListJobs", caller.name, filters)
         cursor = query.cursor(request.page_token)
-        jobs = await read_job.page(
-            self._deps,
-            caller,
-            owner=request.owner or None,
-            before=UUID(cursor) if cursor else None,
-            # One more than is shown tells whether another page follows.
-            limit=size + 1,
-        )
+        before = UUID(cursor) if cursor else None
+        # One more than is shown tells whether another page follows.
+        jobs = await read_job.page(self._deps, caller, job_query, before=before, limit=size + 1)
         token = query.token(str(jobs[size - 1].id)) if len(jobs) > size else ""
         page = [self._job(job) for job in jobs[:size]]
         return pb.ListJobsResponse(jobs=page, next_page_token=token)
@@ -153,7 +156,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         off = await model_outage.resting(self._deps)
         return pb.ListModelsResponse(
             models=[
-                convert.model_to_proto(model, unavailable_until=off.get(model.id))
+                model_to_proto(model, unavailable_until=off.get(model.id))
                 for model in models[start : start + size]
             ],
             next_page_token=token,
@@ -169,7 +172,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds.check()
         model = self._deps.models.catalog.get(request.model_id)
         until = (await model_outage.resting(self._deps)).get(model.id)
-        return pb.GetModelResponse(model=convert.model_to_proto(model, unavailable_until=until))
+        return pb.GetModelResponse(model=model_to_proto(model, unavailable_until=until))
 
     async def UploadInput(
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: ServicerContext
@@ -182,7 +185,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         upload_input.admit(self._deps, caller, owner=owner)
         try:
             kept = await upload_input.upload(self._deps, caller, owner=owner, pieces=messages)
-        except (Overloaded, UploadTooLarge) as error:
+        except (Overloaded, StorageQuotaReached, UploadTooLarge) as error:
             # Such a sender is often still writing, and would see an error of gRPC's own in place of
             # this.
             refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile
@@ -196,7 +199,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     ) -> None:
         """Give the bytes of a result."""
         found = await self._download(request)
-        media = convert.media_to_proto(found.media, link=found.link)
+        media = convert.media_to_proto(found.media, link=found.link, expire_time=found.expire_time)
         if not await self._write(context, pb.DownloadMediaResponse(media=media)):
             return
         # The call itself has no time limit, so each piece has: a store that hangs would hold it.
@@ -221,7 +224,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         )
 
     def _job(self, job: Job) -> JobMessage:
-        return convert.job_to_proto(job, links=self._deps.media.links)
+        return convert.job_to_proto(
+            job, links=self._deps.media.links, retention=self._deps.storage.retention
+        )
 
     def _update(self, update: Job | Forecast) -> pb.StreamJobUpdatesResponse:
         if isinstance(update, Job):

@@ -7,16 +7,19 @@ from google.protobuf import json_format
 from atelier.generation.v1 import webhook_pb2
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
+from generation_svc.domain.retention import Retention
 from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
 from generation_svc.rpc.convert import job_to_proto, time_to_proto
 
 
-def webhook_body(job: Job, *, links: MediaLinks | None = None) -> bytes:
+def webhook_body(
+    job: Job, *, links: MediaLinks | None = None, retention: Retention | None = None
+) -> bytes:
     """Write the outcome of a job as `WebhookDestination` promises it.
 
     It is the same at every try, but for its links to media, which are fresh.
     """
-    data = json_format.MessageToDict(job_to_proto(job, links=links))
+    data = json_format.MessageToDict(job_to_proto(job, links=links, retention=retention))
     body = {"type": f"job.{job.state}", "timestamp": data["updateTime"], "data": data}
     # Sorted, so that a repeated post has the bytes of the first one.
     return json.dumps(body, ensure_ascii=False, sort_keys=True).encode()

@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry
 
 from generation_svc.caller import CallerDirectory, CallLimits, parse_callers
 from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.domain.retention import Retention
+from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
@@ -23,10 +25,12 @@ from generation_svc.lifecycle.dependencies import (
     MediaDependencies,
     ModelDependencies,
     ProviderDependencies,
+    StorageDependencies,
     WebhookDependencies,
 )
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.media.content import Examiner, open_examiner
+from generation_svc.media.disk import FolderDiskReader
 from generation_svc.media.fetch import open_fetcher
 from generation_svc.media.link import SignedMediaLinks
 from generation_svc.media.meter import MediaMeter
@@ -66,6 +70,7 @@ async def open_dependencies(
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
     timing, links = timing_of(settings), links_of(settings, now=database.now)
+    store = _store(settings)
     media_meter = MediaMeter(registry)
     async with (
         _examiner(settings, meter=media_meter) as examiner,
@@ -82,7 +87,7 @@ async def open_dependencies(
             database=database,
             models=ModelDependencies(load_catalog(), validate_inputs),
             media=MediaDependencies(
-                store=_store(settings),
+                store=store,
                 spool=FileSpool(examiner, budget_of(settings, meter=media_meter)),
                 fetcher=fetcher,
                 links=links,
@@ -94,13 +99,14 @@ async def open_dependencies(
             ),
             webhooks=WebhookDependencies(
                 sender=webhooks,
-                body=partial(webhook_body, links=links),
+                body=partial(webhook_body, links=links, retention=retention_of(settings)),
                 secrets_of=callers.secrets_of if callers else lambda _: (),
             ),
             count_job=callers.count_job if callers else lambda *_: None,
             timing=timing,
             limits=limits_of(settings),
             meter=ServiceMeter(registry),
+            storage=storage_of(settings, store=store, meter=media_meter),
         )
 
 
@@ -136,6 +142,37 @@ def _store(settings: GenerationSettings) -> ObjectMediaStore:
     except ValueError as error:
         name = "MEDIA_URL" if settings.media_url else "DATA_FOLDER"
         raise StartError(f"{name} is wrong: {error}") from error
+
+
+def retention_of(settings: GenerationSettings) -> Retention:
+    """Return for how long the settings keep what."""
+    return Retention(
+        jobs=timedelta(days=settings.job_retention_days),
+        receipts=timedelta(days=settings.callback_retention_days),
+        videos=timedelta(days=settings.video_retention_days),
+        media=timedelta(days=settings.media_retention_days),
+        uploads=timedelta(days=settings.upload_retention_days),
+    )
+
+
+def storage_of(
+    settings: GenerationSettings, *, store: ObjectMediaStore, meter: MediaMeter | None = None
+) -> StorageDependencies:
+    """Return how long and how much the settings keep, and what reads the disks for it."""
+    folders = {"scratch": Path(settings.data_folder) / "scratch"}
+    if store.folder:
+        folders["media"] = store.folder
+    limits = DiskLimits(
+        filling=settings.disk_filling_percent / 100, full=settings.disk_full_percent / 100
+    )
+    return StorageDependencies(
+        retention=retention_of(settings),
+        quota=StorageQuota(
+            overall_bytes=settings.max_stored_mb << 20,
+            owner_bytes=settings.owner_max_stored_mb << 20,
+        ),
+        disk=FolderDiskReader(folders, limits=limits, meter=meter),
+    )
 
 
 def timing_of(settings: GenerationSettings) -> Timing:

@@ -59,6 +59,15 @@ class PostgresAttemptStore:
         )
         return [attempt_from_row(row) for row in await cursor.fetchall()]
 
+    async def settled(self, job_id: UUID) -> Attempt | None:
+        """Read the attempt that made a job's result."""
+        cursor = await self._connection.execute(
+            "SELECT * FROM attempt WHERE job_id = %s AND state = 'settled' ORDER BY number LIMIT 1",
+            (job_id,),
+        )
+        row = await cursor.fetchone()
+        return attempt_from_row(row) if row else None
+
     async def count(self, job_id: UUID) -> int:
         """Count all attempts of a job."""
         cursor = await self._connection.execute(
@@ -110,12 +119,14 @@ class PostgresAttemptStore:
             # A callback may overtake createTask's answer: then the task's id, and a time from which
             # the duration counts, are not there yet.
             "UPDATE attempt SET state = 'succeeded', observation = %s, result_items = %s,"
+            " item_ids = %s,"
             " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
             " accept_time = coalesce(accept_time, submit_time),"
             " read_time = NULL, fetch_time = now(), ended_by = %s WHERE id = %s",
             (
                 _observation(observation),
                 _items(observation),
+                Jsonb(observation.item_ids) if observation.item_ids else None,
                 observation.task_id,
                 source,
                 attempt_id,
@@ -263,7 +274,9 @@ def attempt_from_row(row: Row) -> Attempt:
         submit_time=row["submit_time"],
         task_id=row["task_id"],
         accept_time=row["accept_time"],
-        observation=document.observation_from_document(row["observation"], row["result_items"]),
+        observation=document.observation_from_document(
+            row["observation"], row["result_items"], item_ids=row["item_ids"] or ()
+        ),
         end_time=row["end_time"],
         ended_by=row["ended_by"],
         fetch_tries=row["fetch_tries"],

@@ -33,6 +33,8 @@ from generation_svc.storage.pool_queue import PoolQueue
 from generation_svc.storage.queue_store import PostgresQueueStore
 from generation_svc.storage.receipt_store import PostgresReceiptStore
 from generation_svc.storage.request_store import PostgresRequestStore
+from generation_svc.storage.retention_store import PostgresRetentionStore
+from generation_svc.storage.usage_store import PostgresUsageStore
 from generation_svc.storage.webhook_store import PostgresWebhookStore
 from runtime.wait import Deadline
 
@@ -82,6 +84,8 @@ class PostgresTransaction:
         self.edge = PostgresEdgeStore(connection)
         self.budget = PostgresBudgetStore(connection)
         self.models = PostgresModelStore(connection)
+        self.retention = PostgresRetentionStore(connection)
+        self.usage = PostgresUsageStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

@@ -127,7 +127,10 @@ def items_to_document(observation: Observation) -> list[dict[str, Any]] | None:
 
 
 def observation_from_document(
-    document: Document | None, items: Sequence[Document] | None = None
+    document: Document | None,
+    items: Sequence[Document] | None = None,
+    *,
+    item_ids: Sequence[str] = (),
 ) -> Observation | None:
     """Read what `observation_to_document` and `items_to_document` wrote."""
     if document is None:
@@ -137,6 +140,7 @@ def observation_from_document(
     changed = {
         "state": ProviderState(document["state"]),
         "results": tuple(described.get(url, ResultItem(url)) for url in document["result_urls"]),
+        "item_ids": tuple(item_ids),
     }
     return Observation(**{**fields, **changed})
 

@@ -8,11 +8,14 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from generation_svc.domain.delivery import Destination
+from generation_svc.domain.error import JobNotFound
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job
+from generation_svc.domain.job_filter import EVERY_JOB, JobFilter
 from generation_svc.domain.transition import sources
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection
+from generation_svc.storage.job_page import page_statement
 from generation_svc.storage.job_row import immutable_columns, job_from_row, mutable_columns
 
 OWNER_LOCK = 0x4F57_4E45
@@ -62,7 +65,8 @@ class PostgresJobStore:
             (job_id,),
         )
         row = await cursor.fetchone()
-        assert row is not None  # jobs are never deleted while something refers to them
+        if row is None:
+            raise JobNotFound(str(job_id))  # it was forgotten since it was found
         return job_from_row(row)
 
     async def save(
@@ -113,16 +117,18 @@ class PostgresJobStore:
         return [replace(job, **document.changes_from_snapshot(row["snapshot"])) for row in rows]
 
     async def page(
-        self, *, caller: str | None, owner: str | None, before: UUID | None, limit: int
+        self,
+        *,
+        caller: str | None,
+        owner: str | None,
+        job_filter: JobFilter = EVERY_JOB,
+        before: UUID | None,
+        limit: int,
     ) -> Sequence[Job]:
-        """Ids of version 7 are in order of time."""
-        cursor = await self._connection.execute(
-            "SELECT * FROM job WHERE (%(caller)s::text IS NULL OR caller = %(caller)s)"
-            " AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
-            " AND (%(before)s::uuid IS NULL OR id < %(before)s)"
-            " ORDER BY id DESC LIMIT %(limit)s",
-            {"caller": caller, "owner": owner, "before": before, "limit": limit},
+        statement, values = page_statement(
+            caller=caller, owner=owner, job_filter=job_filter, before=before, limit=limit
         )
+        cursor = await self._connection.execute(statement, values)
         return [job_from_row(row) for row in await cursor.fetchall()]
 
     async def count_active(self, owner: str, *, caller: str) -> int:

@@ -56,17 +56,18 @@ class PostgresMediaStore:
         return frozenset(row["position"] for row in await cursor.fetchall())
 
     async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
-        """Return which results of these attempts have a row, by attempt and position."""
+        """Return which results of these attempts are to be kept, by attempt and position."""
         cursor = await self._connection.execute(
-            "SELECT attempt_id, position FROM media WHERE attempt_id = ANY(%s)",
+            "SELECT attempt_id, position FROM media WHERE attempt_id = ANY(%s)"
+            " AND remove_time IS NULL",
             (list(attempt_ids),),
         )
         return {(row["attempt_id"], row["position"]) for row in await cursor.fetchall()}
 
     async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return which of these uploads have a row."""
+        """Return which of these uploads are to be kept."""
         cursor = await self._connection.execute(
-            "SELECT id FROM upload WHERE id = ANY(%s)", (list(upload_ids),)
+            "SELECT id FROM upload WHERE id = ANY(%s) AND remove_time IS NULL", (list(upload_ids),)
         )
         return {row["id"] for row in await cursor.fetchall()}
 
@@ -75,7 +76,8 @@ class PostgresMediaStore:
     ) -> StoredMedia | None:
         """Find media of this caller, of anybody for None, or of a job sent by one of the bots."""
         cursor = await self._connection.execute(
-            "SELECT media.* FROM media JOIN job ON job.id = media.job_id"
+            "SELECT media.*, greatest(media.create_time, job.update_time) AS end_time"
+            " FROM media JOIN job ON job.id = media.job_id"
             " WHERE media.id = %(id)s AND (job.caller = coalesce(%(caller)s, job.caller)"
             " OR EXISTS (SELECT FROM delivery WHERE delivery.job_id = job.id"
             " AND delivery.bot_id = ANY(%(bots)s::bigint[])))",
@@ -103,32 +105,25 @@ class PostgresMediaStore:
         )
 
     async def find_upload(self, upload_id: UUID, *, caller: str) -> StoredMedia | None:
-        """Find an upload of this caller that is not forgotten."""
+        """Find an upload of this caller, expired or not, while anything is known of it."""
         cursor = await self._connection.execute(
-            "SELECT * FROM upload WHERE id = %s AND caller = %s AND expire_time > now()",
+            "SELECT *, create_time AS end_time FROM upload WHERE id = %s AND caller = %s",
             (upload_id, caller),
         )
         row = await cursor.fetchone()
         return _stored(row) if row else None
 
-    async def keep_upload(self, upload_id: UUID, *, lifetime: timedelta) -> None:
-        """Lengthen the life of an upload that a job uses."""
-        await self._connection.execute(
-            "UPDATE upload SET expire_time = greatest(expire_time, now() + %s) WHERE id = %s",
+    async def keep_upload(self, upload_id: UUID, *, lifetime: timedelta) -> bool:
+        """Lengthen the life of an upload that a job uses; False if its time is over.
+
+        Whoever removes its bytes at this moment has its row locked, and is waited for.
+        """
+        kept = await self._connection.execute(
+            "UPDATE upload SET expire_time = greatest(expire_time, now() + %s) WHERE id = %s"
+            " AND expire_time > now() AND remove_time IS NULL",
             (lifetime, upload_id),
         )
-
-    async def expired_uploads(self, *, limit: int) -> Sequence[StoredMedia]:
-        """Find uploads that are past their time; no job can use them any more."""
-        cursor = await self._connection.execute(
-            "SELECT * FROM upload WHERE expire_time <= now() ORDER BY expire_time LIMIT %s",
-            (limit,),
-        )
-        return [_stored(row) for row in await cursor.fetchall()]
-
-    async def remove_upload(self, upload_id: UUID) -> None:
-        """Remove an upload whose bytes are gone."""
-        await self._connection.execute("DELETE FROM upload WHERE id = %s", (upload_id,))
+        return bool(kept.rowcount)
 
 
 def _columns(value: Media) -> dict[str, Any]:
@@ -138,7 +133,12 @@ def _columns(value: Media) -> dict[str, Any]:
 
 
 def _stored(row: Row) -> StoredMedia:
-    return StoredMedia(media=_media_from_row(row), key=row["key"])
+    return StoredMedia(
+        media=_media_from_row(row),
+        key=row["key"],
+        is_removed=row["remove_time"] is not None,
+        end_time=row["end_time"],
+    )
 
 
 def _media_from_row(row: Row) -> Media:

@@ -12,6 +12,7 @@ from uuid import UUID
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram, Webhook
 from generation_svc.domain.error import (
+    JobExpired,
     Overloaded,
     RequestIdReused,
     TooManyActiveJobs,
@@ -23,7 +24,7 @@ from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.lifecycle import input_media, model_outage, topic
+from generation_svc.lifecycle import input_media, model_outage, reference, storage_limit, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.lifecycle.record import show_progress
@@ -52,7 +53,8 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
-    RequestIdReused, TooManyActiveJobs, Overloaded, WebhookSecretMissing, WebhookDisabled.
+    RequestIdReused, JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached,
+    WebhookSecretMissing, WebhookDisabled.
     """
     _check_rights(request)
     earlier = await _recall(deps, request)
@@ -62,6 +64,7 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     await _check_room(deps, request)
     _check_webhook(deps, request)
     model = deps.models.catalog.get(request.model_id)
+    await storage_limit.admit_job(deps, model)
     inputs = await upload_input.store(
         deps,
         request.caller,
@@ -87,10 +90,13 @@ async def _insert(
         earlier = await _bind(tx, request, job_id=job.id)
         if earlier:
             return earlier
-        await input_media.hold(tx, request.caller, model=model, inputs=inputs)
+        retention = deps.storage.retention
+        await input_media.hold(tx, request.caller, model=model, inputs=inputs, retention=retention)
+        await reference.check(tx, request.caller.name, model=model, inputs=inputs)
         if is_off:
             await model_outage.admit(deps, tx, job)
         await _check_quota(deps, tx, request)
+        await storage_limit.check_owner(deps, tx, request.caller, owner=request.owner)
         await _check_endpoint(tx, request)
         fair_round = await tx.jobs.insert(job, destination=request.destination)
         await show_progress(tx, job, due=PROGRESS_DELAY)
@@ -151,11 +157,14 @@ async def _bind(tx: Transaction, request: CreateRequest, *, job_id: UUID) -> Job
     return await _same(tx, key, bound=bound) if bound else None
 
 
-async def _same(tx: Transaction, key: RequestKey, *, bound: tuple[UUID, bytes]) -> Job | None:
+async def _same(tx: Transaction, key: RequestKey, *, bound: tuple[UUID, bytes]) -> Job:
     earlier_id, earlier_hash = bound
+    job = await tx.jobs.get(earlier_id)
+    if job is None:  # its binding outlives it, so that it is never made a second time
+        raise JobExpired(key.request_id, job_id=str(earlier_id))
     if earlier_hash != key.content_hash:
         raise RequestIdReused(key.request_id, job_id=str(earlier_id))
-    return await tx.jobs.get(earlier_id)
+    return job
 
 
 def _key(request: CreateRequest) -> RequestKey:

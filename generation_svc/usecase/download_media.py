@@ -2,12 +2,18 @@
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import MediaLinkInvalid, MediaNotFound, ReadOutOfRange
+from generation_svc.domain.error import (
+    MediaExpired,
+    MediaLinkInvalid,
+    MediaNotFound,
+    ReadOutOfRange,
+)
 from generation_svc.domain.media import Media, MediaLink
 from generation_svc.domain.port.media import StoredMedia
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -21,6 +27,8 @@ class Download:
 
     media: Media
     link: MediaLink | None
+    expire_time: datetime
+    """Until when it is kept."""
     pieces: AsyncIterator[bytes]
 
 
@@ -49,7 +57,7 @@ async def download(
 ) -> Download:
     """Return media that this caller sees, or sends for a bot of its own.
 
-    Raises MediaNotFound and ReadOutOfRange.
+    Raises MediaNotFound, MediaExpired and ReadOutOfRange.
     """
     link = deps.media.links.make(media_id) if deps.media.links else None
     bots = caller.bot_ids if Scope.DELIVERIES in caller.scopes else None
@@ -60,7 +68,7 @@ async def download(
 async def download_by_link(deps: Dependencies, *, token: str, part: ReadRange = WHOLE) -> Download:
     """Return the media that a link is for: the link is the right to it.
 
-    Raises MediaLinkInvalid, MediaNotFound and ReadOutOfRange.
+    Raises MediaLinkInvalid, MediaNotFound, MediaExpired and ReadOutOfRange.
     """
     if deps.media.links is None:
         raise MediaLinkInvalid
@@ -76,14 +84,22 @@ async def _found(
         stored = await tx.media.find_media(media_id, caller=caller, bots=bots)
     if stored is None:
         raise MediaNotFound(str(media_id))
+    if stored.is_removed or _expire_time(deps, stored) <= deps.database.now():
+        raise MediaExpired(str(media_id))
     return stored
+
+
+def _expire_time(deps: Dependencies, stored: StoredMedia) -> datetime:
+    mime_type = stored.media.mime_type
+    return deps.storage.retention.expire_time(mime_type, end_time=stored.end_time)
 
 
 def _opened(
     deps: Dependencies, stored: StoredMedia, *, part: ReadRange, link: MediaLink | None
 ) -> Download:
     length = part.length_in(stored.media.size_bytes)
-    return Download(stored.media, link, _pieces(deps, stored, offset=part.offset, length=length))
+    pieces = _pieces(deps, stored, offset=part.offset, length=length)
+    return Download(stored.media, link, _expire_time(deps, stored), pieces)
 
 
 async def _pieces(

@@ -3,23 +3,19 @@
 import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.error import (
-    UploadRejected,
-)
+from generation_svc.domain.error import InvalidInputs, StorageQuotaReached, UploadRejected
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.media import Upload
+from generation_svc.domain.media_input import InputValue, given_in, with_texts
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import Examined
+from generation_svc.lifecycle import storage_limit
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.lifecycle.input_media import media_of, violation
-
-UNUSED_LIFETIME = timedelta(hours=24)
-"""How long an upload lives that no job uses."""
+from generation_svc.lifecycle.input_media import violation_at
 
 
 def admit(deps: Dependencies, caller: Caller, *, owner: str) -> None:
@@ -33,8 +29,9 @@ async def upload(
 ) -> Upload:
     """Keep media as an input for later, without its metadata.
 
-    Raises UploadRejected, Overloaded or Unavailable.
+    Raises UploadRejected, StorageQuotaReached, Overloaded or Unavailable.
     """
+    await storage_limit.admit_upload(deps)
     async with deps.media.spool.open(caller=caller.name, owner=owner) as file:
         async for piece in pieces:
             await file.write(piece)
@@ -54,26 +51,48 @@ async def _keep(deps: Dependencies, caller: Caller, *, owner: str, examined: Exa
     )
     key = f"upload/{kept.id}"
     await deps.media.store.put_file(key, examined.path)
-    async with deps.database.transaction() as tx:
-        await tx.media.insert_upload(
-            kept, caller=caller.name, owner=owner, key=key, lifetime=UNUSED_LIFETIME
-        )
+    try:
+        await _insert(deps, kept, caller, owner=owner, key=key)
+    except StorageQuotaReached:
+        await deps.media.store.delete(key)
+        raise
     return kept
+
+
+async def _insert(
+    deps: Dependencies, kept: Upload, caller: Caller, *, owner: str, key: str
+) -> None:
+    async with deps.database.transaction() as tx:
+        await storage_limit.reserve(deps, tx, caller, owner=owner, size_bytes=kept.size_bytes)
+        lifetime = deps.storage.retention.unused_uploads
+        await tx.media.insert_upload(
+            kept, caller=caller.name, owner=owner, key=key, lifetime=lifetime
+        )
 
 
 async def store(
     deps: Dependencies, caller: Caller, *, owner: str, model: Model, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the inputs with an upload in place of a `data:` picture. Raises InvalidInputs."""
-    field, reference = media_of(model, inputs)
-    if not reference.startswith("data:"):
-        return dict(inputs)
+    """Return the inputs with uploads in place of `data:` media. Raises InvalidInputs."""
+    kept = dict(inputs)
+    for one in model.media_inputs:
+        texts = {
+            given.steps: await _keep_data(deps, caller, owner=owner, given=given)
+            for given in given_in(kept, one)
+            if given.text.startswith("data:")
+        }
+        kept = with_texts(kept, one, texts=texts) if texts else kept
+    return kept
+
+
+async def _keep_data(deps: Dependencies, caller: Caller, *, owner: str, given: InputValue) -> str:
+    """Keep the media of a `data:` link as an upload, and return what refers to it."""
     try:
-        pieces = _pieces(_decode(reference))
+        pieces = _pieces(_decode(given.text))
         kept = await upload(deps, caller, owner=owner, pieces=pieces)
     except UploadRejected as error:
-        raise violation(field, str(error)) from error
-    return {**inputs, field: f"upload:{kept.id}"}
+        raise InvalidInputs((violation_at(given, str(error)),)) from error
+    return f"upload:{kept.id}"
 
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:

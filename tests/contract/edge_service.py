@@ -154,6 +154,7 @@ class GenerationDesk(GenerationServiceServicer):
     def __init__(self) -> None:
         self.media: dict[str, tuple[Media, Bytes]] = {}
         self.downloads: list[str] = []
+        self.missing_reason = "MEDIA_NOT_FOUND"
 
     async def ListModels(self, request: Any, context: Any) -> Any:
         return pb.ListModelsResponse(models=[Z_IMAGE])
@@ -161,7 +162,7 @@ class GenerationDesk(GenerationServiceServicer):
     async def DownloadMedia(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self.downloads.append(request.media_id)
         if request.media_id not in self.media:
-            await refuse(context, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND")
+            await refuse(context, grpc.StatusCode.NOT_FOUND, self.missing_reason)
         media, data = self.media[request.media_id]
         yield pb.DownloadMediaResponse(media=media)
         for start in range(0, len(data), 64 * 1024):

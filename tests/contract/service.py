@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, JobState
 from generation_svc.engine.supervisor import working
-from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.dependencies import Dependencies, ModelDependencies
 from generation_svc.lifecycle.record import revise, settle
 from generation_svc.rpc.call import Guard
 from generation_svc.rpc.connection import ConnectionLife, ConnectionLimits
@@ -125,6 +125,7 @@ async def serving(
     has_reflection: bool = True,
     listen: str = "127.0.0.1:0",
     webhook_hosts: Sequence[str] = (),
+    models: ModelDependencies | None = None,
 ) -> AsyncIterator[Service]:
     """Serve a database; with the address of a KIE the workers work, too."""
     settings = _settings(media, kie_url=kie_url, webhook_hosts=webhook_hosts)
@@ -136,6 +137,7 @@ async def serving(
         deps = await stack.enter_async_context(
             open_dependencies(settings, database, callers=callers, registry=registry)
         )
+        deps = replace(deps, models=models) if models else deps
         if kie_url:
             await stack.enter_async_context(
                 working(deps, time_scale=settings.time_scale, grace_seconds=5)

@@ -19,6 +19,9 @@ from google.protobuf.struct_pb2 import Value
 
 from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
 from atelier.generation.v1 import generation_service_pb2 as pb
+from generation_svc.catalog.media import MAX_DATA_BYTES
+from generation_svc.domain.media_input import MAX_ITEM_NUMBER
+from generation_svc.rpc.bound import MAX_FILTER_CONDITIONS
 from generation_svc.rpc.register import CONTRACT
 from tests.contract.comment import (
     Bound,
@@ -64,8 +67,10 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 OPAQUE = {"google.protobuf.Struct", "google.protobuf.Timestamp"}
 """What has a test of its own below."""
-TEXTS = {"queue": "q", "url": "https://hook.example/"}
+TEXTS = {"queue": "q", "url": "https://hook.example/", "filter": "state = JOB_STATE_QUEUED"}
 """How the text of a field has to begin, or of what it has to be."""
+FILLERS = {"filter": " "}
+"""With what such a text may be filled up; with letters if nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,8 @@ def _nanos(nanos: int) -> Duration:
 
 def _text(field: Field, length: int) -> str:
     start = TEXTS.get(field.last.name, "x")
-    return (start * length if len(start) == 1 else start.ljust(length, "x"))[:length]
+    filler = FILLERS.get(field.last.name, "x")
+    return (start * length if len(start) == 1 else start.ljust(length, filler))[:length]
 
 
 def _value(field: Field, amount: int, unit: str) -> Any:
@@ -298,6 +304,15 @@ async def test_a_number_in_a_struct_is_exact_or_refused(
     else:
         refusal = await refused(idle_service.generation.CreateJob(request))
         assert set(refusal.violations) == {"inputs.seed"}
+
+
+def test_what_a_comment_says_within_a_text_is_what_is_enforced() -> None:
+    filtered = comments()["atelier.generation.v1.ListJobsRequest.filter"]
+    inputs = comments()["atelier.generation.v1.CreateJobRequest.inputs"]
+    assert f"at most {MAX_FILTER_CONDITIONS} conditions" in filtered
+    assert f"with n from 1 to {MAX_ITEM_NUMBER} " in inputs
+    assert MAX_DATA_BYTES == 2**20
+    assert "`data:` up to 1 MiB" in inputs
 
 
 DAY = 24 * 3600

@@ -12,6 +12,8 @@ from tests.contract.tool import SCRIPTS
 
 V1 = "proto/atelier/generation/v1"
 IMAGE = "proto/released.binpb"
+FIRST_IMAGE = "proto/released-0.1.0.binpb"
+WIRE = '{"version": "v2", "modules": [{"path": "proto"}], "breaking": {"use": ["WIRE"]}}'
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ BREAKS = {
         r"returns \(GetJobResponse\)",
         "returns (stream GetJobResponse)",
         "GetJob",
+    ),
+    "a field that 0.2.0 brought is deleted": Break(
+        "generation_service.proto", r"  string filter = 4;\n", "", "filter"
     ),
     "a field is deleted": Break(
         "media.proto", r"(message Upload (?s:.*?))  string sha256 = 6;\n", r"\1", "sha256"
@@ -79,11 +84,31 @@ BREAKS = {
 }
 
 
-async def breaking(root: Path) -> tuple[int, str]:
-    """Compare the contract of a folder with the release, as `make check-contract` does."""
+WIRE_BREAKS = {
+    "a field has another number": BREAKS["a field has another number"],
+    "a field has another type": Break(
+        "session.proto", r"int64 version = 4", "string version = 4", "version"
+    ),
+    "a field's number is given away": Break(
+        "model.proto", r"string picture_field = 6", "bool takes_media = 6", "takes_media"
+    ),
+    "a field is deleted": Break(
+        "model.proto",
+        r"  string picture_field = 6 \[deprecated = true\];\n",
+        "",
+        "picture_field",
+    ),
+}
+"""What a client of 0.1.0 would misread or miss."""
+
+
+async def breaking(
+    root: Path, *, image: str = IMAGE, rules: tuple[str, ...] = ()
+) -> tuple[int, str]:
+    """Compare the contract of a folder with a release, as `make check-contract` does."""
     process = await asyncio.create_subprocess_exec(
         SCRIPTS / "buf",
-        *("breaking", "--against", IMAGE),
+        *("breaking", "--against", image, *rules),
         cwd=root,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -102,6 +127,25 @@ def copy(tmp_path: Path) -> Path:
 
 async def test_the_contract_keeps_what_was_released(copy: Path) -> None:
     assert await breaking(copy) == (0, "")
+
+
+async def test_the_contract_keeps_what_0_1_0_has_on_the_wire(copy: Path) -> None:
+    assert await breaking(copy, image=FIRST_IMAGE, rules=("--config", WIRE)) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(each, id=name) for name, each in WIRE_BREAKS.items()]
+)
+async def test_a_change_that_a_client_of_0_1_0_would_misread_is_seen(
+    copy: Path, change: Break
+) -> None:
+    path = copy / V1 / change.file
+    changed, count = re.subn(change.pattern, change.replacement, path.read_text())
+    assert count == 1
+    path.write_text(changed)
+    code, complaints = await breaking(copy, image=FIRST_IMAGE, rules=("--config", WIRE))
+    assert code
+    assert change.complaint in complaints
 
 
 @pytest.mark.parametrize("change", [pytest.param(each, id=name) for name, each in BREAKS.items()])

@@ -362,9 +362,10 @@ async def test_generate_pressed_on_a_second_message_says_where_the_picture_is(ch
         ("MODEL_NOT_FOUND", 5, [], "no longer on offer"),
         ("MODEL_UNAVAILABLE", 9, [], "switched this model off"),
         ("TOO_MANY_ACTIVE_JOBS", 8, [], "already have 2 pictures"),
+        ("STORAGE_QUOTA_EXCEEDED", 8, [], "no room for new pictures"),
         ("INTERNAL", 13, [], "went wrong on my side"),
     ],
-    ids=["picture", "prompt", "option", "other", "model", "off", "too many", "internal"],
+    ids=["picture", "prompt", "option", "other", "model", "off", "too many", "room", "internal"],
 )
 async def test_a_refusal_is_told_in_words_and_can_be_mended(
     chat: Chat, reason: str, code: int, fields: list[str], words: str
@@ -375,6 +376,17 @@ async def test_a_refusal_is_told_in_words_and_can_be_mended(
     assert words in await chat.last_text()
     assert await chat.labels()
     assert "Must be otherwise" not in await chat.last_text()
+
+
+async def test_a_draft_whose_job_is_long_gone_makes_another_at_the_next_press(chat: Chat) -> None:
+    await chat.say("make it red", files={"photo": ("cat.png", picture(), "image/png")})
+    before = chat.session
+    chat.service.generation.refuse_with("JOB_EXPIRED", code=9)
+    await chat.press("Generate")
+    assert "no longer have this picture" in await chat.last_text()
+    chat.service.generation.refusal = None
+    await chat.press("Generate")
+    assert only_request(chat).request_id.encode() not in before
 
 
 async def test_again_makes_a_new_job_with_a_message_of_its_own(chat: Chat) -> None:

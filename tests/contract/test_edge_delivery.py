@@ -296,6 +296,16 @@ async def test_a_result_that_the_service_lacks_is_not_begun(edge: Harness) -> No
     assert token not in edge.service.delivery.begun
 
 
+async def test_a_result_that_has_expired_is_impossible(edge: Harness) -> None:
+    await edge.telegram.started(CHAT)
+    media = edge.media()
+    edge.service.generation.media.clear()
+    edge.service.generation.missing_reason = "MEDIA_EXPIRED"
+    edge.service.delivery.offer(delivery(succeeded(media)))
+    async with edge.sending():
+        assert "expired" in (await edge.service.delivery.outcome()).impossible.reason
+
+
 async def test_a_sending_ends_before_its_lease(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.fault(kind="timeout", method=PHOTO, seconds=5)

@@ -51,6 +51,13 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     ),
     (domain.JobNotFound("7"), Code.NOT_FOUND, "JOB_NOT_FOUND"),
     (domain.MediaNotFound("7"), Code.NOT_FOUND, "MEDIA_NOT_FOUND"),
+    (domain.MediaExpired("7"), Code.NOT_FOUND, "MEDIA_EXPIRED"),
+    (domain.JobExpired("a", job_id="7"), Code.FAILED_PRECONDITION, "JOB_EXPIRED"),
+    (
+        domain.StorageQuotaReached("telegram:7", limit_bytes=5 * 2**30),
+        Code.RESOURCE_EXHAUSTED,
+        "STORAGE_QUOTA_EXCEEDED",
+    ),
     (domain.RequestIdReused("a", job_id="7"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (
         domain.TooManyActiveJobs("telegram:7", limit=20, retry_after=timedelta(seconds=5)),

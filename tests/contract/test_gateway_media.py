@@ -238,6 +238,7 @@ async def test_only_get_and_head_are_known(up: Running) -> None:
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", 503),
         (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", 503),
         (grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND", 404),
+        (grpc.StatusCode.NOT_FOUND, "MEDIA_EXPIRED", 410),
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",
 )

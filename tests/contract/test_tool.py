@@ -95,6 +95,7 @@ REFUSALS = {
         grpc.StatusCode.INVALID_ARGUMENT,
         "INVALID_PAGE_TOKEN",
     ),
+    "filter that cannot be read": invalid("ListJobs", {"filter": "state > 1"}, "filter"),
     "page of less than nothing": invalid("ListJobs", {"page_size": -1}, "page_size"),
     "models of less than nothing": invalid("ListModels", {"page_size": -1}, "page_size"),
     "test of an address nobody reaches": invalid(

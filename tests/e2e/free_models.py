@@ -127,7 +127,7 @@ async def _draw(started: Stack, model: Model, *, way: str) -> Run:
 async def _ask(person: Person, model: Model, *, prompt: str) -> None:
     await person.says("/models")
     await person.presses(model.title.en)
-    if model.picture:
+    if model.media_inputs:
         await person.sends_photo(photo())
     await person.says(prompt)
     await person.presses("✨ Generate")

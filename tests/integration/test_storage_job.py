@@ -5,17 +5,20 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg import sql
 
 from generation_svc.domain.delivery import Destination, Queue, Telegram
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
+from generation_svc.domain.job_filter import Condition, JobField, Operator
 from generation_svc.domain.media import Media
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.transition import is_allowed
-from generation_svc.lifecycle.record import revise
+from generation_svc.lifecycle.record import revise, settle
 from generation_svc.storage.document import result_from_document
+from generation_svc.storage.job_page import page_statement
 from tests.lifecycle import CHAT, Harness
 
 LEASE = timedelta(seconds=60)
@@ -151,6 +154,66 @@ async def test_jobs_are_listed_newest_first_in_pages(harness: Harness) -> None:
     assert await page("user:1", None) == [newest[1], newest[3]]
     async with harness.transaction() as tx:
         assert await tx.jobs.page(caller="b", owner=None, before=None, limit=9) == []
+
+
+FAILED = (Condition(JobField.STATE, Operator.EQUAL, "failed"),)
+NOT_FAILED = (Condition(JobField.STATE, Operator.UNEQUAL, "failed"),)
+EITHER_MODEL = (
+    Condition(JobField.MODEL_ID, Operator.EQUAL, "z-image"),
+    Condition(JobField.MODEL_ID, Operator.EQUAL, "qwen/text-to-image"),
+)
+
+
+def changed(operator: Operator, time: datetime) -> tuple[Condition, ...]:
+    return (Condition(JobField.UPDATE_TIME, operator, time),)
+
+
+async def test_jobs_are_listed_by_state_model_and_time(harness: Harness) -> None:
+    first = await harness.accept()
+    second = await harness.accept(model_id="qwen/text-to-image")
+    third = await harness.accept()
+    async with harness.transaction() as tx:
+        await settle(tx, await tx.jobs.lock(first.id), FAILURE, event=JobEventKind.SETTLED)
+    last = (await harness.job(first)).update_time
+
+    async def found(*choices: tuple[Condition, ...]) -> list[UUID]:
+        async with harness.transaction() as tx:
+            jobs = await tx.jobs.page(
+                caller="edge", owner=None, job_filter=choices, before=None, limit=9
+            )
+        return [job.id for job in jobs]
+
+    assert await found(FAILED) == [first.id]
+    assert await found(NOT_FAILED) == [third.id, second.id]
+    assert await found(EITHER_MODEL, NOT_FAILED) == [third.id, second.id]
+    assert await found(EITHER_MODEL[:1]) == [third.id, first.id]
+    assert await found((*EITHER_MODEL[1:], *FAILED)) == [second.id, first.id]
+    assert await found(changed(Operator.AT_LEAST, last)) == [first.id]
+    assert await found(changed(Operator.ABOVE, last)) == []
+    assert await found(changed(Operator.BELOW, last)) == [third.id, second.id]
+    assert await found(changed(Operator.AT_MOST, second.update_time)) == [second.id]
+
+
+async def test_what_changed_is_found_by_its_index(harness: Harness) -> None:
+    job = await harness.accept()
+    columns = await harness.query(
+        "SELECT string_agg(quote_ident(column_name), ', ') AS names FROM"
+        " information_schema.columns WHERE table_name = 'job'"
+        " AND column_name NOT IN ('id', 'update_time', 'state', 'dispatch_time', 'failure')"
+    )
+    names = columns[0]["names"]
+    await harness.query(
+        f"INSERT INTO job (id, update_time, state, failure, {names})"
+        " SELECT gen_random_uuid(), now() - n * interval '1 minute', 'failed', '{}',"
+        f" {names} FROM job, generate_series(1, 20000) AS n"
+    )
+    await harness.query("ANALYZE job")
+    since = changed(Operator.AT_LEAST, job.update_time - timedelta(hours=1))
+    statement, values = page_statement(
+        caller="edge", owner=None, job_filter=(since,), before=None, limit=21
+    )
+    plan = await harness.connection.execute(sql.SQL("EXPLAIN {}").format(statement), values)
+    assert "job_changed" in str(await plan.fetchall())
 
 
 async def test_a_claim_is_exclusive_until_its_lease_ends(harness: Harness) -> None:

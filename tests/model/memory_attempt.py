@@ -60,6 +60,11 @@ class MemoryAttemptStore(Store):
         return tuple(row.attempt for row in self._tables.attempts if row.attempt.is_live)
 
     @answered
+    def settled(self, job_id: UUID) -> Attempt | None:
+        attempts = (row.attempt for row in self._tables.attempts)
+        return next((each for each in attempts if each.state is AttemptState.SETTLED), None)
+
+    @answered
     def count(self, job_id: UUID) -> int:
         return len(self._tables.attempts)
 

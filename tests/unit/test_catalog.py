@@ -8,12 +8,12 @@ from generation_svc.catalog import load_catalog
 from generation_svc.domain.error import UnknownModel
 from generation_svc.domain.model import (
     Catalog,
-    JsonValue,
     Kind,
     LocalizedText,
     PriceUnit,
-    provider_input,
 )
+from generation_svc.domain.provider_input import provider_input
+from generation_svc.domain.schema import JsonValue
 
 UPLOAD = "upload:0198c5a0-7c3e-7a41-9f3b-2d1c6b5e4f00"
 KIE_LINK = "https://kie.example/cat.png"
@@ -116,32 +116,32 @@ def test_an_unknown_model_names_the_nearest(
     assert caught.value.nearest == nearest
 
 
-def test_kie_receives_the_picture_under_its_own_name(catalog: Catalog) -> None:
+def test_kie_receives_media_under_its_own_name(catalog: Catalog) -> None:
     inputs: dict[str, JsonValue] = {
         "prompt": "a red jacket",
         "image": UPLOAD,
         "num_inference_steps": 30,
     }
 
-    sent = provider_input(catalog.get("qwen/image-edit"), inputs, picture_urls={"image": KIE_LINK})
+    sent = provider_input(catalog.get("qwen/image-edit"), inputs, resolved={("image",): KIE_LINK})
 
     assert sent == {"prompt": "a red jacket", "num_inference_steps": 30, "image_url": KIE_LINK}
     assert type(sent["num_inference_steps"]) is int
 
 
 def test_a_link_goes_to_kie_as_it_is(catalog: Catalog) -> None:
-    inputs = {"prompt": "a red jacket", "image": KIE_LINK}
+    inputs: dict[str, JsonValue] = {"prompt": "a red jacket", "image": KIE_LINK}
 
-    sent = provider_input(catalog.get("qwen/image-edit"), inputs, picture_urls={})
+    sent = provider_input(catalog.get("qwen/image-edit"), inputs, resolved={})
 
     assert sent == {"prompt": "a red jacket", "image_url": KIE_LINK}
 
 
 def test_an_upload_never_goes_to_kie_unresolved(catalog: Catalog) -> None:
-    inputs = {"prompt": "a red jacket", "image": UPLOAD}
+    inputs: dict[str, JsonValue] = {"prompt": "a red jacket", "image": UPLOAD}
 
     with pytest.raises(KeyError):
-        provider_input(catalog.get("qwen/image-edit"), inputs, picture_urls={})
+        provider_input(catalog.get("qwen/image-edit"), inputs, resolved={})
 
 
 def test_a_model_cannot_be_changed(catalog: Catalog) -> None:

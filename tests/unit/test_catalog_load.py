@@ -36,8 +36,24 @@ def remove(*path: str) -> Callable[[Entry], object]:
     return change
 
 
+def needing_an_image(entry: Entry) -> None:
+    entry["media_inputs"] = [MEDIA]
+    entry["input_schema"]["properties"]["image"] = IMAGE
+    entry["input_schema"]["required"].append("image")
+    entry["options"]["image"] = LABEL
+
+
 FIELDS = ("input_schema", "properties")
-PICTURE = {"field": "image", "kie_field": "image_url", "mime_types": ["image/png"], "max_bytes": 1}
+MEDIA = {
+    "name": "image",
+    "kind": "image",
+    "role": "source",
+    "mime_types": ["image/png"],
+    "max_bytes": 1,
+    "kie_field": "image_url",
+}
+IMAGE = {"type": "string", "minLength": 1}
+LABEL = {"label": {"ru": "Кадр", "en": "Frame"}}
 LONG = {"ru": "а" * 20, "en": "a" * 20}
 
 
@@ -98,24 +114,64 @@ LONG = {"ru": "а" * 20, "en": "a" * 20}
             id="unsupported-field-that-exists",
         ),
         pytest.param(
-            spoil(put("picture", value=PICTURE)),
-            "kind text-to-image takes no picture",
-            id="picture-for-words",
+            spoil(needing_an_image),
+            "kind text-to-image takes no media, but some is required",
+            id="media-for-words",
         ),
         pytest.param(
-            spoil(remove("picture"), model=2),
-            "kind image-to-image needs a picture",
-            id="no-picture",
+            spoil(remove("media_inputs"), model=2),
+            "kind image-to-image needs media of the kind image",
+            id="no-media",
         ),
         pytest.param(
-            spoil(put("picture", "field", value="photo"), model=2),
-            "picture field photo is no text in the input schema",
-            id="picture-of-no-field",
+            spoil(put("media_inputs", value=[MEDIA | {"kind": "video"}]), model=2),
+            "kind image-to-image needs media of the kind image",
+            id="media-of-another-kind",
         ),
         pytest.param(
-            spoil(put("picture", "kie_field", value="prompt"), model=2),
-            "picture name prompt at KIE is another field's name",
-            id="picture-name-taken",
+            spoil(put("media_inputs", value=[MEDIA | {"name": "photo"}]), model=2),
+            "photo is no text in the input schema",
+            id="media-of-no-field",
+        ),
+        pytest.param(
+            spoil(put("media_inputs", value=[MEDIA | {"name": "shots[].image"}]), model=2),
+            "shots[].image is no text in the input schema",
+            id="media-of-no-list",
+        ),
+        pytest.param(
+            spoil(put("media_inputs", value=[MEDIA | {"kie_field": "prompt"}]), model=2),
+            "image has the name prompt at KIE, another field's name",
+            id="media-name-taken",
+        ),
+        pytest.param(
+            spoil(put("media_inputs", value=[MEDIA | {"role": "hero"}]), model=2),
+            "role: 'hero' is not one of",
+            id="odd-role",
+        ),
+        pytest.param(
+            spoil(put("reference_inputs", value=[{"name": "prompt", "part": "all"}])),
+            "reference_inputs[0]",
+            id="odd-part",
+        ),
+        pytest.param(
+            spoil(put("result_kinds", value=["video"])),
+            "kind text-to-image makes image, which the result kinds lack",
+            id="another-result",
+        ),
+        pytest.param(
+            spoil(put(*FIELDS, "shots", value={"type": "array", "items": IMAGE})),
+            "shots",
+            id="list-without-end",
+        ),
+        pytest.param(
+            spoil(put(*FIELDS, "shot", value={"type": "object", "properties": {}, "required": []})),
+            "shot",
+            id="object-of-anything",
+        ),
+        pytest.param(
+            spoil(put("prompt_examples", value=[])),
+            "a prompt has some",
+            id="prompt-without-examples",
         ),
         pytest.param(
             spoil(put(*FIELDS, "prompt", "maxLength", value=10)),

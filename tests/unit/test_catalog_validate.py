@@ -238,11 +238,11 @@ def test_a_picture_is_taken_in_each_of_its_forms(image: str) -> None:
 @pytest.mark.parametrize(
     ("image", "complaint"),
     [
-        pytest.param("", "Required: give a picture: upload:<id>", id="empty"),
-        pytest.param(7, "Must be a picture: upload:<id>", id="number"),
-        pytest.param("cat.png", "Must be a picture: upload:<id>", id="file-name"),
-        pytest.param("http://example.com/a.png", "Must be a picture: upload:<id>", id="http"),
-        pytest.param("file:///etc/passwd", "Must be a picture", id="file"),
+        pytest.param("", "Required: give an image: upload:<id>", id="empty"),
+        pytest.param(7, "Must be an image: upload:<id>", id="number"),
+        pytest.param("cat.png", "Must be an image: upload:<id>", id="file-name"),
+        pytest.param("http://example.com/a.png", "Must be an image: upload:<id>", id="http"),
+        pytest.param("file:///etc/passwd", "Must be an image", id="file"),
         pytest.param("upload:", "The id after upload: must be a UUID.", id="no-id"),
         pytest.param("media:../../etc", "The id after media: must be a UUID.", id="path-as-id"),
         pytest.param("https://", "not a valid https: address", id="no-host"),
@@ -262,14 +262,14 @@ def test_a_picture_is_taken_in_each_of_its_forms(image: str) -> None:
         pytest.param(LONGEST_LINK + "a", "up to 2048 characters, not 2049", id="link-too-long"),
         pytest.param(
             "https://api.telegram.org/file/bot1%3AAAF/photo.jpg",
-            "upload the picture instead",
+            "upload the file instead",
             id="telegram-file-link",
         ),
         pytest.param("data:image/gif;base64,AAAA", "must be base64 of one of", id="gif"),
         pytest.param("data:image/png,AAAA", "must be base64 of one of", id="not-base64"),
         pytest.param("data:image/png;base64,é", "not valid base64", id="odd-letters"),
         pytest.param("data:image/png;base64,AAA", "not valid base64", id="bad-padding"),
-        pytest.param("data:image/png;base64,", "holds no picture", id="no-bytes"),
+        pytest.param("data:image/png;base64,", "holds nothing", id="no-bytes"),
         pytest.param(
             "data:image/png;base64," + base64.b64encode(bytes(2**20 + 1)).decode(),
             "up to 1048576 bytes",
@@ -343,7 +343,7 @@ def plausible(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 def plausible_inputs(draw: st.DrawFn) -> tuple[Model, dict[str, Any]]:
     model = draw(MODELS)
     fields = {name: plausible(dict(schema)) for name, schema in model.properties.items()}
-    fields |= {"image": st.sampled_from([UPLOAD, MEDIA])} if model.picture else {}
+    fields |= {"image": st.sampled_from([UPLOAD, MEDIA])} if model.media_inputs else {}
     fields["prompt"] = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=30)
     required = {name: fields.pop(name) for name in model.required}
     return model, draw(st.fixed_dictionaries(required, optional=fields))

@@ -2,11 +2,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.protobuf.struct_pb2 import Value
 
+from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE, MEDIA_KIND_VIDEO, MediaKind
 from atelier.generation.v1.model_pb2 import (
     MODEL_KIND_EDIT,
     MODEL_KIND_IMAGE_TO_IMAGE,
     MODEL_KIND_TEXT_TO_IMAGE,
+    MediaInput,
+    Model,
     ModelOption,
 )
 from edge_bot.conversation.draft import (
@@ -32,8 +36,9 @@ from edge_bot.view.button import (
     ShowOptions,
     UseExample,
 )
+from edge_bot.view.catalog import Catalog
 from edge_bot.view.shape import nearest_choice
-from tests.edge_model import catalog, switched_off
+from tests.edge_model import catalog, catalog_of_0_1, switched_off
 
 CATALOG = catalog()
 TEXT_DRAFT = Draft(
@@ -288,6 +293,68 @@ def test_a_job_becomes_a_draft_again() -> None:
     after = draft_from_job(inputs, model_id="qwen/image-edit", new_id="new", catalog=CATALOG)
     assert (after.prompt, after.picture, after.options) == ("hat", "upload:1", {"num_images": "2"})
     assert stage_of(after, CATALOG) is Stage.CONFIRM
+
+
+@pytest.mark.parametrize("models", [CATALOG, catalog_of_0_1()], ids=["0.2", "0.1"])
+def test_the_picture_is_asked_for_whichever_release_serves(models: Catalog) -> None:
+    asks = {
+        each.id: stage_of(with_model(draft(), each.id, catalog=models), models)
+        for each in models.models
+    }
+    assert asks == {
+        "z-image": Stage.PROMPT,
+        "qwen/text-to-image": Stage.PROMPT,
+        "qwen/image-to-image": Stage.PICTURE,
+        "qwen/image-edit": Stage.PICTURE,
+    }
+    model = models.find("qwen/image-edit")
+    assert model is not None
+    assert inputs_of(EDIT_DRAFT, model)["image"] == "upload:1"
+
+
+def several(*media: MediaInput) -> Catalog:
+    """Return a catalog with one model, that takes this media."""
+    model = Model(id="film", kind=MODEL_KIND_EDIT, media_inputs=media, titles={"en": "Film"})
+    return Catalog((model,))
+
+
+def takes(name: str, least: int, kind: MediaKind.ValueType = MEDIA_KIND_IMAGE) -> MediaInput:
+    return MediaInput(name=name, kind=kind, min_count=least, max_count=4, is_list=True)
+
+
+def test_a_list_is_asked_for_as_one_picture() -> None:
+    models = several(takes("mask", 0), takes("images", 1))
+    current = draft(kind=MODEL_KIND_EDIT, model_id="film", prompt="hat")
+    assert stage_of(current, models) is Stage.PICTURE
+    again = draft_from_job(
+        {"prompt": "hat", "images": scalar(listed("upload:1"))},
+        model_id="film",
+        new_id="new",
+        catalog=models,
+    )
+    assert inputs_of(again, models.models[0]) == {"prompt": "hat", "images": "upload:1"}
+
+
+def listed(*items: str) -> Value:
+    value = Value()
+    value.list_value.extend(items)
+    return value
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        [takes("images", 2)],
+        [takes("image", 1), takes("mask", 1)],
+        [takes("video", 1, MEDIA_KIND_VIDEO)],
+        [takes("shots[].image", 1)],
+    ],
+    ids=str,
+)
+def test_a_model_that_needs_more_than_one_picture_is_not_offered(media: list[MediaInput]) -> None:
+    models = several(*media)
+    assert models.of_kind(MODEL_KIND_EDIT) == ()
+    assert models.find("film") is not None
 
 
 @pytest.mark.parametrize(

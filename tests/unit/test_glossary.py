@@ -21,24 +21,25 @@ ORDINARY = frozenset(
     account acknowledge action active address admission again album all answer answers anybody
     anyway app atelier away backoff batch body bot bound bounded bounds bucket buckets busy
     button byte bytes cache call cancel cap caps certificate certificates change channel chat
-    child children choice choices client clock closer column command conflict consistency
-    content context conversation convert core count create customer cut data database dead
-    deadline deadlines decoder decoding deferred delay delays denied dependencies devrun
+    child children choice choices clean client clock closer column command condition conflict
+    consistency content context conversation convert core count create customer cut data database
+    dead deadline deadlines decoder decoding deferred delay delays denied dependencies devrun
     directory disabled discard dispatch dispatcher document domain download draining edit
     embedded ended endpoint entry environment error examination examine examined examiner
-    example exchange exif exists exposure failed failure fallback fetch fetcher field file
+    example exchange exif exists exposure failed failure fallback fetch fetcher field file filter
     files folder follow form format formatter found fresh generate generation gif grant group grpc
     handle handler handover health home host hostname http identifier impossible input interceptor
-    internet interrupt invalid item jpeg keep key kie kind known language large late launcher
-    layout life lifecycle limit limited limits linger lingering link links list load localized
+    internet interrupt invalid item jpeg keep key keyword kie kind known language large late
+    launcher layout life lifecycle limit limited limits linger lingering link links list load
+    localized
     log long lost main maintenance many measured mention message messages meter method metric
-    migrate migration missed missing name no not notice object of offset offsets on option
+    migrate migration missed missing name no not notice object of offset offsets on operator option
     options original out outage outcome outgoing overloaded page parse part path pause payload peer
     permission persist pick picture place plain png poll polling pool port post postgres press
     price pricing printer problem process profile program programs progress prompt protocol
     query range reached read reader readiness reason recent record redact redacting redaction
     redactor reflection refused register rejected render renderer renewal renewed repetition replay
-    report reporter resolver resource responses result reused route row rpc rule run runtime
+    report reporter resolver resource responses result reused role route row rpc rule run runtime
     schema scratch secret secrets send sender sent server service servicer set setting
     settings shape show shutdown signature signed silent slot slots sniff source spool spooled stage
     stale start state steps stopped storage store stored stream svc table telegram text texts

@@ -18,10 +18,16 @@ PENDING, SUCCEEDED, FAILED, MISSING, UNKNOWN = (
 
 
 def succeeded(
-    task_id: str, *results: str | ResultItem, word: str | None = "success", text: str = ""
+    task_id: str,
+    *results: str | ResultItem,
+    word: str | None = "success",
+    text: str = "",
+    item_ids: tuple[str, ...] = (),
 ) -> Observation:
     items = tuple(ResultItem(each) if isinstance(each, str) else each for each in results)
-    return Observation(SUCCEEDED, task_id=task_id, word=word, results=items, result_text=text)
+    return Observation(
+        SUCCEEDED, task_id=task_id, word=word, results=items, result_text=text, item_ids=item_ids
+    )
 
 
 def failed(task_id: str | None, code: str, message: str, *, word: str | None = None) -> Observation:
@@ -119,6 +125,7 @@ EXPECTED: dict[str, Observation] = {
             cover_url="https://example.cn/****.jpeg",
         ),
         word="complete",
+        item_ids=("e231****-****-****-****-****8cadc7dc",),
     ),
     "34 suno-api callback: convert-to-wav-callbacks": failed(
         "988e****c8d3", "500", "Internal Error - Please try again later"

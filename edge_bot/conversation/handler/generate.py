@@ -19,9 +19,10 @@ from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.handler.follow import find_job, is_under_way, read_job, refresh
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft, Repetition
-from edge_bot.service_error import is_passing
+from edge_bot.service_error import is_out_of_room, is_passing
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
+from edge_bot.view.media_input import input_of, picture_input
 from edge_bot.view.outcome import failure_buttons, prompt_of
 from edge_bot.view.progress import starting_screen
 from generation_client import GenerationError, translated
@@ -48,7 +49,7 @@ class JobRefused(Exception):
     @property
     def fields(self) -> frozenset[str]:
         """The inputs that are wrong."""
-        return frozenset(each.field.removeprefix("inputs.") for each in self.error.violations)
+        return frozenset(input_of(each.field) for each in self.error.violations)
 
 
 class JobExists(Exception):
@@ -158,6 +159,9 @@ async def _repeat(
         except JobExists as exists:
             if is_under_way(await read_job(interaction, exists.job_id)):
                 raise
+        except JobRefused as refused:
+            if refused.error.reason != "JOB_EXPIRED":  # it was made so long ago that it is gone
+                raise
         number += 1
 
 
@@ -171,7 +175,8 @@ async def _make(interaction: Interaction, request: pb.CreateJobRequest, *, messa
     except GenerationError as error:
         if error.reason == "REQUEST_ID_REUSED":
             raise JobExists(error.metadata["job_id"]) from error
-        if is_passing(error) and error.reason not in _FOR_THE_USER:
+        is_told = error.reason in _FOR_THE_USER or is_out_of_room(error)
+        if is_passing(error) and not is_told:
             raise
         log.warning("a job was refused", reason=error.reason, code=error.code.name)
         raise JobRefused(error) from error
@@ -190,10 +195,12 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
     """Take the draft back to the step that was refused, and say why."""
     model = interaction.catalog.find(draft.model_id)
     why = notice.refusal(refused.error, interaction.language, model=model)
-    if model is not None and model.picture_field in refused.fields:
+    if model is not None and picture_input(model) in refused.fields:
         draft = draft.model_copy(update={"picture": ""})
     if "prompt" in refused.fields:
         draft = draft.model_copy(update={"is_changing_prompt": True})
+    if refused.error.reason == "JOB_EXPIRED":  # what was made of it is gone, so it is begun anew
+        draft = draft.model_copy(update={"id": interaction.new_id})
     catalog = interaction.catalog
     if refused.error.reason in _WITHOUT_MODEL:
         interaction.context.catalog.expire()

@@ -10,7 +10,7 @@ from edge_bot.conversation.event import Press
 from edge_bot.conversation.handler.follow import find_job, is_under_way, refresh
 from edge_bot.conversation.handler.generate import generate_again
 from edge_bot.conversation.handler.missed import bring
-from edge_bot.conversation.handler.result import send_originals, send_result
+from edge_bot.conversation.handler.result import expiry_told, send_originals, send_result
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
 from edge_bot.view import button, notice
@@ -25,7 +25,13 @@ async def answer_job_press(
     job = await find_job(interaction, action.job_id)
     if job is None:
         return False
-    match action:
+    async with expiry_told(interaction, job):
+        await _answer(interaction, press, job=job)
+    return True
+
+
+async def _answer(interaction: Interaction, press: Press, *, job: Job) -> None:
+    match press.action:
         case button.Again():
             await generate_again(interaction, job, message_id=press.message_id)
         case button.Change():
@@ -37,7 +43,6 @@ async def answer_job_press(
             await interaction.note(lambda session: session.without_missed(job.id))
         case _:
             await _follow_or_cancel(interaction, job, press=press)
-    return True
 
 
 async def _change(interaction: Interaction, job: Job) -> None:

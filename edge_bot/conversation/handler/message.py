@@ -6,7 +6,12 @@ from edge_bot.conversation.draft import with_picture, with_text
 from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.event import Command, Picture, Text
 from edge_bot.conversation.handler.follow import find_job, is_under_way
-from edge_bot.conversation.handler.upload import PictureTooLarge, PictureUnreadable, take_picture
+from edge_bot.conversation.handler.upload import (
+    PictureTooLarge,
+    PictureUnreadable,
+    UploadRefused,
+    take_picture,
+)
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
@@ -83,6 +88,9 @@ async def _use_picture(interaction: Interaction, event: Picture) -> None:
         return await answer_notice(interaction, notice.picture_too_large(interaction.language))
     except PictureUnreadable:
         return await answer_notice(interaction, notice.wrong_file(interaction.language))
+    except UploadRefused as refused:
+        why = notice.refusal(refused.error, interaction.language, model=None)
+        return await answer_notice(interaction, why)
     draft = with_picture(
         interaction.session.draft,
         picture.name,

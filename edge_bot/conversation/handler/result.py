@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import Job
 from edge_bot.conversation.interaction import Interaction
@@ -11,6 +14,19 @@ from edge_bot.view import notice
 from edge_bot.view.language import texts
 from edge_bot.view.layout import Screen
 from edge_bot.view.too_large import is_uploadable, too_large_note
+from generation_client import GenerationError
+
+
+@asynccontextmanager
+async def expiry_told(interaction: Interaction, job: Job) -> AsyncIterator[None]:
+    """Tell the user where the result of a job has expired; it is waited for no longer."""
+    try:
+        yield
+    except GenerationError as error:
+        if error.reason != "MEDIA_EXPIRED":
+            raise
+        await interaction.note(lambda session: session.without_missed(job.id))
+        await interaction.reply(Screen(notice.result_expired(interaction.language)))
 
 
 async def send_result(interaction: Interaction, job: Job) -> None:

@@ -15,6 +15,7 @@ from telegram.error import BadRequest, NetworkError
 from atelier.generation.v1 import generation_service_pb2 as pb
 from edge_bot.conversation.event import Picture
 from edge_bot.conversation.interaction import Interaction
+from edge_bot.service_error import is_out_of_room
 from edge_bot.telegram.body import BodyTooLarge
 from generation_client import GenerationError
 from generation_client.limit import MAX_PIECE_BYTES
@@ -41,6 +42,14 @@ class PictureTooLarge(Exception):
 
 class PictureUnreadable(Exception):
     """The file is no picture that a model can read."""
+
+
+class UploadRefused(Exception):
+    """There is no room for the picture, and trying again at once does not help."""
+
+    def __init__(self, error: GenerationError) -> None:
+        self.error = error
+        super().__init__(str(error))
 
 
 async def take_picture(interaction: Interaction, picture: Picture) -> Upload:
@@ -73,11 +82,14 @@ async def _uploaded(interaction: Interaction, data: bytes) -> Upload:
     try:
         answer = await interaction.context.client.generation.UploadInput(requests)
     except grpc.aio.AioRpcError as error:
-        match GenerationError.from_rpc(error).reason:
+        refusal = GenerationError.from_rpc(error)
+        match refusal.reason:
             case "UPLOAD_TOO_LARGE":
                 raise PictureTooLarge from error
             case "UPLOAD_REJECTED":
                 raise PictureUnreadable from error
+        if is_out_of_room(refusal):
+            raise UploadRefused(refusal) from error
         raise
     upload = answer.upload
     return Upload(f"upload:{upload.id}", (upload.width, upload.height))

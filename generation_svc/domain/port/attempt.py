@@ -27,6 +27,9 @@ class AttemptStore(Protocol):
     async def live(self, job_id: UUID) -> Sequence[Attempt]:
         """Read the attempts that can still bring the job a result."""
 
+    async def settled(self, job_id: UUID) -> Attempt | None:
+        """Read the attempt that made a job's result."""
+
     async def count(self, job_id: UUID) -> int:
         """Count all attempts of a job."""
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job
+from generation_svc.domain.job_filter import EVERY_JOB, JobFilter
 
 
 class JobStore(Protocol):
@@ -38,7 +39,13 @@ class JobStore(Protocol):
         """Read the revisions after `after`, in order."""
 
     async def page(
-        self, *, caller: str | None, owner: str | None, before: UUID | None, limit: int
+        self,
+        *,
+        caller: str | None,
+        owner: str | None,
+        job_filter: JobFilter = EVERY_JOB,
+        before: UUID | None,
+        limit: int,
     ) -> Sequence[Job]:
         """Read jobs of this caller, of everybody for None, newest first, older than `before`."""
 

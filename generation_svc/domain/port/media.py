@@ -102,6 +102,10 @@ class StoredMedia:
 
     media: Media
     key: str
+    is_removed: bool
+    """Whether its bytes are gone, since its time was over."""
+    end_time: datetime
+    """When its time began to run: its job had ended, or the upload came."""
 
 
 class MediaStore(Protocol):
@@ -119,10 +123,10 @@ class MediaStore(Protocol):
         """Read which results of an attempt are ours already."""
 
     async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
-        """Return which results of these attempts have a row, by attempt and position."""
+        """Return which results of these attempts are to be kept, by attempt and position."""
 
     async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return which of these uploads have a row."""
+        """Return which of these uploads are to be kept."""
 
     async def find_media(
         self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
@@ -135,13 +139,7 @@ class MediaStore(Protocol):
         """Write an upload that is forgotten after its lifetime."""
 
     async def find_upload(self, upload_id: UUID, *, caller: str) -> StoredMedia | None:
-        """Find an upload of this caller that is not forgotten."""
+        """Find an upload of this caller, expired or not, while anything is known of it."""
 
-    async def keep_upload(self, upload_id: UUID, *, lifetime: timedelta) -> None:
-        """Lengthen the life of an upload that a job uses."""
-
-    async def expired_uploads(self, *, limit: int) -> Sequence[StoredMedia]:
-        """Find uploads that are past their time; no job can use them any more."""
-
-    async def remove_upload(self, upload_id: UUID) -> None:
-        """Remove an upload whose bytes are gone."""
+    async def keep_upload(self, upload_id: UUID, *, lifetime: timedelta) -> bool:
+        """Lengthen the life of an upload that a job uses; False if its time is over."""

@@ -18,6 +18,7 @@ from generation_svc.domain.port.notifier import Notifier
 from generation_svc.domain.port.queue import QueueStore
 from generation_svc.domain.port.rate_budget import BudgetStore
 from generation_svc.domain.port.request import RequestStore
+from generation_svc.domain.port.retention import RetentionStore, UsageStore
 from generation_svc.domain.port.session import EdgeStore
 from generation_svc.domain.port.webhook import WebhookStore
 
@@ -47,6 +48,10 @@ class Transaction(Clock, Protocol):
     def budget(self) -> BudgetStore: ...  # noqa: D102
     @property
     def models(self) -> ModelStore: ...  # noqa: D102
+    @property
+    def retention(self) -> RetentionStore: ...  # noqa: D102
+    @property
+    def usage(self) -> UsageStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable."""

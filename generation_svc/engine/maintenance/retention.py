@@ -1,38 +1,153 @@
-"""What is kept for so long and no longer."""
+"""Forgets what is past its time, a batch of each kind at a time.
 
+Bytes go before what their row says of them, and the row is locked meanwhile. So whatever
+instruction a process is killed at, no bytes are left without a row that leads to them, and any
+number of replicas may do this at once.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from functools import partial
+from uuid import UUID
 
-from generation_svc.domain.port.media import StoredMedia
+from generation_svc.domain.error import Unavailable
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
 
-REQUEST_LIFETIME = timedelta(days=400)
-"""How long a request_id means the same job."""
 WEBHOOK_LIFETIME = timedelta(days=35)
 """How long an enabled address that nothing is posted to stays in the list."""
+JOB_BATCH = 20
+"""How many jobs are forgotten at once: each has dozens of rows in other tables."""
+
+Remove = Callable[[Dependencies, UUID], Awaitable[bool]]
 
 
-async def forget_uploads(deps: Dependencies) -> None:
-    """Uploads past their time lose their bytes, then their row, so that none is left behind."""
+async def forget_expired(deps: Dependencies) -> bool:
+    """Forget a batch of everything that is past its time; return whether there may be more.
+
+    Raises Unavailable at the end: a media store that is away keeps no row from being forgotten.
+    """
+    is_more: list[bool] = []
+    troubles: list[Unavailable] = []
+
+    async def forget(step: Callable[[Dependencies], Awaitable[bool]]) -> None:
+        try:
+            is_more.append(await step(deps))
+        except Unavailable as error:
+            troubles.append(error)
+
+    await one_by_one(STEPS, forget)
+    if troubles:
+        raise troubles[0]
+    return any(is_more)
+
+
+async def expire_media(deps: Dependencies) -> bool:
+    """Media past its time loses its bytes; its row says that it was there, as long as its job.
+
+    A job that was accepted just before may still need it as its input: it gets the time for that.
+    """
+    grace = deps.timing.start_deadline + deps.timing.hard_deadline
     async with deps.database.transaction() as tx:
-        expired = await tx.media.expired_uploads(limit=BATCH)
-    await one_by_one(expired, partial(_forget_upload, deps))
+        expired = await tx.retention.expired_media(deps.storage.retention, grace=grace, limit=BATCH)
+    return await _remove_each(deps, expired, _remove_media, kind="media")
 
 
-async def _forget_upload(deps: Dependencies, stored: StoredMedia) -> None:
-    await deps.media.store.delete(stored.key)
+async def _remove_media(deps: Dependencies, media_id: UUID) -> bool:
     async with deps.database.transaction() as tx:
-        await tx.media.remove_upload(stored.media.id)
+        key = await tx.retention.lock_media(media_id)
+        if key is None:
+            return False
+        await deps.media.store.delete(key)
+        await tx.retention.media_removed(media_id)
+    return True
 
 
-async def forget_requests(deps: Dependencies) -> None:
+async def expire_uploads(deps: Dependencies) -> bool:
+    """Uploads past their time lose their bytes; their rows stay for as long as a job would."""
+    async with deps.database.transaction() as tx:
+        expired = await tx.retention.expired_uploads(limit=BATCH)
+    return await _remove_each(deps, expired, _remove_upload, kind="upload")
+
+
+async def _remove_upload(deps: Dependencies, upload_id: UUID) -> bool:
+    async with deps.database.transaction() as tx:
+        key = await tx.retention.lock_upload(upload_id)
+        if key is None:
+            return False
+        await deps.media.store.delete(key)
+        await tx.retention.upload_removed(upload_id)
+    return True
+
+
+async def _remove_each(
+    deps: Dependencies, ids: Sequence[UUID], remove: Remove, *, kind: str
+) -> bool:
+    removed: list[UUID] = []
+
+    async def one(row_id: UUID) -> None:
+        if await remove(deps, row_id):
+            removed.append(row_id)
+
+    try:
+        await one_by_one(ids, one)
+    finally:
+        deps.meter.expired.labels(kind).inc(len(removed))
+    return len(removed) >= BATCH  # what cannot be removed is not tried at once again
+
+
+async def shorten_uploads(deps: Dependencies) -> bool:
+    """No upload lives longer than the settings say, whoever wrote it under which settings."""
+    lifetime = max(deps.storage.retention.uploads, deps.storage.retention.unused_uploads)
+    async with deps.database.transaction() as tx:
+        return await tx.retention.shorten_uploads(lifetime=lifetime, limit=BATCH) >= BATCH
+
+
+async def forget_uploads(deps: Dependencies) -> bool:
+    """Nobody remembers an upload that expired as long ago as a job that is forgotten."""
+    async with deps.database.transaction() as tx:
+        age = deps.storage.retention.jobs
+        return await tx.retention.forget_uploads(older_than=age, limit=BATCH) >= BATCH
+
+
+async def forget_jobs(deps: Dependencies) -> bool:
+    """Jobs go with all that belongs to them; what their request_id stood for is remembered."""
+    async with deps.database.transaction() as tx:
+        age = deps.storage.retention.jobs
+        forgotten = await tx.retention.forget_jobs(older_than=age, limit=JOB_BATCH)
+    deps.meter.expired.labels("job").inc(forgotten)
+    return forgotten >= JOB_BATCH
+
+
+async def forget_receipts(deps: Dependencies) -> bool:
+    """Callbacks are evidence, and evidence of what was settled long ago is not looked at."""
+    async with deps.database.transaction() as tx:
+        age = deps.storage.retention.receipts
+        forgotten = await tx.retention.forget_receipts(older_than=age, limit=BATCH)
+    deps.meter.expired.labels("callback").inc(forgotten)
+    return forgotten >= BATCH
+
+
+async def forget_requests(deps: Dependencies) -> bool:
     """What a request_id stood for is remembered for so long, and no longer."""
     async with deps.database.transaction() as tx:
-        await tx.requests.forget(older_than=REQUEST_LIFETIME, limit=BATCH)
+        age = deps.storage.retention.requests
+        return await tx.requests.forget(older_than=age, limit=BATCH) >= BATCH
 
 
-async def forget_webhooks(deps: Dependencies) -> None:
+async def forget_webhooks(deps: Dependencies) -> bool:
     """Addresses that take outcomes are shown for as long as somebody may look for them."""
     async with deps.database.transaction() as tx:
-        await tx.webhooks.forget_idle(older_than=WEBHOOK_LIFETIME, limit=BATCH)
+        return await tx.webhooks.forget_idle(older_than=WEBHOOK_LIFETIME, limit=BATCH) >= BATCH
+
+
+STEPS = (
+    expire_media,
+    expire_uploads,
+    shorten_uploads,
+    forget_uploads,
+    forget_jobs,
+    forget_receipts,
+    forget_requests,
+    forget_webhooks,
+)
+"""All of it; each is independent of the others, and a fault in one stops none of them."""

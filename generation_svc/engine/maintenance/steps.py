@@ -5,11 +5,6 @@ from generation_svc.engine.maintenance.deadlines import end_overdue, end_unstart
 from generation_svc.engine.maintenance.delays import label_delays
 from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.engine.maintenance.orphans import mark_orphans
-from generation_svc.engine.maintenance.retention import (
-    forget_requests,
-    forget_uploads,
-    forget_webhooks,
-)
 
 STEPS = (
     mark_orphans,
@@ -17,9 +12,6 @@ STEPS = (
     end_overdue,
     label_delays,
     replay_callbacks,
-    forget_uploads,
-    forget_requests,
     remove_orphans,
-    forget_webhooks,
 )
 """All of it; each is independent of the others, and a fault in one stops none of them."""

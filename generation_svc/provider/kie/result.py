@@ -43,6 +43,12 @@ _LINK_PATHS: tuple[tuple[str, ...], ...] = (
     ("audioWavUrl",),  # suno, conversion to wav
 )
 
+_ITEM_ID_PATHS: tuple[tuple[str, ...], ...] = (
+    ("response", "data", "id"),  # suno in the unified record (§9)
+    ("resultJson", "data", "id"),
+    ("data", "id"),  # suno
+)
+_MAX_ID_CHARS = 128
 _DESCRIBED = frozenset({"audio_url", "video_url"})
 """The links that stand in an object which describes what is behind them."""
 
@@ -64,12 +70,20 @@ _LINK = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
 
 def items_of(data: Document) -> tuple[ResultItem, ...]:
     """Return the files of a result in KIE's order, each once; those of `response` first."""
-    unpacked = {**data, **{name: _unpacked(data.get(name)) for name in _PACKED}}
+    unpacked = _all_unpacked(data)
     found = (item for path in _LINK_PATHS for item in _items_at(unpacked, path))
     by_link: dict[str, ResultItem] = {}
     for item in found:
         by_link.setdefault(item.url, item)
     return tuple(by_link.values())[:MAX_LINKS]
+
+
+def item_ids_of(data: Document) -> tuple[str, ...]:
+    """Return KIE's ids of the songs in a result, in its order, each once: later tasks name them."""
+    unpacked = _all_unpacked(data)
+    found = (item for path in _ITEM_ID_PATHS for item in strings_at(unpacked, path))
+    usable = (item for item in found if 0 < len(item) <= _MAX_ID_CHARS and clean(item) == item)
+    return tuple(dict.fromkeys(usable))[:MAX_LINKS]
 
 
 def text_of(data: Document) -> str:
@@ -115,6 +129,10 @@ def is_link(text: str) -> bool:
         return bool(urlsplit(text).hostname)
     except ValueError:
         return False
+
+
+def _all_unpacked(data: Document) -> Document:
+    return {**data, **{name: _unpacked(data.get(name)) for name in _PACKED}}
 
 
 def _unpacked(value: object) -> object:

@@ -66,6 +66,8 @@ class AttemptRow(SQLModel, table=True):
     """What the last try to fetch had trouble with."""
     trouble_time: datetime | None = Field(default=None, sa_type=TIME)
     """Since when every try had that trouble."""
+    item_ids: list[str] | None = Field(default=None, sa_column=Column(JSON))
+    """The provider's ids of what it made, where it has any."""
 
 
 class CallbackReceiptRow(SQLModel, table=True):
@@ -76,6 +78,7 @@ class CallbackReceiptRow(SQLModel, table=True):
         Index("callback_pending", "receive_time", postgresql_where=text("apply_time IS NULL")),
         Index("callback_untrusted", "receive_time", postgresql_where=text("NOT is_trusted")),
         Index("callback_of_attempt", "attempt_id"),
+        Index("callback_by_time", "receive_time"),
     )
 
     id: UUID = Field(primary_key=True)

@@ -59,6 +59,12 @@ class JobRow(SQLModel, table=True):
         Index("job_of_caller", "caller", "id"),
         Index("job_of_owner", "caller", "owner", "id"),
         Index("job_of_model", "model_id", "id"),
+        Index("job_changed", "caller", "update_time"),
+        Index(
+            "job_ended",
+            "update_time",
+            postgresql_where=text("state IN ('succeeded', 'failed', 'cancelled')"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)

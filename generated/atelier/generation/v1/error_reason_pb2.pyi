@@ -66,12 +66,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier.internal", "metadata": { "revision": "3" } }
     """
     ERROR_REASON_UPLOAD_REJECTED: _ErrorReason.ValueType  # 8
-    """The uploaded bytes are no picture that a model can take.
+    """The uploaded bytes are no media that a model can take.
 
         { "reason": "UPLOAD_REJECTED", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_UPLOAD_TOO_LARGE: _ErrorReason.ValueType  # 9
-    """The uploaded picture is too large.
+    """The uploaded media is too large.
 
         { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier.internal", "metadata": { "limit_bytes": "10485760" } }
     """
@@ -175,6 +175,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
     """
+    ERROR_REASON_MEDIA_EXPIRED: _ErrorReason.ValueType  # 34
+    """The media was there, but its bytes are no longer kept: `Media.expire_time` has
+    passed. It stays in the job's result.
+
+        { "reason": "MEDIA_EXPIRED", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
+    """
+    ERROR_REASON_JOB_EXPIRED: _ErrorReason.ValueType  # 35
+    """The request_id made a job that is no longer kept. A new job is never made of
+    it: use another request_id.
+
+        { "reason": "JOB_EXPIRED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
+    """
+    ERROR_REASON_STORAGE_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 36
+    """The results and uploads of the owner, or of the whole service, take up all the
+    room that the operator gives them. It passes when older ones expire.
+
+        { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
@@ -221,12 +239,12 @@ ERROR_REASON_REVISION_OUT_OF_RANGE: ErrorReason.ValueType  # 7
     { "reason": "REVISION_OUT_OF_RANGE", "domain": "atelier.internal", "metadata": { "revision": "3" } }
 """
 ERROR_REASON_UPLOAD_REJECTED: ErrorReason.ValueType  # 8
-"""The uploaded bytes are no picture that a model can take.
+"""The uploaded bytes are no media that a model can take.
 
     { "reason": "UPLOAD_REJECTED", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_UPLOAD_TOO_LARGE: ErrorReason.ValueType  # 9
-"""The uploaded picture is too large.
+"""The uploaded media is too large.
 
     { "reason": "UPLOAD_TOO_LARGE", "domain": "atelier.internal", "metadata": { "limit_bytes": "10485760" } }
 """
@@ -327,5 +345,23 @@ ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 30
 """The service never posted to this address for this caller.
 
     { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
+"""
+ERROR_REASON_MEDIA_EXPIRED: ErrorReason.ValueType  # 34
+"""The media was there, but its bytes are no longer kept: `Media.expire_time` has
+passed. It stays in the job's result.
+
+    { "reason": "MEDIA_EXPIRED", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
+"""
+ERROR_REASON_JOB_EXPIRED: ErrorReason.ValueType  # 35
+"""The request_id made a job that is no longer kept. A new job is never made of
+it: use another request_id.
+
+    { "reason": "JOB_EXPIRED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
+"""
+ERROR_REASON_STORAGE_QUOTA_EXCEEDED: ErrorReason.ValueType  # 36
+"""The results and uploads of the owner, or of the whole service, take up all the
+room that the operator gives them. It passes when older ones expire.
+
+    { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

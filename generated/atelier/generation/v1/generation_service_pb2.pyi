@@ -58,8 +58,10 @@ class CreateJobRequest(_message.Message):
     """
     @_builtins.property
     def inputs(self) -> _struct_pb2.Struct:
-        """The inputs, checked against the model's schema. A picture is `upload:<id>`,
-        `media:<id>`, an `https:` link, or `data:` up to 1 MiB.
+        """The inputs, checked against the model's schema. Media is `upload:<id>`,
+        `media:<id>`, an `https:` link, or `data:` up to 1 MiB; what an earlier job made is
+        `job:<id>`, or `job:<id>/<n>` with n from 1 to 99 (see ReferenceInput). A violation
+        names the exact place, such as `inputs.shots[1].prompt`.
 
         A Struct carries numbers as doubles, so a whole number is -9007199254740991 to
         9007199254740991, where each is told from its neighbours; beyond that, and for
@@ -338,6 +340,7 @@ class ListJobsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The greatest number of jobs to give; more than 100 is taken as 100, and less than
     0 is INVALID_ARGUMENT.
@@ -346,7 +349,7 @@ class ListJobsRequest(_message.Message):
     """
     page_token: _builtins.str
     """The next_page_token of the page before, at most 4096 characters. It is good for
-    the same caller and owner alone; any other is INVALID_PAGE_TOKEN.
+    the same caller, owner and filter alone; any other is INVALID_PAGE_TOKEN.
 
     Empty means the first page.
     """
@@ -355,16 +358,38 @@ class ListJobsRequest(_message.Message):
 
     Empty means all of the caller's.
     """
+    filter: _builtins.str
+    """Which jobs are listed, at most 1024 characters with at most 16 conditions, in a
+    part of the language of AIP-160:
+
+        filter    = choice { "AND" choice }
+        choice    = condition { "OR" condition }
+        condition = "state" ( "=" | "!=" ) STATE
+                  | "model_id" ( "=" | "!=" ) TEXT
+                  | ( "create_time" | "update_time" )
+                    ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) TIME
+
+    OR binds more tightly than AND, as it does there. STATE is a name of JobState, TEXT
+    an id as in ListModels, TIME a time with its zone as in RFC 3339; each may stand in
+    double quotes. An example:
+
+        state = JOB_STATE_FAILED OR state = JOB_STATE_CANCELLED AND update_time > "2026-11-28T20:00:00Z"
+
+    Anything else is INVALID_ARGUMENT, with the position and what would be right there.
+
+    Empty means all.
+    """
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         owner: _builtins.str = ...,
+        filter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "owner", b"owner", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -579,9 +604,9 @@ class UploadInputRequest(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
-    """The one to whom the picture belongs and whose rate it counts for, at most 128
+    """The one to whom the media belongs and whose rate it counts for, at most 128
     characters, in the first message; a later one repeats it or leaves it empty. Any
-    job of the same caller may use the picture.
+    job of the same caller may use it.
 
     Empty in the first message means the caller.
     """

@@ -114,18 +114,21 @@ class GenerationServiceServicer:
         called: what was answered is durable.
 
         The same request_id from the same caller gives the same job for 400 days;
-        with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED).
+        with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED), and where
+        the job is no longer kept, too (FAILED_PRECONDITION, JOB_EXPIRED).
         Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
         violation per field; an unknown model is NOT_FOUND; one that the provider has
         switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
-        owner with too many unfinished jobs is RESOURCE_EXHAUSTED.
+        owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
+        results and uploads take up all the room there is (STORAGE_QUOTA_EXCEEDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetJob(self, request, context):
-        """Gives a job as it is. NOT_FOUND if the caller has no such job.
+        """Gives a job as it is. NOT_FOUND if the caller has no such job. A job is kept
+        for a while after it ended, 90 days unless the operator says otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +157,14 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Lists the caller's jobs, newest first.
+        """Lists the caller's jobs by create_time, newest first, whatever the filter. There is
+        no order_by: in this order a page is never shifted by what is created meanwhile.
+
+        To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
+        is the greatest update_time that was told before, less a minute, since changes can
+        be seen in the order in which they were committed. A job that changed more than
+        once is told once, as it is; one that changes during the walk may be told by the
+        next walk only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,9 +195,11 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadInput(self, request_iterator, context):
-        """Takes a picture, at most 10 MiB, to be used as `upload:<id>`. The type is
+        """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
         found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
-        that no job uses is forgotten after 24 hours.
+        that no job uses expires after 24 hours, one that jobs use after the last of them
+        was accepted, 35 days unless the operator says otherwise. An owner without room is
+        RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,7 +207,7 @@ class GenerationServiceServicer:
 
     def DownloadMedia(self, request, context):
         """Gives the bytes of a result, or a part of them: first the media, then its data
-        in order.
+        in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -31,14 +31,18 @@ class GenerationServiceStub:
     called: what was answered is durable.
 
     The same request_id from the same caller gives the same job for 400 days;
-    with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED).
+    with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED), and where
+    the job is no longer kept, too (FAILED_PRECONDITION, JOB_EXPIRED).
     Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
     violation per field; an unknown model is NOT_FOUND; one that the provider has
     switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
-    owner with too many unfinished jobs is RESOURCE_EXHAUSTED.
+    owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
+    results and uploads take up all the room there is (STORAGE_QUOTA_EXCEEDED).
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetJobRequest, _generation_service_pb2.GetJobResponse]
-    """Gives a job as it is. NOT_FOUND if the caller has no such job."""
+    """Gives a job as it is. NOT_FOUND if the caller has no such job. A job is kept
+    for a while after it ended, 90 days unless the operator says otherwise.
+    """
     WaitJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.WaitJobRequest, _generation_service_pb2.WaitJobResponse]
     """Waits until the job is final or the timeout has passed, and answers OK
     with the job as it then is.
@@ -54,7 +58,15 @@ class GenerationServiceStub:
     not read loses its connection: go on with the last revision read.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListJobsRequest, _generation_service_pb2.ListJobsResponse]
-    """Lists the caller's jobs, newest first."""
+    """Lists the caller's jobs by create_time, newest first, whatever the filter. There is
+    no order_by: in this order a page is never shifted by what is created meanwhile.
+
+    To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
+    is the greatest update_time that was told before, less a minute, since changes can
+    be seen in the order in which they were committed. A job that changed more than
+    once is told once, as it is; one that changes during the walk may be told by the
+    next walk only.
+    """
     CancelJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.CancelJobRequest, _generation_service_pb2.CancelJobResponse]
     """Cancels a job. One that the provider has not taken ends at once and is
     free; one that runs cannot be stopped at the provider: nothing more is
@@ -66,13 +78,15 @@ class GenerationServiceStub:
     GetModel: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetModelRequest, _generation_service_pb2.GetModelResponse]
     """Gives a model. NOT_FOUND names the nearest id."""
     UploadInput: _aio.StreamUnaryMultiCallable[_generation_service_pb2.UploadInputRequest, _generation_service_pb2.UploadInputResponse]
-    """Takes a picture, at most 10 MiB, to be used as `upload:<id>`. The type is
+    """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
     found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
-    that no job uses is forgotten after 24 hours.
+    that no job uses expires after 24 hours, one that jobs use after the last of them
+    was accepted, 35 days unless the operator says otherwise. An owner without room is
+    RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
     """
     DownloadMedia: _aio.UnaryStreamMultiCallable[_generation_service_pb2.DownloadMediaRequest, _generation_service_pb2.DownloadMediaResponse]
     """Gives the bytes of a result, or a part of them: first the media, then its data
-    in order.
+    in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -98,11 +112,13 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         called: what was answered is durable.
 
         The same request_id from the same caller gives the same job for 400 days;
-        with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED).
+        with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED), and where
+        the job is no longer kept, too (FAILED_PRECONDITION, JOB_EXPIRED).
         Wrong inputs are INVALID_ARGUMENT with one `google.rpc.BadRequest`
         violation per field; an unknown model is NOT_FOUND; one that the provider has
         switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
-        owner with too many unfinished jobs is RESOURCE_EXHAUSTED.
+        owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
+        results and uploads take up all the room there is (STORAGE_QUOTA_EXCEEDED).
         """
 
     @_abc_1.abstractmethod
@@ -111,7 +127,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.GetJobRequest,
         context: _aio.ServicerContext[_generation_service_pb2.GetJobRequest, _abc.Awaitable[_generation_service_pb2.GetJobResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.GetJobResponse]:
-        """Gives a job as it is. NOT_FOUND if the caller has no such job."""
+        """Gives a job as it is. NOT_FOUND if the caller has no such job. A job is kept
+        for a while after it ended, 90 days unless the operator says otherwise.
+        """
 
     @_abc_1.abstractmethod
     def WaitJob(
@@ -145,7 +163,15 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.ListJobsRequest,
         context: _aio.ServicerContext[_generation_service_pb2.ListJobsRequest, _abc.Awaitable[_generation_service_pb2.ListJobsResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.ListJobsResponse]:
-        """Lists the caller's jobs, newest first."""
+        """Lists the caller's jobs by create_time, newest first, whatever the filter. There is
+        no order_by: in this order a page is never shifted by what is created meanwhile.
+
+        To learn what changed, ask with `update_time >= "T"` and walk through the pages; T
+        is the greatest update_time that was told before, less a minute, since changes can
+        be seen in the order in which they were committed. A job that changed more than
+        once is told once, as it is; one that changes during the walk may be told by the
+        next walk only.
+        """
 
     @_abc_1.abstractmethod
     def CancelJob(
@@ -181,9 +207,11 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _abc.AsyncIterator[_generation_service_pb2.UploadInputRequest],
         context: _aio.ServicerContext[_abc.AsyncIterator[_generation_service_pb2.UploadInputRequest], _abc.Awaitable[_generation_service_pb2.UploadInputResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.UploadInputResponse]:
-        """Takes a picture, at most 10 MiB, to be used as `upload:<id>`. The type is
+        """Takes media, at most 10 MiB, to be used as `upload:<id>`. The type is
         found by content: JPEG, PNG or WebP, otherwise INVALID_ARGUMENT. An upload
-        that no job uses is forgotten after 24 hours.
+        that no job uses expires after 24 hours, one that jobs use after the last of them
+        was accepted, 35 days unless the operator says otherwise. An owner without room is
+        RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).
         """
 
     @_abc_1.abstractmethod
@@ -193,7 +221,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_generation_service_pb2.DownloadMediaRequest, _abc.AsyncIterator[_generation_service_pb2.DownloadMediaResponse]],
     ) -> _abc.AsyncIterator[_generation_service_pb2.DownloadMediaResponse]:
         """Gives the bytes of a result, or a part of them: first the media, then its data
-        in order.
+        in order. Media whose expire_time has passed is NOT_FOUND (MEDIA_EXPIRED).
         """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _aio.Server) -> None: ...

@@ -36,7 +36,7 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
     """The provider took it."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
-    """Done: `result` is set and the service holds the bytes."""
+    """Done: `result` is set, and the service holds its bytes until their expire_time."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
     """Over without a result: `failure` says why. Nothing was charged."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
@@ -54,7 +54,7 @@ JOB_STATE_QUEUED: JobState.ValueType  # 1
 JOB_STATE_RUNNING: JobState.ValueType  # 2
 """The provider took it."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
-"""Done: `result` is set and the service holds the bytes."""
+"""Done: `result` is set, and the service holds its bytes until their expire_time."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
 """Over without a result: `failure` says why. Nothing was charged."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
@@ -110,9 +110,9 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     FAILURE_REASON_UNSPECIFIED: _FailureReason.ValueType  # 0
     """Never sent."""
     FAILURE_REASON_CONTENT_REFUSED: _FailureReason.ValueType  # 1
-    """The provider refused the content of the prompt or of the picture."""
+    """The provider refused the content of the prompt or of the media that was given."""
     FAILURE_REASON_INPUT_UNREADABLE: _FailureReason.ValueType  # 2
-    """The provider could not read the picture that was given."""
+    """The provider could not read the media that was given."""
     FAILURE_REASON_REQUEST_REFUSED: _FailureReason.ValueType  # 3
     """The provider refused the request as invalid."""
     FAILURE_REASON_GENERATION_FAILED: _FailureReason.ValueType  # 4
@@ -134,9 +134,9 @@ class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
 FAILURE_REASON_UNSPECIFIED: FailureReason.ValueType  # 0
 """Never sent."""
 FAILURE_REASON_CONTENT_REFUSED: FailureReason.ValueType  # 1
-"""The provider refused the content of the prompt or of the picture."""
+"""The provider refused the content of the prompt or of the media that was given."""
 FAILURE_REASON_INPUT_UNREADABLE: FailureReason.ValueType  # 2
-"""The provider could not read the picture that was given."""
+"""The provider could not read the media that was given."""
 FAILURE_REASON_REQUEST_REFUSED: FailureReason.ValueType  # 3
 """The provider refused the request as invalid."""
 FAILURE_REASON_GENERATION_FAILED: FailureReason.ValueType  # 4
@@ -208,7 +208,9 @@ class Job(_message.Message):
 
     @_builtins.property
     def inputs(self) -> _struct_pb2.Struct:
-        """The inputs as checked, with the defaults that the provider needs filled in."""
+        """The inputs as checked, with the defaults that the provider needs filled in, and an
+        upload in place of each `data:` URL.
+        """
 
     @_builtins.property
     def price(self) -> Global___Price:

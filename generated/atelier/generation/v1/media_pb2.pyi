@@ -73,6 +73,7 @@ class Media(_message.Message):
     DURATION_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     COVER_MEDIA_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID. As an input it is written `media:<id>`; DownloadMedia gives its bytes."""
     mime_type: _builtins.str
@@ -120,6 +121,16 @@ class Media(_message.Message):
         Absent means that it does not play, or that its length is not known.
         """
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time until which the bytes are kept: a while after the job ended, less for
+        videos than for other media.
+
+        After it the media has expired. It stays in the result for as long as the job is
+        kept, but DownloadMedia, download_uri and a job that uses it are refused. Absent
+        means that the bytes are kept for ever.
+        """
+
     def __init__(
         self,
         *,
@@ -135,10 +146,11 @@ class Media(_message.Message):
         duration: _duration_pb2.Duration | None = ...,
         title: _builtins.str = ...,
         cover_media_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "duration", b"duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "duration", b"duration", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cover_media_id", b"cover_media_id", "download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "duration", b"duration", "height", b"height", "id", b"id", "kind", b"kind", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cover_media_id", b"cover_media_id", "download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "duration", b"duration", "expire_time", b"expire_time", "height", b"height", "id", b"id", "kind", b"kind", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

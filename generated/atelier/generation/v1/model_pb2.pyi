@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from atelier.generation.v1 import media_pb2 as _media_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -20,6 +21,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class _ModelKind:
@@ -31,24 +37,138 @@ class _ModelKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelKind.V
     MODEL_KIND_UNSPECIFIED: _ModelKind.ValueType  # 0
     """Never sent."""
     MODEL_KIND_TEXT_TO_IMAGE: _ModelKind.ValueType  # 1
-    """A prompt becomes a picture."""
+    """A prompt becomes an image."""
     MODEL_KIND_IMAGE_TO_IMAGE: _ModelKind.ValueType  # 2
-    """A picture becomes another one, led by a prompt."""
+    """An image becomes another one, led by a prompt."""
     MODEL_KIND_EDIT: _ModelKind.ValueType  # 3
-    """A picture is changed as the prompt says."""
+    """An image is changed as the prompt says."""
+    MODEL_KIND_TEXT_TO_VIDEO: _ModelKind.ValueType  # 4
+    """A prompt becomes a video."""
+    MODEL_KIND_IMAGE_TO_VIDEO: _ModelKind.ValueType  # 5
+    """Images become a video."""
+    MODEL_KIND_VIDEO_TO_VIDEO: _ModelKind.ValueType  # 6
+    """A video becomes another one."""
+    MODEL_KIND_TEXT_TO_AUDIO: _ModelKind.ValueType  # 7
+    """Text becomes speech, sound or music."""
+    MODEL_KIND_AUDIO_TO_AUDIO: _ModelKind.ValueType  # 8
+    """Sound becomes other sound."""
+    MODEL_KIND_MEDIA_TO_TEXT: _ModelKind.ValueType  # 9
+    """Media is described, or what is said in it is written down."""
+    MODEL_KIND_TEXT_TO_TEXT: _ModelKind.ValueType  # 10
+    """Text becomes other text."""
 
 class ModelKind(_ModelKind, metaclass=_ModelKindEnumTypeWrapper):
-    """What a model does."""
+    """What a model does. Later releases may know more: who does not know a kind can go by
+    media_inputs and result_kinds.
+    """
 
 MODEL_KIND_UNSPECIFIED: ModelKind.ValueType  # 0
 """Never sent."""
 MODEL_KIND_TEXT_TO_IMAGE: ModelKind.ValueType  # 1
-"""A prompt becomes a picture."""
+"""A prompt becomes an image."""
 MODEL_KIND_IMAGE_TO_IMAGE: ModelKind.ValueType  # 2
-"""A picture becomes another one, led by a prompt."""
+"""An image becomes another one, led by a prompt."""
 MODEL_KIND_EDIT: ModelKind.ValueType  # 3
-"""A picture is changed as the prompt says."""
+"""An image is changed as the prompt says."""
+MODEL_KIND_TEXT_TO_VIDEO: ModelKind.ValueType  # 4
+"""A prompt becomes a video."""
+MODEL_KIND_IMAGE_TO_VIDEO: ModelKind.ValueType  # 5
+"""Images become a video."""
+MODEL_KIND_VIDEO_TO_VIDEO: ModelKind.ValueType  # 6
+"""A video becomes another one."""
+MODEL_KIND_TEXT_TO_AUDIO: ModelKind.ValueType  # 7
+"""Text becomes speech, sound or music."""
+MODEL_KIND_AUDIO_TO_AUDIO: ModelKind.ValueType  # 8
+"""Sound becomes other sound."""
+MODEL_KIND_MEDIA_TO_TEXT: ModelKind.ValueType  # 9
+"""Media is described, or what is said in it is written down."""
+MODEL_KIND_TEXT_TO_TEXT: ModelKind.ValueType  # 10
+"""Text becomes other text."""
 Global___ModelKind: _TypeAlias = ModelKind  # noqa: Y015
+
+class _MediaRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MediaRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MediaRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEDIA_ROLE_UNSPECIFIED: _MediaRole.ValueType  # 0
+    """Never sent."""
+    MEDIA_ROLE_SOURCE: _MediaRole.ValueType  # 1
+    """It is changed, extended or described."""
+    MEDIA_ROLE_REFERENCE: _MediaRole.ValueType  # 2
+    """What is made resembles it."""
+    MEDIA_ROLE_FIRST_FRAME: _MediaRole.ValueType  # 3
+    """A video begins with it."""
+    MEDIA_ROLE_LAST_FRAME: _MediaRole.ValueType  # 4
+    """A video ends with it."""
+    MEDIA_ROLE_MASK: _MediaRole.ValueType  # 5
+    """It marks what of the source is changed."""
+    MEDIA_ROLE_VOICE: _MediaRole.ValueType  # 6
+    """It is what is said, or how a voice sounds."""
+    MEDIA_ROLE_MOTION: _MediaRole.ValueType  # 7
+    """What is made moves as it does."""
+
+class MediaRole(_MediaRole, metaclass=_MediaRoleEnumTypeWrapper):
+    """What a model does with the media of an input."""
+
+MEDIA_ROLE_UNSPECIFIED: MediaRole.ValueType  # 0
+"""Never sent."""
+MEDIA_ROLE_SOURCE: MediaRole.ValueType  # 1
+"""It is changed, extended or described."""
+MEDIA_ROLE_REFERENCE: MediaRole.ValueType  # 2
+"""What is made resembles it."""
+MEDIA_ROLE_FIRST_FRAME: MediaRole.ValueType  # 3
+"""A video begins with it."""
+MEDIA_ROLE_LAST_FRAME: MediaRole.ValueType  # 4
+"""A video ends with it."""
+MEDIA_ROLE_MASK: MediaRole.ValueType  # 5
+"""It marks what of the source is changed."""
+MEDIA_ROLE_VOICE: MediaRole.ValueType  # 6
+"""It is what is said, or how a voice sounds."""
+MEDIA_ROLE_MOTION: MediaRole.ValueType  # 7
+"""What is made moves as it does."""
+Global___MediaRole: _TypeAlias = MediaRole  # noqa: Y015
+
+class _ReferencePart:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReferencePartEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReferencePart.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REFERENCE_PART_UNSPECIFIED: _ReferencePart.ValueType  # 0
+    """Never sent."""
+    REFERENCE_PART_TASK: _ReferencePart.ValueType  # 1
+    """All of it: the provider goes on from its task."""
+    REFERENCE_PART_AUDIO: _ReferencePart.ValueType  # 2
+    """One of the songs or tracks that it made."""
+    REFERENCE_PART_SEGMENT: _ReferencePart.ValueType  # 3
+    """One of the pieces that it found."""
+    REFERENCE_PART_PERSONA: _ReferencePart.ValueType  # 4
+    """The style of singing that it learnt."""
+    REFERENCE_PART_VOICE: _ReferencePart.ValueType  # 5
+    """The voice that it learnt."""
+    REFERENCE_PART_CHARACTER: _ReferencePart.ValueType  # 6
+    """The figure that it learnt."""
+
+class ReferencePart(_ReferencePart, metaclass=_ReferencePartEnumTypeWrapper):
+    """What of an earlier job a reference means."""
+
+REFERENCE_PART_UNSPECIFIED: ReferencePart.ValueType  # 0
+"""Never sent."""
+REFERENCE_PART_TASK: ReferencePart.ValueType  # 1
+"""All of it: the provider goes on from its task."""
+REFERENCE_PART_AUDIO: ReferencePart.ValueType  # 2
+"""One of the songs or tracks that it made."""
+REFERENCE_PART_SEGMENT: ReferencePart.ValueType  # 3
+"""One of the pieces that it found."""
+REFERENCE_PART_PERSONA: ReferencePart.ValueType  # 4
+"""The style of singing that it learnt."""
+REFERENCE_PART_VOICE: ReferencePart.ValueType  # 5
+"""The voice that it learnt."""
+REFERENCE_PART_CHARACTER: ReferencePart.ValueType  # 6
+"""The figure that it learnt."""
+Global___ReferencePart: _TypeAlias = ReferencePart  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
@@ -151,19 +271,35 @@ class Model(_message.Message):
     PROMPT_MAX_LENGTH_FIELD_NUMBER: _builtins.int
     HINTS_FIELD_NUMBER: _builtins.int
     UNAVAILABLE_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    MEDIA_INPUTS_FIELD_NUMBER: _builtins.int
+    REFERENCE_INPUTS_FIELD_NUMBER: _builtins.int
+    RESULT_KINDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The id, such as `qwen/text-to-image`, 1 to 100 characters."""
+    """The id of the model, such as `qwen/text-to-image`, 1 to 100 characters."""
     kind: Global___ModelKind.ValueType
     """What it does."""
-    picture_field: _builtins.str
-    """The input that takes the user's picture, at most 63 characters.
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def picture_field(self) -> _builtins.str:
+        """Use media_inputs. The input that takes an image, where a model needs one image and
+        no other media, at most 200 characters.
 
-    Empty means that the model takes none.
-    """
+        Empty means that the model needs none, or more than that.
+        """
+
+    @picture_field.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def picture_field(self, value: _builtins.str) -> None:
+        """Use media_inputs. The input that takes an image, where a model needs one image and
+        no other media, at most 200 characters.
+
+        Empty means that the model needs none, or more than that.
+        """
+
     prompt_max_length: _builtins.int
     """The greatest number of characters in a prompt, 0 or more.
 
-    Zero means that the model's schema sets no bound.
+    Zero means that the model's schema sets no bound, or that it takes no prompt.
     """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -177,7 +313,11 @@ class Model(_message.Message):
 
     @_builtins.property
     def input_schema(self) -> _struct_pb2.Struct:
-        """The JSON Schema (2020-12) of the inputs."""
+        """The JSON Schema (2020-12) of the inputs, of which it uses `type`, `properties`,
+        `required`, `additionalProperties` (false), `items`, `enum`, `const`, the bounds of
+        texts, numbers and lists, and for rules between fields `oneOf`, `anyOf`, `allOf`
+        with `if`, `then` and `else`, and `dependentRequired`.
+        """
 
     @_builtins.property
     def pricing(self) -> Global___Pricing:
@@ -193,16 +333,18 @@ class Model(_message.Message):
 
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
-        """The inputs that a person should be offered, in this order, with the prompt and the
-        picture left out, at most 64.
+        """The inputs that a person should be offered, in this order, with the prompt and
+        media left out, at most 64.
 
         Empty means that there is nothing to choose.
         """
 
     @_builtins.property
     def prompt_examples(self) -> _containers.MessageMap[_builtins.str, Global___PromptExamples]:
-        """Prompts that show what the model can do, 1 to 8, by language: `en` and `ru` are
+        """Prompts that show what the model can do, at most 8, by language: `en` and `ru` are
         always there.
+
+        Empty means that the model takes no prompt.
         """
 
     @_builtins.property
@@ -219,6 +361,25 @@ class Model(_message.Message):
 
         Absent means that it is on.
         """
+
+    @_builtins.property
+    def media_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___MediaInput]:
+        """The inputs that take media, in the order in which a person should be asked for
+        them, at most 16.
+
+        Empty means that the model takes none.
+        """
+
+    @_builtins.property
+    def reference_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReferenceInput]:
+        """The inputs that name what an earlier job made, at most 16.
+
+        Empty means that the model takes none.
+        """
+
+    @_builtins.property
+    def result_kinds(self) -> _containers.RepeatedScalarFieldContainer[_media_pb2.MediaKind.ValueType]:
+        """What a result is made of, 1 to 5 kinds; a result may lack some of it."""
 
     def __init__(
         self,
@@ -237,14 +398,189 @@ class Model(_message.Message):
         prompt_max_length: _builtins.int = ...,
         hints: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         unavailable_until_time: _timestamp_pb2.Timestamp | None = ...,
+        media_inputs: _abc.Iterable[Global___MediaInput] | None = ...,
+        reference_inputs: _abc.Iterable[Global___ReferenceInput] | None = ...,
+        result_kinds: _abc.Iterable[_media_pb2.MediaKind.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input_schema", b"input_schema", "longest_duration", b"longest_duration", "pricing", b"pricing", "unavailable_until_time", b"unavailable_until_time", "usual_duration", b"usual_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptions", b"descriptions", "hints", b"hints", "id", b"id", "input_schema", b"input_schema", "kind", b"kind", "longest_duration", b"longest_duration", "options", b"options", "picture_field", b"picture_field", "pricing", b"pricing", "prompt_examples", b"prompt_examples", "prompt_max_length", b"prompt_max_length", "titles", b"titles", "unavailable_until_time", b"unavailable_until_time", "usual_duration", b"usual_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptions", b"descriptions", "hints", b"hints", "id", b"id", "input_schema", b"input_schema", "kind", b"kind", "longest_duration", b"longest_duration", "media_inputs", b"media_inputs", "options", b"options", "picture_field", b"picture_field", "pricing", b"pricing", "prompt_examples", b"prompt_examples", "prompt_max_length", b"prompt_max_length", "reference_inputs", b"reference_inputs", "result_kinds", b"result_kinds", "titles", b"titles", "unavailable_until_time", b"unavailable_until_time", "usual_duration", b"usual_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class MediaInput(_message.Message):
+    """An input that takes media: `upload:<id>`, `media:<id>`, an `https:` link, or a
+    `data:` URL, and a list of them where is_list says so.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    MIN_COUNT_FIELD_NUMBER: _builtins.int
+    MAX_COUNT_FIELD_NUMBER: _builtins.int
+    IS_LIST_FIELD_NUMBER: _builtins.int
+    MIME_TYPES_FIELD_NUMBER: _builtins.int
+    MAX_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_DURATION_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name: its path in the inputs, such as `image` or, in each object of a list,
+    `shots[].image`, 1 to 200 characters.
+    """
+    kind: _media_pb2.MediaKind.ValueType
+    """What it takes."""
+    role: Global___MediaRole.ValueType
+    """What the model does with it."""
+    min_count: _builtins.int
+    """The least number of media to give, 0 to 100; in each object, where the name leads
+    through a list.
+
+    Zero means that it may be left out, unless a rule of the schema asks for it.
+    """
+    max_count: _builtins.int
+    """The greatest number of media to give, 1 to 100."""
+    is_list: _builtins.bool
+    """Whether it is a list. One media in place of a list is taken as a list of it."""
+    max_size_bytes: _builtins.int
+    """The greatest number of bytes of each, 1 or more."""
+    @_builtins.property
+    def mime_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The types by content that it takes, 1 to 32 of at most 100 characters each. Media
+        behind an `https:` link is not looked at.
+        """
+
+    @_builtins.property
+    def max_duration(self) -> _duration_pb2.Duration:
+        """The longest time that each may play, 1 s to 86400 s.
+
+        Absent means that it does not play, or that there is no bound.
+        """
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What to call it, by language, 1 to 300 characters each: `en` and `ru` are always
+        there.
+
+        Empty means that the name leads into an object, which has the label.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: _media_pb2.MediaKind.ValueType = ...,
+        role: Global___MediaRole.ValueType = ...,
+        min_count: _builtins.int = ...,
+        max_count: _builtins.int = ...,
+        is_list: _builtins.bool = ...,
+        mime_types: _abc.Iterable[_builtins.str] | None = ...,
+        max_size_bytes: _builtins.int = ...,
+        max_duration: _duration_pb2.Duration | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_duration", b"max_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_list", b"is_list", "kind", b"kind", "labels", b"labels", "max_count", b"max_count", "max_duration", b"max_duration", "max_size_bytes", b"max_size_bytes", "mime_types", b"mime_types", "min_count", b"min_count", "name", b"name", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MediaInput: _TypeAlias = MediaInput  # noqa: Y015
+
+@_typing.final
+class ReferenceInput(_message.Message):
+    """An input that names what an earlier job made: `job:<id>`, or `job:<id>/<n>` for the
+    n-th such thing of that job. It must be a job of the same caller that succeeded.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    MODEL_IDS_FIELD_NUMBER: _builtins.int
+    IS_REQUIRED_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name: its path in the inputs, as in MediaInput, 1 to 200 characters."""
+    part: Global___ReferencePart.ValueType
+    """What of the job is meant. Of a task there is one: no number is given."""
+    is_required: _builtins.bool
+    """Whether it must be given."""
+    @_builtins.property
+    def model_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the models whose jobs can be meant, as in ListModels, at most 64.
+
+        Empty means those of any model.
+        """
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What to call it, by language, 1 to 300 characters each: `en` and `ru` are always
+        there.
+
+        Empty means that the name leads into an object, which has the label.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        part: Global___ReferencePart.ValueType = ...,
+        model_ids: _abc.Iterable[_builtins.str] | None = ...,
+        is_required: _builtins.bool = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_required", b"is_required", "labels", b"labels", "model_ids", b"model_ids", "name", b"name", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReferenceInput: _TypeAlias = ReferenceInput  # noqa: Y015
 
 @_typing.final
 class PromptExamples(_message.Message):
@@ -255,7 +591,10 @@ class PromptExamples(_message.Message):
     PROMPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The prompts, 1 to 8, of 1 to 300 characters each."""
+        """The prompts, at most 8, of 1 to 300 characters each.
+
+        Empty means that the model takes no prompt.
+        """
 
     def __init__(
         self,

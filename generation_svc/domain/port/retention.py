@@ -1,0 +1,66 @@
+"""What expires, and how much is kept."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from generation_svc.domain.retention import Retention
+
+
+class RetentionStore(Protocol):
+    """Finds and removes what is kept no longer; each call touches a bounded number of rows.
+
+    What another replica works on is skipped, so any number of them may do this at once.
+    """
+
+    async def expired_media(
+        self, retention: Retention, *, grace: timedelta, limit: int
+    ) -> Sequence[UUID]:
+        """Find media past its time and a grace whose bytes are not removed yet."""
+
+    async def lock_media(self, media_id: UUID) -> str | None:
+        """Lock media whose bytes are not removed and return their key; None if it is not ours."""
+
+    async def media_removed(self, media_id: UUID) -> None:
+        """Note that the bytes of media are gone; they count for no quota any more."""
+
+    async def expired_uploads(self, *, limit: int) -> Sequence[UUID]:
+        """Find uploads past their time whose bytes are not removed yet."""
+
+    async def lock_upload(self, upload_id: UUID) -> str | None:
+        """Lock an upload that is past its time and return its key; None if it is not ours."""
+
+    async def upload_removed(self, upload_id: UUID) -> None:
+        """Note that the bytes of an upload are gone; its row still says that it was there."""
+
+    async def shorten_uploads(self, *, lifetime: timedelta, limit: int) -> int:
+        """Have no upload live for longer than this from now on; return how many were to."""
+
+    async def forget_uploads(self, *, older_than: timedelta, limit: int) -> int:
+        """Remove rows of uploads whose bytes are gone for so long; return how many."""
+
+    async def forget_jobs(self, *, older_than: timedelta, limit: int) -> int:
+        """Remove jobs that ended so long ago with all that belongs to them; return how many.
+
+        A job is kept for as long as any bytes of it are.
+        """
+
+    async def forget_receipts(self, *, older_than: timedelta, limit: int) -> int:
+        """Remove callbacks that came so long ago; return how many."""
+
+
+class UsageStore(Protocol):
+    """Counts the bytes that are kept."""
+
+    async def count_media(self, *, limit: int) -> int:
+        """Count media for its owner that was not counted yet; return how much of it there was."""
+
+    async def of_owner(self, owner: str, *, caller: str) -> int:
+        """Return how many bytes are kept for an owner."""
+
+    async def reserve(self, owner: str, *, caller: str) -> int:
+        """Do the same; whoever reserves for this owner after us waits until we have ended."""
+
+    async def overall(self) -> int:
+        """Return how many bytes are kept in all."""

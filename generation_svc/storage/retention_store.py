@@ -1,0 +1,167 @@
+"""What expires on PostgreSQL: found by an index, locked, and removed in small batches.
+
+Bytes are removed while their row is locked, and the row is marked after that. So a process that is
+killed in between leaves a row that is found again, and removing bytes that are gone does nothing.
+Rows that somebody else has locked are skipped: another replica is at work on them, or a job is
+about to use them.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from generation_svc.domain.retention import Retention
+from generation_svc.storage.connection import Connection
+from generation_svc.storage.table.media import IS_VIDEO
+
+MOST_ROWS = 1000
+"""How many rows of a table one statement removes."""
+_IS_FAVOURITE = "false"
+"""Which jobs are kept with their media however old they are; nobody can choose any yet."""
+_HAS_ENDED = "job.state IN ('succeeded', 'failed', 'cancelled')"
+
+
+class PostgresRetentionStore:
+    """The `RetentionStore` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def expired_media(
+        self, retention: Retention, *, grace: timedelta, limit: int
+    ) -> Sequence[UUID]:
+        videos = await self._ids(
+            _EXPIRED_MEDIA.format(kind=IS_VIDEO), age=retention.videos + grace, limit=limit
+        )
+        others = await self._ids(
+            _EXPIRED_MEDIA.format(kind=f"NOT {IS_VIDEO}"),
+            age=retention.media + grace,
+            limit=limit - len(videos),
+        )
+        return [*videos, *others]
+
+    async def lock_media(self, media_id: UUID) -> str | None:
+        return await self._key(
+            "SELECT key FROM media WHERE id = %s AND remove_time IS NULL FOR UPDATE SKIP LOCKED",
+            media_id,
+        )
+
+    async def media_removed(self, media_id: UUID) -> None:
+        await self._connection.execute(_MEDIA_REMOVED, (media_id,))
+
+    async def expired_uploads(self, *, limit: int) -> Sequence[UUID]:
+        return await self._ids(_EXPIRED_UPLOADS, limit=limit)
+
+    async def lock_upload(self, upload_id: UUID) -> str | None:
+        return await self._key(
+            "SELECT key FROM upload WHERE id = %s AND remove_time IS NULL"
+            " AND expire_time <= now() FOR UPDATE SKIP LOCKED",
+            upload_id,
+        )
+
+    async def upload_removed(self, upload_id: UUID) -> None:
+        await self._connection.execute(
+            "UPDATE upload SET remove_time = now() WHERE id = %s", (upload_id,)
+        )
+
+    async def shorten_uploads(self, *, lifetime: timedelta, limit: int) -> int:
+        """Release 0.1.0 kept those that a job used for 400 days."""
+        return await self._count(
+            "UPDATE upload SET expire_time = now() + %(lifetime)s WHERE id = ANY(ARRAY("
+            " SELECT id FROM upload WHERE remove_time IS NULL"
+            " AND expire_time > now() + %(lifetime)s::interval"
+            " ORDER BY expire_time DESC LIMIT %(limit)s FOR UPDATE SKIP LOCKED))",
+            lifetime=lifetime,
+            limit=limit,
+        )
+
+    async def forget_uploads(self, *, older_than: timedelta, limit: int) -> int:
+        return await self._count(_FORGET_UPLOADS, age=older_than, limit=limit)
+
+    async def forget_jobs(self, *, older_than: timedelta, limit: int) -> int:
+        jobs = await self._ids(_FORGOTTEN_JOBS, age=older_than, limit=limit)
+        if jobs:
+            for statement in _FORGET_PARTS:
+                while await self._count(statement, jobs=jobs, most=MOST_ROWS) == MOST_ROWS:
+                    continue
+            await self._connection.execute("DELETE FROM job WHERE id = ANY(%s)", (jobs,))
+        return len(jobs)
+
+    async def forget_receipts(self, *, older_than: timedelta, limit: int) -> int:
+        return await self._count(_FORGET_RECEIPTS, age=older_than, limit=limit)
+
+    async def _ids(self, statement: str, **values: Any) -> list[UUID]:
+        cursor = await self._connection.execute(statement, values)
+        return [row["id"] for row in await cursor.fetchall()]
+
+    async def _key(self, statement: str, row_id: UUID) -> str | None:
+        cursor = await self._connection.execute(statement, (row_id,))
+        row = await cursor.fetchone()
+        return str(row["key"]) if row else None
+
+    async def _count(self, statement: str, **values: Any) -> int:
+        return (await self._connection.execute(statement, values)).rowcount
+
+
+# The clock of media starts with the end of its job, which is what callers are told. It may have
+# been fetched earlier, where other files were late: so both are asked, the first by its index.
+_EXPIRED_MEDIA = f"""
+SELECT media.id FROM media JOIN job ON job.id = media.job_id
+WHERE media.remove_time IS NULL AND {{kind}} AND media.create_time <= now() - %(age)s::interval
+  AND {_HAS_ENDED} AND job.update_time <= now() - %(age)s::interval AND NOT {_IS_FAVOURITE}
+ORDER BY media.create_time LIMIT %(limit)s
+"""
+
+_MEDIA_REMOVED = """
+WITH removed AS (
+    UPDATE media SET remove_time = now() WHERE id = %s AND remove_time IS NULL
+    RETURNING job_id, size_bytes, is_counted
+)
+UPDATE storage_usage SET size_bytes = storage_usage.size_bytes - removed.size_bytes
+FROM removed JOIN job ON job.id = removed.job_id
+WHERE removed.is_counted
+  AND storage_usage.caller = job.caller AND storage_usage.owner = job.owner
+"""
+
+_EXPIRED_UPLOADS = """
+SELECT id FROM upload WHERE remove_time IS NULL AND expire_time <= now()
+ORDER BY expire_time LIMIT %(limit)s
+"""
+
+# An array of ids, not a subquery after IN: of that the planner makes a join, and may read the whole
+# table for it.
+_FORGET_UPLOADS = """
+DELETE FROM upload WHERE id = ANY(ARRAY(
+    SELECT id FROM upload WHERE expire_time <= now() - %(age)s::interval
+      AND remove_time IS NOT NULL
+    ORDER BY expire_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+"""
+
+_FORGOTTEN_JOBS = f"""
+SELECT id FROM job
+WHERE {_HAS_ENDED} AND update_time <= now() - %(age)s::interval AND NOT {_IS_FAVOURITE}
+  AND NOT EXISTS (SELECT FROM media WHERE media.job_id = job.id AND media.remove_time IS NULL)
+ORDER BY update_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+"""
+
+_FORGET_PARTS = tuple(
+    f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {belongs} LIMIT %(most)s)"
+    for table, belongs in (
+        (
+            "callback_receipt",
+            "attempt_id = ANY(ARRAY(SELECT id FROM attempt WHERE job_id = ANY(%(jobs)s)))",
+        ),
+        ("media", "job_id = ANY(%(jobs)s)"),
+        ("delivery", "job_id = ANY(%(jobs)s)"),
+        ("job_event", "job_id = ANY(%(jobs)s)"),
+        ("attempt", "job_id = ANY(%(jobs)s)"),
+    )
+)
+"""What belongs to jobs, in the order in which it can go: what refers to another row goes first."""
+
+_FORGET_RECEIPTS = """
+DELETE FROM callback_receipt WHERE id = ANY(ARRAY(
+    SELECT id FROM callback_receipt WHERE receive_time <= now() - %(age)s::interval
+    ORDER BY receive_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+"""
