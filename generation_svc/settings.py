@@ -153,7 +153,7 @@ class GenerationSettings(ProcessSettings):
     """Where KIE's API is."""
 
     kie_upload_url: WebAddress = "https://kieai.redpandaai.co"
-    """Where pictures are handed to KIE."""
+    """Where media are handed to KIE."""
 
     kie_webhook_hmac_key: SecretStr | None = None
     """The key with which KIE signs callbacks; when set, an unsigned callback is only a hint."""

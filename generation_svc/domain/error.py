@@ -149,15 +149,15 @@ class ReadOutOfRange(InvalidInputs):
 
 
 class UploadRejected(AtelierError):
-    """The uploaded bytes are no picture that a model can take."""
+    """The uploaded bytes are nothing that a model can take."""
 
 
 class UploadTooLarge(UploadRejected):
-    """The uploaded picture has more bytes than a model can take."""
+    """The uploaded file has more bytes than a model can take."""
 
     def __init__(self, *, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        super().__init__(f"The picture has more than {limit_bytes // 2**20} MiB.")
+        super().__init__(f"The file has more than {limit_bytes // 2**20} MiB.")
 
 
 class SessionConflict(AtelierError):
@@ -190,7 +190,7 @@ class Unavailable(AtelierError):
 
 
 class NotExamined(Unavailable):
-    """The processes that examine pictures ended over one, by no limit of theirs."""
+    """The processes that examine media ended over a file, by no limit of theirs."""
 
 
 class Unauthenticated(AtelierError):
@@ -304,7 +304,7 @@ class HostUnreachable(FetchFailed):
 
 
 class ResultRejected(AtelierError):
-    """A result is too large, of no known type, or on a host that is not allowed."""
+    """A result is too large, is not what it should be, or is on a host that is not allowed."""
 
 
 class ResultTooLarge(ResultRejected):

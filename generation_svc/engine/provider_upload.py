@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from generation_svc.domain.error import MediaNotFound, UploadRejected
 from generation_svc.domain.job import Job
+from generation_svc.domain.media import Media, MediaKind
 from generation_svc.domain.media_input import InputValue
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.queue import Claim
@@ -65,15 +66,18 @@ async def _upload(deps: Dependencies, claim: Claim, *, text: str) -> str:
     if stored is None:
         raise UploadRejected(_GONE)
     try:
-        data = await deps.media.store.read(stored.key)
+        async with deps.media.spool.hold(deps.media.store.stream(stored.key)) as path:
+            if text.startswith("upload:") and stored.media.kind is MediaKind.IMAGE:
+                await deps.media.spool.clean(path)  # releases before 0.2 kept metadata
+            return await deps.provider.client.upload(
+                path,
+                file_name=f"{uuid4().hex}.{_extension(stored.media)}",
+                mime_type=stored.media.mime_type,
+                account=claim.account.name,
+            )
     except MediaNotFound as error:
         raise UploadRejected(_GONE) from error
-    if text.startswith("upload:"):
-        data = await deps.media.spool.cleaned(data)  # releases before 0.2 kept metadata
-    extension = stored.media.mime_type.partition("/")[2]
-    return await deps.provider.client.upload(
-        data,
-        file_name=f"{uuid4().hex}.{extension}",
-        mime_type=stored.media.mime_type,
-        account=claim.account.name,
-    )
+
+
+def _extension(media: Media) -> str:
+    return media.mime_type.partition("/")[2]

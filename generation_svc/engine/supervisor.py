@@ -35,7 +35,7 @@ def loops(time_scale: float) -> tuple[Loop, ...]:
     return (
         Loop("dispatch", dispatch, topic.DISPATCH, idle_seconds=idle, concurrency=8),
         Loop("poll", poll, topic.READ, idle_seconds=idle / 2, concurrency=4),
-        Loop("fetch", fetch_result, topic.FETCH, idle_seconds=idle, concurrency=4),
+        Loop("fetch", fetch_result, topic.FETCH, idle_seconds=idle, concurrency=8),
         Loop("post", send_webhook, topic.WEBHOOK, idle_seconds=rare, concurrency=16),
         Loop(
             "accounts",

@@ -75,7 +75,12 @@ async def open_dependencies(
     async with (
         _examiner(settings, meter=media_meter) as examiner,
         _kie(settings, create_timeout=timing.create_timeout) as provider,
-        open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
+        open_fetcher(
+            examiner.scratch,
+            examine=examiner.result,
+            allowed_hosts=settings.kie_result_hosts,
+            meter=media_meter,
+        ) as fetcher,
         _sender(settings, now=database.now, meter=WebhookMeter(registry)) as webhooks,
     ):
         yield Dependencies(

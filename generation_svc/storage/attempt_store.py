@@ -144,12 +144,14 @@ class PostgresAttemptStore:
         await self._connection.execute(
             # A callback may overtake createTask's answer: then the task's id, and a time from which
             # the duration counts, are not there yet.
-            "UPDATE attempt SET state = 'succeeded', observation = %s, item_ids = %s,"
+            "UPDATE attempt SET state = 'succeeded', observation = %s, result_items = %s,"
+            " item_ids = %s,"
             " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
             " accept_time = coalesce(accept_time, submit_time),"
             " read_time = NULL, fetch_time = now(), ended_by = %s, cost = %s WHERE id = %s",
             (
                 _observation(observation),
+                _items(observation),
                 Jsonb(observation.item_ids) if observation.item_ids else None,
                 observation.task_id,
                 source,
@@ -212,6 +214,15 @@ class PostgresAttemptStore:
             " ORDER BY fetch_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
             lease=lease,
         )
+
+    async def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
+        """Push the lease of a fetch under way; return whether it is still this claim's."""
+        cursor = await self._connection.execute(
+            "UPDATE attempt SET fetch_time = clock_timestamp() + %s"
+            " WHERE id = %s AND state = 'succeeded' AND fetch_tries = %s",
+            (lease, attempt.id, attempt.fetch_tries),
+        )
+        return cursor.rowcount == 1
 
     async def schedule_fetch(
         self, attempt_id: UUID, *, due: timedelta, trouble: Trouble | None = None
@@ -303,7 +314,10 @@ def attempt_from_row(row: Row) -> Attempt:
         task_id=row["task_id"],
         accept_time=row["accept_time"],
         observation=document.observation_from_document(
-            row["observation"], item_ids=row["item_ids"] or (), cost=row["cost"]
+            row["observation"],
+            row["result_items"],
+            item_ids=row["item_ids"] or (),
+            cost=row["cost"],
         ),
         end_time=row["end_time"],
         ended_by=row["ended_by"],
@@ -316,6 +330,11 @@ def attempt_from_row(row: Row) -> Attempt:
 
 def _observation(observation: Observation) -> Jsonb:
     return Jsonb(document.observation_to_document(observation))
+
+
+def _items(observation: Observation) -> Jsonb | None:
+    items = document.items_to_document(observation)
+    return None if items is None else Jsonb(items)
 
 
 def _among(accounts: Sequence[Account]) -> dict[str, list[str]]:

@@ -15,12 +15,10 @@ from generation_svc.domain.delivery import Destination, Queue, Telegram, Webhook
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.media import Media
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.storage.delay import delay_from_columns, delay_to_columns
 
 Document = Mapping[str, Any]
-OWN_COLUMNS = ("item_ids", "cost")
-"""The fields of an observation that have a column of their own."""
 _DESTINATIONS: Mapping[str, type[Destination]] = {
     "telegram": Telegram,
     "queue": Queue,
@@ -105,29 +103,69 @@ def failure_from_document(document: Document | None) -> Failure | None:
 
 
 def observation_to_document(observation: Observation) -> dict[str, Any]:
-    """Write an observation; the release 0.1.0 knows no empty success, and reads it as unknown.
+    """Write an observation as the release 0.1.0 reads it: its fields, and no others.
 
-    It reads no document with a field that it does not know, so newer fields have columns.
+    That release knows no empty success, and reads it as unknown. What is known of its files beyond
+    their links, `items_to_document` writes apart.
     """
     is_empty = observation.state is ProviderState.EMPTY
-    state = ProviderState.UNKNOWN if is_empty else observation.state
-    fields = {**asdict(observation), "state": state}
-    return {name: value for name, value in fields.items() if name not in OWN_COLUMNS}
+    return {
+        "state": ProviderState.UNKNOWN if is_empty else observation.state,
+        "task_id": observation.task_id,
+        "word": observation.word,
+        "result_urls": list(observation.result_urls),
+        "result_text": observation.result_text,
+        "fail_code": observation.fail_code,
+        "fail_message": observation.fail_message,
+    }
+
+
+def items_to_document(observation: Observation) -> list[dict[str, Any]] | None:
+    """Write what is known of the files beyond their links; None where that is nothing."""
+    if all(item == ResultItem(item.url) for item in observation.results):
+        return None
+    return [_item_to_document(item) for item in observation.results]
 
 
 def observation_from_document(
-    document: Document | None, *, item_ids: Sequence[str] = (), cost: Decimal | None = None
+    document: Document | None,
+    items: Sequence[Document] | None = None,
+    *,
+    item_ids: Sequence[str] = (),
+    cost: Decimal | None = None,
 ) -> Observation | None:
-    """Read what `observation_to_document` wrote."""
+    """Read what `observation_to_document` and `items_to_document` wrote."""
     if document is None:
         return None
+    described = {item["url"]: _item_from_document(item) for item in items or ()}
+    fields = {name: value for name, value in document.items() if name != "result_urls"}
     changed = {
         "state": ProviderState(document["state"]),
-        "result_urls": tuple(document["result_urls"]),
+        "results": tuple(described.get(url, ResultItem(url)) for url in document["result_urls"]),
         "item_ids": tuple(item_ids),
         "cost": cost,
     }
-    return Observation(**{**document, **changed})
+    return Observation(**{**fields, **changed})
+
+
+def _item_to_document(item: ResultItem) -> dict[str, Any]:
+    seconds = item.duration.total_seconds() if item.duration is not None else None
+    return {
+        "url": item.url,
+        "title": item.title,
+        "duration_s": seconds,
+        "cover_url": item.cover_url,
+    }
+
+
+def _item_from_document(document: Document) -> ResultItem:
+    seconds = document["duration_s"]
+    return ResultItem(
+        document["url"],
+        title=document["title"],
+        duration=timedelta(seconds=seconds) if seconds is not None else None,
+        cover_url=document["cover_url"],
+    )
 
 
 def snapshot_of(job: Job) -> dict[str, Any]:

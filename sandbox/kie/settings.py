@@ -1,5 +1,7 @@
 """What can be set about the KIE stand-in, at start and while it runs."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 
@@ -45,6 +47,11 @@ class KieSettings(BaseModel):
     """How often a callback is sent again that got no 200."""
     callback_retry_delay_s: NonNegativeFloat = 2
     """The pause before a callback is sent again."""
+
+    result_kind: Literal["picture", "video", "audio", "song"] = "picture"
+    """What every model makes; a song is audio with a title, a length and a cover."""
+    video_padding_mb: int = Field(default=0, ge=0, le=4000)
+    """How many MiB a video is longer than its pictures: a box that players skip."""
 
     result_ttl_s: PositiveFloat = 24 * 3600
     """How long a result's link works."""

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,8 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
 
 from generation_svc.domain.error import (
     ProviderAccount,
@@ -25,8 +28,10 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
-from generation_svc.provider.kie.client import KieClient, open_kie
+from generation_svc.provider.kie.client import UPLOAD_PATH, KieClient, open_kie
+from generation_svc.provider.kie.form import Form
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
+from tests.media import holding
 
 Handler = Callable[[httpx2.Request], Any]
 
@@ -86,9 +91,10 @@ async def read(kie: Handler) -> Observation:
 
 async def upload(kie: Handler) -> str:
     async with client_of(kie) as client:
-        return await client.upload(
-            b"bytes", file_name="my cat.png", mime_type="image/png", account=FIRST
-        )
+        with holding(b"bytes") as path:
+            return await client.upload(
+                path, file_name="my cat.png", mime_type="image/png", account=FIRST
+            )
 
 
 async def fresh_link(kie: Handler) -> FreshLink:
@@ -453,6 +459,46 @@ async def test_upload_is_a_form_with_a_name_of_its_own() -> None:
     assert b'name="uploadPath"' in first
     assert b"-my_cat.png" in first
     assert first.partition(b'filename="')[2][:32] != second.partition(b'filename="')[2][:32]
+
+
+async def test_upload_is_streamed_and_says_how_long_it_is() -> None:
+    kie, size = Kie({"success": True, "code": 200, "data": {"downloadUrl": LINK}}), 20 * 2**20
+    with holding(b"") as path:
+        os.truncate(path, size)
+        tracemalloc.start()
+        try:
+            form = Form(
+                fields={"uploadPath": "a"}, path=path, file_name="b.mp4", mime_type="video/mp4"
+            )
+            length = int((await form.headers())["Content-Length"])
+            sizes = [len(piece) async for piece in form.pieces()]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert (sum(sizes), length > size) == (length, True)
+    assert peak < 4 * 2**20
+    await upload(kie)
+    headers = kie.requests[0].headers
+    assert int(headers["content-length"]) == len(kie.requests[0].content)
+    assert "transfer-encoding" not in headers
+
+
+async def test_upload_is_read_as_any_form_is() -> None:
+    kie = Kie({"success": True, "code": 200, "data": {"downloadUrl": LINK}})
+    await upload(kie)
+    request = kie.requests[0]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": request.content, "more_body": False}
+
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    scope = {"type": "http", "method": "POST", "headers": headers}
+    async with Request(scope, receive).form() as form:
+        file = form["file"]
+        assert isinstance(file, UploadFile)
+        assert (await file.read(), file.content_type) == (b"bytes", "image/png")
+        assert form["fileName"] == file.filename
+        assert form["uploadPath"] == UPLOAD_PATH
 
 
 @pytest.mark.parametrize("data", [None, {}, {"downloadUrl": "ftp://x/a"}, {"downloadUrl": 5}])

@@ -1,5 +1,6 @@
 import asyncio
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -118,7 +119,7 @@ async def test_while_it_is_open_one_job_at_a_time_goes_through(
 async def test_a_dispatcher_that_waited_finds_it_open_and_gives_its_job_back(
     harness: Harness,
 ) -> None:
-    async def trip_behind_its_back(data: bytes, **named: str) -> str:
+    async def trip_behind_its_back(path: Path, **named: str) -> str:
         async with harness.transaction() as tx:
             await tx.breaker.trip(
                 FIRST_ACCOUNT,

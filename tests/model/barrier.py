@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from generation_svc.domain.delivery import Delivery, SendingOutcome
-from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation
+from generation_svc.domain.port.media import Examined
 from generation_svc.domain.port.provider import ProviderRequest, Submitted
 from generation_svc.domain.port.transaction import Database, Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -222,9 +222,11 @@ class GatedOutside(Outside):
         await self._gate.pass_through()
         return await super().read(handle, account=account)
 
-    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
+    @asynccontextmanager
+    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
         await self._gate.pass_through()
-        return await super().fetch(url, is_proved=is_proved)
+        async with super().fetch(url, is_proved=is_proved) as found:
+            yield found
 
     async def send(self, delivery: Delivery, *, until: datetime) -> SendingOutcome:
         began = self._outdoors.ticks

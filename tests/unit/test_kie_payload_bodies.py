@@ -1,10 +1,11 @@
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.provider.kie.payload import read_body, read_record
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
 
@@ -19,17 +20,18 @@ PENDING, SUCCEEDED, FAILED, MISSING, UNKNOWN = (
 
 def succeeded(
     task_id: str,
-    *links: str,
+    *results: str | ResultItem,
     word: str | None = "success",
     text: str = "",
     item_ids: tuple[str, ...] = (),
     cost: Decimal | None = None,
 ) -> Observation:
+    items = tuple(ResultItem(each) if isinstance(each, str) else each for each in results)
     return Observation(
         SUCCEEDED,
         task_id=task_id,
         word=word,
-        result_urls=links,
+        results=items,
         result_text=text,
         item_ids=item_ids,
         cost=cost,
@@ -125,7 +127,9 @@ EXPECTED: dict[str, Observation] = {
         "task12345", "501", "Image generation task failed"
     ),
     "31 runway-api callback: extend-ai-video-callbacks": succeeded(
-        "ee603959-debb-48d1-98c4-a6d1c717eba6", "https://file.com/k/xxxxxxx.mp4", word=None
+        "ee603959-debb-48d1-98c4-a6d1c717eba6",
+        ResultItem("https://file.com/k/xxxxxxx.mp4", cover_url="https://file.com/m/xxxxxxxx.png"),
+        word=None,
     ),
     "32 runway-api callback: generate-ai-video-callbacks": failed(
         "ee603959-debb-48d1-98c4-a6d1c717eba6",
@@ -134,7 +138,12 @@ EXPECTED: dict[str, Observation] = {
     ),
     "33 suno-api callback: add-instrumental-callbacks": succeeded(
         "2fac****9f72",
-        "https://example.cn/****.mp3",
+        ResultItem(
+            "https://example.cn/****.mp3",
+            title="Iron Man",
+            duration=timedelta(seconds=198.44),
+            cover_url="https://example.cn/****.jpeg",
+        ),
         word="complete",
         item_ids=("e231****-****-****-****-****8cadc7dc",),
     ),

@@ -79,6 +79,9 @@ class AttemptStore(Protocol):
     async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
         """Claim the success whose result is due to be fetched."""
 
+    async def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
+        """Push the lease of a fetch under way; return whether it is still this claim's."""
+
     async def schedule_fetch(
         self, attempt_id: UUID, *, due: timedelta, trouble: Trouble | None = None
     ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -66,8 +67,8 @@ class Provider(Protocol):
     async def read(self, handle: str, *, account: str) -> Observation:
         """Read what the provider knows of a task; `MISSING` if it knows none."""
 
-    async def upload(self, data: bytes, *, file_name: str, mime_type: str, account: str) -> str:
-        """Hand over a picture and return a link that the provider can read for a day."""
+    async def upload(self, path: Path, *, file_name: str, mime_type: str, account: str) -> str:
+        """Hand over a file, in pieces, and return a link that it can read for a day."""
 
     async def fresh_link(self, url: str, *, account: str) -> FreshLink:
         """Return a new link to a result whose link died."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,6 +34,7 @@ from generation_svc.provider.kie.document import (
     message_of,
 )
 from generation_svc.provider.kie.error import NoAnswer, document_of, error_of, translated
+from generation_svc.provider.kie.form import Form
 from generation_svc.provider.kie.payload import read_record
 from generation_svc.provider.kie.result import is_link
 from runtime.version import product_version
@@ -141,16 +143,22 @@ class KieClient:
             return Observation(ProviderState.UNKNOWN, task_id=handle, word=observation.word)
         return observation
 
-    async def upload(self, data: bytes, *, file_name: str, mime_type: str, account: str) -> str:
-        """Hand over a picture under a name of its own, since KIE overwrites equal names."""
+    async def upload(self, path: Path, *, file_name: str, mime_type: str, account: str) -> str:
+        """Hand over a file under a name of its own, since KIE overwrites equal names."""
         name = f"{uuid4().hex}-{re.sub(r'[^A-Za-z0-9.-]', '_', file_name)[-64:]}"
+        form = Form(
+            fields={"uploadPath": UPLOAD_PATH, "fileName": name},
+            path=path,
+            file_name=name,
+            mime_type=mime_type,
+        )
         answer = await self._granted(
             "POST",
             self._upload_url,
             account=account,
             timeout=_UPLOAD,
-            data={"uploadPath": UPLOAD_PATH, "fileName": name},
-            files={"file": (name, data, mime_type)},
+            content=form.pieces(),
+            headers=await form.headers(),
         )
         return _link(as_document(answer).get("downloadUrl"))
 
@@ -185,9 +193,10 @@ class KieClient:
         account: str,
         no_answer: NoAnswer = ProviderUnreachable,
         timeout: httpx2.Timeout = _READ,
+        headers: Mapping[str, str] | None = None,
         **request: Any,
     ) -> Answer:
-        headers = {"Authorization": f"Bearer {self._key_of(account)}"}
+        headers = {**(headers or {}), "Authorization": f"Bearer {self._key_of(account)}"}
         with translated(no_answer=no_answer):
             async with (
                 asyncio.timeout(_deadline_s(timeout)),

@@ -28,7 +28,7 @@ from generation_svc.provider.kie.document import (
     decode,
     message_of,
 )
-from generation_svc.provider.kie.result import item_ids_of, links_of, text_of
+from generation_svc.provider.kie.result import item_ids_of, items_of, text_of
 
 STATE_WORDS: Mapping[str, ProviderState] = {
     "waiting": ProviderState.PENDING,
@@ -111,16 +111,16 @@ def _state_by_code(document: Document) -> ProviderState:
 
 def _succeeded(document: Document, word: str | None) -> Observation:
     data = as_document(document.get("data"))
-    links, text = links_of(data), text_of(data)
+    items, text = items_of(data), text_of(data)
     if code_of(document) not in (None, 200):
         return Observation(ProviderState.UNKNOWN, task_id=_task_id(document), word=word)
-    if not (links or text):
+    if not (items or text):
         return Observation(ProviderState.EMPTY, task_id=_task_id(document), word=word)
     return Observation(
         ProviderState.SUCCEEDED,
         task_id=_task_id(document),
         word=word,
-        result_urls=links,
+        results=items,
         result_text=text,
         item_ids=item_ids_of(data),
         cost=_cost(data),

@@ -64,6 +64,8 @@ class AttemptRow(SQLModel, table=True):
     """What brought its success: `callback` or `poll`."""
     empty_reads: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
     """How many reads showed a success without a result."""
+    result_items: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSON))
+    """What the provider said of the files of its success beyond their links."""
     trouble: str | None = None
     """What the last try to fetch had trouble with."""
     trouble_time: datetime | None = Field(default=None, sa_type=TIME)
