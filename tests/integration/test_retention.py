@@ -202,7 +202,7 @@ async def test_an_upload_lives_for_35_days_after_its_last_use(harness: Harness) 
     assert harness.store.kept == {}
     with pytest.raises(InvalidInputs, match="has expired"):
         await edited(harness, f"upload:{kept.id}")
-    with pytest.raises(InvalidInputs, match="no such picture"):
+    with pytest.raises(InvalidInputs, match="Media not found"):
         await edited(harness, f"upload:{uuid4()}")
 
 

@@ -102,7 +102,7 @@ async def test_data_becomes_an_upload_in_each_place(film: Harness) -> None:
     assert all(each.startswith("upload:") for each in stored)
     assert len(set(stored)) == 3
     rows = await film.query(
-        "SELECT expire_time > now() + interval '300 days' AS is_kept FROM upload"
+        "SELECT expire_time > now() + interval '34 days' AS is_kept FROM upload"
     )
     assert [row["is_kept"] for row in rows] == [True] * 3
 
