@@ -27,7 +27,10 @@ from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
 
 CALLBACK_PATH = "/callbacks/kie"
-"""Everything at and under this path is answered 200."""
+"""Everything at and under this path is answered 200, for ever."""
+
+_CALLBACK = re.compile(r"/callbacks/([a-z0-9-]{1,32})/(.+)", re.DOTALL)
+"""A callback of any provider: its name, and then the token."""
 
 CALLBACK_ROUTE = "callback"
 """The name under which answers to callbacks are counted."""
@@ -151,6 +154,7 @@ class CallbackEndpoint:
                         body=body,
                         headers=headers_handed_on(request.headers),
                         path_token=path_token(request.scope["path"]),
+                        provider=provider_of(request.scope["path"]),
                     )
                 )
         finally:
@@ -217,14 +221,22 @@ class GrpcReporter:
 
 
 def is_callback_path(path: str) -> bool:
-    """Whether a path, percent-decoded, is KIE's; repeated slashes count as one."""
-    return f"{_squeezed(path)}/".startswith(f"{CALLBACK_PATH}/")
+    """Whether a path, percent-decoded, is a provider's; repeated slashes count as one."""
+    path = _squeezed(path)
+    return f"{path}/".startswith(f"{CALLBACK_PATH}/") or bool(_CALLBACK.fullmatch(path))
 
 
 def path_token(path: str) -> str:
-    """Return the first segment after `/callbacks/kie/`, empty if there is none of a fair length."""
-    token = _squeezed(path).removeprefix(CALLBACK_PATH).lstrip("/").partition("/")[0]
+    """Return the segment after the provider's name, empty if there is none of a fair length."""
+    found = _CALLBACK.fullmatch(_squeezed(path))
+    token = found[2].partition("/")[0] if found else ""
     return token if len(token) <= MAX_TOKEN_CHARS else ""
+
+
+def provider_of(path: str) -> str:
+    """Return the name of the provider that a callback's path is for."""
+    found = _CALLBACK.fullmatch(_squeezed(path))
+    return found[1] if found else ""
 
 
 def _squeezed(path: str) -> str:

@@ -2,8 +2,8 @@
 
 Every process is the same ordinary program as elsewhere; honcho starts them, shows their output, and
 ends all of them when one ends or when asked to. The sandbox replaces whatever has no key: KIE
-without `KIE_API_KEY`, Telegram without `TELEGRAM_BOT_TOKEN`. Unless callers are configured, they
-are created here, and each process gets a token of its own.
+without `KIE_API_KEY` or `KIE_API_KEYS`, Telegram without `TELEGRAM_BOT_TOKEN`. Unless callers are
+configured, they are created here, and each process gets a token of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class RunSettings(ProcessSettings):
     """What decides which parts are real, and where everything listens."""
 
     kie_api_key: SecretStr | None = None
-    """The key of the account at KIE; without it the sandbox stands in."""
+    """The key of the account at KIE; without any key the sandbox stands in."""
+
+    kie_api_keys: SecretStr | None = None
+    """The keys of several accounts at KIE."""
 
     telegram_bot_token: SecretStr | None = None
     """The token of the bot; without it the sandbox stands in."""
@@ -65,6 +68,11 @@ class RunSettings(ProcessSettings):
 
     sandbox_telegram_listen: Address = Address("127.0.0.1", 8092)
     """Where the sandbox stands in for Telegram, with the chat page."""
+
+    @property
+    def has_kie(self) -> bool:
+        """Whether a key opens an account at the real KIE."""
+        return bool(self.kie_api_key or self.kie_api_keys)
 
     @property
     def bot_id(self) -> int | None:
@@ -113,7 +121,7 @@ def environment(settings: RunSettings) -> dict[str, str]:
 
 
 def _kie(settings: RunSettings) -> dict[str, str]:
-    if settings.kie_api_key:
+    if settings.has_kie:
         return {"SANDBOX_KIE_LISTEN": ""}
     address = settings.sandbox_kie_listen
     return {
@@ -172,7 +180,7 @@ def _token(path: Path) -> dict[str, str]:
 def commands(settings: RunSettings) -> Mapping[str, str]:
     """Return the programs to run, by name."""
     programs = ["generation_svc", "callback_gateway", "edge_bot"]
-    if settings.kie_api_key is None or settings.telegram_bot_token is None:
+    if not settings.has_kie or settings.telegram_bot_token is None:
         programs.insert(0, "sandbox")
     python = f"exec '{sys.executable}' -u"
     return {

@@ -1,14 +1,17 @@
 """The settings of the service."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from generation_svc.caller import parse_callers
+from generation_svc.domain.account import DEFAULT_ACCOUNT
 from generation_svc.egress.host import HostRule
 from generation_svc.media.fetch import KIE_RESULT_HOSTS
 from generation_svc.media.store import check_media_url
+from generation_svc.provider.kie.account import parse_accounts
 from generation_svc.storage.connection import check_database_url
 from runtime.address import Address
 from runtime.certificate import CertificateFiles
@@ -46,6 +49,25 @@ def _checked(text: SecretStr) -> SecretStr:
 
 CallersText = Annotated[SecretStr, AfterValidator(_checked)]
 """A callers' document that can be read."""
+
+
+def _accounts(text: SecretStr) -> SecretStr:
+    parse_accounts(text.get_secret_value())
+    return text
+
+
+AccountsText = Annotated[SecretStr, AfterValidator(_accounts)]
+"""Accounts as `name:key`, with commas or lines in between."""
+
+
+def _listed(text: SecretStr) -> SecretStr:
+    if not all(part.strip() for part in text.get_secret_value().split(",")):
+        raise ValueError("a key between two commas is empty")
+    return text
+
+
+SecretNames = Annotated[SecretStr, AfterValidator(_listed)]
+"""A comma-separated list of secrets."""
 
 
 def _database_url(url: SecretStr) -> SecretStr:
@@ -121,17 +143,23 @@ class GenerationSettings(ProcessSettings):
     media_link_lifetime_s: float = Field(3600, ge=60, le=604_800)
     """Seconds for which a link to media holds, and up to a quarter more."""
 
-    kie_api_key: HeaderSecret = Field(examples=["the key from KIE's account page"])
-    """The key of the account at KIE."""
+    kie_api_key: HeaderSecret | None = Field(None, examples=["the key from KIE's account page"])
+    """The key of the account at KIE, if there is only one; its name is default."""
+
+    kie_api_keys: AccountsText | None = Field(None, examples=["default:KEY,second:KEY"])
+    """Several accounts at KIE as name:key, with commas or lines in between."""
 
     kie_api_url: WebAddress = "https://api.kie.ai"
     """Where KIE's API is."""
 
     kie_upload_url: WebAddress = "https://kieai.redpandaai.co"
-    """Where pictures are handed to KIE."""
+    """Where media are handed to KIE."""
 
     kie_webhook_hmac_key: SecretStr | None = None
     """The key with which KIE signs callbacks; when set, an unsigned callback is only a hint."""
+
+    kie_webhook_hmac_keys: SecretNames | None = None
+    """Such keys of several accounts, with commas in between: each of them proves a callback."""
 
     kie_result_hosts: Hosts = KIE_RESULT_HOSTS
     """The hosts that results may be fetched from; a private address only if it is named here."""
@@ -140,13 +168,13 @@ class GenerationSettings(ProcessSettings):
     """Receivers of webhooks, as host:port, that may be on a private network and without TLS."""
 
     kie_create_limit: int = Field(18, ge=1, le=1000)
-    """Calls of createTask per 10 s; KIE allows 20."""
+    """Calls of createTask per 10 s on each account; KIE allows 20."""
 
     kie_read_limit: int = Field(10, ge=1, le=1000)
-    """Calls of recordInfo per second; KIE allows 10."""
+    """Calls of recordInfo per second on each account; KIE allows 10 for each task."""
 
     kie_max_concurrent: int = Field(100, ge=1, le=10000)
-    """Tasks at KIE at once."""
+    """Tasks at KIE at once on each account."""
 
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""
@@ -237,6 +265,35 @@ class GenerationSettings(ProcessSettings):
 
     stop_grace_s: float = Field(25, ge=0, le=300)
     """Seconds that work under way gets to finish when the service stops."""
+
+    @model_validator(mode="after")
+    def _accounts_are_said_once(self) -> Self:
+        if self.kie_api_key and self.kie_api_keys:
+            rule = "put every key into KIE_API_KEYS, that of KIE_API_KEY as default:KEY"
+            raise ValueError(f"KIE_API_KEY and KIE_API_KEYS are both set: {rule}")
+        if not self.kie_api_key and not self.kie_api_keys:
+            example = "the key from KIE's account page"
+            raise ValueError(
+                "KIE_API_KEY is missing. The key of the account at KIE; several accounts stand in"
+                f" KIE_API_KEYS. For example: {example}"
+            )
+        return self
+
+    @property
+    def kie_accounts(self) -> Mapping[str, str]:
+        """The keys of the accounts at KIE by name."""
+        if self.kie_api_keys:
+            return parse_accounts(self.kie_api_keys.get_secret_value())
+        key = self.kie_api_key.get_secret_value() if self.kie_api_key else ""
+        return {DEFAULT_ACCOUNT: key}
+
+    @property
+    def kie_hmac_keys(self) -> tuple[str, ...]:
+        """Every key with which KIE may sign a callback."""
+        one = self.kie_webhook_hmac_key
+        several = self.kie_webhook_hmac_keys
+        keys = several.get_secret_value().split(",") if several else []
+        return tuple(key.strip() for key in ([one.get_secret_value()] if one else []) + keys)
 
     @model_validator(mode="after")
     def _links_are_signed(self) -> Self:

@@ -22,7 +22,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\d{6,}(?::|%3[Aa])[A-Za-z0-9_-]{30,}"), MASK),
     (re.compile(r"(?i)\b(bearer)(\s+|%20|\+)[\w.~+/=-]{6,}"), rf"\1\2{MASK}"),
     (
-        re.compile(rf"({_SLASH}callbacks{_SLASH}kie{_SLASH}+)[^/\s\"'?#&<>\\]+"),
+        re.compile(rf"({_SLASH}callbacks{_SLASH}[a-z0-9-]{{1,32}}{_SLASH}+)[^/\s\"'?#&<>\\]+"),
         rf"\1{MASK}",
     ),
     (re.compile(rf"({_SLASH}media{_SLASH})[\w-]{{56}}(?![\w-])"), rf"\1{MASK}"),

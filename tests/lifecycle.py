@@ -28,13 +28,14 @@ from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
 from generation_svc.domain.event import DETAILS, REVISIONS, JobEventKind
 from generation_svc.domain.job import Job
-from generation_svc.domain.media import Content
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.domain.port.media import Examined, StoredBytes
-from generation_svc.domain.port.provider import FreshLink
+from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.timing import Timing
+from generation_svc.engine.account import free_accounts
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance import steps
@@ -59,13 +60,14 @@ from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.table.schema import metadata
 from generation_svc.usecase.create_job import CreateRequest, create_job
 from generation_svc.usecase.report_callback import Callback, report_callback
-from runtime.thread import in_thread
+from tests.media import holding
 
 CALLER = Caller.trusted("edge")
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000, language_code="en")
+CLAIM_LEASE = timedelta(seconds=60)
 LINK = "https://tempfile.aiquickdraw.com/result.png"
 PENDING = Observation(ProviderState.PENDING, word="waiting")
-SUCCESS = Observation(ProviderState.SUCCEEDED, word="success", result_urls=(LINK,))
+SUCCESS = Observation(ProviderState.SUCCEEDED, word="success", results=(ResultItem(LINK),))
 FAILURE = Observation(
     ProviderState.FAILED, word="fail", fail_code="500", fail_message="Internal error"
 )
@@ -78,14 +80,27 @@ def _set_event() -> asyncio.Event:
     return event
 
 
-def content_of(data: bytes) -> Content:
-    return Content(
-        data=data,
-        mime_type="image/png",
-        width=64,
-        height=32,
+def items_of(*urls: str) -> tuple[ResultItem, ...]:
+    """Results of which nothing is known but their links."""
+    return tuple(ResultItem(url) for url in urls)
+
+
+def examined(path: Path, *, mime_type: str = "image/png") -> Examined:
+    """Say that a file is a picture, or of another type, whatever it is."""
+    data = path.read_bytes()
+    return Examined(
+        path=path,
+        mime_type=mime_type,
+        width=64 if mime_type.startswith("image/") else 0,
+        height=32 if mime_type.startswith("image/") else 0,
+        size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def bytes_of(path: Path) -> bytes:
+    """Read a file of a few bytes."""
+    return path.read_bytes()
 
 
 class FakeUpload:
@@ -99,15 +114,7 @@ class FakeUpload:
             file.write(piece)
 
     async def examine(self) -> Examined:
-        content = content_of(self._path.read_bytes())
-        return Examined(
-            path=self._path,
-            mime_type=content.mime_type,
-            width=content.width,
-            height=content.height,
-            size_bytes=len(content.data),
-            sha256=content.sha256,
-        )
+        return examined(self._path)
 
 
 class FakeSpool:
@@ -118,8 +125,13 @@ class FakeSpool:
         with TemporaryDirectory() as folder:
             yield FakeUpload(Path(folder) / "upload")
 
-    async def cleaned(self, data: bytes) -> bytes:
-        return data.partition(b"|")[0]
+    @asynccontextmanager
+    async def hold(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[Path]:
+        with holding(b"".join([piece async for piece in pieces])) as path:
+            yield path
+
+    async def clean(self, path: Path) -> None:
+        path.write_bytes(bytes_of(path).partition(b"|")[0])  # noqa: ASYNC240 -- a few bytes
 
 
 async def one_piece(data: bytes) -> AsyncIterator[bytes]:
@@ -133,9 +145,14 @@ class FakeProvider:
 
     name = "kie"
 
-    answer: Callable[[FakeProvider, str], Awaitable[str]] | None = None
+    accounts: Sequence[str] = ("default",)
+    answer: Callable[[FakeProvider, str], Awaitable[str | Observation]] | None = None
     created: list[str] = field(default_factory=list)
-    """The callback address of each call of createTask."""
+    """The callback address of each submission."""
+    used: list[str] = field(default_factory=list)
+    """The account of each submission."""
+    closed: dict[str, Exception] = field(default_factory=dict)
+    """What an account says to everything, where it is of no use."""
     inputs: list[Mapping[str, Any]] = field(default_factory=list)
     tasks: dict[str, Observation | Exception] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
@@ -143,45 +160,57 @@ class FakeProvider:
     upload_error: Exception | None = None
     may_upload: asyncio.Event = field(default_factory=_set_event)
     """Cleared while nobody's picture is taken."""
-    balance: Decimal | Exception = Decimal(100)
+    left: Decimal | Exception = Decimal(100)
+    """The balance of every account."""
     probes: int = 0
     fresh: str | Exception = "https://file.aiquickdraw.com/fresh.png"
     fresh_asked: list[str] = field(default_factory=list)
     is_proved: bool = True
 
-    async def create_task(
-        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
-    ) -> str:
+    async def submit(
+        self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
+    ) -> Submitted | Observation:
         self.created.append(callback_url or "")
-        self.inputs.append(inputs)
+        self.inputs.append(request.inputs)
+        self.used.append(account)
+        self._enter(account)
         task_id = f"task-{len(self.created)}"
-        return await self.answer(self, task_id) if self.answer else task_id
+        told = await self.answer(self, task_id) if self.answer else task_id
+        return told if isinstance(told, Observation) else Submitted(told)
 
-    async def read_task(self, task_id: str) -> Observation:
-        self.reads.append(task_id)
-        told = self.tasks.get(task_id, PENDING)
+    async def read(self, handle: str, *, account: str) -> Observation:
+        self.reads.append(handle)
+        self._enter(account)
+        told = self.tasks.get(handle, PENDING)
         if isinstance(told, Exception):
             raise told
-        return replace(told, task_id=task_id)
+        return replace(told, task_id=handle)
 
-    async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
+    async def upload(self, path: Path, *, file_name: str, mime_type: str, account: str) -> str:
+        self._enter(account)
         if self.upload_error:
             raise self.upload_error
         await self.may_upload.wait()
-        self.uploads.append(data)
+        self.uploads.append(bytes_of(path))
         return f"https://kie.example/{file_name}"
 
-    async def fresh_link(self, url: str) -> FreshLink:
+    async def fresh_link(self, url: str, *, account: str) -> FreshLink:
         self.fresh_asked.append(url)
         if isinstance(self.fresh, Exception):
             raise self.fresh
         return FreshLink(self.fresh, is_proved=True)
 
-    async def credits(self) -> Decimal:
+    async def balance(self, account: str) -> Decimal:
         self.probes += 1
-        if isinstance(self.balance, Exception):
-            raise self.balance
-        return self.balance
+        self._enter(account)
+        if isinstance(self.left, Exception):
+            raise self.left
+        return self.left
+
+    def _enter(self, account: str) -> None:
+        assert account in self.accounts, f"{account} is no account that was given"
+        if account in self.closed:
+            raise self.closed[account]
 
     def token(self, call: int = -1) -> str:
         return self.created[call].rpartition("/")[2]
@@ -189,7 +218,7 @@ class FakeProvider:
     def refuse(self, error: Exception | None) -> None:
         """Answer every createTask with this error; None creates tasks again."""
 
-        async def answer(provider: FakeProvider, task_id: str) -> str:
+        async def answer(provider: FakeProvider, task_id: str) -> str | Observation:
             assert error is not None
             raise error
 
@@ -201,17 +230,21 @@ class FakeFetcher:
     """Gives what is behind a link: bytes or an error; any other link gives a picture."""
 
     links: dict[str, bytes | Exception] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    """What is no picture."""
     fetched: list[str] = field(default_factory=list)
     proved: set[str] = field(default_factory=set)
     """Those of them that were said to be the provider's own word."""
 
-    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
+    @asynccontextmanager
+    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
         self.fetched.append(url)
         self.proved |= {url} if is_proved else set()
         found = self.links.get(url, b"picture")
         if isinstance(found, Exception):
             raise found
-        return content_of(found)
+        with holding(found) as path:
+            yield examined(path, mime_type=self.types.get(url, "image/png"))
 
 
 @dataclass
@@ -224,26 +257,20 @@ class FakeStore:
     put_error: Exception | None = None
     read_error: Exception | None = None
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put_file(self, key: str, path: Path) -> None:
         if self.put_error:
             raise self.put_error
-        self.kept[key] = data
-
-    async def put_file(self, key: str, path: Path) -> None:
-        await self.put(key, await in_thread(path.read_bytes, name="file"))
+        self.kept[key] = bytes_of(path)
 
     async def stream(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
-        data = await self.read(key)
-        yield data[offset : len(data) if length is None else offset + length]
-
-    async def read(self, key: str) -> bytes:
         if self.read_error:
             raise self.read_error
         if key not in self.kept:
             raise MediaNotFound(key)
-        return self.kept[key]
+        data = self.kept[key]
+        yield data[offset : len(data) if length is None else offset + length]
 
     async def delete(self, key: str) -> None:
         self.kept.pop(key, None)
@@ -356,6 +383,13 @@ class Harness:
             self.deps, Callback(body=body_of(told), headers=headers or {}, token=token)
         )
 
+    async def claim(self, tx: Transaction, *, most_active: int = 10_000) -> Claim | None:
+        """Claim the next job as a dispatcher does, with so many places at the provider."""
+        limits = replace(self.deps.limits, active_tasks=most_active)
+        deps = replace(self.deps, limits=limits)
+        free, _ = await free_accounts(deps, tx, accounts=self.deps.provider.accounts)
+        return await tx.queue.claim(lease=CLAIM_LEASE, accounts=free) if free else None
+
     async def sweep(self) -> None:
         for step in (*steps.STEPS, forget_expired, measure_usage):
             await step(self.deps)
@@ -412,6 +446,7 @@ class OpenBench(Protocol):
         timing: Timing = ...,
         callback_base_url: str | None = ...,
         hmac_key: str | None = ...,
+        accounts: Sequence[str] = ...,
         storage: StorageDependencies | None = ...,
         sharing: Harness | None = ...,
     ) -> Harness: ...
@@ -431,10 +466,21 @@ def _shift(table: sa.Table, *, by: timedelta) -> sql.Composed | None:
     )
 
 
+def _track(item: ResultItem) -> dict[str, Any]:
+    return {
+        "audio_url": item.url,
+        "title": item.title,
+        "duration": item.duration.total_seconds() if item.duration else None,
+        "image_url": item.cover_url,
+    }
+
+
 def body_of(observation: Observation) -> bytes:
     """What KIE would post to say this (kie-api.md §3)."""
     data: dict[str, Any] = {"taskId": observation.task_id, "state": observation.word}
-    if observation.result_urls:
+    if any(item != ResultItem(item.url) for item in observation.results):
+        data["response"] = {"data": [_track(item) for item in observation.results]}
+    elif observation.result_urls:
         items = [{"id": each} for each in observation.item_ids]
         result = {"resultUrls": list(observation.result_urls), "data": items}
         data["resultJson"] = json.dumps(result)
@@ -468,10 +514,12 @@ async def _open(
     timing: Timing | None = None,
     callback_base_url: str | None = "https://callbacks.example",
     hmac_key: str | None = None,
+    accounts: Sequence[str] = (),
     storage: StorageDependencies | None = None,
     sharing: Harness | None = None,
 ) -> AsyncIterator[Harness]:
     provider = sharing.provider if sharing else FakeProvider()
+    provider = replace(provider, accounts=accounts) if accounts else provider
     fetcher = sharing.fetcher if sharing else FakeFetcher()
     store = sharing.store if sharing else FakeStore()
     receiver = sharing.receiver if sharing else FakeReceiver()
@@ -487,7 +535,7 @@ async def _open(
             media=MediaDependencies(store=store, spool=FakeSpool(), fetcher=fetcher),
             provider=ProviderDependencies(
                 client=provider,
-                callbacks=KieCallbackReader(hmac_key),
+                callbacks=KieCallbackReader((hmac_key,) if hmac_key else ()),
                 callback_base_url=callback_base_url,
             ),
             webhooks=WebhookDependencies(receiver, webhook_body, receiver.secrets_of),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, Source
 
@@ -61,7 +62,10 @@ class Attempt:
     number: int
     state: AttemptState
     submit_time: datetime
+    account: Account
+    """Who was asked, and on whose account; known before the request is sent."""
     task_id: str | None = None
+    """What the provider calls it: its handle, opaque text."""
     accept_time: datetime | None = None
     observation: Observation | None = None
     end_time: datetime | None = None

@@ -72,6 +72,14 @@ class MediaNotFound(AtelierError):
         super().__init__(f"Media {media_id!r} not found.")
 
 
+class ReferenceUnavailable(AtelierError):
+    """The task of an earlier job, or its account, is no longer available at the provider."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"The provider can no longer continue job {job_id!r}.")
+
+
 class MediaExpired(AtelierError):
     """The bytes of the media are no longer kept."""
 
@@ -147,15 +155,15 @@ class ReadOutOfRange(InvalidInputs):
 
 
 class UploadRejected(AtelierError):
-    """The upload is not an image that a model accepts."""
+    """The upload is not media that a model accepts."""
 
 
 class UploadTooLarge(UploadRejected):
-    """The uploaded image is larger than a model accepts."""
+    """The uploaded file is larger than a model accepts."""
 
     def __init__(self, *, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        super().__init__(f"The image is larger than {limit_bytes // 2**20} MiB.")
+        super().__init__(f"The file is larger than {limit_bytes // 2**20} MiB.")
 
 
 class SessionConflict(AtelierError):
@@ -188,7 +196,7 @@ class Unavailable(AtelierError):
 
 
 class NotExamined(Unavailable):
-    """The image could not be examined; repeat the call."""
+    """The uploaded file could not be examined; repeat the call."""
 
 
 class Unauthenticated(AtelierError):
@@ -302,7 +310,7 @@ class HostUnreachable(FetchFailed):
 
 
 class ResultRejected(AtelierError):
-    """A result is too large, of an unknown type or on a host that is not allowed."""
+    """A result is too large, is not what it should be, or is on a host that is not allowed."""
 
 
 class ResultTooLarge(ResultRejected):

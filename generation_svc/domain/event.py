@@ -36,10 +36,14 @@ class JobEventKind(StrEnum):
     """A callback was applied."""
     POLL = "poll"
     """A read of the provider was applied."""
+    ANSWER = "answer"
+    """The answer to a submission said already what became of it."""
     CALLBACK_LATE = "callback_late"
     """A callback changed nothing: what it speaks of was over."""
     POLL_LATE = "poll_late"
     """A read changed nothing: what it speaks of was over."""
+    ANSWER_LATE = "answer_late"
+    """The answer to a submission changed nothing: what it speaks of was over."""
     UNEXPLAINED = "unexplained"
     """The provider failed or refused it in words that no table knows."""
 
@@ -71,7 +75,7 @@ DETAILS: Mapping[JobEventKind, tuple[str, ...]] = {
     JobEventKind.ACCEPTED: (),
     JobEventKind.CANCELLED: (),
     JobEventKind.DELAYED: (),
-    JobEventKind.SUBMITTING: _ATTEMPT,
+    JobEventKind.SUBMITTING: ("attempt", "account"),
     JobEventKind.UPLOAD_FAILED: ("error",),
     JobEventKind.POSTPONED: ("attempt", "error"),
     JobEventKind.REFUSED: _ATTEMPT,
@@ -80,8 +84,10 @@ DETAILS: Mapping[JobEventKind, tuple[str, ...]] = {
     JobEventKind.ANSWERED: ("attempt", "error", "task_id"),
     JobEventKind.CALLBACK: _OBSERVATION,
     JobEventKind.POLL: _OBSERVATION,
+    JobEventKind.ANSWER: _OBSERVATION,
     JobEventKind.CALLBACK_LATE: _OBSERVATION,
     JobEventKind.POLL_LATE: _OBSERVATION,
+    JobEventKind.ANSWER_LATE: _OBSERVATION,
     JobEventKind.UNEXPLAINED: ("attempt", "code", "text"),
     JobEventKind.FETCH_FAILED: ("tries", "errors"),
     JobEventKind.KEPT_LATE: _ATTEMPT,

@@ -91,6 +91,8 @@ class Job:
     """When the wait for what `delay_reason` says is over, where that is known."""
     result: Result | None = None
     failure: Failure | None = None
+    account: str | None = None
+    """The provider's account that alone can do it, since it made what the job refers to."""
     fair_round: int = 0
     """The round in which it is served while it waits; no owner has two jobs in one."""
     forecast: Forecast | None = field(default=None, compare=False)

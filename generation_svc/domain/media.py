@@ -38,17 +38,6 @@ def kind_of(mime_type: str) -> MediaKind:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """Bytes whose type was found by looking at them."""
-
-    data: bytes = field(repr=False)
-    mime_type: str
-    width: int
-    height: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class MediaLink:
     """A right to the bytes of one media, for whoever holds its address."""
 

@@ -1,11 +1,13 @@
 """What a callback or a read of the provider says about a task, in our own words."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-Source = Literal["callback", "poll"]
-"""How an observation came."""
+Source = Literal["callback", "poll", "answer"]
+"""How an observation came; an answer is that to the submission itself."""
 
 
 class ProviderState(StrEnum):
@@ -26,6 +28,19 @@ class ProviderState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ResultItem:
+    """One file of a result, as the provider names it."""
+
+    url: str
+    title: str = ""
+    """At most 300 characters."""
+    duration: timedelta | None = None
+    """How long it plays, as the provider says; the bytes know better."""
+    cover_url: str = ""
+    """A link to the picture that is shown for it; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One statement of the provider about one task."""
 
@@ -34,8 +49,8 @@ class Observation:
     """The task's id, at most 128 characters."""
     word: str | None = None
     """The provider's own word for the state, as it came."""
-    result_urls: tuple[str, ...] = ()
-    """Links to the result, in the provider's order."""
+    results: tuple[ResultItem, ...] = ()
+    """The files of the result, in the provider's order."""
     result_text: str = ""
     """A result that is text."""
     item_ids: tuple[str, ...] = ()
@@ -43,6 +58,13 @@ class Observation:
     fail_code: str = ""
     fail_message: str = field(default="", repr=False)
     """The provider's own sentence; it may repeat the prompt."""
+    cost: Decimal | None = None
+    """What the task took from the account, in the provider's unit; None where that is not told."""
+
+    @property
+    def result_urls(self) -> tuple[str, ...]:
+        """Links to the result, in the provider's order."""
+        return tuple(item.url for item in self.results)
 
     @property
     def is_final(self) -> bool:

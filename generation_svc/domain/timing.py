@@ -61,6 +61,10 @@ class Timing:
     """The wait between two reads of a success that shows no result."""
     model_rest: timedelta = timedelta(minutes=10)
     """How long a model that the provider switched off is not asked for."""
+    balance_interval: timedelta = timedelta(seconds=50)
+    """How old what is known of an account's balance may be before it is asked for again."""
+    unread_grace: timedelta = timedelta(minutes=10)
+    """How long nobody has read a task that was due when its account is taken for gone."""
     orphan_age: timedelta = timedelta(hours=48)
     """How old bytes without a row are when they are removed; no fetch lives so long."""
     time_scale: float = 1.0

@@ -1,13 +1,16 @@
-"""The breaker before the provider, shared by all replicas through the database.
+"""The breaker before each account, shared by all replicas through the database.
 
 Open, it lets one probe through at a time: first the harmless look at the balance, then one real
-job. What becomes of that job closes the breaker or keeps it open; the other jobs stay queued.
+job. What becomes of that job closes the breaker or keeps it open; the other jobs go to the accounts
+whose breakers are closed, and stay queued where there is none.
 """
 
-from enum import StrEnum
+from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.error import (
     ProviderAccount,
     ProviderBusy,
@@ -24,53 +27,94 @@ FAULTS_TO_TRIP = 3
 _logger = structlog.get_logger(__name__)
 
 
-class Permit(StrEnum):
-    """What the breaker lets a dispatcher do."""
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What the breakers let a dispatcher do."""
 
-    ALL = "all"
-    PROBE = "probe"
-    """Send one job, and conclude."""
-    NONE = "none"
+    accounts: tuple[Account, ...]
+    """The accounts that it may use; none while every breaker is open."""
+    is_probe: bool = False
+    """Whether it sends one job, and concludes."""
 
 
 async def ask(deps: Dependencies) -> Permit:
     """Return what is allowed now; an open breaker is probed when it is time."""
     async with deps.database.transaction() as tx:
-        breaker = await tx.budget.breaker()
-        if breaker.reason is None:
-            return Permit.ALL
-        if not await tx.budget.claim_probe(interval=deps.timing.submit_lease):
-            return Permit.NONE
-    return Permit.PROBE if await _has_credits(deps) else Permit.NONE
+        states = await tx.breaker.states(deps.provider.accounts)
+    for account, state in states.items():
+        if state.is_probe_due and await _is_ready(deps, account):
+            return Permit((account,), is_probe=True)
+    return Permit(tuple(account for account, state in states.items() if state.reason is None))
 
 
-async def conclude(deps: Dependencies, *, is_answered: bool) -> None:
+async def _is_ready(deps: Dependencies, account: Account) -> bool:
+    """Return whether a job may try an account whose breaker is open, and it is ours to say so."""
+    async with deps.database.transaction() as tx:
+        is_ours = await tx.breaker.claim_probe(account, interval=deps.timing.submit_lease)
+    return is_ours and await _has_balance(deps, account)
+
+
+async def is_open(tx: Transaction, account: Account) -> bool:
+    """Return whether an account is not to be used now."""
+    states = await tx.breaker.states((account,))
+    return states[account].reason is not None
+
+
+async def reason_to_wait(deps: Dependencies, tx: Transaction) -> DelayReason | None:
+    """Return why no account at all can be used; None while one can.
+
+    While replicas are given another account one after the other, some of them know it and some do
+    not: jobs would be told now this, now that.
+    """
+    states = await tx.breaker.states(deps.provider.accounts)
+    reasons = [state.reason for state in states.values()]
+    if not all(reasons):
+        return None
+    known = await tx.breaker.recent(within=deps.timing.balance_interval * 3)
+    others = await tx.breaker.states([each for each in known if each not in states])
+    return reasons[0] if all(state.reason for state in others.values()) else None
+
+
+async def conclude(deps: Dependencies, account: Account, *, is_answered: bool) -> None:
     """End a probe: with no word on a job the look at the balance counts."""
     async with deps.database.transaction() as tx:
         if is_answered:
-            await tx.budget.end_probe(interval=deps.timing.probe_interval)
+            await tx.breaker.end_probe(account, interval=deps.timing.probe_interval)
         else:
-            await close(tx)
+            await close(tx, account)
 
 
-async def close(tx: Transaction) -> None:
-    """Note that the provider works; what was put off while it did not is due at once."""
-    if await tx.budget.close_breaker():
+async def close(tx: Transaction, account: Account) -> None:
+    """Note that an account works; what was put off while it did not is due at once."""
+    if await tx.breaker.close(account):
         await tx.queue.hasten_postponed()
         tx.announce(topic.DISPATCH)
-        _logger.info("the provider answers again")
+        _logger.info("the provider answers again", account=str(account))
 
 
-async def count_fault(deps: Dependencies, tx: Transaction, *, error: ProviderError) -> None:
-    """Let an error that concerns every job open the breaker; a "not now" shows a provider."""
+async def count_fault(
+    deps: Dependencies, tx: Transaction, *, error: ProviderError, account: Account
+) -> None:
+    """Let an error that concerns every job of an account open its breaker.
+
+    A "not now" shows that there is a provider.
+    """
     if isinstance(error, ProviderBusy):
-        await close(tx)
+        await close(tx, account)
         return
-    await tx.budget.trip(
-        delay_of(error),
+    await tx.breaker.trip(
+        account,
+        reason=delay_of(error),
         threshold=1 if concerns_account(error) else FAULTS_TO_TRIP,
         interval=deps.timing.probe_interval,
     )
+    if concerns_account(error):
+        tx.announce(topic.DISPATCH)  # other accounts go on with what this one leaves
+
+
+def retry_after(deps: Dependencies, *, otherwise: timedelta) -> timedelta:
+    """Return when a job is due again whose account is of no use: at once, if there is another."""
+    return timedelta(0) if len(deps.provider.accounts) > 1 else otherwise
 
 
 def concerns_account(error: ProviderError) -> bool:
@@ -87,13 +131,16 @@ def delay_of(error: ProviderError) -> DelayReason:
     return DelayReason.PROVIDER_UNREACHABLE
 
 
-async def _has_credits(deps: Dependencies) -> bool:
+async def _has_balance(deps: Dependencies, account: Account) -> bool:
+    error: ProviderError = ProviderAccount("The account has no credits.")
     try:
-        if await deps.provider.client.credits() > 0:
-            return True
-        error: ProviderError = ProviderAccount("The account has no credits.")
+        balance = await deps.provider.client.balance(account.name)
     except ProviderError as fault:
-        error = fault
+        error, balance = fault, None
     async with deps.database.transaction() as tx:
-        await tx.budget.trip(delay_of(error), threshold=1, interval=deps.timing.probe_interval)
-    return False
+        if balance is not None:
+            await tx.breaker.keep_balance(account, balance)
+        if balance is None or balance <= 0:
+            interval = deps.timing.probe_interval
+            await tx.breaker.trip(account, reason=delay_of(error), threshold=1, interval=interval)
+    return balance is not None and balance > 0

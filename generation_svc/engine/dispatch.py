@@ -1,4 +1,4 @@
-"""Sends queued jobs to the provider, within its budget and behind its breaker."""
+"""Sends queued jobs to the provider, within the budgets of accounts and behind their breakers."""
 
 import asyncio
 from datetime import timedelta
@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import (
     ProviderError,
@@ -19,16 +20,18 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job
 from generation_svc.domain.model import Model
+from generation_svc.domain.port.provider import ProviderRequest
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.provider_input import provider_input
 from generation_svc.domain.schema import Steps
 from generation_svc.engine import breaker, provider_upload, rate_budget, submission
+from generation_svc.engine.account import free_accounts
 from generation_svc.engine.breaker import Permit
 from generation_svc.engine.persist import persist
 from generation_svc.engine.submission import MAX_ATTEMPTS
 from generation_svc.lifecycle import input_media, model_outage, topic
-from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES, callback_address
+from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES
 from generation_svc.lifecycle.dependencies import Dependencies
 from runtime.token import new_token, token_hash
 
@@ -38,30 +41,27 @@ _logger = structlog.get_logger(__name__)
 async def dispatch(deps: Dependencies) -> bool:
     """Send the fairest due job; return whether there may be more to do at once."""
     permit = await breaker.ask(deps)
-    if permit is Permit.NONE:
+    if not permit.accounts:
         return False
-    claim, wait = await _claim(deps)
+    claim, wait = await _claim(deps, permit)
     is_answered = claim is not None and await _submit_or_give_back(deps, claim, permit=permit)
-    if permit is Permit.PROBE:
-        await breaker.conclude(deps, is_answered=is_answered)
+    if permit.is_probe:
+        await breaker.conclude(deps, permit.accounts[0], is_answered=is_answered)
     await rate_budget.sleep_until_due(deps, wait)
     return claim is not None or bool(wait)
 
 
-async def _claim(deps: Dependencies) -> tuple[Claim | None, timedelta]:
+async def _claim(deps: Dependencies, permit: Permit) -> tuple[Claim | None, timedelta]:
     """Claim the job that is served next, if it can be sent at once; or tell when one can.
 
     Whoever claims more than the budget allows has jobs stand before one that comes meanwhile, and
     whose owner is first.
     """
-    lease = deps.timing.submit_lease
     async with deps.database.transaction() as tx:
-        claims = await tx.queue.count_claims(lease=lease)
-        wait = await rate_budget.look(deps, tx, ahead=claims)
-        if wait:
+        free, wait = await free_accounts(deps, tx, accounts=permit.accounts)
+        if not free:
             return None, wait
-        claim = await tx.queue.claim(lease=lease, most_active=deps.limits.active_tasks)
-        return claim, wait
+        return await tx.queue.claim(lease=deps.timing.submit_lease, accounts=free), wait
 
 
 async def _submit_or_give_back(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
@@ -97,7 +97,7 @@ async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
         await _give_back(deps, claim, due=deps.timing.busy_retry)
         return False
     try:
-        resolved = await provider_upload.hand_over(deps, claim.job, model=model)
+        resolved = await provider_upload.hand_over(deps, claim, model=model)
     except ProviderError as error:
         return await _return_claim(deps, claim, error=error)
     except UploadRejected:
@@ -126,7 +126,9 @@ async def _attempt(
     deps: Dependencies, claim: Claim, *, model: Model, resolved: dict[Steps, str], permit: Permit
 ) -> bool:
     token = new_token(CALLBACK_TOKEN_BYTES)
-    rate_permit = await rate_budget.reserve(deps, "create", max_wait=deps.timing.submit_lease / 2)
+    rate_permit = await rate_budget.reserve(
+        deps, "create", account=claim.account, max_wait=deps.timing.submit_lease / 2
+    )
     attempt = await _begin(
         deps, claim, token=token, permit=permit, has_call=rate_permit is not None
     )
@@ -135,16 +137,23 @@ async def _attempt(
     if rate_permit.is_over:
         await persist(partial(submission.withdraw, deps, claim, attempt=attempt))
         return False
-    base = deps.provider.callback_base_url
+    request = ProviderRequest(model.id, provider_input(model, claim.job.inputs, resolved=resolved))
+    async with rate_budget.making(deps, rate_permit):
+        await _send(deps, claim, attempt=attempt, request=request, token=token)
+    return True
+
+
+async def _send(
+    deps: Dependencies, claim: Claim, *, attempt: Attempt, request: ProviderRequest, token: str
+) -> None:
+    """Submit what is written down, and record what comes of it."""
     try:
-        async with rate_budget.making(deps, rate_permit):
-            task_id = await deps.provider.client.create_task(
-                model.id,
-                provider_input(model, claim.job.inputs, resolved=resolved),
-                callback_url=callback_address(base, provider=deps.provider.client.name, token=token)
-                if base
-                else None,
-            )
+        answer = await deps.provider.client.submit(
+            attempt.id,
+            request,
+            callback_url=deps.provider.callback_url(token),
+            account=attempt.account.name,
+        )
     except asyncio.CancelledError:
         silence = ProviderSilent("The service stopped before the answer came.")
         await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=silence))
@@ -152,8 +161,7 @@ async def _attempt(
     except ProviderError as error:
         await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=error))
     else:
-        await persist(partial(submission.record_task, deps, attempt, task_id=task_id))
-    return True
+        await persist(partial(submission.record_answer, deps, attempt, answer=answer))
 
 
 async def _begin(
@@ -168,15 +176,15 @@ async def _begin(
         if wait is not None:
             await tx.queue.release(claim, due=wait)
             return None
-        return await _write_attempt(tx, job, token=token)
+        return await _write_attempt(tx, job, account=claim.account, token=token)
 
 
 async def _wait(
     deps: Dependencies, tx: Transaction, claim: Claim, *, permit: Permit
 ) -> timedelta | None:
     """Return how long the job must wait: for the breaker, or for an attempt of unknown fate."""
-    if permit is Permit.ALL and (await tx.budget.breaker()).reason is not None:
-        return deps.timing.busy_retry
+    if not permit.is_probe and await breaker.is_open(tx, claim.account):
+        return breaker.retry_after(deps, otherwise=deps.timing.busy_retry)
     if claim.attempts >= MAX_ATTEMPTS:
         return max(claim.job.start_deadline_time - tx.now(), deps.timing.busy_retry)
     usual, _ = deps.models.durations(claim.job.model_id)
@@ -191,7 +199,7 @@ async def _wait(
     return deps.timing.busy_retry if is_under_way else None
 
 
-async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
+async def _write_attempt(tx: Transaction, job: Job, *, account: Account, token: str) -> Attempt:
     time = tx.now()
     attempt = Attempt(
         id=new_id(time),
@@ -199,9 +207,11 @@ async def _write_attempt(tx: Transaction, job: Job, *, token: str) -> Attempt:
         number=await tx.attempts.count(job.id) + 1,
         state=AttemptState.SUBMITTING,
         submit_time=time,
+        account=account,
     )
     await tx.attempts.insert(attempt, token_hash=token_hash(token))
-    await tx.jobs.note(job.id, event=JobEventKind.SUBMITTING, detail={"attempt": attempt.number})
+    detail = {"attempt": attempt.number, "account": str(account)}
+    await tx.jobs.note(job.id, event=JobEventKind.SUBMITTING, detail=detail)
     return attempt
 
 
@@ -214,10 +224,13 @@ async def _return_claim(deps: Dependencies, claim: Claim, *, error: ProviderErro
     if isinstance(error, ProviderRefused):
         await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
+    is_account = breaker.concerns_account(error)
+    busy_retry = deps.timing.busy_retry
+    due = breaker.retry_after(deps, otherwise=busy_retry) if is_account else busy_retry
     async with deps.database.transaction() as tx:
-        await tx.queue.release(claim, due=deps.timing.busy_retry)
+        await tx.queue.release(claim, due=due)
         detail = {"error": type(error).__name__}
         await tx.jobs.note(claim.job.id, event=JobEventKind.UPLOAD_FAILED, detail=detail)
-        if breaker.concerns_account(error):
-            await breaker.count_fault(deps, tx, error=error)
-    return breaker.concerns_account(error)
+        if is_account:
+            await breaker.count_fault(deps, tx, error=error, account=claim.account)
+    return is_account

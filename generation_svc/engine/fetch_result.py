@@ -5,7 +5,8 @@ again, a fresh link, both again and again, a delay reason from the third try on,
 could be had by then is the result, and it says how many files are missing.
 
 The keys are made from the attempt, so a fetch that was killed is done again over the same place.
-What was put without getting a row, `orphan` removes.
+What was put without getting a row, `orphan_bytes` removes. A large file takes minutes: the lease is
+renewed meanwhile, so that a fetch that is alive is nobody else's, and one that was killed soon is.
 """
 
 import asyncio
@@ -19,49 +20,38 @@ import structlog
 from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
 from generation_svc.domain.error import (
     FetchFailed,
-    HostUnreachable,
-    LinkDead,
     ProviderError,
-    ProviderRefused,
-    ResultRejected,
     ResultTooLarge,
     Unavailable,
 )
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
-from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
-from generation_svc.domain.media import Content, Media
+from generation_svc.domain.observation import ResultItem
 from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine.fetch_lease import LeaseLost, under_lease
 from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
+from generation_svc.engine.store_result import LINK_TROUBLES, StoredFile, store_file
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
 from runtime.wait import Deadline
 
-FRESH_FROM_TRY = 2
-"""From which try on a fresh link is asked for even where the trouble may pass by itself."""
 _GONE = Failure.of(FailureReason.RESULT_UNAVAILABLE)
-_LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
-_TROUBLES = (*_LINK_TROUBLES, ProviderError, Unavailable)
+_TROUBLES = (*LINK_TROUBLES, ProviderError, Unavailable)
 _logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A file that is in our store."""
-
-    position: int
-    media: Media
-    key: str
+class NotTried(FetchFailed):
+    """A link was not tried, since others took the time: that says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Haul:
     """What one try brought."""
 
-    kept: list[_Kept] = field(default_factory=list)
+    kept: list[StoredFile] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     """One for each link that gave nothing."""
 
@@ -74,7 +64,11 @@ async def fetch_result(deps: Dependencies) -> bool:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
-        haul = await _haul(deps, attempt, urls=attempt.observation.result_urls)
+        work = _haul(deps, attempt, items=attempt.observation.results)
+        haul = await under_lease(deps, attempt, work=work)
+    except LeaseLost:
+        _logger.warning("another worker fetches this result now")
+        return True
     except asyncio.CancelledError:
         await persist(partial(_give_back, deps, attempt))
         raise
@@ -89,72 +83,28 @@ async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
         tx.announce(topic.FETCH)
 
 
-async def _haul(deps: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]) -> _Haul:
+async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultItem]) -> _Haul:
     """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
     haul, deadline = _Haul(), Deadline(deps.timing.fetch_lease.total_seconds() / 2)
-    ours = await _ours_already(deps, attempt, urls=urls)
-    for position, url in enumerate(urls):
+    ours = await _ours_already(deps, attempt, count=len(items))
+    for position, item in enumerate(items):
         if position in ours:
             continue
-        if position and deadline.is_over:
-            haul.troubles.append(FetchFailed("There was no time left for this link."))
+        if (haul.kept or haul.troubles) and deadline.is_over:
+            haul.troubles.append(NotTried("There was no time left for this link."))
             continue
         try:
-            haul.kept.append(await _keep(deps, attempt, position=position, url=url))
+            haul.kept.extend(await store_file(deps, attempt, position=position, item=item))
         except _TROUBLES as error:
             haul.troubles.append(error)
     return haul
 
 
-async def _ours_already(
-    deps: Dependencies, attempt: Attempt, *, urls: tuple[str, ...]
-) -> frozenset[int]:
-    if attempt.fetch_tries < 2 or len(urls) < 2:
+async def _ours_already(deps: Dependencies, attempt: Attempt, *, count: int) -> frozenset[int]:
+    if attempt.fetch_tries < 2 or count < 2:
         return frozenset()
     async with deps.database.transaction() as tx:
         return frozenset(await tx.media.positions_of(attempt.id))
-
-
-async def _keep(deps: Dependencies, attempt: Attempt, *, position: int, url: str) -> _Kept:
-    content = await _fetch_one(deps, attempt, url=url)
-    key = f"result/{attempt.job_id}/{attempt.id}/{position}"
-    await deps.media.store.put(key, content.data)
-    media = Media(
-        id=new_id(deps.database.now()),
-        mime_type=content.mime_type,
-        size_bytes=len(content.data),
-        width=content.width,
-        height=content.height,
-        sha256=content.sha256,
-    )
-    return _Kept(position, media, key)
-
-
-async def _fetch_one(deps: Dependencies, attempt: Attempt, *, url: str) -> Content:
-    # What a callback names, somebody else may have named; recordInfo was asked, and it answered.
-    is_proved = attempt.ended_by == "poll" and deps.provider.client.is_proved
-    try:
-        return await deps.media.fetcher.fetch(url, is_proved=is_proved)
-    except ResultTooLarge:
-        raise
-    except _LINK_TROUBLES as error:
-        if isinstance(error, FetchFailed) and attempt.fetch_tries < FRESH_FROM_TRY:
-            raise
-        return await _fetch_fresh(deps, url, trouble=error)
-
-
-async def _fetch_fresh(deps: Dependencies, url: str, *, trouble: Exception) -> Content:
-    """Try a fresh link; whatever is wrong with it, the link itself is tried again next time."""
-    try:
-        fresh = await deps.provider.client.fresh_link(url)
-        return await deps.media.fetcher.fetch(fresh.url, is_proved=fresh.is_proved)
-    except (ResultTooLarge, HostUnreachable):
-        raise
-    except (*_LINK_TROUBLES, ProviderRefused) as error:
-        _logger.info("a fresh link did not help", error=repr(error))
-        raise trouble from error
-    except ProviderError as error:
-        raise HostUnreachable(f"No fresh link can be had now: {error}") from error
 
 
 async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> None:
@@ -169,6 +119,10 @@ async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> Non
             )
         if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
             await end(tx, job, attempt=current, troubles=haul.troubles)
+            return
+        if haul.kept and all(isinstance(error, NotTried) for error in haul.troubles):
+            await tx.attempts.schedule_fetch(current.id, due=timedelta(0))
+            tx.announce(topic.FETCH)
             return
         kind = kind_of(current, haul.troubles)
         deadline = deadline_of(deps, current, kind=kind)

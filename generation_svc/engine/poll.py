@@ -31,20 +31,25 @@ _logger = structlog.get_logger(__name__)
 async def poll(deps: Dependencies) -> bool:
     """Read the task that is due; return whether there may be more to do at once."""
     async with deps.database.transaction() as tx:
-        attempt = await tx.attempts.claim_read(lease=deps.timing.read_lease)
+        attempt = await tx.attempts.claim_read(
+            lease=deps.timing.read_lease, readable=deps.provider.accounts
+        )
     if attempt is None or attempt.task_id is None:
         return False
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
-        await _read(deps, attempt, task_id=attempt.task_id)
+        await _read(deps, attempt, handle=attempt.task_id)
     except asyncio.CancelledError:
         await persist(partial(_give_back, deps, attempt))
         raise
     return True
 
 
-async def _read(deps: Dependencies, attempt: Attempt, *, task_id: str) -> None:
-    permit = await rate_budget.reserve(deps, "read", max_wait=deps.timing.read_lease / 2)
+async def _read(deps: Dependencies, attempt: Attempt, *, handle: str) -> None:
+    account = attempt.account
+    permit = await rate_budget.reserve(
+        deps, "read", account=account, max_wait=deps.timing.read_lease / 2
+    )
     if permit and await _is_settled(deps, attempt):
         return
     if permit is None or permit.is_over:
@@ -52,7 +57,7 @@ async def _read(deps: Dependencies, attempt: Attempt, *, task_id: str) -> None:
         return
     try:
         async with rate_budget.making(deps, permit):
-            observation = await deps.provider.client.read_task(task_id)
+            observation = await deps.provider.client.read(handle, account=account.name)
     except ProviderError as error:
         await _come_again(deps, attempt, error=error)
     else:
@@ -75,11 +80,16 @@ async def _is_settled(deps: Dependencies, attempt: Attempt) -> bool:
 
 async def _come_again(deps: Dependencies, attempt: Attempt, *, error: ProviderError) -> None:
     """A read that did not succeed says nothing about the task."""
-    _logger.warning("recordInfo could not be read", error=repr(error), code=error.code)
+    _logger.warning(
+        "recordInfo could not be read",
+        error=repr(error),
+        code=error.code,
+        account=str(attempt.account),
+    )
     async with deps.database.transaction() as tx:
         await tx.attempts.schedule_read(attempt.id, due=_interval(deps, attempt, time=tx.now()) * 2)
         if isinstance(error, ProviderAccount):
-            await breaker.count_fault(deps, tx, error=error)
+            await breaker.count_fault(deps, tx, error=error, account=attempt.account)
 
 
 async def _conclude(deps: Dependencies, attempt: Attempt, *, observation: Observation) -> None:

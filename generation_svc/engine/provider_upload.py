@@ -5,8 +5,10 @@ from uuid import uuid4
 
 from generation_svc.domain.error import MediaNotFound, UploadRejected
 from generation_svc.domain.job import Job
+from generation_svc.domain.media import Media, MediaKind
 from generation_svc.domain.media_input import InputValue
 from generation_svc.domain.model import Model
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.schema import Steps
 from generation_svc.lifecycle import reference
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -17,16 +19,18 @@ MOST_AT_ONCE = 3
 _GONE = "Media that the job refers to is no longer there."
 
 
-async def hand_over(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, str]:
+async def hand_over(deps: Dependencies, claim: Claim, *, model: Model) -> dict[Steps, str]:
     """Return what the provider is told in each place that names media or an earlier job.
 
-    Media of ours is handed over first, each once, and its link is told.
+    Media of ours is handed over first, each once and on the account of the claim, and its link is
+    told.
     """
+    job = claim.job
     resolved = await _refer(deps, job, model=model)
     own = [given for given in media_of(model, job.inputs) if not given.is_link]
     if own:
         async with deps.provider.uploads:
-            resolved |= await _upload_all(deps, job, own=own)
+            resolved |= await _upload_all(deps, claim, own=own)
     return resolved
 
 
@@ -37,13 +41,15 @@ async def _refer(deps: Dependencies, job: Job, *, model: Model) -> dict[Steps, s
         return await reference.resolve(tx, job, model=model)
 
 
-async def _upload_all(deps: Dependencies, job: Job, *, own: list[InputValue]) -> dict[Steps, str]:
+async def _upload_all(
+    deps: Dependencies, claim: Claim, *, own: list[InputValue]
+) -> dict[Steps, str]:
     """Hand over each media once, a few at once: the claim of the job lasts for a minute."""
     slots = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def upload(text: str) -> str:
         async with slots:
-            return await _upload(deps, job, text=text)
+            return await _upload(deps, claim, text=text)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -54,18 +60,24 @@ async def _upload_all(deps: Dependencies, job: Job, *, own: list[InputValue]) ->
     return {given.steps: tasks[given.text].result() for given in own}
 
 
-async def _upload(deps: Dependencies, job: Job, *, text: str) -> str:
+async def _upload(deps: Dependencies, claim: Claim, *, text: str) -> str:
     async with deps.database.transaction() as tx:
-        stored = await find(tx, job.caller, reference=text)
+        stored = await find(tx, claim.job.caller, reference=text)
     if stored is None:
         raise UploadRejected(_GONE)
     try:
-        data = await deps.media.store.read(stored.key)
+        async with deps.media.spool.hold(deps.media.store.stream(stored.key)) as path:
+            if text.startswith("upload:") and stored.media.kind is MediaKind.IMAGE:
+                await deps.media.spool.clean(path)  # releases before 0.2 kept metadata
+            return await deps.provider.client.upload(
+                path,
+                file_name=f"{uuid4().hex}.{_extension(stored.media)}",
+                mime_type=stored.media.mime_type,
+                account=claim.account.name,
+            )
     except MediaNotFound as error:
         raise UploadRejected(_GONE) from error
-    if text.startswith("upload:"):
-        data = await deps.media.spool.cleaned(data)  # releases before 0.2 kept metadata
-    extension = stored.media.mime_type.partition("/")[2]
-    return await deps.provider.client.upload(
-        data, file_name=f"{uuid4().hex}.{extension}", mime_type=stored.media.mime_type
-    )
+
+
+def _extension(media: Media) -> str:
+    return media.mime_type.partition("/")[2]

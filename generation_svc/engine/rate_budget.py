@@ -1,4 +1,4 @@
-"""Waits for a call of the provider's budget, which all replicas share.
+"""Waits for a call of an account's budget, which all replicas share.
 
 A call counts from the moment at which it was taken, and the provider counts from the one at which
 it arrives. So a call that leaves much later than it was taken, since a commit took long, is counted
@@ -14,8 +14,11 @@ from typing import Literal
 
 import structlog
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.error import Unavailable
+from generation_svc.domain.port.rate_budget import BudgetView
 from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine.persist import persist
 from generation_svc.lifecycle.dependencies import Dependencies
 from runtime.clock import loop_time
 from runtime.wait import Deadline, is_set_within
@@ -35,8 +38,8 @@ MARGIN_SHARE = 0.05
 class RatePermit:
     """A call that was taken."""
 
-    def __init__(self, budget: Budget, *, window: timedelta) -> None:
-        self.budget = budget
+    def __init__(self, budget: Budget, *, account: Account, window: timedelta) -> None:
+        self.budget, self.account, self.window = budget, account, window
         self._ends_at = loop_time() + window.total_seconds() / 2
         self._taken_at = loop_time()
 
@@ -51,7 +54,9 @@ class RatePermit:
         return loop_time() > self._ends_at
 
 
-async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) -> RatePermit | None:
+async def reserve(
+    deps: Dependencies, budget: Budget, *, account: Account, max_wait: timedelta
+) -> RatePermit | None:
     """Take one call, waiting for it; None if none came free within the longest wait or we stop.
 
     The longest wait is shorter than the waiter's lease, so a call is not taken for work that
@@ -60,9 +65,9 @@ async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) ->
     deadline = Deadline(max_wait.total_seconds())
     limit, window = _limit_of(deps, budget)
     while True:
-        permit = RatePermit(budget, window=window)
+        permit = RatePermit(budget, account=account, window=window)
         async with deps.database.transaction() as tx:
-            wait = await tx.budget.take(budget, limit=limit, window=window)
+            wait = await tx.rate_budget.take(budget, account=account, limit=limit, window=window)
         if not wait and not permit.is_over:
             return permit
         if deps.stopping.is_set() or wait.total_seconds() > deadline.left_s:
@@ -70,10 +75,12 @@ async def reserve(deps: Dependencies, budget: Budget, *, max_wait: timedelta) ->
         await sleep_until_due(deps, wait)
 
 
-async def look(deps: Dependencies, tx: Transaction, *, ahead: int) -> timedelta:
-    """Return when createTask can be called, after `ahead` others; zero means now."""
+async def look(deps: Dependencies, tx: Transaction, *, account: Account, ahead: int) -> BudgetView:
+    """Return how many tasks an account can create now, and when one after `ahead` others."""
     limit, window = _limit_of(deps, "create")
-    return await tx.budget.wait("create", limit=limit, window=window, ahead=ahead)
+    return await tx.rate_budget.look(
+        "create", account=account, limit=limit, window=window, ahead=ahead
+    )
 
 
 async def sleep_until_due(deps: Dependencies, wait: timedelta) -> None:
@@ -93,9 +100,14 @@ async def making(deps: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
 
 
 async def _count_anew(deps: Dependencies, permit: RatePermit) -> None:
-    try:
+    """Count a late call from now; nobody takes another one while the database is away."""
+
+    async def record() -> None:
         async with deps.database.transaction() as tx:
-            await tx.budget.delay(permit.budget, since=permit.age)
+            await tx.rate_budget.delay(permit.budget, account=permit.account, window=permit.window)
+
+    try:
+        await persist(record)
     except Unavailable as error:
         _logger.warning("a late call counts from when it was taken", error=str(error))
 

@@ -27,7 +27,7 @@ def kind_of(attempt: Attempt, troubles: list[Exception]) -> Trouble:
 
 
 def _is_ours(attempt: Attempt, error: Exception) -> bool:
-    # What ends the processes that examine it, again and again, is no picture.
+    # What ends the processes that examine it, again and again, is no media.
     is_suspect = isinstance(error, NotExamined) and attempt.trouble is not None
     return isinstance(error, Unavailable) and not is_suspect
 

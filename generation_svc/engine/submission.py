@@ -1,4 +1,4 @@
-"""Records what createTask answered: a task, a refusal, "not now", or nothing that can be trusted.
+"""Records what a submission was answered: a task, a refusal, "not now", or nothing to be trusted.
 
 A callback may have come before the answer: whatever it brought stays, and the answer is an event.
 """
@@ -18,12 +18,14 @@ from generation_svc.domain.error import (
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
+from generation_svc.domain.observation import Observation
+from generation_svc.domain.port.provider import Submitted
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker
 from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.lifecycle.observe import MAX_TEXT, take
+from generation_svc.lifecycle.observe import MAX_TEXT, apply, take
 from generation_svc.lifecycle.record import revise, settle
 
 MAX_ATTEMPTS = 2
@@ -38,23 +40,33 @@ _OPEN = (AttemptState.SUBMITTING, AttemptState.UNKNOWN)
 _logger = structlog.get_logger(__name__)
 
 
-async def record_task(deps: Dependencies, attempt: Attempt, *, task_id: str) -> None:
-    """Record that the provider has a task for this attempt."""
+async def record_answer(
+    deps: Dependencies, attempt: Attempt, *, answer: Submitted | Observation
+) -> None:
+    """Record that the provider took an attempt: it has a task now, or is done with it already."""
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
-        if current.state in _OPEN:
-            await take(deps, tx, job=job, attempt=current, task_id=task_id)
+        if isinstance(answer, Observation):
+            await apply(deps, tx, attempt=current, observation=answer, source="answer")
+        elif current.state in _OPEN:
+            await take(deps, tx, job=job, attempt=current, task_id=answer.handle)
         else:
-            await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail={"task_id": task_id})
-        await breaker.close(tx)
+            detail = {"task_id": answer.handle}
+            await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail=detail)
+        await breaker.close(tx, attempt.account)
 
 
 async def record_error(
     deps: Dependencies, claim: Claim, *, attempt: Attempt, error: ProviderError
 ) -> None:
     """Record that createTask did not go through, and what follows from it."""
-    _logger.warning("createTask did not go through", error=repr(error), code=error.code)
+    _logger.warning(
+        "createTask did not go through",
+        error=repr(error),
+        code=error.code,
+        account=str(attempt.account),
+    )
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
@@ -104,7 +116,7 @@ async def _leave_unknown(
     if job.state is JobState.QUEUED:
         waits = in_doubt(deps, job, attempt=attempt, others=claim.attempts)
         await revise(tx, job, event=JobEventKind.UNKNOWN, detail=_detail(attempt), **waits)
-    await breaker.count_fault(deps, tx, error=error)
+    await breaker.count_fault(deps, tx, error=error, account=attempt.account)
 
 
 def in_doubt(deps: Dependencies, job: Job, *, attempt: Attempt, others: int) -> dict[str, Any]:
@@ -133,7 +145,7 @@ async def _refuse(
         await tx.jobs.note(job.id, event=JobEventKind.UNEXPLAINED, detail=detail)
     if not await _end_without(tx, job, reason=error.reason, event=JobEventKind.REFUSED):
         await _leave_to_earlier(tx, claim, job=job, attempt=attempt)
-    await breaker.close(tx)
+    await breaker.close(tx, attempt.account)
 
 
 async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt: Attempt) -> None:
@@ -163,14 +175,17 @@ async def _postpone(
     await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=repr(error))
     detail = {**_detail(attempt), "error": type(error).__name__}
     await tx.jobs.note(job.id, event=JobEventKind.POSTPONED, detail=detail)
-    await tx.queue.release(claim, due=_retry_after(deps, attempt))
+    due = _retry_after(deps, attempt)
+    if breaker.concerns_account(error):
+        due = breaker.retry_after(deps, otherwise=due)
+    await tx.queue.release(claim, due=due)
     if job.state is JobState.QUEUED:
         await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
         await _end_without(
             tx, job, reason=FailureReason.GENERATION_FAILED, event=JobEventKind.SETTLED
         )
-    await breaker.count_fault(deps, tx, error=error)
+    await breaker.count_fault(deps, tx, error=error, account=attempt.account)
 
 
 async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: ProviderError) -> None:

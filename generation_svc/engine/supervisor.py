@@ -10,6 +10,7 @@ from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.loop import Loop, Step, run
 from generation_svc.engine.maintenance import steps
+from generation_svc.engine.maintenance.accounts import WATCH_SECONDS, watch_accounts
 from generation_svc.engine.maintenance.retention import forget_expired
 from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.engine.poll import poll
@@ -34,8 +35,15 @@ def loops(time_scale: float) -> tuple[Loop, ...]:
     return (
         Loop("dispatch", dispatch, topic.DISPATCH, idle_seconds=idle, concurrency=8),
         Loop("poll", poll, topic.READ, idle_seconds=idle / 2, concurrency=4),
-        Loop("fetch", fetch_result, topic.FETCH, idle_seconds=idle, concurrency=4),
+        Loop("fetch", fetch_result, topic.FETCH, idle_seconds=idle, concurrency=8),
         Loop("post", send_webhook, topic.WEBHOOK, idle_seconds=rare, concurrency=16),
+        Loop(
+            "accounts",
+            _sweeping(watch_accounts),
+            "work:accounts",
+            idle_seconds=max(WATCH_SECONDS * time_scale, WATCH_SECONDS / 6),
+            concurrency=1,
+        ),
         *(
             Loop(step.__name__, _sweeping(step), "work:sweep", idle_seconds=rare, concurrency=1)
             for step in steps.STEPS

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
@@ -19,6 +20,7 @@ from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.lifecycle.callback_address import callback_address
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import REST_FACTOR, QueueView, Recent
 from generation_svc.lifecycle.revision_poller import RevisionPoller
@@ -30,12 +32,13 @@ class Limits:
     """How much may be under way at once."""
 
     creates_per_window: int = 18
-    """Calls of createTask per 10 s."""
+    """Submissions per 10 s on one account."""
     create_window: timedelta = timedelta(seconds=10)
     reads_per_window: int = 10
+    """Reads of tasks per second on one account."""
     read_window: timedelta = timedelta(seconds=1)
     active_tasks: int = 100
-    """Tasks at the provider at once."""
+    """Tasks at the provider at once on one account."""
     active_jobs_per_owner: int = 20
     queued_jobs: int = 100_000
     """Jobs in the queue, of all callers."""
@@ -110,6 +113,16 @@ class ProviderDependencies:
     """The public address of the gateway; None means that the provider is only polled."""
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UPLOADS))
     """Who hands media to the provider; the other dispatchers send what needs none."""
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """The accounts at the provider, in the order of the settings."""
+        return tuple(Account(self.client.name, name) for name in self.client.accounts)
+
+    def callback_url(self, token: str) -> str | None:
+        """Return where the provider is to report an attempt; None if it is only polled."""
+        base = self.callback_base_url
+        return callback_address(base, provider=self.client.name, token=token) if base else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from generation_svc.domain.job import Forecast, Job, JobState
-from generation_svc.lifecycle.dependencies import Dependencies, Limits
+from generation_svc.lifecycle.dependencies import Dependencies
 
 NOTHING = timedelta(0)
 
@@ -27,20 +27,27 @@ async def forecast(deps: Dependencies, job: Job) -> Forecast:
     if job.delay_reason is not None:
         return Forecast(position, None)
     time = deps.database.now()
-    left = _left_in_line(deps.limits, job, position=position, usual=usual, time=time)
+    timing = _time_for_each(deps, usual)
+    left = _left_in_line(job, position=position, timing=timing, usual=usual, time=time)
     remaining = left if job.state is JobState.QUEUED else usual - (time - job.update_time)
     return Forecast(position, _honest(remaining))
 
 
-def _left_in_line(
-    limits: Limits, job: Job, *, position: int, usual: timedelta, time: datetime
-) -> timedelta:
-    """Return the time for those before it and for itself; nothing if that is past its deadline.
+def _time_for_each(deps: Dependencies, usual: timedelta) -> timedelta:
+    """Return the time in which the queue moves on by one.
 
-    They go as fast as the slower of two lets them: the calls that may be made, and the tasks that
-    may be at the provider at once.
+    It goes as fast as the slower of two lets it, on all accounts together: the calls that may be
+    made, and the tasks that may be at the provider at once.
     """
-    timing = max(limits.create_window / limits.creates_per_window, usual / limits.active_tasks)
+    limits, accounts = deps.limits, len(deps.provider.accounts)
+    calls = limits.create_window / limits.creates_per_window
+    return max(calls, usual / limits.active_tasks) / accounts
+
+
+def _left_in_line(
+    job: Job, *, position: int, timing: timedelta, usual: timedelta, time: datetime
+) -> timedelta:
+    """Return the time for those before it and for itself; nothing if that is past its deadline."""
     wait = timing * position
     return wait + usual if time + wait < job.start_deadline_time else NOTHING
 

@@ -17,6 +17,12 @@ class ServiceMeter:
             "Files without a row that were removed.",
             registry=registry,
         )
+        self.account_balance = Gauge(
+            "atelier_provider_account_balance",
+            "What an account has left, in the provider's unit.",
+            ("provider", "account"),
+            registry=registry,
+        )
         self.expired = Counter(
             "atelier_retention_expired_total",
             "What was kept no longer.",

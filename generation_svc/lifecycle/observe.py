@@ -27,6 +27,7 @@ _WORDS = {
 _LATE: Mapping[Source, JobEventKind] = {
     "callback": JobEventKind.CALLBACK_LATE,
     "poll": JobEventKind.POLL_LATE,
+    "answer": JobEventKind.ANSWER_LATE,
 }
 _logger = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from generation_svc.domain.port.media import ByteStore, StoredBytes
 
-PREFIXES = ("result/", "upload/")
+PREFIXES = ("result/", "upload/", "unfinished/")
 
 
 class Walk:

@@ -1,8 +1,9 @@
-"""Has pictures examined in processes of their own.
+"""Has media examined in processes of their own.
 
 What they are is found by looking at them, never by a name or a declared type. What comes from
 strangers and what jobs wait for have processes apart, so that no upload holds up a result. A
-picture that takes more than it may is refused; a process that was lost is none of its doing.
+picture that takes more than it may is refused; a process that was lost is none of its doing. A clip
+on which the examination ends is kept as a file: nothing of it is said to be true.
 """
 
 from __future__ import annotations
@@ -15,23 +16,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from generation_svc.domain.error import (
     FetchFailed,
+    NotExamined,
     Overloaded,
     ResultRejected,
     UploadRejected,
 )
-from generation_svc.domain.media import Content
+from generation_svc.domain.media import MediaKind
 from generation_svc.domain.port.media import Examined
 from generation_svc.media.decoder.child import ChildLimits, LimitReached
 from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
 from generation_svc.media.decoder.pool import Children
+from generation_svc.media.examination.sniff import HEAD_BYTES, picture_type
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch
 
-MAX_RESULT_BYTES = 50 * 2**20
-"""The largest result that is kept; also what a Telegram document may have."""
-
+UPLOAD_KINDS = frozenset({MediaKind.IMAGE})
+"""What some model takes as an input; who adds a kind here sees to it that its metadata goes."""
 UPLOAD_PROCESSES = 3
 """How many processes examine uploads; a caller has all but one of them at most."""
 RESULT_PROCESSES = 2
@@ -42,6 +46,7 @@ MAX_WAIT_SECONDS = 30.0
 """How long an upload waits for one."""
 _BUSY_RETRY = timedelta(seconds=5)
 _TOO_MUCH = "The picture takes too long to be read."
+_logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Examiner:
     own: Children
     """The processes for results and for what is handed to the provider."""
     places: FairSlots
+    upload_kinds: frozenset[MediaKind] = UPLOAD_KINDS
     own_places: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(RESULT_PROCESSES)
     )
@@ -63,47 +69,59 @@ class Examiner:
 
         Raises UploadRejected, Overloaded or Unavailable.
         """
+        order = await self._order("upload", path, kinds=sorted(self.upload_kinds))
         try:
             async with self.places.place(Customer(caller, owner)):
-                answer = await self.strangers.ask(_order("upload", path))
+                answer = await self.strangers.ask(order)
         except NoSlot as error:
-            raise Overloaded("examination of pictures", retry_after=_BUSY_RETRY) from error
+            raise Overloaded("examination of uploads", retry_after=_BUSY_RETRY) from error
         except LimitReached as error:
             raise UploadRejected(_TOO_MUCH) from error
         if "fault" in answer:
             raise UploadRejected(answer["text"])
-        return Examined(path=path, **answer)
+        return _examined(path, answer)
 
-    async def result(self, data: bytes) -> Content:
-        """Say what a result is; what stands behind its end is cut off.
+    async def result(self, path: Path, *, is_media_promised: bool = True) -> Examined:
+        """Say what the result in a file is; what stands behind a picture's end is cut off.
 
         Raises FetchFailed for one that is damaged, ResultRejected for what will not be better when
         it is fetched again, or Unavailable.
         """
-        if len(data) > MAX_RESULT_BYTES:
-            raise ResultRejected(f"The result has more than {MAX_RESULT_BYTES // 2**20} MiB.")
-        async with self.scratch.holding(data) as path:
-            answer = await self._ask_own(_order("result", path, is_rewritten=False))
+        order = await self._order("result", path, is_media_promised=is_media_promised)
+        try:
+            answer = await self._ask_own(order)
+        except (LimitReached, NotExamined) as error:
+            answer = await self._given_up(path, error)
         if "fault" in answer:
             is_final = answer["fault"] != "damaged"
             raise (ResultRejected if is_final else FetchFailed)(answer["text"])
-        size = answer.pop("size_bytes")
-        return Content(data=data if size == len(data) else data[:size], **answer)
+        return _examined(path, answer)
 
-    async def cleaned(self, data: bytes) -> bytes:
-        """Return an upload of before without its metadata; raises UploadRejected, Unavailable."""
-        async with self.scratch.holding(data) as path:
-            answer = await self._ask_own(_order("clean", path))
-            if "fault" in answer:
-                raise UploadRejected(answer["text"])
-            return await self.scratch.read(path)
+    async def clean(self, path: Path) -> None:
+        """Take the metadata out of an upload of before; raises UploadRejected, Unavailable."""
+        try:
+            answer = await self._ask_own(await self._order("clean", path))
+        except LimitReached as error:
+            raise UploadRejected(_TOO_MUCH) from error
+        if "fault" in answer:
+            raise UploadRejected(answer["text"])
+
+    async def _given_up(self, path: Path, error: Exception) -> dict[str, Any]:
+        """Keep a clip that cannot be examined as a file; a picture is refused, or for later."""
+        if picture_type(await self.scratch.read(path, most=HEAD_BYTES)):
+            if isinstance(error, NotExamined):
+                raise error
+            return {"fault": "limit", "text": _TOO_MUCH}
+        _logger.warning("a result cannot be examined and is kept as a file", reason=repr(error))
+        return await self._ask_own(await self._order("file", path))
 
     async def _ask_own(self, order: dict[str, Any]) -> dict[str, Any]:
         async with self.own_places:
-            try:
-                return await self.own.ask(order)
-            except LimitReached:
-                return {"fault": "limit", "text": _TOO_MUCH}
+            return await self.own.ask(order)
+
+    async def _order(self, task: str, path: Path, **options: object) -> dict[str, Any]:
+        size = await self.scratch.size(path)
+        return {"task": task, "path": str(path), "size_bytes": size, **options}
 
 
 @asynccontextmanager
@@ -127,5 +145,7 @@ async def open_examiner(
         yield Examiner(scratch, strangers, own, places)
 
 
-def _order(task: str, path: Path, *, is_rewritten: bool = True) -> dict[str, Any]:
-    return {"task": task, "path": str(path), "is_rewritten": is_rewritten}
+def _examined(path: Path, answer: dict[str, Any]) -> Examined:
+    milliseconds = answer.pop("duration_ms")
+    duration = None if milliseconds is None else timedelta(milliseconds=milliseconds)
+    return Examined(path=path, duration=duration, **answer)

@@ -1,5 +1,8 @@
 """Results fetched from the provider's file hosts: only from these, only so much, only so long.
 
+The bytes go to a file as they come: a large result is never in memory. A fetch goes on for as long
+as it gets somewhere: each piece earns it more time, up to a bound.
+
 Each link, and each one that it redirects to, must be on the list and lead to the internet. A proved
 link, one that the provider's own API made over TLS, is the provider's on whichever host: it needs
 no list, but https and an address of the internet, and a redirect to another host needs the list.
@@ -9,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import httpx2
 
@@ -22,11 +27,12 @@ from generation_svc.domain.error import (
     ResultRejected,
     ResultTooLarge,
 )
-from generation_svc.domain.media import Content
+from generation_svc.domain.port.media import Examined
 from generation_svc.egress.host import HostList, is_plain_https
 from generation_svc.egress.internet import Internet, NotOnInternet, http_client
 from generation_svc.egress.resolver import Resolver
-from generation_svc.media.content import MAX_RESULT_BYTES
+from generation_svc.media.meter import MediaMeter
+from generation_svc.media.scratch import Scratch, ScratchWriter
 
 KIE_RESULT_HOSTS = (
     "tempfile.aiquickdraw.com",
@@ -35,11 +41,13 @@ KIE_RESULT_HOSTS = (
 )
 """The hosts on which KIE keeps results (kie-api.md §5)."""
 
-DEADLINE = timedelta(seconds=60)
-"""How long a fetch may take with all its redirects."""
+MAX_RESULT_BYTES = 500 * 2**20
+"""The largest result that is kept."""
 
 MAX_REDIRECTS = 3
 
+_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
+_CLIP_ENDINGS = (".mp4", ".m4v", ".mov", ".webm", ".mp3", ".wav", ".m4a", ".aac", ".ogg", ".flac")
 _DEAD_STATUSES = frozenset({403, 404, 410})
 _NOT_NOW_STATUSES = frozenset({429, 503})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -52,17 +60,44 @@ _NOBODY_THERE = (
 )
 _TIMEOUT = httpx2.Timeout(20, connect=5)
 
-Examine = Callable[[bytes], Awaitable[Content]]
-"""Says what a result is; raises FetchFailed, ResultRejected or Unavailable."""
+
+class Examine(Protocol):
+    """Says what a result is; raises FetchFailed, ResultRejected or Unavailable."""
+
+    async def __call__(self, path: Path, *, is_media_promised: bool) -> Examined:
+        """Examine a file; words are no result where media was promised."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """How much is fetched, and for how long."""
+
+    max_bytes: int = MAX_RESULT_BYTES
+    first_seconds: float = 60
+    """The time that every fetch has, with all its redirects."""
+    bytes_per_second: int = 64 * 2**10
+    """What earns it one more second."""
+    max_seconds: float = 30 * 60
+    """The longest that a fetch may take, however steadily it goes on."""
+
+    def seconds(self, received: int) -> float:
+        """Return how long a fetch may take that has received so much."""
+        return min(self.first_seconds + received / self.bytes_per_second, self.max_seconds)
 
 
 @asynccontextmanager
 async def open_fetcher(
-    *, examine: Examine, allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS
+    scratch: Scratch,
+    *,
+    examine: Examine,
+    allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS,
+    meter: MediaMeter | None = None,
 ) -> AsyncIterator[HttpResultFetcher]:
     """Open a fetcher whose connections carry no key; raises ValueError for a bad entry."""
     async with http_client(part="generation service", timeout=_TIMEOUT) as http:
-        yield HttpResultFetcher(http, examine=examine, allowed_hosts=allowed_hosts)
+        yield HttpResultFetcher(
+            http, scratch, examine=examine, allowed_hosts=allowed_hosts, meter=meter
+        )
 
 
 class HttpResultFetcher:
@@ -71,48 +106,68 @@ class HttpResultFetcher:
     def __init__(
         self,
         http: httpx2.AsyncClient,
+        scratch: Scratch,
         *,
         examine: Examine,
         allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS,
         resolver: Resolver | None = None,
-        deadline: timedelta = DEADLINE,
+        limits: FetchLimits | None = None,
+        meter: MediaMeter | None = None,
     ) -> None:
         self._internet = Internet(http, resolver=resolver)
+        self._scratch = scratch
         self._examine = examine
         self._hosts = HostList(allowed_hosts)
-        self._deadline = deadline
+        self._limits = limits or FetchLimits()
+        self._meter = meter or MediaMeter()
 
-    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
-        """Return the picture behind a link; raises LinkDead, FetchFailed or ResultRejected."""
+    @asynccontextmanager
+    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+        """Hold what is behind a link; raises LinkDead, FetchFailed or ResultRejected."""
+        async with self._scratch.file() as path:
+            download = _Download(
+                ScratchWriter(self._scratch, path), limits=self._limits, meter=self._meter
+            )
+            try:
+                await self._fetched(url, download, is_proved=is_proved)
+                yield await self._examine(path, is_media_promised=is_media_promised(url))
+            finally:
+                download.forget()
+
+    async def _fetched(self, url: str, download: _Download, *, is_proved: bool) -> None:
         try:
-            async with asyncio.timeout(self._deadline.total_seconds()):
-                data = await self._bytes_at(httpx2.URL(url), is_proved=is_proved)
+            async with asyncio.timeout(self._limits.first_seconds) as download.deadline:
+                await self._follow(httpx2.URL(url), download, is_proved=is_proved)
         except httpx2.InvalidURL as error:
-            raise ResultRejected("The link to the result is no URL.") from error
+            raise ResultRejected("The link to the result is not a URL.") from error
         except _NOBODY_THERE as error:
             raise HostUnreachable(
                 f"The result's host cannot be reached: {type(error).__name__}"
             ) from error
         except (httpx2.HTTPError, OSError, UnicodeError) as error:  # TimeoutError is an OSError
             raise FetchFailed(f"The result could not be fetched: {type(error).__name__}") from error
-        return await self._examine(data)
 
-    async def _bytes_at(self, url: httpx2.URL, *, is_proved: bool) -> bytes:
+    async def _follow(self, url: httpx2.URL, download: _Download, *, is_proved: bool) -> None:
         first_host = url.raw_host
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._step(url, is_proved=is_proved and url.raw_host == first_host)
-            if isinstance(answer, bytes):
-                return answer
-            url = answer
+            is_still_proved = is_proved and url.raw_host == first_host
+            target = await self._step(url, download, is_proved=is_still_proved)
+            if target is None:
+                return
+            url = target
         raise FetchFailed("The link to the result redirects too often.")
 
-    async def _step(self, url: httpx2.URL, *, is_proved: bool) -> bytes | httpx2.URL:
+    async def _step(
+        self, url: httpx2.URL, download: _Download, *, is_proved: bool
+    ) -> httpx2.URL | None:
+        """Fetch what is behind a link, or return the link that it redirects to."""
         response = await self._ask(url, is_proved=is_proved)
         try:
             if response.status_code in _REDIRECTS:
                 return url.join(response.headers.get("location", ""))
             _check_status(response.status_code)
-            return await _body(response)
+            await download.take(response)
+            return None
         finally:
             await response.aclose()
 
@@ -138,13 +193,49 @@ def _check_status(status: int) -> None:
         raise FetchFailed(f"The result's host answered HTTP {status}.")
 
 
-async def _body(response: httpx2.Response) -> bytes:
-    """Read a body up to the limit: one that is packed unpacks in pieces of 1 MiB."""
-    data = bytearray()
-    async for block in response.aiter_bytes():
-        data += block
-        if len(data) > MAX_RESULT_BYTES:
-            raise ResultTooLarge(f"The result has more than {MAX_RESULT_BYTES // 2**20} MiB.")
-    if not data:
-        raise FetchFailed("The result's host sent nothing.")
-    return bytes(data)
+class _Download:
+    """The bytes of a result on their way to a file; a packed body unpacks in pieces of 1 MiB."""
+
+    deadline: asyncio.Timeout
+
+    def __init__(self, writer: ScratchWriter, *, limits: FetchLimits, meter: MediaMeter) -> None:
+        self._writer = writer
+        self._limits = limits
+        self._meter = meter
+        self._start = asyncio.get_running_loop().time()
+        self._received = 0
+
+    async def take(self, response: httpx2.Response) -> None:
+        """Take all of a body; raises ResultTooLarge, or FetchFailed for one that is empty."""
+        if _announced_bytes(response) > self._limits.max_bytes:
+            raise self._too_large()
+        async for block in response.aiter_bytes():
+            self._count(len(block))
+            await self._writer.write(block)
+        await self._writer.flush()
+        if not self._received:
+            raise FetchFailed("The result's host sent nothing.")
+
+    def forget(self) -> None:
+        """Count the bytes no longer: their file is gone."""
+        self._meter.result_bytes.dec(self._received)
+
+    def _count(self, count: int) -> None:
+        self._received += count
+        self._meter.result_bytes.inc(count)
+        if self._received > self._limits.max_bytes:
+            raise self._too_large()
+        self.deadline.reschedule(self._start + self._limits.seconds(self._received))
+
+    def _too_large(self) -> ResultTooLarge:
+        return ResultTooLarge(f"The result has more than {self._limits.max_bytes // 2**20} MiB.")
+
+
+def is_media_promised(url: str) -> bool:
+    """Return whether a link ends like that of a picture, a video or a piece of sound."""
+    return httpx2.URL(url).path.lower().endswith(_PICTURE_ENDINGS + _CLIP_ENDINGS)
+
+
+def _announced_bytes(response: httpx2.Response) -> int:
+    text = response.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0

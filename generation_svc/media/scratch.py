@@ -1,4 +1,4 @@
-"""Files that live no longer than the process: uploads under way, and what is being examined.
+"""Files that live no longer than the process: uploads and results on their way, being examined.
 
 Each process has a folder of its own, which it holds a lock on. The folders of processes that have
 ended, however they did, are removed by the next one that starts.
@@ -24,6 +24,8 @@ from runtime.thread import in_thread
 
 _T = TypeVar("_T")
 _LOCK = "lock"
+HELD_BYTES = 2**20
+"""How much of a file is gathered before it is written."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -60,32 +62,66 @@ class Scratch:
             await asyncio.shield(in_thread(partial(_remove, path), name="scratch"))
 
     @asynccontextmanager
-    async def holding(self, data: bytes) -> AsyncIterator[Path]:
-        """Make a file of these bytes. Raises Unavailable."""
+    async def holding(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[Path]:
+        """Make a file of what comes in pieces. Raises Unavailable."""
         async with self.file() as path:
-            await self.append(path, data)
+            writer = ScratchWriter(self, path)
+            async for piece in pieces:
+                await writer.write(piece)
+            await writer.flush()
             yield path
 
-    async def append(self, path: Path, data: bytes) -> None:
+    async def append(self, path: Path, data: bytes | bytearray) -> None:
         """Write at the end of a file that there is. Raises Unavailable."""
         await self._do(partial(_append, path, data))
 
-    async def read(self, path: Path) -> bytes:
-        """Give all of a file. Raises Unavailable."""
-        return await self._do(path.read_bytes)
+    async def read(self, path: Path, *, most: int) -> bytes:
+        """Give the beginning of a file. Raises Unavailable."""
+        return await self._do(partial(_begin, path, most))
+
+    async def size(self, path: Path) -> int:
+        """Return how many bytes a file has. Raises Unavailable."""
+        return (await self._do(path.stat)).st_size
 
     async def _do(self, work: Callable[[], _T]) -> _T:
         try:
             return await in_thread(work, name="scratch")
         except OSError as error:
             _logger.warning("the scratch folder cannot be used", reason=str(error))
-            raise Unavailable("The picture cannot be taken at the moment.") from error
+            raise Unavailable("The file cannot be taken at the moment.") from error
 
 
-def _append(path: Path, data: bytes) -> None:
+class ScratchWriter:
+    """Writes a file in pieces; small ones are gathered, so that few threads are needed."""
+
+    def __init__(self, scratch: Scratch, path: Path, *, held_bytes: int = HELD_BYTES) -> None:
+        self._scratch = scratch
+        self._path = path
+        self._most = held_bytes
+        self._held = bytearray()
+
+    async def write(self, piece: bytes) -> None:
+        """Take the next piece. Raises Unavailable."""
+        self._held += piece
+        if len(self._held) >= self._most:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Bring what is held to the file. Raises Unavailable."""
+        data, self._held = self._held, bytearray()
+        if data:
+            await self._scratch.append(self._path, data)
+
+
+def _append(path: Path, data: bytes | bytearray) -> None:
     with path.open("r+b") as file:  # never makes one: it may have been removed meanwhile
         file.seek(0, os.SEEK_END)
         file.write(data)
+
+
+def _begin(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(most)
 
 
 def _remove(path: Path) -> None:

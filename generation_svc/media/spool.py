@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from generation_svc.domain.limit import MAX_UPLOAD_BYTES
 from generation_svc.domain.port.media import Examined
 from generation_svc.media.content import Examiner
 from generation_svc.media.meter import MediaMeter
+from generation_svc.media.scratch import ScratchWriter
 
 BUDGET_BYTES = 512 * 2**20
 """The size of all uploads under way."""
@@ -70,29 +71,37 @@ class FileSpool:
     async def open(self, *, caller: str, owner: str) -> AsyncIterator[SpooledUpload]:
         """Hold an upload while the block runs."""
         self.budget.take(caller, LEAST_BYTES)
-        upload = SpooledUpload(self, caller=caller, owner=owner)
+        counted = LEAST_BYTES
         try:
-            async with self.examiner.scratch.file() as upload.path:
-                yield upload
+            async with self.examiner.scratch.file() as path:
+                upload = SpooledUpload(self, path, caller=caller, owner=owner)
+                try:
+                    yield upload
+                finally:
+                    counted = upload.counted
         finally:
-            self.budget.give_back(caller, upload.counted)
+            self.budget.give_back(caller, counted)
 
-    async def cleaned(self, data: bytes) -> bytes:
-        """Return a kept upload without its metadata."""
-        return await self.examiner.cleaned(data)
+    def hold(self, pieces: AsyncIterator[bytes]) -> AbstractAsyncContextManager[Path]:
+        """Hold what is kept in a file while the block runs."""
+        return self.examiner.scratch.holding(pieces)
+
+    async def clean(self, path: Path) -> None:
+        """Take the metadata out of a kept upload."""
+        await self.examiner.clean(path)
 
 
 class SpooledUpload:
     """`UploadFile` in a file, which is open only while it is written to."""
 
-    path: Path
-
-    def __init__(self, spool: FileSpool, *, caller: str, owner: str) -> None:
+    def __init__(self, spool: FileSpool, path: Path, *, caller: str, owner: str) -> None:
         self._spool = spool
+        self.path = path
+        """Where its bytes are."""
         self._caller = caller
         self._owner = owner
-        self._held = bytearray()
         self._size = 0
+        self._writer = ScratchWriter(spool.examiner.scratch, path, held_bytes=_HELD_BYTES)
         self.counted = LEAST_BYTES
         """How many bytes the budget counts."""
 
@@ -104,19 +113,10 @@ class SpooledUpload:
         more = max(0, self._size - self.counted)
         self._spool.budget.take(self._caller, more)
         self.counted += more
-        if len(self._held) + len(piece) < _HELD_BYTES:
-            self._held += piece
-            return
-        await self._flush()
-        await self._spool.examiner.scratch.append(self.path, piece)
+        await self._writer.write(piece)
 
     async def examine(self) -> Examined:
         """Say what it is now that it is whole."""
-        await self._flush()
+        await self._writer.flush()
         examiner = self._spool.examiner
         return await examiner.upload(self.path, caller=self._caller, owner=self._owner)
-
-    async def _flush(self) -> None:
-        data, self._held = bytes(self._held), bytearray()
-        if data:
-            await self._spool.examiner.scratch.append(self.path, data)

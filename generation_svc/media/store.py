@@ -1,28 +1,29 @@
 """Bytes in a folder or in a bucket, through obstore; a write is seen whole or not at all.
 
-What was put is on the disk before `put` returns: a job that is settled, and paid for, outlives a
-loss of power.
+What was put is on the disk before `put_file` returns: a job that is settled, and paid for,
+outlives a loss of power. A large file is never in memory (`folder`, `bucket`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import structlog
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.port.media import StoredBytes
+from generation_svc.media.bucket import put_large
+from generation_svc.media.folder import put_copy
+from runtime.file import size_of
 from runtime.thread import in_thread
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ PIECE_BYTES = 256 * 1024
 """The size of the largest piece of a stream."""
 
 MOST_FILES = 4
-"""How many files are being kept at once, each of which is in memory meanwhile."""
+"""How many files are being kept at once."""
+
+SMALL_BYTES = 2 * 2**20
+"""How large a file is at most that is in memory while a bucket takes it."""
 
 # How long a bucket may take for the largest result, and how often it is asked.
 _CLIENT: ClientConfig = {
@@ -97,24 +101,26 @@ class ObjectMediaStore:
             return Path(self.backend.prefix)
         return None
 
-    async def put(self, key: str, data: bytes) -> None:
-        """Keep the bytes; writing the same key again replaces them."""
-        try:
-            with _translated(key):
-                # In one piece: parts of an upload that was killed would stay in a bucket for ever.
-                await self.backend.put_async(key, data, use_multipart=False)
-                if isinstance(self.backend, LocalStore) and self.backend.prefix:
-                    sync = partial(_sync, Path(self.backend.prefix), key)
-                    await in_thread(sync, name="media-sync")
-        except MediaNotFound as error:
-            raise _away(error) from error
-
     async def put_file(self, key: str, path: Path) -> None:
-        """Keep the bytes of a file; few files are in memory at once."""
+        """Keep the bytes of a file, which are in memory only if they are few.
+
+        Writing the same key again replaces them.
+        """
         async with self._files:
-            with _translated(key):
-                data = await in_thread(path.read_bytes, name="media-read")
-            await self.put(key, data)
+            try:
+                with _translated(key):
+                    await self._put_file(key, path)
+            except MediaNotFound as error:
+                raise _away(error) from error
+
+    async def _put_file(self, key: str, path: Path) -> None:
+        if folder := self.folder:
+            await in_thread(lambda: put_copy(folder, key, source=path), name="media-copy")
+        elif isinstance(self.backend, S3Store) and await size_of(path) > SMALL_BYTES:
+            await put_large(self.backend, key, path=path)
+        else:
+            data = await in_thread(path.read_bytes, name="media-read")
+            await self.backend.put_async(key, data, use_multipart=False)
 
     async def stream(
         self, key: str, *, offset: int = 0, length: int | None = None
@@ -135,12 +141,6 @@ class ObjectMediaStore:
             async for block in found.stream(min_chunk_size=PIECE_BYTES):
                 for piece in _pieces(bytes(block)):
                     yield piece
-
-    async def read(self, key: str) -> bytes:
-        """Give all the bytes; raises MediaNotFound."""
-        with _translated(key):
-            found = await self.backend.get_async(key)
-            return bytes(await found.bytes_async())
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[StoredBytes]]:
         """Give what is kept under a prefix such as `result/`, in pieces of at most 100."""
@@ -175,19 +175,6 @@ def _folder(path: Path) -> LocalStore:
 def _pieces(block: bytes) -> Iterator[bytes]:
     for start in range(0, len(block), PIECE_BYTES):
         yield block[start : start + PIECE_BYTES]
-
-
-def _sync(folder: Path, key: str) -> None:
-    """Bring a file to the disk, and the entries of the folders that lead to it."""
-    path = folder / key
-    for each in (path, *path.parents):
-        descriptor = os.open(each, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if each == folder:
-            return
 
 
 @contextmanager

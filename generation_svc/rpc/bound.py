@@ -15,6 +15,7 @@ from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.limit import MAX_ID_LENGTH
 
 MAX_LANGUAGE_LENGTH = 35
+MAX_PROVIDER_LENGTH = 32
 MAX_TELEGRAM_ID = 2**52 - 1
 """Telegram's ids have at most 52 significant bits (Bot API, User and Chat)."""
 MAX_PIECE_BYTES = 2**20

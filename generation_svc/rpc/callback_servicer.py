@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from atelier.generation.v1 import callback_service_pb2 as pb
 from atelier.generation.v1 import callback_service_pb2_grpc as pb_grpc
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc.bound import MAX_CALLBACK_BYTES, MAX_CALLBACK_HEADERS, Bounds
+from generation_svc.rpc.bound import (
+    MAX_CALLBACK_BYTES,
+    MAX_CALLBACK_HEADERS,
+    MAX_PROVIDER_LENGTH,
+    Bounds,
+)
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.meter import RpcMeter
 from generation_svc.usecase.report_callback import Callback, report_callback
@@ -33,11 +38,17 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
                 f"Must be at most {MAX_CALLBACK_HEADERS} headers, not {len(request.headers)}.",
             )
         bounds.text("path_token", request.path_token)
+        bounds.text("provider", request.provider, most=MAX_PROVIDER_LENGTH)
         bounds.check()
         headers = _kept(request.headers)
         outcome = await report_callback(
             self._deps,
-            Callback(body=request.body, headers=headers, token=request.path_token),
+            Callback(
+                body=request.body,
+                headers=headers,
+                token=request.path_token,
+                provider=request.provider,
+            ),
         )
         self._meter.callbacks.labels(outcome).inc()
         return pb.ReportCallbackResponse(

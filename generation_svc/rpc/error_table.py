@@ -66,6 +66,11 @@ TABLE: Mapping[type[Exception], Entry] = {
     domain.MediaNotFound: Entry(
         grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND", lambda e: {"media_id": e.media_id}
     ),
+    domain.ReferenceUnavailable: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "REFERENCE_UNAVAILABLE",
+        lambda e: {"job_id": e.job_id},
+    ),
     domain.MediaExpired: Entry(
         grpc.StatusCode.NOT_FOUND, "MEDIA_EXPIRED", lambda e: {"media_id": e.media_id}
     ),

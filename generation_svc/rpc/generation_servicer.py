@@ -177,7 +177,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def UploadInput(
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: ServicerContext
     ) -> pb.UploadInputResponse:
-        """Take a picture; `request_iterator` is left alone, see `rpc.upload`."""
+        """Take media; `request_iterator` is left alone, see `rpc.upload`."""
         caller = current_caller()
         timeout = self._timing.read_timeout
         messages = UploadMessages(context, turns=self._upload_turns.of(caller), timeout=timeout)

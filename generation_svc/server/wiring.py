@@ -75,7 +75,12 @@ async def open_dependencies(
     async with (
         _examiner(settings, meter=media_meter) as examiner,
         _kie(settings, create_timeout=timing.create_timeout) as provider,
-        open_fetcher(examine=examiner.result, allowed_hosts=settings.kie_result_hosts) as fetcher,
+        open_fetcher(
+            examiner.scratch,
+            examine=examiner.result,
+            allowed_hosts=settings.kie_result_hosts,
+            meter=media_meter,
+        ) as fetcher,
         _sender(settings, now=database.now, meter=WebhookMeter(registry)) as webhooks,
     ):
         yield Dependencies(
@@ -108,9 +113,10 @@ async def open_dependencies(
 def _kie(
     settings: GenerationSettings, *, create_timeout: timedelta
 ) -> AbstractAsyncContextManager[KieClient]:
-    redact(settings.kie_api_key)
+    accounts = settings.kie_accounts
+    redact(*accounts.values())
     return open_kie(
-        settings.kie_api_key.get_secret_value(),
+        accounts,
         api_url=settings.kie_api_url,
         upload_url=settings.kie_upload_url,
         create_timeout=create_timeout,
@@ -120,9 +126,9 @@ def _kie(
 def _callbacks(
     settings: GenerationSettings, *, now: Callable[[], datetime], meter: KieMeter
 ) -> KieCallbackReader:
-    key = settings.kie_webhook_hmac_key
-    redact(key)
-    return KieCallbackReader(key.get_secret_value() if key else None, now=now, meter=meter)
+    keys = settings.kie_hmac_keys
+    redact(*keys)
+    return KieCallbackReader(keys, now=now, meter=meter)
 
 
 def _sender(

@@ -1,12 +1,13 @@
 """Attempts on PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState, Trouble
 from generation_svc.domain.observation import Observation, Source
 from generation_svc.storage import document
@@ -28,9 +29,18 @@ class PostgresAttemptStore:
     async def insert(self, attempt: Attempt, *, token_hash: bytes) -> None:
         """Write an attempt before the provider is called."""
         await self._connection.execute(
-            "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time,"
-            " read_tries, fetch_tries, error) VALUES (%s, %s, %s, %s, %s, now(), 0, 0, '')",
-            (attempt.id, attempt.job_id, attempt.number, attempt.state, token_hash),
+            "INSERT INTO attempt (id, job_id, number, state, provider, account, token_hash,"
+            " submit_time, read_tries, fetch_tries, error)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, now(), 0, 0, '')",
+            (
+                attempt.id,
+                attempt.job_id,
+                attempt.number,
+                attempt.state,
+                attempt.account.provider,
+                attempt.account.name,
+                token_hash,
+            ),
         )
 
     async def lock(self, attempt_id: UUID) -> Attempt:
@@ -45,11 +55,27 @@ class PostgresAttemptStore:
         """Find the attempt of a callback token."""
         return await self._one("SELECT * FROM attempt WHERE token_hash = %s", token_hash)
 
-    async def find_by_task(self, task_id: str) -> Attempt | None:
-        """Find the attempt of a task."""
+    async def find_by_task(self, task_id: str, *, provider: str) -> Attempt | None:
+        """Find the attempt of a provider's task."""
         return await self._one(
-            "SELECT * FROM attempt WHERE task_id = %s ORDER BY id DESC LIMIT 1", task_id
+            "SELECT * FROM attempt WHERE task_id = %s AND provider = %s ORDER BY id DESC LIMIT 1",
+            task_id,
+            provider,
         )
+
+    async def count_unread(self, *, readable: Sequence[Account]) -> Mapping[Account, int]:
+        cursor = await self._connection.execute(
+            "SELECT provider, account, count(*) AS tasks FROM attempt"
+            f" WHERE state = 'accepted' AND NOT {_IS_AMONG} GROUP BY provider, account",
+            _among(readable),
+        )
+        rows = await cursor.fetchall()
+        return {Account(row["provider"], row["account"]): row["tasks"] for row in rows}
+
+    async def unreadable(
+        self, *, readable: Sequence[Account], grace: timedelta, limit: int
+    ) -> Sequence[Attempt]:
+        return await self._many(_UNREADABLE, grace=grace, limit=limit, **_among(readable))
 
     async def live(self, job_id: UUID) -> Sequence[Attempt]:
         """Read the attempts that can still bring the job a result."""
@@ -118,15 +144,18 @@ class PostgresAttemptStore:
         await self._connection.execute(
             # A callback may overtake createTask's answer: then the task's id, and a time from which
             # the duration counts, are not there yet.
-            "UPDATE attempt SET state = 'succeeded', observation = %s, item_ids = %s,"
+            "UPDATE attempt SET state = 'succeeded', observation = %s, result_items = %s,"
+            " item_ids = %s,"
             " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
             " accept_time = coalesce(accept_time, submit_time),"
-            " read_time = NULL, fetch_time = now(), ended_by = %s WHERE id = %s",
+            " read_time = NULL, fetch_time = now(), ended_by = %s, cost = %s WHERE id = %s",
             (
                 _observation(observation),
+                _items(observation),
                 Jsonb(observation.item_ids) if observation.item_ids else None,
                 observation.task_id,
                 source,
+                observation.cost,
                 attempt_id,
             ),
         )
@@ -134,19 +163,20 @@ class PostgresAttemptStore:
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
         """Note the provider's word for a task that is not final."""
         await self._connection.execute(
-            "UPDATE attempt SET observation = %s WHERE id = %s",
-            (_observation(observation), attempt_id),
+            "UPDATE attempt SET observation = %s, cost = coalesce(%s, cost) WHERE id = %s",
+            (_observation(observation), observation.cost, attempt_id),
         )
 
-    async def claim_read(self, *, lease: timedelta) -> Attempt | None:
-        """Claim the attempt that is due to be read, pushing its next read behind the lease."""
+    async def claim_read(self, *, lease: timedelta, readable: Sequence[Account]) -> Attempt | None:
+        """Claim the attempt of these accounts that is due to be read, until its lease is over."""
         return await self._one(
             # `=` and not IN: with IN the planner may join, run the subquery more than once and lock
             # more than one row. SKIP LOCKED: what a callback is settling right now needs no read.
             "UPDATE attempt SET read_time = now() + %(lease)s, read_tries = read_tries + 1"
             " WHERE id = (SELECT id FROM attempt WHERE state = 'accepted' AND read_time <= now()"
-            " ORDER BY read_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
+            f" AND {_IS_AMONG} ORDER BY read_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
             lease=lease,
+            **_among(readable),
         )
 
     async def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
@@ -184,6 +214,15 @@ class PostgresAttemptStore:
             " ORDER BY fetch_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
             lease=lease,
         )
+
+    async def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
+        """Push the lease of a fetch under way; return whether it is still this claim's."""
+        cursor = await self._connection.execute(
+            "UPDATE attempt SET fetch_time = clock_timestamp() + %s"
+            " WHERE id = %s AND state = 'succeeded' AND fetch_tries = %s",
+            (lease, attempt.id, attempt.fetch_tries),
+        )
+        return cursor.rowcount == 1
 
     async def schedule_fetch(
         self, attempt_id: UUID, *, due: timedelta, trouble: Trouble | None = None
@@ -243,6 +282,16 @@ class PostgresAttemptStore:
         return [attempt_from_row(row) for row in await cursor.fetchall()]
 
 
+_IS_AMONG = (
+    "(attempt.provider, attempt.account)"
+    " IN (SELECT * FROM unnest(%(providers)s::text[], %(accounts)s::text[]))"
+)
+_UNREADABLE = f"""
+SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
+WHERE attempt.state = 'accepted' AND job.finish_deadline_time <= now()
+  AND attempt.read_time <= now() - %(grace)s::interval AND NOT {_IS_AMONG}
+LIMIT %(limit)s
+"""
 # The states are literals: with a parameter the partial index of live attempts is not used.
 _OVERDUE = f"""
 SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
@@ -261,10 +310,14 @@ def attempt_from_row(row: Row) -> Attempt:
         number=row["number"],
         state=AttemptState(row["state"]),
         submit_time=row["submit_time"],
+        account=Account(row["provider"], row["account"]),
         task_id=row["task_id"],
         accept_time=row["accept_time"],
         observation=document.observation_from_document(
-            row["observation"], item_ids=row["item_ids"] or ()
+            row["observation"],
+            row["result_items"],
+            item_ids=row["item_ids"] or (),
+            cost=row["cost"],
         ),
         end_time=row["end_time"],
         ended_by=row["ended_by"],
@@ -277,3 +330,15 @@ def attempt_from_row(row: Row) -> Attempt:
 
 def _observation(observation: Observation) -> Jsonb:
     return Jsonb(document.observation_to_document(observation))
+
+
+def _items(observation: Observation) -> Jsonb | None:
+    items = document.items_to_document(observation)
+    return None if items is None else Jsonb(items)
+
+
+def _among(accounts: Sequence[Account]) -> dict[str, list[str]]:
+    return {
+        "providers": [account.provider for account in accounts],
+        "accounts": [account.name for account in accounts],
+    }

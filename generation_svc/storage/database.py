@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.storage.attempt_store import PostgresAttemptStore
-from generation_svc.storage.budget_store import PostgresBudgetStore
+from generation_svc.storage.breaker_store import PostgresBreakerStore
 from generation_svc.storage.clock import DatabaseClock
 from generation_svc.storage.connection import (
     CHECK_SECONDS,
@@ -31,6 +31,7 @@ from generation_svc.storage.model_store import PostgresModelStore
 from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.pool_queue import PoolQueue
 from generation_svc.storage.queue_store import PostgresQueueStore
+from generation_svc.storage.rate_budget_store import PostgresRateBudgetStore
 from generation_svc.storage.receipt_store import PostgresReceiptStore
 from generation_svc.storage.request_store import PostgresRequestStore
 from generation_svc.storage.retention_store import PostgresRetentionStore
@@ -82,7 +83,8 @@ class PostgresTransaction:
         self.deliveries = PostgresDeliveryStore(connection)
         self.webhooks = PostgresWebhookStore(connection)
         self.edge = PostgresEdgeStore(connection)
-        self.budget = PostgresBudgetStore(connection)
+        self.rate_budget = PostgresRateBudgetStore(connection)
+        self.breaker = PostgresBreakerStore(connection)
         self.models = PostgresModelStore(connection)
         self.retention = PostgresRetentionStore(connection)
         self.usage = PostgresUsageStore(connection)

@@ -7,6 +7,7 @@ what is told of them since then lies under keys of its own, which it does not lo
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from generation_svc.domain.delivery import Destination, Queue, Telegram, Webhook
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.media import Media
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.storage.delay import delay_from_columns, delay_to_columns
 
 Document = Mapping[str, Any]
@@ -102,26 +103,69 @@ def failure_from_document(document: Document | None) -> Failure | None:
 
 
 def observation_to_document(observation: Observation) -> dict[str, Any]:
-    """Write an observation; the release 0.1.0 knows no empty success, and reads it as unknown."""
+    """Write an observation as the release 0.1.0 reads it: its fields, and no others.
+
+    That release knows no empty success, and reads it as unknown. What is known of its files beyond
+    their links, `items_to_document` writes apart.
+    """
     is_empty = observation.state is ProviderState.EMPTY
-    state = ProviderState.UNKNOWN if is_empty else observation.state
-    document = {**asdict(observation), "state": state}
-    del document["item_ids"]  # they have a column of their own
-    return document
+    return {
+        "state": ProviderState.UNKNOWN if is_empty else observation.state,
+        "task_id": observation.task_id,
+        "word": observation.word,
+        "result_urls": list(observation.result_urls),
+        "result_text": observation.result_text,
+        "fail_code": observation.fail_code,
+        "fail_message": observation.fail_message,
+    }
+
+
+def items_to_document(observation: Observation) -> list[dict[str, Any]] | None:
+    """Write what is known of the files beyond their links; None where that is nothing."""
+    if all(item == ResultItem(item.url) for item in observation.results):
+        return None
+    return [_item_to_document(item) for item in observation.results]
 
 
 def observation_from_document(
-    document: Document | None, *, item_ids: Sequence[str] = ()
+    document: Document | None,
+    items: Sequence[Document] | None = None,
+    *,
+    item_ids: Sequence[str] = (),
+    cost: Decimal | None = None,
 ) -> Observation | None:
-    """Read what `observation_to_document` wrote."""
+    """Read what `observation_to_document` and `items_to_document` wrote."""
     if document is None:
         return None
+    described = {item["url"]: _item_from_document(item) for item in items or ()}
+    fields = {name: value for name, value in document.items() if name != "result_urls"}
     changed = {
         "state": ProviderState(document["state"]),
-        "result_urls": tuple(document["result_urls"]),
+        "results": tuple(described.get(url, ResultItem(url)) for url in document["result_urls"]),
         "item_ids": tuple(item_ids),
+        "cost": cost,
     }
-    return Observation(**{**document, **changed})
+    return Observation(**{**fields, **changed})
+
+
+def _item_to_document(item: ResultItem) -> dict[str, Any]:
+    seconds = item.duration.total_seconds() if item.duration is not None else None
+    return {
+        "url": item.url,
+        "title": item.title,
+        "duration_s": seconds,
+        "cover_url": item.cover_url,
+    }
+
+
+def _item_from_document(document: Document) -> ResultItem:
+    seconds = document["duration_s"]
+    return ResultItem(
+        document["url"],
+        title=document["title"],
+        duration=timedelta(seconds=seconds) if seconds is not None else None,
+        cover_url=document["cover_url"],
+    )
 
 
 def snapshot_of(job: Job) -> dict[str, Any]:

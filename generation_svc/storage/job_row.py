@@ -30,6 +30,7 @@ def job_from_row(row: Row) -> Job:
         delay_until_time=row["delay_until_time"] if delay_reason else None,
         result=document.result_from_document(row["result"]),
         failure=document.failure_from_document(row["failure"]),
+        account=row["account"],
         fair_round=row["turn"],
     )
 
@@ -51,6 +52,7 @@ def immutable_columns(job: Job) -> Row:
         "correlation_id": job.correlation_id,
         "create_time": job.create_time,
         "start_deadline_time": job.start_deadline_time,
+        "account": job.account,
     }
 
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.media import Media, Upload
-from generation_svc.domain.port.media import StoredMedia
+from generation_svc.domain.port.media import FIRST_COVER_POSITION, StoredMedia
 from generation_svc.storage.connection import Connection, Row
-
-_Kind = TypeVar("_Kind", Media, Upload)
 
 
 class PostgresMediaStore:
@@ -27,11 +25,14 @@ class PostgresMediaStore:
             # A fetch whose process was killed before its commit comes again, and so may its first
             # row.
             "INSERT INTO media (id, job_id, attempt_id, position, key, mime_type, size_bytes,"
-            " width, height, sha256, create_time) VALUES (%(id)s, %(job_id)s, %(attempt_id)s,"
-            " %(position)s, %(key)s, %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s,"
-            " %(sha256)s, now()) ON CONFLICT (attempt_id, position) DO NOTHING",
+            " width, height, sha256, create_time, duration_ms, title, cover_id)"
+            " VALUES (%(id)s, %(job_id)s, %(attempt_id)s, %(position)s, %(key)s, %(mime_type)s,"
+            " %(size_bytes)s, %(width)s, %(height)s, %(sha256)s, now(), %(duration_ms)s,"
+            " %(title)s, %(cover_id)s) ON CONFLICT (attempt_id, position) DO NOTHING",
             {
                 **_columns(media),
+                "title": media.title,
+                "cover_id": media.cover_id,
                 "job_id": attempt.job_id,
                 "attempt_id": attempt.id,
                 "position": position,
@@ -40,11 +41,12 @@ class PostgresMediaStore:
         )
 
     async def media_of(self, attempt_id: UUID) -> Sequence[Media]:
-        """Read the results of an attempt in order."""
+        """Read the results of an attempt in order, without their covers."""
         cursor = await self._connection.execute(
-            "SELECT * FROM media WHERE attempt_id = %s ORDER BY position", (attempt_id,)
+            "SELECT * FROM media WHERE attempt_id = %s AND position < %s ORDER BY position",
+            (attempt_id, FIRST_COVER_POSITION),
         )
-        return [_value_from_row(row, Media) for row in await cursor.fetchall()]
+        return [_media_from_row(row) for row in await cursor.fetchall()]
 
     async def positions_of(self, attempt_id: UUID) -> Collection[int]:
         """Read which results of an attempt are ours already."""
@@ -90,9 +92,9 @@ class PostgresMediaStore:
         """Write an upload that is forgotten after its lifetime."""
         await self._connection.execute(
             "INSERT INTO upload (id, caller, owner, key, mime_type, size_bytes, width, height,"
-            " sha256, create_time, expire_time) VALUES (%(id)s, %(caller)s, %(owner)s, %(key)s,"
-            " %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s, %(sha256)s, now(),"
-            " now() + %(lifetime)s)",
+            " sha256, create_time, expire_time, duration_ms) VALUES (%(id)s, %(caller)s, %(owner)s,"
+            " %(key)s, %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s, %(sha256)s, now(),"
+            " now() + %(lifetime)s, %(duration_ms)s)",
             {
                 **_columns(upload),
                 "caller": caller,
@@ -126,24 +128,29 @@ class PostgresMediaStore:
 
 def _columns(value: Media) -> dict[str, Any]:
     names = ("id", "mime_type", "size_bytes", "width", "height", "sha256")
-    return {name: getattr(value, name) for name in names}
+    duration_ms = None if value.duration is None else value.duration // timedelta(milliseconds=1)
+    return {**{name: getattr(value, name) for name in names}, "duration_ms": duration_ms}
 
 
 def _stored(row: Row) -> StoredMedia:
     return StoredMedia(
-        media=_value_from_row(row, Media),
+        media=_media_from_row(row),
         key=row["key"],
         is_removed=row["remove_time"] is not None,
         end_time=row["end_time"],
     )
 
 
-def _value_from_row(row: Row, kind: type[_Kind]) -> _Kind:
-    return kind(
+def _media_from_row(row: Row) -> Media:
+    milliseconds = row["duration_ms"]
+    return Media(
         id=row["id"],
         mime_type=row["mime_type"],
         size_bytes=row["size_bytes"],
         width=row["width"],
         height=row["height"],
         sha256=row["sha256"],
+        duration=None if milliseconds is None else timedelta(milliseconds=milliseconds),
+        title=row.get("title", ""),  # an upload has none
+        cover_id=row.get("cover_id"),
     )

@@ -1,13 +1,15 @@
 """The queue on PostgreSQL: claims in the fair order, exact across replicas."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from generation_svc.domain.account import Account, AccountLoad
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.identifier import random_id
 from generation_svc.domain.job import DelayReason, Job
 from generation_svc.domain.port.queue import Claim
+from generation_svc.storage.account import FIRST_ACCOUNT
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.job_row import job_from_row
 
@@ -25,29 +27,27 @@ class PostgresQueueStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def count_claims(self, *, lease: timedelta) -> int:
-        """An older one is stuck handing over its picture, and keeps no call from others."""
+    async def loads(
+        self, accounts: Sequence[Account], *, lease: timedelta
+    ) -> Mapping[Account, AccountLoad]:
+        """A claim that is older than usual is stuck handing media over: it keeps no call back."""
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
-        cursor = await self._connection.execute(
-            # A statement that begins with the lock in hand sees every claim that was committed.
-            f"SELECT count(*) AS claims FROM job WHERE {_IS_CLAIMED}"
-            " AND dispatch_time > now() + %(lease)s - %(soon)s::interval",
-            {"lease": lease, "soon": SOON},
-        )
-        row = await cursor.fetchone()
-        return row["claims"] if row else 0
+        values = {"lease": lease, "soon": SOON, "doubt": UNKNOWN_COUNTS_FOR}
+        # A statement that begins with the lock in hand sees every claim that was committed.
+        cursor = await self._connection.execute(_LOADS, {**values, "first": FIRST_ACCOUNT.name})
+        rows = {row["account"]: row for row in await cursor.fetchall()}
+        return {
+            account: AccountLoad(rows[account.name]["claims"], rows[account.name]["active"])
+            for account in accounts
+            if account.name in rows
+        }
 
-    async def claim(self, *, lease: timedelta, most_active: int) -> Claim | None:
+    async def claim(self, *, lease: timedelta, accounts: Sequence[Account]) -> Claim | None:
         """A job with an attempt of unknown fate is due again only after its grace."""
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+        by_name = {account.name: account for account in accounts}
         cursor = await self._connection.execute(
-            _CLAIM,
-            {
-                "lease": lease,
-                "token": random_id(),
-                "most_active": most_active,
-                "doubt": UNKNOWN_COUNTS_FOR,
-            },
+            _CLAIM, {"lease": lease, "token": random_id(), "accounts": list(by_name)}
         )
         row = await cursor.fetchone()
         if row is None:
@@ -56,12 +56,13 @@ class PostgresQueueStore:
             job=job_from_row(row),
             token=row["claim_token"],
             attempts=row["attempts"],
+            account=by_name[row["claim_account"]],
             is_trial=row["is_off"],
         )
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         await self._connection.execute(
-            "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL"
+            "UPDATE job SET dispatch_time = now() + %s, claim_token = NULL, claim_account = NULL"
             # Whoever lost the claim meanwhile puts nothing off for the one who has it.
             " WHERE id = %s AND state = 'queued' AND claim_token = %s",
             (due, claim.job.id, claim.token),
@@ -122,24 +123,30 @@ _IS_CLAIMED = """
     AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
                     AND attempt.state IN ('submitting', 'unknown', 'accepted'))
 """
-# `chosen` is read without a lock, and a job may be cancelled before the update reaches it. The
-# update waits for that and looks at its own conditions again, but not at the query: so they are
-# repeated.
-_CLAIM = f"""
-WITH active AS (
-    SELECT FROM attempt
+_LOADS = f"""
+SELECT account, count(*) FILTER (WHERE is_soon) AS claims, count(*) AS active FROM (
+    SELECT account, false AS is_soon FROM attempt
     WHERE attempt.state IN ('submitting', 'accepted')
        OR attempt.state = 'unknown' AND attempt.submit_time > now() - %(doubt)s::interval
   UNION ALL
-    SELECT FROM job WHERE {_IS_CLAIMED}
-), chosen AS (
+    SELECT coalesce(claim_account, %(first)s),
+           dispatch_time > now() + %(lease)s - %(soon)s::interval
+    FROM job WHERE {_IS_CLAIMED}
+) AS load GROUP BY account
+"""
+# `chosen` is read without a lock, and a job may be cancelled before the update reaches it. The
+# update waits for that and looks at its own conditions again, but not at the query: so they are
+# repeated.
+_CLAIM = """
+WITH chosen AS (
     SELECT id FROM job
     WHERE state = 'queued' AND dispatch_time <= now() AND start_deadline_time > now()
-      AND (SELECT count(*) FROM active) < %(most_active)s
+      AND (account IS NULL OR account = ANY(%(accounts)s::text[]))
     ORDER BY turn, id
     LIMIT 1
 )
-UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s
+UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s,
+               claim_account = coalesce(account, (%(accounts)s::text[])[1])
 WHERE id = (SELECT id FROM chosen) AND state = 'queued' AND dispatch_time <= now()
 RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
                   AND attempt.state <> 'refused') AS attempts,

@@ -25,6 +25,7 @@ from generation_svc.domain.model import Model
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import input_media, model_outage, reference, storage_limit, topic
+from generation_svc.lifecycle.account import account_for
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.lifecycle.record import show_progress
@@ -53,8 +54,8 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
-    RequestIdReused, JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached,
-    WebhookSecretMissing, WebhookDisabled.
+    ReferenceUnavailable, RequestIdReused, JobExpired, TooManyActiveJobs, Overloaded,
+    StorageQuotaReached, WebhookSecretMissing, WebhookDisabled.
     """
     _check_rights(request)
     earlier = await _recall(deps, request)
@@ -65,15 +66,14 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     _check_webhook(deps, request)
     model = deps.models.catalog.get(request.model_id)
     await storage_limit.admit_job(deps, model)
+    valid = deps.models.validate_inputs(model, request.inputs)
+    account = await _account_for(deps, request, model=model, inputs=valid)
     inputs = await upload_input.store(
-        deps,
-        request.caller,
-        owner=request.owner,
-        model=model,
-        inputs=deps.models.validate_inputs(model, request.inputs),
+        deps, request.caller, owner=request.owner, model=model, inputs=valid
     )
     is_off = await model_outage.is_off(deps, model.id)
-    job = await _insert(deps, request, model=model, inputs=inputs, is_off=is_off)
+    job = _new_job(deps, request, model=model, inputs=inputs, account=account)
+    job = await _insert(deps, request, job=job, model=model, is_off=is_off)
     return await with_forecast(deps, job)
 
 
@@ -81,18 +81,21 @@ async def _insert(
     deps: Dependencies,
     request: CreateRequest,
     *,
+    job: Job,
     model: Model,
-    inputs: Mapping[str, Any],
     is_off: bool,
 ) -> Job:
-    job = _new_job(deps, request, model=model, inputs=inputs)
     async with deps.database.transaction() as tx:
         earlier = await _bind(tx, request, job_id=job.id)
         if earlier:
             return earlier
-        retention = deps.storage.retention
-        await input_media.hold(tx, request.caller, model=model, inputs=inputs, retention=retention)
-        await reference.check(tx, request.caller.name, model=model, inputs=inputs)
+        await input_media.hold(
+            tx,
+            request.caller,
+            model=model,
+            inputs=job.inputs,
+            retention=deps.storage.retention,
+        )
         if is_off:
             await model_outage.admit(deps, tx, job)
         await _check_quota(deps, tx, request)
@@ -196,8 +199,24 @@ async def _check_quota(deps: Dependencies, tx: Transaction, request: CreateReque
         raise TooManyActiveJobs(request.owner, limit=limit, retry_after=BUSY_RETRY)
 
 
-def _new_job(
+async def _account_for(
     deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
+) -> str | None:
+    """Find the account that alone can do the job, before anything is held for it."""
+    if not reference.job_ids(model, inputs):
+        return None
+    async with deps.database.transaction() as tx:
+        makers = await reference.check(tx, request.caller.name, model=model, inputs=inputs)
+    return account_for(deps, makers)
+
+
+def _new_job(
+    deps: Dependencies,
+    request: CreateRequest,
+    *,
+    model: Model,
+    inputs: Mapping[str, Any],
+    account: str | None,
 ) -> Job:
     time = deps.database.now()
     return Job(
@@ -213,4 +232,5 @@ def _new_job(
         state=JobState.QUEUED,
         revision=1,
         update_time=time,
+        account=account,
     )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from generation_svc.domain.body import BodyText, read_text
 from generation_svc.domain.identifier import new_id
-from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port.callback import Evidence, Receipt
 from generation_svc.lifecycle.callback import CallbackOutcome, apply_callback
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.redact import redact
@@ -19,19 +20,23 @@ class Callback:
     body: bytes
     headers: Mapping[str, str]
     token: str
+    provider: str = ""
+    """Whose it is by its path; empty means the provider that every release knows."""
 
 
 async def report_callback(deps: Dependencies, callback: Callback) -> CallbackOutcome:
     """Store a callback, apply it, and say what came of it."""
     said = read_text(callback.body)
     text = said.text.encode("utf-8", "replace") if said else callback.body
-    observation = deps.provider.callbacks.read(text)
+    observation = _read(deps, callback, text=text)
+    provider = callback.provider or deps.provider.client.name
     async with deps.database.transaction() as tx:
         attempt = await tx.attempts.find_by_token(token_hash(callback.token))
-        is_signed = deps.provider.callbacks.is_signed(callback.headers, task_id=observation.task_id)
-        is_trusted = attempt is not None and is_signed
+        if attempt is not None and attempt.account.provider != provider:
+            attempt = None
+        is_trusted = attempt is not None and _is_proved(deps, callback, text=text)
         if attempt is None and observation.task_id:
-            attempt = await tx.attempts.find_by_task(observation.task_id)
+            attempt = await tx.attempts.find_by_task(observation.task_id, provider=provider)
         receipt = Receipt(
             id=new_id(tx.now()),
             body=kept_body(callback.body, said=said, token=callback.token),
@@ -40,6 +45,19 @@ async def report_callback(deps: Dependencies, callback: Callback) -> CallbackOut
         )
         await tx.receipts.insert(receipt, task_id=observation.task_id, headers=callback.headers)
     return await apply_callback(deps, receipt, attempt=attempt, observation=observation)
+
+
+def _read(deps: Dependencies, callback: Callback, *, text: bytes) -> Observation:
+    """Read what a callback says; nobody here can read what is another provider's."""
+    if callback.provider in ("", deps.provider.client.name):
+        return deps.provider.callbacks.read(text)
+    return Observation(ProviderState.UNKNOWN)
+
+
+def _is_proved(deps: Dependencies, callback: Callback, *, text: bytes) -> bool:
+    """Return whether a callback with its attempt's token is believed."""
+    reader = deps.provider.callbacks
+    return not reader.wants_evidence or (reader.evidence(callback.headers, text) is Evidence.TASK)
 
 
 def kept_body(body: bytes, *, said: BodyText | None, token: str) -> bytes:

@@ -47,6 +47,7 @@ async def _keep(deps: Dependencies, caller: Caller, *, owner: str, examined: Exa
         width=examined.width,
         height=examined.height,
         sha256=examined.sha256,
+        duration=examined.duration,
     )
     key = f"upload/{kept.id}"
     await deps.media.store.put_file(key, examined.path)

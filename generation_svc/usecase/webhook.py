@@ -58,7 +58,7 @@ async def _take_turn(deps: Dependencies, caller: Caller) -> None:
     budget = f"webhook tests of {caller.name}"
     async with deps.database.transaction() as tx:
         for _ in range(2):  # the first call of a budget that is new only makes it
-            wait = await tx.budget.take(budget, limit=TESTS_PER_WINDOW, window=TEST_WINDOW)
+            wait = await tx.rate_budget.take(budget, limit=TESTS_PER_WINDOW, window=TEST_WINDOW)
             if not wait:
                 return
     raise RateLimited(f"caller {caller.name} (webhook tests)", retry_after=wait)

@@ -7,7 +7,7 @@ so not in a transaction; one that was killed half-way is never used and built an
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 
 
 def upgrade() -> None:

@@ -188,12 +188,18 @@ def _result_json(task: Task) -> str:
     place = _place(task)
     if not task.urls or place in ("response", "missing"):
         return ""
-    result = encode({"resultUrls": task.urls})
+    result = encode(_result(task))
     return encode(result) if place == "twice" else result
 
 
 def _response(task: Task) -> Body | None:
-    return {"resultUrls": task.urls} if task.urls and _place(task) == "response" else None
+    is_told = task.urls and (_place(task) == "response" or task.tracks)
+    return _result(task) if is_told else None
+
+
+def _result(task: Task) -> Body:
+    """Return where the results are: songs stand in objects that describe them (§9)."""
+    return {"data": task.tracks} if task.tracks else {"resultUrls": task.urls}
 
 
 def _place(task: Task) -> str:

@@ -16,6 +16,8 @@ The stand-in's own surface, which needs no key and is not in the journal:
     GET   /sandbox/tasks                   every task with its input, state and faults
     GET   /sandbox/settings                the settings that can change while it runs
     PATCH /sandbox/settings                changes them: `{"callbacks": false}`
+    GET   /sandbox/accounts                every account: credits, tasks, whether it is revoked
+    PATCH /sandbox/accounts/{name}         revokes its key, or fills it: `{"is_revoked": true}`
     POST  /sandbox/reset                   back to the beginning
 """
 

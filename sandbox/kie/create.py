@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.kie import answer
+from sandbox.kie.account import Account, account_in
 from sandbox.kie.answer import CutResponse
 from sandbox.kie.fault import TASK_FAULTS, KieFault
 from sandbox.kie.model import MODELS
@@ -38,7 +39,7 @@ async def create_task(request: Request) -> Response:
         order = _read_order(await request.body())
         if fault := kie.faults.take(KieFault.HANG, order.subject):
             return await unanswered(request, fault)
-        task = _accept(kie, order)
+        task = _accept(kie, order, account=account_in(request.scope))
     except RefusedError as refused:
         body = refused.body or {"code": f"http {refused.status}"}
         kie.journal.counters.create_refusals[str(body["code"])] += 1
@@ -61,16 +62,17 @@ def _read_order(body: bytes) -> Order:
     )
 
 
-def _accept(kie: Kie, order: Order) -> Task:
+def _accept(kie: Kie, order: Order, *, account: Account) -> Task:
     """Return the task that the order became; raises RefusedError."""
-    if not kie.admits_creation():
+    if not kie.admits_creation(account):
         raise RefusedError(answer.TOO_FREQUENT)
     refuse_by_fault(kie.faults, CREATE_REFUSALS, subject=order.subject)
     cost = _checked_cost(order)
-    if cost > kie.credits:
+    if cost > account.credits:
         raise RefusedError(answer.NO_CREDITS)
-    kie.credits -= cost
-    return _created(kie, order, cost=cost)
+    account.credits -= cost
+    account.creates += 1
+    return _created(kie, order, account=account, cost=cost)
 
 
 def _checked_cost(order: Order) -> float:
@@ -82,13 +84,14 @@ def _checked_cost(order: Order) -> float:
     return model.cost(order.fields)
 
 
-def _created(kie: Kie, order: Order, *, cost: float) -> Task:
+def _created(kie: Kie, order: Order, *, account: Account, cost: float) -> Task:
     faults = kie.faults.take_all(TASK_FAULTS, order.subject)
     is_early = KieFault.CALLBACK_BEFORE_ANSWER in faults
     task = Task(
         model=order.model,
         fields=order.fields,
         callback_url=order.callback_url,
+        account=account.name,
         credits=cost,
         duration_s=0 if is_early else kie.duration_of(order.model),
         faults=faults,

@@ -23,7 +23,7 @@ async def serve_file(request: Request) -> Response:
     file = kie.files.get(request.path_params["path"])
     if file is None or not file.is_served:
         raise HTTPException(404)
-    return file.response(url=str(request.url))
+    return file.response(url=str(request.url), wanted=request.headers.get("range"))
 
 
 async def download_url(request: Request) -> Response:

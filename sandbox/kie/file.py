@@ -9,12 +9,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from starlette.responses import Response, StreamingResponse
 
+from sandbox.kie.transfer import PIECE_BYTES, sending
 from sandbox.kie.trouble import troubled
 
 CAPACITY = 2000
 """The number of files that are kept; the oldest ones go first."""
 DROPS = 20
-"""The number of pieces in which a slow file is sent."""
+"""The least number of pieces in which a slow file is sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class File:
     """Bytes under a link that works for a while."""
 
     content: bytes
+    padding: int = 0
+    """How many zeros come after them."""
     mime_type: str
     ttl_s: float
     is_result: bool = False
@@ -49,20 +52,34 @@ class File:
         is_over = self.trouble_s is not None and time.monotonic() >= self.since + self.trouble_s
         return bool(self.trouble) and not is_over
 
-    def response(self, *, url: str = "") -> Response:
-        """Return the answer that sends the bytes; `url` is where it was asked for."""
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+        return len(self.content) + self.padding
+
+    def part(self, start: int, end: int) -> bytes:
+        """Return the bytes from start up to end."""
+        return self.content[start:end].ljust(min(end, self.size) - start, b"\0")
+
+    def response(self, *, url: str = "", wanted: str | None = None) -> Response:
+        """Return the answer that sends the bytes, or a range of them.
+
+        `url` is where it was asked for.
+        """
         if self.is_in_trouble:
             return troubled(self.trouble, self.content, url=url)
         if not self.slow_s:
-            return Response(self.content, media_type=self.mime_type)
-        headers = {"content-length": str(len(self.content))}
+            return sending(self, wanted)
+        headers = {"content-length": str(self.size)}
         return StreamingResponse(self._drops(), media_type=self.mime_type, headers=headers)
 
     async def _drops(self) -> AsyncIterator[bytes]:
-        size = max(1, -(-len(self.content) // DROPS))
-        for at in range(0, len(self.content), size):
-            await asyncio.sleep(self.slow_s / DROPS)
-            yield self.content[at : at + size]
+        """Send a piece at a time, in at least `DROPS` pieces; a large file has more of them."""
+        size = max(1, min(-(-self.size // DROPS), PIECE_BYTES))
+        pause = self.slow_s / -(-self.size // size) if self.size else 0
+        for at in range(0, self.size, size):
+            await asyncio.sleep(pause)
+            yield self.part(at, at + size)
 
 
 class FileStore:

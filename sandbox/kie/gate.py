@@ -5,6 +5,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.kie import answer, upload
+from sandbox.kie.account import enter
 from sandbox.kie.answer import KieResponse
 from sandbox.kie.fault import KieFault
 from sandbox.kie.state import Kie
@@ -37,12 +38,12 @@ class GateMiddleware:
         agent = request.headers.get("user-agent", "").lower()
         if agent.startswith(REFUSED_AGENTS):
             return PlainTextResponse("error code: 1010", 403)
-        return None if self._has_key(request) else _unauthorized(path)
-
-    def _has_key(self, request: Request) -> bool:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        expected = self._kie.settings.api_key
-        return scheme == "Bearer" and (key == expected if expected else bool(key.strip()))
+        account = self._kie.account_of(key) if scheme == "Bearer" else None
+        if account is None:
+            return _unauthorized(path)
+        enter(request.scope, account)
+        return None
 
 
 def _unauthorized(path: str) -> Response:

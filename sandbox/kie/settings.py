@@ -1,5 +1,7 @@
 """What can be set about the KIE stand-in, at start and while it runs."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 
@@ -14,19 +16,21 @@ class KieSettings(BaseModel):
     """The seed of the draws for faults that come by rate."""
 
     api_key: str = Field(default="", repr=False)
-    """The only key that is let in; empty lets in every key."""
+    """The only key that is let in; empty lets in every key, as keys of one account."""
+    api_keys: dict[str, str] = Field(default={}, repr=False)
+    """The keys of several accounts by name; then `api_key` opens nothing."""
     hmac_key: str = Field(default="", repr=False)
     """The key that signs callbacks; empty sends them unsigned."""
 
     credits: NonNegativeFloat = 5916.25
-    """The balance that the account starts with."""
+    """The balance that each account starts with."""
     create_limit: PositiveInt = 20
-    """The number of createTask calls within `create_window_s`."""
+    """The number of createTask calls within `create_window_s` on each account."""
     create_window_s: PositiveFloat = 10
     read_limit: PositiveInt = 10
-    """The number of recordInfo calls within a second."""
+    """The number of recordInfo calls within a second on each account."""
     max_concurrent: PositiveInt = 100
-    """The number of tasks that may run at once."""
+    """The number of tasks that may run at once on each account."""
 
     duration_s: NonNegativeFloat = 1.5
     """How long a task takes."""
@@ -44,6 +48,11 @@ class KieSettings(BaseModel):
     callback_retry_delay_s: NonNegativeFloat = 2
     """The pause before a callback is sent again."""
 
+    result_kind: Literal["picture", "video", "audio", "song"] = "picture"
+    """What every model makes; a song is audio with a title, a length and a cover."""
+    video_padding_mb: int = Field(default=0, ge=0, le=4000)
+    """How many MiB a video is longer than its pictures: a box that players skip."""
+
     result_ttl_s: PositiveFloat = 24 * 3600
     """How long a result's link works."""
     upload_ttl_s: PositiveFloat = 24 * 3600
@@ -54,5 +63,5 @@ class KieSettings(BaseModel):
 
 FIXED_SETTINGS = frozenset({"base_url", "seed"})
 """The settings that cannot change while the stand-in runs."""
-SECRET_SETTINGS = frozenset({"api_key", "hmac_key"})
+SECRET_SETTINGS = frozenset({"api_key", "api_keys", "hmac_key"})
 """The settings that are never shown."""

@@ -3,16 +3,16 @@
 from starlette.requests import Request
 
 from sandbox.fault import FaultBook
+from sandbox.kie.account import ONLY, Account
 from sandbox.kie.fault import KieFault
 from sandbox.kie.file import FileStore
 from sandbox.kie.journal import Journal
-from sandbox.kie.limit import Window
 from sandbox.kie.settings import FIXED_SETTINGS, KieSettings
 from sandbox.kie.task import Task
 
 
 class Kie:
-    """One account at KIE with its tasks, files, credits and limits, and what is to go wrong."""
+    """The accounts at KIE with their tasks, the files, and what is to go wrong."""
 
     def __init__(self, settings: KieSettings) -> None:
         self._initial = settings.model_copy(deep=True)
@@ -23,10 +23,11 @@ class Kie:
         self.clear()
 
     def clear(self) -> None:
-        """Forget every task, file, request and fault, and fill the account again."""
+        """Forget every task, file, request and fault, and fill the accounts again."""
         self.tasks: dict[str, Task] = {}
-        self.credits = self.settings.credits
-        self.create_window, self.read_window = Window(), Window()
+        self.accounts: dict[str, Account] = {}
+        for name in self.settings.api_keys or (ONLY,):
+            self.account(name)
         self.faults.clear()
         self.files.clear()
         self.journal.clear()
@@ -37,20 +38,36 @@ class Kie:
             if name not in FIXED_SETTINGS:
                 setattr(self.settings, name, getattr(self._initial, name))
 
-    @property
-    def running_count(self) -> int:
-        """The number of tasks that have not ended."""
-        return sum(task.is_running for task in self.tasks.values())
+    def account(self, name: str) -> Account:
+        """Return an account, opened full if it was not there yet."""
+        opened = Account(name=name, credits=self.settings.credits)
+        return self.accounts.setdefault(name, opened)
 
-    def admits_creation(self) -> bool:
-        """Count a createTask and say whether both limits allow it."""
+    def account_of(self, key: str) -> Account | None:
+        """Return the account that a key opens; none for a wrong or a revoked one."""
+        name = self._name_of(key)
+        account = self.account(name) if name else None
+        return None if account is None or account.is_revoked else account
+
+    def _name_of(self, key: str) -> str | None:
+        if keys := self.settings.api_keys:
+            return next((name for name, expected in keys.items() if key == expected), None)
+        expected = self.settings.api_key
+        return ONLY if (key == expected if expected else key.strip()) else None
+
+    def running_count(self, account: Account) -> int:
+        """Return the number of tasks of an account that have not ended."""
+        return sum(task.is_running for task in self.tasks.values() if task.account == account.name)
+
+    def admits_creation(self, account: Account) -> bool:
+        """Count a createTask and say whether both limits of the account allow it."""
         limit, span_s = self.settings.create_limit, self.settings.create_window_s
-        has_room = self.running_count < self.settings.max_concurrent
-        return self.create_window.admit(limit=limit, span_s=span_s) and has_room
+        has_room = self.running_count(account) < self.settings.max_concurrent
+        return account.create_window.admit(limit=limit, span_s=span_s) and has_room
 
-    def admits_read(self) -> bool:
-        """Count a recordInfo and say whether the limit allows it."""
-        return self.read_window.admit(limit=self.settings.read_limit, span_s=1.0)
+    def admits_read(self, account: Account) -> bool:
+        """Count a recordInfo and say whether the limit of the account allows it."""
+        return account.read_window.admit(limit=self.settings.read_limit, span_s=1.0)
 
     def duration_of(self, model: str) -> float:
         """Return how long a task of the model takes, in seconds."""

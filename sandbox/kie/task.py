@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -39,6 +39,8 @@ class Task:
     fields: dict[str, Any]
     """The `input` as it was sent."""
     callback_url: str | None
+    account: str
+    """The name of the account that it was created on; no other one can read it."""
     credits: float
     """What it consumed; 0 once it failed."""
     duration_s: float
@@ -48,6 +50,8 @@ class Task:
     complete_ms: int | None = None
     urls: list[str] = field(default_factory=list)
     """The links of the results, once it succeeded."""
+    tracks: list[dict[str, Any]] = field(default_factory=list)
+    """What is said of them where they are songs."""
     failure: Failure | None = None
 
     def __post_init__(self) -> None:
@@ -93,9 +97,9 @@ class Task:
         """The whole seconds it took, once it ended (not milliseconds, as documented)."""
         return None if self.complete_ms is None else (self.complete_ms - self.create_ms) // 1000
 
-    def succeed(self, urls: list[str]) -> None:
+    def succeed(self, urls: list[str], *, tracks: Sequence[dict[str, Any]] = ()) -> None:
         """End the task with results."""
-        self.urls, self.complete_ms = urls, now_ms()
+        self.urls, self.tracks, self.complete_ms = urls, list(tracks), now_ms()
 
     def fail(self, failure: Failure) -> None:
         """End the task with a failure, which costs nothing."""

@@ -10,6 +10,7 @@ import httpx2
 from PIL import Image
 
 from sandbox.kie.callback import CallbackSender
+from sandbox.kie.clip import SONG_SECONDS, Made, song, video
 from sandbox.kie.download import FOREIGN_LINK
 from sandbox.kie.fault import KieFault
 from sandbox.kie.fetch import FetchError, fetch
@@ -21,6 +22,7 @@ from sandbox.kie.task import FETCH_FAILED, INAPPROPRIATE, INTERNAL_ERROR, Failur
 
 SLOW_S = 5.0
 DEFAULT_STRENGTH = 0.8
+COVER_SIZE = (256, 256)
 ENDLESS = (KieFault.WAITING_FOREVER, KieFault.TASK_LOST, KieFault.TASK_DEAD)
 """The faults with which a task never ends."""
 
@@ -61,20 +63,20 @@ class TaskRunner:
             return
         made, _ = await asyncio.gather(self._make(task), asyncio.sleep(task.duration_s))
         if isinstance(made, Failure):
-            self._kie.credits += task.credits
+            self._kie.account(task.account).credits += task.credits
             task.fail(made)
         else:
-            urls = [self._publish(content, task) for content in made]
-            task.succeed([*urls, *self._extra(task)])
+            urls = [self._publish(each, task) for each in made]
+            task.succeed([*urls, *self._extra(task)], tracks=self._tracks(task, urls))
         if self._kie.settings.callbacks:
             await self._sender.report(task, self._kie.settings)
 
-    async def _make(self, task: Task) -> list[bytes] | Failure:
+    async def _make(self, task: Task) -> list[Made] | Failure:
         if failure := _ordered_failure(task):
             return failure
         try:
             source = await self._source(task)
-            return await asyncio.to_thread(_draw, task, source)
+            return await asyncio.to_thread(self._made, task, source)
         except (FetchError, UnreadablePictureError):
             return FETCH_FAILED
 
@@ -84,13 +86,39 @@ class TaskRunner:
             return None
         return await fetch(str(url), files=self._kie.files, client=self.client)
 
-    def _publish(self, content: bytes, task: Task) -> str:
+    def _made(self, task: Task, source: bytes | None) -> list[Made]:
+        settings, prompt = self._kie.settings, str(task.fields.get("prompt", ""))
+        seeds = _seeds(task)
+        if settings.result_kind == "picture":
+            return _draw(task, source, seeds=seeds)
+        if settings.result_kind == "video":
+            padding = settings.video_padding_mb << 20
+            return [video(prompt, seed=seed, padding=padding) for seed in seeds]
+        return [song(prompt, seed=seed) for seed in seeds]
+
+    def _tracks(self, task: Task, urls: list[str]) -> list[dict[str, Any]]:
+        """Return what is said of songs; each has a cover of its own."""
+        if self._kie.settings.result_kind != "song":
+            return []
+        prompt = str(task.fields.get("prompt", ""))
+        return [
+            {
+                "id": secrets.token_hex(16),
+                "audio_url": url,
+                "image_url": self._publish(_cover(prompt, seed=number), task),
+                "title": prompt[:80].title(),
+                "duration": float(SONG_SECONDS),
+            }
+            for number, url in enumerate(urls)
+        ]
+
+    def _publish(self, made: Made, task: Task) -> str:
         slow, bad = task.fault(KieFault.SLOW_DOWNLOAD), task.fault(KieFault.BAD_RESULT)
         bad_fresh = task.fault(KieFault.BAD_FRESH_LINK)
-        file_format = _format_of(task)
         file = File(
-            content=content,
-            mime_type=f"image/{file_format}",
+            content=made.content,
+            padding=made.padding,
+            mime_type=made.mime_type,
             ttl_s=self._kie.settings.result_ttl_s,
             is_result=True,
             is_dead=task.fault(KieFault.DEAD_RESULT_LINK) is not None,
@@ -99,7 +127,7 @@ class TaskRunner:
             trouble_s=bad.seconds if bad else None,
             bad_fresh=(bad_fresh.variant or "refused") if bad_fresh else "",
         )
-        return self._kie.files.put(f"s/{secrets.token_hex(8)}.{file_format}", file)
+        return self._kie.files.put(f"s/{secrets.token_hex(8)}.{made.ending}", file)
 
     def _extra(self, task: Task) -> list[str]:
         extra = task.fault(KieFault.EXTRA_LINK)
@@ -119,14 +147,26 @@ def _ordered_failure(task: Task) -> Failure | None:
     return None
 
 
-def _draw(task: Task, source: bytes | None) -> list[bytes]:
-    """Draw the pictures: the same ones again for the same seed, others where none is given."""
+def _seeds(task: Task) -> list[int]:
+    """Return a seed for each result: the same again for the same seed, else others."""
     model = MODELS[task.model]
+    first = model.known(task.fields).get("seed", secrets.randbits(31))
+    return [first + number for number in range(model.count_of(task.fields))]
+
+
+def _draw(task: Task, source: bytes | None, *, seeds: list[int]) -> list[Made]:
+    model, file_format = MODELS[task.model], _format_of(task)
     fields = model.known(task.fields) | {"size": model.size_of(task.fields)}
-    first = fields.get("seed", secrets.randbits(31))
-    seeds = (first + number for number in range(model.count_of(task.fields)))
-    pictures = (_draw_one(fields, source, seed=seed) for seed in seeds)
-    return [encode_picture(picture, _format_of(task)) for picture in pictures]
+    return [_picture(_draw_one(fields, source, seed=seed), file_format) for seed in seeds]
+
+
+def _picture(picture: Image.Image, file_format: str) -> Made:
+    content = encode_picture(picture, file_format)
+    return Made(content=content, mime_type=f"image/{file_format}", ending=file_format)
+
+
+def _cover(prompt: str, *, seed: int) -> Made:
+    return _picture(paint(prompt, size=COVER_SIZE, seed=seed), "jpeg")
 
 
 def _draw_one(fields: Mapping[str, Any], source: bytes | None, *, seed: int) -> Image.Image:

@@ -35,6 +35,7 @@ from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.lifecycle.record import settle
 from generation_svc.usecase import create_job, lease_delivery
 from tests.contract.service import Service, serving, struct
+from tests.media import put
 
 PACKAGE = "atelier.generation.v1"
 OURS, THEIRS = 7, 8
@@ -196,8 +197,9 @@ class CallerHarness:
         """Give a job its picture, as the worker does."""
         deps, data = self.service.deps, picture()
         media = Media(uuid4(), "image/png", len(data), 8, 8, sha256(data).hexdigest())
-        attempt = Attempt(uuid4(), job_id, 1, AttemptState.SUBMITTING, datetime.now(UTC))
-        await deps.media.store.put(str(media.id), data)
+        now, (account,) = datetime.now(UTC), deps.provider.accounts
+        attempt = Attempt(uuid4(), job_id, 1, AttemptState.SUBMITTING, now, account)
+        await put(deps.media.store, str(media.id), data)
         async with deps.database.transaction() as tx:
             job = await tx.jobs.lock(job_id)
             await tx.attempts.insert(attempt, token_hash=attempt.id.bytes)

@@ -94,6 +94,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     (domain.WebhookDisabled("https://a.example"), Code.FAILED_PRECONDITION, "WEBHOOK_DISABLED"),
     (domain.WebhookNotFound("https://a.example"), Code.NOT_FOUND, "WEBHOOK_NOT_FOUND"),
     (domain.WebhookSecretMissing(), Code.FAILED_PRECONDITION, "WEBHOOK_SECRET_MISSING"),
+    (domain.ReferenceUnavailable("j"), Code.FAILED_PRECONDITION, "REFERENCE_UNAVAILABLE"),
     (domain.MediaLinkInvalid(), Code.NOT_FOUND, "MEDIA_LINK_INVALID"),
     (RuntimeError(SECRET), Code.INTERNAL, "INTERNAL"),
 ]

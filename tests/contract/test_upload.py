@@ -22,6 +22,7 @@ from generation_svc.rpc.upload import MOST_READ, TURN_SECONDS
 from tests.contract.caller_harness import caller_bench
 from tests.contract.failure import refused
 from tests.contract.service import Service, sandbox_kie, serving
+from tests.media import read
 from tests.odd_picture import chunk_bomb, placed, png, scan_bomb
 
 MIB = 2**20
@@ -192,7 +193,7 @@ async def test_a_picture_in_a_link_counts_and_loses_its_place_likewise(service: 
     inputs = {"prompt": "make it night", "image": link}
     job = await service.create(model_id="qwen/image-edit", inputs=inputs)
     key = str(job.inputs["image"]).replace("upload:", "upload/")
-    kept = await service.deps.media.store.read(key)
+    kept = await read(service.deps.media.store, key)
     assert dict(Image.open(BytesIO(kept)).getexif()) == {0x0112: 6}
 
     budget_of(service).overall = 0

@@ -28,6 +28,14 @@ class SandboxKie:
         """Change settings while it runs."""
         await self._send("PATCH", "/sandbox/settings", settings)
 
+    async def accounts(self) -> dict[str, Json]:
+        """Return the accounts by name."""
+        return {each["name"]: each for each in await self._send("GET", "/sandbox/accounts")}
+
+    async def change_account(self, name: str, **changes: Any) -> None:
+        """Revoke the key of an account, give it back, or fill the account."""
+        await self._send("PATCH", f"/sandbox/accounts/{name}", changes)
+
     async def counters(self) -> Json:
         found: Json = await self._send("GET", "/sandbox/counters")
         return found

@@ -63,6 +63,7 @@ class Messages:
             "key": lambda: f"fuzz:{odd.random.randrange(20)}",
             "page_token": lambda: odd.pick(known.pages or known.jobs),
             "path_token": lambda: odd.pick(known.done_tokens),
+            "provider": lambda: odd.pick(("", "", "kie", "other")),
             "url": lambda: odd.pick(ADDRESSES),
         }
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -8,9 +9,12 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
 
 from generation_svc.domain.error import (
     ProviderAccount,
@@ -23,9 +27,11 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.port.provider import FreshLink
-from generation_svc.provider.kie.client import KieClient, open_kie
+from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
+from generation_svc.provider.kie.client import UPLOAD_PATH, KieClient, open_kie
+from generation_svc.provider.kie.form import Form
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
+from tests.media import holding
 
 Handler = Callable[[httpx2.Request], Any]
 
@@ -51,38 +57,54 @@ class Kie:
         return httpx2.Response(self._status, json=self._body)
 
 
+FIRST = "default"
+KEYS = {FIRST: "the-key", "second": "the-other-key"}
+REQUEST = ProviderRequest("z-image", {"prompt": "cat"})
+
+
 @asynccontextmanager
 async def client_of(handler: Handler, **options: Any) -> AsyncIterator[KieClient]:
     transport = httpx2.MockTransport(handler)
     async with open_kie(
-        "the-key", api_url="http://kie", upload_url="http://up/", transport=transport, **options
+        KEYS, api_url="http://kie", upload_url="http://up/", transport=transport, **options
     ) as client:
         yield client
 
 
+async def submit(
+    client: KieClient, request: ProviderRequest, *, callback_url: str | None = None
+) -> Submitted | Observation:
+    return await client.submit(uuid4(), request, callback_url=callback_url, account=FIRST)
+
+
 async def create(kie: Handler, *, callback_url: str | None = None) -> str:
     async with client_of(kie) as client:
-        return await client.create_task("z-image", {"prompt": "cat"}, callback_url=callback_url)
+        answer = await submit(client, REQUEST, callback_url=callback_url)
+    assert isinstance(answer, Submitted)
+    return answer.handle
 
 
 async def read(kie: Handler) -> Observation:
     async with client_of(kie) as client:
-        return await client.read_task("t1")
+        return await client.read("t1", account=FIRST)
 
 
 async def upload(kie: Handler) -> str:
     async with client_of(kie) as client:
-        return await client.upload(b"bytes", file_name="my cat.png", mime_type="image/png")
+        with holding(b"bytes") as path:
+            return await client.upload(
+                path, file_name="my cat.png", mime_type="image/png", account=FIRST
+            )
 
 
 async def fresh_link(kie: Handler) -> FreshLink:
     async with client_of(kie) as client:
-        return await client.fresh_link(LINK)
+        return await client.fresh_link(LINK, account=FIRST)
 
 
 async def balance(kie: Handler) -> Decimal:
     async with client_of(kie) as client:
-        return await client.credits()
+        return await client.balance(FIRST)
 
 
 CALLS = {
@@ -353,8 +375,8 @@ async def test_body_that_unpacks_to_too_much_is_read_up_to_a_limit(call: Any) ->
 
 async def test_link_from_an_api_behind_tls_is_proved() -> None:
     kie = httpx2.MockTransport(Kie({"code": 200, "data": LINK}))
-    async with open_kie("k", api_url="https://kie", transport=kie) as client:
-        assert await client.fresh_link(LINK) == FreshLink(LINK, is_proved=True)
+    async with open_kie(KEYS, api_url="https://kie", transport=kie) as client:
+        assert await client.fresh_link(LINK, account=FIRST) == FreshLink(LINK, is_proved=True)
 
 
 async def test_answer_that_never_ends_leaves_create_task_in_doubt() -> None:
@@ -364,7 +386,7 @@ async def test_answer_that_never_ends_leaves_create_task_in_doubt() -> None:
 
     async with client_of(hang, create_timeout=timedelta(milliseconds=10)) as client:
         with pytest.raises(ProviderSilent):
-            await client.create_task("z-image", {}, callback_url=None)
+            await submit(client, REQUEST)
 
 
 @pytest.mark.parametrize("call", [read, upload, fresh_link, balance])
@@ -439,6 +461,46 @@ async def test_upload_is_a_form_with_a_name_of_its_own() -> None:
     assert first.partition(b'filename="')[2][:32] != second.partition(b'filename="')[2][:32]
 
 
+async def test_upload_is_streamed_and_says_how_long_it_is() -> None:
+    kie, size = Kie({"success": True, "code": 200, "data": {"downloadUrl": LINK}}), 20 * 2**20
+    with holding(b"") as path:
+        os.truncate(path, size)
+        tracemalloc.start()
+        try:
+            form = Form(
+                fields={"uploadPath": "a"}, path=path, file_name="b.mp4", mime_type="video/mp4"
+            )
+            length = int((await form.headers())["Content-Length"])
+            sizes = [len(piece) async for piece in form.pieces()]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert (sum(sizes), length > size) == (length, True)
+    assert peak < 4 * 2**20
+    await upload(kie)
+    headers = kie.requests[0].headers
+    assert int(headers["content-length"]) == len(kie.requests[0].content)
+    assert "transfer-encoding" not in headers
+
+
+async def test_upload_is_read_as_any_form_is() -> None:
+    kie = Kie({"success": True, "code": 200, "data": {"downloadUrl": LINK}})
+    await upload(kie)
+    request = kie.requests[0]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": request.content, "more_body": False}
+
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    scope = {"type": "http", "method": "POST", "headers": headers}
+    async with Request(scope, receive).form() as form:
+        file = form["file"]
+        assert isinstance(file, UploadFile)
+        assert (await file.read(), file.content_type) == (b"bytes", "image/png")
+        assert form["fileName"] == file.filename
+        assert form["uploadPath"] == UPLOAD_PATH
+
+
 @pytest.mark.parametrize("data", [None, {}, {"downloadUrl": "ftp://x/a"}, {"downloadUrl": 5}])
 async def test_upload_without_a_link_is_no_upload(data: Any) -> None:
     with pytest.raises(ProviderUnreachable):
@@ -467,3 +529,30 @@ async def test_error_names_no_key() -> None:
     with pytest.raises(ProviderError) as caught:
         await create(Kie("", status=401))
     assert "the-key" not in f"{caught.value!r} {caught.value}"
+
+
+async def test_each_account_has_a_key_of_its_own() -> None:
+    kie = Kie({"code": 200, "data": 5})
+    async with client_of(kie) as client:
+        assert client.accounts == ("default", "second")
+        for account in client.accounts:
+            assert await client.balance(account) == 5
+    keys = [request.headers["authorization"] for request in kie.requests]
+    assert keys == ["Bearer the-key", "Bearer the-other-key"]
+
+
+async def test_what_was_made_on_an_account_that_is_gone_asks_nobody() -> None:
+    kie = Kie({"code": 200, "data": 5})
+    async with client_of(kie) as client:
+        with pytest.raises(ProviderRefused):
+            await client.fresh_link(LINK, account="third")
+    assert kie.requests == []
+
+
+@pytest.mark.parametrize(
+    ("told", "cost"), [(0.8, "0.8"), (61, "61"), (0.0, "0"), ("1.5", "1.5"), ("much", None)]
+)
+async def test_a_record_says_what_the_task_cost(told: Any, cost: str | None) -> None:
+    data = {"taskId": "t1", "state": "fail", "failCode": "500", "creditsConsumed": told}
+    observation = await read(Kie({"code": 200, "data": data}))
+    assert observation.cost == (Decimal(cost) if cost else None)

@@ -1,5 +1,6 @@
 import asyncio
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import DelayReason, JobState
 from generation_svc.engine.dispatch import dispatch
+from generation_svc.storage.account import FIRST_ACCOUNT
 from tests.lifecycle import FakeProvider, Harness, OpenBench
 
 PROBE = 16
@@ -21,20 +23,20 @@ PROBE = 16
 
 async def reason(harness: Harness) -> DelayReason | None:
     async with harness.transaction() as tx:
-        return (await tx.budget.breaker()).reason
+        return (await tx.breaker.states((FIRST_ACCOUNT,)))[FIRST_ACCOUNT].reason
 
 
 async def trip(harness: Harness, error: ProviderError | None = None) -> None:
     """Have the provider turn the account away, and look no better to a probe."""
     error = error or ProviderAccount(code="401")
     harness.provider.refuse(error)
-    harness.provider.balance = error
+    harness.provider.left = error
     await harness.run(owner="tripper")
 
 
 def heal(harness: Harness) -> None:
     harness.provider.refuse(None)
-    harness.provider.balance = Decimal(100)
+    harness.provider.left = Decimal(100)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ async def test_a_not_now_never_opens_it(harness: Harness) -> None:
 async def test_an_account_without_credits_stays_away(harness: Harness) -> None:
     await trip(harness)
     heal(harness)
-    harness.provider.balance = Decimal(0)
+    harness.provider.left = Decimal(0)
 
     await harness.later(seconds=PROBE)
     await harness.dispatch_all()
@@ -96,7 +98,7 @@ async def test_while_it_is_open_one_job_at_a_time_goes_through(
 ) -> None:
     other = await open_bench(sharing=harness)
     await trip(harness, ProviderMaintenance())
-    harness.provider.balance = Decimal(100)  # only createTask is in maintenance
+    harness.provider.left = Decimal(100)  # only createTask is in maintenance
     for n in range(10):
         await harness.accept(owner=f"user:{n}")
 
@@ -117,10 +119,11 @@ async def test_while_it_is_open_one_job_at_a_time_goes_through(
 async def test_a_dispatcher_that_waited_finds_it_open_and_gives_its_job_back(
     harness: Harness,
 ) -> None:
-    async def trip_behind_its_back(data: bytes, **named: str) -> str:
+    async def trip_behind_its_back(path: Path, **named: str) -> str:
         async with harness.transaction() as tx:
-            await tx.budget.trip(
-                DelayReason.PROVIDER_ACCOUNT,
+            await tx.breaker.trip(
+                FIRST_ACCOUNT,
+                reason=DelayReason.PROVIDER_ACCOUNT,
                 threshold=1,
                 interval=harness.deps.timing.busy_retry,
             )
@@ -189,7 +192,7 @@ async def test_an_hour_of_outage_fails_no_job_and_users_know_why_they_wait(
 ) -> None:
     jobs = [await harness.accept(owner=f"user:{n}") for n in range(6)]
     harness.provider.refuse(error)
-    harness.provider.balance = error
+    harness.provider.left = error
     for _ in range(30):
         await harness.dispatch_all()
         await harness.sweep()
@@ -236,7 +239,7 @@ async def test_waiting_jobs_lose_their_label_when_it_closes(open_bench: OpenBenc
     assert (await harness.job(job)).delay_reason is DelayReason.PROVIDER_ACCOUNT
 
     async with harness.transaction() as tx:
-        await tx.budget.close_breaker()
+        await tx.breaker.close(FIRST_ACCOUNT)
     await harness.sweep()
     await harness.sweep()
 

@@ -1,5 +1,6 @@
 """A call counts when it is taken and when it arrives, however slow the database is in between."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -51,6 +52,44 @@ async def test_a_call_in_time_is_counted_once(harness: Harness) -> None:
     assert await poll(harness.deps)
     rows = await harness.query("SELECT budget FROM budget_slot WHERE isfinite(take_time)")
     assert sorted(row["budget"] for row in rows) == ["create", "read"]
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["waited", "cut off"])
+async def test_a_late_call_is_counted_however_the_database_takes_it(
+    open_bench: OpenBench, *, is_cut: bool
+) -> None:
+    """The count of a late call has to wait for a lock, or loses its connection over it."""
+    harness = await open_bench(limits=replace(GENEROUS, create_window=WINDOW * 10))
+    await harness.accept()
+    await _delay_attempts(harness, by=WINDOW * 0.3)
+    sending = asyncio.create_task(dispatch(harness.deps))
+    await _until_there_is(harness, "wait_event = 'PgSleep'")
+    async with harness.connection.transaction():
+        await harness.query("LOCK TABLE budget_slot IN ACCESS EXCLUSIVE MODE")
+        await _until_there_is(harness, _IS_BLOCKED)
+        await harness.query("SELECT pg_sleep(0.4)")
+        if is_cut:
+            await harness.query(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_IS_BLOCKED}"
+            )
+    assert await sending
+
+    (row,) = await harness.query(
+        "SELECT take_time - submit_time AS late FROM budget_slot, attempt"
+        " WHERE isfinite(take_time) AND budget = 'create'"
+    )
+    assert row["late"] >= WINDOW * 0.7
+
+
+_IS_BLOCKED = "pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+
+
+async def _until_there_is(harness: Harness, session: str) -> None:
+    """Wait until the database has such a session."""
+    query = f"SELECT FROM pg_stat_activity WHERE datname = current_database() AND {session}"
+    async with asyncio.timeout(30):
+        while not (await harness.connection.execute(query.encode())).rowcount:
+            await harness.query("SELECT pg_sleep(0.01)")
 
 
 async def _delay_attempts(harness: Harness, *, by: timedelta) -> None:

@@ -2,6 +2,7 @@ import asyncio
 import time
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,9 +274,9 @@ async def test_a_failed_unknown_attempt_makes_no_room_for_a_third(harness: Harne
 async def test_a_claim_that_ran_out_while_it_waited_does_not_submit(harness: Harness) -> None:
     kept = harness.provider.upload
 
-    async def slow_upload(data: bytes, **named: Any) -> str:
+    async def slow_upload(path: Path, **named: Any) -> str:
         await harness.later(seconds=61)
-        return await kept(data, **named)
+        return await kept(path, **named)
 
     harness.provider.upload = slow_upload  # type: ignore[method-assign]
     job = await harness.accept(**EDIT)

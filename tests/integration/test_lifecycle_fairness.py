@@ -30,7 +30,7 @@ ONE_AT_A_TIME = Limits(
 
 async def claim(harness: Harness) -> UUID | None:
     async with harness.transaction() as tx:
-        claimed = await tx.queue.claim(lease=LEASE, most_active=10_000)
+        claimed = await harness.claim(tx, most_active=10_000)
     return claimed.job.id if claimed else None
 
 
@@ -248,12 +248,12 @@ async def test_a_queue_that_is_too_long_takes_no_more(
         await harness.accept(caller=other, destination=None)
 
 
-async def test_a_forecast_is_honest(open_bench: OpenBench) -> None:
-    harness = await open_bench(
-        limits=Limits(creates_per_window=2, create_window=USUAL, active_tasks=4)
-    )
+@pytest.mark.parametrize("accounts", [("one",), ("one", "two")], ids=len)
+async def test_a_forecast_is_honest(open_bench: OpenBench, accounts: tuple[str, ...]) -> None:
+    limits = Limits(creates_per_window=1, create_window=USUAL, active_tasks=4)
+    harness = await open_bench(limits=limits, accounts=accounts)
     usual, _ = harness.deps.models.durations("z-image")
-    slowest = max(USUAL / 2, usual / 4)
+    slowest = max(USUAL, usual / 4) / len(accounts)
     jobs = [await harness.accept(owner=f"user:{n}") for n in range(3)]
     assert [job.forecast for job in jobs] == [Forecast(n, slowest * n + usual) for n in range(3)]
 

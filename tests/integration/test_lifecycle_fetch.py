@@ -1,7 +1,10 @@
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -20,12 +23,22 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
 from generation_svc.domain.observation import Observation
+from generation_svc.domain.port.media import Examined
 from generation_svc.domain.timing import Timing
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.engine.poll import poll
 from generation_svc.usecase import upload_input
-from tests.lifecycle import CALLER, LINK, PENDING, SUCCESS, Harness, OpenBench, one_piece
+from tests.lifecycle import (
+    CALLER,
+    LINK,
+    PENDING,
+    SUCCESS,
+    Harness,
+    OpenBench,
+    items_of,
+    one_piece,
+)
 
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 
@@ -33,7 +46,7 @@ FRESH = "https://file.aiquickdraw.com/fresh.png"
 async def succeeded(harness: Harness, *urls: str) -> Job:
     """A job whose task is done at the provider."""
     job = await harness.run()
-    await harness.callback(replace(SUCCESS, result_urls=urls or (LINK,)))
+    await harness.callback(replace(SUCCESS, results=items_of(*(urls or (LINK,)))))
     return job
 
 
@@ -281,21 +294,21 @@ async def test_a_fetch_killed_before_its_settlement_is_done_again_in_the_same_pl
     harness: Harness,
 ) -> None:
     job = await succeeded(harness)
-    put, reached = harness.store.put, asyncio.Event()
+    put_file, reached = harness.store.put_file, asyncio.Event()
 
-    async def put_and_hang(key: str, data: bytes) -> None:
-        await put(key, data)
+    async def put_and_hang(key: str, path: Path) -> None:
+        await put_file(key, path)
         reached.set()
         await asyncio.Event().wait()
 
-    harness.store.put = put_and_hang  # type: ignore[method-assign]
+    harness.store.put_file = put_and_hang  # type: ignore[method-assign]
     worker = asyncio.create_task(fetch_result(harness.deps))
     await reached.wait()
     worker.cancel()
     await asyncio.wait({worker})
     assert (await harness.job(job)).state is JobState.RUNNING
 
-    harness.store.put = put  # type: ignore[method-assign]
+    harness.store.put_file = put_file  # type: ignore[method-assign]
     await harness.later(minutes=4)
     await harness.fetch_all()
 
@@ -308,12 +321,14 @@ async def test_two_workers_on_one_result_settle_it_once(harness: Harness) -> Non
     job = await succeeded(harness)
     fetch_one, gate, reached = harness.fetcher.fetch, asyncio.Event(), asyncio.Event()
 
-    async def slow(url: str, *, is_proved: bool = False) -> object:
+    @asynccontextmanager
+    async def slow(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
         reached.set()
         await gate.wait()
-        return await fetch_one(url, is_proved=is_proved)
+        async with fetch_one(url, is_proved=is_proved) as found:
+            yield found
 
-    harness.fetcher.fetch = slow  # type: ignore[assignment, method-assign]
+    harness.fetcher.fetch = slow  # type: ignore[method-assign]
     first = asyncio.create_task(fetch_result(harness.deps))
     await reached.wait()
     harness.fetcher.fetch = fetch_one  # type: ignore[method-assign]
@@ -452,11 +467,11 @@ async def test_a_read_that_is_late_ends_no_success(harness: Harness) -> None:
     job = await harness.run()
     await harness.later(hours=1)
 
-    async def slow(task_id: str) -> Observation:
+    async def slow(handle: str, *, account: str) -> Observation:
         await harness.callback(SUCCESS)
-        return replace(PENDING, task_id=task_id)
+        return replace(PENDING, task_id=handle)
 
-    harness.provider.read_task = slow  # type: ignore[method-assign]
+    harness.provider.read = slow  # type: ignore[method-assign]
     assert await poll(harness.deps)
     await harness.fetch_all()
 

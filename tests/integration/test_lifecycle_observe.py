@@ -328,7 +328,7 @@ async def test_a_cancel_racing_a_settlement_ends_in_one_of_the_two(harness: Harn
 
 async def test_a_text_is_a_result_without_anything_to_fetch(harness: Harness) -> None:
     job = await harness.run()
-    harness.provider.tasks["task-1"] = replace(SUCCESS, result_urls=(), result_text="words")
+    harness.provider.tasks["task-1"] = replace(SUCCESS, results=(), result_text="words")
     await harness.later(seconds=60)
     await poll(harness.deps)
 

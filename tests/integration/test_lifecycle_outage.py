@@ -213,7 +213,7 @@ async def test_who_may_try_a_model_is_asked_with_the_jobs_row_locked_first(
         await model_outage.begin(harness.deps, tx, model_id="z-image", text="paused")
     await harness.later(minutes=11)
     async with harness.transaction() as tx:
-        claim = await tx.queue.claim(lease=harness.deps.timing.submit_lease, most_active=9)
+        claim = await harness.claim(tx, most_active=9)
     assert claim is not None
     assert claim.is_trial
     async with harness.connection.transaction():

@@ -183,7 +183,9 @@ async def test_a_reader_that_was_killed_is_followed_by_another(polling: Harness)
     await polling.run()
     await polling.later(seconds=3)
     async with polling.transaction() as tx:
-        assert await tx.attempts.claim_read(lease=timedelta(seconds=30))
+        assert await tx.attempts.claim_read(
+            lease=timedelta(seconds=30), readable=polling.deps.provider.accounts
+        )
     await polling.poll_all()
     assert polling.provider.reads == []
 

@@ -1,7 +1,11 @@
 """The store in a bucket, against moto's server: reached as an operator sets it, by environment."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+import asyncio
+import os
+import re
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -15,6 +19,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.media.store import LIST_PIECE, PIECE_BYTES, ObjectMediaStore, open_media
 from generation_svc.usecase.download_media import download
 from tests.lifecycle import CALLER, LINK, SUCCESS, Harness
+from tests.media import holding, put, read
 
 DATA = bytes(range(256)) * 2500
 
@@ -50,14 +55,14 @@ def with_store(deps: Dependencies, store: ObjectMediaStore) -> Dependencies:
 
 
 async def test_bytes_come_back_whole_and_in_pieces(store: ObjectMediaStore) -> None:
-    await store.put("result/1", DATA)
+    await put(store, "result/1", DATA)
     pieces = [piece async for piece in store.stream("result/1")]
-    assert await store.read("result/1") == b"".join(pieces) == DATA
+    assert await read(store, "result/1") == b"".join(pieces) == DATA
     assert max(map(len, pieces)) <= PIECE_BYTES
 
 
 async def test_a_part_is_asked_of_the_bucket_alone(store: ObjectMediaStore) -> None:
-    await store.put("result/1", DATA)
+    await put(store, "result/1", DATA)
     part = [piece async for piece in store.stream("result/1", offset=600_000, length=300)]
     assert b"".join(part) == DATA[600_000:600_300]
     rest = [piece async for piece in store.stream("result/1", offset=639_000)]
@@ -65,33 +70,33 @@ async def test_a_part_is_asked_of_the_bucket_alone(store: ObjectMediaStore) -> N
 
 
 async def test_same_key_replaces(store: ObjectMediaStore) -> None:
-    await store.put("result/1", DATA)
-    await store.put("result/1", b"new")
-    assert await store.read("result/1") == b"new"
+    await put(store, "result/1", DATA)
+    await put(store, "result/1", b"new")
+    assert await read(store, "result/1") == b"new"
 
 
 async def test_keys_lie_under_the_prefix(store: ObjectMediaStore, bucket: str, s3_url: str) -> None:
-    await store.put("result/1", DATA)
+    await put(store, "result/1", DATA)
     assert "<Key>results/of today/result/1</Key>" in httpx2.get(f"{s3_url}/{bucket}").text
     with pytest.raises(MediaNotFound):
-        await open_media(f"s3://{bucket}/elsewhere").read("result/1")
+        await read(open_media(f"s3://{bucket}/elsewhere"), "result/1")
 
 
 async def test_deleted_bytes_are_gone_and_may_be_deleted_again(store: ObjectMediaStore) -> None:
-    await store.put("result/1", DATA)
+    await put(store, "result/1", DATA)
     await store.delete("result/1")
     await store.delete("result/1")
     with pytest.raises(MediaNotFound):
-        await store.read("result/1")
+        await read(store, "result/1")
     with pytest.raises(MediaNotFound):
         await anext(store.stream("result/1"))
 
 
 async def assert_away(store: ObjectMediaStore) -> None:
     with pytest.raises(Unavailable):
-        await store.put("result/1", DATA)
+        await put(store, "result/1", DATA)
     with pytest.raises(Unavailable):
-        await store.read("result/1")
+        await read(store, "result/1")
     with pytest.raises(Unavailable):
         await store.delete("result/1")
 
@@ -169,8 +174,8 @@ async def test_what_is_kept_is_listed_in_pieces_by_prefix(store: ObjectMediaStor
     begin = datetime.now(UTC) - timedelta(seconds=5)
     keys = {f"result/{number % 7}/{number}" for number in range(LIST_PIECE + 20)}
     for key in keys:
-        await store.put(key, b"x")
-    await store.put("upload/1", b"x")
+        await put(store, key, b"x")
+    await put(store, "upload/1", b"x")
 
     pieces = [piece async for piece in store.list("result/")]
 
@@ -178,3 +183,76 @@ async def test_what_is_kept_is_listed_in_pieces_by_prefix(store: ObjectMediaStor
     assert max(map(len, pieces)) <= LIST_PIECE
     assert min(each.write_time for piece in pieces for each in piece) >= begin
     assert [piece async for piece in store.list("nothing/")] == []
+
+
+LARGE = bytes(range(256)) * 4 * 1024 * 8
+"""Enough that it is streamed: 8 MiB."""
+
+
+async def test_a_large_file_is_streamed_into_the_bucket(
+    store: ObjectMediaStore, bucket: str, s3_url: str
+) -> None:
+    with holding(LARGE) as path:
+        await store.put_file("result/1", path)
+    assert await read(store, "result/1") == LARGE
+    assert "<Key>results/of today/result/1</Key>" in httpx2.get(f"{s3_url}/{bucket}").text
+    assert "<Upload>" not in httpx2.get(f"{s3_url}/{bucket}?uploads").text
+
+
+@dataclass
+class Bucket:
+    """Takes files and throws them away; the first answers may be others, or none at all."""
+
+    statuses: list[int] = field(default_factory=list)
+    received: list[tuple[str, int]] = field(default_factory=list)
+    """The first line and the bytes of each request."""
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(re.search(r"content-length: (\d+)", head)[1])  # type: ignore[index]
+        status, left = self.statuses.pop(0) if self.statuses else 200, length
+        while left and status:
+            left -= len(await reader.read(min(left, 2**16)))
+        self.received.append((head.splitlines()[0], length - left))
+        if status:
+            writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n".encode())
+        writer.close()
+
+
+@pytest.fixture
+async def own_bucket(monkeypatch: pytest.MonkeyPatch, bucket: str) -> AsyncIterator[Bucket]:
+    taking = Bucket()
+    server = await asyncio.start_server(taking.take, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        yield taking
+
+
+async def test_a_large_file_is_one_request_and_never_in_memory(own_bucket: Bucket) -> None:
+    store, size = open_media("s3://bucket/of ours"), 64 * 2**20
+    with holding(b"") as path:
+        os.truncate(path, size)
+        tracemalloc.start()
+        try:
+            await store.put_file("result/1", path)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    ((line, received),) = own_bucket.received
+    assert line.startswith("put /bucket/of%20ours/result/1?")
+    assert received == size
+    assert peak < 8 * 2**20
+
+
+async def test_a_large_file_is_sent_again_where_the_bucket_fails(own_bucket: Bucket) -> None:
+    own_bucket.statuses = [500, 0]
+    with holding(LARGE) as path:
+        await open_media("s3://bucket").put_file("result/1", path)
+    assert [received for _, received in own_bucket.received] == [len(LARGE), 0, len(LARGE)]
+
+
+async def test_a_bucket_that_takes_no_large_file_is_away(own_bucket: Bucket) -> None:
+    own_bucket.statuses = [403] * 3
+    with holding(LARGE) as path, pytest.raises(Unavailable):
+        await open_media("s3://bucket").put_file("result/1", path)

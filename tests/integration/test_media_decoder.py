@@ -25,6 +25,7 @@ from generation_svc.media.decoder.pool import Children
 from generation_svc.media.scratch import open_scratch
 from generation_svc.media.spool import FileSpool
 from tests.e2e.program import until
+from tests.lifecycle import one_piece
 from tests.odd_picture import drawn, scan_bomb
 
 PICTURE = drawn("JPEG")
@@ -44,6 +45,11 @@ async def uploaded(examiner: Examiner, data: bytes, *, who: str = "alice/1") -> 
     async with FileSpool(examiner).open(caller=caller, owner=owner) as file:
         await file.write(data)
         return await file.examine()
+
+
+async def fetched(examiner: Examiner, data: bytes) -> Examined:
+    async with examiner.scratch.holding(one_piece(data)) as path:
+        return await examiner.result(path)
 
 
 async def busy_pid(children: Children, *, known: Container[int] = ()) -> int:
@@ -146,7 +152,7 @@ async def test_a_picture_that_takes_too_long_is_refused_and_its_process_is_gone(
             await over_and_over(lambda: uploaded(examiner, noise))
         assert examiner.strangers.pids == set()
         with pytest.raises(ResultRejected, match="too long"):
-            await over_and_over(lambda: examiner.result(noise))
+            await over_and_over(lambda: fetched(examiner, noise))
         assert (await uploaded(examiner, PICTURE)).width == 48
 
 
@@ -197,7 +203,7 @@ async def test_a_result_waits_for_no_upload(tmp_path: Path) -> None:
         bombs = [uploaded(examiner, SLOW, who=f"{caller}/1") for caller in "abcdef"]
         async with running(*bombs) as tasks:
             await frozen(examiner.strangers)
-            assert (await examiner.result(PICTURE)).width == 48
+            assert (await fetched(examiner, PICTURE)).width == 48
             assert not any(task.done() for task in tasks)
 
 
@@ -227,10 +233,10 @@ from generation_svc.media.scratch import open_scratch
 async def main():
     with open_scratch(Path(sys.argv[1])) as scratch:
         async with open_examiner(scratch) as examiner:
-            await examiner.result(Path(sys.argv[2]).read_bytes())
+            await examiner.result(Path(sys.argv[2]))
             print(*examiner.own.pids, flush=True)
             while True:
-                await examiner.result(Path(sys.argv[2]).read_bytes())
+                await examiner.result(Path(sys.argv[2]))
 
 asyncio.run(main())
 """

@@ -1,10 +1,12 @@
 import asyncio
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
-from hashlib import sha256
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -19,13 +21,18 @@ from generation_svc.domain.error import (
     ResultRejected,
     ResultTooLarge,
 )
-from generation_svc.domain.media import Content
+from generation_svc.domain.port.media import Examined
 from generation_svc.egress.host import HostList, HostRule, is_public
 from generation_svc.egress.resolver import NameResolver
-from generation_svc.media.content import MAX_RESULT_BYTES
-from generation_svc.media.examination.examine import examine_result
 from generation_svc.media.examination.layout import Refused
-from generation_svc.media.fetch import HttpResultFetcher, open_fetcher
+from generation_svc.media.examination.result import digest_of, examine_file
+from generation_svc.media.fetch import (
+    MAX_RESULT_BYTES,
+    FetchLimits,
+    HttpResultFetcher,
+    open_fetcher,
+)
+from generation_svc.media.scratch import open_scratch
 
 HOST = "tempfile.aiquickdraw.com"
 LINK = f"https://{HOST}/a.png"
@@ -51,20 +58,54 @@ async def known_addresses(host: str, _port: int) -> list[str]:
     raise OSError("no such name")
 
 
-async def examine(data: bytes) -> Content:
+async def examine(path: Path, *, is_media_promised: bool) -> Examined:
     """Examine in this process, which is none of a stranger's here."""
     try:
-        found = examine_result(data)
+        found = examine_file(path, is_media_promised=is_media_promised)
     except Refused as error:
         raise ResultRejected(error.text) from error
-    digest = sha256(found.data).hexdigest()
-    return Content(found.data, found.mime_type, found.width, found.height, digest)
+    return Examined(
+        path=path,
+        mime_type=found.mime_type,
+        width=found.width,
+        height=found.height,
+        size_bytes=path.stat().st_size,  # noqa: ASYNC240 -- a few bytes
+        sha256=digest_of(path),
+    )
 
 
-async def fetch(handler: Handler, url: str = LINK, **options: Any) -> Any:
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(handler)) as http:
-        fetcher = HttpResultFetcher(http, examine=examine, resolver=known_addresses, **options)
-        return await fetcher.fetch(url)
+@dataclass(frozen=True)
+class Fetched:
+    """What was fetched, and its bytes."""
+
+    found: Examined
+    data: bytes
+
+    @property
+    def width(self) -> int:
+        return self.found.width
+
+
+async def fetched(fetcher: HttpResultFetcher, url: str, *, is_proved: bool = False) -> Fetched:
+    async with fetcher.fetch(url, is_proved=is_proved) as found:
+        return Fetched(found, found.path.read_bytes())
+
+
+async def fetch(
+    handler: Handler, url: str = LINK, *, is_proved: bool = False, **options: Any
+) -> Fetched:
+    options = {"resolver": known_addresses, **options}
+    with TemporaryDirectory() as folder, open_scratch(Path(folder)) as scratch:
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(handler)) as http:
+            fetcher = HttpResultFetcher(http, scratch, examine=examine, **options)
+            try:
+                return await fetched(fetcher, url, is_proved=is_proved)
+            finally:
+                assert files_in(scratch.folder) == ["lock"], "a fetch leaves nothing behind"
+
+
+def files_in(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir()]
 
 
 def answering(status: int = 200, body: Any = PICTURE, **headers: str) -> Handler:
@@ -83,7 +124,8 @@ def redirecting(targets: dict[str, str]) -> Handler:
 
 async def test_picture_is_fetched() -> None:
     content = await fetch(answering())
-    assert (content.mime_type, content.width, content.height) == ("image/png", 4, 3)
+    found = content.found
+    assert (found.mime_type, found.width, found.height) == ("image/png", 4, 3)
     assert content.data == PICTURE
 
 
@@ -191,7 +233,6 @@ async def test_each_redirect_is_checked(targets: dict[str, str], error: type[Ate
     [
         pytest.param(b"", FetchFailed, id="nothing"),
         pytest.param(b"<html>", ResultRejected, id="a page"),
-        pytest.param(bytes(MAX_RESULT_BYTES + 1), ResultRejected, id="too large"),
     ],
 )
 async def test_body_that_is_no_result(body: bytes, error: type[AtelierError]) -> None:
@@ -208,9 +249,9 @@ async def test_body_without_an_end_is_not_read_to_it() -> None:
             given += 2**20
             yield bytes(2**20)
 
-    with pytest.raises(ResultRejected):
-        await fetch(answering(body=endless()))
-    assert given <= MAX_RESULT_BYTES + 2**21
+    with pytest.raises(ResultTooLarge, match="3 MiB"):
+        await fetch(answering(body=endless()), limits=SMALL)
+    assert given <= SMALL.max_bytes + 2**21
 
 
 @pytest.mark.parametrize(
@@ -235,10 +276,10 @@ async def test_fetch_has_an_end() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(FetchFailed):
-        await fetch(answering(body=drip()), deadline=timedelta(milliseconds=20))
+        await fetch(answering(body=drip()), limits=FetchLimits(first_seconds=0.02))
 
 
-async def test_real_connection_is_used() -> None:
+async def test_real_connection_is_used(tmp_path: Path) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(PICTURE)}\r\n\r\n"
@@ -249,8 +290,10 @@ async def test_real_connection_is_used() -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        async with open_fetcher(examine=examine, allowed_hosts=[f"127.0.0.1:{port}"]) as fetcher:
-            assert (await fetcher.fetch(f"http://127.0.0.1:{port}/a.png")).width == 4
+        hosts = [f"127.0.0.1:{port}"]
+        with open_scratch(tmp_path) as scratch:
+            async with open_fetcher(scratch, examine=examine, allowed_hosts=hosts) as fetcher:
+                assert (await fetched(fetcher, f"http://127.0.0.1:{port}/a.png")).width == 4
 
 
 async def test_resolver_gives_addresses() -> None:
@@ -345,10 +388,8 @@ async def addresses_with_r2(host: str, port: int) -> list[str]:
     return ["172.64.66.1"] if host == R2 else await known_addresses(host, port)
 
 
-async def fetch_proved(handler: Handler, url: str) -> Any:
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(handler)) as http:
-        fetcher = HttpResultFetcher(http, examine=examine, resolver=addresses_with_r2)
-        return await fetcher.fetch(url, is_proved=True)
+async def fetch_proved(handler: Handler, url: str) -> Fetched:
+    return await fetch(handler, url, is_proved=True, resolver=addresses_with_r2)
 
 
 async def test_link_that_kies_api_made_is_fetched_from_a_host_on_no_list() -> None:
@@ -396,19 +437,28 @@ async def test_host_to_which_no_connection_is_made_is_an_outage() -> None:
         await fetch(refuse)
 
 
-async def test_result_that_is_too_large_says_so() -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        for _ in range(MAX_RESULT_BYTES // 2**20 + 2):
+SMALL = FetchLimits(max_bytes=3 * 2**20)
+
+
+async def test_result_that_says_that_it_is_too_large_is_not_read() -> None:
+    given = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal given
+        while True:
+            given += 2**20
             yield bytes(2**20)
 
-    with pytest.raises(ResultTooLarge):
-        await fetch(lambda _: httpx2.Response(200, content=endless()))
+    headers = {"content-length": str(MAX_RESULT_BYTES + 1)}
+    with pytest.raises(ResultTooLarge, match="500 MiB"):
+        await fetch(lambda _: httpx2.Response(200, content=pieces(), headers=headers))
+    assert given <= 2**20
 
 
 async def test_result_that_unpacks_to_too_much_is_read_up_to_a_limit() -> None:
     """It was asked for unpacked; a host may send it packed all the same."""
     packer = zlib.compressobj(wbits=31)
-    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(400)) + packer.flush()
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(100)) + packer.flush()
 
     async def pieces() -> AsyncIterator[bytes]:
         yield bomb
@@ -417,11 +467,84 @@ async def test_result_that_unpacks_to_too_much_is_read_up_to_a_limit() -> None:
         headers = {"content-encoding": "gzip"}
         return httpx2.Response(200, content=pieces(), headers=headers)
 
+    with memory_peak() as peak, pytest.raises(ResultTooLarge):
+        await fetch(answering_packed, limits=SMALL)
+    assert peak() < 8 * 2**20
+
+
+@contextmanager
+def memory_peak() -> Iterator[Callable[[], int]]:
+    """Say how much memory Python held at most since the block began."""
     tracemalloc.start()
     try:
-        with pytest.raises(ResultTooLarge):
-            await fetch(answering_packed)
-        _, peak = tracemalloc.get_traced_memory()
+        yield lambda: tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 3 * MAX_RESULT_BYTES
+
+
+async def test_a_large_result_is_never_in_memory() -> None:
+    count = 100
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b"\xfe" * 2**20
+
+    async def counted(path: Path, *, is_media_promised: bool) -> Examined:
+        size = path.stat().st_size  # noqa: ASYNC240 -- it is there
+        return Examined(path=path, mime_type="video/mp4", size_bytes=size, sha256="")
+
+    async with httpx2.AsyncClient(
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=pieces()))
+    ) as http:
+        with TemporaryDirectory() as folder, open_scratch(Path(folder)) as scratch:
+            fetcher = HttpResultFetcher(http, scratch, examine=counted, resolver=known_addresses)
+            with memory_peak() as peak:
+                async with fetcher.fetch(LINK) as found:
+                    assert found.size_bytes == count * 2**20
+                held = peak()
+    assert held < 8 * 2**20
+
+
+async def test_a_fetch_goes_on_for_as_long_as_it_gets_somewhere() -> None:
+    """Each piece comes in less time than it earns; all of them take ten times the first one's."""
+    pieces = 20
+    size = len(PICTURE) // pieces + 1
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for at in range(0, len(PICTURE), size):
+            await asyncio.sleep(0.05)
+            yield PICTURE[at : at + size]
+
+    limits = FetchLimits(first_seconds=0.25, bytes_per_second=size)
+    assert (await fetch(answering(body=slowly()), limits=limits)).data == PICTURE
+
+
+async def test_a_fetch_that_goes_on_steadily_has_an_end_all_the_same() -> None:
+    async def forever() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
+
+    limits = FetchLimits(first_seconds=0.1, bytes_per_second=1, max_seconds=0.3)
+    with pytest.raises(FetchFailed, match="TimeoutError"):
+        await fetch(answering(body=forever()), limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("received", "seconds"),
+    [(0, 60), (2**20, 76), (300 * 2**20, 1800), (500 * 2**20, 1800)],
+)
+def test_what_was_received_earns_time_up_to_a_bound(received: int, seconds: float) -> None:
+    assert FetchLimits().seconds(received) == seconds
+
+
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.json", "png"])
+async def test_words_are_a_result_where_no_media_was_promised(name: str) -> None:
+    content = await fetch(answering(body=b"some words"), f"https://{HOST}/{name}")
+    assert content.found.mime_type == "text/plain"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.MP4", "a.mp3?x=1", "a.webm"])
+async def test_words_in_the_place_of_media_are_no_result(name: str) -> None:
+    with pytest.raises(ResultRejected, match="words"):
+        await fetch(answering(body=b"404 not found"), f"https://{HOST}/{name}")

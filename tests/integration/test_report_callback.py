@@ -211,3 +211,18 @@ async def test_a_callback_stored_by_a_killed_process_is_applied(harness: Harness
     assert (await harness.job(job)).state is JobState.SUCCEEDED
     pending = await harness.query("SELECT task_id FROM callback_receipt WHERE apply_time IS NULL")
     assert pending == [{"task_id": "task-1"}]  # a broken one stops none of the others
+
+
+async def test_a_callback_is_read_by_the_provider_of_its_path(harness: Harness) -> None:
+    job = await harness.run()
+    body = body_of(replace(SUCCESS, task_id="task-1"))
+    callback = Callback(body=body, headers={}, token=harness.provider.token())
+
+    elsewhere = replace(callback, provider="another")
+    assert await report_callback(harness.deps, elsewhere) is CallbackOutcome.UNREADABLE
+    assert (await harness.job(job)).state is JobState.RUNNING
+
+    named = replace(callback, provider="kie")
+    assert await report_callback(harness.deps, named) is CallbackOutcome.APPLIED
+    trusted = await harness.query("SELECT is_trusted FROM callback_receipt ORDER BY receive_time")
+    assert [row["is_trusted"] for row in trusted] == [False, True]

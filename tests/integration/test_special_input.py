@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from generation_svc.lifecycle import reference
 from generation_svc.lifecycle.dependencies import ModelDependencies
 from generation_svc.usecase import upload_input
 from tests.invented_model import MODEL_ID, invented_catalog
-from tests.lifecycle import CALLER, SUCCESS, Harness, one_piece
+from tests.lifecycle import CALLER, SUCCESS, Harness, bytes_of, one_piece
 
 PNG = b"\x89PNG not looked at"
 DATA = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
@@ -135,7 +136,7 @@ async def test_media_of_one_job_is_handed_over_a_few_at_once(film: Harness) -> N
     last = await upload(film, b"last")
     all_at_it, busy = asyncio.Event(), 0
 
-    async def slow(data: bytes, **named: Any) -> str:
+    async def slow(path: Path, **named: Any) -> str:
         nonlocal busy
         busy += 1
         most.append(busy)
@@ -143,7 +144,7 @@ async def test_media_of_one_job_is_handed_over_a_few_at_once(film: Harness) -> N
             all_at_it.set()
         await all_at_it.wait()
         busy -= 1
-        return f"https://kie.example/{data.decode()}"
+        return f"https://kie.example/{bytes_of(path).decode()}"
 
     most: list[int] = []
     film.provider.upload = slow  # type: ignore[method-assign]
@@ -159,8 +160,8 @@ async def test_media_of_one_job_is_handed_over_a_few_at_once(film: Harness) -> N
 async def test_one_media_that_cannot_be_handed_over_puts_the_job_back(film: Harness) -> None:
     good, bad = await upload(film, b"good"), await upload(film, b"bad")
 
-    async def picky(data: bytes, **named: Any) -> str:
-        if data == b"bad":
+    async def picky(path: Path, **named: Any) -> str:
+        if bytes_of(path) == b"bad":
             raise ProviderUnreachable
         await asyncio.Event().wait()  # for ever: it is given up when the other fails
         return "never"

@@ -2,12 +2,14 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
+from generation_svc.domain.account import Account, AccountLoad
 from generation_svc.domain.attempt import AttemptState, Trouble
 from generation_svc.domain.error import ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.callback import Receipt
 from generation_svc.engine.dispatch import dispatch
+from generation_svc.storage.account import FIRST_ACCOUNT
 from runtime.token import token_hash
 from tests.lifecycle import PENDING, SUCCESS, Harness
 
@@ -37,8 +39,8 @@ async def test_an_attempt_is_found_by_token_and_by_task(harness: Harness) -> Non
         assert attempt.accept_time is not None
         assert await tx.attempts.find_by_token(token_hash(harness.provider.token())) == attempt
         assert await tx.attempts.find_by_token(token_hash("")) is None
-        assert await tx.attempts.find_by_task("task-1") == attempt
-        assert await tx.attempts.find_by_task("task-2") is None
+        assert await tx.attempts.find_by_task("task-1", provider="kie") == attempt
+        assert await tx.attempts.find_by_task("task-2", provider="kie") is None
         assert await tx.attempts.lock(attempt.id) == attempt
         assert await tx.attempts.count(job.id) == 1
 
@@ -76,7 +78,7 @@ async def test_a_due_read_is_claimed_by_one_reader(harness: Harness) -> None:
 
     async def claim() -> bool:
         async with harness.transaction() as tx:
-            return await tx.attempts.claim_read(lease=LEASE) is not None
+            return await tx.attempts.claim_read(lease=LEASE, readable=(FIRST_ACCOUNT,)) is not None
 
     assert not await claim()
     await harness.later(seconds=60)
@@ -138,7 +140,7 @@ async def test_attempts_end_once_and_are_touched_no_more(harness: Harness) -> No
         assert (await tx.attempts.lock(attempt.id)).state is AttemptState.LOST
         assert await tx.attempts.live(job.id) == []
         assert await tx.attempts.count(job.id) == 1
-        assert await tx.attempts.claim_read(lease=LEASE) is None
+        assert await tx.attempts.claim_read(lease=LEASE, readable=(FIRST_ACCOUNT,)) is None
 
 
 async def test_orphans_and_overdue_attempts_are_found(harness: Harness) -> None:
@@ -233,3 +235,26 @@ async def test_receipts_are_kept_until_applied_and_strays_only_in_a_ring(harness
     kept = await harness.query("SELECT is_trusted, headers, outcome FROM callback_receipt")
     assert sorted(row["is_trusted"] for row in kept) == [False, False, False, True]
     assert {"is_trusted": True, "headers": {"a": "b"}, "outcome": "applied"} in kept
+
+
+async def test_what_the_release_before_writes_belongs_to_the_first_account(
+    harness: Harness,
+) -> None:
+    """It names neither provider nor account: of attempts, and of the claims that come before."""
+    job, claimed = await harness.accept(owner="a"), await harness.accept(owner="b")
+    await harness.query(
+        "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, read_tries,"
+        " fetch_tries, error) VALUES (gen_random_uuid(), %s, 1, 'submitting', '', now(), 0, 0, '')",
+        job.id,
+    )
+    await harness.query(
+        "UPDATE job SET claim_token = gen_random_uuid(), dispatch_time = now() + interval '1 min'"
+        " WHERE id = %s",
+        claimed.id,
+    )
+    second = Account("kie", "second")
+    async with harness.transaction() as tx:
+        (attempt,) = await tx.attempts.live(job.id)
+        assert attempt.account == FIRST_ACCOUNT
+        loads = await tx.queue.loads((FIRST_ACCOUNT, second), lease=timedelta(minutes=1))
+    assert loads == {FIRST_ACCOUNT: AccountLoad(claims=1, active=2)}

@@ -5,8 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.job import DelayReason
-from generation_svc.domain.port.rate_budget import BreakerState
+from generation_svc.domain.port.breaker import CLOSED, BreakerState
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.storage.account import FIRST_ACCOUNT
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.notifier import Notifier
 from tests.lifecycle import Harness
@@ -16,7 +19,10 @@ INTERVAL = timedelta(seconds=15)
 LIMIT = 5
 ACCOUNT = DelayReason.PROVIDER_ACCOUNT
 UNREACHABLE = DelayReason.PROVIDER_UNREACHABLE
-CLOSED = BreakerState(reason=None, is_probe_due=False)
+
+
+async def state(tx: Transaction) -> BreakerState:
+    return (await tx.breaker.states((FIRST_ACCOUNT,)))[FIRST_ACCOUNT]
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ async def test_no_window_wherever_it_begins_holds_more_calls(
         while len(takes) < 4 * LIMIT:
             before = loop.time()
             async with database.transaction() as tx:
-                wait = await tx.budget.take("create", limit=LIMIT, window=WINDOW)
+                wait = await tx.rate_budget.take("create", limit=LIMIT, window=WINDOW)
             if wait:
                 assert wait <= WINDOW
                 await asyncio.sleep(min(wait.total_seconds(), 0.05))
@@ -61,14 +67,16 @@ async def test_no_window_wherever_it_begins_holds_more_calls(
 async def test_budgets_do_not_share_their_calls(harness: Harness) -> None:
     async with harness.transaction() as tx:
         for budget in ("create", "read"):
-            takes = [await tx.budget.take(budget, limit=1, window=INTERVAL) for _ in range(3)]
+            takes = [await tx.rate_budget.take(budget, limit=1, window=INTERVAL) for _ in range(3)]
             assert takes.count(timedelta(0)) == 1
 
 
 async def test_a_smaller_limit_holds_at_once(harness: Harness) -> None:
     async def taken(limit: int) -> int:
         async with harness.transaction() as tx:
-            tries = [await tx.budget.take("create", limit=limit, window=INTERVAL) for _ in range(9)]
+            tries = [
+                await tx.rate_budget.take("create", limit=limit, window=INTERVAL) for _ in range(9)
+            ]
         return tries.count(timedelta(0))
 
     assert await taken(6) == 6
@@ -78,12 +86,12 @@ async def test_a_smaller_limit_holds_at_once(harness: Harness) -> None:
 
 async def test_a_plain_fault_opens_the_breaker_at_once(harness: Harness) -> None:
     async with harness.transaction() as tx:
-        assert await tx.budget.breaker() == CLOSED
-        assert not await tx.budget.close_breaker()
-        await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
-        assert await tx.budget.breaker() == BreakerState(ACCOUNT, is_probe_due=False)
-        assert await tx.budget.close_breaker()
-        assert await tx.budget.breaker() == CLOSED
+        assert await state(tx) == CLOSED
+        assert not await tx.breaker.close(FIRST_ACCOUNT)
+        await tx.breaker.trip(FIRST_ACCOUNT, reason=ACCOUNT, threshold=1, interval=INTERVAL)
+        assert await state(tx) == BreakerState(ACCOUNT, is_probe_due=False)
+        assert await tx.breaker.close(FIRST_ACCOUNT)
+        assert await state(tx) == CLOSED
 
 
 async def test_repeated_faults_open_it_and_a_success_in_between_starts_anew(
@@ -91,22 +99,22 @@ async def test_repeated_faults_open_it_and_a_success_in_between_starts_anew(
 ) -> None:
     async with harness.transaction() as tx:
         for _ in range(2):
-            await tx.budget.trip(UNREACHABLE, threshold=3, interval=INTERVAL)
-        assert not await tx.budget.close_breaker()
+            await tx.breaker.trip(FIRST_ACCOUNT, reason=UNREACHABLE, threshold=3, interval=INTERVAL)
+        assert not await tx.breaker.close(FIRST_ACCOUNT)
         for _ in range(2):
-            await tx.budget.trip(UNREACHABLE, threshold=3, interval=INTERVAL)
-        assert await tx.budget.breaker() == CLOSED
-        await tx.budget.trip(UNREACHABLE, threshold=3, interval=INTERVAL)
-        assert (await tx.budget.breaker()).reason is UNREACHABLE
+            await tx.breaker.trip(FIRST_ACCOUNT, reason=UNREACHABLE, threshold=3, interval=INTERVAL)
+        assert await state(tx) == CLOSED
+        await tx.breaker.trip(FIRST_ACCOUNT, reason=UNREACHABLE, threshold=3, interval=INTERVAL)
+        assert (await state(tx)).reason is UNREACHABLE
 
 
 async def test_only_one_of_many_gets_the_probe(replicas: list[PostgresDatabase]) -> None:
     async def claim(database: PostgresDatabase) -> bool:
         async with database.transaction() as tx:
-            return await tx.budget.claim_probe(interval=INTERVAL)
+            return await tx.breaker.claim_probe(FIRST_ACCOUNT, interval=INTERVAL)
 
     async with replicas[0].transaction() as tx:
-        await tx.budget.trip(ACCOUNT, threshold=1, interval=timedelta(0))
+        await tx.breaker.trip(FIRST_ACCOUNT, reason=ACCOUNT, threshold=1, interval=timedelta(0))
 
     granted = await asyncio.gather(*(claim(each) for each in replicas for _ in range(5)))
 
@@ -115,15 +123,78 @@ async def test_only_one_of_many_gets_the_probe(replicas: list[PostgresDatabase])
 
 async def test_faults_never_put_the_next_probe_off(harness: Harness) -> None:
     async with harness.transaction() as tx:
-        await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
+        await tx.breaker.trip(FIRST_ACCOUNT, reason=ACCOUNT, threshold=1, interval=INTERVAL)
     for _ in range(4):  # what reading the tasks under way brings
         await harness.later(seconds=4)
         async with harness.transaction() as tx:
-            await tx.budget.trip(ACCOUNT, threshold=1, interval=INTERVAL)
+            await tx.breaker.trip(FIRST_ACCOUNT, reason=ACCOUNT, threshold=1, interval=INTERVAL)
     async with harness.transaction() as tx:
-        assert (await tx.budget.breaker()).is_probe_due
-        assert await tx.budget.claim_probe(interval=INTERVAL * 4)
-        await tx.budget.end_probe(interval=INTERVAL)
+        assert (await state(tx)).is_probe_due
+        assert await tx.breaker.claim_probe(FIRST_ACCOUNT, interval=INTERVAL * 4)
+        await tx.breaker.end_probe(FIRST_ACCOUNT, interval=INTERVAL)
     await harness.later(seconds=16)
     async with harness.transaction() as tx:
-        assert (await tx.budget.breaker()).is_probe_due
+        assert (await state(tx)).is_probe_due
+
+
+SECOND = Account("kie", "second")
+
+
+async def test_every_account_has_budgets_of_its_own(harness: Harness) -> None:
+    async with harness.transaction() as tx:
+        for account in (FIRST_ACCOUNT, SECOND, Account("other", "second")):
+            takes = [
+                await tx.rate_budget.take("create", account=account, limit=2, window=INTERVAL)
+                for _ in range(4)
+            ]
+            assert takes.count(timedelta(0)) == 2
+        view = await tx.rate_budget.look("create", account=SECOND, limit=3, window=INTERVAL)
+        assert (view.free, view.wait) == (1, timedelta(0))
+        view = await tx.rate_budget.look(
+            "create", account=SECOND, limit=3, window=INTERVAL, ahead=1
+        )
+        assert view.free == 1
+        assert timedelta(seconds=10) < view.wait <= INTERVAL
+
+
+async def test_every_account_has_a_breaker_of_its_own(harness: Harness) -> None:
+    accounts = (FIRST_ACCOUNT, SECOND)
+    for opened, other in (accounts, accounts[::-1]):
+        async with harness.transaction() as tx:
+            await tx.breaker.trip(opened, reason=ACCOUNT, threshold=1, interval=timedelta(0))
+        async with harness.transaction() as tx:
+            assert await tx.breaker.states(accounts) == {
+                opened: BreakerState(ACCOUNT, is_probe_due=True),
+                other: CLOSED,
+            }
+            assert not await tx.breaker.claim_probe(other, interval=INTERVAL)
+            assert not await tx.breaker.close(other)
+            assert await tx.breaker.claim_probe(opened, interval=INTERVAL)
+            await tx.breaker.end_probe(opened, interval=timedelta(0))
+            assert await tx.breaker.close(opened)
+            assert not await tx.breaker.close(opened)
+
+
+async def test_the_release_before_shares_the_first_account_and_touches_no_other(
+    harness: Harness,
+) -> None:
+    """What it runs names no account: it is the first one's, and ours see it."""
+    async with harness.transaction() as tx:
+        for account in (FIRST_ACCOUNT, SECOND):
+            await tx.breaker.trip(account, reason=ACCOUNT, threshold=1, interval=INTERVAL)
+            await tx.rate_budget.take("create", account=account, limit=1, window=INTERVAL)
+            await tx.rate_budget.take("create", account=account, limit=1, window=INTERVAL)
+    (row,) = await harness.query("SELECT reason FROM breaker")
+    assert row["reason"] == ACCOUNT
+    slots = "SELECT count(*) AS taken FROM budget_slot WHERE budget = 'create'"
+    assert await harness.query(slots) == [{"taken": 1}]
+
+    await harness.query("UPDATE breaker SET failures = 0, reason = NULL, probe_time = NULL")
+    await harness.query("UPDATE budget_slot SET take_time = '-infinity' WHERE budget = 'create'")
+
+    async with harness.transaction() as tx:
+        found = await tx.breaker.states((FIRST_ACCOUNT, SECOND))
+        assert [state.reason for state in found.values()] == [None, ACCOUNT]
+        for account, is_free in ((FIRST_ACCOUNT, True), (SECOND, False)):
+            wait = await tx.rate_budget.take("create", account=account, limit=1, window=INTERVAL)
+            assert (wait == timedelta(0)) is is_free

@@ -219,27 +219,27 @@ async def test_what_changed_is_found_by_its_index(harness: Harness) -> None:
 async def test_a_claim_is_exclusive_until_its_lease_ends(harness: Harness) -> None:
     job = await harness.accept()
     async with harness.transaction() as tx:
-        claim = await tx.queue.claim(lease=LEASE, most_active=9)
+        claim = await harness.claim(tx, most_active=9)
     assert claim is not None
     assert claim.job == job
     assert claim.attempts == 0
 
     async with harness.transaction() as tx:
-        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
+        assert await harness.claim(tx, most_active=9) is None
         assert await tx.queue.hold_claim(claim) == job
     await harness.later(seconds=61)
     async with harness.transaction() as tx:
         assert await tx.queue.hold_claim(claim) is None
-        second = await tx.queue.claim(lease=LEASE, most_active=9)
+        second = await harness.claim(tx, most_active=9)
     assert second is not None
     async with harness.transaction() as tx:
         await tx.queue.release(claim, due=timedelta(0))  # no longer its own: nothing happens
         assert await tx.queue.hold_claim(second) is not None
         await tx.queue.release(second, due=timedelta(seconds=5))
-        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
+        assert await harness.claim(tx, most_active=9) is None
     await harness.later(seconds=6)
     async with harness.transaction() as tx:
-        assert await tx.queue.claim(lease=LEASE, most_active=9) is not None
+        assert await harness.claim(tx, most_active=9) is not None
 
 
 async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(harness: Harness) -> None:
@@ -248,7 +248,7 @@ async def test_claims_at_once_are_for_different_jobs_and_keep_to_the_most(harnes
 
     async def claim() -> UUID | None:
         async with harness.transaction() as tx:
-            claimed = await tx.queue.claim(lease=LEASE, most_active=7)
+            claimed = await harness.claim(tx, most_active=7)
         return claimed.job.id if claimed else None
 
     claimed = [job for job in await asyncio.gather(*(claim() for _ in range(20))) if job]
@@ -263,7 +263,7 @@ async def test_owners_with_little_under_way_go_first(harness: Harness) -> None:
     order = []
     for _ in range(6):
         async with harness.transaction() as tx:
-            claim = await tx.queue.claim(lease=LEASE, most_active=99)
+            claim = await harness.claim(tx, most_active=99)
         assert claim is not None
         order.append(claim.job.id)
 
@@ -297,7 +297,7 @@ async def test_jobs_past_their_start_and_with_a_wrong_label_are_found(harness: H
     await harness.later(hours=3)
     async with harness.transaction() as tx:
         assert set(await tx.queue.overdue_to_start(limit=9)) == {plain.id, busy.id}
-        assert await tx.queue.claim(lease=LEASE, most_active=9) is None
+        assert await harness.claim(tx, most_active=9) is None
 
 
 async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(harness: Harness) -> None:
@@ -306,10 +306,10 @@ async def test_unknown_attempts_use_up_the_tasks_only_for_a_while(harness: Harne
     await harness.accept(owner="b")
 
     async with harness.transaction() as tx:
-        assert await tx.queue.claim(lease=LEASE, most_active=1) is None
+        assert await harness.claim(tx, most_active=1) is None
     await harness.later(minutes=11)
     async with harness.transaction() as tx:
-        claim = await tx.queue.claim(lease=LEASE, most_active=1)
+        claim = await harness.claim(tx, most_active=1)
 
     assert claim is not None
     assert claim.job.id != taken.id

@@ -133,7 +133,7 @@ async def test_a_result_that_was_not_fetched_is_fetched(harness: Harness) -> Non
 
 @pytest.mark.parametrize("prompt", ["running", "unknown", "submitting"])
 async def test_a_callback_under_way_finds_its_attempt(harness: Harness, prompt: str) -> None:
-    told = Observation(SUCCESS.state, word="success", result_urls=SUCCESS.result_urls)
+    told = Observation(SUCCESS.state, word="success", results=SUCCESS.results)
     outcome = await harness.callback(told, token=f"token-{prompt}", task_id=f"task-{prompt}")
     await harness.fetch_all()
     assert outcome == "applied"

@@ -80,7 +80,7 @@ def _dependencies() -> Dependencies:
         "media": MediaDependencies(*[cast(Any, None)] * 3),
         "provider": ProviderDependencies(
             client=cast(Any, None),
-            callbacks=KieCallbackReader(None),
+            callbacks=KieCallbackReader(),
             callback_base_url="https://callbacks.example",
         ),
         "timing": TIMING,

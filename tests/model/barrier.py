@@ -16,8 +16,9 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from generation_svc.domain.delivery import Delivery, SendingOutcome
-from generation_svc.domain.media import Content
 from generation_svc.domain.observation import Observation
+from generation_svc.domain.port.media import Examined
+from generation_svc.domain.port.provider import ProviderRequest, Submitted
 from generation_svc.domain.port.transaction import Database, Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
 from runtime.token import token_hash
@@ -165,7 +166,7 @@ class _GatedStore:
 
     def __getattr__(self, method: str) -> Any:
         async def call(*args: Any, **kwargs: Any) -> Any:
-            is_turn = self._name != "budget" and method not in FREE
+            is_turn = self._name not in ("rate_budget", "breaker") and method not in FREE
             transaction = await self._transaction.entered(is_turn=is_turn)
             return await getattr(getattr(transaction, self._name), method)(*args, **kwargs)
 
@@ -205,7 +206,9 @@ class GatedOutside(Outside):
     def token(self, attempt: int) -> str:
         return self._outdoors.tokens.get(attempt, "nobody's")
 
-    async def create_task(self, model_id: str, inputs: Any, *, callback_url: str | None) -> str:
+    async def submit(
+        self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
+    ) -> Submitted:
         token = str(callback_url).rpartition("/")[2]
         async with self._database.transaction() as tx:
             attempt = await tx.attempts.find_by_token(token_hash(token))
@@ -213,15 +216,17 @@ class GatedOutside(Outside):
         self._numbers[token_hash(token)] = attempt.number
         await self._gate.pass_through()
         self._outdoors.tokens[attempt.number] = token
-        return await super().create_task(model_id, inputs, callback_url=callback_url)
+        return await super().submit(attempt_id, request, callback_url=callback_url, account=account)
 
-    async def read_task(self, task_id: str) -> Observation:
+    async def read(self, handle: str, *, account: str) -> Observation:
         await self._gate.pass_through()
-        return await super().read_task(task_id)
+        return await super().read(handle, account=account)
 
-    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
+    @asynccontextmanager
+    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
         await self._gate.pass_through()
-        return await super().fetch(url, is_proved=is_proved)
+        async with super().fetch(url, is_proved=is_proved) as found:
+            yield found
 
     async def send(self, delivery: Delivery, *, until: datetime) -> SendingOutcome:
         began = self._outdoors.ticks

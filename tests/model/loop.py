@@ -42,6 +42,18 @@ class StillLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> Any:
         return asyncio.Future(loop=self)
 
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return asyncio.TimerHandle(delay, callback, args, self, context)  # its time never comes
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        pass
+
     def time(self) -> float:
         return 0.0
 

@@ -7,17 +7,19 @@ by `test_stateful`, which takes the same steps on PostgreSQL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import AtelierError
 from generation_svc.domain.media import Media
+from generation_svc.domain.port.breaker import CLOSED, BreakerState
 from generation_svc.domain.port.callback import Receipt
-from generation_svc.domain.port.rate_budget import BreakerState
+from generation_svc.domain.port.rate_budget import BudgetView
 from tests.model.clock import NOW, Clock
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import MemoryDeliveryStore
@@ -70,24 +72,32 @@ class MemoryMediaRows(Store):
         return tuple(media for attempt, media in self._tables.media if attempt == number)
 
 
-class MemoryBudgetStore:
-    """Calls are granted and the breaker is closed: they are another race."""
+class MemoryRateBudgetStore:
+    """Calls are granted: they are another race."""
 
-    async def take(self, budget: str, *, limit: int, window: timedelta) -> timedelta:
-        return timedelta(0)
-
-    async def wait(
-        self, budget: str, *, limit: int, window: timedelta, ahead: int = 0
+    async def take(
+        self, budget: str, *, account: Account, limit: int, window: timedelta
     ) -> timedelta:
         return timedelta(0)
 
-    async def breaker(self) -> BreakerState:
-        return BreakerState(reason=None, is_probe_due=False)
+    async def look(
+        self, budget: str, *, account: Account, limit: int, window: timedelta, ahead: int
+    ) -> BudgetView:
+        return BudgetView(free=1, wait=timedelta(0))
 
-    async def trip(self, reason: object, *, threshold: int, interval: timedelta) -> None:
+
+class MemoryBreakerStore:
+    """Breakers are closed: they are another race."""
+
+    async def states(self, accounts: Sequence[Account]) -> Mapping[Account, BreakerState]:
+        return dict.fromkeys(accounts, CLOSED)
+
+    async def trip(
+        self, account: Account, *, reason: object, threshold: int, interval: timedelta
+    ) -> None:
         """Count nothing."""
 
-    async def close_breaker(self) -> bool:
+    async def close(self, account: Account) -> bool:
         return False
 
 
@@ -103,7 +113,8 @@ class MemoryTransaction:
         self.receipts = MemoryReceiptStore(self)
         self.media = MemoryMediaRows(self)
         self.deliveries = MemoryDeliveryStore(self)
-        self.budget = MemoryBudgetStore()
+        self.rate_budget = MemoryRateBudgetStore()
+        self.breaker = MemoryBreakerStore()
 
     def enter(self) -> None:
         """Take the turn, at the first statement: what reads nothing shared needs none."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
 from generation_svc.domain.observation import Observation, Source
 from runtime.token import token_hash as hash_of
@@ -51,7 +52,7 @@ class MemoryAttemptStore(Store):
         return next(rows, None)
 
     @answered
-    def find_by_task(self, task_id: str) -> Attempt | None:
+    def find_by_task(self, task_id: str, *, provider: str) -> Attempt | None:
         attempts = (row.attempt for row in self._tables.attempts)
         return next((each for each in attempts if each.task_id == task_id), None)
 
@@ -117,7 +118,7 @@ class MemoryAttemptStore(Store):
         self._set(self._row(attempt_id), row_changes={}, observation=observation)
 
     @answered
-    def claim_read(self, *, lease: timedelta) -> Attempt | None:
+    def claim_read(self, *, lease: timedelta, readable: Sequence[Account]) -> Attempt | None:
         rows = self._due(AttemptState.ACCEPTED, "read_time")
         if not rows:
             return None

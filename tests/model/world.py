@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -27,8 +29,9 @@ from generation_svc.domain.error import (
     ProviderUnreachable,
 )
 from generation_svc.domain.failure import FailureReason
-from generation_svc.domain.media import Content
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, ResultItem
+from generation_svc.domain.port.media import Examined
+from generation_svc.domain.port.provider import ProviderRequest, Submitted
 from runtime.token import token_hash
 from tests.model.clock import NOW
 
@@ -37,9 +40,10 @@ if TYPE_CHECKING:
 
 JOB_ID = UUID(int=1)
 LINK = "https://tempfile.aiquickdraw.com/result.png"
-CONTENT = Content(
-    data=b"picture",
+CONTENT = Examined(
+    path=Path("picture"),
     mime_type="image/png",
+    size_bytes=7,
     width=64,
     height=32,
     sha256=hashlib.sha256(b"picture").hexdigest(),
@@ -120,7 +124,7 @@ def statement(task: int, state: ProviderState) -> Observation:
         state,
         task_id=f"task-{task}",
         word=words.get(state, "waiting"),
-        result_urls=urls,
+        results=tuple(map(ResultItem, urls)),
         fail_code=code,
     )
 
@@ -129,6 +133,7 @@ class Outside:
     """The ports that lead outside, as one actor's step finds them."""
 
     name = "kie"
+    accounts = ("default",)
 
     job_id = JOB_ID
     is_proved = True
@@ -136,27 +141,28 @@ class Outside:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    async def create_task(
-        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
-    ) -> str:
+    async def submit(
+        self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
+    ) -> Submitted:
         number = self._run.number(token_hash(str(callback_url).rpartition("/")[2]))
         self._run.enter("create")
-        return self._run.perform(lambda: self._create(number))
+        return Submitted(self._run.perform(lambda: self._create(number)))
 
-    async def read_task(self, task_id: str) -> Observation:
+    async def read(self, handle: str, *, account: str) -> Observation:
         self._run.enter("read")
-        return self._run.perform(lambda: self._read(int(task_id.removeprefix("task-"))))
+        return self._run.perform(lambda: self._read(int(handle.removeprefix("task-"))))
 
-    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
+    @asynccontextmanager
+    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
         self._run.enter("fetch")
-        content: Content = self._run.perform(lambda: self._answer("there", CONTENT))
-        return content
+        content: Examined = self._run.perform(lambda: self._answer("there", CONTENT))
+        yield content
 
     def token(self, attempt: int) -> str:
         """Return the token with which the provider speaks of an attempt."""
         return token(attempt)
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put_file(self, key: str, path: Path) -> None:
         """Keep the bytes: it happens with the fetch."""
 
     async def send(self, delivery: Delivery, *, until: datetime) -> SendingOutcome:

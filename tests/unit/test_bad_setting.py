@@ -201,7 +201,7 @@ def test_a_secret_is_read_however_its_file_was_written(
     (tmp_path / "key").write_bytes(write("the-key"))
     monkeypatch.setenv("KIE_API_KEY", "")
     monkeypatch.setenv("KIE_API_KEY_FILE", str(tmp_path / "key"))
-    assert GenerationSettings.load().kie_api_key.get_secret_value() == "the-key"
+    assert GenerationSettings.load().kie_accounts == {"default": "the-key"}
 
 
 def _folder(path: Path) -> None:
@@ -248,4 +248,4 @@ def test_a_dotenv_may_begin_with_a_byte_order_mark(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KIE_API_KEY")
     (tmp_path / ".env").write_text("KIE_API_KEY=from-dotenv\r\n", encoding="utf-8-sig")
-    assert GenerationSettings.load().kie_api_key.get_secret_value() == "from-dotenv"
+    assert GenerationSettings.load().kie_accounts == {"default": "from-dotenv"}

@@ -14,6 +14,7 @@ from callback_gateway.callback import (
     Outcome,
     is_callback_path,
     path_token,
+    provider_of,
 )
 from callback_gateway.media import Found, LinkInvalid
 from callback_gateway.metric import Meter
@@ -90,7 +91,10 @@ async def test_a_callback_is_handed_on_with_what_the_service_needs() -> None:
     assert status == 200
     assert reporter.requests == [
         pb.ReportCallbackRequest(
-            body=b"{}", headers={"content-type": "application/json"}, path_token="tok"
+            body=b"{}",
+            headers={"content-type": "application/json"},
+            path_token="tok",
+            provider="kie",
         )
     ]
     assert gateway.count("applied") == 1
@@ -148,25 +152,28 @@ async def test_answers_are_counted_as_they_are_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "is_ours", "token"),
+    ("path", "is_ours", "provider", "token"),
     [
-        ("/callbacks/kie", True, ""),
-        ("/callbacks/kie/", True, ""),
-        ("/callbacks/kie/tok", True, "tok"),
-        ("//callbacks//kie//tok/", True, "tok"),
-        ("/callbacks/kie/a\nb/c", True, "a\nb"),
-        ("/callbacks/kie/" + "t" * 128, True, "t" * 128),
-        ("/callbacks/kie/" + "t" * 129, True, ""),
-        ("/callbacks/kiel", False, ""),
-        ("/callbacks", False, ""),
-        ("/x/callbacks/kie", False, ""),
-        ("", False, ""),
+        ("/callbacks/kie", True, "", ""),
+        ("/callbacks/kie/", True, "", ""),
+        ("/callbacks/kie/tok", True, "kie", "tok"),
+        ("//callbacks//kie//tok/", True, "kie", "tok"),
+        ("/callbacks/kie/a\nb/c", True, "kie", "a\nb"),
+        ("/callbacks/kie/" + "t" * 128, True, "kie", "t" * 128),
+        ("/callbacks/kie/" + "t" * 129, True, "kie", ""),
+        ("/callbacks/another-1/tok/x", True, "another-1", "tok"),
+        ("/callbacks/kiel", False, "", ""),
+        ("/callbacks/" + "k" * 33 + "/tok", False, "", ""),
+        ("/callbacks/Kie/tok", False, "", ""),
+        ("/callbacks", False, "", ""),
+        ("/x/callbacks/kie", False, "", ""),
+        ("", False, "", ""),
     ],
 )
-def test_a_path_is_told_apart(path: str, *, is_ours: bool, token: str) -> None:
+def test_a_path_is_told_apart(path: str, *, is_ours: bool, provider: str, token: str) -> None:
     assert is_callback_path(path) is is_ours
     if is_ours:
-        assert path_token(path) == token
+        assert (provider_of(path), path_token(path)) == (provider, token)
 
 
 def test_the_port_of_a_platform_wins() -> None:

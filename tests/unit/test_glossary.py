@@ -27,27 +27,27 @@ ORDINARY = frozenset(
     directory disabled discard dispatch dispatcher document domain download draining edit
     embedded ended endpoint entry environment error examination examine examined examiner
     example exchange exif exists exposure failed failure fallback fetch fetcher field file filter
-    files folder follow formatter found fresh generate generation gif grant group grpc handle
-    handler handover health home host hostname http identifier impossible input interceptor
-    internet interrupt invalid jpeg keep key keyword kie kind known language large late launcher
-    layout life lifecycle limit limited limits linger lingering link links list load localized
-    log long main maintenance many measured mention message messages meter method metric
-    migrate migration missed missing name no not notice object of offset offsets on operator
-    option options original out outage outcome outgoing overloaded page parse part path pause
-    payload peer permission persist pick picture place plain png poll polling pool port post
-    postgres press
+    files folder follow form format formatter found fresh generate generation gif grant group grpc
+    handle handler handover health home host hostname http identifier impossible input interceptor
+    internet interrupt invalid item jpeg keep key keyword kie kind known language large late
+    launcher layout life lifecycle limit limited limits linger lingering link links list load
+    localized
+    log long lost main maintenance many measured mention message messages meter method metric
+    migrate migration missed missing name no not notice object of offset offsets on operator option
+    options original out outage outcome outgoing overloaded page parse part path pause payload peer
+    permission persist pick picture place plain png poll polling pool port post postgres press
     price pricing printer problem process profile program programs progress prompt protocol
     query range reached read reader readiness reason recent record redact redacting redaction
     redactor reflection refused register rejected render renderer renewal renewed repetition replay
     report reporter resolver resource responses result reused role route row rpc rule run runtime
     schema scratch secret secrets send sender sent server service servicer set setting
-    settings shape show shutdown signature signed silent slot slots source spool spooled stage
+    settings shape show shutdown signature signed silent slot slots sniff source spool spooled stage
     stale start state steps stopped storage store stored stream svc table telegram text texts
-    thread timeout timeouts tls token too transaction transition transport trouble try turns
+    thread timeout timeouts tls token too transaction transition transport trouble tried try turns
     unauthenticated unavailable unblocked undeliverable unit unreachable unread unreadable
     unsupported update updates upgrade use usecase validate value verdict version view
     violation waiting walk wanted watch web webhook webp welcome window wiring
-    wrong audio photo video
+    words writer wrong audio photo video
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""

@@ -1,12 +1,13 @@
 import json
 import math
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.provider.kie.document import MAX_SIZE
 from generation_svc.provider.kie.payload import CALLBACK_TYPES, STATE_WORDS, read_body, read_record
 
@@ -119,6 +120,65 @@ def test_links_of_response_come_first() -> None:
     links = ("https://x.example/a.png", "https://x.example/b.png")
     fields = {"resultJson": {"resultUrls": [links[1]]}, "response": {"resultUrls": [links[0]]}}
     assert read(market(**fields)).result_urls == links
+
+
+SONG = "https://x.example/song.mp3"
+COVER = "https://x.example/cover.jpeg"
+TRACK = {"audio_url": SONG, "image_url": COVER, "title": "Iron Man", "duration": 198.44}
+DESCRIBED = ResultItem(SONG, title="Iron Man", duration=timedelta(seconds=198.44), cover_url=COVER)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"response": {"data": [TRACK]}},
+        {"response": {"data": TRACK}},
+        {"response": json.dumps({"data": [TRACK]})},
+        {"resultJson": json.dumps({"data": [TRACK]})},
+        {"response": {"data": [TRACK, TRACK]}, "resultJson": {"data": [TRACK]}},
+        {"response": {"data": [TRACK | {"stream_audio_url": "https://x.example/stream"}]}},
+    ],
+)
+def test_a_song_is_told_with_its_title_its_length_and_its_cover(fields: Any) -> None:
+    assert read(market(**({"resultJson": ""} | fields))).results == (DESCRIBED,)
+
+
+@pytest.mark.parametrize(
+    ("odd", "item"),
+    [
+        ({}, ResultItem(SONG)),
+        ({"title": 5, "duration": "198", "image_url": ["x"]}, ResultItem(SONG)),
+        ({"title": " a\0b ", "image_url": "file:///etc/passwd"}, ResultItem(SONG, title="ab")),
+        ({"title": "x" * 5000}, ResultItem(SONG, title="x" * 300)),
+        ({"duration": -1}, ResultItem(SONG)),
+        ({"duration": 1e300}, ResultItem(SONG)),
+        ({"duration": True}, ResultItem(SONG)),
+        ({"duration": 10**400}, ResultItem(SONG)),
+        ({"duration": 3}, ResultItem(SONG, duration=timedelta(seconds=3))),
+    ],
+)
+def test_what_is_odd_about_a_song_is_left_out(odd: Any, item: ResultItem) -> None:
+    observation = read(market(resultJson={"data": [{"audio_url": SONG, **odd}]}))
+    assert observation.results == (item,)
+
+
+def test_songs_keep_their_order_and_their_own_titles() -> None:
+    other = "https://x.example/other.mp3"
+    tracks = [TRACK, {"audio_url": other, "title": "Other"}, {"title": "none"}, "nothing"]
+    observation = read(market(resultJson="", response={"data": tracks}))
+    assert observation.results == (DESCRIBED, ResultItem(other, title="Other"))
+
+
+def test_a_video_of_another_family_has_its_picture_as_its_cover() -> None:
+    data = {"task_id": "t", "video_url": LINK, "image_url": COVER, "video_id": "v"}
+    (item,) = read({"code": 200, "msg": "", "data": data}).results
+    assert item == ResultItem(LINK, cover_url=COVER)
+
+
+def test_a_result_can_be_a_song_and_text() -> None:
+    fields = {"data": [TRACK], "resultObject": {"midi": [1]}}
+    observation = read(market(resultJson="", response=fields))
+    assert (observation.results, observation.result_text) == ((DESCRIBED,), '{"midi": [1]}')
 
 
 def test_text_in_response_is_a_result() -> None:

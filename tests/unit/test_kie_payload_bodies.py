@@ -1,9 +1,11 @@
 import json
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.provider.kie.payload import read_body, read_record
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
 
@@ -18,23 +20,35 @@ PENDING, SUCCEEDED, FAILED, MISSING, UNKNOWN = (
 
 def succeeded(
     task_id: str,
-    *links: str,
+    *results: str | ResultItem,
     word: str | None = "success",
     text: str = "",
     item_ids: tuple[str, ...] = (),
+    cost: Decimal | None = None,
 ) -> Observation:
+    items = tuple(ResultItem(each) if isinstance(each, str) else each for each in results)
     return Observation(
         SUCCEEDED,
         task_id=task_id,
         word=word,
-        result_urls=links,
+        results=items,
         result_text=text,
         item_ids=item_ids,
+        cost=cost,
     )
 
 
-def failed(task_id: str | None, code: str, message: str, *, word: str | None = None) -> Observation:
-    return Observation(FAILED, task_id=task_id, word=word, fail_code=code, fail_message=message)
+def failed(
+    task_id: str | None,
+    code: str,
+    message: str,
+    *,
+    word: str | None = None,
+    cost: Decimal | None = None,
+) -> Observation:
+    return Observation(
+        FAILED, task_id=task_id, word=word, fail_code=code, fail_message=message, cost=cost
+    )
 
 
 FILES = "https://tempfile.aiquickdraw.com"
@@ -75,14 +89,17 @@ EXPECTED: dict[str, Observation] = {
         f"{FILES}/wan27-image-alibaba/1776323942886-21s793xts49.png",
     ),
     "17 recordInfo fail": failed(
-        None, "500", "Internal Error, Please try again later.", word="fail"
+        None, "500", "Internal Error, Please try again later.", word="fail", cost=Decimal(0)
     ),
     "22 Market callback success z-image, captured": succeeded(
-        "1134f5cf800a6be035c8794c90d53760", f"{FILES}/js/z5/e0d4aad91621.png"
+        "1134f5cf800a6be035c8794c90d53760",
+        f"{FILES}/js/z5/e0d4aad91621.png",
+        cost=Decimal("0.8"),
     ),
     "23 Market callback success, newest official": succeeded(
         "bd8f4b1a52048d0f17a38b49591abfa1",
         f"{FILES}/wan30-video-prime-alibaba/1787567408129-b1fmz5um3co.mp4",
+        cost=Decimal(61),
     ),
     "24 Market callback fail, captured": failed(
         "d4e8ec16f0513610e48a431d2c649c53",
@@ -110,7 +127,9 @@ EXPECTED: dict[str, Observation] = {
         "task12345", "501", "Image generation task failed"
     ),
     "31 runway-api callback: extend-ai-video-callbacks": succeeded(
-        "ee603959-debb-48d1-98c4-a6d1c717eba6", "https://file.com/k/xxxxxxx.mp4", word=None
+        "ee603959-debb-48d1-98c4-a6d1c717eba6",
+        ResultItem("https://file.com/k/xxxxxxx.mp4", cover_url="https://file.com/m/xxxxxxxx.png"),
+        word=None,
     ),
     "32 runway-api callback: generate-ai-video-callbacks": failed(
         "ee603959-debb-48d1-98c4-a6d1c717eba6",
@@ -119,7 +138,12 @@ EXPECTED: dict[str, Observation] = {
     ),
     "33 suno-api callback: add-instrumental-callbacks": succeeded(
         "2fac****9f72",
-        "https://example.cn/****.mp3",
+        ResultItem(
+            "https://example.cn/****.mp3",
+            title="Iron Man",
+            duration=timedelta(seconds=198.44),
+            cover_url="https://example.cn/****.jpeg",
+        ),
         word="complete",
         item_ids=("e231****-****-****-****-****8cadc7dc",),
     ),

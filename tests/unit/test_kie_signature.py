@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from generation_svc.domain.port.callback import Evidence
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.provider.kie.signature import Verdict, judge_signature, sign
 
@@ -10,6 +11,8 @@ TASK_ID = "ee9c2715375b7837f8bb51d641ff5863"
 TIMESTAMP = "1769670760"
 SIGNATURE = "ZSz3IIsRnzzqwW4sS0laO7mc3nIpiLgCwWT++NgKmX4="
 MOMENT = datetime.fromtimestamp(int(TIMESTAMP), UTC)
+HEADERS = {"x-webhook-timestamp": TIMESTAMP, "x-webhook-signature": SIGNATURE}
+BODY = b'{"code": 200, "data": {"taskId": "%s", "state": "success"}}' % TASK_ID.encode()
 
 
 def verify(
@@ -27,9 +30,27 @@ def verify(
 def test_a_callbacks_age_is_told_by_the_time_that_the_reader_is_given(
     hours: int, *, is_signed: bool
 ) -> None:
-    reader = KieCallbackReader(KEY, now=lambda: MOMENT + timedelta(hours=hours))
-    headers = {"x-webhook-timestamp": TIMESTAMP, "x-webhook-signature": SIGNATURE}
-    assert reader.is_signed(headers, task_id=TASK_ID) is is_signed
+    reader = KieCallbackReader([KEY], now=lambda: MOMENT + timedelta(hours=hours))
+    assert reader.wants_evidence
+    assert (reader.evidence(HEADERS, BODY) is Evidence.TASK) is is_signed
+
+
+@pytest.mark.parametrize(
+    ("keys", "body", "evidence"),
+    [
+        pytest.param(["another", KEY], BODY, Evidence.TASK, id="second of two accounts"),
+        pytest.param(["another", "third"], BODY, Evidence.NONE, id="neither of two accounts"),
+        pytest.param([KEY], BODY.replace(b"ee9c", b"ee9d"), Evidence.NONE, id="another task"),
+        pytest.param([KEY], b"{}", Evidence.NONE, id="no task"),
+        pytest.param([], BODY, Evidence.NONE, id="no key"),
+    ],
+)
+def test_any_key_of_the_list_proves_of_which_task_was_spoken(
+    keys: list[str], body: bytes, evidence: Evidence
+) -> None:
+    reader = KieCallbackReader(keys, now=lambda: MOMENT)
+    assert reader.evidence(HEADERS, body) is evidence
+    assert reader.wants_evidence is bool(keys)
 
 
 def test_known_signature_is_made_and_verified() -> None:

@@ -94,6 +94,7 @@ def test_a_json_line_has_time_level_process_and_bound_context(restored_logging: 
         ("https://t/file/bot42:abc/photos/1.jpg ok", f"https://t/file/{MASK} ok"),
         ("authorization: Bearer abc.DEF-123", f"authorization: Bearer {MASK}"),
         ("POST /callbacks/kie/tok_en-1/x?y", f"POST /callbacks/kie/{MASK}/x?y"),
+        ("POST /callbacks/another-1/tok_en-1", f"POST /callbacks/another-1/{MASK}"),
         ("%2Fcallbacks%2Fkie%2Ftoken", f"%2Fcallbacks%2Fkie%2F{MASK}"),
         ('"https://g/callbacks/kie/token"', f'"https://g/callbacks/kie/{MASK}"'),
         ("an ordinary line: 12:30, job 0190f3", "an ordinary line: 12:30, job 0190f3"),

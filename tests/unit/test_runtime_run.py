@@ -52,6 +52,12 @@ def test_with_both_keys_there_is_no_sandbox(working_folder: Path) -> None:
     assert "sandbox" not in commands(RunSettings.load())
 
 
+def test_keys_of_several_accounts_are_keys_too(working_folder: Path) -> None:
+    env = told(working_folder, KIE_API_KEYS="one:key-1,two:key-2")
+    assert not {"KIE_API_KEY", "KIE_API_URL"} & set(env)
+    assert env["SANDBOX_KIE_LISTEN"] == ""
+
+
 @pytest.mark.parametrize("real", REAL)
 def test_a_part_without_its_key_is_the_sandbox(working_folder: Path, real: str) -> None:
     env = told(working_folder, **{real: REAL[real]})

@@ -7,6 +7,7 @@ import pytest
 
 from generation_svc.media.store import open_media
 from runtime.thread import in_thread
+from tests.media import put
 
 
 async def test_work_gives_what_it_returns_or_raises() -> None:
@@ -35,7 +36,7 @@ def test_a_result_is_kept_while_the_threads_of_the_loop_are_all_taken(tmp_path: 
         stuck = loop.run_in_executor(None, may_end.wait)
         try:
             store = open_media(str(tmp_path / "media"))
-            await asyncio.wait_for(store.put("result/1", b"bytes"), 10)
+            await asyncio.wait_for(put(store, "result/1", b"bytes"), 10)
         finally:
             may_end.set()
             await stuck

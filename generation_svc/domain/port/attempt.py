@@ -1,10 +1,11 @@
 """Attempts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
+from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
 from generation_svc.domain.observation import Observation, Source
 
@@ -21,8 +22,20 @@ class AttemptStore(Protocol):
     async def find_by_token(self, token_hash: bytes) -> Attempt | None:
         """Find the attempt of a callback token."""
 
-    async def find_by_task(self, task_id: str) -> Attempt | None:
-        """Find the attempt of a task."""
+    async def find_by_task(self, task_id: str, *, provider: str) -> Attempt | None:
+        """Find the attempt of a provider's task."""
+
+    async def count_unread(self, *, readable: Sequence[Account]) -> Mapping[Account, int]:
+        """Count the tasks at the provider of every account that is not among the readable ones."""
+
+    async def unreadable(
+        self, *, readable: Sequence[Account], grace: timedelta, limit: int
+    ) -> Sequence[Attempt]:
+        """Find tasks past their finish deadline of accounts that nobody can read any more.
+
+        Nobody is known by their reads, which are due and were not made for the grace: another
+        replica may know an account that this one does not.
+        """
 
     async def live(self, job_id: UUID) -> Sequence[Attempt]:
         """Read the attempts that can still bring the job a result."""
@@ -51,8 +64,8 @@ class AttemptStore(Protocol):
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
         """Note the provider's word for a task that is not final."""
 
-    async def claim_read(self, *, lease: timedelta) -> Attempt | None:
-        """Claim the attempt that is due to be read, pushing its next read behind the lease."""
+    async def claim_read(self, *, lease: timedelta, readable: Sequence[Account]) -> Attempt | None:
+        """Claim the attempt of these accounts that is due to be read, until its lease is over."""
 
     async def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
         """Set the next read of a live attempt."""
@@ -65,6 +78,9 @@ class AttemptStore(Protocol):
 
     async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
         """Claim the success whose result is due to be fetched."""
+
+    async def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
+        """Push the lease of a fetch under way; return whether it is still this claim's."""
 
     async def schedule_fetch(
         self, attempt_id: UUID, *, due: timedelta, trouble: Trouble | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
@@ -10,17 +11,27 @@ from generation_svc.domain.failure import Failure
 from generation_svc.domain.observation import Observation
 
 
+class Evidence(StrEnum):
+    """How much of a callback is proved by what came with it, beside the token of its path."""
+
+    NONE = "none"
+    """Nothing."""
+    TASK = "task"
+    """That the provider spoke of this task just now, not what it said."""
+
+
 class CallbackReader(Protocol):
     """Reads what the provider posts, and puts its failures into words."""
+
+    @property
+    def wants_evidence(self) -> bool:
+        """Whether a callback without evidence is a hint only; else the token alone is the proof."""
 
     def read(self, body: bytes) -> Observation:
         """Read what a callback says; any bytes at all give an observation."""
 
-    def is_signed(self, headers: Mapping[str, str], *, task_id: str | None) -> bool:
-        """Return whether the headers prove that the provider spoke of this task just now.
-
-        True where no key for signatures is set: the token alone is the proof then.
-        """
+    def evidence(self, headers: Mapping[str, str], body: bytes) -> Evidence:
+        """Return how much of a callback is proved; names of headers are in lower case."""
 
     def explain(self, observation: Observation) -> Failure:
         """Say in words for people why a task failed."""

@@ -9,20 +9,25 @@ from typing import Protocol
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
-from generation_svc.domain.media import Content, Media, Upload
+from generation_svc.domain.media import Media, Upload
+
+FIRST_COVER_POSITION = 1000
+"""The position of the first result's cover; results have positions below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """An upload in a file, whose type was found by looking at it; it has no metadata any more."""
+    """Media in a file, whose type was found by looking at it."""
 
     path: Path
     mime_type: str
-    width: int
-    """As a person sees it, with the orientation applied."""
-    height: int
     size_bytes: int
     sha256: str
+    width: int = 0
+    """As a person sees it, with the orientation applied; 0 for what has none."""
+    height: int = 0
+    duration: timedelta | None = None
+    """How long it plays; None where it does not, or nobody knows."""
 
 
 class UploadFile(Protocol):
@@ -32,7 +37,7 @@ class UploadFile(Protocol):
         """Take the next piece. Raises UploadTooLarge, Overloaded or Unavailable."""
 
     async def examine(self) -> Examined:
-        """Say what it is now that it is whole.
+        """Say what it is now that it is whole; it has no metadata any more.
 
         Raises UploadRejected, Overloaded or Unavailable.
         """
@@ -44,18 +49,24 @@ class UploadSpool(Protocol):
     def open(self, *, caller: str, owner: str) -> AbstractAsyncContextManager[UploadFile]:
         """Hold an upload while the block runs."""
 
-    async def cleaned(self, data: bytes) -> bytes:
-        """Return a kept upload without its metadata; raises UploadRejected or Unavailable."""
+    def hold(self, pieces: AsyncIterator[bytes]) -> AbstractAsyncContextManager[Path]:
+        """Hold what is kept in a file while the block runs. Raises Unavailable."""
+
+    async def clean(self, path: Path) -> None:
+        """Take the metadata out of a kept upload; raises UploadRejected or Unavailable."""
 
 
 class ResultFetcher(Protocol):
     """Fetches results from the provider's file hosts."""
 
-    async def fetch(self, url: str, *, is_proved: bool = False) -> Content:
-        """Return the content behind a result link; a proved one is the provider's on any host.
+    def fetch(self, url: str, *, is_proved: bool = False) -> AbstractAsyncContextManager[Examined]:
+        """Hold what is behind a result link in a file while the block runs.
+
+        A proved link is the provider's on any host. What is of no known type is a file; words in
+        the place of a picture, a video or a song are no result.
 
         Raises LinkDead (403, 404, 410), FetchFailed (anything that may pass, HostUnreachable where
-        nobody was there) or ResultRejected (host not allowed, no known type, ResultTooLarge).
+        nobody was there), ResultRejected (host not allowed, words, ResultTooLarge) or Unavailable.
         """
 
 
@@ -70,19 +81,13 @@ class StoredBytes:
 class ByteStore(Protocol):
     """Keeps bytes under keys."""
 
-    async def put(self, key: str, data: bytes) -> None:
-        """Keep the bytes; writing the same key again replaces them."""
-
     async def put_file(self, key: str, path: Path) -> None:
-        """Keep the bytes of a file."""
+        """Keep the bytes of a file, however large; writing the same key again replaces them."""
 
     def stream(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
         """Give the bytes, or a part of them that is there, in pieces of at most 256 KiB."""
-
-    async def read(self, key: str) -> bytes:
-        """Give all the bytes."""
 
     async def delete(self, key: str) -> None:
         """Forget the bytes; a missing key is no error."""
@@ -112,7 +117,7 @@ class MediaStore(Protocol):
         """Write one result of an attempt; a repetition changes nothing."""
 
     async def media_of(self, attempt_id: UUID) -> Sequence[Media]:
-        """Read the results of an attempt in order."""
+        """Read the results of an attempt in order, without their covers."""
 
     async def positions_of(self, attempt_id: UUID) -> Collection[int]:
         """Read which results of an attempt are ours already."""

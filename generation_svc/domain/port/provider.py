@@ -1,11 +1,30 @@
-"""The one who generates."""
+"""The one who generates, and the accounts that are held with it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 from generation_svc.domain.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRequest:
+    """What a provider is asked to make, in its own words."""
+
+    model_id: str
+    inputs: Mapping[str, Any] = field(repr=False)
+    """The model's fields under the provider's names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The provider has the request; what becomes of it is told later."""
+
+    handle: str
+    """What the provider calls it: opaque text, at most 128 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,33 +37,41 @@ class FreshLink:
 
 
 class Provider(Protocol):
-    """The one who generates. Every method raises a `ProviderError`."""
+    """The one who generates. Every method raises a `ProviderError`.
+
+    What is submitted, read and counted belongs to one of several accounts, each with limits, a
+    breaker and a balance of its own. An account has a name, never a key, outside of the adapter.
+    """
 
     @property
     def name(self) -> str:
-        """What it is called in the paths of its callbacks."""
+        """What it is called in the paths of its callbacks, and in rows."""
+
+    @property
+    def accounts(self) -> Sequence[str]:
+        """The names of the accounts that can be used, at least one."""
 
     @property
     def is_proved(self) -> bool:
         """Whether answers come over TLS, so that the provider alone can have given them."""
 
-    async def create_task(
-        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
-    ) -> str:
-        """Create a task and return its id.
+    async def submit(
+        self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
+    ) -> Submitted | Observation:
+        """Ask for a generation; the answer may already be its result.
 
-        Raises ProviderSilent when it is not known whether there is a task now; after every other
-        error there is none.
+        The attempt's id goes along for providers that take an id of ours. Raises ProviderSilent
+        when it is not known whether there is a task now; after every other error there is none.
         """
 
-    async def read_task(self, task_id: str) -> Observation:
+    async def read(self, handle: str, *, account: str) -> Observation:
         """Read what the provider knows of a task; `MISSING` if it knows none."""
 
-    async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
-        """Hand over a picture and return a link that the provider can read for a day."""
+    async def upload(self, path: Path, *, file_name: str, mime_type: str, account: str) -> str:
+        """Hand over a file, in pieces, and return a link that it can read for a day."""
 
-    async def fresh_link(self, url: str) -> FreshLink:
+    async def fresh_link(self, url: str, *, account: str) -> FreshLink:
         """Return a new link to a result whose link died."""
 
-    async def credits(self) -> Decimal:
-        """Return the balance of the account; the harmless call that shows whether it works."""
+    async def balance(self, account: str) -> Decimal:
+        """Return what an account has left; the harmless call that shows whether it works."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from generation_svc.domain.clock import Clock
 from generation_svc.domain.port.attempt import AttemptStore
+from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
 from generation_svc.domain.port.delivery import DeliveryStore
 from generation_svc.domain.port.job import JobStore
@@ -16,7 +17,7 @@ from generation_svc.domain.port.media import MediaStore
 from generation_svc.domain.port.model import ModelStore
 from generation_svc.domain.port.notifier import Notifier
 from generation_svc.domain.port.queue import QueueStore
-from generation_svc.domain.port.rate_budget import BudgetStore
+from generation_svc.domain.port.rate_budget import RateBudgetStore
 from generation_svc.domain.port.request import RequestStore
 from generation_svc.domain.port.retention import RetentionStore, UsageStore
 from generation_svc.domain.port.session import EdgeStore
@@ -45,7 +46,9 @@ class Transaction(Clock, Protocol):
     @property
     def edge(self) -> EdgeStore: ...  # noqa: D102
     @property
-    def budget(self) -> BudgetStore: ...  # noqa: D102
+    def rate_budget(self) -> RateBudgetStore: ...  # noqa: D102
+    @property
+    def breaker(self) -> BreakerStore: ...  # noqa: D102
     @property
     def models(self) -> ModelStore: ...  # noqa: D102
     @property

@@ -1,10 +1,11 @@
-"""The reasons for which queued jobs wait, kept true while the breaker opens and closes."""
+"""The reasons for which queued jobs wait, kept true while breakers open and close."""
 
 from functools import partial
 from uuid import UUID
 
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import DelayReason, JobState
+from generation_svc.engine import breaker
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise
@@ -17,13 +18,13 @@ _LABELS = frozenset(
         DelayReason.PROVIDER_ACCOUNT,
     }
 )
-"""The delay reasons that the breaker gives and takes."""
+"""The delay reasons that breakers give and take."""
 
 
 async def label_delays(deps: Dependencies) -> None:
-    """While the breaker is open, every queued job says why it waits; then none does."""
+    """While the breakers of all accounts are open, every queued job says why it waits."""
     async with deps.database.transaction() as tx:
-        reason = (await tx.budget.breaker()).reason
+        reason = await breaker.reason_to_wait(deps, tx)
         mislabelled = await tx.queue.mislabelled(reason, limit=BATCH)
     await one_by_one(mislabelled, partial(_label, deps, reason=reason))
 

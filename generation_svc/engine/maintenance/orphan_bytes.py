@@ -1,4 +1,4 @@
-"""Removes bytes that have no row: of a fetch or an upload that was killed between the two.
+"""Removes bytes that have no row: of a fetch or an upload that was killed before it had one.
 
 Bytes are written before their row, so what is young is left alone. Each replica walks through the
 store for itself, a piece at each call; a walk that came to its end begins again much later.
@@ -19,6 +19,7 @@ REST_SHARE = 1 / 48
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RESULT = re.compile(rf"result/{_UUID}/({_UUID})/([0-9]{{1,4}})")
 _UPLOAD = re.compile(rf"upload/({_UUID})")
+_UNFINISHED = re.compile(rf"unfinished/{_UUID}")
 _logger = structlog.get_logger(__name__)
 
 
@@ -38,7 +39,8 @@ async def _without_row(deps: Dependencies, keys: Sequence[str]) -> list[str]:
     async with deps.database.transaction() as tx:
         known_results = await tx.media.known_results({attempt for attempt, _ in results})
         known_uploads = await tx.media.known_uploads(set(uploads))
-    orphans = [key for name, key in results.items() if name not in known_results]
+    orphans = [key for key in keys if _UNFINISHED.fullmatch(key)]
+    orphans += [key for name, key in results.items() if name not in known_results]
     return orphans + [key for name, key in uploads.items() if name not in known_uploads]
 
 

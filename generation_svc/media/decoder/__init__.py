@@ -1,1 +1,1 @@
-"""The processes that examine pictures, and the queue in front of them."""
+"""The processes that examine media, and the queue in front of them."""

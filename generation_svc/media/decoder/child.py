@@ -1,4 +1,4 @@
-"""One process that examines pictures, seen from the service.
+"""One process that examines media, seen from the service.
 
 It is started anew (exec), never forked from a process full of gRPC threads, with an environment
 that holds no secret. Whoever gives up waiting for it ends it.
@@ -18,7 +18,9 @@ from typing import Any
 from runtime.thread import in_thread
 
 MOST_ORDERS = 500
-"""How many pictures a process examines before another takes its place."""
+"""How many files a process examines before another takes its place."""
+BYTES_PER_SECOND = 8 * 2**20
+"""How fast a file is read at least, on a machine that is busy."""
 _PROGRAM = "generation_svc.media.examination"
 
 
@@ -29,11 +31,15 @@ class ChildLimits:
     memory_bytes: int = 768 * 2**20
     """All of its memory: a progressive JPEG of 64 megapixels takes 430 MiB of it."""
     cpu_seconds: int = 6
-    """The time of a processor for one picture; the slowest allowed ones take two."""
+    """The time of a processor for one file; the slowest allowed ones take two."""
     wall_seconds: float = 60
-    """The time for one picture on a machine so busy that the other is not used up."""
+    """The time for one file on a machine so busy that the other is not used up."""
     nice: int = 10
     """How far it stands back when there is little of the processor."""
+
+    def seconds(self, size_bytes: int) -> float:
+        """Return the time for a file of this size: a large one takes as long as its disk."""
+        return self.wall_seconds + size_bytes / BYTES_PER_SECOND
 
 
 class ChildEnded(Exception):
@@ -41,11 +47,11 @@ class ChildEnded(Exception):
 
 
 class LimitReached(Exception):
-    """The process was ended because the picture took more than it may."""
+    """The process was ended because the file took more than it may."""
 
 
 class Child:
-    """A process that examines one picture at a time."""
+    """A process that examines one file at a time."""
 
     def __init__(
         self,
@@ -77,14 +83,14 @@ class Child:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it lives and may be given another picture."""
+        """Whether it lives and may be given another file."""
         return self._process.poll() is None and self._orders < MOST_ORDERS
 
     async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have a picture examined. Raises LimitReached or ChildEnded; then it is to be ended."""
+        """Have a file examined. Raises LimitReached or ChildEnded; then it is to be ended."""
         self._orders += 1
         try:
-            async with asyncio.timeout(self._limits.wall_seconds):
+            async with asyncio.timeout(self._limits.seconds(order["size_bytes"])):
                 self._send(json.dumps(order).encode() + b"\n")
                 line = await self._answers.readline()
         except (OSError, TimeoutError) as error:

@@ -1,6 +1,6 @@
 """Places at a few processes, handed out fairly: by caller, and of one caller by owner.
 
-An owner has one place at a time, and a caller never all of them, so that somebody else's picture
+An owner has one place at a time, and a caller never all of them, so that somebody else's file
 finds one free whatever these send.
 """
 
@@ -21,7 +21,7 @@ class NoSlot(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Whose picture it is."""
+    """Whose file it is."""
 
     caller: str
     owner: str

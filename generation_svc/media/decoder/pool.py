@@ -1,4 +1,4 @@
-"""Hands pictures to processes, and makes new ones for those that ended."""
+"""Hands files to processes, and makes new ones for those that ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generation_svc.media.decoder.child import Child, ChildEnded, ChildLimits, L
 from generation_svc.media.meter import MediaMeter
 
 TRIES = 2
-"""How many processes may end over one picture through no limit of theirs."""
+"""How many processes may end over one file through no limit of theirs."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -33,7 +33,7 @@ class Children:
 
     @property
     def busy(self) -> int:
-        """How many of them examine a picture."""
+        """How many of them examine a file."""
         return len(self._all) - len(self._idle)
 
     async def __aenter__(self) -> Self:
@@ -48,10 +48,10 @@ class Children:
         await asyncio.gather(*(self._end(child) for child in list(self._all)))
 
     async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have a picture examined, once more if a process was lost.
+        """Have a file examined, once more if a process was lost.
 
-        Raises LimitReached for a picture that took more than it may, NotExamined where processes
-        ended over it, Unavailable for what is no fault of the picture's.
+        Raises LimitReached for a file that took more than it may, NotExamined where processes
+        ended over it, Unavailable for what is no fault of the file's.
         """
         kind: type[Unavailable] = Unavailable
         for _ in range(TRIES):
@@ -63,8 +63,8 @@ class Children:
             except (ChildEnded, OSError) as error:
                 kind = NotExamined if isinstance(error, ChildEnded) else Unavailable
                 self._meter.decoder_ends.labels("lost").inc()
-                _logger.warning("a process that examines pictures was lost", reason=str(error))
-        raise kind("The picture cannot be examined at the moment.")
+                _logger.warning("a process that examines media was lost", reason=str(error))
+        raise kind("The file cannot be examined at the moment.")
 
     async def _ask_one(self, order: dict[str, Any]) -> dict[str, Any]:
         child = await self._usable() or await self._started()
@@ -106,8 +106,8 @@ class Children:
 
 
 def _checked(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer about a picture; raises Unavailable for one about the disk."""
+    """Return an answer about a file; raises Unavailable for one about the disk."""
     if "problem" in answer:
-        _logger.warning("a picture could not be read or written", reason=answer["problem"])
-        raise Unavailable("The picture cannot be examined at the moment.")
+        _logger.warning("a file could not be read or written", reason=answer["problem"])
+        raise Unavailable("The file cannot be examined at the moment.")
     return answer

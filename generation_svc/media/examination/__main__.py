@@ -1,8 +1,8 @@
-"""The process that examines pictures: `python -m generation_svc.media.examination LIMITS`.
+"""The process that examines media: `python -m generation_svc.media.examination LIMITS`.
 
-It reads an order a line and answers each with a line, both in JSON. It imports Pillow and nothing
-of the service, knows no secret, and bounds itself: whatever a picture does to it, the service only
-sees that it has ended.
+It reads an order a line and answers each with a line, both in JSON. It imports Pillow, PyAV where
+there is a clip, and nothing of the service; it knows no secret, and bounds itself: whatever a file
+does to it, the service only sees that it has ended.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from hashlib import sha256
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from generation_svc.media.examination.examine import (
-    Picture,
-    clean_upload,
-    examine_result,
-    examine_upload,
-)
+from generation_svc.media.examination.examine import Picture, clean_upload, examine_upload
 from generation_svc.media.examination.layout import Fault, Refused
+from generation_svc.media.examination.result import (
+    Found,
+    digest_of,
+    examine_clip,
+    examine_file,
+)
 
-_TASKS: dict[str, Callable[[bytes], Picture]] = {
-    "upload": examine_upload,
-    "result": examine_result,
-    "clean": clean_upload,
-}
+Order = dict[str, Any]
 _FILE_BYTES = 64 * 2**20
+_BYTES_PER_SECOND = 32 * 2**20
+"""How fast a file is read at least: a large one may take longer."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -43,31 +42,57 @@ def main() -> None:
     _bound(memory_bytes=limits["memory_bytes"])
     os.nice(limits["nice"])
     for line in sys.stdin:
-        _allow_seconds(limits["cpu_seconds"])
-        sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
+        order = json.loads(line)
+        _allow_seconds(limits["cpu_seconds"] + order["size_bytes"] // _BYTES_PER_SECOND)
+        sys.stdout.write(json.dumps(_answer(order)) + "\n")
         sys.stdout.flush()
 
 
-def _answer(order: dict[str, Any]) -> dict[str, Any]:
-    source = Path(order["path"])
+def _answer(order: Order) -> dict[str, Any]:
+    path = Path(order["path"])
     try:
-        data = source.read_bytes()
-        picture = _TASKS[order["task"]](data)
-        if order["is_rewritten"]:
-            _replace(source, picture.data)
+        found = _TASKS[order["task"]](path, order)
+        size, sha256 = path.stat().st_size, digest_of(path)
     except Refused as error:
         return {"fault": error.fault, "text": error.text}
     except MemoryError:
         return {"fault": Fault.LIMIT, "text": "The picture needs too much memory to be read."}
-    except OSError as error:  # the disk's, not the picture's
+    except OSError as error:  # the disk's, not the file's
         return {"problem": f"{type(error).__name__}: {error.strerror}"}
-    return {
-        "mime_type": picture.mime_type,
-        "width": picture.width,
-        "height": picture.height,
-        "size_bytes": len(picture.data),
-        "sha256": sha256(picture.data).hexdigest(),
-    }
+    return {**asdict(found), "size_bytes": size, "sha256": sha256}
+
+
+def _upload(path: Path, order: Order) -> Found:
+    clip = examine_clip(path, kinds=order["kinds"])
+    return clip or _rewritten(path, examine_upload)
+
+
+def _clean(path: Path, order: Order) -> Found:
+    return _rewritten(path, clean_upload)
+
+
+def _result(path: Path, order: Order) -> Found:
+    return examine_file(path, is_media_promised=order["is_media_promised"])
+
+
+def _file(path: Path, order: Order) -> Found:
+    return Found()
+
+
+_TASKS: dict[str, Callable[[Path, Order], Found]] = {
+    "upload": _upload,
+    "clean": _clean,
+    "result": _result,
+    "file": _file,
+}
+"""What can be asked for; a `file` is counted and nothing of it is read as anything."""
+
+
+def _rewritten(path: Path, examine: Callable[[bytes], Picture]) -> Found:
+    """Examine a picture, and leave in its file what of it is kept."""
+    picture = examine(path.read_bytes())
+    _replace(path, picture.data)
+    return Found(picture.mime_type, picture.width, picture.height)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -20,6 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from generation_svc.media.examination import gif, jpeg, png, webp
 from generation_svc.media.examination.layout import Fault, Layout, Refused, damaged
+from generation_svc.media.examination.sniff import clip_format, picture_type
 
 # Pillow reports a broken file as any of these; a warning is one where warnings are errors.
 _BROKEN = (
@@ -52,10 +53,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """A type of picture: how it begins, who reads its structure and who its pixels."""
+    """A type of picture: who reads its structure and who its pixels."""
 
     mime_type: str
-    is_begun_by: Callable[[bytes], bool]
     read: Callable[[bytes], Layout]
     decode: Callable[[bytes, int], None]
 
@@ -64,7 +64,7 @@ def examine_upload(data: bytes) -> Picture:
     """Say what an upload is, and what of it is kept: no metadata; raises Refused."""
     file_format = _format_of(data, _UPLOAD_FORMATS)
     if file_format is None:
-        raise Refused(Fault.UNKNOWN, "The file is no JPEG, PNG or WebP picture.")
+        raise Refused(Fault.UNKNOWN, _no_upload(data))
     layout = file_format.read(data)
     if file_format is _WEBP and layout.frames > 1:
         raise Refused(Fault.UNKNOWN, "The picture is an animation; a still one is needed.")
@@ -107,7 +107,14 @@ def _picture(data: bytes, file_format: _Format, *, layout: Layout) -> Picture:
 
 
 def _format_of(data: bytes, formats: tuple[_Format, ...]) -> _Format | None:
-    return next((known for known in formats if known.is_begun_by(data)), None)
+    mime_type = picture_type(data)
+    return next((known for known in formats if known.mime_type == mime_type), None)
+
+
+def _no_upload(data: bytes) -> str:
+    if clip_format(data) is not None:
+        return "No model takes videos or sound yet: the file must be a JPEG, PNG or WebP picture."
+    return "The file is not a JPEG, PNG or WebP picture."
 
 
 def _decode_jpeg(data: bytes, frames: int) -> None:
@@ -136,14 +143,9 @@ def _decode_frames(picture: ImageFile, frames: int) -> None:
 
 # The readers are named instead of asking Image.open, which warns of bombs and broken MPO files
 # through process-wide warnings.
-_JPEG = _Format("image/jpeg", lambda data: data[:3] == b"\xff\xd8\xff", jpeg.read, _decode_jpeg)
-_PNG = _Format("image/png", lambda data: data[:8] == png.SIGNATURE, png.read, _decode_png)
-_WEBP = _Format(
-    "image/webp",
-    lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP",
-    webp.read,
-    _decode_webp,
-)
-_GIF = _Format("image/gif", lambda data: data[:6] in (b"GIF87a", b"GIF89a"), gif.read, _decode_gif)
+_JPEG = _Format("image/jpeg", jpeg.read, _decode_jpeg)
+_PNG = _Format("image/png", png.read, _decode_png)
+_WEBP = _Format("image/webp", webp.read, _decode_webp)
+_GIF = _Format("image/gif", gif.read, _decode_gif)
 _UPLOAD_FORMATS = (_JPEG, _PNG, _WEBP)
 _RESULT_FORMATS = (*_UPLOAD_FORMATS, _GIF)

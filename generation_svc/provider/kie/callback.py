@@ -1,10 +1,11 @@
 """Reads what KIE posts: the `CallbackReader` of the use cases."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from generation_svc.domain.failure import Failure
 from generation_svc.domain.observation import Observation
+from generation_svc.domain.port.callback import Evidence
 from generation_svc.provider.kie.failure import failure_of
 from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.provider.kie.payload import read_body
@@ -16,16 +17,19 @@ TIMESTAMP = "x-webhook-timestamp"
 
 
 class KieCallbackReader:
-    """Reads callbacks, and checks their signature where a key is set (kie-api.md §3)."""
+    """Reads callbacks, and checks their signature where keys are set (kie-api.md §3).
+
+    Each account may sign with a key of its own; any key of the list is KIE's.
+    """
 
     def __init__(
         self,
-        hmac_key: str | None,
+        hmac_keys: Sequence[str] = (),
         *,
         now: Callable[[], datetime] = utc_now,
         meter: KieMeter | None = None,
     ) -> None:
-        self._key = hmac_key
+        self._keys = tuple(hmac_keys)
         self._now = now
         self._meter = meter or KieMeter()
 
@@ -33,19 +37,30 @@ class KieCallbackReader:
         """Read what a callback says; any bytes at all give an observation."""
         return read_body(body)
 
-    def is_signed(self, headers: Mapping[str, str], *, task_id: str | None) -> bool:
-        """Return whether the signature is valid and recent; True where no key is set."""
-        if self._key is None:
-            return True
-        verdict = judge_signature(
-            self._key,
-            task_id=task_id or "",
+    @property
+    def wants_evidence(self) -> bool:
+        """Whether a callback without a signature is a hint only."""
+        return bool(self._keys)
+
+    def evidence(self, headers: Mapping[str, str], body: bytes) -> Evidence:
+        """Return TASK for a valid and recent signature: KIE signs the task's id, never the body."""
+        if not self._keys:
+            return Evidence.NONE
+        task_id = read_body(body).task_id
+        verdicts = [self._judge(key, headers, task_id=task_id or "") for key in self._keys]
+        verdict = next((each for each in verdicts if each is not Verdict.WRONG), Verdict.WRONG)
+        self._meter.signatures.labels(verdict).inc()
+        is_proved = task_id is not None and verdict is Verdict.VALID
+        return Evidence.TASK if is_proved else Evidence.NONE
+
+    def _judge(self, key: str, headers: Mapping[str, str], *, task_id: str) -> Verdict:
+        return judge_signature(
+            key,
+            task_id=task_id,
             timestamp=headers.get(TIMESTAMP, ""),
             signature=headers.get(SIGNATURE, ""),
             now=self._now(),
         )
-        self._meter.signatures.labels(verdict).inc()
-        return task_id is not None and verdict is Verdict.VALID
 
     def explain(self, observation: Observation) -> Failure:
         """Say in words for people why a task failed."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import structlog
@@ -22,7 +23,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.failure import SENTENCES, FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.port.provider import FreshLink
+from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
 from generation_svc.provider.kie.answer import Answer, read_answer, task_id_within
 from generation_svc.provider.kie.document import (
     MAX_SIZE,
@@ -33,11 +34,15 @@ from generation_svc.provider.kie.document import (
     message_of,
 )
 from generation_svc.provider.kie.error import NoAnswer, document_of, error_of, translated
+from generation_svc.provider.kie.form import Form
 from generation_svc.provider.kie.payload import read_record
 from generation_svc.provider.kie.result import is_link
 from runtime.version import product_version
 
 log = structlog.get_logger(__name__)
+
+PROVIDER = "kie"
+"""What KIE is called in paths and rows; these are promised to stay."""
 
 DEFAULT_API_URL = "https://api.kie.ai"
 DEFAULT_UPLOAD_URL = "https://kieai.redpandaai.co"
@@ -56,19 +61,21 @@ _LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepa
 
 @asynccontextmanager
 async def open_kie(
-    api_key: str,
+    keys: Mapping[str, str],
     *,
     api_url: str = DEFAULT_API_URL,
     upload_url: str = DEFAULT_UPLOAD_URL,
     create_timeout: timedelta = CREATE_TIMEOUT,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[KieClient]:
-    """Open a client that has connections of its own; the key goes to these two hosts only."""
-    headers = {"Authorization": f"Bearer {api_key}", "User-Agent": user_agent()}
+    """Open a client for accounts by name; their keys go to these two hosts only."""
+    headers = {"User-Agent": user_agent()}
     async with httpx2.AsyncClient(
         headers=headers, timeout=_READ, limits=_LIMITS, transport=transport
     ) as http:
-        yield KieClient(http, api_url=api_url, upload_url=upload_url, create_timeout=create_timeout)
+        yield KieClient(
+            http, keys=keys, api_url=api_url, upload_url=upload_url, create_timeout=create_timeout
+        )
 
 
 def user_agent() -> str:
@@ -79,84 +86,96 @@ def user_agent() -> str:
 class KieClient:
     """`Provider` on KIE. One request each, never repeated here."""
 
-    name = "kie"
-    """What it is called in the paths of its callbacks."""
+    name = PROVIDER
+    """What it is called in the paths of its callbacks, and in rows."""
 
     def __init__(
         self,
         http: httpx2.AsyncClient,
         *,
+        keys: Mapping[str, str],
         api_url: str = DEFAULT_API_URL,
         upload_url: str = DEFAULT_UPLOAD_URL,
         create_timeout: timedelta = CREATE_TIMEOUT,
     ) -> None:
-        self._http = http
+        self._http, self._keys = http, dict(keys)
         self._api_url = f"{api_url.rstrip('/')}/api/v1"
         self._upload_url = f"{upload_url.rstrip('/')}/api/file-stream-upload"
         self._create_timeout = httpx2.Timeout(create_timeout.total_seconds(), connect=_CONNECT_S)
+
+    @property
+    def accounts(self) -> Sequence[str]:
+        """The names of the accounts, in the order of the settings."""
+        return tuple(self._keys)
 
     @property
     def is_proved(self) -> bool:
         """Whether answers come over TLS, so that KIE alone can have given them."""
         return self._api_url.startswith("https://")
 
-    async def create_task(
-        self, model_id: str, inputs: Mapping[str, Any], *, callback_url: str | None
-    ) -> str:
-        """Create a task and return its id; ProviderSilent when there may be one or not."""
-        body = {"model": model_id, "input": dict(inputs)}
+    async def submit(
+        self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
+    ) -> Submitted | Observation:
+        """Create a task; KIE takes no id of ours, and never answers with a result."""
+        body = {"model": request.model_id, "input": dict(request.inputs)}
         if callback_url:
             body["callBackUrl"] = callback_url
         url = f"{self._api_url}/jobs/createTask"
         answer = await self._sent(
-            "POST", url, no_answer=ProviderSilent, timeout=self._create_timeout, json=body
+            "POST",
+            url,
+            account=account,
+            no_answer=ProviderSilent,
+            timeout=self._create_timeout,
+            json=body,
         )
-        if len(answer.content) > MAX_SIZE and (task_id := task_id_within(answer)):
-            return task_id
-        named = as_document(_data_of(answer, url=url, no_answer=ProviderSilent))
-        task_id = as_task_id(named.get("taskId")) or as_task_id(named.get("recordId"))
-        if task_id is None:
-            raise ProviderSilent("KIE granted the request and named no task", code="200")
-        return task_id
+        return Submitted(_task_id_of(answer, url=url))
 
-    async def read_task(self, task_id: str) -> Observation:
+    async def read(self, handle: str, *, account: str) -> Observation:
         """Read what KIE knows of a task; an answer about another task is UNKNOWN."""
         url = f"{self._api_url}/jobs/recordInfo"
-        answer = await self._sent("GET", url, params={"taskId": task_id})
+        answer = await self._sent("GET", url, account=account, params={"taskId": handle})
         document = document_of(answer, no_answer=ProviderUnreachable)
         observation = read_record(document)
         if observation.state is ProviderState.UNKNOWN and code_of(document) != 200:
             _raise_unless_final(error_of(document, no_answer=ProviderUnreachable))
-        if observation.task_id not in (None, task_id):
-            return Observation(ProviderState.UNKNOWN, task_id=task_id, word=observation.word)
+        if observation.task_id not in (None, handle):
+            return Observation(ProviderState.UNKNOWN, task_id=handle, word=observation.word)
         return observation
 
-    async def upload(self, data: bytes, *, file_name: str, mime_type: str) -> str:
-        """Hand over a picture under a name of its own, since KIE overwrites equal names."""
+    async def upload(self, path: Path, *, file_name: str, mime_type: str, account: str) -> str:
+        """Hand over a file under a name of its own, since KIE overwrites equal names."""
         name = f"{uuid4().hex}-{re.sub(r'[^A-Za-z0-9.-]', '_', file_name)[-64:]}"
+        form = Form(
+            fields={"uploadPath": UPLOAD_PATH, "fileName": name},
+            path=path,
+            file_name=name,
+            mime_type=mime_type,
+        )
         answer = await self._granted(
             "POST",
             self._upload_url,
+            account=account,
             timeout=_UPLOAD,
-            data={"uploadPath": UPLOAD_PATH, "fileName": name},
-            files={"file": (name, data, mime_type)},
+            content=form.pieces(),
+            headers=await form.headers(),
         )
         return _link(as_document(answer).get("downloadUrl"))
 
-    async def fresh_link(self, url: str) -> FreshLink:
+    async def fresh_link(self, url: str, *, account: str) -> FreshLink:
         """Return a link that works for 20 minutes; ProviderRefused if KIE made no such file."""
         try:
             data = await self._granted(
-                "POST", f"{self._api_url}/common/download-url", json={"url": url}
+                "POST", f"{self._api_url}/common/download-url", account=account, json={"url": url}
             )
         except ProviderRefused as error:
             reason = FailureReason.RESULT_UNAVAILABLE
             raise ProviderRefused(SENTENCES[reason], code=error.code, reason=reason) from error
         return FreshLink(_link(data), is_proved=self.is_proved)
 
-    async def credits(self) -> Decimal:
-        """Return the balance of the account, in KIE's credits."""
-        data = await self._granted("GET", f"{self._api_url}/chat/credit")
+    async def balance(self, account: str) -> Decimal:
+        """Return the balance of an account, in KIE's credits."""
+        data = await self._granted("GET", f"{self._api_url}/chat/credit", account=account)
         try:
             return Decimal(str(data))
         except InvalidOperation as error:
@@ -171,16 +190,39 @@ class KieClient:
         method: str,
         url: str,
         *,
+        account: str,
         no_answer: NoAnswer = ProviderUnreachable,
         timeout: httpx2.Timeout = _READ,
+        headers: Mapping[str, str] | None = None,
         **request: Any,
     ) -> Answer:
+        headers = {**(headers or {}), "Authorization": f"Bearer {self._key_of(account)}"}
         with translated(no_answer=no_answer):
             async with (
                 asyncio.timeout(_deadline_s(timeout)),
-                self._http.stream(method, url, timeout=timeout, **request) as response,
+                self._http.stream(
+                    method, url, headers=headers, timeout=timeout, **request
+                ) as response,
             ):
                 return await read_answer(response)
+
+    def _key_of(self, account: str) -> str:
+        """Return the key of an account; what was made on one that is gone can be had no more."""
+        if account in self._keys:
+            return self._keys[account]
+        reason = FailureReason.RESULT_UNAVAILABLE
+        raise ProviderRefused(f"There is no account {account!r} now", code="", reason=reason)
+
+
+def _task_id_of(answer: Answer, *, url: str) -> str:
+    """Return the id of the task that createTask granted; ProviderSilent if it names none."""
+    if len(answer.content) > MAX_SIZE and (task_id := task_id_within(answer)):
+        return task_id
+    named = as_document(_data_of(answer, url=url, no_answer=ProviderSilent))
+    task_id = as_task_id(named.get("taskId")) or as_task_id(named.get("recordId"))
+    if task_id is None:
+        raise ProviderSilent("KIE granted the request and named no task", code="200")
+    return task_id
 
 
 def _data_of(answer: Answer, *, url: str, no_answer: NoAnswer) -> Any:

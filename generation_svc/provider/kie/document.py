@@ -71,6 +71,17 @@ def strings_at(value: object, path: tuple[str, ...]) -> Iterator[str]:
         yield value
 
 
+def objects_at(value: object, path: tuple[str, ...]) -> Iterator[Document]:
+    """Yield the objects at the end of a path; a list stands for its members."""
+    if isinstance(value, list):
+        for member in value:
+            yield from objects_at(member, path)
+    elif path:
+        yield from objects_at(as_document(value).get(path[0]), path[1:])
+    elif isinstance(value, dict):
+        yield value
+
+
 def clean(text: str) -> str:
     """Return the text without what a database cannot hold: NUL and lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")

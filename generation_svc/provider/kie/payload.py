@@ -14,7 +14,9 @@ that speaks of the account or of the moment (401, 429, 455 …) settles anything
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.provider.kie.document import (
@@ -26,7 +28,7 @@ from generation_svc.provider.kie.document import (
     decode,
     message_of,
 )
-from generation_svc.provider.kie.result import item_ids_of, links_of, text_of
+from generation_svc.provider.kie.result import item_ids_of, items_of, text_of
 
 STATE_WORDS: Mapping[str, ProviderState] = {
     "waiting": ProviderState.PENDING,
@@ -51,6 +53,7 @@ PASSING_CODES = frozenset({401, 402, 403, 429, 433, 455})
 _DEAD_CODES = frozenset({408, 501})
 """Codes of recordInfo's own envelope that say that the task failed."""
 
+_COST = re.compile(r"\d{1,12}(\.\d{1,12})?")
 _MAX_WORD_CHARS = 64
 _MAX_MESSAGE_CHARS = 2000
 _TASK_ID_NAMES = ("taskId", "task_id", "recordId")
@@ -108,18 +111,19 @@ def _state_by_code(document: Document) -> ProviderState:
 
 def _succeeded(document: Document, word: str | None) -> Observation:
     data = as_document(document.get("data"))
-    links, text = links_of(data), text_of(data)
+    items, text = items_of(data), text_of(data)
     if code_of(document) not in (None, 200):
         return Observation(ProviderState.UNKNOWN, task_id=_task_id(document), word=word)
-    if not (links or text):
+    if not (items or text):
         return Observation(ProviderState.EMPTY, task_id=_task_id(document), word=word)
     return Observation(
         ProviderState.SUCCEEDED,
         task_id=_task_id(document),
         word=word,
-        result_urls=links,
+        results=items,
         result_text=text,
         item_ids=item_ids_of(data),
+        cost=_cost(data),
     )
 
 
@@ -132,7 +136,14 @@ def _failed(document: Document, word: str | None = None) -> Observation:
         word=word,
         fail_code=(_scalar(data.get("failCode")) or _scalar(envelope_code))[:_MAX_WORD_CHARS],
         fail_message=(_scalar(data.get("failMsg")) or envelope_message)[:_MAX_MESSAGE_CHARS],
+        cost=_cost(data),
     )
+
+
+def _cost(data: Document) -> Decimal | None:
+    """Return `creditsConsumed`, which records have since August 2026; 0 of a task that failed."""
+    text = _scalar(data.get("creditsConsumed"))
+    return Decimal(text) if _COST.fullmatch(text) else None
 
 
 def _task_id(document: Document) -> str | None:

@@ -1,12 +1,27 @@
-"""The links and the text of a result, wherever a family of models puts them (kie-api.md §3, §9)."""
+"""The files and the text of a result, wherever a family of models puts them (kie-api.md §3, §9).
+
+A song or a video may stand in an object that also says its title, its length and its cover:
+
+    {"response": {"data": [{"audio_url": …, "image_url": …, "title": …, "duration": 198.44}, …]}}
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from datetime import timedelta
 from urllib.parse import urlsplit
 
-from generation_svc.provider.kie.document import Document, as_document, clean, decode, strings_at
+from generation_svc.domain.observation import ResultItem
+from generation_svc.provider.kie.document import (
+    Document,
+    as_document,
+    clean,
+    decode,
+    objects_at,
+    strings_at,
+)
 
 MAX_LINKS = 16
 """The number of links that are kept of one task."""
@@ -34,6 +49,14 @@ _ITEM_ID_PATHS: tuple[tuple[str, ...], ...] = (
     ("data", "id"),  # suno
 )
 _MAX_ID_CHARS = 128
+_DESCRIBED = frozenset({"audio_url", "video_url"})
+"""The links that stand in an object which describes what is behind them."""
+
+MAX_TITLE_CHARS = 300
+"""The length of the longest title that is kept."""
+
+MAX_DURATION = timedelta(days=2)
+"""The longest time that something is said to play."""
 
 _PACKED = ("response", "resultJson")
 """The fields that hold a result as an object, or as JSON in a string."""
@@ -45,11 +68,14 @@ _LYRICS_PATH = ("data", "text")
 _LINK = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
 
 
-def links_of(data: Document) -> tuple[str, ...]:
-    """Return the links to a result in KIE's order, each once; those of `response` first."""
+def items_of(data: Document) -> tuple[ResultItem, ...]:
+    """Return the files of a result in KIE's order, each once; those of `response` first."""
     unpacked = _all_unpacked(data)
-    found = (link for path in _LINK_PATHS for link in strings_at(unpacked, path))
-    return tuple(dict.fromkeys(filter(is_link, found)))[:MAX_LINKS]
+    found = (item for path in _LINK_PATHS for item in _items_at(unpacked, path))
+    by_link: dict[str, ResultItem] = {}
+    for item in found:
+        by_link.setdefault(item.url, item)
+    return tuple(by_link.values())[:MAX_LINKS]
 
 
 def item_ids_of(data: Document) -> tuple[str, ...]:
@@ -69,6 +95,30 @@ def text_of(data: Document) -> str:
         if result:
             return clean(json.dumps(result, ensure_ascii=False))
     return clean("\n\n".join(filter(None, strings_at(data, _LYRICS_PATH))))
+
+
+def _items_at(value: object, path: tuple[str, ...]) -> Iterator[ResultItem]:
+    *way, name = path
+    for described in objects_at(value, tuple(way)):
+        for link in filter(is_link, strings_at(described, (name,))):
+            yield _described(link, described) if name in _DESCRIBED else ResultItem(link)
+
+
+def _described(link: str, document: Document) -> ResultItem:
+    title, cover = document.get("title"), document.get("image_url")
+    return ResultItem(
+        link,
+        title=clean(title).strip()[:MAX_TITLE_CHARS] if isinstance(title, str) else "",
+        duration=_duration(document.get("duration")),
+        cover_url=cover if isinstance(cover, str) and is_link(cover) else "",
+    )
+
+
+def _duration(seconds: object) -> timedelta | None:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return None
+    is_sane = 0 < seconds <= MAX_DURATION.total_seconds()  # no NaN is, nor what is infinite
+    return timedelta(milliseconds=round(seconds * 1000)) if is_sane else None
 
 
 def is_link(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Attempts, and callbacks as they came."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,13 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Numeric,
+    String,
     text,
 )
 from sqlmodel import Field, SmallInteger, SQLModel, UniqueConstraint
 
+from generation_svc.domain.account import DEFAULT_ACCOUNT
 from generation_svc.domain.attempt import AttemptState
 from generation_svc.storage.table.column import JSON, TIME, is_live, one_of
 
@@ -60,10 +64,18 @@ class AttemptRow(SQLModel, table=True):
     """What brought its success: `callback` or `poll`."""
     empty_reads: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
     """How many reads showed a success without a result."""
+    result_items: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSON))
+    """What the provider said of the files of its success beyond their links."""
     trouble: str | None = None
     """What the last try to fetch had trouble with."""
     trouble_time: datetime | None = Field(default=None, sa_type=TIME)
     """Since when every try had that trouble."""
+    provider: str = Field(sa_column=Column(String, nullable=False, server_default="kie"))
+    """Who was asked; what a release writes that knows only one is its."""
+    account: str = Field(sa_column=Column(String, nullable=False, server_default=DEFAULT_ACCOUNT))
+    """On which account; what a release writes that knows only one is its."""
+    cost: Decimal | None = Field(default=None, sa_type=Numeric)
+    """What it took from the account, in the provider's unit, where the provider told it."""
     item_ids: list[str] | None = Field(default=None, sa_column=Column(JSON))
     """The provider's ids of what it made, where it has any."""
 

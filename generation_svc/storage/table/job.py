@@ -94,6 +94,10 @@ class JobRow(SQLModel, table=True):
     further_delay_reason: str | None = None
     """A delay reason that the release 0.1.0 does not know."""
     delay_until_time: datetime | None = Field(default=None, sa_type=TIME)
+    account: str | None = None
+    """The provider's account that alone can do it; NULL means any."""
+    claim_account: str | None = None
+    """The account that it is claimed for; NULL is the one of releases that know only one."""
 
 
 class RequestKeyRow(SQLModel, table=True):

@@ -48,6 +48,11 @@ class MediaRow(SQLModel, table=True):
     height: int
     sha256: str
     create_time: datetime = Field(sa_type=TIME)
+    duration_ms: int | None = Field(default=None, sa_type=BigInteger)
+    """How long it plays."""
+    title: str = Field(sa_column_kwargs={"server_default": ""})
+    cover_id: UUID | None = None
+    """The media that is shown for it: a row of the same attempt."""
     remove_time: datetime | None = Field(default=None, sa_type=TIME)
     """When its bytes were removed, since its time was over; the row stays with its job."""
     is_counted: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
@@ -55,7 +60,7 @@ class MediaRow(SQLModel, table=True):
 
 
 class UploadRow(SQLModel, table=True):
-    """A picture to be used as an input."""
+    """Media to be used as an input."""
 
     __tablename__ = "upload"
     __table_args__ = (
@@ -80,6 +85,7 @@ class UploadRow(SQLModel, table=True):
     sha256: str
     create_time: datetime = Field(sa_type=TIME)
     expire_time: datetime = Field(sa_type=TIME, index=True)
+    duration_ms: int | None = Field(default=None, sa_type=BigInteger)
     remove_time: datetime | None = Field(default=None, sa_type=TIME)
     """When its bytes were removed; the row stays for a while, to say that it was there."""
 

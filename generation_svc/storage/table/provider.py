@@ -1,10 +1,12 @@
-"""The provider's limits, its breaker and its models that are off."""
+"""The budgets of calls, the breakers and balances of accounts, and models that are off."""
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    Numeric,
 )
 from sqlmodel import Field, SQLModel
 
@@ -22,7 +24,7 @@ class BudgetSlotRow(SQLModel, table=True):
 
 
 class BreakerRow(SQLModel, table=True):
-    """Whether the provider is called at all: one row."""
+    """Whether the first account is used at all: one row, which every release knows."""
 
     __tablename__ = "breaker"
     __table_args__ = (
@@ -35,6 +37,36 @@ class BreakerRow(SQLModel, table=True):
     reason: str | None = None
     probe_time: datetime | None = Field(default=None, sa_type=TIME)
     update_time: datetime = Field(sa_type=TIME)
+
+
+class AccountBreakerRow(SQLModel, table=True):
+    """Whether an account is used at all; the first one has a table of its own."""
+
+    __tablename__ = "account_breaker"
+    __table_args__ = (
+        CheckConstraint(
+            "(reason IS NULL) = (probe_time IS NULL)", name="account_breaker_probes_iff_open"
+        ),
+    )
+
+    name: str = Field(primary_key=True)
+    """The provider and the account, with a slash in between."""
+    failures: int = 0
+    reason: str | None = None
+    probe_time: datetime | None = Field(default=None, sa_type=TIME)
+    update_time: datetime = Field(sa_type=TIME)
+
+
+class AccountBalanceRow(SQLModel, table=True):
+    """What an account had left when its provider was asked."""
+
+    __tablename__ = "account_balance"
+
+    provider: str = Field(primary_key=True)
+    account: str = Field(primary_key=True)
+    balance: Decimal | None = Field(default=None, sa_type=Numeric)
+    """In the provider's unit; NULL until it was told."""
+    read_time: datetime = Field(sa_type=TIME)
 
 
 class ModelOutageRow(SQLModel, table=True):

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,atelier/generation/v1/callback_service.proto\x12\x15\x61telier.generation.v1\"\xb5\x01\n\x15ReportCallbackRequest\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12J\n\x07headers\x18\x02 \x03(\x0b\x32\x39.atelier.generation.v1.ReportCallbackRequest.HeadersEntry\x12\x12\n\npath_token\x18\x03 \x01(\t\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Q\n\x16ReportCallbackResponse\x12\x37\n\x07outcome\x18\x01 \x01(\x0e\x32&.atelier.generation.v1.CallbackOutcome*\xed\x01\n\x0f\x43\x61llbackOutcome\x12 \n\x1c\x43\x41LLBACK_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41LLBACK_OUTCOME_APPLIED\x10\x01\x12\x1d\n\x19\x43\x41LLBACK_OUTCOME_REPEATED\x10\x02\x12\x19\n\x15\x43\x41LLBACK_OUTCOME_HINT\x10\x03\x12\x1c\n\x18\x43\x41LLBACK_OUTCOME_IGNORED\x10\x04\x12!\n\x1d\x43\x41LLBACK_OUTCOME_UNKNOWN_TASK\x10\x05\x12\x1f\n\x1b\x43\x41LLBACK_OUTCOME_UNREADABLE\x10\x06\x32\x85\x01\n\x0f\x43\x61llbackService\x12r\n\x0eReportCallback\x12,.atelier.generation.v1.ReportCallbackRequest\x1a-.atelier.generation.v1.ReportCallbackResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,atelier/generation/v1/callback_service.proto\x12\x15\x61telier.generation.v1\"\xc7\x01\n\x15ReportCallbackRequest\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12J\n\x07headers\x18\x02 \x03(\x0b\x32\x39.atelier.generation.v1.ReportCallbackRequest.HeadersEntry\x12\x12\n\npath_token\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Q\n\x16ReportCallbackResponse\x12\x37\n\x07outcome\x18\x01 \x01(\x0e\x32&.atelier.generation.v1.CallbackOutcome*\xed\x01\n\x0f\x43\x61llbackOutcome\x12 \n\x1c\x43\x41LLBACK_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41LLBACK_OUTCOME_APPLIED\x10\x01\x12\x1d\n\x19\x43\x41LLBACK_OUTCOME_REPEATED\x10\x02\x12\x19\n\x15\x43\x41LLBACK_OUTCOME_HINT\x10\x03\x12\x1c\n\x18\x43\x41LLBACK_OUTCOME_IGNORED\x10\x04\x12!\n\x1d\x43\x41LLBACK_OUTCOME_UNKNOWN_TASK\x10\x05\x12\x1f\n\x1b\x43\x41LLBACK_OUTCOME_UNREADABLE\x10\x06\x32\x85\x01\n\x0f\x43\x61llbackService\x12r\n\x0eReportCallback\x12,.atelier.generation.v1.ReportCallbackRequest\x1a-.atelier.generation.v1.ReportCallbackResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTCALLBACKREQUEST_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_CALLBACKSERVICE'].methods_by_name['ReportCallback']._loaded_options = None
   _globals['_CALLBACKSERVICE'].methods_by_name['ReportCallback']._serialized_options = b'\220\002\002'
-  _globals['_CALLBACKOUTCOME']._serialized_start=339
-  _globals['_CALLBACKOUTCOME']._serialized_end=576
+  _globals['_CALLBACKOUTCOME']._serialized_start=357
+  _globals['_CALLBACKOUTCOME']._serialized_end=594
   _globals['_REPORTCALLBACKREQUEST']._serialized_start=72
-  _globals['_REPORTCALLBACKREQUEST']._serialized_end=253
-  _globals['_REPORTCALLBACKREQUEST_HEADERSENTRY']._serialized_start=207
-  _globals['_REPORTCALLBACKREQUEST_HEADERSENTRY']._serialized_end=253
-  _globals['_REPORTCALLBACKRESPONSE']._serialized_start=255
-  _globals['_REPORTCALLBACKRESPONSE']._serialized_end=336
-  _globals['_CALLBACKSERVICE']._serialized_start=579
-  _globals['_CALLBACKSERVICE']._serialized_end=712
+  _globals['_REPORTCALLBACKREQUEST']._serialized_end=271
+  _globals['_REPORTCALLBACKREQUEST_HEADERSENTRY']._serialized_start=225
+  _globals['_REPORTCALLBACKREQUEST_HEADERSENTRY']._serialized_end=271
+  _globals['_REPORTCALLBACKRESPONSE']._serialized_start=273
+  _globals['_REPORTCALLBACKRESPONSE']._serialized_end=354
+  _globals['_CALLBACKSERVICE']._serialized_start=597
+  _globals['_CALLBACKSERVICE']._serialized_end=730
 # @@protoc_insertion_point(module_scope)

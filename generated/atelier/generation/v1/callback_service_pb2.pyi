@@ -88,15 +88,22 @@ class ReportCallbackRequest(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     PATH_TOKEN_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
     body: _builtins.bytes
     """The body as it came, at most 1 MiB.
 
     Empty means that there was none.
     """
     path_token: _builtins.str
-    """The first segment of the path after `/callbacks/kie/`, at most 128 characters.
+    """The second segment of the path after `/callbacks/`, at most 128 characters.
 
     Empty means that there was none.
+    """
+    provider: _builtins.str
+    """The provider that the callback is for: the first segment of the path after
+    `/callbacks/`, at most 32 characters.
+
+    Empty means `kie`.
     """
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -113,10 +120,11 @@ class ReportCallbackRequest(_message.Message):
         body: _builtins.bytes = ...,
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         path_token: _builtins.str = ...,
+        provider: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "headers", b"headers", "path_token", b"path_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "headers", b"headers", "path_token", b"path_token", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -176,6 +176,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
     """
+    ERROR_REASON_REFERENCE_UNAVAILABLE: _ErrorReason.ValueType  # 31
+    """What the request refers to is not at the provider any more: the earlier job
+    made nothing, or the account that made it is no longer in use.
+
+        { "reason": "REFERENCE_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "job_id": "01919b6e-5a3c-7f00-8000-0242ac120002" } }
+    """
     ERROR_REASON_MEDIA_EXPIRED: _ErrorReason.ValueType  # 34
     """The media was there, but its bytes are no longer kept: `Media.expire_time` has
     passed. It stays in the job's result.
@@ -347,6 +353,12 @@ ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 30
 """The service has never posted to this address for this caller.
 
     { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
+"""
+ERROR_REASON_REFERENCE_UNAVAILABLE: ErrorReason.ValueType  # 31
+"""What the request refers to is not at the provider any more: the earlier job
+made nothing, or the account that made it is no longer in use.
+
+    { "reason": "REFERENCE_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "job_id": "01919b6e-5a3c-7f00-8000-0242ac120002" } }
 """
 ERROR_REASON_MEDIA_EXPIRED: ErrorReason.ValueType  # 34
 """The media was there, but its bytes are no longer kept: `Media.expire_time` has
