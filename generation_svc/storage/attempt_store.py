@@ -58,6 +58,7 @@ class PostgresAttemptStore:
     async def find_by_task(self, task_id: str, *, provider: str) -> Attempt | None:
         """Find the attempt of a provider's task."""
         return await self._one(
+            # The latest, should a provider ever give an id twice.
             "SELECT * FROM attempt WHERE task_id = %s AND provider = %s ORDER BY id DESC LIMIT 1",
             task_id,
             provider,
@@ -134,6 +135,7 @@ class PostgresAttemptStore:
         """Note that createTask gave no answer; return whether that is news."""
         cursor = await self._connection.execute(
             "UPDATE attempt SET state = 'unknown', error = %s"
+            # The state is the guard: an answer or a callback that came first stays.
             " WHERE id = %s AND state = 'submitting'",
             (error, attempt_id),
         )
@@ -191,6 +193,7 @@ class PostgresAttemptStore:
         """Move the next read to now, at most once per interval; return whether it moved."""
         cursor = await self._connection.execute(
             "UPDATE attempt SET read_time = least(read_time, now()), hint_time = now()"
+            # At most once per interval, or forged callbacks could use up the budget of reads.
             " WHERE id = %s AND state = 'accepted'"
             " AND (hint_time IS NULL OR hint_time <= now() - %s::interval)",
             (attempt_id, interval),
@@ -219,6 +222,8 @@ class PostgresAttemptStore:
         """Push the lease of a fetch under way; return whether it is still this claim's."""
         cursor = await self._connection.execute(
             "UPDATE attempt SET fetch_time = clock_timestamp() + %s"
+            # Every claim counts up, so that the number tells this claim from a later one of the
+            # same row.
             " WHERE id = %s AND state = 'succeeded' AND fetch_tries = %s",
             (lease, attempt.id, attempt.fetch_tries),
         )

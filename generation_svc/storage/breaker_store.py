@@ -69,6 +69,8 @@ class PostgresBreakerStore:
 
     async def claim_balance(self, account: Account, *, interval: timedelta) -> bool:
         claimed = await self._connection.execute(
+            # One upsert decides which replica asks: for the others the WHERE fails and no row is
+            # changed.
             "INSERT INTO account_balance AS b (provider, account, read_time) VALUES (%s, %s, now())"
             " ON CONFLICT (provider, account) DO UPDATE SET read_time = now()"
             " WHERE b.read_time <= now() - %s::interval",

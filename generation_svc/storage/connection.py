@@ -74,6 +74,7 @@ async def check(
 async def _read(clock: DatabaseClock, connection: psycopg.AsyncConnection[Any]) -> None:
     """Ask for the time instead of nothing, which also shows that the connection lives."""
     asked_at = time.monotonic()
+    # Otherwise the SELECT would begin a transaction, and nobody would end it.
     await connection.set_autocommit(True)
     try:
         cursor = await connection.execute("SELECT clock_timestamp() AS told")

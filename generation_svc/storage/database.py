@@ -99,7 +99,7 @@ class PostgresTransaction:
 
 
 class PostgresDatabase:
-    """Where everything is kept."""
+    """The service's database: transactions, and announcements after them."""
 
     def __init__(self, pool: "AsyncConnectionPool[Connection]", *, notifier: Notifier) -> None:
         self.pool = pool
@@ -116,12 +116,15 @@ class PostgresDatabase:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""
         with _translated():
             async with (
+                # In this order: whoever waits for its turn must not hold a connection meanwhile.
                 self._pool_queue.slot(),
                 self._connection(within_seconds=POOL_TIMEOUT_SECONDS) as connection,
                 connection.transaction(),
             ):
                 transaction = PostgresTransaction(connection, clock=self._clock)
                 yield transaction
+        # After the commit: whoever is woken must see what was written, and a NOTIFY inside of the
+        # transaction would take a lock of the whole database.
         for topic in dict.fromkeys(transaction.topics):
             self.notifier.announce(topic)
 

@@ -85,6 +85,8 @@ class PostgresDeliveryStore:
     ) -> Sequence[Delivery]:
         values = {"bot_id": bot_id, "queue": queue, "caller": caller, "limit": limit}
         cursor = await self._connection.execute(_LOCK_DUE_JOBS, values)
+        # Jobs that are locked are skipped, not waited for: their deliveries come with the next
+        # lease.
         jobs = {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
         if not jobs:
             return ()
@@ -99,6 +101,8 @@ class PostgresDeliveryStore:
     ) -> datetime:
         await self._lock_job(lease_token)
         cursor = await self._connection.execute(
+            # Past its end a lease may belong to another sender at any moment, so it cannot begin
+            # any more.
             "UPDATE delivery SET state = 'begun', update_time = now(),"
             " due_time = coalesce(now() + %(span)s::interval, due_time)"
             f" WHERE lease_hash = %(hash)s AND due_time > now() AND {_OF_COURIER}"
@@ -135,6 +139,8 @@ class PostgresDeliveryStore:
         await self._connection.execute(
             _REPORT, {"id": row["id"], "not_before": None, "message_id": None, **changes}
         )
+        # Both deliveries of the job are behind its lock, so the progress cannot be leased in
+        # between.
         if row["kind"] == "outcome":
             await self._free_progress(row, outcome, state=changes["state"])
         await self._note(row, event=_EVENTS[type(outcome)], **changes["report"].obj)
@@ -171,6 +177,8 @@ class PostgresDeliveryStore:
         """Lease the delivery of a row that this transaction holds, with its job's destination."""
         token = new_token()
         cursor = await self._connection.execute(
+            # A lease that ran out after Begin may have been sent. Progress needs no such mark: it
+            # is an edit, which can be repeated.
             "UPDATE delivery SET state = 'leased', lease_hash = %(hash)s, is_stale = false,"
             " maybe_sent = maybe_sent OR (state = 'begun' AND kind = 'outcome'),"
             " due_time = now() + %(span)s, try_number = try_number + 1, update_time = now()"
@@ -252,6 +260,9 @@ def _courier(sender: Caller | None) -> dict[str, Any]:
     return {"sender": sender.name, "bots": bots}
 
 
+# A progress row under lease keeps its state and is marked stale: its report then makes it due
+# again, so that no change is lost between rendering and editing. One that is backing off keeps its
+# time. An outcome is never changed here: for it the WHERE makes the conflict do nothing.
 _ADD = """
 INSERT INTO delivery AS d (id, job_id, kind, state, caller, bot_id, queue, url, due_time,
                            try_number, maybe_sent, is_stale, create_time, update_time)
@@ -287,6 +298,8 @@ _TURN = """
             OR other.kind = 'outcome' AND other.state IN ('pending', 'leased', 'begun')))
 """
 
+# Outcomes come before progress: that is the order of the two words. SKIP LOCKED, or all edges would
+# wait for the one job that is just being settled.
 _LOCK_DUE_JOBS = f"""
 SELECT job.* FROM delivery JOIN job ON job.id = delivery.job_id
 WHERE {_TURN}
@@ -299,6 +312,8 @@ SELECT delivery.*, job.destination FROM delivery JOIN job ON job.id = delivery.j
 WHERE {_TURN} AND delivery.job_id = ANY(%(jobs)s)
 """
 
+# `reported_hash` keeps the used-up token: a report whose answer was lost is told from a stale one
+# by it. The exponent is capped, since 2 to the power of every try would overflow.
 _REPORT = """
 UPDATE delivery SET
     state = CASE WHEN is_stale AND %(state)s::text = 'idle' THEN 'pending' ELSE %(state)s::text END,

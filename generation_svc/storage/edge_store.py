@@ -43,6 +43,7 @@ class PostgresEdgeStore:
             },
         )
         row = await cursor.fetchone()
+        # The version in the statement is the guard: of two writers one changes no row.
         if row is None:
             current = await self.get_session(session.bot_id, key=session.key, caller=caller)
             raise SessionConflict(version=current.version)
@@ -53,11 +54,13 @@ class PostgresEdgeStore:
     ) -> tuple[bool, datetime | None]:
         if not span:
             await self._connection.execute(
+                # Only the holder's own: a process that has lost the right must not end another's.
                 "DELETE FROM update_lease WHERE bot_id = %s AND holder = %s AND caller = %s",
                 (bot_id, holder, caller),
             )
             return False, None
         await self._connection.execute(
+            # By the time of the database, which all replicas share, whatever their own clocks say.
             "INSERT INTO update_lease (bot_id, caller, holder, expire_time)"
             " VALUES (%(bot_id)s, %(caller)s, %(holder)s, now() + %(span)s)"
             " ON CONFLICT (bot_id) DO UPDATE SET holder = excluded.holder,"

@@ -50,6 +50,8 @@ class PostgresJobStore:
 
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
         cursor = await self._connection.execute(
+            # The cast: PostgreSQL cannot infer the type of a parameter that is compared with NULL
+            # only.
             "SELECT * FROM job WHERE id = %(id)s"
             " AND (%(caller)s::text IS NULL OR caller = %(caller)s)",
             {"id": job_id, "caller": caller},
@@ -85,6 +87,8 @@ class PostgresJobStore:
             " AND state = ANY(%(sources)s)",
             {**mutable_columns(job), "id": job.id, "sources": sorted(sources(job.state))},
         )
+        # The row is locked and its transition was checked, so this is a fault of ours. A lost
+        # revision must not pass in silence.
         if changed.rowcount != 1:
             raise RuntimeError(f"job {job.id} is not at the revision before {job.revision}")
         await self._add_event(job, event=event, detail=detail or {}, has_revision=True)
@@ -93,6 +97,7 @@ class PostgresJobStore:
         self, job_id: UUID, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
     ) -> None:
         await self._connection.execute(
+            # clock_timestamp() and not now(), which is the same for all events of a transaction.
             "INSERT INTO job_event (job_id, time, kind, state, detail)"
             " SELECT id, clock_timestamp(), %s, state, %s FROM job WHERE id = %s",
             (event, Jsonb(detail or {}), job_id),
@@ -114,6 +119,7 @@ class PostgresJobStore:
             (job_id, after, limit),
         )
         rows = await cursor.fetchall()
+        # A snapshot has what a revision may change; everything else of a job never changes.
         return [replace(job, **document.changes_from_snapshot(row["snapshot"])) for row in rows]
 
     async def page(

@@ -48,6 +48,8 @@ class PostgresModelStore:
         return ended.rowcount == 1
 
 
+# now() is the beginning of this transaction, so that `is_news` holds only for a row that this very
+# statement inserted.
 _BEGIN_OUTAGE = """
 INSERT INTO model_outage AS o (model_id, text, begin_time, rest_until_time)
 VALUES (%(model_id)s, %(text)s, now(), now() + %(rest)s::interval)
@@ -55,6 +57,8 @@ ON CONFLICT (model_id) DO UPDATE SET text = excluded.text,
     rest_until_time = excluded.rest_until_time, probe_job_id = NULL, probe_until_time = NULL
 RETURNING begin_time = now() AS is_news
 """
+# One UPDATE decides, so that of the jobs of all replicas one tries. Its right ends by itself, for
+# its dispatcher may be killed.
 _CLAIM_PROBE = """
 UPDATE model_outage SET probe_job_id = %(job_id)s, probe_until_time = now() + %(span)s::interval
 WHERE model_id = %(model_id)s AND rest_until_time <= now()

@@ -30,7 +30,7 @@ ANSWER_SECONDS = 5.0
 
 
 class Notifier:
-    """The topics that somebody in this process waits for."""
+    """The topics that this process waits for, exchanged with the other replicas."""
 
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
@@ -63,6 +63,8 @@ class Notifier:
     async def connected(self, database_url: str) -> AsyncIterator[None]:
         """Exchange announcements with the other replicas while the block runs."""
         async with asyncio.TaskGroup() as group:
+            # Two connections: psycopg holds a connection's lock while it waits for notifications,
+            # so the one that listens cannot send.
             tasks = [
                 group.create_task(self._for_ever(database_url, send=True), name="notifier-notify"),
                 group.create_task(self._for_ever(database_url, send=False), name="notifier-listen"),
@@ -79,6 +81,8 @@ class Notifier:
             del self._waiters[topic]
 
     def _wake(self, topic: str) -> None:
+        # The event is set and stays set: a waiter clears it before it looks, so no news falls
+        # between.
         for event in self._waiters.get(topic, ()):
             event.set()
 
@@ -90,7 +94,10 @@ class Notifier:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    database_url, autocommit=True, **NETWORK
+                    # LISTEN takes effect, and NOTIFY leaves, at the commit.
+                    database_url,
+                    autocommit=True,
+                    **NETWORK,
                 ) as connection:
                     await (self._send(connection) if send else self._listen(connection))
             except (psycopg.Error, OSError) as error:
@@ -102,6 +109,8 @@ class Notifier:
         while True:
             await self._filled.wait()
             self._filled.clear()
+            # Taken before anything is awaited: what is announced meanwhile goes into a set of its
+            # own.
             topics, self._outbox = self._outbox, set()
             try:
                 for payload in _payloads(topics, origin=self._origin):

@@ -1,4 +1,4 @@
-"""Lets as many in as there are connections; the others wait in order, as long as it goes on.
+"""Admits as many callers as there are connections; the others wait in order while it moves.
 
 The pool's own queue tells whoever has waited for five seconds that the database is away. Of four
 thousand who come at once the last wait for longer though nothing is wrong; so they wait here, and
@@ -43,8 +43,10 @@ class PoolQueue:
             while not (await asyncio.wait({place}, timeout=self._max_wait_seconds))[0]:
                 self._check_that_it_moves()
         except BaseException:
+            # cancel() is refused by a future that is done: then the place is ours and must be given
+            # back.
             if not place.cancel():
-                self._places.release()  # it was got at the last moment
+                self._places.release()
             raise
 
     def _check_that_it_moves(self) -> None:

@@ -44,6 +44,8 @@ class PostgresQueueStore:
 
     async def claim(self, *, lease: timedelta, accounts: Sequence[Account]) -> Claim | None:
         """A job with an attempt of unknown fate is due again only after its grace."""
+        # Claims are serialized: with SKIP LOCKED two dispatchers would serve out of the fair order,
+        # and both would count the same free place at the provider.
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         by_name = {account.name: account for account in accounts}
         cursor = await self._connection.execute(
@@ -89,7 +91,7 @@ class PostgresQueueStore:
         return job_from_row(row) if row else None
 
     async def read(self) -> FairQueue:
-        """Read the queue in its fair order; who is postponed for long stands before nobody."""
+        """Read the queue in its fair order; jobs that are postponed for long are left out."""
         # In binary: as text each of up to 2.4 million bytes would come as two hexadecimal digits.
         cursor = await self._connection.execute(_LINE, {"soon": SOON}, binary=True)
         entries = await cursor.fetchone()
@@ -123,6 +125,8 @@ _IS_CLAIMED = """
     AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
                     AND attempt.state IN ('submitting', 'unknown', 'accepted'))
 """
+# An attempt and the claim that it came from are never both counted: `_IS_CLAIMED` leaves out a job
+# with an attempt under way.
 _LOADS = f"""
 SELECT account, count(*) FILTER (WHERE is_soon) AS claims, count(*) AS active FROM (
     SELECT account, false AS is_soon FROM attempt

@@ -49,6 +49,7 @@ class PostgresRateBudgetStore:
         await self._connection.execute(_FILL, values)
         cursor = await self._connection.execute(_WAIT, values)
         row = await cursor.fetchone()
+        # A wait of zero would be a busy loop: the row is free, but somebody is taking it right now.
         return max(row["wait"], LEAST_WAIT) if row else LEAST_WAIT
 
     async def delay(
@@ -92,6 +93,7 @@ WHERE budget = %(budget)s AND position = (
     WHERE budget = %(budget)s AND take_time > clock_timestamp() - %(window)s::interval
     ORDER BY take_time LIMIT 1 FOR UPDATE SKIP LOCKED)
 """
+# Replicas may fill at the same moment; a row that is there already is left as it is.
 _FILL = """
 INSERT INTO budget_slot (budget, position, take_time)
 SELECT %(budget)s, position, '-infinity' FROM generate_series(0, %(limit)s - 1) AS position

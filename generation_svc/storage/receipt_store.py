@@ -41,6 +41,7 @@ class PostgresReceiptStore:
 
     async def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
         cursor = await self._connection.execute(
+            # Younger ones are being applied by the process that stored them.
             "SELECT id, body, attempt_id, is_trusted FROM callback_receipt"
             " WHERE apply_time IS NULL AND receive_time <= now() - %s::interval"
             " ORDER BY receive_time LIMIT %s",
@@ -50,6 +51,7 @@ class PostgresReceiptStore:
 
     async def trim(self, *, keep: int) -> None:
         await self._connection.execute(
+            # A bound by number and not by age: anybody who knows the address can post at any rate.
             "DELETE FROM callback_receipt WHERE NOT is_trusted AND receive_time <="
             " (SELECT receive_time FROM callback_receipt WHERE NOT is_trusted"
             " ORDER BY receive_time DESC OFFSET %s LIMIT 1)",
@@ -59,4 +61,5 @@ class PostgresReceiptStore:
 
 def _plain(text: str) -> str:
     """Return a text as PostgreSQL can keep it."""
+    # Neither text nor jsonb can hold U+0000.
     return text.replace("\0", "")

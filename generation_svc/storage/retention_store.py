@@ -43,6 +43,8 @@ class PostgresRetentionStore:
 
     async def lock_media(self, media_id: UUID) -> str | None:
         return await self._key(
+            # Found without a lock, so another replica may have removed it since: looked at again,
+            # locked.
             "SELECT key FROM media WHERE id = %s AND remove_time IS NULL FOR UPDATE SKIP LOCKED",
             media_id,
         )
@@ -83,6 +85,8 @@ class PostgresRetentionStore:
         jobs = await self._ids(_FORGOTTEN_JOBS, age=older_than, limit=limit)
         if jobs:
             for statement in _FORGET_PARTS:
+                # In pieces, so that no single statement runs into its timeout over a job with many
+                # events.
                 while await self._count(statement, jobs=jobs, most=MOST_ROWS) == MOST_ROWS:
                     continue
             await self._connection.execute("DELETE FROM job WHERE id = ANY(%s)", (jobs,))
@@ -113,6 +117,7 @@ WHERE media.remove_time IS NULL AND {{kind}} AND media.create_time <= now() - %(
 ORDER BY media.create_time LIMIT %(limit)s
 """
 
+# Only what was counted is taken off: counting and removing may happen in either order.
 _MEDIA_REMOVED = """
 WITH removed AS (
     UPDATE media SET remove_time = now() WHERE id = %s AND remove_time IS NULL

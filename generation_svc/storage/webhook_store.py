@@ -23,6 +23,7 @@ class PostgresWebhookStore:
         self._connection = connection
 
     async def begin(self, *, span: timedelta, most_per_host: int) -> Delivery | None:
+        # A count of rows that others are about to change cannot be locked by rows.
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (TURN_LOCK,))
         cursor = await self._connection.execute(_DUE, {"most_per_host": most_per_host})
         row = await cursor.fetchone()
@@ -150,6 +151,7 @@ ON CONFLICT (caller, url) DO UPDATE SET
     failures_in_a_row = (known.failures_in_a_row + 1) * %(failed)s
 """
 
+# Deliveries under lease are left alone: the report of their post ends them.
 _END_PENDING = """
 WITH ended AS (
     UPDATE delivery SET state = 'impossible', update_time = now(),
