@@ -38,6 +38,7 @@ class Buckets:
         now = self._clock()
         bucket = self._buckets.setdefault(key, _Bucket(burst, now))
         self._buckets.move_to_end(key)
+        # Owners are named by callers, so without a bound they could fill the memory.
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)
         bucket.tokens = min(burst, bucket.tokens + (now - bucket.time) * per_second)

@@ -53,6 +53,7 @@ class CallerDirectory:
         self._by_hash = {
             key: grant.caller for grant in self._by_name.values() for key in grant.token_hashes
         }
+        # Open streams last for up to an hour: rights that were taken away must not last with them.
         for key in tuple(self._open):
             if self._by_hash.get(key) != before.get(key):
                 self._end(key)
@@ -97,6 +98,7 @@ class CallerDirectory:
         Raises Unauthenticated in the first case and Unavailable in the second: the next call goes
         by the new rights.
         """
+        # The rights may have changed between the first look at the token and this one.
         if self.identify(token) != caller:
             raise Unavailable(_CHANGED)
         key, expiry = token_hash(token), asyncio.timeout(None)
@@ -105,6 +107,7 @@ class CallerDirectory:
                 self._open.setdefault(key, set()).add(expiry)
                 yield
         except TimeoutError:
+            # A timeout of the handler's own is not ours to translate.
             if not expiry.expired():
                 raise
             self.identify(token)

@@ -122,6 +122,7 @@ def parse_callers(text: str) -> tuple[Grant, ...]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        # From None, here and below: the cause would quote the document, tokens included.
         raise CallersError(f"it is not valid TOML: {error}") from None
     try:
         grants = tuple(each.grant() for each in _Document.model_validate(document).caller)

@@ -84,4 +84,5 @@ def _signature(path: Path) -> _Signature:
         status = path.stat()
     except OSError:
         return None
+    # The inode too: a file that is replaced by a rename may keep its time and its size.
     return status.st_mtime_ns, status.st_size, status.st_ino

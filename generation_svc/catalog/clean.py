@@ -63,5 +63,6 @@ def _clean(value: JsonValue, steps: Steps, *, found: dict[Steps, str]) -> JsonVa
     description = flaw(value)
     if description is None:
         return value
+    # null stands in for it, so that the rules of the schema can still be checked for the rest.
     found[steps] = description
     return None

@@ -40,6 +40,7 @@ def _properties(validator: Any, rules: dict[str, Any], value: Any, _: JsonSchema
 
 def _multiple_of(_: Validator, step: float, value: Any, __: JsonSchema) -> _Errors:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # By their decimal spelling: in binary 0.7 / 0.1 is 6.999…
     if is_number and Decimal(str(value)) % Decimal(str(step)):
         yield ValidationError(f"{value} is not a multiple of {step}")
 
@@ -75,6 +76,7 @@ def _one_of(validator: Any, branches: list[Any], value: Any, _: JsonSchema) -> _
     count = sum(not mistakes for mistakes in tried)
     if count > 1:
         yield ValidationError(_AMBIGUOUS, validator="oneOf")
+    # The errors of all branches at once would tell a person to do things that exclude each other.
     elif not count:
         yield from min(tried, key=_distance)
 

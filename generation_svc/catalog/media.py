@@ -115,6 +115,7 @@ def _is_reachable(text: str) -> bool:
 def _secret_flaw(link: SplitResult) -> str | None:
     if link.username is not None:
         return "A link must not hold a user name or password."
+    # Unquoted: an escaped path leads to the same file and shows the token all the same.
     if _BOT_TOKEN.search(unquote(link.path)):
         return "A Telegram file link holds the bot's token; upload the file instead."
     return None
@@ -132,6 +133,7 @@ def _bytes_flaw(encoded: str) -> str | None:
     too_large = (
         f"Media in a data: URL must have up to {MAX_DATA_BYTES} bytes; upload what is larger."
     )
+    # Before decoding, which would copy a text of any length.
     if len(encoded) > _LARGEST_BASE64:
         return too_large
     try:

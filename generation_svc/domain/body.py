@@ -56,9 +56,11 @@ def _inflated(body: bytes) -> bytes | None:
     for window in (_GZIP_OR_ZLIB, _RAW_DEFLATE):
         unpacker = zlib.decompressobj(window)
         try:
+            # Bounded, for a few kilobytes can unpack to gigabytes.
             inflated = unpacker.decompress(body, MAX_UNPACKED_BYTES)
         except zlib.error:
             continue
+        # What breaks off, or is followed by something else, was not packed as it seemed.
         if unpacker.eof and not unpacker.unused_data:
             return inflated
     return None

@@ -18,6 +18,7 @@ ENTRY_BYTES = 24
 
 def entry_of(job_id: UUID, *, fair_round: int) -> bytes:
     """Return what stands for a job in the line; entries sort as jobs are served."""
+    # Big-endian, so that bytes compare as numbers do.
     return fair_round.to_bytes(8, "big") + job_id.bytes
 
 

@@ -81,6 +81,7 @@ def is_public(address: str) -> bool:
     if ip is None:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
+        # An IPv6 address may carry a private IPv4 one, to which a gateway would lead.
         ip = _embedded(ip) or ip
         if ip.version == 6 and (ip.is_reserved or ip.is_site_local):
             return False

@@ -27,6 +27,7 @@ def http_client(*, part: str, **options: Any) -> httpx2.AsyncClient:
     `options` are httpx's.
     """
     headers = {"User-Agent": f"Atelier/{product_version()} ({part})"}
+    # A cookie of one result would be sent with requests for other people's results.
     cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     return httpx2.AsyncClient(headers=headers, cookies=cookies, **options)
 

@@ -32,6 +32,7 @@ class NameResolver:
         if name not in self._running:
             task = self._running[name] = asyncio.create_task(self._look_up(host, port))
             task.add_done_callback(lambda _: self._running.pop(name))
+        # Shielded, for others may wait for the same look-up.
         return await asyncio.shield(self._running[name])
 
     async def _look_up(self, host: str, port: int) -> list[str]:

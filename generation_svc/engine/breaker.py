@@ -72,6 +72,7 @@ async def reason_to_wait(deps: Dependencies, tx: Transaction) -> DelayReason | N
         return None
     known = await tx.breaker.recent(within=deps.timing.balance_interval * 3)
     others = await tx.breaker.states([each for each in known if each not in states])
+    # The accounts that only other replicas know count, too: jobs go there.
     return reasons[0] if all(state.reason for state in others.values()) else None
 
 

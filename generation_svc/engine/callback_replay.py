@@ -27,6 +27,7 @@ async def _replay(deps: Dependencies, receipt: Receipt) -> None:
     attempt = None
     if receipt.attempt_id:
         async with deps.database.transaction() as tx:
+            # As it is now: what the callback says may be known since.
             attempt = await tx.attempts.lock(receipt.attempt_id)
     observation = deps.provider.callbacks.read(receipt.body)
     await apply_callback(deps, receipt, attempt=attempt, observation=observation)

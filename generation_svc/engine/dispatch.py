@@ -67,6 +67,7 @@ async def _claim(deps: Dependencies, permit: Permit) -> tuple[Claim | None, time
 async def _submit_or_give_back(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
     try:
         return await _submit(deps, claim, permit=permit)
+    # Shielded by `persist`: otherwise the job would wait for its claim's lease to run out.
     except asyncio.CancelledError:
         await persist(partial(_give_back, deps, claim, due=timedelta(0)))
         raise
@@ -93,6 +94,7 @@ async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
         return False
     if claim.is_trial and not await _may_try(deps, claim):
         return False
+    # Handing media over takes up to a minute; some dispatchers stay free for jobs without media.
     if deps.provider.uploads.locked() and input_media.needs_upload(claim.job, model=model):
         await _give_back(deps, claim, due=deps.timing.busy_retry)
         return False
@@ -126,6 +128,8 @@ async def _attempt(
     deps: Dependencies, claim: Claim, *, model: Model, resolved: dict[Steps, str], permit: Permit
 ) -> bool:
     token = new_token(CALLBACK_TOKEN_BYTES)
+    # Reserved before the attempt is written: an attempt that then waits for its turn would look
+    # like one whose dispatcher vanished.
     rate_permit = await rate_budget.reserve(
         deps, "create", account=claim.account, max_wait=deps.timing.submit_lease / 2
     )
@@ -134,6 +138,8 @@ async def _attempt(
     )
     if attempt is None or rate_permit is None:
         return False
+    # The commit of the attempt took so long that the provider would count the call in another
+    # window.
     if rate_permit.is_over:
         await persist(partial(submission.withdraw, deps, claim, attempt=attempt))
         return False
@@ -155,6 +161,8 @@ async def _send(
             account=attempt.account.name,
         )
     except asyncio.CancelledError:
+        # The request may have arrived, so the attempt is of unknown fate and must not be sent
+        # again.
         silence = ProviderSilent("The service stopped before the answer came.")
         await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=silence))
         raise
@@ -169,6 +177,7 @@ async def _begin(
 ) -> Attempt | None:
     """Write the attempt if the budget allows it and nothing else forbids it."""
     async with deps.database.transaction() as tx:
+        # Between claim and here the job may have been cancelled, or its claim have run out.
         job = await tx.queue.hold_claim(claim)
         if job is None:
             return None

@@ -29,6 +29,7 @@ async def under_lease(deps: Dependencies, attempt: Attempt, *, work: Awaitable[_
     working = asyncio.ensure_future(work)
     renewing = asyncio.create_task(_renew(deps, attempt), name="fetch lease")
     try:
+        # Whichever ends first ends the other: without a lease the bytes would be fetched twice.
         await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             renewing.result()

@@ -90,6 +90,7 @@ async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultI
     for position, item in enumerate(items):
         if position in ours:
             continue
+        # The first link is always tried, or a fetch that begins late would never get anywhere.
         if (haul.kept or haul.troubles) and deadline.is_over:
             haul.troubles.append(NotTried("There was no time left for this link."))
             continue
@@ -111,6 +112,7 @@ async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> Non
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
+        # Another worker, or the hard stop, came first; bytes without a row are swept later.
         if current.state is not AttemptState.SUCCEEDED:
             return
         for kept in haul.kept:
@@ -172,6 +174,7 @@ async def end(
     tx: Transaction, job: Job, *, attempt: Attempt, troubles: Sequence[Exception] = ()
 ) -> None:
     """Settle a success with what of it is ours, if that is anything."""
+    # Read from the rows: earlier tries may have brought some of the files.
     media = tuple(await tx.media.media_of(attempt.id))
     links = len(attempt.observation.result_urls) if attempt.observation else 0
     missing = max(links - len(media), 0)

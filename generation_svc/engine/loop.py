@@ -40,6 +40,7 @@ async def run(loop: Loop, deps: Dependencies) -> None:
     stop = deps.stopping
     with deps.database.watch(loop.topic) as news:
         while not stop.is_set():
+            # Cleared before the step: what is announced while it runs wakes the next one.
             news.clear()
             if not await _do(loop, deps):
                 await first_of(news, stop, seconds=loop.idle_seconds)
@@ -52,6 +53,7 @@ async def _do(loop: Loop, deps: Dependencies) -> bool:
         return await loop.step(deps)
     except Unavailable as error:
         _logger.warning("a part is away", error=str(error))
+    # A loop must not end: one job that cannot be worked on would stop all others.
     except Exception:
         _logger.exception("a step failed")
     deps.meter.faults.labels(loop.name).inc()

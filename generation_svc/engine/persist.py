@@ -20,6 +20,8 @@ async def persist(record: Callable[[], Awaitable[None]]) -> None:
     """Do the work to its end even if the caller is cancelled; it must bear to be repeated."""
     task = asyncio.ensure_future(_insist(record))
     try:
+        # Shielded, and on cancellation waited for: a record that is cut off may or may not be
+        # committed.
         await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})

@@ -87,6 +87,7 @@ async def _come_again(deps: Dependencies, attempt: Attempt, *, error: ProviderEr
         account=str(attempt.account),
     )
     async with deps.database.transaction() as tx:
+        # Twice as long: the reads of a provider in trouble must not add to it.
         await tx.attempts.schedule_read(attempt.id, due=_interval(deps, attempt, time=tx.now()) * 2)
         if isinstance(error, ProviderAccount):
             await breaker.count_fault(deps, tx, error=error, account=attempt.account)
@@ -96,6 +97,7 @@ async def _conclude(deps: Dependencies, attempt: Attempt, *, observation: Observ
     async with deps.database.transaction() as tx:
         await apply(deps, tx, attempt=attempt, observation=observation, source="poll")
         if not observation.is_final:
+            # Locked by `apply` already; asked again for the job as it is now.
             job = await tx.jobs.lock(attempt.job_id)
             await _wait_or_give_up(deps, tx, job=job, attempt=attempt, observation=observation)
 

@@ -56,6 +56,7 @@ async def _upload_all(
             texts = dict.fromkeys(given.text for given in own)
             tasks = {text: group.create_task(upload(text), name="upload") for text in texts}
     except ExceptionGroup as errors:
+        # The group has cancelled the others; the first error decides what becomes of the job.
         raise errors.exceptions[0] from errors
     return {given.steps: tasks[given.text].result() for given in own}
 

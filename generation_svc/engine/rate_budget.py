@@ -65,6 +65,7 @@ async def reserve(
     deadline = Deadline(max_wait.total_seconds())
     limit, window = _limit_of(deps, budget)
     while True:
+        # Made before the transaction, so that its age includes the time that the commit takes.
         permit = RatePermit(budget, account=account, window=window)
         async with deps.database.transaction() as tx:
             wait = await tx.rate_budget.take(budget, account=account, limit=limit, window=window)
@@ -91,6 +92,7 @@ async def sleep_until_due(deps: Dependencies, wait: timedelta) -> None:
 @asynccontextmanager
 async def making(deps: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
     """Make the call in this block; if it is late, it counts from now."""
+    # Beside the call and not before it: waiting for another commit would only make it later.
     counting = asyncio.create_task(_count_anew(deps, permit)) if permit.age > LATE else None
     try:
         yield

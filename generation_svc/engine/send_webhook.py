@@ -112,6 +112,7 @@ def _later(
     if time >= deadline:
         return Impossible(f"not taken for a day, at last: {reason}")
     bound = min(FIRST_RETRY * 4 ** min(delivery.try_number - 1, 10), LONGEST_RETRY)
+    # Random, so that a receiver that comes back is not met by all that it missed at once.
     wait = bound * deps.timing.time_scale * random.uniform(0.5, 1)
     if answer.retry_after is not None and answer.status in _PATIENT:
         wait = max(wait, min(answer.retry_after, LONGEST_RETRY_AFTER))
@@ -127,6 +128,7 @@ async def _report(
 ) -> None:
     try:
         async with deps.database.transaction() as tx:
+            # One transaction: an outcome is both reported and counted, or neither.
             await tx.deliveries.report(delivery.lease_token, outcome)
             if answer:
                 await _note(tx, delivery, answer=answer)

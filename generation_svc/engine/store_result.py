@@ -81,6 +81,7 @@ async def _store(
     deps: Dependencies, attempt: Attempt, *, position: int, found: Examined
 ) -> StoredFile:
     key = f"result/{attempt.job_id}/{attempt.id}/{position}"
+    # Bytes before their row: a row without bytes would be a result that nobody can open.
     await deps.media.store.put_file(key, found.path)
     media = Media(
         id=new_id(deps.database.now()),

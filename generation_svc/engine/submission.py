@@ -54,6 +54,7 @@ async def record_answer(
         else:
             detail = {"task_id": answer.handle}
             await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail=detail)
+        # An answer of any kind shows that the account works.
         await breaker.close(tx, attempt.account)
 
 
@@ -70,6 +71,7 @@ async def record_error(
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
+        # A callback of this very task was faster than createTask's answer: it is believed.
         if current.state not in _OPEN:
             detail = {**_detail(attempt), "error": type(error).__name__}
             await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail=detail)
@@ -86,6 +88,7 @@ async def withdraw(deps: Dependencies, claim: Claim, *, attempt: Attempt) -> Non
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
+        # The sweep may have judged it meanwhile.
         if current.state not in _OPEN:
             return
         await tx.attempts.end(attempt.id, AttemptState.REFUSED, error="not sent: too late")

@@ -67,6 +67,8 @@ class Supervisor:
         """
         self._stop.set()
         _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
+        # Cancelled and awaited, so that each gives its claim or lease back before the database
+        # closes.
         for task in late:
             _logger.warning("work is broken off and given back", task=task.get_name())
             task.cancel()

@@ -37,6 +37,7 @@ async def apply_callback(
     """Apply a callback that is stored, and say what came of it."""
     async with deps.database.transaction() as tx:
         outcome = await _decide(deps, tx, receipt=receipt, attempt=attempt, observation=observation)
+        # In the transaction that applies it: a receipt without an outcome is applied again later.
         await tx.receipts.finish(receipt.id, outcome=outcome)
     log = _logger.info if receipt.is_trusted else _logger.warning
     log("callback", outcome=str(outcome), job_id=str(attempt.job_id) if attempt else None)
@@ -57,6 +58,7 @@ async def _decide(
     if not receipt.is_trusted or _contradicts(attempt, observation):
         return await _hint(deps, tx, attempt=attempt)
     changed = await apply(deps, tx, attempt=attempt, observation=observation, source="callback")
+    # It says that something happened and not what, so the provider is asked soon.
     if not changed and observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
         return await _hint(deps, tx, attempt=attempt)
     return CallbackOutcome.APPLIED if changed else CallbackOutcome.REPEATED

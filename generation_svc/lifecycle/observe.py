@@ -49,6 +49,7 @@ async def apply(
     source: Source,
 ) -> bool:
     """Do the same as a part of a transaction."""
+    # Everybody locks in this order, or two transactions would wait for each other.
     job = await tx.jobs.lock(attempt.job_id)
     current = await tx.attempts.lock(attempt.id)
     if observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
@@ -140,6 +141,7 @@ async def _fail(
         text = observation.fail_message[:MAX_TEXT]
         detail = {"attempt": attempt.number, "code": observation.fail_code, "text": text}
         await tx.jobs.note(job.id, event=JobEventKind.UNEXPLAINED, detail=detail)
+    # The attempt was ended above, so `live` counts only the others.
     if not job.state.is_final and not await tx.attempts.live(job.id):
         await settle(tx, job, failure, event=JobEventKind.SETTLED)
 
@@ -148,6 +150,7 @@ async def _see(
     deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> bool:
     """Keep what is not final; a task id is news for an attempt that had no answer."""
+    # An attempt of unknown fate is adopted here: its callback knows the task that no answer named.
     await tx.attempts.see(attempt.id, observation)
     if attempt.task_id is None and observation.task_id is not None:
         await take(deps, tx, job=job, attempt=attempt, task_id=observation.task_id)

@@ -54,6 +54,8 @@ class Recent(Generic[_T]):
         if self._reading is None and loop_time() >= self._good_until:
             self._reading = asyncio.create_task(self._renew(read, database))
         if self._reading is not None:
+            # Waited for and not awaited: a caller that is cancelled must not cancel the reading of
+            # all.
             done, _ = await asyncio.wait({self._reading}, timeout=self._max_wait_seconds)
             for reading in done:
                 reading.result()  # a fault is not hidden behind the old value
@@ -137,6 +139,8 @@ class QueueView:
     async def _read(self, database: Database) -> FairQueue:
         async def read(tx: Transaction) -> FairQueue:
             line = await tx.queue.read()
+            # A job that was accepted while the query ran may be missing until the next reading,
+            # which an estimate can bear.
             self._arrivals = Arrivals()
             return line
 

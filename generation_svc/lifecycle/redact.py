@@ -56,6 +56,7 @@ def redact(text: str, *, token: str) -> str | None:
 
 def _layers(text: str) -> Iterator[_Layer]:
     waiting = [(text, array("I", range(len(text) + 1)))]
+    # Hashes and not the texts: the layers of a body may hold megabytes together.
     seen, chars, escapes = {hash(text)}, len(text), 0
     while waiting:
         layer = waiting.pop()

@@ -41,4 +41,5 @@ class RevisionPoller:
             return await tx.jobs.revisions_of(list(self._watched))
 
         revisions = await self._revisions.get(read, database=database)
+        # A job that is not in the answer began to be watched after it, and has no news yet.
         return revisions.get(job_id, after) > after

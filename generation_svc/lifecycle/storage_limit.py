@@ -35,6 +35,7 @@ async def admit_upload(deps: Dependencies) -> None:
 async def check_owner(deps: Dependencies, tx: Transaction, caller: Caller, *, owner: str) -> None:
     """Let an owner begin something of unknown size. Raises StorageQuotaReached."""
     used = await tx.usage.of_owner(owner, caller=caller.name)
+    # At least one byte: at the limit itself nothing new may begin.
     _check(f"owner {owner}", used=used + 1, limit=deps.storage.quota.owner_bytes)
 
 

@@ -150,6 +150,7 @@ class HttpResultFetcher:
     async def _follow(self, url: httpx2.URL, download: _Download, *, is_proved: bool) -> None:
         first_host = url.raw_host
         for _ in range(MAX_REDIRECTS + 1):
+            # Where a redirect leads, the provider has not said over TLS of its own API.
             is_still_proved = is_proved and url.raw_host == first_host
             target = await self._step(url, download, is_proved=is_still_proved)
             if target is None:
@@ -175,6 +176,7 @@ class HttpResultFetcher:
         rule = self._hosts.rule_for(url)
         if rule is None and not (is_proved and is_plain_https(url)):
             raise ResultRejected(f"Results are not fetched from {url.host!r}.")
+        # Asked for unpacked, so that the announced length is the one that comes.
         headers = {"Accept-Encoding": "identity"}
         try:
             return await self._internet.send(

@@ -34,6 +34,7 @@ def put_copy(folder: Path, key: str, *, source: Path) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+    # A rename is on the disk only when its folder is, and that folder's own entry, too.
     for each in target.parents:
         _sync(each)
         if each == folder:

@@ -49,6 +49,7 @@ class SignedMediaLinks:
     def make(self, media_id: UUID) -> MediaLink:
         """Return a link that holds for the lifetime and up to a quarter more."""
         step = max(1, int(self._lifetime_s) // STEPS_PER_LIFETIME)
+        # In steps: a link to the same media stays the same for a while, so that caches can help.
         expiry = math.ceil((self._now().timestamp() + self._lifetime_s) / step) * step
         claim = _CLAIM.pack(media_id.bytes, expiry)
         token = base64.urlsafe_b64encode(claim + self._tag(claim)).decode()

@@ -36,6 +36,7 @@ def open_scratch(parent: Path) -> Iterator[Scratch]:
     folder = parent / uuid4().hex
     folder.mkdir(mode=0o700)
     with (folder / _LOCK).open("wb") as lock:
+        # The kernel drops this lock when the process ends, however it ends.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _remove_abandoned(parent)
         try:
@@ -59,6 +60,7 @@ class Scratch:
         try:
             yield path
         finally:
+            # Shielded: a call that was cancelled must not leave its file behind.
             await asyncio.shield(in_thread(partial(_remove, path), name="scratch"))
 
     @asynccontextmanager

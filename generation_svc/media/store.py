@@ -182,6 +182,8 @@ def _translated(key: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        # obstore raises FileNotFoundError for a missing bucket, too: a fault of the settings, not
+        # of the media.
         if "<Code>NoSuchBucket</Code>" in str(error):
             raise _away(error) from error
         raise MediaNotFound(key) from error

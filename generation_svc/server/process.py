@@ -151,4 +151,5 @@ async def _finish(
     ends = [endpoint.stop(grace_seconds=grace_seconds)] if endpoint else []
     if supervisor:
         ends.append(supervisor.finish(grace_seconds=grace_seconds))
+    # Side by side: one after the other they would need twice the grace that the platform gives.
     await asyncio.gather(*ends)

@@ -50,8 +50,7 @@ class PostgresJobStore:
 
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
         cursor = await self._connection.execute(
-            # The cast: PostgreSQL cannot infer the type of a parameter that is compared with NULL
-            # only.
+            # The cast: PostgreSQL cannot infer the type of a parameter from IS NULL.
             "SELECT * FROM job WHERE id = %(id)s"
             " AND (%(caller)s::text IS NULL OR caller = %(caller)s)",
             {"id": job_id, "caller": caller},

@@ -43,8 +43,7 @@ class PoolQueue:
             while not (await asyncio.wait({place}, timeout=self._max_wait_seconds))[0]:
                 self._check_that_it_moves()
         except BaseException:
-            # cancel() is refused by a future that is done: then the place is ours and must be given
-            # back.
+            # A task that is done cannot be cancelled: then the place is ours, and is given back.
             if not place.cancel():
                 self._places.release()
             raise

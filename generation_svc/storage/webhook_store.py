@@ -23,7 +23,7 @@ class PostgresWebhookStore:
         self._connection = connection
 
     async def begin(self, *, span: timedelta, most_per_host: int) -> Delivery | None:
-        # A count of rows that others are about to change cannot be locked by rows.
+        # Row locks cannot keep a count true: others may lease further rows of the same host.
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (TURN_LOCK,))
         cursor = await self._connection.execute(_DUE, {"most_per_host": most_per_host})
         row = await cursor.fetchone()

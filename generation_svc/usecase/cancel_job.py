@@ -17,6 +17,7 @@ async def cancel_job(deps: Dependencies, caller: Caller, *, job_id: UUID) -> Job
     media and as events of the job.
     """
     async with deps.database.transaction() as tx:
+        # Looked at before it is locked, so that nobody can hold up a job of somebody else.
         if await tx.jobs.get(job_id, caller=caller.sees) is None:
             raise JobNotFound(str(job_id))
         job = await tx.jobs.lock(job_id)

@@ -58,6 +58,7 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     StorageQuotaReached, WebhookSecretMissing, WebhookDisabled.
     """
     _check_rights(request)
+    # First of all: a repetition gets its job even where a new one would be refused by now.
     earlier = await _recall(deps, request)
     if earlier:
         return await with_forecast(deps, earlier)
@@ -68,6 +69,7 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     await storage_limit.admit_job(deps, model)
     valid = deps.models.validate_inputs(model, request.inputs)
     account = await _account_for(deps, request, model=model, inputs=valid)
+    # Before the transaction: keeping media takes long, and a transaction holds a connection.
     inputs = await upload_input.store(
         deps, request.caller, owner=request.owner, model=model, inputs=valid
     )
@@ -86,6 +88,8 @@ async def _insert(
     is_off: bool,
 ) -> Job:
     async with deps.database.transaction() as tx:
+        # First in the transaction: a second request with this id waits here until this one is
+        # committed.
         earlier = await _bind(tx, request, job_id=job.id)
         if earlier:
             return earlier
@@ -98,6 +102,7 @@ async def _insert(
         )
         if is_off:
             await model_outage.admit(deps, tx, job)
+        # Takes the owner's lock, and so stands as late as it can: jobs of one owner wait behind it.
         await _check_quota(deps, tx, request)
         await storage_limit.check_owner(deps, tx, request.caller, owner=request.owner)
         await _check_endpoint(tx, request)
@@ -138,6 +143,7 @@ def content_hash(request: CreateRequest) -> bytes:
         "owner": request.owner,
         "destination": [type(destination).__name__, asdict(destination)] if destination else None,
     }
+    # Sorted, so that two spellings of the same inputs are the same request.
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
 
 

@@ -84,6 +84,7 @@ async def _found(
         stored = await tx.media.find_media(media_id, caller=caller, bots=bots)
     if stored is None:
         raise MediaNotFound(str(media_id))
+    # By time as well as by the mark: the sweep may be late, and callers were told the time.
     if stored.is_removed or _expire_time(deps, stored) <= deps.database.now():
         raise MediaExpired(str(media_id))
     return stored

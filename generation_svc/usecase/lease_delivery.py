@@ -34,6 +34,7 @@ async def lease(deps: Dependencies, wanted: Wanted, *, wait: timedelta) -> Seque
     deadline = Deadline(wait.total_seconds())
     with deps.database.watch(_topic(wanted)) as news:
         while True:
+            # Cleared before looking, so that news which comes meanwhile is not lost.
             news.clear()
             deliveries = await _lease_now(deps, wanted)
             if deliveries or deadline.is_over:

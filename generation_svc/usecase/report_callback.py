@@ -44,6 +44,8 @@ async def report_callback(deps: Dependencies, callback: Callback) -> CallbackOut
             is_trusted=is_trusted,
         )
         await tx.receipts.insert(receipt, task_id=observation.task_id, headers=callback.headers)
+    # The receipt is committed by now: a process that is killed here loses nothing
+    # (callback_replay).
     return await apply_callback(deps, receipt, attempt=attempt, observation=observation)
 
 

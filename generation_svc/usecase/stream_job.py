@@ -24,6 +24,7 @@ async def wait(deps: Dependencies, caller: Caller, *, job_id: UUID, timeout: tim
     """Return the job once it is final or the timeout has passed. Raises JobNotFound."""
     deadline = Deadline(timeout.total_seconds())
     with _watching(deps, job_id) as news:
+        # Read after the watch began, so that a change between the two is not missed.
         job = await get(deps, caller, job_id=job_id)
         while not job.state.is_final:
             remaining = deadline.left_s
@@ -57,6 +58,7 @@ async def follow(
                 yield await forecast(deps, job)
                 continue
             revisions = await _revisions(deps, job_id, after=after)
+            # A full page: there may be more, so the next one is read without waiting for news.
             is_behind = len(revisions) == PAGE
             for job in revisions:
                 after = job.revision

@@ -50,9 +50,12 @@ async def _keep(deps: Dependencies, caller: Caller, *, owner: str, examined: Exa
         duration=examined.duration,
     )
     key = f"upload/{kept.id}"
+    # Bytes before their row: what is killed in between leaves bytes without a row, which are swept.
     await deps.media.store.put_file(key, examined.path)
     try:
         await _insert(deps, kept, caller, owner=owner, key=key)
+    # Only here is it certain that there is no row: after a lost connection the commit may have
+    # happened.
     except StorageQuotaReached:
         await deps.media.store.delete(key)
         raise

@@ -24,6 +24,7 @@ def problem_of(text: str, *, allowed: HostList) -> str:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, UnicodeError):
         return "Must be an address such as https://example.org/hook."
+    # Judged by the text and not by the parsed URL, in which httpx has mended such characters.
     if _MISWRITTEN.search(text):
         return "Must be an address such as https://example.org/hook, without spaces."
     if url.userinfo:

@@ -98,6 +98,7 @@ class HttpWebhookSender:
             headers=_headers(post, time=self._now()),
             content=post.body,
         )
+        # The body is never read: it may be endless, and nothing in it matters.
         await response.aclose()
         retry_after = _retry_after(response.headers.get("retry-after", ""), now=self._now())
         return WebhookAnswer(response.status_code, retry_after=retry_after)
@@ -117,6 +118,8 @@ def _headers(post: WebhookPost, *, time: datetime) -> dict[str, str]:
 def _retry_after(value: str, *, now: datetime) -> timedelta | None:
     """Read Retry-After, seconds or a date (RFC 9110 §10.2.3); None for anything else."""
     if value.isascii() and value.isdecimal():
+        # Nine digits are more than is waited for anyway; a number of any length would take its
+        # time.
         return timedelta(seconds=min(int(value[:9]), _LONGEST_RETRY_AFTER.total_seconds()))
     try:
         time = parsedate_to_datetime(value)

@@ -29,6 +29,7 @@ async def end_unstarted(deps: Dependencies) -> None:
 async def _end_unstarted(deps: Dependencies, job_id: UUID) -> None:
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(job_id)
+        # Found without a lock: the provider may have taken it since.
         if job.state is not JobState.QUEUED:
             return
         live = await tx.attempts.live(job.id)

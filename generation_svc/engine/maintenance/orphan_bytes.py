@@ -27,6 +27,7 @@ async def remove_orphans(deps: Dependencies) -> None:
     """Remove what of the next piece of the store is old and has no row."""
     age = deps.timing.orphan_age
     piece = await deps.media.walk.next(deps.media.store, rest=age * REST_SHARE)
+    # By age, since a fetch that is under way has bytes and no row yet.
     old = [each.key for each in piece if each.write_time < deps.database.now() - age]
     if old:
         await one_by_one(await _without_row(deps, old), partial(_remove, deps))

@@ -21,6 +21,7 @@ async def mark_orphans(deps: Dependencies) -> None:
 async def _mark_orphan(deps: Dependencies, attempt: Attempt) -> None:
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
+        # Its dispatcher may only be slow: the statement changes nothing if an answer has come.
         is_news = await tx.attempts.mark_unknown(attempt.id, error="the dispatcher vanished")
         if is_news and job.state is JobState.QUEUED:
             others = await tx.attempts.count_unrefused(job.id) - 1

@@ -57,6 +57,8 @@ async def _remove_media(deps: Dependencies, media_id: UUID) -> bool:
         key = await tx.retention.lock_media(media_id)
         if key is None:
             return False
+        # Inside of the transaction, whose row lock keeps a new job from taking these bytes as its
+        # input.
         await deps.media.store.delete(key)
         await tx.retention.media_removed(media_id)
     return True

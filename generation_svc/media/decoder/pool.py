@@ -71,6 +71,8 @@ class Children:
         try:
             answer = await child.ask(order)
         except BaseException:
+            # An answer that nobody read would be taken for that of the next file, so the process
+            # goes.
             await asyncio.shield(self._end(child))
             raise
         self._idle.append(child)

@@ -139,6 +139,7 @@ class KieClient:
         observation = read_record(document)
         if observation.state is ProviderState.UNKNOWN and code_of(document) != 200:
             _raise_unless_final(error_of(document, no_answer=ProviderUnreachable))
+        # Such an answer must not settle the job that was asked about.
         if observation.task_id not in (None, handle):
             return Observation(ProviderState.UNKNOWN, task_id=handle, word=observation.word)
         return observation

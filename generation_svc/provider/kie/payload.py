@@ -74,6 +74,7 @@ def read_record(document: object) -> Observation:
         return _observe(envelope)
     if code in _DEAD_CODES:
         return _failed(envelope)
+    # KIE has two answers for a task that it does not know (kie-api.md §2).
     if code == 404 or (code == 422 and "null" in message_of(envelope)):
         return Observation(ProviderState.MISSING, task_id=_task_id(envelope))
     return Observation(ProviderState.UNKNOWN, word=f"code {code}"[:_MAX_WORD_CHARS])

@@ -43,6 +43,7 @@ def judge_signature(
     if not key or moment is None:
         return Verdict.WRONG
     expected = sign(key, task_id=task_id, timestamp=timestamp)
+    # In constant time, or the signature could be found out one character after the other.
     if not hmac.compare_digest(expected, _raw(signature.strip())):
         return Verdict.WRONG
     return Verdict.STALE if abs(now - moment) > window else Verdict.VALID
