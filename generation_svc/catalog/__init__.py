@@ -1,4 +1,4 @@
-"""The catalog file: loaded, checked, and applied to inputs."""
+"""Loads and checks the catalog file, and validates inputs against it."""
 
 from generation_svc.catalog.load import CatalogError, load_catalog
 from generation_svc.catalog.validate import validate_inputs

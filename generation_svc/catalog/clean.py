@@ -1,4 +1,4 @@
-"""Inputs as callers send them, made into what is checked, stored and sent."""
+"""Normalises inputs before they are checked, stored and sent."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a JSON Schema cannot say of a catalog entry: that its parts agree with one another."""
+"""Checks what a JSON Schema cannot: that the parts of a catalog entry agree."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The keywords of JSON Schema that are read otherwise than the library reads them.
+"""JSON Schema keywords that are checked differently from the library.
 
 Each tells more exactly where a mistake is, or ends before an oversized value costs time:
 

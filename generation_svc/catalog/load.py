@@ -1,4 +1,4 @@
-"""The catalog file, read once at start; a bad one stops the process with one clear error.
+"""Loads the catalog file at start; a bad one stops the process with one clear error.
 
 CatalogError    the file cannot be read, breaks its schema, or contradicts itself
 """

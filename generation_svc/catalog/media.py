@@ -1,4 +1,4 @@
-"""The ways to name media and what an earlier job made, and what is wrong with any other."""
+"""Checks how inputs name media and earlier jobs."""
 
 import base64
 import binascii

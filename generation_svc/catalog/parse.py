@@ -1,4 +1,4 @@
-"""A model's checked JSON into the domain's `Model`."""
+"""Converts a checked catalog entry to the domain's `Model`."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The rule of one field: whether a value keeps it, and what it asks for in words."""
+"""The rule of one field: checks values against it, and puts it into words."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a schema says of one place in the inputs, whichever of its branches says it."""
+"""Finds what a schema says about one place in the inputs, in any of its branches."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""A caller's inputs against a model's schema, with every mistake named at once."""
+"""Validates inputs against a model's schema, and names every mistake at once."""
 
 from collections.abc import Iterator, Mapping
 

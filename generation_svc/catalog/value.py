@@ -1,4 +1,4 @@
-"""Values as callers send them, made into values that PostgreSQL and KIE take unchanged."""
+"""Normalises values so that PostgreSQL and KIE accept them unchanged."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a model's schema finds wrong with inputs, in sentences that a person can act on."""
+"""Turns schema errors into sentences that a person can act on."""
 
 from collections.abc import Iterator
 from typing import Any

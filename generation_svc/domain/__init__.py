@@ -1,1 +1,1 @@
-"""The words and rules of generation, in plain Python: no I/O, no third-party imports."""
+"""The values and rules of the service in plain Python, without I/O or third-party imports."""

@@ -1,4 +1,4 @@
-"""An attempt: one call of createTask for a job, and what became of it."""
+"""Attempts: each is one call of createTask for a job and its outcome."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,14 +43,14 @@ LIVE_STATES = frozenset(
 
 
 class Trouble(StrEnum):
-    """What a try to fetch a result had trouble with."""
+    """The cause of a failed try to fetch a result."""
 
     LINK = "link"
     """The links gave nothing, or nothing that can be used."""
     HOST = "host"
-    """Nobody was there to ask, or the answer was "not now": that says nothing of the result."""
+    """The host was unreachable or busy, which says nothing about the result."""
     OURS = "ours"
-    """A part of ours was away."""
+    """A part of this service was unavailable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The bytes of somebody else's post as text: unpacked, in whatever encoding they came."""
+"""Decodes bodies that others post: decompresses them and detects their encoding."""
 
 import codecs
 import json
@@ -27,8 +27,8 @@ class BodyText:
 def read_text(body: bytes) -> BodyText | None:
     """Return what a body says; None for one that is no text and cannot be unpacked within bounds.
 
-    Nobody's word is taken for how it is packed: that shows. JSON with bytes that are no text in its
-    encoding is read with U+FFFD for each of them.
+    Compression is detected from the bytes and never from a header. In JSON, bytes that are invalid
+    in its encoding are read as U+FFFD.
     """
     plain = _unpacked(body)
     if plain is None:

@@ -1,4 +1,4 @@
-"""Who calls the service, and what is theirs: invariant 10 in one value."""
+"""The caller of the service and its rights: invariant 10 in one value."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Scope(StrEnum):
     OWN_JOBS = "own_jobs"
     """Make jobs, and see and cancel what it made."""
     ALL_JOBS = "all_jobs"
-    """See and cancel everybody's jobs."""
+    """See and cancel the jobs of all callers."""
     CALLBACKS = "callbacks"
     """Report what the provider posted."""
     DELIVERIES = "deliveries"
@@ -31,9 +31,9 @@ class Caller:
     name: str
     scopes: frozenset[Scope] = frozenset()
     owner_prefixes: tuple[str, ...] = ()
-    """What the owners that it acts for begin with; an empty prefix stands for every owner."""
+    """The prefixes of the owners that it acts for; an empty prefix matches every owner."""
     bot_ids: frozenset[int] | None = frozenset()
-    """The bots that it sends for; None stands for every bot."""
+    """The bots that it sends for; None means every bot."""
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     """The keys that sign what is posted to it, newest first (Standard Webhooks: `whsec_…`)."""
 
@@ -44,7 +44,7 @@ class Caller:
 
     @property
     def sees(self) -> str | None:
-        """The caller whose jobs it sees: itself, or None for everybody's."""
+        """The caller whose jobs it sees: itself, or None for those of all callers."""
         return None if Scope.ALL_JOBS in self.scopes else self.name
 
     def require(self, *any_of: Scope) -> None:

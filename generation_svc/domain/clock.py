@@ -1,4 +1,4 @@
-"""Who tells the time."""
+"""The clock of the service."""
 
 from datetime import datetime
 from typing import Protocol

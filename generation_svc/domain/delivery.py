@@ -1,4 +1,4 @@
-"""A delivery: something to be sent for a job, at most one of each kind."""
+"""Deliveries: what is sent for a job, at most one of each kind."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from uuid import UUID
 from generation_svc.domain.job import Job
 
 LONGEST_PAUSE = timedelta(hours=24)
-"""How far ahead a sender may put the next try, on the clock of the database."""
+"""How far ahead a sender may schedule the next try, by the clock of the database."""
 
 
 class DeliveryKind(StrEnum):
@@ -32,7 +32,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Telegram:
-    """A chat at Telegram."""
+    """A chat on Telegram."""
 
     bot_id: int
     chat_id: int

@@ -1,4 +1,4 @@
-"""Why a job made nothing: the reasons, and the one sentence that each of them is told with."""
+"""The reasons why jobs fail, each with its one sentence for people."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ SENTENCES: Mapping[FailureReason, str] = {
     ),
     FailureReason.RESULT_UNAVAILABLE: "The result could not be downloaded from the provider.",
 }
-"""What people read, for each reason; an adapter that knows more may say it more exactly."""
+"""The sentence for each reason; an adapter may give a more exact one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job made nothing, in a sentence that a user may read."""
+    """Why a job failed, with a sentence that users may read."""
 
     reason: FailureReason
     message: str
 
     @classmethod
     def of(cls, reason: FailureReason) -> Failure:
-        """Return the failure of a reason that nothing more exact is known of."""
+        """Return the failure with the standard sentence of its reason."""
         return cls(reason, SENTENCES[reason])

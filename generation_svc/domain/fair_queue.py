@@ -17,7 +17,7 @@ ENTRY_BYTES = 24
 
 
 def entry_of(job_id: UUID, *, fair_round: int) -> bytes:
-    """Return what stands for a job in the line; entries sort as jobs are served."""
+    """Return the entry of a job in the queue; entries sort in the order of service."""
     # Big-endian, so that bytes compare as numbers do.
     return fair_round.to_bytes(8, "big") + job_id.bytes
 

@@ -1,4 +1,4 @@
-"""New ids; those of what is listed sort by the time at which they were made."""
+"""Generates ids; those of listed resources sort by creation time."""
 
 import secrets
 from datetime import datetime, timedelta

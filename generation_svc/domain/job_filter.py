@@ -1,4 +1,4 @@
-"""Which jobs are listed: conditions on a few fields, in a form that any store can apply."""
+"""Filters of job lists: conditions on a few fields, in a form that any store can apply."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The limits that more than one part of the service keeps; the contract promises them."""
+"""Limits of the contract that more than one part of the service enforces."""
 
 MAX_ID_LENGTH = 128
 """The length of ids, keys, owners and tokens, in characters."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 class MediaKind(StrEnum):
-    """What a person takes bytes for, as in the contract."""
+    """The kinds of media, as in the contract."""
 
     IMAGE = "image"
     VIDEO = "video"
@@ -19,7 +19,7 @@ class MediaKind(StrEnum):
 
 _TEXT_TYPES = frozenset({"application/json"})
 _ACTIVE_TYPES = frozenset({"image/svg+xml", "text/html"})
-"""Documents that can hold scripts: nobody is shown them as what they say they are."""
+"""Types that can hold scripts, and are therefore served as plain files."""
 _KINDS = {
     "image": MediaKind.IMAGE,
     "video": MediaKind.VIDEO,
@@ -29,7 +29,7 @@ _KINDS = {
 
 
 def kind_of(mime_type: str) -> MediaKind:
-    """Return the kind that bytes of this type are; FILE for what nobody can show."""
+    """Return the kind of media of this type; FILE for what cannot be shown."""
     if mime_type in _TEXT_TYPES:
         return MediaKind.TEXT
     if mime_type in _ACTIVE_TYPES:
@@ -39,7 +39,7 @@ def kind_of(mime_type: str) -> MediaKind:
 
 @dataclass(frozen=True, slots=True)
 class MediaLink:
-    """A right to the bytes of one media, for whoever holds its address."""
+    """A link that grants access to the bytes of one media."""
 
     media_id: UUID
     uri: str = field(repr=False)
@@ -47,7 +47,7 @@ class MediaLink:
 
 
 class MediaLinks(Protocol):
-    """Makes links and knows its own again."""
+    """Makes links to media and verifies them."""
 
     def make(self, media_id: UUID) -> MediaLink:
         """Return a link to media; the same one for a while."""
@@ -68,14 +68,14 @@ class Media:
     height: int
     sha256: str
     duration: timedelta | None = None
-    """How long it plays; None where it does not, or nobody knows."""
+    """The playing time; None if it has none or it is unknown."""
     title: str = ""
     cover_id: UUID | None = None
     """The media that is shown for it, such as the cover of a song."""
 
     @property
     def kind(self) -> MediaKind:
-        """What a person takes it for."""
+        """The kind that follows from its type."""
         return kind_of(self.mime_type)
 
 

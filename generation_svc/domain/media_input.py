@@ -1,4 +1,4 @@
-"""Inputs that are more than a value: media, and what an earlier job made.
+"""Special inputs: media, and references to what an earlier job made.
 
 An input is named by its path in the inputs: `image`, `images` (a list), `shots[].first_frame` (in
 each object of a list). The last part of the name is its field.
@@ -27,7 +27,7 @@ class MediaRole(StrEnum):
     SOURCE = "source"
     """It is changed, extended or described."""
     REFERENCE = "reference"
-    """What is made resembles it."""
+    """The result resembles it."""
     FIRST_FRAME = "first_frame"
     LAST_FRAME = "last_frame"
     MASK = "mask"
@@ -35,7 +35,7 @@ class MediaRole(StrEnum):
     VOICE = "voice"
     """It is what is said, or how a voice sounds."""
     MOTION = "motion"
-    """What is made moves as it does."""
+    """The result moves as it does."""
 
 
 class ReferencePart(StrEnum):

@@ -1,4 +1,4 @@
-"""The models on offer: what they take, what they cost, and how people are told about them."""
+"""The models on offer: their inputs, their prices and their texts for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _COMPARED_LENGTH = 100
 
 
 class Kind(StrEnum):
-    """What a model turns into what."""
+    """The kinds of models, by what they turn into what."""
 
     TEXT_TO_IMAGE = "text-to-image"
     IMAGE_TO_IMAGE = "image-to-image"
@@ -40,7 +40,7 @@ class PriceUnit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LocalizedText:
-    """One text in every language that people are spoken to."""
+    """One text in every supported language."""
 
     ru: str
     en: str
@@ -106,9 +106,9 @@ class Model:
     options: tuple[Option, ...]
     """Every field of the input schema, in its order."""
     provider_required: tuple[str, ...]
-    """Fields that the provider refuses to do without and fills in for nobody."""
+    """Fields that the provider requires and has no defaults for."""
     unsupported_fields: Mapping[str, str]
-    """Fields that people expect here, each with the sentence that says why there is none."""
+    """Fields that people may expect, each with a sentence that says why it is unsupported."""
     pricing: Pricing
     usual_duration: timedelta
     longest_duration: timedelta

@@ -1,4 +1,4 @@
-"""What a callback or a read of the provider says about a task, in our own words."""
+"""Observations: what a callback or a read says about a task, in terms of the domain."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

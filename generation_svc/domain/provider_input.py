@@ -1,4 +1,4 @@
-"""What the provider is asked for: a job's inputs under the provider's names."""
+"""Converts a job's inputs to the provider's field names."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""For how long things are kept."""
+"""How long stored data is kept."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""JSON as Python has it, and the schemas that describe it."""
+"""JSON values and the JSON Schemas that describe them."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias

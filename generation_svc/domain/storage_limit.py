@@ -1,4 +1,4 @@
-"""How much is kept: the quotas of bytes, and what a disk that fills up still takes."""
+"""Storage limits: quotas in bytes, and what is still accepted on a disk that fills up."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,9 +11,9 @@ EXPECTED_BYTES = {"video": 200 * _MIB, "audio": 16 * _MIB}
 """The size that a result of a kind is expected to have."""
 EXPECTED_BYTES_OF_OTHERS = 8 * _MIB
 LARGE_BYTES = 32 * _MIB
-"""From which expected size on a job is large."""
+"""The expected size from which a job counts as large."""
 DISK_RETRY = timedelta(minutes=1)
-"""When somebody who is refused because of the disk may come again."""
+"""How long a caller that is refused because of the disk is told to wait."""
 
 
 class DiskLevel(IntEnum):

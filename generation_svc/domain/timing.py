@@ -1,4 +1,4 @@
-"""How long the service waits for what. One value, so that a test can run an hour in a second."""
+"""All timeouts and intervals in one value, so that a test can run an hour in a second."""
 
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -38,7 +38,7 @@ class Timing:
     read_floor: timedelta = timedelta(seconds=2.5)
     """The provider's cadence in the first 30 s."""
     create_timeout: timedelta = timedelta(seconds=20)
-    """How long createTask may be silent; it is broken off after twice that."""
+    """How long createTask may send nothing; the call is aborted after twice that."""
     submit_lease: timedelta = timedelta(seconds=60)
     """How long a dispatcher may take from claim to createTask's answer."""
     busy_retry: timedelta = timedelta(seconds=5)
@@ -94,5 +94,5 @@ class Timing:
         return self.read_floor
 
     def grace(self, usual: timedelta) -> timedelta:
-        """Return how long an unknown attempt may still come home before another is made."""
+        """Return how long to wait for an attempt of unknown fate before making another."""
         return max(self.unknown_grace, usual * 3 * self.time_scale)

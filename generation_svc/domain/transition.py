@@ -1,4 +1,4 @@
-"""The one table of transitions of a job (design: the diagram of a job's life).
+"""The state transitions of a job.
 
 ```
   QUEUED ──▶ RUNNING ──▶ SUCCEEDED | FAILED | CANCELLED

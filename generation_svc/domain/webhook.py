@@ -1,11 +1,11 @@
-"""The addresses that webhooks are posted to, and what came of the posts."""
+"""Webhook addresses and the outcomes of posts to them."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 GONE = 410
-"""The status by which a receiver says that nothing is to be posted to it any more."""
+"""The status by which a receiver refuses all further posts."""
 
 
 class WebhookOutcome(StrEnum):

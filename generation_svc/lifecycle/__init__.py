@@ -1,1 +1,1 @@
-"""The use cases, one module each, written against the ports of `domain.port`."""
+"""Rules of a job's life that use cases and engine share."""

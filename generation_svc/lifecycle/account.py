@@ -1,4 +1,4 @@
-"""Where a job goes that refers to what an earlier one made: to the account that made it."""
+"""Chooses the account of a job that refers to an earlier one: the account that made it."""
 
 from collections.abc import Sequence
 

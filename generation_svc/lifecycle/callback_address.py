@@ -1,4 +1,4 @@
-"""Where a provider posts its callbacks: how it is made, and how it is found in a text."""
+"""Callback addresses: how they are built, and how they are found in a text."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the use cases work with."""
+"""The dependencies of use cases and engine, in groups."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -79,15 +79,15 @@ class ModelDependencies:
 
 @dataclass(frozen=True, slots=True)
 class MediaDependencies:
-    """Where bytes come from, where they lie, and how they are shown."""
+    """How media is fetched, stored and linked."""
 
     store: ByteStore
     spool: UploadSpool
     fetcher: ResultFetcher
     links: MediaLinks | None = None
-    """What makes links to media; None means that there are none."""
+    """Makes links to media; None if links are not served."""
     walk: Walk = field(default_factory=Walk)
-    """Where this process is on its way through the media store."""
+    """The progress of this process's walk through the media store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class StorageDependencies:
 
 @dataclass(frozen=True, slots=True)
 class ProviderDependencies:
-    """The provider, and the way back from it."""
+    """The provider and its callbacks."""
 
     client: Provider
     callbacks: CallbackReader
@@ -138,12 +138,12 @@ class WebhookDependencies:
 
 @dataclass(frozen=True, slots=True)
 class ViewDependencies:
-    """What this process read a moment ago and may use again."""
+    """Recently read values that this process reuses."""
 
     queue: QueueView = field(default_factory=QueueView)
     """The queue."""
     revision_poller: RevisionPoller = field(default_factory=RevisionPoller)
-    """The jobs that somebody waits for."""
+    """The jobs that are waited for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Tells what is known of a job's wait: its place in the queue, and an estimate that is honest."""
+"""Forecasts a job's wait: its place in the queue, and an estimate where one can be made."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

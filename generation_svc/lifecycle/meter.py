@@ -1,4 +1,4 @@
-"""What use cases and engine count."""
+"""The metrics of use cases and engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class ServiceMeter:
-    """The metrics of one service; without a registry nobody is shown them."""
+    """The metrics of one service; without a registry they are not exported."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.faults = Counter(
@@ -25,7 +25,7 @@ class ServiceMeter:
         )
         self.expired = Counter(
             "atelier_retention_expired_total",
-            "What was kept no longer.",
+            "Expired items that were removed.",
             ("kind",),
             registry=registry,
         )

@@ -1,7 +1,7 @@
-"""Applies what the provider says about a task: the one end of callbacks and of polling.
+"""Applies observations of a task, from callbacks and from polling alike.
 
-The job's row is locked first, then the attempt's; so whoever comes second finds what the first
-one did, and nothing happens twice.
+The job's row is locked first, then the attempt's; so the second of two
+observations finds what the first one did, and nothing happens twice.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a process knows of the queue, read now and then for all who ask."""
+"""A cached view of the queue, read now and then for all calls of this process."""
 
 import asyncio
 from bisect import bisect_left, insort
@@ -23,7 +23,7 @@ REST_FACTOR = 50
 """What its query takes, the line is left alone for so many times as long: it costs 2 % at most."""
 LONGEST_REST_SECONDS = 30.0
 MAX_WAIT_SECONDS = 2.0
-"""How long anybody waits for a reading that is under way; then the value is told as it was."""
+"""How long a caller waits for a reading under way before it gets the old value."""
 _logger = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
@@ -62,7 +62,7 @@ class Recent(Generic[_T]):
         return self._value
 
     def expire(self) -> None:
-        """Have the value read again by whoever asks next."""
+        """Have the value read again at the next call."""
         self._good_until = float("-inf")
 
     async def _renew(
@@ -104,7 +104,7 @@ class Arrivals:
 
 
 class QueueView:
-    """The line of jobs and what they typically take; nobody waits here with a connection held."""
+    """The queue and the typical durations of models; callers hold no connection while they wait."""
 
     def __init__(self) -> None:
         self._line = Recent(FairQueue(), seconds=LINE_SECONDS, rest_factor=REST_FACTOR)

@@ -1,4 +1,4 @@
-"""The only ways in which a job changes: a next revision, or its last one.
+"""Writes the revisions of a job, and its last one; no other code changes a job.
 
 Both are part of a transaction that holds the job's lock. A settlement is one transaction: state,
 event, money, delivery. A result that was charged is therefore a result that we hold.

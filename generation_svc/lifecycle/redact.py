@@ -1,9 +1,9 @@
-"""Takes the tokens of callbacks out of what is stored, however they are written.
+"""Removes callback tokens from stored texts, however they are escaped.
 
 The provider repeats the address that it was given, and so the true token, in `param`, which is JSON
 in JSON with an address in it: the token can stand there behind any number of escapes, and be
-escaped itself. So the text is unescaped layer by layer, in each order, for nobody says what was
-escaped last; every layer is searched, and each find is cut out of the text as it came.
+escaped itself. So the text is unescaped layer by layer, in each order, since it is unknown
+what was escaped last; every layer is searched, and each find is cut out of the text as it came.
 """
 
 import re
@@ -35,7 +35,7 @@ _Layer: TypeAlias = "tuple[str, array[int]]"
 
 
 class _TooDeep(Exception):
-    """The text is escaped more often than anybody does who means well."""
+    """The text has more layers of escapes than any honest sender would use."""
 
 
 def redact(text: str, *, token: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What an input says of an earlier job: `job:<id>`, and which of the things that it made.
+"""Resolves references to earlier jobs: `job:<id>`, and which of its results is meant.
 
 A provider goes on from its own task, so what is looked for is the attempt that made the result:
 its task id, or the provider's id of one thing that it made. Only the account that made the task

@@ -1,7 +1,7 @@
-"""Looks for news of everybody's jobs at once, should a hint be lost.
+"""Polls the revisions of all watched jobs at once, in case a notification is lost.
 
-Four thousand who wait and look for themselves every few seconds would be the greatest load that the
-database has. Here one of them asks for all.
+If four thousand waiting calls each polled every few seconds, that would be the greatest load on the
+database. Here one query serves them all.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ LOOK_SECONDS = 5.0
 
 
 class RevisionPoller:
-    """The jobs that somebody in this process waits for, and their revisions a moment ago."""
+    """The jobs that calls of this process wait for, and their latest known revisions."""
 
     def __init__(self) -> None:
         self._watched: Counter[UUID] = Counter()

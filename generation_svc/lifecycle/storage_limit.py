@@ -1,4 +1,4 @@
-"""Refuses what there is no room for, before it is begun; what was accepted always gets its room.
+"""Refuses new jobs and uploads without room; what was accepted always gets its room.
 
 A quota is of rows, so that all replicas agree: an owner's is exact under the owner's lock, and that
 of the whole service is read now and then, since its sum takes longer the more owners there are. The

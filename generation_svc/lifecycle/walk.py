@@ -1,4 +1,4 @@
-"""A slow walk through all that the store keeps, a piece at a time."""
+"""Walks through the whole media store slowly, a piece at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,7 +10,7 @@ PREFIXES = ("result/", "upload/", "unfinished/")
 
 
 class Walk:
-    """Where this process is on its way."""
+    """The progress of one walk."""
 
     def __init__(self) -> None:
         self._pieces: AsyncIterator[Sequence[StoredBytes]] | None = None

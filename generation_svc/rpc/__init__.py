@@ -1,1 +1,1 @@
-"""What only a gRPC server needs: servicers, conversions, the error table, interceptors."""
+"""The gRPC server: servicers, conversions, the error table and interceptors."""

@@ -1,9 +1,9 @@
-"""Bounds how many calls are open at once, overall and of one caller.
+"""Bounds the number of open calls, overall and for each caller.
 
 A call is open until its answer has left, however long ago its handler ended: until then gRPC holds
-it in memory. Calls are of several kinds, each with a cap of its own, so that four thousand who wait
-take nothing from those who ask. What brings results home (callbacks and deliveries) comes first:
-its cap is there to bound memory, and is reached long after the others.
+it in memory. Calls are of several kinds, each with a cap of its own, so that four thousand waiting
+calls take nothing from the others. Callbacks and deliveries come first, since they complete jobs:
+their cap only bounds memory and is reached long after the others.
 """
 
 import random
@@ -27,11 +27,11 @@ class Kind(StrEnum):
     WAIT = "waits"
     """Waits for something to happen, nearly all the time."""
     FLOW = "flow"
-    """Brings a result home."""
+    """Completes jobs: callbacks and deliveries."""
     BUILT_IN = "built_in"
     """Watches the health or reads the contract, without a token."""
     PROBE = "probes"
-    """Asks once for the health, without a token: whoever decides where calls go."""
+    """Asks once for the health, without a token, as load balancers do."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -58,7 +58,7 @@ class Cap:
     overall: int
     per_caller: int
     retry_after: timedelta
-    """The least time until enough of them have ended; a caller is told up to twice as much."""
+    """The least time that a refused caller is told to wait; it may be up to twice as long."""
 
 
 @dataclass(frozen=True, slots=True)

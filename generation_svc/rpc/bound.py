@@ -1,4 +1,4 @@
-"""The bounds of request fields: every violation of a request at once, in words.
+"""The bounds of request fields, and the violations of a request, all at once.
 
 These are the bounds that the comments of `proto/` promise; a test reads the comments and tries each
 of them, on it and one beyond it.
@@ -72,7 +72,7 @@ class Bounds:
         return value
 
     def count(self, field: str, value: int) -> int:
-        """Check that a number that only grows is none below zero."""
+        """Check that a counter is not negative."""
         if value < 0:
             self.refuse(field, f"Must be 0 or more, not {value}.")
         return value
@@ -88,7 +88,7 @@ class Bounds:
         return self.number(field, value, least=-MAX_TELEGRAM_ID, most=MAX_TELEGRAM_ID)
 
     def message(self, field: str, value: int) -> int:
-        """Check the id of a message; zero stands for none."""
+        """Check the id of a message; zero means none."""
         return self.number(field, value, least=0, most=MAX_TELEGRAM_ID)
 
     def page_size(self, value: int, *, default: int, most: int) -> int:
@@ -105,7 +105,7 @@ class Bounds:
     def span(
         self, field: str, value: Duration, *, most: timedelta, least: timedelta = timedelta(0)
     ) -> timedelta:
-        """Check a span of time."""
+        """Check a duration."""
         seconds = _seconds(value)
         if seconds is None or not least.total_seconds() <= seconds <= most.total_seconds():
             words = f"{least.total_seconds():g} to {most.total_seconds():g} s"
@@ -131,9 +131,9 @@ class Bounds:
 
 
 def parse_id(field: str, text: str) -> UUID | None:
-    """Read an id; None for a text that is none, which then is not found.
+    """Parse an id; None for a text that is not a UUID, which is then not found.
 
-    Raises InvalidInputs for an empty one, or one far too long: that is a mistake and no id.
+    Raises InvalidInputs for an empty one, or one far too long: these are mistakes.
     """
     bounds = Bounds()
     bounds.text(field, text, is_required=True)

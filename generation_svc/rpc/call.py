@@ -1,4 +1,4 @@
-"""A call as those see it who stand around its handler."""
+"""A call as its guards see it."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""`CallbackService`: what KIE posted, as the gateway hands it on."""
+"""`CallbackService`: receives callbacks from the gateway."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Who calls: the token that a call carries, what is asked about it, and the caller it proved."""
+"""Authenticates calls: the bearer token and the caller that it identifies."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
@@ -9,9 +9,9 @@ from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import Unauthenticated
 
 LOCAL = Caller.trusted("local")
-"""The one caller of a service without configured callers: whoever reaches its loopback address."""
+"""The only caller of a service without configured callers, reached on its loopback address."""
 NOBODY = Caller("?")
-"""Whoever a call without a known token is from; no caller can have this name."""
+"""The caller of calls without a known token; no configured caller can have this name."""
 TOKEN_KEY = "authorization"
 _SCHEME = "bearer "
 _current: ContextVar[Caller] = ContextVar("caller")
@@ -21,7 +21,7 @@ class Callers(Protocol):
     """Who may call."""
 
     def identify(self, token: str) -> Caller:
-        """Return the caller of a token; empty stands for none. Raises Unauthenticated."""
+        """Return the caller of a token; an empty one means none. Raises Unauthenticated."""
 
     def count_call(self, caller: Caller) -> None:
         """Count a call of this caller. Raises RateLimited."""

@@ -1,4 +1,4 @@
-"""What a connection may take: how many there are, their streams, and when each is closed.
+"""Options that limit connections: their number, their streams and when each is closed.
 
 All of it is kept by gRPC's core, by options of the server. Which option does what was measured with
 connections that say nothing, a preface and no more, or stop (`tests/contract/test_connection.py`).

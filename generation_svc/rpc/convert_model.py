@@ -1,4 +1,4 @@
-"""Models as the contract tells of them."""
+"""Converts models to messages of the contract."""
 
 from datetime import datetime
 from typing import Any

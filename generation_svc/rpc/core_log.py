@@ -1,4 +1,4 @@
-"""What gRPC's core logs as an error of ours, and is none: an answer whose connection has gone."""
+"""Silences errors that gRPC's core logs for answers whose connection has gone."""
 
 import logging
 
@@ -20,6 +20,6 @@ _filter = LateAnswers()
 
 
 def quieten() -> None:
-    """Drop them from now on; calling this again changes nothing."""
+    """Install the filter; calling this again changes nothing."""
     # On the logger and not on a handler: a test or another library may have a handler of its own.
     logging.getLogger(LOGGER).addFilter(_filter)

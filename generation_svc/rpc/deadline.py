@@ -1,4 +1,4 @@
-"""The service's own limit on every call, whatever deadline its client has, or none.
+"""Limits the duration of every call, whatever deadline its client set.
 
 A client's shorter deadline needs nothing here: gRPC cancels the handler when it has passed, or when
 the client has gone, and what the handler waits for is given up with it.

@@ -1,4 +1,4 @@
-"""Requests that are no messages or too large: refused with a reason, where gRPC would give none.
+"""Refuses malformed and oversized requests with a reason, where gRPC would give none.
 
 gRPC's own limits are set to twice ours, so that what is a little too large is refused by us. What
 is larger still never gets here: gRPC's core refuses it, in its own words and without details.
@@ -26,9 +26,9 @@ SIZE_OPTIONS = (
 )
 """The options of a server that let us see what is too large by less than as much again."""
 _UNREADABLE: Any = object()
-"""What stands in the place of a message that cannot be read."""
+"""The placeholder for a message that cannot be parsed."""
 _TOO_LARGE: Any = object()
-"""What stands in the place of a message that is too large."""
+"""The placeholder for a message that is too large."""
 
 Deserialize = Callable[[bytes], Any]
 

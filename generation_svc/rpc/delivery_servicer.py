@@ -1,4 +1,4 @@
-"""`DeliveryService`: what is to be sent, and how the sending ended."""
+"""`DeliveryService`: leases deliveries and records their outcomes."""
 
 from datetime import timedelta
 

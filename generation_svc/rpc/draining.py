@@ -1,4 +1,4 @@
-"""What open calls learn when the server is about to stop.
+"""Ends open calls when the server is about to stop.
 
 `server.stop` tells open streams nothing, so they are ended first: each waits for its next message
 and for this event, whichever comes first.

@@ -1,4 +1,4 @@
-"""`EdgeService`: what an edge must not lose."""
+"""`EdgeService`: sessions and update leases of edges."""
 
 from datetime import timedelta
 
@@ -73,7 +73,7 @@ class EdgeServicer(pb_grpc.EdgeServiceServicer):
 
 
 def _caller_with(bot_id: int) -> Caller:
-    """Return the caller, which must send for this bot."""
+    """Return the caller, which must be allowed to act for this bot."""
     caller = current_caller()
     caller.require_bot(bot_id)
     return caller

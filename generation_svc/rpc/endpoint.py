@@ -1,4 +1,4 @@
-"""The gRPC server of the service: its address, its health and its end."""
+"""The gRPC server of the service: its address, its health and its shutdown."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The one table that turns a domain error into a gRPC status with its details."""
+"""Maps domain errors to gRPC statuses with their details, in one table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ from generation_svc.rpc.draining import ServerDraining
 from generation_svc.rpc.method import MethodNotFound, ServiceNotFound
 
 DOMAIN = "atelier.internal"
-"""Whose reasons these are; `.internal` is kept for private use, so it is nobody else's name."""
+"""The domain of the reasons; `.internal` is reserved for private use."""
 SHORT_RETRY = timedelta(seconds=1)
-"""What a caller is told to wait when nothing better is known."""
+"""The default retry delay."""
 MAX_TEXT_BYTES = 300
 """The size of a message or of one text in its details.
 
@@ -36,7 +36,7 @@ def _nothing(_: Any) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a class of errors is on the wire."""
+    """How a class of errors is sent."""
 
     code: grpc.StatusCode
     reason: str

@@ -1,4 +1,4 @@
-"""`GenerationService`: messages in, use cases, messages out."""
+"""`GenerationService`: converts messages and calls the use cases."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -213,7 +213,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
                 (FieldViolation("link_token", "Set link_token or media_id, not both."),)
             )
         part = _part_from_proto(request)
-        if request.link_token:  # one that is too long is none of ours, which reading it tells
+        if request.link_token:  # of any length: reading it refuses what is not a link
             return await download_media.download_by_link(
                 self._deps, token=request.link_token, part=part
             )
@@ -312,7 +312,7 @@ def _wait_of(request: pb.WaitJobRequest) -> timedelta:
 
 
 def _start_after(model_id: str, *, ids: list[str]) -> int:
-    """Return where the page after a model begins; after one that has left there is none."""
+    """Return where the page after a model begins. Raises InvalidPageToken if the model has left."""
     if not model_id:
         return 0
     if model_id not in ids:

@@ -1,7 +1,7 @@
-"""`grpc.health.v1`: whether the service can do its work.
+"""`grpc.health.v1`: the health of the service.
 
 The library's own servicer writes to a watcher while it holds the lock under which it changes the
-health, so that one watcher who does not read would keep everybody from learning of a change.
+health, so that one watcher that does not read would keep all others from learning of a change.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _STATUS = health_pb2.HealthCheckResponse
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
-    """Tells the health, and ends its watches with the server, which would wait for them."""
+    """Reports the health, and ends its watches at shutdown, which would wait for them."""
 
     def __init__(self, draining: Draining, *, write_timeout: timedelta) -> None:
         self._draining = draining

@@ -1,4 +1,4 @@
-"""What every call passes: its caller, its guards, its log lines, and errors turned into statuses.
+"""Wraps every call: authentication, guards, log lines, and errors turned into statuses.
 
 The token is looked at before anything of the request is read: authenticate, permission, rate. Then
 the guards are entered in order, and the handler runs inside them.

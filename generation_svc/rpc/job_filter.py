@@ -1,4 +1,4 @@
-"""The filter of ListJobs, read: a part of the language of AIP-160.
+"""Parses the filter of ListJobs, a subset of AIP-160.
 
     filter    = choice { "AND" choice }
     choice    = condition { "OR" condition }

@@ -1,4 +1,4 @@
-"""What the gRPC server counts."""
+"""The metrics of the gRPC server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
 class RpcMeter:
-    """The metrics of one server; without a registry nobody is shown them."""
+    """The metrics of one server; without a registry they are not exported."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.calls = Counter(

@@ -1,11 +1,11 @@
-"""Page tokens: opaque, and good only for the query and the caller they were made for.
+"""Page tokens: opaque, and valid only for the query and the caller they were made for.
 
     token = base64url(version, 1 byte | seal, 12 bytes | cursor)
     seal  = the first 96 bits of SHA-256 over version, method, caller, filters and cursor
 
 The seal is no signature and needs no key: it tells a token of another query, a damaged one and a
-made-up one from a real one. Whoever computes a seal gets a page of a query that is its own anyway,
-since the query is read from the request and never from the token.
+made-up one from a real one. A client that computes a seal itself gains nothing: the query is
+read from the request and never from the token.
 """
 
 import base64

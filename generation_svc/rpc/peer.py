@@ -1,4 +1,4 @@
-"""The peer of a call as an address, and the end of its connection.
+"""Finds the address of a call's peer, and closes its connection.
 
 gRPC for Python has no call that closes one connection of a server, so its socket is looked up among
 the open files of the process. Where there is no /proc the connection's greatest age ends it.

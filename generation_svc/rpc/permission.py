@@ -1,4 +1,4 @@
-"""The one table of what a caller needs for which RPC; an RPC without a row is nobody's."""
+"""The scopes that each RPC requires; an RPC without a row is denied to all."""
 
 from collections.abc import Mapping
 

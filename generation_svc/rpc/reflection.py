@@ -1,4 +1,4 @@
-"""Server reflection, version 1 and the one before it, so that tools learn the contract.
+"""Server reflection in versions v1 and v1alpha, for tools.
 
 The library has only v1alpha. Version 1 has the same messages under other names, and names are not
 on the wire: one servicer answers both, and only the description of v1 has to be made.
@@ -36,7 +36,7 @@ class ReflectionServicer(reflection.aio.ReflectionServicer):
 
 
 def enable_reflection(server: grpc.aio.Server, names: Iterable[str]) -> None:
-    """Describe these services, and reflection itself, to whoever asks in either version."""
+    """Describe these services, and reflection itself, in both versions."""
     _describe_stable()
     servicer = ReflectionServicer((*names, *SERVICE_NAMES))
     handler = grpc.stream_stream_rpc_method_handler(

@@ -1,4 +1,4 @@
-"""Puts every service on a server: those of the contract, health and reflection."""
+"""Registers every service on a server: those of the contract, health and reflection."""
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc

@@ -1,4 +1,4 @@
-"""The rhythm of a stream, and writing to readers who may not read."""
+"""The timing of streams, and writes to clients that may not read."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -17,14 +17,14 @@ _logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StreamTiming:
-    """How long a stream waits for what."""
+    """The timeouts of a stream."""
 
     heartbeat: timedelta = timedelta(seconds=10)
-    """The silence after which a stream gives a sign of life."""
+    """The silence after which a stream sends a heartbeat."""
     write_timeout: timedelta = timedelta(seconds=20)
     """How long a stream waits for its reader; then its connection is closed as stalled."""
     read_timeout: timedelta = timedelta(seconds=30)
-    """How long is waited for the next message of a client, or the next piece of the store."""
+    """How long to wait for the next message of a client, or the next piece from the store."""
 
 
 async def in_time(items: AsyncIterator[_T], *, timeout: timedelta) -> AsyncGenerator[_T, None]:

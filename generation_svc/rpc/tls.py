@@ -1,4 +1,4 @@
-"""TLS at the service's door: the certificate it shows, and whose certificates let a client in."""
+"""TLS of the server: its certificate, and the authorities of client certificates."""
 
 from collections.abc import Callable
 

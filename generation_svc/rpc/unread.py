@@ -1,4 +1,4 @@
-"""Answers that were given and have not left: how many bytes of them there may be, and their end.
+"""Limits the bytes of answers that clients have not read, and closes stalled connections.
 
 An answer leaves when its client reads. One that never does (an HTTP/2 window of zero is enough, and
 it may answer every ping) would hold its answers until the connection's greatest age, so what a

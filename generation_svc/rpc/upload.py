@@ -1,4 +1,4 @@
-"""Reads an upload message by message, and holds none of them.
+"""Reads an upload message by message, without holding one longer than needed.
 
 gRPC's own iterator keeps the message that it gave until the next one comes: of each upload whose
 sender takes its time, that is a mebibyte or four. So the messages are read from the call itself.

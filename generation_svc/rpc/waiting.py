@@ -1,4 +1,4 @@
-"""The answers of one connection that its client has not read, and when that is too much."""
+"""The unread answers of one connection, and when it counts as stalled."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What is posted to a webhook, and what is told of one, in the words of the contract."""
+"""Converts webhooks, and the events posted to them, to the contract's messages."""
 
 import json
 

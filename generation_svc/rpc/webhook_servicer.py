@@ -1,4 +1,4 @@
-"""`WebhookService`: a caller's webhooks, their tests, and enabling them again."""
+"""`WebhookService`: lists, tests and enables a caller's webhooks."""
 
 from atelier.generation.v1 import webhook_service_pb2 as pb
 from atelier.generation.v1 import webhook_service_pb2_grpc as pb_grpc

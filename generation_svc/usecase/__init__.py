@@ -1,1 +1,1 @@
-"""What callers start: one module for each, named after its RPC."""
+"""The use cases that callers start, one module for each RPC."""

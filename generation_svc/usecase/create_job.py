@@ -1,4 +1,4 @@
-"""Accepts a job: one transaction, before anything is asked of the provider."""
+"""Accepts a job in one transaction, before the provider is called."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ from generation_svc.usecase import upload_input
 PROGRESS_DELAY = timedelta(seconds=1)
 """The edge shows an accepted job itself; the delivery is for an edge that was killed before."""
 BUSY_RETRY = timedelta(seconds=5)
-"""When an owner with too many jobs may come again."""
+"""How long an owner with too many jobs is told to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ async def _check_room(deps: Dependencies, request: CreateRequest) -> None:
 
 
 def _when_shorter(deps: Dependencies) -> timedelta:
-    """Return when a full queue will have moved on: a window or two, not the same for everybody."""
+    """Return how long to wait for a full queue: a random time of one to two windows."""
     return deps.limits.create_window * random.uniform(1, 2)
 
 

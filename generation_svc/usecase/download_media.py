@@ -1,4 +1,4 @@
-"""Gives the bytes of a result, or a part: to its caller, or to whoever holds a link to it."""
+"""Streams the bytes of a result, or a part, to its caller or the holder of a link."""
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Hands out what is to be sent, and takes in how the sending ended."""
+"""Leases deliveries, and records how sending them ended."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from generation_svc.lifecycle.forecast import with_forecast
 from runtime.wait import Deadline, is_set_within
 
 LOOK_INTERVAL = 2.0
-"""Seconds between two looks of one who waits: leases run out and times come without a hint."""
+"""Seconds between two looks while waiting: leases expire without a notification."""
 
 
 @dataclass(frozen=True, slots=True)

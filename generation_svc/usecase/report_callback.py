@@ -1,4 +1,4 @@
-"""Takes a callback: stored first, then applied."""
+"""Stores a callback, then applies it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ async def report_callback(deps: Dependencies, callback: Callback) -> CallbackOut
 
 
 def _read(deps: Dependencies, callback: Callback, *, text: bytes) -> Observation:
-    """Read what a callback says; nobody here can read what is another provider's."""
+    """Read what a callback says; those of another provider cannot be read."""
     if callback.provider in ("", deps.provider.client.name):
         return deps.provider.callbacks.read(text)
     return Observation(ProviderState.UNKNOWN)

@@ -1,4 +1,4 @@
-"""Lets a caller follow a job. Nobody who waits here holds a database connection."""
+"""Lets callers follow a job, without holding a database connection while they wait."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence

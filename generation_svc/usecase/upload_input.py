@@ -1,4 +1,4 @@
-"""Takes an upload of a caller, to be used as an input later."""
+"""Stores uploads that callers use as inputs later."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Shows a caller its webhooks: what came of the posts, a test, and enabling what was disabled."""
+"""Lists, tests and enables a caller's webhooks."""
 
 import json
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""What the use cases and the engine need of others, as small Protocols."""
+"""The ports of the use cases and the engine, as small Protocols."""

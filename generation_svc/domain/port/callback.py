@@ -1,4 +1,4 @@
-"""Callbacks as they came, and what reads them."""
+"""Stored callbacks and their reader."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is to be sent."""
+"""Deliveries and their leases."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from generation_svc.domain.job import Job
 
 
 class DeliveryStore(Protocol):
-    """What is to be sent."""
+    """Stores deliveries and their leases."""
 
     async def add(
         self, job: Job, *, kind: DeliveryKind, destination: Destination, due: timedelta
@@ -37,7 +37,7 @@ class DeliveryStore(Protocol):
         """
 
     async def give_back(self, lease_token: str) -> None:
-        """Offer a delivery again at once that was leased to nobody who could begin it."""
+        """Release the lease of a delivery whose sending cannot begin, so that it is due at once."""
 
     async def report(
         self, lease_token: str, outcome: SendingOutcome, *, sender: Caller | None = None

@@ -1,4 +1,4 @@
-"""The disks under our folders."""
+"""The disks that hold the service's folders."""
 
 from typing import Protocol
 

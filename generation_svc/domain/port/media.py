@@ -27,7 +27,7 @@ class Examined:
     """As a person sees it, with the orientation applied; 0 for what has none."""
     height: int = 0
     duration: timedelta | None = None
-    """How long it plays; None where it does not, or nobody knows."""
+    """The playing time; None if it has none or it is unknown."""
 
 
 class UploadFile(Protocol):
@@ -37,7 +37,7 @@ class UploadFile(Protocol):
         """Take the next piece. Raises UploadTooLarge, Overloaded or Unavailable."""
 
     async def examine(self) -> Examined:
-        """Say what it is now that it is whole; it has no metadata any more.
+        """Examine the complete upload and remove its metadata.
 
         Raises UploadRejected, Overloaded or Unavailable.
         """

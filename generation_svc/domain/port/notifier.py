@@ -1,4 +1,4 @@
-"""Wakes those who wait for a topic."""
+"""Wakes tasks that wait for a topic."""
 
 import asyncio
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""The one who generates, and the accounts that are held with it."""
+"""The provider of generations and the accounts with it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class ProviderRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The provider has the request; what becomes of it is told later."""
+    """The provider accepted the request and reports its outcome later."""
 
     handle: str
     """What the provider calls it: opaque text, at most 128 characters."""

@@ -1,4 +1,4 @@
-"""The calls that providers allow, counted for all replicas together."""
+"""Rate budgets of calls to providers, shared by all replicas."""
 
 from dataclasses import dataclass
 from datetime import timedelta

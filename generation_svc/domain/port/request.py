@@ -1,4 +1,4 @@
-"""Request keys: which job a request_id stands for."""
+"""Request keys: the job that a request_id was used for."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +8,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """What a request_id stands for."""
+    """A request_id with the content that it was used for."""
 
     caller: str
     request_id: str

@@ -1,4 +1,4 @@
-"""What expires, and how much is kept."""
+"""Expiry of stored data, and the bytes in use."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from generation_svc.domain.retention import Retention
 
 
 class RetentionStore(Protocol):
-    """Finds and removes what is kept no longer; each call touches a bounded number of rows.
+    """Finds and removes expired data; each call touches a bounded number of rows.
 
     What another replica works on is skipped, so any number of them may do this at once.
     """
@@ -23,7 +23,7 @@ class RetentionStore(Protocol):
         """Lock media whose bytes are not removed and return their key; None if it is not ours."""
 
     async def media_removed(self, media_id: UUID) -> None:
-        """Note that the bytes of media are gone; they count for no quota any more."""
+        """Note that the bytes of media are gone and no longer count towards a quota."""
 
     async def expired_uploads(self, *, limit: int) -> Sequence[UUID]:
         """Find uploads past their time whose bytes are not removed yet."""

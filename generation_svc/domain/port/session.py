@@ -1,4 +1,4 @@
-"""What an edge must not lose."""
+"""Sessions and update leases of edges."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ class SessionRecord:
 
 
 class EdgeStore(Protocol):
-    """What an edge must not lose."""
+    """Stores sessions and update leases of edges."""
 
     async def get_session(self, bot_id: int, *, key: str, caller: str) -> SessionRecord:
         """Read a session."""

@@ -1,4 +1,4 @@
-"""Webhooks: what is posted, and who posts it."""
+"""Webhooks: their posts and their addresses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -73,4 +73,4 @@ class WebhookStore(Protocol):
         """Remove enabled addresses that were not posted to for so long; return how many."""
 
     async def is_disabled(self, url: str, *, caller: str) -> bool:
-        """Return whether nothing is posted to an address any more."""
+        """Return whether an address is disabled."""
