@@ -1,4 +1,4 @@
-"""What the gateway counts; every figure comes from something that was really sent or received."""
+"""The metrics of the gateway; each comes from something that was sent or received."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The Telegram edge: every word and button a user sees, and the sending."""
+"""The Telegram edge: its conversation with users, and the sending of results."""

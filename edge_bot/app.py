@@ -1,4 +1,4 @@
-"""The edge, put together."""
+"""Wires the parts of the edge together."""
 
 from __future__ import annotations
 

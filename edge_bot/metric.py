@@ -1,4 +1,4 @@
-"""What the edge counts."""
+"""The metrics of the edge."""
 
 from __future__ import annotations
 

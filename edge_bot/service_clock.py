@@ -1,4 +1,4 @@
-"""The time of the service, as its leases tell it: the clock of this machine may be wrong."""
+"""The service's clock, as its leases tell it: this machine's clock may be wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the generation service that pass by themselves."""
+"""Classifies errors of the generation service that are transient."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is said to a user, and what is remembered of it."""
+"""The conversation with a user, and its state."""

@@ -1,4 +1,4 @@
-"""What every handler is given."""
+"""The dependencies of every handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a draft grows: pure functions from a draft and what the user did to the next draft.
+"""Pure functions that turn a draft and an action of the user into the next draft.
 
 What is asked next follows from what is missing (`stage_of`), so that a draft read after a restart
 goes on where it was. A function that begins a draft takes its id, which comes from the update:

@@ -1,4 +1,4 @@
-"""What a user sees while a picture is being asked for, step by step."""
+"""The screens of a draft, step by step."""
 
 from __future__ import annotations
 

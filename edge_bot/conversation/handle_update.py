@@ -1,4 +1,4 @@
-"""From an update to its handler."""
+"""Dispatches an update to its handler."""
 
 from __future__ import annotations
 

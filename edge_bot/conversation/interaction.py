@@ -1,4 +1,4 @@
-"""One update's work: the session it found, and the few things a handler can do.
+"""The handling of one update: its session, and the few things a handler can do.
 
 Every one of them can be done twice. A message is sent once per update, and its id is remembered
 in the session under the update's origin; an edit says the same again. So a handler begins again

@@ -1,4 +1,4 @@
-"""Whom a message in a group calls, and where an answer to it belongs."""
+"""Finds who is mentioned in a group message, and the topic of the answer."""
 
 from __future__ import annotations
 

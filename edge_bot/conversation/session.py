@@ -1,4 +1,4 @@
-"""What a conversation remembers: the values, and how they follow from each other."""
+"""The state of a conversation, and how it changes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How results and progress go out."""
+"""Sends results and progress."""

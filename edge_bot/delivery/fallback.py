@@ -1,4 +1,4 @@
-"""The forms in which a message may go out, the best one first.
+"""Tries the forms of a message, the best one first.
 
 A form that Telegram refuses was not sent, so that the next one can be tried at once.
 """

@@ -1,4 +1,4 @@
-"""How media of each kind goes out: as a message of its own, in an album, or by an edit.
+"""The forms in which media is sent: as a single message, in an album, or by an edit.
 
 A new kind of media is a class here and a row in `FORMS`.
 """

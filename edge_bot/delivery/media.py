@@ -1,4 +1,4 @@
-"""A result in a file, and what Telegram takes of it (Bot API, Sending files)."""
+"""Result files, and Telegram's limits for them (Bot API, Sending files)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a delivery sends: one small class for each way, each ending in a report.
+"""The messages of deliveries, one class for each way of sending; each returns a report.
 
 Every message gives a report only from Telegram's answer; errors are interpreted by one table
 (`edge_bot.telegram.error.report_of`). An edit can be repeated, a new message cannot.

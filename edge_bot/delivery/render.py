@@ -1,4 +1,4 @@
-"""Which message a delivery becomes."""
+"""Renders deliveries as messages."""
 
 from __future__ import annotations
 

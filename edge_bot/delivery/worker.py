@@ -1,4 +1,4 @@
-"""Sending what the service has to send: lease, begin, send, report.
+"""Sends deliveries: lease, begin, send, report.
 
 Whatever happens in between, a new message is sent at most once: before Begin nothing is sent, and
 after it every doubt is reported as a doubt.

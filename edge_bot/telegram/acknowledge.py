@@ -1,4 +1,4 @@
-"""Telling Telegram that a press has arrived, which ends the spinner on the button.
+"""Acknowledges button presses, which ends the spinner on the button.
 
 It needs nothing but the number of the press, so that it waits for nobody: neither for the service
 nor for what the same user pressed before. A press can be answered once, hence without a text: what

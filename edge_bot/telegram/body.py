@@ -1,4 +1,4 @@
-"""Bounds what is read of an answer of Telegram's, or of whoever answers in its place.
+"""Bounds how much of Telegram's answers is read.
 
 python-telegram-bot reads bodies whole, and its HTTP client unpacks each piece without a limit. So
 answers are asked for unpacked, packed ones are refused, and a body that goes on for too long is

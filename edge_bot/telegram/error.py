@@ -1,4 +1,4 @@
-"""What an error of a Bot API call means, in one table.
+"""Interprets errors of Bot API calls, in one table.
 
 python-telegram-bot wraps the errors of its HTTP client and keeps them as `__cause__`; only they
 tell whether a request can have reached Telegram. A call falls into one of three kinds:

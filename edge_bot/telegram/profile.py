@@ -1,4 +1,4 @@
-"""What Telegram shows about the bot before a word is said: commands and descriptions."""
+"""Publishes the bot's commands and descriptions."""
 
 from __future__ import annotations
 

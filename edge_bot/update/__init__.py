@@ -1,1 +1,1 @@
-"""How updates come in: polled or posted, in order, confirmed once they are handled."""
+"""Receives updates, by polling or webhook, and confirms them once they are handled."""

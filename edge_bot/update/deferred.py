@@ -1,4 +1,4 @@
-"""Updates that take long, kept by the service until they are handled.
+"""Parks slow updates at the service until they are handled.
 
 Telegram shows a hundred updates from the offset on and forgets what lies before it: one update
 that has to wait would hide the newer ones of everybody. What is parked can be confirmed, and a

@@ -1,4 +1,4 @@
-"""Handling updates: those of one user in order, those of different users at once.
+"""Handles updates: those of one user in order, those of different users concurrently.
 
 A press is acknowledged at once, whatever is still being handled.
 """

@@ -1,4 +1,4 @@
-"""The right to poll Telegram for a bot, which one replica has at a time.
+"""The right to poll Telegram for a bot, held by one replica at a time.
 
 Telegram ends the *older* of two polls with a 409, so two pollers would cut each other off for ever.
 """

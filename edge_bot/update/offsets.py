@@ -1,4 +1,4 @@
-"""Which updates are seen but not yet handled, and hence the offset that may be confirmed."""
+"""Tracks handled updates, and hence the offset that may be confirmed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long polling: get updates, handle them, and only then confirm them.
+"""Long polling: gets updates, handles them, and only then confirms them.
 
 getUpdates with a larger offset is what confirms (python-telegram-bot's own Updater confirms before
 it handles, and loses presses when it is killed). Only the holder of the bot's lease polls. What

@@ -1,1 +1,1 @@
-"""What a user sees: each screen is text and buttons made from data."""
+"""The screens that users see: text and buttons made from data."""

@@ -1,4 +1,4 @@
-"""What a button does, and how that is written into its 64 bytes.
+"""The actions of buttons, and their encoding into 64 bytes.
 
 Each action is a dataclass; its fields are texts and whole numbers. `encode` writes
 `<code>:<field>:<field>`, `decode` reads it back and gives None for what it does not know: buttons

@@ -1,4 +1,4 @@
-"""What screens are made of: text, buttons, and the room that Telegram gives them."""
+"""The parts of screens: text, buttons, and Telegram's limits for them."""
 
 from __future__ import annotations
 

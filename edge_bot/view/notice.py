@@ -1,4 +1,4 @@
-"""Short words to the user, as HTML."""
+"""Short notices to the user, as HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user sees when a job is over."""
+"""The screens of finished jobs."""
 
 from __future__ import annotations
 

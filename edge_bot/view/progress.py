@@ -1,4 +1,4 @@
-"""What a user sees while a picture is being made: only what is known."""
+"""The screens of jobs under way, which show only what is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shapes of pictures: which choice of an option is nearest to the shape of a photo.
+"""Matches the shape choices of a model to the shape of a picture.
 
 The catalog names shapes as the providers do: `16:9`, `portrait_4_3`, `square_hd`, `1024x768`; its
 labels say how many pixels that is.

@@ -1,4 +1,4 @@
-"""What a user gets instead of a file that Telegram does not take: a link, or the reason."""
+"""The text in place of a file that Telegram does not accept: a link, or the reason."""
 
 from __future__ import annotations
 

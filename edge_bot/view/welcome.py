@@ -1,4 +1,4 @@
-"""What a user sees before there is a draft: the welcome, the models, the help."""
+"""The screens before there is a draft: welcome, models, help."""
 
 from __future__ import annotations
 

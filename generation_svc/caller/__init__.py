@@ -1,4 +1,4 @@
-"""Who may call, as the operator wrote it down: the callers' file, its renewal, the limits."""
+"""The configured callers: the callers' file, its renewal and the rate limits."""
 
 from generation_svc.caller.directory import CallerDirectory, CallLimits
 from generation_svc.caller.document import CallersError, Grant, parse_callers

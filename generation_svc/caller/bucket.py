@@ -1,4 +1,4 @@
-"""Token buckets: how often somebody may do something."""
+"""Token buckets for rate limits."""
 
 import time
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""The callers of now: who a token stands for, how much is left to each, and what ends with them.
+"""The current callers: their tokens, their rate limits, and the calls that end with them.
 
 A token is looked up by its SHA-256 in an ordinary dict. How long that takes may tell something
 about the hash that was looked up, but nobody can steer the hash of a guess towards one that is

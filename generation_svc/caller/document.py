@@ -1,4 +1,4 @@
-"""The callers' document: TOML, read strictly, with one line for the first thing that is wrong.
+"""Parses the callers' document: strict TOML, with one line for the first error.
 
     [[caller]]
     name = "edge"

@@ -1,4 +1,4 @@
-"""What is counted of the callers' file."""
+"""The metrics of the callers' file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follows the callers' file while the service runs: a new token works and an old one ends."""
+"""Follows the callers' file while the service runs: tokens start and stop working."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,1 +1,1 @@
-"""Who may be connected to: hosts, addresses and names that somebody else chose."""
+"""Outgoing connections to hosts that others chose."""

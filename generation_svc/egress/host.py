@@ -1,4 +1,4 @@
-"""Which hosts may be called, and whether an address is one of the internet.
+"""The list of allowed hosts, and the check for public addresses.
 
 An entry is `host`, `*.suffix` or `host:port`. Without a port it stands for https on 443. With one,
 the operator has named one server exactly: http is then allowed, and so is a private address.

@@ -1,4 +1,4 @@
-"""Calls to hosts that somebody else named: to the internet alone, at the address that was checked.
+"""Sends requests to hosts that others named: only to the internet, at the checked address.
 
 The address that was checked is the one that is connected to, so that a name cannot change its
 meaning in between; the name still goes into the Host header and into TLS.

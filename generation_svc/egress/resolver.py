@@ -1,4 +1,4 @@
-"""Looks up the addresses of hosts that somebody else named.
+"""Looks up the addresses of hosts that others named.
 
 The loop's own look-ups share a few threads, and one for a name whose server hangs takes half a
 minute: a few such names would keep this process from finding anybody. These have threads of their

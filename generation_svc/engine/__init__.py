@@ -1,1 +1,1 @@
-"""What the clock starts: work that is due, done under leases."""
+"""Work that time or news makes due, done under leases by any replica."""

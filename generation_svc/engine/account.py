@@ -1,4 +1,4 @@
-"""Chooses the account that a job is sent on: by what is free."""
+"""Chooses the account that a job is sent on, by free capacity."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Works through many things of which one may be broken."""
+"""Processes items one by one, so that a broken one does not stop the others."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
@@ -20,4 +20,4 @@ async def one_by_one(items: Iterable[_Item], do: Callable[[_Item], Awaitable[obj
         except Unavailable:
             raise
         except Exception:
-            _logger.exception("one of many could not be done", what=repr(item)[:200])
+            _logger.exception("an item could not be processed", what=repr(item)[:200])

@@ -1,4 +1,4 @@
-"""Keeps the lease of a fetch while it is alive, however long its files take.
+"""Keeps the lease of a fetch while it runs, however long its files take.
 
 A claim is known by its try: whoever claims the same attempt later has another number. Where the
 lease turns out to be somebody else's, after a database that was away or a process that stood still,

@@ -1,4 +1,4 @@
-"""Brings a success home: its bytes into our store, then the settlement.
+"""Fetches the result of a success: stores its bytes, then settles the job.
 
 Whatever is wrong with a link, there is one ladder (docs/reliability.md has it as a table): the link
 again, a fresh link, both again and again, a delay reason from the third try on, and an end. What
@@ -179,13 +179,13 @@ async def end(
     links = len(attempt.observation.result_urls) if attempt.observation else 0
     missing = max(links - len(media), 0)
     if missing:
-        _logger.error("of the result is given up", errors=repr(troubles), files=missing)
+        _logger.error("files of the result are given up", errors=repr(troubles), files=missing)
     text = attempt.observation.result_text if attempt.observation else ""
     if media or text:
         result = Result(media=media, text=text, missing_count=missing)
         await _store_result(tx, job, attempt=attempt, result=result)
         return
-    # The hard stop tried nothing: what it gives up may come home if the success is told again.
+    # The hard stop tried nothing: its attempt may still succeed if the success is reported again.
     state = AttemptState.FAILED if troubles else AttemptState.LOST
     await tx.attempts.end(attempt.id, state, error=repr(troubles) if troubles else "hard stop")
     if not job.state.is_final and not await tx.attempts.live(job.id):

@@ -1,4 +1,4 @@
-"""Runs a use case again and again: at once while there is work, else when it is announced.
+"""Runs a step again and again: at once while there is work, else when it is announced.
 
 A step that fails has changed nothing, since its transaction was rolled back; it is logged,
 counted, and done again after a rest. So no fault in one job stops the work on the others.
@@ -52,7 +52,7 @@ async def _do(loop: Loop, deps: Dependencies) -> bool:
     try:
         return await loop.step(deps)
     except Unavailable as error:
-        _logger.warning("a part is away", error=str(error))
+        _logger.warning("a dependency is unavailable", error=str(error))
     # A loop must not end: one job that cannot be worked on would stop all others.
     except Exception:
         _logger.exception("a step failed")

@@ -1,4 +1,4 @@
-"""Records what only this process knows, through a cancellation and a database that is away."""
+"""Records what only this process knows, despite cancellation or an unavailable database."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Gives the provider a job's own media, anew just before each task: it forgets them after a day."""
+"""Uploads a job's own media to the provider before each task, since it keeps them for a day."""
 
 import asyncio
 from uuid import uuid4
@@ -16,7 +16,7 @@ from generation_svc.lifecycle.input_media import find, media_of
 
 MOST_AT_ONCE = 3
 """How many media of one job are handed over at the same time."""
-_GONE = "Media that the job refers to is no longer there."
+_GONE = "Media that the job refers to is no longer available."
 
 
 async def hand_over(deps: Dependencies, claim: Claim, *, model: Model) -> dict[Steps, str]:

@@ -1,4 +1,4 @@
-"""How long a result is tried for, and how often: it depends on what the trouble says.
+"""Decides how long and how often fetching a result is tried, by the kind of trouble.
 
 The end is counted from the first try that had trouble of the same kind: time in which nobody tried,
 or in which nobody was there to ask, says nothing of a link.

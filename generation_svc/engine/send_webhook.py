@@ -1,4 +1,4 @@
-"""Posts outcomes to webhooks: once if it goes well, again after every failure and every doubt.
+"""Posts outcomes to webhooks, again after every failure and every doubt.
 
 The id is the delivery's and the same at every try, so that the receiver knows a repetition; a post
 of unknown fate is therefore simply posted again, and needs none of the care that a chat does.
@@ -73,7 +73,7 @@ async def _send(deps: Dependencies, delivery: Delivery) -> None:
 async def _answer(deps: Dependencies, delivery: Delivery) -> WebhookAnswer:
     secrets = deps.webhooks.secrets_of(delivery.job.caller)
     if not secrets:
-        return WebhookAnswer(0, problem="the caller has no key to sign with any more")
+        return WebhookAnswer(0, problem="the caller no longer has a key for signing")
     try:
         return await deps.webhooks.sender.post(
             WebhookPost(
@@ -85,7 +85,7 @@ async def _answer(deps: Dependencies, delivery: Delivery) -> WebhookAnswer:
         )
     except Exception:  # a fault of ours: this webhook, too, ends after its day
         _logger.exception("a webhook could not be posted")
-        return WebhookAnswer(0, problem="a fault of the service, whose log has it")
+        return WebhookAnswer(0, problem="internal error; the service's log has the details")
 
 
 def _outcome(deps: Dependencies, delivery: Delivery, *, answer: WebhookAnswer) -> SendingOutcome:
@@ -93,7 +93,7 @@ def _outcome(deps: Dependencies, delivery: Delivery, *, answer: WebhookAnswer) -
         return Sent(message_id=0, is_edit=False)
     reason = answer.problem or _in_words(answer.status)
     _logger.warning(
-        "a webhook was not taken",
+        "a webhook was not accepted",
         host=urlsplit(_url(delivery)).hostname,  # its path and query may hold secrets
         reason=reason,
         try_number=delivery.try_number,
@@ -110,7 +110,7 @@ def _later(
     deadline = delivery.job.update_time + LIFETIME * deps.timing.time_scale
     time = deps.database.now()
     if time >= deadline:
-        return Impossible(f"not taken for a day, at last: {reason}")
+        return Impossible(f"not accepted for a day; last answer: {reason}")
     bound = min(FIRST_RETRY * 4 ** min(delivery.try_number - 1, 10), LONGEST_RETRY)
     # Random, so that a receiver that comes back is not met by all that it missed at once.
     wait = bound * deps.timing.time_scale * random.uniform(0.5, 1)

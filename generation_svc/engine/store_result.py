@@ -1,4 +1,4 @@
-"""Brings one file of a result into our store, from its link or a fresh one, with its cover."""
+"""Stores one file of a result, from its link or a fresh one, with its cover."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

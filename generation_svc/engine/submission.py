@@ -1,4 +1,4 @@
-"""Records what a submission was answered: a task, a refusal, "not now", or nothing to be trusted.
+"""Records the answer to a submission: a task, a refusal, "not now", or nothing reliable.
 
 A callback may have come before the answer: whatever it brought stays, and the answer is an event.
 """
@@ -152,7 +152,7 @@ async def _refuse(
 
 
 async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt: Attempt) -> None:
-    """Send a job no more that was refused for good: an earlier attempt may still come home."""
+    """Stop sending a job that was refused for good; an earlier attempt may still succeed."""
     if job.state is not JobState.QUEUED:
         return
     await tx.queue.release(claim, due=job.start_deadline_time - tx.now())

@@ -1,4 +1,4 @@
-"""All the loops of a service, started and stopped together."""
+"""Starts and stops all loops of the service together."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -70,7 +70,7 @@ class Supervisor:
         # Cancelled and awaited, so that each gives its claim or lease back before the database
         # closes.
         for task in late:
-            _logger.warning("work is broken off and given back", task=task.get_name())
+            _logger.warning("work is cancelled and given back", task=task.get_name())
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -1,1 +1,1 @@
-"""The bytes: where they are kept and how a result is fetched."""
+"""The bytes of media: fetching, examining and storing them."""

@@ -1,4 +1,4 @@
-"""Has media examined in processes of their own.
+"""Has media examined in separate processes.
 
 What they are is found by looking at them, never by a name or a declared type. What comes from
 strangers and what jobs wait for have processes apart, so that no upload holds up a result. A
@@ -45,7 +45,7 @@ MOST_WAITING = 256
 MAX_WAIT_SECONDS = 30.0
 """How long an upload waits for one."""
 _BUSY_RETRY = timedelta(seconds=5)
-_TOO_MUCH = "The picture takes too long to be read."
+_TOO_MUCH = "The image takes too long to read."
 _logger = structlog.get_logger(__name__)
 
 

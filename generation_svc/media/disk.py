@@ -1,4 +1,4 @@
-"""How full the disks are on which media and scratch files lie; a bucket has none.
+"""Measures how full the disks of media and scratch files are; a bucket has none.
 
 Without free blocks or without free entries nothing more can be written, so both are asked; blocks
 that only root may use are in neither count. What is told may be a few seconds old, since every job

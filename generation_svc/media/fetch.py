@@ -1,4 +1,4 @@
-"""Results fetched from the provider's file hosts: only from these, only so much, only so long.
+"""Fetches results from the provider's file hosts, within limits of host, size and time.
 
 The bytes go to a file as they come: a large result is never in memory. A fetch goes on for as long
 as it gets somewhere: each piece earns it more time, up to a bound.
@@ -188,7 +188,7 @@ class HttpResultFetcher:
 
 def _check_status(status: int) -> None:
     if status in _DEAD_STATUSES:
-        raise LinkDead(f"The link to the result is dead (HTTP {status}).")
+        raise LinkDead(f"The link to the result no longer works (HTTP {status}).")
     if status in _NOT_NOW_STATUSES:
         raise HostUnreachable(f'The result\'s host says "not now" (HTTP {status}).')
     if status != 200:
@@ -230,7 +230,7 @@ class _Download:
         self.deadline.reschedule(self._start + self._limits.seconds(self._received))
 
     def _too_large(self) -> ResultTooLarge:
-        return ResultTooLarge(f"The result has more than {self._limits.max_bytes // 2**20} MiB.")
+        return ResultTooLarge(f"The result is larger than {self._limits.max_bytes // 2**20} MiB.")
 
 
 def is_media_promised(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Writes into a folder of media: to the disk, and seen whole or not at all.
+"""Writes files into the media folder durably and atomically.
 
 A file is written under `unfinished/` and then moved to its place. What a process that was killed
 left there is listed like everything else, and removed as bytes without a row.

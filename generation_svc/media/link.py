@@ -1,4 +1,4 @@
-"""Links to media that prove themselves: `<MEDIA_BASE_URL>/media/<token>`.
+"""Signed links to media: `<MEDIA_BASE_URL>/media/<token>`.
 
     token = base64url(id, 16 bytes | expiry, 8 bytes | tag, 18 bytes)
     tag   = the first 144 bits of HMAC-SHA256(MEDIA_LINK_KEY, purpose | id | expiry)

@@ -1,4 +1,4 @@
-"""What is counted of media."""
+"""The metrics of media."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that live no longer than the process: uploads and results on their way, being examined.
+"""Temporary files that live no longer than the process.
 
 Each process has a folder of its own, which it holds a lock on. The folders of processes that have
 ended, however they did, are removed by the next one that starts.
@@ -90,7 +90,7 @@ class Scratch:
             return await in_thread(work, name="scratch")
         except OSError as error:
             _logger.warning("the scratch folder cannot be used", reason=str(error))
-            raise Unavailable("The file cannot be taken at the moment.") from error
+            raise Unavailable("The file cannot be stored at the moment.") from error
 
 
 class ScratchWriter:

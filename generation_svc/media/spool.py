@@ -1,4 +1,4 @@
-"""Uploads under way: their bytes are counted and lie on the disk, not in memory."""
+"""Spools uploads to disk, and bounds the bytes of all that are under way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes in a folder or in a bucket, through obstore; a write is seen whole or not at all.
+"""Stores bytes in a folder or a bucket through obstore; writes are atomic.
 
 What was put is on the disk before `put_file` returns: a job that is settled, and paid for,
 outlives a loss of power. A large file is never in memory (`folder`, `bucket`).
@@ -193,8 +193,8 @@ def _translated(key: str) -> Iterator[None]:
 
 def _away(error: Exception) -> Unavailable:
     """Tell the operator what it is, such as a full disk; the caller is only to come again."""
-    _logger.warning("the media store is away", reason=_first_line(error))
-    return Unavailable("The media store is away for a moment.")
+    _logger.warning("the media store is unavailable", reason=_first_line(error))
+    return Unavailable("The media store is temporarily unavailable.")
 
 
 def _first_line(error: Exception) -> str:

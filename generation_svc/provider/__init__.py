@@ -1,1 +1,1 @@
-"""Those who generate; one folder each."""
+"""Adapters of providers, one folder each."""

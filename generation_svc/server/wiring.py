@@ -1,4 +1,4 @@
-"""Makes what the settings ask for: the ports of the use cases, and the limits around them."""
+"""Builds what the settings ask for: the adapters behind the ports, and their limits."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (

@@ -1,4 +1,4 @@
-"""Accounts in rows.
+"""Accounts as stored in rows.
 
 The release 0.1.0 knows one account, and none of its rows names it. So what belongs to that account
 has the names that it had, and what belongs to another one has names that no older release looks at.

@@ -1,4 +1,4 @@
-"""The database's time, told by this machine between two readings.
+"""Tells the database's time between two readings of it.
 
 Whatever is stored, compared with what is stored, or decides on a job is told in this time, for the
 replicas' own clocks may differ by hours. A reading costs nothing: it is the question whether a

@@ -1,4 +1,4 @@
-"""Delay reasons in rows: those that the release 0.1.0 does not know have a column of their own.
+"""Stores delay reasons; those unknown to release 0.1.0 have a column of their own.
 
 It could not read a job with a word that is new; so it reads none, and the job goes on there.
 """

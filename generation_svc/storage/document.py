@@ -1,4 +1,4 @@
-"""The JSON documents inside rows, and the values they stand for.
+"""Converts the JSON documents inside rows to values and back.
 
 The release 0.1.0 reads media and observations with the fields that it knows and stops at any other:
 what is told of them since then lies under keys of its own, which it does not look at.

@@ -1,4 +1,4 @@
-"""A page of jobs as SQL: only what is asked for, so that the planner sees which index serves it."""
+"""Builds the SQL of a page of jobs with only the given conditions, which helps the planner."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""A job as a row: what never changes of it, and what every revision may change."""
+"""Converts jobs to rows and back: what never changes, and what each revision may change."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Callbacks as they came, on PostgreSQL."""
+"""Stored callbacks on PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What expires on PostgreSQL: found by an index, locked, and removed in small batches.
+"""Expiry on PostgreSQL: rows are found by an index, locked, and removed in small batches.
 
 Bytes are removed while their row is locked, and the row is marked after that. So a process that is
 killed in between leaves a row that is found again, and removing bytes that are gone does nothing.

@@ -1,4 +1,4 @@
-"""Opens the database as a start does: waits for it, and brings its schema up to date."""
+"""Opens the database at start: waits for it, and brings its schema up to date."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""How many bytes are kept, on PostgreSQL.
+"""The bytes in use, on PostgreSQL.
 
 Uploads of an owner are summed over an index that holds their sizes: they are few. Results are many,
 so they are counted in a row per owner. Settling a job does not touch that row, or all jobs of an

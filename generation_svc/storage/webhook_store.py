@@ -1,4 +1,4 @@
-"""Webhooks on PostgreSQL: whose turn it is to be posted to, and who is gone."""
+"""Webhooks on PostgreSQL: which is posted next, and which are disabled."""
 
 from collections.abc import Sequence
 from datetime import timedelta

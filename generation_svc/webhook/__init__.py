@@ -1,1 +1,1 @@
-"""Webhooks over HTTP: which addresses are posted to, the signature, the post."""
+"""Webhooks over HTTP: allowed addresses, signatures and posts."""

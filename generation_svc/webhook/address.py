@@ -1,4 +1,4 @@
-"""Which addresses are posted to: https on the internet, and what the operator named exactly.
+"""Checks webhook addresses: https on the internet, and hosts that the operator named.
 
 What can never be reached is refused when the job is made, not after a day of tries.
 """

@@ -1,4 +1,4 @@
-"""What is counted of webhooks."""
+"""The metrics of webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a post got no answer, in words that the owner of the receiver may read.
+"""Says why a post got no answer, in words for the receiver's owner.
 
 A name that is not known and one that leads into a private network read the same: who may name a
 host is not told what stands in ours.

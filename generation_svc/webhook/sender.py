@@ -1,4 +1,4 @@
-"""Posts webhooks as Standard Webhooks 1.0 says, to the internet alone.
+"""Posts webhooks as in Standard Webhooks 1.0, only to the internet.
 
 Of the answer only its status and Retry-After are read. A redirect is an answer like any other and
 is never followed. Every post has a connection of its own, no cookie, no proxy.

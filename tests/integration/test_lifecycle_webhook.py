@@ -213,7 +213,7 @@ async def test_a_webhook_is_given_up_after_a_day(harness: Harness) -> None:
     await send_webhook(harness.deps)
     found = await row(harness, job)
     assert (found["state"], found["try_number"]) == ("impossible", 3)
-    assert found["report"] == {"reason": "not taken for a day, at last: HTTP 500"}
+    assert found["report"] == {"reason": "not accepted for a day; last answer: HTTP 500"}
     assert (await harness.events(job))[-1] == "delivery_impossible"
     await harness.later(days=1)
     assert not await send_webhook(harness.deps)

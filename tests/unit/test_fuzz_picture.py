@@ -24,6 +24,6 @@ def test_whatever_is_drawn_is_a_picture_or_refused() -> None:
         again = examine_upload(found.data)
         assert (again.data, again.width, again.height) == (found.data, found.width, found.height)
         assert examine_result(data).mime_type == found.mime_type
-    wanted = {"image/jpeg", "image/png", "image/webp", "The picture is damaged or was cut off."}
+    wanted = {"image/jpeg", "image/png", "image/webp", "The image is damaged or incomplete."}
     assert wanted <= set(answers)
-    assert {f"The picture has too many {each}." for each in ("scans", "segments")} <= set(answers)
+    assert {f"The image has too many {each}." for each in ("scans", "segments")} <= set(answers)

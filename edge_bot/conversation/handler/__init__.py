@@ -1,1 +1,1 @@
-"""What happens when a user does something: one module for each kind of thing."""
+"""The handlers, one module for each kind of action."""

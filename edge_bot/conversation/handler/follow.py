@@ -1,4 +1,4 @@
-"""Jobs as they are: found, and shown on their message."""
+"""Finds jobs, and shows their state on their message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making jobs, from a draft or once more.
+"""Creates jobs, from a draft or by repeating one.
 
 Everything a job is made from is fixed before: its request id, its message, its inputs. So doing it
 again makes the same job.

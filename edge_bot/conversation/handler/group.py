@@ -1,4 +1,4 @@
-"""Groups: the bot says where it draws to whoever calls it by its name."""
+"""Answers in groups: the bot tells those who mention it where it works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The buttons of jobs: once more, change, files, cancel."""
+"""Handles the buttons of jobs: again, change, files, cancel."""
 
 from __future__ import annotations
 

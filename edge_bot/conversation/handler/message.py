@@ -1,4 +1,4 @@
-"""Answers to what a user writes or sends."""
+"""Answers texts, pictures and commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offers and brings the results that the session remembers as missed."""
+"""Offers and sends missed results that the session remembers."""
 
 from __future__ import annotations
 

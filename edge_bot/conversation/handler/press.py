@@ -1,4 +1,4 @@
-"""Answers to presses: each action of each button has its place here."""
+"""Answers button presses, one case for each action."""
 
 from __future__ import annotations
 

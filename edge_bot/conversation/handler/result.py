@@ -1,4 +1,4 @@
-"""Results of a job that a user asks for once more."""
+"""Sends the result of a job once more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's picture on its way to the service.
+"""Uploads a user's picture to the service.
 
 A link to a file at Telegram holds the bot's token, so that it never leaves this process: the bytes
 do.

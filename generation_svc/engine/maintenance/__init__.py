@@ -1,1 +1,1 @@
-"""What time alone makes due; every step is safe in every replica."""
+"""Steps that time alone makes due; each is safe in every replica."""

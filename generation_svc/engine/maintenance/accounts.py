@@ -1,4 +1,4 @@
-"""What the operator has to know of the accounts: what they have left, and which are gone.
+"""Watches accounts for the operator: their balances, and those that are gone.
 
 A task can be read on the account that made it and on no other. If the settings name that account no
 more, its callback may still come; else it ends with its job's finish deadline.
@@ -37,7 +37,7 @@ async def read_balance(deps: Dependencies, account: Account) -> None:
     try:
         balance = await deps.provider.client.balance(account.name)
     except ProviderError as error:  # what it means, the next job finds out
-        _logger.warning("no balance could be read", account=str(account), error=repr(error))
+        _logger.warning("the balance could not be read", account=str(account), error=repr(error))
         return
     async with deps.database.transaction() as tx:
         await tx.breaker.keep_balance(account, balance)

@@ -1,4 +1,4 @@
-"""Jobs and attempts past their deadlines."""
+"""Ends jobs and attempts that are past their deadlines."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,7 +20,7 @@ _NOT_FINISHED = Failure.of(FailureReason.FINISH_DEADLINE)
 
 
 async def end_unstarted(deps: Dependencies) -> None:
-    """A job that the provider did not take in time fails, unless an attempt may still come home."""
+    """Fail jobs that the provider did not take in time, unless an attempt may still succeed."""
     async with deps.database.transaction() as tx:
         overdue = await tx.queue.overdue_to_start(limit=BATCH)
     await one_by_one(overdue, partial(_end_unstarted, deps))
@@ -47,7 +47,7 @@ async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
 
 
 async def end_overdue(deps: Dependencies) -> None:
-    """The hard stop, a day after acceptance, ends everything; what is ours is the result."""
+    """End attempts a day after acceptance; the files that are stored become the result."""
     async with deps.database.transaction() as tx:
         overdue = await tx.attempts.overdue(hard_deadline=deps.timing.hard_deadline, limit=BATCH)
     await one_by_one(overdue, partial(_end_overdue, deps))

@@ -1,4 +1,4 @@
-"""The reasons for which queued jobs wait, kept true while breakers open and close."""
+"""Keeps the delay reasons of queued jobs true while breakers open and close."""
 
 from functools import partial
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Removes bytes that have no row: of a fetch or an upload that was killed before it had one.
+"""Removes bytes without a row, left by a fetch or an upload that was killed.
 
 Bytes are written before their row, so what is young is left alone. Each replica walks through the
 store for itself, a piece at each call; a walk that came to its end begins again much later.

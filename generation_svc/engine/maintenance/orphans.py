@@ -1,4 +1,4 @@
-"""Attempts whose dispatcher vanished."""
+"""Marks attempts whose dispatcher vanished as of unknown fate."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from generation_svc.lifecycle.record import revise
 
 
 async def mark_orphans(deps: Dependencies) -> None:
-    """An attempt whose dispatcher vanished has an unknown fate."""
+    """Mark attempts whose dispatcher vanished as of unknown fate."""
     async with deps.database.transaction() as tx:
         orphans = await tx.attempts.orphans(older_than=deps.timing.submit_lease, limit=BATCH)
     await one_by_one(orphans, partial(_mark_orphan, deps))

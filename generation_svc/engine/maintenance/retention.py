@@ -1,4 +1,4 @@
-"""Forgets what is past its time, a batch of each kind at a time.
+"""Removes expired data, a batch of each kind at a time.
 
 Bytes go before what their row says of them, and the row is locked meanwhile. So whatever
 instruction a process is killed at, no bytes are left without a row that leads to them, and any

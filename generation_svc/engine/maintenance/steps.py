@@ -1,4 +1,4 @@
-"""Every step of maintenance; each is independent of the others, and safe in every replica."""
+"""The steps of maintenance; each is independent of the others and safe in every replica."""
 
 from generation_svc.engine.callback_replay import replay_callbacks
 from generation_svc.engine.maintenance.deadlines import end_overdue, end_unstarted

@@ -1,4 +1,4 @@
-"""Keeps the counts of what is stored true, and shows them to the operator."""
+"""Keeps the counts of stored bytes true, and exports them."""
 
 from generation_svc.engine.batch import BATCH
 from generation_svc.lifecycle.dependencies import Dependencies

@@ -1,4 +1,4 @@
-"""One process that examines media, seen from the service.
+"""Controls one process that examines media.
 
 It is started anew (exec), never forked from a process full of gRPC threads, with an environment
 that holds no secret. Whoever gives up waiting for it ends it.

@@ -1,4 +1,4 @@
-"""Places at a few processes, handed out fairly: by caller, and of one caller by owner.
+"""Hands out a few slots fairly: by caller, and of one caller by owner.
 
 An owner has one place at a time, and a caller never all of them, so that somebody else's file
 finds one free whatever these send.

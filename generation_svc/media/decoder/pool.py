@@ -1,4 +1,4 @@
-"""Hands files to processes, and makes new ones for those that ended."""
+"""A pool of processes that examine files; ended ones are replaced."""
 
 from __future__ import annotations
 

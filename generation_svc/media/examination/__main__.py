@@ -56,7 +56,7 @@ def _answer(order: Order) -> dict[str, Any]:
     except Refused as error:
         return {"fault": error.fault, "text": error.text}
     except MemoryError:
-        return {"fault": Fault.LIMIT, "text": "The picture needs too much memory to be read."}
+        return {"fault": Fault.LIMIT, "text": "Reading the image needs too much memory."}
     except OSError as error:  # the disk's, not the file's
         return {"problem": f"{type(error).__name__}: {error.strerror}"}
     return {**asdict(found), "size_bytes": size, "sha256": sha256}

@@ -1,4 +1,4 @@
-"""What a video or a piece of sound is, found by reading all of it and by decoding its beginning.
+"""Examines video and audio by reading all of it and decoding its beginning.
 
 Nothing that a header says is believed: the length is that of the packets that are there, the size
 that of the first frame that was decoded. FFmpeg is told the format, and may open this file alone:

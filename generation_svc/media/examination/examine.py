@@ -1,4 +1,4 @@
-"""The one examination of uploads and results: what the bytes are, read to their end.
+"""Examines uploads and results: their type, and whether they are complete.
 
 The structure is checked first, so that nothing is decoded that asks for too much; then the pixels
 are decoded as cheaply as the format allows: a JPEG at an eighth of its size, a PNG row by row.
@@ -67,7 +67,7 @@ def examine_upload(data: bytes) -> Picture:
         raise Refused(Fault.UNKNOWN, _no_upload(data))
     layout = file_format.read(data)
     if file_format is _WEBP and layout.frames > 1:
-        raise Refused(Fault.UNKNOWN, "The picture is an animation; a still one is needed.")
+        raise Refused(Fault.UNKNOWN, "The image is animated; a still image is needed.")
     return _examined(layout.clean, file_format, layout=layout)
 
 
@@ -75,7 +75,7 @@ def examine_result(data: bytes) -> Picture:
     """Say what a result is; all of it is kept but what stands behind its end. Raises Refused."""
     file_format = _format_of(data, _RESULT_FORMATS)
     if file_format is None:
-        raise Refused(Fault.UNKNOWN, "The result is no JPEG, PNG, WebP or GIF picture.")
+        raise Refused(Fault.UNKNOWN, "The result is not a JPEG, PNG, WebP or GIF image.")
     layout = file_format.read(data)
     return _examined(data[: layout.end], file_format, layout=layout)
 
@@ -84,7 +84,7 @@ def clean_upload(data: bytes) -> Picture:
     """Return an upload that was examined before without its metadata; raises Refused."""
     file_format = _format_of(data, _RESULT_FORMATS)
     if file_format is None:
-        raise Refused(Fault.UNKNOWN, "The file is no picture.")
+        raise Refused(Fault.UNKNOWN, "The file is not an image.")
     layout = file_format.read(data)
     return _picture(layout.clean, file_format, layout=layout)
 
@@ -94,7 +94,7 @@ def _examined(data: bytes, file_format: _Format, *, layout: Layout) -> Picture:
         # Metadata that cannot be read, in a result that keeps it, is no fault of its pixels.
         file_format.decode(layout.clean, layout.frames)
     except MemoryError as error:
-        text = "The picture needs more memory to be read than is allowed."
+        text = "Reading the image needs more memory than is allowed."
         raise Refused(Fault.LIMIT, text) from error
     except _BROKEN as error:
         raise damaged() from error
@@ -113,8 +113,8 @@ def _format_of(data: bytes, formats: tuple[_Format, ...]) -> _Format | None:
 
 def _no_upload(data: bytes) -> str:
     if clip_format(data) is not None:
-        return "No model takes videos or sound yet: the file must be a JPEG, PNG or WebP picture."
-    return "The file is not a JPEG, PNG or WebP picture."
+        return "No model accepts video or audio yet: the file must be a JPEG, PNG or WebP image."
+    return "The file is not a JPEG, PNG or WebP image."
 
 
 def _decode_jpeg(data: bytes, frames: int) -> None:

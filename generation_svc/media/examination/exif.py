@@ -1,4 +1,4 @@
-"""The one entry of EXIF that belongs to the picture: how it is turned."""
+"""Reads the one EXIF entry that matters for an image: its orientation."""
 
 from __future__ import annotations
 

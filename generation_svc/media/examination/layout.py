@@ -1,4 +1,4 @@
-"""How the file of a picture is built, and what is wrong with one that is not taken."""
+"""The layout of an image file, and the reasons to refuse one."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Layout:
 
 def damaged() -> Refused:
     """Return what is raised for a broken file."""
-    return Refused(Fault.DAMAGED, "The picture is damaged or was cut off.")
+    return Refused(Fault.DAMAGED, "The image is damaged or incomplete.")
 
 
 def too_many(what: str) -> Refused:
     """Return what is raised for a file of too many parts."""
-    return Refused(Fault.LIMIT, f"The picture has too many {what}.")
+    return Refused(Fault.LIMIT, f"The image has too many {what}.")
 
 
 def check_size(width: int, height: int, *, most: int = MAX_PIXELS) -> None:
@@ -70,6 +70,6 @@ def check_size(width: int, height: int, *, most: int = MAX_PIXELS) -> None:
         raise damaged()
     if width * height > most:
         megapixels = most // 10**6
-        raise Refused(Fault.LIMIT, f"The picture has more than {megapixels} megapixels.")
+        raise Refused(Fault.LIMIT, f"The image has more than {megapixels} megapixels.")
     if max(width, height) > MAX_SIDE:
-        raise Refused(Fault.LIMIT, f"The picture has a side of more than {MAX_SIDE} pixels.")
+        raise Refused(Fault.LIMIT, f"The image has a side of more than {MAX_SIDE} pixels.")

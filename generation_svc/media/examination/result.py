@@ -1,4 +1,4 @@
-"""The examination of what a provider made: a picture, a clip, a text, or a file of some kind.
+"""Examines results of the provider: an image, a clip, a text or another file.
 
 A picture that is broken is refused, since another copy of it may be whole. What is of no type that
 is known, and a clip that cannot be played, is kept as a file: somebody paid for it.

@@ -1,4 +1,4 @@
-"""What the first bytes of a file say that it is: no name and no declared type is asked.
+"""Detects the type of a file from its first bytes, never from a name or a declared type.
 
 A word of the first bytes is only where to look: a picture is decoded and a clip is probed before it
 is called one.

@@ -1,4 +1,4 @@
-"""Whether a file is text, read in pieces; a page or a drawing in XML is never shown as one."""
+"""Detects text files, read in pieces; HTML and XML are never served as text."""
 
 from __future__ import annotations
 

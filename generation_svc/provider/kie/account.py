@@ -1,4 +1,4 @@
-"""The accounts at KIE as the operator writes them: `name:key`, one after the other."""
+"""Parses the operator's list of KIE accounts: `name:key`, one after the other."""
 
 import re
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ def parse_accounts(text: str) -> Mapping[str, str]:
         name, _, key = entry.partition(":")
         if not _NAME.fullmatch(name) or not key:
             raise ValueError(
-                f"entry {number} is no name:key; a name has up to 32 of a-z, 0-9 and hyphens"
+                f"entry {number} is not name:key; a name has up to 32 of a-z, 0-9 and hyphens"
             )
         if not _KEY.fullmatch(key):
             raise ValueError(f"the key of {name!r} must be printable ASCII")
         if name in keys:
-            raise ValueError(f"the name {name!r} stands there twice")
+            raise ValueError(f"the name {name!r} is used twice")
         if key in keys.values():
             raise ValueError(f"the key of {name!r} is that of another account, too")
         keys[name] = key

@@ -1,4 +1,4 @@
-"""An answer of KIE's, read up to a limit of what it unpacks to.
+"""Reads an answer of KIE up to a limit of its decompressed size.
 
 httpx2 unpacks in pieces of 1 MiB at most, so that reading may stop in the middle: a few hundred
 kilobytes of gzip that stand for hundreds of megabytes never lie in memory.

@@ -1,4 +1,4 @@
-"""Reads what KIE posts: the `CallbackReader` of the use cases."""
+"""Reads KIE's callbacks: the `CallbackReader` of the service."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

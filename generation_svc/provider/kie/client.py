@@ -180,7 +180,7 @@ class KieClient:
         try:
             return Decimal(str(data))
         except InvalidOperation as error:
-            raise ProviderUnreachable("KIE's balance is no number", code="200") from error
+            raise ProviderUnreachable("KIE's balance is not a number", code="200") from error
 
     async def _granted(self, method: str, url: str, **request: Any) -> Any:
         answer = await self._sent(method, url, **request)
@@ -212,7 +212,9 @@ class KieClient:
         if account in self._keys:
             return self._keys[account]
         reason = FailureReason.RESULT_UNAVAILABLE
-        raise ProviderRefused(f"There is no account {account!r} now", code="", reason=reason)
+        raise ProviderRefused(
+            f"Account {account!r} is no longer configured", code="", reason=reason
+        )
 
 
 def _task_id_of(answer: Answer, *, url: str) -> str:
@@ -222,7 +224,7 @@ def _task_id_of(answer: Answer, *, url: str) -> str:
     named = as_document(_data_of(answer, url=url, no_answer=ProviderSilent))
     task_id = as_task_id(named.get("taskId")) or as_task_id(named.get("recordId"))
     if task_id is None:
-        raise ProviderSilent("KIE granted the request and named no task", code="200")
+        raise ProviderSilent("KIE accepted the request but named no task", code="200")
     return task_id
 
 
@@ -252,7 +254,7 @@ def _log_refusal(error: ProviderError, *, url: str, document: Document) -> None:
     )
     text = "" if is_private else message_of(document)[:200]
     log.warning(
-        "KIE did not grant a request",
+        "KIE refused a request",
         action="kie_refused",
         call=url.rsplit("/", 1)[-1],
         code=error.code,

@@ -1,4 +1,4 @@
-"""JSON from outside, read within bounds; what cannot be read is None, never an exception."""
+"""Parses foreign JSON within bounds; what cannot be parsed is None, never an exception."""
 
 from __future__ import annotations
 

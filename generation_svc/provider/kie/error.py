@@ -1,4 +1,4 @@
-"""KIE's refusals and httpx2's exceptions as what a caller can act on (kie-api.md §1).
+"""Maps KIE's refusals and httpx2's exceptions to domain errors (kie-api.md §1).
 
     ProviderError
     ├── ProviderRefused      final: 400, 404, 422, 501, 505, a text that says so under 500

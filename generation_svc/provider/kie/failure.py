@@ -1,4 +1,4 @@
-"""Why KIE failed or refused, as a reason and a sentence that a user may read.
+"""Maps KIE's failures and refusals to a reason and a sentence for users.
 
 KIE's own texts name internals and repeat prompts and links, so they are only searched for what they
 mean; the user reads the sentence of `domain/failure.py`. A text that gives nothing away is kept for

@@ -1,4 +1,4 @@
-"""A multipart form whose file is read from the disk as it is sent (RFC 7578).
+"""A multipart form whose file is streamed from the disk (RFC 7578).
 
 httpx2 would read a file that is open, too, but in the event loop; and it would say how long the
 body is only by asking that file.

@@ -1,4 +1,4 @@
-"""What is counted of KIE."""
+"""The metrics of the KIE adapter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What KIE says of a task, in a callback or in recordInfo, as one `Observation`.
+"""Reads KIE's callbacks and recordInfo answers as one `Observation`.
 
 kie-api.md §2 and §3. There is one reader for all families of models:
 

@@ -1,4 +1,4 @@
-"""The files and the text of a result, wherever a family of models puts them (kie-api.md §3, §9).
+"""Finds the files and the text of a result in every model family (kie-api.md §3, §9).
 
 A song or a video may stand in an object that also says its title, its length and its cover:
 

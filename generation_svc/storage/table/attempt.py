@@ -1,4 +1,4 @@
-"""Attempts, and callbacks as they came."""
+"""Attempts and stored callbacks."""
 
 from datetime import datetime
 from decimal import Decimal

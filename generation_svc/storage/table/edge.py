@@ -1,4 +1,4 @@
-"""What an edge must not lose."""
+"""Sessions and update leases of edges."""
 
 from datetime import datetime
 
