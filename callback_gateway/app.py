@@ -34,7 +34,7 @@ from runtime.file_limit import connections_within
 from runtime.http import serving
 
 RESERVED_FILES = 100
-"""Open files kept for what is no connection from outside."""
+"""Open files reserved for everything but connections from outside."""
 
 _logger = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ _ONE_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,30})-([0-9]{0,30})[ \t]*", re.IGN
 
 
 class RangeOutOfBounds(Exception):
-    """The file has none of the bytes that were asked for."""
+    """The file has none of the requested bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
 
 CALLBACK_PATH = "/callbacks/kie"
-"""Everything at and under this path is answered 200, for ever."""
+"""Everything at and under this path is always answered 200."""
 
 _CALLBACK = re.compile(r"/callbacks/([a-z0-9-]{1,32})/(.+)", re.DOTALL)
 """A callback of any provider: its name, and then the token."""
@@ -39,7 +39,7 @@ MAX_TOKEN_CHARS = 128
 """The longest path token of the contract (ReportCallbackRequest.path_token)."""
 
 SUCCESS_BODY = b'{"code":200,"msg":"success"}'
-"""What KIE is told, always."""
+"""The answer to every callback."""
 
 HEADERS_HANDED_ON = ("content-type", "user-agent", "x-webhook-timestamp", "x-webhook-signature")
 """The headers that the service needs to judge a callback."""
@@ -162,7 +162,7 @@ class CallbackEndpoint:
 
 
 async def read_body(request: Request, *, limits: Limits) -> bytes | None:
-    """Read a body; None for one beyond the limit, of which no more than the cap is drained."""
+    """Read a body; None if it exceeds the limit, in which case it is drained up to the cap."""
     body, size = bytearray(), 0
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:

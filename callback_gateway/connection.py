@@ -35,10 +35,10 @@ class Connection(Protocol):
         """Whether no whole request of it is being answered."""
 
     def leave(self) -> None:
-        """End: somebody else needs the place."""
+        """Close to make room for another connection."""
 
     def shed(self) -> None:
-        """Answer whatever comes next at once, for there is no place."""
+        """Answer whatever comes next at once, since there is no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class AddressLimit:
     connections: int
     """0 stands for any number."""
     exempt: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Where proxies of ours are: what comes from them comes from everybody."""
+    """The networks of our own proxies, whose connections come from many clients."""
 
     def counted(self, host: str) -> str | None:
         """Return what an address is counted as; None for one that is not.
@@ -121,7 +121,7 @@ class Lingering:
         return getattr(self._transport, name)
 
     def close(self) -> None:
-        """Send the end, and read on for a while: unread bytes would make it a reset."""
+        """Send the end, and keep reading for a while: unread bytes would cause a reset."""
         if not self._transport.is_closing():
             self._transport.write_eof()
             self._loop.call_later(LINGER_S, self._transport.abort)

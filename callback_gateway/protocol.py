@@ -176,17 +176,17 @@ class CallbackProtocol(MeasuredProtocol):
         return last is None or last.response_complete
 
     def leave(self) -> None:
-        """End: somebody else needs the place."""
+        """Close to make room for another connection."""
         if self._head_timer is not None:
             self._answer_unparsed(Outcome.SHED)
         self.transport.close()
 
     def shed(self) -> None:
-        """Answer whatever comes next at once, for there is no place."""
+        """Answer whatever comes next at once, since there is no room."""
         self._is_hurried = True
 
     def _answer_unparsed(self, outcome: Outcome) -> None:
-        """Give the last answer; what still comes is read for a while and thrown away."""
+        """Send the last answer; what still arrives is read for a while and discarded."""
         is_answered = self._is_answered
         self._stop_head_timer()
         if self._is_over or self.transport.is_closing():

@@ -29,7 +29,7 @@ KIE_MAX_WAIT_S = 15
 
 
 class GatewaySettings(ClientSettings):
-    """What the gateway is told: where it listens, whom it calls, and its limits."""
+    """The settings of the gateway: its address, its service and its limits."""
 
     gateway_listen: Address = Field(Address("127.0.0.1", 8080), examples=["127.0.0.1:8080"])
     """Where the gateway takes callbacks."""

@@ -27,7 +27,7 @@ def is_out_of_room(error: GenerationError) -> bool:
 
 
 async def retrying(call: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a call until the service takes it; whoever calls sets the limit."""
+    """Repeat a call until the service accepts it; the caller sets the time limit."""
     await retry(call, delays=_BACKOFF, may_pass=_is_passing_refusal)
 
 

@@ -21,7 +21,7 @@ def _token(value: SecretStr) -> SecretStr:
 
 
 class EdgeSettings(ClientSettings):
-    """What the edge is told: its bot, where Telegram and the generation service are."""
+    """The settings of the edge: its bot, Telegram and the generation service."""
 
     telegram_bot_token: Annotated[SecretStr, AfterValidator(_token)]
     """The token of the bot, from @BotFather."""

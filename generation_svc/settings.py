@@ -183,7 +183,7 @@ class GenerationSettings(ProcessSettings):
     """Unfinished jobs that one owner may have at once."""
 
     max_queued_jobs: int = Field(100_000, ge=1, le=10_000_000)
-    """Jobs in the queue; who comes then is told to come again (RESOURCE_EXHAUSTED)."""
+    """Jobs in the queue; further ones are refused with RESOURCE_EXHAUSTED."""
 
     caller_max_queued_jobs: int = Field(20_000, ge=1, le=10_000_000)
     """Jobs of one caller in the queue."""
@@ -201,7 +201,7 @@ class GenerationSettings(ProcessSettings):
     """Streams and waits of one caller that are open at once in this process."""
 
     generation_reflection: Literal["on", "off"] = "on"
-    """Whether anybody who reaches the service may read its contract from it."""
+    """Whether server reflection is enabled for everyone who can reach the service."""
 
     max_connections: int = Field(10_000, ge=1, le=1_000_000)
     """Connections at once; fewer where the limit on open files leaves no room for as many."""
@@ -231,7 +231,7 @@ class GenerationSettings(ProcessSettings):
     """Seconds from accept by which KIE must have taken a job."""
 
     result_fetch_timeout_s: float = Field(900, ge=60, le=86_400)
-    """Seconds for which a result that KIE made is tried for; what could be had is the result."""
+    """Seconds for which fetching a result is tried; what was fetched by then is the result."""
 
     model_rest_s: float = Field(600, ge=10, le=86_400)
     """Seconds for which a model that KIE switched off is hidden before one job tries it again."""

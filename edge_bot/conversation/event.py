@@ -49,7 +49,7 @@ class Event:
     language: str
     """The user's language as an IETF tag; empty if Telegram does not say."""
     origin: str
-    """What names this event for good, however often its update comes."""
+    """The stable name of this event, the same however often its update comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -79,7 +79,7 @@ class Picture(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class WrongFile(Event):
-    """A file that is no picture."""
+    """A file that is not a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -95,7 +95,7 @@ class Press(Event):
     message_id: Id
     """The message under which the button is."""
     action: Action | None
-    """What the button asks for; None if no button of ours says that."""
+    """The action of the button; None if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

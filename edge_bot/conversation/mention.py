@@ -27,7 +27,7 @@ def called_ids(message: Message) -> Iterator[int]:
 
 
 def topic_of(message: Message) -> int | None:
-    """Return the topic of a forum to name in an answer; a thread of replies is none."""
+    """Return the forum topic to name in an answer; None outside of topics."""
     topic_id = message.message_thread_id if message.is_topic_message else None
     return None if topic_id == GENERAL_TOPIC else topic_id
 

@@ -100,7 +100,7 @@ class Session(BaseModel):
     missed: dict[str, int] = {}
     """Jobs whose result could not be sent, each with its progress message."""
     is_missed_offered: bool = False
-    """Whether the user was told of them."""
+    """Whether the user was told about them."""
 
     def find_draft(self, tag: str) -> Draft | None:
         """Return the draft whose buttons carry this tag."""
@@ -132,7 +132,7 @@ class Session(BaseModel):
         return self.model_copy(update={"draft": current, "others": others})
 
     def without_unmade_drafts(self) -> Session:
-        """Return the session with those drafts alone that became jobs, none of them current."""
+        """Return the session with only the drafts that became jobs, none of them current."""
         made = tuple(each for each in self._drafts() if each.job_id)
         return self.model_copy(update={"draft": None, "others": made[:MAX_DRAFTS]})
 

@@ -72,7 +72,7 @@ class MediaFile:
 
     @property
     def duration_s(self) -> int | None:
-        """How long it plays, in whole seconds; None if nobody knows."""
+        """The playing time in whole seconds; None if it is unknown."""
         return round(self.media.duration.ToTimedelta().total_seconds()) or None
 
     @property

@@ -26,7 +26,7 @@ MAX_WAIT_S = 5.0
 """How long a sending waits for its slot in the chat; then its lease is given back."""
 
 _LATER_MAX_WAIT_S = 30.0
-"""How long the rest of a sending waits that cannot be given back any more."""
+"""How long the rest of a sending waits once it can no longer be given back."""
 
 ANSWER_S = 20.0
 """How long Telegram may take to answer once it has everything."""

@@ -52,7 +52,7 @@ class Renderer:
 
     @asynccontextmanager
     async def rendered(self, delivery: Delivery) -> AsyncIterator[OutgoingMessage]:
-        """Hold what is to be sent while the block runs; raises Undeliverable and GenerationError.
+        """Render a message and hold its files while the block runs.
 
         What may have arrived never becomes a new message.
         """

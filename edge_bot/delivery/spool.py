@@ -119,7 +119,7 @@ def _size_of(media: Media) -> int:
 
 
 async def _together(work: Sequence[Coroutine[None, None, _T]]) -> list[_T]:
-    """Return what all of the work returns; none of it goes on once a part has failed."""
+    """Return all results; the rest of the work is cancelled once a part has failed."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         return await asyncio.gather(*tasks)

@@ -63,7 +63,7 @@ class DeliveryTiming:
     """How many deliveries are under way at once."""
 
     def lease_for(self, size_bytes: int) -> float:
-        """Return how long a delivery of so many bytes is leased: a slow uplink takes a while."""
+        """Return how long a delivery of this size is leased, allowing for a slow uplink."""
         return max(self.lease_s, min(self.lease_s + size_bytes / UPLOAD_BYTES_S, LONGEST_LEASE_S))
 
     def sending_for(self, size_bytes: int) -> float:
@@ -251,7 +251,7 @@ class DeliveryWorker:
                 del self._limits[limit]
 
     async def _drain(self) -> None:
-        """Let sendings end for a while, then cut them short: they report what they know."""
+        """Give sendings some time to end, then cancel them: they report what they know."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._timing.drain_s)
         self._ends_at = loop_time()

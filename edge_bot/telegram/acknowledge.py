@@ -1,6 +1,6 @@
 """Acknowledges button presses, which ends the spinner on the button.
 
-It needs nothing but the number of the press, so that it waits for nobody: neither for the service
+It needs only the id of the press, so it waits for nothing: neither for the service
 nor for what the same user pressed before. A press can be answered once, hence without a text: what
 there is to say is said in the chat.
 """

@@ -64,7 +64,7 @@ def sent(message_id: int, *, is_edit: bool = False) -> Report:
 
 
 def try_again(not_before: datetime | None = None) -> Report:
-    """Report that nothing arrived and that it is to be tried again, not before a time."""
+    """Report that nothing arrived and that it should be tried again, not before a time."""
     report = Report(try_again=Report.TryAgain())
     if not_before is not None:
         report.try_again.not_before_time.FromDatetime(not_before)

@@ -61,7 +61,7 @@ class ChatLimiter(BaseRateLimiter[float]):
     """Lets calls about a chat wait for their slot; `rate_limit_args` is that wait in seconds.
 
     A call whose turn would come later than that is not made: it ends with the `RetryAfter` that
-    Telegram would have given. What is no message, such as the answer to a button, never waits.
+    Telegram would have given. Calls that send no message, such as answers to buttons, never wait.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def parse_update(data: Any, bot: Bot | None) -> Update | None:
 
 
 def user_id_of(update: Update) -> int:
-    """Return whose update it is: a user's, otherwise a chat's; 0 if nobody's."""
+    """Return the id of the update's user, else of its chat; 0 if it has neither."""
     place = update.effective_user or update.effective_chat
     return place.id if place else 0
 

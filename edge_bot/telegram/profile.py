@@ -27,7 +27,7 @@ _logger = structlog.get_logger(__name__)
 async def publish_profile(bot: Bot, *, stop: asyncio.Event, backoff: Backoff = _BACKOFF) -> None:
     """Bring commands and descriptions up to date, in every language, however long that takes.
 
-    Each part is published by itself, so that one which Telegram refuses holds up no other.
+    Each part is published separately, so that one that is refused does not hold up the others.
     """
     parts = [part for language in LANGUAGES for part in _parts(language)]
     for delay_s in backoff:
@@ -87,7 +87,7 @@ async def _publish_about(bot: Bot, *, language: str) -> None:
 
 
 def _code(language: str) -> str | None:
-    """Return the language as Telegram wants it: none is for everyone whose language we lack."""
+    """Return the language code for Telegram; None for the default texts."""
     return None if language == SOURCE_LANGUAGE else language
 
 

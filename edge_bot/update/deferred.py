@@ -24,7 +24,7 @@ KEY = "updates"
 
 
 class DeferredUpdates:
-    """What one bot has parked; only who holds the right to poll for it uses this."""
+    """The parked updates of one bot, used only by the holder of its polling right."""
 
     def __init__(self, client: GenerationClient, *, bot: EdgeBot, bot_id: int) -> None:
         self._client, self._bot, self._bot_id = client, bot, bot_id

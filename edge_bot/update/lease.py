@@ -1,6 +1,6 @@
 """The right to poll Telegram for a bot, held by one replica at a time.
 
-Telegram ends the *older* of two polls with a 409, so two pollers would cut each other off for ever.
+Telegram ends the *older* of two polls with a 409, so two pollers would keep cutting each other off.
 """
 
 from __future__ import annotations

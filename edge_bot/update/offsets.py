@@ -15,7 +15,7 @@ class OffsetWindow:
 
     def __init__(self, *, size: int = WINDOW_SIZE) -> None:
         self.offset = 0
-        """What getUpdates is to be asked with; 0 stands for whatever is unconfirmed."""
+        """The offset for getUpdates; 0 means all unconfirmed updates."""
         self._size = size
         self._is_handled: dict[int, bool] = {}
 

@@ -166,7 +166,7 @@ class _Round:
             self._window.handled(update_id)
 
     async def _news(self) -> Sequence[Update]:
-        """Return what is not confirmed; after an error nothing, and that only after a while."""
+        """Return the unconfirmed updates; after an error none, following a pause."""
         try:
             updates = await self._poll()
         # python-telegram-bot raises InvalidToken for 401 and for 404: a path with an unknown token.
@@ -208,7 +208,7 @@ class _Round:
         self._has_webhook = False
 
     async def _finish(self) -> None:
-        """Let handlers end for a while and confirm what is handled."""
+        """Give handlers some time to end, and confirm what is handled."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_DRAIN_S)
         if self._is_parking_over:

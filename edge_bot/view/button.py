@@ -25,7 +25,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Home(Action):
-    """Start afresh."""
+    """Start over."""
 
     code: ClassVar[str] = "s"
 
@@ -232,7 +232,7 @@ def encode(action: Action) -> str:
 
 
 def decode(data: str) -> Action | None:
-    """Return the action of callback data, or None if no button of ours says that."""
+    """Return the action of callback data, or None for unknown data."""
     code, *parts = data.split(_SEPARATOR)
     # An old message keeps its buttons for ever, and a client may send whatever it likes.
     kind = _BY_CODE.get(code)

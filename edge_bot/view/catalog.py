@@ -53,12 +53,12 @@ class Catalog:
         return any(model.kind == kind for model in self.models)
 
     def title(self, model_id: str, language: str) -> str:
-        """Return what people call the model; its id if it is no longer there."""
+        """Return the title of the model; its id if it is no longer offered."""
         model = self.find(model_id)
         return localised(model.titles, language) if model else model_id
 
     def usual_s(self, model_id: str) -> float:
-        """Return the seconds a generation usually takes; 0 if nobody knows."""
+        """Return the seconds that a generation usually takes; 0 if unknown."""
         model = self.find(model_id)
         return model.usual_duration.ToTimedelta().total_seconds() if model else 0.0
 

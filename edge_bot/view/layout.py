@@ -92,7 +92,7 @@ def span(texts: Texts, seconds: float) -> str:
 
 
 def usual_time(texts: Texts, seconds: float) -> str:
-    """Return the sentence about how long it usually takes; nothing if nobody knows."""
+    """Return the sentence about the usual time; empty if it is unknown."""
     if seconds <= 0:
         return ""
     whole = max(1, round(seconds))

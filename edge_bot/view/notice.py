@@ -17,7 +17,7 @@ def stale_draft(language: str) -> str:
 
 
 def unknown_button(language: str) -> str:
-    """Say that a button means nothing any more."""
+    """Say that a button no longer works."""
     return texts(language).html("This button no longer works. Here is where we are now.")
 
 

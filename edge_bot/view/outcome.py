@@ -108,7 +108,7 @@ def _files_arrived(job: pb.Job, speak: Texts) -> tuple[str, str]:
 
 
 def _is_pictures(job: pb.Job) -> bool:
-    """Tell whether all that a job made is pictures; one of a type nobody knows passes for one."""
+    """Tell whether a job made only pictures; media without a type counts as one."""
     media = job.result.media
     return all(not each.mime_type or kind_of(each) == MEDIA_KIND_IMAGE for each in media)
 
@@ -125,7 +125,7 @@ def missed_screen(count: int, language: str) -> Screen:
 
 
 def failure_screen(job: pb.Job, language: str) -> Screen:
-    """Return what a user is told when nothing was made."""
+    """Return the screen of a failed job."""
     speak = texts(language)
     text = paragraphs(
         lines(speak.html("😔 <b>No picture this time.</b>"), _why(speak, job.failure.reason)),

@@ -101,7 +101,7 @@ def _running(speak: Texts, title: str, *, reason: pb.DelayReason.ValueType) -> s
 
 
 def _queued(speak: Texts, position: int | None, *, reason: pb.DelayReason.ValueType) -> str:
-    """Return the place in the queue; who waits for something else is not told to be next."""
+    """Return the place in the queue; a job that waits for something else is never called next."""
     if reason == pb.DELAY_REASON_PROVIDER_UNCONFIRMED:
         return speak.html("⏳ <b>Waiting for the drawing service</b>")
     headline = speak.html("⏳ <b>In the queue</b>")

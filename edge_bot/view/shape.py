@@ -25,7 +25,7 @@ class _Shape(NamedTuple):
     ratio: float
     """The logarithm of width by height: upright and flat are equally far from square."""
     pixels: int
-    """The number of pixels; 0 if nobody says."""
+    """The number of pixels; 0 if it is unknown."""
 
 
 def nearest_choice(option: ModelOption, *, size: Size) -> ModelChoice | None:

@@ -35,7 +35,7 @@ def is_uploadable(media: Media) -> bool:
 
 
 def too_large_note(media: Sequence[Media], speak: Texts) -> str:
-    """Return, as HTML, what there is instead of these files; nothing if there are none."""
+    """Return, as HTML, the text in place of these files; empty if there are none."""
     linked = [each for each in media if each.download_uri]
     missed = [each for each in media if not each.download_uri]
     return lines(_linked(linked, speak), _missed(missed, speak))

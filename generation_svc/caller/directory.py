@@ -93,7 +93,7 @@ class CallerDirectory:
 
     @asynccontextmanager
     async def while_valid(self, token: str, *, caller: Caller) -> AsyncIterator[None]:
-        """End what runs inside once the token stands for nobody, or for other rights.
+        """End the block once the token is revoked or its rights change.
 
         Raises Unauthenticated in the first case and Unavailable in the second: the next call goes
         by the new rights.

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 
 class CallerMeter:
-    """The metrics of one directory; without a registry nobody is shown them."""
+    """The metrics of one directory; without a registry they are not exported."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.reads = Counter(

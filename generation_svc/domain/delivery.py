@@ -37,7 +37,7 @@ class Telegram:
     bot_id: int
     chat_id: int
     message_id: int = 0
-    """The progress message; 0 if there is none."""
+    """The progress message; 0 if none."""
     language_code: str = ""
 
 

@@ -48,7 +48,7 @@ class Result:
     media: tuple[Media, ...] = ()
     text: str = ""
     missing_count: int = 0
-    """How many more files the provider made that could not be had from it."""
+    """The number of further files that could not be downloaded from the provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Forecast:
     queue_position: int
     """How many jobs are served before it."""
     estimated_remaining: timedelta | None
-    """The time until it is done; None where nothing honest can be said."""
+    """The time until it is done; None where no estimate can be made."""
 
 
 @dataclass(frozen=True, slots=True)

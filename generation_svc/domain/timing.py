@@ -64,7 +64,7 @@ class Timing:
     balance_interval: timedelta = timedelta(seconds=50)
     """How old what is known of an account's balance may be before it is asked for again."""
     unread_grace: timedelta = timedelta(minutes=10)
-    """How long nobody has read a task that was due when its account is taken for gone."""
+    """How long a due task must have gone unread before its account counts as gone."""
     orphan_age: timedelta = timedelta(hours=48)
     """How old bytes without a row are when they are removed; no fetch lives so long."""
     time_scale: float = 1.0

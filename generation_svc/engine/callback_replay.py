@@ -11,7 +11,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 UNTRUSTED_KEPT = 1000
 """How many callbacks that are not believed are kept for the operator."""
 PENDING_AGE = timedelta(seconds=30)
-"""After what time a receipt that nobody applied is applied by the sweep."""
+"""The age at which an unapplied receipt is applied by the sweep."""
 PENDING_BATCH = 100
 
 

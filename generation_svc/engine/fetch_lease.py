@@ -21,7 +21,7 @@ _logger = structlog.get_logger(__name__)
 
 
 class LeaseLost(Exception):
-    """The result is somebody else's to fetch, or nobody's any more."""
+    """Another worker has the fetch, or nobody needs it any longer."""
 
 
 async def under_lease(deps: Dependencies, attempt: Attempt, *, work: Awaitable[_T]) -> _T:
@@ -42,7 +42,7 @@ async def under_lease(deps: Dependencies, attempt: Attempt, *, work: Awaitable[_
 
 
 async def _renew(deps: Dependencies, attempt: Attempt) -> None:
-    """Renew the lease until it is lost; while the database is away, nobody else can claim it."""
+    """Renew the lease until it is lost; without the database nobody else can claim it either."""
     lease, is_ours = deps.timing.fetch_lease, True
     while is_ours:
         await asyncio.sleep(lease.total_seconds() / RENEWALS_PER_LEASE)

@@ -77,7 +77,7 @@ async def fetch_result(deps: Dependencies) -> bool:
 
 
 async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
-    """Make a fetch that was broken off due for another worker."""
+    """Make a cancelled fetch due for another worker."""
     async with deps.database.transaction() as tx:
         await tx.attempts.schedule_fetch(attempt.id, due=timedelta(0))
         tx.announce(topic.FETCH)

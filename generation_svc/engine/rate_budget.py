@@ -102,7 +102,7 @@ async def making(deps: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
 
 
 async def _count_anew(deps: Dependencies, permit: RatePermit) -> None:
-    """Count a late call from now; nobody takes another one while the database is away."""
+    """Count a late call from now; without the database no further call can be taken."""
 
     async def record() -> None:
         async with deps.database.transaction() as tx:

@@ -64,7 +64,7 @@ def _duration(media: Media, *, said: timedelta | None) -> timedelta | None:
 async def _keep_cover(
     deps: Dependencies, attempt: Attempt, *, position: int, url: str
 ) -> StoredFile | None:
-    """Store a cover if it can be had; nobody waits for one, and nobody paid for it."""
+    """Store a cover if it can be fetched; a result never waits for its cover."""
     if not url:
         return None
     try:
@@ -127,4 +127,4 @@ async def _fetch_fresh(
         _logger.info("a fresh link did not help", error=repr(error))
         raise trouble from error
     except ProviderError as error:
-        raise HostUnreachable(f"No fresh link can be had now: {error}") from error
+        raise HostUnreachable(f"No fresh link can be obtained now: {error}") from error

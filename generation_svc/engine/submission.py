@@ -192,7 +192,7 @@ async def _postpone(
 
 
 async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: ProviderError) -> None:
-    """Tell what a job waits for that was put back: its wait for an earlier answer is over."""
+    """Tell why a postponed job waits; its wait for an earlier answer has ended."""
     is_busy = isinstance(error, ProviderBusy) and attempt.number >= BUSY_TRIES
     reason = DelayReason.PROVIDER_BUSY if is_busy else None
     is_ours = job.delay_reason in (None, DelayReason.PROVIDER_UNCONFIRMED)
@@ -203,7 +203,7 @@ async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: Provid
 async def _end_without(
     tx: Transaction, job: Job, *, reason: FailureReason, event: JobEventKind
 ) -> bool:
-    """Fail a job that no attempt can bring a result any more; return whether none can."""
+    """Fail a job if no attempt can still bring a result; return whether none can."""
     if await tx.attempts.live(job.id):
         return False
     if not job.state.is_final:

@@ -61,7 +61,7 @@ class Supervisor:
         self._stop = stop
 
     async def finish(self, *, grace_seconds: float) -> None:
-        """Begin nothing more, and give what is under way some time; what is late is broken off.
+        """Start no further work, and give what is under way some time; then cancel it.
 
         Who is broken off gives its lease back, so that another replica goes on at once.
         """

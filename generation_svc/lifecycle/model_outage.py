@@ -62,7 +62,7 @@ async def is_off(deps: Dependencies, model_id: str) -> bool:
 
 
 async def may_try(deps: Dependencies, tx: Transaction, job: Job) -> bool | None:
-    """Return whether this job may try a model that was off; None while nobody may."""
+    """Return whether this job may try a model that was off; None while no job may."""
     rest_left = await tx.models.rest_left(job.model_id)
     if rest_left:
         return None

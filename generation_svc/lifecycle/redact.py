@@ -82,7 +82,7 @@ def _found(layer: str, token: str) -> Iterator[_Span]:
 
 
 def _unescaped(layer: _Layer, escape: "re.Pattern[str]") -> "_Layer | None":
-    """Take one layer of one kind of escapes off; None if there is none."""
+    """Remove one layer of one kind of escape; None if there is none."""
     text, origins = layer
     pieces: list[str] = []
     starts, end = array("I"), 0

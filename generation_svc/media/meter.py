@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class MediaMeter:
-    """The metrics of uploads, results and decoders; without a registry nobody is shown them."""
+    """The metrics of uploads, results and decoders; without a registry they are not exported."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.upload_bytes = Gauge(

@@ -46,7 +46,7 @@ def open_scratch(parent: Path) -> Iterator[Scratch]:
 
 
 class Scratch:
-    """A folder for files that nobody else knows."""
+    """A private folder for temporary files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()

@@ -75,7 +75,7 @@ def open_media(url: str = "") -> ObjectMediaStore:
 
 
 def check_media_url(url: str) -> None:
-    """Raise ValueError for what is no place for media, without a word of it: it may be secret."""
+    """Raise ValueError for an unusable URL, without quoting it: it may hold secrets."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -149,7 +149,7 @@ class ObjectMediaStore:
                 yield [StoredBytes(each["path"], each["last_modified"]) for each in piece]
 
     async def delete(self, key: str) -> None:
-        """Forget the bytes; a missing key is no error."""
+        """Delete the bytes; a missing key is not an error."""
         try:
             with _translated(key):
                 await self.backend.delete_async(key)
@@ -192,7 +192,7 @@ def _translated(key: str) -> Iterator[None]:
 
 
 def _away(error: Exception) -> Unavailable:
-    """Tell the operator what it is, such as a full disk; the caller is only to come again."""
+    """Log the reason for the operator, such as a full disk; the caller is only asked to retry."""
     _logger.warning("the media store is unavailable", reason=_first_line(error))
     return Unavailable("The media store is temporarily unavailable.")
 

@@ -40,7 +40,7 @@ class _Part:
 
 
 def parse_filter(text: str) -> JobFilter:
-    """Return the filter that a text stands for; every job for none. Raises InvalidInputs."""
+    """Parse a filter; an empty text matches every job. Raises InvalidInputs."""
     parts = _parts(text)
     if parts[0].kind == "end":
         return ()
@@ -126,7 +126,7 @@ class _Reader:
 
 
 def _unquoted(part: _Part) -> str:
-    """Return the text of a value; an operator or the end is none."""
+    """Return the text of a value; empty for an operator or the end."""
     if part.kind == "quoted":
         return re.sub(r"\\(.)", r"\1", part.text[1:-1])
     return part.text if part.kind == "word" else ""

@@ -57,7 +57,7 @@ from runtime.process import StartError
 from runtime.redaction import redact
 
 RESERVED_FILES = 250
-"""Open files kept for what is no connection of a caller: the provider, media, results, logs."""
+"""Open files reserved for everything but callers: the provider, media, results, logs."""
 
 
 @asynccontextmanager
@@ -187,7 +187,7 @@ def timing_of(settings: GenerationSettings) -> Timing:
 
 
 def callers_of(settings: GenerationSettings) -> CallerDirectory | None:
-    """Return the callers that the settings name; None means that nobody is asked for a token."""
+    """Return the configured callers; None means that no token is required."""
     if settings.generation_callers is None:
         return None
     limits = CallLimits(

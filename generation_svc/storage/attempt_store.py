@@ -122,7 +122,7 @@ class PostgresAttemptStore:
         )
 
     async def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
-        """Note that it is over; it is read and fetched no more."""
+        """Note that it has ended; it is no longer read or fetched."""
         await self._connection.execute(
             "UPDATE attempt SET state = %s, error = %s, read_time = NULL, fetch_time = NULL,"
             # A success keeps the time at which it was seen: what follows is ours, not the

@@ -40,10 +40,10 @@ from generation_svc.storage.webhook_store import PostgresWebhookStore
 from runtime.wait import Deadline
 
 POOL_TIMEOUT_SECONDS = 5.0
-"""How long a call waits for a connection before it is told to come again."""
+"""How long a call waits for a connection before it is refused as unavailable."""
 
 RECONNECT_SECONDS = 2.0
-"""How long the pool insists on one connection; the next call begins anew, without its pauses."""
+"""How long the pool retries a connection; the next call starts again without its pauses."""
 
 ASK_AGAIN_SECONDS = 1.0
 """How long a call waits for the pool before it asks again."""
@@ -178,7 +178,7 @@ class PostgresDatabase:
                     raise
 
     async def _any_connection(self, deadline: Deadline) -> Connection:
-        """Ask again and again: the pool tries to connect anew only when somebody asks."""
+        """Ask repeatedly: the pool tries to reconnect only when asked."""
         while True:
             left = deadline.left_s
             try:

@@ -74,7 +74,7 @@ class PostgresMediaStore:
     async def find_media(
         self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
     ) -> StoredMedia | None:
-        """Find media of this caller, of anybody for None, or of a job sent by one of the bots."""
+        """Find media of this caller (None: of any), or of a job sent by one of the bots."""
         cursor = await self._connection.execute(
             "SELECT media.*, greatest(media.create_time, job.update_time) AS end_time"
             " FROM media JOIN job ON job.id = media.job_id"

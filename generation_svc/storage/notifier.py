@@ -155,6 +155,6 @@ def _payloads(topics: set[str], *, origin: str) -> Iterator[str]:
 
 
 def _read_payload(payload: str) -> tuple[str, list[str]]:
-    """Read what `_payloads` wrote; of what anybody else sends, no topic is known here."""
+    """Read what `_payloads` wrote; foreign payloads name no topic that is known here."""
     origin, *topics = payload.split("\n")
     return origin, topics

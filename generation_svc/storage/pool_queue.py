@@ -30,7 +30,7 @@ class PoolQueue:
             self._places.release()
 
     def move(self) -> None:
-        """Note that somebody got a connection."""
+        """Note that a connection was handed out."""
         self._moved_at = asyncio.get_running_loop().time()
 
     async def _wait(self) -> None:

@@ -71,7 +71,7 @@ class PostgresQueueStore:
         )
 
     async def hasten_postponed(self) -> None:
-        """A row that somebody works on is skipped: this waits for no lock."""
+        """Locked rows are skipped, so this waits for no lock."""
         await self._connection.execute(
             "UPDATE job SET dispatch_time = now() WHERE id IN (SELECT id FROM job"
             " WHERE state = 'queued' AND claim_token IS NULL AND dispatch_time > now()"

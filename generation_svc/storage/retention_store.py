@@ -18,7 +18,7 @@ from generation_svc.storage.table.media import IS_VIDEO
 MOST_ROWS = 1000
 """How many rows of a table one statement removes."""
 _IS_FAVOURITE = "false"
-"""Which jobs are kept with their media however old they are; nobody can choose any yet."""
+"""The jobs that are kept with their media at any age; none can be chosen yet."""
 _HAS_ENDED = "job.state IN ('succeeded', 'failed', 'cancelled')"
 
 

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 
 class WebhookMeter:
-    """The metrics of one sender; without a registry nobody is shown them."""
+    """The metrics of one sender; without a registry they are not exported."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.posts = Counter(

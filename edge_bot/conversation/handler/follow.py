@@ -59,7 +59,7 @@ async def refresh(interaction: Interaction, job: Job, *, message_id: int) -> Non
 def _screen(interaction: Interaction, job: Job) -> Screen:
     """Return what a message says of a job to whom presses a button under it.
 
-    What is over is told with all that belongs to it: its own message may never have come.
+    The outcome is shown in full, since its own message may never have arrived.
     """
     title = interaction.catalog.title(job.model_id, interaction.language)
     if job.state == JOB_STATE_SUCCEEDED:

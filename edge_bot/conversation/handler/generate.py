@@ -144,9 +144,9 @@ def _age_s(job: Job, now: datetime) -> float:
 async def _repeat(
     interaction: Interaction, job: Job, *, key: str, number: int, message_id: int
 ) -> tuple[int, Job]:
-    """Make the repetition with this number, or the next that nobody has made; return both.
+    """Make the repetition with this number, or with the next free one; return both.
 
-    Raises JobExists if somebody else, at the same time, has made one that is under way.
+    Raises JobExists if a concurrent press has made one that is under way.
     """
     while True:
         request = pb.CreateJobRequest(

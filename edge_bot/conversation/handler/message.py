@@ -26,7 +26,7 @@ from edge_bot.view.welcome import (
 
 
 async def answer_command(interaction: Interaction, command: Command) -> None:
-    """Answer a command; one that nobody knows gets the help."""
+    """Answer a command; an unknown one gets the help."""
     if command.name == "cancel" and await _asked_about_job(interaction):
         return
     if command.name == "start":

@@ -37,7 +37,7 @@ async def offer_missed(interaction: Interaction) -> None:
 async def show_missed(interaction: Interaction) -> None:
     """Send the results that could not be sent before, the oldest first.
 
-    The offer keeps its button until all are sent. One that cannot be had stops no other.
+    The offer keeps its button until all are sent. One that cannot be fetched stops no other.
     """
     missed = list(interaction.session.missed.items())
     if interaction.is_answered and not missed:
@@ -58,7 +58,7 @@ def _shown_screen(interaction: Interaction, brought: Sequence[bool]) -> Screen:
 
 
 async def _is_brought(interaction: Interaction, job_id: str, *, message_id: int) -> bool:
-    """Send the result of a job if it is still to be had; it is forgotten either way."""
+    """Send the result of a job if it still exists; it is forgotten either way."""
     try:
         if job := await find_job(interaction, job_id):
             await bring(interaction, job, message_id=message_id)

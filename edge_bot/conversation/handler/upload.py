@@ -41,7 +41,7 @@ class PictureTooLarge(Exception):
 
 
 class PictureUnreadable(Exception):
-    """The file is no picture that a model can read."""
+    """The file is not a picture that a model can read."""
 
 
 class UploadRefused(Exception):

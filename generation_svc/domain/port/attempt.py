@@ -31,7 +31,7 @@ class AttemptStore(Protocol):
     async def unreadable(
         self, *, readable: Sequence[Account], grace: timedelta, limit: int
     ) -> Sequence[Attempt]:
-        """Find tasks past their finish deadline of accounts that nobody can read any more.
+        """Find tasks past their finish deadline whose accounts can no longer be read.
 
         Nobody is known by their reads, which are due and were not made for the grace: another
         replica may know an account that this one does not.
@@ -53,7 +53,7 @@ class AttemptStore(Protocol):
         """Note that the provider took it, and when it is read first."""
 
     async def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
-        """Note that it is over; it is read and fetched no more."""
+        """Note that it has ended; it is no longer read or fetched."""
 
     async def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
         """Note that createTask gave no answer; return whether that is news."""

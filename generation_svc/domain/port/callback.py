@@ -62,4 +62,4 @@ class ReceiptStore(Protocol):
         """Read receipts that were stored and never applied."""
 
     async def trim(self, *, keep: int) -> None:
-        """Forget the oldest callbacks that are not believed: anybody can post those."""
+        """Forget the oldest untrusted callbacks: anybody can post those."""

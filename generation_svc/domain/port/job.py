@@ -47,7 +47,7 @@ class JobStore(Protocol):
         before: UUID | None,
         limit: int,
     ) -> Sequence[Job]:
-        """Read jobs of this caller, of everybody for None, newest first, older than `before`."""
+        """Read jobs of this caller, of all callers for None, newest first, older than `before`."""
 
     async def count_active(self, owner: str, *, caller: str) -> int:
         """Count the unfinished jobs of an owner; counts and inserts of one owner take turns."""

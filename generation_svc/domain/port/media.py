@@ -90,7 +90,7 @@ class ByteStore(Protocol):
         """Give the bytes, or a part of them that is there, in pieces of at most 256 KiB."""
 
     async def delete(self, key: str) -> None:
-        """Forget the bytes; a missing key is no error."""
+        """Delete the bytes; a missing key is not an error."""
 
     def list(self, prefix: str) -> AsyncIterator[Sequence[StoredBytes]]:
         """Give what is kept under a prefix such as `result/`, in pieces of at most 100."""
@@ -131,7 +131,7 @@ class MediaStore(Protocol):
     async def find_media(
         self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
     ) -> StoredMedia | None:
-        """Find media of this caller, of anybody for None, or of a job sent by one of the bots."""
+        """Find media of this caller (None: of any), or of a job sent by one of the bots."""
 
     async def insert_upload(
         self, upload: Upload, *, caller: str, owner: str, key: str, lifetime: timedelta

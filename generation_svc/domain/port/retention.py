@@ -60,7 +60,7 @@ class UsageStore(Protocol):
         """Return how many bytes are kept for an owner."""
 
     async def reserve(self, owner: str, *, caller: str) -> int:
-        """Do the same; whoever reserves for this owner after us waits until we have ended."""
+        """Do the same, and make later reservations of this owner wait for this transaction."""
 
     async def overall(self) -> int:
         """Return how many bytes are kept in all."""

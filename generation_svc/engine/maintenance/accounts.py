@@ -44,7 +44,7 @@ async def read_balance(deps: Dependencies, account: Account) -> None:
 
 
 async def show_balances(deps: Dependencies) -> None:
-    """Show what is known of every account, whoever asked for it."""
+    """Export the known balances of all accounts."""
     async with deps.database.transaction() as tx:
         balances = await tx.breaker.balances(deps.provider.accounts)
     for account, balance in balances.items():
@@ -53,7 +53,7 @@ async def show_balances(deps: Dependencies) -> None:
 
 
 async def end_unreadable(deps: Dependencies) -> None:
-    """Tell the operator of tasks that nobody can read, and end those that are late."""
+    """Warn of tasks that cannot be read, and end those that are late."""
     known, grace = deps.provider.accounts, deps.timing.unread_grace
     async with deps.database.transaction() as tx:
         unread = await tx.attempts.count_unread(readable=known)

@@ -98,7 +98,7 @@ async def _remove_each(
 
 
 async def shorten_uploads(deps: Dependencies) -> bool:
-    """No upload lives longer than the settings say, whoever wrote it under which settings."""
+    """Shorten the lifetime of uploads that exceeds the current settings."""
     lifetime = max(deps.storage.retention.uploads, deps.storage.retention.unused_uploads)
     async with deps.database.transaction() as tx:
         return await tx.retention.shorten_uploads(lifetime=lifetime, limit=BATCH) >= BATCH
@@ -137,7 +137,7 @@ async def forget_requests(deps: Dependencies) -> bool:
 
 
 async def forget_webhooks(deps: Dependencies) -> bool:
-    """Addresses that take outcomes are shown for as long as somebody may look for them."""
+    """Forget enabled addresses that have not been posted to for a long time."""
     async with deps.database.transaction() as tx:
         return await tx.webhooks.forget_idle(older_than=WEBHOOK_LIFETIME, limit=BATCH) >= BATCH
 

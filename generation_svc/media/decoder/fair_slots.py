@@ -16,7 +16,7 @@ _Owners = OrderedDict[str, deque[asyncio.Future[None]]]
 
 
 class NoSlot(Exception):
-    """Too many wait already, or nobody's turn came in time."""
+    """Too many callers wait already, or no slot became free in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Children:
         return None
 
     async def _started(self) -> Child:
-        """Start a process to the end, even for somebody who gives up meanwhile."""
+        """Start a process completely, even if the caller gives up meanwhile."""
         starting = asyncio.ensure_future(Child.start(self._limits))
         try:
             child = await asyncio.shield(starting)

@@ -116,7 +116,7 @@ class KieClient:
     async def submit(
         self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
     ) -> Submitted | Observation:
-        """Create a task; KIE takes no id of ours, and never answers with a result."""
+        """Create a task; KIE accepts no id of the caller's and never answers with a result."""
         body = {"model": request.model_id, "input": dict(request.inputs)}
         if callback_url:
             body["callBackUrl"] = callback_url
@@ -208,7 +208,7 @@ class KieClient:
                 return await read_answer(response)
 
     def _key_of(self, account: str) -> str:
-        """Return the key of an account; what was made on one that is gone can be had no more."""
+        """Return the key of an account. Raises ProviderRefused if it is no longer configured."""
         if account in self._keys:
             return self._keys[account]
         reason = FailureReason.RESULT_UNAVAILABLE

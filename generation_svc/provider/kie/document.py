@@ -21,7 +21,7 @@ _NO_FIELDS: Document = {}
 
 
 def decode(text: bytes | str) -> Any:
-    """Return the JSON value, or None for what is no JSON, too long or nested too deep."""
+    """Return the JSON value, or None for text that is not JSON, too long or nested too deep."""
     if len(text) > MAX_SIZE:
         return None
     try:

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 
 class KieMeter:
-    """The metrics of KIE's callbacks and failures; without a registry nobody is shown them."""
+    """The metrics of KIE's callbacks and failures; without a registry they are not exported."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.unknown_texts = Counter(
