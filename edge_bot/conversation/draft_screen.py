@@ -206,7 +206,7 @@ def _overlong(draft: Draft, speak: Texts, *, model: pb.Model) -> str:
 def _current_prompt(draft: Draft, speak: Texts) -> str:
     if not draft.prompt:
         return ""
-    return speak.html("Now it says: {prompt}", prompt=shorten(draft.prompt, PROMPT_LENGTH))
+    return speak.html("Your current text: {prompt}", prompt=shorten(draft.prompt, PROMPT_LENGTH))
 
 
 def _setting(draft: Draft, option: pb.ModelOption, language: str) -> str:

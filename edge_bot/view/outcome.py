@@ -183,7 +183,7 @@ def _why(speak: Texts, reason: pb.FailureReason.ValueType) -> str:
         case pb.FAILURE_REASON_REQUEST_REFUSED:
             return speak.html("The model refused this request. Change something and try again.")
         case pb.FAILURE_REASON_START_DEADLINE:
-            return speak.html("The drawing service could not be reached for too long.")
+            return speak.html("The drawing service did not answer for too long.")
         case pb.FAILURE_REASON_FINISH_DEADLINE:
             return speak.html("It took too long, so I stopped waiting.")
         case pb.FAILURE_REASON_MODEL_UNAVAILABLE:

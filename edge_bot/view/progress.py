@@ -146,7 +146,7 @@ def _delay(speak: Texts, reason: pb.DelayReason.ValueType) -> str:
             )
         case pb.DELAY_REASON_PROVIDER_ACCOUNT:
             return speak.html(
-                "There is a hitch on our side, and we already know of it. "
+                "There is a problem on our side, and we already know about it. "
                 "Your picture keeps its place in the queue."
             )
         case pb.DELAY_REASON_PROVIDER_BUSY:

@@ -98,7 +98,7 @@ def test_numbers_have_their_plural_form(tag: str, n: int, words: str) -> None:
 
 
 def test_html_is_escaped_and_plain_is_not() -> None:
-    assert texts("en").html("Now it says: {prompt}", prompt="<b> & {x}") == (
-        "Now it says: &lt;b&gt; &amp; {x}"
+    assert texts("en").html("Your current text: {prompt}", prompt="<b> & {x}") == (
+        "Your current text: &lt;b&gt; &amp; {x}"
     )
-    assert texts("ru").plain("Now it says: {prompt}", prompt="<b>") == "Сейчас написано: <b>"
+    assert texts("ru").plain("Your current text: {prompt}", prompt="<b>") == "Сейчас написано: <b>"
