@@ -1,4 +1,4 @@
-"""What every call carries: a deadline, the caller's token and the correlation id."""
+"""Adds a deadline, the caller's token and the correlation id to every call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channel: where the replicas are, how calls are spread, and what is tried again."""
+"""The options of a channel: its targets, load balancing and retries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed call says, with the `google.rpc` details that the service sends along."""
+"""Errors of calls, with the `google.rpc` details that the service sends."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ async def withdraw(deps: Dependencies, claim: Claim, *, attempt: Attempt) -> Non
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
         current = await tx.attempts.lock(attempt.id)
-        # The sweep may have judged it meanwhile.
+        # The sweep may have ended it meanwhile, with its job.
         if current.state not in _OPEN:
             return
         await tx.attempts.end(attempt.id, AttemptState.REFUSED, error="not sent: too late")

@@ -150,7 +150,7 @@ class HttpResultFetcher:
     async def _follow(self, url: httpx2.URL, download: _Download, *, is_proved: bool) -> None:
         first_host = url.raw_host
         for _ in range(MAX_REDIRECTS + 1):
-            # Where a redirect leads, the provider has not said over TLS of its own API.
+            # The provider's API vouched for this host, not for where it redirects to.
             is_still_proved = is_proved and url.raw_host == first_host
             target = await self._step(url, download, is_proved=is_still_proved)
             if target is None:

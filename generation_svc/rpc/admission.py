@@ -104,7 +104,7 @@ class Admission:
 
     def _check(self, kind: Kind, name: str) -> None:
         cap = self.caps.of(kind)
-        # Random, or all who were refused would come again at the same moment.
+        # Random, so that refused callers do not all retry at the same moment.
         retry_after = cap.retry_after * random.uniform(1, 2)
         if self._overall[kind] >= cap.overall:
             raise Overloaded(kind, retry_after=retry_after)

@@ -346,7 +346,7 @@ async def test_a_key_that_was_taken_away_stops_the_posts_until_there_is_one(
     harness.receiver.secrets.clear()
     await send_webhook(harness.deps)
     assert harness.receiver.posts == []
-    assert "no key" in (await row(harness, job))["report"]["reason"]
+    assert "no longer has a key" in (await row(harness, job))["report"]["reason"]
 
     harness.receiver.secrets["shop"] = ("whsec_new", SECRET)
     await harness.later(seconds=11)

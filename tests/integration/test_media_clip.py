@@ -197,7 +197,7 @@ async def test_a_clip_is_no_upload_yet_and_the_caller_is_told_so(
 ) -> None:
     async with FileSpool(examiner).open(caller="alice", owner="alice:1") as file:
         await file.write(data)
-        with pytest.raises(UploadRejected, match="No model takes videos or sound yet"):
+        with pytest.raises(UploadRejected, match="No model accepts video or audio yet"):
             await file.examine()
 
 

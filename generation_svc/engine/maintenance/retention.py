@@ -57,8 +57,6 @@ async def _remove_media(deps: Dependencies, media_id: UUID) -> bool:
         key = await tx.retention.lock_media(media_id)
         if key is None:
             return False
-        # Inside of the transaction, whose row lock keeps a new job from taking these bytes as its
-        # input.
         await deps.media.store.delete(key)
         await tx.retention.media_removed(media_id)
     return True
@@ -76,6 +74,8 @@ async def _remove_upload(deps: Dependencies, upload_id: UUID) -> bool:
         key = await tx.retention.lock_upload(upload_id)
         if key is None:
             return False
+        # Inside of the transaction: its row lock makes a job that wants this upload wait, and find
+        # it gone.
         await deps.media.store.delete(key)
         await tx.retention.upload_removed(upload_id)
     return True

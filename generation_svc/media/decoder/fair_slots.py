@@ -61,8 +61,7 @@ class FairSlots:
         owners.setdefault(customer.owner, deque()).append(turn)
         self._serve()
         try:
-            # Shielded: wait_for would cancel a turn that was given at the same moment, and lose the
-            # place.
+            # Shielded: a turn that wait_for had cancelled would be done, as one that was given is.
             await asyncio.wait_for(asyncio.shield(turn), self._max_wait_seconds)
         except BaseException as error:
             self._give_up(customer, turn)

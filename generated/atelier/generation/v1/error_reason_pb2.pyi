@@ -177,7 +177,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
     """
     ERROR_REASON_REFERENCE_UNAVAILABLE: _ErrorReason.ValueType  # 31
-    """What the request refers to is not at the provider any more: the earlier job
+    """What the request refers to is no longer at the provider: the earlier job
     made nothing, or the account that made it is no longer in use.
 
         { "reason": "REFERENCE_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "job_id": "01919b6e-5a3c-7f00-8000-0242ac120002" } }
@@ -355,7 +355,7 @@ ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 30
     { "reason": "WEBHOOK_NOT_FOUND", "domain": "atelier.internal", "metadata": { "url": "https://example.org/hook" } }
 """
 ERROR_REASON_REFERENCE_UNAVAILABLE: ErrorReason.ValueType  # 31
-"""What the request refers to is not at the provider any more: the earlier job
+"""What the request refers to is no longer at the provider: the earlier job
 made nothing, or the account that made it is no longer in use.
 
     { "reason": "REFERENCE_UNAVAILABLE", "domain": "atelier.internal", "metadata": { "job_id": "01919b6e-5a3c-7f00-8000-0242ac120002" } }
