@@ -90,7 +90,7 @@ async def _insert(
         earlier = await _bind(tx, request, job_id=job.id)
         if earlier:
             return earlier
-        retention = deps.storage.retention
+        retention = input_media.kept(deps)
         await input_media.hold(tx, request.caller, model=model, inputs=inputs, retention=retention)
         await reference.check(tx, request.caller.name, model=model, inputs=inputs)
         if is_off:
