@@ -5,6 +5,7 @@ instruction a process is killed at, no bytes are left without a row that leads t
 number of replicas may do this at once.
 """
 
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -12,11 +13,16 @@ from uuid import UUID
 from generation_svc.domain.error import Unavailable
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.input_media import kept
 
 WEBHOOK_LIFETIME = timedelta(days=35)
 """How long an enabled address that nothing is posted to stays in the list."""
 JOB_BATCH = 20
 """How many jobs are forgotten at once: each has dozens of rows in other tables."""
+
+MOST_TROUBLES = 3
+"""How often a store may fail in one batch: one file that stays keeps no other, a store that is away
+is asked a few times."""
 
 Remove = Callable[[Dependencies, UUID], Awaitable[bool]]
 
@@ -46,7 +52,7 @@ async def expire_media(deps: Dependencies) -> bool:
 
     A job that was accepted just before may still need it as its input: it gets the time for that.
     """
-    grace = deps.timing.start_deadline + deps.timing.hard_deadline
+    grace = deps.timing.input_grace
     async with deps.database.transaction() as tx:
         expired = await tx.retention.expired_media(deps.storage.retention, grace=grace, limit=BATCH)
     return await _remove_each(deps, expired, _remove_media, kind="media")
@@ -83,21 +89,31 @@ async def _remove_each(
     deps: Dependencies, ids: Sequence[UUID], remove: Remove, *, kind: str
 ) -> bool:
     removed: list[UUID] = []
+    troubles: list[Unavailable] = []
 
     async def one(row_id: UUID) -> None:
-        if await remove(deps, row_id):
-            removed.append(row_id)
+        try:
+            if await remove(deps, row_id):
+                removed.append(row_id)
+        except Unavailable as error:
+            troubles.append(error)
+            if len(troubles) >= MOST_TROUBLES:
+                raise
 
     try:
-        await one_by_one(ids, one)
+        # In any order, so that the few that cannot be removed are not always the first ones.
+        await one_by_one(random.sample(ids, len(ids)), one)
     finally:
         deps.meter.expired.labels(kind).inc(len(removed))
+    if troubles:
+        raise troubles[0]
     return len(removed) >= BATCH  # what cannot be removed is not tried at once again
 
 
 async def shorten_uploads(deps: Dependencies) -> bool:
     """No upload lives longer than the settings say, whoever wrote it under which settings."""
-    lifetime = max(deps.storage.retention.uploads, deps.storage.retention.unused_uploads)
+    retention = kept(deps)
+    lifetime = max(retention.uploads, retention.unused_uploads)
     async with deps.database.transaction() as tx:
         return await tx.retention.shorten_uploads(lifetime=lifetime, limit=BATCH) >= BATCH
 
