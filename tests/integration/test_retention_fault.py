@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from generation_svc.catalog import validate_inputs
 from generation_svc.domain.error import Unavailable
@@ -18,11 +19,11 @@ from generation_svc.domain.timing import Timing
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.maintenance.retention import forget_expired
 from generation_svc.lifecycle.dependencies import (
-    Dependencies,
     ModelDependencies,
     StorageDependencies,
 )
 from generation_svc.usecase import upload_input
+from tests.integration.test_retention import forget_all, with_store
 from tests.invented_model import MODEL_ID, invented_catalog
 from tests.lifecycle import CALLER, SUCCESS, FakeStore, Harness, OpenBench, one_piece
 
@@ -36,11 +37,6 @@ async def upload(harness: Harness, data: bytes = b"a picture") -> str:
 def with_films(harness: Harness) -> Harness:
     models = ModelDependencies(invented_catalog(), validate_inputs)
     return replace(harness, deps=replace(harness.deps, models=models))
-
-
-async def forget_all(harness: Harness) -> None:
-    while await forget_expired(harness.deps):
-        pass
 
 
 async def test_a_job_whose_reference_was_forgotten_while_it_waited_fails_unsent(
@@ -93,10 +89,6 @@ class StubbornStore(FakeStore):
         await super().delete(key)
 
 
-def with_store(harness: Harness, store: FakeStore) -> Dependencies:
-    return replace(harness.deps, media=replace(harness.deps.media, store=store))
-
-
 @pytest.mark.parametrize("what", ["media", "upload"])
 async def test_a_file_that_cannot_be_removed_keeps_no_other(harness: Harness, what: str) -> None:
     for _ in range(4):
@@ -111,6 +103,27 @@ async def test_a_file_that_cannot_be_removed_keeps_no_other(harness: Harness, wh
 
     assert set(store.kept) == store.stubborn
     assert await harness.query(f"SELECT key FROM {what} WHERE remove_time IS NULL") == [oldest]
+
+
+@pytest.mark.parametrize("days", [400, -400])
+async def test_by_a_clock_that_jumped_nothing_is_forgotten(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """The database's clock cannot be set here, so this machine's is: the two differ either way."""
+    job = await harness.made()
+    await harness.later(days=40)
+    true_time = datetime.now(UTC) + timedelta(days=days)
+    monkeypatch.setattr("generation_svc.engine.maintenance.retention.utc_now", lambda: true_time)
+    with capture_logs() as logs:
+        assert await forget_expired(harness.deps) is False
+    assert len(harness.store.kept) == 1
+    (told,) = [each for each in logs if each.get("action") == "clock_error"]
+    assert told["seconds"] == pytest.approx(-days * 86_400, abs=60)
+
+    monkeypatch.undo()
+    await forget_all(harness)
+    assert harness.store.kept == {}
+    assert (await harness.job(job)).result is not None
 
 
 class CountingStore(FakeStore):

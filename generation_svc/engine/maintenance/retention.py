@@ -10,19 +10,27 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
+
 from generation_svc.domain.error import Unavailable
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.input_media import kept
+from runtime.clock import utc_now
 
 WEBHOOK_LIFETIME = timedelta(days=35)
 """How long an enabled address that nothing is posted to stays in the list."""
 JOB_BATCH = 20
 """How many jobs are forgotten at once: each has dozens of rows in other tables."""
 
+MOST_CLOCK_ERROR = timedelta(days=1)
+"""From which difference on between the database's clock and ours one of them must be wrong; what is
+forgotten cannot be had back, and it can wait."""
 MOST_TROUBLES = 3
 """How often a store may fail in one batch: one file that stays keeps no other, a store that is away
 is asked a few times."""
+
+_logger = structlog.get_logger(__name__)
 
 Remove = Callable[[Dependencies, UUID], Awaitable[bool]]
 
@@ -32,6 +40,8 @@ async def forget_expired(deps: Dependencies) -> bool:
 
     Raises Unavailable at the end: a media store that is away keeps no row from being forgotten.
     """
+    if not await _is_clock_believed(deps):
+        return False
     is_more: list[bool] = []
     troubles: list[Unavailable] = []
 
@@ -45,6 +55,20 @@ async def forget_expired(deps: Dependencies) -> bool:
     if troubles:
         raise troubles[0]
     return any(is_more)
+
+
+async def _is_clock_believed(deps: Dependencies) -> bool:
+    """Return whether the clocks agree: by one that jumped ahead, everything would have expired."""
+    async with deps.database.transaction() as tx:
+        error = await tx.retention.clock_error(utc_now())
+    if abs(error) <= MOST_CLOCK_ERROR:
+        return True
+    _logger.error(
+        "nothing is forgotten: the clocks of the database and of this machine differ",
+        action="clock_error",
+        seconds=round(error.total_seconds()),
+    )
+    return False
 
 
 async def expire_media(deps: Dependencies) -> bool:
