@@ -130,14 +130,22 @@ def test_an_index_whose_building_was_killed_is_built_anew(old_database_url: str)
     assert revision_of(old_database_url) == newest_revision()
 
 
-def test_what_waits_for_one_table_keeps_nobody_from_another(old_database_url: str) -> None:
-    make_schema(old_database_url, revision="0006")
+@pytest.mark.parametrize(
+    ("revision", "busy", "other_table"),
+    [("0006", "upload", "media"), ("0007", "job", "attempt"), ("0009", "attempt", "media")],
+)
+def test_what_waits_for_one_table_keeps_nobody_from_another(
+    old_database_url: str, revision: str, busy: str, other_table: str
+) -> None:
+    make_schema(old_database_url, revision=revision)
     process = multiprocessing.get_context("spawn").Process(target=migrate, args=(old_database_url,))
-    with a_long_transaction(old_database_url, mode="ROW EXCLUSIVE", table="upload") as other:
+    with a_long_transaction(old_database_url, mode="ROW EXCLUSIVE", table=busy) as other:
         process.start()
         wait_until_blocked(old_database_url)
         other.execute("SET lock_timeout = '100ms'")
-        other.execute("LOCK TABLE media IN ROW EXCLUSIVE MODE")  # in the other order, even
+        other.execute(
+            f"LOCK TABLE {other_table} IN ROW EXCLUSIVE MODE".encode()
+        )  # in the other order, even
     process.join()
     assert revision_of(old_database_url) == newest_revision()
 
