@@ -204,9 +204,19 @@ async def test_a_range_is_only_given_of_the_file_that_the_client_has(
 
 
 async def test_a_service_that_knows_no_parts_yet_gives_the_whole(up: Running) -> None:
-    up.service.knows_parts = False
+    up.service.old_from_call = 1
     answer = await up.ask(range="bytes=5-9")
     assert (answer.status_code, answer.content) == (200, up.service.data)
+
+
+@pytest.mark.parametrize("wanted", ["bytes=5-9", "bytes=131072-", "bytes=65536-131071"])
+async def test_no_range_is_made_of_the_whole_that_the_second_of_two_replicas_gives(
+    up: Running, *, wanted: str
+) -> None:
+    up.service.old_from_call = 2
+    answer = await up.ask(range=wanted)
+    assert (answer.status_code, answer.content) == (200, up.service.data)
+    assert "content-range" not in answer.headers
 
 
 async def test_head_and_a_client_that_has_it_all_get_no_range(up: Running) -> None:
