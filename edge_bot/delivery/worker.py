@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ from structlog.contextvars import bound_contextvars
 from telegram.error import InvalidToken, TelegramError
 
 from atelier.generation.v1 import delivery_service_pb2 as pb
-from atelier.generation.v1.delivery_pb2 import Delivery, DeliveryKind
+from atelier.generation.v1.delivery_pb2 import (
+    DELIVERY_KIND_OUTCOME,
+    DELIVERY_KIND_PROGRESS,
+    Delivery,
+)
+from edge_bot.delivery.message import OutgoingMessage
 from edge_bot.delivery.missed import is_missed
 from edge_bot.delivery.render import Renderer, Undeliverable
 from edge_bot.metric import Meter
@@ -41,6 +47,10 @@ UPLOAD_BYTES_S = 500_000
 LONGEST_LEASE_S = 300.0
 """The longest lease of the contract (BeginDeliveryRequest.lease_duration)."""
 
+SLOW_KEPT = 100
+"""How many deliveries are kept in mind whose bytes took longer than their first lease."""
+
+_KINDS = {DELIVERY_KIND_OUTCOME: "outcome", DELIVERY_KIND_PROGRESS: "progress"}
 _LEASE_BACKOFF = Backoff(first_s=0.5, cap_s=10.0)
 _logger = structlog.get_logger(__name__)
 
@@ -94,6 +104,7 @@ class DeliveryWorker:
         self._timing = timing or DeliveryTiming()
         self._tasks: set[asyncio.Task[None]] = set()
         self._limits: dict[asyncio.Timeout, float] = {}
+        self._slow = deque[str](maxlen=SLOW_KEPT)
         self._lease_failures = 0
         self._ends_at = math.inf
 
@@ -115,7 +126,7 @@ class DeliveryWorker:
 
     async def deliver(self, delivery: Delivery) -> None:
         """Send one delivery under lease and report how that ended."""
-        kind = DeliveryKind.Name(delivery.kind).removeprefix("DELIVERY_KIND_").lower()
+        kind = _KINDS.get(delivery.kind, "unknown")
         with bound_contextvars(
             job_id=delivery.job.id, correlation_id=delivery.job.correlation_id, delivery=kind
         ):
@@ -161,14 +172,13 @@ class DeliveryWorker:
 
     async def _send(self, delivery: Delivery) -> Report | None:
         """Send and return the report; None if the lease is another's by now."""
-        is_repeatable, leased_at = True, loop_time()
-        if not self._token_health.is_good:
+        is_repeatable = True
+        # A kind that is newer than this edge is for an edge that knows it.
+        if not self._token_health.is_good or delivery.kind not in _KINDS:
             return try_again()
         try:
             async with AsyncExitStack() as stack:
-                async with self._limited(leased_at + self._timing.claim_s):
-                    message = await stack.enter_async_context(self._renderer.rendered(delivery))
-                    await retrying(lambda: self._begin(delivery, size_bytes=message.size_bytes))
+                message = await self._begun(delivery, stack)
                 is_repeatable = message.is_repeatable
                 sending_s = self._timing.sending_for(message.size_bytes)
                 async with self._limited(loop_time() + sending_s):
@@ -178,6 +188,28 @@ class DeliveryWorker:
         except Exception:
             _logger.exception("sending failed by a fault of ours")
             return try_again() if is_repeatable else unknown()
+
+    async def _begun(self, delivery: Delivery, stack: AsyncExitStack) -> OutgoingMessage:
+        """Return what is to be sent, with its bytes at hand and its sending begun.
+
+        The first lease is short, so that what a killed edge was fetching is soon another's. What
+        took longer than that begins before it is fetched the next time, or it would never come.
+        """
+        ends_at = loop_time() + self._timing.claim_s
+        if delivery.id in self._slow:
+            async with self._limited(ends_at):
+                await retrying(lambda: self._begin(delivery, lease_s=LONGEST_LEASE_S))
+            ends_at = loop_time() + LONGEST_LEASE_S - 2 * self._timing.report_s
+        try:
+            async with self._limited(ends_at):
+                message = await stack.enter_async_context(self._renderer.rendered(delivery))
+        except TimeoutError:
+            self._slow.append(delivery.id)
+            raise
+        async with self._limited(ends_at):
+            lease_s = self._timing.lease_for(message.size_bytes)
+            await retrying(lambda: self._begin(delivery, lease_s=lease_s))
+        return message
 
     def _failed(self, error: Exception, *, is_repeatable: bool) -> Report | None:
         _logger.warning("not sent", error=str(error), kind=type(error).__name__)
@@ -194,10 +226,9 @@ class DeliveryWorker:
                 self._token_health.refuse()
         return report_of(error, is_repeatable=is_repeatable, now=self._clock.now())
 
-    async def _begin(self, delivery: Delivery, *, size_bytes: int) -> None:
+    async def _begin(self, delivery: Delivery, *, lease_s: float) -> None:
         request = pb.BeginDeliveryRequest(lease_token=delivery.lease_token)
-        lease = timedelta(seconds=self._timing.lease_for(size_bytes))
-        request.lease_duration.FromTimedelta(lease)
+        request.lease_duration.FromTimedelta(timedelta(seconds=lease_s))
         with translated():
             await self._client.delivery.BeginDelivery(request)
 

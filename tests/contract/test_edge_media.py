@@ -244,7 +244,7 @@ async def test_a_link_takes_the_place_of_the_progress_message_in_doubt(edge: Har
 
 
 async def test_the_limit_itself_is_no_reason_for_a_link(edge: Harness) -> None:
-    media = kept(edge, MP4, "video/mp4", size_bytes=UPLOAD_BYTES)
+    media = kept(edge, MP4.ljust(UPLOAD_BYTES, b"\0"), "video/mp4")
     (message,) = await arrived(edge, media)
     assert "video" in message
     assert edge.service.delivery.begun_for_s == [60 + UPLOAD_BYTES / 500_000]
@@ -266,8 +266,18 @@ async def test_a_large_upload_may_be_answered_late(edge: Harness) -> None:
 
     client = edge.bot.request._client  # type: ignore[attr-defined]
     client.event_hooks = {**client.event_hooks, "request": [slow]}
-    await sent(edge, kept(edge, MP4, "video/mp4", size_bytes=45_000_000))
+    await sent(edge, kept(edge, MP4.ljust(45_000_000, b"\0"), "video/mp4"))
     assert max(given) == 65
+
+
+@pytest.mark.parametrize("by", [-1, 1], ids=["short", "long"])
+async def test_media_that_came_in_part_is_not_sent(edge: Harness, by: int) -> None:
+    film = kept(edge, MP4, "video/mp4", size_bytes=len(MP4) - by)
+    await edge.telegram.started(CHAT)
+    assert (await sent(edge, film)).HasField("try_again")
+    assert not await edge.telegram.calls("sendVideo")
+    film.size_bytes = len(MP4)
+    assert (await sent(edge, film)).HasField("sent")
 
 
 async def test_the_spool_gives_room_back_however_a_fetch_ends(edge: Harness) -> None:
