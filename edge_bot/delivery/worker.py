@@ -183,7 +183,8 @@ class DeliveryWorker:
                 sending_s = self._timing.sending_for(message.size_bytes)
                 async with self._limited(loop_time() + sending_s):
                     return await message.send(self._bot)
-        except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
+        # OSError: a full disk, and a time that is over.
+        except (GenerationError, TelegramError, OSError, Undeliverable) as error:
             return self._failed(error, is_repeatable=is_repeatable)
         except Exception:
             _logger.exception("sending failed by a fault of ours")

@@ -17,6 +17,7 @@ from edge_bot.view.layout import TEXT_LENGTH, UPLOAD_BYTES
 from generation_client import GenerationError
 from tests.contract.edge_harness import CHAT, Harness, delivery, harness, succeeded
 from tests.integration.sandbox_telegram import Json, picture
+from tests.small_disk import no_file_beyond
 
 MP4 = b"\0\0\0\x18ftypmp42" + bytes(5000)
 MP3 = b"ID3\x04" + bytes(5000)
@@ -277,6 +278,17 @@ async def test_media_that_came_in_part_is_not_sent(edge: Harness, by: int) -> No
     assert (await sent(edge, film)).HasField("try_again")
     assert not await edge.telegram.calls("sendVideo")
     film.size_bytes = len(MP4)
+    assert (await sent(edge, film)).HasField("sent")
+
+
+@pytest.mark.parametrize("size", [5_000, 500_000])
+async def test_a_full_disk_costs_a_result_nothing_but_time(edge: Harness, size: int) -> None:
+    film = kept(edge, MP4.ljust(size, b"\0"), "video/mp4")
+    await edge.telegram.started(CHAT)
+    with no_file_beyond(4096):
+        assert (await sent(edge, film)).HasField("try_again")
+    assert edge.spool.held_bytes == 0
+    assert not await edge.telegram.calls("sendVideo")
     assert (await sent(edge, film)).HasField("sent")
 
 
