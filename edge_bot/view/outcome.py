@@ -13,6 +13,7 @@ from edge_bot.view.layout import (
     Button,
     Rows,
     Screen,
+    length_of,
     lines,
     paragraphs,
     plain,
@@ -41,7 +42,8 @@ def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
     footer = shorten(_summary(job, speak, title), FOOTER_LENGTH - 2)
     too_large = [each for each in job.result.media if not is_uploadable(each)]
     notes = lines(_missing(speak, job), too_large_note(too_large, speak))
-    room = max(PROMPT_MIN_LENGTH, CAPTION_LENGTH - FOOTER_LENGTH - len(plain(notes)))
+    left = CAPTION_LENGTH - FOOTER_LENGTH - length_of(plain(f"\n{notes}" if notes else ""))
+    room = max(PROMPT_MIN_LENGTH, left)
     return paragraphs(quoted(prompt_of(job), room), lines(escape(footer, quote=False), notes))
 
 

@@ -414,6 +414,19 @@ def test_a_result_says_what_it_lacks(language: str) -> None:
     assert "⚠️" not in whole
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_caption_with_links_fits_as_telegram_counts(language: str) -> None:
+    made = job(job_pb2.JOB_STATE_SUCCEEDED, prompt=NASTY)
+    made.result.missing_count = 2
+    for _ in range(4):
+        media = made.result.media.add(size_bytes=10**9, title="🎨" * 40, mime_type="video/mp4")
+        media.download_uri = "https://media.example/media/token"
+    caption = result_caption(made, language, title="Z" * 200)
+    shown = re.sub("<a href=[^>]*>|</a>", "", caption)
+    assert length(visible(shown)) <= CAPTION_LENGTH
+    assert shown.count("⬇️") == 4
+
+
 @pytest.mark.parametrize(
     ("language", "words"),
     [("en", "None of the models for this"), ("ru", "ни одна подходящая модель")],
