@@ -33,6 +33,7 @@ from edge_bot.service_error import retrying
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.error import Report, impossible, report_of, try_again, unknown
 from edge_bot.telegram.token_health import TokenHealth
+from edge_bot.view.too_large import is_uploadable
 from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
 from runtime.clock import loop_time
@@ -198,18 +199,19 @@ class DeliveryWorker:
         """
         ends_at = loop_time() + self._timing.claim_s
         if delivery.id in self._slow:
+            size = sum(each.size_bytes for each in delivery.job.result.media if is_uploadable(each))
             async with self._limited(ends_at):
-                await retrying(lambda: self._begin(delivery, lease_s=LONGEST_LEASE_S))
-            ends_at = loop_time() + LONGEST_LEASE_S - 2 * self._timing.report_s
+                await retrying(lambda: self._begin(delivery, size_bytes=size))
+            ends_at = loop_time() + self._timing.sending_for(size)
         try:
             async with self._limited(ends_at):
                 message = await stack.enter_async_context(self._renderer.rendered(delivery))
         except TimeoutError:
-            self._slow.append(delivery.id)
+            if delivery.kind == DELIVERY_KIND_OUTCOME:
+                self._slow.append(delivery.id)
             raise
         async with self._limited(ends_at):
-            lease_s = self._timing.lease_for(message.size_bytes)
-            await retrying(lambda: self._begin(delivery, lease_s=lease_s))
+            await retrying(lambda: self._begin(delivery, size_bytes=message.size_bytes))
         return message
 
     def _failed(self, error: Exception, *, is_repeatable: bool) -> Report | None:
@@ -227,9 +229,10 @@ class DeliveryWorker:
                 self._token_health.refuse()
         return report_of(error, is_repeatable=is_repeatable, now=self._clock.now())
 
-    async def _begin(self, delivery: Delivery, *, lease_s: float) -> None:
+    async def _begin(self, delivery: Delivery, *, size_bytes: int) -> None:
         request = pb.BeginDeliveryRequest(lease_token=delivery.lease_token)
-        request.lease_duration.FromTimedelta(timedelta(seconds=lease_s))
+        lease = timedelta(seconds=self._timing.lease_for(size_bytes))
+        request.lease_duration.FromTimedelta(lease)
         with translated():
             await self._client.delivery.BeginDelivery(request)
 

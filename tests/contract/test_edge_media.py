@@ -12,7 +12,7 @@ from atelier.generation.v1 import media_pb2 as pb
 from atelier.generation.v1.delivery_service_pb2 import ReportDeliveryRequest
 from atelier.generation.v1.media_pb2 import Media
 from edge_bot.delivery.spool import MediaSpool
-from edge_bot.delivery.worker import LONGEST_LEASE_S, DeliveryTiming
+from edge_bot.delivery.worker import DeliveryTiming
 from edge_bot.view.layout import TEXT_LENGTH, UPLOAD_BYTES
 from generation_client import GenerationError
 from tests.contract.edge_harness import CHAT, Harness, delivery, harness, succeeded
@@ -296,14 +296,13 @@ async def test_what_takes_longer_than_its_first_lease_comes_under_the_next(edge:
     await edge.telegram.started(CHAT)
     edge.service.generation.delay_s = 1
     async with edge.sending(claim_s=0.3):
-        edge.service.delivery.offer(delivery(succeeded(video(edge))))
+        edge.service.delivery.offer(delivery(succeeded(video(edge), video(edge))))
         assert (await edge.service.delivery.outcome()).HasField("try_again")
         assert not edge.service.delivery.begun
-        edge.service.delivery.offer(delivery(succeeded(video(edge))))
+        edge.service.delivery.offer(delivery(succeeded(video(edge), video(edge))))
         assert (await edge.service.delivery.outcome()).HasField("sent")
-    assert edge.service.delivery.begun_for_s[0] == LONGEST_LEASE_S
-    assert edge.service.delivery.begun_for_s[1] < 61
-    assert len(await edge.telegram.calls("sendVideo")) == 1
+    assert edge.service.delivery.begun_for_s == [60 + 2 * len(MP4) / 500_000] * 2
+    assert len(await edge.telegram.calls("sendMediaGroup")) == 1
 
 
 async def test_the_spool_gives_room_back_however_a_fetch_ends(edge: Harness) -> None:
