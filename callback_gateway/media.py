@@ -24,7 +24,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from atelier.generation.v1.media_pb2 import Media
+from atelier.generation.v1.media_pb2 import MEDIA_KIND_UNSPECIFIED, Media
 from callback_gateway.byte_range import ByteRange, RangeOutOfBounds, range_of
 from callback_gateway.connection import Cut, Exchange
 from callback_gateway.metric import Meter
@@ -108,6 +108,15 @@ class Found:
     media: Media
     pieces: AsyncIterator[bytes]
 
+    @property
+    def is_part_known(self) -> bool:
+        """Whether these are the bytes that were asked for, and not all.
+
+        A service of the release before gives all, whatever part it is asked for, and no kind. Each
+        call says it anew, since the next one may be answered by another replica.
+        """
+        return self.media.kind != MEDIA_KIND_UNSPECIFIED
+
 
 class MediaSource(Protocol):
     """Opens links."""
@@ -181,25 +190,21 @@ class MediaEndpoint:
             if not is_part:
                 await exchange.stream(found.pieces, headers=headers, size=found.media.size_bytes)
                 return MediaOutcome.SENT
-            # A service of the release before gives the whole, whatever part it is asked for.
-            knows_parts = len(await anext(found.pieces, b"")) == 1
-        return await self._give_part(exchange, token, media=found.media, knows_parts=knows_parts)
+        return await self._give_part(exchange, token, media=found.media)
 
-    async def _give_part(
-        self, exchange: Exchange, token: str, *, media: Media, knows_parts: bool
-    ) -> MediaOutcome:
+    async def _give_part(self, exchange: Exchange, token: str, *, media: Media) -> MediaOutcome:
         headers, asked = headers_of(media, now=time.time()), Headers(scope=exchange.scope)
         try:
             part = range_of(asked, size=media.size_bytes, etag=headers["etag"])
         except RangeOutOfBounds:
             await exchange.answer(_no_range(media.size_bytes))
             return MediaOutcome.NO_RANGE
-        if part is None or not knows_parts:
-            async with self._source.open(token) as found:
+        first, limit = (part.first, part.size) if part else (0, 0)
+        async with self._source.open(token, offset=first, limit=limit) as found:
+            if part is None or not found.is_part_known:
                 await exchange.stream(found.pieces, headers=headers, size=media.size_bytes)
-            return MediaOutcome.SENT
-        headers |= _part_headers(part, size=media.size_bytes)
-        async with self._source.open(token, offset=part.first, limit=part.size) as found:
+                return MediaOutcome.SENT
+            headers |= _part_headers(part, size=media.size_bytes)
             await exchange.stream(found.pieces, headers=headers, size=part.size, status=206)
         return MediaOutcome.PART_SENT
 

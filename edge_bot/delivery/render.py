@@ -27,7 +27,7 @@ from edge_bot.delivery.spool import MediaSpool
 from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.error import NO_MESSAGE_TO_EDIT
 from edge_bot.view.catalog import CatalogCache
-from edge_bot.view.layout import TEXT_LENGTH, Screen, paragraphs, plain
+from edge_bot.view.layout import TEXT_LENGTH, Screen, length_of, paragraphs, plain
 from edge_bot.view.outcome import failure_screen, result_buttons, result_caption
 from edge_bot.view.progress import progress_screen
 from edge_bot.view.too_large import is_uploadable
@@ -127,8 +127,7 @@ def text_of(files: Sequence[MediaFile], *, result: JobResult) -> str | None:
 
 def with_caption(text: str, caption: str) -> str | None:
     """Return a message as HTML: a text and its caption; None if Telegram has no room for both."""
-    # Telegram counts UTF-16 units, so that an emoji counts as two.
-    length = sum(len(each.encode("utf-16-le")) // 2 for each in (text, plain(caption)))
+    length = length_of(text) + length_of(plain(caption))
     whole = paragraphs(escape(text.strip(), quote=False), caption)
     return whole if length + 2 <= TEXT_LENGTH else None
 

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tempfile import TemporaryFile
 from typing import IO, TypeVar
 
+import grpc
 import structlog
 
 from atelier.generation.v1 import generation_service_pb2 as pb
@@ -90,7 +91,7 @@ class MediaSpool:
         self, media_id: str, *, into: IO[bytes], only_thumbnail: bool | None = None
     ) -> Media | None:
         """Write the bytes of media to a file and return the media; None for an unfit cover."""
-        media: Media | None = None
+        media, size = None, 0
         call = self._client.generation.DownloadMedia(pb.DownloadMediaRequest(media_id=media_id))
         with translated():
             async for part in call:
@@ -103,8 +104,10 @@ class MediaSpool:
                         return None
                 else:  # writing blocks where the disk is slow, and the others must not wait
                     await asyncio.to_thread(into.write, part.data)
+                    size += len(part.data)
         # httpx takes the length of an upload from the file descriptor, behind Python's buffer.
         await asyncio.to_thread(into.flush)
+        _check_size(media, size_bytes=size)
         return media
 
 
@@ -112,6 +115,14 @@ def _is_cover(media: Media, only_thumbnail: bool) -> bool:
     if only_thumbnail:
         return is_thumbnail(media)
     return kind_of(media) == media_pb2.MEDIA_KIND_IMAGE and media.size_bytes <= PHOTO_BYTES
+
+
+def _check_size(media: Media | None, *, size_bytes: int) -> None:
+    """Raise GenerationError for a download that is not whole: a stream may end in the middle."""
+    if media is None or media.size_bytes != size_bytes:
+        whole = f"{media.size_bytes} bytes of {media.id}" if media else "media"
+        message = f"{size_bytes} bytes came instead of {whole}"
+        raise GenerationError(grpc.StatusCode.UNAVAILABLE, message=message)
 
 
 def _size_of(media: Media) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ from structlog.contextvars import bound_contextvars
 from telegram.error import InvalidToken, TelegramError
 
 from atelier.generation.v1 import delivery_service_pb2 as pb
-from atelier.generation.v1.delivery_pb2 import Delivery, DeliveryKind
+from atelier.generation.v1.delivery_pb2 import (
+    DELIVERY_KIND_OUTCOME,
+    DELIVERY_KIND_PROGRESS,
+    Delivery,
+)
+from edge_bot.delivery.message import OutgoingMessage
 from edge_bot.delivery.missed import is_missed
 from edge_bot.delivery.render import Renderer, Undeliverable
 from edge_bot.metric import Meter
@@ -27,6 +33,7 @@ from edge_bot.service_error import retrying
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.error import Report, impossible, report_of, try_again, unknown
 from edge_bot.telegram.token_health import TokenHealth
+from edge_bot.view.too_large import is_uploadable
 from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
 from runtime.clock import loop_time
@@ -41,6 +48,10 @@ UPLOAD_BYTES_S = 500_000
 LONGEST_LEASE_S = 300.0
 """The longest lease of the contract (BeginDeliveryRequest.lease_duration)."""
 
+SLOW_KEPT = 100
+"""How many deliveries are kept in mind whose bytes took longer than their first lease."""
+
+_KINDS = {DELIVERY_KIND_OUTCOME: "outcome", DELIVERY_KIND_PROGRESS: "progress"}
 _LEASE_BACKOFF = Backoff(first_s=0.5, cap_s=10.0)
 _logger = structlog.get_logger(__name__)
 
@@ -94,6 +105,7 @@ class DeliveryWorker:
         self._timing = timing or DeliveryTiming()
         self._tasks: set[asyncio.Task[None]] = set()
         self._limits: dict[asyncio.Timeout, float] = {}
+        self._slow = deque[str](maxlen=SLOW_KEPT)
         self._lease_failures = 0
         self._ends_at = math.inf
 
@@ -116,7 +128,7 @@ class DeliveryWorker:
 
     async def deliver(self, delivery: Delivery) -> None:
         """Send one delivery under lease and report how that ended."""
-        kind = DeliveryKind.Name(delivery.kind).removeprefix("DELIVERY_KIND_").lower()
+        kind = _KINDS.get(delivery.kind, "unknown")
         with bound_contextvars(
             job_id=delivery.job.id, correlation_id=delivery.job.correlation_id, delivery=kind
         ):
@@ -168,27 +180,49 @@ class DeliveryWorker:
     async def _send(self, delivery: Delivery) -> Report | None:
         """Send and return the report; None if the lease now belongs to someone else."""
         # Until Begin nothing can have been sent, so every failure up to there may be tried again.
-        is_repeatable, leased_at = True, loop_time()
-        if not self._token_health.is_good:
+        is_repeatable = True
+        # A kind that is newer than this edge is for an edge that knows it.
+        if not self._token_health.is_good or delivery.kind not in _KINDS:
             return try_again()
         try:
             async with AsyncExitStack() as stack:
-                async with self._limited(leased_at + self._timing.claim_s):
-                    message = await stack.enter_async_context(self._renderer.rendered(delivery))
-                    # Begin is idempotent (its lease token names the try), so a lost answer is no
-                    # doubt.
-                    await retrying(lambda: self._begin(delivery, size_bytes=message.size_bytes))
+                message = await self._begun(delivery, stack)
                 is_repeatable = message.is_repeatable
                 # Counted from Begin, which extended the lease for as long as this upload may take.
                 sending_s = self._timing.sending_for(message.size_bytes)
                 async with self._limited(loop_time() + sending_s):
                     return await message.send(self._bot)
-        except (GenerationError, TelegramError, TimeoutError, Undeliverable) as error:
+        # OSError: a full disk, and a time that is over.
+        except (GenerationError, TelegramError, OSError, Undeliverable) as error:
             return self._failed(error, is_repeatable=is_repeatable)
         # The fault may have come after the message went out: then only an edit can be repeated.
         except Exception:
             _logger.exception("sending failed because of an internal error")
             return try_again() if is_repeatable else unknown()
+
+    async def _begun(self, delivery: Delivery, stack: AsyncExitStack) -> OutgoingMessage:
+        """Return what is to be sent, with its bytes at hand and its sending begun.
+
+        The first lease is short, so that what a killed edge was fetching is soon another's. What
+        took longer than that begins before it is fetched the next time, or it would never come.
+        """
+        ends_at = loop_time() + self._timing.claim_s
+        if delivery.id in self._slow:
+            size = sum(each.size_bytes for each in delivery.job.result.media if is_uploadable(each))
+            async with self._limited(ends_at):
+                await retrying(lambda: self._begin(delivery, size_bytes=size))
+            ends_at = loop_time() + self._timing.sending_for(size)
+        try:
+            async with self._limited(ends_at):
+                message = await stack.enter_async_context(self._renderer.rendered(delivery))
+        except TimeoutError:
+            if delivery.kind == DELIVERY_KIND_OUTCOME:
+                self._slow.append(delivery.id)
+            raise
+        # Begin is idempotent (its lease token names the try), so a lost answer is no doubt.
+        async with self._limited(ends_at):
+            await retrying(lambda: self._begin(delivery, size_bytes=message.size_bytes))
+        return message
 
     def _failed(self, error: Exception, *, is_repeatable: bool) -> Report | None:
         _logger.warning("a delivery was not sent", error=str(error), kind=type(error).__name__)

@@ -69,9 +69,14 @@ def lines(*parts: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def length_of(text: str) -> int:
+    """Return the length of a text in UTF-16 units, as Telegram counts."""
+    return len(text.encode("utf-16-le")) // 2
+
+
 def shorten(text: str, limit: int) -> str:
     """Return the text, cut with an ellipsis to so many UTF-16 units, as Telegram counts."""
-    if len(text.encode("utf-16-le")) <= 2 * limit:
+    if length_of(text) <= limit:
         return text
     # Cut by UTF-16 units; half of a surrogate pair at the end is dropped by errors="ignore".
     cut = text.encode("utf-16-le")[: 2 * (limit - 1)]

@@ -13,6 +13,7 @@ from edge_bot.view.layout import (
     Button,
     Rows,
     Screen,
+    length_of,
     lines,
     paragraphs,
     plain,
@@ -25,6 +26,8 @@ from edge_bot.view.too_large import is_uploadable, kind_of, too_large_note
 PROMPT_LENGTH = 300
 """How much of the prompt a text message about a job repeats."""
 
+CAPTION_LINKS = 8
+"""How many links to files that are too large a caption has room for; "Original files" gives all."""
 PROMPT_MIN_LENGTH = 80
 """How much of it a caption repeats, whatever else there is to say."""
 
@@ -40,8 +43,10 @@ def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
     speak = texts(language)
     footer = shorten(_summary(job, speak, title), FOOTER_LENGTH - 2)
     too_large = [each for each in job.result.media if not is_uploadable(each)]
-    notes = lines(_missing(speak, job), too_large_note(too_large, speak))
-    room = max(PROMPT_MIN_LENGTH, CAPTION_LENGTH - FOOTER_LENGTH - len(plain(notes)))
+    links = too_large_note(too_large, speak, most_links=CAPTION_LINKS)
+    notes = lines(_missing(speak, job), links)
+    left = CAPTION_LENGTH - FOOTER_LENGTH - length_of(plain(f"\n{notes}" if notes else ""))
+    room = max(PROMPT_MIN_LENGTH, left)
     return paragraphs(quoted(prompt_of(job), room), lines(escape(footer, quote=False), notes))
 
 

@@ -34,14 +34,17 @@ def is_uploadable(media: Media) -> bool:
     return media.size_bytes <= UPLOAD_BYTES
 
 
-def too_large_note(media: Sequence[Media], speak: Texts) -> str:
-    """Return, as HTML, the text in place of these files; empty if there are none."""
+def too_large_note(media: Sequence[Media], speak: Texts, *, most_links: int | None = None) -> str:
+    """Return, as HTML, the text in place of these files; empty if there are none.
+
+    Where there is room for so many links only, an ellipsis stands for the others.
+    """
     linked = [each for each in media if each.download_uri]
     missed = [each for each in media if not each.download_uri]
-    return lines(_linked(linked, speak), _missed(missed, speak))
+    return lines(_linked(linked, speak, most=most_links), _missed(missed, speak))
 
 
-def _linked(media: Sequence[Media], speak: Texts) -> str:
+def _linked(media: Sequence[Media], speak: Texts, *, most: int | None) -> str:
     if not media:
         return ""
     why = speak.count(
@@ -56,7 +59,8 @@ def _linked(media: Sequence[Media], speak: Texts) -> str:
         if len(media) == 1
         else speak.html("The links work until {time} UTC.", time=time)
     )
-    return lines(why, *(_link(each, speak) for each in media), until)
+    links = [_link(each, speak) for each in media[:most]]
+    return lines(why, *links, "…" if len(links) < len(media) else "", until)
 
 
 def _missed(media: Sequence[Media], speak: Texts) -> str:

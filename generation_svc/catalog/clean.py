@@ -8,6 +8,9 @@ from generation_svc.domain.media_input import field_of, holders
 from generation_svc.domain.model import Model
 from generation_svc.domain.schema import JsonObject, JsonSchema, JsonValue, Steps
 
+MAX_FLAWS = 1000
+"""How many values that can never be stored are told of in one request."""
+
 
 def tidied(model: Model, inputs: Mapping[str, JsonValue]) -> JsonObject:
     """Return the inputs as a person would have written them; what is wrong stays as it is."""
@@ -19,7 +22,10 @@ def tidied(model: Model, inputs: Mapping[str, JsonValue]) -> JsonObject:
 
 
 def without_flaws(given: JsonObject) -> tuple[JsonObject, dict[Steps, str]]:
-    """Return the inputs with null for what can never be stored, and what is wrong with it."""
+    """Return the inputs with null for what can never be stored, and what is wrong with it.
+
+    Of so many flaws that nobody made them by mistake, the first ones are told.
+    """
     found: dict[Steps, str] = {}
     return {name: _clean(value, (name,), found=found) for name, value in given.items()}, found
 
@@ -64,5 +70,6 @@ def _clean(value: JsonValue, steps: Steps, *, found: dict[Steps, str]) -> JsonVa
     if description is None:
         return value
     # null stands in for it, so that the rules of the schema can still be checked for the rest.
-    found[steps] = description
+    if len(found) < MAX_FLAWS:  # the sentences of a list of 700,000 would take seconds
+        found[steps] = description
     return None

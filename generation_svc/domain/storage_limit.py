@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 
+from generation_svc.domain.media import MediaKind
 from generation_svc.domain.model import Model
 
 _MIB = 2**20
-EXPECTED_BYTES = {"video": 200 * _MIB, "audio": 16 * _MIB}
+EXPECTED_BYTES = {MediaKind.VIDEO: 200 * _MIB, MediaKind.AUDIO: 16 * _MIB}
 """The size that a result of a kind is expected to have."""
 EXPECTED_BYTES_OF_OTHERS = 8 * _MIB
 LARGE_BYTES = 32 * _MIB
@@ -46,9 +47,8 @@ class NoDisk:
 
 
 def expected_bytes(model: Model) -> int:
-    """Return the size that a result of the model is expected to have, by what it makes."""
-    made = model.kind.rpartition("-")[2]
-    return EXPECTED_BYTES.get(made, EXPECTED_BYTES_OF_OTHERS)
+    """Return the size that a result of the model is expected to have, by the largest it makes."""
+    return max(EXPECTED_BYTES.get(kind, EXPECTED_BYTES_OF_OTHERS) for kind in model.result_kinds)
 
 
 @dataclass(frozen=True, slots=True)

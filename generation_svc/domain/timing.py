@@ -93,6 +93,11 @@ class Timing:
             return max(self.first_read_floor, typical * 1.5)
         return self.read_floor
 
+    @property
+    def input_grace(self) -> timedelta:
+        """For how long after its acceptance a job may still need what its inputs name."""
+        return self.start_deadline + self.hard_deadline
+
     def grace(self, usual: timedelta) -> timedelta:
         """Return how long to wait for an attempt of unknown fate before making another."""
         return max(self.unknown_grace, usual * 3 * self.time_scale)

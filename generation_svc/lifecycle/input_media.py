@@ -5,6 +5,7 @@ refers to an upload or to a result of ours.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import StoredMedia
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.retention import Retention
+from generation_svc.domain.schema import Steps
+from generation_svc.lifecycle.dependencies import Dependencies
 
 
 async def hold(
@@ -31,18 +34,16 @@ async def hold(
     Raises InvalidInputs, with a violation for each that is not ours, that has expired or that the
     model cannot take.
     """
-    violations = []
-    for one in model.media_inputs:
-        for given in given_in(dict(inputs), one):
-            flaw = (
-                None
-                if given.is_link
-                else await _hold(tx, caller, one, given=given, retention=retention)
-            )
-            if flaw is not None:
-                violations.append(violation_at(given, flaw))
-    if violations:
-        raise InvalidInputs(tuple(violations))
+    places = [(one, given) for one, given in _places(model, inputs) if not given.is_link]
+    flaws: dict[Steps, str] = {}
+    # In one order, so that jobs that name the same uploads in several never wait for each other.
+    for one, given in sorted(places, key=lambda place: place[1].text.lower()):
+        flaw = await _hold(tx, caller, one, given=given, retention=retention)
+        if flaw is not None:
+            flaws[given.steps] = flaw
+    if flaws:
+        found = (given for _, given in places if given.steps in flaws)
+        raise InvalidInputs(tuple(violation_at(given, flaws[given.steps]) for given in found))
 
 
 async def _hold(
@@ -69,6 +70,12 @@ async def _is_kept(
     return not stored.is_removed and expire_time > tx.now()
 
 
+def kept(deps: Dependencies) -> Retention:
+    """Return for how long things are kept: an upload never less long than a job may need it."""
+    retention = deps.storage.retention
+    return replace(retention, uploads=max(retention.uploads, deps.timing.input_grace))
+
+
 def needs_upload(job: Job, *, model: Model) -> bool:
     """Return whether the job has media that the provider cannot fetch by itself."""
     return any(not given.is_link for given in media_of(model, job.inputs))
@@ -76,7 +83,11 @@ def needs_upload(job: Job, *, model: Model) -> bool:
 
 def media_of(model: Model, inputs: Mapping[str, Any]) -> tuple[InputValue, ...]:
     """Return what these inputs hold in the places that take media."""
-    return tuple(given for one in model.media_inputs for given in given_in(dict(inputs), one))
+    return tuple(given for _, given in _places(model, inputs))
+
+
+def _places(model: Model, inputs: Mapping[str, Any]) -> list[tuple[MediaInput, InputValue]]:
+    return [(one, given) for one in model.media_inputs for given in given_in(dict(inputs), one)]
 
 
 def violation_at(given: InputValue, description: str) -> FieldViolation:

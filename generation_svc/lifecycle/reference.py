@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
-from generation_svc.domain.error import InvalidInputs
+from generation_svc.domain.error import InvalidInputs, UploadRejected
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.media_input import (
     InputValue,
@@ -24,6 +24,8 @@ from generation_svc.domain.model import Model
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.schema import Steps
 from generation_svc.lifecycle.input_media import violation_at
+
+_GONE = "What the job refers to is no longer there."
 
 
 async def check(
@@ -48,13 +50,17 @@ async def check(
 
 
 async def resolve(tx: Transaction, job: Job, *, model: Model) -> dict[Steps, str]:
-    """Return the provider's id for each reference of a job; one that is gone is left out."""
+    """Return the provider's id for each reference of a job.
+
+    Raises UploadRejected if one is gone: the job that it means may have been forgotten since.
+    """
     resolved = {}
     for given, one, reference in _references(model, job.inputs):
         attempt = await tx.attempts.settled(reference.job_id)
         provider_id = _provider_id(attempt, one, reference) if attempt else None
-        if provider_id is not None:
-            resolved[given.steps] = provider_id
+        if provider_id is None:
+            raise UploadRejected(_GONE)
+        resolved[given.steps] = provider_id
     return resolved
 
 

@@ -126,8 +126,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         job_query = JobQuery(request.owner or None, parse_filter(request.filter))
         filters = (request.owner, caller.sees or "", *filter(None, [request.filter]))
         query = PageQuery("ListJobs", caller.name, filters)
-        cursor = query.cursor(request.page_token)
-        before = UUID(cursor) if cursor else None
+        before = query.id_cursor(request.page_token)
         # One more than is shown tells whether another page follows.
         jobs = await read_job.page(self._deps, caller, job_query, before=before, limit=size + 1)
         token = query.token(str(jobs[size - 1].id)) if len(jobs) > size else ""

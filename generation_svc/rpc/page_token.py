@@ -13,6 +13,7 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
+from uuid import UUID
 
 from generation_svc.domain.error import InvalidPageToken
 
@@ -43,12 +44,33 @@ class PageQuery:
         seal, cursor = raw[1 : 1 + _SEAL_BYTES], raw[1 + _SEAL_BYTES :]
         if raw[:1] != _VERSION or seal != self._seal(cursor):
             raise InvalidPageToken
-        return cursor.decode()
+        return _text(cursor)
+
+    def id_cursor(self, token: str) -> UUID | None:
+        """Return the cursor of a token as an id, None for the first page. Raises InvalidPageToken.
+
+        Whoever computes a seal may have put anything under it.
+        """
+        cursor = self.cursor(token)
+        try:
+            return UUID(cursor) if cursor else None
+        except ValueError:
+            raise InvalidPageToken from None
 
     def _seal(self, cursor: bytes) -> bytes:
         query = json.dumps([self.method, self.caller, *self.filters]).encode()
         digest = hashlib.sha256(_VERSION + hashlib.sha256(query).digest() + cursor)
         return digest.digest()[:_SEAL_BYTES]
+
+
+def _text(cursor: bytes) -> str:
+    try:
+        text = cursor.decode()
+    except UnicodeDecodeError:
+        raise InvalidPageToken from None
+    if "\0" in text:  # which PostgreSQL takes nowhere
+        raise InvalidPageToken
+    return text
 
 
 def _decoded(token: str) -> bytes:

@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
+from grpc_status import rpc_status
 
 from generation_svc.domain.error import CallTooLong
 from generation_svc.rpc.call import ServicerContext
+from generation_svc.rpc.error_table import status_of
 
 _T = TypeVar("_T")
 _logger = structlog.get_logger(__name__)
@@ -43,13 +45,23 @@ async def in_time(items: AsyncIterator[_T], *, timeout: timedelta) -> AsyncGener
 async def write(context: ServicerContext, message: Any, *, timeout: timedelta) -> bool:
     """Send a message; False when the reader does not read.
 
-    Even `abort` would wait for such a reader, so the handler just ends; the connection is closed
-    when nothing moves on it (`rpc/unread.py`), or by its greatest age.
+    Even `abort` would wait for such a reader, so the handler just ends, with the status of an error
+    for a reader that goes on after all; the connection is closed when nothing moves on it
+    (`rpc/unread.py`), or by its greatest age.
     """
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             await context.write(message)
     except TimeoutError:
         _logger.warning("a client does not read; its stream is ended")
+        _end_with(context, CallTooLong())
         return False
     return True
+
+
+def _end_with(context: ServicerContext, error: Exception) -> None:
+    """Let a call end with an error when its handler returns; OK would say that this was all."""
+    status = rpc_status.to_status(status_of(error))
+    context.set_code(status.code)
+    context.set_details(status.details)
+    context.set_trailing_metadata(status.trailing_metadata)

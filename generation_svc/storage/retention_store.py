@@ -7,8 +7,8 @@ about to use them.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 from generation_svc.domain.retention import Retention
@@ -27,6 +27,11 @@ class PostgresRetentionStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    async def clock_error(self, local: datetime) -> timedelta:
+        cursor = await self._connection.execute("SELECT now() - %s::timestamptz AS ahead", (local,))
+        row = await cursor.fetchone()
+        return cast(timedelta, row["ahead"]) if row else timedelta(0)
 
     async def expired_media(
         self, retention: Retention, *, grace: timedelta, limit: int

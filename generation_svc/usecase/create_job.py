@@ -98,7 +98,7 @@ async def _insert(
             request.caller,
             model=model,
             inputs=job.inputs,
-            retention=deps.storage.retention,
+            retention=input_media.kept(deps),
         )
         if is_off:
             await model_outage.admit(deps, tx, job)

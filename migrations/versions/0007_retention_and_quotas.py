@@ -22,21 +22,23 @@ _INDEXES = (
 
 
 def upgrade() -> None:
-    # What was begun and killed before its revision was written is begun again.
-    op.execute(
-        "ALTER TABLE media ADD COLUMN IF NOT EXISTS remove_time timestamptz,"
-        " ADD COLUMN IF NOT EXISTS is_counted boolean NOT NULL DEFAULT false"
-    )
-    op.execute("ALTER TABLE upload ADD COLUMN IF NOT EXISTS remove_time timestamptz")
-    op.create_table(
-        "storage_usage",
-        sa.Column("caller", sa.String(), nullable=False),
-        sa.Column("owner", sa.String(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("caller", "owner"),
-        if_not_exists=True,
-    )
+    # Each by itself: a transaction that has one table and waits for another would hold up, or end
+    # by a deadlock, what the older release does to both. What was begun and killed before its
+    # revision was written is gone on with.
     with op.get_context().autocommit_block():
+        op.execute(
+            "ALTER TABLE media ADD COLUMN IF NOT EXISTS remove_time timestamptz,"
+            " ADD COLUMN IF NOT EXISTS is_counted boolean NOT NULL DEFAULT false"
+        )
+        op.execute("ALTER TABLE upload ADD COLUMN IF NOT EXISTS remove_time timestamptz")
+        op.create_table(
+            "storage_usage",
+            sa.Column("caller", sa.String(), nullable=False),
+            sa.Column("owner", sa.String(), nullable=False),
+            sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+            sa.PrimaryKeyConstraint("caller", "owner"),
+            if_not_exists=True,
+        )
         for name, table, columns, where in _INDEXES:
             _index(name, table, columns, where=where)
         _index(
@@ -56,6 +58,8 @@ def _index(
     where: str | None,
     include: list[str] | None = None,
 ) -> None:
+    if _is_whole(name):
+        return
     op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
     op.create_index(
         name,
@@ -65,3 +69,9 @@ def _index(
         postgresql_include=include,
         postgresql_concurrently=True,
     )
+
+
+def _is_whole(name: str) -> bool:
+    """Return whether an index was built to its end before the migration was killed."""
+    query = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
+    return bool(op.get_bind().execute(query, {"name": name}).scalar())

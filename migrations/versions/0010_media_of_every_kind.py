@@ -11,10 +11,11 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    op.execute(
-        "ALTER TABLE media ADD COLUMN IF NOT EXISTS duration_ms bigint,"
-        " ADD COLUMN IF NOT EXISTS title varchar NOT NULL DEFAULT '',"
-        " ADD COLUMN IF NOT EXISTS cover_id uuid"
-    )
-    op.execute("ALTER TABLE upload ADD COLUMN IF NOT EXISTS duration_ms bigint")
-    op.execute("ALTER TABLE attempt ADD COLUMN IF NOT EXISTS result_items jsonb")
+    with op.get_context().autocommit_block():  # each table by itself, as in revision 0008
+        op.execute(
+            "ALTER TABLE media ADD COLUMN IF NOT EXISTS duration_ms bigint,"
+            " ADD COLUMN IF NOT EXISTS title varchar NOT NULL DEFAULT '',"
+            " ADD COLUMN IF NOT EXISTS cover_id uuid"
+        )
+        op.execute("ALTER TABLE upload ADD COLUMN IF NOT EXISTS duration_ms bigint")
+        op.execute("ALTER TABLE attempt ADD COLUMN IF NOT EXISTS result_items jsonb")

@@ -24,6 +24,7 @@ class RecordingCallbackService(pb_grpc.CallbackServiceServicer):
         self.metadata: list[dict[str, str]] = []
         self.failures: list[grpc.StatusCode] = []
         self.is_hanging = False
+        self.outcome: int = pb.CALLBACK_OUTCOME_APPLIED
 
     async def ReportCallback(
         self, request: pb.ReportCallbackRequest, context: Context
@@ -35,7 +36,7 @@ class RecordingCallbackService(pb_grpc.CallbackServiceServicer):
         self.requests.append(request)
         pairs = context.invocation_metadata() or ()
         self.metadata.append({key: str(value) for key, value in pairs})
-        return pb.ReportCallbackResponse(outcome=pb.CALLBACK_OUTCOME_APPLIED)
+        return pb.ReportCallbackResponse(outcome=self.outcome)  # type: ignore[arg-type]
 
 
 def serving_callbacks(

@@ -155,6 +155,8 @@ class GenerationDesk(GenerationServiceServicer):
         self.media: dict[str, tuple[Media, Bytes]] = {}
         self.downloads: list[str] = []
         self.missing_reason = "MEDIA_NOT_FOUND"
+        self.delay_s = 0.0
+        """How long it takes until the bytes of media come."""
 
     async def ListModels(self, request: Any, context: Any) -> Any:
         return pb.ListModelsResponse(models=[Z_IMAGE])
@@ -165,6 +167,7 @@ class GenerationDesk(GenerationServiceServicer):
             await refuse(context, grpc.StatusCode.NOT_FOUND, self.missing_reason)
         media, data = self.media[request.media_id]
         yield pb.DownloadMediaResponse(media=media)
+        await asyncio.sleep(self.delay_s)
         for start in range(0, len(data), 64 * 1024):
             yield pb.DownloadMediaResponse(data=data[start : start + 64 * 1024])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -11,7 +12,7 @@ import grpc
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import generation_service_pb2_grpc as pb_grpc
-from atelier.generation.v1.media_pb2 import Media
+from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE, MEDIA_KIND_UNSPECIFIED, Media
 from tests.contract.stand_in import listening, refuse
 
 GOOD = "g" * 56
@@ -35,7 +36,8 @@ class RecordingMediaService(pb_grpc.GenerationServiceServicer):
         self.tokens: list[str] = []
         self.open = 0
         self.given_bytes = 0
-        self.knows_parts = True
+        self.old_from_call = math.inf
+        """From which call on release 0.1 answers, which knows neither parts nor kinds."""
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.fails_after: int | None = None
         self.expire_seconds = 4_000_000_000
@@ -50,9 +52,10 @@ class RecordingMediaService(pb_grpc.GenerationServiceServicer):
             await refuse(context, grpc.StatusCode.NOT_FOUND, "MEDIA_LINK_INVALID")
         self.open += 1
         try:
-            yield pb.DownloadMediaResponse(media=self._media())
+            knows_parts = len(self.tokens) < self.old_from_call
+            yield pb.DownloadMediaResponse(media=self._media(has_kind=knows_parts))
             offset, limit = request.read_offset, request.read_limit or len(self.data)
-            if not self.knows_parts:
+            if not knows_parts:
                 offset, limit = 0, len(self.data)
             end = min(len(self.data), offset + limit)
             for start in range(offset, end, PIECE_BYTES):
@@ -64,12 +67,13 @@ class RecordingMediaService(pb_grpc.GenerationServiceServicer):
         finally:
             self.open -= 1
 
-    def _media(self) -> Media:
+    def _media(self, *, has_kind: bool) -> Media:
         media = Media(
             id="0198c0de-0000-7000-8000-000000000001",
             mime_type=self.mime_type,
             size_bytes=len(self.data),
             sha256="ab" * 32,
+            kind=MEDIA_KIND_IMAGE if has_kind else MEDIA_KIND_UNSPECIFIED,
         )
         media.download_expire_time.seconds = self.expire_seconds
         return media

@@ -82,8 +82,10 @@ async def test_every_button_of_every_screen_does_something(chat: Chat) -> None:
     crawler = Crawler(chat)
     done = chat.service.generation.put(job(job_pb2.JOB_STATE_SUCCEEDED))
     for number in range(2):
+        data = picture(64, 64)
         media = Media(id=f"m{number}", mime_type="image/png", width=64, height=64)
-        chat.service.generation.media[media.id] = (media, picture(64, 64))
+        media.size_bytes = len(data)
+        chat.service.generation.media[media.id] = (media, data)
         done.result.media.append(media)
     for said in ("/start", "/models", "a cat", "x" * 1001, "/cancel"):
         await chat.say(said)

@@ -264,6 +264,16 @@ async def test_an_album_in_doubt_becomes_its_first_picture(edge: Harness) -> Non
     )
 
 
+async def test_a_kind_that_is_newer_than_the_edge_is_left_to_another(edge: Harness) -> None:
+    await edge.telegram.started(CHAT)
+    edge.service.delivery.offer(delivery(succeeded(edge.media()), kind=99))
+    async with edge.sending():
+        assert (await edge.service.delivery.outcome()).HasField("try_again")
+        edge.service.delivery.offer(delivery(succeeded(edge.media())))
+        assert (await edge.service.delivery.outcome()).HasField("sent")
+    assert edge.count("atelier_edge_deliveries_total", kind="unknown", outcome="try_again") == 1
+
+
 async def test_nothing_is_sent_under_a_stale_lease(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     stale = edge.service.delivery.offer(delivery(succeeded(edge.media())))

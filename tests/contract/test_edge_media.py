@@ -17,6 +17,7 @@ from edge_bot.view.layout import TEXT_LENGTH, UPLOAD_BYTES
 from generation_client import GenerationError
 from tests.contract.edge_harness import CHAT, Harness, delivery, harness, succeeded
 from tests.integration.sandbox_telegram import Json, picture
+from tests.small_disk import no_file_beyond
 
 MP4 = b"\0\0\0\x18ftypmp42" + bytes(5000)
 MP3 = b"ID3\x04" + bytes(5000)
@@ -244,7 +245,7 @@ async def test_a_link_takes_the_place_of_the_progress_message_in_doubt(edge: Har
 
 
 async def test_the_limit_itself_is_no_reason_for_a_link(edge: Harness) -> None:
-    media = kept(edge, MP4, "video/mp4", size_bytes=UPLOAD_BYTES)
+    media = kept(edge, MP4.ljust(UPLOAD_BYTES, b"\0"), "video/mp4")
     (message,) = await arrived(edge, media)
     assert "video" in message
     assert edge.service.delivery.begun_for_s == [60 + UPLOAD_BYTES / 500_000]
@@ -266,8 +267,42 @@ async def test_a_large_upload_may_be_answered_late(edge: Harness) -> None:
 
     client = edge.bot.request._client  # type: ignore[attr-defined]
     client.event_hooks = {**client.event_hooks, "request": [slow]}
-    await sent(edge, kept(edge, MP4, "video/mp4", size_bytes=45_000_000))
+    await sent(edge, kept(edge, MP4.ljust(45_000_000, b"\0"), "video/mp4"))
     assert max(given) == 65
+
+
+@pytest.mark.parametrize("by", [-1, 1], ids=["short", "long"])
+async def test_media_that_came_in_part_is_not_sent(edge: Harness, by: int) -> None:
+    film = kept(edge, MP4, "video/mp4", size_bytes=len(MP4) - by)
+    await edge.telegram.started(CHAT)
+    assert (await sent(edge, film)).HasField("try_again")
+    assert not await edge.telegram.calls("sendVideo")
+    film.size_bytes = len(MP4)
+    assert (await sent(edge, film)).HasField("sent")
+
+
+@pytest.mark.parametrize("size", [5_000, 500_000])
+async def test_a_full_disk_costs_a_result_nothing_but_time(edge: Harness, size: int) -> None:
+    film = kept(edge, MP4.ljust(size, b"\0"), "video/mp4")
+    await edge.telegram.started(CHAT)
+    with no_file_beyond(4096):
+        assert (await sent(edge, film)).HasField("try_again")
+    assert edge.spool.held_bytes == 0
+    assert not await edge.telegram.calls("sendVideo")
+    assert (await sent(edge, film)).HasField("sent")
+
+
+async def test_what_takes_longer_than_its_first_lease_comes_under_the_next(edge: Harness) -> None:
+    await edge.telegram.started(CHAT)
+    edge.service.generation.delay_s = 1
+    async with edge.sending(claim_s=0.3):
+        edge.service.delivery.offer(delivery(succeeded(video(edge), video(edge))))
+        assert (await edge.service.delivery.outcome()).HasField("try_again")
+        assert not edge.service.delivery.begun
+        edge.service.delivery.offer(delivery(succeeded(video(edge), video(edge))))
+        assert (await edge.service.delivery.outcome()).HasField("sent")
+    assert edge.service.delivery.begun_for_s == [60 + 2 * len(MP4) / 500_000] * 2
+    assert len(await edge.telegram.calls("sendMediaGroup")) == 1
 
 
 async def test_the_spool_gives_room_back_however_a_fetch_ends(edge: Harness) -> None:

@@ -29,6 +29,7 @@ def drawn_job(chat: Chat, *, number: int = 1, pictures: int = 1) -> job_pb2.Job:
     for one in range(pictures):
         data = picture(64, 64)
         media = Media(id=f"media-{number}-{one}", mime_type="image/png", width=64, height=64)
+        media.size_bytes = len(data)
         chat.service.generation.media[media.id] = (media, data)
         made.result.media.append(media)
     return chat.service.generation.put(made)

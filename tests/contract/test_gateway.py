@@ -35,6 +35,13 @@ async def test_a_callback_arrives_with_token_headers_and_identity(up: Running) -
     assert uuid.UUID(up.service.metadata[-1]["x-correlation-id"]).version == 7
 
 
+async def test_an_outcome_that_is_newer_than_the_gateway_is_no_fault(up: Running) -> None:
+    up.service.outcome = 99
+    assert (await up.post("/callbacks/kie/tok-1/")).status_code == 200
+    assert up.count("atelier_gateway_callbacks_total", outcome="other") == 1
+    assert up.count("atelier_gateway_callbacks_total", outcome="crashed") == 0
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [

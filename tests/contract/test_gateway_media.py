@@ -116,6 +116,7 @@ async def test_what_is_neither_shown_nor_played_is_only_to_be_saved(up: Running)
 
 
 async def test_head_tells_what_get_would_give(up: Running) -> None:
+    up.service.expire_seconds = 0  # or a second may pass between two values of max-age
     head, get = await up.ask(method="HEAD"), await up.ask()
     assert (head.status_code, head.content) == (200, b"")
     assert set(head.headers.items()) >= set(get.headers.items()) - {("date", get.headers["date"])}
@@ -156,7 +157,9 @@ async def test_a_client_that_has_the_picture_gets_304(
 async def test_a_range_gives_its_bytes_and_reads_no_others(
     up: Running, *, wanted: str, first: int, last: int
 ) -> None:
+    up.service.expire_seconds = 0  # or a second may pass between two values of max-age
     whole = await up.ask(method="HEAD")
+    await until(up.service.is_idle, within_s=10, what="the end of the call for HEAD")
     up.service.given_bytes = 0
     answer = await up.ask(range=wanted)
     assert (answer.status_code, answer.content) == (206, up.service.data[first : last + 1])
@@ -164,7 +167,8 @@ async def test_a_range_gives_its_bytes_and_reads_no_others(
     assert int(answer.headers["content-length"]) == last - first + 1
     same = {"etag", "content-type", "content-disposition", "cache-control", "accept-ranges"}
     assert {answer.headers[name] for name in same} == {whole.headers[name] for name in same}
-    assert up.service.given_bytes == 1 + last - first + 1
+    size = last - first + 1
+    assert size <= up.service.given_bytes <= size + 1  # a byte of the first call, if it came so far
 
 
 @pytest.mark.parametrize("wanted", ["bytes=768000-", "bytes=768000-768001", "bytes=-0"])
@@ -204,9 +208,19 @@ async def test_a_range_is_only_given_of_the_file_that_the_client_has(
 
 
 async def test_a_service_that_knows_no_parts_yet_gives_the_whole(up: Running) -> None:
-    up.service.knows_parts = False
+    up.service.old_from_call = 1
     answer = await up.ask(range="bytes=5-9")
     assert (answer.status_code, answer.content) == (200, up.service.data)
+
+
+@pytest.mark.parametrize("wanted", ["bytes=5-9", "bytes=131072-", "bytes=65536-131071"])
+async def test_no_range_is_made_of_the_whole_that_the_second_of_two_replicas_gives(
+    up: Running, *, wanted: str
+) -> None:
+    up.service.old_from_call = 2
+    answer = await up.ask(range=wanted)
+    assert (answer.status_code, answer.content) == (200, up.service.data)
+    assert "content-range" not in answer.headers
 
 
 async def test_head_and_a_client_that_has_it_all_get_no_range(up: Running) -> None:

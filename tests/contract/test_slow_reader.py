@@ -8,10 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import grpc
+import pytest
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
-from generation_client import connect
+from generation_client import GenerationError, connect
 from generation_svc.rpc.admission import Admission
 from generation_svc.rpc.call import Call, Guard
 from generation_svc.rpc.connection import ConnectionLife
@@ -91,6 +92,37 @@ async def test_a_reader_that_does_not_read_holds_nothing_for_long(
         await until(is_cut_off, within_s=MAX_WAIT_S, what="the end of the handler")
         await until(is_closed, within_s=MAX_WAIT_S, what="the end of the connection")
         await service.generation.GetJob(pb.GetJobRequest(job_id=request.job_id))
+
+
+async def test_a_reader_that_was_cut_off_is_not_told_that_this_was_all(
+    database_url: str, tmp_path: Path
+) -> None:
+    ended = asyncio.Event()
+
+    @asynccontextmanager
+    async def noting_the_end(call: Call) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            ended.set()
+
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            serving(database_url, tmp_path, timing=TIMING, around=(noting_the_end,))
+        )
+        slow = await stack.enter_async_context(
+            grpc.aio.insecure_channel(service.address, options=SMALL_WINDOWS)
+        )
+        request = pb.StreamJobUpdatesRequest(job_id=await talkative(service), after_revision=1)
+        ended.clear()
+        call = GenerationServiceStub(slow).StreamJobUpdates(request)
+        async with asyncio.timeout(MAX_WAIT_S):
+            await ended.wait()
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                async for _ in call:
+                    pass
+        error = GenerationError.from_rpc(refused.value)
+        assert (error.reason, error.is_retryable) == ("CALL_TOO_LONG", True)
 
 
 async def test_clients_find_a_new_replica(database_url: str, tmp_path: Path) -> None:

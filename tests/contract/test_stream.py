@@ -51,7 +51,7 @@ async def eventually(is_so: Callable[[], bool], *, within: float = 10) -> None:
 
 
 def streams_ended(service: Service) -> float:
-    codes = ("OK", "CANCELLED", "UNAVAILABLE")
+    codes = ("OK", "CANCELLED", "UNAVAILABLE", "DEADLINE_EXCEEDED")
     labels = [{"method": "StreamJobUpdates", "code": code} for code in codes]
     read = service.registry.get_sample_value
     return sum(read("atelier_rpc_calls_total", each) or 0 for each in labels)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from generation_svc.domain.error import Overloaded, StorageQuotaReached
 from generation_svc.domain.job import JobState
-from generation_svc.domain.media import Upload
+from generation_svc.domain.media import MediaKind, Upload
 from generation_svc.domain.model import Catalog, Kind
 from generation_svc.domain.storage_limit import DiskLevel, StorageQuota
 from generation_svc.engine.maintenance.usage import measure_usage
@@ -163,7 +163,8 @@ async def test_media_that_expires_before_it_was_counted_is_never_counted(harness
 def with_video(harness: Harness) -> Harness:
     """A harness whose model makes videos."""
     models = harness.deps.models
-    model = replace(models.catalog.get("z-image"), kind=cast("Kind", "text-to-video"))
+    image = models.catalog.get("z-image")
+    model = replace(image, kind=Kind.TEXT_TO_VIDEO, result_kinds=(MediaKind.VIDEO,))
     catalog = Catalog(models.catalog.version, {**models.catalog.models, model.id: model})
     deps = replace(harness.deps, models=replace(models, catalog=catalog))
     return replace(harness, deps=deps)

@@ -18,10 +18,12 @@ LONGEST_WAIT_SECONDS = 2.5
 
 
 @contextmanager
-def a_long_transaction(url: str, *, mode: str) -> Iterator[psycopg.Connection]:
-    """Keep the table that revision 0002 changes from being changed, but not from being used."""
+def a_long_transaction(
+    url: str, *, mode: str, table: str = "delivery"
+) -> Iterator[psycopg.Connection]:
+    """Keep a table, as such that of revision 0002, from being changed, but not from being used."""
     with psycopg.connect(url) as connection:
-        connection.execute(f"LOCK TABLE delivery IN {mode} MODE".encode())
+        connection.execute(f"LOCK TABLE {table} IN {mode} MODE".encode())
         yield connection
         connection.rollback()
 
@@ -46,6 +48,15 @@ def invalid_indexes(url: str) -> list[str]:
     with psycopg.connect(url) as connection:
         query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
         return [name for (name,) in connection.execute(query).fetchall()]
+
+
+def index_ids(url: str) -> dict[str, int]:
+    with psycopg.connect(url) as connection:
+        query = (
+            "SELECT relname, oid FROM pg_class"
+            " WHERE relkind = 'i' AND relnamespace = 'public'::regnamespace"
+        )
+        return dict(connection.execute(query).fetchall())
 
 
 def longest_look(url: str, *, seconds: float) -> float:
@@ -117,6 +128,51 @@ def test_an_index_whose_building_was_killed_is_built_anew(old_database_url: str)
 
     assert invalid_indexes(old_database_url) == []
     assert revision_of(old_database_url) == newest_revision()
+
+
+@pytest.mark.parametrize(
+    ("revision", "busy", "other_table"),
+    [("0006", "upload", "media"), ("0007", "job", "attempt"), ("0009", "attempt", "media")],
+)
+def test_what_waits_for_one_table_keeps_nobody_from_another(
+    old_database_url: str, revision: str, busy: str, other_table: str
+) -> None:
+    make_schema(old_database_url, revision=revision)
+    process = multiprocessing.get_context("spawn").Process(target=migrate, args=(old_database_url,))
+    with a_long_transaction(old_database_url, mode="ROW EXCLUSIVE", table=busy) as other:
+        process.start()
+        wait_until_blocked(old_database_url)
+        other.execute("SET lock_timeout = '100ms'")
+        other.execute(
+            f"LOCK TABLE {other_table} IN ROW EXCLUSIVE MODE".encode()
+        )  # in the other order, even
+    process.join()
+    assert revision_of(old_database_url) == newest_revision()
+
+
+def test_an_index_that_was_built_before_the_kill_is_kept(old_database_url: str) -> None:
+    make_schema(old_database_url, revision="0006")
+    process = multiprocessing.get_context("spawn").Process(target=migrate, args=(old_database_url,))
+    with a_long_transaction(old_database_url, mode="ROW EXCLUSIVE", table="callback_receipt") as it:
+        process.start()
+        wait_until_blocked(old_database_url)
+        process.kill()
+        process.join()
+        it.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'CREATE INDEX%'"
+        )
+    assert revision_of(old_database_url) == "0006"
+    assert invalid_indexes(old_database_url) == ["callback_by_time"]
+    built = index_ids(old_database_url)
+
+    migrate(old_database_url)
+
+    kept = {name: index_ids(old_database_url)[name] for name in built}
+    assert built.pop("callback_by_time") != kept.pop("callback_by_time")
+    assert built == kept
+    assert {"job_ended", "media_kept", "upload_kept"} <= built.keys()
+    assert invalid_indexes(old_database_url) == []
 
 
 async def test_replicas_that_start_at_once_upgrade_once(old_database_url: str) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.catalog.clean import MAX_FLAWS
 from generation_svc.domain.error import InvalidInputs
 from generation_svc.domain.model import Model
 
@@ -374,3 +375,10 @@ def test_valid_inputs_validate_to_themselves(case: tuple[Model, dict[str, Any]])
         for error in Draft202012Validator(model.input_schema).iter_errors(valid)
         if error.validator != "multipleOf"
     ]
+
+
+def test_of_flaws_without_number_the_first_thousand_are_looked_at() -> None:
+    found = complaints(Z_IMAGE, {"prompt": ["\x01"] * 5000})
+    assert "inputs.prompt[0]" in found
+    others = MAX_FLAWS + 1 - (len(found) - 1)  # that it is a list at all is a mistake, too
+    assert found["inputs"] == f"There are {others} more mistakes."

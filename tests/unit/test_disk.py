@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from generation_svc.catalog import load_catalog
+from generation_svc.domain.media import MediaKind
+from generation_svc.domain.model import Kind
 from generation_svc.domain.storage_limit import (
     LARGE_BYTES,
     DiskLevel,
@@ -66,6 +69,24 @@ def test_levels_begin_at_90_and_97_percent(share: float, level: DiskLevel) -> No
 
 def test_the_models_of_today_make_small_results() -> None:
     assert all(expected_bytes(model) < LARGE_BYTES for model in load_catalog().models.values())
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_large"),
+    [
+        ((MediaKind.IMAGE,), False),
+        ((MediaKind.AUDIO, MediaKind.IMAGE), False),
+        ((MediaKind.VIDEO, MediaKind.IMAGE), True),
+        ((MediaKind.AUDIO, MediaKind.VIDEO), True),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.EDIT, Kind.TEXT_TO_AUDIO, Kind.VIDEO_TO_VIDEO])
+def test_a_job_is_large_by_what_it_makes(
+    kind: Kind, kinds: tuple[MediaKind, ...], is_large: bool
+) -> None:
+    model = replace(load_catalog().get("z-image"), kind=kind, result_kinds=kinds)
+    assert (expected_bytes(model) >= LARGE_BYTES) is is_large
+    assert DiskLevel.FILLING.takes_job(model) is not is_large
 
 
 def reader(

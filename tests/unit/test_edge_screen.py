@@ -48,6 +48,7 @@ from edge_bot.view.progress import (
     starting_screen,
     waiting_on_screen,
 )
+from edge_bot.view.too_large import too_large_note
 from edge_bot.view.welcome import KINDS, cleared_screen, help_screen, models_screen, welcome_screen
 from tests.edge_model import catalog, job, switched_off
 
@@ -412,6 +413,23 @@ def test_a_result_says_what_it_lacks(language: str) -> None:
         assert "⚠️" in text
         assert length(visible(text)) <= CAPTION_LENGTH
     assert "⚠️" not in whole
+
+
+@pytest.mark.parametrize(("count", "shown_count"), [(4, 4), (8, 8), (16, 8)])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_caption_with_links_fits_as_telegram_counts(
+    language: str, count: int, shown_count: int
+) -> None:
+    made = job(job_pb2.JOB_STATE_SUCCEEDED, prompt=NASTY)
+    made.result.missing_count = 2
+    for _ in range(count):
+        media = made.result.media.add(size_bytes=10**9, title="🎨" * 40, mime_type="video/mp4")
+        media.download_uri = "https://media.example/media/token"
+    caption = result_caption(made, language, title="Z" * 200)
+    shown = re.sub("<a href=[^>]*>|</a>", "", caption)
+    assert length(visible(shown)) <= CAPTION_LENGTH
+    assert shown.count("⬇️") == shown_count
+    assert too_large_note(made.result.media, texts(language)).count("⬇️") == count
 
 
 @pytest.mark.parametrize(

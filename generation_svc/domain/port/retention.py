@@ -1,7 +1,7 @@
 """Expiry of stored data, and the bytes in use."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -13,6 +13,9 @@ class RetentionStore(Protocol):
 
     What another replica works on is skipped, so any number of them may do this at once.
     """
+
+    async def clock_error(self, local: datetime) -> timedelta:
+        """Return by how much the clock that things expire by is ahead of another one."""
 
     async def expired_media(
         self, retention: Retention, *, grace: timedelta, limit: int

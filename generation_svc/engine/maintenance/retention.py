@@ -5,18 +5,32 @@ instruction a process is killed at, no bytes are left without a row that leads t
 number of replicas may do this at once.
 """
 
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
+
 from generation_svc.domain.error import Unavailable
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.input_media import kept
+from runtime.clock import utc_now
 
 WEBHOOK_LIFETIME = timedelta(days=35)
 """How long an enabled address that nothing is posted to stays in the list."""
 JOB_BATCH = 20
 """How many jobs are forgotten at once: each has dozens of rows in other tables."""
+
+MOST_CLOCK_ERROR = timedelta(days=1)
+"""From which difference on between the database's clock and ours one of them must be wrong; what is
+forgotten cannot be had back, and it can wait."""
+MOST_TROUBLES = 3
+"""How often a store may fail in one batch: one file that stays keeps no other, a store that is away
+is asked a few times."""
+
+_logger = structlog.get_logger(__name__)
 
 Remove = Callable[[Dependencies, UUID], Awaitable[bool]]
 
@@ -26,6 +40,8 @@ async def forget_expired(deps: Dependencies) -> bool:
 
     Raises Unavailable at the end: a media store that is away keeps no row from being forgotten.
     """
+    if not await _is_clock_believed(deps):
+        return False
     is_more: list[bool] = []
     troubles: list[Unavailable] = []
 
@@ -41,12 +57,26 @@ async def forget_expired(deps: Dependencies) -> bool:
     return any(is_more)
 
 
+async def _is_clock_believed(deps: Dependencies) -> bool:
+    """Return whether the clocks agree: by one that jumped ahead, everything would have expired."""
+    async with deps.database.transaction() as tx:
+        error = await tx.retention.clock_error(utc_now())
+    if abs(error) <= MOST_CLOCK_ERROR:
+        return True
+    _logger.error(
+        "nothing is forgotten: the clocks of the database and of this machine differ",
+        action="clock_error",
+        seconds=round(error.total_seconds()),
+    )
+    return False
+
+
 async def expire_media(deps: Dependencies) -> bool:
     """Media past its time loses its bytes; its row says that it was there, as long as its job.
 
     A job that was accepted just before may still need it as its input: it gets the time for that.
     """
-    grace = deps.timing.start_deadline + deps.timing.hard_deadline
+    grace = deps.timing.input_grace
     async with deps.database.transaction() as tx:
         expired = await tx.retention.expired_media(deps.storage.retention, grace=grace, limit=BATCH)
     return await _remove_each(deps, expired, _remove_media, kind="media")
@@ -85,21 +115,31 @@ async def _remove_each(
     deps: Dependencies, ids: Sequence[UUID], remove: Remove, *, kind: str
 ) -> bool:
     removed: list[UUID] = []
+    troubles: list[Unavailable] = []
 
     async def one(row_id: UUID) -> None:
-        if await remove(deps, row_id):
-            removed.append(row_id)
+        try:
+            if await remove(deps, row_id):
+                removed.append(row_id)
+        except Unavailable as error:
+            troubles.append(error)
+            if len(troubles) >= MOST_TROUBLES:
+                raise
 
     try:
-        await one_by_one(ids, one)
+        # In any order, so that the few that cannot be removed are not always the first ones.
+        await one_by_one(random.sample(ids, len(ids)), one)
     finally:
         deps.meter.expired.labels(kind).inc(len(removed))
+    if troubles:
+        raise troubles[0]
     return len(removed) >= BATCH  # what cannot be removed is not tried at once again
 
 
 async def shorten_uploads(deps: Dependencies) -> bool:
     """Shorten the lifetime of uploads that exceeds the current settings."""
-    lifetime = max(deps.storage.retention.uploads, deps.storage.retention.unused_uploads)
+    retention = kept(deps)
+    lifetime = max(retention.uploads, retention.unused_uploads)
     async with deps.database.transaction() as tx:
         return await tx.retention.shorten_uploads(lifetime=lifetime, limit=BATCH) >= BATCH
 
