@@ -44,17 +44,8 @@ class Edge:
         self._webhook_url = settings.telegram_webhook_url
         self._bot = bot
         self._token_health = TokenHealth()
-        clock = ServiceClock()
-        catalog = CatalogCache(client.generation, service_clock=clock)
-        spool = MediaSpool(client, limit_bytes=settings.edge_spool_limit_mb * 1_000_000)
-        context = EdgeContext(
-            bot=bot,
-            bot_id=settings.bot_id,
-            client=client,
-            catalog=catalog,
-            clock=clock,
-            spool=spool,
-        )
+        context = _context(settings, bot=bot, client=client)
+        clock = context.clock
         dispatcher = Dispatcher(
             partial(handle_update, context),
             acknowledge=partial(acknowledge, bot),
@@ -73,7 +64,7 @@ class Edge:
             bot=bot,
             bot_id=settings.bot_id,
             client=client,
-            renderer=Renderer(spool, catalog=catalog, clock=clock),
+            renderer=Renderer(context.spool, catalog=context.catalog, clock=clock),
             note_missed=partial(note_missed, context),
             clock=clock,
             token_health=self._token_health,
@@ -129,3 +120,15 @@ async def serve(settings: EdgeSettings, *, stop: asyncio.Event, meter: Meter) ->
             updates="webhook" if settings.telegram_webhook_url else "long polling",
         )
         await edge.run(stop)
+
+
+def _context(settings: EdgeSettings, *, bot: EdgeBot, client: GenerationClient) -> EdgeContext:
+    clock = ServiceClock()
+    return EdgeContext(
+        bot=bot,
+        bot_id=settings.bot_id,
+        client=client,
+        catalog=CatalogCache(client.generation, service_clock=clock),
+        clock=clock,
+        spool=MediaSpool(client, limit_bytes=settings.edge_spool_limit_mb * 1_000_000),
+    )

@@ -70,28 +70,16 @@ async def open_dependencies(
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
     timing, links = timing_of(settings), links_of(settings, now=database.now)
-    store = _store(settings)
-    media_meter = MediaMeter(registry)
+    store, media_meter = _store(settings), MediaMeter(registry)
     async with (
-        _examiner(settings, meter=media_meter) as examiner,
+        _media(settings, store=store, links=links, meter=media_meter) as media,
         _kie(settings, create_timeout=timing.create_timeout) as provider,
-        open_fetcher(
-            examiner.scratch,
-            examine=examiner.result,
-            allowed_hosts=settings.kie_result_hosts,
-            meter=media_meter,
-        ) as fetcher,
         _sender(settings, now=database.now, meter=WebhookMeter(registry)) as webhooks,
     ):
         yield Dependencies(
             database=database,
             models=ModelDependencies(load_catalog(), validate_inputs),
-            media=MediaDependencies(
-                store=store,
-                spool=FileSpool(examiner, budget_of(settings, meter=media_meter)),
-                fetcher=fetcher,
-                links=links,
-            ),
+            media=media,
             provider=ProviderDependencies(
                 client=provider,
                 callbacks=_callbacks(settings, now=database.now, meter=KieMeter(registry)),
@@ -108,6 +96,27 @@ async def open_dependencies(
             meter=ServiceMeter(registry),
             storage=storage_of(settings, store=store, meter=media_meter),
         )
+
+
+@asynccontextmanager
+async def _media(
+    settings: GenerationSettings,
+    *,
+    store: ObjectMediaStore,
+    links: SignedMediaLinks | None,
+    meter: MediaMeter,
+) -> AsyncIterator[MediaDependencies]:
+    async with (
+        _examiner(settings, meter=meter) as examiner,
+        open_fetcher(
+            examiner.scratch,
+            examine=examiner.result,
+            allowed_hosts=settings.kie_result_hosts,
+            meter=meter,
+        ) as fetcher,
+    ):
+        spool = FileSpool(examiner, budget_of(settings, meter=meter))
+        yield MediaDependencies(store=store, spool=spool, fetcher=fetcher, links=links)
 
 
 def _kie(
