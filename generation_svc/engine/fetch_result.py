@@ -4,7 +4,8 @@ Whatever is wrong with a link, there is one ladder (docs/reliability.md has it a
 again, a fresh link, both again and again, a delay reason from the third try on, and an end. What
 could be had by then is the result, and it says how many files are missing.
 
-The keys are made from the attempt, so a fetch that was killed is done again over the same place.
+A fetch that was killed is done again. The keys name the attempt and the try: one that stood still
+while its lease went to another worker may write on, and then not over what a job was settled with.
 What was put without getting a row, `orphan_bytes` removes. A large file takes minutes: the lease is
 renewed meanwhile, so that a fetch that is alive is nobody else's, and one that was killed soon is.
 """

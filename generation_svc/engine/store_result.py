@@ -80,7 +80,8 @@ async def _keep_cover(
 async def _store(
     deps: Dependencies, attempt: Attempt, *, position: int, found: Examined
 ) -> StoredFile:
-    key = f"result/{attempt.job_id}/{attempt.id}/{position}"
+    # Whoever lost the lease may still be writing: not over what somebody else settles with.
+    key = f"result/{attempt.job_id}/{attempt.id}/{position}-{attempt.fetch_tries}"
     await deps.media.store.put_file(key, found.path)
     media = Media(
         id=new_id(deps.database.now()),
