@@ -1,5 +1,6 @@
 """Brings one file of a result into our store, from its link or a fresh one, with its cover."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -64,15 +65,18 @@ def _duration(media: Media, *, said: timedelta | None) -> timedelta | None:
 async def _keep_cover(
     deps: Dependencies, attempt: Attempt, *, position: int, url: str
 ) -> StoredFile | None:
-    """Store a cover if it can be had; nobody waits for one, and nobody paid for it."""
+    """Store a cover if it can be had soon; nobody waits for one, and nobody paid for it."""
     if not url:
         return None
     try:
-        async with _fetched(deps, attempt, url=url) as found:
+        async with (
+            asyncio.timeout(deps.timing.cover_timeout.total_seconds()),
+            _fetched(deps, attempt, url=url) as found,
+        ):
             if kind_of(found.mime_type) is MediaKind.IMAGE:
                 place = FIRST_COVER_POSITION + position
                 return await _store(deps, attempt, position=place, found=found)
-    except (*LINK_TROUBLES, ProviderError, Unavailable) as error:
+    except (*LINK_TROUBLES, ProviderError, Unavailable, TimeoutError) as error:
         _logger.warning("a cover could not be fetched", error=repr(error))
     return None
 

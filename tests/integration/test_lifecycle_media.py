@@ -95,6 +95,26 @@ async def test_a_cover_that_cannot_be_had_delays_nothing(
     assert (await harness.job(job)).result.missing_count == 0  # type: ignore[union-attr]
 
 
+async def test_a_cover_that_never_comes_is_not_waited_for(open_bench: OpenBench) -> None:
+    """A host that drips byte after byte would be read for half an hour."""
+    harness = await open_bench(timing=Timing(cover_timeout=timedelta(seconds=0.2)))
+    harness.fetcher.types = {SONG: "audio/mpeg"}
+    fetch = harness.fetcher.fetch
+
+    @asynccontextmanager
+    async def dripping(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+        async with fetch(url, is_proved=is_proved) as found:
+            if url == COVER:
+                await asyncio.Event().wait()
+            yield found
+
+    harness.fetcher.fetch = dripping  # type: ignore[method-assign]
+    job = await succeeded(harness, TRACK)
+    assert await asyncio.wait_for(fetch_result(harness.deps), 10)
+    (song,) = await media_of(harness, job)
+    assert (song.title, song.cover_id) == ("Iron Man", None)
+
+
 async def test_covers_are_no_results(harness: Harness) -> None:
     harness.fetcher.types = {SONG: "audio/mpeg", OTHER: "audio/mpeg"}
     job = await succeeded(harness, TRACK, replace(TRACK, url=OTHER, title="Other"))
