@@ -80,8 +80,8 @@ async def fetch_result(deps: Dependencies) -> bool:
 async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
     """Make a fetch that was broken off due for another worker."""
     async with deps.database.transaction() as tx:
-        await tx.attempts.schedule_fetch(attempt.id, due=timedelta(0))
-        tx.announce(topic.FETCH)
+        if await tx.attempts.renew_fetch(attempt, lease=timedelta(0)):
+            tx.announce(topic.FETCH)
 
 
 async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultItem]) -> _Haul:
@@ -118,6 +118,8 @@ async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> Non
             await tx.media.insert_media(
                 kept.media, attempt=attempt, position=kept.position, key=kept.key
             )
+        if haul.troubles and current.fetch_tries != attempt.fetch_tries:
+            return  # this one stood still, and another worker has the result: it will conclude
         if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
             await end(tx, job, attempt=current, troubles=haul.troubles)
             return

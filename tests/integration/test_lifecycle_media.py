@@ -238,6 +238,38 @@ async def test_a_fetch_whose_lease_is_somebody_elses_ends(open_bench: OpenBench)
     assert (await harness.job(job)).state is JobState.SUCCEEDED
 
 
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["trouble", "stopped"])
+async def test_who_lost_the_lease_decides_nothing(harness: Harness, *, is_stopped: bool) -> None:
+    """It wakes up with a trouble whose time is over, while another one has the bytes nearly."""
+    job = await succeeded(harness, TRACK)
+    await harness.query(
+        "UPDATE attempt SET fetch_tries = 5, trouble = 'link', trouble_time = now() - interval '1h'"
+    )
+    harness.provider.fresh = FetchFailed()
+    gate, reached = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def fail_late(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+        reached.set()
+        await gate.wait()
+        raise FetchFailed
+        yield
+
+    harness.fetcher.fetch = fail_late  # type: ignore[method-assign]
+    worker = asyncio.create_task(fetch_result(harness.deps))
+    await reached.wait()
+    await harness.query(
+        "UPDATE attempt SET fetch_tries = 7, fetch_time = now() + interval '3 minutes'"
+    )
+    before = await fetch_time(harness)
+    gate.set()
+    if is_stopped:
+        worker.cancel()
+    await asyncio.wait({worker})
+    assert (await harness.job(job)).state is JobState.RUNNING
+    assert await fetch_time(harness) == before
+
+
 async def test_a_database_that_is_away_ends_no_fetch(open_bench: OpenBench) -> None:
     harness = await open_bench(timing=SHORT)
     job = await succeeded(harness, TRACK)
