@@ -35,11 +35,14 @@ def read_parts(arguments: Sequence[str]) -> frozenset[Part]:
     parser.add_argument(
         "--only",
         type=_part,
+        action="append",
         metavar="engine|rpc",
         help="run this part alone, beside processes on the same database that run the other",
     )
-    only = parser.parse_args(arguments).only
-    return frozenset({only}) if only else BOTH
+    only: list[Part] = parser.parse_args(arguments).only or []
+    if len(only) > 1:  # the last one alone would run, and nothing would say so
+        parser.error("argument --only: must be given once; both parts run without it")
+    return frozenset(only) or BOTH
 
 
 def _part(word: str) -> Part:

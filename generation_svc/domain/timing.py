@@ -12,6 +12,7 @@ FLOORS = MappingProxyType(
         "read_lease": timedelta(seconds=10),
         "fetch_lease": timedelta(seconds=10),
         "fetch_timeout": timedelta(seconds=10),
+        "cover_timeout": timedelta(seconds=5),
     }
 )
 """What waits for one answer of a healthy provider, at any scale: a busy machine is no outage."""
@@ -55,6 +56,8 @@ class Timing:
     """The first wait after a result could not be fetched; it doubles, up to 32 times as long."""
     fetch_timeout: timedelta = timedelta(minutes=15)
     """How long links may give nothing: what could be fetched by then is the result."""
+    cover_timeout: timedelta = timedelta(seconds=20)
+    """How long a song or a video that is here waits for its cover."""
     outage_timeout: timedelta = timedelta(hours=2)
     """How long a result's host is waited for at least, however short `fetch_timeout` is."""
     empty_retry: timedelta = timedelta(seconds=5)

@@ -2,7 +2,7 @@
 
 A claim is known by its try: whoever claims the same attempt later has another number. Where the
 lease turns out to be somebody else's, after a database that was away or a process that stood still,
-the fetch ends: the other one does the same work, over the same place in the store.
+the fetch ends: the other one does the same work, in another place in the store.
 """
 
 import asyncio

@@ -4,7 +4,8 @@ Whatever is wrong with a link, there is one ladder (docs/reliability.md has it a
 again, a fresh link, both again and again, a delay reason from the third try on, and an end. What
 could be had by then is the result, and it says how many files are missing.
 
-The keys are made from the attempt, so a fetch that was killed is done again over the same place.
+A fetch that was killed is done again. The keys name the attempt and the try: one that stood still
+while its lease went to another worker may write on, and then not over what a job was settled with.
 What was put without getting a row, `orphan_bytes` removes. A large file takes minutes: the lease is
 renewed meanwhile, so that a fetch that is alive is nobody else's, and one that was killed soon is.
 """
@@ -79,8 +80,8 @@ async def fetch_result(deps: Dependencies) -> bool:
 async def _give_back(deps: Dependencies, attempt: Attempt) -> None:
     """Make a cancelled fetch due for another worker."""
     async with deps.database.transaction() as tx:
-        await tx.attempts.schedule_fetch(attempt.id, due=timedelta(0))
-        tx.announce(topic.FETCH)
+        if await tx.attempts.renew_fetch(attempt, lease=timedelta(0)):
+            tx.announce(topic.FETCH)
 
 
 async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultItem]) -> _Haul:
@@ -119,6 +120,8 @@ async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> Non
             await tx.media.insert_media(
                 kept.media, attempt=attempt, position=kept.position, key=kept.key
             )
+        if haul.troubles and current.fetch_tries != attempt.fetch_tries:
+            return  # this one stood still, and another worker has the result: it will conclude
         if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
             await end(tx, job, attempt=current, troubles=haul.troubles)
             return

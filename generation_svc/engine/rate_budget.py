@@ -2,8 +2,9 @@
 
 A call counts from the moment at which it was taken, and the provider counts from the one at which
 it arrives. So a call that leaves much later than it was taken, since a commit took long, is counted
-anew while it is made; one that is very late is not made. However slow the database is, no window
-at the provider holds too many.
+anew while it is made; one that is very late is not made. One that is answered late may have arrived
+late, since a connection took seconds: it is counted anew when it is over. However slow the database
+or the network is, no window at the provider holds too many.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ Budget = Literal["create", "read"]
 _logger = structlog.get_logger(__name__)
 LATE = timedelta(seconds=0.05)
 """How late a call may leave and still count from when it was taken."""
+SLOW = timedelta(seconds=1)
+"""How long a call may take, from when it was taken, and still have arrived at its beginning."""
 MARGIN = timedelta(seconds=0.15)
 """The least that a window is longer by: being late by that much, and the way out of here."""
 MARGIN_SHARE = 0.05
@@ -91,7 +94,7 @@ async def sleep_until_due(deps: Dependencies, wait: timedelta) -> None:
 
 @asynccontextmanager
 async def making(deps: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
-    """Make the call in this block; if it is late, it counts from now."""
+    """Make the call in this block; if it is late, or answered late, it counts from then."""
     # Beside the call and not before it: waiting for another commit would only make it later.
     counting = asyncio.create_task(_count_anew(deps, permit)) if permit.age > LATE else None
     try:
@@ -99,6 +102,8 @@ async def making(deps: Dependencies, permit: RatePermit) -> AsyncIterator[None]:
     finally:
         if counting:
             await asyncio.wait([counting])
+        if permit.age > SLOW:
+            await _count_anew(deps, permit)
 
 
 async def _count_anew(deps: Dependencies, permit: RatePermit) -> None:

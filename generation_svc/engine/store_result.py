@@ -1,5 +1,6 @@
 """Stores one file of a result, from its link or a fresh one, with its cover."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -64,15 +65,18 @@ def _duration(media: Media, *, said: timedelta | None) -> timedelta | None:
 async def _keep_cover(
     deps: Dependencies, attempt: Attempt, *, position: int, url: str
 ) -> StoredFile | None:
-    """Store a cover if it can be fetched; a result never waits for its cover."""
+    """Store a cover if it can be fetched soon; a result never waits long for its cover."""
     if not url:
         return None
     try:
-        async with _fetched(deps, attempt, url=url) as found:
+        async with (
+            asyncio.timeout(deps.timing.cover_timeout.total_seconds()),
+            _fetched(deps, attempt, url=url) as found,
+        ):
             if kind_of(found.mime_type) is MediaKind.IMAGE:
                 place = FIRST_COVER_POSITION + position
                 return await _store(deps, attempt, position=place, found=found)
-    except (*LINK_TROUBLES, ProviderError, Unavailable) as error:
+    except (*LINK_TROUBLES, ProviderError, Unavailable, TimeoutError) as error:
         _logger.warning("a cover could not be fetched", error=repr(error))
     return None
 
@@ -80,7 +84,8 @@ async def _keep_cover(
 async def _store(
     deps: Dependencies, attempt: Attempt, *, position: int, found: Examined
 ) -> StoredFile:
-    key = f"result/{attempt.job_id}/{attempt.id}/{position}"
+    # Whoever lost the lease may still be writing: not over what somebody else settles with.
+    key = f"result/{attempt.job_id}/{attempt.id}/{position}-{attempt.fetch_tries}"
     # Bytes before their row: a row without bytes would be a result that nobody can open.
     await deps.media.store.put_file(key, found.path)
     media = Media(

@@ -1,14 +1,14 @@
 """Starts and stops all loops of the service together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
-from generation_svc.engine.loop import Loop, Step, run
+from generation_svc.engine.loop import Loop, Step, WorkerQueue, look_now_and_then, run
 from generation_svc.engine.maintenance import steps
 from generation_svc.engine.maintenance.accounts import WATCH_SECONDS, watch_accounts
 from generation_svc.engine.maintenance.retention import forget_expired
@@ -75,16 +75,20 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+def _started(loop: Loop, deps: Dependencies) -> Iterator[asyncio.Task[None]]:
+    idle = WorkerQueue()
+    for number in range(loop.concurrency):
+        yield asyncio.create_task(run(loop, deps, idle=idle), name=f"{loop.name}-{number}")
+    clock = look_now_and_then(loop, deps, idle=idle)
+    yield asyncio.create_task(clock, name=f"{loop.name}-clock")
+
+
 @asynccontextmanager
 async def working(
     deps: Dependencies, *, time_scale: float, grace_seconds: float
 ) -> AsyncIterator[Supervisor]:
     """Work while the block runs, or until its supervisor is told to finish."""
-    tasks = [
-        asyncio.create_task(run(loop, deps), name=f"{loop.name}-{number}")
-        for loop in loops(time_scale)
-        for number in range(loop.concurrency)
-    ]
+    tasks = [task for loop in loops(time_scale) for task in _started(loop, deps)]
     supervisor = Supervisor(tasks, stop=deps.stopping)
     try:
         yield supervisor

@@ -9,6 +9,7 @@ request in memory; therefore it only signs the request, and the bytes are stream
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ TRIES = 3
 _TIMEOUT = httpx2.Timeout(30, connect=5)
 _VALID = timedelta(minutes=30)
 _RETRY_SECONDS = 1.0
+_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 
 
 async def put_large(store: S3Store, key: str, *, path: Path) -> None:
@@ -49,4 +51,6 @@ async def _put(http: httpx2.AsyncClient, url: str, *, path: Path, size: int) -> 
         return f"the bucket took no file: {type(error).__name__}"
     if response.is_success:
         return ""
-    return f"the bucket took no file: HTTP {response.status_code} {response.text[:200]}"
+    # The rest of what it says may repeat what the request was signed with.
+    code = _CODE.search(response.text)
+    return f"the bucket took no file: HTTP {response.status_code} {code[1] if code else ''}".strip()

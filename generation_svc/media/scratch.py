@@ -1,7 +1,8 @@
 """Temporary files that live no longer than the process.
 
 Each process has a folder of its own, which it holds a lock on. The folders of processes that have
-ended, however they did, are removed by the next one that starts.
+ended, however they did, are removed by the next one that starts. Those that start at once do so one
+after the other: a folder that has no lock yet looks abandoned.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -34,15 +35,26 @@ def open_scratch(parent: Path) -> Iterator[Scratch]:
     """Make a folder under `parent` for as long as the block; raises OSError."""
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = parent / uuid4().hex
-    folder.mkdir(mode=0o700)
-    with (folder / _LOCK).open("wb") as lock:
-        # The kernel drops this lock when the process ends, however it ends.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove_abandoned(parent)
-        try:
-            yield Scratch(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        with _alone(parent):
+            folder.mkdir(mode=0o700)
+            lock = stack.enter_context((folder / _LOCK).open("wb"))
+            # The kernel drops this lock when the process ends, however it ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_abandoned(parent)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield Scratch(folder)
+
+
+@contextmanager
+def _alone(parent: Path) -> Iterator[None]:
+    """Wait until nobody else is about to make a folder here."""
+    descriptor = os.open(parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class Scratch:

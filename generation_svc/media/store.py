@@ -40,10 +40,10 @@ PIECE_BYTES = 256 * 1024
 """The size of the largest piece of a stream."""
 
 MOST_FILES = 4
-"""How many files are being kept at once."""
+"""How many large files are being kept at once, and how many small ones."""
 
 SMALL_BYTES = 2 * 2**20
-"""How large a file is at most that is in memory while a bucket takes it."""
+"""How large a file is at most that is in memory while a bucket takes it; a larger one is large."""
 
 # How long a bucket may take for the largest result, and how often it is asked.
 _CLIENT: ClientConfig = {
@@ -92,7 +92,7 @@ class ObjectMediaStore:
     def __init__(self, store: ObjectStore) -> None:
         self.backend = store
         """The folder or the bucket."""
-        self._files = asyncio.Semaphore(MOST_FILES)
+        self._large, self._small = (asyncio.Semaphore(MOST_FILES) for _ in range(2))
 
     @property
     def folder(self) -> Path | None:
@@ -106,17 +106,19 @@ class ObjectMediaStore:
 
         Writing the same key again replaces them.
         """
-        async with self._files:
-            try:
-                with _translated(key):
-                    await self._put_file(key, path)
-            except MediaNotFound as error:
-                raise _away(error) from error
+        try:
+            with _translated(key):
+                is_large = await size_of(path) > SMALL_BYTES
+                # A film takes minutes; whoever sends a photo is not to wait for it.
+                async with self._large if is_large else self._small:
+                    await self._put_file(key, path, is_large=is_large)
+        except MediaNotFound as error:
+            raise _away(error) from error
 
-    async def _put_file(self, key: str, path: Path) -> None:
+    async def _put_file(self, key: str, path: Path, *, is_large: bool) -> None:
         if folder := self.folder:
             await in_thread(lambda: put_copy(folder, key, source=path), name="media-copy")
-        elif isinstance(self.backend, S3Store) and await size_of(path) > SMALL_BYTES:
+        elif isinstance(self.backend, S3Store) and is_large:
             await put_large(self.backend, key, path=path)
         else:
             data = await in_thread(path.read_bytes, name="media-read")

@@ -7,6 +7,7 @@ from atelier.generation.v1 import delivery_service_pb2_grpc as pb_grpc
 from generation_svc.domain.delivery import Impossible, SendingOutcome, Sent, TryAgain, Unknown
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
+from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import DEFAULT_LEASE, LONGEST_WAIT, MAX_DELIVERIES, Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
@@ -38,17 +39,19 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             # since `unless` returns work that has ended.
             deliveries = ()
         models, links = self._deps.models.catalog.models, self._deps.media.links
-        return pb.LeaseDeliveriesResponse(
-            deliveries=[
-                convert.delivery_to_proto(
-                    each,
-                    model=models.get(each.job.model_id),
-                    links=links,
-                    retention=self._deps.storage.retention,
-                )
-                for each in deliveries
-            ]
-        )
+        messages = [
+            convert.delivery_to_proto(
+                each,
+                model=models.get(each.job.model_id),
+                links=links,
+                retention=self._deps.storage.retention,
+            )
+            for each in deliveries
+        ]
+        count = fitting(messages)
+        if rest := deliveries[count:]:
+            await lease_delivery.give_back(self._deps, wanted, deliveries=rest)
+        return pb.LeaseDeliveriesResponse(deliveries=messages[:count])
 
     async def BeginDelivery(
         self, request: pb.BeginDeliveryRequest, context: ServicerContext

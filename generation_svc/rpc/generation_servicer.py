@@ -27,6 +27,7 @@ from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert
+from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
     LONGEST_WAIT,
@@ -129,9 +130,10 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         before = query.id_cursor(request.page_token)
         # One more than is shown tells whether another page follows.
         jobs = await read_job.page(self._deps, caller, job_query, before=before, limit=size + 1)
-        token = query.token(str(jobs[size - 1].id)) if len(jobs) > size else ""
         page = [self._job(job) for job in jobs[:size]]
-        return pb.ListJobsResponse(jobs=page, next_page_token=token)
+        count = fitting(page)
+        token = query.token(str(jobs[count - 1].id)) if len(jobs) > count else ""
+        return pb.ListJobsResponse(jobs=page[:count], next_page_token=token)
 
     async def CancelJob(
         self, request: pb.CancelJobRequest, context: ServicerContext

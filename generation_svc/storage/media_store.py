@@ -55,14 +55,13 @@ class PostgresMediaStore:
         )
         return frozenset(row["position"] for row in await cursor.fetchall())
 
-    async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
-        """Return which results of these attempts are to be kept, by attempt and position."""
+    async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[str]:
+        """Return the keys of the results of these attempts that are to be kept."""
         cursor = await self._connection.execute(
-            "SELECT attempt_id, position FROM media WHERE attempt_id = ANY(%s)"
-            " AND remove_time IS NULL",
+            "SELECT key FROM media WHERE attempt_id = ANY(%s) AND remove_time IS NULL",
             (list(attempt_ids),),
         )
-        return {(row["attempt_id"], row["position"]) for row in await cursor.fetchall()}
+        return {row["key"] for row in await cursor.fetchall()}
 
     async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
         """Return which of these uploads are to be kept."""

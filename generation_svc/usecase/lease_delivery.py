@@ -77,7 +77,7 @@ async def _lease_now(deps: Dependencies, wanted: Wanted) -> Sequence[Delivery]:
     except asyncio.CancelledError:
         await asyncio.wait({leasing})
         if not leasing.cancelled() and not leasing.exception():
-            await _give_back(deps, wanted, deliveries=leasing.result())
+            await give_back(deps, wanted, deliveries=leasing.result())
         raise
 
 
@@ -85,7 +85,8 @@ async def _with_forecast(deps: Dependencies, delivery: Delivery) -> Delivery:
     return replace(delivery, job=await with_forecast(deps, delivery.job))
 
 
-async def _give_back(deps: Dependencies, wanted: Wanted, *, deliveries: Sequence[Delivery]) -> None:
+async def give_back(deps: Dependencies, wanted: Wanted, *, deliveries: Sequence[Delivery]) -> None:
+    """Let others lease at once what was leased and never handed out."""
     async with deps.database.transaction() as tx:
         for delivery in deliveries:
             await tx.deliveries.give_back(delivery.lease_token)

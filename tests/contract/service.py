@@ -24,7 +24,7 @@ from atelier.generation.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from generation_svc.caller import CallerDirectory
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
-from generation_svc.domain.job import DelayReason, JobState
+from generation_svc.domain.job import DelayReason, JobState, Result
 from generation_svc.engine.supervisor import working
 from generation_svc.lifecycle.dependencies import Dependencies, ModelDependencies
 from generation_svc.lifecycle.record import revise, settle
@@ -101,6 +101,12 @@ class Service:
         failure = Failure(FailureReason.GENERATION_FAILED, "The provider could not do it.")
         async with self.deps.database.transaction() as tx:
             await settle(tx, await tx.jobs.lock(UUID(job_id)), failure, event=JobEventKind.SETTLED)
+
+    async def succeed(self, job_id: str, *, text: str) -> None:
+        """End a job with a text."""
+        async with self.deps.database.transaction() as tx:
+            job = await tx.jobs.lock(UUID(job_id))
+            await settle(tx, job, Result(text=text), event=JobEventKind.SETTLED)
 
 
 def struct(values: dict[str, Any]) -> Struct:

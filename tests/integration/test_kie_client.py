@@ -30,6 +30,7 @@ from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
 from generation_svc.provider.kie.client import UPLOAD_PATH, KieClient, open_kie
 from generation_svc.provider.kie.form import Form
+from runtime.redaction import redact
 from tests.kie_body import ABOUT_A_TASK, EXAMPLES
 from tests.media import holding
 
@@ -172,6 +173,23 @@ async def test_create_task_sends_what_kie_wants() -> None:
         "input": {"prompt": "cat"},
         "callBackUrl": "https://gate/callbacks/kie/token",
     }
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"code": 401, "msg": f"{'x' * 180} invalid key an-echoed-key"}, 200),
+        ({"code": 422, "msg": "an-echoed-key is not valid"}, 200),
+        ("error: an-echoed-key", 403),
+    ],
+)
+async def test_a_key_that_is_repeated_in_a_refusal_is_in_no_error(body: Any, status: int) -> None:
+    """Errors are stored, and the trace of a job shows them."""
+    redact("an-echoed-key")
+    async with client_of(Kie(body, status=status)) as client:
+        with pytest.raises(ProviderError) as told:
+            await submit(client, REQUEST)
+    assert "an-e" not in repr((told.value, vars(told.value)))
 
 
 async def test_no_callback_url_is_not_sent() -> None:

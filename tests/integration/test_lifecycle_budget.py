@@ -9,7 +9,8 @@ import pytest
 from generation_svc.domain.job import JobState
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.poll import poll
-from tests.lifecycle import GENEROUS, SUCCESS, Harness, OpenBench
+from tests.chaos.traffic import densest
+from tests.lifecycle import GENEROUS, SUCCESS, FakeProvider, Harness, OpenBench
 
 WINDOW = timedelta(seconds=1)
 
@@ -43,6 +44,31 @@ async def test_a_call_that_would_be_very_late_is_not_made(harness: Harness) -> N
     await harness.dispatch_all()
     assert len(harness.provider.created) == 1
     assert (await harness.job(job)).state is JobState.RUNNING
+
+
+async def test_calls_that_arrive_late_leave_no_window_too_full(open_bench: OpenBench) -> None:
+    """Connections take their time, and the calls after them do not."""
+    window = timedelta(seconds=3)
+    limits = replace(GENEROUS, creates_per_window=2, create_window=window)
+    harness = await open_bench(limits=limits)
+    arrivals: list[float] = []
+
+    async def connect(provider: FakeProvider, task_id: str) -> str:
+        if len(provider.created) <= 2:
+            await asyncio.sleep(1.2)
+        arrivals.append(asyncio.get_running_loop().time())
+        return task_id
+
+    harness.provider.answer = connect
+    for _ in range(4):
+        await harness.accept()
+
+    async def work() -> None:
+        while len(arrivals) < 4:
+            await dispatch(harness.deps)
+
+    await asyncio.wait_for(asyncio.gather(work(), work()), 30)
+    assert densest(arrivals, window_s=window.total_seconds()) == 2
 
 
 async def test_a_call_in_time_is_counted_once(harness: Harness) -> None:

@@ -95,6 +95,26 @@ async def test_a_cover_that_cannot_be_had_delays_nothing(
     assert (await harness.job(job)).result.missing_count == 0  # type: ignore[union-attr]
 
 
+async def test_a_cover_that_never_comes_is_not_waited_for(open_bench: OpenBench) -> None:
+    """A host that drips byte after byte would be read for half an hour."""
+    harness = await open_bench(timing=Timing(cover_timeout=timedelta(seconds=0.2)))
+    harness.fetcher.types = {SONG: "audio/mpeg"}
+    fetch = harness.fetcher.fetch
+
+    @asynccontextmanager
+    async def dripping(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+        async with fetch(url, is_proved=is_proved) as found:
+            if url == COVER:
+                await asyncio.Event().wait()
+            yield found
+
+    harness.fetcher.fetch = dripping  # type: ignore[method-assign]
+    job = await succeeded(harness, TRACK)
+    assert await asyncio.wait_for(fetch_result(harness.deps), 10)
+    (song,) = await media_of(harness, job)
+    assert (song.title, song.cover_id) == ("Iron Man", None)
+
+
 async def test_covers_are_no_results(harness: Harness) -> None:
     harness.fetcher.types = {SONG: "audio/mpeg", OTHER: "audio/mpeg"}
     job = await succeeded(harness, TRACK, replace(TRACK, url=OTHER, title="Other"))
@@ -216,6 +236,38 @@ async def test_a_fetch_whose_lease_is_somebody_elses_ends(open_bench: OpenBench)
     await harness.later(minutes=4)
     await harness.fetch_all()
     assert (await harness.job(job)).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["trouble", "stopped"])
+async def test_who_lost_the_lease_decides_nothing(harness: Harness, *, is_stopped: bool) -> None:
+    """It wakes up with a trouble whose time is over, while another one has the bytes nearly."""
+    job = await succeeded(harness, TRACK)
+    await harness.query(
+        "UPDATE attempt SET fetch_tries = 5, trouble = 'link', trouble_time = now() - interval '1h'"
+    )
+    harness.provider.fresh = FetchFailed()
+    gate, reached = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def fail_late(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+        reached.set()
+        await gate.wait()
+        raise FetchFailed
+        yield
+
+    harness.fetcher.fetch = fail_late  # type: ignore[method-assign]
+    worker = asyncio.create_task(fetch_result(harness.deps))
+    await reached.wait()
+    await harness.query(
+        "UPDATE attempt SET fetch_tries = 7, fetch_time = now() + interval '3 minutes'"
+    )
+    before = await fetch_time(harness)
+    gate.set()
+    if is_stopped:
+        worker.cancel()
+    await asyncio.wait({worker})
+    assert (await harness.job(job)).state is JobState.RUNNING
+    assert await fetch_time(harness) == before
 
 
 async def test_a_database_that_is_away_ends_no_fetch(open_bench: OpenBench) -> None:

@@ -12,12 +12,21 @@ from uuid import uuid4
 import httpx2
 import pytest
 from moto.server import ThreadedMotoServer
+from structlog.testing import capture_logs
 
 from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.job import JobState
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.media.store import LIST_PIECE, PIECE_BYTES, ObjectMediaStore, open_media
+from generation_svc.media.store import (
+    LIST_PIECE,
+    MOST_FILES,
+    PIECE_BYTES,
+    SMALL_BYTES,
+    ObjectMediaStore,
+    open_media,
+)
 from generation_svc.usecase.download_media import download
+from tests.e2e.program import until
 from tests.lifecycle import CALLER, LINK, SUCCESS, Harness
 from tests.media import holding, put, read
 
@@ -204,6 +213,12 @@ class Bucket:
     """Takes files and throws them away; the first answers may be others, or none at all."""
 
     statuses: list[int] = field(default_factory=list)
+    body: str = ""
+    """What it says of a request."""
+    waiting: int = 0
+    """How many large files it has kept waiting."""
+    may_take: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared while it takes no large file."""
     received: list[tuple[str, int]] = field(default_factory=list)
     """The first line and the bytes of each request."""
 
@@ -211,17 +226,22 @@ class Bucket:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(re.search(r"content-length: (\d+)", head)[1])  # type: ignore[index]
         status, left = self.statuses.pop(0) if self.statuses else 200, length
+        if length > SMALL_BYTES:
+            self.waiting += 1
+            await self.may_take.wait()
         while left and status:
             left -= len(await reader.read(min(left, 2**16)))
         self.received.append((head.splitlines()[0], length - left))
         if status:
-            writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n".encode())
+            head = f"HTTP/1.1 {status} X\r\netag: x\r\ncontent-length: {len(self.body)}"
+            writer.write(f"{head}\r\n\r\n{self.body}".encode())
         writer.close()
 
 
 @pytest.fixture
 async def own_bucket(monkeypatch: pytest.MonkeyPatch, bucket: str) -> AsyncIterator[Bucket]:
     taking = Bucket()
+    taking.may_take.set()
     server = await asyncio.start_server(taking.take, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
@@ -256,3 +276,29 @@ async def test_a_bucket_that_takes_no_large_file_is_away(own_bucket: Bucket) -> 
     own_bucket.statuses = [403] * 3
     with holding(LARGE) as path, pytest.raises(Unavailable):
         await open_media("s3://bucket").put_file("result/1", path)
+
+
+async def test_what_a_bucket_says_is_logged_without_what_the_request_was_signed_with(
+    own_bucket: Bucket,
+) -> None:
+    own_bucket.statuses = [400] * 3
+    own_bucket.body = "<Error><Code>ExpiredToken</Code><Token-0>a-session-token</Token-0></Error>"
+    with holding(LARGE) as path, capture_logs() as lines, pytest.raises(Unavailable):
+        await open_media("s3://bucket").put_file("result/1", path)
+    assert [line["reason"] for line in lines] == ["the bucket took no file: HTTP 400 ExpiredToken"]
+
+
+async def test_a_small_file_does_not_wait_for_large_ones(own_bucket: Bucket) -> None:
+    own_bucket.may_take.clear()
+
+    async def are_waiting() -> bool:
+        return own_bucket.waiting == MOST_FILES
+
+    store = open_media("s3://bucket")
+    with holding(LARGE) as large, holding(b"small") as small:
+        films = [asyncio.create_task(store.put_file(f"film/{n}", large)) for n in range(MOST_FILES)]
+        await until(are_waiting, within_s=20, what="large files at the bucket")
+        await asyncio.wait_for(store.put_file("photo/1", small), 20)
+        assert not any(film.done() for film in films)
+        own_bucket.may_take.set()
+        await asyncio.gather(*films)

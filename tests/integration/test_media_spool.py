@@ -1,5 +1,7 @@
 """Uploads under way: what they may hold, and where."""
 
+import asyncio
+import os
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -111,3 +113,15 @@ async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "scratch").write_bytes(b"a file where a folder should be")
     with pytest.raises(OSError, match="exists"), open_scratch(tmp_path / "scratch"):
         pass
+
+
+async def test_processes_that_start_at_once_all_get_a_folder(tmp_path: Path) -> None:
+    """One that has no lock yet looks abandoned to the others."""
+
+    def start_often() -> None:
+        for _ in range(200):
+            with open_scratch(tmp_path) as scratch:
+                (scratch.folder / "file").touch()
+
+    await asyncio.gather(*(asyncio.to_thread(start_often) for _ in range(3)))
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 -- a few names

@@ -150,6 +150,11 @@ def test_a_song_is_told_with_its_title_its_length_and_its_cover(fields: Any) -> 
         ({"title": 5, "duration": "198", "image_url": ["x"]}, ResultItem(SONG)),
         ({"title": " a\0b ", "image_url": "file:///etc/passwd"}, ResultItem(SONG, title="ab")),
         ({"title": "x" * 5000}, ResultItem(SONG, title="x" * 300)),
+        ({"title": "a\r\nX: b\x1b[1m\u202e c"}, ResultItem(SONG, title="a X: b [1m  c")),
+        (
+            {"title": "Мы \U0001f468\u200d\U0001f469"},
+            ResultItem(SONG, title="Мы \U0001f468\u200d\U0001f469"),
+        ),
         ({"duration": -1}, ResultItem(SONG)),
         ({"duration": 1e300}, ResultItem(SONG)),
         ({"duration": True}, ResultItem(SONG)),
@@ -386,3 +391,12 @@ def test_no_document_raises(document: Any) -> None:
 @settings(max_examples=300, deadline=None)
 def test_no_bytes_raise(body: bytes) -> None:
     assert not read_body(body).is_final
+
+
+@pytest.mark.parametrize("result", [[1] * 400_000, [10**15 + 0.5] * 55_000, "ё" * 2**19 + "x" * 9])
+def test_a_text_is_no_longer_than_the_contract_says(result: Any) -> None:
+    """What KIE sends within its limit may be longer as we write it."""
+    text = json.dumps({"resultObject": result}, separators=(",", ":"), ensure_ascii=False)
+    observation = read_record({"code": 200, "data": {"state": "success", "resultJson": text}})
+    assert observation.state is ProviderState.SUCCEEDED
+    assert 2**20 - 4 <= len(observation.result_text.encode()) <= 2**20

@@ -20,6 +20,10 @@ def test_a_command_line_names_the_parts(arguments: list[str], parts: set[Part]) 
     [
         (["--only", "gateway"], "argument --only: must be engine or rpc, not 'gateway'"),
         (["--only"], "argument --only: expected one argument"),
+        (
+            ["--only", "rpc", "--only", "engine"],
+            "argument --only: must be given once; both parts run without it",
+        ),
         (["--on", "rpc"], "unrecognized arguments: --on rpc"),
         (["engine"], "unrecognized arguments: engine"),
     ],

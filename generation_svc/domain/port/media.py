@@ -122,8 +122,8 @@ class MediaStore(Protocol):
     async def positions_of(self, attempt_id: UUID) -> Collection[int]:
         """Read which results of an attempt are ours already."""
 
-    async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[tuple[UUID, int]]:
-        """Return which results of these attempts are to be kept, by attempt and position."""
+    async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[str]:
+        """Return the keys of the results of these attempts that are to be kept."""
 
     async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
         """Return which of these uploads are to be kept."""

@@ -17,7 +17,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 REST_SHARE = 1 / 48
 """The rest between two walks, as a part of the age of what is removed: an hour for two days."""
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_RESULT = re.compile(rf"result/{_UUID}/({_UUID})/([0-9]{{1,4}})")
+_RESULT = re.compile(rf"result/{_UUID}/({_UUID})/[0-9]{{1,4}}(?:-[0-9]{{1,9}})?")
 _UPLOAD = re.compile(rf"upload/({_UUID})")
 _UNFINISHED = re.compile(rf"unfinished/{_UUID}")
 _logger = structlog.get_logger(__name__)
@@ -35,13 +35,13 @@ async def remove_orphans(deps: Dependencies) -> None:
 
 async def _without_row(deps: Dependencies, keys: Sequence[str]) -> list[str]:
     """Return those that have no row; what is not named as ours are is not ours to remove."""
-    results = {(UUID(m[1]), int(m[2])): key for key in keys if (m := _RESULT.fullmatch(key))}
+    results = {key: UUID(m[1]) for key in keys if (m := _RESULT.fullmatch(key))}
     uploads = {UUID(m[1]): key for key in keys if (m := _UPLOAD.fullmatch(key))}
     async with deps.database.transaction() as tx:
-        known_results = await tx.media.known_results({attempt for attempt, _ in results})
+        known_results = await tx.media.known_results(set(results.values()))
         known_uploads = await tx.media.known_uploads(set(uploads))
     orphans = [key for key in keys if _UNFINISHED.fullmatch(key)]
-    orphans += [key for name, key in results.items() if name not in known_results]
+    orphans += [key for key in results if key not in known_results]
     return orphans + [key for name, key in uploads.items() if name not in known_uploads]
 
 

@@ -38,6 +38,7 @@ from generation_svc.domain.failure import SENTENCES, FailureReason
 from generation_svc.provider.kie.answer import Answer
 from generation_svc.provider.kie.document import Document, as_document, code_of, decode, message_of
 from generation_svc.provider.kie.failure import OFF_CODE, refusal_reason_in
+from runtime.redaction import redactor
 
 NoAnswer = type[ProviderError]
 """The class for a request whose outcome is not known: ProviderSilent or ProviderUnreachable."""
@@ -93,7 +94,8 @@ def document_of(answer: Answer, *, no_answer: NoAnswer) -> Document:
 
 def error_of(document: Document, *, no_answer: NoAnswer) -> ProviderError:
     """Return the error that an envelope with another code than 200 states."""
-    code, text = code_of(document) or 0, message_of(document)[:200]
+    # What is said of a key may repeat it, and these words are stored.
+    code, text = code_of(document) or 0, redactor(message_of(document))[:200]
     if code in _ACCOUNT_CODES or _CREDITS.search(text):
         return ProviderAccount(f"KIE refuses the account ({code}): {text}", code=str(code))
     if code == 455:
@@ -111,7 +113,9 @@ def _error_of_status(status: int, text: str) -> ProviderError:
     if known is not None:
         return known(code=str(status))
     if status in _ACCOUNT_CODES:
-        return ProviderAccount(f"KIE refuses us (HTTP {status}): {text[:80]}", code=str(status))
+        return ProviderAccount(
+            f"KIE refuses us (HTTP {status}): {redactor(text)[:80]}", code=str(status)
+        )
     return ProviderUnreachable(f"No KIE at this address (HTTP {status})", code=str(status))
 
 

@@ -65,6 +65,12 @@ _MAX_ENCODINGS = 3
 
 _LYRICS_PATH = ("data", "text")
 
+MAX_TEXT_BYTES = 2**20
+"""The size of the longest text that is kept, in UTF-8; the contract promises it."""
+
+# Ends of lines, terminal codes and marks that turn the direction of what stands behind a title.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+
 _LINK = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
 
 
@@ -87,7 +93,11 @@ def item_ids_of(data: Document) -> tuple[str, ...]:
 
 
 def text_of(data: Document) -> str:
-    """Return a result that is text: `resultObject` as JSON, or lyrics."""
+    """Return a result that is text: `resultObject` as JSON, or lyrics; a longer one is cut."""
+    return _text_of(data).encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+
+
+def _text_of(data: Document) -> str:
     for name in _PACKED:
         result = as_document(_unpacked(data.get(name))).get("resultObject")
         if isinstance(result, str) and result:
@@ -108,10 +118,14 @@ def _described(link: str, document: Document) -> ResultItem:
     title, cover = document.get("title"), document.get("image_url")
     return ResultItem(
         link,
-        title=clean(title).strip()[:MAX_TITLE_CHARS] if isinstance(title, str) else "",
+        title=_title(title) if isinstance(title, str) else "",
         duration=_duration(document.get("duration")),
         cover_url=cover if isinstance(cover, str) and is_link(cover) else "",
     )
+
+
+def _title(text: str) -> str:
+    return _CONTROL.sub(" ", clean(text)).strip()[:MAX_TITLE_CHARS].rstrip()
 
 
 def _duration(seconds: object) -> timedelta | None:
