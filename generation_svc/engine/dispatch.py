@@ -127,6 +127,8 @@ async def _may_try(deps: Dependencies, claim: Claim) -> bool:
 async def _attempt(
     deps: Dependencies, claim: Claim, *, model: Model, resolved: dict[Steps, str], permit: Permit
 ) -> bool:
+    # Made before the attempt is written: what fails here must not look like a call in doubt.
+    request = ProviderRequest(model.id, provider_input(model, claim.job.inputs, resolved=resolved))
     token = new_token(CALLBACK_TOKEN_BYTES)
     # Reserved before the attempt is written: an attempt that then waits for its turn would look
     # like one whose dispatcher vanished.
@@ -143,7 +145,6 @@ async def _attempt(
     if rate_permit.is_over:
         await persist(partial(submission.withdraw, deps, claim, attempt=attempt))
         return False
-    request = ProviderRequest(model.id, provider_input(model, claim.job.inputs, resolved=resolved))
     async with rate_budget.making(deps, rate_permit):
         await _send(deps, claim, attempt=attempt, request=request, token=token)
     return True
