@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from tests.e2e.history import OWN_NAME
 from tests.e2e.program import Program
 from tests.e2e.stack import Stack
 
@@ -19,7 +20,7 @@ SELECT (SELECT count(*) FROM job WHERE state IN ('queued', 'running'))
 _SESSIONS = """
 SELECT count(*) AS connections, count(*) FILTER (
     WHERE state LIKE 'idle in trans%%' AND state_change < now() - interval '5 s') AS open
-FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+FROM pg_stat_activity WHERE datname = current_database() AND application_name <> %(own_name)s
 """
 
 
@@ -44,7 +45,7 @@ class Rest:
 
 async def rest_of(stack: Stack) -> Rest:
     """Look at every process and at the database."""
-    sessions = (await stack.history.rows(_SESSIONS))[0]
+    sessions = (await stack.history.rows(_SESSIONS, own_name=OWN_NAME))[0]
     return Rest(
         samples=tuple([await _sample(each) for each in stack.programs]),
         database_connections=sessions["connections"],

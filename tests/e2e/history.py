@@ -12,6 +12,8 @@ from psycopg.rows import DictRow, dict_row
 
 from tests.e2e.program import until
 
+OWN_NAME = "history"
+"""What the database calls the connections of a test."""
 _HELD = 8_120_001
 """The advisory lock at which a held statement waits."""
 
@@ -134,7 +136,7 @@ class History:
 async def history(database_url: str) -> AsyncIterator[History]:
     """Open a connection of the test's own."""
     connection = await psycopg.AsyncConnection.connect(
-        database_url, autocommit=True, row_factory=dict_row
+        database_url, autocommit=True, row_factory=dict_row, application_name=OWN_NAME
     )
     async with connection:
         yield History(connection)
