@@ -91,7 +91,7 @@ class MemoryAttemptStore(Store):
     @answered
     def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
         times = {"read_time": None, "fetch_time": None}
-        self._set(self._row(attempt_id), row_changes=times, state=state)
+        self._set(self._row(attempt_id), row_changes=times, state=state, fetch_tries=0)
 
     @answered
     def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
@@ -145,8 +145,20 @@ class MemoryAttemptStore(Store):
         rows = self._due(AttemptState.SUCCEEDED, "fetch_time")
         if not rows:
             return None
-        self._set(rows[0], row_changes={"fetch_time": after(lease)})
-        return replace(rows[0].attempt, fetch_tries=1)
+        # Of the number of tries only this matters here: it tells a claim from the one before it.
+        # It stays below the one from which on fresh links are asked for.
+        tries = 1 - rows[0].attempt.fetch_tries
+        self._set(rows[0], row_changes={"fetch_time": after(lease)}, fetch_tries=tries)
+        return replace(rows[0].attempt, fetch_tries=tries)
+
+    @answered
+    def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
+        row = self._row(attempt.id)
+        is_ours = row.attempt.fetch_tries == attempt.fetch_tries
+        if row.attempt.state is not AttemptState.SUCCEEDED or not is_ours:
+            return False
+        self._set(row, row_changes={"fetch_time": after(lease)})
+        return True
 
     @answered
     def schedule_fetch(self, attempt_id: UUID, *, due: timedelta, trouble: object = None) -> None:
