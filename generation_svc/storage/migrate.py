@@ -22,7 +22,7 @@ from alembic.config import Config
 
 from generation_svc.storage.connection import NETWORK
 from generation_svc.storage.migration_watch import LOCK_KEY, MigrationWatch, in_the_way
-from generation_svc.storage.revision import (
+from generation_svc.storage.schema_state import (
     MIGRATIONS,
     MigrationStopped,
     MigrationTimeout,

@@ -16,7 +16,7 @@ from generation_svc.storage.connection import NETWORK
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.embedded.server import embedded_postgres
 from generation_svc.storage.notifier import Notifier
-from generation_svc.storage.revision import MigrationStopped, is_up_to_date
+from generation_svc.storage.schema_state import MigrationStopped, is_up_to_date
 from runtime.process import StartError
 from runtime.redaction import redact
 from runtime.retry import retry
@@ -105,7 +105,7 @@ def _migrate_if_needed(url: str, *, stopping: threading.Event) -> None:
     with psycopg.connect(url, **NETWORK) as connection:
         if is_up_to_date(connection):
             return
-    # Here, since importing it takes longer than the rest of a start (see `revision`).
+    # Here, since importing it takes longer than the rest of a start (see `schema_state`).
     from generation_svc.storage.migrate import migrate
 
     migrate(url, stopping=stopping)

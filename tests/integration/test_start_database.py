@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from generation_svc.storage.database import PostgresDatabase
 from generation_svc.storage.migrate import alembic_config
-from generation_svc.storage.revision import is_up_to_date, known_revisions
+from generation_svc.storage.schema_state import is_up_to_date, known_revisions
 from generation_svc.storage.start import started_database
 from runtime.process import StartError
 from tests.e2e.program import until

@@ -8,7 +8,7 @@ import pytest
 
 from generation_svc.storage.migrate import engine_of, migrate
 from generation_svc.storage.migration_watch import LOCK_KEY
-from generation_svc.storage.revision import MigrationTimeout
+from generation_svc.storage.schema_state import MigrationTimeout
 from generation_svc.storage.table.schema import metadata
 
 ASPECTS = {
