@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from edge_bot.app import serve
-from edge_bot.metric import Meter
-from edge_bot.settings import EdgeSettings
-from runtime import log
-from runtime.metric import serve_metrics
-from runtime.process import run
-from runtime.shutdown import shutdown_signals
+from runtime.start import imports_uncollected
+
+with imports_uncollected():
+    from edge_bot.app import serve
+    from edge_bot.metric import Meter
+    from edge_bot.settings import EdgeSettings
+    from runtime import log
+    from runtime.metric import serve_metrics
+    from runtime.process import run
+    from runtime.shutdown import shutdown_signals
 
 
 async def _serve(settings: EdgeSettings) -> None:
