@@ -11,7 +11,7 @@ PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist lo
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free chaos model fuzz check check-code check-layers check-contract check-drift \
-        check-postgres check-package check-ui generate image translations bench clean
+        check-postgres check-package check-ui generate catalog image translations bench clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ generated:
 	@$(PROTOC) --python_out=$(GENERATED) --mypy_out=quiet:$(GENERATED) $(PROTOS)
 	@$(PROTOC) --grpc_python_out=$(GENERATED) --mypy_grpc_out=quiet,only_async:$(GENERATED) $(SERVICES)
 	@touch $(GENERATED)/atelier/py.typed
+
+catalog: $(READY) ## Check the catalog of models, and note that it was: a start trusts that
+	@$(BIN)/python -m generation_svc.catalog
 
 image: $(READY) ## Take the contract as released: later ones must not break it
 	@$(BIN)/buf build -o proto/released.binpb

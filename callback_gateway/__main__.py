@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from callback_gateway.app import gateway
-from callback_gateway.metric import Meter
-from callback_gateway.settings import GatewaySettings
-from runtime import log
-from runtime.metric import serve_metrics
-from runtime.process import run
-from runtime.shutdown import shutdown_signals
+from runtime.start import imports_uncollected
+
+with imports_uncollected():
+    from callback_gateway.app import gateway
+    from callback_gateway.metric import Meter
+    from callback_gateway.settings import GatewaySettings
+    from runtime import log
+    from runtime.metric import serve_metrics
+    from runtime.process import run
+    from runtime.shutdown import shutdown_signals
 
 
 async def serve(settings: GatewaySettings) -> None:

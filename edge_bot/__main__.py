@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from edge_bot.app import serve
-from edge_bot.metric import Meter
-from edge_bot.settings import EdgeSettings
-from runtime import log
-from runtime.metric import serve_metrics
-from runtime.process import run
-from runtime.shutdown import shutdown_signals
+from runtime.start import imports_uncollected
+
+with imports_uncollected():
+    from edge_bot.app import serve
+    from edge_bot.metric import Meter
+    from edge_bot.settings import EdgeSettings
+    from runtime import log
+    from runtime.metric import serve_metrics
+    from runtime.process import run
+    from runtime.shutdown import shutdown_signals
 
 
-async def main(settings: EdgeSettings) -> None:
-    """Run until a signal asks for the end."""
+async def _serve(settings: EdgeSettings) -> None:
     async with shutdown_signals() as stop, serve_metrics(settings.metrics_listen):
         await serve(settings, stop=stop, meter=Meter())
 
 
+def main() -> None:
+    """Read the settings and serve until a signal asks for the end."""
+    settings = EdgeSettings.load()
+    log.configure(settings, process="edge_bot")
+    run(lambda: _serve(settings))
+
+
 if __name__ == "__main__":
-    loaded = EdgeSettings.load()
-    log.configure(loaded, process="edge_bot")
-    run(lambda: main(loaded))
+    main()

@@ -2,16 +2,19 @@
 
 import sys
 
-from prometheus_client import REGISTRY
+from runtime.start import imports_uncollected
 
-from generation_svc.part import BOTH, Part, read_parts
-from generation_svc.server import serve
-from generation_svc.settings import GenerationSettings
-from runtime import log
-from runtime.metric import serve_metrics
-from runtime.process import run
-from runtime.readiness import Readiness
-from runtime.shutdown import shutdown_signals
+with imports_uncollected():
+    from prometheus_client import REGISTRY
+
+    from generation_svc.part import BOTH, Part, read_parts
+    from generation_svc.server import serve
+    from generation_svc.settings import GenerationSettings
+    from runtime import log
+    from runtime.metric import serve_metrics
+    from runtime.process import run
+    from runtime.readiness import Readiness
+    from runtime.shutdown import shutdown_signals
 
 
 async def _serve(settings: GenerationSettings, *, parts: frozenset[Part]) -> None:

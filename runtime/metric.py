@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    REGISTRY,
-    CollectorRegistry,
-    Gauge,
-    generate_latest,
-)
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from runtime.address import Address
-from runtime.http import serving
 from runtime.readiness import Readiness
 
 
@@ -34,34 +22,9 @@ async def serve_metrics(
     if address is None:
         yield None
         return
+    # Here, since a service that nobody reads the metrics of needs no HTTP server.
+    from runtime.http import serving
+    from runtime.metric_page import metrics_app
+
     async with serving(metrics_app(registry, readiness=readiness), address) as bound:
         yield bound
-
-
-def metrics_app(registry: CollectorRegistry, *, readiness: Readiness | None = None) -> Starlette:
-    """Build the application that answers /metrics with what the registry and the loop hold.
-
-    With a readiness it also answers /healthz, while the process lives, and /readyz.
-    """
-    loop = CollectorRegistry()
-    tasks = Gauge("asyncio_tasks", "Tasks of the event loop that have not ended.", registry=loop)
-
-    async def metrics(_: Request) -> Response:
-        tasks.set(len(asyncio.all_tasks()))
-        text = generate_latest(registry) + generate_latest(loop)
-        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
-
-    health = _health_routes(readiness) if readiness else []
-    return Starlette(routes=[Route("/metrics", metrics), *health])
-
-
-def _health_routes(readiness: Readiness) -> list[Route]:
-    async def healthz(_: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def readyz(_: Request) -> Response:
-        if readiness.is_ready:
-            return PlainTextResponse("ready\n")
-        return PlainTextResponse("not ready\n", status_code=503)
-
-    return [Route("/healthz", healthz), Route("/readyz", readyz)]

@@ -14,18 +14,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
 
 from runtime.address import Address
 from runtime.setting_file import read_setting
+from runtime.setting_text import meaning_of
 
 EXIT_BAD_SETTING = 1
 """The exit code of a process that a missing or bad setting stopped."""
@@ -52,41 +55,28 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """A comma-separated list of names, such as hosts."""
 
 
-class EnvironmentSource(PydanticBaseSettingsSource):
-    """The environment over `.env`; in both, `NAME_FILE` names a file that holds `NAME`."""
-
-    def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        super().__init__(settings_cls)
-        names = [field.upper() for field in settings_cls.model_fields]
-        self._values = {
-            **_layer(_dotenv(), names),
-            **_layer(os.environ, names),
-        }
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the raw text of a field, None where nothing set it."""
-        return self._values.get(field_name.upper()) or None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the raw text of every field that something set."""
-        fields = self.settings_cls.model_fields
-        found = {name: self.get_field_value(field, name)[0] for name, field in fields.items()}
-        return {name: value for name, value in found.items() if value is not None}
+class SettingsError(ValueError):
+    """The settings cannot be read; the text is the one line that says why."""
 
 
-class ProcessSettings(BaseSettings):
+class ProcessSettings(BaseModel):
     """The settings that all processes share; each process adds its own in a subclass.
 
-    The docstring under a field is what the person who got it wrong is shown.
+    The docstring under a field is what the person who got it wrong is shown. A model of pydantic's
+    own: pydantic-settings would bring its command line and its clouds into every start.
     """
 
-    model_config = SettingsConfigDict(
+    model_config = ConfigDict(
         extra="ignore",
         frozen=True,
-        use_attribute_docstrings=True,
         str_strip_whitespace=True,
         allow_inf_nan=False,
+        validate_default=True,
     )
+
+    def __init__(self, **given: Any) -> None:
+        """Take what is given, and else the environment over `.env`; raises SettingsError."""
+        super().__init__(**(_environment(type(self).model_fields) | given))
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
@@ -101,18 +91,6 @@ class ProcessSettings(BaseSettings):
     """Where Prometheus may read /metrics; nowhere when empty."""
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read what was passed in, then the environment with its files and `.env`."""
-        return init_settings, EnvironmentSource(settings_cls)
-
-    @classmethod
     def load(cls) -> Self:
         """Read the settings, or end the process with one line that says what to set."""
         try:
@@ -123,6 +101,13 @@ class ProcessSettings(BaseSettings):
             problem = str(error)
         sys.stderr.write(f"settings: {problem}\n")
         raise SystemExit(EXIT_BAD_SETTING)
+
+
+def _environment(fields: Iterable[str]) -> dict[str, str]:
+    """Return the text of every field that something sets."""
+    names = [field.upper() for field in fields]
+    layers = _layer(_dotenv(), names) | _layer(os.environ, names)
+    return {name.lower(): value for name, value in layers.items() if value}
 
 
 def _layer(variables: Mapping[str, str | None], names: Iterable[str]) -> dict[str, str]:
@@ -158,18 +143,18 @@ def _dotenv() -> Mapping[str, str | None]:
         raise SettingsError(f".env: cannot be read: {reason}") from error
 
 
-def _explained(settings: type[BaseSettings], errors: Iterable[ErrorDetails]) -> Iterator[str]:
+def _explained(settings: type[BaseModel], errors: Iterable[ErrorDetails]) -> Iterator[str]:
     for error in errors:
         message = " ".join(error["msg"].removeprefix("Value error, ").split())
-        field = settings.model_fields.get(str(error["loc"][0])) if error["loc"] else None
+        name = str(error["loc"][0]) if error["loc"] else ""
+        field = settings.model_fields.get(name)
         if field is None:
             yield message
             continue
         problem = "is missing" if error["type"] == "missing" else f"is wrong: {message}"
-        yield f"{str(error['loc'][0]).upper()} {problem}{_wanted(field)}"
+        yield f"{name.upper()} {problem}{_wanted(field, meaning_of(name, settings=settings))}"
 
 
-def _wanted(field: FieldInfo) -> str:
-    meaning = " ".join((field.description or "").split())
+def _wanted(field: FieldInfo, meaning: str) -> str:
     example = f" For example: {field.examples[0]}" if field.examples else ""
     return f". {meaning}{example}" if meaning or example else ""

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 from telegram import LinkPreviewOptions
 from telegram.ext import Defaults, ExtBot
 from telegram.request import HTTPXRequest
@@ -25,6 +26,8 @@ EdgeBot = ExtBot[float]
 @asynccontextmanager
 async def open_bot(settings: EdgeSettings) -> AsyncIterator[EdgeBot]:
     """Open a client; it does not ask Telegram anything, which may be away."""
+    # Read once for both: the authorities take time to read, and each reading takes memory.
+    tls = httpx.create_ssl_context()
     calls = HTTPXRequest(
         connection_pool_size=128,
         connect_timeout=5,
@@ -32,7 +35,7 @@ async def open_bot(settings: EdgeSettings) -> AsyncIterator[EdgeBot]:
         write_timeout=10,
         media_write_timeout=30,
         read_timeout=20,
-        httpx_kwargs=bounded(),
+        httpx_kwargs={**bounded(), "verify": tls},
     )
     # Long polls wait on connections of their own, so that a full pool cannot stop them.
     polls = PollRequest(
@@ -40,7 +43,7 @@ async def open_bot(settings: EdgeSettings) -> AsyncIterator[EdgeBot]:
         connect_timeout=5,
         pool_timeout=5,
         read_timeout=10,
-        httpx_kwargs=bounded(),
+        httpx_kwargs={**bounded(), "verify": tls},
     )
     async with calls, polls:
         yield ExtBot(

@@ -83,8 +83,12 @@ def _secret(value: str) -> str:
     return value
 
 
+# Most processes have no callers' document: what reads one is built when there is one.
+_STRICT = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+
 class _Caller(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = _STRICT
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
     tokens_sha256: Annotated[list[Annotated[str, AfterValidator(_hash)]], Field(min_length=1)]
@@ -112,7 +116,7 @@ class _Caller(BaseModel):
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = _STRICT
 
     caller: Annotated[list[_Caller], Field(min_length=1)]
 

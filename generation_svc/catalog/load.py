@@ -1,75 +1,72 @@
 """Loads the catalog file at start; a bad one stops the process with one clear error.
 
-CatalogError    the file cannot be read, breaks its schema, or contradicts itself
+A file is checked in full, which takes longer than all else that a start does, unless it is byte for
+byte the one that `make catalog` has checked: its digest is beside it.
 """
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-
-from generation_svc.catalog.consistency import contradictions
+from generation_svc.catalog.error import CatalogError
 from generation_svc.catalog.parse import parse_model
-from generation_svc.domain.error import AtelierError
-from generation_svc.domain.model import Catalog, Model
+from generation_svc.domain.model import Catalog
 from generation_svc.resource import resource_folder
 
 _MODELS = resource_folder("models")
 
 _CATALOG = _MODELS / "KIE_SOURCE_OF_TRUTH.json"
 _SCHEMA = _MODELS / "catalog.schema.json"
+_CHECKED = _MODELS / "checked.sha256"
 
 
-class CatalogError(AtelierError):
-    """The catalog file cannot be used."""
-
-    def __init__(self, path: Path, problem: str) -> None:
-        self.path = path
-        self.problem = problem
-        super().__init__(f"{path}: {problem}")
-
-
-def load_catalog(path: Path | None = None) -> Catalog:
+def load_catalog(path: Path | None = None, *, checked: Path = _CHECKED) -> Catalog:
     """Return the catalog of the file, by default the one shipped with the product.
 
     Raises CatalogError, which names the file, the place in it and what is wrong there.
     """
     path = path or _CATALOG
-    document = _read(path)
-    _check_against_schema(document, path=path)
-    models = [_model(data, path=path) for data in document["models"]]
-    _check_ids([model.id for model in models], path=path)
+    text, schema = _read(path), _read(_SCHEMA)
+    document = _parsed(text, path=path)
+    if not _was_checked(digest_of(text, schema=schema), checked=checked):
+        _check(document, schema=_parsed(schema, path=_SCHEMA), path=path)
+    models = [parse_model(entry) for entry in document["models"]]
     return Catalog(version=document["version"], models={model.id: model for model in models})
 
 
-def _read(path: Path) -> Any:
+def note_checked(path: Path = _CATALOG, *, checked: Path = _CHECKED) -> None:
+    """Check the file, and write down that it was. Raises CatalogError."""
+    text, schema = _read(path), _read(_SCHEMA)
+    _check(_parsed(text, path=path), schema=_parsed(schema, path=_SCHEMA), path=path)
+    checked.write_text(digest_of(text, schema=schema) + "\n", encoding="ascii")
+
+
+def digest_of(text: bytes, *, schema: bytes) -> str:
+    """Return what stands for a file, as checked against a schema."""
+    return sha256(sha256(text).digest() + sha256(schema).digest()).hexdigest()
+
+
+def _was_checked(digest: str, *, checked: Path) -> bool:
+    return checked.exists() and checked.read_text(encoding="ascii").strip() == digest
+
+
+def _check(document: Any, *, schema: Any, path: Path) -> None:
+    # Here, since a start does without jsonschema: a catalog is mostly the one that was checked.
+    from generation_svc.catalog.document import check_document
+
+    check_document(document, schema=schema, path=path)
+
+
+def _read(path: Path) -> bytes:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except OSError as error:
         raise CatalogError(path, f"cannot be read: {error.strerror}") from error
+
+
+def _parsed(text: bytes, *, path: Path) -> Any:
+    try:
+        return json.loads(text.decode("utf-8"))
     except ValueError as error:
         raise CatalogError(path, f"is not JSON: {error}") from error
-
-
-def _check_against_schema(document: Any, *, path: Path) -> None:
-    error = best_match(Draft202012Validator(_read(_SCHEMA)).iter_errors(document))
-    if error is not None:
-        raise CatalogError(path, f"{error.json_path}: {error.message}")
-
-
-def _model(data: dict[str, Any], *, path: Path) -> Model:
-    try:
-        Draft202012Validator.check_schema(data["input_schema"])
-    except SchemaError as error:
-        raise CatalogError(path, f"{data['id']}: input_schema: {error.message}") from error
-    if problems := list(contradictions(data)):
-        raise CatalogError(path, f"{data['id']}: " + "; ".join(problems))
-    return parse_model(data)
-
-
-def _check_ids(ids: list[str], *, path: Path) -> None:
-    twice = sorted({model_id for model_id in ids if ids.count(model_id) > 1})
-    if twice:
-        raise CatalogError(path, f"models listed twice: {', '.join(twice)}")

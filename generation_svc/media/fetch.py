@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from generation_svc.domain.port.media import Examined
 from generation_svc.egress.host import HostList, is_plain_https
 from generation_svc.egress.internet import Internet, NotOnInternet, http_client
 from generation_svc.egress.resolver import Resolver
+from generation_svc.egress.tls import client_tls
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch, ScratchWriter
 
@@ -92,9 +94,11 @@ async def open_fetcher(
     examine: Examine,
     allowed_hosts: Iterable[str] = KIE_RESULT_HOSTS,
     meter: MediaMeter | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[HttpResultFetcher]:
     """Open a fetcher whose connections carry no key; raises ValueError for a bad entry."""
-    async with http_client(part="generation service", timeout=_TIMEOUT) as http:
+    verify = tls or client_tls()
+    async with http_client(part="generation service", timeout=_TIMEOUT, verify=verify) as http:
         yield HttpResultFetcher(
             http, scratch, examine=examine, allowed_hosts=allowed_hosts, meter=meter
         )

@@ -1,5 +1,6 @@
 """Builds what the settings ask for: the adapters behind the ports, and their limits."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -19,6 +20,7 @@ from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.egress.tls import client_tls
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
     Limits,
@@ -70,11 +72,11 @@ async def open_dependencies(
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
     timing, links = timing_of(settings), links_of(settings, now=database.now)
-    store, media_meter = _store(settings), MediaMeter(registry)
+    store, media_meter, tls = _store(settings), MediaMeter(registry), client_tls()
     async with (
-        _media(settings, store=store, links=links, meter=media_meter) as media,
-        _kie(settings, create_timeout=timing.create_timeout) as provider,
-        _sender(settings, now=database.now, meter=WebhookMeter(registry)) as webhooks,
+        _media(settings, store=store, links=links, meter=media_meter, tls=tls) as media,
+        _kie(settings, create_timeout=timing.create_timeout, tls=tls) as provider,
+        _sender(settings, now=database.now, meter=WebhookMeter(registry), tls=tls) as webhooks,
     ):
         yield Dependencies(
             database=database,
@@ -105,6 +107,7 @@ async def _media(
     store: ObjectMediaStore,
     links: SignedMediaLinks | None,
     meter: MediaMeter,
+    tls: ssl.SSLContext,
 ) -> AsyncIterator[MediaDependencies]:
     async with (
         _examiner(settings, meter=meter) as examiner,
@@ -113,6 +116,7 @@ async def _media(
             examine=examiner.result,
             allowed_hosts=settings.kie_result_hosts,
             meter=meter,
+            tls=tls,
         ) as fetcher,
     ):
         spool = FileSpool(examiner, budget_of(settings, meter=meter))
@@ -120,7 +124,7 @@ async def _media(
 
 
 def _kie(
-    settings: GenerationSettings, *, create_timeout: timedelta
+    settings: GenerationSettings, *, create_timeout: timedelta, tls: ssl.SSLContext
 ) -> AbstractAsyncContextManager[KieClient]:
     accounts = settings.kie_accounts
     redact(*accounts.values())
@@ -129,6 +133,7 @@ def _kie(
         api_url=settings.kie_api_url,
         upload_url=settings.kie_upload_url,
         create_timeout=create_timeout,
+        tls=tls,
     )
 
 
@@ -141,9 +146,14 @@ def _callbacks(
 
 
 def _sender(
-    settings: GenerationSettings, *, now: Callable[[], datetime], meter: WebhookMeter
+    settings: GenerationSettings,
+    *,
+    now: Callable[[], datetime],
+    meter: WebhookMeter,
+    tls: ssl.SSLContext,
 ) -> AbstractAsyncContextManager[HttpWebhookSender]:
-    return open_sender(allowed_hosts=settings.webhook_allowed_hosts, now=now, meter=meter)
+    hosts = settings.webhook_allowed_hosts
+    return open_sender(allowed_hosts=hosts, now=now, meter=meter, tls=tls)
 
 
 def _store(settings: GenerationSettings) -> ObjectMediaStore:

@@ -19,14 +19,17 @@ import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
-from generation_svc.resource import resource_folder
 from generation_svc.storage.connection import NETWORK
 from generation_svc.storage.migration_watch import LOCK_KEY, MigrationWatch, in_the_way
+from generation_svc.storage.schema_state import (
+    MIGRATIONS,
+    MigrationStopped,
+    MigrationTimeout,
+    is_up_to_date,
+)
 from runtime.wait import Deadline
 
-MIGRATIONS = resource_folder("migrations")
 PAUSE_SECONDS = 1.0
 """How long the service goes on undisturbed before a migration tries again for a table's lock."""
 
@@ -40,14 +43,6 @@ _NOTICE_DEATH = (
 )
 
 
-class MigrationTimeout(Exception):
-    """The schema could not be brought up to date in time, and the text says what is in the way."""
-
-
-class MigrationStopped(Exception):
-    """The migration was asked to stop before it had what it waited for."""
-
-
 def migrate(
     database_url: str,
     *,
@@ -56,19 +51,25 @@ def migrate(
 ) -> None:
     """Apply every migration that is missing; blocking, so call it before the loop or in a thread.
 
-    A database that is ahead of this release is left as it is: releases only ever expand the
-    schema, so an older one runs on a newer one. Raises MigrationTimeout, and MigrationStopped soon
-    after `stopping` was set.
+    A database that is ahead of this release is left as it is. Raises psycopg.OperationalError,
+    MigrationTimeout, and MigrationStopped soon after `stopping` was set.
     """
     stopping = stopping or threading.Event()
     deadline = Deadline(timeout_seconds, clock=time.monotonic)
-    with engine_of(database_url).connect() as connection:
+    with _errors_of_the_driver(), engine_of(database_url).connect() as connection:
         watch = MigrationWatch(database_url, pid=_prepared(connection), stopping=stopping)
         with watch.watching(), _lock(connection, deadline=deadline, stopping=stopping):
-            config = alembic_config()
-            if not is_ahead(connection, config=config):
-                config.attributes["connection"] = connection
-                _upgrade(config, connection, deadline=deadline, stopping=stopping)
+            if not is_up_to_date(_driver(connection)):
+                _upgrade(connection, deadline=deadline, stopping=stopping)
+
+
+@contextmanager
+def _errors_of_the_driver() -> Iterator[None]:
+    """Let nobody outside meet SQLAlchemy, which a start mostly does without."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise error.orig or error from None
 
 
 def _prepared(connection: sa.Connection) -> int:
@@ -105,19 +106,9 @@ def alembic_config() -> Config:
     return config
 
 
-def is_ahead(connection: sa.Connection, *, config: Config) -> bool:
-    """Return whether the database is at a revision that this release does not know."""
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return False
-    known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
-    current = set(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars())
-    connection.commit()
-    return not current <= known
-
-
-def _upgrade(
-    config: Config, connection: sa.Connection, *, deadline: Deadline, stopping: threading.Event
-) -> None:
+def _upgrade(connection: sa.Connection, *, deadline: Deadline, stopping: threading.Event) -> None:
+    config = alembic_config()
+    config.attributes["connection"] = connection
     while True:
         try:
             return command.upgrade(config, "head")
@@ -133,11 +124,15 @@ def _upgrade(
 
 
 def _table_is_kept(connection: sa.Connection) -> str:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    who = in_the_way(driver)
+    who = in_the_way(_driver(connection))
     connection.rollback()
     return f"A table that the migration changes stays locked; long-running transactions: {who}."
+
+
+def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from generation_svc.domain.retention import Retention
 from generation_svc.storage.connection import Connection
-from generation_svc.storage.table.media import IS_VIDEO
+from generation_svc.storage.media_kind import IS_VIDEO
 
 MOST_ROWS = 1000
 """How many rows of a table one statement removes."""

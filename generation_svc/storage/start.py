@@ -8,14 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import sqlalchemy.exc
+import psycopg
 import structlog
 from pydantic import SecretStr
 
+from generation_svc.storage.connection import NETWORK
 from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.embedded.server import embedded_postgres
-from generation_svc.storage.migrate import MigrationStopped, migrate
 from generation_svc.storage.notifier import Notifier
+from generation_svc.storage.schema_state import MigrationStopped, is_up_to_date
 from runtime.process import StartError
 from runtime.redaction import redact
 from runtime.retry import retry
@@ -63,7 +64,7 @@ async def _migrate(url: str, *, stop: asyncio.Event) -> None:
             may_pass=partial(_may_answer, stop=stop),
             deadline=Deadline(DATABASE_MAX_WAIT_SECONDS),
         )
-    except sqlalchemy.exc.OperationalError as error:
+    except psycopg.OperationalError as error:
         if stop.is_set() and _is_away(error):
             raise StartError("Asked to stop before the database answered.") from error
         if _UNTRIED in _words_of(error):
@@ -75,18 +76,18 @@ async def _migrate(url: str, *, stop: asyncio.Event) -> None:
 
 def _may_answer(error: Exception, *, stop: asyncio.Event) -> bool:
     """Return whether it is worth asking again, and log that the database is away."""
-    if not isinstance(error, sqlalchemy.exc.OperationalError) or not _is_away(error):
+    if not isinstance(error, psycopg.OperationalError) or not _is_away(error):
         return False
     _logger.warning("the database is unavailable", reason=_words_of(error))
     return not stop.is_set()
 
 
-def _is_away(error: sqlalchemy.exc.OperationalError) -> bool:
+def _is_away(error: psycopg.OperationalError) -> bool:
     return not any(words in _words_of(error) for words in (_UNTRIED, *_FINAL))
 
 
-def _words_of(error: sqlalchemy.exc.OperationalError) -> str:
-    return str(error.orig).strip().splitlines()[0]
+def _words_of(error: psycopg.OperationalError) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 async def _stoppable(url: str, *, stop: asyncio.Event) -> None:
@@ -95,6 +96,16 @@ async def _stoppable(url: str, *, stop: asyncio.Event) -> None:
     asked = asyncio.create_task(stop.wait(), name="stop of the migration")
     asked.add_done_callback(lambda _: stopping.set())
     try:
-        await asyncio.to_thread(migrate, url, stopping=stopping)
+        await asyncio.to_thread(_migrate_if_needed, url, stopping=stopping)
     finally:
         asked.cancel()
+
+
+def _migrate_if_needed(url: str, *, stopping: threading.Event) -> None:
+    with psycopg.connect(url, **NETWORK) as connection:
+        if is_up_to_date(connection):
+            return
+    # Here, since importing it takes longer than the rest of a start (see `schema_state`).
+    from generation_svc.storage.migrate import migrate
+
+    migrate(url, stopping=stopping)

@@ -7,6 +7,7 @@ is never followed. Every post has a connection of its own, no cookie, no proxy.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.egress.host import HostList
 from generation_svc.egress.internet import Internet, NotOnInternet, http_client
 from generation_svc.egress.resolver import Resolver
+from generation_svc.egress.tls import client_tls, without_environment
 from generation_svc.webhook.address import problem_of
 from generation_svc.webhook.meter import WebhookMeter
 from generation_svc.webhook.problem import in_words
@@ -38,13 +40,18 @@ async def open_sender(
     allowed_hosts: Iterable[str] = (),
     now: Callable[[], datetime] = utc_now,
     meter: WebhookMeter | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[HttpWebhookSender]:
     """Open a sender; the allowed hosts, as `host:port`, may be private and speak plain http.
 
     Receivers refuse a time that is minutes off, so `now` is one that all replicas agree on.
     """
     async with http_client(
-        part="webhooks", trust_env=False, timeout=DEADLINE.total_seconds(), limits=_UNLIMITED
+        part="webhooks",
+        trust_env=False,
+        verify=without_environment(tls or client_tls()),
+        timeout=DEADLINE.total_seconds(),
+        limits=_UNLIMITED,
     ) as http:
         yield HttpWebhookSender(http, allowed_hosts=allowed_hosts, now=now, meter=meter)
 

@@ -126,7 +126,7 @@ async def test_other_requests_for_media_are_refused(
 
 
 def settings(**given: object) -> GenerationSettings:
-    return GenerationSettings(kie_api_key=SecretStr("kie-key"), **given)  # type: ignore[arg-type]
+    return GenerationSettings(kie_api_key=SecretStr("kie-key"), **given)
 
 
 @pytest.mark.parametrize(

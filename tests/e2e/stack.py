@@ -69,6 +69,8 @@ class Shape:
     """Settings of the sandbox KIE that differ."""
     edge: Settings = field(default_factory=dict)
     """Settings of the edges that differ."""
+    gateway: Settings = field(default_factory=dict)
+    """Settings of the gateways that differ."""
     gateway_listen: str = field(default_factory=free_address)
     """Where the first gateway listens."""
     transport: Transport = field(default_factory=Transport)
@@ -238,7 +240,7 @@ class _Plan:
             self._program(
                 "callback_gateway",
                 name=_numbered("callback_gateway", number),
-                env={**env, "GATEWAY_LISTEN": listen},
+                env={**env, "GATEWAY_LISTEN": listen, **self._shape.gateway},
                 is_ready=partial(answers, f"http://{listen}/healthz"),
             )
             for number, listen in enumerate(self._gateway_listens, 1)

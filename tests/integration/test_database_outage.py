@@ -207,6 +207,8 @@ async def test_a_failover_is_followed_to_the_host_that_can_be_written_to(
         with psycopg.connect(old_url, autocommit=True) as operator:
             operator.execute("ALTER SYSTEM SET default_transaction_read_only = on")
             operator.execute("SELECT pg_reload_conf()")
+        # The server reads it in its own time, and takes writes until then.
+        await until(partial(is_read_only, old_url), within_s=10, what="the end of the old primary")
         await until(partial(writes, database, key="after"), within_s=10, what="the new primary")
 
     assert sessions_in(old_url) == {"before"}
@@ -216,6 +218,11 @@ async def test_a_failover_is_followed_to_the_host_that_can_be_written_to(
 async def write_session(database: PostgresDatabase, *, key: str) -> None:
     async with database.transaction() as tx:
         await tx.edge.put_session(SessionRecord(1, key, b"", 0, None), caller="edge")
+
+
+async def is_read_only(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        return connection.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
 
 
 async def writes(database: PostgresDatabase, *, key: str) -> bool:

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from generation_svc.storage.database import PostgresDatabase
+from generation_svc.storage.migrate import alembic_config
+from generation_svc.storage.schema_state import is_up_to_date, known_revisions
 from generation_svc.storage.start import started_database
 from runtime.process import StartError
 from tests.e2e.program import until
@@ -32,6 +36,41 @@ async def test_the_schema_is_up_to_date(database_url: str) -> None:
     )
     async with opened as database, database.transaction() as tx:
         assert not (await tx.queue.read()).lengths
+
+
+async def test_the_schema_of_an_empty_database_is_made(empty_database_url: str) -> None:
+    await start(empty_database_url, stop=asyncio.Event())
+
+    with psycopg.connect(empty_database_url) as connection:
+        assert is_up_to_date(connection)
+
+
+async def test_a_schema_that_is_newer_is_left_alone(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+
+        await start(database_url, stop=asyncio.Event())
+
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+
+
+@pytest.mark.parametrize("revision", [None, *known_revisions()])
+def test_every_revision_but_the_newest_lacks_something(
+    database_url: str, revision: str | None
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM alembic_version")
+        if revision:
+            connection.execute("INSERT INTO alembic_version VALUES (%s)", (revision,))
+        connection.commit()
+
+        assert is_up_to_date(connection) == (revision == known_revisions()[-1])
+
+
+def test_the_revisions_are_those_that_alembic_knows() -> None:
+    newest_first = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    assert known_revisions() == tuple(reversed([each.revision for each in newest_first]))
 
 
 async def test_a_database_that_does_not_answer_is_asked_again_until_it_shall_stop() -> None:

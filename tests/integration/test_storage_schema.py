@@ -6,8 +6,9 @@ import time
 import psycopg
 import pytest
 
-from generation_svc.storage.migrate import MigrationTimeout, engine_of, migrate
+from generation_svc.storage.migrate import engine_of, migrate
 from generation_svc.storage.migration_watch import LOCK_KEY
+from generation_svc.storage.schema_state import MigrationTimeout
 from generation_svc.storage.table.schema import metadata
 
 ASPECTS = {

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 
-from generation_svc.storage.migrate import MigrationTimeout, alembic_config, migrate
+from generation_svc.storage.migrate import alembic_config, migrate
+from generation_svc.storage.schema_state import MigrationTimeout
 from tests.release import make_schema, wait_until_blocked
 
 LONGEST_WAIT_SECONDS = 2.5

@@ -17,7 +17,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from generation_svc.storage import migration_watch
-from generation_svc.storage.migrate import MigrationStopped, migrate
+from generation_svc.storage.migrate import migrate
+from generation_svc.storage.schema_state import MigrationStopped
 from tests.integration.test_upgrade_lock import (
     has_webhooks,
     invalid_indexes,

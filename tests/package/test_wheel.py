@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -96,6 +98,14 @@ def test_it_has_a_script_for_each_program(wheel: Path, names: list[str]) -> None
     lines = _file(wheel, names, "entry_points.txt").decode().splitlines()
     assert lines[0] == "[console_scripts]"
     assert dict(line.split(" = ") for line in lines[1:] if line) == SCRIPTS
+
+
+@pytest.mark.parametrize("place", SCRIPTS.values(), ids=SCRIPTS)
+def test_a_script_starts_what_takes_no_arguments(place: str) -> None:
+    module, _, name = place.partition(":")
+    started = getattr(import_module(module), name)
+    assert not inspect.signature(started).parameters
+    assert not inspect.iscoroutinefunction(started)
 
 
 _ASKED_FOR = """

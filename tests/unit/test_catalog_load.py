@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from generation_svc.catalog import CatalogError, load_catalog
+from generation_svc.catalog.load import digest_of, note_checked
 
 SHIPPED = Path(__file__).parents[2] / "models" / "KIE_SOURCE_OF_TRUTH.json"
 Entry = dict[str, Any]
@@ -216,6 +217,34 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(CatalogError, match="is not JSON"):
         load_catalog(path)
+
+
+def test_the_shipped_file_was_checked_as_it_is(tmp_path: Path) -> None:
+    note_checked(checked=tmp_path / "checked")
+
+    shipped = SHIPPED.with_name("checked.sha256")
+    assert shipped.read_text() == (tmp_path / "checked").read_text(), "run `make catalog`"
+
+
+def test_a_file_that_was_checked_is_not_checked_again(tmp_path: Path) -> None:
+    path, checked = tmp_path / "catalog.json", tmp_path / "checked"
+    path.write_text(spoil(put("pricing", "kie_credits", value="-1")), encoding="utf-8")
+    schema = SHIPPED.with_name("catalog.schema.json").read_bytes()
+    checked.write_text(digest_of(path.read_bytes(), schema=schema))
+    assert load_catalog(path, checked=checked).models
+
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(CatalogError, match="kie_credits"):
+        load_catalog(path, checked=checked)
+
+
+def test_a_bad_file_is_never_noted_as_checked(tmp_path: Path) -> None:
+    path, checked = tmp_path / "catalog.json", tmp_path / "checked"
+    path.write_text(spoil(remove("pricing")), encoding="utf-8")
+
+    with pytest.raises(CatalogError, match="pricing"):
+        note_checked(path, checked=checked)
+    assert not checked.exists()
 
 
 def test_loading_from_a_path_gives_what_is_shipped() -> None:

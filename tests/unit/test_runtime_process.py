@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, Counter
 from runtime.address import Address
 from runtime.backoff import Backoff
 from runtime.http import serving
-from runtime.metric import metrics_app, serve_metrics
+from runtime.metric import serve_metrics
+from runtime.metric_page import metrics_app
 from runtime.process import StartError, run
 from runtime.readiness import Readiness
 from runtime.shutdown import shutdown_signals

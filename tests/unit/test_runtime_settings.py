@@ -1,9 +1,11 @@
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pydantic import Field, SecretStr
 
 from runtime.address import Address
+from runtime.setting_text import meaning_of
 from runtime.settings import Names, ProcessSettings
 
 
@@ -147,3 +149,24 @@ def test_what_listens_everywhere_is_dialled_at_the_loopback(text: str, dialled: 
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"host:port|a port from"):
         Address.parse(text)
+
+
+def test_what_a_setting_means_is_read_from_below_it_in_one_line() -> None:
+    class Inherited(ExampleSettings):
+        example_more: int = 0
+        """What it means,
+        at length."""
+
+        example_bare: int = 0
+
+    meanings = {name: meaning_of(name, settings=Inherited) for name in Inherited.model_fields}
+    assert meanings["example_more"] == "What it means, at length."
+    assert meanings["example_bare"] == ""
+    assert meanings["example_limit"] == "How many examples there may be."
+    assert meanings["log_level"] == "How much is logged: debug, info, warning or error."
+
+
+def test_without_its_source_a_setting_is_named_alone() -> None:
+    made = {"ProcessSettings": ProcessSettings, "__name__": "runtime"}
+    exec("class Bare(ProcessSettings):\n    bare_limit: int = 0\n    'What it means.'", made)
+    assert meaning_of("bare_limit", settings=cast("type[ProcessSettings]", made["Bare"])) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -24,6 +25,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import SENTENCES, FailureReason
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
+from generation_svc.egress.tls import client_tls
 from generation_svc.provider.kie.answer import Answer, read_answer, task_id_within
 from generation_svc.provider.kie.document import (
     MAX_SIZE,
@@ -67,11 +69,16 @@ async def open_kie(
     upload_url: str = DEFAULT_UPLOAD_URL,
     create_timeout: timedelta = CREATE_TIMEOUT,
     transport: httpx2.AsyncBaseTransport | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[KieClient]:
     """Open a client for accounts by name; their keys go to these two hosts only."""
     headers = {"User-Agent": user_agent()}
     async with httpx2.AsyncClient(
-        headers=headers, timeout=_READ, limits=_LIMITS, transport=transport
+        headers=headers,
+        timeout=_READ,
+        limits=_LIMITS,
+        transport=transport,
+        verify=tls or client_tls(),
     ) as http:
         yield KieClient(
             http, keys=keys, api_url=api_url, upload_url=upload_url, create_timeout=create_timeout

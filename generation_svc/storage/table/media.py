@@ -6,11 +6,8 @@ from uuid import UUID
 from sqlalchemy import Boolean, Column, Index, text
 from sqlmodel import BigInteger, Field, SmallInteger, SQLModel, UniqueConstraint
 
-from generation_svc.domain.retention import VIDEO_TYPE
+from generation_svc.storage.media_kind import IS_VIDEO
 from generation_svc.storage.table.column import TIME
-
-IS_VIDEO = f"starts_with(mime_type, '{VIDEO_TYPE}')"
-"""The rule that media is a video, as its index has it."""
 
 
 class MediaRow(SQLModel, table=True):
