@@ -82,8 +82,8 @@ check-package: $(READY) ## Build the wheel, install it into an empty environment
 check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs renews the pictures)
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui
 
-bench: $(READY) ## Measure the service against bare gRPC and bare PostgreSQL
-	@$(BIN)/python -m tests.bench
+bench: $(READY) ## Measure the service beside the barest programs that do the same (ROWS=create,idle, JSON=1)
+	@$(BIN)/python -m tests.bench --rows "$(ROWS)" $(if $(JSON),--json)
 
 PROTOS    = $(shell cd proto && find atelier -name '*.proto' | sort)
 SERVICES  = $(filter %_service.proto,$(PROTOS))

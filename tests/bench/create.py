@@ -1,0 +1,107 @@
+"""CreateJob a second, beside one committed INSERT behind bare gRPC and beside two queues."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from tests.bench.bare.enqueue import WAYS
+from tests.bench.client import client
+from tests.bench.load import Call, Rounds, Sample, load
+from tests.bench.table import Line
+from tests.bench.world import Part, World, frozen, running
+
+CALLERS = (1, 32, 256)
+COUNTED = 200
+"""How many calls the statements are counted over, by a process that does nothing else."""
+QUEUES = ("procrastinate", "pgqueuer")
+BARE = "bare gRPC + INSERT"
+
+
+@dataclass(frozen=True)
+class _Subject:
+    call: Call
+    part: Part | None = None
+    """The process that is called; none where the call is made by this one."""
+    base: str = ""
+
+
+async def create(world: World, *, callers: Sequence[int] = CALLERS) -> list[Line]:
+    """Return the rate and cost of accepting a job, by how many callers there are."""
+    url = await world.database("create")
+    async with AsyncExitStack() as stack:
+        subjects = await _subjects(world, url, stack=stack)
+        rounds = {number: defaultdict[str, Rounds](Rounds) for number in callers}
+        for _ in range(world.rounds):
+            for number in callers:
+                for name, subject in subjects.items():
+                    sample = await _measured(subject, subjects.values(), world, number)
+                    rounds[number][name].samples.append(sample)
+    return [*_lines(rounds, subjects), await accept_counts(world)]
+
+
+async def accept_counts(world: World) -> Line:
+    """Return what one CreateJob asks of the database."""
+    part = world.service(await world.database("create_counted"), "--only", "rpc")
+    async with running(part), client(part.address) as caller:
+        await caller.create()
+        async with world.counted() as counts:
+            for _ in range(COUNTED):
+                await caller.create()
+    return Line(
+        row="CreateJob, counted",
+        program="Atelier",
+        values=[counts.statements / COUNTED],
+        unit="statements",
+        statements=counts.statements / COUNTED,
+        transactions=counts.transactions / COUNTED,
+        detail=counts.top(per=COUNTED),
+    )
+
+
+async def _subjects(world: World, url: str, *, stack: AsyncExitStack) -> dict[str, _Subject]:
+    """Start the servers, and return what is called, by its name."""
+    service = world.service(url, KIE_CREATE_LIMIT="1")  # the engine is there, and has little to do
+    ways = {way: world.bare("server", way, DATABASE_URL=url) for way in WAYS}
+    await stack.enter_async_context(running(service, *ways.values()))
+    bare, atelier, *queues = [
+        await stack.enter_async_context(client(part.address))
+        for part in (ways["insert"], service, *(ways[name] for name in QUEUES))
+    ]
+    subjects = {
+        BARE: _Subject(bare.create, ways["insert"]),
+        "Atelier": _Subject(atelier.create, service, BARE),
+        "Atelier, one owner": _Subject(partial(atelier.create, owner="bench"), service, "Atelier"),
+    }
+    for name, caller in zip(QUEUES, queues, strict=True):
+        subjects[f"bare gRPC + {name}"] = _Subject(caller.create, ways[name], BARE)
+        enqueue = await stack.enter_async_context(WAYS[name](url))
+        direct = partial(enqueue, "", caller.request())
+        subjects[f"{name}, direct"] = _Subject(direct, None, BARE)
+    return subjects
+
+
+async def _measured(
+    subject: _Subject, all_subjects: Iterable[_Subject], world: World, callers: int
+) -> Sample:
+    """Measure one while all the others stand still."""
+    others = {id(each.part): each.part for each in all_subjects if each.part is not subject.part}
+    watched = [subject.part.pid] if subject.part else []
+    with frozen(*filter(None, others.values())):
+        return await load(
+            [subject.call] * callers,
+            seconds=world.seconds,
+            watched=[*watched, world.postgres_pid],
+        )
+
+
+def _lines(
+    rounds: Mapping[int, Mapping[str, Rounds]], subjects: Mapping[str, _Subject]
+) -> Iterator[Line]:
+    for callers, found in rounds.items():
+        for name, subject in subjects.items():
+            base = found[subject.base] if subject.base else None
+            yield found[name].line(row=f"CreateJob, {callers}", program=name, base=base)
