@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from tests.e2e.stack import BOT_ID
 Updates: TypeAlias = (
     "grpc.aio.UnaryStreamCall[pb.StreamJobUpdatesRequest, pb.StreamJobUpdatesResponse]"
 )
+MAX_LIFE_S = 60
+"""No job here takes so long, unless something is lost."""
 _numbers = count(1)
 _METADATA = (("authorization", f"Bearer {TOKENS['caller']}"),)
 _PROMPT = "a lighthouse on a cliff in a storm, oil painting"
@@ -58,7 +61,7 @@ class Client:
         """Make a job, follow it to its end, and return its prompt."""
         request = self.request()
         answer = await self.stub.CreateJob(request, metadata=_METADATA)
-        async with self.following(answer.job.id) as updates:
+        async with asyncio.timeout(MAX_LIFE_S), self.following(answer.job.id) as updates:
             async for update in updates:
                 if update.job.state >= JobState.JOB_STATE_SUCCEEDED:
                     break

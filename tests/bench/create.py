@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 from tests.bench.bare.enqueue import WAYS
 from tests.bench.client import client
@@ -29,18 +30,24 @@ class _Subject:
     base: str = ""
 
 
-async def create(world: World, *, callers: Sequence[int] = CALLERS) -> list[Line]:
+async def create(world: World) -> list[Line]:
     """Return the rate and cost of accepting a job, by how many callers there are."""
+    return [*await rates(world), await accept_counts(world)]
+
+
+async def rates(
+    world: World, *, callers: Sequence[int] = CALLERS, queues: Sequence[str] = QUEUES
+) -> list[Line]:
+    """Return the rates beside the bare server's, and those of some queues."""
     url = await world.database("create")
     async with AsyncExitStack() as stack:
-        subjects = await _subjects(world, url, stack=stack)
+        subjects = await _subjects(world, url, queues=queues, stack=stack)
         rounds = {number: defaultdict[str, Rounds](Rounds) for number in callers}
         for _ in range(world.rounds):
-            for number in callers:
-                for name, subject in subjects.items():
-                    sample = await _measured(subject, subjects.values(), world, number)
-                    rounds[number][name].samples.append(sample)
-    return [*_lines(rounds, subjects), await accept_counts(world)]
+            for number, (name, subject) in product(callers, subjects.items()):
+                sample = await _measured(subject, subjects.values(), world, number)
+                rounds[number][name].samples.append(sample)
+    return list(_lines(rounds, subjects))
 
 
 async def accept_counts(world: World) -> Line:
@@ -62,26 +69,37 @@ async def accept_counts(world: World) -> Line:
     )
 
 
-async def _subjects(world: World, url: str, *, stack: AsyncExitStack) -> dict[str, _Subject]:
+async def _subjects(
+    world: World, url: str, *, queues: Sequence[str], stack: AsyncExitStack
+) -> dict[str, _Subject]:
     """Start the servers, and return what is called, by its name."""
     service = world.service(url, KIE_CREATE_LIMIT="1")  # the engine is there, and has little to do
-    ways = {way: world.bare("server", way, DATABASE_URL=url) for way in WAYS}
-    await stack.enter_async_context(running(service, *ways.values()))
-    bare, atelier, *queues = [
-        await stack.enter_async_context(client(part.address))
-        for part in (ways["insert"], service, *(ways[name] for name in QUEUES))
-    ]
+    insert = world.bare("server", "insert", DATABASE_URL=url)
+    await stack.enter_async_context(running(service, insert))
+    bare = await stack.enter_async_context(client(insert.address))
+    atelier = await stack.enter_async_context(client(service.address))
     subjects = {
-        BARE: _Subject(bare.create, ways["insert"]),
+        BARE: _Subject(bare.create, insert),
         "Atelier": _Subject(atelier.create, service, BARE),
         "Atelier, one owner": _Subject(partial(atelier.create, owner="bench"), service, "Atelier"),
     }
-    for name, caller in zip(QUEUES, queues, strict=True):
-        subjects[f"bare gRPC + {name}"] = _Subject(caller.create, ways[name], BARE)
-        enqueue = await stack.enter_async_context(WAYS[name](url))
-        direct = partial(enqueue, "", caller.request())
-        subjects[f"{name}, direct"] = _Subject(direct, None, BARE)
+    for name in queues:
+        subjects |= await _queue(world, url, name=name, stack=stack)
     return subjects
+
+
+async def _queue(
+    world: World, url: str, *, name: str, stack: AsyncExitStack
+) -> dict[str, _Subject]:
+    """Return a queue behind a bare server, and called by this process."""
+    part = world.bare("server", name, DATABASE_URL=url)
+    await stack.enter_async_context(running(part))
+    caller = await stack.enter_async_context(client(part.address))
+    enqueue = await stack.enter_async_context(WAYS[name](url))
+    return {
+        f"bare gRPC + {name}": _Subject(caller.create, part, BARE),
+        f"{name}, direct": _Subject(partial(enqueue, "", caller.request()), None, BARE),
+    }
 
 
 async def _measured(

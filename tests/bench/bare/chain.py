@@ -88,7 +88,8 @@ class _Chain:
         connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True)
         await connection.execute("LISTEN bare")
         async for news in connection.notifies():
-            self.ended[news.payload].set()
+            if news.payload in self.ended:  # another chain may share the database
+                self.ended[news.payload].set()
 
     def spawn(self, coroutine: Any) -> None:
         task = asyncio.create_task(coroutine)
