@@ -11,7 +11,7 @@ PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist lo
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free chaos model fuzz check check-code check-layers check-contract check-drift \
-        check-postgres check-package check-ui generate image translations bench clean
+        check-postgres check-package check-ui generate image translations bench bench-smoke clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs r
 
 bench: $(READY) ## Measure the service beside the barest programs that do the same (ROWS=create,idle, JSON=1)
 	@$(BIN)/python -m tests.bench --rows "$(ROWS)" $(if $(JSON),--json)
+
+bench-smoke: $(READY) ## Count statements, transactions and imports on the real processes; a count that rises fails
+	@$(BIN)/python -m tests.bench.smoke
 
 PROTOS    = $(shell cd proto && find atelier -name '*.proto' | sort)
 SERVICES  = $(filter %_service.proto,$(PROTOS))

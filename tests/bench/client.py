@@ -36,6 +36,8 @@ class Client:
     stub: GenerationServiceStub
     chat_id: int = 0
     """The chat on Telegram to which results go; 0 is none."""
+    message_id: int = 0
+    """The message there that shows how a job stands; 0 is none."""
 
     async def create(self, *, owner: str = "") -> pb.CreateJobResponse:
         """Make a job, for somebody new unless the owner is named."""
@@ -49,7 +51,9 @@ class Client:
         owner = owner or f"bench:{number}"
         request = pb.CreateJobRequest(model_id="z-image", inputs=inputs, owner=owner)
         if self.chat_id:
-            chat = TelegramDestination(bot_id=BOT_ID, chat_id=self.chat_id)
+            chat = TelegramDestination(
+                bot_id=BOT_ID, chat_id=self.chat_id, message_id=self.message_id
+            )
             request.telegram.CopyFrom(chat)
         return request
 

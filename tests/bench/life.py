@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import LiteralString
 
 import psycopg
@@ -17,6 +18,7 @@ from tests.bench.table import Line
 from tests.bench.world import Part, World, frozen, running
 from tests.e2e.person import SandboxTelegram
 from tests.e2e.program import free_address, until
+from tests.e2e.stack import BOT_TOKEN
 
 JOBS = 100
 """How many jobs a round has."""
@@ -126,13 +128,13 @@ async def life_counts(world: World, *, has_chat: bool = False, jobs: int = COUNT
     """Return what a whole life asks of the database, the replica's own work included."""
     name = "life_chat_counted" if has_chat else "life_counted"
     async with atelier(world, name, duration_s=0.3) as system, AsyncExitStack() as stack:
-        call: Call = system.client.live
+        calls: list[Call] = [system.client.live] * jobs
         if has_chat:
-            call = await stack.enter_async_context(_delivered(world, system))
-            await call()
+            first, *calls = await stack.enter_async_context(_chats(world, system, count=jobs + 1))
+            await first()
         fsyncs = await _asked(system.database_url, _FSYNCS)
         async with world.counted() as counts:
-            await steadily([call] * jobs, per_second=PER_SECOND)
+            await steadily(calls, per_second=PER_SECOND)
         fsyncs = await _asked(system.database_url, _FSYNCS) - fsyncs
     return _count_line(counts, fsyncs=fsyncs, jobs=jobs, has_chat=has_chat)
 
@@ -151,27 +153,34 @@ def _count_line(counts: Counts, *, fsyncs: float, jobs: int, has_chat: bool) -> 
 
 
 @asynccontextmanager
-async def _delivered(world: World, system: System) -> AsyncIterator[Call]:
-    """Give a job's whole life until its picture is in a chat on Telegram."""
+async def _chats(world: World, system: System, *, count: int) -> AsyncIterator[list[Call]]:
+    """Give whole lives until the picture is in a chat on Telegram, each in a chat of its own."""
     part = world.telegram()
     edge = world.edge(system.service.address, telegram=part.address)
     async with running(part, edge):
         telegram = SandboxTelegram(part.address)
+        yield [await _chat(telegram, system.client) for _ in range(count)]
 
-        async def live() -> None:
-            person = await telegram.person()
-            chat = Client(system.client.stub, person.number)
-            await chat.live()
-            await until(lambda: _is_sent(telegram, person.number), within_s=30, what="a picture")
 
-        yield live
+async def _chat(telegram: SandboxTelegram, caller: Client) -> Call:
+    person = await telegram.person()
+    await person.says("/start")
+    said = partial(telegram.calls, "sendMessage", chat_id=person.number)
+    await until(said, within_s=30, what="the bot's welcome")
+    order = {"chat_id": person.number, "text": "Your picture is on its way."}
+    shown = await telegram.send("POST", f"/bot{BOT_TOKEN}/sendMessage", json=order)
+    chat = Client(caller.stub, person.number, shown["result"]["message_id"])
+
+    async def live() -> None:
+        await chat.live()
+        await until(partial(_is_sent, telegram, person.number), within_s=30, what="a picture")
+
+    return live
 
 
 async def _is_sent(telegram: SandboxTelegram, chat_id: int) -> bool:
-    for method in ("sendPhoto", "sendDocument"):
-        if await telegram.calls(method, chat_id=chat_id):
-            return True
-    return False
+    found = [await telegram.calls(name, chat_id=chat_id) for name in ("sendPhoto", "sendDocument")]
+    return any(found)
 
 
 async def _asked(database_url: str, question: LiteralString) -> int:

@@ -55,14 +55,16 @@ class Bound:
             yield f"{line.row}: {line.ratio} of the bare program's rate, at least {least:g} wanted"
 
 
-# Just above what was measured at commit COMMIT; the aims stand in docs/performance.md. To be
-# lowered with every piece of work that lowers what is measured, so that nothing creeps back.
+# The counts stand just above what was measured before any of the work on speed; the aims are in
+# docs/performance.md. They are to be lowered with each piece of that work, so that nothing creeps
+# back. The ratios have room for a busy machine.
 BOUNDS = {
     "CreateJob, counted": Bound(statements=8.2, transactions=2.1),
-    "whole life, counted": Bound(statements=1000, transactions=1000),
-    "idle, each second": Bound(statements=1000, transactions=1000),
+    "whole life, counted": Bound(statements=180, transactions=54),
+    "whole life, to a chat, counted": Bound(statements=230, transactions=67),
+    "idle, each second": Bound(statements=170, transactions=58),
     "modules imported at start": Bound(most=1440),
-    "start to serving": Bound(most_ratio=10),
+    "start to serving": Bound(most_ratio=8),
     "CreateJob, 32": Bound(least_ratio=0.08),
 }
 
@@ -72,6 +74,7 @@ async def _lines() -> list[Line]:
         return [
             await accept_counts(measured),
             await life_counts(measured, jobs=LIFE_JOBS),
+            await life_counts(measured, jobs=LIFE_JOBS, has_chat=True),
             await _idle(measured),
             await modules(measured),
             (await start_times(measured))[-1],
