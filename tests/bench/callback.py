@@ -7,22 +7,20 @@ import time
 import httpx2
 
 from tests.bench.bare.chain import FEWEST_COMMITS
-from tests.bench.life import System, atelier, bare_chain
+from tests.bench.life import STEADY_S, System, atelier, bare_chain
 from tests.bench.load import Sample, steadily
 from tests.bench.table import Line
 from tests.bench.world import World, frozen
 
 JOBS = 40
 PER_SECOND = 4
-DURATION_S = 0.3
-"""So long that createTask has been answered, and committed, before the callback comes."""
 ROW = "callback to update, ms"
 
 
 async def callback(world: World) -> list[Line]:
     """Return the waits behind the service and behind a chain of the fewest commits."""
-    async with atelier(world, "callback", duration_s=DURATION_S) as ours:
-        chain = bare_chain(world, ours.database_url, commits=FEWEST_COMMITS, duration_s=DURATION_S)
+    async with atelier(world, "callback", duration_s=STEADY_S) as ours:
+        chain = bare_chain(world, ours.database_url, commits=FEWEST_COMMITS, duration_s=STEADY_S)
         async with chain as bare:
             with frozen(*ours.parts):
                 floor = await _waits(bare)

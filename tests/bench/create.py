@@ -107,12 +107,12 @@ async def _measured(
 ) -> Sample:
     """Measure one while all the others stand still."""
     others = {id(each.part): each.part for each in all_subjects if each.part is not subject.part}
-    watched = [subject.part.pid] if subject.part else []
+    watched = {"own": subject.part.pid} if subject.part else {}
     with frozen(*filter(None, others.values())):
         return await load(
             [subject.call] * callers,
             seconds=world.seconds,
-            watched=[*watched, world.postgres_pid],
+            watched={**watched, "postgres": world.postgres_pid},
         )
 
 

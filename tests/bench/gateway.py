@@ -41,8 +41,7 @@ async def gateway(world: World) -> list[Line]:
 async def _posted(part: Part, world: World) -> Sample:
     async with AsyncExitStack() as stack:
         posts = [await stack.enter_async_context(_poster(part.address)) for _ in range(CALLERS)]
-        watched = [part.pid, world.postgres_pid]
-        return await load(posts, seconds=world.seconds, watched=watched)
+        return await load(posts, seconds=world.seconds, watched={"own": part.pid})
 
 
 @asynccontextmanager

@@ -24,6 +24,8 @@ JOBS = 100
 """How many jobs a round has."""
 CALLERS = 32
 COUNTED = 50
+STEADY_S = 0.3
+"""How long a task takes where jobs come one by one: createTask is answered before it ends."""
 PER_SECOND = 5
 """At which rate jobs come whose statements are counted."""
 ROW = "whole life"
@@ -100,7 +102,9 @@ async def life(world: World) -> list[Line]:
             for name, system in systems.items():
                 others = [each for each in systems.values() if each is not system]
                 found[name].samples.append(await _lived(world, system, others=others))
-    return [*_lines(found), await life_counts(world), await life_counts(world, has_chat=True)]
+    async with atelier(world, "life_counted", duration_s=STEADY_S) as ours:
+        counts = [await life_counts(world, ours, has_chat=is_so) for is_so in (False, True)]
+    return [*_lines(found), *counts]
 
 
 def _lines(found: dict[str, Rounds]) -> Iterator[Line]:
@@ -111,7 +115,11 @@ def _lines(found: dict[str, Rounds]) -> Iterator[Line]:
 
 
 async def _lived(world: World, system: System, *, others: Sequence[System] = ()) -> Sample:
-    watched = [system.service.pid, system.gateway.pid, world.postgres_pid]
+    watched = {
+        "own": system.service.pid,
+        "gateway": system.gateway.pid,
+        "postgres": world.postgres_pid,
+    }
     calls = [system.client.live] * JOBS
     with frozen(*(part for other in others for part in other.parts)):
         return await batch(calls, callers=CALLERS, watched=watched)
@@ -124,10 +132,11 @@ async def _commits(world: World, system: System) -> float:
     return (await _asked(system.database_url, _COMMITS) - before) / JOBS
 
 
-async def life_counts(world: World, *, has_chat: bool = False, jobs: int = COUNTED) -> Line:
+async def life_counts(
+    world: World, system: System, *, has_chat: bool = False, jobs: int = COUNTED
+) -> Line:
     """Return what a whole life asks of the database, the replica's own work included."""
-    name = "life_chat_counted" if has_chat else "life_counted"
-    async with atelier(world, name, duration_s=0.3) as system, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         calls: list[Call] = [system.client.live] * jobs
         if has_chat:
             first, *calls = await stack.enter_async_context(_chats(world, system, count=jobs + 1))

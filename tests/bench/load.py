@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from types import MappingProxyType
 
 from tests.bench.table import Line
 from tests.bench.usage import cpu_s
 
 Call = Callable[[], Awaitable[object]]
+Watched = Mapping[str, int]
+"""The ids of processes by their part: own, gateway, postgres."""
+NOTHING: Watched = MappingProxyType({})
 WARM_UP_SECONDS = 0.3
 
 
@@ -21,8 +25,8 @@ class Sample:
 
     seconds: Sequence[float]
     per_second: float
-    cpu_s: Sequence[float] = ()
-    """What each of the watched processes took meanwhile."""
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
+    """What each of the watched processes took meanwhile, by its part: own, gateway, postgres."""
 
     @property
     def p50_ms(self) -> float:
@@ -52,10 +56,10 @@ class Rounds:
         """Return the rates as a line of the table, and the costs of all rounds together."""
         rates = [each.per_second for each in self.samples]
         whole = Sample([length for each in self.samples for length in each.seconds], 0)
-        count = len(whole.seconds)
-        costs = [
-            1000 * sum(each) / count for each in zip(*(s.cpu_s for s in self.samples), strict=True)
-        ]
+        costs = {
+            part: 1000 * sum(each.cpu_s[part] for each in self.samples) / len(whole.seconds)
+            for part in self.samples[0].cpu_s
+        }
         return Line(
             row=row,
             program=program,
@@ -63,23 +67,24 @@ class Rounds:
             unit="a second",
             p99_ms=whole.p99_ms,
             ratio=self.median / base.median if base else None,
-            cpu_ms=costs[0] if len(costs) > 1 else None,
-            postgres_ms=costs[-1] if costs else None,
+            cpu_ms=costs.get("own"),
+            gateway_ms=costs.get("gateway"),
+            postgres_ms=costs.get("postgres"),
         )
 
 
-async def load(calls: Sequence[Call], *, seconds: float, watched: Sequence[int] = ()) -> Sample:
+async def load(calls: Sequence[Call], *, seconds: float, watched: Watched = NOTHING) -> Sample:
     """Repeat each call by a caller of its own, and measure all of them together."""
     await _run(calls, seconds=WARM_UP_SECONDS)
-    before, started = [cpu_s(pid) for pid in watched], time.perf_counter()
+    before, started = _cpu_s(watched), time.perf_counter()
     lengths = await _run(calls, seconds=seconds)
     rate = len(lengths) / (time.perf_counter() - started)
     return Sample(lengths, rate, _since(before, watched))
 
 
-async def batch(calls: Sequence[Call], *, callers: int, watched: Sequence[int] = ()) -> Sample:
+async def batch(calls: Sequence[Call], *, callers: int, watched: Watched = NOTHING) -> Sample:
     """Make each call once, so many at a time."""
-    before, started = [cpu_s(pid) for pid in watched], time.perf_counter()
+    before, started = _cpu_s(watched), time.perf_counter()
     left, lengths = iter(calls), list[float]()
     await asyncio.gather(*(_each(left, lengths) for _ in range(callers)))
     rate = len(calls) / (time.perf_counter() - started)
@@ -96,8 +101,12 @@ async def steadily(calls: Sequence[Call], *, per_second: float) -> list[float]:
     return lengths
 
 
-def _since(before: Sequence[float], watched: Sequence[int]) -> list[float]:
-    return [cpu_s(pid) - then for pid, then in zip(watched, before, strict=True)]
+def _cpu_s(watched: Watched) -> dict[str, float]:
+    return {part: cpu_s(pid) for part, pid in watched.items()}
+
+
+def _since(before: Mapping[str, float], watched: Watched) -> dict[str, float]:
+    return {part: now - before[part] for part, now in _cpu_s(watched).items()}
 
 
 async def _each(calls: Iterator[Call], lengths: list[float]) -> None:

@@ -21,7 +21,9 @@ async def get(world: World) -> list[Line]:
     async with replica(url, world.folder / "get") as one:
         for _ in range(world.rounds):
             for name, call in (await one.calls()).items():
-                sample = await load([call] * CALLERS, seconds=world.seconds, watched=[one.pid])
+                sample = await load(
+                    [call] * CALLERS, seconds=world.seconds, watched={"own": one.pid}
+                )
                 found.setdefault(name, Rounds()).samples.append(sample)
     base = found["bare echo"]
     return [

@@ -15,15 +15,15 @@ import uvloop
 from runtime.file_limit import raise_file_limit
 from tests.bench.create import accept_counts, rates
 from tests.bench.idle import idle_counts
-from tests.bench.life import atelier, life_counts
+from tests.bench.life import STEADY_S, atelier, life_counts
 from tests.bench.start import modules, start_times
 from tests.bench.table import Line, table
 from tests.bench.world import World, world
 
 FOLDER = Path(".atelier/bench-smoke").absolute()
 CALLERS = 32
-LIFE_JOBS = 25
-IDLE_S = 5.0
+LIFE_JOBS = 20
+IDLE_S = 4.0
 SHOWN = 20
 """How many parts of a figure are printed where it is too great."""
 
@@ -73,18 +73,20 @@ async def _lines() -> list[Line]:
     async with world(FOLDER, rounds=1, seconds=1.0) as measured:
         return [
             await accept_counts(measured),
-            await life_counts(measured, jobs=LIFE_JOBS),
-            await life_counts(measured, jobs=LIFE_JOBS, has_chat=True),
-            await _idle(measured),
+            *await _counts(measured),
             await modules(measured),
             (await start_times(measured))[-1],
             (await rates(measured, callers=[CALLERS], queues=[]))[1],
         ]
 
 
-async def _idle(world: World) -> Line:
-    async with atelier(world, "idle") as system:
-        return await idle_counts(world, system, seconds=IDLE_S)
+async def _counts(world: World) -> list[Line]:
+    async with atelier(world, "smoke", duration_s=STEADY_S) as system:
+        return [
+            await idle_counts(world, system, seconds=IDLE_S),
+            await life_counts(world, system, jobs=LIFE_JOBS),
+            await life_counts(world, system, jobs=LIFE_JOBS, has_chat=True),
+        ]
 
 
 def _problems(lines: Iterable[Line]) -> Iterator[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-_HEAD = ("row", "program", "median", "min", "max", "unit", "p99 ms", "ratio", "CPU ms")
-_MORE = ("PG ms", "stmts", "txns", "fsyncs")
+_HEAD = ("row", "program", "median", "min", "max", "unit", "p99 ms", "ratio")
+_MORE = ("CPU ms", "gateway", "PG ms", "stmts", "txns", "fsyncs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class Line:
     ratio: float | None = None
     """The figure as a share of the baseline's."""
     cpu_ms: float | None = None
+    gateway_ms: float | None = None
     postgres_ms: float | None = None
     statements: float | None = None
     transactions: float | None = None
@@ -50,7 +51,8 @@ def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _cells(line: Line) -> tuple[str, ...]:
     spread = (line.median, min(line.values), max(line.values))
-    costs = (line.cpu_ms, line.postgres_ms, line.statements, line.transactions, line.fsyncs)
+    cpu = (line.cpu_ms, line.gateway_ms, line.postgres_ms)
+    counts = (line.statements, line.transactions, line.fsyncs)
     return (
         line.row,
         line.program,
@@ -58,7 +60,7 @@ def _cells(line: Line) -> tuple[str, ...]:
         line.unit,
         _number(line.p99_ms),
         "" if line.ratio is None else f"{line.ratio:.2f}",
-        *map(_number, costs),
+        *map(_number, (*cpu, *counts)),
     )
 
 
