@@ -36,6 +36,11 @@ class Counts:
     """How often each statement came, by its beginning."""
     _open: set[str] = field(default_factory=set)
 
+    def read(self, log: str) -> None:
+        """Count what a part of the log tells of the service."""
+        for session, statement in _statements(log.split("\n")):
+            self.add(session, statement)
+
     def add(self, session: str, statement: str) -> None:
         """Count one line of the log."""
         word = statement.lower().strip("; ")
@@ -67,8 +72,7 @@ async def counted(database_url: str, log: Path) -> AsyncIterator[Counts]:
         finally:
             text = await asyncio.to_thread(_text_from, log, begin=begin)
             await _log(admin, "none")
-    for session, statement in _statements(text.splitlines()):
-        counts.add(session, statement)
+    counts.read(text)
 
 
 def _size(log: Path) -> int:
