@@ -83,10 +83,10 @@ check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs r
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui
 
 bench: $(READY) ## Measure the service beside the barest programs that do the same (ROWS=create,idle, JSON=1)
-	@$(BIN)/python -m tests.bench --rows "$(ROWS)" $(if $(JSON),--json)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.bench --rows "$(ROWS)" $(if $(JSON),--json)
 
 bench-smoke: $(READY) ## Count statements, transactions and imports on the real processes; a count that rises fails
-	@$(BIN)/python -m tests.bench.smoke
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.bench.smoke
 
 PROTOS    = $(shell cd proto && find atelier -name '*.proto' | sort)
 SERVICES  = $(filter %_service.proto,$(PROTOS))

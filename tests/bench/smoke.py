@@ -60,9 +60,9 @@ class Bound:
 # back. The ratios have room for a busy machine.
 BOUNDS = {
     "CreateJob, counted": Bound(statements=8.2, transactions=2.1),
-    "whole life, counted": Bound(statements=180, transactions=54),
-    "whole life, to a chat, counted": Bound(statements=230, transactions=67),
-    "idle, each second": Bound(statements=170, transactions=58),
+    "whole life, counted": Bound(statements=172, transactions=52),
+    "whole life, to a chat, counted": Bound(statements=222, transactions=65),
+    "idle, each second": Bound(statements=164, transactions=56),
     "modules imported at start": Bound(most=1440),
     "start to serving": Bound(most_ratio=8),
     "CreateJob, 32": Bound(least_ratio=0.08),
