@@ -6,17 +6,17 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from functools import partial
+from typing import Any
 
 import grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from tests.bench.table import Line
-from tests.bench.world import Part, World
-from tests.e2e.stack import serves
+from tests.bench.world import Part, World, listens
 
 _MODULE = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+([\w.]+)$", re.MULTILINE)
 _POLL_S = 0.01
+_SERVING = HealthCheckResponse(status=HealthCheckResponse.SERVING).SerializeToString()
 ROW = "start to serving"
 
 
@@ -31,8 +31,8 @@ async def start_times(world: World) -> list[Line]:
     floor, ours = list[float](), list[float]()
     for _ in range(world.rounds):
         empty, service = world.bare("start"), world.service(url)
-        floor.append(await _started(empty, is_up=_connects(empty.address)))
-        ours.append(await _started(service, is_up=partial(serves, service.address)))
+        floor.append(await _started(empty))
+        ours.append(await _started(service))
     base = Line(row=ROW, program="empty grpc.aio server", values=floor, unit="s")
     ratio = Line(row=ROW, program="", values=ours, unit="s").median / base.median
     return [base, Line(row=ROW, program="Atelier", values=ours, unit="s", ratio=ratio)]
@@ -54,12 +54,12 @@ async def modules(world: World) -> Line:
     )
 
 
-async def _started(part: Part, *, is_up: Callable[[], Awaitable[bool]]) -> float:
+async def _started(part: Part) -> float:
     """Start a program and return the seconds until its first answer."""
     began = time.perf_counter()
     part.program.start()
     try:
-        while not await is_up():
+        while not (await listens(part.address) and await _answers(part.address)):
             assert part.program.is_alive, part.program.log
             await asyncio.sleep(_POLL_S)
         return time.perf_counter() - began
@@ -67,16 +67,16 @@ async def _started(part: Part, *, is_up: Callable[[], Awaitable[bool]]) -> float
         await part.program.stop()
 
 
-def _connects(address: str) -> Callable[[], Awaitable[bool]]:
-    async def is_up() -> bool:
-        async with grpc.aio.insecure_channel(address) as channel:
-            try:
-                await asyncio.wait_for(channel.channel_ready(), 0.1)
-            except TimeoutError:
-                return False
-        return True
-
-    return is_up
+async def _answers(address: str) -> bool:
+    """Return whether a server says that it serves, or that it knows no health service."""
+    # Channels that share their connections would share the pause after one that was refused, too.
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
+        check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+        try:
+            return bool(await check(b"", timeout=1) == _SERVING)
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def _imported(part: Part) -> set[str]:

@@ -74,7 +74,7 @@ class World:
                 arguments=arguments,
                 folder=self.folder / f"{name}-{address}",
                 env=env,
-                is_ready=partial(_listens, address),
+                is_ready=partial(listens, address),
             ),
             address,
         )
@@ -182,7 +182,7 @@ def _part(folder: Path, module: str, *arguments: str, address: str, env: Setting
         "generation_svc": partial(serves, address),
         "callback_gateway": partial(answers, f"http://{address}/healthz"),
         "edge_bot": partial(answers, f"http://{address}/readyz"),
-        "sandbox": partial(_listens, address),
+        "sandbox": partial(listens, address),
     }
     program = Program(
         name=module,
@@ -195,7 +195,8 @@ def _part(folder: Path, module: str, *arguments: str, address: str, env: Setting
     return Part(program, address)
 
 
-async def _listens(address: str) -> bool:
+async def listens(address: str) -> bool:
+    """Return whether something takes connections at an address."""
     host, _, port = address.rpartition(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
