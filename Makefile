@@ -11,7 +11,7 @@ PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist lo
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free chaos model fuzz check check-code check-layers check-contract check-drift \
-        check-postgres check-package check-ui generate catalog image translations bench clean
+        check-postgres check-package check-ui generate catalog image translations bench bench-smoke clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,8 +82,11 @@ check-package: $(READY) ## Build the wheel, install it into an empty environment
 check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs renews the pictures)
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui
 
-bench: $(READY) ## Measure the service against bare gRPC and bare PostgreSQL
-	@$(BIN)/python -m tests.bench
+bench: $(READY) ## Measure the service beside the barest programs that do the same (ROWS=create,idle, JSON=1)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.bench --rows "$(ROWS)" $(if $(JSON),--json)
+
+bench-smoke: $(READY) ## Count statements, transactions and imports on the real processes; a count that rises fails
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.bench.smoke
 
 PROTOS    = $(shell cd proto && find atelier -name '*.proto' | sort)
 SERVICES  = $(filter %_service.proto,$(PROTOS))

@@ -1,91 +1,88 @@
-"""`make bench`: the service beside bare gRPC and bare PostgreSQL, measured in the same run.
+"""`make bench`: the service beside its own floor and beside what else one would use, in one run.
 
-The numbers are those of this machine at this moment; what can be compared are the ratios.
+The rates are those of this machine at this moment; what can be compared are the ratios, the CPU
+and the counts. `ROWS=create,idle` measures some rows, `--json` prints for machines.
 """
 
 from __future__ import annotations
 
-import asyncio
-import shutil
+import argparse
+import json
+import os
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
-from generation_svc.storage.embedded.server import embedded_postgres
-from generation_svc.storage.migrate import migrate
-from tests.bench.call import Replica, inserts, replica
-from tests.bench.cancel import left_per_cancel
-from tests.bench.load import Sample, load
-from tests.bench.wait import notifications, outcomes, updates
+import uvloop
+
+from runtime.file_limit import raise_file_limit
+from tests.bench.callback import callback
+from tests.bench.create import create
+from tests.bench.gateway import gateway
+from tests.bench.idle import idle
+from tests.bench.life import life
+from tests.bench.news import get, news
+from tests.bench.read import read
+from tests.bench.start import start
+from tests.bench.stream import stream
+from tests.bench.table import Line, table
+from tests.bench.world import World, world
 
 FOLDER = Path(".atelier/bench").absolute()
-CALLERS = (1, 8, 32)
-INSERT = "committed INSERT"
-Rates = Mapping[str, Mapping[int, Sample]]
-BASELINES = {"GetJob": "bare echo", "CreateJob": INSERT}
-"""What each call is compared with."""
+Row = Callable[[World], Awaitable[list[Line]]]
+ROWS: Mapping[str, Row] = MappingProxyType(
+    {
+        "create": create,
+        "life": life,
+        "idle": idle,
+        "read": read,
+        "callback": callback,
+        "gateway": gateway,
+        "stream": stream,
+        "start": start,
+        "get": get,
+        "news": news,
+    }
+)
+"""Every row by its name."""
 
 
-async def main() -> None:
-    """Measure everything and print two tables."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(embedded_postgres(FOLDER / "postgres"))
-        await asyncio.to_thread(migrate, url)
-        one = await stack.enter_async_context(replica(url, FOLDER / "one"))
-        other = await stack.enter_async_context(replica(url, FOLDER / "other"))
-        rates = await _rates(one, database_url=url)
-        _say(rate_table(rates))
-        waits = {
-            "NOTIFY to LISTEN, bare": await notifications(url),
-            "bare echo": rates["bare echo"][1],
-            "CreateJob": rates["CreateJob"][1],
-            "cancel here to stream there": await updates(one, other),
-        }
-        left = await left_per_cancel(one)
-    async with embedded_postgres(FOLDER / "postgres-stack") as url:
-        waits["callback to leased outcome"] = await outcomes(FOLDER, database_url=url)
-    _say(wait_table(waits))
-    _say(f"kB left by a cancelled call, until its connection ends    {left:.2f}")
+async def main(options: argparse.Namespace) -> None:
+    """Measure the rows and print one table."""
+    began, before, lines = time.monotonic(), os.getloadavg(), list[Line]()
+    async with world(FOLDER, rounds=options.rounds, seconds=options.seconds) as measured:
+        for name in options.rows:
+            sys.stderr.write(f"measuring {name}\n")
+            lines += await ROWS[name](measured)
+    load = {"before": before[0], "after": os.getloadavg()[0]}
+    sys.stdout.write(f"{as_json(lines, load) if options.json else table(lines)}\n")
+    sys.stderr.write(f"in {time.monotonic() - began:.0f} s; load average {load}\n")
 
 
-async def _rates(one: Replica, *, database_url: str) -> Rates:
-    rates: dict[str, dict[int, Sample]] = {}
-    for name, call in (await one.calls()).items():
-        rates[name] = {callers: await load([call] * callers) for callers in CALLERS}
-    rates[INSERT] = {}
-    for callers in CALLERS:
-        async with inserts(database_url, callers=callers) as calls:
-            rates[INSERT][callers] = await load(calls)
-    return rates
+def as_json(lines: Sequence[Line], load: Mapping[str, float]) -> str:
+    """Return the lines for machines."""
+    return json.dumps({"load_average": load, "lines": [asdict(each) for each in lines]}, indent=1)
 
 
-def rate_table(rates: Rates) -> str:
-    """Return calls a second by callers, and each as a share of what it is compared with."""
-    heads = "".join(f"{callers:>9} " for callers in CALLERS)
-    lines = [f"calls a second, by callers     {heads}"]
-    for name, samples in rates.items():
-        cells = "".join(f"{samples[callers].per_second:>9,.0f} " for callers in CALLERS)
-        lines.append(f"{name:<31}{cells}")
-    for name, baseline in BASELINES.items():
-        shares = (rates[name][n].per_second / rates[baseline][n].per_second for n in CALLERS)
-        cells = "".join(f"{share:>9.0%} " for share in shares)
-        lines.append(f"{f'{name} / {baseline}':<31}{cells}")
-    return "\n".join(lines)
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rows", type=_rows, default=list(ROWS), help=", ".join(ROWS))
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each row")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one round of one program")
+    parser.add_argument("--json", action="store_true", help="print for machines")
+    return parser.parse_args(arguments)
 
 
-def wait_table(waits: Mapping[str, Sample]) -> str:
-    """Return how long each wait is, in milliseconds."""
-    lines = [f"{'milliseconds':<31}{'p50':>9} {'p99':>9}"]
-    lines += [f"{name:<31}{each.p50_ms:>9.1f} {each.p99_ms:>9.1f}" for name, each in waits.items()]
-    return "\n".join(lines)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"\n{text}\n")
-    sys.stdout.flush()
+def _rows(text: str) -> list[str]:
+    names = text.split(",") if text else list(ROWS)
+    if unknown := set(names) - set(ROWS):
+        raise argparse.ArgumentTypeError(f"no row is named {', '.join(sorted(unknown))}")
+    return names
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    raise_file_limit()
+    uvloop.run(main(_options(sys.argv[1:])))

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import grpc
-import psycopg
 from google.protobuf.struct_pb2 import Struct
-from psycopg.types.json import Jsonb
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -25,7 +22,6 @@ from tests.bench.replica import ECHO
 
 INPUTS = {"prompt": "a lighthouse on a cliff in a storm, oil painting", "aspect_ratio": "16:9"}
 _owners = count()
-_INSERT = "INSERT INTO bench (document) VALUES (%s)"
 
 
 @dataclass
@@ -56,7 +52,6 @@ class Replica:
         return {
             "bare echo": lambda: self.say(message),
             "GetJob": lambda: self.stub.GetJob(request),
-            "CreateJob": self.create,
         }
 
 
@@ -79,20 +74,3 @@ async def replica(database_url: str, folder: Path) -> AsyncIterator[Replica]:
     finally:
         process.terminate()
         await process.wait()
-
-
-@asynccontextmanager
-async def inserts(database_url: str, *, callers: int) -> AsyncIterator[Sequence[Call]]:
-    """Give a committed INSERT for each caller, on a connection of its own."""
-    document = Jsonb(INPUTS)
-    async with AsyncExitStack() as stack:
-        connections = [
-            await stack.enter_async_context(
-                await psycopg.AsyncConnection.connect(database_url, autocommit=True)
-            )
-            for _ in range(callers)
-        ]
-        await connections[0].execute(
-            "CREATE TABLE IF NOT EXISTS bench (id bigserial PRIMARY KEY, document jsonb NOT NULL)"
-        )
-        yield [partial(each.execute, _INSERT, (document,)) for each in connections]

@@ -7,10 +7,10 @@ it back. The row is here to see it grow, or go.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from tests.bench.call import Replica
+from tests.bench.usage import resident_kb
 
 AT_ONCE = 100
 WARM_UP = 20
@@ -23,10 +23,10 @@ async def left_per_cancel(replica: Replica) -> float:
     job_id = (await replica.create()).job.id
     for _ in range(WARM_UP):
         await _cancel_some(replica, job_id)
-    before = _resident_kb(replica.pid)
+    before = resident_kb(replica.pid)
     for _ in range(ROUNDS):
         await _cancel_some(replica, job_id)
-    return (_resident_kb(replica.pid) - before) / (ROUNDS * AT_ONCE)
+    return (resident_kb(replica.pid) - before) / (ROUNDS * AT_ONCE)
 
 
 async def _cancel_some(replica: Replica, job_id: str) -> None:
@@ -36,8 +36,3 @@ async def _cancel_some(replica: Replica, job_id: str) -> None:
     await asyncio.gather(*(call.read() for call in calls))
     for call in calls:
         call.cancel()
-
-
-def _resident_kb(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
