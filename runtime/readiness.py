@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from runtime.wait import is_set_within
 
 READINESS_SECONDS = 2.0
-"""How long a process goes by what it saw last."""
+"""How long a process that is ready goes by what it saw last."""
+UNREADY_SECONDS = 0.1
+"""How soon one that is not ready looks again: callers wait for it, after a start most of all."""
 
 
 class Readiness:
@@ -27,5 +29,6 @@ class Readiness:
         """Follow what `look` finds until asked to stop, and be unready from then on."""
         while not stop.is_set():
             self.is_ready = await look()
-            await is_set_within(stop, interval_seconds)
+            soon = min(interval_seconds, UNREADY_SECONDS)
+            await is_set_within(stop, interval_seconds if self.is_ready else soon)
         self.is_ready = False

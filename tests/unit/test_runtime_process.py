@@ -58,6 +58,22 @@ async def test_beside_the_metrics_a_process_tells_whether_it_is_ready() -> None:
     assert not readiness.is_ready
 
 
+async def test_a_process_that_is_not_ready_yet_looks_again_soon() -> None:
+    """The first look of a start may come a moment before the database is heard."""
+    stop, readiness, looks = asyncio.Event(), Readiness(), 0
+
+    async def look() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks > 2:
+            stop.set()
+        return looks > 2
+
+    async with asyncio.timeout(30):  # a look an hour would never get there
+        await readiness.follow(look, stop=stop, interval_seconds=3600)
+    assert looks == 3
+
+
 async def test_no_metrics_are_served_without_an_address() -> None:
     async with serve_metrics(None) as address:
         assert address is None
