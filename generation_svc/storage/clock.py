@@ -1,8 +1,8 @@
 """Tells the database's time between two readings of it.
 
 Whatever is stored, compared with what is stored, or decides on a job is told in this time, for the
-replicas' own clocks may differ by hours. A reading costs nothing: it is the question whether a
-connection lives. Between two of them the monotonic clock goes on, which nobody sets.
+replicas' own clocks may differ by hours. A reading is one statement, every ten seconds at
+most. Between two of them the monotonic clock goes on, which nobody sets.
 """
 
 import time

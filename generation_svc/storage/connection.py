@@ -54,25 +54,25 @@ def _has_ports(text: str) -> bool:
     return all(not port or (port.isdecimal() and 0 < int(port) <= 65535) for port in ports)
 
 
-async def check(
-    connection: psycopg.AsyncConnection[Any], *, clock: DatabaseClock | None = None
-) -> None:
-    """Raise OperationalError if the connection is lost, or its server cannot be written to.
-
-    The server reports both settings by itself, with whatever it answers.
-    """
+async def check(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Raise OperationalError if the connection is lost, or its server cannot be written to."""
     with bounded(connection, seconds=CHECK_SECONDS):
-        if clock and clock.is_due:
-            await _read(clock, connection)
-        else:
-            await AsyncConnectionPool.check_connection(connection)
+        await AsyncConnectionPool.check_connection(connection)
+    check_writable(connection)
+
+
+def check_writable(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Raise OperationalError if the server said with its last answer that it is read-only.
+
+    It reports both settings by itself, with whatever it answers.
+    """
     for setting in ("in_hot_standby", "default_transaction_read_only"):
         if connection.info.parameter_status(setting) == "on":
             raise psycopg.OperationalError("The server is read-only.")
 
 
-async def _read(clock: DatabaseClock, connection: psycopg.AsyncConnection[Any]) -> None:
-    """Ask for the time instead of nothing, which also shows that the connection lives."""
+async def read_clock(clock: DatabaseClock, connection: psycopg.AsyncConnection[Any]) -> None:
+    """Ask for the time, before a transaction and not within one."""
     asked_at = time.monotonic()
     # Otherwise the SELECT would begin a transaction, and nobody would end it.
     await connection.set_autocommit(True)

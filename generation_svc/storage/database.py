@@ -1,8 +1,14 @@
 """Transactions on PostgreSQL: the stores of one connection, and one commit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +27,8 @@ from generation_svc.storage.connection import (
     NETWORK,
     Connection,
     bounded,
-    check,
+    check_writable,
+    read_clock,
 )
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
@@ -66,6 +73,10 @@ NOT_NOW = (
 """What a driver raises where the same call may succeed later."""
 
 _logger = structlog.get_logger(__name__)
+
+
+Begin = Callable[[Connection, AsyncExitStack], Awaitable[None]]
+"""Says the first word on a connection; what it opens is closed with the stack."""
 
 
 class PostgresTransaction:
@@ -118,8 +129,7 @@ class PostgresDatabase:
             async with (
                 # In this order: whoever waits for its turn must not hold a connection meanwhile.
                 self._pool_queue.slot(),
-                self._connection(within_seconds=POOL_TIMEOUT_SECONDS) as connection,
-                connection.transaction(),
+                self._connection(within_seconds=POOL_TIMEOUT_SECONDS, begin=_begin) as connection,
             ):
                 transaction = PostgresTransaction(connection, clock=self._clock)
                 yield transaction
@@ -140,35 +150,40 @@ class PostgresDatabase:
         if not self.notifier.is_listening:
             return False
         try:
-            async with self._connection(within_seconds=CHECK_SECONDS):
+            async with self._connection(within_seconds=CHECK_SECONDS, begin=_look):
                 return True
         except psycopg.Error:
             return False
 
     @asynccontextmanager
-    async def _connection(self, *, within_seconds: float) -> AsyncIterator[Connection]:
-        connection = await self._working_connection(within_seconds)
+    async def _connection(
+        self, *, within_seconds: float, begin: Begin
+    ) -> AsyncIterator[Connection]:
+        connection, begun = await self._working_connection(within_seconds, begin=begin)
         self._pool_queue.move()
         try:
             with bounded(connection, seconds=TRANSACTION_SECONDS):
-                yield connection
+                async with begun:
+                    yield connection
         except errors.FeatureNotSupported:
             await connection.close()  # its other statements are outdated as well
             raise
         finally:
             await self.pool.putconn(connection)
 
-    async def _working_connection(self, within_seconds: float) -> Connection:
-        """Throw out those that do not work: after a restart of the server that is all of them.
+    async def _working_connection(
+        self, within_seconds: float, *, begin: Begin
+    ) -> tuple[Connection, AsyncExitStack]:
+        """Begin, and throw out those that cannot: after a restart of the server that is all.
 
-        The pool's own check would pause after each one.
+        The beginning is the check: nothing was done on a connection that fails there, so another
+        one may try. The pool's own check would pause after each one.
         """
         deadline = Deadline(within_seconds)
         while True:
             connection = await self._any_connection(deadline)
             try:
-                await check(connection, clock=self._clock)
-                return connection
+                return connection, await self._begun(connection, begin=begin)
             except BaseException as error:
                 # Also if we are cancelled: the pool counts a connection as lent until it is given
                 # back.
@@ -176,6 +191,15 @@ class PostgresDatabase:
                 await self.pool.putconn(connection)
                 if not isinstance(error, psycopg.Error):
                     raise
+
+    async def _begun(self, connection: Connection, *, begin: Begin) -> AsyncExitStack:
+        with bounded(connection, seconds=CHECK_SECONDS):
+            if self._clock.is_due:
+                await read_clock(self._clock, connection)
+            async with AsyncExitStack() as stack:
+                await begin(connection, stack)
+                check_writable(connection)
+                return stack.pop_all()
 
     async def _any_connection(self, deadline: Deadline) -> Connection:
         """Ask repeatedly: the pool tries to reconnect only when asked."""
@@ -186,6 +210,15 @@ class PostgresDatabase:
             except PoolTimeout:
                 if left <= ASK_AGAIN_SECONDS:
                     raise
+
+
+async def _begin(connection: Connection, stack: AsyncExitStack) -> None:
+    await stack.enter_async_context(connection.transaction())
+
+
+async def _look(connection: Connection, stack: AsyncExitStack) -> None:
+    del stack  # nothing is begun
+    await AsyncConnectionPool.check_connection(connection)
 
 
 @asynccontextmanager
