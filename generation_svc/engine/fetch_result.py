@@ -31,6 +31,7 @@ from generation_svc.domain.job import DelayReason, Job, JobState, Result
 from generation_svc.domain.observation import ResultItem
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine.fetch_lease import LeaseLost, under_lease
+from generation_svc.engine.loop import found
 from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
 from generation_svc.engine.store_result import LINK_TROUBLES, StoredFile, store_file
@@ -63,6 +64,7 @@ async def fetch_result(deps: Dependencies) -> bool:
         attempt = await tx.attempts.claim_fetch(lease=deps.timing.fetch_lease)
     if attempt is None or attempt.observation is None:
         return False
+    found()
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
         work = _haul(deps, attempt, items=attempt.observation.results)

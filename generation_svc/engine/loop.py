@@ -1,8 +1,8 @@
 """Runs a step again and again: at once while there is work, else when it is announced.
 
-What is due by the clock is announced by nobody, so somebody looks now and then: one worker of a
-loop, however many there are, so that a service without work hardly asks the database. Whoever finds
-work has another one look at once.
+Work is announced, or due by the clock, which nobody announces. Either way one worker of a loop
+looks, however many there are, so that a service with little work hardly asks the database. Whoever
+finds work has another one look at once, before doing it: so all are at work after a few looks.
 
 A step that fails has changed nothing, since its transaction was rolled back; it is logged,
 counted, and done again after a rest. So no fault in one job stops the work on the others.
@@ -11,19 +11,22 @@ counted, and done again after a rest. So no fault in one job stops the work on t
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import structlog
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.lifecycle.dependencies import Dependencies
-from runtime.wait import first_of, is_set_within
+from runtime.wait import first_of
 
 LONGEST_WAIT_SECONDS = 600.0
 """After how long every idle worker looks for itself."""
 REST_SECONDS = 1.0
 """The rest after a step that failed."""
 _logger = structlog.get_logger(__name__)
+_found: ContextVar[Callable[[], None]] = ContextVar("found", default=lambda: None)
+"""Wakes another worker of the loop whose step this is; outside of a loop there is none."""
 
 Step = Callable[[Dependencies], Awaitable[bool]]
 """A use case without arguments; True means that there may be more to do at once."""
@@ -48,14 +51,21 @@ class WorkerQueue:
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Event] = deque()
+        self._is_wanted = False
 
     def wake_one(self) -> None:
-        """Have the first one look; nobody does where all are at work."""
+        """Have the first one look, or where all are at work the first that is done with it."""
         if self._waiting:
             self._waiting.popleft().set()
+        else:
+            # One of them may have looked in vain a moment before, and is about to wait.
+            self._is_wanted = True
 
     async def wait(self, *events: asyncio.Event) -> None:
         """Wait until it is this one's time to look, or one of the events is set."""
+        if self._is_wanted:
+            self._is_wanted = False
+            return
         woken = asyncio.Event()
         self._waiting.append(woken)
         try:
@@ -65,23 +75,27 @@ class WorkerQueue:
                 self._waiting.remove(woken)
 
 
+def found() -> None:
+    """Say from within a step that it found work: another worker looks whether there is more."""
+    _found.get()()
+
+
 async def run(loop: Loop, deps: Dependencies, *, idle: WorkerQueue) -> None:
     """Do the work until the service stops; a step under way is finished."""
-    stop = deps.stopping
+    _found.set(idle.wake_one)
+    while not deps.stopping.is_set():
+        if not await _do(loop, deps):
+            await idle.wait(deps.stopping)
+
+
+async def wake(loop: Loop, deps: Dependencies, *, idle: WorkerQueue) -> None:
+    """Have a worker look at every announcement and now and then, until the service stops."""
     with deps.database.watch(loop.topic) as news:
-        while not stop.is_set():
-            # Cleared before the step: what is announced while it runs wakes the next one.
+        while not deps.stopping.is_set():
+            await first_of(news, deps.stopping, seconds=loop.idle_seconds)
+            # Cleared before the look: what is announced while it runs has another one look.
             news.clear()
-            if await _do(loop, deps):
-                idle.wake_one()
-            else:
-                await idle.wait(news, stop)
-
-
-async def look_now_and_then(loop: Loop, deps: Dependencies, *, idle: WorkerQueue) -> None:
-    """Have an idle worker look for what is due by the clock, until the service stops."""
-    while not await is_set_within(deps.stopping, loop.idle_seconds):
-        idle.wake_one()
+            idle.wake_one()
 
 
 async def _do(loop: Loop, deps: Dependencies) -> bool:

@@ -14,6 +14,7 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker, rate_budget
+from generation_svc.engine.loop import found
 from generation_svc.engine.persist import persist
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -36,6 +37,7 @@ async def poll(deps: Dependencies) -> bool:
         )
     if attempt is None or attempt.task_id is None:
         return False
+    found()
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
     try:
         await _read(deps, attempt, handle=attempt.task_id)

@@ -25,6 +25,7 @@ from generation_svc.domain.error import StaleLease
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.webhook import GONE
+from generation_svc.engine.loop import found
 from generation_svc.engine.persist import persist
 from generation_svc.lifecycle.dependencies import Dependencies
 
@@ -50,6 +51,7 @@ async def send_webhook(deps: Dependencies) -> bool:
         delivery = await tx.webhooks.begin(span=LEASE, most_per_host=MOST_PER_HOST)
         if delivery is None:
             return False
+        found()
         if await _is_disabled(tx, delivery):
             await tx.deliveries.report(delivery.lease_token, Impossible(_in_words(GONE)))
             return True

@@ -8,7 +8,7 @@ import structlog
 
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
-from generation_svc.engine.loop import Loop, Step, WorkerQueue, look_now_and_then, run
+from generation_svc.engine.loop import Loop, Step, WorkerQueue, run, wake
 from generation_svc.engine.maintenance import steps
 from generation_svc.engine.maintenance.accounts import WATCH_SECONDS, watch_accounts
 from generation_svc.engine.maintenance.retention import forget_expired
@@ -79,8 +79,7 @@ def _started(loop: Loop, deps: Dependencies) -> Iterator[asyncio.Task[None]]:
     idle = WorkerQueue()
     for number in range(loop.concurrency):
         yield asyncio.create_task(run(loop, deps, idle=idle), name=f"{loop.name}-{number}")
-    clock = look_now_and_then(loop, deps, idle=idle)
-    yield asyncio.create_task(clock, name=f"{loop.name}-clock")
+    yield asyncio.create_task(wake(loop, deps, idle=idle), name=f"{loop.name}-wake")
 
 
 @asynccontextmanager
