@@ -15,7 +15,6 @@ from typing import Protocol
 
 import grpc
 import structlog
-import uuid6
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -24,7 +23,9 @@ from starlette.types import Receive, Scope, Send
 from atelier.generation.v1 import callback_service_pb2 as pb
 from callback_gateway.metric import Meter
 from generation_client import GenerationClient, GenerationError, translated
+from generation_client.limit import MAX_CALLBACK_BYTES, MAX_TOKEN_LENGTH
 from runtime.backoff import Backoff
+from runtime.correlation import new_correlation_id
 
 CALLBACK_PATH = "/callbacks/kie"
 """Everything at and under this path is always answered 200."""
@@ -34,9 +35,6 @@ _CALLBACK = re.compile(r"/callbacks/([a-z0-9-]{1,32})/(.+)", re.DOTALL)
 
 CALLBACK_ROUTE = "callback"
 """The name under which answers to callbacks are counted."""
-
-MAX_TOKEN_CHARS = 128
-"""The longest path token of the contract (ReportCallbackRequest.path_token)."""
 
 SUCCESS_BODY = b'{"code":200,"msg":"success"}'
 """The answer to every callback."""
@@ -94,7 +92,7 @@ class Reporter(Protocol):
 class Limits:
     """How much the gateway takes, and for how long."""
 
-    body_bytes: int = 1 << 20
+    body_bytes: int = MAX_CALLBACK_BYTES
     drain_bytes: int = 32 << 20
     held_bytes: int = 64 << 20
     body_s: float = 3.0
@@ -112,7 +110,7 @@ class CallbackEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request and answer it."""
-        with structlog.contextvars.bound_contextvars(correlation_id=str(uuid6.uuid7())):
+        with structlog.contextvars.bound_contextvars(correlation_id=new_correlation_id()):
             outcome = await self._guarded(Request(scope, receive))
             self._meter.callbacks.labels(str(outcome)).inc()
             _logger.info("callback answered", outcome=str(outcome))
@@ -234,7 +232,7 @@ def path_token(path: str) -> str:
     """Return the segment after the provider's name, empty if there is none of a fair length."""
     found = _CALLBACK.fullmatch(_squeezed(path))
     token = found[2].partition("/")[0] if found else ""
-    return token if len(token) <= MAX_TOKEN_CHARS else ""
+    return token if len(token) <= MAX_TOKEN_LENGTH else ""
 
 
 def provider_of(path: str) -> str:

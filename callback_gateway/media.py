@@ -18,7 +18,6 @@ from enum import StrEnum
 from typing import Protocol
 
 import structlog
-import uuid6
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -29,6 +28,7 @@ from callback_gateway.byte_range import ByteRange, RangeOutOfBounds, range_of
 from callback_gateway.connection import Cut, Exchange
 from callback_gateway.metric import Meter
 from generation_client import GenerationClient, GenerationError, translated
+from runtime.correlation import new_correlation_id
 
 MEDIA_PATH = "/media/"
 """What a link to media begins with, after the public address of the gateway."""
@@ -141,7 +141,7 @@ class MediaEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request and answer it."""
-        with structlog.contextvars.bound_contextvars(correlation_id=str(uuid6.uuid7())):
+        with structlog.contextvars.bound_contextvars(correlation_id=new_correlation_id()):
             async with Exchange(scope, receive, send) as exchange:
                 outcome = await self._answer(exchange)
             self._meter.media.labels(outcome).inc()

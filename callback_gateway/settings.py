@@ -8,11 +8,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from generation_client import ClientSettings
+from generation_client.limit import MAX_CALLBACK_BYTES
 from runtime.address import Address
 from runtime.settings import Names
-
-MAX_BODY_BYTES = 1 << 20
-"""The longest body that the contract takes (ReportCallbackRequest.body)."""
 
 
 def _networks(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -37,7 +35,7 @@ class GatewaySettings(ClientSettings):
     port: int | None = Field(None, ge=0, le=65535, examples=[8080])
     """The port that a platform gives; where set, it wins over GATEWAY_LISTEN, on all interfaces."""
 
-    gateway_body_limit_bytes: int = Field(MAX_BODY_BYTES, gt=0, le=MAX_BODY_BYTES)
+    gateway_body_limit_bytes: int = Field(MAX_CALLBACK_BYTES, gt=0, le=MAX_CALLBACK_BYTES)
     """The longest body that is handed on."""
 
     gateway_drain_limit_bytes: int = Field(32 << 20, gt=0)
