@@ -17,8 +17,6 @@ from generation_svc.storage.media_kind import IS_VIDEO
 
 MOST_ROWS = 1000
 """How many rows of a table one statement removes."""
-_IS_FAVOURITE = "false"
-"""The jobs that are kept with their media at any age; none can be chosen yet."""
 _HAS_ENDED = "job.state IN ('succeeded', 'failed', 'cancelled')"
 
 
@@ -118,7 +116,7 @@ class PostgresRetentionStore:
 _EXPIRED_MEDIA = f"""
 SELECT media.id FROM media JOIN job ON job.id = media.job_id
 WHERE media.remove_time IS NULL AND {{kind}} AND media.create_time <= now() - %(age)s::interval
-  AND {_HAS_ENDED} AND job.update_time <= now() - %(age)s::interval AND NOT {_IS_FAVOURITE}
+  AND {_HAS_ENDED} AND job.update_time <= now() - %(age)s::interval
 ORDER BY media.create_time LIMIT %(limit)s
 """
 
@@ -150,7 +148,7 @@ DELETE FROM upload WHERE id = ANY(ARRAY(
 
 _FORGOTTEN_JOBS = f"""
 SELECT id FROM job
-WHERE {_HAS_ENDED} AND update_time <= now() - %(age)s::interval AND NOT {_IS_FAVOURITE}
+WHERE {_HAS_ENDED} AND update_time <= now() - %(age)s::interval
   AND NOT EXISTS (SELECT FROM media WHERE media.job_id = job.id AND media.remove_time IS NULL)
 ORDER BY update_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
