@@ -21,6 +21,7 @@ from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.lifecycle.callback_address import callback_address
+from generation_svc.lifecycle.local_engine import LocalEngine
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import REST_FACTOR, QueueView, Recent
 from generation_svc.lifecycle.revision_poller import RevisionPoller
@@ -162,5 +163,7 @@ class Dependencies:
     storage: StorageDependencies = field(default_factory=StorageDependencies)
     views: ViewDependencies = field(default_factory=ViewDependencies)
     meter: ServiceMeter = field(default_factory=ServiceMeter)
+    engine: LocalEngine = field(default_factory=LocalEngine)
+    """What of the engine runs in this process."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is about to stop: who waits for a turn gives it back."""

@@ -142,6 +142,10 @@ class PostgresDatabase:
         """Give an event that is set whenever one of the topics is announced, by any replica."""
         return self.notifier.watch(*topics)
 
+    def tell_others(self, topic: str) -> None:
+        """Wake those who wait for a topic in the other replicas."""
+        self.notifier.tell_others(topic)
+
     async def is_ready(self) -> bool:
         """Return whether the database answers and can be written to.
 

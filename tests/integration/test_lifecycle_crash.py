@@ -30,6 +30,7 @@ class MortalDatabase:
         self._left = commits
         self._at = at
         self.watch, self.now = self._real.watch, self._real.now
+        self.tell_others = self._real.tell_others
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -177,6 +178,7 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(harness
         def __init__(self) -> None:
             self.left = 3
             self.watch, self.now = harness.deps.database.watch, harness.deps.database.now
+            self.tell_others = harness.deps.database.tell_others
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:

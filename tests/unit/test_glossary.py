@@ -31,7 +31,7 @@ ORDINARY = frozenset(
     handle handler handover health home host hostname http identifier impossible input interceptor
     internet interrupt invalid item jpeg keep key keyword kie kind known language large late
     launcher layout life lifecycle limit limited limits linger lingering link links list load
-    localized
+    local localized
     log long lost main maintenance many measured mention message messages meter method metric
     migrate migration missed missing name no not notice object of offset offsets on operator option
     options original out outage outcome outgoing overloaded page parse part path pause payload peer
