@@ -38,10 +38,9 @@ from generation_svc.domain.timing import Timing
 from generation_svc.engine.account import free_accounts
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
-from generation_svc.engine.maintenance import steps
-from generation_svc.engine.maintenance.retention import forget_expired
-from generation_svc.engine.maintenance.usage import measure_usage
+from generation_svc.engine.maintenance.accounts import watch_accounts
 from generation_svc.engine.poll import poll
+from generation_svc.engine.sweep import SWEEPS
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
@@ -391,8 +390,10 @@ class Harness:
         return await tx.queue.claim(lease=CLAIM_LEASE, accounts=free) if free else None
 
     async def sweep(self) -> None:
-        for step in (*steps.STEPS, forget_expired, measure_usage):
-            await step(self.deps)
+        """Run all sweeps once, but the one that asks the provider."""
+        for sweep in SWEEPS:
+            if sweep.step is not watch_accounts:
+                await sweep.step(self.deps)
 
     async def dispatch_all(self) -> None:
         while await dispatch(self.deps):

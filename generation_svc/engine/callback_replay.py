@@ -15,12 +15,19 @@ PENDING_AGE = timedelta(seconds=30)
 PENDING_BATCH = 100
 
 
-async def replay_callbacks(deps: Dependencies) -> None:
-    """Apply callbacks that were stored by a process that was killed before it applied them."""
+async def replay_callbacks(deps: Dependencies) -> bool:
+    """Apply callbacks that a killed process only stored; return whether there may be more."""
     async with deps.database.transaction() as tx:
         receipts = await tx.receipts.pending(older_than=PENDING_AGE, limit=PENDING_BATCH)
-        await tx.receipts.trim(keep=UNTRUSTED_KEPT)
     await one_by_one(receipts, partial(_replay, deps))
+    return len(receipts) >= PENDING_BATCH
+
+
+async def trim_callbacks(deps: Dependencies) -> bool:
+    """Keep only the latest of the callbacks that are not believed."""
+    async with deps.database.transaction() as tx:
+        await tx.receipts.trim(keep=UNTRUSTED_KEPT)
+    return False
 
 
 async def _replay(deps: Dependencies, receipt: Receipt) -> None:

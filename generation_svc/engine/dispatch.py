@@ -28,7 +28,6 @@ from generation_svc.domain.schema import Steps
 from generation_svc.engine import breaker, provider_upload, rate_budget, submission
 from generation_svc.engine.account import free_accounts
 from generation_svc.engine.breaker import Permit
-from generation_svc.engine.loop import found
 from generation_svc.engine.persist import persist
 from generation_svc.engine.submission import MAX_ATTEMPTS
 from generation_svc.lifecycle import input_media, model_outage, topic
@@ -46,7 +45,7 @@ async def dispatch(deps: Dependencies) -> bool:
         return False
     claim, wait = await _claim(deps, permit)
     if claim is not None:
-        found()
+        deps.engine.due_in(topic.DISPATCH, timedelta(0))  # another one looks whether there is more
     is_answered = claim is not None and await _submit_or_give_back(deps, claim, permit=permit)
     if permit.is_probe:
         await breaker.conclude(deps, permit.accounts[0], is_answered=is_answered)

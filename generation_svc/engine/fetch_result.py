@@ -31,10 +31,10 @@ from generation_svc.domain.job import DelayReason, Job, JobState, Result
 from generation_svc.domain.observation import ResultItem
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine.fetch_lease import LeaseLost, under_lease
-from generation_svc.engine.loop import found
 from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
 from generation_svc.engine.store_result import LINK_TROUBLES, StoredFile, store_file
+from generation_svc.engine.work import Batch, Work, do_one
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
@@ -59,24 +59,35 @@ class _Haul:
 
 
 async def fetch_result(deps: Dependencies) -> bool:
-    """Fetch the result that is due; return whether there may be more to do at once."""
+    """Fetch one result that is due; return whether there was one."""
+    return await do_one(deps, WORK)
+
+
+async def _claim(deps: Dependencies, *, limit: int) -> Batch[Attempt]:
     async with deps.database.transaction() as tx:
-        attempt = await tx.attempts.claim_fetch(lease=deps.timing.fetch_lease)
-    if attempt is None or attempt.observation is None:
-        return False
-    found()
+        attempts, next_due = await tx.attempts.claim_fetches(
+            lease=deps.timing.fetch_lease, limit=limit
+        )
+    return Batch(attempts, next_due)
+
+
+async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
+    assert attempt.observation is not None  # a success comes with one
     try:
         work = _haul(deps, attempt, items=attempt.observation.results)
         haul = await under_lease(deps, attempt, work=work)
     except LeaseLost:
         _logger.warning("another worker fetches this result now")
-        return True
+        return
     except asyncio.CancelledError:
         await persist(partial(_give_back, deps, attempt))
         raise
     await persist(partial(_conclude, deps, attempt, haul=haul))
-    return True
+
+
+WORK = Work("fetch", topic.FETCH, concurrency=8, claim=_claim, do=_do)
+"""Fetching the results of successes."""
 
 
 async def _give_back(deps: Dependencies, attempt: Attempt) -> None:

@@ -14,8 +14,8 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker, rate_budget
-from generation_svc.engine.loop import found
 from generation_svc.engine.persist import persist
+from generation_svc.engine.work import Batch, Work, do_one
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.observe import apply
@@ -30,21 +30,30 @@ _logger = structlog.get_logger(__name__)
 
 
 async def poll(deps: Dependencies) -> bool:
-    """Read the task that is due; return whether there may be more to do at once."""
+    """Read one task that is due; return whether there was one."""
+    return await do_one(deps, WORK)
+
+
+async def _claim(deps: Dependencies, *, limit: int) -> Batch[Attempt]:
     async with deps.database.transaction() as tx:
-        attempt = await tx.attempts.claim_read(
-            lease=deps.timing.read_lease, readable=deps.provider.accounts
+        attempts, next_due = await tx.attempts.claim_reads(
+            lease=deps.timing.read_lease, readable=deps.provider.accounts, limit=limit
         )
-    if attempt is None or attempt.task_id is None:
-        return False
-    found()
+    return Batch(attempts, next_due)
+
+
+async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
+    assert attempt.task_id is not None  # what is accepted has one
     try:
         await _read(deps, attempt, handle=attempt.task_id)
     except asyncio.CancelledError:
         await persist(partial(_give_back, deps, attempt))
         raise
-    return True
+
+
+WORK = Work("poll", topic.READ, concurrency=4, claim=_claim, do=_do)
+"""Reading tasks at the provider."""
 
 
 async def _read(deps: Dependencies, attempt: Attempt, *, handle: str) -> None:

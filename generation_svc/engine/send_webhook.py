@@ -25,8 +25,9 @@ from generation_svc.domain.error import StaleLease
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.webhook import GONE
-from generation_svc.engine.loop import found
 from generation_svc.engine.persist import persist
+from generation_svc.engine.work import Batch, Work, do_one
+from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 
 LEASE = timedelta(seconds=60)
@@ -46,20 +47,34 @@ _logger = structlog.get_logger(__name__)
 
 
 async def send_webhook(deps: Dependencies) -> bool:
-    """Post the webhook whose turn it is; return whether there may be more to do at once."""
+    """Post one webhook whose turn it is; return whether there was one."""
+    return await do_one(deps, WORK)
+
+
+async def _claim(deps: Dependencies, *, limit: int) -> Batch[Delivery]:
+    """Begin the posts whose turn it is, one after the other, since each changes whose is next."""
+    deliveries: list[Delivery] = []
     async with deps.database.transaction() as tx:
-        delivery = await tx.webhooks.begin(span=LEASE, most_per_host=MOST_PER_HOST)
-        if delivery is None:
-            return False
-        found()
-        if await _is_disabled(tx, delivery):
-            await tx.deliveries.report(delivery.lease_token, Impossible(_in_words(GONE)))
-            return True
+        for _ in range(limit):
+            delivery = await tx.webhooks.begin(span=LEASE, most_per_host=MOST_PER_HOST)
+            if delivery is None:
+                break
+            if await _is_disabled(tx, delivery):
+                await tx.deliveries.report(delivery.lease_token, Impossible(_in_words(GONE)))
+            else:
+                deliveries.append(delivery)
+        return Batch(deliveries, await tx.webhooks.next_due())
+
+
+async def _do(deps: Dependencies, delivery: Delivery, /) -> None:
     structlog.contextvars.bind_contextvars(
         job_id=str(delivery.job.id), correlation_id=delivery.job.correlation_id
     )
     await _send(deps, delivery)
-    return True
+
+
+WORK = Work("post", topic.WEBHOOK, concurrency=16, claim=_claim, do=_do)
+"""Posting outcomes to webhooks."""
 
 
 async def _send(deps: Dependencies, delivery: Delivery) -> None:

@@ -1,85 +1,96 @@
-"""Starts and stops all loops of the service together."""
+"""Starts and stops all schedulers of the service together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
 
-import structlog
-
+from generation_svc.domain.port.due import DueKind
+from generation_svc.engine import fetch_result, poll, send_webhook
 from generation_svc.engine.dispatch import dispatch
-from generation_svc.engine.fetch_result import fetch_result
-from generation_svc.engine.loop import Loop, Step, WorkerQueue, run, wake
-from generation_svc.engine.maintenance import steps
-from generation_svc.engine.maintenance.accounts import WATCH_SECONDS, watch_accounts
-from generation_svc.engine.maintenance.retention import forget_expired
-from generation_svc.engine.maintenance.usage import measure_usage
-from generation_svc.engine.poll import poll
-from generation_svc.engine.send_webhook import send_webhook
+from generation_svc.engine.due import looking
+from generation_svc.engine.scheduler import Scheduler
+from generation_svc.engine.sweep import SWEEPS, sweeping
+from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 
-_logger = structlog.get_logger(__name__)
+LOOK_SECONDS = 5.0
+"""How often what is due is looked for: what was announced and not heard waits so long."""
+LEAST_FACTOR = 0.2
+"""The least by which intervals are multiplied, however fast a test lets time pass."""
 
 
-def _sweeping(step: Callable[[Dependencies], Awaitable[None]]) -> Step:
-    async def sweep_once(deps: Dependencies) -> bool:
-        await step(deps)
-        return False
-
-    return sweep_once
+async def _claim_dispatch(deps: Dependencies, *, limit: int) -> Batch[None]:
+    return Batch([None])
 
 
-def loops(time_scale: float) -> tuple[Loop, ...]:
-    """Return every kind of work; what waits for the provider looks as often as the timing asks."""
-    idle, rare = (min(1.0, max(time_scale, least)) for least in (0.1, 0.2))
-    return (
-        Loop("dispatch", dispatch, topic.DISPATCH, idle_seconds=idle, concurrency=8),
-        Loop("poll", poll, topic.READ, idle_seconds=idle / 2, concurrency=4),
-        Loop("fetch", fetch_result, topic.FETCH, idle_seconds=idle, concurrency=8),
-        Loop("post", send_webhook, topic.WEBHOOK, idle_seconds=rare, concurrency=16),
-        Loop(
-            "accounts",
-            _sweeping(watch_accounts),
-            "work:accounts",
-            idle_seconds=max(WATCH_SECONDS * time_scale, WATCH_SECONDS / 6),
-            concurrency=1,
-        ),
-        *(
-            Loop(step.__name__, _sweeping(step), "work:sweep", idle_seconds=rare, concurrency=1)
-            for step in steps.STEPS
-        ),
-        Loop("usage", measure_usage, "work:sweep", idle_seconds=5 * rare, concurrency=1),
-        Loop("retention", forget_expired, "work:sweep", idle_seconds=60 * rare, concurrency=1),
-    )
+async def _dispatch_all(deps: Dependencies, _: None, /) -> None:
+    while not deps.stopping.is_set() and await dispatch(deps):
+        pass
+
+
+DISPATCH = Work("dispatch", topic.DISPATCH, concurrency=8, claim=_claim_dispatch, do=_dispatch_all)
+WORK: Mapping[DueKind, Work[Any]] = {
+    DueKind.DISPATCH: DISPATCH,
+    DueKind.READ: poll.WORK,
+    DueKind.FETCH: fetch_result.WORK,
+    DueKind.WEBHOOK: send_webhook.WORK,
+}
+"""What rows make due, beside the sweeps."""
 
 
 class Supervisor:
-    """The loops at work."""
+    """The schedulers at work."""
 
-    def __init__(self, tasks: Sequence[asyncio.Task[None]], *, stop: asyncio.Event) -> None:
-        self._tasks = tasks
-        self._stop = stop
+    def __init__(self, deps: Dependencies, schedulers: Sequence[Scheduler[Any]]) -> None:
+        self._stopping = deps.stopping
+        self._schedulers = schedulers
+        for each in schedulers:
+            if each.topic:
+                deps.engine.add(each.topic, each)
+        self._running = [asyncio.create_task(each.run(), name="scheduler") for each in schedulers]
 
     async def finish(self, *, grace_seconds: float) -> None:
         """Start no further work, and give what is under way some time; then cancel it.
 
         Who is broken off gives its lease back, so that another replica goes on at once.
         """
-        self._stop.set()
-        _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
+        self._stopping.set()
+        for each in self._schedulers:
+            each.wake()
+        ending = asyncio.create_task(self._finished())
+        await asyncio.wait({ending}, timeout=grace_seconds)
         # Cancelled and awaited, so that each gives its claim or lease back before the database
         # closes.
-        for task in late:
-            _logger.warning("work is cancelled and given back", task=task.get_name())
+        for task in (ending, *self._running):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(ending, *self._running, return_exceptions=True)
+        await asyncio.gather(*(each.cancel() for each in self._schedulers))
+
+    async def _finished(self) -> None:
+        await asyncio.wait(self._running)
+        for each in self._schedulers:
+            await each.finish()
 
 
-def _started(loop: Loop, deps: Dependencies) -> Iterator[asyncio.Task[None]]:
-    idle = WorkerQueue()
-    for number in range(loop.concurrency):
-        yield asyncio.create_task(run(loop, deps, idle=idle), name=f"{loop.name}-{number}")
-    yield asyncio.create_task(wake(loop, deps, idle=idle), name=f"{loop.name}-wake")
+def _schedulers(deps: Dependencies, *, time_scale: float) -> list[Scheduler[Any]]:
+    """Return one for each kind of work and each sweep, and the one that tells them what is due."""
+    factor = min(1.0, max(time_scale, LEAST_FACTOR))
+    by_kind: dict[DueKind, Scheduler[Any]] = {
+        kind: Scheduler(deps, work) for kind, work in WORK.items()
+    }
+    clocked = []
+    for sweep in SWEEPS:
+        scheduler = Scheduler(deps, sweeping(sweep, factor=factor))
+        if sweep.kind:
+            by_kind[sweep.kind] = scheduler
+        else:
+            clocked.append(scheduler)
+    interval = timedelta(seconds=max(LOOK_SECONDS * time_scale, LEAST_FACTOR))
+    look = looking({kind: each.due_in for kind, each in by_kind.items()}, interval=interval)
+    return [Scheduler(deps, look), *by_kind.values(), *clocked]
 
 
 @asynccontextmanager
@@ -87,8 +98,7 @@ async def working(
     deps: Dependencies, *, time_scale: float, grace_seconds: float
 ) -> AsyncIterator[Supervisor]:
     """Work while the block runs, or until its supervisor is told to finish."""
-    tasks = [task for loop in loops(time_scale) for task in _started(loop, deps)]
-    supervisor = Supervisor(tasks, stop=deps.stopping)
+    supervisor = Supervisor(deps, _schedulers(deps, time_scale=time_scale))
     try:
         yield supervisor
     finally:

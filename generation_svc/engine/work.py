@@ -39,8 +39,8 @@ class Work(Generic[T]):
     """One kind of work."""
 
     name: str
-    topic: str
-    """The announcement that there is some."""
+    topic: str | None
+    """The announcement that there is some; None if only the clock and the look for it tell."""
     concurrency: int
     """How many items are done side by side in one process."""
     claim: _Claims[T]

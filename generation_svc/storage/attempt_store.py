@@ -12,6 +12,7 @@ from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState, Tr
 from generation_svc.domain.observation import Observation, Source
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.due_store import not_past
 
 LIVE = sorted(LIVE_STATES)
 SAMPLE = 200
@@ -169,17 +170,14 @@ class PostgresAttemptStore:
             (_observation(observation), observation.cost, attempt_id),
         )
 
-    async def claim_read(self, *, lease: timedelta, readable: Sequence[Account]) -> Attempt | None:
-        """Claim the attempt of these accounts that is due to be read, until its lease is over."""
-        return await self._one(
-            # `=` and not IN: with IN the planner may join, run the subquery more than once and lock
-            # more than one row. SKIP LOCKED: what a callback is settling right now needs no read.
-            "UPDATE attempt SET read_time = now() + %(lease)s, read_tries = read_tries + 1"
-            " WHERE id = (SELECT id FROM attempt WHERE state = 'accepted' AND read_time <= now()"
-            f" AND {_IS_AMONG} ORDER BY read_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
-            lease=lease,
-            **_among(readable),
-        )
+    async def claim_reads(
+        self, *, lease: timedelta, readable: Sequence[Account], limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        """Claim attempts of these accounts that are due to be read, and tell when the next one is.
+
+        What a callback is settling right now is skipped: it needs no read.
+        """
+        return await self._claimed(_CLAIM_READS, lease=lease, limit=limit, **_among(readable))
 
     async def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
         """Set the next read of a live attempt."""
@@ -209,14 +207,11 @@ class PostgresAttemptStore:
         row = await cursor.fetchone()
         return row["empty_reads"] if row else 0
 
-    async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
-        """Claim the success whose result is due to be fetched."""
-        return await self._one(
-            "UPDATE attempt SET fetch_time = now() + %(lease)s, fetch_tries = fetch_tries + 1"
-            " WHERE id = (SELECT id FROM attempt WHERE state = 'succeeded' AND fetch_time <= now()"
-            " ORDER BY fetch_time LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
-            lease=lease,
-        )
+    async def claim_fetches(
+        self, *, lease: timedelta, limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        """Claim successes whose results are due to be fetched, and tell when the next one is."""
+        return await self._claimed(_CLAIM_FETCHES, lease=lease, limit=limit)
 
     async def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
         """Push the lease of a fetch under way; return whether it is still this claim's."""
@@ -282,6 +277,14 @@ class PostgresAttemptStore:
         row = await cursor.fetchone()
         return attempt_from_row(row) if row else None
 
+    async def _claimed(
+        self, query: str, **named: Any
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        cursor = await self._connection.execute(query, named)
+        rows = await cursor.fetchall()  # at least one, which then has nothing but the time
+        attempts = [attempt_from_row(row) for row in rows if row["id"]]
+        return attempts, not_past(rows[0]["next_due"])
+
     async def _many(self, query: str, **named: Any) -> Sequence[Attempt]:
         cursor = await self._connection.execute(query, named)
         return [attempt_from_row(row) for row in await cursor.fetchall()]
@@ -291,6 +294,29 @@ _IS_AMONG = (
     "(attempt.provider, attempt.account)"
     " IN (SELECT * FROM unnest(%(providers)s::text[], %(accounts)s::text[]))"
 )
+
+
+def _claim(clock: str, *, counter: str, due: str) -> str:
+    """Write a claim of what is due by a clock, which its lease moves on, in SQL."""
+    # The subquery is an array, and runs once: joined, the planner might run it more than once and
+    # lock more rows than are claimed.
+    return f"""
+WITH chosen AS (
+    SELECT id FROM attempt WHERE {due} AND {clock} <= now()
+    ORDER BY {clock} LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE attempt SET {clock} = now() + %(lease)s, {counter} = {counter} + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM chosen)) RETURNING *
+)
+SELECT claimed.*, next_due FROM (
+    SELECT min({clock}) - now() AS next_due FROM attempt
+    WHERE {due} AND id <> ALL(ARRAY(SELECT id FROM chosen))
+) AS coming LEFT JOIN claimed ON true
+"""
+
+
+_CLAIM_READS = _claim("read_time", counter="read_tries", due=f"state = 'accepted' AND {_IS_AMONG}")
+_CLAIM_FETCHES = _claim("fetch_time", counter="fetch_tries", due="state = 'succeeded'")
 _UNREADABLE = f"""
 SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
 WHERE attempt.state = 'accepted' AND job.finish_deadline_time <= now()

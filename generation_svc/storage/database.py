@@ -31,6 +31,7 @@ from generation_svc.storage.connection import (
     read_clock,
 )
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
+from generation_svc.storage.due_store import PostgresDueStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_store import PostgresMediaStore
@@ -99,6 +100,7 @@ class PostgresTransaction:
         self.models = PostgresModelStore(connection)
         self.retention = PostgresRetentionStore(connection)
         self.usage = PostgresUsageStore(connection)
+        self.due = PostgresDueStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

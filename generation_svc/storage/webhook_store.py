@@ -9,6 +9,7 @@ from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.domain.webhook import WebhookAttempt, WebhookEndpoint
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
+from generation_svc.storage.due_store import not_past
 from generation_svc.storage.job_store import PostgresJobStore
 
 TURN_LOCK = 0x5745_4248
@@ -35,6 +36,14 @@ class PostgresWebhookStore:
         delivery = await deliveries.lease_one(row, job=job, span=span)
         await deliveries.begin(delivery.lease_token)
         return delivery
+
+    async def next_due(self) -> timedelta | None:
+        cursor = await self._connection.execute(
+            "SELECT min(due_time) - now() AS due FROM delivery"
+            " WHERE url IS NOT NULL AND state IN ('pending', 'leased', 'begun')"
+        )
+        row = await cursor.fetchone()
+        return not_past(row["due"]) if row else None
 
     async def disable(self, url: str, *, caller: str, reason: str) -> None:
         values = {"url": url, "caller": caller, "reason": reason}

@@ -183,9 +183,10 @@ async def test_a_reader_that_was_killed_is_followed_by_another(polling: Harness)
     await polling.run()
     await polling.later(seconds=3)
     async with polling.transaction() as tx:
-        assert await tx.attempts.claim_read(
-            lease=timedelta(seconds=30), readable=polling.deps.provider.accounts
+        claimed, _ = await tx.attempts.claim_reads(
+            lease=timedelta(seconds=30), readable=polling.deps.provider.accounts, limit=1
         )
+        assert claimed
     await polling.poll_all()
     assert polling.provider.reads == []
 

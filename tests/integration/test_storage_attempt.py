@@ -78,7 +78,10 @@ async def test_a_due_read_is_claimed_by_one_reader(harness: Harness) -> None:
 
     async def claim() -> bool:
         async with harness.transaction() as tx:
-            return await tx.attempts.claim_read(lease=LEASE, readable=(FIRST_ACCOUNT,)) is not None
+            claimed, _ = await tx.attempts.claim_reads(
+                lease=LEASE, readable=(FIRST_ACCOUNT,), limit=3
+            )
+        return bool(claimed)
 
     assert not await claim()
     await harness.later(seconds=60)
@@ -114,13 +117,13 @@ async def test_a_due_fetch_is_claimed_by_one_worker(harness: Harness) -> None:
 
     async def claim() -> bool:
         async with harness.transaction() as tx:
-            return await tx.attempts.claim_fetch(lease=LEASE) is not None
+            claimed, _ = await tx.attempts.claim_fetches(lease=LEASE, limit=3)
+        return bool(claimed)
 
     assert sum(await asyncio.gather(*(claim() for _ in range(10)))) == 1
     await harness.later(seconds=31)
     async with harness.transaction() as tx:
-        attempt = await tx.attempts.claim_fetch(lease=LEASE)
-        assert attempt is not None
+        (attempt,), _ = await tx.attempts.claim_fetches(lease=LEASE, limit=3)
         assert attempt.fetch_tries == 2
         await tx.attempts.schedule_fetch(attempt.id, due=timedelta(seconds=5))
     await harness.later(seconds=6)
@@ -140,7 +143,8 @@ async def test_attempts_end_once_and_are_touched_no_more(harness: Harness) -> No
         assert (await tx.attempts.lock(attempt.id)).state is AttemptState.LOST
         assert await tx.attempts.live(job.id) == []
         assert await tx.attempts.count(job.id) == 1
-        assert await tx.attempts.claim_read(lease=LEASE, readable=(FIRST_ACCOUNT,)) is None
+        claimed = await tx.attempts.claim_reads(lease=LEASE, readable=(FIRST_ACCOUNT,), limit=3)
+        assert claimed == ([], None)
 
 
 async def test_orphans_and_overdue_attempts_are_found(harness: Harness) -> None:

@@ -118,12 +118,13 @@ class MemoryAttemptStore(Store):
         self._set(self._row(attempt_id), row_changes={}, observation=observation)
 
     @answered
-    def claim_read(self, *, lease: timedelta, readable: Sequence[Account]) -> Attempt | None:
-        rows = self._due(AttemptState.ACCEPTED, "read_time")
-        if not rows:
-            return None
-        self._set(rows[0], row_changes={"read_time": after(lease)})
-        return rows[0].attempt
+    def claim_reads(
+        self, *, lease: timedelta, readable: Sequence[Account], limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        rows = self._due(AttemptState.ACCEPTED, "read_time")[:limit]
+        for row in rows:
+            self._set(row, row_changes={"read_time": after(lease)})
+        return tuple(row.attempt for row in rows), None
 
     @answered
     def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
@@ -141,15 +142,17 @@ class MemoryAttemptStore(Store):
         return True
 
     @answered
-    def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
-        rows = self._due(AttemptState.SUCCEEDED, "fetch_time")
-        if not rows:
-            return None
-        # Of the number of tries only this matters here: it tells a claim from the one before it.
-        # It stays below the one from which on fresh links are asked for.
-        tries = 1 - rows[0].attempt.fetch_tries
-        self._set(rows[0], row_changes={"fetch_time": after(lease)}, fetch_tries=tries)
-        return replace(rows[0].attempt, fetch_tries=tries)
+    def claim_fetches(
+        self, *, lease: timedelta, limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        claimed = []
+        for row in self._due(AttemptState.SUCCEEDED, "fetch_time")[:limit]:
+            # Of the number of tries only this matters here: it tells a claim from the one before
+            # it. It stays below the one from which on fresh links are asked for.
+            tries = 1 - row.attempt.fetch_tries
+            self._set(row, row_changes={"fetch_time": after(lease)}, fetch_tries=tries)
+            claimed.append(replace(row.attempt, fetch_tries=tries))
+        return tuple(claimed), None
 
     @answered
     def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:

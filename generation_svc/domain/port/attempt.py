@@ -64,8 +64,13 @@ class AttemptStore(Protocol):
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
         """Note the provider's word for a task that is not final."""
 
-    async def claim_read(self, *, lease: timedelta, readable: Sequence[Account]) -> Attempt | None:
-        """Claim the attempt of these accounts that is due to be read, until its lease is over."""
+    async def claim_reads(
+        self, *, lease: timedelta, readable: Sequence[Account], limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        """Claim attempts of these accounts that are due to be read, and tell when the next one is.
+
+        Zero means that one is due now, None that there is none.
+        """
 
     async def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
         """Set the next read of a live attempt."""
@@ -76,8 +81,10 @@ class AttemptStore(Protocol):
     async def count_empty_read(self, attempt_id: UUID) -> int:
         """Count a read that showed a success without a result; return how many there were."""
 
-    async def claim_fetch(self, *, lease: timedelta) -> Attempt | None:
-        """Claim the success whose result is due to be fetched."""
+    async def claim_fetches(
+        self, *, lease: timedelta, limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        """Claim successes whose results are due to be fetched, and tell when the next one is."""
 
     async def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
         """Push the lease of a fetch under way; return whether it is still this claim's."""

@@ -12,6 +12,7 @@ from generation_svc.domain.port.attempt import AttemptStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
 from generation_svc.domain.port.delivery import DeliveryStore
+from generation_svc.domain.port.due import DueStore
 from generation_svc.domain.port.job import JobStore
 from generation_svc.domain.port.media import MediaStore
 from generation_svc.domain.port.model import ModelStore
@@ -55,6 +56,8 @@ class Transaction(Clock, Protocol):
     def retention(self) -> RetentionStore: ...  # noqa: D102
     @property
     def usage(self) -> UsageStore: ...  # noqa: D102
+    @property
+    def due(self) -> DueStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable."""

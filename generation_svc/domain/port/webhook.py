@@ -55,6 +55,9 @@ class WebhookStore(Protocol):
         None if nothing is due, or only for hosts that have `most_per_host` under way.
         """
 
+    async def next_due(self) -> timedelta | None:
+        """Return in how long a delivery is due, whichever its host; None if there is none."""
+
     async def disable(self, url: str, *, caller: str, reason: str) -> None:
         """Note that an address is gone; whatever still waits to be posted to it never will be."""
 

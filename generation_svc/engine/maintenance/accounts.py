@@ -22,11 +22,12 @@ _UNREAD = Failure.of(FailureReason.FINISH_DEADLINE)
 _logger = structlog.get_logger(__name__)
 
 
-async def watch_accounts(deps: Dependencies) -> None:
-    """Look at every account, and at the tasks of those that are gone."""
+async def watch_accounts(deps: Dependencies) -> bool:
+    """Look at every account, and at the tasks of those that are gone; once is enough."""
     await one_by_one(deps.provider.accounts, partial(read_balance, deps))
     await show_balances(deps)
     await end_unreadable(deps)
+    return False
 
 
 async def read_balance(deps: Dependencies, account: Account) -> None:

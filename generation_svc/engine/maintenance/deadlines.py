@@ -19,11 +19,15 @@ _NOT_STARTED = Failure.of(FailureReason.START_DEADLINE)
 _NOT_FINISHED = Failure.of(FailureReason.FINISH_DEADLINE)
 
 
-async def end_unstarted(deps: Dependencies) -> None:
-    """Fail jobs that the provider did not take in time, unless an attempt may still succeed."""
+async def end_unstarted(deps: Dependencies) -> bool:
+    """Fail jobs that the provider did not take in time, unless an attempt may still succeed.
+
+    It returns whether there may be more.
+    """
     async with deps.database.transaction() as tx:
         overdue = await tx.queue.overdue_to_start(limit=BATCH)
     await one_by_one(overdue, partial(_end_unstarted, deps))
+    return len(overdue) >= BATCH
 
 
 async def _end_unstarted(deps: Dependencies, job_id: UUID) -> None:
@@ -46,11 +50,15 @@ async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
         await tx.attempts.end(attempt.id, AttemptState.LOST, error="start deadline")
 
 
-async def end_overdue(deps: Dependencies) -> None:
-    """End attempts a day after acceptance; the files that are stored become the result."""
+async def end_overdue(deps: Dependencies) -> bool:
+    """End attempts a day after acceptance; the files that are stored become the result.
+
+    It returns whether there may be more.
+    """
     async with deps.database.transaction() as tx:
         overdue = await tx.attempts.overdue(hard_deadline=deps.timing.hard_deadline, limit=BATCH)
     await one_by_one(overdue, partial(_end_overdue, deps))
+    return len(overdue) >= BATCH
 
 
 async def _end_overdue(deps: Dependencies, attempt: Attempt) -> None:

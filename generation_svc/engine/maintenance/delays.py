@@ -21,12 +21,16 @@ _LABELS = frozenset(
 """The delay reasons that breakers give and take."""
 
 
-async def label_delays(deps: Dependencies) -> None:
-    """While the breakers of all accounts are open, every queued job says why it waits."""
+async def label_delays(deps: Dependencies) -> bool:
+    """While the breakers of all accounts are open, every queued job says why it waits.
+
+    It returns whether it has to go on: others may be accepted before one of them closes.
+    """
     async with deps.database.transaction() as tx:
         reason = await breaker.reason_to_wait(deps, tx)
         mislabelled = await tx.queue.mislabelled(reason, limit=BATCH)
     await one_by_one(mislabelled, partial(_label, deps, reason=reason))
+    return reason is not None or len(mislabelled) >= BATCH
 
 
 async def _label(deps: Dependencies, job_id: UUID, *, reason: DelayReason | None) -> None:

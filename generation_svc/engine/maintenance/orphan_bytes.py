@@ -23,14 +23,15 @@ _UNFINISHED = re.compile(rf"unfinished/{_UUID}")
 _logger = structlog.get_logger(__name__)
 
 
-async def remove_orphans(deps: Dependencies) -> None:
-    """Remove what of the next piece of the store is old and has no row."""
+async def remove_orphans(deps: Dependencies) -> bool:
+    """Remove what of the next piece of the store is old and has no row; the next one can wait."""
     age = deps.timing.orphan_age
     piece = await deps.media.walk.next(deps.media.store, rest=age * REST_SHARE)
     # By age, since a fetch that is under way has bytes and no row yet.
     old = [each.key for each in piece if each.write_time < deps.database.now() - age]
     if old:
         await one_by_one(await _without_row(deps, old), partial(_remove, deps))
+    return False
 
 
 async def _without_row(deps: Dependencies, keys: Sequence[str]) -> list[str]:

@@ -11,11 +11,12 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise
 
 
-async def mark_orphans(deps: Dependencies) -> None:
-    """Mark attempts whose dispatcher vanished as of unknown fate."""
+async def mark_orphans(deps: Dependencies) -> bool:
+    """Mark attempts whose dispatcher vanished; return whether there may be more."""
     async with deps.database.transaction() as tx:
         orphans = await tx.attempts.orphans(older_than=deps.timing.submit_lease, limit=BATCH)
     await one_by_one(orphans, partial(_mark_orphan, deps))
+    return len(orphans) >= BATCH
 
 
 async def _mark_orphan(deps: Dependencies, attempt: Attempt) -> None:

@@ -40,6 +40,7 @@ class AttemptRow(SQLModel, table=True):
         UniqueConstraint("job_id", "number", name="attempt_number"),
         Index("attempt_of_task", "task_id"),
         Index("attempt_live", "job_id", postgresql_where=text(is_live())),
+        Index("attempt_under_way", "state", "submit_time", postgresql_where=text(is_live())),
         Index("attempt_read_due", "read_time", postgresql_where=text("state = 'accepted'")),
         Index("attempt_fetch_due", "fetch_time", postgresql_where=text("state = 'succeeded'")),
     )

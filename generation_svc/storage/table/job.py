@@ -48,6 +48,15 @@ class JobRow(SQLModel, table=True):
             "(dispatch_time IS NOT NULL) = (state = 'queued')", name="job_due_iff_queued"
         ),
         Index("job_due", "dispatch_time", postgresql_where=text("state = 'queued'")),
+        Index("job_start_due", "start_deadline_time", postgresql_where=text("state = 'queued'")),
+        Index(
+            "job_delayed",
+            "id",
+            postgresql_where=text(
+                "state = 'queued' AND delay_reason IN"
+                " ('provider_unreachable', 'provider_maintenance', 'provider_account')"
+            ),
+        ),
         Index("job_turn", "turn", "id", postgresql_where=text("state = 'queued'")),
         Index("job_round", "turn", postgresql_where=text("finish_deadline_time IS NOT NULL")),
         Index(
