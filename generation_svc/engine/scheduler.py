@@ -175,7 +175,7 @@ class Scheduler(Generic[T]):
         self._is_more = True
         if self.topic and loop_time() >= self._ask_again_at:
             self._ask_again_at = loop_time() + ASK_SECONDS
-            self._deps.database.tell_others(self.topic)
+            self._deps.database.call_for_help(self.topic)
 
     async def _do(self, item: T) -> None:
         self._bind()

@@ -144,9 +144,9 @@ class PostgresDatabase:
         """Give an event that is set whenever one of the topics is announced, by any replica."""
         return self.notifier.watch(*topics)
 
-    def tell_others(self, topic: str) -> None:
-        """Wake those who wait for a topic in the other replicas."""
-        self.notifier.tell_others(topic)
+    def call_for_help(self, topic: str) -> None:
+        """Wake all who wait for a topic, at once and in every replica."""
+        self.notifier.call_for_help(topic)
 
     async def is_ready(self) -> bool:
         """Return whether the database answers and can be written to.

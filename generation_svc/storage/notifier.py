@@ -54,11 +54,11 @@ class Notifier:
 
     def announce(self, topic: str) -> None:
         """Wake the waiters here, and those of other replicas soon."""
-        self._wake(topic)
-        self.tell_others(topic)
+        self.call_for_help(topic)
 
-    def tell_others(self, topic: str) -> None:
-        """Wake the waiters of other replicas soon."""
+    def call_for_help(self, topic: str) -> None:
+        """Wake the waiters here, and those of other replicas soon."""
+        self._wake(topic)
         if len(self._outbox) < MAX_WAITING:  # the others look by themselves
             self._outbox.add(topic)
             self._filled.set()

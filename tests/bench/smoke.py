@@ -60,9 +60,9 @@ class Bound:
 # room for a busy machine.
 BOUNDS = {
     "CreateJob, counted": Bound(statements=7.2, transactions=2.1),
-    "whole life, counted": Bound(statements=80, transactions=30),
-    "whole life, to a chat, counted": Bound(statements=122, transactions=44),
-    "idle, each second": Bound(statements=24, transactions=14),
+    "whole life, counted": Bound(statements=72, transactions=26),
+    "whole life, to a chat, counted": Bound(statements=112, transactions=40),
+    "idle, each second": Bound(statements=4, transactions=2),
     "modules imported at start": Bound(most=1030),
     "start to serving": Bound(most_ratio=8),
     "CreateJob, 32": Bound(least_ratio=0.08),

@@ -30,7 +30,7 @@ class MortalDatabase:
         self._left = commits
         self._at = at
         self.watch, self.now = self._real.watch, self._real.now
-        self.tell_others = self._real.tell_others
+        self.call_for_help = self._real.call_for_help
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -178,7 +178,7 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(harness
         def __init__(self) -> None:
             self.left = 3
             self.watch, self.now = harness.deps.database.watch, harness.deps.database.now
-            self.tell_others = harness.deps.database.tell_others
+            self.call_for_help = harness.deps.database.call_for_help
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:

@@ -288,10 +288,10 @@ class DeafDatabase:
 
     def __init__(self, harness: Harness) -> None:
         real = harness.deps.database
-        self.transaction, self.now, self.tell_others = (
+        self.transaction, self.now, self.call_for_help = (
             real.transaction,
             real.now,
-            real.tell_others,
+            real.call_for_help,
         )
 
     @contextmanager

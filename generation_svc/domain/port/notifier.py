@@ -11,5 +11,5 @@ class Notifier(Protocol):
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever one of the topics is announced, by any replica."""
 
-    def tell_others(self, topic: str) -> None:
-        """Wake those who wait for a topic in the other replicas, and nobody in this one."""
+    def call_for_help(self, topic: str) -> None:
+        """Wake all who wait for a topic, at once and in every replica."""
