@@ -18,8 +18,7 @@ class PostgresDueStore:
         cursor = await self._connection.execute(
             LOOK,
             {
-                "providers": [account.provider for account in rules.readable],
-                "accounts": [account.name for account in rules.readable],
+                "readable": [str(account) for account in rules.readable],
                 "submit_lease": rules.submit_lease,
                 "hard_deadline": rules.hard_deadline,
                 "callback_age": rules.callback_age,
@@ -46,9 +45,8 @@ _OLDEST_LIVE = ", ".join(
 LOOK = f"""
 SELECT
   (SELECT min(dispatch_time) FROM job WHERE state = 'queued') - now() AS dispatch,
-  (SELECT min(read_time) FROM attempt WHERE state = 'accepted'
-     AND (provider, account) IN (SELECT * FROM unnest(%(providers)s::text[], %(accounts)s::text[]))
-  ) - now() AS read,
+  (SELECT min(read_time) FROM attempt
+   WHERE state = 'accepted' AND provider || '/' || account = ANY(%(readable)s)) - now() AS read,
   (SELECT min(fetch_time) FROM attempt WHERE state = 'succeeded') - now() AS fetch,
   (SELECT min(due_time) FROM delivery
    WHERE url IS NOT NULL AND state IN ('pending', 'leased', 'begun')) - now() AS webhook,
