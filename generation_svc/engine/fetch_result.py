@@ -164,6 +164,9 @@ async def _requeue(
     _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
     due = retry_after(deps, tries=tries, deadline=deadline)
     await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
+    deps.engine.due_after(
+        tx, topic.FETCH, span=due
+    )  # the claim knew no more than the end of its lease
     await tx.jobs.note(
         job.id, event=JobEventKind.FETCH_FAILED, detail={"tries": tries, "errors": errors}
     )

@@ -99,7 +99,7 @@ async def _come_again(deps: Dependencies, attempt: Attempt, *, error: ProviderEr
     )
     async with deps.database.transaction() as tx:
         # Twice as long: the reads of a provider in trouble must not add to it.
-        await tx.attempts.schedule_read(attempt.id, due=_interval(deps, attempt, time=tx.now()) * 2)
+        await _come_due(deps, tx, attempt, due=_interval(deps, attempt, time=tx.now()) * 2)
         if isinstance(error, ProviderAccount):
             await breaker.count_fault(deps, tx, error=error, account=attempt.account)
 
@@ -126,7 +126,7 @@ async def _wait_or_give_up(
     elif tx.now() >= _finish_deadline(deps, job, attempt=attempt):
         await give_up(tx, job=job, attempt=attempt, failure=_TIMEOUT)
     else:
-        await tx.attempts.schedule_read(attempt.id, due=_interval(deps, attempt, time=tx.now()))
+        await _come_due(deps, tx, attempt, due=_interval(deps, attempt, time=tx.now()))
 
 
 async def _wait_for_result(
@@ -136,7 +136,15 @@ async def _wait_for_result(
     if await tx.attempts.count_empty_read(attempt.id) >= EMPTY_READS:
         await give_up(tx, job=job, attempt=attempt, failure=_EMPTY)
     else:
-        await tx.attempts.schedule_read(attempt.id, due=deps.timing.empty_retry)
+        await _come_due(deps, tx, attempt, due=deps.timing.empty_retry)
+
+
+async def _come_due(
+    deps: Dependencies, tx: Transaction, attempt: Attempt, *, due: timedelta
+) -> None:
+    """Schedule the next read, and tell the scheduler here, which otherwise would not know of it."""
+    await tx.attempts.schedule_read(attempt.id, due=due)
+    deps.engine.due_after(tx, topic.READ, span=due)
 
 
 async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failure) -> None:

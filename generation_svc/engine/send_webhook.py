@@ -149,8 +149,18 @@ async def _report(
             await tx.deliveries.report(delivery.lease_token, outcome)
             if answer:
                 await _note(tx, delivery, answer=answer)
+            _tell(deps, tx, outcome)
     except StaleLease:
         _logger.warning("a webhook's lease ran out before its report; it is posted again")
+
+
+def _tell(deps: Dependencies, tx: Transaction, outcome: SendingOutcome) -> None:
+    """Have a webhook that is not done found: by another replica now, or by this one in time."""
+    if isinstance(outcome, Unknown):
+        tx.announce(topic.WEBHOOK)
+    elif isinstance(outcome, TryAgain) and outcome.not_before_time:
+        wait = outcome.not_before_time - tx.now()
+        deps.engine.due_after(tx, topic.WEBHOOK, span=wait)
 
 
 async def _note(tx: Transaction, delivery: Delivery, *, answer: WebhookAnswer) -> None:

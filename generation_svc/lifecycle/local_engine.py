@@ -8,6 +8,8 @@ engine, or without a place, whoever looks finds the row.
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
+from generation_svc.domain.port.transaction import Transaction
+
 _Item = TypeVar("_Item", contravariant=True)
 
 
@@ -47,6 +49,11 @@ class LocalEngine:
         return scheduler.try_reserve() if scheduler else None
 
     def due_in(self, topic: str, span: timedelta) -> None:
-        """Tell when a row of this process will be due; a hint that may be wrong."""
+        """Tell when a committed row will be due; a hint that may be wrong."""
         if scheduler := self._schedulers.get(topic):
             scheduler.due_in(span)
+
+    def due_after(self, tx: Transaction, topic: str, *, span: timedelta) -> None:
+        """Tell when a row that this transaction writes will be due, once it is durable."""
+        if scheduler := self._schedulers.get(topic):
+            tx.at_end(lambda is_durable: scheduler.due_in(span) if is_durable else None)

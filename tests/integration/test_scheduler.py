@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -10,15 +10,18 @@ from typing import Any
 
 import structlog
 
-from generation_svc.domain.error import ProviderSilent, Unavailable
-from generation_svc.engine import poll
+from generation_svc.domain.delivery import Webhook
+from generation_svc.domain.error import FetchFailed, ProviderSilent, Unavailable
+from generation_svc.domain.port.webhook import WebhookAnswer
+from generation_svc.domain.timing import Timing
+from generation_svc.engine import fetch_result, poll, send_webhook
 from generation_svc.engine.scheduler import Scheduler
 from generation_svc.engine.supervisor import Supervisor, working
 from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle.dependencies import Dependencies
 from runtime.clock import loop_time
 from tests.e2e.program import until
-from tests.lifecycle import Harness, OpenBench
+from tests.lifecycle import CALLER, LINK, SUCCESS, Harness, OpenBench
 
 TOPIC = "work:test"
 PLACES = 4
@@ -331,3 +334,27 @@ async def test_sweeps_run_when_rows_make_them_due(harness: Harness) -> None:
             return attempt["state"] == "unknown" and (await harness.job(late)).state.is_final
 
         await until(are_swept, within_s=20, what="both sweeps")
+
+
+async def test_what_comes_again_is_done_in_time_without_the_look(open_bench: OpenBench) -> None:
+    """The leases last ten seconds and more, and without the look nobody else tells the time."""
+    replica = await open_bench(timing=Timing().scaled(0.02))
+    shop = replace(CALLER, name="shop", webhook_secrets=("whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",))
+    replica.receiver.secrets["shop"] = shop.webhook_secrets
+    replica.receiver.answers = [WebhookAnswer(500)]
+    await replica.made(caller=shop, destination=Webhook("https://shop.example/hook"))
+    await replica.run(owner="user:2")
+    await replica.run(owner="user:3")
+    await replica.callback(SUCCESS)
+    replica.fetcher.links[LINK] = FetchFailed()
+    before = len(replica.fetcher.fetched)
+
+    def are_repeated() -> bool:
+        tries = (replica.provider.reads, replica.fetcher.fetched[before:], replica.receiver.posts)
+        return all(len(each) >= 3 for each in tries)
+
+    async with AsyncExitStack() as stack:
+        for work in (poll.WORK, fetch_result.WORK, send_webhook.WORK):
+            await stack.enter_async_context(at_work(replica.deps, work))
+        async with asyncio.timeout(15):  # at the ends of leases the third try would come later
+            await seen(are_repeated)

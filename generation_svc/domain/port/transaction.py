@@ -4,6 +4,7 @@ All that is done in a transaction happens or nothing does. Rows that several use
 locked in one order: the job first.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -61,6 +62,9 @@ class Transaction(Clock, Protocol):
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable."""
+
+    def at_end(self, call: Callable[[bool], None]) -> None:
+        """Say whether this transaction is durable, once that is known; False if it may not be."""
 
 
 class Database(Clock, Notifier, Protocol):
