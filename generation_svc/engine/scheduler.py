@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from generation_svc.domain.error import Unavailable
+from generation_svc.engine.slot import Slot
 from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle.dependencies import Dependencies
 from runtime.clock import loop_time
@@ -29,25 +30,6 @@ ASK_SECONDS = 1.0
 NOW = timedelta(0)
 T = TypeVar("T")
 _logger = structlog.get_logger(__name__)
-
-
-class Slot(Generic[T]):
-    """A reserved place of a scheduler."""
-
-    def __init__(self, scheduler: "Scheduler[T]") -> None:
-        self._scheduler: Scheduler[T] | None = scheduler
-
-    def start(self, item: T, /) -> None:
-        """Have an item done that was claimed for this process, now that its claim is committed."""
-        scheduler, self._scheduler = self._scheduler, None
-        assert scheduler is not None, "a slot is used once"
-        scheduler.start_reserved(item)
-
-    def release(self) -> None:
-        """Give the place back; this does nothing once an item was started there."""
-        scheduler, self._scheduler = self._scheduler, None
-        if scheduler is not None:
-            scheduler.free_place()
 
 
 class Scheduler(Generic[T]):
@@ -103,24 +85,7 @@ class Scheduler(Generic[T]):
         if not self._free or self._deps.stopping.is_set():
             return None
         self._free -= 1
-        return Slot(self)
-
-    def start_reserved(self, item: T) -> None:
-        """Do an item in a place that was reserved for it."""
-        task = asyncio.create_task(self._do(item), name=self._work.name)
-        self._items.add(task)
-        task.add_done_callback(self._end)
-        if self._is_late:
-            # After its first step: before that it would not know that there is something to give
-            # back.
-            asyncio.get_running_loop().call_soon(task.cancel)
-
-    def free_place(self) -> None:
-        """Let a place be used again."""
-        self._free += 1
-        self._ended.set()
-        if self._is_more:
-            self.wake()
+        return Slot(start=self._start, release=self._free_place)
 
     async def finish(self) -> None:
         """Wait until nothing is under way, and no place is reserved."""
@@ -157,7 +122,7 @@ class Scheduler(Generic[T]):
     def _hand_out(self, batch: Batch[T]) -> None:
         for item in batch.items:
             self._free -= 1
-            self.start_reserved(item)
+            self._start(item)
         if batch.next_due is None:
             return
         if batch.next_due > NOW:
@@ -177,6 +142,16 @@ class Scheduler(Generic[T]):
             self._ask_again_at = loop_time() + ASK_SECONDS
             self._deps.database.call_for_help(self.topic)
 
+    def _start(self, item: T) -> None:
+        """Do an item in a place that was taken for it."""
+        task = asyncio.create_task(self._do(item), name=self._work.name)
+        self._items.add(task)
+        task.add_done_callback(self._end)
+        if self._is_late:
+            # After its first step: before that it would not know that there is something to give
+            # back.
+            asyncio.get_running_loop().call_soon(task.cancel)
+
     async def _do(self, item: T) -> None:
         self._bind()
         with self._counted():
@@ -184,7 +159,13 @@ class Scheduler(Generic[T]):
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._items.discard(task)
-        self.free_place()
+        self._free_place()
+
+    def _free_place(self) -> None:
+        self._free += 1
+        self._ended.set()
+        if self._is_more:
+            self.wake()
 
     def _come_due(self) -> None:
         self._forget_due()
