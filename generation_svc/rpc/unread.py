@@ -13,8 +13,7 @@ import asyncio
 import itertools
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from typing import Protocol
 
 import structlog
@@ -53,21 +52,20 @@ class UnreadAnswers:
         self._meter = meter or RpcMeter()
         self._close = close
         self._of_caller: Counter[str] = Counter()
-        self._of_callers = self._of_strangers = 0
+        self._of_callers = self._of_strangers = self._held_bytes = 0
+        self._meter.unread_bytes.set_function(lambda: self._held_bytes)
         self._waiting: defaultdict[str, Waiting] = defaultdict(Waiting)
         self._numbers = itertools.count()
 
     @property
     def held_bytes(self) -> int:
         """How much waits now."""
-        return self._of_caller.total() + self._of_strangers
+        return self._held_bytes
 
-    @asynccontextmanager
-    async def guard(self, call: Call) -> AsyncIterator[None]:
+    def guard(self, call: Call) -> None:
         """Let a call in unless its caller leaves too much unread. Raises Overloaded."""
         # What the handler will answer has no size yet; `answer` looks again.
         self._check(call, more=0)
-        yield
 
     def answer(self, call: Call, answer: bytes) -> None:
         """Count an answer until it has left. Raises Overloaded if there is no room for it."""
@@ -121,17 +119,19 @@ class UnreadAnswers:
         return found
 
     def _check(self, call: Call, *, more: int) -> None:
-        retry_after = self.limits.stall_timeout * random.uniform(0.5, 1)
         name = call.caller.name
         if name == NOBODY.name:
             waiting = self._waiting.get(call.context.peer())
             if waiting and waiting.stranger_bytes + more > self.limits.stranger_bytes:
-                raise Overloaded("unread answers of the connection", retry_after=retry_after)
+                raise self._refusal("unread answers of the connection")
             return
         if self._of_callers + more > self.limits.overall_bytes:
-            raise Overloaded("unread answers", retry_after=retry_after)
+            raise self._refusal("unread answers")
         if self._of_caller[name] + more > self.limits.caller_bytes:
-            raise Overloaded("unread answers of the caller", retry_after=retry_after)
+            raise self._refusal("unread answers of the caller")
+
+    def _refusal(self, what: str) -> Overloaded:
+        return Overloaded(what, retry_after=self.limits.stall_timeout * random.uniform(0.5, 1))
 
     def _count(self, name: str, peer: str, *, change: int) -> None:
         is_stranger = name == NOBODY.name
@@ -140,7 +140,7 @@ class UnreadAnswers:
             self._of_strangers += change
         else:
             self._count_caller(name, change)
-        self._meter.unread_bytes.inc(change)
+        self._held_bytes += change
 
     def _count_caller(self, name: str, change: int) -> None:
         before = self._of_caller[name]
