@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from generation_svc.domain.job import Job
-from generation_svc.domain.port.transaction import Database
+from generation_svc.domain.port.transaction import Database, Transaction
 
 MOST_JOBS = 100
 """How many jobs are read in one statement: what makes them of rows holds up all other work."""
@@ -43,11 +43,14 @@ class JobReader:
         return (await asyncio.shield(batch.reading)).get(job_id)
 
     async def _read(self, batch: _Batch, database: Database) -> Mapping[UUID, Job]:
+        async def query(tx: Transaction) -> Mapping[UUID, Job]:
+            # Whoever asks from here on comes too late: what it knows of may not be read.
+            self._close(batch)
+            return await tx.jobs.get_all(list(batch.job_ids))
+
         try:
-            async with self._turns, database.transaction() as tx:
-                # Whoever asks from here on comes too late: what it knows of may not be read.
-                self._close(batch)
-                return await tx.jobs.get_all(list(batch.job_ids))
+            async with self._turns:
+                return await database.read(query)
         finally:
             self._close(batch)
 

@@ -29,7 +29,7 @@ class MortalDatabase:
         self._real = harness.deps.database
         self._left = commits
         self._at = at
-        self.watch, self.now = self._real.watch, self._real.now
+        self.watch, self.now, self.read = self._real.watch, self._real.now, self._real.read
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -176,7 +176,8 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(harness
 
         def __init__(self) -> None:
             self.left = 3
-            self.watch, self.now = harness.deps.database.watch, harness.deps.database.now
+            real = harness.deps.database
+            self.watch, self.now, self.read = real.watch, real.now, real.read
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -28,11 +27,10 @@ class Jobs:
     def jobs(self) -> Jobs:
         return self
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Jobs]:
+    async def read(self, query: Callable[[Jobs], Awaitable[Any]]) -> Any:
         if self.is_away:
             raise Unavailable("away")
-        yield self
+        return await query(self)
 
     async def get_all(self, job_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         self.reads.append(len(job_ids))
