@@ -12,6 +12,7 @@ callers one counts for no more than it may hold.
 import asyncio
 import itertools
 import random
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from typing import Protocol
@@ -24,7 +25,6 @@ from generation_svc.rpc.caller import NOBODY
 from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.peer import PeerAddress, close_connections, peer_address
 from generation_svc.rpc.waiting import UnreadLimits, Waiting
-from runtime.clock import loop_time
 
 CALL_BYTES = 32 << 10
 """What gRPC keeps of a call until its answer has left, beside the answer."""
@@ -76,7 +76,7 @@ class UnreadAnswers:
         """Count what a call has still to send until all of it has left."""
         peer, number, held = call.context.peer(), next(self._numbers), size + CALL_BYTES
         name = call.caller.name
-        self._waiting[peer].since[number] = loop_time()
+        self._waiting[peer].since[number] = time.monotonic()
         self._count(name, peer, change=held)
 
         def release() -> None:
@@ -103,7 +103,7 @@ class UnreadAnswers:
 
     def closable(self) -> set[PeerAddress]:
         """Return the peers whose connections hold too much or for too long."""
-        now, limits = loop_time(), self.limits
+        now, limits = time.monotonic(), self.limits
         stalled = {peer for peer, each in self._waiting.items() if each.is_stalled(now, limits)}
         return {address for address in map(peer_address, stalled | self._greedy()) if address}
 
@@ -154,6 +154,6 @@ class UnreadAnswers:
     def _leave(self, peer: str, number: int) -> None:
         waiting = self._waiting[peer]
         del waiting.since[number]
-        waiting.moved_at = loop_time()
+        waiting.moved_at = time.monotonic()
         if not waiting.since:
             del self._waiting[peer]
