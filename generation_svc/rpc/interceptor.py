@@ -57,7 +57,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._callers = callers or Anybody()
         self.meter = meter or RpcMeter()
         self.unread = unread or UnreadAnswers(meter=self.meter)
-        # Outermost: who leaves answers unread is refused before the call takes a place of its own.
+        # First: who leaves answers unread is refused before the call takes a place of its own.
         self._guards = (self.unread.guard, *guards)
 
     async def intercept_service(
