@@ -6,11 +6,12 @@ here, so it tells nothing about a token; a slow hash would only help short ones,
 tool does not make.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import TypeAlias
 
 from generation_svc.caller.bucket import Buckets
 from generation_svc.caller.document import Grant
@@ -21,6 +22,8 @@ from runtime.token import token_hash
 
 CALL_BURST_SECONDS = 2
 """How many seconds' worth of calls a caller may make at once."""
+End: TypeAlias = Callable[[Callable[[], Exception]], None]
+"""Ends a call with the error that the given function makes."""
 _CHANGED = "The caller's rights have changed: call again."
 
 
@@ -40,7 +43,7 @@ class CallerDirectory:
         self._limits = limits or CallLimits()
         self._calls = Buckets()
         self._jobs = Buckets()
-        self._open: dict[bytes, set[asyncio.Timeout]] = {}
+        self._open: dict[bytes, set[End]] = {}
         self._by_name: dict[str, Grant] = {}
         self._by_hash: dict[bytes, Caller] = {}
         self.replace(grants)
@@ -91,37 +94,32 @@ class CallerDirectory:
         if wait:
             raise RateLimited(f"owner {owner}", retry_after=timedelta(seconds=wait))
 
-    @asynccontextmanager
-    async def while_valid(self, token: str, *, caller: Caller) -> AsyncIterator[None]:
-        """End the block once the token is revoked or its rights change.
+    @contextmanager
+    def while_valid(self, token: str, *, caller: Caller, end: End) -> Iterator[None]:
+        """Call `end` during the block once the token is revoked or its rights change.
 
-        Raises Unauthenticated in the first case and Unavailable in the second: the next call goes
-        by the new rights.
+        It ends with Unauthenticated in the first case and with Unavailable in the second: the next
+        call goes by the new rights. Raises them at once if that has happened already.
         """
+        key = token_hash(token)
         # The rights may have changed between the first look at the token and this one.
-        if self.identify(token) != caller:
-            raise Unavailable(_CHANGED)
-        key, expiry = token_hash(token), asyncio.timeout(None)
+        if self._by_hash.get(key) != caller:
+            raise self._changed(key)
+        self._open.setdefault(key, set()).add(end)
         try:
-            async with expiry:
-                self._open.setdefault(key, set()).add(expiry)
-                yield
-        except TimeoutError:
-            # A timeout of the handler's own is not ours to translate.
-            if not expiry.expired():
-                raise
-            self.identify(token)
-            raise Unavailable(_CHANGED) from None
+            yield
         finally:
-            self._forget(key, expiry)
+            self._forget(key, end)
+
+    def _changed(self, key: bytes) -> Exception:
+        return Unavailable(_CHANGED) if key in self._by_hash else Unauthenticated()
 
     def _end(self, key: bytes) -> None:
-        for expiry in self._open[key]:
-            if not expiry.expired():
-                expiry.reschedule(asyncio.get_running_loop().time())
+        for end in self._open[key]:
+            end(partial(self._changed, key))
 
-    def _forget(self, key: bytes, expiry: asyncio.Timeout) -> None:
-        expiries = self._open.get(key, set())
-        expiries.discard(expiry)
-        if not expiries:
+    def _forget(self, key: bytes, end: End) -> None:
+        ends = self._open.get(key, set())
+        ends.discard(end)
+        if not ends:
             self._open.pop(key, None)

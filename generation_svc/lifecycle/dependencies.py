@@ -21,6 +21,7 @@ from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.lifecycle.callback_address import callback_address
+from generation_svc.lifecycle.job_reader import JobReader
 from generation_svc.lifecycle.local_engine import LocalEngine
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import REST_FACTOR, QueueView, Recent
@@ -139,12 +140,14 @@ class WebhookDependencies:
 
 @dataclass(frozen=True, slots=True)
 class ViewDependencies:
-    """Recently read values that this process reuses."""
+    """What the calls of this process read once for all of them."""
 
     queue: QueueView = field(default_factory=QueueView)
     """The queue."""
     revision_poller: RevisionPoller = field(default_factory=RevisionPoller)
     """The jobs that are waited for."""
+    job_reader: JobReader = field(default_factory=JobReader)
+    """The jobs that are asked for at this moment."""
 
 
 @dataclass(frozen=True, slots=True)

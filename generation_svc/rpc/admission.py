@@ -8,11 +8,11 @@ their cap only bounds memory and is reached long after the others.
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 
 from generation_svc.domain.error import Overloaded
 from generation_svc.rpc.call import Call
@@ -86,31 +86,34 @@ class Admission:
     _overall: Counter[Kind] = field(default_factory=Counter, init=False)
     _of_caller: Counter[tuple[Kind, str]] = field(default_factory=Counter, init=False)
 
+    def __post_init__(self) -> None:
+        for kind in Kind:
+            # Read when somebody asks: counting each call twice would cost more than all the rest.
+            self.meter.open_calls.labels(kind).set_function(
+                partial(self._overall.__getitem__, kind)
+            )
+
     @property
     def open_calls(self) -> int:
         """How many calls are open."""
         return self._overall.total()
 
-    @asynccontextmanager
-    async def guard(self, call: Call) -> AsyncIterator[None]:
+    def guard(self, call: Call) -> None:
         """Let a call in; it is open until its answer has left. Raises Overloaded."""
         kind = KINDS.get(call.method, Kind.CALL)
         name = call.context.peer() if kind in BY_CONNECTION else call.caller.name
         self._check(kind, name)
         self._count(kind, name, change=1)
-        # Not at the end of the block: the handler returns before its answer has left.
+        # Not when the handler returns: its answer has not left by then.
         call.when_over(lambda: self._count(kind, name, change=-1))
-        yield
 
     def _check(self, kind: Kind, name: str) -> None:
         cap = self.caps.of(kind)
-        # Random, so that refused callers do not all retry at the same moment.
-        retry_after = cap.retry_after * random.uniform(1, 2)
         if self._overall[kind] >= cap.overall:
-            raise Overloaded(kind, retry_after=retry_after)
+            raise _refusal(kind, cap)
         if self._of_caller[kind, name] >= cap.per_caller:
             whose = "connection" if kind in BY_CONNECTION else "caller"
-            raise Overloaded(f"{kind} of the {whose}", retry_after=retry_after)
+            raise _refusal(f"{kind} of the {whose}", cap)
 
     def _count(self, kind: Kind, name: str, *, change: int) -> None:
         self._overall[kind] += change
@@ -118,4 +121,8 @@ class Admission:
         # Names of connections are made by strangers, so none stays without a call.
         if not self._of_caller[kind, name]:
             del self._of_caller[kind, name]
-        self.meter.open_calls.labels(kind).inc(change)
+
+
+def _refusal(what: str, cap: Cap) -> Overloaded:
+    # Random, so that refused callers do not all retry at the same moment.
+    return Overloaded(what, retry_after=cap.retry_after * random.uniform(1, 2))

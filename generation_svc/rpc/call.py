@@ -1,13 +1,13 @@
 """A call as its guards see it."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import grpc.aio
 
 from generation_svc.domain.caller import Caller
+from generation_svc.rpc.interrupt import Interrupt
 
 ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 """gRPC's own context of a call; a generic only where types are checked."""
@@ -22,6 +22,8 @@ class Call:
     caller: Caller
     context: ServicerContext
     """gRPC's own context: metadata, peer, the time that is left."""
+    interrupt: Interrupt = field(default_factory=Interrupt)
+    """What ends it from outside."""
 
     def when_over(self, callback: Callable[[], None]) -> None:
         """Run a callback when the call has ended and its answer has left."""
@@ -29,5 +31,5 @@ class Call:
         self.context.add_done_callback(lambda _: callback())  # type: ignore[arg-type]
 
 
-Guard: TypeAlias = Callable[[Call], AbstractAsyncContextManager[None]]
-"""What a call is answered inside of; entering it raises the error of a call that is refused."""
+Guard: TypeAlias = Callable[[Call], None]
+"""What looks at a call before it is answered; it raises the error of a call that is refused."""

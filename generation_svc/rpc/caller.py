@@ -1,9 +1,9 @@
 """Authenticates calls: the bearer token and the caller that it identifies."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import Unauthenticated
@@ -14,6 +14,8 @@ NOBODY = Caller("?")
 """The caller of calls without a known token; no configured caller can have this name."""
 TOKEN_KEY = "authorization"
 _SCHEME = "bearer "
+End: TypeAlias = Callable[[Callable[[], Exception]], None]
+"""Ends a call with the error that the given function makes."""
 _current: ContextVar[Caller] = ContextVar("caller")
 
 
@@ -26,8 +28,8 @@ class Callers(Protocol):
     def count_call(self, caller: Caller) -> None:
         """Count a call of this caller. Raises RateLimited."""
 
-    def while_valid(self, token: str, *, caller: Caller) -> AbstractAsyncContextManager[None]:
-        """End what runs inside, with an error, once the token no longer means what it did."""
+    def while_valid(self, token: str, *, caller: Caller, end: End) -> AbstractContextManager[None]:
+        """Call `end` during the block once the token no longer means what it did."""
 
 
 class Anybody:
@@ -41,9 +43,9 @@ class Anybody:
     def count_call(self, caller: Caller) -> None:
         """Count nothing."""
 
-    def while_valid(self, token: str, *, caller: Caller) -> AbstractAsyncContextManager[None]:
+    def while_valid(self, token: str, *, caller: Caller, end: End) -> AbstractContextManager[None]:
         """End nothing."""
-        del token, caller
+        del token, caller, end
         return nullcontext()
 
 

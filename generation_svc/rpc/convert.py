@@ -1,7 +1,7 @@
 """Conversions between the domain and the messages of the contract."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
@@ -9,20 +9,26 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, session_pb2
 from generation_svc.domain.delivery import Delivery, Queue, Telegram
-from generation_svc.domain.job import Job
+from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.media import Media, MediaLink, MediaLinks, Upload
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.session import SessionRecord
 from generation_svc.domain.retention import Retention
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_SECONDS = 86_400
+_STATES = {state: job_pb2.JobState.Value(f"JOB_STATE_{state.name}") for state in JobState}
 
 
 def time_to_proto(time: datetime | None) -> Timestamp | None:
     """Write a time; None stays absent."""
     if time is None:
         return None
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
+    # By hand: FromDatetime takes three times as long, and a job has four times.
+    since = time - _EPOCH
+    return Timestamp(
+        seconds=since.days * _DAY_SECONDS + since.seconds, nanos=since.microseconds * 1000
+    )
 
 
 def struct_to_proto(values: Mapping[str, Any]) -> Struct:
@@ -58,7 +64,7 @@ def job_to_proto(
         id=str(job.id),
         create_time=time_to_proto(job.create_time),
         update_time=time_to_proto(job.update_time),
-        state=job_pb2.JobState.Value(f"JOB_STATE_{job.state.name}"),
+        state=_STATES[job.state],
         model_id=job.model_id,
         inputs=struct_to_proto(job.inputs),
         owner=job.owner,

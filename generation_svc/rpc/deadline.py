@@ -4,10 +4,8 @@ A client's shorter deadline needs nothing here: gRPC cancels the handler when it
 the client has gone, and what the handler waits for is given up with it.
 """
 
-import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 
 from generation_svc.domain.error import CallTooLong
@@ -49,23 +47,14 @@ def limiting(
     """Return the guard that ends a call when its time is over."""
     every = {**BUILT_IN_LIMITS, **limits}
 
-    @asynccontextmanager
-    async def guard(call: Call) -> AsyncIterator[None]:
+    def guard(call: Call) -> None:
         limit = every.get(call.method, ordinary)
-        is_stream = call.method in STREAMS
-        try:
-            async with asyncio.timeout(_seconds(limit, has_jitter=is_stream)) as timer:
-                yield
-        except TimeoutError as error:
-            # A timeout of the handler's own, such as one of the database: not ours to translate.
-            if not timer.expired():
-                raise
-            raise (StreamRenewal() if is_stream else CallTooLong()) from error
+        if limit is None:
+            return
+        if call.method in STREAMS:
+            seconds = limit.total_seconds() * random.uniform(1 - JITTER, 1)
+            call.interrupt.within(seconds, StreamRenewal)
+        else:
+            call.interrupt.within(limit.total_seconds(), CallTooLong)
 
     return guard
-
-
-def _seconds(limit: timedelta | None, *, has_jitter: bool) -> float | None:
-    if limit is None:
-        return None
-    return limit.total_seconds() * (random.uniform(1 - JITTER, 1) if has_jitter else 1)

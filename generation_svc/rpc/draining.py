@@ -1,13 +1,14 @@
 """Ends open calls when the server is about to stop.
 
-`server.stop` tells open streams nothing, so they are ended first: each waits for its next message
-and for this event, whichever comes first.
+`server.stop` tells open streams nothing, so they are ended first: each of them that waits for its
+next message is told.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from generation_svc.rpc.interrupt import Interrupt
 
 _T = TypeVar("_T")
 
@@ -23,26 +24,27 @@ class Draining:
     """Whether the server is about to stop."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._has_begun = False
+        self._waiting: set[Interrupt] = set()
 
     def start(self) -> None:
         """End what is open."""
-        self._event.set()
+        self._has_begun = True
+        for interrupt in self._waiting:
+            interrupt.now(ServerDraining)
 
-    async def unless(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def unless(self, work: Awaitable[_T]) -> _T:
         """Return what the work returns; raises ServerDraining if the server stops before."""
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self._event.wait())
+        interrupt = Interrupt()
+        self._waiting.add(interrupt)
         try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            async with interrupt:
+                if self._has_begun:
+                    interrupt.now(ServerDraining)
+                # Also of work that ends while it is told to stop: a lease is taken.
+                return await work
         finally:
-            for pending in (task, stop):
-                pending.cancel()
-            # Waited for, so that nothing of the work runs on behind the answer.
-            await asyncio.gather(task, stop, return_exceptions=True)
-        if task.cancelled():
-            raise ServerDraining
-        return task.result()  # also of work that ended while it was told to stop: a lease is taken
+            self._waiting.discard(interrupt)
 
     async def each(self, items: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
         """Give the items; raises ServerDraining if the server stops between two of them."""
@@ -51,11 +53,7 @@ class Draining:
         async with aclosing(items):
             while True:
                 try:
-                    item = await self.unless(_next(items))
+                    item = await self.unless(anext(items))
                 except StopAsyncIteration:
                     return
                 yield item
-
-
-async def _next(items: AsyncGenerator[_T, None]) -> _T:
-    return await anext(items)

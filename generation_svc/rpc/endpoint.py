@@ -25,7 +25,7 @@ _logger = structlog.get_logger(__name__)
 
 
 def guards(caps: Caps | None = None, *, meter: RpcMeter | None = None) -> tuple[Guard, ...]:
-    """Return what stands around every handler, the outermost first."""
+    """Return what looks at every call before its handler runs, in this order."""
     return (Admission(caps or Caps(), meter or RpcMeter()).guard, limiting())
 
 

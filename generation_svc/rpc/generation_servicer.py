@@ -44,6 +44,7 @@ from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.job_filter import parse_filter
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
+from generation_svc.rpc.recent_update import RecentUpdates
 from generation_svc.rpc.stream import StreamTiming, in_time, write
 from generation_svc.rpc.upload import UploadMessages, UploadTurns
 from generation_svc.usecase import (
@@ -65,6 +66,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._draining = draining
         self._timing = timing
         self._upload_turns = UploadTurns()
+        self._updates = RecentUpdates(lambda job: pb.StreamJobUpdatesResponse(job=self._job(job)))
 
     async def CreateJob(
         self, request: pb.CreateJobRequest, context: ServicerContext
@@ -233,7 +235,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
 
     def _update(self, update: Job | Forecast) -> pb.StreamJobUpdatesResponse:
         if isinstance(update, Job):
-            return pb.StreamJobUpdatesResponse(job=self._job(update))
+            return self._updates.of(update)
         return _pulse_to_proto(update, time=self._deps.database.now())
 
     async def _write(self, context: ServicerContext, message: Any) -> bool:

@@ -1,7 +1,7 @@
 """Wraps every call: authentication, guards, log lines, and errors turned into statuses.
 
 The token is looked at before anything of the request is read: authenticate, permission, rate. Then
-the guards are entered in order, and the handler runs inside them.
+the guards look at the call in order, and the handler runs.
 
 An exception's own text never reaches a caller unless the error table knows its class. A handler
 that let `asyncio.CancelledError` escape would leave its client hanging, so that ends as a status.
@@ -10,7 +10,7 @@ that let `asyncio.CancelledError` escape would leave its client hanging, so that
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import grpc
@@ -35,6 +35,8 @@ CONTRACT = "/atelier."
 """How the services of the contract begin; the others are asked without a token."""
 UNKNOWN_METHOD = "?"
 """What metrics call every RPC that there is not: a client chooses its name."""
+_FOR_EVER = nullcontext()
+"""How long a call counts that comes without a token."""
 _logger = structlog.get_logger(__name__)
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -55,7 +57,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._callers = callers or Anybody()
         self.meter = meter or RpcMeter()
         self.unread = unread or UnreadAnswers(meter=self.meter)
-        # Outermost: who leaves answers unread is refused before the call takes a place of its own.
+        # First: who leaves answers unread is refused before the call takes a place of its own.
         self._guards = (self.unread.guard, *guards)
 
     async def intercept_service(
@@ -98,18 +100,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         behaviour = getattr(handler, _kind(handler))
 
         async def guarded(requests: Any, call: Call) -> Any:
-            async with AsyncExitStack() as stack:
-                if call.caller is not NOBODY:
-                    await stack.enter_async_context(
-                        self._callers.while_valid(token, caller=call.caller)
-                    )
-                for guard in self._guards:
-                    await stack.enter_async_context(guard(call))
-                if not handler.request_streaming:
-                    return await behaviour(await only_message(call.context), call.context)
-                return await behaviour(checked(requests), call.context)
+            async with call.interrupt:
+                with self._valid(token, call):
+                    for guard in self._guards:
+                        guard(call)
+                    if not handler.request_streaming:
+                        return await behaviour(await only_message(call.context), call.context)
+                    return await behaviour(checked(requests), call.context)
 
         return guarded
+
+    def _valid(self, token: str, call: Call) -> AbstractContextManager[None]:
+        if call.caller is NOBODY:
+            return _FOR_EVER
+        return self._callers.while_valid(token, caller=call.caller, end=call.interrupt.now)
 
     def _wrap(
         self,
@@ -188,10 +192,12 @@ def _observed(call: Call, *, meter: RpcMeter) -> Iterator[None]:
     try:
         yield
     finally:
-        code = _code_name(call.context)
-        meter.seconds.labels(call.method).observe(time.perf_counter() - started)
-        meter.calls.labels(call.method, code).inc()
-        meter.calls_of.labels(call.caller.name, code).inc()
+        meter.count_call(
+            call.method,
+            caller=call.caller.name,
+            code=_code_name(call.context),
+            seconds=time.perf_counter() - started,
+        )
 
 
 async def _abort(context: ServicerContext, error: Exception) -> None:

@@ -12,9 +12,9 @@ callers one counts for no more than it may hold.
 import asyncio
 import itertools
 import random
+import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from typing import Protocol
 
 import structlog
@@ -25,7 +25,6 @@ from generation_svc.rpc.caller import NOBODY
 from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.peer import PeerAddress, close_connections, peer_address
 from generation_svc.rpc.waiting import UnreadLimits, Waiting
-from runtime.clock import loop_time
 
 CALL_BYTES = 32 << 10
 """What gRPC keeps of a call until its answer has left, beside the answer."""
@@ -53,21 +52,20 @@ class UnreadAnswers:
         self._meter = meter or RpcMeter()
         self._close = close
         self._of_caller: Counter[str] = Counter()
-        self._of_callers = self._of_strangers = 0
+        self._of_callers = self._of_strangers = self._held_bytes = 0
+        self._meter.unread_bytes.set_function(lambda: self._held_bytes)
         self._waiting: defaultdict[str, Waiting] = defaultdict(Waiting)
         self._numbers = itertools.count()
 
     @property
     def held_bytes(self) -> int:
         """How much waits now."""
-        return self._of_caller.total() + self._of_strangers
+        return self._held_bytes
 
-    @asynccontextmanager
-    async def guard(self, call: Call) -> AsyncIterator[None]:
+    def guard(self, call: Call) -> None:
         """Let a call in unless its caller leaves too much unread. Raises Overloaded."""
         # What the handler will answer has no size yet; `answer` looks again.
         self._check(call, more=0)
-        yield
 
     def answer(self, call: Call, answer: bytes) -> None:
         """Count an answer until it has left. Raises Overloaded if there is no room for it."""
@@ -78,7 +76,7 @@ class UnreadAnswers:
         """Count what a call has still to send until all of it has left."""
         peer, number, held = call.context.peer(), next(self._numbers), size + CALL_BYTES
         name = call.caller.name
-        self._waiting[peer].since[number] = loop_time()
+        self._waiting[peer].since[number] = time.monotonic()
         self._count(name, peer, change=held)
 
         def release() -> None:
@@ -105,7 +103,7 @@ class UnreadAnswers:
 
     def closable(self) -> set[PeerAddress]:
         """Return the peers whose connections hold too much or for too long."""
-        now, limits = loop_time(), self.limits
+        now, limits = time.monotonic(), self.limits
         stalled = {peer for peer, each in self._waiting.items() if each.is_stalled(now, limits)}
         return {address for address in map(peer_address, stalled | self._greedy()) if address}
 
@@ -121,17 +119,19 @@ class UnreadAnswers:
         return found
 
     def _check(self, call: Call, *, more: int) -> None:
-        retry_after = self.limits.stall_timeout * random.uniform(0.5, 1)
         name = call.caller.name
         if name == NOBODY.name:
             waiting = self._waiting.get(call.context.peer())
             if waiting and waiting.stranger_bytes + more > self.limits.stranger_bytes:
-                raise Overloaded("unread answers of the connection", retry_after=retry_after)
+                raise self._refusal("unread answers of the connection")
             return
         if self._of_callers + more > self.limits.overall_bytes:
-            raise Overloaded("unread answers", retry_after=retry_after)
+            raise self._refusal("unread answers")
         if self._of_caller[name] + more > self.limits.caller_bytes:
-            raise Overloaded("unread answers of the caller", retry_after=retry_after)
+            raise self._refusal("unread answers of the caller")
+
+    def _refusal(self, what: str) -> Overloaded:
+        return Overloaded(what, retry_after=self.limits.stall_timeout * random.uniform(0.5, 1))
 
     def _count(self, name: str, peer: str, *, change: int) -> None:
         is_stranger = name == NOBODY.name
@@ -140,7 +140,7 @@ class UnreadAnswers:
             self._of_strangers += change
         else:
             self._count_caller(name, change)
-        self._meter.unread_bytes.inc(change)
+        self._held_bytes += change
 
     def _count_caller(self, name: str, change: int) -> None:
         before = self._of_caller[name]
@@ -154,6 +154,6 @@ class UnreadAnswers:
     def _leave(self, peer: str, number: int) -> None:
         waiting = self._waiting[peer]
         del waiting.since[number]
-        waiting.moved_at = loop_time()
+        waiting.moved_at = time.monotonic()
         if not waiting.since:
             del self._waiting[peer]

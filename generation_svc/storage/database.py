@@ -11,7 +11,7 @@ from contextlib import (
 )
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
@@ -77,6 +77,7 @@ NOT_NOW = (
 _logger = structlog.get_logger(__name__)
 
 
+_T = TypeVar("_T")
 Begin = Callable[[Connection, AsyncExitStack], Awaitable[None]]
 """Says the first word on a connection; what it opens is closed with the stack."""
 
@@ -153,6 +154,28 @@ class PostgresDatabase:
                 ending.push(partial(_end, transaction, self.notifier))
                 yield transaction
 
+    async def read(self, query: Callable[[PostgresTransaction], Awaitable[_T]]) -> _T:
+        """Answer a query of one statement, outside of a transaction.
+
+        It is one round trip where a transaction takes three. On a connection that turns out to be
+        lost it is asked again, on another one, since reading changes nothing.
+        """
+        answers: list[_T] = []
+
+        async def ask(connection: Connection, stack: AsyncExitStack) -> None:
+            del stack  # nothing is begun
+            await connection.set_autocommit(True)
+            answers.append(await query(PostgresTransaction(connection, clock=self._clock)))
+            # Not after an error: such a connection is closed.
+            await connection.set_autocommit(False)
+
+        with _translated():
+            async with (
+                self._pool_queue.slot(),
+                self._connection(within_seconds=POOL_TIMEOUT_SECONDS, begin=ask),
+            ):
+                return answers[-1]
+
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever one of the topics is announced, by any replica."""
         return self.notifier.watch(*topics)
@@ -204,11 +227,12 @@ class PostgresDatabase:
             try:
                 return connection, await self._begun(connection, begin=begin)
             except BaseException as error:
+                is_lost = connection.broken or isinstance(error, NOT_NOW)
                 # Also if we are cancelled: the pool counts a connection as lent until it is given
                 # back.
                 await connection.close()
                 await self.pool.putconn(connection)
-                if not isinstance(error, psycopg.Error):
+                if not (isinstance(error, psycopg.Error) and is_lost) or deadline.is_over:
                     raise
 
     async def _begun(self, connection: Connection, *, begin: Begin) -> AsyncExitStack:

@@ -58,6 +58,12 @@ class PostgresJobStore:
         row = await cursor.fetchone()
         return job_from_row(row) if row else None
 
+    async def get_all(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
+        cursor = await self._connection.execute(
+            "SELECT * FROM job WHERE id = ANY(%s)", (list(job_ids),)
+        )
+        return {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
+
     async def lock(self, job_id: UUID) -> Job:
         cursor = await self._connection.execute(
             # Not FOR UPDATE: a new row that refers to the job takes FOR KEY SHARE of it, and would

@@ -23,9 +23,8 @@ class JobQuery:
 
 async def get(deps: Dependencies, caller: Caller, *, job_id: UUID) -> Job:
     """Read a job that this caller sees. Raises JobNotFound."""
-    async with deps.database.transaction() as tx:
-        job = await tx.jobs.get(job_id, caller=caller.sees)
-    if job is None:
+    job = await deps.views.job_reader.get(job_id, database=deps.database)
+    if job is None or caller.sees not in (None, job.caller):
         raise JobNotFound(str(job_id))
     return await with_forecast(deps, job)
 

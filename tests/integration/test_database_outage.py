@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import grpc
 import grpc.aio
@@ -19,7 +20,7 @@ from atelier.generation.v1.job_pb2 import JobState
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.port.session import SessionRecord
 from generation_svc.storage.connection import bounded
-from generation_svc.storage.database import PostgresDatabase, open_database
+from generation_svc.storage.database import PostgresDatabase, PostgresTransaction, open_database
 from generation_svc.storage.migrate import migrate
 from generation_svc.storage.notifier import Notifier
 from tests.contract.failure import refusal_of_error
@@ -185,6 +186,60 @@ async def test_a_statement_that_is_never_answered_ends_with_its_connection(wire:
         ):
             await connection.execute("SELECT 1")
         assert connection.broken
+
+
+async def counted_jobs(database: PostgresDatabase) -> int:
+    """Read in one statement what there is not."""
+    return len(await database.read(lambda tx: tx.jobs.get_all([uuid4()])))
+
+
+async def test_a_read_on_connections_that_were_lost_is_asked_again_on_another(
+    database: PostgresDatabase, database_url: str
+) -> None:
+    assert await counted_jobs(database) == 0
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as admin:
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert await counted_jobs(database) == 0
+
+
+async def test_a_read_of_a_silent_database_ends(wire: Wire) -> None:
+    async with open_database(wire.url, notifier=Notifier(), max_connections=4) as database:
+        assert await counted_jobs(database) == 0
+        wire.stall()
+        async with asyncio.timeout(20):
+            with pytest.raises(Unavailable):
+                await counted_jobs(database)
+
+
+async def test_a_wrong_read_is_told_at_once_and_takes_no_connection_with_it(
+    database: PostgresDatabase,
+) -> None:
+    async def query(tx: PostgresTransaction) -> object:
+        tries.append(tx)
+        raise errors.UndefinedTable
+
+    tries: list[object] = []
+    with pytest.raises(errors.UndefinedTable):
+        await database.read(query)
+    assert len(tries) == 1
+    assert await counted_jobs(database) == 0
+
+
+async def test_a_read_leaves_its_connection_fit_for_transactions(
+    database: PostgresDatabase,
+) -> None:
+    for _ in range(2 * database.pool.max_size):
+        assert await counted_jobs(database) == 0
+    with suppress(LookupError):
+        async with database.transaction() as tx:
+            await tx.edge.put_session(SessionRecord(1, "chat", b"", 0, None), caller="edge")
+            raise LookupError
+    async with database.transaction() as tx:
+        session = await tx.edge.get_session(1, key="chat", caller="edge")
+    assert session.update_time is None  # it was rolled back
 
 
 async def test_a_failover_is_followed_to_the_host_that_can_be_written_to(

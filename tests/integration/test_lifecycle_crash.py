@@ -29,7 +29,7 @@ class MortalDatabase:
         self._real = harness.deps.database
         self._left = commits
         self._at = at
-        self.watch, self.now = self._real.watch, self._real.now
+        self.watch, self.now, self.read = self._real.watch, self._real.now, self._real.read
         self.call_for_help = self._real.call_for_help
 
     @asynccontextmanager
@@ -177,8 +177,9 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(harness
 
         def __init__(self) -> None:
             self.left = 3
-            self.watch, self.now = harness.deps.database.watch, harness.deps.database.now
-            self.call_for_help = harness.deps.database.call_for_help
+            real = harness.deps.database
+            self.watch, self.now, self.read = real.watch, real.now, real.read
+            self.call_for_help = real.call_for_help
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:

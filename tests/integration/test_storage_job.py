@@ -51,6 +51,7 @@ async def test_a_job_is_read_as_it_was_written(harness: Harness) -> None:
         assert await tx.jobs.get(job.id, caller=job.caller) == job
         assert await tx.jobs.get(job.id, caller="another") is None
         assert await tx.jobs.get(uuid4()) is None
+        assert await tx.jobs.get_all([job.id, uuid4()]) == {job.id: job}
         assert await tx.jobs.lock(job.id) == job
         assert await tx.jobs.destination(job.id) == CHAT
 

@@ -53,10 +53,10 @@ class Context:
 
 async def enters(guard: Guard, call: Call) -> bool:
     try:
-        async with guard(call):
-            return True
+        guard(call)
     except Overloaded:
         return False
+    return True
 
 
 def refuse(unread: UnreadAnswers, connection: Connection, *, times: int, **call: Any) -> None:

@@ -19,6 +19,9 @@ class JobStore(Protocol):
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
         """Read a job; of this caller only, if one is given."""
 
+    async def get_all(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
+        """Read jobs; an id that there is not is left out."""
+
     async def lock(self, job_id: UUID) -> Job:
         """Read a job and lock its row until the transaction ends."""
 

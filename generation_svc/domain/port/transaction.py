@@ -4,9 +4,9 @@ All that is done in a transaction happens or nothing does. Rows that several use
 locked in one order: the job first.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from generation_svc.domain.clock import Clock
 from generation_svc.domain.port.attempt import AttemptStore
@@ -24,6 +24,8 @@ from generation_svc.domain.port.request import RequestStore
 from generation_svc.domain.port.retention import RetentionStore, UsageStore
 from generation_svc.domain.port.session import EdgeStore
 from generation_svc.domain.port.webhook import WebhookStore
+
+_T = TypeVar("_T")
 
 
 class Transaction(Clock, Protocol):
@@ -72,3 +74,6 @@ class Database(Clock, Notifier, Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""
+
+    async def read(self, query: Callable[[Transaction], Awaitable[_T]]) -> _T:
+        """Answer a query of one statement, which sees what was committed before it was asked."""
