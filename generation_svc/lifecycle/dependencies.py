@@ -21,6 +21,7 @@ from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.lifecycle.callback_address import callback_address
+from generation_svc.lifecycle.fetch_slot import FetchSlots, NoFetchSlots
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import REST_FACTOR, QueueView, Recent
 from generation_svc.lifecycle.revision_poller import RevisionPoller
@@ -161,6 +162,8 @@ class Dependencies:
     """Counts a job or an upload of a caller's owner; raises RateLimited."""
     storage: StorageDependencies = field(default_factory=StorageDependencies)
     views: ViewDependencies = field(default_factory=ViewDependencies)
+    fetch_slots: FetchSlots = field(default_factory=NoFetchSlots)
+    """Where a result is fetched that this process hears of."""
     meter: ServiceMeter = field(default_factory=ServiceMeter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is about to stop: who waits for a turn gives it back."""

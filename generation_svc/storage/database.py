@@ -10,6 +10,7 @@ from contextlib import (
     suppress,
 )
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from generation_svc.domain.error import Unavailable
+from generation_svc.domain.job import Job
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
 from generation_svc.storage.clock import DatabaseClock
@@ -32,6 +34,7 @@ from generation_svc.storage.connection import (
 )
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
+from generation_svc.storage.follower import JobFollower
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
@@ -84,6 +87,8 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection, *, clock: DatabaseClock) -> None:
         self.topics: list[str] = []
+        self.revisions: list[tuple[str, Job]] = []
+        self.ends: list[Callable[[bool], None]] = []
         self._clock = clock
         self.jobs = PostgresJobStore(connection)
         self.requests = PostgresRequestStore(connection)
@@ -108,6 +113,24 @@ class PostgresTransaction:
         """Wake all who wait for `topic` once this transaction is durable."""
         self.topics.append(topic)
 
+    def publish(self, topic: str, revision: Job) -> None:
+        """Give a revision to those who follow its job once this transaction is durable."""
+        self.revisions.append((topic, revision))
+
+    def at_end(self, call: Callable[[bool], None]) -> None:
+        """Say whether this transaction is durable, once that is known; False if it may not be."""
+        self.ends.append(call)
+
+    def end(self, notifier: Notifier, *, is_durable: bool) -> None:
+        """Tell those who wait for the end of this transaction."""
+        for call in self.ends:
+            call(is_durable)
+        if is_durable:
+            for topic, revision in self.revisions:
+                notifier.publish(topic, revision)
+            for topic in dict.fromkeys(self.topics):
+                notifier.announce(topic)
+
 
 class PostgresDatabase:
     """The service's database: transactions, and announcements after them."""
@@ -127,20 +150,27 @@ class PostgresDatabase:
         """Begin a transaction: committed at the end of the block, rolled back by an exception."""
         with _translated():
             async with (
-                # In this order: whoever waits for its turn must not hold a connection meanwhile.
+                # In this order: whoever waits for its turn must not hold a connection meanwhile,
+                # and those who wait for the end are told when both are free again.
+                AsyncExitStack() as ending,
                 self._pool_queue.slot(),
                 self._connection(within_seconds=POOL_TIMEOUT_SECONDS, begin=_begin) as connection,
             ):
                 transaction = PostgresTransaction(connection, clock=self._clock)
+                ending.push(partial(_end, transaction, self.notifier))
                 yield transaction
-        # After the commit: whoever is woken must see what was written, and a NOTIFY inside of the
-        # transaction would take a lock of the whole database.
-        for topic in dict.fromkeys(transaction.topics):
-            self.notifier.announce(topic)
 
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever one of the topics is announced, by any replica."""
         return self.notifier.watch(*topics)
+
+    def follow(self, topic: str) -> AbstractContextManager[JobFollower]:
+        """Follow the job whose revisions are announced under a topic."""
+        return self.notifier.follow(topic)
+
+    def call_for_help(self, topic: str) -> None:
+        """Wake all who wait for a topic, at once and in every replica."""
+        self.notifier.call_for_help(topic)
 
     async def is_ready(self) -> bool:
         """Return whether the database answers and can be written to.
@@ -210,6 +240,15 @@ class PostgresDatabase:
             except PoolTimeout:
                 if left <= ASK_AGAIN_SECONDS:
                     raise
+
+
+def _end(
+    transaction: PostgresTransaction, notifier: Notifier, kind: type[BaseException] | None, *_: Any
+) -> None:
+    # After the commit: whoever is woken must see what was written, and a NOTIFY inside of the
+    # transaction would take a lock of the whole database. An error of the commit itself leaves open
+    # whether it took place: then nobody is told.
+    transaction.end(notifier, is_durable=kind is None)
 
 
 async def _begin(connection: Connection, stack: AsyncExitStack) -> None:

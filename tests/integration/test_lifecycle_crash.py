@@ -30,6 +30,7 @@ class MortalDatabase:
         self._left = commits
         self._at = at
         self.watch, self.now = self._real.watch, self._real.now
+        self.follow, self.call_for_help = self._real.follow, self._real.call_for_help
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -176,7 +177,9 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(harness
 
         def __init__(self) -> None:
             self.left = 3
-            self.watch, self.now = harness.deps.database.watch, harness.deps.database.now
+            real = harness.deps.database
+            self.watch, self.now = real.watch, real.now
+            self.follow, self.call_for_help = real.follow, real.call_for_help
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:
