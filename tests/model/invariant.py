@@ -152,7 +152,7 @@ def _believed(step: Step) -> int | None:
 
 def _told(actor: Actor) -> int | None:
     if actor.name == "receive":
-        token, task, state = actor.args
+        token, task, state, _ = actor.args
         is_true = token == task and state is ProviderState.SUCCEEDED
         return int(str(task)) if is_true else None
     answers = (answer for past in actor.log for answer in past.answers)
