@@ -53,7 +53,7 @@ async def report_callback(deps: Dependencies, callback: Callback) -> CallbackOut
     try:
         return await _apply(deps, report, text=text)
     except (Exception, asyncio.CancelledError):
-        # In a task of its own: nobody waits for a call that was cancelled, but its callback is kept.
+        # In a task of its own: nobody waits for a cancelled call, but its callback is kept.
         storing = asyncio.ensure_future(_store_anyway(deps, report))
         await asyncio.wait({storing})
         storing.result()
