@@ -1,4 +1,4 @@
-"""Applies callbacks that were stored by a process that was killed before it applied them."""
+"""Applies callbacks that were stored and could not be applied when they came."""
 
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ PENDING_BATCH = 100
 
 
 async def replay_callbacks(deps: Dependencies) -> None:
-    """Apply callbacks that were stored by a process that was killed before it applied them."""
+    """Apply callbacks that were stored and could not be applied when they came."""
     async with deps.database.transaction() as tx:
         receipts = await tx.receipts.pending(older_than=PENDING_AGE, limit=PENDING_BATCH)
         await tx.receipts.trim(keep=UNTRUSTED_KEPT)

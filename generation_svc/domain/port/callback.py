@@ -39,7 +39,7 @@ class CallbackReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A callback as it was stored, before it is applied."""
+    """A callback as it is stored."""
 
     id: UUID
     body: bytes
