@@ -1,4 +1,4 @@
-"""Applies callbacks that were stored by a process that was killed before it applied them."""
+"""Applies callbacks that were stored and could not be applied when they came."""
 
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ PENDING_BATCH = 100
 
 
 async def replay_callbacks(deps: Dependencies) -> bool:
-    """Apply callbacks that a killed process only stored; return whether there may be more."""
+    """Apply callbacks that could not be when they came; return whether there may be more."""
     async with deps.database.transaction() as tx:
         receipts = await tx.receipts.pending(older_than=PENDING_AGE, limit=PENDING_BATCH)
     await one_by_one(receipts, partial(_replay, deps))

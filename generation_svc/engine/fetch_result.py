@@ -28,12 +28,14 @@ from generation_svc.domain.error import (
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState, Result
+from generation_svc.domain.media import Media
 from generation_svc.domain.observation import ResultItem
+from generation_svc.domain.port.media import StoredFile
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine.fetch_lease import LeaseLost, under_lease
 from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
-from generation_svc.engine.store_result import LINK_TROUBLES, StoredFile, store_file
+from generation_svc.engine.store_result import LINK_TROUBLES, store_file
 from generation_svc.engine.work import Batch, Work, do_one
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -71,12 +73,12 @@ async def _claim(deps: Dependencies, *, limit: int) -> Batch[Attempt]:
     return Batch(attempts, next_due)
 
 
-async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
+async def fetch(deps: Dependencies, attempt: Attempt, /) -> None:
+    """Fetch the result of an attempt that is claimed, and settle its job."""
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
-    assert attempt.observation is not None  # a success comes with one
+    items = attempt.observation.results if attempt.observation else ()
     try:
-        work = _haul(deps, attempt, items=attempt.observation.results)
-        haul = await under_lease(deps, attempt, work=work)
+        haul = await under_lease(deps, attempt, work=_haul(deps, attempt, items=items))
     except LeaseLost:
         _logger.warning("another worker fetches this result now")
         return
@@ -86,7 +88,7 @@ async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
     await persist(partial(_conclude, deps, attempt, haul=haul))
 
 
-WORK = Work("fetch", topic.FETCH, concurrency=8, claim=_claim, do=_do)
+WORK = Work("fetch", topic.FETCH, concurrency=8, claim=_claim, do=fetch)
 """Fetching the results of successes."""
 
 
@@ -124,19 +126,15 @@ async def _ours_already(deps: Dependencies, attempt: Attempt, *, count: int) -> 
 
 async def _conclude(deps: Dependencies, attempt: Attempt, *, haul: _Haul) -> None:
     async with deps.database.transaction() as tx:
-        job = await tx.jobs.lock(attempt.job_id)
-        current = await tx.attempts.lock(attempt.id)
+        job, current = await tx.jobs.lock_with_attempt(attempt.id)
         # Another worker, or the hard stop, came first; bytes without a row are swept later.
         if current.state is not AttemptState.SUCCEEDED:
             return
-        for kept in haul.kept:
-            await tx.media.insert_media(
-                kept.media, attempt=attempt, position=kept.position, key=kept.key
-            )
+        media = await tx.media.insert_media(haul.kept, attempt=attempt)
         if haul.troubles and current.fetch_tries != attempt.fetch_tries:
             return  # this one stood still, and another worker has the result: it will conclude
         if all(isinstance(error, ResultTooLarge) for error in haul.troubles):
-            await end(tx, job, attempt=current, troubles=haul.troubles)
+            await end(tx, job, attempt=current, troubles=haul.troubles, written=media)
             return
         if haul.kept and all(isinstance(error, NotTried) for error in haul.troubles):
             await tx.attempts.schedule_fetch(current.id, due=timedelta(0))
@@ -190,12 +188,21 @@ def _is_delay_news(job: Job, *, now: datetime) -> bool:
 
 
 async def end(
-    tx: Transaction, job: Job, *, attempt: Attempt, troubles: Sequence[Exception] = ()
+    tx: Transaction,
+    job: Job,
+    *,
+    attempt: Attempt,
+    troubles: Sequence[Exception] = (),
+    written: Sequence[Media] = (),
 ) -> None:
-    """Settle a success with what of it is ours, if that is anything."""
-    # Read from the rows: earlier tries may have brought some of the files.
-    media = tuple(await tx.media.media_of(attempt.id))
+    """Settle a success with what of it is ours, if that is anything.
+
+    What this transaction has written of it saves a read where that is all.
+    """
     links = len(attempt.observation.result_urls) if attempt.observation else 0
+    is_all = links > 0 and len(written) == links
+    # Otherwise earlier tries may have brought some of the files.
+    media = tuple(written) if is_all else tuple(await tx.media.media_of(attempt.id))
     missing = max(links - len(media), 0)
     if missing:
         _logger.error("files of the result are given up", errors=repr(troubles), files=missing)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -22,7 +22,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.media import Media, MediaKind, kind_of
 from generation_svc.domain.observation import ResultItem
-from generation_svc.domain.port.media import FIRST_COVER_POSITION, Examined
+from generation_svc.domain.port.media import FIRST_COVER_POSITION, Examined, StoredFile
 from generation_svc.lifecycle.dependencies import Dependencies
 
 FRESH_FROM_TRY = 2
@@ -30,15 +30,6 @@ FRESH_FROM_TRY = 2
 LINK_TROUBLES = (LinkDead, FetchFailed, ResultRejected)
 """What a link says that gives nothing, or nothing that can be used."""
 _logger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file that is in our store."""
-
-    position: int
-    media: Media
-    key: str
 
 
 async def store_file(

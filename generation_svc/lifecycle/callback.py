@@ -1,4 +1,4 @@
-"""Applies a stored callback.
+"""Applies a callback.
 
 One that came with an attempt's token (and, where a key is set, a valid and recent signature) is
 believed. Any other is a hint: it moves the next read of a live task forward and nothing else, so
@@ -36,15 +36,20 @@ async def apply_callback(
 ) -> CallbackOutcome:
     """Apply a callback that is stored, and say what came of it."""
     async with deps.database.transaction() as tx:
-        outcome = await _decide(deps, tx, receipt=receipt, attempt=attempt, observation=observation)
+        outcome = await decide(deps, tx, receipt=receipt, attempt=attempt, observation=observation)
         # In the transaction that applies it: a receipt without an outcome is applied again later.
         await tx.receipts.finish(receipt.id, outcome=outcome)
-    log = _logger.info if receipt.is_trusted else _logger.warning
-    log("callback", outcome=str(outcome), job_id=str(attempt.job_id) if attempt else None)
+    log_outcome(outcome, receipt=receipt, attempt=attempt)
     return outcome
 
 
-async def _decide(
+def log_outcome(outcome: CallbackOutcome, *, receipt: Receipt, attempt: Attempt | None) -> None:
+    """Log what came of a callback."""
+    log = _logger.info if receipt.is_trusted else _logger.warning
+    log("callback", outcome=str(outcome), job_id=str(attempt.job_id) if attempt else None)
+
+
+async def decide(
     deps: Dependencies,
     tx: Transaction,
     *,
@@ -52,6 +57,7 @@ async def _decide(
     attempt: Attempt | None,
     observation: Observation,
 ) -> CallbackOutcome:
+    """Apply a callback as a part of a transaction, and say what came of it."""
     if attempt is None:
         is_readable = observation.task_id is not None
         return CallbackOutcome.UNKNOWN_TASK if is_readable else CallbackOutcome.UNREADABLE

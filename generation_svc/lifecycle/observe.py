@@ -16,6 +16,7 @@ from generation_svc.domain.observation import Observation, ProviderState, Source
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import model_outage, topic
 from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.fetch_handover import FetchHandover
 from generation_svc.lifecycle.record import revise, settle
 
 MAX_TEXT = 500
@@ -50,8 +51,7 @@ async def apply(
 ) -> bool:
     """Do the same as a part of a transaction."""
     # Everybody locks in this order, or two transactions would wait for each other.
-    job = await tx.jobs.lock(attempt.job_id)
-    current = await tx.attempts.lock(attempt.id)
+    job, current = await tx.jobs.lock_with_attempt(attempt.id)
     if observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
         _logger.warning(_WORDS[observation.state], word=observation.word)
     if not _is_news(job, current, observation=observation):
@@ -90,7 +90,8 @@ async def take(
         has_callbacks=deps.provider.callback_base_url is not None,
     )
     await tx.attempts.accept(attempt.id, task_id=task_id, first_read=first_read)
-    tx.announce(topic.READ)
+    if first_read is not None:
+        deps.engine.due_after(tx, topic.READ, span=first_read)
     await _run(deps, tx, job=job, attempt=attempt)
 
 
@@ -119,13 +120,33 @@ async def _succeed(
     source: Source,
 ) -> None:
     job = await _run(deps, tx, job=job, attempt=attempt)
-    await tx.attempts.succeed(attempt.id, observation, source=source)
     if observation.result_urls:
-        tx.announce(topic.FETCH)
+        await _have_fetched(deps, tx, attempt=attempt, observation=observation, source=source)
         return
+    await tx.attempts.succeed(attempt.id, observation, source=source)
     await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     if not job.state.is_final:
         await settle(tx, job, Result(text=observation.result_text), event=JobEventKind.SETTLED)
+
+
+async def _have_fetched(
+    deps: Dependencies,
+    tx: Transaction,
+    *,
+    attempt: Attempt,
+    observation: Observation,
+    source: Source,
+) -> None:
+    """Have a result fetched: by this process if it has a place for that, else by anybody."""
+    slot = deps.engine.try_reserve(topic.FETCH)
+    if slot is None:
+        await tx.attempts.succeed(attempt.id, observation, source=source)
+        tx.announce(topic.FETCH)
+        return
+    handover = FetchHandover(tx, slot=slot)
+    handover.claimed = await tx.attempts.succeed(
+        attempt.id, observation, source=source, lease=deps.timing.fetch_lease
+    )
 
 
 async def _fail(

@@ -74,5 +74,5 @@ async def _save(
         changes = {"delay_until_time": None, **changes}  # the time is that of the reason
     revised = advance(job, now=tx.now(), **changes)
     await tx.jobs.save(revised, event=event, detail=detail)
-    tx.announce(topic.of_job(job.id))
+    tx.publish(topic.of_job(job.id), revised)
     return revised

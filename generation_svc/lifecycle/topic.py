@@ -3,11 +3,12 @@
 from uuid import UUID
 
 from generation_svc.domain.delivery import Destination, Queue, Telegram
+from generation_svc.domain.port.notifier import WORK_PREFIX
 
-DISPATCH = "work:dispatch"
-READ = "work:read"
-FETCH = "work:fetch"
-WEBHOOK = "work:webhook"
+DISPATCH = f"{WORK_PREFIX}dispatch"
+READ = f"{WORK_PREFIX}read"
+FETCH = f"{WORK_PREFIX}fetch"
+WEBHOOK = f"{WORK_PREFIX}webhook"
 
 
 def of_job(job_id: UUID) -> str:

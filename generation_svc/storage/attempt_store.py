@@ -11,7 +11,8 @@ from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState, Trouble
 from generation_svc.domain.observation import Observation, Source
 from generation_svc.storage import document
-from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.attempt_row import attempt_from_row
+from generation_svc.storage.connection import Connection
 from generation_svc.storage.due_store import not_past
 
 LIVE = sorted(LIVE_STATES)
@@ -142,26 +143,36 @@ class PostgresAttemptStore:
         )
         return cursor.rowcount == 1
 
-    async def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
-        """Note the success and what brought it; its result is due to be fetched at once."""
-        await self._connection.execute(
+    async def succeed(
+        self,
+        attempt_id: UUID,
+        observation: Observation,
+        *,
+        source: Source,
+        lease: timedelta | None = None,
+    ) -> Attempt:
+        """Note the success and what brought it; its result is due at once, or under a lease."""
+        attempt = await self._one(
             # A callback may overtake createTask's answer: then the task's id, and a time from which
-            # the duration counts, are not there yet.
-            "UPDATE attempt SET state = 'succeeded', observation = %s, result_items = %s,"
-            " item_ids = %s,"
-            " task_id = coalesce(task_id, %s), end_time = clock_timestamp(),"
-            " accept_time = coalesce(accept_time, submit_time),"
-            " read_time = NULL, fetch_time = now(), ended_by = %s, cost = %s WHERE id = %s",
-            (
-                _observation(observation),
-                _items(observation),
-                Jsonb(observation.item_ids) if observation.item_ids else None,
-                observation.task_id,
-                source,
-                observation.cost,
-                attempt_id,
-            ),
+            # the duration counts, are not there yet. A lease is a claim, and counts as a try.
+            "UPDATE attempt SET state = 'succeeded', observation = %(observation)s,"
+            " result_items = %(items)s, item_ids = %(item_ids)s,"
+            " task_id = coalesce(task_id, %(task_id)s), end_time = clock_timestamp(),"
+            " accept_time = coalesce(accept_time, submit_time), read_time = NULL,"
+            " fetch_time = coalesce(clock_timestamp() + %(lease)s::interval, now()),"
+            " fetch_tries = fetch_tries + (%(lease)s::interval IS NOT NULL)::int,"
+            " ended_by = %(source)s, cost = %(cost)s WHERE id = %(id)s RETURNING *",
+            id=attempt_id,
+            observation=_observation(observation),
+            items=_items(observation),
+            item_ids=Jsonb(observation.item_ids) if observation.item_ids else None,
+            task_id=observation.task_id,
+            lease=lease,
+            source=source,
+            cost=observation.cost,
         )
+        assert attempt is not None  # it is locked
+        return attempt
 
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
         """Note the provider's word for a task that is not final."""
@@ -331,32 +342,6 @@ WHERE attempt.state IN ({", ".join(repr(str(state)) for state in LIVE)})
        OR attempt.state = 'unknown' AND job.finish_deadline_time <= now())
 LIMIT %(limit)s
 """
-
-
-def attempt_from_row(row: Row) -> Attempt:
-    """Read an attempt from its row."""
-    return Attempt(
-        id=row["id"],
-        job_id=row["job_id"],
-        number=row["number"],
-        state=AttemptState(row["state"]),
-        submit_time=row["submit_time"],
-        account=Account(row["provider"], row["account"]),
-        task_id=row["task_id"],
-        accept_time=row["accept_time"],
-        observation=document.observation_from_document(
-            row["observation"],
-            row["result_items"],
-            item_ids=row["item_ids"] or (),
-            cost=row["cost"],
-        ),
-        end_time=row["end_time"],
-        ended_by=row["ended_by"],
-        fetch_tries=row["fetch_tries"],
-        trouble=Trouble(row["trouble"]) if row["trouble"] else None,
-        trouble_time=row["trouble_time"],
-        read_tries=row["read_tries"],
-    )
 
 
 def _observation(observation: Observation) -> Jsonb:

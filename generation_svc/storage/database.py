@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from generation_svc.domain.error import Unavailable
+from generation_svc.domain.job import Job
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
 from generation_svc.storage.clock import DatabaseClock
@@ -34,6 +35,7 @@ from generation_svc.storage.connection import (
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.due_store import PostgresDueStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
+from generation_svc.storage.follower import JobFollower
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
@@ -87,6 +89,7 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection, *, clock: DatabaseClock) -> None:
         self.topics: list[str] = []
+        self.revisions: list[tuple[str, Job]] = []
         self.ends: list[Callable[[bool], None]] = []
         self._clock = clock
         self.jobs = PostgresJobStore(connection)
@@ -113,6 +116,10 @@ class PostgresTransaction:
         """Wake all who wait for `topic` once this transaction is durable."""
         self.topics.append(topic)
 
+    def publish(self, topic: str, revision: Job) -> None:
+        """Give a revision to those who follow its job once this transaction is durable."""
+        self.revisions.append((topic, revision))
+
     def at_end(self, call: Callable[[bool], None]) -> None:
         """Say whether this transaction is durable, once that is known; False if it may not be."""
         self.ends.append(call)
@@ -122,6 +129,8 @@ class PostgresTransaction:
         for call in self.ends:
             call(is_durable)
         if is_durable:
+            for topic, revision in self.revisions:
+                notifier.publish(topic, revision)
             for topic in dict.fromkeys(self.topics):
                 notifier.announce(topic)
 
@@ -179,6 +188,10 @@ class PostgresDatabase:
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever one of the topics is announced, by any replica."""
         return self.notifier.watch(*topics)
+
+    def follow(self, topic: str) -> AbstractContextManager[JobFollower]:
+        """Follow the job whose revisions are announced under a topic."""
+        return self.notifier.follow(topic)
 
     def call_for_help(self, topic: str) -> None:
         """Wake all who wait for a topic, at once and in every replica."""

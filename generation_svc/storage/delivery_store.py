@@ -40,7 +40,6 @@ from generation_svc.domain.job import Job
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.job_row import job_from_row
-from generation_svc.storage.job_store import PostgresJobStore
 from runtime.token import new_token, token_hash
 
 GIVE_UP_AFTER = timedelta(days=3)
@@ -101,18 +100,17 @@ class PostgresDeliveryStore:
     ) -> datetime:
         await self._lock_job(lease_token)
         cursor = await self._connection.execute(
-            # Past its end a lease may belong to another sender at any moment, so it cannot begin
-            # any more.
-            "UPDATE delivery SET state = 'begun', update_time = now(),"
-            " due_time = coalesce(now() + %(span)s::interval, due_time)"
-            f" WHERE lease_hash = %(hash)s AND due_time > now() AND {_OF_COURIER}"
-            " RETURNING job_id, kind, try_number, due_time",
-            {"span": span, "hash": token_hash(lease_token), **_courier(sender)},
+            _BEGIN,
+            {
+                "span": span,
+                "hash": token_hash(lease_token),
+                "event": JobEventKind.DELIVERY_BEGUN,
+                **_courier(sender),
+            },
         )
         row = await cursor.fetchone()
         if row is None:
             raise StaleLease
-        await self._note(row, event=JobEventKind.DELIVERY_BEGUN)
         return row["due_time"]  # type: ignore[no-any-return] # a column of times
 
     async def give_back(self, lease_token: str) -> None:
@@ -128,7 +126,6 @@ class PostgresDeliveryStore:
         self, lease_token: str, outcome: SendingOutcome, *, sender: Caller | None = None
     ) -> None:
         lease = {"hash": token_hash(lease_token), **_courier(sender)}
-        await self._lock_job(lease_token)
         row = await self._held(lease, outcome)
         if row is None:
             await self._check_repetition(lease)
@@ -137,13 +134,22 @@ class PostgresDeliveryStore:
             raise PauseTooLong(most=LONGEST_PAUSE)
         changes = _changes_after(row, outcome)
         await self._connection.execute(
-            _REPORT, {"id": row["id"], "not_before": None, "message_id": None, **changes}
+            _REPORT,
+            {
+                "id": row["id"],
+                "not_before": None,
+                "message_id": None,
+                "event": _EVENTS[type(outcome)],
+                "detail": Jsonb(
+                    {"kind": row["kind"], "try": row["try_number"], **changes["report"].obj}
+                ),
+                **changes,
+            },
         )
         # Both deliveries of the job are behind its lock, so the progress cannot be leased in
         # between.
         if row["kind"] == "outcome":
             await self._free_progress(row, outcome, state=changes["state"])
-        await self._note(row, event=_EVENTS[type(outcome)], **changes["report"].obj)
 
     async def _lock_job(self, lease_token: str) -> None:
         """Lock the job before its delivery, so that its events are in order, as by anyone else."""
@@ -157,12 +163,7 @@ class PostgresDeliveryStore:
         """Lock what is under a lease, and tell its age and whether the pause is too long for it."""
         not_before = outcome.not_before_time if isinstance(outcome, TryAgain) else None
         times = {"age": GIVE_UP_AFTER, "pause": LONGEST_PAUSE, "not_before": not_before}
-        cursor = await self._connection.execute(
-            "SELECT delivery.*, create_time <= now() - %(age)s::interval AS is_old,"
-            " %(not_before)s::timestamptz > now() + %(pause)s::interval AS is_too_late"
-            f" FROM delivery WHERE lease_hash = %(hash)s AND {_OF_COURIER} FOR UPDATE",
-            {**times, **lease},
-        )
+        cursor = await self._connection.execute(_HOLD, {**times, **lease})
         return await cursor.fetchone()
 
     async def _check_repetition(self, lease: dict[str, Any]) -> None:
@@ -218,13 +219,6 @@ class PostgresDeliveryStore:
             " due_time = now(), update_time = now()"
             " WHERE job_id = %s AND kind = 'progress' AND state <> 'impossible'",
             ("sent" if is_overwritten else "pending", row["job_id"]),
-        )
-
-    async def _note(self, row: Row, *, event: JobEventKind, **detail: Any) -> None:
-        await PostgresJobStore(self._connection).note(
-            row["job_id"],
-            event=event,
-            detail={"kind": row["kind"], "try": row["try_number"], **detail},
         )
 
 
@@ -285,6 +279,35 @@ _OF_COURIER = """
         ELSE %(bots)s::bigint[] IS NULL OR delivery.bot_id = ANY(%(bots)s) END)
 """
 
+# With its event, in one statement. Past its end a lease may belong to another sender at any moment,
+# so it cannot begin any more.
+_BEGIN = f"""
+WITH begun AS (
+    UPDATE delivery SET state = 'begun', update_time = now(),
+        due_time = coalesce(now() + %(span)s::interval, due_time)
+    WHERE lease_hash = %(hash)s AND due_time > now() AND {_OF_COURIER}
+    RETURNING job_id, kind, try_number, due_time),
+noted AS (
+    INSERT INTO job_event (job_id, time, kind, state, detail)
+    SELECT job.id, clock_timestamp(), %(event)s, job.state,
+        jsonb_build_object('kind', begun.kind, 'try', begun.try_number)
+    FROM begun JOIN job ON job.id = begun.job_id)
+SELECT due_time FROM begun
+"""
+
+# LATERAL and the reference to the job's row: so the job is locked before its delivery, and the
+# events are in order, as by anyone else. Whoever waits for a lock gets the latest row.
+_HOLD = f"""
+WITH held AS MATERIALIZED (
+    SELECT id FROM job WHERE id = (SELECT job_id FROM delivery WHERE lease_hash = %(hash)s)
+    FOR NO KEY UPDATE)
+SELECT own.* FROM held, LATERAL (
+    SELECT delivery.*, create_time <= now() - %(age)s::interval AS is_old,
+        %(not_before)s::timestamptz > now() + %(pause)s::interval AS is_too_late
+    FROM delivery
+    WHERE lease_hash = %(hash)s AND delivery.job_id = held.id AND {_OF_COURIER} FOR UPDATE) AS own
+"""
+
 # Whose turn it is: of this bot, whoever made the job, or of this feed of the caller's own; due, or
 # with a lease that ran out. A progress row waits while its job's outcome is on its way.
 _TURN = """
@@ -315,14 +338,20 @@ WHERE {_TURN} AND delivery.job_id = ANY(%(jobs)s)
 # `reported_hash` keeps the used-up token: a report whose answer was lost is told from a stale one
 # by it. The exponent is capped, since 2 to the power of every try would overflow.
 _REPORT = """
-UPDATE delivery SET
-    state = CASE WHEN is_stale AND %(state)s::text = 'idle' THEN 'pending' ELSE %(state)s::text END,
-    report = %(report)s, message_id = coalesce(%(message_id)s, message_id),
-    maybe_sent = maybe_sent OR %(maybe_sent)s, reported_hash = lease_hash, lease_hash = NULL,
-    is_stale = false,
-    due_time = greatest(now() + CASE %(state)s::text WHEN 'pending'
-        THEN least(interval '1 second' * power(2, least(try_number, 9) - 1), interval '5 minutes')
-        ELSE interval '0' END, %(not_before)s::timestamptz),
-    update_time = now()
-WHERE id = %(id)s
+WITH reported AS (
+    UPDATE delivery SET
+        state = CASE WHEN is_stale AND %(state)s::text = 'idle' THEN 'pending'
+            ELSE %(state)s::text END,
+        report = %(report)s, message_id = coalesce(%(message_id)s, message_id),
+        maybe_sent = maybe_sent OR %(maybe_sent)s, reported_hash = lease_hash, lease_hash = NULL,
+        is_stale = false,
+        due_time = greatest(now() + CASE %(state)s::text WHEN 'pending'
+            THEN least(interval '1 second' * power(2, least(try_number, 9) - 1),
+                interval '5 minutes')
+            ELSE interval '0' END, %(not_before)s::timestamptz),
+        update_time = now()
+    WHERE id = %(id)s RETURNING job_id)
+INSERT INTO job_event (job_id, time, kind, state, detail)
+SELECT job.id, clock_timestamp(), %(event)s, job.state, %(detail)s
+FROM reported JOIN job ON job.id = reported.job_id
 """

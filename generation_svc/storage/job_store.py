@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.error import JobNotFound
 from generation_svc.domain.event import JobEventKind
@@ -14,7 +15,8 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.job_filter import EVERY_JOB, JobFilter
 from generation_svc.domain.transition import sources
 from generation_svc.storage import document
-from generation_svc.storage.connection import Connection
+from generation_svc.storage.attempt_row import ATTEMPT_COLUMNS, attempt_from_row
+from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.job_page import page_statement
 from generation_svc.storage.job_row import immutable_columns, job_from_row, mutable_columns
 
@@ -27,6 +29,8 @@ class PostgresJobStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._destinations: dict[UUID, Destination | None] = {}
+        """Those of the jobs that were locked: a destination never changes."""
 
     async def insert(self, job: Job, *, destination: Destination | None) -> int:
         """Its owner's jobs were counted in this transaction, so none gets the same fair round."""
@@ -74,29 +78,35 @@ class PostgresJobStore:
         row = await cursor.fetchone()
         if row is None:
             raise JobNotFound(str(job_id))  # it was forgotten since it was found
+        self._destinations[job_id] = _destination(row)
         return job_from_row(row)
+
+    async def lock_with_attempt(self, attempt_id: UUID) -> tuple[Job, Attempt]:
+        cursor = await self._connection.execute(_LOCK_WITH_ATTEMPT, {"id": attempt_id})
+        row = await cursor.fetchone()
+        if row is None:
+            raise JobNotFound(f"the job of attempt {attempt_id}")  # it was forgotten
+        self._destinations[row["id"]] = _destination(row)
+        return job_from_row(row), attempt_from_row(row, prefix=_PREFIX)
 
     async def save(
         self, job: Job, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
     ) -> None:
-        changed = await self._connection.execute(
-            # The casts: PostgreSQL would infer two types for a parameter that is used in two
-            # places.
-            "UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,"
-            " update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,"
-            " delay_reason = %(delay_reason)s, further_delay_reason = %(further_delay_reason)s,"
-            " delay_until_time = %(delay_until_time)s, result = %(result)s, failure = %(failure)s,"
-            " dispatch_time = CASE WHEN %(state)s::text = 'queued' THEN dispatch_time END,"
-            " claim_token = CASE WHEN %(state)s::text = 'queued' THEN claim_token END"
-            " WHERE id = %(id)s AND revision = %(revision)s::bigint - 1"
-            " AND state = ANY(%(sources)s)",
-            {**mutable_columns(job), "id": job.id, "sources": sorted(sources(job.state))},
+        saved = await self._connection.execute(
+            _SAVE,
+            {
+                **mutable_columns(job),
+                "id": job.id,
+                "sources": sorted(sources(job.state)),
+                "event": event,
+                "snapshot": Jsonb(document.snapshot_of(job)),
+                "detail": Jsonb(detail or {}),
+            },
         )
         # The row is locked and its transition was checked, so this is a fault of ours. A lost
         # revision must not pass in silence.
-        if changed.rowcount != 1:
+        if saved.rowcount != 1:
             raise RuntimeError(f"job {job.id} is not at the revision before {job.revision}")
-        await self._add_event(job, event=event, detail=detail or {}, has_revision=True)
 
     async def note(
         self, job_id: UUID, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
@@ -114,18 +124,16 @@ class PostgresJobStore:
         )
         return {row["id"]: row["revision"] for row in await cursor.fetchall()}
 
-    async def revisions(self, job_id: UUID, *, after: int, limit: int) -> Sequence[Job]:
-        job = await self.get(job_id)
-        if job is None or job.revision <= after:
-            return ()
+    async def revisions(self, job: Job, *, after: int, limit: int) -> Sequence[Job]:
         cursor = await self._connection.execute(
             "SELECT snapshot FROM job_event WHERE job_id = %s AND revision > %s"
             " ORDER BY revision LIMIT %s",
-            (job_id, after, limit),
+            (job.id, after, limit),
         )
         rows = await cursor.fetchall()
         # A snapshot has what a revision may change; everything else of a job never changes.
-        return [replace(job, **document.changes_from_snapshot(row["snapshot"])) for row in rows]
+        bare = replace(job, forecast=None)
+        return [replace(bare, **document.changes_from_snapshot(row["snapshot"])) for row in rows]
 
     async def page(
         self,
@@ -158,11 +166,13 @@ class PostgresJobStore:
         return row["active"] if row else 0
 
     async def destination(self, job_id: UUID) -> Destination | None:
-        cursor = await self._connection.execute(
-            "SELECT destination FROM job WHERE id = %s AND destination IS NOT NULL", (job_id,)
-        )
-        row = await cursor.fetchone()
-        return document.destination_from_document(row["destination"]) if row else None
+        if job_id not in self._destinations:
+            cursor = await self._connection.execute(
+                "SELECT destination FROM job WHERE id = %s", (job_id,)
+            )
+            row = await cursor.fetchone()
+            self._destinations[job_id] = _destination(row) if row else None
+        return self._destinations[job_id]
 
     async def _add_event(
         self, job: Job, *, event: JobEventKind, detail: Mapping[str, Any], has_revision: bool
@@ -183,3 +193,36 @@ greatest(
     (SELECT max(turn) + 1 FROM job WHERE caller = %(caller)s::varchar AND owner = %(owner)s::varchar
      AND state IN ('queued', 'running')))
 """
+
+# One statement, so that no revision is ever without its event. The casts: PostgreSQL would infer
+# two types for a parameter that is used in two places.
+_SAVE = """
+WITH saved AS (
+    UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,
+        update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,
+        delay_reason = %(delay_reason)s, further_delay_reason = %(further_delay_reason)s,
+        delay_until_time = %(delay_until_time)s, result = %(result)s, failure = %(failure)s,
+        dispatch_time = CASE WHEN %(state)s::text = 'queued' THEN dispatch_time END,
+        claim_token = CASE WHEN %(state)s::text = 'queued' THEN claim_token END
+    WHERE id = %(id)s AND revision = %(revision)s::bigint - 1 AND state = ANY(%(sources)s)
+    RETURNING id)
+INSERT INTO job_event (job_id, time, kind, state, revision, snapshot, detail)
+SELECT id, clock_timestamp(), %(event)s, %(state)s::text, %(revision)s::bigint, %(snapshot)s,
+    %(detail)s FROM saved
+"""
+_PREFIX = "attempt."
+# LATERAL and the reference to the job's row: so the job is locked before the attempt is looked at.
+# Neither is as the statement's snapshot has it: whoever waits for a lock gets the latest row.
+_LOCK_WITH_ATTEMPT = f"""
+WITH held AS MATERIALIZED (
+    SELECT * FROM job WHERE id = (SELECT job_id FROM attempt WHERE id = %(id)s)
+    FOR NO KEY UPDATE)
+SELECT held.*, {", ".join(f'own.{name} AS "{_PREFIX}{name}"' for name in ATTEMPT_COLUMNS)}
+FROM held, LATERAL (
+    SELECT * FROM attempt WHERE id = %(id)s AND job_id = held.id FOR NO KEY UPDATE) AS own
+"""
+
+
+def _destination(row: Row) -> Destination | None:
+    found = row["destination"]
+    return document.destination_from_document(found) if found else None

@@ -1,13 +1,17 @@
 """Media and uploads on PostgreSQL: everything but the bytes."""
 
+import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.media import Media, Upload
-from generation_svc.domain.port.media import FIRST_COVER_POSITION, StoredMedia
+from generation_svc.domain.port.media import FIRST_COVER_POSITION, StoredFile, StoredMedia
 from generation_svc.storage.connection import Connection, Row
 
 
@@ -18,27 +22,28 @@ class PostgresMediaStore:
         self._connection = connection
 
     async def insert_media(
-        self, media: Media, *, attempt: Attempt, position: int, key: str
-    ) -> None:
-        """Write one result of an attempt; a repetition changes nothing."""
-        await self._connection.execute(
-            # A fetch whose process was killed before its commit comes again, and so may its first
-            # row.
-            "INSERT INTO media (id, job_id, attempt_id, position, key, mime_type, size_bytes,"
-            " width, height, sha256, create_time, duration_ms, title, cover_id)"
-            " VALUES (%(id)s, %(job_id)s, %(attempt_id)s, %(position)s, %(key)s, %(mime_type)s,"
-            " %(size_bytes)s, %(width)s, %(height)s, %(sha256)s, now(), %(duration_ms)s,"
-            " %(title)s, %(cover_id)s) ON CONFLICT (attempt_id, position) DO NOTHING",
+        self, files: Sequence[StoredFile], *, attempt: Attempt
+    ) -> Sequence[Media]:
+        """Write results of an attempt, and return those that were not ours, without covers."""
+        if not files:
+            return ()
+        rows = [
+            {**_columns(each.media), "title": each.media.title, "cover_id": each.media.cover_id}
+            | {"position": each.position, "key": each.key}
+            for each in files
+        ]
+        cursor = await self._connection.execute(
+            _INSERT_MEDIA,
             {
-                **_columns(media),
-                "title": media.title,
-                "cover_id": media.cover_id,
                 "job_id": attempt.job_id,
                 "attempt_id": attempt.id,
-                "position": position,
-                "key": key,
+                "rows": Jsonb(rows, dumps=_dumped),
+                "covers": FIRST_COVER_POSITION,
             },
         )
+        written = {row["position"] for row in await cursor.fetchall()}
+        ordered = sorted(files, key=lambda each: each.position)
+        return [_as_kept(each.media) for each in ordered if each.position in written]
 
     async def media_of(self, attempt_id: UUID) -> Sequence[Media]:
         """Read the results of an attempt in order, without their covers."""
@@ -129,6 +134,33 @@ def _columns(value: Media) -> dict[str, Any]:
     names = ("id", "mime_type", "size_bytes", "width", "height", "sha256")
     duration_ms = None if value.duration is None else value.duration // timedelta(milliseconds=1)
     return {**{name: getattr(value, name) for name in names}, "duration_ms": duration_ms}
+
+
+# A fetch whose process was killed before its commit comes again, and so may its first row.
+_INSERT_MEDIA = """
+WITH written AS (
+    INSERT INTO media (id, job_id, attempt_id, position, key, mime_type, size_bytes, width, height,
+                       sha256, create_time, duration_ms, title, cover_id)
+    SELECT id, %(job_id)s, %(attempt_id)s, position, key, mime_type, size_bytes, width, height,
+           sha256, now(), duration_ms, title, cover_id
+    FROM jsonb_to_recordset(%(rows)s) AS file (
+        id uuid, position smallint, key text, mime_type text, size_bytes bigint, width int,
+        height int, sha256 text, duration_ms bigint, title text, cover_id uuid)
+    ON CONFLICT (attempt_id, position) DO NOTHING RETURNING position)
+SELECT position FROM written WHERE position < %(covers)s
+"""
+
+
+def _dumped(rows: object) -> str:
+    return json.dumps(rows, default=str)  # ids are written as text
+
+
+def _as_kept(media: Media) -> Media:
+    """Return what would be read: the playing time is kept in milliseconds."""
+    if media.duration is None:
+        return media
+    millisecond = timedelta(milliseconds=1)
+    return replace(media, duration=media.duration // millisecond * millisecond)
 
 
 def _stored(row: Row) -> StoredMedia:

@@ -1,5 +1,8 @@
 """Wakes those who wait for a topic: in this process at once, in the others by NOTIFY.
 
+Work that somebody in this process does is announced here alone. A revision is given to those of
+this process who follow its job, so that they need not read it.
+
 A wake-up is a hint. NOTIFY is sent after the commit, from a connection of its own and many at a
 time, because inside a transaction it takes a database-wide lock at commit. Whoever waits also
 looks by itself now and then, so a hint that is lost costs time and nothing else.
@@ -9,12 +12,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol
 from uuid import uuid4
 
 import psycopg
 import structlog
 
+from generation_svc.domain.job import Job
+from generation_svc.domain.port.notifier import WORK_PREFIX
 from generation_svc.storage.connection import NETWORK, bounded, check
+from generation_svc.storage.follower import JobFollower
 
 _logger = structlog.get_logger(__name__)
 CHANNEL = "atelier"
@@ -29,11 +36,18 @@ ANSWER_SECONDS = 5.0
 """How long the server may take to answer the notifier."""
 
 
+class _Waiter(Protocol):
+    """An event, or one who follows a job."""
+
+    def set(self) -> None:
+        """Hear that something has changed."""
+
+
 class Notifier:
     """The topics that this process waits for, exchanged with the other replicas."""
 
     def __init__(self) -> None:
-        self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiters: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._outbox: set[str] = set()
         self._filled = asyncio.Event()
         self._origin = uuid4().hex
@@ -52,13 +66,38 @@ class Notifier:
             for topic in topics:
                 self._forget(topic, event)
 
+    @contextmanager
+    def follow(self, topic: str) -> Iterator[JobFollower]:
+        """Follow the job whose revisions are announced under a topic."""
+        follower = JobFollower()
+        self._waiters[topic].add(follower)
+        try:
+            yield follower
+        finally:
+            self._forget(topic, follower)
+
     def announce(self, topic: str) -> None:
-        """Wake the waiters here, and those of other replicas soon."""
-        self.call_for_help(topic)
+        """Wake the waiters here, and those of other replicas soon; for work those here will do."""
+        if topic.startswith(WORK_PREFIX) and topic in self._waiters:
+            self._wake(topic)
+        else:
+            self.call_for_help(topic)
 
     def call_for_help(self, topic: str) -> None:
         """Wake the waiters here, and those of other replicas soon."""
         self._wake(topic)
+        self._tell_others(topic)
+
+    def publish(self, topic: str, revision: Job) -> None:
+        """Give a revision to the followers here, and have those of other replicas read it."""
+        for waiter in self._waiters.get(topic, ()):
+            if isinstance(waiter, JobFollower):
+                waiter.give(revision)
+            else:
+                waiter.set()
+        self._tell_others(topic)
+
+    def _tell_others(self, topic: str) -> None:
         if len(self._outbox) < MAX_WAITING:  # the others look by themselves
             self._outbox.add(topic)
             self._filled.set()
@@ -79,16 +118,16 @@ class Notifier:
                 for task in tasks:
                     task.cancel()
 
-    def _forget(self, topic: str, event: asyncio.Event) -> None:
-        self._waiters[topic].discard(event)
+    def _forget(self, topic: str, waiter: _Waiter) -> None:
+        self._waiters[topic].discard(waiter)
         if not self._waiters[topic]:
             del self._waiters[topic]
 
     def _wake(self, topic: str) -> None:
         # The event is set and stays set: a waiter clears it before it looks, so no news falls
         # between.
-        for event in self._waiters.get(topic, ()):
-            event.set()
+        for waiter in self._waiters.get(topic, ()):
+            waiter.set()
 
     def _wake_all(self) -> None:
         for topic in list(self._waiters):

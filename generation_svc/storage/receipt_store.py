@@ -17,20 +17,27 @@ class PostgresReceiptStore:
         self._connection = connection
 
     async def insert(
-        self, receipt: Receipt, *, task_id: str | None, headers: Mapping[str, str]
+        self,
+        receipt: Receipt,
+        *,
+        task_id: str | None,
+        headers: Mapping[str, str],
+        outcome: str | None = None,
     ) -> None:
         await self._connection.execute(
-            "INSERT INTO callback_receipt"
-            " (id, attempt_id, task_id, body, headers, is_trusted, receive_time)"
-            " VALUES (%s, %s, %s, %s, %s, %s, now())",
-            (
-                receipt.id,
-                receipt.attempt_id,
-                task_id,
-                receipt.body,
-                Jsonb({_plain(name): _plain(value) for name, value in headers.items()}),
-                receipt.is_trusted,
-            ),
+            "INSERT INTO callback_receipt (id, attempt_id, task_id, body, headers, is_trusted,"
+            " receive_time, outcome, apply_time) VALUES (%(id)s, %(attempt_id)s, %(task_id)s,"
+            " %(body)s, %(headers)s, %(is_trusted)s, now(), %(outcome)s::text,"
+            " CASE WHEN %(outcome)s::text IS NOT NULL THEN now() END)",
+            {
+                "id": receipt.id,
+                "attempt_id": receipt.attempt_id,
+                "task_id": task_id,
+                "body": receipt.body,
+                "headers": Jsonb({_plain(name): _plain(value) for name, value in headers.items()}),
+                "is_trusted": receipt.is_trusted,
+                "outcome": outcome,
+            },
         )
 
     async def finish(self, receipt_id: UUID, *, outcome: str) -> None:

@@ -1,6 +1,5 @@
 """Lets callers follow a job, without holding a database connection while they wait."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -9,12 +8,13 @@ from uuid import UUID
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import RevisionOutOfRange
 from generation_svc.domain.job import Forecast, Job
+from generation_svc.domain.port.notifier import Follower
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import forecast, with_forecast
 from generation_svc.lifecycle.revision_poller import LOOK_SECONDS
 from generation_svc.usecase.read_job import get
-from runtime.wait import Deadline, is_set_within
+from runtime.wait import Deadline
 
 PAGE = 100
 """How many revisions are read at a time."""
@@ -23,13 +23,13 @@ PAGE = 100
 async def wait(deps: Dependencies, caller: Caller, *, job_id: UUID, timeout: timedelta) -> Job:
     """Return the job once it is final or the timeout has passed. Raises JobNotFound."""
     deadline = Deadline(timeout.total_seconds())
-    with _watching(deps, job_id) as news:
-        # Read after the watch began, so that a change between the two is not missed.
+    with _following(deps, job_id) as follower:
+        # Read after the follower is there, so that a change between the two is not missed.
         job = await get(deps, caller, job_id=job_id)
         while not job.state.is_final:
             remaining = deadline.left_s
-            if await _has_news(deps, job, news, seconds=min(remaining, LOOK_SECONDS)):
-                job = await get(deps, caller, job_id=job_id)
+            if await _has_news(deps, job, follower, seconds=min(remaining, LOOK_SECONDS)):
+                job = await _latest(deps, caller, job, follower=follower)
             elif remaining <= LOOK_SECONDS:
                 return await get(deps, caller, job_id=job_id)
         return job
@@ -43,7 +43,7 @@ async def follow(
     With `after` 0 the current state comes first. Ends after the final revision. Raises
     JobNotFound, RevisionOutOfRange.
     """
-    with _watching(deps, job_id) as news:
+    with _following(deps, job_id) as follower:
         job = await get(deps, caller, job_id=job_id)
         if after > job.revision:
             raise RevisionOutOfRange(after, revision=job.revision)
@@ -53,38 +53,50 @@ async def follow(
         is_behind = after < job.revision
         while not job.state.is_final or is_behind:
             if not is_behind and not await _has_news(
-                deps, job, news, seconds=heartbeat.total_seconds()
+                deps, job, follower, seconds=heartbeat.total_seconds()
             ):
                 yield await forecast(deps, job)
                 continue
-            revisions = await _revisions(deps, job_id, after=after)
-            # A full page: there may be more, so the next one is read without waiting for news.
-            is_behind = len(revisions) == PAGE
+            revisions = None if is_behind else follower.take(after=after)
+            if revisions is None:
+                revisions = await _read(deps, job, after=after)
+                # A full page: there may be more, so the next one is read without waiting for news.
+                is_behind = len(revisions) == PAGE
             for job in revisions:
                 after = job.revision
                 is_latest = job is revisions[-1] and not is_behind
                 yield await with_forecast(deps, job) if is_latest else job
 
 
-async def _revisions(deps: Dependencies, job_id: UUID, *, after: int) -> Sequence[Job]:
+async def _read(deps: Dependencies, job: Job, *, after: int) -> Sequence[Job]:
     async with deps.database.transaction() as tx:
-        return await tx.jobs.revisions(job_id, after=after, limit=PAGE)
+        return await tx.jobs.revisions(job, after=after, limit=PAGE)
+
+
+async def _latest(deps: Dependencies, caller: Caller, job: Job, *, follower: Follower) -> Job:
+    """Return a job as it is after news, read only if the news did not bring it."""
+    revisions = follower.take(after=job.revision)
+    if revisions is None:
+        return await get(deps, caller, job_id=job.id)
+    return await with_forecast(deps, revisions[-1] if revisions else job)
 
 
 @contextmanager
-def _watching(deps: Dependencies, job_id: UUID) -> Iterator[asyncio.Event]:
+def _following(deps: Dependencies, job_id: UUID) -> Iterator[Follower]:
     with (
-        deps.database.watch(topic.of_job(job_id)) as news,
+        deps.database.follow(topic.of_job(job_id)) as follower,
         deps.views.revision_poller.watching(job_id),
     ):
-        yield news
+        yield follower
 
 
-async def _has_news(deps: Dependencies, job: Job, news: asyncio.Event, *, seconds: float) -> bool:
+async def _has_news(deps: Dependencies, job: Job, follower: Follower, *, seconds: float) -> bool:
     """Wait for news of a job; return whether there may be some."""
-    if not await is_set_within(news, seconds):
-        return await deps.views.revision_poller.has_news(
-            job.id, after=job.revision, database=deps.database
-        )
-    news.clear()
-    return True
+    if await follower.has_news(seconds=seconds):
+        return True
+    is_past = await deps.views.revision_poller.has_news(
+        job.id, after=job.revision, database=deps.database
+    )
+    if is_past:
+        follower.fall_behind()
+    return is_past

@@ -31,6 +31,7 @@ from generation_svc.domain.delivery import Telegram
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Result
 from generation_svc.domain.media import Media
+from generation_svc.domain.port.media import StoredFile
 from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.lifecycle.record import settle
 from generation_svc.usecase import create_job, lease_delivery
@@ -203,7 +204,8 @@ class CallerHarness:
         async with deps.database.transaction() as tx:
             job = await tx.jobs.lock(job_id)
             await tx.attempts.insert(attempt, token_hash=attempt.id.bytes)
-            await tx.media.insert_media(media, attempt=attempt, position=0, key=str(media.id))
+            file = StoredFile(0, media, str(media.id))
+            await tx.media.insert_media([file], attempt=attempt)
             await settle(tx, job, Result((media,)), event=JobEventKind.SETTLED)
         return media.id
 

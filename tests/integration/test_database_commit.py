@@ -15,7 +15,7 @@ from tests.lifecycle import SUCCESS, FakeProvider, Harness
 from tests.postgres import migrated_database
 from tests.postgres_wire import Wire, wire_to
 
-COMMITS_OF_A_LIFE = 14
+COMMITS_OF_A_LIFE = 13
 """The commits that a job takes from its acceptance to its settlement, reads included."""
 
 

@@ -30,7 +30,7 @@ class MortalDatabase:
         self._left = commits
         self._at = at
         self.watch, self.now, self.read = self._real.watch, self._real.now, self._real.read
-        self.call_for_help = self._real.call_for_help
+        self.follow, self.call_for_help = self._real.follow, self._real.call_for_help
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -179,7 +179,7 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_second_task(harness
             self.left = 3
             real = harness.deps.database
             self.watch, self.now, self.read = real.watch, real.now, real.read
-            self.call_for_help = real.call_for_help
+            self.follow, self.call_for_help = real.follow, real.call_for_help
 
         @asynccontextmanager
         async def transaction(self) -> AsyncIterator[Transaction]:

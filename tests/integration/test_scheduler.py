@@ -292,11 +292,8 @@ class DeafDatabase:
 
     def __init__(self, harness: Harness) -> None:
         real = harness.deps.database
-        self.transaction, self.now, self.call_for_help = (
-            real.transaction,
-            real.now,
-            real.call_for_help,
-        )
+        self.transaction, self.read, self.now = real.transaction, real.read, real.now
+        self.follow, self.call_for_help = real.follow, real.call_for_help
 
     @contextmanager
     def watch(self, *topics: str) -> Iterator[asyncio.Event]:

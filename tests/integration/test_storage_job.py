@@ -116,9 +116,9 @@ async def test_revisions_are_read_from_their_snapshots(harness: Harness) -> None
             await tx.jobs.note(job.id, event=JobEventKind.SUBMITTING, detail={"attempt": 1})
 
     async with harness.transaction() as tx:
-        assert await tx.jobs.revisions(job.id, after=0, limit=10) == [job, second, third, last]
-        assert await tx.jobs.revisions(job.id, after=1, limit=2) == [second, third]
-        assert await tx.jobs.revisions(job.id, after=4, limit=2) == ()
+        assert await tx.jobs.revisions(job, after=0, limit=10) == [job, second, third, last]
+        assert await tx.jobs.revisions(last, after=1, limit=2) == [second, third]
+        assert await tx.jobs.revisions(job, after=4, limit=2) == []
     assert (await harness.events(job)).count("submitting") == 3
 
 

@@ -107,7 +107,7 @@ async def test_every_job_reads_as_it_did(harness: Harness) -> None:
     assert {each.state for each in jobs} == set(JobState)
     for job in jobs:
         async with harness.transaction() as tx:
-            revisions = await tx.jobs.revisions(job.id, after=0, limit=100)
+            revisions = await tx.jobs.revisions(job, after=0, limit=100)
         assert (revisions[-1].state, revisions[-1].result) == (job.state, job.result)
 
 

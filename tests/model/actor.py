@@ -13,6 +13,7 @@ from typing import Any, cast
 import structlog
 
 from generation_svc.catalog import load_catalog
+from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.delivery import Delivery, Destination, Queue, Telegram
 from generation_svc.domain.error import StaleLease
 from generation_svc.domain.job import Job
@@ -21,9 +22,10 @@ from generation_svc.domain.observation import ProviderState
 from generation_svc.domain.port.transaction import Database
 from generation_svc.engine.callback_replay import replay_callbacks
 from generation_svc.engine.dispatch import dispatch
-from generation_svc.engine.fetch_result import fetch_result
+from generation_svc.engine.fetch_result import fetch, fetch_result
 from generation_svc.engine.maintenance import deadlines, orphans
 from generation_svc.engine.poll import poll
+from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
     Limits,
@@ -32,6 +34,7 @@ from generation_svc.lifecycle.dependencies import (
     ProviderDependencies,
     ViewDependencies,
 )
+from generation_svc.lifecycle.local_engine import LocalEngine
 from generation_svc.lifecycle.queue_view import QueueView as JobQueue
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.usecase import lease_delivery
@@ -65,6 +68,25 @@ class NoQueue(JobQueue):
 
     async def typical(self, model_id: str, *, database: Database) -> timedelta | None:
         return None
+
+
+class OwnSlot:
+    """The slot of one who fetches by itself what it hears of, unless it is killed before."""
+
+    def __init__(self) -> None:
+        self.claimed: Attempt | None = None
+
+    def try_reserve(self) -> OwnSlot:
+        return self
+
+    def start(self, attempt: Attempt, /) -> None:
+        self.claimed = attempt
+
+    def release(self) -> None:
+        """There is nobody else who waits for it."""
+
+    def due_in(self, span: timedelta, /) -> None:
+        """Whoever looks finds it."""
 
 
 def _dependencies() -> Dependencies:
@@ -117,10 +139,20 @@ async def _deliver(deps: Dependencies, chat: Outside, delivery: Delivery) -> Non
 
 
 async def _receive(
-    deps: Dependencies, provider: Outside, attempt: int, task: int, state: ProviderState
+    deps: Dependencies,
+    provider: Outside,
+    attempt: int,
+    task: int,
+    state: ProviderState,
+    has_slot: bool,
 ) -> None:
-    body = body_of(statement(task, state))
-    await report_callback(deps, Callback(body=body, headers={}, token=provider.token(attempt)))
+    slot, body = OwnSlot(), body_of(statement(task, state))
+    own = replace(deps, engine=LocalEngine())
+    if has_slot:
+        own.engine.add(topic.FETCH, slot)
+    await report_callback(own, Callback(body=body, headers={}, token=provider.token(attempt)))
+    if slot.claimed:
+        await fetch(own, slot.claimed)
 
 
 async def _cancel(deps: Dependencies, outside: Outside) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from generation_svc.domain.delivery import Delivery, SendingOutcome
+from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.port.provider import ProviderRequest, Submitted
@@ -149,6 +150,14 @@ class GatedTransaction:
     def announce(self, topic: str) -> None:
         if self._transaction:
             self._transaction.announce(topic)
+
+    def publish(self, topic: str, revision: Job) -> None:
+        if self._transaction:
+            self._transaction.publish(topic, revision)
+
+    def at_end(self, call: Callable[[bool], None]) -> None:
+        if self._transaction:
+            self._transaction.at_end(call)
 
     async def entered(self, *, is_turn: bool) -> Transaction:
         """Return the transaction on PostgreSQL, once it is its turn where it is one."""

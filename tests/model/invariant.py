@@ -147,12 +147,14 @@ def _rows(tables: Tables, kind: DeliveryKind) -> list[DeliveryRow]:
 
 def _believed(step: Step) -> int | None:
     """Return the attempt of which the actor has just had to believe a success."""
-    return _told(step.actor) if step.is_done else None
+    # A callback is believed by the first step; with the others its result is fetched.
+    is_told = not step.actor.log if step.actor.name == "receive" else step.is_done
+    return _told(step.actor) if is_told else None
 
 
 def _told(actor: Actor) -> int | None:
     if actor.name == "receive":
-        token, task, state = actor.args
+        token, task, state, _ = actor.args
         is_true = token == task and state is ProviderState.SUCCEEDED
         return int(str(task)) if is_true else None
     answers = (answer for past in actor.log for answer in past.answers)

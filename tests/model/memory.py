@@ -7,7 +7,7 @@ by `test_stateful`, which takes the same steps on PostgreSQL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,9 +16,11 @@ from uuid import UUID
 from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import AtelierError
+from generation_svc.domain.job import Job
 from generation_svc.domain.media import Media
 from generation_svc.domain.port.breaker import CLOSED, BreakerState
 from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.media import StoredFile
 from generation_svc.domain.port.rate_budget import BudgetView
 from tests.model.clock import NOW, Clock
 from tests.model.memory_attempt import MemoryAttemptStore
@@ -31,8 +33,17 @@ from tests.model.table import ReceiptRow
 
 
 class MemoryReceiptStore(Store):
-    async def insert(self, receipt: Receipt, *, task_id: str | None, headers: object) -> None:
-        self._run.bind(receipt.id, await self._insert(receipt))
+    async def insert(
+        self,
+        receipt: Receipt,
+        *,
+        task_id: str | None,
+        headers: object,
+        outcome: str | None = None,
+    ) -> None:
+        """Keep what is yet to be applied: nothing reads a receipt that has its outcome."""
+        if outcome is None:
+            self._run.bind(receipt.id, await self._insert(receipt))
 
     @answered
     def _insert(self, receipt: Receipt) -> int:
@@ -60,11 +71,14 @@ class MemoryReceiptStore(Store):
 
 class MemoryMediaRows(Store):
     @answered
-    def insert_media(self, media: Media, *, attempt: Attempt, position: int, key: str) -> None:
+    def insert_media(self, files: Sequence[StoredFile], *, attempt: Attempt) -> Sequence[Media]:
         kept = {number for number, _ in self._tables.media}
-        if attempt.number not in kept:
-            row = (attempt.number, replace(media, id=UUID(int=attempt.number)))
-            self._write(media=tuple(sorted((*self._tables.media, row), key=lambda row: row[0])))
+        if not files or attempt.number in kept:
+            return ()
+        media = replace(files[0].media, id=UUID(int=attempt.number))
+        rows = (*self._tables.media, (attempt.number, media))
+        self._write(media=tuple(sorted(rows, key=lambda row: row[0])))
+        return (media,)
 
     @answered
     def media_of(self, attempt_id: UUID) -> Sequence[Media]:
@@ -107,6 +121,7 @@ class MemoryTransaction:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._has_begun = False
+        self._ends: list[Callable[[bool], None]] = []
         self.jobs = MemoryJobStore(self)
         self.queue = MemoryQueueStore(self)
         self.attempts = MemoryAttemptStore(self)
@@ -128,6 +143,18 @@ class MemoryTransaction:
     def announce(self, topic: str) -> None:
         """Wake nobody: the search tries every order by itself."""
 
+    def publish(self, topic: str, revision: Job) -> None:
+        """Show nobody: nobody follows the job."""
+
+    def at_end(self, call: Callable[[bool], None]) -> None:
+        """Say whether the transaction is durable, at its end."""
+        self._ends.append(call)
+
+    def end(self, *, is_durable: bool) -> None:
+        """Tell those who wait for the end of the transaction."""
+        for call in self._ends:
+            call(is_durable)
+
 
 class MemoryDatabase:
     def __init__(self, run: Run) -> None:
@@ -138,16 +165,19 @@ class MemoryDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MemoryTransaction]:
-        before = self._run.tables
+        before, transaction = self._run.tables, MemoryTransaction(self._run)
         try:
-            yield MemoryTransaction(self._run)
+            yield transaction
         except (AtelierError, Cut):
             self._run.tables = before
+            transaction.end(is_durable=False)
             raise
         except Exception as error:
             self._run.faults.append(error)
             self._run.tables = before
+            transaction.end(is_durable=False)
             raise
+        transaction.end(is_durable=True)
 
     @contextmanager
     def watch(self, *topics: str) -> Iterator[asyncio.Event]:

@@ -102,16 +102,25 @@ class MemoryAttemptStore(Store):
         return is_news
 
     @answered
-    def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
-        row = self._row(attempt_id)
+    def succeed(
+        self,
+        attempt_id: UUID,
+        observation: Observation,
+        *,
+        source: Source,
+        lease: timedelta | None = None,
+    ) -> Attempt:
+        row, tries = self._row(attempt_id), self._row(attempt_id).attempt.fetch_tries
         self._set(
             row,
-            row_changes={"read_time": None, "fetch_time": NOW},
+            row_changes={"read_time": None, "fetch_time": after(lease) if lease else NOW},
             state=AttemptState.SUCCEEDED,
             observation=observation,
             task_id=row.attempt.task_id or observation.task_id,
             accept_time=row.attempt.accept_time or row.attempt.submit_time,
+            fetch_tries=_next_try(tries) if lease else tries,
         )
+        return self._row(attempt_id).attempt
 
     @answered
     def see(self, attempt_id: UUID, observation: Observation) -> None:
@@ -147,9 +156,7 @@ class MemoryAttemptStore(Store):
     ) -> tuple[Sequence[Attempt], timedelta | None]:
         claimed = []
         for row in self._due(AttemptState.SUCCEEDED, "fetch_time")[:limit]:
-            # Of the number of tries only this matters here: it tells a claim from the one before
-            # it. It stays below the one from which on fresh links are asked for.
-            tries = 1 - row.attempt.fetch_tries
+            tries = _next_try(row.attempt.fetch_tries)
             self._set(row, row_changes={"fetch_time": after(lease)}, fetch_tries=tries)
             claimed.append(replace(row.attempt, fetch_tries=tries))
         return tuple(claimed), None
@@ -190,3 +197,12 @@ class MemoryAttemptStore(Store):
     def _due(self, state: AttemptState, clock: str) -> list[AttemptRow]:
         rows = [row for row in self._tables.attempts if row.attempt.state is state]
         return [row for row in rows if (getattr(row, clock) or FAR) <= NOW]
+
+
+def _next_try(tries: int) -> int:
+    """Return the number of a claim.
+
+    Of it only this matters here: it tells a claim from the one before it. It stays below the one
+    from which on fresh links are asked for.
+    """
+    return 1 - tries

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
@@ -24,6 +25,11 @@ class MemoryJobStore(Store):
     @answered
     def lock(self, job_id: UUID) -> Job:
         return self._tables.row.job
+
+    @answered
+    def lock_with_attempt(self, attempt_id: UUID) -> tuple[Job, Attempt]:
+        row = self._tables.attempts[self._run.number(attempt_id) - 1]
+        return self._tables.row.job, row.attempt
 
     @answered
     def save(self, job: Job, *, event: JobEventKind, detail: object = None) -> None:

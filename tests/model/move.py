@@ -126,7 +126,9 @@ class Explorer:
         if self.scope.has_room("receive", self._busy(state)):
             for args, after in _posts(self.space.worlds[world], self.space.tables[tables]):
                 changed = tables, self.space.worlds.number(after), actors
-                yield from self._turns(changed, self._actor("receive", *args), others=actors)
+                # Where nobody else fetches, nobody does.
+                receive = self._actor("receive", *args, self.scope.fetch > 0)
+                yield from self._turns(changed, receive, others=actors)
 
     def _ends_of_tasks(self, state: State) -> Iterator[Move]:
         tables, world, actors = state
@@ -180,7 +182,7 @@ class Explorer:
 
 
 def _who(callback: Actor) -> str:
-    token, task, state = callback.args
+    token, task, state, _ = callback.args
     return f"callback (token of {token or 'nobody'}: task {task} {state})"
 
 

@@ -31,7 +31,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.domain.port.media import Examined
-from generation_svc.domain.port.provider import ProviderRequest, Submitted
+from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
 from runtime.token import token_hash
 from tests.model.clock import NOW
 
@@ -157,6 +157,10 @@ class Outside:
         self._run.enter("fetch")
         content: Examined = self._run.perform(lambda: self._answer("there", CONTENT))
         yield content
+
+    async def fresh_link(self, url: str, *, account: str) -> FreshLink:
+        """Refuse: a try that is not the first asks for one, and then has the trouble it had."""
+        raise ProviderRefused("no", code="422", reason=FailureReason.CONTENT_REFUSED)
 
     def token(self, attempt: int) -> str:
         """Return the token with which the provider speaks of an attempt."""

@@ -27,7 +27,8 @@ ORDINARY = frozenset(
     directory disabled discard dispatch dispatcher document domain download draining edit
     embedded ended endpoint entry environment error examination examine examined examiner
     example exchange exif exists exposure failed failure fallback fetch fetcher field file filter
-    files folder follow form format formatter found fresh generate generation gif grant group grpc
+    files folder follow follower form format formatter found fresh generate generation gif grant
+    group grpc
     handle handler handover health home host hostname http identifier impossible input interceptor
     internet interrupt invalid item jpeg keep key keyword kie kind known language large late
     launcher layout life lifecycle limit limited limits linger lingering link links list load

@@ -58,8 +58,18 @@ class AttemptStore(Protocol):
     async def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
         """Note that createTask gave no answer; return whether that is news."""
 
-    async def succeed(self, attempt_id: UUID, observation: Observation, *, source: Source) -> None:
-        """Note the success and what brought it; its result is due to be fetched at once."""
+    async def succeed(
+        self,
+        attempt_id: UUID,
+        observation: Observation,
+        *,
+        source: Source,
+        lease: timedelta | None = None,
+    ) -> Attempt:
+        """Note the success and what brought it, and return the attempt as it is then.
+
+        Its result is due to be fetched at once; with a lease it is claimed by the caller instead.
+        """
 
     async def see(self, attempt_id: UUID, observation: Observation) -> None:
         """Note the provider's word for a task that is not final."""

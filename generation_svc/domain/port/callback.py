@@ -39,7 +39,7 @@ class CallbackReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A callback as it was stored, before it is applied."""
+    """A callback as it is stored."""
 
     id: UUID
     body: bytes
@@ -51,9 +51,14 @@ class ReceiptStore(Protocol):
     """Callbacks as they came."""
 
     async def insert(
-        self, receipt: Receipt, *, task_id: str | None, headers: Mapping[str, str]
+        self,
+        receipt: Receipt,
+        *,
+        task_id: str | None,
+        headers: Mapping[str, str],
+        outcome: str | None = None,
     ) -> None:
-        """Keep a callback."""
+        """Keep a callback, and what came of it; without an outcome it is applied later."""
 
     async def finish(self, receipt_id: UUID, *, outcome: str) -> None:
         """Note what came of it."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
+from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.delivery import Destination
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job
@@ -23,7 +24,10 @@ class JobStore(Protocol):
         """Read jobs; an id that there is not is left out."""
 
     async def lock(self, job_id: UUID) -> Job:
-        """Read a job and lock its row until the transaction ends."""
+        """Read a job and lock its row until the transaction ends. Raises JobNotFound."""
+
+    async def lock_with_attempt(self, attempt_id: UUID) -> tuple[Job, Attempt]:
+        """Lock the job of an attempt and then the attempt, and read both. Raises JobNotFound."""
 
     async def save(
         self, job: Job, *, event: JobEventKind, detail: Mapping[str, Any] | None = None
@@ -38,8 +42,8 @@ class JobStore(Protocol):
     async def revisions_of(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
         """Read at which revision each of these jobs is."""
 
-    async def revisions(self, job_id: UUID, *, after: int, limit: int) -> Sequence[Job]:
-        """Read the revisions after `after`, in order."""
+    async def revisions(self, job: Job, *, after: int, limit: int) -> Sequence[Job]:
+        """Read the revisions of a job after `after`, in order, given any one of them."""
 
     async def page(
         self,

@@ -97,6 +97,15 @@ class ByteStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a result that is in the store."""
+
+    position: int
+    media: Media
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredMedia:
     """Media and where its bytes are."""
 
@@ -112,9 +121,12 @@ class MediaStore(Protocol):
     """Media and uploads: everything but the bytes."""
 
     async def insert_media(
-        self, media: Media, *, attempt: Attempt, position: int, key: str
-    ) -> None:
-        """Write one result of an attempt; a repetition changes nothing."""
+        self, files: Sequence[StoredFile], *, attempt: Attempt
+    ) -> Sequence[Media]:
+        """Write results of an attempt; a repetition changes nothing.
+
+        Returns those that were written, in order and without covers.
+        """
 
     async def media_of(self, attempt_id: UUID) -> Sequence[Media]:
         """Read the results of an attempt in order, without their covers."""

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from generation_svc.domain.clock import Clock
+from generation_svc.domain.job import Job
 from generation_svc.domain.port.attempt import AttemptStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
@@ -63,7 +64,13 @@ class Transaction(Clock, Protocol):
     def due(self) -> DueStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
-        """Wake all who wait for `topic`, in every replica, once this transaction is durable."""
+        """Wake all who wait for `topic`, in every replica, once this transaction is durable.
+
+        Work that is done in this process, too, is announced here alone.
+        """
+
+    def publish(self, topic: str, revision: Job) -> None:
+        """Give a revision to those who follow its job once this transaction is durable."""
 
     def at_end(self, call: Callable[[bool], None]) -> None:
         """Say whether this transaction is durable, once that is known; False if it may not be."""
