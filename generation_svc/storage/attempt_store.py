@@ -11,6 +11,7 @@ from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState, Trouble
 from generation_svc.domain.observation import Observation, Source
 from generation_svc.storage import document
+from generation_svc.storage.breaker_store import breaker_name
 from generation_svc.storage.connection import Connection, Row
 
 LIVE = sorted(LIVE_STATES)
@@ -50,6 +51,14 @@ class PostgresAttemptStore:
         )
         assert attempt is not None  # attempts are never deleted before what refers to them
         return attempt
+
+    async def lock_answered(self, attempt: Attempt) -> tuple[Attempt, bool]:
+        """Do the same; tell also whether its account's breaker has faults to forget."""
+        values = {"id": attempt.id, "breaker": breaker_name(attempt.account)}
+        cursor = await self._connection.execute(_LOCK_ANSWERED, values)
+        row = await cursor.fetchone()
+        assert row is not None  # as above
+        return attempt_from_row(row), row["has_faults"]
 
     async def find_by_token(self, token_hash: bytes) -> Attempt | None:
         """Find the attempt of a callback token."""
@@ -291,6 +300,13 @@ _IS_AMONG = (
     "(attempt.provider, attempt.account)"
     " IN (SELECT * FROM unnest(%(providers)s::text[], %(accounts)s::text[]))"
 )
+_LOCK_ANSWERED = """
+SELECT attempt.*, EXISTS (
+    SELECT FROM (SELECT name, failures, reason FROM breaker
+                 UNION ALL SELECT name, failures, reason FROM account_breaker) AS known
+    WHERE name = %(breaker)s AND (failures > 0 OR reason IS NOT NULL)) AS has_faults
+FROM attempt WHERE id = %(id)s FOR NO KEY UPDATE OF attempt
+"""
 _UNREADABLE = f"""
 SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
 WHERE attempt.state = 'accepted' AND job.finish_deadline_time <= now()

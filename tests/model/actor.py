@@ -66,6 +66,9 @@ class NoQueue(JobQueue):
     async def typical(self, model_id: str, *, database: Database) -> timedelta | None:
         return None
 
+    def known_typical(self, model_id: str) -> timedelta | None:
+        return None
+
 
 def _dependencies() -> Dependencies:
     model = replace(
