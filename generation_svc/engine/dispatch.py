@@ -32,8 +32,9 @@ from generation_svc.engine import (
     rate_budget,
     submission,
 )
-from generation_svc.engine.dispatch_claim import DispatchItem, OutgoingAttempt, Probe, release
+from generation_svc.engine.dispatch_claim import DispatchItem, Probe, release
 from generation_svc.engine.loop import found
+from generation_svc.engine.outgoing_attempt import OutgoingAttempt
 from generation_svc.engine.persist import persist
 from generation_svc.engine.submission import MAX_ATTEMPTS
 from generation_svc.engine.work import Batch, Work

@@ -17,36 +17,23 @@ from uuid import UUID
 import structlog
 
 from generation_svc.domain.account import Account
-from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.port.dispatch import AccountView, DispatchView
-from generation_svc.domain.port.provider import ProviderRequest
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.domain.provider_input import provider_input
-from generation_svc.engine import breaker, rate_budget, submission
+from generation_svc.engine import breaker, outgoing_attempt, rate_budget, submission
 from generation_svc.engine.account import assign, call_wait, free_places
+from generation_svc.engine.outgoing_attempt import OutgoingAttempt
 from generation_svc.engine.persist import persist
-from generation_svc.engine.rate_budget import RatePermit
-from generation_svc.lifecycle import input_media, reference, topic
-from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES
+from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
-from runtime.token import new_token, token_hash
 
 NOW = timedelta(0)
-IDLE = timedelta(seconds=1)
+LOOK_EVERY = timedelta(seconds=1)
+"""How often to look where only the end of a task helps, which nobody announces."""
 LEAST_SCALE = 0.1
+"""How much more often at most, where time is scaled."""
 _logger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingAttempt:
-    """An attempt that is written and not sent yet."""
-
-    attempt: Attempt
-    request: ProviderRequest
-    token: str
-    permit: RatePermit
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,72 +189,12 @@ def _wait_for_more(
 
 
 def _idle(deps: Dependencies) -> timedelta:
-    """Return how often to look where only the end of a task helps, which nobody announces."""
-    return IDLE * min(1.0, max(deps.timing.time_scale, LEAST_SCALE))
+    return LOOK_EVERY * min(1.0, max(deps.timing.time_scale, LEAST_SCALE))
 
 
 async def _claim_chosen(
     deps: Dependencies, tx: Transaction, chosen: Mapping[UUID, Account]
 ) -> list[DispatchItem]:
     claims = await tx.dispatch.claim(chosen, lease=deps.timing.submit_lease)
-    outgoing = await _write_attempts(deps, tx, claims)
-    return [DispatchItem(claim, outgoing.get(claim.job.id)) for claim in claims]
-
-
-async def _write_attempts(
-    deps: Dependencies, tx: Transaction, claims: Sequence[Claim]
-) -> Mapping[UUID, OutgoingAttempt]:
-    """Write the attempts of those that can be sent at once, with a call of the budget for each."""
-    requests = {claim.job.id: _request(deps, claim) for claim in claims}
-    calls = Counter(claim.account for claim in claims if requests[claim.job.id])
-    if not calls:
-        return {}
-    limit, window = rate_budget.limit_of(deps, "create")
-    # Made before the calls are taken, so that their age includes the time that the commit takes.
-    permits = {a: RatePermit("create", account=a, window=window) for a in calls}
-    taken = await tx.rate_budget.take_several("create", calls=calls, limit=limit, window=window)
-    sent = _first_of_each([claim for claim in claims if requests[claim.job.id]], counts=taken)
-    tokens = {claim.job.id: new_token(CALLBACK_TOKEN_BYTES) for claim in sent}
-    attempts = await tx.dispatch.write_attempts(
-        sent, token_hashes=[token_hash(token) for token in tokens.values()], time=tx.now()
-    )
-    return {
-        each.job_id: OutgoingAttempt(each, request, tokens[each.job_id], permits[each.account])
-        for each in attempts
-        if (request := requests[each.job_id])
-    }
-
-
-def _first_of_each(claims: Sequence[Claim], *, counts: Mapping[Account, int]) -> list[Claim]:
-    """Return so many claims of each account, those that are served first.
-
-    Somebody else may have taken a call that was free before: then the last ones wait for theirs.
-    """
-    left = Counter(counts)
-    first = []
-    for claim in claims:
-        if left[claim.account] > 0:
-            left[claim.account] -= 1
-            first.append(claim)
-    return first
-
-
-def _request(deps: Dependencies, claim: Claim) -> ProviderRequest | None:
-    """Return what is sent of a job, unless something else has to be done before."""
-    model = deps.models.catalog.models.get(claim.job.model_id)
-    if model is None or claim.is_trial or _has_attempt(claim):
-        return None
-    inputs = claim.job.inputs
-    if input_media.needs_upload(claim.job, model=model) or reference.job_ids(model, inputs):
-        return None
-    try:
-        return ProviderRequest(model.id, provider_input(model, inputs, resolved={}))
-    # One job must not keep the others of its batch from being claimed; it fails by itself later.
-    except Exception:
-        _logger.exception("a request cannot be made", job_id=str(claim.job.id))
-        return None
-
-
-def _has_attempt(claim: Claim) -> bool:
-    """Return whether an attempt of it may come home, which is to be waited for."""
-    return claim.attempts > 0
+    written = await outgoing_attempt.write(deps, tx, claims)
+    return [DispatchItem(claim, written.get(claim.job.id)) for claim in claims]

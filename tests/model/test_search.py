@@ -8,7 +8,7 @@ from tests.model.search import search
 
 FEWEST_STATES = {
     "race": 9_000,
-    "race, two dispatchers": 4_000,
+    "race, two dispatchers": 3_500,
     "mishap": 7_500,
     "chat": 10_000,
     "feed": 1_500,
