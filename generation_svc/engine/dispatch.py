@@ -48,8 +48,8 @@ _logger = structlog.get_logger(__name__)
 
 async def claim(deps: Dependencies, *, limit: int) -> Batch[DispatchItem | Probe]:
     """Claim the due jobs that are served next, and the probes of accounts that are due."""
-    found = await dispatch_claim.look(deps, limit=limit)
-    return Batch(found.items, found.next_due)
+    batch = await dispatch_claim.look(deps, limit=limit)
+    return Batch(batch.items, batch.next_due)
 
 
 async def do(deps: Dependencies, item: DispatchItem | Probe) -> None:

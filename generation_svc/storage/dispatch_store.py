@@ -157,19 +157,22 @@ SELECT wanted.account, claims, active, free, call_wait, reason, probe_time - now
         WHERE state = 'queued' AND dispatch_time > now()) - now() AS job_wait
 FROM wanted LEFT JOIN known ON known.name = wanted.breaker CROSS JOIN LATERAL ({_CALLS}) AS calls
 """
-_WAITING = """
+# Told so that no index of due times can be used. The planner takes being queued and being due for
+# independent, so that after a million jobs it believes that few are due, and would sort the queue.
+_IS_DUE = "state = 'queued' AND coalesce(dispatch_time, 'infinity') <= now()"
+_WAITING = f"""
 SELECT id, account FROM job
-WHERE state = 'queued' AND dispatch_time <= now() AND start_deadline_time > now()
+WHERE {_IS_DUE} AND start_deadline_time > now()
   AND (account IS NULL OR account = ANY(%(accounts)s::text[]))
 ORDER BY turn, id LIMIT %(limit)s
 """
 # The jobs were read without a lock, and one may be cancelled before the update reaches it. The
 # update waits for that and looks at its own conditions again: so they are repeated.
-_CLAIM = """
+_CLAIM = f"""
 UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s,
                claim_account = chosen.account
 FROM unnest(%(jobs)s::uuid[], %(accounts)s::text[]) AS chosen (id, account)
-WHERE job.id = chosen.id AND state = 'queued' AND dispatch_time <= now()
+WHERE job.id = chosen.id AND {_IS_DUE}
 RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
                   AND attempt.state <> 'refused') AS attempts,
           EXISTS (SELECT FROM model_outage WHERE model_outage.model_id = job.model_id) AS is_off
