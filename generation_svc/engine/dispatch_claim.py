@@ -29,6 +29,8 @@ from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 
 NOW = timedelta(0)
+LOOK_AGAIN = timedelta(milliseconds=20)
+"""When to look again where a call or a job was taken between the look and the claim."""
 LOOK_EVERY = timedelta(seconds=1)
 """How often to look where only the end of a task helps, which nobody announces."""
 LEAST_SCALE = 0.1
@@ -167,9 +169,11 @@ async def _claim(
         waits.append(_wait_for_more(deps, views, places, chosen=chosen, limit=limit))
     if items:
         waits.append(deps.timing.submit_lease)  # an item that fails by a fault is due then
-    calls = [wait for wait in full if wait is not None]
-    budget_wait = NOW if places else min(calls, default=NOW)
-    return FoundItems(items, min(waits, default=None), budget_wait=budget_wait)
+    calls = [] if places else [wait for wait in full if wait is not None]
+    if len(items) < len(chosen):
+        waits.append(LOOK_AGAIN)
+        calls += [] if items else [LOOK_AGAIN]
+    return FoundItems(items, min(waits, default=None), budget_wait=min(calls, default=NOW))
 
 
 def _wait_for_more(
@@ -196,5 +200,12 @@ async def _claim_chosen(
     deps: Dependencies, tx: Transaction, chosen: Mapping[UUID, Account]
 ) -> list[DispatchItem]:
     claims = await tx.dispatch.claim(chosen, lease=deps.timing.submit_lease)
-    written = await outgoing_attempt.write(deps, tx, claims)
-    return [DispatchItem(claim, written.get(claim.job.id)) for claim in claims]
+    written, short = await outgoing_attempt.write(deps, tx, claims)
+    for claim in short:  # claimed, it would stand before one that comes meanwhile and is first
+        await tx.queue.release(claim, due=NOW)
+    late = {claim.job.id for claim in short}
+    return [
+        DispatchItem(claim, written.get(claim.job.id))
+        for claim in claims
+        if claim.job.id not in late
+    ]

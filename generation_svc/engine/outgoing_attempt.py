@@ -35,21 +35,24 @@ class OutgoingAttempt:
 
 async def write(
     deps: Dependencies, tx: Transaction, claims: Sequence[Claim]
-) -> Mapping[UUID, OutgoingAttempt]:
-    """Write the attempts of those that can be sent at once, with a call of the budget for each."""
+) -> tuple[Mapping[UUID, OutgoingAttempt], Sequence[Claim]]:
+    """Write the attempts of those that can be sent at once, with a call of the budget for each.
+
+    Those are returned apart for which none was left: somebody may have taken one that was free.
+    """
     # Made before anything is written: what fails here must not look like a call in doubt.
     requests = {claim.job.id: _request(deps, claim) for claim in claims}
     ready = [claim for claim in claims if requests[claim.job.id]]
     calls = Counter(claim.account for claim in ready)
     if not calls:
-        return {}
+        return {}, ()
     limit, window = rate_budget.limit_of(deps, "create")
     # Made before the calls are taken, so that their age includes the time that the commit takes.
     permits = {a: RatePermit("create", account=a, window=window) for a in calls}
     taken = await tx.rate_budget.take_several("create", calls=calls, limit=limit, window=window)
-    sent = _first_of_each(ready, counts=taken)
+    sent, short = _divide(ready, counts=taken)
     if not sent:
-        return {}
+        return {}, short
     tokens = {claim.job.id: new_token(CALLBACK_TOKEN_BYTES) for claim in sent}
     attempts = await tx.dispatch.write_attempts(
         sent, token_hashes=[token_hash(token) for token in tokens.values()], time=tx.now()
@@ -58,21 +61,20 @@ async def write(
         each.job_id: OutgoingAttempt(each, request, tokens[each.job_id], permits[each.account])
         for each in attempts
         if (request := requests[each.job_id])
-    }
+    }, short
 
 
-def _first_of_each(claims: Sequence[Claim], *, counts: Mapping[Account, int]) -> list[Claim]:
-    """Return so many claims of each account, those that are served first.
-
-    Somebody else may have taken a call that was free before: then the last ones wait for theirs.
-    """
+def _divide(
+    claims: Sequence[Claim], *, counts: Mapping[Account, int]
+) -> tuple[list[Claim], list[Claim]]:
+    """Return so many claims of each account, those that are served first, and the others."""
     left = Counter(counts)
-    first = []
+    first: list[Claim] = []
+    others: list[Claim] = []
     for claim in claims:
-        if left[claim.account] > 0:
-            left[claim.account] -= 1
-            first.append(claim)
-    return first
+        (first if left[claim.account] > 0 else others).append(claim)
+        left[claim.account] -= 1
+    return first, others
 
 
 def _request(deps: Dependencies, claim: Claim) -> ProviderRequest | None:

@@ -17,7 +17,6 @@ from generation_svc.domain.job import Job, JobState
 from generation_svc.engine.dispatch import WORK, claim, dispatch, do
 from generation_svc.engine.dispatch_claim import DispatchItem, Probe
 from generation_svc.engine.work import Batch, do_one
-from generation_svc.lifecycle.dependencies import Limits
 from tests.lifecycle import GENEROUS, FakeProvider, Harness, OpenBench
 
 EDIT: dict[str, Any] = {
@@ -251,19 +250,20 @@ async def test_what_has_to_be_prepared_is_only_claimed(open_bench: OpenBench) ->
     assert await attempt_states(harness) == ["accepted"] * 2
 
 
-async def test_a_call_that_somebody_took_meanwhile_is_waited_for(open_bench: OpenBench) -> None:
-    """Between the look at the budget and the taking of a call another one may be faster."""
-    limits = Limits(creates_per_window=2, create_window=timedelta(seconds=1))
-    harness = await open_bench(limits=limits)
+async def test_who_gets_no_call_keeps_no_claim(open_bench: OpenBench) -> None:
+    """Between the look at the budget and the taking of a call somebody else may be faster."""
+    harness = await limited(open_bench)
     await harness.run()
-    await accept(harness, 1)
+    (job,) = await accept(harness, 1)
     async with harness.connection.transaction():
         await harness.query("SELECT FROM budget_slot FOR UPDATE")
         batch = await claim(harness.deps, limit=8)
-        assert len(batch.items) == 1
+        assert batch.items == []
+        assert batch.next_due is not None
+        assert timedelta(0) < batch.next_due < timedelta(seconds=1)
         assert await attempt_states(harness) == ["accepted"]
-    await do_all(harness, batch)
-    assert await attempt_states(harness) == ["accepted"] * 2
+    newcomer = await harness.accept(owner="new")
+    assert jobs_of(await claim(harness.deps, limit=8)) == [job.id, newcomer.id]
 
 
 async def test_an_attempt_that_was_written_while_the_claim_waited_is_waited_for(
