@@ -35,11 +35,12 @@ from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.timing import Timing
-from generation_svc.engine.account import free_accounts
+from generation_svc.engine.account import assign, free_places
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance.accounts import watch_accounts
 from generation_svc.engine.poll import poll
+from generation_svc.engine.rate_budget import limit_of
 from generation_svc.engine.sweep import SWEEPS
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.dependencies import (
@@ -386,8 +387,15 @@ class Harness:
         """Claim the next job as a dispatcher does, with so many places at the provider."""
         limits = replace(self.deps.limits, active_tasks=most_active)
         deps = replace(self.deps, limits=limits)
-        free, _ = await free_accounts(deps, tx, accounts=self.deps.provider.accounts)
-        return await tx.queue.claim(lease=CLAIM_LEASE, accounts=free) if free else None
+        limit, window = limit_of(deps, "create")
+        view = await tx.dispatch.view(
+            deps.provider.accounts, lease=deps.timing.submit_lease, limit=limit, window=window
+        )
+        places = free_places(deps, view.accounts)
+        jobs = await tx.dispatch.waiting(list(places), limit=1) if places else ()
+        chosen = assign(jobs, places=places, limit=1)
+        claims = await tx.dispatch.claim(chosen, lease=CLAIM_LEASE) if chosen else ()
+        return claims[0] if claims else None
 
     async def sweep(self) -> None:
         """Run all sweeps once, but the one that asks the provider."""

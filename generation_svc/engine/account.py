@@ -1,34 +1,50 @@
 """Chooses the account that a job is sent on, by free capacity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from uuid import UUID
 
-from generation_svc.domain.account import Account, AccountLoad
-from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.account import Account
+from generation_svc.domain.port.dispatch import AccountView, WaitingJob
 from generation_svc.engine import rate_budget
 from generation_svc.lifecycle.dependencies import Dependencies
 
 
-async def free_accounts(
-    deps: Dependencies, tx: Transaction, *, accounts: Sequence[Account]
-) -> tuple[list[Account], timedelta]:
-    """Return the accounts that can take a job now, the one with most left first.
+def free_places(deps: Dependencies, views: Mapping[Account, AccountView]) -> Mapping[Account, int]:
+    """Return how many jobs each account can take now; an account that can take none is left out."""
+    places = {
+        account: min(
+            deps.limits.active_tasks - view.load.active, view.free_calls - view.load.claims
+        )
+        for account, view in views.items()
+    }
+    return {account: count for account, count in places.items() if count > 0}
 
-    If none can, the time is told until one can; zero means that a task has to end first. Other
-    dispatchers wait until the transaction is over, so none of them counts on the same place.
+
+def assign(
+    jobs: Sequence[WaitingJob], *, places: Mapping[Account, int], limit: int
+) -> Mapping[UUID, Account]:
+    """Give each of these jobs an account, the one with most left, as long as there are places.
+
+    A job that one account alone can do stands before nobody if that account has none left.
     """
-    loads = await tx.queue.loads(accounts, lease=deps.timing.submit_lease)
-    left: dict[Account, int] = {}
-    waits: list[timedelta] = []
-    for account in accounts:
-        load = loads.get(account, AccountLoad())
-        places = deps.limits.active_tasks - load.active
-        if places <= 0:
-            continue
-        budget = await rate_budget.look(deps, tx, account=account, ahead=load.claims)
-        if budget.wait:
-            waits.append(budget.wait)
-        else:
-            left[account] = min(places, budget.free - load.claims)
-    free = sorted(left, key=left.__getitem__, reverse=True)
-    return free, timedelta(0) if free else min(waits, default=timedelta(0))
+    left = dict(places)
+    chosen: dict[UUID, Account] = {}
+    for job in jobs:
+        able = [a for a, count in left.items() if count and job.account in (None, a.name)]
+        if able and len(chosen) < limit:
+            account = max(able, key=left.__getitem__)
+            left[account] -= 1
+            chosen[job.id] = account
+    return chosen
+
+
+def call_wait(deps: Dependencies, view: AccountView, *, taken: int = 0) -> timedelta | None:
+    """Return when an account without a place has one again; None if a task has to end first."""
+    if view.load.active + taken >= deps.limits.active_tasks:
+        return None
+    limit, window = rate_budget.limit_of(deps, "create")
+    if view.call_wait is not None:
+        return view.call_wait
+    # Where claims speak for all calls one ends now and then; else all were taken just now.
+    return window / limit if view.load.claims >= limit else window

@@ -5,7 +5,6 @@ job. What becomes of that job closes the breaker or keeps it open; the other job
 whose breakers are closed, and stay queued where there is none.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -27,31 +26,27 @@ FAULTS_TO_TRIP = 3
 _logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """What the breakers let a dispatcher do."""
-
-    accounts: tuple[Account, ...]
-    """The accounts that it may use; none while every breaker is open."""
-    is_probe: bool = False
-    """Whether it sends one job, and concludes."""
-
-
-async def ask(deps: Dependencies) -> Permit:
-    """Return what is allowed now; an open breaker is probed when it is time."""
+async def claim_probe(deps: Dependencies, account: Account) -> bool:
+    """Take the right to the one probe of an open breaker, if it is due."""
     async with deps.database.transaction() as tx:
-        states = await tx.breaker.states(deps.provider.accounts)
-    for account, state in states.items():
-        if state.is_probe_due and await _is_ready(deps, account):
-            return Permit((account,), is_probe=True)
-    return Permit(tuple(account for account, state in states.items() if state.reason is None))
+        return await tx.breaker.claim_probe(account, interval=deps.timing.submit_lease)
 
 
-async def _is_ready(deps: Dependencies, account: Account) -> bool:
-    """Return whether a job may try an account whose breaker is open, and it is ours to say so."""
+async def has_balance(deps: Dependencies, account: Account) -> bool:
+    """Look at the balance of a probed account; return whether a job may try it."""
+    error: ProviderError = ProviderAccount("The account has no credits.")
+    try:
+        balance = await deps.provider.client.balance(account.name)
+    except ProviderError as fault:
+        error, balance = fault, None
     async with deps.database.transaction() as tx:
-        is_ours = await tx.breaker.claim_probe(account, interval=deps.timing.submit_lease)
-    return is_ours and await _has_balance(deps, account)
+        if balance is not None:
+            await tx.breaker.keep_balance(account, balance)
+        if balance is None or balance <= 0:
+            interval = deps.timing.probe_interval
+            await tx.breaker.trip(account, reason=delay_of(error), threshold=1, interval=interval)
+            tx.announce(topic.DISPATCH)  # the next probe is due earlier than claimers know
+    return balance is not None and balance > 0
 
 
 async def is_open(tx: Transaction, account: Account) -> bool:
@@ -81,6 +76,7 @@ async def conclude(deps: Dependencies, account: Account, *, is_answered: bool) -
     async with deps.database.transaction() as tx:
         if is_answered:
             await tx.breaker.end_probe(account, interval=deps.timing.probe_interval)
+            tx.announce(topic.DISPATCH)  # the next probe is due earlier than claimers know
         else:
             await close(tx, account)
 
@@ -130,18 +126,3 @@ def delay_of(error: ProviderError) -> DelayReason:
     if isinstance(error, ProviderMaintenance):
         return DelayReason.PROVIDER_MAINTENANCE
     return DelayReason.PROVIDER_UNREACHABLE
-
-
-async def _has_balance(deps: Dependencies, account: Account) -> bool:
-    error: ProviderError = ProviderAccount("The account has no credits.")
-    try:
-        balance = await deps.provider.client.balance(account.name)
-    except ProviderError as fault:
-        error, balance = fault, None
-    async with deps.database.transaction() as tx:
-        if balance is not None:
-            await tx.breaker.keep_balance(account, balance)
-        if balance is None or balance <= 0:
-            interval = deps.timing.probe_interval
-            await tx.breaker.trip(account, reason=delay_of(error), threshold=1, interval=interval)
-    return balance is not None and balance > 0

@@ -25,11 +25,18 @@ from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.provider_input import provider_input
 from generation_svc.domain.schema import Steps
-from generation_svc.engine import breaker, provider_upload, rate_budget, submission
-from generation_svc.engine.account import free_accounts
-from generation_svc.engine.breaker import Permit
+from generation_svc.engine import (
+    breaker,
+    dispatch_claim,
+    provider_upload,
+    rate_budget,
+    submission,
+)
+from generation_svc.engine.dispatch_claim import DispatchItem, Probe, release
+from generation_svc.engine.outgoing_attempt import OutgoingAttempt
 from generation_svc.engine.persist import persist
 from generation_svc.engine.submission import MAX_ATTEMPTS
+from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle import input_media, model_outage, topic
 from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -38,58 +45,68 @@ from runtime.token import new_token, token_hash
 _logger = structlog.get_logger(__name__)
 
 
+async def claim(deps: Dependencies, *, limit: int) -> Batch[DispatchItem | Probe]:
+    """Claim the due jobs that are served next, and the probes of accounts that are due."""
+    batch = await dispatch_claim.look(deps, limit=limit)
+    return Batch(batch.items, batch.next_due)
+
+
+async def do(deps: Dependencies, item: DispatchItem | Probe) -> None:
+    """Send a claimed job, or try an account with one."""
+    if isinstance(item, Probe):
+        await _probe(deps, item.account)
+    else:
+        await _submit_or_give_back(deps, item)
+
+
+WORK = Work("dispatch", topic.DISPATCH, concurrency=16, claim=claim, do=do)
+"""The work on queued jobs; one that hands media over for long leaves places to the others."""
+
+
 async def dispatch(deps: Dependencies) -> bool:
     """Send the fairest due job; return whether there may be more to do at once."""
-    permit = await breaker.ask(deps)
-    if not permit.accounts:
-        return False
-    claim, wait = await _claim(deps, permit)
-    if claim is not None:
-        deps.engine.due_in(topic.DISPATCH, timedelta(0))  # another one looks whether there is more
-    is_answered = claim is not None and await _submit_or_give_back(deps, claim, permit=permit)
-    if permit.is_probe:
-        await breaker.conclude(deps, permit.accounts[0], is_answered=is_answered)
-    await rate_budget.sleep_until_due(deps, wait)
-    return claim is not None or bool(wait)
+    batch = await dispatch_claim.look(deps, limit=1)
+    for item in batch.items:
+        await do(deps, item)
+    await rate_budget.sleep_until_due(deps, batch.budget_wait)
+    return bool(batch.items) or bool(batch.budget_wait)
 
 
-async def _claim(deps: Dependencies, permit: Permit) -> tuple[Claim | None, timedelta]:
-    """Claim the job that is served next, if it can be sent at once; or tell when one can.
-
-    Whoever claims more than the budget allows has jobs stand before one that comes meanwhile, and
-    whose owner is first.
-    """
-    async with deps.database.transaction() as tx:
-        free, wait = await free_accounts(deps, tx, accounts=permit.accounts)
-        if not free:
-            return None, wait
-        return await tx.queue.claim(lease=deps.timing.submit_lease, accounts=free), wait
-
-
-async def _submit_or_give_back(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
-    try:
-        return await _submit(deps, claim, permit=permit)
-    # Shielded by `persist`: otherwise the job would wait for its claim's lease to run out.
-    except asyncio.CancelledError:
-        await persist(partial(_give_back, deps, claim, due=timedelta(0)))
-        raise
-    except Unavailable:
-        await persist(partial(_give_back, deps, claim, due=deps.timing.busy_retry))
-        raise
+async def _probe(deps: Dependencies, account: Account) -> None:
+    """Send one job on an account whose breaker is open, if its balance is well."""
+    if not await breaker.has_balance(deps, account):
+        return
+    batch = await dispatch_claim.look(deps, limit=1, probed=account)
+    is_answered = False
+    for item in batch.items:
+        if isinstance(item, DispatchItem):  # and no further probe
+            is_answered = await _submit_or_give_back(deps, item, is_probe=True)
+    await breaker.conclude(deps, account, is_answered=is_answered)
 
 
-async def _give_back(deps: Dependencies, claim: Claim, *, due: timedelta) -> None:
-    """Let another dispatcher go on with a job, at once or when a part may be back."""
-    async with deps.database.transaction() as tx:
-        await tx.queue.release(claim, due=due)
-        tx.announce(topic.DISPATCH)
-
-
-async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
+async def _submit_or_give_back(
+    deps: Dependencies, item: DispatchItem, *, is_probe: bool = False
+) -> bool:
     """Send a claimed job; return whether the provider's answer says something of the provider."""
+    claim, outgoing = item.claim, item.outgoing
     structlog.contextvars.bind_contextvars(
         job_id=str(claim.job.id), correlation_id=claim.job.correlation_id
     )
+    try:
+        if outgoing:
+            return await _send_in_time(deps, claim, outgoing=outgoing)
+        return await _submit(deps, claim, is_probe=is_probe)
+    # Shielded by `persist`: otherwise the job would wait for its claim's lease to run out.
+    except asyncio.CancelledError:
+        await persist(partial(release, deps, claim, due=timedelta(0)))
+        raise
+    except Unavailable:
+        await persist(partial(release, deps, claim, due=deps.timing.busy_retry))
+        raise
+
+
+async def _submit(deps: Dependencies, claim: Claim, *, is_probe: bool) -> bool:
+    """Do what has to be done before a claimed job is sent, and send it."""
     model = deps.models.catalog.models.get(claim.job.model_id)
     if model is None:
         await submission.fail(deps, claim, reason=FailureReason.MODEL_UNAVAILABLE)
@@ -98,7 +115,7 @@ async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
         return False
     # Handing media over takes up to a minute; some dispatchers stay free for jobs without media.
     if deps.provider.uploads.locked() and input_media.needs_upload(claim.job, model=model):
-        await _give_back(deps, claim, due=deps.timing.busy_retry)
+        await release(deps, claim, due=deps.timing.busy_retry)
         return False
     try:
         resolved = await provider_upload.hand_over(deps, claim, model=model)
@@ -107,7 +124,7 @@ async def _submit(deps: Dependencies, claim: Claim, *, permit: Permit) -> bool:
     except UploadRejected:
         await submission.fail(deps, claim, reason=FailureReason.INPUT_UNREADABLE)
         return False
-    is_answered = await _attempt(deps, claim, model=model, resolved=resolved, permit=permit)
+    is_answered = await _attempt(deps, claim, model=model, resolved=resolved, is_probe=is_probe)
     if claim.is_trial:
         await persist(partial(model_outage.conclude, deps, claim.job))
     return is_answered
@@ -121,13 +138,14 @@ async def _may_try(deps: Dependencies, claim: Claim) -> bool:
         may_try = await model_outage.may_try(deps, tx, claim.job)
         if may_try is False:
             await tx.queue.release(claim, due=deps.timing.busy_retry)
+            tx.announce(topic.DISPATCH)
     if may_try is None:
         await submission.fail(deps, claim, reason=FailureReason.MODEL_UNAVAILABLE)
     return bool(may_try)
 
 
 async def _attempt(
-    deps: Dependencies, claim: Claim, *, model: Model, resolved: dict[Steps, str], permit: Permit
+    deps: Dependencies, claim: Claim, *, model: Model, resolved: dict[Steps, str], is_probe: bool
 ) -> bool:
     # Made before the attempt is written: what fails here must not look like a call in doubt.
     request = ProviderRequest(model.id, provider_input(model, claim.job.inputs, resolved=resolved))
@@ -138,29 +156,35 @@ async def _attempt(
         deps, "create", account=claim.account, max_wait=deps.timing.submit_lease / 2
     )
     attempt = await _begin(
-        deps, claim, token=token, permit=permit, has_call=rate_permit is not None
+        deps, claim, token=token, is_probe=is_probe, has_call=rate_permit is not None
     )
     if attempt is None or rate_permit is None:
         return False
+    outgoing = OutgoingAttempt(attempt, request, token, rate_permit)
+    return await _send_in_time(deps, claim, outgoing=outgoing)
+
+
+async def _send_in_time(deps: Dependencies, claim: Claim, *, outgoing: OutgoingAttempt) -> bool:
+    """Submit what is written down, unless it is too late for that."""
     # The commit of the attempt took so long that the provider would count the call in another
     # window.
-    if rate_permit.is_over:
-        await persist(partial(submission.withdraw, deps, claim, attempt=attempt))
+    if outgoing.permit.is_over:
+        why = "not sent: too late"
+        await persist(partial(submission.withdraw, deps, claim, attempt=outgoing.attempt, why=why))
         return False
-    async with rate_budget.making(deps, rate_permit):
-        await _send(deps, claim, attempt=attempt, request=request, token=token)
+    async with rate_budget.making(deps, outgoing.permit):
+        await _send(deps, claim, outgoing=outgoing)
     return True
 
 
-async def _send(
-    deps: Dependencies, claim: Claim, *, attempt: Attempt, request: ProviderRequest, token: str
-) -> None:
+async def _send(deps: Dependencies, claim: Claim, *, outgoing: OutgoingAttempt) -> None:
     """Submit what is written down, and record what comes of it."""
+    attempt = outgoing.attempt
     try:
         answer = await deps.provider.client.submit(
             attempt.id,
-            request,
-            callback_url=deps.provider.callback_url(token),
+            outgoing.request,
+            callback_url=deps.provider.callback_url(outgoing.token),
             account=attempt.account.name,
         )
     except asyncio.CancelledError:
@@ -172,11 +196,13 @@ async def _send(
     except ProviderError as error:
         await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=error))
     else:
-        await persist(partial(submission.record_answer, deps, attempt, answer=answer))
+        await persist(
+            partial(submission.record_answer, deps, claim, attempt=attempt, answer=answer)
+        )
 
 
 async def _begin(
-    deps: Dependencies, claim: Claim, *, token: str, permit: Permit, has_call: bool
+    deps: Dependencies, claim: Claim, *, token: str, is_probe: bool, has_call: bool
 ) -> Attempt | None:
     """Write the attempt if the budget allows it and nothing else forbids it."""
     async with deps.database.transaction() as tx:
@@ -184,18 +210,19 @@ async def _begin(
         job = await tx.queue.hold_claim(claim)
         if job is None:
             return None
-        wait = await _wait(deps, tx, claim, permit=permit) if has_call else timedelta(0)
+        wait = await _wait(deps, tx, claim, is_probe=is_probe) if has_call else timedelta(0)
         if wait is not None:
             await tx.queue.release(claim, due=wait)
+            tx.announce(topic.DISPATCH)
             return None
         return await _write_attempt(tx, job, account=claim.account, token=token)
 
 
 async def _wait(
-    deps: Dependencies, tx: Transaction, claim: Claim, *, permit: Permit
+    deps: Dependencies, tx: Transaction, claim: Claim, *, is_probe: bool
 ) -> timedelta | None:
     """Return how long the job must wait: for the breaker, or for an attempt of unknown fate."""
-    if not permit.is_probe and await breaker.is_open(tx, claim.account):
+    if not is_probe and await breaker.is_open(tx, claim.account):
         return breaker.retry_after(deps, otherwise=deps.timing.busy_retry)
     if claim.attempts >= MAX_ATTEMPTS:
         return max(claim.job.start_deadline_time - tx.now(), deps.timing.busy_retry)
@@ -241,6 +268,7 @@ async def _return_claim(deps: Dependencies, claim: Claim, *, error: ProviderErro
     due = breaker.retry_after(deps, otherwise=busy_retry) if is_account else busy_retry
     async with deps.database.transaction() as tx:
         await tx.queue.release(claim, due=due)
+        tx.announce(topic.DISPATCH)
         detail = {"error": type(error).__name__}
         await tx.jobs.note(claim.job.id, event=JobEventKind.UPLOAD_FAILED, detail=detail)
         if is_account:

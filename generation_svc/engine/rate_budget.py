@@ -17,8 +17,6 @@ import structlog
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.error import Unavailable
-from generation_svc.domain.port.rate_budget import BudgetView
-from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine.persist import persist
 from generation_svc.lifecycle.dependencies import Dependencies
 from runtime.clock import loop_time
@@ -66,7 +64,7 @@ async def reserve(
     somebody else has by then.
     """
     deadline = Deadline(max_wait.total_seconds())
-    limit, window = _limit_of(deps, budget)
+    limit, window = limit_of(deps, budget)
     while True:
         # Made before the transaction, so that its age includes the time that the commit takes.
         permit = RatePermit(budget, account=account, window=window)
@@ -77,14 +75,6 @@ async def reserve(
         if deps.stopping.is_set() or wait.total_seconds() > deadline.left_s:
             return None
         await sleep_until_due(deps, wait)
-
-
-async def look(deps: Dependencies, tx: Transaction, *, account: Account, ahead: int) -> BudgetView:
-    """Return how many tasks an account can create now, and when one after `ahead` others."""
-    limit, window = _limit_of(deps, "create")
-    return await tx.rate_budget.look(
-        "create", account=account, limit=limit, window=window, ahead=ahead
-    )
 
 
 async def sleep_until_due(deps: Dependencies, wait: timedelta) -> None:
@@ -119,7 +109,8 @@ async def _count_anew(deps: Dependencies, permit: RatePermit) -> None:
         _logger.warning("a late call counts from when it was taken", error=str(error))
 
 
-def _limit_of(deps: Dependencies, budget: Budget) -> tuple[int, timedelta]:
+def limit_of(deps: Dependencies, budget: Budget) -> tuple[int, timedelta]:
+    """Return how many calls a budget allows, and in which window."""
     limits = deps.limits
     if budget == "create":
         return limits.creates_per_window, _lengthened(limits.create_window)

@@ -23,7 +23,7 @@ from generation_svc.domain.port.provider import Submitted
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker
-from generation_svc.lifecycle import model_outage
+from generation_svc.lifecycle import model_outage, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.observe import MAX_TEXT, apply, take
 from generation_svc.lifecycle.record import revise, settle
@@ -41,12 +41,15 @@ _logger = structlog.get_logger(__name__)
 
 
 async def record_answer(
-    deps: Dependencies, attempt: Attempt, *, answer: Submitted | Observation
+    deps: Dependencies, claim: Claim, *, attempt: Attempt, answer: Submitted | Observation
 ) -> None:
     """Record that the provider took an attempt: it has a task now, or is done with it already."""
+    # Read now and then, before the transaction: what is known of it tells the time of the first
+    # read.
+    await deps.views.queue.typical(claim.job.model_id, database=deps.database)
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
-        current = await tx.attempts.lock(attempt.id)
+        current, has_faults = await tx.attempts.lock_answered(attempt)
         if isinstance(answer, Observation):
             await apply(deps, tx, attempt=current, observation=answer, source="answer")
         elif current.state in _OPEN:
@@ -54,8 +57,10 @@ async def record_answer(
         else:
             detail = {"task_id": answer.handle}
             await tx.jobs.note(job.id, event=JobEventKind.ANSWERED, detail=detail)
-        # An answer of any kind shows that the account works.
-        await breaker.close(tx, attempt.account)
+        # An answer of any kind shows that the account works. That there is nothing to forget was
+        # read when the answer was here: a fault that is counted since then came after it.
+        if has_faults:
+            await breaker.close(tx, attempt.account)
 
 
 async def record_error(
@@ -83,7 +88,7 @@ async def record_error(
             await _postpone(deps, tx, claim, job=job, attempt=current, error=error)
 
 
-async def withdraw(deps: Dependencies, claim: Claim, *, attempt: Attempt) -> None:
+async def withdraw(deps: Dependencies, claim: Claim, *, attempt: Attempt, why: str) -> None:
     """End an attempt that was written and then not sent; its job is due at once."""
     async with deps.database.transaction() as tx:
         job = await tx.jobs.lock(attempt.job_id)
@@ -91,9 +96,9 @@ async def withdraw(deps: Dependencies, claim: Claim, *, attempt: Attempt) -> Non
         # The sweep may have ended it meanwhile, with its job.
         if current.state not in _OPEN:
             return
-        await tx.attempts.end(attempt.id, AttemptState.REFUSED, error="not sent: too late")
+        await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=why)
         await tx.jobs.note(job.id, event=JobEventKind.POSTPONED, detail=_detail(attempt))
-        await tx.queue.release(claim, due=timedelta(0))
+        await _release(tx, claim, due=timedelta(0))
 
 
 async def fail(deps: Dependencies, claim: Claim, *, reason: FailureReason) -> None:
@@ -101,7 +106,7 @@ async def fail(deps: Dependencies, claim: Claim, *, reason: FailureReason) -> No
     async with deps.database.transaction() as tx:
         job = await tx.queue.hold_claim(claim)
         if job and not await _end_without(tx, job, reason=reason, event=JobEventKind.REFUSED):
-            await tx.queue.release(claim, due=deps.timing.unknown_grace)
+            await _release(tx, claim, due=deps.timing.unknown_grace)
 
 
 async def _leave_unknown(
@@ -115,7 +120,7 @@ async def _leave_unknown(
 ) -> None:
     usual, _ = deps.models.durations(job.model_id)
     await tx.attempts.mark_unknown(attempt.id, error=repr(error))
-    await tx.queue.release(claim, due=deps.timing.grace(usual))
+    await _release(tx, claim, due=deps.timing.grace(usual))
     if job.state is JobState.QUEUED:
         waits = in_doubt(deps, job, attempt=attempt, others=claim.attempts)
         await revise(tx, job, event=JobEventKind.UNKNOWN, detail=_detail(attempt), **waits)
@@ -155,7 +160,7 @@ async def _leave_to_earlier(tx: Transaction, claim: Claim, *, job: Job, attempt:
     """Stop sending a job that was refused for good; an earlier attempt may still succeed."""
     if job.state is not JobState.QUEUED:
         return
-    await tx.queue.release(claim, due=job.start_deadline_time - tx.now())
+    await _release(tx, claim, due=job.start_deadline_time - tx.now())
     await revise(
         tx,
         job,
@@ -181,7 +186,7 @@ async def _postpone(
     due = _retry_after(deps, attempt)
     if breaker.concerns_account(error):
         due = breaker.retry_after(deps, otherwise=due)
-    await tx.queue.release(claim, due=due)
+    await _release(tx, claim, due=due)
     if job.state is JobState.QUEUED:
         await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
@@ -198,6 +203,12 @@ async def _say_why(tx: Transaction, job: Job, *, attempt: Attempt, error: Provid
     is_ours = job.delay_reason in (None, DelayReason.PROVIDER_UNCONFIRMED)
     if is_ours and job.delay_reason is not reason:
         await revise(tx, job, event=JobEventKind.DELAYED, delay_reason=reason)
+
+
+async def _release(tx: Transaction, claim: Claim, *, due: timedelta) -> None:
+    """Give a claim back: claimers thought that the job was due when its lease is over."""
+    await tx.queue.release(claim, due=due)
+    tx.announce(topic.DISPATCH)
 
 
 async def _end_without(

@@ -7,13 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from generation_svc.domain.port.due import DueKind
-from generation_svc.engine import fetch_result, poll, send_webhook
-from generation_svc.engine.dispatch import dispatch
+from generation_svc.engine import dispatch, fetch_result, poll, send_webhook
 from generation_svc.engine.due import looking
 from generation_svc.engine.scheduler import Scheduler
 from generation_svc.engine.sweep import SWEEPS, sweeping
-from generation_svc.engine.work import Batch, Work
-from generation_svc.lifecycle import topic
+from generation_svc.engine.work import Work
 from generation_svc.lifecycle.dependencies import Dependencies
 
 LOOK_SECONDS = 5.0
@@ -23,18 +21,8 @@ LEAST_FACTOR = 0.2
 """The least by which other intervals are multiplied, however fast a test lets time pass."""
 
 
-async def _claim_dispatch(deps: Dependencies, *, limit: int) -> Batch[None]:
-    return Batch([None])
-
-
-async def _dispatch_all(deps: Dependencies, _: None, /) -> None:
-    while not deps.stopping.is_set() and await dispatch(deps):
-        pass
-
-
-DISPATCH = Work("dispatch", topic.DISPATCH, concurrency=8, claim=_claim_dispatch, do=_dispatch_all)
 WORK: Mapping[DueKind, Work[Any]] = {
-    DueKind.DISPATCH: DISPATCH,
+    DueKind.DISPATCH: dispatch.WORK,
     DueKind.READ: poll.WORK,
     DueKind.FETCH: fetch_result.WORK,
     DueKind.WEBHOOK: send_webhook.WORK,

@@ -84,7 +84,7 @@ async def take(
 ) -> None:
     """Record that the provider has this task; the job runs, if it was waiting for that."""
     usual, _ = deps.models.durations(job.model_id)
-    typical = await tx.attempts.typical_duration(job.model_id)
+    typical = deps.views.queue.known_typical(job.model_id)
     first_read = deps.timing.first_read(
         typical=typical or usual * deps.timing.time_scale,
         has_callbacks=deps.provider.callback_base_url is not None,

@@ -61,6 +61,11 @@ class Recent(Generic[_T]):
                 reading.result()  # a fault is not hidden behind the old value
         return self._value
 
+    @property
+    def known(self) -> _T:
+        """The value as it was read last, however long ago."""
+        return self._value
+
     def expire(self) -> None:
         """Have the value read again at the next call."""
         self._good_until = float("-inf")
@@ -135,6 +140,11 @@ class QueueView:
 
         recent = self._typical.setdefault(model_id, Recent(None, seconds=TYPICAL_SECONDS))
         return await recent.get(read, database=database)
+
+    def known_typical(self, model_id: str) -> timedelta | None:
+        """Return the same as it was told last, without asking; None if it never was."""
+        recent = self._typical.get(model_id)
+        return recent.known if recent else None
 
     async def _read(self, database: Database) -> FairQueue:
         async def read(tx: Transaction) -> FairQueue:

@@ -12,6 +12,7 @@ from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState, Tr
 from generation_svc.domain.observation import Observation, Source
 from generation_svc.storage import document
 from generation_svc.storage.attempt_row import attempt_from_row
+from generation_svc.storage.breaker_store import breaker_name
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.due_store import not_past
 
@@ -52,6 +53,14 @@ class PostgresAttemptStore:
         )
         assert attempt is not None  # attempts are never deleted before what refers to them
         return attempt
+
+    async def lock_answered(self, attempt: Attempt) -> tuple[Attempt, bool]:
+        """Do the same; tell also whether its account's breaker has faults to forget."""
+        values = {"id": attempt.id, "breaker": breaker_name(attempt.account)}
+        cursor = await self._connection.execute(_LOCK_ANSWERED, values)
+        row = await cursor.fetchone()
+        assert row is not None  # as above
+        return attempt_from_row(row), row["has_faults"]
 
     async def find_by_token(self, token_hash: bytes) -> Attempt | None:
         """Find the attempt of a callback token."""
@@ -305,6 +314,13 @@ _IS_AMONG = (
     "(attempt.provider, attempt.account)"
     " IN (SELECT * FROM unnest(%(providers)s::text[], %(accounts)s::text[]))"
 )
+_LOCK_ANSWERED = """
+SELECT attempt.*, EXISTS (
+    SELECT FROM (SELECT name, failures, reason FROM breaker
+                 UNION ALL SELECT name, failures, reason FROM account_breaker) AS known
+    WHERE name = %(breaker)s AND (failures > 0 OR reason IS NOT NULL)) AS has_faults
+FROM attempt WHERE id = %(id)s FOR NO KEY UPDATE OF attempt
+"""
 
 
 def _claim(clock: str, *, counter: str, due: str) -> str:

@@ -99,11 +99,15 @@ class PostgresBreakerStore:
         return await self._connection.execute(query, {"name": name, **values})
 
 
+def breaker_name(account: Account) -> str:
+    """Return under which name the breaker of an account stands; no two tables share one."""
+    return FIRST_NAME if account == FIRST_ACCOUNT else str(account)
+
+
 def _place(account: Account) -> tuple[str, str]:
     """Return in which table the breaker of an account stands, and under which name."""
-    if account == FIRST_ACCOUNT:
-        return "breaker", FIRST_NAME
-    return "account_breaker", str(account)
+    table = "breaker" if account == FIRST_ACCOUNT else "account_breaker"
+    return table, breaker_name(account)
 
 
 def _state(row: Row | None) -> BreakerState:

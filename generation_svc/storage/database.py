@@ -33,6 +33,7 @@ from generation_svc.storage.connection import (
     read_clock,
 )
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
+from generation_svc.storage.dispatch_store import PostgresDispatchStore
 from generation_svc.storage.due_store import PostgresDueStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.follower import JobFollower
@@ -95,6 +96,7 @@ class PostgresTransaction:
         self.jobs = PostgresJobStore(connection)
         self.requests = PostgresRequestStore(connection)
         self.queue = PostgresQueueStore(connection)
+        self.dispatch = PostgresDispatchStore(connection)
         self.attempts = PostgresAttemptStore(connection)
         self.receipts = PostgresReceiptStore(connection)
         self.media = PostgresMediaStore(connection)

@@ -1,24 +1,17 @@
-"""The queue on PostgreSQL: claims in the fair order, exact across replicas."""
+"""The queue on PostgreSQL: its fair order, and what becomes of claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from generation_svc.domain.account import Account, AccountLoad
 from generation_svc.domain.fair_queue import FairQueue
-from generation_svc.domain.identifier import random_id
 from generation_svc.domain.job import DelayReason, Job
 from generation_svc.domain.port.queue import Claim
-from generation_svc.storage.account import FIRST_ACCOUNT
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.job_row import job_from_row
 
-CLAIM_LOCK = 0x434C_4149
-"""Claims take turns, so that the count of active tasks and the fair order are exact."""
 SOON = timedelta(seconds=5)
 """How long a claim usually takes, at most, to become an attempt; who is due within it is next."""
-UNKNOWN_COUNTS_FOR = timedelta(minutes=10)
-"""How long an attempt of unknown fate counts as a task: were it for ever, they would use all up."""
 
 
 class PostgresQueueStore:
@@ -26,41 +19,6 @@ class PostgresQueueStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-
-    async def loads(
-        self, accounts: Sequence[Account], *, lease: timedelta
-    ) -> Mapping[Account, AccountLoad]:
-        """A claim that is older than usual is stuck handing media over: it keeps no call back."""
-        await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
-        values = {"lease": lease, "soon": SOON, "doubt": UNKNOWN_COUNTS_FOR}
-        # A statement that begins with the lock in hand sees every claim that was committed.
-        cursor = await self._connection.execute(_LOADS, {**values, "first": FIRST_ACCOUNT.name})
-        rows = {row["account"]: row for row in await cursor.fetchall()}
-        return {
-            account: AccountLoad(rows[account.name]["claims"], rows[account.name]["active"])
-            for account in accounts
-            if account.name in rows
-        }
-
-    async def claim(self, *, lease: timedelta, accounts: Sequence[Account]) -> Claim | None:
-        """A job with an attempt of unknown fate is due again only after its grace."""
-        # Claims are serialized: with SKIP LOCKED two dispatchers would serve out of the fair order,
-        # and both would count the same free place at the provider.
-        await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
-        by_name = {account.name: account for account in accounts}
-        cursor = await self._connection.execute(
-            _CLAIM, {"lease": lease, "token": random_id(), "accounts": list(by_name)}
-        )
-        row = await cursor.fetchone()
-        if row is None:
-            return None
-        return Claim(
-            job=job_from_row(row),
-            token=row["claim_token"],
-            attempts=row["attempts"],
-            account=by_name[row["claim_account"]],
-            is_trial=row["is_off"],
-        )
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         await self._connection.execute(
@@ -120,42 +78,6 @@ class PostgresQueueStore:
         return [row["id"] for row in await cursor.fetchall()]
 
 
-_IS_CLAIMED = """
-    state = 'queued' AND claim_token IS NOT NULL AND dispatch_time > now()
-    AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
-                    AND attempt.state IN ('submitting', 'unknown', 'accepted'))
-"""
-# An attempt and the claim that it came from are never both counted: `_IS_CLAIMED` leaves out a job
-# with an attempt under way.
-_LOADS = f"""
-SELECT account, count(*) FILTER (WHERE is_soon) AS claims, count(*) AS active FROM (
-    SELECT account, false AS is_soon FROM attempt
-    WHERE attempt.state IN ('submitting', 'accepted')
-       OR attempt.state = 'unknown' AND attempt.submit_time > now() - %(doubt)s::interval
-  UNION ALL
-    SELECT coalesce(claim_account, %(first)s),
-           dispatch_time > now() + %(lease)s - %(soon)s::interval
-    FROM job WHERE {_IS_CLAIMED}
-) AS load GROUP BY account
-"""
-# `chosen` is read without a lock, and a job may be cancelled before the update reaches it. The
-# update waits for that and looks at its own conditions again, but not at the query: so they are
-# repeated.
-_CLAIM = """
-WITH chosen AS (
-    SELECT id FROM job
-    WHERE state = 'queued' AND dispatch_time <= now() AND start_deadline_time > now()
-      AND (account IS NULL OR account = ANY(%(accounts)s::text[]))
-    ORDER BY turn, id
-    LIMIT 1
-)
-UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s,
-               claim_account = coalesce(account, (%(accounts)s::text[])[1])
-WHERE id = (SELECT id FROM chosen) AND state = 'queued' AND dispatch_time <= now()
-RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
-                  AND attempt.state <> 'refused') AS attempts,
-          EXISTS (SELECT FROM model_outage WHERE model_outage.model_id = job.model_id) AS is_off
-"""
 _LINE = """
 SELECT string_agg(int8send(turn) || uuid_send(id), '') AS line
 FROM (SELECT turn, id FROM job WHERE state = 'queued'

@@ -4,10 +4,11 @@ A budget of N calls per window is N rows. A call takes the row that was taken lo
 if that was a window ago: so no window, wherever it begins, holds more than N calls.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from generation_svc.domain.account import Account
-from generation_svc.domain.port.rate_budget import BudgetView
 from generation_svc.storage.account import budget_name
 from generation_svc.storage.connection import Connection
 
@@ -21,23 +22,6 @@ class PostgresRateBudgetStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def look(
-        self,
-        budget: str,
-        *,
-        limit: int,
-        window: timedelta,
-        account: Account | None = None,
-        ahead: int = 0,
-    ) -> BudgetView:
-        name = budget_name(budget, account)
-        values = {"budget": name, "limit": limit, "window": window, "ahead": ahead}
-        cursor = await self._connection.execute(_LOOK, values)
-        row = await cursor.fetchone()
-        assert row is not None  # it selects two numbers
-        wait = row["wait"]  # none where all are spoken for; one ends now and then
-        return BudgetView(free=row["free"], wait=window / limit if wait is None else wait)
-
     async def take(
         self, budget: str, *, limit: int, window: timedelta, account: Account | None = None
     ) -> timedelta:
@@ -45,12 +29,37 @@ class PostgresRateBudgetStore:
         taken = await self._connection.execute(_TAKE, values)
         if taken.rowcount:
             return timedelta(0)
-        # Only when none was free: a budget's rows are missing once, and again when its limit grows.
-        await self._connection.execute(_FILL, values)
+        # Only when none was free.
+        await self._connection.execute(_FILL, {"budgets": [values["budget"]], "limit": limit})
         cursor = await self._connection.execute(_WAIT, values)
         row = await cursor.fetchone()
         # A wait of zero would be a busy loop: the row is free, but somebody is taking it right now.
         return max(row["wait"], LEAST_WAIT) if row else LEAST_WAIT
+
+    async def take_several(
+        self, budget: str, *, calls: Mapping[Account, int], limit: int, window: timedelta
+    ) -> Mapping[Account, int]:
+        taken = await self._take_free(budget, Counter(calls), limit=limit, window=window)
+        left = Counter(calls) - taken
+        if left:
+            await self._fill(budget, left, limit=limit)
+            taken += await self._take_free(budget, left, limit=limit, window=window)
+        return taken
+
+    async def _take_free(
+        self, budget: str, calls: Counter[Account], *, limit: int, window: timedelta
+    ) -> Counter[Account]:
+        names = {budget_name(budget, account): account for account in calls}
+        values = {"budgets": list(names), "calls": list(calls.values())}
+        cursor = await self._connection.execute(
+            _TAKE_SEVERAL, {**values, "limit": limit, "window": window}
+        )
+        return Counter(names[row["budget"]] for row in await cursor.fetchall())
+
+    async def _fill(self, budget: str, accounts: Iterable[Account], *, limit: int) -> None:
+        """Write rows that are missing: once, and again when the limit grows."""
+        names = [budget_name(budget, account) for account in accounts]
+        await self._connection.execute(_FILL, {"budgets": names, "limit": limit})
 
     async def delay(
         self, budget: str, *, window: timedelta, account: Account | None = None
@@ -64,17 +73,6 @@ class PostgresRateBudgetStore:
         await self._connection.execute(_DELAY, values)
 
 
-# A row that was never written is free.
-_LOOK = """
-WITH slot AS (
-    SELECT greatest(interval '0', CASE WHEN isfinite(take_time)
-        THEN take_time + %(window)s::interval - clock_timestamp() END) AS wait
-    FROM generate_series(0, %(limit)s - 1) AS place
-    LEFT JOIN budget_slot ON budget = %(budget)s AND position = place
-)
-SELECT (SELECT count(*) FROM slot WHERE wait = interval '0') AS free,
-       (SELECT wait FROM slot ORDER BY wait OFFSET %(ahead)s LIMIT 1) AS wait
-"""
 # SKIP LOCKED: those who take at the same moment get different rows instead of waiting for one.
 _TAKE = """
 UPDATE budget_slot SET take_time = clock_timestamp()
@@ -83,6 +81,20 @@ WHERE budget = %(budget)s AND position = (
     WHERE budget = %(budget)s AND position < %(limit)s
       AND take_time <= clock_timestamp() - %(window)s::interval
     ORDER BY take_time LIMIT 1 FOR UPDATE SKIP LOCKED)
+"""
+# The rows are locked where they are chosen, before the update: there the planner could run the
+# subquery more than once, and lock more of them.
+_TAKE_SEVERAL = """
+WITH free AS MATERIALIZED (
+    SELECT wanted.budget, slot.position
+    FROM unnest(%(budgets)s::text[], %(calls)s::int[]) AS wanted (budget, calls),
+    LATERAL (SELECT position FROM budget_slot AS s
+             WHERE s.budget = wanted.budget AND position < %(limit)s
+               AND take_time <= clock_timestamp() - %(window)s::interval
+             ORDER BY take_time LIMIT wanted.calls FOR UPDATE SKIP LOCKED) AS slot)
+UPDATE budget_slot SET take_time = clock_timestamp() FROM free
+WHERE budget_slot.budget = free.budget AND budget_slot.position = free.position
+RETURNING budget_slot.budget
 """
 # The whole window is looked at: what a process says of when it took its call is older by the time
 # that this statement was under way, and a row that is missed by a moment would not be moved at all.
@@ -93,10 +105,14 @@ WHERE budget = %(budget)s AND position = (
     WHERE budget = %(budget)s AND take_time > clock_timestamp() - %(window)s::interval
     ORDER BY take_time LIMIT 1 FOR UPDATE SKIP LOCKED)
 """
-# Replicas may fill at the same moment; a row that is there already is left as it is.
+# Replicas may fill at the same moment; a row that is there already is left as it is. One that can
+# be seen is not tried at all: while somebody takes it, a conflict with it would have to wait.
 _FILL = """
 INSERT INTO budget_slot (budget, position, take_time)
-SELECT %(budget)s, position, '-infinity' FROM generate_series(0, %(limit)s - 1) AS position
+SELECT wanted.budget, place, '-infinity'
+FROM unnest(%(budgets)s::text[]) AS wanted (budget), generate_series(0, %(limit)s - 1) AS place
+WHERE NOT EXISTS (SELECT FROM budget_slot AS s
+                  WHERE s.budget = wanted.budget AND s.position = place)
 ON CONFLICT DO NOTHING
 """
 # A row at -infinity was never taken. While there is one, nothing is to be waited for but its lock.

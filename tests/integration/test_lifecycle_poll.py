@@ -87,7 +87,9 @@ async def test_with_callbacks_the_first_read_waits_and_a_callback_makes_it_needl
     assert (await harness.job(job)).state is JobState.SUCCEEDED
 
 
-async def test_the_first_read_waits_for_what_the_model_usually_takes(harness: Harness) -> None:
+async def test_the_first_read_waits_for_what_the_model_usually_takes(
+    harness: Harness, open_bench: OpenBench
+) -> None:
     await harness.run()
     await harness.query(
         "INSERT INTO attempt (id, job_id, number, state, token_hash, submit_time, accept_time,"
@@ -96,7 +98,8 @@ async def test_the_first_read_waits_for_what_the_model_usually_takes(harness: Ha
         " 'callback'"
         " FROM attempt, generate_series(2, 30) AS n"
     )
-    await harness.run()
+    # Another replica, since one that has just looked does not look again for half a minute.
+    await (await open_bench(sharing=harness)).run()
 
     (row,) = await harness.query("SELECT max(read_time - accept_time) AS wait FROM attempt")
     assert timedelta(seconds=59) < row["wait"] < timedelta(seconds=61)

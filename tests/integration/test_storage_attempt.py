@@ -260,5 +260,9 @@ async def test_what_the_release_before_writes_belongs_to_the_first_account(
     async with harness.transaction() as tx:
         (attempt,) = await tx.attempts.live(job.id)
         assert attempt.account == FIRST_ACCOUNT
-        loads = await tx.queue.loads((FIRST_ACCOUNT, second), lease=timedelta(minutes=1))
-    assert loads == {FIRST_ACCOUNT: AccountLoad(claims=1, active=2)}
+        minute = timedelta(minutes=1)
+        found = await tx.dispatch.view(
+            (FIRST_ACCOUNT, second), lease=minute, limit=9, window=minute
+        )
+    loads = {account: view.load for account, view in found.accounts.items()}
+    assert loads == {FIRST_ACCOUNT: AccountLoad(claims=1, active=2), second: AccountLoad()}

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -148,13 +148,29 @@ async def test_every_account_has_budgets_of_its_own(harness: Harness) -> None:
                 for _ in range(4)
             ]
             assert takes.count(timedelta(0)) == 2
-        view = await tx.rate_budget.look("create", account=SECOND, limit=3, window=INTERVAL)
-        assert (view.free, view.wait) == (1, timedelta(0))
-        view = await tx.rate_budget.look(
-            "create", account=SECOND, limit=3, window=INTERVAL, ahead=1
+        found = await tx.dispatch.view(
+            (FIRST_ACCOUNT, SECOND), lease=INTERVAL, limit=3, window=INTERVAL
         )
-        assert view.free == 1
-        assert timedelta(seconds=10) < view.wait <= INTERVAL
+        for view in found.accounts.values():
+            assert view.free_calls == 1
+            assert view.call_wait is not None
+            assert timedelta(seconds=10) < view.call_wait <= INTERVAL
+
+
+async def test_calls_of_several_accounts_are_taken_together_and_never_too_many(
+    harness: Harness,
+) -> None:
+    def take(tx: Transaction, calls: dict[Account, int]) -> Awaitable[Mapping[Account, int]]:
+        return tx.rate_budget.take_several("create", calls=calls, limit=3, window=INTERVAL)
+
+    async with harness.transaction() as tx:
+        assert await take(tx, {FIRST_ACCOUNT: 1, SECOND: 1}) == {FIRST_ACCOUNT: 1, SECOND: 1}
+    async with harness.transaction() as tx, harness.transaction() as other:
+        assert await take(tx, {FIRST_ACCOUNT: 1, SECOND: 3}) == {FIRST_ACCOUNT: 1, SECOND: 2}
+        # What is being taken is not free.
+        assert await take(other, {FIRST_ACCOUNT: 3, SECOND: 1}) == {FIRST_ACCOUNT: 1}
+    async with harness.transaction() as tx:
+        assert await take(tx, {FIRST_ACCOUNT: 1, SECOND: 1}) == {}
 
 
 async def test_every_account_has_a_breaker_of_its_own(harness: Harness) -> None:

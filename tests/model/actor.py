@@ -69,6 +69,9 @@ class NoQueue(JobQueue):
     async def typical(self, model_id: str, *, database: Database) -> timedelta | None:
         return None
 
+    def known_typical(self, model_id: str) -> timedelta | None:
+        return None
+
 
 class OwnSlot:
     """The slot of one who fetches by itself what it hears of, unless it is killed before."""

@@ -19,7 +19,7 @@ from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.engine import dispatch, submission
+from generation_svc.engine import dispatch, outgoing_attempt, submission
 from generation_svc.engine.maintenance import deadlines
 from generation_svc.lifecycle import callback, observe
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -28,6 +28,7 @@ from tests.model import memory_attempt, memory_delivery
 from tests.model.invariant import LIVENESS
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import HELD, MemoryDeliveryStore
+from tests.model.memory_dispatch import MemoryDispatchStore
 from tests.model.memory_store import answered
 from tests.model.scope import CHAT, LATE, MISHAP, RACE, Scope
 from tests.model.search import Report, search
@@ -122,6 +123,15 @@ BUGS = (
         "dispatch: wait for an unknown attempt (_wait)",
         "no attempt while another one within its grace may come home",
         ((dispatch, "_wait", _nothing),),
+        MISHAP,
+    ),
+    Bug(
+        "claim: only a first attempt is written with it (_has_attempt)",
+        "no attempt while another one within its grace may come home",
+        (
+            (outgoing_attempt, "_has_attempt", _always(False)),
+            (MemoryDispatchStore, "_counted", _always(0)),
+        ),
         MISHAP,
     ),
     Bug(

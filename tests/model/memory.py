@@ -21,10 +21,10 @@ from generation_svc.domain.media import Media
 from generation_svc.domain.port.breaker import CLOSED, BreakerState
 from generation_svc.domain.port.callback import Receipt
 from generation_svc.domain.port.media import StoredFile
-from generation_svc.domain.port.rate_budget import BudgetView
 from tests.model.clock import NOW, Clock
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import MemoryDeliveryStore
+from tests.model.memory_dispatch import MemoryDispatchStore
 from tests.model.memory_job import MemoryJobStore
 from tests.model.memory_queue import MemoryQueueStore
 from tests.model.memory_store import Store, answered
@@ -94,10 +94,10 @@ class MemoryRateBudgetStore:
     ) -> timedelta:
         return timedelta(0)
 
-    async def look(
-        self, budget: str, *, account: Account, limit: int, window: timedelta, ahead: int
-    ) -> BudgetView:
-        return BudgetView(free=1, wait=timedelta(0))
+    async def take_several(
+        self, budget: str, *, calls: Mapping[Account, int], limit: int, window: timedelta
+    ) -> Mapping[Account, int]:
+        return calls
 
 
 class MemoryBreakerStore:
@@ -124,6 +124,7 @@ class MemoryTransaction:
         self._ends: list[Callable[[bool], None]] = []
         self.jobs = MemoryJobStore(self)
         self.queue = MemoryQueueStore(self)
+        self.dispatch = MemoryDispatchStore(self)
         self.attempts = MemoryAttemptStore(self)
         self.receipts = MemoryReceiptStore(self)
         self.media = MemoryMediaRows(self)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from generation_svc.domain.account import Account, AccountLoad
-from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.port.queue import Claim
@@ -27,25 +25,6 @@ class MemoryQueueStore(Store):
 
     async def read(self) -> FairQueue:
         return FairQueue()
-
-    async def loads(
-        self, accounts: Sequence[Account], *, lease: timedelta
-    ) -> Mapping[Account, AccountLoad]:
-        return {}
-
-    @answered
-    def claim(self, *, lease: timedelta, accounts: Sequence[Account]) -> Claim | None:
-        row = self._tables.row
-        is_due = row.dispatch_time is not None and row.dispatch_time <= NOW
-        if row.job.state is not JobState.QUEUED or not is_due:
-            return None
-        if row.job.start_deadline_time <= NOW:
-            return None
-        token = UUID(int=self._run.fresh())
-        self._set(dispatch_time=after(lease), claim=token.int)
-        states = [each.attempt.state for each in self._tables.attempts]
-        attempts = sum(state is not AttemptState.REFUSED for state in states)
-        return Claim(job=row.job, token=token, attempts=attempts, account=accounts[0])
 
     @answered
     def release(self, claim: Claim, *, due: timedelta) -> None:

@@ -7,9 +7,9 @@ from tests.model.scope import SMALL, Scope
 from tests.model.search import search
 
 FEWEST_STATES = {
-    "race": 5_600,
-    "race, two dispatchers": 2_200,
-    "mishap": 5_900,
+    "race": 9_000,
+    "race, two dispatchers": 3_500,
+    "mishap": 7_500,
     "chat": 10_000,
     "feed": 1_500,
 }

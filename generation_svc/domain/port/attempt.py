@@ -19,6 +19,9 @@ class AttemptStore(Protocol):
     async def lock(self, attempt_id: UUID) -> Attempt:
         """Read an attempt and lock its row; the job's row is locked before it."""
 
+    async def lock_answered(self, attempt: Attempt) -> tuple[Attempt, bool]:
+        """Do the same; tell also whether its account's breaker has faults to forget."""
+
     async def find_by_token(self, token_hash: bytes) -> Attempt | None:
         """Find the attempt of a callback token."""
 

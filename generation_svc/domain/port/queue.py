@@ -1,12 +1,12 @@
 """The queue: the jobs that wait for a dispatcher, and its claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
-from generation_svc.domain.account import Account, AccountLoad
+from generation_svc.domain.account import Account
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import DelayReason, Job
 
@@ -27,14 +27,6 @@ class Claim:
 
 class QueueStore(Protocol):
     """The jobs that wait, in their fair order."""
-
-    async def loads(
-        self, accounts: Sequence[Account], *, lease: timedelta
-    ) -> Mapping[Account, AccountLoad]:
-        """Count what each account has to do; other claims wait for this transaction."""
-
-    async def claim(self, *, lease: timedelta, accounts: Sequence[Account]) -> Claim | None:
-        """Claim the due job that is served next, for the first of these accounts that may do it."""
 
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""

@@ -14,6 +14,7 @@ from generation_svc.domain.port.attempt import AttemptStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
 from generation_svc.domain.port.delivery import DeliveryStore
+from generation_svc.domain.port.dispatch import DispatchStore
 from generation_svc.domain.port.due import DueStore
 from generation_svc.domain.port.job import JobStore
 from generation_svc.domain.port.media import MediaStore
@@ -38,6 +39,8 @@ class Transaction(Clock, Protocol):
     def requests(self) -> RequestStore: ...  # noqa: D102
     @property
     def queue(self) -> QueueStore: ...  # noqa: D102
+    @property
+    def dispatch(self) -> DispatchStore: ...  # noqa: D102
     @property
     def attempts(self) -> AttemptStore: ...  # noqa: D102
     @property
