@@ -91,6 +91,10 @@ class CallerDirectory:
         if wait:
             raise RateLimited(f"owner {owner}", retry_after=timedelta(seconds=wait))
 
+    def uncount_job(self, caller: Caller, owner: str) -> None:
+        """Take back what `count_job` counted."""
+        self._jobs.give_back((caller.name, owner))
+
     @asynccontextmanager
     async def while_valid(self, token: str, *, caller: Caller) -> AsyncIterator[None]:
         """End the block once the token is revoked or its rights change.

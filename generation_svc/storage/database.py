@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from generation_svc.domain.error import Unavailable
+from generation_svc.storage.acceptance_store import PostgresAcceptanceStore
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
 from generation_svc.storage.clock import DatabaseClock
@@ -86,6 +87,7 @@ class PostgresTransaction:
         self.topics: list[str] = []
         self._clock = clock
         self.jobs = PostgresJobStore(connection)
+        self.acceptance = PostgresAcceptanceStore(connection)
         self.requests = PostgresRequestStore(connection)
         self.queue = PostgresQueueStore(connection)
         self.attempts = PostgresAttemptStore(connection)
