@@ -96,9 +96,18 @@ class AcceptanceQueue:
         # all that came in the same turn of the loop.
         worker = asyncio.create_task(self._work(database), name="acceptance")
         self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
 
     async def _work(self, database: Database) -> None:
+        try:
+            await self._settle_all(database)
+        finally:
+            # Here and not in a callback, which runs later: whoever comes in between would wait for
+            # a worker that has gone.
+            worker = asyncio.current_task()
+            assert worker is not None
+            self._workers.remove(worker)
+
+    async def _settle_all(self, database: Database) -> None:
         while batch := self._take():
             is_slow = asyncio.Event()
             timer = asyncio.get_running_loop().call_later(
