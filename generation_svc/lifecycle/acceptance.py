@@ -29,7 +29,7 @@ PROGRESS_DELAY = timedelta(seconds=1)
 """The edge shows an accepted job itself; the delivery is for an edge that was killed before."""
 BATCH_SIZE = 64
 """How many jobs share a transaction at most."""
-SLOW_SECONDS = 0.02
+SLOW_SECONDS = 0.05
 """From when on a transaction is slow: the next one begins beside it."""
 MOST_BATCHES = 8
 """How many transactions are under way at once if all of them are slow."""

@@ -41,17 +41,15 @@ class PostgresAcceptanceStore:
     async def accept(
         self, candidates: Sequence[Candidate], *, limits: OwnerLimits, progress_due: timedelta
     ) -> Sequence[Acceptance]:
+        values = {
+            "candidates": _dump(_rows(candidates)),
+            "active_jobs": limits.active_jobs,
+            "stored_bytes": limits.stored_bytes,
+            "progress_due": progress_due,
+        }
         async with self._connection.pipeline():
-            await self._connection.execute(_BIND_AND_LOCK, (_dump(_keys(candidates)),))
-            cursor = await self._connection.execute(
-                _ACCEPT,
-                {
-                    "candidates": _dump(_rows(candidates)),
-                    "active_jobs": limits.active_jobs,
-                    "stored_bytes": limits.stored_bytes,
-                    "progress_due": progress_due,
-                },
-            )
+            await self._connection.execute(_BIND_AND_LOCK, values)
+            cursor = await self._connection.execute(_ACCEPT, values)
         return [_acceptance(row) for row in await cursor.fetchall()]
 
 
@@ -69,28 +67,16 @@ def _acceptance(row: Row) -> Acceptance:
 _dump = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
-def _keys(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": each.job.id,
-            "caller": each.job.caller,
-            "owner": each.job.owner,
-            "request_id": each.key.request_id if each.key else None,
-            "content_hash": f"\\x{each.key.content_hash.hex()}" if each.key else None,
-        }
-        for each in candidates
-    ]
-
-
 def _rows(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     return [_row(each, number=number) for number, each in enumerate(candidates)]
 
 
 def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
-    job, destination = candidate.job, candidate.destination
+    job, key, destination = candidate.job, candidate.key, candidate.destination
     return {
         "number": number,
-        "request_id": candidate.key.request_id if candidate.key else None,
+        "request_id": key.request_id if key else None,
+        "content_hash": f"\\x{key.content_hash.hex()}" if key else None,
         "id": job.id,
         "caller": job.caller,
         "owner": job.owner,
@@ -115,7 +101,7 @@ def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
 # as far as it is needed. Two owners with one hash wait for each other, which costs them time alone.
 _BIND_AND_LOCK = f"""
 WITH candidate AS (
-    SELECT * FROM json_to_recordset(%s::json)
+    SELECT * FROM json_to_recordset(%(candidates)s::json)
         AS c (id uuid, caller text, owner text, request_id text, content_hash bytea)
 ), bound AS (
     INSERT INTO request_key (caller, request_id, content_hash, job_id, create_time)

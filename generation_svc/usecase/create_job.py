@@ -43,6 +43,9 @@ from generation_svc.usecase import repetition, upload_input
 BUSY_RETRY = timedelta(seconds=5)
 """How long an owner with too many jobs is told to wait."""
 
+_AFTER_LOOKING = (Unavailable, RequestIdReused, JobExpired, TooManyActiveJobs)
+"""What is raised once its request_id was looked for, or could not be."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
@@ -67,7 +70,7 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     _check_rights(request)
     try:
         job = await _create(deps, request)
-    except (Unavailable, RequestIdReused, JobExpired):
+    except _AFTER_LOOKING:
         raise
     except AtelierError as refusal:
         # A repetition gets its job even where a new one would be refused by now.
