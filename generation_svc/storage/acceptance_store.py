@@ -118,16 +118,21 @@ SELECT pg_advisory_xact_lock({OWNER_LOCK}, owner.lock) FROM (
 
 # The round under way is the last one of which the provider took a job: it never goes back, or a job
 # of an old round that is due again would let everybody new pass those who wait in line. The jobs of
-# one owner get the rounds after each other, in which they came. Refused ones leave no key behind.
+# one owner get the rounds after each other, in which they came. Refused ones leave no key behind;
+# it was written by this transaction, so its row stays where it is. LATERAL and LIMIT, since a plan
+# that was made for an empty table must not read a large one from its beginning to its end.
 _ACCEPT = f"""
 WITH candidate AS (
-    SELECT c.*, key.job_id AS bound_id, key.content_hash AS bound_hash
+    SELECT c.*, key.job_id AS bound_id, key.content_hash AS bound_hash, key.row AS bound_row
     FROM json_to_recordset(%(candidates)s::json) AS c (
         number int, request_id text, id uuid, caller text, owner text, model_id text, inputs jsonb,
         is_free boolean, credits numeric, correlation_id text, create_time timestamptz,
         start_deadline_time timestamptz, state text, revision bigint, update_time timestamptz,
         account text, destination jsonb, snapshot jsonb, bot_id bigint)
-    LEFT JOIN request_key AS key ON key.caller = c.caller AND key.request_id = c.request_id
+    LEFT JOIN LATERAL (
+        SELECT job_id, content_hash, ctid AS row FROM request_key
+        WHERE request_key.caller = c.caller AND request_key.request_id = c.request_id LIMIT 1
+    ) AS key ON true
 ), owner AS (
     SELECT owner.*, jobs.*, {OWNER_BYTES.format(caller="owner.caller", owner="owner.owner")} AS used
     FROM (SELECT DISTINCT caller, owner FROM candidate) AS owner, LATERAL (
@@ -165,9 +170,8 @@ WITH candidate AS (
         0, false, false, now(), now()
     FROM decided WHERE refusal IS NULL AND bot_id IS NOT NULL
 ), released AS (
-    DELETE FROM request_key AS key USING decided
-    WHERE refusal IS NOT NULL
-    AND key.caller = decided.caller AND key.request_id = decided.request_id
+    DELETE FROM request_key
+    WHERE ctid = ANY (ARRAY(SELECT bound_row FROM decided WHERE refusal IS NOT NULL))
 )
 SELECT decided.turn, decided.refusal, candidate.bound_id, candidate.bound_hash
 FROM candidate LEFT JOIN decided ON decided.number = candidate.number
