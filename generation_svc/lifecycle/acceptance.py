@@ -8,6 +8,7 @@ come, the less each costs (group commit).
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -93,8 +94,8 @@ class AcceptanceQueue:
         if not self._waiting or len(self._workers) >= min(self._slow + 1, self._most_batches):
             return
         # A task, since whoever comes first may be cancelled. It takes its batch when it runs, with
-        # all that came in the same turn of the loop.
-        worker = asyncio.create_task(self._work(database), name="acceptance")
+        # all that came in the same turn of the loop. Its log lines are those of no single call.
+        worker = asyncio.create_task(self._work(database), name="acceptance", context=Context())
         self._workers.add(worker)
 
     async def _work(self, database: Database) -> None:
