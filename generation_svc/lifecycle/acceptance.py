@@ -25,6 +25,7 @@ from generation_svc.domain.port.acceptance import (
 )
 from generation_svc.domain.port.transaction import Database, Transaction
 from generation_svc.lifecycle import topic
+from runtime.clock import loop_time
 
 PROGRESS_DELAY = timedelta(seconds=1)
 """The edge shows an accepted job itself; the delivery is for an edge that was killed before."""
@@ -34,6 +35,8 @@ SLOW_SECONDS = 0.05
 """From when on a transaction is slow: the next one begins beside it."""
 MOST_BATCHES = 8
 """How many transactions are under way at once if all of them are slow."""
+MAX_WAIT_SECONDS = 2.0
+"""Who has waited for so long when a batch fails for want of a database is not kept any longer."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -58,6 +61,7 @@ def _announce(tx: Transaction, candidate: Candidate) -> None:
 class _Place:
     candidate: Candidate
     limits: OwnerLimits
+    since: float
     outcome: asyncio.Future[Acceptance]
 
 
@@ -70,9 +74,10 @@ class AcceptanceQueue:
         batch_size: int = BATCH_SIZE,
         slow_seconds: float = SLOW_SECONDS,
         most_batches: int = MOST_BATCHES,
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
     ) -> None:
         self._batch_size, self._slow_seconds = batch_size, slow_seconds
-        self._most_batches = most_batches
+        self._most_batches, self._max_wait_seconds = most_batches, max_wait_seconds
         self._waiting: deque[_Place] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._slow = 0
@@ -85,7 +90,7 @@ class AcceptanceQueue:
         Whoever is cancelled leaves the others alone; its job may be there all the same.
         """
         outcome: asyncio.Future[Acceptance] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Place(candidate, limits, outcome))
+        self._waiting.append(_Place(candidate, limits, loop_time(), outcome))
         self._start(database)
         return await outcome
 
@@ -134,11 +139,18 @@ class AcceptanceQueue:
                 batch.append(place)
         return batch
 
+    def _take_old(self) -> list[_Place]:
+        """Take who has waited for long already, and would wait for the database once more."""
+        old: list[_Place] = []
+        while self._waiting and loop_time() - self._waiting[0].since >= self._max_wait_seconds:
+            old.append(self._waiting.popleft())
+        return old
+
     async def _settle(self, batch: Sequence[_Place], *, database: Database) -> None:
         try:
             outcomes = await _accept_all(batch, database=database)
         except Unavailable as error:
-            _fail(batch, error)
+            _fail([*batch, *self._take_old()], error)
         except Exception as error:  # noqa: BLE001 -- whoever caused it gets it
             await self._settle_apart(batch, error, database=database)
         except BaseException:
