@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -23,6 +23,11 @@ class Wire:
     """A part of the statement whose transaction loses the answer of its commit, once."""
     commits: int = 0
     """How many were sent."""
+    statements: int = 0
+    """How many statements were sent, BEGIN and COMMIT not counted."""
+    turns: int = 0
+    """How often somebody sent something after an answer: those that were waited for."""
+    _was_answered: bool = True
     _goes: asyncio.Event = field(default_factory=asyncio.Event)
     _is_down: bool = False
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -75,6 +80,7 @@ class Wire:
                 if is_doomed or self.commits in self.commits_to_lose:
                     self.commits_to_lose.discard(self.commits)
                     lost.set()
+            self._count(data)
             server.writer.write(data)
 
     async def _answer(self, server: _End, client: _End, *, lost: asyncio.Event) -> None:
@@ -82,7 +88,27 @@ class Wire:
             await self._goes.wait()
             if lost.is_set():
                 return
+            self._was_answered = True
             client.writer.write(data)
+
+    def _count(self, data: bytes) -> None:
+        self.turns += self._was_answered
+        self._was_answered = False
+        self.statements += sum(map(_is_statement, _messages(data)))
+
+
+def _messages(data: bytes) -> Iterator[bytes]:
+    """Split what a client sent at once; the greeting, which has no type, is left out."""
+    while len(data) > 4 and data[0]:
+        length = 1 + int.from_bytes(data[1:5], "big")
+        yield data[:length]
+        data = data[length:]
+
+
+def _is_statement(message: bytes) -> bool:
+    """Tell a bound statement, or a plain one that neither begins nor ends a transaction."""
+    is_plain = message.startswith(b"Q") and not message[5:].startswith((b"BEGIN", b"COMMIT"))
+    return is_plain or message.startswith(b"B")
 
 
 @dataclass(frozen=True)

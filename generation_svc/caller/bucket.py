@@ -34,6 +34,12 @@ class Buckets:
         bucket.tokens -= 1
         return 0
 
+    def give_back(self, key: Hashable) -> None:
+        """Return a token that was taken for nothing; a full bucket stays as it is."""
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            bucket.tokens += 1  # more than fit are dropped when the next one is taken
+
     def _filled(self, key: Hashable, *, per_second: float, burst: float) -> _Bucket:
         now = self._clock()
         bucket = self._buckets.setdefault(key, _Bucket(burst, now))

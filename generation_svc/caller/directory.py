@@ -94,6 +94,10 @@ class CallerDirectory:
         if wait:
             raise RateLimited(f"owner {owner}", retry_after=timedelta(seconds=wait))
 
+    def uncount_job(self, caller: Caller, owner: str) -> None:
+        """Take back what `count_job` counted."""
+        self._jobs.give_back((caller.name, owner))
+
     @contextmanager
     def while_valid(self, token: str, *, caller: Caller, end: End) -> Iterator[None]:
         """Call `end` during the block once the token is revoked or its rights change.

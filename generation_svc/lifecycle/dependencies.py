@@ -20,6 +20,7 @@ from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.lifecycle.acceptance import AcceptanceQueue
 from generation_svc.lifecycle.callback_address import callback_address
 from generation_svc.lifecycle.job_reader import JobReader
 from generation_svc.lifecycle.local_engine import LocalEngine
@@ -163,6 +164,10 @@ class Dependencies:
     limits: Limits
     count_job: Callable[[Caller, str], None] = _count_nothing
     """Counts a job or an upload of a caller's owner; raises RateLimited."""
+    uncount_job: Callable[[Caller, str], None] = _count_nothing
+    """Takes back what `count_job` counted, of what turned out to be a repetition."""
+    acceptance: AcceptanceQueue = field(default_factory=AcceptanceQueue)
+    """The jobs of this process that wait to be accepted."""
     storage: StorageDependencies = field(default_factory=StorageDependencies)
     views: ViewDependencies = field(default_factory=ViewDependencies)
     meter: ServiceMeter = field(default_factory=ServiceMeter)

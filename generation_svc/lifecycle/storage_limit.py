@@ -32,13 +32,6 @@ async def admit_upload(deps: Dependencies) -> None:
     await _check_overall(deps)
 
 
-async def check_owner(deps: Dependencies, tx: Transaction, caller: Caller, *, owner: str) -> None:
-    """Let an owner begin something of unknown size. Raises StorageQuotaReached."""
-    used = await tx.usage.of_owner(owner, caller=caller.name)
-    # At least one byte: at the limit itself nothing new may begin.
-    _check(f"owner {owner}", used=used + 1, limit=deps.storage.quota.owner_bytes)
-
-
 async def reserve(
     deps: Dependencies, tx: Transaction, caller: Caller, *, owner: str, size_bytes: int
 ) -> None:

@@ -93,6 +93,7 @@ async def open_dependencies(
                 secrets_of=callers.secrets_of if callers else lambda _: (),
             ),
             count_job=callers.count_job if callers else lambda *_: None,
+            uncount_job=callers.uncount_job if callers else lambda *_: None,
             timing=timing,
             limits=limits_of(settings),
             meter=ServiceMeter(registry),

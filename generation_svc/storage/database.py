@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job
+from generation_svc.storage.acceptance_store import PostgresAcceptanceStore
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
 from generation_svc.storage.clock import DatabaseClock
@@ -94,6 +95,7 @@ class PostgresTransaction:
         self.ends: list[Callable[[bool], None]] = []
         self._clock = clock
         self.jobs = PostgresJobStore(connection)
+        self.acceptance = PostgresAcceptanceStore(connection)
         self.requests = PostgresRequestStore(connection)
         self.queue = PostgresQueueStore(connection)
         self.dispatch = PostgresDispatchStore(connection)

@@ -1,4 +1,4 @@
-"""Converts jobs to rows and back: what never changes, and what each revision may change."""
+"""Reads jobs from their rows, and writes what each revision may change."""
 
 from decimal import Decimal
 
@@ -37,23 +37,6 @@ def job_from_row(row: Row) -> Job:
 
 def _plain(credits_: Decimal) -> str:
     return f"{credits_.normalize():f}"
-
-
-def immutable_columns(job: Job) -> Row:
-    """Return what never changes of a job."""
-    return {
-        "id": job.id,
-        "caller": job.caller,
-        "owner": job.owner,
-        "model_id": job.model_id,
-        "inputs": Jsonb(job.inputs),
-        "is_free": job.price.is_free,
-        "credits": Decimal(job.price.credits),
-        "correlation_id": job.correlation_id,
-        "create_time": job.create_time,
-        "start_deadline_time": job.start_deadline_time,
-        "account": job.account,
-    }
 
 
 def mutable_columns(job: Job) -> Row:

@@ -18,10 +18,7 @@ from generation_svc.storage import document
 from generation_svc.storage.attempt_row import ATTEMPT_COLUMNS, attempt_from_row
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.job_page import page_statement
-from generation_svc.storage.job_row import immutable_columns, job_from_row, mutable_columns
-
-OWNER_LOCK = 0x4F57_4E45
-"""The class of the advisory locks under which the jobs of one owner are counted."""
+from generation_svc.storage.job_row import job_from_row, mutable_columns
 
 
 class PostgresJobStore:
@@ -31,26 +28,6 @@ class PostgresJobStore:
         self._connection = connection
         self._destinations: dict[UUID, Destination | None] = {}
         """Those of the jobs that were locked: a destination never changes."""
-
-    async def insert(self, job: Job, *, destination: Destination | None) -> int:
-        """Its owner's jobs were counted in this transaction, so none gets the same fair round."""
-        values = {
-            **immutable_columns(job),
-            **mutable_columns(job),
-            "destination": Jsonb(document.destination_to_document(destination))
-            if destination
-            else None,
-        }
-        columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
-        cursor = await self._connection.execute(
-            f"INSERT INTO job ({columns}, dispatch_time, turn)"
-            f" VALUES ({places}, now(), {_NEXT_ROUND}) RETURNING turn",
-            values,
-        )
-        row = await cursor.fetchone()
-        assert row is not None  # it was inserted
-        await self._add_event(job, event=JobEventKind.ACCEPTED, detail={}, has_revision=True)
-        return int(row["turn"])
 
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
         cursor = await self._connection.execute(
@@ -150,21 +127,6 @@ class PostgresJobStore:
         cursor = await self._connection.execute(statement, values)
         return [job_from_row(row) for row in await cursor.fetchall()]
 
-    async def count_active(self, owner: str, *, caller: str) -> int:
-        await self._connection.execute(
-            # Held until the commit, so whoever comes next counts what is inserted here. Two owners
-            # with one hash wait for each other, which costs them time alone.
-            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
-            (OWNER_LOCK, f"{caller}/{owner}"),
-        )
-        cursor = await self._connection.execute(
-            "SELECT count(*) AS active FROM job"
-            " WHERE caller = %s AND owner = %s AND state IN ('queued', 'running')",
-            (caller, owner),
-        )
-        row = await cursor.fetchone()
-        return row["active"] if row else 0
-
     async def destination(self, job_id: UUID) -> Destination | None:
         if job_id not in self._destinations:
             cursor = await self._connection.execute(
@@ -184,15 +146,6 @@ class PostgresJobStore:
             (job.id, event, job.state, job.revision, snapshot, Jsonb(detail)),
         )
 
-
-# The round under way is the last one of which the provider took a job: it never goes back, or a job
-# of an old round that is due again would let everybody new pass those who wait in line.
-_NEXT_ROUND = """
-greatest(
-    coalesce((SELECT max(turn) FROM job WHERE finish_deadline_time IS NOT NULL), 0),
-    (SELECT max(turn) + 1 FROM job WHERE caller = %(caller)s::varchar AND owner = %(owner)s::varchar
-     AND state IN ('queued', 'running')))
-"""
 
 # One statement, so that no revision is ever without its event. The casts: PostgreSQL would infer
 # two types for a parameter that is used in two places.

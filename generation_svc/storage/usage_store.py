@@ -14,6 +14,13 @@ from generation_svc.storage.connection import Connection
 USAGE_LOCK = 0x5553_4147
 """The class of the advisory locks under which the bytes of one owner are reserved."""
 
+OWNER_BYTES = """(
+    coalesce((SELECT size_bytes FROM storage_usage AS known
+              WHERE known.caller = {caller} AND known.owner = {owner}), 0)
+    + coalesce((SELECT sum(size_bytes) FROM upload WHERE upload.caller = {caller}
+                AND upload.owner = {owner} AND upload.remove_time IS NULL), 0))"""
+"""The bytes of an owner, as an expression over two others."""
+
 
 class PostgresUsageStore:
     """The `UsageStore` of one transaction."""
@@ -60,13 +67,7 @@ WITH due AS (
 SELECT count(*) AS number FROM due
 """
 
-_OF_OWNER = """
-SELECT coalesce((SELECT size_bytes FROM storage_usage
-                 WHERE caller = %(caller)s AND owner = %(owner)s), 0)
-     + coalesce((SELECT sum(size_bytes) FROM upload
-                 WHERE caller = %(caller)s AND owner = %(owner)s AND remove_time IS NULL), 0)
-    AS number
-"""
+_OF_OWNER = f"SELECT {OWNER_BYTES.format(caller='%(caller)s', owner='%(owner)s')} AS number"
 
 _OVERALL = """
 SELECT coalesce((SELECT sum(size_bytes) FROM storage_usage), 0)

@@ -7,34 +7,44 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram, Webhook
 from generation_svc.domain.error import (
+    AtelierError,
     JobExpired,
     Overloaded,
+    RateLimited,
     RequestIdReused,
+    StorageQuotaReached,
     TooManyActiveJobs,
+    Unavailable,
     WebhookDisabled,
     WebhookSecretMissing,
 )
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.model import Model
+from generation_svc.domain.port.acceptance import (
+    Acceptance,
+    Candidate,
+    OwnerLimits,
+    Refusal,
+    Repeated,
+)
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.lifecycle import input_media, model_outage, reference, storage_limit, topic
+from generation_svc.lifecycle import acceptance, input_media, model_outage, reference, storage_limit
 from generation_svc.lifecycle.account import account_for
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
-from generation_svc.lifecycle.record import show_progress
-from generation_svc.usecase import upload_input
+from generation_svc.usecase import repetition, upload_input
 
-PROGRESS_DELAY = timedelta(seconds=1)
-"""The edge shows an accepted job itself; the delivery is for an edge that was killed before."""
 BUSY_RETRY = timedelta(seconds=5)
 """How long an owner with too many jobs is told to wait."""
+
+_AFTER_LOOKING = (Unavailable, RequestIdReused, JobExpired, TooManyActiveJobs)
+"""What is raised once its request_id was looked for, or could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,60 +68,114 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     StorageQuotaReached, WebhookSecretMissing, WebhookDisabled.
     """
     _check_rights(request)
-    # First of all: a repetition gets its job even where a new one would be refused by now.
-    earlier = await _recall(deps, request)
-    if earlier:
-        return await with_forecast(deps, earlier)
+    try:
+        job = await _create(deps, request)
+    except _AFTER_LOOKING:
+        raise
+    except AtelierError as refusal:
+        # A repetition gets its job even where a new one would be refused by now.
+        earlier = await _recall(deps, request, is_counted=not isinstance(refusal, RateLimited))
+        if earlier is None:
+            raise
+        job = earlier
+    return await with_forecast(deps, job)
+
+
+async def _create(deps: Dependencies, request: CreateRequest) -> Job:
     deps.count_job(request.caller, request.owner)
     await _check_room(deps, request)
     _check_webhook(deps, request)
     model = deps.models.catalog.get(request.model_id)
     await storage_limit.admit_job(deps, model)
-    valid = deps.models.validate_inputs(model, request.inputs)
-    account = await _account_for(deps, request, model=model, inputs=valid)
+    inputs = deps.models.validate_inputs(model, request.inputs)
+    if upload_input.is_needed(model, inputs):
+        # The bytes of a repetition are kept already; so it is looked for before it is written.
+        earlier = await _recall(deps, request, is_counted=True)
+        if earlier:
+            return earlier
+    return await _accept(deps, request, model=model, inputs=inputs)
+
+
+async def _accept(
+    deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
+) -> Job:
+    account = await _account_for(deps, request, model=model, inputs=inputs)
     # Before the transaction: keeping media takes long, and a transaction holds a connection.
-    inputs = await upload_input.store(
-        deps, request.caller, owner=request.owner, model=model, inputs=valid
+    kept = await upload_input.store(
+        deps, request.caller, owner=request.owner, model=model, inputs=inputs
     )
+    job = _new_job(deps, request, model=model, inputs=kept, account=account)
+    outcome = await _outcome(deps, request, job=job, model=model)
+    if isinstance(outcome, Refusal):
+        raise _refused(deps, request, refusal=outcome)
+    if isinstance(outcome, Repeated):
+        return await _repeated(deps, request, outcome)
+    accepted = replace(job, fair_round=outcome.fair_round)
+    deps.views.queue.join(accepted)
+    return accepted
+
+
+async def _outcome(
+    deps: Dependencies, request: CreateRequest, *, job: Job, model: Model
+) -> Acceptance:
+    """Accept a job together with others, unless more than the job has to be looked at."""
+    candidate = Candidate(job, request.destination, _key(request))
     is_off = await model_outage.is_off(deps, model.id)
-    job = _new_job(deps, request, model=model, inputs=inputs, account=account)
-    job = await _insert(deps, request, job=job, model=model, is_off=is_off)
-    return await with_forecast(deps, job)
+    has_media = input_media.needs_upload(job, model=model)
+    if is_off or has_media or isinstance(request.destination, Webhook):
+        return await _accept_alone(deps, request, candidate, model=model, is_off=is_off)
+    return await deps.acceptance.accept(candidate, limits=_limits(deps), database=deps.database)
 
 
-async def _insert(
+async def _accept_alone(
     deps: Dependencies,
     request: CreateRequest,
+    candidate: Candidate,
     *,
-    job: Job,
     model: Model,
     is_off: bool,
-) -> Job:
+) -> Acceptance:
     async with deps.database.transaction() as tx:
         # First in the transaction: a second request with this id waits here until this one is
         # committed.
-        earlier = await _bind(tx, request, job_id=job.id)
+        earlier = await _bind(tx, candidate)
         if earlier:
             return earlier
         await input_media.hold(
             tx,
             request.caller,
             model=model,
-            inputs=job.inputs,
+            inputs=candidate.job.inputs,
             retention=input_media.kept(deps),
         )
         if is_off:
-            await model_outage.admit(deps, tx, job)
-        # Takes the owner's lock, and so stands as late as it can: jobs of one owner wait behind it.
-        await _check_quota(deps, tx, request)
-        await storage_limit.check_owner(deps, tx, request.caller, owner=request.owner)
+            await model_outage.admit(deps, tx, candidate.job)
         await _check_endpoint(tx, request)
-        fair_round = await tx.jobs.insert(job, destination=request.destination)
-        await show_progress(tx, job, due=PROGRESS_DELAY)
-        tx.announce(topic.DISPATCH)
-    accepted = replace(job, fair_round=fair_round)
-    deps.views.queue.join(accepted)
-    return accepted
+        # Takes the owner's lock, and so stands as late as it can: jobs of one owner wait behind it.
+        (outcome,) = await acceptance.accept(
+            tx, [replace(candidate, key=None)], limits=_limits(deps)
+        )
+        if isinstance(outcome, Refusal):  # raised here, so that nothing is held or bound
+            raise _refused(deps, request, refusal=outcome)
+        return outcome
+
+
+async def _bind(tx: Transaction, candidate: Candidate) -> Repeated | None:
+    if candidate.key is None:
+        return None
+    bound = await tx.requests.remember(candidate.key, job_id=candidate.job.id)
+    return Repeated(*bound) if bound else None
+
+
+def _limits(deps: Dependencies) -> OwnerLimits:
+    return OwnerLimits(deps.limits.active_jobs_per_owner, deps.storage.quota.owner_bytes)
+
+
+def _refused(deps: Dependencies, request: CreateRequest, *, refusal: Refusal) -> AtelierError:
+    limits = _limits(deps)
+    if refusal is Refusal.STORED_BYTES:
+        return StorageQuotaReached(f"owner {request.owner}", limit_bytes=limits.stored_bytes)
+    return TooManyActiveJobs(request.owner, limit=limits.active_jobs, retry_after=BUSY_RETRY)
 
 
 def _check_rights(request: CreateRequest) -> None:
@@ -147,36 +211,28 @@ def content_hash(request: CreateRequest) -> bytes:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
 
 
-async def _recall(deps: Dependencies, request: CreateRequest) -> Job | None:
+async def _recall(deps: Dependencies, request: CreateRequest, *, is_counted: bool) -> Job | None:
     """Find what the request made before: also where it would not be accepted today."""
-    if not request.request_id:
-        return None
-    async with deps.database.transaction() as tx:
-        key = _key(request)
-        bound = await tx.requests.find(key.request_id, caller=key.caller)
-        return await _same(tx, key, bound=bound) if bound else None
-
-
-async def _bind(tx: Transaction, request: CreateRequest, *, job_id: UUID) -> Job | None:
-    """Bind the request to the new job, or find what one just before it made."""
-    if not request.request_id:
-        return None
     key = _key(request)
-    bound = await tx.requests.remember(key, job_id=job_id)
-    return await _same(tx, key, bound=bound) if bound else None
+    earlier = await repetition.find(deps.database, key) if key else None
+    if earlier and is_counted:
+        deps.uncount_job(request.caller, request.owner)
+    return earlier
 
 
-async def _same(tx: Transaction, key: RequestKey, *, bound: tuple[UUID, bytes]) -> Job:
-    earlier_id, earlier_hash = bound
-    job = await tx.jobs.get(earlier_id)
-    if job is None:  # its binding outlives it, so that it is never made a second time
-        raise JobExpired(key.request_id, job_id=str(earlier_id))
-    if earlier_hash != key.content_hash:
-        raise RequestIdReused(key.request_id, job_id=str(earlier_id))
+async def _repeated(deps: Dependencies, request: CreateRequest, repeated: Repeated) -> Job:
+    """Read the job that was accepted instead of this one."""
+    key = _key(request)
+    assert key is not None  # nothing else is repeated
+    bound = (repeated.job_id, repeated.content_hash)
+    job = await repetition.job_of(deps.database, key, bound=bound)
+    deps.uncount_job(request.caller, request.owner)
     return job
 
 
-def _key(request: CreateRequest) -> RequestKey:
+def _key(request: CreateRequest) -> RequestKey | None:
+    if not request.request_id:
+        return None
     return RequestKey(
         caller=request.caller.name,
         request_id=request.request_id,
@@ -197,12 +253,6 @@ async def _check_room(deps: Dependencies, request: CreateRequest) -> None:
 def _when_shorter(deps: Dependencies) -> timedelta:
     """Return how long to wait for a full queue: a random time of one to two windows."""
     return deps.limits.create_window * random.uniform(1, 2)
-
-
-async def _check_quota(deps: Dependencies, tx: Transaction, request: CreateRequest) -> None:
-    limit = deps.limits.active_jobs_per_owner
-    if await tx.jobs.count_active(request.owner, caller=request.caller.name) >= limit:
-        raise TooManyActiveJobs(request.owner, limit=limit, retry_after=BUSY_RETRY)
 
 
 async def _account_for(

@@ -73,6 +73,16 @@ async def _insert(
         )
 
 
+def is_needed(model: Model, inputs: Mapping[str, Any]) -> bool:
+    """Return whether inputs have `data:` media, whose bytes `store` keeps."""
+    places = (given_in(dict(inputs), one) for one in model.media_inputs)
+    return any(_is_data(given) for found in places for given in found)
+
+
+def _is_data(given: InputValue) -> bool:
+    return given.text.startswith("data:")
+
+
 async def store(
     deps: Dependencies, caller: Caller, *, owner: str, model: Model, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -82,7 +92,7 @@ async def store(
         texts = {
             given.steps: await _keep_data(deps, caller, owner=owner, given=given)
             for given in given_in(kept, one)
-            if given.text.startswith("data:")
+            if _is_data(given)
         }
         kept = with_texts(kept, one, texts=texts) if texts else kept
     return kept

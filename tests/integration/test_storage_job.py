@@ -280,8 +280,6 @@ async def test_places_in_the_queue_are_counted(harness: Harness) -> None:
         places = [line.place(entry_of(job.id, fair_round=job.fair_round)) for job in jobs]
         assert places == [0, 1, 2]
         assert (len(line), line.lengths) == (3, {"edge": 3})
-        assert await tx.jobs.count_active("user:1", caller="edge") == 4
-        assert await tx.jobs.count_active("user:1", caller="b") == 0
 
 
 async def test_jobs_past_their_start_and_with_a_wrong_label_are_found(harness: Harness) -> None:

@@ -28,6 +28,17 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert buckets.take("a", per_second=2, burst=3) == 0
 
 
+def test_a_token_that_is_given_back_is_there_again_and_fills_no_bucket_over_its_burst() -> None:
+    buckets = Buckets(clock=Clock())
+    buckets.give_back("never seen")
+    for _ in range(3):
+        assert buckets.take("a", per_second=2, burst=1) == 0
+        buckets.give_back("a")
+        buckets.give_back("a")
+    assert buckets.take("a", per_second=2, burst=1) == 0
+    assert buckets.take("a", per_second=2, burst=1) == 0.5
+
+
 def test_a_rest_fills_a_bucket_and_no_more() -> None:
     clock = Clock()
     buckets = Buckets(clock=clock)

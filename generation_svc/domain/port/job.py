@@ -14,9 +14,6 @@ from generation_svc.domain.job_filter import EVERY_JOB, JobFilter
 class JobStore(Protocol):
     """Jobs and their events."""
 
-    async def insert(self, job: Job, *, destination: Destination | None) -> int:
-        """Write a new job, due at once, with its first event; return its fair round."""
-
     async def get(self, job_id: UUID, *, caller: str | None = None) -> Job | None:
         """Read a job; of this caller only, if one is given."""
 
@@ -55,9 +52,6 @@ class JobStore(Protocol):
         limit: int,
     ) -> Sequence[Job]:
         """Read jobs of this caller, of all callers for None, newest first, older than `before`."""
-
-    async def count_active(self, owner: str, *, caller: str) -> int:
-        """Count the unfinished jobs of an owner; counts and inserts of one owner take turns."""
 
     async def destination(self, job_id: UUID) -> Destination | None:
         """Read where the outcome goes."""

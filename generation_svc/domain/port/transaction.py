@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from generation_svc.domain.clock import Clock
 from generation_svc.domain.job import Job
+from generation_svc.domain.port.acceptance import AcceptanceStore
 from generation_svc.domain.port.attempt import AttemptStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
@@ -35,6 +36,8 @@ class Transaction(Clock, Protocol):
 
     @property
     def jobs(self) -> JobStore: ...  # noqa: D102
+    @property
+    def acceptance(self) -> AcceptanceStore: ...  # noqa: D102
     @property
     def requests(self) -> RequestStore: ...  # noqa: D102
     @property

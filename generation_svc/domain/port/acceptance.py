@@ -1,0 +1,75 @@
+"""The acceptance of jobs: several at once become durable, and each by its own right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from generation_svc.domain.delivery import Destination, Telegram
+from generation_svc.domain.job import Job
+from generation_svc.domain.port.request import RequestKey
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A job that is to be accepted."""
+
+    job: Job
+    destination: Destination | None
+    key: RequestKey | None = None
+    """What it is found by when it is asked for again; None if nobody will, or if it is bound."""
+
+    @property
+    def progress(self) -> Telegram | None:
+        """The chat with a message that shows how the job stands, if there is one."""
+        chat = self.destination
+        return chat if isinstance(chat, Telegram) and chat.message_id else None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLimits:
+    """How much an owner may have; whoever has as much gets nothing new."""
+
+    active_jobs: int
+    stored_bytes: int
+
+
+class Refusal(StrEnum):
+    """Why the owner of a job gets no new one."""
+
+    ACTIVE_JOBS = "active_jobs"
+    STORED_BYTES = "stored_bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The job is there, in this fair round."""
+
+    fair_round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The request was bound before, to this job and with this content."""
+
+    job_id: UUID
+    content_hash: bytes
+
+
+Acceptance = Accepted | Repeated | Refusal
+"""What became of a candidate."""
+
+
+class AcceptanceStore(Protocol):
+    """Makes jobs durable, as many as come at once."""
+
+    async def accept(
+        self, candidates: Sequence[Candidate], *, limits: OwnerLimits, progress_due: timedelta
+    ) -> Sequence[Acceptance]:
+        """Write new jobs, due at once, each with its key, its first event and its progress.
+
+        Return what became of each, in their order. Jobs of one owner take turns from here to the
+        end of the transaction, so that its limits are exact.
+        """
