@@ -113,8 +113,10 @@ def _attempt_from_row(row: Row) -> Attempt:
     )
 
 
+# statement_timestamp() and not now(): the transaction began before it waited for the claim lock,
+# and what was accepted meanwhile would not be due yet, so that a later turn went first.
 _IS_CLAIMED = """
-    state = 'queued' AND claim_token IS NOT NULL AND dispatch_time > now()
+    state = 'queued' AND claim_token IS NOT NULL AND dispatch_time > statement_timestamp()
     AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
                     AND attempt.state IN ('submitting', 'unknown', 'accepted'))
 """
@@ -124,10 +126,11 @@ _LOADS = f"""
 SELECT account, count(*) FILTER (WHERE is_soon) AS claims, count(*) AS active FROM (
     SELECT account, false AS is_soon FROM attempt
     WHERE attempt.state IN ('submitting', 'accepted')
-       OR attempt.state = 'unknown' AND attempt.submit_time > now() - %(doubt)s::interval
+       OR attempt.state = 'unknown'
+          AND attempt.submit_time > statement_timestamp() - %(doubt)s::interval
   UNION ALL
     SELECT coalesce(claim_account, %(first)s),
-           dispatch_time > now() + %(lease)s - %(soon)s::interval
+           dispatch_time > statement_timestamp() + %(lease)s - %(soon)s::interval
     FROM job WHERE {_IS_CLAIMED}
 ) AS load GROUP BY account
 """
@@ -152,24 +155,25 @@ wanted AS (
     FROM unnest(%(accounts)s::text[], %(breakers)s::text[], %(budgets)s::text[])
          AS asked (account, breaker, budget)
     LEFT JOIN load ON load.account = asked.account)
-SELECT wanted.account, claims, active, free, call_wait, reason, probe_time - now() AS probe_wait,
-       (SELECT min(dispatch_time) FROM job
-        WHERE state = 'queued' AND dispatch_time > now()) - now() AS job_wait
+SELECT wanted.account, claims, active, free, call_wait, reason,
+       probe_time - statement_timestamp() AS probe_wait,
+       (SELECT min(dispatch_time) FROM job WHERE state = 'queued'
+        AND dispatch_time > statement_timestamp()) - statement_timestamp() AS job_wait
 FROM wanted LEFT JOIN known ON known.name = wanted.breaker CROSS JOIN LATERAL ({_CALLS}) AS calls
 """
 # Told so that no index of due times can be used. The planner takes being queued and being due for
 # independent, so that after a million jobs it believes that few are due, and would sort the queue.
-_IS_DUE = "state = 'queued' AND coalesce(dispatch_time, 'infinity') <= now()"
+_IS_DUE = "state = 'queued' AND coalesce(dispatch_time, 'infinity') <= statement_timestamp()"
 _WAITING = f"""
 SELECT id, account FROM job
-WHERE {_IS_DUE} AND start_deadline_time > now()
+WHERE {_IS_DUE} AND start_deadline_time > statement_timestamp()
   AND (account IS NULL OR account = ANY(%(accounts)s::text[]))
 ORDER BY turn, id LIMIT %(limit)s
 """
 # The jobs were read without a lock, and one may be cancelled before the update reaches it. The
 # update waits for that and looks at its own conditions again: so they are repeated.
 _CLAIM = f"""
-UPDATE job SET dispatch_time = now() + %(lease)s, claim_token = %(token)s,
+UPDATE job SET dispatch_time = statement_timestamp() + %(lease)s, claim_token = %(token)s,
                claim_account = chosen.account
 FROM unnest(%(jobs)s::uuid[], %(accounts)s::text[]) AS chosen (id, account)
 WHERE job.id = chosen.id AND {_IS_DUE}
