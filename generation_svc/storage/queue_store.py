@@ -138,13 +138,17 @@ SELECT account, count(*) FILTER (WHERE is_soon) AS claims, count(*) AS active FR
     FROM job WHERE {_IS_CLAIMED}
 ) AS load GROUP BY account
 """
+# "Not later than now" is asked as IS NOT TRUE: the planner believes that few of the jobs that are
+# queued are due as well, and would sort the queue instead of reading it in its order until the
+# first.
 # `chosen` is read without a lock, and a job may be cancelled before the update reaches it. The
 # update waits for that and looks at its own conditions again, but not at the query: so they are
 # repeated.
 _CLAIM = """
 WITH chosen AS (
     SELECT id FROM job
-    WHERE state = 'queued' AND dispatch_time <= now() AND start_deadline_time > now()
+    WHERE state = 'queued' AND (dispatch_time > now()) IS NOT TRUE
+      AND (start_deadline_time <= now()) IS NOT TRUE
       AND (account IS NULL OR account = ANY(%(accounts)s::text[]))
     ORDER BY turn, id
     LIMIT 1
