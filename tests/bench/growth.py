@@ -37,7 +37,9 @@ async def growth(world: World) -> list[Line]:
 
 async def _databases(world: World) -> dict[str, str]:
     """Fill both: the empty one has what is sent in the rounds, and nothing else."""
-    urls = {name: await world.database(f"growth {name}") for name in (EMPTY, FULL)}
+    urls = {
+        name: await world.database(f"growth_{name.replace(' ', '_')}") for name in (EMPTY, FULL)
+    }
     few = (world.rounds + 1) * SENT
     await fill(urls[EMPTY], Filling(queued=few, queued_owners=few))
     began = time.monotonic()

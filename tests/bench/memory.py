@@ -91,7 +91,8 @@ async def _delivered(chats: list[Client], *, door: SandboxTelegram, count: int) 
 
     async def are_there() -> bool:
         calls = [await door.calls(method) for method in ("sendVideo", "sendDocument")]
-        return sum(call["status"] == 200 for some in calls for call in some) >= count
+        sent = [call for some in calls for call in some if call["status"] == 200]
+        return len(sent) >= count
 
     await until(are_there, within_s=WITHIN_S, what=f"{count} videos in chats")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, LiteralString
 
 import httpx2
@@ -98,5 +99,5 @@ class Queue:
 def _rate(times: Sequence[float], *, since: datetime | None = None) -> Sample:
     """Return how many there were a second, and the gaps between them."""
     moments = [since.timestamp(), *times] if since else list(times)
-    gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(moments)]
     return Sample(gaps, (len(moments) - 1) / max(moments[-1] - moments[0], 1e-6))

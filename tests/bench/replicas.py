@@ -30,7 +30,7 @@ async def replicas(world: World) -> list[Line]:
 
 
 async def _measured(world: World, *, count: int) -> tuple[Rounds, Line]:
-    url, kie, listen = await world.database(f"replicas {count}"), world.bare("kie"), free_address()
+    url, kie, listen = await world.database(f"replicas_{count}"), world.bare("kie"), free_address()
     slow = world.bare("kie", DURATION_S=str(STEADY_S))
     rounds = Rounds()
     async with AsyncExitStack() as stack:

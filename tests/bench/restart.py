@@ -21,7 +21,7 @@ from tests.e2e.program import until
 
 EMBEDDED = "start with its own PostgreSQL"
 KILLED = "kill -9 under load"
-BACKLOG = 100
+BACKLOG = 300
 """How many jobs are accepted right before the kill."""
 WITHIN_S = 120.0
 # What the dead process held is left out: that is somebody's again when its lease ends.
@@ -67,7 +67,7 @@ async def _postgres(folder: Path) -> float:
 async def _killed(world: World) -> list[Line]:
     accepted, moving = list[float](), list[float]()
     for number in range(world.rounds):
-        async with atelier(world, f"killed {number}", duration_s=STEADY_S) as system:
+        async with atelier(world, f"killed_{number}", duration_s=STEADY_S) as system:
             first, last = await _kill(system)
             accepted.append(first)
             moving.append(last)
@@ -91,7 +91,7 @@ async def _kill(system: System) -> tuple[float, float]:
 
     async def all_move() -> bool:
         ((left,),) = await _asked(system.database_url, _STILL, waiting)
-        return left == 0
+        return not int(left)
 
     await until(all_move, within_s=WITHIN_S, what="every job that nobody held was sent")
     return first, time.perf_counter() - began

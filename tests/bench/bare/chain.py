@@ -1,9 +1,10 @@
 """The floor of a whole life: the same commits, HTTP calls, fsyncs and child process, and no logic.
 
 `python -m tests.bench.bare.chain COMMITS` with LISTEN, DATABASE_URL, KIE_ADDRESS, GATEWAY_ADDRESS
-and MEDIA_FOLDER; with TELEGRAM_ADDRESS the picture of a job for a chat is posted there. CreateJob commits; then createTask, a commit before and after it; the callback
+and MEDIA_FOLDER. CreateJob commits; then createTask, a commit before and after it; the callback
 commits; its picture is fetched into a file that is synced and shown to a child process; that is
 committed and told by NOTIFY to the one who follows the job. COMMITS beyond these five are added.
+With TELEGRAM_ADDRESS and TELEGRAM_TOKEN the picture is posted to the chat that the job names.
 """
 
 from __future__ import annotations
