@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import grpc
 import psycopg
 
+from atelier.generation.v1.generation_service_pb2 import StreamJobUpdatesResponse
+from atelier.generation.v1.job_pb2 import JobState
 from tests.bench.client import Client, Updates, client
 from tests.bench.statement import APPLICATION
 from tests.bench.table import Line
@@ -115,7 +117,7 @@ async def _opened(
 
 
 async def _updated(caller: Client, job_id: str, *, calls: Sequence[Updates]) -> float:
-    """End the job, and return when the last stream has heard of it; heartbeats are no news."""
+    """End the job, and return when the last stream has heard of it."""
     readers = [asyncio.create_task(_ended(call)) for call in calls]
     await asyncio.sleep(0)
     began = time.perf_counter()
@@ -125,10 +127,11 @@ async def _updated(caller: Client, job_id: str, *, calls: Sequence[Updates]) -> 
 
 
 async def _ended(call: Updates) -> float:
-    async for update in call:
-        if not update.HasField("heartbeat"):
-            break
-    return time.perf_counter()
+    while True:
+        update = await call.read()
+        assert isinstance(update, StreamJobUpdatesResponse), "a stream ended before its job"
+        if update.job.state == JobState.JOB_STATE_CANCELLED:
+            return time.perf_counter()
 
 
 async def _opens(world: World, url: str) -> Line:

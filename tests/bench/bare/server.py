@@ -24,6 +24,7 @@ from atelier.generation.v1 import (
     generation_service_pb2_grpc,
 )
 from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.job_pb2 import JobState
 from tests.bench.bare.connection import serve
 from tests.bench.bare.enqueue import WAYS, Enqueue
 
@@ -48,6 +49,7 @@ class _Generation(generation_service_pb2_grpc.GenerationServiceServicer):
         answer.job.id = request.job_id
         yield answer
         await self._ended[request.job_id].wait()
+        answer.job.state = JobState.JOB_STATE_CANCELLED
         yield answer
 
     async def CancelJob(self, request: pb.CancelJobRequest, _: Any) -> pb.CancelJobResponse:
