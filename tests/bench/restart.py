@@ -21,7 +21,7 @@ from tests.e2e.program import until
 
 EMBEDDED = "start with its own PostgreSQL"
 KILLED = "kill -9 under load"
-BACKLOG = 300
+BACKLOG = 60
 """How many jobs are accepted right before the kill."""
 WITHIN_S = 120.0
 # What the dead process held is left out: that is somebody's again when its lease ends.
