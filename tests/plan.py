@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import psycopg
 import pytest
 
 Node = dict[str, Any]
-_STORES = "generation_svc/storage/"
+_PRODUCT, _STORES = "generation_svc/", "generation_svc/storage/"
+_EXPLAINED = (b"select", b"insert", b"update", b"delete", b"with", b"merge")
+"""What statements begin with that have a plan."""
 LARGE = 1000
 """From so many rows on a table is never read from its beginning to its end."""
 MOST_SORTED = 500
@@ -51,12 +53,13 @@ class Recorder:
         patch.setattr(psycopg.AsyncCursor, "execute", recorded)
 
     def note(self, statement: bytes, values: Any, *, frame: FrameType | None) -> None:
-        """Note a statement that a store executes."""
-        methods = set(_methods(frame))
-        if not methods:
-            return  # the pool's or the notifier's own
+        """Note a statement of the product, and for which methods of stores it is."""
+        frames = list(_frames(frame))
+        methods = {each.co_qualname for each in frames if _is_of_store(each)}
         self.callers.update(methods)
-        if READ_WHOLE.keys() & methods:
+        is_ours = any(_PRODUCT in each.co_filename for each in frames)
+        has_plan = statement.lstrip(b" \n(").lower().startswith(_EXPLAINED)
+        if not is_ours or not has_plan or READ_WHOLE.keys() & methods:
             return
         known = self.statements.setdefault(statement, [])
         if len(known) < MOST_VALUES and values not in known:
@@ -94,12 +97,15 @@ class Recorder:
         return {row["relname"] for row in await cursor.fetchall()}
 
 
-def _methods(frame: FrameType | None) -> Iterator[str]:
-    """Return the methods of stores in whose name a statement is executed."""
+def _frames(frame: FrameType | None) -> Iterator[CodeType]:
+    """Return who awaits this, the nearest first."""
     while frame is not None:
-        if _STORES in frame.f_code.co_filename and "Store." in frame.f_code.co_qualname:
-            yield frame.f_code.co_qualname
+        yield frame.f_code
         frame = frame.f_back
+
+
+def _is_of_store(code: CodeType) -> bool:
+    return _STORES in code.co_filename and "Store." in code.co_qualname
 
 
 def _text(query: Any, connection: psycopg.AsyncConnection[Any]) -> bytes:

@@ -115,20 +115,20 @@ async def test_a_statement_that_reads_or_sorts_too_much_is_found(
 ) -> None:
     recorder = Recorder(harness.connection)
     recorder.install(monkeypatch)
-    for name in ("job_turn", "job_of_caller", "job_due"):
-        await harness.query(f"DROP INDEX {name}")
+    await harness.query("ALTER TABLE attempt DROP CONSTRAINT attempt_token_hash_key")
     async with harness.transaction() as tx:
-        await harness.claim(tx)
-        await tx.jobs.page(caller="edge", owner=None, before=None, limit=9)
-        await tx.attempts.count_unread(readable=())
         await tx.attempts.find_by_token(b"a hash")
-    found = await recorder.problems()
-    assert any(each.startswith("sorts 1999 rows: WITH chosen") for each in found), found
-    await harness.query("DROP INDEX attempt_of_task")
-    async with harness.transaction() as tx:
-        await tx.attempts.find_by_task("task-1", provider="kie")
-    (new,) = set(await recorder.problems()) - set(found)
-    assert new.startswith("reads all of attempt: SELECT * FROM attempt WHERE task_id")
+    assert "PostgresAttemptStore.find_by_token" in recorder.callers
+    recorder.statements |= {
+        b"SELECT FROM job WHERE state = 'queued' ORDER BY inputs->>'prompt' LIMIT 1": [None],
+        b"SELECT caller FROM job ORDER BY id": [None],
+        b"SELECT caller FROM job ORDER BY id LIMIT 1": [None],
+    }
+    await harness.query("SET enable_sort = off")
+    table, index, sort = await recorder.problems()
+    assert table.startswith("reads all of attempt: SELECT * FROM attempt WHERE token_hash")
+    assert index == "reads all of job_pkey: SELECT caller FROM job ORDER BY id"
+    assert sort.startswith("sorts 2000 rows: SELECT FROM job WHERE state = 'queued'")
 
 
 async def accepted(harness: Harness) -> list[Job]:
