@@ -22,7 +22,7 @@ from tests.bench.world import Part, World, running
 
 STREAMS = 10_000
 CONNECTIONS = 20
-AT_ONCE = 25
+AT_ONCE = 10
 """How many are opened at once on each connection: the row is about those that are open."""
 OPENS = 4_000
 """How many are opened at once, in the row that is about opening them."""
