@@ -44,6 +44,7 @@ async def fill(database_url: str, filling: Filling) -> None:
                     await connection.execute(statement, values)
             await connection.execute("DROP TABLE plan")
         await connection.execute("VACUUM (ANALYZE)")
+        await connection.execute("CHECKPOINT")  # or the first to come would wait for the disk
 
 
 @asynccontextmanager

@@ -104,16 +104,29 @@ async def _opened(
     """Open so many streams on each connection, some at a time, and read what comes first."""
 
     async def opened(caller: Client) -> list[Updates]:
-        streams = [caller.following(job_id) for _ in range(AT_ONCE)]
-        calls = [await stack.enter_async_context(one) for one in streams]
-        await asyncio.gather(*(call.read() for call in calls))
-        return calls
+        opens = (_open(caller, job_id, stack=stack) for _ in range(AT_ONCE))
+        return await asyncio.gather(*opens)
 
     found: list[Updates] = []
     for _ in range(each // AT_ONCE):
         for calls in await asyncio.gather(*(opened(caller) for caller in callers)):
             found += calls
     return found
+
+
+async def _open(caller: Client, job_id: str, *, stack: AsyncExitStack) -> Updates:
+    """Open a stream, again if the service says "not now": how many it refuses is another row."""
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        call = await stack.enter_async_context(caller.following(job_id))
+        try:
+            await call.read()
+        except grpc.aio.AioRpcError as error:
+            is_late = time.monotonic() > deadline
+            if is_late or error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        else:
+            return call
 
 
 async def _updated(caller: Client, job_id: str, *, calls: Sequence[Updates]) -> float:
