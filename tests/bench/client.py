@@ -83,12 +83,16 @@ class Client:
     @asynccontextmanager
     async def following(self, job_id: str) -> AsyncIterator[Updates]:
         """Open a stream of a job's updates."""
-        request = pb.StreamJobUpdatesRequest(job_id=job_id)
-        updates = self.stub.StreamJobUpdates(request, metadata=_METADATA)
+        updates = self.follow(job_id)
         try:
             yield updates
         finally:
             updates.cancel()
+
+    def follow(self, job_id: str) -> Updates:
+        """Open a stream that its server ends."""
+        request = pb.StreamJobUpdatesRequest(job_id=job_id)
+        return self.stub.StreamJobUpdates(request, metadata=_METADATA)
 
 
 @asynccontextmanager

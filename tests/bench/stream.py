@@ -38,6 +38,8 @@ class _Found:
     """In each second, with all of them open."""
     update_s: float
     """From the call that ends the job until the last stream has it."""
+    resumed: int
+    """How many streams were broken off by that, and opened again."""
     connections: tuple[int, int]
     """To the database, before and while they were open."""
 
@@ -69,6 +71,7 @@ def _lines(floor: _Found, found: _Found) -> list[Line]:
         Line(row=ROW, program="to the database, meanwhile", values=[during], unit="connections"),
         Line(row=update, program="bare grpc.aio", values=[floor.update_s], unit="s"),
         Line(row=update, program="Atelier", values=[found.update_s], unit="s", ratio=ratio),
+        Line(row=update, program="Atelier, broken off", values=[found.resumed], unit="streams"),
     ]
 
 
@@ -86,10 +89,12 @@ async def _measured(part: Part, url: str) -> _Found:
         await asyncio.sleep(IDLE_S)
         idle = cpu_s(part.pid) - idle
         during = await _connections(url)
+        update_s, resumed = await _updated(callers[0], job_id, calls=calls)
         return _Found(
             kb_each=kb_each,
             idle_cpu_ms=1000 * idle / IDLE_S,
-            update_s=await _updated(callers[0], job_id, calls=calls),
+            update_s=update_s,
+            resumed=resumed,
             connections=(connections, during),
         )
 
@@ -129,22 +134,31 @@ async def _open(caller: Client, job_id: str, *, stack: AsyncExitStack) -> Update
             return call
 
 
-async def _updated(caller: Client, job_id: str, *, calls: Sequence[Updates]) -> float:
-    """End the job, and return when the last stream has heard of it."""
-    readers = [asyncio.create_task(_ended(call)) for call in calls]
+async def _updated(caller: Client, job_id: str, *, calls: Sequence[Updates]) -> tuple[float, int]:
+    """End the job; return when the last stream has heard of it, and how many had to resume."""
+    readers = [asyncio.create_task(_ended(call, caller, job_id)) for call in calls]
     await asyncio.sleep(0)
     began = time.perf_counter()
     await caller.cancel(job_id)
     async with asyncio.timeout(WITHIN_S):
-        return max(await asyncio.gather(*readers)) - began
+        heard = await asyncio.gather(*readers)
+    return max(moment for moment, _ in heard) - began, sum(resumed for _, resumed in heard)
 
 
-async def _ended(call: Updates) -> float:
+async def _ended(call: Updates, caller: Client, job_id: str) -> tuple[float, bool]:
+    """Read until the job has ended; a stream that is broken off is opened again, as clients do."""
+    resumed = False
     while True:
-        update = await call.read()
+        try:
+            update = await call.read()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            resumed, call = True, caller.follow(job_id)
+            continue
         assert isinstance(update, StreamJobUpdatesResponse), "a stream ended before its job"
         if update.job.state == JobState.JOB_STATE_CANCELLED:
-            return time.perf_counter()
+            return time.perf_counter(), resumed
 
 
 async def _opens(world: World, url: str) -> Line:
