@@ -28,6 +28,15 @@ OPENS = 4_000
 """How many are opened at once, in the row that is about opening them."""
 IDLE_S = 10.0
 WITHIN_S = 300.0
+NOT_NOW = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+"""What a service says that a client asks again later."""
+SETTINGS = {
+    "CALLER_MAX_WAITS": "20000",
+    "KIE_CREATE_LIMIT": "1",
+    "MAX_UNREAD_MB": "100000",
+    "CALLER_MAX_UNREAD_MB": "100000",
+}
+"""All callers here are one process, which reads what ten thousand would."""
 ROW = f"{STREAMS:,} open streams"
 
 
@@ -48,7 +57,7 @@ async def stream(world: World) -> list[Line]:
     """Return what streams cost, beside those of bare grpc.aio."""
     url = await world.database("stream")
     floor = await _measured(world.bare("server", "insert", DATABASE_URL=url), url)
-    service = world.service(url, CALLER_MAX_WAITS="20000", KIE_CREATE_LIMIT="1")
+    service = world.service(url, **SETTINGS)
     found = await _measured(service, url)
     return [*_lines(floor, found), await _opens(world, url)]
 
@@ -128,7 +137,7 @@ async def _open(caller: Client, job_id: str, *, stack: AsyncExitStack) -> Update
             await call.read()
         except grpc.aio.AioRpcError as error:
             is_late = time.monotonic() > deadline
-            if is_late or error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if is_late or error.code() not in NOT_NOW:
                 raise
         else:
             return call
@@ -152,7 +161,7 @@ async def _ended(call: Updates, caller: Client, job_id: str) -> tuple[float, boo
         try:
             update = await call.read()
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if error.code() not in NOT_NOW:
                 raise
             resumed, call = True, caller.follow(job_id)
             continue
@@ -163,7 +172,7 @@ async def _ended(call: Updates, caller: Client, job_id: str) -> tuple[float, boo
 
 async def _opens(world: World, url: str) -> Line:
     """Open many at the same moment, and count those that were refused or broken off."""
-    service = world.service(url, CALLER_MAX_WAITS="20000", KIE_CREATE_LIMIT="1")
+    service = world.service(url, **SETTINGS)
     async with running(service), AsyncExitStack() as stack:
         callers = await _callers(service, stack)
         job_id = (await callers[0].create()).job.id
