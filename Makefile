@@ -82,8 +82,8 @@ check-package: $(READY) ## Build the wheel, install it into an empty environment
 check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs renews the pictures)
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui
 
-bench: $(READY) ## Measure the service beside the barest programs that do the same (ROWS=create,idle, JSON=1)
-	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.bench --rows "$(ROWS)" $(if $(JSON),--json)
+bench: $(READY) ## Measure the service beside the barest programs that do the same (ROWS=create,idle, JOBS=50000, JSON=1)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.bench --rows "$(ROWS)" --jobs $(or $(JOBS),0) $(if $(JSON),--json)
 
 bench-smoke: $(READY) ## Count statements, transactions and imports on the real processes; a count that rises fails
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.bench.smoke

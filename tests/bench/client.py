@@ -61,26 +61,38 @@ class Client:
         """Read a job."""
         return await self.stub.GetJob(pb.GetJobRequest(job_id=job_id), metadata=_METADATA)
 
-    async def live(self) -> str:
+    async def live(self, *, owner: str = "", within_s: float = MAX_LIFE_S) -> str:
         """Make a job, follow it to its end, and return its prompt."""
-        request = self.request()
+        request = self.request(owner=owner)
         answer = await self.stub.CreateJob(request, metadata=_METADATA)
-        async with asyncio.timeout(MAX_LIFE_S), self.following(answer.job.id) as updates:
+        async with asyncio.timeout(within_s), self.following(answer.job.id) as updates:
             async for update in updates:
                 if update.job.state >= JobState.JOB_STATE_SUCCEEDED:
                     break
         assert update.job.state == JobState.JOB_STATE_SUCCEEDED, update
         return str(request.inputs["prompt"])
 
+    async def cancel(self, job_id: str) -> pb.CancelJobResponse:
+        """End a job."""
+        return await self.stub.CancelJob(pb.CancelJobRequest(job_id=job_id), metadata=_METADATA)
+
+    async def page(self, *, size: int) -> pb.ListJobsResponse:
+        """List the newest jobs."""
+        return await self.stub.ListJobs(pb.ListJobsRequest(page_size=size), metadata=_METADATA)
+
     @asynccontextmanager
     async def following(self, job_id: str) -> AsyncIterator[Updates]:
         """Open a stream of a job's updates."""
-        request = pb.StreamJobUpdatesRequest(job_id=job_id)
-        updates = self.stub.StreamJobUpdates(request, metadata=_METADATA)
+        updates = self.follow(job_id)
         try:
             yield updates
         finally:
             updates.cancel()
+
+    def follow(self, job_id: str) -> Updates:
+        """Open a stream that its server ends."""
+        request = pb.StreamJobUpdatesRequest(job_id=job_id)
+        return self.stub.StreamJobUpdates(request, metadata=_METADATA)
 
 
 @asynccontextmanager

@@ -29,6 +29,8 @@ STEADY_S = 0.3
 PER_SECOND = 5
 """At which rate jobs come whose statements are counted."""
 ROW = "whole life"
+RAISED = {"KIE_CREATE_LIMIT": "1000", "KIE_MAX_CONCURRENT": "10000"}
+"""A budget that no row here uses up."""
 _COMMITS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 _FSYNCS = "SELECT sum(fsyncs)::bigint FROM pg_stat_io WHERE object = 'wal'"
 
@@ -49,15 +51,16 @@ class System:
 
 
 @asynccontextmanager
-async def atelier(world: World, name: str, *, duration_s: float = 0) -> AsyncIterator[System]:
+async def atelier(
+    world: World, name: str, *, duration_s: float = 0, **settings: str
+) -> AsyncIterator[System]:
     """Run the service and its gateway on a database of their own, and warm them up."""
     url, kie = await world.database(name), world.bare("kie", DURATION_S=str(duration_s))
     listen = free_address()
     service = world.service(
         url,
         kie=kie.address,
-        KIE_CREATE_LIMIT="1000",
-        KIE_MAX_CONCURRENT="10000",
+        **{**RAISED, **settings},
         CALLBACK_BASE_URL=f"http://{listen}",
     )
     gateway = world.gateway(service.address, listen=listen)
@@ -68,7 +71,7 @@ async def atelier(world: World, name: str, *, duration_s: float = 0) -> AsyncIte
 
 @asynccontextmanager
 async def bare_chain(
-    world: World, url: str, *, commits: int, duration_s: float = 0
+    world: World, url: str, *, commits: int, duration_s: float = 0, telegram: str = ""
 ) -> AsyncIterator[System]:
     """Run the chain that does the same work without any logic, and warm it up."""
     listen, kie = free_address(), world.bare("kie", DURATION_S=str(duration_s))
@@ -81,6 +84,8 @@ async def bare_chain(
         KIE_ADDRESS=kie.address,
         GATEWAY_ADDRESS=listen,
         MEDIA_FOLDER=str(folder),
+        TELEGRAM_ADDRESS=telegram,
+        TELEGRAM_TOKEN=BOT_TOKEN,
     )
     gateway = world.bare("gateway", LISTEN=listen, GENERATION_ADDRESS=chain.address)
     async with running(kie, chain, gateway), client(chain.address) as caller:
@@ -172,19 +177,24 @@ async def _chats(world: World, system: System, *, count: int) -> AsyncIterator[l
 
 
 async def _chat(telegram: SandboxTelegram, caller: Client) -> Call:
+    chat = await new_chat(telegram, caller)
+
+    async def live() -> None:
+        await chat.live()
+        await until(partial(_is_sent, telegram, chat.chat_id), within_s=30, what="a picture")
+
+    return live
+
+
+async def new_chat(telegram: SandboxTelegram, caller: Client) -> Client:
+    """Return a caller whose results go to somebody new, with a message that shows the progress."""
     person = await telegram.person()
     await person.says("/start")
     said = partial(telegram.calls, "sendMessage", chat_id=person.number)
     await until(said, within_s=30, what="the bot's welcome")
     order = {"chat_id": person.number, "text": "Your picture is on its way."}
     shown = await telegram.send("POST", f"/bot{BOT_TOKEN}/sendMessage", json=order)
-    chat = Client(caller.stub, person.number, shown["result"]["message_id"])
-
-    async def live() -> None:
-        await chat.live()
-        await until(partial(_is_sent, telegram, person.number), within_s=30, what="a picture")
-
-    return live
+    return Client(caller.stub, person.number, shown["result"]["message_id"])
 
 
 async def _is_sent(telegram: SandboxTelegram, chat_id: int) -> bool:

@@ -31,8 +31,8 @@ async def start_times(world: World) -> list[Line]:
     floor, ours = list[float](), list[float]()
     for _ in range(world.rounds):
         empty, service = world.bare("start"), world.service(url)
-        floor.append(await _started(empty))
-        ours.append(await _started(service))
+        floor.append(await started(empty))
+        ours.append(await started(service))
     base = Line(row=ROW, program="empty grpc.aio server", values=floor, unit="s")
     ratio = Line(row=ROW, program="", values=ours, unit="s").median / base.median
     return [base, Line(row=ROW, program="Atelier", values=ours, unit="s", ratio=ratio)]
@@ -54,7 +54,7 @@ async def modules(world: World) -> Line:
     )
 
 
-async def _started(part: Part) -> float:
+async def started(part: Part) -> float:
     """Start a program and return the seconds until its first answer."""
     began = time.perf_counter()
     part.program.start()

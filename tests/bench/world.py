@@ -48,6 +48,8 @@ class World:
     url: str
     rounds: int
     seconds: float
+    jobs: int = 0
+    """How many jobs the rows about many have; 0 means as many as each says."""
 
     @property
     def postgres_pid(self) -> int:
@@ -136,7 +138,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, *, rounds: int, seconds: float) -> AsyncIterator[World]:
+async def world(
+    folder: Path, *, rounds: int, seconds: float, jobs: int = 0
+) -> AsyncIterator[World]:
     """Run a durable PostgreSQL with a migrated template on an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     async with embedded_postgres(folder / "postgres") as url:
@@ -144,7 +148,7 @@ async def world(folder: Path, *, rounds: int, seconds: float) -> AsyncIterator[W
         await _as_admin(url, f"ALTER SYSTEM SET max_connections = {_MAX_CONNECTIONS}")
         await asyncio.to_thread(migrate, _with(url, path=f"/{_TEMPLATE}"))
     async with embedded_postgres(folder / "postgres") as url:  # again, with as many connections
-        yield World(folder=folder, url=url, rounds=rounds, seconds=seconds)
+        yield World(folder=folder, url=url, rounds=rounds, seconds=seconds, jobs=jobs)
 
 
 async def _as_admin(url: str, statement: str) -> None:

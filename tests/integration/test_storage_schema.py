@@ -25,6 +25,9 @@ ASPECTS = {
     "indexes": """
         SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
           AND tablename <> 'alembic_version'""",
+    "options": """
+        SELECT relname, reloptions::text FROM pg_class WHERE relkind = 'r'
+          AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'""",
 }
 
 

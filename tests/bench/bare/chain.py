@@ -4,6 +4,7 @@
 and MEDIA_FOLDER. CreateJob commits; then createTask, a commit before and after it; the callback
 commits; its picture is fetched into a file that is synced and shown to a child process; that is
 committed and told by NOTIFY to the one who follows the job. COMMITS beyond these five are added.
+With TELEGRAM_ADDRESS and TELEGRAM_TOKEN the picture is posted to the chat that the job names.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class _Chain:
     more_commits: int
     folder: Path = field(default_factory=lambda: Path(os.environ["MEDIA_FOLDER"]))
     ended: dict[str, asyncio.Event] = field(default_factory=dict)
+    chats: dict[str, int] = field(default_factory=dict)
     running: set[asyncio.Task[None]] = field(default_factory=set)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -74,7 +76,15 @@ class _Chain:
         for _ in range(self.more_commits):
             await self.commit(job_id, "more")
         await self.commit(job_id, "ended")
+        if chat_id := self.chats.get(job_id):
+            await self._send(picture, chat_id=chat_id)
         await execute(self.free, "SELECT pg_notify('bare', %s)", job_id)
+
+    async def _send(self, picture: bytes, *, chat_id: int) -> None:
+        url = f"http://{os.environ['TELEGRAM_ADDRESS']}/bot{os.environ['TELEGRAM_TOKEN']}/sendPhoto"
+        files = {"photo": ("picture.png", picture, "image/png")}
+        answer = await self.http.post(url, data={"chat_id": str(chat_id)}, files=files)
+        answer.raise_for_status()
 
     async def _show(self, job_id: str) -> None:
         stdin, stdout = self.child.stdin, self.child.stdout
@@ -116,6 +126,7 @@ class _Generation(generation_service_pb2_grpc.GenerationServiceServicer):
         answer = pb.CreateJobResponse()
         answer.job.id, inputs = str(uuid4()), dict(request.inputs)
         self._chain.ended[answer.job.id] = asyncio.Event()
+        self._chain.chats[answer.job.id] = request.telegram.chat_id
         await self._chain.commit(answer.job.id, inputs)
         self._chain.begin(answer.job.id, inputs)
         return answer

@@ -1,7 +1,8 @@
 """The floor of CreateJob: grpc.aio, the contract's message, and one committed INSERT or enqueue.
 
 `python -m tests.bench.bare.server insert|procrastinate|pgqueuer` with LISTEN and DATABASE_URL. It
-answers ReportCallback with nothing at all, and a stream with one update and then silence.
+answers ReportCallback with nothing at all, and a stream with one update and then silence until the
+job is cancelled, which is the second update.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -22,6 +24,7 @@ from atelier.generation.v1 import (
     generation_service_pb2_grpc,
 )
 from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.job_pb2 import JobState
 from tests.bench.bare.connection import serve
 from tests.bench.bare.enqueue import WAYS, Enqueue
 
@@ -31,6 +34,7 @@ UNLIMITED = [(f"grpc.server.max_pending_requests{end}", 100_000) for end in ("",
 class _Generation(generation_service_pb2_grpc.GenerationServiceServicer):
     def __init__(self, enqueue: Enqueue) -> None:
         self._enqueue = enqueue
+        self._ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def CreateJob(self, request: pb.CreateJobRequest, _: Any) -> pb.CreateJobResponse:
         answer = pb.CreateJobResponse()
@@ -44,7 +48,13 @@ class _Generation(generation_service_pb2_grpc.GenerationServiceServicer):
         answer = pb.StreamJobUpdatesResponse()
         answer.job.id = request.job_id
         yield answer
-        await asyncio.Event().wait()
+        await self._ended[request.job_id].wait()
+        answer.job.state = JobState.JOB_STATE_CANCELLED
+        yield answer
+
+    async def CancelJob(self, request: pb.CancelJobRequest, _: Any) -> pb.CancelJobResponse:
+        self._ended[request.job_id].set()
+        return pb.CancelJobResponse()
 
 
 class _Callback(callback_service_pb2_grpc.CallbackServiceServicer):

@@ -1,0 +1,266 @@
+"""The plans of all statements on a database that is filled: nothing reads a table or sorts a queue.
+
+Statements are found by running the use cases. So a new one is seen by itself, and a method of a
+store that nothing here calls is named.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from itertools import product
+from pkgutil import iter_modules
+
+import pytest
+
+from generation_svc import storage
+from generation_svc.domain.caller import Scope
+from generation_svc.domain.delivery import Destination, Queue, Sent, Webhook
+from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilent
+from generation_svc.domain.job import Job
+from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
+from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port.webhook import WebhookAnswer
+from generation_svc.engine.maintenance.accounts import watch_accounts
+from generation_svc.engine.send_webhook import send_webhook
+from generation_svc.lifecycle.forecast import forecast
+from generation_svc.usecase import (
+    cancel_job,
+    download_media,
+    lease_delivery,
+    read_job,
+    stream_job,
+    upload_input,
+    webhook,
+)
+from tests.fill import Filling, fill
+from tests.lifecycle import (
+    CALLER,
+    CHAT,
+    FAILURE,
+    GENEROUS,
+    LINK,
+    SUCCESS,
+    FakeProvider,
+    Harness,
+    OpenBench,
+    one_piece,
+)
+from tests.plan import Recorder
+
+FILLING = Filling(finished=50_000, days=120, queued=2_000, queued_owners=20, caller="edge")
+LIMITS = replace(GENEROUS, creates_per_window=200, reads_per_window=200, active_tasks=40)
+"""So many jobs may run at once: the first round of the queue, and what is accepted here."""
+SMALL = {"breaker_store", "edge_store", "model_store", "rate_budget_store"}
+"""The stores of what does not grow with every job: few rows, or one that is found by its key."""
+HOOK = Webhook("https://hooks.example/atelier")
+OTHER_HOOK = Webhook("https://gone.example/atelier")
+SIGNED = replace(CALLER, webhook_secrets=("a secret",))
+NARROW = replace(CALLER, scopes=frozenset({Scope.OWN_JOBS}))
+"""One who sees only its own jobs."""
+NOW = datetime.now(UTC)
+
+
+def by(field: JobField, operator: Operator, value: str | datetime) -> JobFilter:
+    return ((Condition(field, operator, value),),)
+
+
+FILTERS: tuple[JobFilter, ...] = (
+    (),
+    by(JobField.STATE, Operator.EQUAL, "succeeded"),
+    by(JobField.STATE, Operator.UNEQUAL, "queued"),
+    by(JobField.MODEL_ID, Operator.EQUAL, "z-image"),
+    by(JobField.CREATE_TIME, Operator.AT_LEAST, NOW - timedelta(hours=1)),
+    by(JobField.UPDATE_TIME, Operator.AT_LEAST, NOW - timedelta(hours=1)),
+    by(JobField.UPDATE_TIME, Operator.BELOW, NOW - timedelta(days=30)),
+)
+
+
+@pytest.fixture
+async def harness(
+    database_url: str, open_bench: OpenBench, request: pytest.FixtureRequest
+) -> Harness:
+    """The harness of a service whose database is filled."""
+    await fill(database_url, getattr(request, "param", FILLING))
+    return await open_bench(limits=LIMITS)
+
+
+async def test_no_statement_reads_a_large_table_or_sorts_the_queue(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(harness.connection)
+    recorder.install(monkeypatch)
+    jobs = await accepted(harness)
+    await taken(harness, jobs)
+    await ended(harness)
+    await delivered(harness)
+    await read(harness, jobs[0])
+    await grown_old(harness)
+    await met_by_chance(harness, jobs[0])
+    monkeypatch.undo()
+    await harness.query("ANALYZE")
+
+    problems = await recorder.problems()
+    assert not problems, "\n".join(problems)
+    missing = sorted(set(public_methods()) - recorder.callers)
+    assert not missing, ", ".join(missing)
+
+
+@pytest.mark.parametrize("harness", [replace(FILLING, finished=5_000)], indirect=True)
+async def test_a_statement_that_reads_or_sorts_too_much_is_found(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(harness.connection)
+    recorder.install(monkeypatch)
+    await harness.query("ALTER TABLE attempt DROP CONSTRAINT attempt_token_hash_key")
+    async with harness.transaction() as tx:
+        await tx.attempts.find_by_token(b"a hash")
+    assert "PostgresAttemptStore.find_by_token" in recorder.callers
+    recorder.statements |= {
+        b"SELECT FROM job WHERE state = 'queued' ORDER BY inputs->>'prompt' LIMIT 1": [None],
+        b"SELECT caller FROM job ORDER BY id": [None],
+        b"SELECT caller FROM job ORDER BY id LIMIT 1": [None],
+    }
+    await harness.query("SET enable_sort = off")
+    table, index, sort = await recorder.problems()
+    assert table.startswith("reads all of attempt: SELECT * FROM attempt WHERE token_hash")
+    assert index == "reads all of job_pkey: SELECT caller FROM job ORDER BY id"
+    assert sort.startswith("sorts 2000 rows: SELECT FROM job WHERE state = 'queued'")
+
+
+async def accepted(harness: Harness) -> list[Job]:
+    """Accept jobs of every kind, one of them twice."""
+    for _ in range(2):
+        await harness.accept(request_id="request-of-the-plan", owner="user:key")
+    picture = await upload_input.upload(
+        harness.deps, CALLER, owner="user:picture", pieces=one_piece(b"a picture")
+    )
+    inputs = {"prompt": "a hat", "image": f"upload:{picture.id}"}
+    await harness.accept(model_id="qwen/image-edit", inputs=inputs, owner="user:picture")
+    places: tuple[Destination, ...] = (CHAT, Queue("feed"), HOOK, OTHER_HOOK)
+    harness.receiver.secrets = {"edge": ("a secret",)}
+    jobs = [
+        await harness.accept(owner=f"user:{n}", destination=each, caller=SIGNED)
+        for n, each in enumerate(places)
+    ]
+    cancelled = await harness.accept(owner="user:cancelled")
+    await cancel_job.cancel_job(harness.deps, CALLER, job_id=cancelled.id)
+    await forecast(harness.deps, jobs[0])
+    return jobs
+
+
+async def taken(harness: Harness, jobs: list[Job]) -> None:
+    """Send the jobs: of the first calls one finds the provider busy, and one has no answer."""
+    troubles = [ProviderBusy("later"), ProviderSilent("no answer")]
+
+    async def answer(_: FakeProvider, task_id: str) -> str:
+        if troubles:
+            raise troubles.pop()
+        return task_id
+
+    harness.provider.answer = answer
+    await harness.dispatch_all()
+    async with harness.transaction() as tx:
+        await tx.queue.hasten_postponed()
+    states = [(await harness.job(each)).state for each in jobs]
+    assert set(states) == {"running"}, states
+
+
+async def ended(harness: Harness) -> None:
+    """Let the provider tell of the tasks: by itself, when asked, and twice."""
+    harness.provider.tasks["task-5"] = Observation(ProviderState.EMPTY, word="success")
+    await harness.callback(SUCCESS, call=6, token="of nobody")
+    await harness.query("UPDATE attempt SET read_time = now() WHERE state = 'accepted'")
+    await harness.poll_all()
+    await harness.callback(FAILURE, call=7)
+    harness.fetcher.links[LINK] = FetchFailed("it was cut off")
+    for call in range(2, len(harness.provider.created) + 1):
+        await harness.callback(SUCCESS, call=call)
+    await harness.fetch_all()
+    harness.fetcher.links.clear()
+    await harness.query("UPDATE attempt SET fetch_time = now() WHERE state = 'succeeded'")
+    await harness.fetch_all()
+    await harness.callback(SUCCESS, call=8)
+
+
+async def delivered(harness: Harness) -> None:
+    """Send what is due to a chat and to a feed, and post it; one address is gone for good."""
+    for bot_id, queue in ((CHAT.bot_id, None), (None, "feed")):
+        wanted = lease_delivery.Wanted(
+            CALLER, bot_id=bot_id, queue=queue, limit=5, span=timedelta(minutes=1)
+        )
+        given_back = await lease_delivery.lease(harness.deps, wanted, wait=timedelta(0))
+        await lease_delivery.give_back(harness.deps, wanted, deliveries=given_back)
+        for delivery in await lease_delivery.lease(harness.deps, wanted, wait=timedelta(0)):
+            await lease_delivery.begin(harness.deps, delivery.lease_token)
+            sent = Sent(1001, is_edit=False)
+            await lease_delivery.report(harness.deps, delivery.lease_token, outcome=sent)
+            await lease_delivery.report(harness.deps, delivery.lease_token, outcome=sent)
+    harness.receiver.answers = [WebhookAnswer(410), WebhookAnswer(200)]
+    while await send_webhook(harness.deps):
+        pass
+    (gone,) = await webhook.page(harness.deps, CALLER, is_disabled=True, after="", limit=9)
+    await webhook.enable(harness.deps, CALLER, url=gone.url)
+
+
+async def read(harness: Harness, job: Job) -> None:
+    """Read a job, its stream and its picture, and pages of all jobs with every kind of filter."""
+    updates = stream_job.follow(
+        harness.deps, CALLER, job_id=job.id, after=1, heartbeat=timedelta(seconds=1)
+    )
+    result = [each async for each in updates][-1]
+    assert isinstance(result, Job)
+    assert result.result is not None
+    await download_media.download(harness.deps, CALLER, media_id=result.result.media[0].id)
+    for owner, job_filter, before in product((None, job.owner), FILTERS, (None, job.id)):
+        query = read_job.JobQuery(owner, job_filter)
+        for caller in (CALLER, NARROW):
+            await read_job.page(harness.deps, caller, query, before=before, limit=21)
+
+
+async def grown_old(harness: Harness) -> None:
+    """Look after what time makes due, some of it expired long ago."""
+    await harness.query(
+        "UPDATE media SET remove_time = NULL WHERE id IN (SELECT id FROM media"
+        " WHERE remove_time IS NOT NULL ORDER BY id DESC OFFSET 2000 LIMIT 5)"
+    )
+    await harness.query(
+        "UPDATE upload SET remove_time = NULL WHERE id IN (SELECT id FROM upload"
+        " WHERE remove_time IS NOT NULL ORDER BY id DESC OFFSET 2000 LIMIT 5)"
+    )
+    await harness.sweep()
+    await watch_accounts(harness.deps)
+
+
+async def met_by_chance(harness: Harness, job: Job) -> None:
+    """Ask what only a killed process, a long fetch or a rare input makes the service ask."""
+    async with harness.transaction() as tx:
+        attempt = await tx.attempts.settled(job.id)
+        assert attempt is not None
+        await tx.attempts.count_unrefused(job.id)
+        await tx.attempts.renew_fetch(attempt, lease=timedelta(minutes=1))
+        await tx.jobs.revisions_of([job.id])
+        await tx.media.positions_of(attempt.id)
+        await tx.media.known_results([attempt.id])
+        await tx.media.known_uploads([attempt.id])
+
+
+def public_methods() -> Iterator[str]:
+    """Return the methods of stores that ask the database for something."""
+    names = {
+        found.name for found in iter_modules(storage.__path__) if found.name.endswith("_store")
+    }
+    for name in names - SMALL:
+        module = import_module(f"{storage.__name__}.{name}")
+        for _, store in inspect.getmembers(module, inspect.isclass):
+            if store.__module__ == module.__name__:
+                yield from _public_methods(store)
+
+
+def _public_methods(store: type) -> Iterator[str]:
+    for name, method in inspect.getmembers(store, inspect.iscoroutinefunction):
+        if not name.startswith("_"):
+            yield method.__qualname__
