@@ -161,12 +161,13 @@ SELECT wanted.account, claims, active, free, call_wait, reason,
         AND dispatch_time > statement_timestamp()) - statement_timestamp() AS job_wait
 FROM wanted LEFT JOIN known ON known.name = wanted.breaker CROSS JOIN LATERAL ({_CALLS}) AS calls
 """
-# Told so that no index of due times can be used. The planner takes being queued and being due for
-# independent, so that after a million jobs it believes that few are due, and would sort the queue.
-_IS_DUE = "state = 'queued' AND coalesce(dispatch_time, 'infinity') <= statement_timestamp()"
+# "Not later than now" is asked as IS NOT TRUE: the planner takes being queued and being due for
+# independent and believes that few jobs are both, so it would sort the queue instead of reading it
+# in its order until it has enough.
+_IS_DUE = "state = 'queued' AND (dispatch_time > statement_timestamp()) IS NOT TRUE"
 _WAITING = f"""
 SELECT id, account FROM job
-WHERE {_IS_DUE} AND start_deadline_time > statement_timestamp()
+WHERE {_IS_DUE} AND (start_deadline_time <= statement_timestamp()) IS NOT TRUE
   AND (account IS NULL OR account = ANY(%(accounts)s::text[]))
 ORDER BY turn, id LIMIT %(limit)s
 """

@@ -23,9 +23,14 @@ from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilen
 from generation_svc.domain.job import Job
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
 from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.port.due import DueKind
+from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.webhook import WebhookAnswer
+from generation_svc.engine.due import looking
 from generation_svc.engine.maintenance.accounts import watch_accounts
 from generation_svc.engine.send_webhook import send_webhook
+from generation_svc.engine.work import do_one
+from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.forecast import forecast
 from generation_svc.usecase import (
     cancel_job,
@@ -233,6 +238,9 @@ async def grown_old(harness: Harness) -> None:
     )
     await harness.sweep()
     await watch_accounts(harness.deps)
+    told: list[timedelta] = []
+    look = looking(dict.fromkeys(DueKind, told.append), interval=timedelta(seconds=5))
+    await do_one(harness.deps, look)
 
 
 async def met_by_chance(harness: Harness, job: Job) -> None:
@@ -246,6 +254,12 @@ async def met_by_chance(harness: Harness, job: Job) -> None:
         await tx.media.positions_of(attempt.id)
         await tx.media.known_results([attempt.id])
         await tx.media.known_uploads([attempt.id])
+        await tx.media.media_of(attempt.id)
+        await tx.jobs.destination(job.id)
+        await tx.receipts.finish(attempt.id, outcome=CallbackOutcome.APPLIED)
+        key = RequestKey(CALLER.name, "a new request", content_hash=b"0" * 32)
+        await tx.requests.remember(key, job_id=job.id)
+        await tx.requests.find(key.request_id, caller=key.caller)
 
 
 def public_methods() -> Iterator[str]:
