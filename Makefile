@@ -71,6 +71,7 @@ check-contract: $(READY) ## Check the contract: lint, format, nothing broken sin
 check-drift: $(READY) ## Check that generated files are what their sources say
 	@$(MAKE) -s generated GENERATED=.atelier/drift
 	@diff -r -x __pycache__ .atelier/drift generated || (echo "generated/ is not what proto/ says: make generate"; exit 1)
+	@$(BIN)/python -m generation_svc.catalog --check
 
 check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15; `make test` runs them on 18
 	@test -x $(POSTGRES_15_BIN)/postgres || (echo "No PostgreSQL 15 in $(POSTGRES_15_BIN): install it or set POSTGRES_15_BIN."; exit 1)
@@ -104,7 +105,7 @@ generated:
 	@$(PROTOC) --grpc_python_out=$(GENERATED) --mypy_grpc_out=quiet,only_async:$(GENERATED) $(SERVICES)
 	@touch $(GENERATED)/atelier/py.typed
 
-catalog: $(READY) ## Check the catalog of models, and note that it was: a start trusts that
+catalog: $(READY) ## Build the catalog from the documents in models/, checked: a start trusts that
 	@$(BIN)/python -m generation_svc.catalog
 
 image: $(READY) ## Take the contract as released: later ones must not break it
