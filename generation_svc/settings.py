@@ -179,7 +179,7 @@ class GenerationSettings(ProcessSettings):
     """Tasks at KIE at once on each account."""
 
     unpaid_models: Literal["refuse", "allow"] = "refuse"
-    """Whether jobs may use models that cost money, unpaid: for a sandbox, never with the real KIE."""
+    """Whether models that cost money may be used unpaid: for a sandbox, never the real KIE."""
 
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""

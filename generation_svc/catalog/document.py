@@ -46,8 +46,8 @@ def check_entry(entry: dict[str, Any], *, schema: Any, path: Path) -> None:
         raise CatalogError(path, f"{model_id}: {_told(error)}")
     try:
         Draft202012Validator.check_schema(entry["input_schema"])
-    except SchemaError as error:
-        raise CatalogError(path, f"{model_id}: input_schema: {error.message}") from error
+    except SchemaError as mistake:
+        raise CatalogError(path, f"{model_id}: input_schema: {mistake.message}") from mistake
     for problems in (contradictions, price_problems, text_problems, example_problems):
         if found := list(problems(entry)):
             raise CatalogError(path, f"{model_id}: " + "; ".join(found))

@@ -8,13 +8,12 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from generation_svc.catalog.clean import tidied
 from generation_svc.catalog.keyword import InputValidator
 from generation_svc.catalog.parse import parse_model
 from generation_svc.catalog.validate import validate_inputs
 from generation_svc.domain.error import InvalidInputs
 from generation_svc.domain.input_check import DifferenceCheck, ItemCheck
-from generation_svc.domain.media_input import MediaInput, ReferencePart
+from generation_svc.domain.media_input import MediaInput, ReferencePart, field_of, holders
 from generation_svc.domain.model import Model
 from generation_svc.domain.schema import JsonObject, JsonSchema, JsonValue
 
@@ -48,8 +47,8 @@ def _mended(model: Model, made: JsonObject, rng: random.Random) -> JsonObject:
         _apply(model, made, branch, rng)
         _apply(model, made, schema, rng)
         for rule in schema.get("allOf", ()):
-            if InputValidator(rule["if"]).is_valid(made):
-                _apply(model, made, rule["then"], rng)
+            holds = InputValidator(rule["if"]).is_valid(made)
+            _apply(model, made, rule.get("then" if holds else "else", {}), rng)
     _relate(model, made, rng)
     return made
 
@@ -75,23 +74,22 @@ def _relate(model: Model, made: JsonObject, rng: random.Random) -> None:
     """Make inputs keep the rules that compare fields."""
     for check in model.checks:
         if isinstance(check, DifferenceCheck):
-            for item in _holders(made, check.holder):
-                start = item.get(check.start, model.defaults.get(check.start, 0))
-                item[check.end] = start + (check.at_least or check.at_most or 1)
+            _keep_apart(model, made, check)
         elif isinstance(check, ItemCheck):
             _choose(made, check, rng)
 
 
+def _keep_apart(model: Model, made: JsonObject, check: DifferenceCheck) -> None:
+    within = f"{check.holder}[].x" if check.holder else "x"
+    for _, holder in holders(made, within):
+        start: Any = holder.get(check.start, model.defaults.get(check.start, 0))
+        holder[check.end] = start + (check.at_least or check.at_most or 1)
+
+
 def _choose(made: JsonObject, check: ItemCheck, rng: random.Random) -> None:
-    source, _, field = check.of.partition("[].")
-    target, _, name = check.each.partition("[].")
-    values = [item[field] for item in made.get(source, ())]
-    for item in made.get(target, ()) if values else ():
-        item[name] = rng.choice(values)
-
-
-def _holders(made: JsonObject, holder: str | None) -> Any:
-    return [made] if holder is None else made.get(holder, ())
+    values = [holder[field_of(check.of)] for _, holder in holders(made, check.of)]
+    for _, holder in holders(made, check.each) if values else ():
+        holder[field_of(check.each)] = rng.choice(values)
 
 
 def _object(

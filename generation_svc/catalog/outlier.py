@@ -16,9 +16,9 @@ def odd_prices(entries: list[dict[str, Any]]) -> Iterator[str]:
     """Yield a sentence for each rate that its group makes absurd."""
     groups: dict[tuple[str, str], list[tuple[str, Decimal]]] = defaultdict(list)
     for entry in entries:
-        for unit, credits in _rates(entry):
-            if credits:
-                groups[entry["purpose"], unit].append((entry["id"], credits))
+        for unit, rate in _rates(entry):
+            if rate:
+                groups[entry["purpose"], unit].append((entry["id"], rate))
     for (purpose, unit), rates in groups.items():
         if len(rates) >= _FEWEST:
             yield from _outliers(rates, what=f"{purpose} per {unit}")
@@ -32,7 +32,7 @@ def _rates(entry: dict[str, Any]) -> Iterator[tuple[str, Decimal]]:
 
 
 def _outliers(rates: list[tuple[str, Decimal]], *, what: str) -> Iterator[str]:
-    usual = median(credits for _, credits in rates)
-    for model_id, credits in rates:
-        if not usual / FAR <= credits <= usual * FAR:
-            yield f"{model_id}: {credits} credits are absurd, {what} costs {usual} as a rule"
+    usual = median(rate for _, rate in rates)
+    for model_id, rate in rates:
+        if not usual / FAR <= rate <= usual * FAR:
+            yield f"{model_id}: {rate} credits are absurd, {what} costs {usual} as a rule"

@@ -80,8 +80,12 @@ def option_paths(schema: JsonSchema, within: str = "") -> Iterator[str]:
         path = f"{within}{name}"
         yield path
         items = rule.get("items", {})
-        for branch in (items, *items.get("oneOf", ())):
-            yield from option_paths(branch, f"{path}[].")
+        inner = [
+            each
+            for branch in (items, *items.get("oneOf", ()))
+            for each in option_paths(branch, f"{path}[].")
+        ]
+        yield from dict.fromkeys(inner)  # branches may share a field
 
 
 def steps_to(name: str) -> Steps:

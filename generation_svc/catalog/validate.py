@@ -41,7 +41,7 @@ def _known_violations(model: Model, given: JsonObject) -> Iterator[FieldViolatio
 
 
 def _found(model: Model, given: JsonObject) -> dict[Steps, str]:
-    """Return what is wrong where: what can never be stored, the schema's rules, then media and checks."""
+    """Return what is wrong where: what can never be stored, the schema, media, the checks."""
     storable, found = without_flaws(given)
     for steps, description in mistakes(model, storable):
         found.setdefault(steps, description)
