@@ -56,7 +56,7 @@ def _rename(sent: JsonObject, offer: Offer) -> None:
     places: dict[str, dict[str, str]] = {}
     for path, name in offer.names.items():
         places.setdefault(path.rpartition(".")[0], {})[field_of(path)] = name
-    for place in sorted(places, key=lambda place: place.count("."), reverse=True):
+    for place in sorted(places, key=len, reverse=True):
         names = places[place]
         within = f"{place}.x" if place else "x"
         for _, holder in list(holders(sent, within)):
