@@ -10,7 +10,7 @@ STORAGE_TESTS    = $(wildcard tests/integration/test_storage_*.py tests/integrat
 PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rolling e2e-free chaos model fuzz check check-code check-layers check-contract check-drift \
+.PHONY: help setup run test rolling e2e-free chaos model inputs fuzz check check-code check-layers check-contract check-drift \
         check-postgres check-package check-ui generate catalog image translations bench bench-smoke clean
 
 help: ## List the verbs
@@ -44,6 +44,9 @@ chaos: $(READY) ## Attack the real processes and hold them to their promises (SE
 model: $(READY) ## Visit every state of the race for one job, and find every planted bug (TRACE=lease shows how)
 	@TRACE="$(TRACE)" $(BIN)/python -m tests.model
 	@ATELIER_MODEL_EXAMPLES=200 $(BIN)/python -m pytest -q --timeout 900 tests/model/test_stateful.py
+
+inputs: $(READY) ## Check every model with generated inputs: those that fit, and those that break each of its rules
+	@ATELIER_ALL_INPUTS=1 $(PYTEST) tests/unit/test_model_inputs.py
 
 fuzz: $(READY) ## Send odd inputs to the four doors of the real processes (SEED=7, INPUTS=20000)
 	@SEED=$(SEED) INPUTS=$(INPUTS) $(BIN)/python -m tests.fuzz

@@ -40,6 +40,12 @@ def example(model: Model, rng: random.Random, *, share: float = 0.0) -> JsonObje
     return None
 
 
+def field_value(model: Model, name: str, rng: random.Random) -> JsonValue:
+    """Return a value that a field takes, whatever the rules say."""
+    made: JsonValue = _value(model, model.properties[name], name, rng)
+    return made
+
+
 def _mended(model: Model, made: JsonObject, rng: random.Random) -> JsonObject:
     schema = model.input_schema
     branch = rng.choice(schema["oneOf"]) if "oneOf" in schema else {}
