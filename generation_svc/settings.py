@@ -286,7 +286,7 @@ class GenerationSettings(ProcessSettings):
 
     @model_validator(mode="after")
     def _real_work_is_paid(self) -> Self:
-        host = urlsplit(self.kie_api_url).hostname or ""
+        host = (urlsplit(self.kie_api_url).hostname or "").rstrip(".")
         if self.unpaid_models == "allow" and f".{host}".endswith(f".{_REAL_KIE}"):
             raise ValueError(f"UNPAID_MODELS=allow is for a sandbox, but KIE_API_URL is {host}")
         return self
