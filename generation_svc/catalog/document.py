@@ -1,6 +1,6 @@
 """Checks catalog entries: against their schema, the schemas in them, themselves and each other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,26 @@ def check_together(entries: list[dict[str, Any]], *, path: Path) -> None:
     ids = [entry["id"] for entry in entries]
     if twice := sorted({model_id for model_id in ids if ids.count(model_id) > 1}):
         raise CatalogError(path, f"models listed twice: {', '.join(twice)}")
+    if problems := [*_stray_references(entries), *_equal_tiers(entries), *odd_prices(entries)]:
+        raise CatalogError(path, "; ".join(problems))
+
+
+def _stray_references(entries: list[dict[str, Any]]) -> Iterator[str]:
+    ids = {entry["id"] for entry in entries}
     for entry in entries:
-        for name in sorted(_meant(entry) - set(ids)):
-            raise CatalogError(path, f"{entry['id']}: refers to jobs of {name}, no model")
-    if odd := list(odd_prices(entries)):
-        raise CatalogError(path, "; ".join(odd))
+        for name in sorted(_meant(entry) - ids):
+            yield f"{entry['id']}: refers to jobs of {name}, which is no model"
+
+
+def _equal_tiers(entries: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the models that nothing tells apart once a family is folded into one entry."""
+    seen: dict[tuple[str, str, str], str] = {}
+    for entry in entries:
+        if "family" in entry:
+            place = (entry["purpose"], entry["family"], entry.get("tier", ""))
+            other = seen.setdefault(place, entry["id"])
+            if other != entry["id"]:
+                yield f"{entry['id']}: has the family and tier of {other}; give it another tier"
 
 
 def _meant(entry: dict[str, Any]) -> set[str]:
