@@ -112,7 +112,7 @@ def _outside(model: Model, field: str, bound: Any, rng: random.Random) -> Iterat
     """Yield values that the field takes elsewhere, but not under the rule."""
     schema = model.properties[field]
     if bound is False:
-        yield field_value(model, field, rng)
+        yield field_value(model, field, rng=rng)
         return
     allowed = bound.get("enum", [bound["const"]] if "const" in bound else None)
     if allowed is not None:
@@ -120,7 +120,7 @@ def _outside(model: Model, field: str, bound: Any, rng: random.Random) -> Iterat
     if "maxLength" in bound:
         yield "x" * (bound["maxLength"] + 1)
     if "maxItems" in bound and schema["maxItems"] > bound["maxItems"]:
-        value = field_value(model, field, rng)
+        value = field_value(model, field, rng=rng)
         yield [*(value if isinstance(value, list) else ())][:1] * (bound["maxItems"] + 1)
     if "maximum" in bound:
         yield bound["maximum"] + 1
@@ -138,7 +138,9 @@ def _branches(model: Model, rng: random.Random) -> Iterator[Broken]:
                 yield Broken(f"branch {number} requires {field}", made, frozenset(named))
         for field, bound in branch.get("properties", {}).items():
             if bound is False:
-                made = some(model, rng, meets={**branch}) | {field: field_value(model, field, rng)}
+                made = some(model, rng, meets={**branch}) | {
+                    field: field_value(model, field, rng=rng)
+                }
                 if not any(Draft202012Validator(each).is_valid(made) for each in branches):
                     yield Broken(f"branch {number} forbids {field}", made, frozenset(named))
 

@@ -21,7 +21,7 @@ def text_problems(entry: _Entry) -> Iterator[str]:
         if texts is None or "label" not in texts:
             yield f"field {path} has no label: give one, here or in words.json"
         else:
-            yield from _choice_problems(entry, path, texts)
+            yield from _choice_problems(entry, path, texts=texts)
     for where, text in _texts(entry):
         if _CYRILLIC.search(text):
             yield f"{where} is not English: {text}"
@@ -29,7 +29,7 @@ def text_problems(entry: _Entry) -> Iterator[str]:
             yield f"{where} is a raw name: {text}"
 
 
-def _choice_problems(entry: _Entry, path: str, texts: _Entry) -> Iterator[str]:
+def _choice_problems(entry: _Entry, path: str, *, texts: _Entry) -> Iterator[str]:
     schema = schema_at(entry["input_schema"], steps_to(path))
     labelled = set(texts.get("choices", {}))
     closed = {choice_key(value) for value in schema.get("enum", ())}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from math import prod
 from typing import Any
 
 from generation_svc.domain.error import AtelierError
@@ -64,6 +65,15 @@ class Quote:
         return sum((line.credits for line in self.lines), Decimal(0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a price is computed from."""
+
+    inputs: Mapping[str, Any]
+    """With the defaults of the schema."""
+    measured: Measured
+
+
 def quote(
     price: OfferPrice,
     inputs: Mapping[str, JsonValue],
@@ -77,66 +87,60 @@ def quote(
     """
     if price.unknown is not None:
         raise PriceUnknown(price.unknown)
-    whole = {**defaults, **inputs}
-    quoted = [
-        found
-        for number, part in enumerate(price.parts)
-        if (found := _part(part, whole, measured, is_first=number == 0)) is not None
-    ]
+    given = _Given({**defaults, **inputs}, measured)
+    first, *others = price.parts
+    if (quoted := _part(first, given)) is None:
+        raise PriceUnknown("The provider names no price for these inputs.")
+    # A surcharge that does not apply has no rate.
+    surcharges = [found for part in others if (found := _part(part, given)) is not None]
+    parts = (quoted, *surcharges)
     return Quote(
-        lines=tuple(line for line, _ in quoted),
-        is_ceiling=price.is_ceiling or any(is_ceiling for _, is_ceiling in quoted),
+        lines=tuple(line for line, _ in parts),
+        is_ceiling=price.is_ceiling or any(is_ceiling for _, is_ceiling in parts),
     )
 
 
-def _part(
-    part: PricePart, inputs: Mapping[str, Any], measured: Measured, *, is_first: bool
-) -> tuple[QuoteLine, bool] | None:
-    rate = next((each for each in part.rates if _holds(each, inputs)), None)
+def _part(part: PricePart, given: _Given) -> tuple[QuoteLine, bool] | None:
+    """Return what a part comes to, and whether it is a ceiling; None where no rate holds."""
+    rate = next((each for each in part.rates if _holds(each, given)), None)
     if rate is None:
-        if is_first:
-            raise PriceUnknown("The provider names no price for these inputs.")
-        return None  # a surcharge that does not apply
-    amounts = [_amount(quantity, inputs, measured) for quantity in part.quantities]
-    number = Decimal(1)
-    for amount, _ in amounts:
-        number *= amount
+        return None
+    amounts = [_amount(quantity, given) for quantity in part.quantities]
+    number = prod((amount for amount, _ in amounts), start=Decimal(1))
     is_ceiling = rate.is_ceiling or any(is_most for _, is_most in amounts)
     return QuoteLine(rate.credits, number, part.unit), is_ceiling
 
 
-def _holds(rate: Rate, inputs: Mapping[str, Any]) -> bool:
-    return all(_is_met(condition, inputs) for condition in rate.conditions)
+def _holds(rate: Rate, given: _Given) -> bool:
+    return all(_is_met(condition, given.inputs) for condition in rate.conditions)
 
 
 def _is_met(condition: Condition, inputs: Mapping[str, Any]) -> bool:
     if not condition.values:
-        return bool(inputs.get(condition.field) not in (None, [])) is condition.is_present
+        return (inputs.get(condition.field) not in (None, [])) is condition.is_present
     return inputs.get(condition.field) in condition.values
 
 
-def _amount(
-    quantity: Quantity, inputs: Mapping[str, Any], measured: Measured
-) -> tuple[Decimal, bool]:
+def _amount(quantity: Quantity, given: _Given) -> tuple[Decimal, bool]:
     """Return a quantity, and whether it is only a ceiling."""
     match quantity:
         case FieldQuantity():
-            return _number(quantity, inputs)
+            return _number(quantity, given.inputs)
         case ItemQuantity(field, beyond):
-            return Decimal(max(0, len(inputs.get(field) or ()) - beyond)), False
+            return Decimal(max(0, len(given.inputs.get(field) or ()) - beyond)), False
         case SecondsQuantity():
-            return _seconds(quantity, inputs, measured), False
+            return _seconds(quantity, given), False
         case TextQuantity(path, per):
-            return Decimal(_characters(path, inputs)) / per, False
+            return Decimal(_characters(path, given.inputs)) / per, False
         case SizeQuantity(field, megapixels):
-            return megapixels[inputs[field]], False
+            return megapixels[given.inputs[field]], False
         case FixedQuantity(number, is_ceiling):
             return number, is_ceiling
 
 
 def _number(quantity: FieldQuantity, inputs: Mapping[str, Any]) -> tuple[Decimal, bool]:
-    given = inputs.get(quantity.field, quantity.absent)
-    number = None if given is None else Decimal(str(given))
+    told = inputs.get(quantity.field, quantity.absent)
+    number = None if told is None else Decimal(str(told))
     if quantity.at_most is not None and (number is None or number < 0):
         return quantity.at_most, True
     if number is None:
@@ -147,17 +151,17 @@ def _number(quantity: FieldQuantity, inputs: Mapping[str, Any]) -> tuple[Decimal
     return divided.to_integral_value(ROUND_CEILING), False
 
 
-def _seconds(quantity: SecondsQuantity, inputs: Mapping[str, Any], measured: Measured) -> Decimal:
-    lengths = [_length(field, inputs, measured) for field in quantity.fields]
+def _seconds(quantity: SecondsQuantity, given: _Given) -> Decimal:
+    lengths = [_length(field, given) for field in quantity.fields]
     return max(lengths) if quantity.is_longest else sum(lengths, Decimal(0))
 
 
-def _length(field: str, inputs: Mapping[str, Any], measured: Measured) -> Decimal:
-    given = inputs.get(field)
-    count = len(given) if isinstance(given, list) else int(given is not None)
-    if len(measured.get(field, ())) != count:
+def _length(field: str, given: _Given) -> Decimal:
+    """Return the seconds of all media of a field, each rounded up as the provider does."""
+    told, seconds = given.inputs.get(field), given.measured.get(field, ())
+    count = len(told) if isinstance(told, list) else int(told is not None)
+    if len(seconds) != count:
         raise LengthUnknown(field)
-    seconds = measured.get(field, ())
     return sum((each.to_integral_value(ROUND_CEILING) for each in seconds), Decimal(0))
 
 
