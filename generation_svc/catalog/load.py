@@ -50,12 +50,17 @@ class ParsedModels(Mapping[str, Model]):
 
 
 def load_catalog(
-    path: Path | None = None, *, checked: Path = CHECKED_FILE, has_unpaid: bool = False
+    path: Path | None = None,
+    *,
+    checked: Path = CHECKED_FILE,
+    has_unpaid: bool = False,
+    has_callbacks: bool = True,
 ) -> Catalog:
     """Return the catalog of the file, by default the one shipped with the product.
 
-    New jobs may use the free models; with `has_unpaid` all that were not withdrawn. Raises
-    CatalogError, which names the file, the place in it and what is wrong there.
+    New jobs may use the free models; with `has_unpaid` all that were not withdrawn; without
+    callbacks none that the provider runs only with an address for them. Raises CatalogError, which
+    names the file, the place in it and what is wrong there.
     """
     path = path or CATALOG_FILE
     text, schema = read(path), read(SCHEMA_FILE)
@@ -63,8 +68,12 @@ def load_catalog(
     if not _was_checked(digest_of(text, schema=schema), checked=checked):
         _check(document, schema=parsed(schema, path=SCHEMA_FILE), path=path)
     entries = document["models"]
-    offered = (entry["id"] for entry in entries if _is_offered(entry, has_unpaid=has_unpaid))
-    return Catalog(document["version"], ParsedModels(entries), tuple(offered))
+    offered = tuple(
+        entry["id"]
+        for entry in entries
+        if (entry["is_free"] or has_unpaid) and _can_run(entry, has_callbacks=has_callbacks)
+    )
+    return Catalog(document["version"], ParsedModels(entries), offered)
 
 
 def note_checked(path: Path = CATALOG_FILE, *, checked: Path = CHECKED_FILE) -> None:
@@ -95,8 +104,9 @@ def parsed(text: bytes, *, path: Path) -> Any:
         raise CatalogError(path, f"is not JSON: {error}") from error
 
 
-def _is_offered(entry: dict[str, Any], *, has_unpaid: bool) -> bool:
-    return "withdrawn" not in entry and (entry["is_free"] or has_unpaid)
+def _can_run(entry: dict[str, Any], *, has_callbacks: bool) -> bool:
+    needs_callback = entry["offers"][0].get("requires_callback", False)
+    return "withdrawn" not in entry and (has_callbacks or not needs_callback)
 
 
 def _was_checked(digest: str, *, checked: Path) -> bool:

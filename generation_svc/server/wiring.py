@@ -167,7 +167,10 @@ def _store(settings: GenerationSettings) -> ObjectMediaStore:
 
 def catalog_of(settings: GenerationSettings) -> Catalog:
     """Return the catalog, with the models on offer that the settings allow."""
-    return load_catalog(has_unpaid=settings.unpaid_models == "allow")
+    return load_catalog(
+        has_unpaid=settings.unpaid_models == "allow",
+        has_callbacks=bool(settings.callback_base_url),
+    )
 
 
 def retention_of(settings: GenerationSettings) -> Retention:

@@ -25,12 +25,25 @@ def test_models_that_cost_money_are_refused_by_default() -> None:
 
 
 def test_a_sandbox_may_be_asked_for_every_model_that_is_not_withdrawn() -> None:
-    catalog = catalog_of(settings(unpaid_models="allow"))
+    with_callbacks = {"callback_base_url": "https://callbacks.example"}
+    catalog = catalog_of(settings(unpaid_models="allow", **with_callbacks))
 
     assert len(catalog.offered) == 184
     assert catalog.get("veo-3-1").is_free is False
     with pytest.raises(UnknownModel):
         catalog.get("sora-2-text-to-video")
+
+
+def test_a_model_that_only_calls_back_is_not_on_offer_where_nobody_can_call() -> None:
+    polled = catalog_of(settings(unpaid_models="allow"))
+    called = catalog_of(
+        settings(unpaid_models="allow", callback_base_url="https://callbacks.example")
+    )
+
+    missing = {"kling-3.0/motion-control", "veo/get-1080p-video"}
+    assert {model.id for model in called.offered} - {
+        model.id for model in polled.offered
+    } == missing
 
 
 @pytest.mark.parametrize(
