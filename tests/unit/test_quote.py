@@ -1,12 +1,15 @@
 """What inputs cost, against sums by hand from the provider's price table."""
 
+import random
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from generation_svc.catalog import load_catalog
+from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.catalog.example import example
+from generation_svc.domain.model import Model
 from generation_svc.domain.quote import LengthUnknown, PriceUnknown, Quote, quote
 
 CATALOG = load_catalog(has_unpaid=True)
@@ -119,3 +122,37 @@ def test_a_price_that_nobody_knows_is_said_to_be_unknown(
 ) -> None:
     with pytest.raises(PriceUnknown):
         quoted(model_id, inputs)
+
+
+def known_prices() -> list[str]:
+    return [each.id for each in CATALOG.offered if each.offer.price.unknown is None]
+
+
+@pytest.mark.parametrize("model_id", known_prices())
+def test_every_input_of_a_model_with_a_price_has_a_quote(model_id: str) -> None:
+    model, rng = CATALOG.models[model_id], random.Random(7)
+    for share in (0.0, 0.2, 0.5, 0.8, 1.0):
+        inputs = example(model, rng, share=share)
+        assert inputs is not None
+        try:
+            found = quoted(model_id, validate_inputs(model, inputs), lengths(model, inputs))
+        except PriceUnknown:
+            assert model_id == "grok-imagine-video-1-5-preview"
+            assert inputs["resolution"] == "1080p"
+        else:
+            assert 0 <= found.credits < 20_000
+            assert found.lines
+
+
+def lengths(model: Model, inputs: dict[str, Any]) -> dict[str, list[Decimal]]:
+    """Return ten seconds for each media that is measured."""
+    given = {field: inputs.get(field) for field in model.offer.price.measured_fields}
+    counts = {
+        field: len(each) if isinstance(each, list) else int(each is not None)
+        for field, each in given.items()
+    }
+    return {field: [Decimal(10)] * count for field, count in counts.items()}
+
+
+def test_how_many_models_can_be_sold() -> None:
+    assert (len(known_prices()), len(CATALOG.offered)) == (168, 184)
