@@ -47,11 +47,16 @@ def _is_within(check: DifferenceCheck, between: Decimal) -> bool:
 
 
 def _difference_words(check: DifferenceCheck, *, start: Any, end: Any) -> str:
-    bounds = [f"at least {check.at_least:g}"] if check.at_least is not None else []
-    bounds += [f"at most {check.at_most:g}"] if check.at_most is not None else []
     numbers = f"here {check.start} is {shown(start)} and {check.end} is {shown(end)}"
-    distance = f"{' and '.join(bounds)} " if bounds else ""
-    return f"{check.end} must be {distance}above {check.start}; {numbers}."
+    return f"{check.end} must be {_distance_words(check)}; {numbers}."
+
+
+def _distance_words(check: DifferenceCheck) -> str:
+    most = f"at most {check.at_most:g}" if check.at_most is not None else ""
+    if check.at_least is None:
+        return f"above {check.start}" + (f", by {most}" if most else "")
+    least = f"at least {check.at_least:g}"
+    return f"{' and '.join(filter(None, (least, most)))} above {check.start}"
 
 
 def _is_number(value: Any) -> bool:

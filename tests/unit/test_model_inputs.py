@@ -135,6 +135,29 @@ def field_in(violation: str) -> str:
             id="too-near-to-a-default",
         ),
         pytest.param(
+            "google/gemini-omni-flash-1-1",
+            {
+                "images": None,
+                "first_frame": None,
+                "last_frame": None,
+                "clips": [{"video": "https://example.org/a.mp4", "start": 9, "ends": 9}],
+            },
+            {
+                "inputs.clips[0].ends": "ends must be above start, by at most 10;"
+                " here start is 9 and ends is 9."
+            },
+            id="not-above",
+        ),
+        pytest.param(
+            "ai-music-api/replace-section",
+            {"infill_start_s": 10.3, "infill_end_s": 20.29},
+            {
+                "inputs.infill_end_s": "infill_end_s must be at least 10 above infill_start_s;"
+                " here infill_start_s is 10.3 and infill_end_s is 20.29."
+            },
+            id="too-short",
+        ),
+        pytest.param(
             "ai-music-api/add-vocals",
             {"lyrics": "la", "prompt": "la"},
             {
