@@ -10,7 +10,7 @@ STORAGE_TESTS    = $(wildcard tests/integration/test_storage_*.py tests/integrat
 PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rolling e2e-free chaos model fuzz check check-code check-layers check-contract check-drift \
+.PHONY: help setup run test rolling e2e-free chaos model inputs fuzz check check-code check-layers check-contract check-drift \
         check-postgres check-package check-ui generate catalog image translations bench bench-smoke clean
 
 help: ## List the verbs
@@ -45,6 +45,9 @@ model: $(READY) ## Visit every state of the race for one job, and find every pla
 	@TRACE="$(TRACE)" $(BIN)/python -m tests.model
 	@ATELIER_MODEL_EXAMPLES=200 $(BIN)/python -m pytest -q --timeout 900 tests/model/test_stateful.py
 
+inputs: $(READY) ## Check every model with generated inputs: those that fit, and those that break each of its rules
+	@ATELIER_ALL_INPUTS=1 $(PYTEST) tests/unit/test_model_inputs.py
+
 fuzz: $(READY) ## Send odd inputs to the four doors of the real processes (SEED=7, INPUTS=20000)
 	@SEED=$(SEED) INPUTS=$(INPUTS) $(BIN)/python -m tests.fuzz
 
@@ -71,6 +74,7 @@ check-contract: $(READY) ## Check the contract: lint, format, nothing broken sin
 check-drift: $(READY) ## Check that generated files are what their sources say
 	@$(MAKE) -s generated GENERATED=.atelier/drift
 	@diff -r -x __pycache__ .atelier/drift generated || (echo "generated/ is not what proto/ says: make generate"; exit 1)
+	@$(BIN)/python -m generation_svc.catalog --check
 
 check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15; `make test` runs them on 18
 	@test -x $(POSTGRES_15_BIN)/postgres || (echo "No PostgreSQL 15 in $(POSTGRES_15_BIN): install it or set POSTGRES_15_BIN."; exit 1)
@@ -104,7 +108,7 @@ generated:
 	@$(PROTOC) --grpc_python_out=$(GENERATED) --mypy_grpc_out=quiet,only_async:$(GENERATED) $(SERVICES)
 	@touch $(GENERATED)/atelier/py.typed
 
-catalog: $(READY) ## Check the catalog of models, and note that it was: a start trusts that
+catalog: $(READY) ## Build the catalog from the documents in models/, checked: a start trusts that
 	@$(BIN)/python -m generation_svc.catalog
 
 image: $(READY) ## Take the contract as released: later ones must not break it

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -18,6 +19,7 @@ from runtime.certificate import CertificateFiles
 from runtime.settings import HeaderSecret, Names, ProcessSettings
 from runtime.web_address import WebAddress
 
+_REAL_KIE = "kie.ai"
 MIN_LINK_KEY_CHARS = 32
 """The shortest key that signs links: 128 bits, if it is hexadecimal."""
 
@@ -176,6 +178,9 @@ class GenerationSettings(ProcessSettings):
     kie_max_concurrent: int = Field(100, ge=1, le=10000)
     """Tasks at KIE at once on each account."""
 
+    unpaid_models: Literal["refuse", "allow"] = "refuse"
+    """Whether models that cost money may be used unpaid: for a sandbox, never the real KIE."""
+
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""
 
@@ -277,6 +282,13 @@ class GenerationSettings(ProcessSettings):
                 "KIE_API_KEY is missing. The key of the account at KIE; several accounts stand in"
                 f" KIE_API_KEYS. For example: {example}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _real_work_is_paid(self) -> Self:
+        host = (urlsplit(self.kie_api_url).hostname or "").rstrip(".")
+        if self.unpaid_models == "allow" and f".{host}".endswith(f".{_REAL_KIE}"):
+            raise ValueError(f"UNPAID_MODELS=allow is for a sandbox, but KIE_API_URL is {host}")
         return self
 
     @property

@@ -10,11 +10,16 @@ from edge_bot.view.catalog import Catalog
 
 SOURCE = Path(__file__).parent.parent / "models" / "KIE_SOURCE_OF_TRUTH.json"
 USER = 7
+KINDS = {
+    "text-to-image": model_pb2.MODEL_KIND_TEXT_TO_IMAGE,
+    "image-to-image": model_pb2.MODEL_KIND_IMAGE_TO_IMAGE,
+    "image-edit": model_pb2.MODEL_KIND_EDIT,
+}
 
 
 def catalog() -> Catalog:
     source = json.loads(SOURCE.read_text())
-    return Catalog(tuple(_model(entry) for entry in source["models"]))
+    return Catalog(tuple(_model(entry) for entry in source["models"] if entry["is_free"]))
 
 
 def catalog_of_0_1() -> Catalog:
@@ -54,14 +59,13 @@ def job(
 
 
 def _model(entry: dict[str, Any]) -> model_pb2.Model:
-    name = entry["kind"].replace("-", "_").upper()
     model = model_pb2.Model(
         id=entry["id"],
-        kind=model_pb2.ModelKind.Value(f"MODEL_KIND_{name}"),
+        kind=KINDS[entry["purpose"]],
         titles=entry["title"],
         descriptions=entry["description"],
         media_inputs=[_media_input(each) for each in entry.get("media_inputs", ())],
-        pricing=model_pb2.Pricing(is_free=entry["pricing"]["is_free"]),
+        pricing=model_pb2.Pricing(is_free=entry["is_free"]),
         options=_options(entry),
         prompt_max_length=entry["input_schema"]["properties"]["prompt"]["maxLength"],
         hints=entry["hint"],

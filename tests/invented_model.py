@@ -30,14 +30,13 @@ def objects(properties: dict[str, Any], *required: str, **more: Any) -> dict[str
     }
 
 
-def media(name: str, role: str, *, kie_field: str, **more: Any) -> dict[str, Any]:
+def media(name: str, role: str, **more: Any) -> dict[str, Any]:
     return {
         "name": name,
         "kind": "image",
         "role": role,
         "mime_types": IMAGES,
         "max_bytes": 5_000_000,
-        "kie_field": kie_field,
         **more,
     }
 
@@ -82,6 +81,11 @@ FIELDS = {
     "extends": {"type": "string", "minLength": 1},
     "song": {"type": "string", "minLength": 1},
 }
+INNER_FIELDS = (
+    *(f"shots[].{name}" for name in ("prompt", "seconds", "image")),
+    *(f"speech[].{name}" for name in ("type", "text", "seconds")),
+)
+LABEL = {"ru": "Поле", "en": "Field"}
 RULES = [
     {
         "if": {"properties": {"mode": {"const": "pro"}}, "required": ["mode"]},
@@ -91,31 +95,46 @@ RULES = [
 ]
 ENTRY: dict[str, Any] = {
     "id": MODEL_ID,
-    "kind": "image-to-video",
-    "result_kinds": ["video", "image"],
+    "purpose": "image-to-video",
+    "result": {"kinds": ["video", "image"], "shape": "urls", "max_bytes": 100_000_000},
     "title": {"ru": "Фильм", "en": "Film"},
     "description": {"ru": "Снимает фильм.", "en": "Makes a film."},
     "hint": {"ru": "Опишите сцену.", "en": "Describe the scene."},
     "prompt_examples": [{"ru": "Море", "en": "The sea"}],
     "duration": {"usual_seconds": 5, "longest_seconds": 600},
-    "pricing": {"is_free": True, "unit": "image", "kie_credits": "1"},
-    "kie": {"required": ["mode"]},
+    "is_free": True,
+    "offers": [
+        {
+            "provider": "kie",
+            "model": MODEL_ID,
+            "required": ["mode"],
+            "fields": {
+                "images": "imageUrls",
+                "last_frame": "tailUrls",
+                "shots[].image": "image_url",
+                "sound": "soundUrl",
+                "extends": "taskId",
+                "song": "audioId",
+            },
+            "lists": ["last_frame"],
+            "price": {"parts": [{"rates": [{"credits": "1"}], "times": [], "unit": "video"}]},
+        }
+    ],
     "media_inputs": [
-        media("images", "first_frame", kie_field="imageUrls", kie_is_list=True),
-        media("last_frame", "last_frame", kie_field="tailUrls", kie_is_list=True),
-        media("shots[].image", "reference", kie_field="image_url"),
+        media("images", "first_frame"),
+        media("last_frame", "last_frame"),
+        media("shots[].image", "reference"),
         media(
             "sound",
             "voice",
-            kie_field="soundUrl",
             kind="audio",
             mime_types=["audio/mpeg"],
             max_seconds=30,
         ),
     ],
     "reference_inputs": [
-        {"name": "extends", "part": "task", "models": [MODEL_ID], "kie_field": "taskId"},
-        {"name": "song", "part": "audio", "kie_field": "audioId"},
+        {"name": "extends", "part": "task", "models": [MODEL_ID]},
+        {"name": "song", "part": "audio"},
     ],
     "input_schema": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -131,7 +150,14 @@ ENTRY: dict[str, Any] = {
         "dependentRequired": {"last_frame": ["images"]},
     },
     "options": {
-        **{name: {"label": {"ru": name, "en": name}} for name in FIELDS},
+        **{path: {"label": LABEL} for path in (*FIELDS, *INNER_FIELDS)},
+        "speech[].type": {
+            "label": LABEL,
+            "choices": {
+                "line": {"ru": "Реплика", "en": "Line"},
+                "pause": {"ru": "Пауза", "en": "Pause"},
+            },
+        },
         "mode": {
             "label": {"ru": "Режим", "en": "Mode"},
             "choices": {value: {"ru": value, "en": value} for value in ("std", "pro")},
@@ -141,8 +167,9 @@ ENTRY: dict[str, Any] = {
 
 
 def invented_catalog(**changes: Any) -> Catalog:
-    """Return the shipped catalog with the invented model, which may be changed, at its end."""
+    """Return the free models as shipped, and the invented one, which may be changed, at the end."""
     document = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    document["models"] = [each for each in document["models"] if each["is_free"]]
     document["models"].append({**deepcopy(ENTRY), **changes})
     with TemporaryDirectory() as folder:
         path = Path(folder, "catalog.json")

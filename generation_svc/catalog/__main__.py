@@ -1,12 +1,36 @@
-"""Check the catalog of models, and note that it was: `make catalog`."""
+"""Build the catalog of models and note that it was checked: `make catalog`; `--check` compares."""
 
 import sys
 
+from generation_svc.catalog.build import built
 from generation_svc.catalog.error import CatalogError
-from generation_svc.catalog.load import note_checked
+from generation_svc.catalog.load import (
+    CATALOG_FILE,
+    CHECKED_FILE,
+    SCHEMA_FILE,
+    digest_of,
+    read,
+)
 
-if __name__ == "__main__":
+
+def main(arguments: list[str]) -> None:
+    """Write what the documents say, or exit with a sentence if that is not what is there."""
     try:
-        note_checked()
+        text = built().encode()
+        digest = digest_of(text, schema=read(SCHEMA_FILE)) + "\n"
+        if "--check" in arguments:
+            _compare(text, digest=digest)
+            return
     except CatalogError as error:
         sys.exit(str(error))
+    CATALOG_FILE.write_bytes(text)
+    CHECKED_FILE.write_text(digest, encoding="ascii")
+
+
+def _compare(text: bytes, *, digest: str) -> None:
+    if read(CATALOG_FILE) != text or read(CHECKED_FILE) != digest.encode():
+        sys.exit(f"{CATALOG_FILE.name} is not what the documents in models/ say: make catalog")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

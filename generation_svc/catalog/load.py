@@ -1,50 +1,112 @@
 """Loads the catalog file at start; a bad one stops the process with one clear error.
 
 A file is checked in full, which takes longer than all else that a start does, unless it is byte for
-byte the one that `make catalog` has checked: its digest is beside it.
+byte the one that `make catalog` has checked: its digest is beside it. A model is parsed when it is
+first asked for.
 """
 
 import json
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from generation_svc.catalog.error import CatalogError
 from generation_svc.catalog.parse import parse_model
-from generation_svc.domain.model import Catalog
+from generation_svc.domain.model import Catalog, Model
 from generation_svc.resource import resource_folder
 
-_MODELS = resource_folder("models")
+MODELS_FOLDER = resource_folder("models")
 
-_CATALOG = _MODELS / "KIE_SOURCE_OF_TRUTH.json"
-_SCHEMA = _MODELS / "catalog.schema.json"
-_CHECKED = _MODELS / "checked.sha256"
+CATALOG_FILE = MODELS_FOLDER / "KIE_SOURCE_OF_TRUTH.json"
+SCHEMA_FILE = MODELS_FOLDER / "model.schema.json"
+CHECKED_FILE = MODELS_FOLDER / "checked.sha256"
 
 
-def load_catalog(path: Path | None = None, *, checked: Path = _CHECKED) -> Catalog:
+class ParsedModels(Mapping[str, Model]):
+    """Models by id, each of which is parsed when it is first asked for."""
+
+    def __init__(self, entries: list[dict[str, Any]]) -> None:
+        self._entries = {entry["id"]: entry for entry in entries}
+        self._parsed: dict[str, Model] = {}
+
+    def __getitem__(self, model_id: str) -> Model:
+        """Return a model; raises KeyError for one that there is not."""
+        if model_id not in self._parsed:
+            self._parsed[model_id] = parse_model(self._entries[model_id])
+        return self._parsed[model_id]
+
+    def __contains__(self, model_id: object) -> bool:
+        """Tell whether there is such a model."""
+        return model_id in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the ids in the order of the file."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """Count the models."""
+        return len(self._entries)
+
+
+def load_catalog(
+    path: Path | None = None,
+    *,
+    checked: Path = CHECKED_FILE,
+    has_unpaid: bool = False,
+    has_callbacks: bool = True,
+) -> Catalog:
     """Return the catalog of the file, by default the one shipped with the product.
 
-    Raises CatalogError, which names the file, the place in it and what is wrong there.
+    New jobs may use the free models; with `has_unpaid` all that were not withdrawn; without
+    callbacks none that the provider runs only with an address for them. Raises CatalogError, which
+    names the file, the place in it and what is wrong there.
     """
-    path = path or _CATALOG
-    text, schema = _read(path), _read(_SCHEMA)
-    document = _parsed(text, path=path)
+    path = path or CATALOG_FILE
+    text, schema = read(path), read(SCHEMA_FILE)
+    document = parsed(text, path=path)
     if not _was_checked(digest_of(text, schema=schema), checked=checked):
-        _check(document, schema=_parsed(schema, path=_SCHEMA), path=path)
-    models = [parse_model(entry) for entry in document["models"]]
-    return Catalog(version=document["version"], models={model.id: model for model in models})
+        _check(document, schema=parsed(schema, path=SCHEMA_FILE), path=path)
+    entries = document["models"]
+    offered = tuple(
+        entry["id"]
+        for entry in entries
+        if (entry["is_free"] or has_unpaid) and _can_run(entry, has_callbacks=has_callbacks)
+    )
+    return Catalog(document["version"], ParsedModels(entries), offered)
 
 
-def note_checked(path: Path = _CATALOG, *, checked: Path = _CHECKED) -> None:
+def note_checked(path: Path = CATALOG_FILE, *, checked: Path = CHECKED_FILE) -> None:
     """Check the file, and write down that it was. Raises CatalogError."""
-    text, schema = _read(path), _read(_SCHEMA)
-    _check(_parsed(text, path=path), schema=_parsed(schema, path=_SCHEMA), path=path)
+    text, schema = read(path), read(SCHEMA_FILE)
+    _check(parsed(text, path=path), schema=parsed(schema, path=SCHEMA_FILE), path=path)
     checked.write_text(digest_of(text, schema=schema) + "\n", encoding="ascii")
 
 
 def digest_of(text: bytes, *, schema: bytes) -> str:
     """Return what stands for a file, as checked against a schema."""
     return sha256(sha256(text).digest() + sha256(schema).digest()).hexdigest()
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a file of the catalog. Raises CatalogError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CatalogError(path, f"cannot be read: {error.strerror}") from error
+
+
+def parsed(text: bytes, *, path: Path) -> Any:
+    """Return the JSON of a file of the catalog. Raises CatalogError."""
+    try:
+        return json.loads(text.decode("utf-8"))
+    except ValueError as error:
+        raise CatalogError(path, f"is not JSON: {error}") from error
+
+
+def _can_run(entry: dict[str, Any], *, has_callbacks: bool) -> bool:
+    needs_callback = entry["offers"][0].get("requires_callback", False)
+    return "withdrawn" not in entry and (has_callbacks or not needs_callback)
 
 
 def _was_checked(digest: str, *, checked: Path) -> bool:
@@ -56,17 +118,3 @@ def _check(document: Any, *, schema: Any, path: Path) -> None:
     from generation_svc.catalog.document import check_document
 
     check_document(document, schema=schema, path=path)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CatalogError(path, f"cannot be read: {error.strerror}") from error
-
-
-def _parsed(text: bytes, *, path: Path) -> Any:
-    try:
-        return json.loads(text.decode("utf-8"))
-    except ValueError as error:
-        raise CatalogError(path, f"is not JSON: {error}") from error

@@ -26,6 +26,10 @@ def wanted(schema: JsonSchema) -> str:
         return json.dumps(schema["const"], ensure_ascii=False)
     if "enum" in schema:
         return "one of " + ", ".join(json.dumps(v, ensure_ascii=False) for v in schema["enum"])
+    if "pattern" in schema:
+        return "text such as " + " or ".join(
+            json.dumps(v, ensure_ascii=False) for v in schema["examples"]
+        )
     if schema.get("type") == "array":
         return list_words(schema) + _item_words(schema.get("items", {}))
     words = _TYPE_WORDS.get(schema.get("type", ""), "another value")
@@ -48,7 +52,8 @@ def condition_words(condition: JsonSchema) -> str:
     rules: dict[str, Any] = condition.get("properties", {})
     named = [f"{field} is {_either(rule)}" for field, rule in rules.items()]
     given = [f"{field} is given" for field in condition.get("required", ()) if field not in rules]
-    return " and ".join((*named, *given))
+    left_out = [f"{field} is left out" for field in condition.get("not", {}).get("required", ())]
+    return " and ".join((*named, *given, *left_out))
 
 
 def _either(rule: JsonSchema) -> str:
@@ -63,7 +68,10 @@ def _item_words(items: JsonSchema) -> str:
 
 def _range_words(schema: JsonSchema) -> str:
     lowest, highest, step = (schema.get(key) for key in ("minimum", "maximum", "multipleOf"))
-    words = f" from {lowest}" if lowest is not None else ""
+    above = schema.get("exclusiveMinimum")
+    words = (
+        f" from {lowest}" if lowest is not None else f" above {above}" if above is not None else ""
+    )
     words += f" {'to' if words else 'up to'} {highest}" if highest is not None else ""
     return words + (f" in steps of {step}" if step is not None else "")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from generation_svc.catalog.clean import tidied, without_flaws
 from generation_svc.catalog.keyword import MAX_UNKNOWN_FIELDS
 from generation_svc.catalog.media import special_flaw
+from generation_svc.catalog.relation import broken_checks
 from generation_svc.catalog.value import printable
 from generation_svc.catalog.violation import mistakes, unknown_words
 from generation_svc.domain.error import FieldViolation, InvalidInputs
@@ -40,7 +41,7 @@ def _known_violations(model: Model, given: JsonObject) -> Iterator[FieldViolatio
 
 
 def _found(model: Model, given: JsonObject) -> dict[Steps, str]:
-    """Return what is wrong where: what can never be stored, the schema's rules, then media."""
+    """Return what is wrong where: what can never be stored, the schema, media, the checks."""
     storable, found = without_flaws(given)
     for steps, description in mistakes(model, storable):
         found.setdefault(steps, description)
@@ -49,6 +50,9 @@ def _found(model: Model, given: JsonObject) -> dict[Steps, str]:
             flaw = None if _is_wrong(place.steps, found) else special_flaw(each, place.text)
             if flaw is not None:
                 found[place.steps] = flaw
+    for steps, description in broken_checks(model, storable):
+        if not _is_wrong(steps, found):
+            found[steps] = description
     return found
 
 

@@ -52,9 +52,9 @@ def _description(model: Model, error: ValidationError, *, steps: Steps) -> str:
         case "minItems" | "maxItems":
             return f"Must be {list_words(schema)}{when}, not of {len(instance)}."
         case "anyOf":
-            return f"Give at least one of {', '.join(_named_in(rule))}."
+            return f"Give at least one of {', '.join(_named_in(rule))}{when}."
         case "properties":
-            return f"Must be left out{when}."
+            return f"Must be left out{when}{_reason(model.input_schema, error)}."
         case _:
             words = _words(model, schema, steps=steps)
             return f"Must be {words}{when}, not {shown(instance)}."
@@ -87,6 +87,13 @@ def _condition(schema: JsonSchema, error: ValidationError) -> str:
         except (KeyError, IndexError, TypeError):
             break
     return words
+
+
+def _reason(schema: JsonSchema, error: ValidationError) -> str:
+    """Say why a field must be left out, where the rule says it."""
+    word, number, *_ = (*error.absolute_schema_path, "", "")
+    has_no_effect = word == "allOf" and "$comment" in schema["allOf"][int(number)]
+    return ": it has no effect then" if has_no_effect else ""
 
 
 def _named_in(branches: list[JsonSchema]) -> list[str]:

@@ -72,8 +72,10 @@ class MediaInput:
     """The size of each."""
     max_duration: timedelta | None
     """The length of each; None for a kind without, or where the provider sets no bound."""
-    provider_field: str
-    provider_is_list: bool
+    min_duration: timedelta | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    """The width times height of each picture."""
 
     def flaw_of(self, media: Media) -> str | None:
         """Say why the model cannot take media, or None."""
@@ -81,10 +83,27 @@ class MediaInput:
             return f"Must be of the type {' or '.join(self.mime_types)}, not {media.mime_type}."
         if media.size_bytes > self.max_bytes:
             return f"Must have up to {self.max_bytes} bytes, not {media.size_bytes}."
-        longest, duration = self.max_duration, media.duration
-        if longest is not None and duration is not None and duration > longest:
-            seconds = f"{duration.total_seconds():g}"
+        return self._length_flaw(media.duration) or self._size_flaw(media)
+
+    def _length_flaw(self, duration: timedelta | None) -> str | None:
+        longest, least = self.max_duration, self.min_duration
+        if duration is None:
+            return None
+        seconds = f"{duration.total_seconds():g}"
+        if longest is not None and duration > longest:
             return f"Must be at most {longest.total_seconds():g} seconds long, not {seconds}."
+        if least is not None and duration < least:
+            return f"Must be at least {least.total_seconds():g} seconds long, not {seconds}."
+        return None
+
+    def _size_flaw(self, media: Media) -> str | None:
+        if not media.width or not media.height:
+            return None
+        pixels = media.width * media.height
+        if self.max_pixels is not None and pixels > self.max_pixels:
+            return f"Must have up to {self.max_pixels} pixels, not {pixels}."
+        if self.min_pixels is not None and pixels < self.min_pixels:
+            return f"Must have at least {self.min_pixels} pixels, not {pixels}."
         return None
 
 
@@ -97,7 +116,6 @@ class ReferenceInput:
     model_ids: tuple[str, ...]
     """The models whose jobs can be meant; empty for those of any."""
     is_required: bool
-    provider_field: str
 
 
 SpecialInput = MediaInput | ReferenceInput

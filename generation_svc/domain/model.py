@@ -1,41 +1,21 @@
 """The models on offer: their inputs, their prices and their texts for people."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 
 from generation_svc.domain.error import UnknownModel
+from generation_svc.domain.input_check import InputCheck
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.media_input import MediaInput, ReferenceInput, SpecialInput
+from generation_svc.domain.price import OfferPrice
+from generation_svc.domain.purpose import Kind, Purpose, kind_of_purpose
 from generation_svc.domain.schema import JsonSchema, JsonValue
 
 _COMPARED_LENGTH = 100
 """The number of characters of a misspelt id that are compared; difflib is quadratic."""
-
-
-class Kind(StrEnum):
-    """The kinds of models, by what they turn into what."""
-
-    TEXT_TO_IMAGE = "text-to-image"
-    IMAGE_TO_IMAGE = "image-to-image"
-    EDIT = "edit"
-    TEXT_TO_VIDEO = "text-to-video"
-    IMAGE_TO_VIDEO = "image-to-video"
-    VIDEO_TO_VIDEO = "video-to-video"
-    TEXT_TO_AUDIO = "text-to-audio"
-    AUDIO_TO_AUDIO = "audio-to-audio"
-    MEDIA_TO_TEXT = "media-to-text"
-    TEXT_TO_TEXT = "text-to-text"
-
-
-class PriceUnit(StrEnum):
-    """The thing that the provider counts when it charges."""
-
-    IMAGE = "image"
-    MEGAPIXEL = "megapixel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +35,10 @@ class LocalizedText:
 class Choice:
     """One allowed value of an option and what people call it."""
 
-    value: str
+    value: JsonValue
     label: LocalizedText
+    is_current: bool = True
+    """Whether it is offered as a button; the provider still takes the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +46,7 @@ class Option:
     """One input field as people see it."""
 
     field: str
+    """Its path, such as `aspect_ratio` or `shots[].prompt`."""
     label: LocalizedText
     hint: LocalizedText | None
     default: JsonValue
@@ -71,18 +54,62 @@ class Option:
     is_offered: bool
     """Whether the wizard shows it as buttons; the others are taken over gRPC only."""
     choices: tuple[Choice, ...]
-    """Empty for fields that are not a choice between named values."""
+    """Named values; where `is_closed` is false, others are taken as well."""
+    is_closed: bool = True
+
+
+class SeedClaim(StrEnum):
+    """What is known of a model's seed."""
+
+    PROVED = "proved"
+    """The same seed was seen to give the same result."""
+    CLAIMED = "claimed"
+    """The provider says so."""
+
+
+class Consent(StrEnum):
+    """What of a person a model copies."""
+
+    VOICE = "voice"
+    FACE = "face"
+
+
+class ResultShape(StrEnum):
+    """How the provider tells a result."""
+
+    URLS = "urls"
+    SONGS = "songs"
+    LYRICS = "lyrics"
+    STEMS = "stems"
+    OBJECT = "object"
 
 
 @dataclass(frozen=True, slots=True)
-class Pricing:
-    """What a generation costs: whom, and how much."""
+class ResultForm:
+    """What a model makes."""
 
-    is_free: bool
-    """Whether the user pays nothing; the operator still pays the provider."""
-    unit: PriceUnit
-    credits: Decimal
-    """The number of the provider's credits per unit; one credit is 0.005 USD."""
+    kinds: tuple[MediaKind, ...]
+    """The kinds of media; a result may lack some of them."""
+    shape: ResultShape
+    max_bytes: int
+    """The size of the largest single media."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """How one provider runs a model."""
+
+    provider: str
+    model_id: str
+    """The model's name at the provider."""
+    names: Mapping[str, str]
+    """The provider's names of fields that it calls otherwise, by their paths."""
+    lists: frozenset[str]
+    """The paths of fields that the provider wants as a list, even of one."""
+    required: tuple[str, ...]
+    """Fields that the provider requires and has no defaults for."""
+    price: OfferPrice
+    requires_callback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +117,7 @@ class Model:
     """One model: the one source of its validation, its wizard and its request to the provider."""
 
     id: str
-    kind: Kind
+    purpose: Purpose
     title: LocalizedText
     description: LocalizedText
     hint: LocalizedText
@@ -101,18 +128,42 @@ class Model:
     """The inputs that take media, in the order in which a person is asked for them."""
     reference_inputs: tuple[ReferenceInput, ...]
     """The inputs that name what an earlier job made."""
-    result_kinds: tuple[MediaKind, ...]
-    """What it makes; a result may lack some of it."""
+    result: ResultForm
     options: tuple[Option, ...]
-    """Every field of the input schema, in its order."""
-    provider_required: tuple[str, ...]
-    """Fields that the provider requires and has no defaults for."""
+    """Every field of the input schema, in its order, each followed by the fields in it."""
     unsupported_fields: Mapping[str, str]
     """Fields that people may expect, each with a sentence that says why it is unsupported."""
-    pricing: Pricing
-    usual_duration: timedelta
+    is_free: bool
+    """Whether the user pays nothing; the operator still pays the provider."""
+    offer: Offer
+    """Who runs it; one provider does for now."""
+    usual_duration: timedelta | None
+    """None where nobody knows."""
     longest_duration: timedelta
     """The finish deadline, counted from the provider's acceptance."""
+    checks: tuple[InputCheck, ...] = ()
+    """The rules of its inputs that a JSON Schema cannot say."""
+    operator_fields: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Fields that are the operator's, each with what is sent for it; None sends nothing."""
+    family: str | None = None
+    """What folds variants of one purpose into one entry."""
+    tier: str = ""
+    """What people call the variant in its family."""
+    seed: SeedClaim | None = None
+    consent: Consent | None = None
+    withdrawn: str | None = None
+    """Why it is no longer on offer."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind that comes nearest to its purpose."""
+        return kind_of_purpose(self.purpose)
+
+    @property
+    def defaults(self) -> dict[str, JsonValue]:
+        """The defaults of the fields that have one."""
+        schemas = self.properties.items()
+        return {name: schema["default"] for name, schema in schemas if "default" in schema}
 
     @property
     def properties(self) -> Mapping[str, JsonSchema]:
@@ -128,8 +179,8 @@ class Model:
     @property
     def provider_defaults(self) -> dict[str, JsonValue]:
         """The values sent to the provider where the user gave none and the provider needs one."""
-        optional = set(self.provider_required) - set(self.required)
-        return {option.field: option.default for option in self.options if option.field in optional}
+        optional = set(self.offer.required) - set(self.required)
+        return {name: value for name, value in self.defaults.items() if name in optional}
 
     @property
     def offered_options(self) -> tuple[Option, ...]:
@@ -162,24 +213,35 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Every model of one version of the catalog file, in its order."""
+    """Every model of one version of the catalog, in its order, and which are on offer."""
 
     version: str
     models: Mapping[str, Model]
+    offered_ids: tuple[str, ...] | None = None
+    """The models that new jobs may use, in order; all if None. Jobs keep the others."""
 
     def get(self, model_id: str) -> Model:
-        """Return the model; raises UnknownModel, which names the nearest id."""
-        try:
-            return self.models[model_id]
-        except KeyError:
-            raise UnknownModel(model_id, nearest=self.nearest(model_id)) from None
+        """Return a model on offer; raises UnknownModel, which names the nearest id."""
+        if model_id not in self.ids:
+            raise UnknownModel(model_id, nearest=self.nearest(model_id))
+        return self.models[model_id]
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The models on offer."""
+        return self.models.keys() if self.offered_ids is None else self.offered_ids
+
+    @property
+    def offered(self) -> tuple[Model, ...]:
+        """The models on offer, in order."""
+        return tuple(self.models[model_id] for model_id in self.ids)
 
     def nearest(self, model_id: str) -> str | None:
         """Return the id that a misspelt one most likely means, if any is close."""
-        return nearest_name(model_id, self.models)
+        return nearest_name(model_id, self.ids)
 
 
-def nearest_name(name: str, names: Mapping[str, object]) -> str | None:
+def nearest_name(name: str, names: Iterable[str]) -> str | None:
     """Return the one of the names that a misspelt name most likely means, if any is close."""
     close = get_close_matches(name[:_COMPARED_LENGTH].lower(), names, n=1)
     return close[0] if close else None

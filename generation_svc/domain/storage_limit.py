@@ -48,7 +48,7 @@ class NoDisk:
 
 def expected_bytes(model: Model) -> int:
     """Return the size that a result of the model is expected to have, by the largest it makes."""
-    return max(EXPECTED_BYTES.get(kind, EXPECTED_BYTES_OF_OTHERS) for kind in model.result_kinds)
+    return max(EXPECTED_BYTES.get(kind, EXPECTED_BYTES_OF_OTHERS) for kind in model.result.kinds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,9 @@ async def _attempt(
     deps: Dependencies, claim: Claim, *, model: Model, resolved: dict[Steps, str], is_probe: bool
 ) -> bool:
     # Made before the attempt is written: what fails here must not look like a call in doubt.
-    request = ProviderRequest(model.id, provider_input(model, claim.job.inputs, resolved=resolved))
+    request = ProviderRequest(
+        model.offer.model_id, provider_input(model, claim.job.inputs, resolved=resolved)
+    )
     token = new_token(CALLBACK_TOKEN_BYTES)
     # Reserved before the attempt is written: an attempt that then waits for its turn would look
     # like one whose dispatcher vanished.

@@ -55,7 +55,9 @@ HIDDEN_SECONDS = 1.0
 OVERALL_SECONDS = 5.0
 """How old the sum of all bytes that are kept may be; one that takes long is read less often."""
 NO_MODELS: Mapping[str, datetime] = {}
-RETIRED_DURATIONS = (timedelta(seconds=60), timedelta(minutes=15))
+ASSUMED_USUAL = timedelta(seconds=60)
+"""What a model usually takes of which nobody knows it: how long doubtful submissions may wait."""
+RETIRED_DURATIONS = (ASSUMED_USUAL, timedelta(minutes=15))
 """What a model that is no longer offered usually and at most takes."""
 
 
@@ -77,7 +79,9 @@ class ModelDependencies:
     def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
         """Return what a model usually and at most takes, unscaled; also a retired one."""
         model = self.catalog.models.get(model_id)
-        return (model.usual_duration, model.longest_duration) if model else RETIRED_DURATIONS
+        if model is None:
+            return RETIRED_DURATIONS
+        return model.usual_duration or ASSUMED_USUAL, model.longest_duration
 
 
 @dataclass(frozen=True, slots=True)

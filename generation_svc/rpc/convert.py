@@ -161,7 +161,7 @@ def delivery_to_proto(
         try_number=delivery.try_number,
         queue_position=delivery.queue_position,
     )
-    if model:
+    if model and model.usual_duration:
         message.usual_duration.FromTimedelta(model.usual_duration)
     _add_destination(message, delivery)
     return message

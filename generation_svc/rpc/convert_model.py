@@ -1,6 +1,6 @@
 """Converts models to messages of the contract."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf import json_format
@@ -16,9 +16,6 @@ from generation_svc.rpc.convert import struct_to_proto, time_to_proto
 
 def model_to_proto(model: Model, *, unavailable_until: datetime | None = None) -> model_pb2.Model:
     """Write a model, and until when it is switched off if it is."""
-    usual, longest = Duration(), Duration()
-    usual.FromTimedelta(model.usual_duration)
-    longest.FromTimedelta(model.longest_duration)
     return model_pb2.Model(
         id=model.id,
         kind=model_pb2.ModelKind.Value(f"MODEL_KIND_{model.kind.name}"),
@@ -26,9 +23,9 @@ def model_to_proto(model: Model, *, unavailable_until: datetime | None = None) -
         descriptions=_by_language(model.description),
         input_schema=struct_to_proto(model.input_schema),
         picture_field=model.lone_image.name if model.lone_image else "",  # for 0.1
-        pricing=model_pb2.Pricing(is_free=model.pricing.is_free),
-        usual_duration=usual,
-        longest_duration=longest,
+        pricing=model_pb2.Pricing(is_free=model.is_free),
+        usual_duration=_duration(model.usual_duration),
+        longest_duration=_duration(model.longest_duration),
         options=[_option_to_proto(option) for option in model.offered_options],
         prompt_examples=_examples(model),
         prompt_max_length=model.properties.get("prompt", {}).get("maxLength", 0),
@@ -36,8 +33,16 @@ def model_to_proto(model: Model, *, unavailable_until: datetime | None = None) -
         unavailable_until_time=time_to_proto(unavailable_until),
         media_inputs=[_media_input_to_proto(model, one) for one in model.media_inputs],
         reference_inputs=[_reference_to_proto(model, one) for one in model.reference_inputs],
-        result_kinds=[_media_kind(kind) for kind in model.result_kinds],
+        result_kinds=[_media_kind(kind) for kind in model.result.kinds],
     )
+
+
+def _duration(span: timedelta | None) -> Duration | None:
+    if span is None:
+        return None
+    message = Duration()
+    message.FromTimedelta(span)
+    return message
 
 
 def _media_kind(kind: MediaKind) -> media_pb2.MediaKind.ValueType:
@@ -72,8 +77,8 @@ def _reference_to_proto(model: Model, one: ReferenceInput) -> model_pb2.Referenc
 
 
 def _labels_of(model: Model, name: str) -> dict[str, str]:
-    """Return what an input of the inputs themselves is called; one deeper in them has no label."""
-    return _by_language(model.option(name).label) if name in model.properties else {}
+    """Return what an input is called."""
+    return _by_language(model.option(name).label)
 
 
 def _by_language(text: LocalizedText) -> dict[str, str]:
@@ -91,16 +96,17 @@ def _examples(model: Model) -> dict[str, model_pb2.PromptExamples]:
 
 def _option_to_proto(option: Option) -> model_pb2.ModelOption:
     choices = [
-        model_pb2.ModelChoice(
-            value=Value(string_value=choice.value), labels=_by_language(choice.label)
-        )
+        model_pb2.ModelChoice(value=_value(choice.value), labels=_by_language(choice.label))
         for choice in option.choices
+        if choice.is_current
     ]
-    document: Any = option.default
-    default = json_format.ParseDict(document, Value())
     return model_pb2.ModelOption(
         field=option.field,
         labels=_by_language(option.label),
         choices=choices,
-        default_value=default,
+        default_value=_value(option.default),
     )
+
+
+def _value(document: Any) -> Value:
+    return json_format.ParseDict(document, Value())

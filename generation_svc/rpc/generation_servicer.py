@@ -153,8 +153,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         size = bounds.page_size(request.page_size, default=100, most=200)
         bounds.check()
         query = PageQuery("ListModels", current_caller().name)
-        models = list(catalog.models.values())
-        start = _start_after(query.cursor(request.page_token), ids=list(catalog.models))
+        models = catalog.offered
+        start = _start_after(query.cursor(request.page_token), ids=list(catalog.ids))
         token = query.token(models[start + size - 1].id) if len(models) > start + size else ""
         off = await model_outage.resting(self._deps)
         return pb.ListModelsResponse(

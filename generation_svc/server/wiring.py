@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from generation_svc.caller import CallerDirectory, CallLimits, parse_callers
 from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.domain.model import Catalog
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
@@ -80,7 +81,7 @@ async def open_dependencies(
     ):
         yield Dependencies(
             database=database,
-            models=ModelDependencies(load_catalog(), validate_inputs),
+            models=ModelDependencies(catalog_of(settings), validate_inputs),
             media=media,
             provider=ProviderDependencies(
                 client=provider,
@@ -163,6 +164,14 @@ def _store(settings: GenerationSettings) -> ObjectMediaStore:
     except ValueError as error:
         name = "MEDIA_URL" if settings.media_url else "DATA_FOLDER"
         raise StartError(f"{name} is wrong: {error}") from error
+
+
+def catalog_of(settings: GenerationSettings) -> Catalog:
+    """Return the catalog, with the models on offer that the settings allow."""
+    return load_catalog(
+        has_unpaid=settings.unpaid_models == "allow",
+        has_callbacks=bool(settings.callback_base_url),
+    )
 
 
 def retention_of(settings: GenerationSettings) -> Retention:

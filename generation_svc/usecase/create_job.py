@@ -281,7 +281,7 @@ def _new_job(
         owner=request.owner,
         model_id=model.id,
         inputs=inputs,
-        price=Price(is_free=model.pricing.is_free, credits="0"),
+        price=Price(is_free=model.is_free, credits="0"),
         correlation_id=request.correlation_id,
         create_time=time,
         start_deadline_time=time + deps.timing.start_deadline,

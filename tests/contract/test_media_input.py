@@ -56,7 +56,11 @@ async def test_a_model_tells_every_media_input_by_name(film: Service) -> None:
     images, deep, sound = found["images"], found["shots[].image"], found["sound"]
     assert (images.is_list, images.min_count, images.max_count) == (True, 0, 3)
     assert images.role == model_pb2.MEDIA_ROLE_FIRST_FRAME
-    assert (deep.is_list, deep.max_count, dict(deep.labels)) == (False, 1, {})
+    assert (deep.is_list, deep.max_count, dict(deep.labels)) == (
+        False,
+        1,
+        {"en": "Field", "ru": "Поле"},
+    )
     assert (sound.kind, sound.max_duration) == (media_pb2.MEDIA_KIND_AUDIO, Duration(seconds=30))
     assert [*told.result_kinds] == [media_pb2.MEDIA_KIND_VIDEO, media_pb2.MEDIA_KIND_IMAGE]
     assert told.picture_field == ""  # an edge of 0.1 could not give what it needs

@@ -98,7 +98,7 @@ def with_models(deps: Dependencies, ids: list[str]) -> GenerationServicer:
 async def test_a_page_after_a_model_that_left_the_catalog_is_refused(
     idle_service: Service,
 ) -> None:
-    first, second, *rest = idle_service.deps.models.catalog.models
+    first, second, *rest = idle_service.deps.models.catalog.ids
     with calling(LOCAL):
         whole = with_models(idle_service.deps, [first, second, *rest])
         page = await whole.ListModels(pb.ListModelsRequest(page_size=2), UNUSED)

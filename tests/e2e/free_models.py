@@ -19,7 +19,8 @@ from uuid import uuid4
 from pydantic import Field, SecretStr
 
 from generation_svc.catalog import load_catalog
-from generation_svc.domain.model import Model, PriceUnit
+from generation_svc.domain.model import Model
+from generation_svc.domain.quote import quote
 from generation_svc.storage.embedded.server import embedded_postgres
 from runtime.settings import ProcessSettings
 from tests.e2e.measure import Counters, Run, counters, measured
@@ -29,8 +30,6 @@ from tests.e2e.stack import Shape, Stack, stack
 FOLDER = Path(".atelier/e2e-free")
 """Where the processes of a run leave their logs."""
 CREDIT_USD = Decimal("0.005")
-LARGEST_MEGAPIXELS = Decimal("1.05")
-"""The size of the largest default picture, 1024×1024."""
 WAYS = ("callback", "poll")
 PICTURE_S = 120.0
 EXIT_NO_KEYS = 2
@@ -68,7 +67,7 @@ class RealKie(ProcessSettings):
 
 def main() -> int:
     """Run everything; return 0 only if every model passed in both ways."""
-    models = [model for model in load_catalog().models.values() if model.pricing.is_free]
+    models = [model for model in load_catalog().models.values() if model.is_free]
     if os.environ.get("RUN_E2E") != "1":
         return asyncio.run(_run(models, Shape(), folder=FOLDER.absolute()))
     real = RealKie.load()
@@ -147,8 +146,8 @@ def _summary(runs: list[Run], found: Counters) -> int:
 
 
 def _price(model: Model) -> Decimal:
-    size = LARGEST_MEGAPIXELS if model.pricing.unit is PriceUnit.MEGAPIXEL else Decimal(1)
-    return model.pricing.credits * size
+    """Return what the provider's smallest inputs cost: the defaults of the model."""
+    return quote(model.offer.price, {}, defaults=model.defaults, measured={}).credits
 
 
 def _say(line: str) -> None:

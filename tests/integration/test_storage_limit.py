@@ -12,7 +12,8 @@ import pytest
 from generation_svc.domain.error import Overloaded, StorageQuotaReached
 from generation_svc.domain.job import JobState
 from generation_svc.domain.media import MediaKind, Upload
-from generation_svc.domain.model import Catalog, Kind
+from generation_svc.domain.model import Catalog
+from generation_svc.domain.purpose import Purpose
 from generation_svc.domain.storage_limit import DiskLevel, StorageQuota
 from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.lifecycle.dependencies import StorageDependencies
@@ -164,7 +165,8 @@ def with_video(harness: Harness) -> Harness:
     """A harness whose model makes videos."""
     models = harness.deps.models
     image = models.catalog.get("z-image")
-    model = replace(image, kind=Kind.TEXT_TO_VIDEO, result_kinds=(MediaKind.VIDEO,))
+    result = replace(image.result, kinds=(MediaKind.VIDEO,))
+    model = replace(image, purpose=Purpose.TEXT_TO_VIDEO, result=result)
     catalog = Catalog(models.catalog.version, {**models.catalog.models, model.id: model})
     deps = replace(harness.deps, models=replace(models, catalog=catalog))
     return replace(harness, deps=deps)

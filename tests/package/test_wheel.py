@@ -82,7 +82,7 @@ def test_it_brings_all_that_is_read_beside_the_code(names: list[str]) -> None:
     assert {
         "generation_svc/migrations/env.py",
         "generation_svc/models/KIE_SOURCE_OF_TRUTH.json",
-        "generation_svc/models/catalog.schema.json",
+        "generation_svc/models/model.schema.json",
         "edge_bot/view/locales/ru/LC_MESSAGES/edge_bot.mo",
         "sandbox/telegram/static/index.html",
     } <= set(names)

@@ -8,11 +8,11 @@ from generation_svc.catalog import load_catalog
 from generation_svc.domain.error import UnknownModel
 from generation_svc.domain.model import (
     Catalog,
-    Kind,
     LocalizedText,
-    PriceUnit,
 )
 from generation_svc.domain.provider_input import provider_input
+from generation_svc.domain.purpose import Kind
+from generation_svc.domain.quote import quote
 from generation_svc.domain.schema import JsonValue
 
 UPLOAD = "upload:0198c5a0-7c3e-7a41-9f3b-2d1c6b5e4f00"
@@ -25,30 +25,32 @@ def catalog() -> Catalog:
 
 
 def test_the_shipped_catalog_holds_the_four_free_models(catalog: Catalog) -> None:
-    assert {model.id: model.kind for model in catalog.models.values()} == {
+    assert {model.id: model.kind for model in catalog.offered} == {
         "z-image": Kind.TEXT_TO_IMAGE,
         "qwen/text-to-image": Kind.TEXT_TO_IMAGE,
         "qwen/image-to-image": Kind.IMAGE_TO_IMAGE,
         "qwen/image-edit": Kind.EDIT,
     }
-    assert all(model.pricing.is_free for model in catalog.models.values())
+    assert all(model.is_free for model in catalog.offered)
 
 
 @pytest.mark.parametrize(
     ("model_id", "amount", "unit"),
     [
-        pytest.param("z-image", "0.8", PriceUnit.IMAGE, id="z-image"),
-        pytest.param("qwen/text-to-image", "4", PriceUnit.MEGAPIXEL, id="qwen-text"),
-        pytest.param("qwen/image-to-image", "4", PriceUnit.IMAGE, id="qwen-image"),
-        pytest.param("qwen/image-edit", "6", PriceUnit.MEGAPIXEL, id="qwen-edit"),
+        pytest.param("z-image", "0.8", "image", id="z-image"),
+        pytest.param("qwen/text-to-image", "4.194304", "megapixel", id="qwen-text"),
+        pytest.param("qwen/image-to-image", "4", "image", id="qwen-image"),
+        pytest.param("qwen/image-edit", "4.718592", "megapixel", id="qwen-edit"),
     ],
 )
 def test_a_model_states_what_kie_charges(
-    catalog: Catalog, model_id: str, amount: str, unit: PriceUnit
+    catalog: Catalog, model_id: str, amount: str, unit: str
 ) -> None:
-    pricing = catalog.get(model_id).pricing
+    model = catalog.get(model_id)
+    quoted = quote(model.offer.price, {}, defaults=model.defaults, measured={})
 
-    assert (pricing.credits, pricing.unit) == (Decimal(amount), unit)
+    assert (quoted.credits, quoted.is_ceiling) == (Decimal(amount), False)
+    assert [line.unit for line in quoted.lines] == [unit]
 
 
 def test_a_model_states_its_usual_and_longest_duration(catalog: Catalog) -> None:

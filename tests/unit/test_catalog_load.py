@@ -7,20 +7,23 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from generation_svc.catalog import CatalogError, load_catalog
+from generation_svc.catalog.build import built
 from generation_svc.catalog.load import digest_of, note_checked
 
 SHIPPED = Path(__file__).parents[2] / "models" / "KIE_SOURCE_OF_TRUTH.json"
 Entry = dict[str, Any]
 
 
-def spoil(change: Callable[[Entry], object], *, model: int = 0) -> str:
+def spoil(change: Callable[[Entry], object], *, model: str = "z-image") -> str:
+    """Return the file with the free models alone, checked soon, and one of them changed."""
     document = json.loads(SHIPPED.read_text(encoding="utf-8"))
-    change(document["models"][model])
+    document["models"] = [each for each in document["models"] if each["is_free"]]
+    change(next(each for each in document["models"] if each["id"] == model))
     return json.dumps(document)
 
 
-def put(*path: str, value: object) -> Callable[[Entry], object]:
-    def change(entry: Entry) -> None:
+def put(*path: str | int, value: object) -> Callable[[Entry], object]:
+    def change(entry: Any) -> None:
         for key in path[:-1]:
             entry = entry[key]
         entry[path[-1]] = value
@@ -28,8 +31,8 @@ def put(*path: str, value: object) -> Callable[[Entry], object]:
     return change
 
 
-def remove(*path: str) -> Callable[[Entry], object]:
-    def change(entry: Entry) -> None:
+def remove(*path: str | int) -> Callable[[Entry], object]:
+    def change(entry: Any) -> None:
         for key in path[:-1]:
             entry = entry[key]
         del entry[path[-1]]
@@ -45,13 +48,28 @@ def needing_an_image(entry: Entry) -> None:
 
 
 FIELDS = ("input_schema", "properties")
+OFFER = ("offers", 0)
+PRICE = (*OFFER, "price", "parts", 0)
+RULES = ("input_schema", "allOf")
+NEVER = [
+    {
+        "if": {"properties": {"aspect_ratio": {"const": "1:1"}}},
+        "then": {"required": ["nsfw_checker"]},
+    },
+    {
+        "if": {"required": ["prompt"]},
+        "then": {
+            "properties": {"nsfw_checker": False, "aspect_ratio": {"const": "1:1"}},
+            "required": ["aspect_ratio"],
+        },
+    },
+]
 MEDIA = {
     "name": "image",
     "kind": "image",
     "role": "source",
     "mime_types": ["image/png"],
     "max_bytes": 1,
-    "kie_field": "image_url",
 }
 IMAGE = {"type": "string", "minLength": 1}
 LABEL = {"label": {"ru": "Кадр", "en": "Frame"}}
@@ -63,12 +81,70 @@ LONG = {"ru": "а" * 20, "en": "a" * 20}
     [
         pytest.param("{", "is not JSON", id="broken-json"),
         pytest.param("[]", "is not of type 'object'", id="not-an-object"),
-        pytest.param(spoil(remove("pricing")), "'pricing' is a required", id="no-price"),
+        pytest.param(spoil(remove(*OFFER, "price")), "'price' is a required", id="no-price"),
+        pytest.param(spoil(put(*PRICE, "unit", value="pixel")), "'pixel'", id="odd-unit"),
         pytest.param(
-            spoil(put("pricing", "unit", value="pixel")), "pricing.unit: 'pixel'", id="odd-unit"
+            spoil(put(*PRICE, "rates", 0, "credits", value="-1")), "'-1'", id="negative-price"
         ),
         pytest.param(
-            spoil(put("pricing", "kie_credits", value="-1")), "kie_credits", id="negative-price"
+            spoil(put(*PRICE, "rates", 0, "when", value={"size": "1"})),
+            "a price depends on size, which is not in the input schema",
+            id="price-of-no-field",
+        ),
+        pytest.param(
+            spoil(put(*PRICE, "rates", 0, "when", value={"aspect_ratio": "7:5"})),
+            "a price depends on aspect_ratio being '7:5', which it can never be",
+            id="price-of-no-value",
+        ),
+        pytest.param(
+            spoil(put(*PRICE, "rates", 0, "when", value={"aspect_ratio": "1:1"})),
+            "no rate speaks of aspect_ratio '4:3'",
+            id="price-with-a-gap",
+        ),
+        pytest.param(
+            spoil(put(*PRICE, "times", value=[{"seconds_of": "prompt"}])),
+            "a price counts the seconds of prompt, which is neither video nor audio",
+            id="seconds-of-text",
+        ),
+        pytest.param(
+            spoil(put(*PRICE, "times", value=[{"field": "num_images"}])),
+            "a price counts num_images, which is not in the input schema",
+            id="count-of-no-field",
+        ),
+        pytest.param(
+            spoil(
+                put(
+                    *RULES, value=[{"if": {"required": ["size"]}, "then": {"required": ["prompt"]}}]
+                )
+            ),
+            "a rule speaks of size, which is not in the input schema",
+            id="rule-of-no-field",
+        ),
+        pytest.param(
+            spoil(put("checks", value=[{"difference": {"from": "a", "to": "prompt"}}])),
+            "a check speaks of a, which is not in the input schema",
+            id="check-of-no-field",
+        ),
+        pytest.param(
+            spoil(put(*RULES, value=NEVER)), "no inputs keep the input schema", id="no-input-fits"
+        ),
+        pytest.param(
+            spoil(put("description", "ru", value="Draws.")),
+            "description.ru is not Russian",
+            id="english-russian",
+        ),
+        pytest.param(
+            spoil(put("title", "en", value="Зет")), "title.en is not English", id="russian-english"
+        ),
+        pytest.param(
+            spoil(put("options", "nsfw_checker", "label", "en", value="nsfw_checker")),
+            "is a raw name: nsfw_checker",
+            id="raw-name",
+        ),
+        pytest.param(
+            spoil(put("operator_fields", value={"nsfw_checker": "yes"})),
+            "what is sent for the operator field nsfw_checker breaks its schema",
+            id="operator-value",
         ),
         pytest.param(spoil(remove("title", "ru")), "'ru' is a required", id="untranslated"),
         pytest.param(
@@ -116,36 +192,45 @@ LONG = {"ru": "а" * 20, "en": "a" * 20}
         ),
         pytest.param(
             spoil(needing_an_image),
-            "kind text-to-image takes no media, but some is required",
+            "purpose text-to-image takes no media, but some is required",
             id="media-for-words",
         ),
         pytest.param(
-            spoil(remove("media_inputs"), model=2),
-            "kind image-to-image needs media of the kind image",
+            spoil(remove("media_inputs"), model="qwen/image-to-image"),
+            "purpose image-to-image needs media of the kind image",
             id="no-media",
         ),
         pytest.param(
-            spoil(put("media_inputs", value=[MEDIA | {"kind": "video"}]), model=2),
-            "kind image-to-image needs media of the kind image",
+            spoil(
+                put("media_inputs", value=[MEDIA | {"kind": "video"}]), model="qwen/image-to-image"
+            ),
+            "purpose image-to-image needs media of the kind image",
             id="media-of-another-kind",
         ),
         pytest.param(
-            spoil(put("media_inputs", value=[MEDIA | {"name": "photo"}]), model=2),
+            spoil(
+                put("media_inputs", value=[MEDIA | {"name": "photo"}]), model="qwen/image-to-image"
+            ),
             "photo is not text in the input schema",
             id="media-of-no-field",
         ),
         pytest.param(
-            spoil(put("media_inputs", value=[MEDIA | {"name": "shots[].image"}]), model=2),
+            spoil(
+                put("media_inputs", value=[MEDIA | {"name": "shots[].image"}]),
+                model="qwen/image-to-image",
+            ),
             "shots[].image is not text in the input schema",
             id="media-of-no-list",
         ),
         pytest.param(
-            spoil(put("media_inputs", value=[MEDIA | {"kie_field": "prompt"}]), model=2),
+            spoil(put(*OFFER, "fields", value={"image": "prompt"}), model="qwen/image-to-image"),
             "image has the name prompt at KIE, another field's name",
             id="media-name-taken",
         ),
         pytest.param(
-            spoil(put("media_inputs", value=[MEDIA | {"role": "hero"}]), model=2),
+            spoil(
+                put("media_inputs", value=[MEDIA | {"role": "hero"}]), model="qwen/image-to-image"
+            ),
             "role: 'hero' is not one of",
             id="odd-role",
         ),
@@ -155,8 +240,8 @@ LONG = {"ru": "а" * 20, "en": "a" * 20}
             id="odd-part",
         ),
         pytest.param(
-            spoil(put("result_kinds", value=["video"])),
-            "kind text-to-image makes image, which the result kinds lack",
+            spoil(put("result", "kinds", value=["video"])),
+            "purpose text-to-image makes image, which the result kinds lack",
             id="another-result",
         ),
         pytest.param(
@@ -201,7 +286,7 @@ def test_a_bad_file_stops_with_one_clear_error(tmp_path: Path, text: str, compla
 
 
 def test_the_file_s_own_schema_is_a_schema() -> None:
-    schema = json.loads(SHIPPED.with_name("catalog.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(SHIPPED.with_name("model.schema.json").read_text(encoding="utf-8"))
 
     Draft202012Validator.check_schema(schema)
 
@@ -219,30 +304,32 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         load_catalog(path)
 
 
-def test_the_shipped_file_was_checked_as_it_is(tmp_path: Path) -> None:
-    note_checked(checked=tmp_path / "checked")
+def test_the_shipped_file_is_what_the_documents_say() -> None:
+    text = built()
 
-    shipped = SHIPPED.with_name("checked.sha256")
-    assert shipped.read_text() == (tmp_path / "checked").read_text(), "run `make catalog`"
+    assert SHIPPED.read_text(encoding="utf-8") == text, "run `make catalog`"
+    schema = SHIPPED.with_name("model.schema.json").read_bytes()
+    noted = SHIPPED.with_name("checked.sha256").read_text().strip()
+    assert noted == digest_of(text.encode(), schema=schema), "run `make catalog`"
 
 
 def test_a_file_that_was_checked_is_not_checked_again(tmp_path: Path) -> None:
     path, checked = tmp_path / "catalog.json", tmp_path / "checked"
-    path.write_text(spoil(put("pricing", "kie_credits", value="-1")), encoding="utf-8")
-    schema = SHIPPED.with_name("catalog.schema.json").read_bytes()
+    path.write_text(spoil(put(*PRICE, "unit", value="pixel")), encoding="utf-8")
+    schema = SHIPPED.with_name("model.schema.json").read_bytes()
     checked.write_text(digest_of(path.read_bytes(), schema=schema))
     assert load_catalog(path, checked=checked).models
 
     path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(CatalogError, match="kie_credits"):
+    with pytest.raises(CatalogError, match="pixel"):
         load_catalog(path, checked=checked)
 
 
 def test_a_bad_file_is_never_noted_as_checked(tmp_path: Path) -> None:
     path, checked = tmp_path / "catalog.json", tmp_path / "checked"
-    path.write_text(spoil(remove("pricing")), encoding="utf-8")
+    path.write_text(spoil(remove(*OFFER, "price")), encoding="utf-8")
 
-    with pytest.raises(CatalogError, match="pricing"):
+    with pytest.raises(CatalogError, match="price"):
         note_checked(path, checked=checked)
     assert not checked.exists()
 

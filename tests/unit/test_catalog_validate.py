@@ -13,7 +13,7 @@ from generation_svc.domain.error import InvalidInputs
 from generation_svc.domain.model import Model
 
 CATALOG = load_catalog()
-Z_IMAGE, QWEN_TEXT, QWEN_IMAGE, QWEN_EDIT = CATALOG.models.values()
+Z_IMAGE, QWEN_TEXT, QWEN_IMAGE, QWEN_EDIT = CATALOG.offered
 UPLOAD = "upload:0198c5a0-7c3e-7a41-9f3b-2d1c6b5e4f00"
 MEDIA = "media:0198c5a0-7c3e-7a41-9f3b-2d1c6b5e4f00"
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
@@ -317,7 +317,7 @@ JSON = st.recursive(
     ),
     max_leaves=4,
 )
-MODELS = st.sampled_from(list(CATALOG.models.values()))
+MODELS = st.sampled_from(CATALOG.offered)
 
 
 @st.composite

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from generation_svc.catalog import load_catalog
 from generation_svc.domain.media import MediaKind
-from generation_svc.domain.model import Kind
+from generation_svc.domain.purpose import Purpose
 from generation_svc.domain.storage_limit import (
     LARGE_BYTES,
     DiskLevel,
@@ -67,8 +67,8 @@ def test_levels_begin_at_90_and_97_percent(share: float, level: DiskLevel) -> No
     assert DiskLimits().level(share) is level
 
 
-def test_the_models_of_today_make_small_results() -> None:
-    assert all(expected_bytes(model) < LARGE_BYTES for model in load_catalog().models.values())
+def test_the_models_on_offer_make_small_results() -> None:
+    assert all(expected_bytes(model) < LARGE_BYTES for model in load_catalog().offered)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,12 @@ def test_the_models_of_today_make_small_results() -> None:
         ((MediaKind.AUDIO, MediaKind.VIDEO), True),
     ],
 )
-@pytest.mark.parametrize("kind", [Kind.EDIT, Kind.TEXT_TO_AUDIO, Kind.VIDEO_TO_VIDEO])
+@pytest.mark.parametrize("purpose", [Purpose.IMAGE_EDIT, Purpose.TEXT_TO_MUSIC, Purpose.VIDEO_EDIT])
 def test_a_job_is_large_by_what_it_makes(
-    kind: Kind, kinds: tuple[MediaKind, ...], is_large: bool
+    purpose: Purpose, kinds: tuple[MediaKind, ...], is_large: bool
 ) -> None:
-    model = replace(load_catalog().get("z-image"), kind=kind, result_kinds=kinds)
+    image = load_catalog().get("z-image")
+    model = replace(image, purpose=purpose, result=replace(image.result, kinds=kinds))
     assert (expected_bytes(model) >= LARGE_BYTES) is is_large
     assert DiskLevel.FILLING.takes_job(model) is not is_large
 

@@ -296,6 +296,28 @@ def test_media_is_held_to_what_the_model_takes(changes: Any, flaw: str | None) -
     assert sound.flaw_of(replace(media, **changes)) == flaw
 
 
+@pytest.mark.parametrize(
+    ("limits", "flaw"),
+    [
+        ({"min_duration": timedelta(seconds=6)}, None),
+        (
+            {"min_duration": timedelta(seconds=7)},
+            "Must be at least 7 seconds long, not 6.",
+        ),
+        ({"max_pixels": 200}, None),
+        ({"max_pixels": 199}, "Must have up to 199 pixels, not 200."),
+        ({"min_pixels": 201}, "Must have at least 201 pixels, not 200."),
+        ({"min_pixels": 200, "min_duration": timedelta(seconds=1)}, None),
+    ],
+    ids=str,
+)
+def test_media_is_held_to_the_least_as_well(limits: Any, flaw: str | None) -> None:
+    image = next(each for each in MODEL.media_inputs if each.name == "images")
+    media = Media(id=UUID(ID), mime_type="image/png", size_bytes=9, width=10, height=20, sha256="")
+    length = timedelta(seconds=6)
+    assert replace(image, **limits).flaw_of(replace(media, duration=length)) == flaw
+
+
 EITHER = {"anyOf": [{"required": ["prompt"]}, {"required": ["shots"]}]}
 UNLESS = {
     "if": {"properties": {"mode": {"enum": ["std", "pro"]}}, "required": ["mode", "images"]},
