@@ -5,12 +5,12 @@ import random
 import struct
 import wave
 from array import array
-from dataclasses import dataclass
 from io import BytesIO
 
 import av
 from PIL import Image
 
+from sandbox.kie.made import Made
 from sandbox.kie.picture import paint
 
 VIDEO_SIZE = (320, 240)
@@ -20,16 +20,6 @@ SONG_SECONDS = 3
 SAMPLES_PER_SECOND = 22_050
 NOTES_HZ = (262, 294, 330, 392, 440)
 """A pentatonic scale: no two notes of it sound wrong together."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What a task made: the bytes, and how many zeros come after them."""
-
-    content: bytes
-    mime_type: str
-    ending: str
-    padding: int = 0
 
 
 def video(prompt: str, *, seed: int, padding: int = 0) -> Made:
