@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.kie.document import entry_of
 from sandbox.kie.entry import Entry, Json, Price
@@ -12,6 +13,19 @@ BUILT_FILE = "KIE_SOURCE_OF_TRUTH.json"
 _ROOT = Path(__file__).parents[2]
 FOLDERS = (_ROOT / "models", _ROOT / "generation_svc/models")
 """Where the documents are: in a checkout, and beside an installed wheel's packages."""
+
+
+@dataclass
+class Change:
+    """How a model differs from its document."""
+
+    price: Price | None = None
+    off: Literal["", "paused", "unpublished", "disabled"] = ""
+    """In which of KIE's ways it is switched off."""
+    success_rates: list[float | None] = field(default_factory=list)
+    """The percentages of the newest buckets of `/success-rate`; none means no traffic."""
+    is_synced: bool = True
+    """Whether KIE has a schema of it."""
 
 
 class Catalog:
@@ -23,11 +37,9 @@ class Catalog:
         self.clear()
 
     def clear(self) -> None:
-        """Forget what was added, changed and switched off."""
+        """Forget what was added and changed."""
         self._entries: dict[str, Entry] = {}
-        self._prices: dict[str, Price] = {}
-        self._off: dict[str, str] = {}
-        self._rates: dict[str, list[float | None]] = {}
+        self._changes: dict[str, Change] = {}
 
     def find(self, model: str) -> Entry | None:
         """Return the entry of a model, or none for one that KIE does not have."""
@@ -48,39 +60,19 @@ class Catalog:
     def add(self, entry: Entry) -> None:
         """Have one more model, or another one under the same id."""
         self._entries[entry.model] = entry
-        self._prices.pop(entry.model, None)
 
     def remove(self, model: str) -> None:
-        """Have an added model no more."""
+        """Have an added model no more, and undo what was changed of one."""
         self._entries.pop(model, None)
+        self._changes.pop(model, None)
+
+    def change(self, model: str) -> Change:
+        """Return what is changed of a model, which can be changed further."""
+        return self._changes.setdefault(model, Change())
 
     def price(self, entry: Entry) -> Price:
         """Return what the model costs now."""
-        return self._prices.get(entry.model, entry.price)
-
-    def set_price(self, model: str, price: Price) -> None:
-        """Let the model cost something else."""
-        self._prices[model] = price
-
-    def is_price_set(self, model: str) -> bool:
-        """Return whether its price differs from that of its document."""
-        return model in self._prices
-
-    def off(self, model: str) -> str:
-        """Return how the model is switched off, empty for one that is on."""
-        return self._off.get(model, "")
-
-    def switch(self, model: str, *, off: str) -> None:
-        """Switch a model off in one of KIE's ways, or on with an empty text."""
-        self._off[model] = off
-
-    def success_rates(self, model: str) -> list[float | None]:
-        """Return what was set for the buckets of the last day, the newest last."""
-        return self._rates.get(model, [])
-
-    def set_success_rates(self, model: str, rates: list[float | None]) -> None:
-        """Set the rates of the newest buckets; none means no traffic."""
-        self._rates[model] = rates
+        return self.change(entry.model).price or entry.price
 
     @property
     def _documents(self) -> dict[str, Json]:

@@ -86,7 +86,7 @@ def _check(kie: Kie, order: Order, *, account: Account) -> None:
     entry = kie.catalog.find(order.model)
     if entry is None and order.model not in MODELS:
         raise RefusedError(answer.UNKNOWN_MODEL)
-    if off := kie.catalog.off(order.model):
+    if off := kie.catalog.change(order.model).off:
         raise RefusedError(answer.MODEL_OFF[off])
     if text := _complaint(entry, order):
         raise RefusedError(answer.refusal(500, text))
@@ -105,7 +105,7 @@ def _complaint(entry: Entry | None, order: Order) -> str | None:
 async def _cost(request: Request, order: Order) -> float:
     kie, free = kie_of(request), MODELS.get(order.model)
     entry = kie.catalog.find(order.model)
-    if entry is None or (free and not kie.catalog.is_price_set(order.model)):
+    if entry is None or (free and kie.catalog.change(order.model).price is None):
         return free.cost(order.fields) if free else 0
     task_runner: TaskRunner = request.state.task_runner
     seconds = await seconds_given(entry, order.fields, kie=kie, client=task_runner.client)

@@ -94,13 +94,23 @@ class Entry(BaseModel):
         return defaults | read
 
 
+_VALUES = frozenset({"default", "enum", "const", "examples"})
+"""The keywords that hold values, not schemas."""
+
+
 def _lenient(schema: Any) -> Any:
-    """Return the schema without what refuses unknown fields, which KIE ignores."""
+    """Return the schema without what refuses unknown fields, which KIE ignores.
+
+    A field that is not allowed becomes one with a rule: of `false` an error tells no name.
+    """
+    if schema is False:
+        return {"not": {}}
     if isinstance(schema, list):
         return [_lenient(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: _lenient(each) for key, each in schema.items() if key != "additionalProperties"}
+    kept = {key: each for key, each in schema.items() if key != "additionalProperties"}
+    return {key: each if key in _VALUES else _lenient(each) for key, each in kept.items()}
 
 
 class MediaInput(NamedTuple):
