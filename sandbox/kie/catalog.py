@@ -59,6 +59,7 @@ class Catalog:
 
     def add(self, entry: Entry) -> None:
         """Have one more model, or another one under the same id."""
+        self.remove(entry.model)
         self._entries[entry.model] = entry
 
     def remove(self, model: str) -> None:

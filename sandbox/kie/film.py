@@ -34,6 +34,8 @@ class Film:
     scenes: Sequence[Image.Image] = ()
     """Pictures that it goes through; the first and the last frame show them as they are."""
     sound: Pcm | None = None
+    container: str = "mp4"
+    """Or `mov`."""
 
     @property
     def frames(self) -> int:
@@ -42,18 +44,18 @@ class Film:
 
 
 def shot(film: Film) -> bytes:
-    """Return an MP4 of the film."""
+    """Return a video of the film."""
     scenes = [ImageOps.fit(each.convert("RGB"), film.size) for each in film.scenes]
     pictures = _through(scenes, film.frames) if scenes else _panned(film)
-    return encoded(_captioned(pictures, film), size=film.size, sound=film.sound)
+    return _encoded(_captioned(pictures, film), film)
 
 
 def retaken(film: Film, source: Sequence[Image.Image]) -> bytes:
-    """Return an MP4 of the frames of another video, in other colours and with a caption."""
+    """Return a video of the frames of another video, in other colours and with a caption."""
     chance = random.Random(f"{film.prompt}{film.seed}")
     colours = tinted(chance)
     pictures = (colours(ImageOps.fit(each, film.size)) for each in source)
-    return encoded(_captioned(pictures, film), size=film.size, sound=film.sound)
+    return _encoded(_captioned(pictures, film), film)
 
 
 def frames_of(content: bytes, *, seconds: float) -> list[Image.Image]:
@@ -66,18 +68,24 @@ def frames_of(content: bytes, *, seconds: float) -> list[Image.Image]:
         return [frame.to_image() for frame in frames]  # type: ignore[no-untyped-call]
 
 
-def encoded(pictures: Iterator[Image.Image], *, size: Size, sound: Pcm | None = None) -> bytes:
-    """Return an MP4 whose index comes first, so that it plays while it loads.
+def _encoded(pictures: Iterator[Image.Image], film: Film) -> bytes:
+    return encoded(pictures, size=film.size, sound=film.sound, container=film.container)
+
+
+def encoded(
+    pictures: Iterator[Image.Image], *, size: Size, sound: Pcm | None, container: str = "mp4"
+) -> bytes:
+    """Return a video whose index comes first, so that it plays while it loads.
 
     FFmpeg moves the index in a second pass, which needs a real file.
     """
-    with NamedTemporaryFile(suffix=".mp4") as file:
+    with NamedTemporaryFile(suffix=f".{container}") as file:
         _write(file.name, pictures, size=size, sound=sound)
         return file.read()
 
 
 def _write(path: str, pictures: Iterator[Image.Image], *, size: Size, sound: Pcm | None) -> None:
-    with av.open(path, "w", format="mp4", options={"movflags": "faststart"}) as container:
+    with av.open(path, "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=QUICK)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"

@@ -25,7 +25,7 @@ _SOUNDING = re.compile("veo|grok|sora|omni|wan/2-[567]|wan/3|happyhorse|minimax-
 def filmed(asked: Commission) -> Result:
     """Return the video that a task asked for, and its last frame where that is wanted."""
     content = _content(asked)
-    told = files(video_file(content, asked.text("output_format")))
+    told = files(video_file(content, _container(asked)))
     if asked.fields.get("return_last_frame"):
         last = frames_of(content, seconds=LONGEST_S)[-1]
         told.told["lastFrameUrl"] = picture_file(last, "png")
@@ -50,7 +50,12 @@ def _film(asked: Commission, *, seconds: float) -> Film:
         seed=asked.seed,
         scenes=_scenes(asked),
         sound=_sound(asked, seconds=seconds),
+        container=_container(asked),
     )
+
+
+def _container(asked: Commission) -> str:
+    return "mov" if asked.text("output_format") == "mov" else "mp4"
 
 
 def _scenes(asked: Commission) -> list[Image.Image]:

@@ -33,7 +33,8 @@ class KieSettings(BaseModel):
     read_limit: PositiveInt = 10
     """The number of recordInfo calls within a second on each account."""
     description_limit: PositiveInt = 1
-    """The number of requests within a second on each account for what KIE says of its models."""
+    """The number of requests for what KIE says of its models, within `description_window_s`."""
+    description_window_s: PositiveFloat = 1
     max_concurrent: PositiveInt = 100
     """The number of tasks that may run at once on each account."""
 

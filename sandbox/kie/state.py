@@ -87,8 +87,8 @@ class Kie:
 
     def admits_description(self, account: Account) -> bool:
         """Count a request for what KIE says of its models, and say whether it is allowed."""
-        limit = self.settings.description_limit
-        return account.description_window.admit(limit=limit, span_s=1.0)
+        limit, span_s = self.settings.description_limit, self.settings.description_window_s
+        return account.description_window.admit(limit=limit, span_s=span_s)
 
     def duration_of(self, model: str) -> float:
         """Return how long a task of the model takes, in seconds."""
