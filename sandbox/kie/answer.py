@@ -44,6 +44,7 @@ UNKNOWN_MODEL = refusal(
     "the supported models provided by KIE.",
 )
 TASK_NULL = refusal(422, "recordInfo is null")
+NO_CALLBACK_URL = refusal(422, "callBackUrl is required")
 WRONG_URL = refusal(422, "url is wrong")
 TOO_FREQUENT = refusal(429, "Your call frequency is too high. Please try again later.")
 MAINTENANCE = refusal(455, "The service is currently under maintenance. Please try again later.")
@@ -170,6 +171,13 @@ def song_callback(task: Task, stage: str, songs: list[Body]) -> Body:
     return {"code": 200, "data": data, "msg": "All generated successfully."}
 
 
+def song_failure(task: Task) -> Body:
+    """Return what Suno's family tells of songs that were not made."""
+    code, message = task.failure or ("", "")
+    data = {"callbackType": "error", "data": None, "task_id": task.told_id}
+    return {"code": int(code) if code.isdigit() else 501, "data": data, "msg": message}
+
+
 def _unheard(song: Body) -> Body:
     return {**song, "audio_url": "", "stream_audio_url": "", "duration": None}
 
@@ -207,8 +215,8 @@ def _result_json(task: Task) -> str:
 
 
 def _response(task: Task) -> Body | None:
-    is_known = (task.is_unified or "data" in task.told) and _place(task) != "missing"
-    is_told = is_known or _place(task) == "response"
+    is_known = (task.shape or "data" in task.told) and _place(task) != "missing"
+    is_told = bool(is_known) or _place(task) == "response"
     return _result(task) if is_told and _has_result(task) else None
 
 

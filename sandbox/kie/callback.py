@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import httpx2
 
-from sandbox.kie.answer import FAILED, Body, callback, foreign_callback, song_callback
+from sandbox.kie.answer import FAILED, Body, callback, foreign_callback, song_callback, song_failure
 from sandbox.kie.encoding import encode
 from sandbox.kie.fault import KieFault
 from sandbox.kie.journal import Journal, SentCallback
@@ -39,7 +39,7 @@ class CallbackSender:
         """Send the callbacks for the end of a task; return when all of them are sent."""
         if late := task.fault(KieFault.CALLBACK_LATE):
             await asyncio.sleep(LATE_S if late.seconds is None else late.seconds)
-        is_staged = settings.song_callbacks == "staged" and task.is_unified and "data" in task.told
+        is_staged = settings.song_callbacks == "staged" and task.shape == "songs"
         for post in posts(task, is_staged=is_staged):
             await self._deliver(post, task=task, settings=settings)
 
@@ -118,8 +118,14 @@ def _news(task: Task, url: str, *, is_staged: bool) -> Post:
     if family := task.fault(KieFault.CALLBACK_WRONG_FAMILY):
         body = foreign_callback(task, family.variant or "runway")
         return Post("wrong_family", url, encode(body).encode())
-    body = song_callback(task, "complete", task.told["data"]) if is_staged else callback(task)
+    body = _end_of_songs(task) if is_staged else callback(task)
     return Post("true", url, encode(body).encode())
+
+
+def _end_of_songs(task: Task) -> Body:
+    return (
+        song_failure(task) if task.failure else song_callback(task, "complete", task.told["data"])
+    )
 
 
 def _malformed(task: Task, variant: str) -> bytes:

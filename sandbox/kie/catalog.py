@@ -49,6 +49,11 @@ class Catalog:
             self._entries[model] = entry
         return entry
 
+    def shape(self, model: str) -> str:
+        """Return where the record of the model has its result."""
+        entry = self.find(model)
+        return entry.shape if entry else ""
+
     def ids(self) -> list[str]:
         """Return the ids of all models, sorted."""
         return sorted({*self._documents, *self._entries})

@@ -88,6 +88,8 @@ def _check(kie: Kie, order: Order, *, account: Account) -> None:
         raise RefusedError(answer.UNKNOWN_MODEL)
     if off := kie.catalog.change(order.model).off:
         raise RefusedError(answer.MODEL_OFF[off])
+    if entry and entry.requires_callback and not order.callback_url:
+        raise RefusedError(answer.NO_CALLBACK_URL)
     if text := _complaint(entry, order):
         raise RefusedError(answer.refusal(500, text))
     text = reference_complaint(entry, order.fields, kie=kie, account=account) if entry else None
@@ -122,7 +124,7 @@ def _created(kie: Kie, order: Order, *, account: Account, cost: float) -> Task:
         account=account.name,
         credits=cost,
         duration_s=0 if is_early else kie.duration_of(order.model),
-        is_unified=order.model not in MODELS,
+        shape="" if order.model in MODELS else kie.catalog.shape(order.model),
         faults=faults,
     )
     kie.tasks[task.id] = task

@@ -31,6 +31,7 @@ def entry_of(document: Json) -> Entry | None:
         shape=result["shape"],
         checks=[_check(each, names) for each in document.get("checks", ())],
         price=_price(offer.get("price", {}), names),
+        requires_callback=offer.get("requires_callback", False),
     )
 
 
@@ -60,7 +61,16 @@ def _input(document: Json, offer: Json, names: _Names) -> Json:
         schema["properties"].setdefault(name, _operator_field(value))
     schema["required"] = [names.field(name) for name in offer.get("required", ())]
     _note(schema, names, document)
+    for path in offer.get("lists", ()):
+        _make_list(_at(schema, names, path))
     return schema
+
+
+def _make_list(field: Json) -> None:
+    """Let a field be a list of one, which KIE asks for where the product has a single value."""
+    if field.get("type") != "array":
+        item = {key: field.pop(key) for key in [*field] if not key.startswith("x-")}
+        field.update({"type": "array", "items": item, "minItems": 1, "maxItems": 1})
 
 
 def _operator_field(value: Any) -> Json:

@@ -73,6 +73,8 @@ class Entry(BaseModel):
     checks: list[Json] = []
     """What a JSON Schema cannot say: `{"difference": {"from", "to", "minimum", "maximum"}}`."""
     price: Price = Price()
+    requires_callback: bool = False
+    """Whether createTask takes it only with a callBackUrl."""
 
     @property
     def fields(self) -> Mapping[str, Json]:

@@ -14,10 +14,10 @@ from sandbox.kie.probe import Probe, probe
 from sandbox.kie.transfer import PIECE_BYTES, sending
 from sandbox.kie.trouble import troubled
 
-CAPACITY = 2000
+CAPACITY = 6000
 """The number of files that are kept; the oldest ones go first."""
-CAPACITY_BYTES = 768 * 2**20
-"""The number of bytes that are kept."""
+CAPACITY_BYTES = 512 * 2**20
+"""The number of bytes that are kept; the newest file stays whatever its size."""
 DROPS = 20
 """The least number of pieces in which a slow file is sent."""
 

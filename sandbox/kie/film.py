@@ -129,11 +129,11 @@ def _grown(picture: Image.Image, share: float) -> Image.Image:
 
 
 def _captioned(pictures: Iterator[Image.Image], film: Film) -> Iterator[Image.Image]:
-    """Write the prompt on all but the first and the last frame, moving up."""
+    """Write the prompt on every frame, moving up, but not on the first and the last given scene."""
     caption = _caption(film)
     lowest = film.size[1] - caption.height
     for number, picture in enumerate(pictures):
-        if 0 < number < film.frames - 1:
+        if not film.scenes or 0 < number < film.frames - 1:
             at = (0, lowest - lowest * number // (2 * film.frames))
             picture.paste(caption, at, caption)
         yield picture

@@ -69,7 +69,7 @@ async def seconds_given(
         if media.field in priced:
             with suppress(InputError):
                 given = await _given(media, kie=kie, client=client)
-                length = math.ceil(round(given.probe.seconds, 2))
+                length = math.ceil(round(given.probe.seconds, 3))
                 seconds[media.field] = seconds.get(media.field, 0) + length
     return seconds
 

@@ -60,10 +60,10 @@ def picture_file(picture: Image.Image, file_format: str) -> Made:
     return Made(content=content, mime_type=f"image/{file_format}", ending=file_format)
 
 
-def video_file(content: bytes, ending: str = "mp4") -> Made:
-    """Return a video as a file."""
+def video_file(content: bytes, ending: str = "mp4", *, padding: int = 0) -> Made:
+    """Return a video as a file: `mp4` or `mov`."""
     mime_type = {"mov": "video/quicktime"}.get(ending, "video/mp4")
-    return Made(content=content, mime_type=mime_type, ending=ending)
+    return Made(content=content, mime_type=mime_type, ending=ending, padding=padding)
 
 
 def sound_file(content: bytes, ending: str = "mp3") -> Made:

@@ -99,11 +99,11 @@ def _counted(quantity: Json, fields: Json, name: str) -> Decimal:
         return decided(quantity["at_most"])
     total = sum(found, Decimal(0))
     divisor = quantity.get("divided_by")
-    return total / number(fields.get(divisor, 1)) if divisor else total
+    return _whole(total / number(fields.get(divisor, 1))) if divisor else total
 
 
-def _whole(seconds: float) -> Decimal:
-    return Decimal(math.ceil(round(seconds, 3)))
+def _whole(amount: float | Decimal) -> Decimal:
+    return Decimal(math.ceil(round(float(amount), 3)))
 
 
 def number(value: Any) -> Decimal:

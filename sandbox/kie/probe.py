@@ -1,5 +1,6 @@
 """What given files are: pictures by Pillow, videos and sound by PyAV."""
 
+import math
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -50,7 +51,7 @@ def _clip(content: bytes) -> Probe:
 
 def _described(container: InputContainer, content: bytes) -> Probe:
     streams = container.streams
-    seconds = (container.duration or 0) / 1_000_000
+    seconds = _seconds(container)
     if streams.video:
         size = (streams.video[0].width, streams.video[0].height)
         is_quicktime = content[8:12] == b"qt  "
@@ -61,6 +62,17 @@ def _described(container: InputContainer, content: bytes) -> Probe:
         raise UnreadableFileError
     mime_type = _mime_type(container, "audio")
     return Probe(kind="audio", mime_type=mime_type, seconds=seconds, has_sound=True)
+
+
+def _seconds(container: InputContainer) -> float:
+    """Return from where to where the packets reach of what is seen, or else heard."""
+    streams = container.streams.video or container.streams.audio
+    begun, ended = math.inf, 0.0
+    for packet in container.demux(streams[0]) if streams else ():
+        if packet.pts is not None and packet.time_base is not None:
+            begun = min(begun, float(packet.pts * packet.time_base))
+            ended = max(ended, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return round(ended - max(0.0, begun), 3) if ended else 0
 
 
 def _mime_type(container: InputContainer, kind: str) -> str:

@@ -58,11 +58,12 @@ def _song(asked: Commission, *, seed: int) -> Json:
     pcm = _tune(asked, seed=seed)
     title = asked.text("title") or asked.words[:80].title()
     file = _mp3(pcm)
+    is_effect = asked.entry.purpose == "sound-effects"
     return {
         "id": str(UUID(hex=secrets.token_hex(16))),
         "audio_url": file,
         "stream_audio_url": file,
-        "image_url": picture_file(paint(title, size=COVER_SIZE, seed=seed), "jpeg"),
+        "image_url": "" if is_effect else _cover(title, seed=seed),
         "prompt": asked.text("lyrics", "full_lyrics", "prompt"),
         "model_name": SONG_MODELS.get(asked.text("model"), "chirp-v6"),
         "title": title,
@@ -70,6 +71,10 @@ def _song(asked: Commission, *, seed: int) -> Json:
         "createTime": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
         "duration": round(sound.seconds_of(pcm), 2),
     }
+
+
+def _cover(title: str, *, seed: int) -> Made:
+    return picture_file(paint(title, size=COVER_SIZE, seed=seed), "jpeg")
 
 
 def _tune(asked: Commission, *, seed: int) -> Pcm:

@@ -53,8 +53,9 @@ class Task:
     """The links of the results, once it succeeded."""
     told: dict[str, Any] = field(default_factory=dict)
     """What `resultJson` says of them where that is more than their links."""
-    is_unified: bool = False
-    """Whether the record has the result as `response`, too (kie-api.md §9)."""
+    shape: str = ""
+    """Where the record has the result, as `response`, too (kie-api.md §9); empty for the free
+    models, of which it was seen in `resultJson` alone."""
     failure: Failure | None = None
 
     def __post_init__(self) -> None:

@@ -75,7 +75,7 @@ class TaskRunner:
     async def _succeed(self, task: Task, made: Result) -> None:
         publisher = Publisher(self._kie, task)
         told = publisher.publish(made)
-        if task.is_unified and "data" in told:
+        if task.shape == "songs":
             await self._tell_stages(task, told)
         await _until(task, 1)
         task.succeed(told.get("resultUrls") or publisher.links, told=told)
@@ -114,7 +114,7 @@ class TaskRunner:
     async def _commission(self, task: Task, entry: Entry) -> Result:
         given = await collect(entry, task.fields, kie=self._kie, client=self.client)
         fields = entry.filled(task.fields)
-        seed = _seed_in(task.fields)
+        seed = _seed_in(fields)
         asked = Commission(entry=entry, fields=fields, given=given, seed=seed)
         return await asyncio.to_thread(make, asked)
 

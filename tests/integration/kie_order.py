@@ -11,10 +11,10 @@ from PIL import Image
 from sandbox.kie.entry import Entry, media_of
 from sandbox.kie.film import Film, shot
 from sandbox.kie.sound import encoded, music
-from tests.integration.sandbox_kie import Json, SandboxKie
+from tests.integration.sandbox_kie import Json, Receiver, SandboxKie
 
 SONG_S = 12.0
-NAME = "Fox"
+NAME = "Speaker 1"
 """What a part of a form is called, by which another part names it."""
 Ordered = Callable[[Entry, Json], Awaitable[str]]
 
@@ -35,8 +35,9 @@ def sample(kind: str) -> tuple[bytes, str]:
 class Orders:
     """Writes orders for one sandbox; earlier tasks that a model needs are made as well."""
 
-    def __init__(self, kie: SandboxKie, entries: dict[str, Entry]) -> None:
+    def __init__(self, kie: SandboxKie, entries: dict[str, Entry], receiver: Receiver) -> None:
         self._kie = kie
+        self._receiver = receiver
         self._entries = entries
         self._uploads: dict[str, str] = {}
         self._earlier: dict[str, Json] = {}
@@ -61,9 +62,14 @@ class Orders:
         assert self._earlier[model]["state"] == "success", self._earlier[model]
         return self._earlier[model]
 
+    async def sent(self, model: str, fields: Json) -> Json:
+        """Return what createTask answers; a callback is asked for where it has to be."""
+        to = self._receiver if self._entries[model].requires_callback else None
+        return await self._kie.ordered(model, fields, to=to)
+
     async def done(self, model: str, fields: Json) -> Json:
         """Return the record of a task once it has ended."""
-        body = await self._kie.ordered(model, fields)
+        body = await self.sent(model, fields)
         assert body["code"] == 200, (model, fields, body)
         return await self._kie.ended(body["data"]["taskId"])
 

@@ -199,6 +199,17 @@ async def test_songs_are_told_in_three_stages_of_which_the_last_has_both(
     assert bodies[2]["data"] == (await kie.ended(task_id))["response"]["data"]
 
 
+async def test_songs_that_fail_are_told_with_an_error(kie: SandboxKie, receiver: Receiver) -> None:
+    await kie.arm("content_refused", match="new/songs", remaining=1)
+    task_id = await kie.task("new/songs", to=receiver, title="Snow")
+    (told,) = await receiver.first()
+    assert told.body == {
+        "code": 500,
+        "data": {"callbackType": "error", "data": None, "task_id": task_id},
+        "msg": "Inappropriate content, please try another prompt.",
+    }
+
+
 async def test_songs_can_be_told_once_like_any_other_task(
     kie: SandboxKie, receiver: Receiver
 ) -> None:

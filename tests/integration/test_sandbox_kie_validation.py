@@ -123,6 +123,16 @@ async def test_a_model_that_is_off_is_refused_whatever_the_fields(
     assert (await kie.create("new/film", prompt="fox"))["code"] == 200
 
 
+async def test_some_models_take_no_order_without_a_callback_url(kie: SandboxKie) -> None:
+    changed = ENTRY.model_copy(update={"requires_callback": True}).model_dump()
+    await kie.http.post("/sandbox/models", json=changed)
+    order = {"model": "new/checked", "input": {"prompt": "a fox", "mode": "std", "task_id": "x"}}
+    refused = (await kie.http.post("/api/v1/jobs/createTask", json=order)).json()
+    assert refused["msg"] == "callBackUrl is required"
+    order["callBackUrl"] = f"{kie.url}/nowhere"
+    assert (await kie.http.post("/api/v1/jobs/createTask", json=order)).json()["code"] == 200
+
+
 async def test_a_removed_model_is_unknown(kie: SandboxKie) -> None:
     await kie.http.post("/sandbox/models", json=ENTRY.model_dump())
     assert (await kie.create("new/checked"))["msg"] == "prompt is required"
