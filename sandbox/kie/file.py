@@ -94,8 +94,9 @@ class File:
 class FileStore:
     """Files by path, in memory."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, capacity_bytes: int = CAPACITY_BYTES) -> None:
         self._base_url = base_url.rstrip("/")
+        self._capacity_bytes = capacity_bytes
         self._files: OrderedDict[str, File] = OrderedDict()
         self._bytes = 0
 
@@ -115,7 +116,7 @@ class FileStore:
     @property
     def _is_full(self) -> bool:
         count = len(self._files)
-        return count > CAPACITY or (self._bytes > CAPACITY_BYTES and count > 1)
+        return count > CAPACITY or (self._bytes > self._capacity_bytes and count > 1)
 
     def get(self, path: str) -> File | None:
         """Return the file under the path, whether its link works or not."""

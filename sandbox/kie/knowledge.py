@@ -134,9 +134,7 @@ def _segments(asked: Commission) -> Result:
         for number, box in enumerate(boxes, start=1)
     ]
     shown = picture_file(marked(opened(asked.of_kind("image")[0].content), boxes), "png")
-    result = _object({"segments": parts, "segmentMapUrl": shown})
-    result.segments = len(parts)
-    return result
+    return _object({"segments": parts, "segmentMapUrl": shown})
 
 
 def _subjects(asked: Commission) -> Result:

@@ -1,6 +1,6 @@
 """What a task makes: files, and what the record says of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +28,6 @@ class Result:
     told: Json
     ids: dict[str, str] = field(default_factory=dict)
     """The ids that later tasks may name, each with its kind: `audio`, `persona`, `voice`."""
-    segments: int = 0
-    """How many numbered parts of the picture later tasks may name."""
 
 
 def files(*made: Made) -> Result:
@@ -44,14 +42,6 @@ def linked(told: Any, publish: Callable[[Made], str]) -> Any:
     if isinstance(told, dict):
         return {key: linked(value, publish) for key, value in told.items()}
     return [linked(each, publish) for each in told] if isinstance(told, list) else told
-
-
-def strings_in(told: Any) -> Iterator[str]:
-    """Yield every text, in order."""
-    if isinstance(told, str):
-        yield told
-    for each in told.values() if isinstance(told, dict) else told if isinstance(told, list) else ():
-        yield from strings_in(each)
 
 
 def picture_file(picture: Image.Image, file_format: str) -> Made:

@@ -1,8 +1,9 @@
 """Every documented model of the sandbox KIE makes a result of its kind."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
+from typing import Any
 
 import av
 import pytest_asyncio
@@ -10,7 +11,6 @@ from PIL import Image
 
 from sandbox.kie.catalog import Catalog
 from sandbox.kie.entry import Entry
-from sandbox.kie.made import strings_in
 from tests.integration.kie_order import Orders
 from tests.integration.sandbox_kie import Json, Receiver, SandboxKie, callback_receiver, sandbox_kie
 
@@ -66,6 +66,14 @@ def _is_right(entry: Entry, told: Json, kinds: list[str]) -> bool:
         case "object":
             return bool(told["resultObject"])
     return bool(kinds) and {*kinds} == {entry.kind} and len(told["resultUrls"]) == len(kinds)
+
+
+def strings_in(told: Any) -> Iterator[str]:
+    if isinstance(told, str):
+        yield told
+    values = told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
+    for each in values:
+        yield from strings_in(each)
 
 
 async def _kind(kie: SandboxKie, link: str) -> str:
