@@ -22,6 +22,8 @@ class Given:
     field: str
     content: bytes
     probe: Probe
+    words: str = ""
+    """What is sung, of a song made earlier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class Commission:
         found = (
             " ".join(map(str, values_at(self.fields, path))) for path in (*_WORDS, *_MORE_WORDS)
         )
-        return next((text for text in found if text.strip()), self.entry.title)
+        sung = (each.words for each in self.given)
+        return next((text for text in (*found, *sung) if text.strip()), self.entry.title)
 
     def of_kind(self, kind: str) -> list[Given]:
         """Return the files of a kind, without masks, the last frame last."""

@@ -131,21 +131,20 @@ def _reference_problem(reference: Json, value: str, *, kie: Kie, account: Accoun
 def _earlier(entry: Entry, fields: Mapping[str, Any], *, kie: Kie) -> Iterator[Given]:
     """Yield what earlier tasks made that the fields name: one song, or else all of a task."""
     named = [*_references(entry, fields)]
-    urls: list[tuple[str, str]] = [
-        (name, kie.assets[value].url)
+    songs = [
+        (name, kie.assets[value].url, kie.assets[value].words)
         for name, reference, value in named
         if reference["kind"] == "audio" and value in kie.assets
     ]
-    if not urls:
-        urls = [
-            (name, url)
-            for name, reference, value in named
-            if reference["kind"] == "task" and value in kie.tasks
-            for url in _chosen(kie.tasks[value].urls, fields)
-        ]
-    for name, url in urls:
+    made = [
+        (name, url, "")
+        for name, reference, value in named
+        if reference["kind"] == "task" and value in kie.tasks
+        for url in _chosen(kie.tasks[value].urls, fields)
+    ]
+    for name, url, words in songs or made:
         if file := kie.files.find(url):
-            yield Given(field=name, content=file.content, probe=file.probe)
+            yield Given(field=name, content=file.content, probe=file.probe, words=words)
 
 
 def _chosen(urls: list[str], fields: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,8 @@
 """Putting what was made behind links, with the faults that a task carries."""
 
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sandbox.kie.download import FOREIGN_LINK
@@ -11,6 +13,7 @@ from sandbox.kie.state import Asset, Kie
 from sandbox.kie.task import Task
 
 SLOW_S = 5.0
+NO_SONG: Mapping[str, Any] = MappingProxyType({})
 
 
 class Publisher:
@@ -28,7 +31,7 @@ class Publisher:
             told["resultUrls"] += self._extra()
         for each in told.get("data", told.get("origin_data", ())):
             if each.get("id") in result.ids:
-                self._keep(each["id"], kind=result.ids[each["id"]], url=each["audio_url"])
+                self._keep(each["id"], kind=result.ids[each["id"]], song=each)
         for asset, kind in result.ids.items():
             self._keep(asset, kind=kind)
         return told
@@ -38,8 +41,9 @@ class Publisher:
         """The links of what was published, in order."""
         return [*self._links.values()]
 
-    def _keep(self, asset: str, *, kind: str, url: str = "") -> None:
-        self._kie.assets.setdefault(asset, Asset(kind, self._task.account, url))
+    def _keep(self, asset: str, *, kind: str, song: Mapping[str, Any] = NO_SONG) -> None:
+        kept = Asset(kind, self._task.account, song.get("audio_url", ""), song.get("prompt", ""))
+        self._kie.assets.setdefault(asset, kept)
 
     def _link(self, made: Made) -> str:
         if id(made) not in self._links:

@@ -22,6 +22,8 @@ class Asset:
     account: str
     url: str = ""
     """Where it can be heard, for songs and stems."""
+    words: str = ""
+    """What is sung."""
 
 
 class Kie:

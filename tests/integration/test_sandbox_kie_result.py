@@ -242,6 +242,7 @@ async def test_lyrics_come_as_drafts_and_with_times(kie: SandboxKie) -> None:
     _, made = await songs(kie)
     timed = await record(kie, "ai-music-api/timeStamped-lyrics", audio_id=made[0]["id"])
     words = timed["response"]["resultObject"]["alignedWords"]
+    assert [each["word"] for each in words] == ["la ", "la "]
     assert all(each["startS"] < each["endS"] for each in words)
 
 
