@@ -23,6 +23,7 @@ class Account:
     """The number of tasks that were created on it."""
     create_window: Window = field(default_factory=Window)
     read_window: Window = field(default_factory=Window)
+    description_window: Window = field(default_factory=Window)
 
 
 def enter(scope: Scope, account: Account) -> None:

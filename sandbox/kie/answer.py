@@ -44,6 +44,7 @@ UNKNOWN_MODEL = refusal(
     "the supported models provided by KIE.",
 )
 TASK_NULL = refusal(422, "recordInfo is null")
+NO_CALLBACK_URL = refusal(422, "callBackUrl is required")
 WRONG_URL = refusal(422, "url is wrong")
 TOO_FREQUENT = refusal(429, "Your call frequency is too high. Please try again later.")
 MAINTENANCE = refusal(455, "The service is currently under maintenance. Please try again later.")
@@ -160,6 +161,27 @@ def foreign_callback(task: Task, family: str) -> Body:
     return {"code": code, "msg": message, "data": data}
 
 
+def song_callback(task: Task, stage: str, songs: list[Body]) -> Body:
+    """Return what Suno's family tells of songs at a stage: `text`, `first` or `complete`.
+
+    The first two come before the end; `text` knows no links yet, `first` those of one song.
+    """
+    shown = {"text": [_unheard(each) for each in songs], "first": songs[:1]}.get(stage, songs)
+    data = {"callbackType": stage, "data": shown, "task_id": task.told_id}
+    return {"code": 200, "data": data, "msg": "All generated successfully."}
+
+
+def song_failure(task: Task) -> Body:
+    """Return what Suno's family tells of songs that were not made."""
+    code, message = task.failure or ("", "")
+    data = {"callbackType": "error", "data": None, "task_id": task.told_id}
+    return {"code": int(code) if code.isdigit() else 501, "data": data, "msg": message}
+
+
+def _unheard(song: Body) -> Body:
+    return {**song, "audio_url": "", "stream_audio_url": "", "duration": None}
+
+
 def dead_record(task: Task) -> Body | None:
     """Return the envelope of a task that died inside KIE, or none when it is alive."""
     fault = task.fault(KieFault.TASK_DEAD)
@@ -186,20 +208,25 @@ def _failed_part(task: Task) -> Body:
 
 def _result_json(task: Task) -> str:
     place = _place(task)
-    if not task.urls or place in ("response", "missing"):
+    if not _has_result(task) or place in ("response", "missing"):
         return ""
     result = encode(_result(task))
     return encode(result) if place == "twice" else result
 
 
 def _response(task: Task) -> Body | None:
-    is_told = task.urls and (_place(task) == "response" or task.tracks)
-    return _result(task) if is_told else None
+    is_known = (task.shape or "data" in task.told) and _place(task) != "missing"
+    is_told = bool(is_known) or _place(task) == "response"
+    return _result(task) if is_told and _has_result(task) else None
 
 
 def _result(task: Task) -> Body:
     """Return where the results are: songs stand in objects that describe them (§9)."""
-    return {"data": task.tracks} if task.tracks else {"resultUrls": task.urls}
+    return task.told or {"resultUrls": task.urls}
+
+
+def _has_result(task: Task) -> bool:
+    return bool(task.urls or task.told)
 
 
 def _place(task: Task) -> str:

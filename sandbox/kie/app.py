@@ -5,6 +5,7 @@ KIE's own surface, as kie-api.md describes it:
     POST /api/v1/jobs/createTask           GET  /api/v1/jobs/recordInfo?taskId=…
     POST /api/v1/common/download-url       GET  /api/v1/chat/credit
     POST /api/file-stream-upload           POST /api/file-base64-upload, /api/file-url-upload
+    GET  /api/v1/models                    GET  /api/v1/models/{id}/schema, /price, /success-rate
     GET  /{path}                           uploaded files and results
 
 The stand-in's own surface, which needs no key and is not in the journal:
@@ -18,6 +19,10 @@ The stand-in's own surface, which needs no key and is not in the journal:
     PATCH /sandbox/settings                changes them: `{"callbacks": false}`
     GET   /sandbox/accounts                every account: credits, tasks, whether it is revoked
     PATCH /sandbox/accounts/{name}         revokes its key, or fills it: `{"is_revoked": true}`
+    GET   /sandbox/models                  every model and what is changed of it
+    POST  /sandbox/models                  adds a model that nobody has heard of (an `Entry`)
+    PATCH /sandbox/models/{id}             `{"off": "disabled"}`, `price`, `success_rates`, …
+    DELETE /sandbox/models/{id}            takes the model, or what was changed of it, back
     POST  /sandbox/reset                   back to the beginning
 """
 
@@ -32,7 +37,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.fault import FaultApi
-from sandbox.kie import control, upload
+from sandbox.kie import control, model_control, self_description, upload
 from sandbox.kie.callback import callback_client
 from sandbox.kie.create import create_task
 from sandbox.kie.download import download_url, serve_file
@@ -52,6 +57,7 @@ ROUTES = [
     Route("/api/file-stream-upload", upload.stream_upload, methods=["POST"]),
     Route("/api/file-base64-upload", upload.base64_upload, methods=["POST"]),
     Route("/api/file-url-upload", upload.url_upload, methods=["POST"]),
+    *self_description.ROUTES,
     Route("/{path:path}", serve_file),
 ]
 
@@ -66,7 +72,7 @@ def create_app(settings: KieSettings) -> Starlette:
     """Return the stand-in; its lifespan owns the tasks that run and the callbacks on their way."""
     kie = Kie(settings)
     app = Starlette(
-        routes=[*FaultApi(kie.faults).routes(), *control.ROUTES, *ROUTES],
+        routes=[*FaultApi(kie.faults).routes(), *control.ROUTES, *model_control.ROUTES, *ROUTES],
         middleware=[
             Middleware(JournalMiddleware, journal=kie.journal),
             Middleware(GateMiddleware, kie=kie),

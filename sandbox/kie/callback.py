@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import httpx2
 
-from sandbox.kie.answer import FAILED, Body, callback, foreign_callback
+from sandbox.kie.answer import FAILED, Body, callback, foreign_callback, song_callback, song_failure
 from sandbox.kie.encoding import encode
 from sandbox.kie.fault import KieFault
 from sandbox.kie.journal import Journal, SentCallback
@@ -39,8 +39,18 @@ class CallbackSender:
         """Send the callbacks for the end of a task; return when all of them are sent."""
         if late := task.fault(KieFault.CALLBACK_LATE):
             await asyncio.sleep(LATE_S if late.seconds is None else late.seconds)
-        for post in posts(task):
+        is_staged = settings.song_callbacks == "staged" and task.shape == "songs"
+        for post in posts(task, is_staged=is_staged):
             await self._deliver(post, task=task, settings=settings)
+
+    async def report_stage(
+        self, task: Task, stage: str, *, songs: list[Body], settings: KieSettings
+    ) -> None:
+        """Send once what is known of songs that are not finished."""
+        if task.callback_url and not task.fault(KieFault.NO_CALLBACK):
+            body = song_callback(task, stage, songs)
+            post = Post(stage, task.callback_url, encode(body).encode())
+            await self._send(post, task=task, settings=settings)
 
     async def _deliver(self, post: Post, *, task: Task, settings: KieSettings) -> None:
         """Send until a 200 comes, at most `callback_retries` times more."""
@@ -93,21 +103,29 @@ def signature_of(task_id: str, timestamp: str, *, key: str) -> str:
     return base64.b64encode(digest).decode()
 
 
-def posts(task: Task) -> list[Post]:
+def posts(task: Task, *, is_staged: bool = False) -> list[Post]:
     """Return the POSTs that tell of the task's end, in their order."""
     if task.callback_url is None or task.fault(KieFault.NO_CALLBACK):
         return []
-    told = [_news(task, task.callback_url)] * (2 if task.fault(KieFault.CALLBACK_TWICE) else 1)
+    news = _news(task, task.callback_url, is_staged=is_staged)
+    told = [news] * (2 if task.fault(KieFault.CALLBACK_TWICE) else 1)
     return [*_forged(task, task.callback_url), *told]
 
 
-def _news(task: Task, url: str) -> Post:
+def _news(task: Task, url: str, *, is_staged: bool) -> Post:
     if broken := task.fault(KieFault.CALLBACK_MALFORMED):
         return Post("malformed", url, _malformed(task, broken.variant or "truncated"))
     if family := task.fault(KieFault.CALLBACK_WRONG_FAMILY):
         body = foreign_callback(task, family.variant or "runway")
         return Post("wrong_family", url, encode(body).encode())
-    return Post("true", url, encode(callback(task)).encode())
+    body = _end_of_songs(task) if is_staged else callback(task)
+    return Post("true", url, encode(body).encode())
+
+
+def _end_of_songs(task: Task) -> Body:
+    return (
+        song_failure(task) if task.failure else song_callback(task, "complete", task.told["data"])
+    )
 
 
 def _malformed(task: Task, variant: str) -> bytes:

@@ -10,8 +10,12 @@ from starlette.responses import Response
 from sandbox.kie import answer
 from sandbox.kie.account import Account, account_in
 from sandbox.kie.answer import CutResponse
+from sandbox.kie.complaint import complaint
+from sandbox.kie.entry import Entry
 from sandbox.kie.fault import TASK_FAULTS, KieFault
+from sandbox.kie.inputs import reference_complaint, seconds_given
 from sandbox.kie.model import MODELS
+from sandbox.kie.price import cost_of
 from sandbox.kie.refusal import CREATE_REFUSALS, RefusedError, refuse_by_fault, unanswered
 from sandbox.kie.state import Kie, kie_of
 from sandbox.kie.task import Task, subject_of
@@ -39,7 +43,7 @@ async def create_task(request: Request) -> Response:
         order = _read_order(await request.body())
         if fault := kie.faults.take(KieFault.HANG, order.subject):
             return await unanswered(request, fault)
-        task = _accept(kie, order, account=account_in(request.scope))
+        task = await _accept(request, order, account=account_in(request.scope))
     except RefusedError as refused:
         body = refused.body or {"code": f"http {refused.status}"}
         kie.journal.counters.create_refusals[str(body["code"])] += 1
@@ -62,12 +66,14 @@ def _read_order(body: bytes) -> Order:
     )
 
 
-def _accept(kie: Kie, order: Order, *, account: Account) -> Task:
+async def _accept(request: Request, order: Order, *, account: Account) -> Task:
     """Return the task that the order became; raises RefusedError."""
+    kie = kie_of(request)
     if not kie.admits_creation(account):
         raise RefusedError(answer.TOO_FREQUENT)
     refuse_by_fault(kie.faults, CREATE_REFUSALS, subject=order.subject)
-    cost = _checked_cost(order)
+    _check(kie, order, account=account)
+    cost = await _cost(request, order)
     if cost > account.credits:
         raise RefusedError(answer.NO_CREDITS)
     account.credits -= cost
@@ -75,13 +81,37 @@ def _accept(kie: Kie, order: Order, *, account: Account) -> Task:
     return _created(kie, order, account=account, cost=cost)
 
 
-def _checked_cost(order: Order) -> float:
-    model = MODELS.get(order.model)
-    if model is None:
+def _check(kie: Kie, order: Order, *, account: Account) -> None:
+    """Check in KIE's order: the model, its fields, the earlier tasks; raises RefusedError."""
+    entry = kie.catalog.find(order.model)
+    if entry is None and order.model not in MODELS:
         raise RefusedError(answer.UNKNOWN_MODEL)
-    if complaint := model.complaint(order.fields):
-        raise RefusedError(answer.refusal(500, complaint))
-    return model.cost(order.fields)
+    if off := kie.catalog.change(order.model).off:
+        raise RefusedError(answer.MODEL_OFF[off])
+    if entry and entry.requires_callback and not order.callback_url:
+        raise RefusedError(answer.NO_CALLBACK_URL)
+    if text := _complaint(entry, order):
+        raise RefusedError(answer.refusal(500, text))
+    text = reference_complaint(entry, order.fields, kie=kie, account=account) if entry else None
+    if text:
+        raise RefusedError(answer.refusal(422, text))
+
+
+def _complaint(entry: Entry | None, order: Order) -> str | None:
+    """Return what is wrong with the fields; the free models are laxer than their documents."""
+    if free := MODELS.get(order.model):
+        return free.complaint(order.fields)
+    return complaint(entry, order.fields) if entry else None
+
+
+async def _cost(request: Request, order: Order) -> float:
+    kie, free = kie_of(request), MODELS.get(order.model)
+    entry = kie.catalog.find(order.model)
+    if entry is None or (free and kie.catalog.change(order.model).price is None):
+        return free.cost(order.fields) if free else 0
+    task_runner: TaskRunner = request.state.task_runner
+    seconds = await seconds_given(entry, order.fields, kie=kie, client=task_runner.client)
+    return cost_of(kie.catalog.price(entry), entry.filled(order.fields), seconds=seconds)
 
 
 def _created(kie: Kie, order: Order, *, account: Account, cost: float) -> Task:
@@ -94,6 +124,7 @@ def _created(kie: Kie, order: Order, *, account: Account, cost: float) -> Task:
         account=account.name,
         credits=cost,
         duration_s=0 if is_early else kie.duration_of(order.model),
+        shape="" if order.model in MODELS else kie.catalog.shape(order.model),
         faults=faults,
     )
     kie.tasks[task.id] = task

@@ -5,15 +5,19 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from urllib.parse import quote, unquote, urlsplit
 
 from starlette.responses import Response, StreamingResponse
 
+from sandbox.kie.probe import Probe, probe
 from sandbox.kie.transfer import PIECE_BYTES, sending
 from sandbox.kie.trouble import troubled
 
-CAPACITY = 2000
+CAPACITY = 6000
 """The number of files that are kept; the oldest ones go first."""
+CAPACITY_BYTES = 512 * 2**20
+"""The number of bytes that are kept; the newest file stays whatever its size."""
 DROPS = 20
 """The least number of pieces in which a slow file is sent."""
 
@@ -52,6 +56,11 @@ class File:
         is_over = self.trouble_s is not None and time.monotonic() >= self.since + self.trouble_s
         return bool(self.trouble) and not is_over
 
+    @cached_property
+    def probe(self) -> Probe:
+        """What it is; raises UnreadableFileError."""
+        return probe(self.content)
+
     @property
     def size(self) -> int:
         """The number of its bytes."""
@@ -85,17 +94,29 @@ class File:
 class FileStore:
     """Files by path, in memory."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, capacity_bytes: int = CAPACITY_BYTES) -> None:
         self._base_url = base_url.rstrip("/")
+        self._capacity_bytes = capacity_bytes
         self._files: OrderedDict[str, File] = OrderedDict()
+        self._bytes = 0
 
     def put(self, path: str, file: File) -> str:
         """Keep the file, over one of the same path, and return its link."""
+        self._drop(path)
         self._files[path] = file
-        self._files.move_to_end(path)
-        while len(self._files) > CAPACITY:
-            self._files.popitem(last=False)
+        self._bytes += len(file.content)
+        while self._is_full:
+            self._drop(next(iter(self._files)))
         return f"{self._base_url}/{quote(path)}"
+
+    def _drop(self, path: str) -> None:
+        if dropped := self._files.pop(path, None):
+            self._bytes -= len(dropped.content)
+
+    @property
+    def _is_full(self) -> bool:
+        count = len(self._files)
+        return count > CAPACITY or (self._bytes > self._capacity_bytes and count > 1)
 
     def get(self, path: str) -> File | None:
         """Return the file under the path, whether its link works or not."""
@@ -117,3 +138,4 @@ class FileStore:
     def clear(self) -> None:
         """Forget every file."""
         self._files.clear()
+        self._bytes = 0

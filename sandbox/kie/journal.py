@@ -11,6 +11,8 @@ KEPT = 10_000
 """The number of requests and of callbacks that are remembered."""
 LONGEST_BODY = 64 * 1024
 """The number of bytes of a body that are remembered."""
+STREAMED = "/api/file-stream-upload"
+"""Where files come that may be large."""
 
 
 class ReceivedRequest(NamedTuple):
@@ -76,7 +78,10 @@ class Journal:
 
 
 class JournalMiddleware:
-    """Notes every request with its body, before it is handled; not those under /sandbox."""
+    """Notes every request with its body, before it is handled; not those under /sandbox.
+
+    An uploaded file may be large: it is not held here, and its beginning is noted afterwards.
+    """
 
     def __init__(self, app: ASGIApp, *, journal: Journal) -> None:
         self._app = app
@@ -87,9 +92,25 @@ class JournalMiddleware:
         if scope["type"] != "http" or scope["path"].startswith("/sandbox"):
             await self._app(scope, receive, send)
             return
+        if scope["path"] == STREAMED:
+            await self._pass_on(scope, receive, send)
+            return
         body = await _read(receive)
         self._journal.requests.append(_received(scope, body))
         await self._app(scope, _replay(body, receive), send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        beginning = bytearray()
+
+        async def seen() -> Message:
+            message = await receive()
+            beginning.extend(message.get("body", b"")[: LONGEST_BODY - len(beginning)])
+            return message
+
+        try:
+            await self._app(scope, seen, send)
+        finally:
+            self._journal.requests.append(_received(scope, bytes(beginning)))
 
 
 async def _read(receive: Receive) -> bytes:

@@ -1,6 +1,7 @@
 """Drawing: a prompt on a generated background, an instruction on a changed picture."""
 
 import random
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from io import BytesIO
@@ -14,7 +15,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""
 
-ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP")
+ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")
 SMALLEST_FONT = 14
 LONGEST_TEXT = 1500
@@ -41,27 +42,39 @@ def repaint(
 
     No size keeps that of the source. Raises UnreadablePictureError.
     """
-    original = _opened(source)
+    original = opened(source)
     if size:
         original = ImageOps.fit(original, size)
     chance = random.Random(f"{instruction}{seed}")
-    tinted = ImageOps.colorize(ImageOps.grayscale(original), *_two_colours(chance))
-    changed = Image.blend(original, tinted, 0.3 + 0.5 * strength)
+    changed = tinted(chance, strength=strength)(original)
     banner = (0, changed.height * 3 // 4, *changed.size)
     ImageDraw.Draw(changed).rectangle(banner, fill=_colour(chance, lightness=30))
     write(changed, instruction, box=banner)
     return changed
 
 
+def tinted(chance: random.Random, *, strength: float = 0.8) -> Callable[[Image.Image], Image.Image]:
+    """Return what takes a picture into two colours of chance, as far as the strength says."""
+    colours = _two_colours(chance)
+
+    def change(picture: Image.Image) -> Image.Image:
+        coloured = ImageOps.colorize(ImageOps.grayscale(picture), *colours)
+        return Image.blend(picture.convert("RGB"), coloured, 0.3 + 0.5 * strength)
+
+    return change
+
+
 def encode_picture(picture: Image.Image, file_format: str) -> bytes:
-    """Return the picture as `png` or `jpeg`."""
+    """Return the picture as `png`, `jpeg` or `webp`."""
     out = BytesIO()
     options = {"compress_level": 1} if file_format == "png" else {"quality": 85}
-    picture.save(out, file_format.upper(), **options)
+    is_flat = file_format == "jpeg" and picture.mode != "RGB"
+    (picture.convert("RGB") if is_flat else picture).save(out, file_format.upper(), **options)
     return out.getvalue()
 
 
-def _opened(source: bytes) -> Image.Image:
+def opened(source: bytes) -> Image.Image:
+    """Return the picture, upright; raises UnreadablePictureError."""
     try:
         with Image.open(BytesIO(source), formats=ACCEPTED_FORMATS) as image:
             return ImageOps.exif_transpose(image).convert("RGB")

@@ -1,14 +1,29 @@
 """Everything that the KIE stand-in remembers, in one place and in memory."""
 
+from dataclasses import dataclass
+
 from starlette.requests import Request
 
 from sandbox.fault import FaultBook
 from sandbox.kie.account import ONLY, Account
+from sandbox.kie.catalog import Catalog
 from sandbox.kie.fault import KieFault
 from sandbox.kie.file import FileStore
 from sandbox.kie.journal import Journal
 from sandbox.kie.settings import FIXED_SETTINGS, KieSettings
 from sandbox.kie.task import Task
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Something that a task made and later tasks may name: a song, a persona, a voice."""
+
+    kind: str
+    account: str
+    url: str = ""
+    """Where it can be heard, for songs and stems."""
+    words: str = ""
+    """What is sung."""
 
 
 class Kie:
@@ -20,11 +35,14 @@ class Kie:
         self.faults = FaultBook(KieFault, seed=settings.seed)
         self.files = FileStore(settings.base_url)
         self.journal = Journal()
+        self.catalog = Catalog(settings.models_path)
         self.clear()
 
     def clear(self) -> None:
         """Forget every task, file, request and fault, and fill the accounts again."""
         self.tasks: dict[str, Task] = {}
+        self.assets: dict[str, Asset] = {}
+        self.catalog.clear()
         self.accounts: dict[str, Account] = {}
         for name in self.settings.api_keys or (ONLY,):
             self.account(name)
@@ -68,6 +86,11 @@ class Kie:
     def admits_read(self, account: Account) -> bool:
         """Count a recordInfo and say whether the limit of the account allows it."""
         return account.read_window.admit(limit=self.settings.read_limit, span_s=1.0)
+
+    def admits_description(self, account: Account) -> bool:
+        """Count a request for what KIE says of its models, and say whether it is allowed."""
+        limit, span_s = self.settings.description_limit, self.settings.description_window_s
+        return account.description_window.admit(limit=limit, span_s=span_s)
 
     def duration_of(self, model: str) -> float:
         """Return how long a task of the model takes, in seconds."""

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ FETCH_FAILED = Failure(
     "400", "Image fetch failed. Check access settings or use our File Upload API instead."
 )
 
+_WORDS = ("prompt", "text", "lyrics", "style", "content")
 PENDING_STATES = ("waiting", "queuing", "generating")
 
 
@@ -50,8 +51,11 @@ class Task:
     complete_ms: int | None = None
     urls: list[str] = field(default_factory=list)
     """The links of the results, once it succeeded."""
-    tracks: list[dict[str, Any]] = field(default_factory=list)
-    """What is said of them where they are songs."""
+    told: dict[str, Any] = field(default_factory=dict)
+    """What `resultJson` says of them where that is more than their links."""
+    shape: str = ""
+    """Where the record has the result, as `response`, too (kie-api.md §9); empty for the free
+    models, of which it was seen in `resultJson` alone."""
     failure: Failure | None = None
 
     def __post_init__(self) -> None:
@@ -97,9 +101,9 @@ class Task:
         """The whole seconds it took, once it ended (not milliseconds, as documented)."""
         return None if self.complete_ms is None else (self.complete_ms - self.create_ms) // 1000
 
-    def succeed(self, urls: list[str], *, tracks: Sequence[dict[str, Any]] = ()) -> None:
+    def succeed(self, urls: list[str], *, told: dict[str, Any]) -> None:
         """End the task with results."""
-        self.urls, self.tracks, self.complete_ms = urls, list(tracks), now_ms()
+        self.urls, self.told, self.complete_ms = urls, told, now_ms()
 
     def fail(self, failure: Failure) -> None:
         """End the task with a failure, which costs nothing."""
@@ -112,4 +116,5 @@ class Task:
 
 def subject_of(model: str, fields: Mapping[str, Any]) -> str:
     """Return the text that faults are matched against."""
-    return f"{model}\n{fields.get('prompt', '')}"
+    words = next((fields[name] for name in _WORDS if fields.get(name)), "")
+    return f"{model}\n{words}"

@@ -1,28 +1,29 @@
-"""Running tasks: draw, wait as long as the model takes, settle the credits, tell the caller."""
+"""Running tasks: make, wait as long as the model takes, settle the credits, tell the caller."""
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 import httpx2
-from PIL import Image
 
 from sandbox.kie.callback import CallbackSender
-from sandbox.kie.clip import SONG_SECONDS, Made, song, video
-from sandbox.kie.download import FOREIGN_LINK
+from sandbox.kie.commission import Commission
+from sandbox.kie.entry import Entry
 from sandbox.kie.fault import KieFault
 from sandbox.kie.fetch import FetchError, fetch
-from sandbox.kie.file import File
+from sandbox.kie.free import made_freely
+from sandbox.kie.inputs import InputError, collect
+from sandbox.kie.made import Result
 from sandbox.kie.model import MODELS
-from sandbox.kie.picture import UnreadablePictureError, encode_picture, paint, repaint
+from sandbox.kie.picture import UnreadablePictureError
+from sandbox.kie.publisher import Publisher
 from sandbox.kie.state import Kie
+from sandbox.kie.studio import NoSourceError, make
 from sandbox.kie.task import FETCH_FAILED, INAPPROPRIATE, INTERNAL_ERROR, Failure, Task
 
-SLOW_S = 5.0
-DEFAULT_STRENGTH = 0.8
-COVER_SIZE = (256, 256)
+STAGES = {"text": 1 / 3, "first": 2 / 3}
+"""The stages of a song before its end, with the part of the time after which they are told."""
 ENDLESS = (KieFault.WAITING_FOREVER, KieFault.TASK_LOST, KieFault.TASK_DEAD)
 """The faults with which a task never ends."""
 
@@ -35,7 +36,7 @@ class TaskRunner:
     def __init__(self, kie: Kie, *, client: httpx2.AsyncClient) -> None:
         self._kie = kie
         self.client = client
-        """What pictures are fetched with and callbacks sent."""
+        """What files are fetched with and callbacks sent."""
         self._sender = CallbackSender(client=client, journal=kie.journal)
         self._jobs: set[asyncio.Task[None]] = set()
 
@@ -61,24 +62,48 @@ class TaskRunner:
     async def _run(self, task: Task) -> None:
         if any(task.fault(kind) for kind in ENDLESS):
             return
-        made, _ = await asyncio.gather(self._make(task), asyncio.sleep(task.duration_s))
+        made = await self._make(task)
         if isinstance(made, Failure):
+            await _until(task, 1)
             self._kie.account(task.account).credits += task.credits
             task.fail(made)
         else:
-            urls = [self._publish(each, task) for each in made]
-            task.succeed([*urls, *self._extra(task)], tracks=self._tracks(task, urls))
+            await self._succeed(task, made)
         if self._kie.settings.callbacks:
             await self._sender.report(task, self._kie.settings)
 
-    async def _make(self, task: Task) -> list[Made] | Failure:
+    async def _succeed(self, task: Task, made: Result) -> None:
+        publisher = Publisher(self._kie, task)
+        told = publisher.publish(made)
+        if task.shape == "songs":
+            await self._tell_stages(task, told)
+        await _until(task, 1)
+        task.succeed(told.get("resultUrls") or publisher.links, told=told)
+
+    async def _tell_stages(self, task: Task, told: dict[str, Any]) -> None:
+        """Tell of a song before its end, without waiting for the answers."""
+        settings = self._kie.settings
+        if not settings.callbacks or settings.song_callbacks != "staged":
+            return
+        for stage, share in STAGES.items():
+            await _until(task, share)
+            await self._sender.report_stage(task, stage, songs=told["data"], settings=settings)
+
+    async def _make(self, task: Task) -> Result | Failure:
         if failure := _ordered_failure(task):
             return failure
         try:
-            source = await self._source(task)
-            return await asyncio.to_thread(self._made, task, source)
+            if task.model in MODELS:
+                source = await self._source(task)
+                return await asyncio.to_thread(made_freely, task, source, self._kie.settings)
+            entry = self._kie.catalog.find(task.model)
+            return await self._commission(task, entry) if entry else INTERNAL_ERROR
         except (FetchError, UnreadablePictureError):
             return FETCH_FAILED
+        except InputError as error:
+            return error.failure
+        except NoSourceError:
+            return INTERNAL_ERROR
 
     async def _source(self, task: Task) -> bytes | None:
         url = task.fields.get("image_url")
@@ -86,56 +111,23 @@ class TaskRunner:
             return None
         return await fetch(str(url), files=self._kie.files, client=self.client)
 
-    def _made(self, task: Task, source: bytes | None) -> list[Made]:
-        settings, prompt = self._kie.settings, str(task.fields.get("prompt", ""))
-        seeds = _seeds(task)
-        if settings.result_kind == "picture":
-            return _draw(task, source, seeds=seeds)
-        if settings.result_kind == "video":
-            padding = settings.video_padding_mb << 20
-            return [video(prompt, seed=seed, padding=padding) for seed in seeds]
-        return [song(prompt, seed=seed) for seed in seeds]
+    async def _commission(self, task: Task, entry: Entry) -> Result:
+        given = await collect(entry, task.fields, kie=self._kie, client=self.client)
+        fields = entry.filled(task.fields)
+        seed = _seed_in(fields)
+        asked = Commission(entry=entry, fields=fields, given=given, seed=seed)
+        return await asyncio.to_thread(make, asked)
 
-    def _tracks(self, task: Task, urls: list[str]) -> list[dict[str, Any]]:
-        """Return what is said of songs; each has a cover of its own."""
-        if self._kie.settings.result_kind != "song":
-            return []
-        prompt = str(task.fields.get("prompt", ""))
-        return [
-            {
-                "id": secrets.token_hex(16),
-                "audio_url": url,
-                "image_url": self._publish(_cover(prompt, seed=number), task),
-                "title": prompt[:80].title(),
-                "duration": float(SONG_SECONDS),
-            }
-            for number, url in enumerate(urls)
-        ]
 
-    def _publish(self, made: Made, task: Task) -> str:
-        slow, bad = task.fault(KieFault.SLOW_DOWNLOAD), task.fault(KieFault.BAD_RESULT)
-        bad_fresh = task.fault(KieFault.BAD_FRESH_LINK)
-        file = File(
-            content=made.content,
-            padding=made.padding,
-            mime_type=made.mime_type,
-            ttl_s=self._kie.settings.result_ttl_s,
-            is_result=True,
-            is_dead=task.fault(KieFault.DEAD_RESULT_LINK) is not None,
-            slow_s=0 if slow is None else (SLOW_S if slow.seconds is None else slow.seconds),
-            trouble=(bad.variant or "empty") if bad else "",
-            trouble_s=bad.seconds if bad else None,
-            bad_fresh=(bad_fresh.variant or "refused") if bad_fresh else "",
-        )
-        return self._kie.files.put(f"s/{secrets.token_hex(8)}.{made.ending}", file)
+async def _until(task: Task, share: float) -> None:
+    """Wait until a part of the time has passed that the task takes."""
+    await asyncio.sleep(max(0.0, task.duration_s * share - task.age_s))
 
-    def _extra(self, task: Task) -> list[str]:
-        extra = task.fault(KieFault.EXTRA_LINK)
-        if extra is None:
-            return []
-        if extra.variant == "foreign":
-            return [FOREIGN_LINK]
-        return [f"{self._kie.settings.base_url.rstrip('/')}/s/{secrets.token_hex(8)}.png"]
+
+def _seed_in(fields: dict[str, Any]) -> int:
+    """Return the seed that was given, or one of chance; 0 and below leave it to chance."""
+    given = fields.get("seed", fields.get("seeds"))
+    return given if isinstance(given, int) and given > 0 else secrets.randbits(31)
 
 
 def _ordered_failure(task: Task) -> Failure | None:
@@ -145,37 +137,3 @@ def _ordered_failure(task: Task) -> Failure | None:
         code = INTERNAL_ERROR.code if failed.code is None else str(failed.code)
         return Failure(code, failed.message or INTERNAL_ERROR.message)
     return None
-
-
-def _seeds(task: Task) -> list[int]:
-    """Return a seed for each result: the same again for the same seed, else others."""
-    model = MODELS[task.model]
-    first = model.known(task.fields).get("seed", secrets.randbits(31))
-    return [first + number for number in range(model.count_of(task.fields))]
-
-
-def _draw(task: Task, source: bytes | None, *, seeds: list[int]) -> list[Made]:
-    model, file_format = MODELS[task.model], _format_of(task)
-    fields = model.known(task.fields) | {"size": model.size_of(task.fields)}
-    return [_picture(_draw_one(fields, source, seed=seed), file_format) for seed in seeds]
-
-
-def _picture(picture: Image.Image, file_format: str) -> Made:
-    content = encode_picture(picture, file_format)
-    return Made(content=content, mime_type=f"image/{file_format}", ending=file_format)
-
-
-def _cover(prompt: str, *, seed: int) -> Made:
-    return _picture(paint(prompt, size=COVER_SIZE, seed=seed), "jpeg")
-
-
-def _draw_one(fields: Mapping[str, Any], source: bytes | None, *, seed: int) -> Image.Image:
-    prompt, size = fields.get("prompt", ""), fields["size"]
-    if source is None:
-        return paint(prompt, size=size, seed=seed)
-    strength = fields.get("strength", DEFAULT_STRENGTH)
-    return repaint(source, prompt, size=size, strength=strength, seed=seed)
-
-
-def _format_of(task: Task) -> str:
-    return str(MODELS[task.model].known(task.fields).get("output_format", "png"))

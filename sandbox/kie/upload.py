@@ -17,6 +17,8 @@ from sandbox.kie.file import File
 from sandbox.kie.state import Kie, kie_of
 from sandbox.kie.task_runner import TaskRunner
 
+LARGEST_BYTES = 500_000_000
+"""The largest file that is taken by link."""
 ACCOUNT = 136592
 """The number of the account, which every path of its uploads begins with."""
 
@@ -69,7 +71,7 @@ async def url_upload(request: Request) -> Response:
     task_runner: TaskRunner = request.state.task_runner
     url = str(_required(fields, "fileUrl"))
     try:
-        content = await fetch(url, files=kie.files, client=task_runner.client)
+        content = await fetch(url, files=kie.files, client=task_runner.client, limit=LARGEST_BYTES)
     except FetchError as error:
         raise INTERNAL from error
     return _kept(kie, content, fields=fields, mime_type=None)

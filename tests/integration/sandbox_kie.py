@@ -102,6 +102,10 @@ class SandboxKie:
         self, model: str = "z-image", *, to: Receiver | None = None, **fields: Any
     ) -> Json:
         """Call createTask and return the body."""
+        return await self.ordered(model, fields, to=to)
+
+    async def ordered(self, model: str, fields: Json, *, to: Receiver | None = None) -> Json:
+        """Call createTask with fields of any name and return the body."""
         order: Json = {"model": model, "input": fields}
         order |= {"callBackUrl": f"{to.url}/callbacks/kie/token"} if to else {}
         response = await self.http.post("/api/v1/jobs/createTask", json=order)

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from sandbox.kie.callback import signature_of
 from sandbox.kie.encoding import encode_param
+from sandbox.kie.journal import LONGEST_BODY
 from tests.integration.sandbox_kie import (
     BODIES,
     HEADERS,
@@ -349,6 +350,20 @@ async def test_the_journal_holds_what_was_received(kie: SandboxKie) -> None:
     assert (received["method"], received["path"]) == ("POST", "/api/v1/jobs/createTask")
     assert received["headers"]["authorization"] == HEADERS["authorization"]
     assert "сова" in received["body"]
+
+
+async def test_of_a_large_upload_the_beginning_is_noted(kie: SandboxKie) -> None:
+    content = bytes(range(256)) * 4096 * 3
+    response = await kie.http.post(
+        "/api/file-stream-upload",
+        files={"file": ("large.bin", content)},
+        data={"uploadPath": "t", "fileName": "large.bin"},
+    )
+    link = response.json()["data"]["downloadUrl"]
+    assert (await kie.http.get(link)).content == content
+    received = (await kie.http.get("/sandbox/requests")).json()[0]
+    assert received["path"] == "/api/file-stream-upload"
+    assert 60_000 < len(received["body"]) <= LONGEST_BODY
 
 
 async def test_reset_goes_back_to_the_beginning(kie: SandboxKie) -> None:
