@@ -48,7 +48,7 @@ _logger = structlog.get_logger(__name__)
 async def claim(deps: Dependencies, *, limit: int) -> Batch[DispatchItem | Probe]:
     """Claim the due jobs that are served next, and the probes of accounts that are due."""
     batch = await dispatch_claim.look(deps, limit=limit)
-    return Batch(batch.items, batch.next_due)
+    return Batch(batch.items, batch.next_due, blocked_for=batch.blocked_for)
 
 
 async def do(deps: Dependencies, item: DispatchItem | Probe) -> None:

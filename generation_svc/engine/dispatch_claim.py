@@ -62,6 +62,8 @@ class FoundItems:
     """When to look again; None if nothing says so."""
     budget_wait: timedelta = NOW
     """When a call comes free, if that is all that is missing."""
+    blocked_for: timedelta = NOW
+    """How long no job can be sent on any account: looking sooner for a new job is in vain."""
 
 
 async def look(deps: Dependencies, *, limit: int, probed: Account | None = None) -> FoundItems:
@@ -107,7 +109,14 @@ async def _look(deps: Dependencies, *, limit: int, probed: Account | None) -> Fo
     probes = await _probes(deps, due[:limit])
     waits = [found.next_due, view.job_wait, *_probe_waits(deps, view, is_more=bool(due[limit:]))]
     next_due = min((wait for wait in waits if wait is not None), default=None)
-    return FoundItems([*probes, *found.items], next_due, budget_wait=found.budget_wait)
+    # An account whose breaker is open may be closed at any moment, which is announced.
+    is_blocked = len(usable) == len(view.accounts)
+    return FoundItems(
+        [*probes, *found.items],
+        next_due,
+        budget_wait=found.budget_wait,
+        blocked_for=found.blocked_for if is_blocked else NOW,
+    )
 
 
 async def _view(
@@ -173,7 +182,12 @@ async def _claim(
     if len(items) < len(chosen):
         waits.append(LOOK_AGAIN)
         calls += [] if items else [LOOK_AGAIN]
-    return FoundItems(items, min(waits, default=None), budget_wait=min(calls, default=NOW))
+    return FoundItems(
+        items,
+        min(waits, default=None),
+        budget_wait=min(calls, default=NOW),
+        blocked_for=NOW if places else min(waits, default=NOW),
+    )
 
 
 def _wait_for_more(

@@ -42,6 +42,8 @@ class Scheduler(Generic[T]):
         self._free = work.concurrency
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = float("inf")
+        self._blocked_until = float("-inf")
+        """Until when claims are in vain, whatever is announced."""
         self._ask_again_at = float("-inf")
         self._is_more = False
         """Whether something is due that was not claimed."""
@@ -62,7 +64,9 @@ class Scheduler(Generic[T]):
             while await self._news.wait() and not self._deps.stopping.is_set():
                 # Cleared before the claim: what is announced while it runs leads to another one.
                 self._news.clear()
-                if self._free:
+                if loop_time() < self._blocked_until:
+                    self.due_in(timedelta(seconds=self._blocked_until - loop_time()))
+                elif self._free:
                     await self._claim()
                 else:
                     self._ask_others()
@@ -123,6 +127,7 @@ class Scheduler(Generic[T]):
         for item in batch.items:
             self._free -= 1
             self._start(item)
+        self._blocked_until = loop_time() + batch.blocked_for.total_seconds()
         if batch.next_due is None:
             return
         if batch.next_due > NOW:

@@ -18,6 +18,8 @@ class Batch(Generic[T]):
     items: Sequence[T] = ()
     next_due: timedelta | None = None
     """When there is more to claim; zero means now, None that no row says so."""
+    blocked_for: timedelta = timedelta(0)
+    """How long nothing can be claimed, whatever is announced meanwhile."""
 
 
 class _Claims(Protocol[T]):

@@ -12,8 +12,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from generation_svc.domain.error import ProviderAccount
+from generation_svc.domain.error import ProviderAccount, ProviderMaintenance
 from generation_svc.domain.job import Job, JobState
+from generation_svc.engine import breaker
 from generation_svc.engine.dispatch import WORK, claim, dispatch, do
 from generation_svc.engine.dispatch_claim import DispatchItem, Probe
 from generation_svc.engine.work import Batch, do_one
@@ -116,8 +117,26 @@ async def test_three_calls_that_are_left_claim_three_jobs(open_bench: OpenBench)
     for told in (batch.next_due, again.next_due):
         assert told is not None
         assert MINUTE * 0.8 < told <= MINUTE * 1.1
+    # A new job cannot be sent sooner, so its announcement is no reason to look.
+    assert batch.blocked_for == timedelta(0)
+    assert MINUTE * 0.8 < again.blocked_for <= MINUTE * 1.1
     await harness.later(seconds=66)
     assert jobs_of(await claim(harness.deps, limit=8)) == jobs[3:]
+
+
+async def test_an_account_that_may_be_back_at_any_moment_lets_every_announcement_count(
+    open_bench: OpenBench,
+) -> None:
+    harness = await limited(open_bench, ONE, TWO, creates_per_window=1)
+    other = harness.deps.provider.accounts[1]
+    async with harness.transaction() as tx:
+        await breaker.count_fault(harness.deps, tx, error=ProviderMaintenance(), account=other)
+    jobs = await accept(harness, 2)
+
+    assert jobs_of(await claim(harness.deps, limit=8)) == [jobs[0].id]
+    again = await claim(harness.deps, limit=8)
+
+    assert (again.items, again.blocked_for) == ([], timedelta(0))
 
 
 async def test_who_is_full_of_tasks_looks_again_soon(open_bench: OpenBench) -> None:
