@@ -143,7 +143,7 @@ async def test_a_quota_is_exact_in_batches_of_two_replicas(
         assert [row["turn"] for row in rows] == list(range(7))
     # What was refused has left no key: it may be asked for again.
     keys = await replicas[0].query(
-        "SELECT FROM request_key WHERE job_id NOT IN (SELECT id FROM job)"
+        "SELECT * FROM request_key WHERE job_id NOT IN (SELECT id FROM job)"
     )
     assert keys == []
 
