@@ -46,7 +46,7 @@ _logger = structlog.get_logger(__name__)
 
 
 async def claim(deps: Dependencies, *, limit: int) -> Batch[DispatchItem | Probe]:
-    """Claim the due jobs that are served next, and the probes of accounts that are due."""
+    """Claim the due jobs that are served next, and find the probes of accounts that are due."""
     batch = await dispatch_claim.look(deps, limit=limit)
     return Batch(batch.items, batch.next_due)
 
@@ -73,7 +73,9 @@ async def dispatch(deps: Dependencies) -> bool:
 
 
 async def _probe(deps: Dependencies, account: Account) -> None:
-    """Send one job on an account whose breaker is open, if its balance is well."""
+    """Send one job on an account whose breaker is open, if nobody else does and it has balance."""
+    if not await breaker.claim_probe(deps, account):
+        return
     if not await breaker.has_balance(deps, account):
         return
     batch = await dispatch_claim.look(deps, limit=1, probed=account)
