@@ -22,7 +22,7 @@ from tests.e2e.program import until
 NEVER_BY_ITSELF = StreamTiming(heartbeat=timedelta(hours=1))
 """The timing of a stream that looks at the database only when it is told of news."""
 IDLE_SECONDS = 1
-"""Many times what the dispatch loop of an engine with this time scale waits."""
+"""Several times what an engine with this time scale waits between two looks."""
 
 
 async def test_jobs_stay_queued_where_only_calls_are_answered(
