@@ -70,7 +70,10 @@ class Scheduler(Generic[T]):
                     await self._claim()
                 else:
                     self._ask_others()
+                    self._news.clear()  # the question was heard here as well
         self._forget_due()
+        if self.topic:  # what was announced to this process alone, another one has to do now
+            self._deps.database.call_for_help(self.topic)
 
     def wake(self) -> None:
         """Look for work now."""
@@ -143,9 +146,14 @@ class Scheduler(Generic[T]):
     def _ask_others(self) -> None:
         """Go on when a place comes free; until then another replica may have one."""
         self._is_more = True
-        if self.topic and loop_time() >= self._ask_again_at:
-            self._ask_again_at = loop_time() + ASK_SECONDS
-            self._deps.database.call_for_help(self.topic)
+        if not self.topic:
+            return
+        wait = self._ask_again_at - loop_time()
+        if wait > 0:  # what came since the last time, they were not asked for
+            self.due_in(timedelta(seconds=wait))
+            return
+        self._ask_again_at = loop_time() + ASK_SECONDS
+        self._deps.database.call_for_help(self.topic)
 
     def _start(self, item: T) -> None:
         """Do an item in a place that was taken for it."""

@@ -175,10 +175,12 @@ async def test_it_knows_when_the_next_probe_is_due(harness: Harness) -> None:
     await harness.later(seconds=told.total_seconds() + 0.1)
     batch = await claim(harness.deps, limit=8)
     assert [type(item) for item in batch.items] == [Probe]
-    assert (await claim(harness.deps, limit=8)).items == []
-    await accept(harness, 1)
-    await do_all(harness, batch)
+    also = await claim(harness.deps, limit=8)  # whoever looks meanwhile finds it as well
+    await accept(harness, 2)
+    await asyncio.gather(do_all(harness, batch), do_all(harness, also))
+    assert harness.provider.probes == 1
     assert len(harness.provider.created) == 2
+    assert (await claim(harness.deps, limit=8)).items != []  # the breaker is closed
 
 
 async def test_a_probe_of_one_account_holds_up_no_job_of_another(open_bench: OpenBench) -> None:
@@ -194,6 +196,30 @@ async def test_a_probe_of_one_account_holds_up_no_job_of_another(open_bench: Ope
     assert [type(item) for item in batch.items] == [Probe, DispatchItem, DispatchItem]
     accounts = {item.claim.account.name for item in batch.items if isinstance(item, DispatchItem)}
     assert accounts == {TWO}
+
+
+async def test_jobs_that_are_claimed_do_not_wait_for_the_breaker_of_another_account(
+    open_bench: OpenBench,
+) -> None:
+    """Their attempts are written: sent late, they would have to be withdrawn."""
+    harness = await limited(open_bench, ONE, TWO)
+    harness.provider.closed[ONE] = ProviderAccount(code="401")
+    await accept(harness, 1)
+    await harness.dispatch_all()
+    await harness.later(seconds=16)
+    await accept(harness, 2)
+    before = len(harness.provider.created)
+
+    async with harness.connection.transaction():
+        await harness.query("SELECT FROM account_breaker FOR UPDATE")
+        async with asyncio.timeout(10):
+            batch = await claim(harness.deps, limit=3)
+        probe, *jobs = batch.items
+        probing = asyncio.create_task(do(harness.deps, probe))
+        await asyncio.gather(*(do(harness.deps, job) for job in jobs))
+        assert len(harness.provider.created) == before + 2
+        assert not probing.done()
+    await probing
 
 
 @pytest.mark.parametrize("jobs", [1, 8])

@@ -305,6 +305,49 @@ async def test_a_replica_without_a_place_asks_the_others(open_bench: OpenBench) 
         helped.gate.set()
 
 
+async def test_what_comes_while_the_others_were_just_asked_is_asked_for_soon(
+    open_bench: OpenBench,
+) -> None:
+    busy, idle = await open_bench(), await open_bench()
+    pieces = Pieces(due=list("abcde"))
+    others = Pieces()
+    async with at_work(busy.deps, pieces.work), at_work(idle.deps, others.work):
+        await seen(lambda: len(pieces.under_way) == PLACES and len(others.claims) >= 2)
+        others.due = ["late"]
+        await announce(busy)
+        async with asyncio.timeout(3):  # a full one is told of nothing else by any clock
+            await seen(lambda: others.under_way == {"late"})
+        asked = len(others.claims)
+        pieces.gate.set()
+        others.gate.set()
+    assert asked <= 4
+
+
+async def test_what_is_announced_while_a_replica_stops_is_done_by_another(
+    open_bench: OpenBench,
+) -> None:
+    """Its own scheduler alone has heard of it, and claims nothing more."""
+    leaving, staying = await open_bench(), await open_bench()
+    pieces, others = Pieces(), Pieces()
+    is_claiming, may_end = asyncio.Event(), asyncio.Event()
+
+    async def claim(deps: Dependencies, *, limit: int) -> Batch[str]:
+        is_claiming.set()
+        await may_end.wait()
+        return Batch()
+
+    async with at_work(staying.deps, others.work):
+        async with at_work(leaving.deps, replace(pieces.work, claim=claim)):
+            await is_claiming.wait()
+            await seen(lambda: others.claims == [0])
+            others.due = ["late"]
+            await announce(leaving)
+            leaving.deps.stopping.set()
+            may_end.set()
+        await seen(lambda: others.under_way == {"late"})
+        others.gate.set()
+
+
 class DeafDatabase:
     """A database whose announcements nobody hears."""
 
