@@ -15,7 +15,7 @@ from generation_svc.domain.error import CallTooLong
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.error_table import status_of
 
-JITTER = 0.2
+JITTER = 0.1
 """By how much a heartbeat may come early."""
 _T = TypeVar("_T")
 _logger = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class StreamTiming:
 
     heartbeat: timedelta = timedelta(seconds=10)
     """The silence after which a stream sends a heartbeat, where few are open."""
-    longest_silence: timedelta = timedelta(seconds=45)
+    longest_silence: timedelta = timedelta(seconds=50)
     """The same where many are; there are proxies that end a stream after a minute of it."""
     heartbeats_per_second: int = 100
     """How many there are of all streams together, as far as the longest silence allows."""
