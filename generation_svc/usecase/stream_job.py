@@ -71,8 +71,7 @@ async def follow(
 
 
 async def _read(deps: Dependencies, job: Job, *, after: int) -> Sequence[Job]:
-    async with deps.database.transaction() as tx:
-        return await tx.jobs.revisions(job, after=after, limit=PAGE)
+    return await deps.database.read(lambda tx: tx.jobs.revisions(job, after=after, limit=PAGE))
 
 
 async def _latest(deps: Dependencies, caller: Caller, job: Job, *, follower: Follower) -> Job:

@@ -165,6 +165,22 @@ async def test_a_stream_reads_what_another_replica_commits(
         assert [each.revision for each in await reader.end()] == list(range(1, 13))
 
 
+async def test_what_another_replica_commits_is_read_in_one_round_trip(
+    counted: tuple[Harness, Asked], open_bench: OpenBench
+) -> None:
+    (harness, asked), other = counted, await open_bench()
+    await until_listening(harness, other)
+    job = await harness.accept(destination=None)
+    reader = Reader(harness, job)
+    await reader.has(1)
+    asked.clear()
+
+    await end(other, job)
+
+    assert [each.revision for each in await reader.end()] == [1, 2]
+    assert len(asked.everything) == 1, asked.everything
+
+
 class Undone(Exception):
     """The transaction shall not be."""
 
