@@ -50,7 +50,7 @@ class PostgresReceiptStore:
 
     async def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
         cursor = await self._connection.execute(
-            # Younger ones are being applied by the process that stored them.
+            # A replica of release 0.1.0 stores them first, and may be applying younger ones.
             "SELECT id, body, attempt_id, is_trusted FROM callback_receipt"
             " WHERE apply_time IS NULL AND receive_time <= now() - %s::interval"
             " ORDER BY receive_time LIMIT %s",
