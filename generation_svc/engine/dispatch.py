@@ -59,7 +59,9 @@ async def do(deps: Dependencies, item: DispatchItem | Probe) -> None:
         await _submit_or_give_back(deps, item)
 
 
-WORK = Work("dispatch", topic.DISPATCH, concurrency=16, claim=claim, do=do)
+WORK = Work(
+    "dispatch", topic.DISPATCH, concurrency=16, claim=claim, do=do, unblocked_by=topic.ACCOUNT
+)
 """The work on queued jobs; one that hands media over for long leaves places to the others."""
 
 

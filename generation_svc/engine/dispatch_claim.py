@@ -30,6 +30,8 @@ LOOK_AGAIN = timedelta(milliseconds=20)
 """When to look again where a call or a job was taken between the look and the claim."""
 LOOK_EVERY = timedelta(seconds=1)
 """How often to look where only the end of a task helps, which nobody announces."""
+LONGEST_BLOCK = timedelta(seconds=5)
+"""How long new jobs are not looked for at most: that an account is back may not be heard."""
 LEAST_SCALE = 0.1
 """How much more often at most, where time is scaled."""
 
@@ -64,7 +66,7 @@ class FoundItems:
     budget_wait: timedelta = NOW
     """When a call comes free, if that is all that is missing."""
     blocked_for: timedelta = NOW
-    """How long no job can be sent on any account: looking sooner for a new job is in vain."""
+    """How long no job can be sent: looking sooner is in vain, unless an account comes back."""
 
 
 async def look(deps: Dependencies, *, limit: int, probed: Account | None = None) -> FoundItems:
@@ -107,16 +109,17 @@ async def _look(deps: Dependencies, *, limit: int, probed: Account | None) -> Fo
         due = [] if probed else [a for a, each in view.accounts.items() if _is_probe_due(each)]
         usable = {a: each for a, each in view.accounts.items() if probed or not each.is_open}
         found = await _claim(deps, tx, usable, limit=limit - len(due[:limit]))
-    waits = [found.next_due, view.job_wait, *_probe_waits(deps, view, is_more=bool(due[limit:]))]
-    next_due = min((wait for wait in waits if wait is not None), default=None)
-    # An account whose breaker is open may be closed at any moment, which is announced.
-    is_blocked = len(usable) == len(view.accounts)
+    probe_waits = _probe_waits(deps, view, is_more=bool(due[limit:]))
     return FoundItems(
         [*map(Probe, due[:limit]), *found.items],
-        next_due,
+        _earliest(found.next_due, view.job_wait, *probe_waits),
         budget_wait=found.budget_wait,
-        blocked_for=found.blocked_for if is_blocked else NOW,
+        blocked_for=_earliest(found.blocked_for, LONGEST_BLOCK, *probe_waits) or NOW,
     )
+
+
+def _earliest(*waits: timedelta | None) -> timedelta | None:
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 async def _view(
@@ -170,7 +173,7 @@ async def _claim(
         items,
         min(waits, default=None),
         budget_wait=min(calls, default=NOW),
-        blocked_for=NOW if places else min(waits, default=NOW),
+        blocked_for=NOW if places else min(waits, default=LONGEST_BLOCK),
     )
 
 

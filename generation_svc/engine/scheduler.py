@@ -59,7 +59,7 @@ class Scheduler(Generic[T]):
         """Claim what is due until the service stops; what became due before that, first."""
         self._bind()
         topics = [self.topic] if self.topic else []
-        with self._deps.database.watch(*topics) as self._news:
+        with self._deps.database.watch(*topics) as self._news, self._unblocking():
             self.wake()
             while await self._news.wait() and not self._deps.stopping.is_set():
                 # Cleared before the claim: what is announced while it runs leads to another one.
@@ -78,6 +78,24 @@ class Scheduler(Generic[T]):
     def wake(self) -> None:
         """Look for work now."""
         self._news.set()
+
+    @contextmanager
+    def _unblocking(self) -> Iterator[None]:
+        topic = self._work.unblocked_by
+        task = asyncio.create_task(self._unblock(topic), name="unblock") if topic else None
+        try:
+            yield
+        finally:
+            if task:
+                task.cancel()
+
+    async def _unblock(self, topic: str) -> None:
+        with self._deps.database.watch(topic) as news:
+            while True:
+                await news.wait()
+                news.clear()
+                self._blocked_until = float("-inf")
+                self.wake()
 
     def due_in(self, span: timedelta, /) -> None:
         """Look for work after so long, if none is to be looked for earlier."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,8 +16,11 @@ from generation_svc.domain.error import ProviderAccount, ProviderMaintenance
 from generation_svc.domain.job import Job, JobState
 from generation_svc.engine import breaker
 from generation_svc.engine.dispatch import WORK, claim, dispatch, do
-from generation_svc.engine.dispatch_claim import DispatchItem, Probe
+from generation_svc.engine.dispatch_claim import LONGEST_BLOCK, DispatchItem, Probe
+from generation_svc.engine.supervisor import working
 from generation_svc.engine.work import Batch, do_one
+from runtime.clock import loop_time
+from tests.e2e.program import until
 from tests.lifecycle import GENEROUS, FakeProvider, Harness, OpenBench
 
 EDIT: dict[str, Any] = {
@@ -119,24 +122,33 @@ async def test_three_calls_that_are_left_claim_three_jobs(open_bench: OpenBench)
         assert MINUTE * 0.8 < told <= MINUTE * 1.1
     # A new job cannot be sent sooner, so its announcement is no reason to look.
     assert batch.blocked_for == timedelta(0)
-    assert MINUTE * 0.8 < again.blocked_for <= MINUTE * 1.1
+    assert again.blocked_for == LONGEST_BLOCK
     await harness.later(seconds=66)
     assert jobs_of(await claim(harness.deps, limit=8)) == jobs[3:]
 
 
-async def test_an_account_that_may_be_back_at_any_moment_lets_every_announcement_count(
+async def test_an_account_that_comes_back_is_used_at_once_however_long_the_others_wait(
     open_bench: OpenBench,
 ) -> None:
     harness = await limited(open_bench, ONE, TWO, creates_per_window=1)
     other = harness.deps.provider.accounts[1]
     async with harness.transaction() as tx:
         await breaker.count_fault(harness.deps, tx, error=ProviderMaintenance(), account=other)
-    jobs = await accept(harness, 2)
+    await accept(harness, 2)
+    async with working(harness.deps, time_scale=1, grace_seconds=20):
+        await until(sent(harness, 1), within_s=20, what="the job of the account that is free")
+        began = loop_time()
+        async with harness.transaction() as tx:
+            await breaker.close(tx, other)
+        await until(sent(harness, 2), within_s=20, what="the other job")
+        assert loop_time() - began < LONGEST_BLOCK.total_seconds() / 2
 
-    assert jobs_of(await claim(harness.deps, limit=8)) == [jobs[0].id]
-    again = await claim(harness.deps, limit=8)
 
-    assert (again.items, again.blocked_for) == ([], timedelta(0))
+def sent(harness: Harness, count: int) -> Callable[[], Awaitable[bool]]:
+    async def are_sent() -> bool:
+        return len(harness.provider.created) == count
+
+    return are_sent
 
 
 async def test_who_is_full_of_tasks_looks_again_soon(open_bench: OpenBench) -> None:
