@@ -312,7 +312,7 @@ class FakeReceiver:
 
 @dataclass
 class Harness:
-    """A service without its loops: a test takes each step itself, and moves the clock."""
+    """A service without its schedulers: a test takes each step itself, and moves the clock."""
 
     deps: Dependencies
     connection: psycopg.AsyncConnection[dict[str, Any]]

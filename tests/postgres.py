@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,8 +33,13 @@ class CrashablePostgres:
     folder: Path
 
     def kill(self) -> None:
-        """Kill the postmaster, as a crash would."""
-        os.kill(self.postmaster_pid(), signal.SIGKILL)
+        """Kill the server, as a crash would: also those who would answer for a moment longer."""
+        postmaster = self.postmaster_pid()
+        listed = Path(f"/proc/{postmaster}/task/{postmaster}/children")
+        children = listed.read_text().split() if listed.exists() else ()  # Linux has it
+        for pid in (postmaster, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def postmaster_pid(self) -> int:
         return int((self.folder / "cluster/postmaster.pid").read_text().split()[0])

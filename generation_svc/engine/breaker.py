@@ -45,7 +45,7 @@ async def has_balance(deps: Dependencies, account: Account) -> bool:
         if balance is None or balance <= 0:
             interval = deps.timing.probe_interval
             await tx.breaker.trip(account, reason=delay_of(error), threshold=1, interval=interval)
-            tx.announce(topic.DISPATCH)  # the next probe is due earlier than claimers know
+            tx.announce(topic.ACCOUNT)  # the next probe is due earlier than claimers know
     return balance is not None and balance > 0
 
 
@@ -76,7 +76,7 @@ async def conclude(deps: Dependencies, account: Account, *, is_answered: bool) -
     async with deps.database.transaction() as tx:
         if is_answered:
             await tx.breaker.end_probe(account, interval=deps.timing.probe_interval)
-            tx.announce(topic.DISPATCH)  # the next probe is due earlier than claimers know
+            tx.announce(topic.ACCOUNT)  # the next probe is due earlier than claimers know
         else:
             await close(tx, account)
 
@@ -85,7 +85,7 @@ async def close(tx: Transaction, account: Account) -> None:
     """Note that an account works; what was put off while it did not is due at once."""
     if await tx.breaker.close(account):
         await tx.queue.hasten_postponed()
-        tx.announce(topic.DISPATCH)
+        tx.announce(topic.ACCOUNT)
         _logger.info("the provider answers again", account=str(account))
 
 
@@ -106,7 +106,7 @@ async def count_fault(
         interval=deps.timing.probe_interval,
     )
     if concerns_account(error):
-        tx.announce(topic.DISPATCH)  # other accounts go on with what this one leaves
+        tx.announce(topic.ACCOUNT)  # other accounts go on with what this one leaves
 
 
 def retry_after(deps: Dependencies, *, otherwise: timedelta) -> timedelta:

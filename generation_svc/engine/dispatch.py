@@ -11,7 +11,6 @@ from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.error import (
     ProviderError,
     ProviderRefused,
-    ProviderSilent,
     Unavailable,
     UploadRejected,
 )
@@ -28,6 +27,7 @@ from generation_svc.domain.schema import Steps
 from generation_svc.engine import (
     breaker,
     dispatch_claim,
+    outgoing_attempt,
     provider_upload,
     rate_budget,
     submission,
@@ -46,9 +46,9 @@ _logger = structlog.get_logger(__name__)
 
 
 async def claim(deps: Dependencies, *, limit: int) -> Batch[DispatchItem | Probe]:
-    """Claim the due jobs that are served next, and the probes of accounts that are due."""
+    """Claim the due jobs that are served next, and find the probes of accounts that are due."""
     batch = await dispatch_claim.look(deps, limit=limit)
-    return Batch(batch.items, batch.next_due)
+    return Batch(batch.items, batch.next_due, blocked_for=batch.blocked_for)
 
 
 async def do(deps: Dependencies, item: DispatchItem | Probe) -> None:
@@ -59,7 +59,9 @@ async def do(deps: Dependencies, item: DispatchItem | Probe) -> None:
         await _submit_or_give_back(deps, item)
 
 
-WORK = Work("dispatch", topic.DISPATCH, concurrency=16, claim=claim, do=do)
+WORK = Work(
+    "dispatch", topic.DISPATCH, concurrency=16, claim=claim, do=do, unblocked_by=topic.ACCOUNT
+)
 """The work on queued jobs; one that hands media over for long leaves places to the others."""
 
 
@@ -73,7 +75,9 @@ async def dispatch(deps: Dependencies) -> bool:
 
 
 async def _probe(deps: Dependencies, account: Account) -> None:
-    """Send one job on an account whose breaker is open, if its balance is well."""
+    """Send one job on an account whose breaker is open, if nobody else does and it has balance."""
+    if not await breaker.claim_probe(deps, account):
+        return
     if not await breaker.has_balance(deps, account):
         return
     batch = await dispatch_claim.look(deps, limit=1, probed=account)
@@ -94,7 +98,7 @@ async def _submit_or_give_back(
     )
     try:
         if outgoing:
-            return await _send_in_time(deps, claim, outgoing=outgoing)
+            return await outgoing_attempt.send(deps, claim, outgoing=outgoing)
         return await _submit(deps, claim, is_probe=is_probe)
     # Shielded by `persist`: otherwise the job would wait for its claim's lease to run out.
     except asyncio.CancelledError:
@@ -163,44 +167,7 @@ async def _attempt(
     if attempt is None or rate_permit is None:
         return False
     outgoing = OutgoingAttempt(attempt, request, token, rate_permit)
-    return await _send_in_time(deps, claim, outgoing=outgoing)
-
-
-async def _send_in_time(deps: Dependencies, claim: Claim, *, outgoing: OutgoingAttempt) -> bool:
-    """Submit what is written down, unless it is too late for that."""
-    # The commit of the attempt took so long that the provider would count the call in another
-    # window.
-    if outgoing.permit.is_over:
-        why = "not sent: too late"
-        await persist(partial(submission.withdraw, deps, claim, attempt=outgoing.attempt, why=why))
-        return False
-    async with rate_budget.making(deps, outgoing.permit):
-        await _send(deps, claim, outgoing=outgoing)
-    return True
-
-
-async def _send(deps: Dependencies, claim: Claim, *, outgoing: OutgoingAttempt) -> None:
-    """Submit what is written down, and record what comes of it."""
-    attempt = outgoing.attempt
-    try:
-        answer = await deps.provider.client.submit(
-            attempt.id,
-            outgoing.request,
-            callback_url=deps.provider.callback_url(outgoing.token),
-            account=attempt.account.name,
-        )
-    except asyncio.CancelledError:
-        # The request may have arrived, so the attempt is of unknown fate and must not be sent
-        # again.
-        silence = ProviderSilent("The service stopped before the answer came.")
-        await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=silence))
-        raise
-    except ProviderError as error:
-        await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=error))
-    else:
-        await persist(
-            partial(submission.record_answer, deps, claim, attempt=attempt, answer=answer)
-        )
+    return await outgoing_attempt.send(deps, claim, outgoing=outgoing)
 
 
 async def _begin(

@@ -14,14 +14,11 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
-import structlog
-
 from generation_svc.domain.account import Account
-from generation_svc.domain.error import Unavailable
 from generation_svc.domain.port.dispatch import AccountView, DispatchView
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.engine import breaker, outgoing_attempt, rate_budget, submission
+from generation_svc.engine import outgoing_attempt, rate_budget, submission
 from generation_svc.engine.account import assign, call_wait, free_places
 from generation_svc.engine.outgoing_attempt import OutgoingAttempt
 from generation_svc.engine.persist import persist
@@ -33,9 +30,10 @@ LOOK_AGAIN = timedelta(milliseconds=20)
 """When to look again where a call or a job was taken between the look and the claim."""
 LOOK_EVERY = timedelta(seconds=1)
 """How often to look where only the end of a task helps, which nobody announces."""
+LONGEST_BLOCK = timedelta(seconds=5)
+"""How long new jobs are not looked for at most: that an account is back may not be heard."""
 LEAST_SCALE = 0.1
 """How much more often at most, where time is scaled."""
-_logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,12 @@ class DispatchItem:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The right to the one try of an account whose breaker is open."""
+    """The one try of an account whose breaker is open, for whoever takes the right to it.
+
+    It is not claimed with the jobs. Whoever records an answer holds its job's lock when it comes to
+    the breaker, and a claimer that held the breaker's would wait for the job; and jobs that are
+    claimed must not wait for the breaker of another account.
+    """
 
     account: Account
 
@@ -62,10 +65,12 @@ class FoundItems:
     """When to look again; None if nothing says so."""
     budget_wait: timedelta = NOW
     """When a call comes free, if that is all that is missing."""
+    blocked_for: timedelta = NOW
+    """How long no job can be sent: looking sooner is in vain, unless an account comes back."""
 
 
 async def look(deps: Dependencies, *, limit: int, probed: Account | None = None) -> FoundItems:
-    """Claim at most so many jobs and probes; of an account that is probed whatever it can take."""
+    """Claim at most so many jobs, and find probes; of a probed account whatever it can take."""
     looking = asyncio.ensure_future(_look(deps, limit=limit, probed=probed))
     try:
         # Shielded, and on cancellation waited for: nobody else knows what was claimed.
@@ -81,8 +86,8 @@ async def look(deps: Dependencies, *, limit: int, probed: Account | None = None)
 async def give_back(deps: Dependencies, item: DispatchItem | Probe) -> None:
     """Let another dispatcher do at once what was claimed here and not begun."""
     if isinstance(item, Probe):
-        work = partial(breaker.conclude, deps, item.account, is_answered=True)
-    elif item.outgoing:
+        return
+    if item.outgoing:
         attempt = item.outgoing.attempt
         why = "not sent: the service stopped"
         work = partial(submission.withdraw, deps, item.claim, attempt=attempt, why=why)
@@ -104,10 +109,17 @@ async def _look(deps: Dependencies, *, limit: int, probed: Account | None) -> Fo
         due = [] if probed else [a for a, each in view.accounts.items() if _is_probe_due(each)]
         usable = {a: each for a, each in view.accounts.items() if probed or not each.is_open}
         found = await _claim(deps, tx, usable, limit=limit - len(due[:limit]))
-    probes = await _probes(deps, due[:limit])
-    waits = [found.next_due, view.job_wait, *_probe_waits(deps, view, is_more=bool(due[limit:]))]
-    next_due = min((wait for wait in waits if wait is not None), default=None)
-    return FoundItems([*probes, *found.items], next_due, budget_wait=found.budget_wait)
+    probe_waits = _probe_waits(deps, view, is_more=bool(due[limit:]))
+    return FoundItems(
+        [*map(Probe, due[:limit]), *found.items],
+        _earliest(found.next_due, view.job_wait, *probe_waits),
+        budget_wait=found.budget_wait,
+        blocked_for=_earliest(found.blocked_for, LONGEST_BLOCK, *probe_waits) or NOW,
+    )
+
+
+def _earliest(*waits: timedelta | None) -> timedelta | None:
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 async def _view(
@@ -131,22 +143,6 @@ def _probe_waits(
         return [NOW]
     open_ = [each for each in view.accounts.values() if each.is_open]
     return [deps.timing.submit_lease if _is_probe_due(each) else each.probe_wait for each in open_]
-
-
-async def _probes(deps: Dependencies, accounts: Sequence[Account]) -> list[Probe]:
-    """Claim these probes, each apart.
-
-    Whoever records an answer holds its job's lock when it comes to the breaker, and a claimer that
-    held the breaker's would wait for the job.
-    """
-    probes = []
-    for account in accounts:
-        try:
-            if await breaker.claim_probe(deps, account):
-                probes.append(Probe(account))
-        except Unavailable as error:  # the jobs are claimed all the same
-            _logger.warning("a probe has to wait", account=str(account), error=str(error))
-    return probes
 
 
 async def _claim(
@@ -173,7 +169,12 @@ async def _claim(
     if len(items) < len(chosen):
         waits.append(LOOK_AGAIN)
         calls += [] if items else [LOOK_AGAIN]
-    return FoundItems(items, min(waits, default=None), budget_wait=min(calls, default=NOW))
+    return FoundItems(
+        items,
+        min(waits, default=None),
+        budget_wait=min(calls, default=NOW),
+        blocked_for=NOW if places else min(waits, default=LONGEST_BLOCK),
+    )
 
 
 def _wait_for_more(

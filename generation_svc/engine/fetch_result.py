@@ -162,9 +162,8 @@ async def _requeue(
     _logger.warning("the result could not be fetched", errors=repr(haul.troubles), tries=tries)
     due = retry_after(deps, tries=tries, deadline=deadline)
     await tx.attempts.schedule_fetch(attempt.id, due=due, trouble=kind)
-    deps.engine.due_after(
-        tx, topic.FETCH, span=due
-    )  # the claim knew no more than the end of its lease
+    # The claim told no more than when its lease ends.
+    deps.engine.due_after(tx, topic.FETCH, span=due)
     await tx.jobs.note(
         job.id, event=JobEventKind.FETCH_FAILED, detail={"tries": tries, "errors": errors}
     )

@@ -1,19 +1,23 @@
-"""Writes the attempts that are sent at once, in the transaction that claims their jobs."""
+"""Attempts on their way: written in the transaction that claims their jobs, and then sent."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import structlog
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.error import ProviderError, ProviderSilent
 from generation_svc.domain.port.provider import ProviderRequest
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.provider_input import provider_input
-from generation_svc.engine import rate_budget
+from generation_svc.engine import rate_budget, submission
+from generation_svc.engine.persist import persist
 from generation_svc.engine.rate_budget import RatePermit
 from generation_svc.lifecycle import input_media, reference
 from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES
@@ -96,3 +100,40 @@ def _request(deps: Dependencies, claim: Claim) -> ProviderRequest | None:
 def _has_attempt(claim: Claim) -> bool:
     """Return whether an attempt of it may come home, which is to be waited for."""
     return claim.attempts > 0
+
+
+async def send(deps: Dependencies, claim: Claim, *, outgoing: OutgoingAttempt) -> bool:
+    """Submit what is written down; return whether it was in time for that."""
+    # The commit of the attempt took so long that the provider would count the call in another
+    # window.
+    if outgoing.permit.is_over:
+        why = "not sent: too late"
+        await persist(partial(submission.withdraw, deps, claim, attempt=outgoing.attempt, why=why))
+        return False
+    async with rate_budget.making(deps, outgoing.permit):
+        await _submit(deps, claim, outgoing=outgoing)
+    return True
+
+
+async def _submit(deps: Dependencies, claim: Claim, *, outgoing: OutgoingAttempt) -> None:
+    """Submit what is written down, and record what comes of it."""
+    attempt = outgoing.attempt
+    try:
+        answer = await deps.provider.client.submit(
+            attempt.id,
+            outgoing.request,
+            callback_url=deps.provider.callback_url(outgoing.token),
+            account=attempt.account.name,
+        )
+    except asyncio.CancelledError:
+        # The request may have arrived, so the attempt is of unknown fate and must not be sent
+        # again.
+        silence = ProviderSilent("The service stopped before the answer came.")
+        await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=silence))
+        raise
+    except ProviderError as error:
+        await persist(partial(submission.record_error, deps, claim, attempt=attempt, error=error))
+    else:
+        await persist(
+            partial(submission.record_answer, deps, claim, attempt=attempt, answer=answer)
+        )

@@ -42,6 +42,8 @@ class Scheduler(Generic[T]):
         self._free = work.concurrency
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = float("inf")
+        self._blocked_until = float("-inf")
+        """Until when claims are in vain, whatever is announced."""
         self._ask_again_at = float("-inf")
         self._is_more = False
         """Whether something is due that was not claimed."""
@@ -57,20 +59,43 @@ class Scheduler(Generic[T]):
         """Claim what is due until the service stops; what became due before that, first."""
         self._bind()
         topics = [self.topic] if self.topic else []
-        with self._deps.database.watch(*topics) as self._news:
+        with self._deps.database.watch(*topics) as self._news, self._unblocking():
             self.wake()
             while await self._news.wait() and not self._deps.stopping.is_set():
                 # Cleared before the claim: what is announced while it runs leads to another one.
                 self._news.clear()
-                if self._free:
+                if loop_time() < self._blocked_until:
+                    self.due_in(timedelta(seconds=self._blocked_until - loop_time()))
+                elif self._free:
                     await self._claim()
                 else:
                     self._ask_others()
+                    self._news.clear()  # the question was heard here as well
         self._forget_due()
+        if self.topic:  # what was announced to this process alone, another one has to do now
+            self._deps.database.call_for_help(self.topic)
 
     def wake(self) -> None:
         """Look for work now."""
         self._news.set()
+
+    @contextmanager
+    def _unblocking(self) -> Iterator[None]:
+        topic = self._work.unblocked_by
+        task = asyncio.create_task(self._unblock(topic), name="unblock") if topic else None
+        try:
+            yield
+        finally:
+            if task:
+                task.cancel()
+
+    async def _unblock(self, topic: str) -> None:
+        with self._deps.database.watch(topic) as news:
+            while True:
+                await news.wait()
+                news.clear()
+                self._blocked_until = float("-inf")
+                self.wake()
 
     def due_in(self, span: timedelta, /) -> None:
         """Look for work after so long, if none is to be looked for earlier."""
@@ -123,6 +148,7 @@ class Scheduler(Generic[T]):
         for item in batch.items:
             self._free -= 1
             self._start(item)
+        self._blocked_until = loop_time() + batch.blocked_for.total_seconds()
         if batch.next_due is None:
             return
         if batch.next_due > NOW:
@@ -138,9 +164,14 @@ class Scheduler(Generic[T]):
     def _ask_others(self) -> None:
         """Go on when a place comes free; until then another replica may have one."""
         self._is_more = True
-        if self.topic and loop_time() >= self._ask_again_at:
-            self._ask_again_at = loop_time() + ASK_SECONDS
-            self._deps.database.call_for_help(self.topic)
+        if not self.topic:
+            return
+        wait = self._ask_again_at - loop_time()
+        if wait > 0:  # what came since the last time, they were not asked for
+            self.due_in(timedelta(seconds=wait))
+            return
+        self._ask_again_at = loop_time() + ASK_SECONDS
+        self._deps.database.call_for_help(self.topic)
 
     def _start(self, item: T) -> None:
         """Do an item in a place that was taken for it."""

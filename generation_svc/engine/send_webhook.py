@@ -175,7 +175,7 @@ async def _is_disabled(tx: Transaction, delivery: Delivery) -> bool:
 
 
 def _url(delivery: Delivery) -> str:
-    assert isinstance(delivery.destination, Webhook)  # what this loop leases
+    assert isinstance(delivery.destination, Webhook)  # nothing else is claimed here
     return delivery.destination.url
 
 

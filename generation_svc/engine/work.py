@@ -18,6 +18,8 @@ class Batch(Generic[T]):
     items: Sequence[T] = ()
     next_due: timedelta | None = None
     """When there is more to claim; zero means now, None that no row says so."""
+    blocked_for: timedelta = timedelta(0)
+    """How long nothing can be claimed, unless what unblocks it is announced."""
 
 
 class _Claims(Protocol[T]):
@@ -45,6 +47,8 @@ class Work(Generic[T]):
     """How many items are done side by side in one process."""
     claim: _Claims[T]
     do: _Does[T]
+    unblocked_by: str | None = None
+    """The announcement that what blocks it may be over."""
 
 
 async def do_one(deps: Dependencies, work: Work[T]) -> bool:

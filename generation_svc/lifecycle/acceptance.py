@@ -64,6 +64,10 @@ class _Place:
     since: float
     outcome: asyncio.Future[Acceptance]
 
+    @property
+    def owner(self) -> tuple[str, str]:
+        return self.candidate.job.caller, self.candidate.job.owner
+
 
 class AcceptanceQueue:
     """The jobs of this process that wait to be accepted."""
@@ -80,7 +84,7 @@ class AcceptanceQueue:
         self._most_batches, self._max_wait_seconds = most_batches, max_wait_seconds
         self._waiting: deque[_Place] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._slow = 0
+        self._slow: list[Sequence[_Place]] = []
 
     async def accept(
         self, candidate: Candidate, *, limits: OwnerLimits, database: Database
@@ -96,7 +100,7 @@ class AcceptanceQueue:
 
     def _start(self, database: Database) -> None:
         """Have somebody take what waits, unless somebody is about to."""
-        if not self._waiting or len(self._workers) >= min(self._slow + 1, self._most_batches):
+        if not self._waiting or len(self._workers) >= min(len(self._slow) + 1, self._most_batches):
             return
         # A task, since whoever comes first may be cancelled. It takes its batch when it runs, with
         # all that came in the same turn of the loop. Its log lines are those of no single call.
@@ -115,28 +119,34 @@ class AcceptanceQueue:
 
     async def _settle_all(self, database: Database) -> None:
         while batch := self._take():
-            is_slow = asyncio.Event()
             timer = asyncio.get_running_loop().call_later(
-                self._slow_seconds, self._go_on_beside, is_slow, database
+                self._slow_seconds, self._go_on_beside, batch, database
             )
             try:
                 await self._settle(batch, database=database)
             finally:
                 timer.cancel()
-                self._slow -= is_slow.is_set()
+                if batch in self._slow:
+                    self._slow.remove(batch)
 
-    def _go_on_beside(self, is_slow: asyncio.Event, database: Database) -> None:
+    def _go_on_beside(self, batch: Sequence[_Place], database: Database) -> None:
         """Let others pass a batch that waits for a lock, perhaps for long."""
-        is_slow.set()
-        self._slow += 1
+        self._slow.append(batch)
         self._start(database)
 
     def _take(self) -> list[_Place]:
+        """Take who has waited longest; whose owner is waited for already stays in line.
+
+        Otherwise one owner could make all batches wait, and all others with them.
+        """
+        waited_for = {place.owner for batch in self._slow for place in batch}
         batch: list[_Place] = []
+        staying: list[_Place] = []
         while self._waiting and len(batch) < self._batch_size:
             place = self._waiting.popleft()
             if not place.outcome.done():  # whoever was cancelled wants nothing any more
-                batch.append(place)
+                (staying if place.owner in waited_for else batch).append(place)
+        self._waiting.extendleft(reversed(staying))
         return batch
 
     def _take_old(self) -> list[_Place]:

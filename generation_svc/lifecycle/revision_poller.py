@@ -1,45 +1,69 @@
-"""Polls the revisions of all watched jobs at once, in case a notification is lost.
+"""Polls the revisions of all followed jobs at once, in case a notification is lost.
 
 If four thousand waiting calls each polled every few seconds, that would be the greatest load on the
-database. Here one query serves them all.
+database. Here one query serves them all, and wakes those alone who do not know what it found.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from uuid import UUID
 
-from generation_svc.domain.port.transaction import Database, Transaction
-from generation_svc.lifecycle.queue_view import Recent
+import structlog
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.domain.port.notifier import Follower
+from generation_svc.domain.port.transaction import Database
 
 LOOK_SECONDS = 5.0
-"""How old what is known of the watched jobs may be."""
+"""How long a change stays unseen whose notification is lost."""
+_logger = structlog.get_logger(__name__)
 
 
 class RevisionPoller:
-    """The jobs that calls of this process wait for, and their latest known revisions."""
+    """Those of this process who follow jobs, and the one look for all of them."""
 
     def __init__(self) -> None:
-        self._watched: Counter[UUID] = Counter()
-        self._revisions: Recent[Mapping[UUID, int]] = Recent({}, seconds=LOOK_SECONDS)
+        self._followers: defaultdict[UUID, set[Follower]] = defaultdict(set)
+        self._polling: asyncio.Task[None] | None = None
 
     @contextmanager
-    def watching(self, job_id: UUID) -> Iterator[None]:
-        """Look for this job, too, during the block."""
-        self._watched[job_id] += 1
+    def watching(self, job_id: UUID, follower: Follower, *, database: Database) -> Iterator[None]:
+        """Look for this follower, too, during the block."""
+        self._followers[job_id].add(follower)
+        if self._polling is None:
+            # Its log lines are those of no single call.
+            self._polling = asyncio.create_task(
+                self._poll(database), name="revision poller", context=Context()
+            )
         try:
             yield
         finally:
-            self._watched[job_id] -= 1
-            if not self._watched[job_id]:
-                del self._watched[job_id]
+            self._forget(job_id, follower)
 
-    async def has_news(self, job_id: UUID, *, after: int, database: Database) -> bool:
-        """Return whether a watched job is past a revision, as far as was seen."""
+    def _forget(self, job_id: UUID, follower: Follower) -> None:
+        self._followers[job_id].discard(follower)
+        if not self._followers[job_id]:
+            del self._followers[job_id]
+        if not self._followers and self._polling:
+            self._polling.cancel()
+            self._polling = None
 
-        async def read(tx: Transaction) -> Mapping[UUID, int]:
-            return await tx.jobs.revisions_of(list(self._watched))
+    async def _poll(self, database: Database) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._look(database)
+            except Unavailable:
+                continue  # the next look finds what this one missed
+            except Exception:
+                _logger.exception("the revisions of followed jobs could not be read")
 
-        revisions = await self._revisions.get(read, database=database)
-        # A job that is not in the answer began to be watched after it, and has no news yet.
-        return revisions.get(job_id, after) > after
+    async def _look(self, database: Database) -> None:
+        jobs = list(self._followers)
+        revisions = await database.read(lambda tx: tx.jobs.revisions_of(jobs))
+        for job_id, revision in revisions.items():
+            for follower in self._followers.get(job_id, ()):
+                follower.reach(revision)

@@ -6,6 +6,8 @@ from generation_svc.domain.delivery import Destination, Queue, Telegram
 from generation_svc.domain.port.notifier import WORK_PREFIX
 
 DISPATCH = f"{WORK_PREFIX}dispatch"
+ACCOUNT = "account"
+"""An account at the provider can be used again, or tried."""
 READ = f"{WORK_PREFIX}read"
 FETCH = f"{WORK_PREFIX}fetch"
 WEBHOOK = f"{WORK_PREFIX}webhook"

@@ -29,7 +29,7 @@ class CallbackServicer(pb_grpc.CallbackServiceServicer):
     async def ReportCallback(
         self, request: pb.ReportCallbackRequest, context: ServicerContext
     ) -> pb.ReportCallbackResponse:
-        """Store a callback and apply it."""
+        """Apply a callback and store it."""
         bounds = Bounds()
         bounds.data("body", request.body, most=MAX_CALLBACK_BYTES)
         if len(request.headers) > MAX_CALLBACK_HEADERS:

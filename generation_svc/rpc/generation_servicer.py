@@ -45,7 +45,7 @@ from generation_svc.rpc.job_filter import parse_filter
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.recent_update import RecentUpdates
-from generation_svc.rpc.stream import StreamTiming, in_time, write
+from generation_svc.rpc.stream import Heartbeats, StreamTiming, in_time, write
 from generation_svc.rpc.upload import UploadMessages, UploadTurns
 from generation_svc.usecase import (
     cancel_job,
@@ -65,6 +65,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._deps = deps
         self._draining = draining
         self._timing = timing
+        self._heartbeats = Heartbeats(timing)
         self._upload_turns = UploadTurns()
         self._updates = RecentUpdates(lambda job: pb.StreamJobUpdatesResponse(job=self._job(job)))
 
@@ -105,17 +106,19 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         bounds = Bounds()
         bounds.count("after_revision", request.after_revision)
         bounds.check()
-        updates = stream_job.follow(
-            self._deps,
-            current_caller(),
-            job_id=_job_id(request.job_id),
-            after=request.after_revision,
-            heartbeat=self._timing.heartbeat,
-        )
-        async with aclosing(self._draining.each(updates)) as open_updates:
-            async for update in open_updates:
-                if not await self._write(context, self._update(update)):
-                    return
+        job_id = _job_id(request.job_id)
+        with self._heartbeats.of_open_stream() as silence:
+            updates = stream_job.follow(
+                self._deps,
+                current_caller(),
+                job_id=job_id,
+                after=request.after_revision,
+                silence=silence,
+            )
+            async with aclosing(self._draining.each(updates)) as open_updates:
+                async for update in open_updates:
+                    if not await self._write(context, self._update(update)):
+                        return
 
     async def ListJobs(
         self, request: pb.ListJobsRequest, context: ServicerContext

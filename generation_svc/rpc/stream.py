@@ -1,7 +1,9 @@
 """The timing of streams, and writes to clients that may not read."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,6 +15,8 @@ from generation_svc.domain.error import CallTooLong
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.error_table import status_of
 
+JITTER = 0.1
+"""By how much a heartbeat may come early."""
 _T = TypeVar("_T")
 _logger = structlog.get_logger(__name__)
 
@@ -22,11 +26,40 @@ class StreamTiming:
     """The timeouts of a stream."""
 
     heartbeat: timedelta = timedelta(seconds=10)
-    """The silence after which a stream sends a heartbeat."""
+    """The silence after which a stream sends a heartbeat, where few are open."""
+    longest_silence: timedelta = timedelta(seconds=50)
+    """The same where many are; there are proxies that end a stream after a minute of it."""
+    heartbeats_per_second: int = 100
+    """How many there are of all streams together, as far as the longest silence allows."""
     write_timeout: timedelta = timedelta(seconds=20)
     """How long a stream waits for its reader; then its connection is closed as stalled."""
     read_timeout: timedelta = timedelta(seconds=30)
     """How long to wait for the next message of a client, or the next piece from the store."""
+
+
+class Heartbeats:
+    """How long an idle stream is silent: the longer, the more streams are open."""
+
+    def __init__(self, timing: StreamTiming) -> None:
+        self._timing = timing
+        self._open_streams = 0
+
+    @contextmanager
+    def of_open_stream(self) -> Iterator[Callable[[], timedelta]]:
+        """Count a stream during the block, and give what tells its next silence."""
+        self._open_streams += 1
+        try:
+            yield self.silence
+        finally:
+            self._open_streams -= 1
+
+    def silence(self) -> timedelta:
+        """Return after how much silence the next heartbeat is sent."""
+        timing = self._timing
+        fair = timedelta(seconds=self._open_streams / timing.heartbeats_per_second)
+        longest = max(timing.heartbeat, min(fair, timing.longest_silence))
+        # Random, so that streams which began together do not all beat in the same moment.
+        return longest * random.uniform(1 - JITTER, 1)
 
 
 async def in_time(items: AsyncIterator[_T], *, timeout: timedelta) -> AsyncGenerator[_T, None]:

@@ -11,7 +11,7 @@ from contextlib import (
 )
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psycopg
 import structlog
@@ -139,6 +139,41 @@ class PostgresTransaction:
                 notifier.announce(topic)
 
 
+class _Reading(Generic[_T]):
+    """A query that is the check of its connection as well.
+
+    It is asked once in that way, since a check has to be quick. A connection that was lost and a
+    statement that takes long look alike there: next time it is checked as for any transaction, and
+    the query then has as long as all others.
+    """
+
+    def __init__(
+        self, query: Callable[[PostgresTransaction], Awaitable[_T]], *, clock: DatabaseClock
+    ) -> None:
+        self._query, self._clock = query, clock
+        self._is_asked = False
+        self._answers: list[_T] = []
+
+    async def begin(self, connection: Connection, stack: AsyncExitStack) -> None:
+        """Ask on a connection, or only begin there."""
+        self._answers.clear()  # what a server said that turned out to be read-only is not taken
+        if self._is_asked:
+            await _begin(connection, stack)
+            return
+        self._is_asked = True
+        await connection.set_autocommit(True)
+        self._answers.append(await self._ask(connection))
+        # Not after an error: such a connection is closed.
+        await connection.set_autocommit(False)
+
+    async def answer(self, connection: Connection) -> _T:
+        """Return the answer, on the connection where this has begun."""
+        return self._answers[0] if self._answers else await self._ask(connection)
+
+    async def _ask(self, connection: Connection) -> _T:
+        return await self._query(PostgresTransaction(connection, clock=self._clock))
+
+
 class PostgresDatabase:
     """The service's database: transactions, and announcements after them."""
 
@@ -170,24 +205,18 @@ class PostgresDatabase:
     async def read(self, query: Callable[[PostgresTransaction], Awaitable[_T]]) -> _T:
         """Answer a query of one statement, outside of a transaction.
 
-        It is one round trip where a transaction takes three. On a connection that turns out to be
-        lost it is asked again, on another one, since reading changes nothing.
+        It is one round trip where a transaction takes three. Where no answer comes soon it is asked
+        again, as reading changes nothing.
         """
-        answers: list[_T] = []
-
-        async def ask(connection: Connection, stack: AsyncExitStack) -> None:
-            del stack  # nothing is begun
-            await connection.set_autocommit(True)
-            answers.append(await query(PostgresTransaction(connection, clock=self._clock)))
-            # Not after an error: such a connection is closed.
-            await connection.set_autocommit(False)
-
+        reading = _Reading(query, clock=self._clock)
         with _translated():
             async with (
                 self._pool_queue.slot(),
-                self._connection(within_seconds=POOL_TIMEOUT_SECONDS, begin=ask),
+                self._connection(
+                    within_seconds=POOL_TIMEOUT_SECONDS, begin=reading.begin
+                ) as connection,
             ):
-                return answers[-1]
+                return await reading.answer(connection)
 
     def watch(self, *topics: str) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever one of the topics is announced, by any replica."""

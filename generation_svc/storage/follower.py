@@ -6,6 +6,7 @@ replica, or was given something with a gap, reads the database: what is given is
 
 import asyncio
 from collections.abc import Sequence
+from math import inf
 
 from generation_svc.domain.job import Job
 from runtime.wait import is_set_within
@@ -17,29 +18,33 @@ MOST_KEPT = 8
 class JobFollower:
     """What one who follows a job has not taken yet."""
 
-    __slots__ = ("_event", "_is_behind", "_revisions")
+    __slots__ = ("_after", "_event", "_is_behind", "_revisions")
 
     def __init__(self) -> None:
+        self._after = inf
+        """After which revision it waits; before it does, it knows the job as it is."""
         self._event = asyncio.Event()
         self._is_behind = False
         self._revisions: tuple[Job, ...] = ()
 
     def set(self) -> None:
         """Hear that something was committed which is not given here."""
-        self.fall_behind()
-
-    def fall_behind(self) -> None:
-        """Say that the job may have changed in a way that nobody has told."""
         self._is_behind = True
         self._event.set()
+
+    def reach(self, revision: int) -> None:
+        """Say how far the job is; whoever waits after an earlier revision has news."""
+        if revision > self._after:
+            self.set()
 
     def give(self, revision: Job) -> None:
         """Give what this process has committed."""
         self._revisions = (*self._revisions[1 - MOST_KEPT :], revision)
         self._event.set()
 
-    async def has_news(self, *, seconds: float) -> bool:
-        """Wait until the job has changed, but no longer than that."""
+    async def has_news(self, *, after: int, seconds: float) -> bool:
+        """Wait until the job has changed since a revision, but no longer than that."""
+        self._after = after
         return await is_set_within(self._event, seconds)
 
     def take(self, *, after: int) -> Sequence[Job] | None:

@@ -136,16 +136,6 @@ class PostgresJobStore:
             self._destinations[job_id] = _destination(row) if row else None
         return self._destinations[job_id]
 
-    async def _add_event(
-        self, job: Job, *, event: JobEventKind, detail: Mapping[str, Any], has_revision: bool
-    ) -> None:
-        snapshot = Jsonb(document.snapshot_of(job)) if has_revision else None
-        await self._connection.execute(
-            "INSERT INTO job_event (job_id, time, kind, state, revision, snapshot, detail)"
-            " VALUES (%s, clock_timestamp(), %s, %s, %s, %s, %s)",
-            (job.id, event, job.state, job.revision, snapshot, Jsonb(detail)),
-        )
-
 
 # One statement, so that no revision is ever without its event. The casts: PostgreSQL would infer
 # two types for a parameter that is used in two places.

@@ -14,6 +14,8 @@ from generation_svc.storage.connection import Connection
 
 LEAST_WAIT = timedelta(milliseconds=20)
 """What to wait when every free row is being taken at this moment."""
+DELAY_LOCK = 0x4445_4C41
+"""The class of the advisory locks under which the late calls of a budget are moved."""
 
 
 class PostgresRateBudgetStore:
@@ -70,6 +72,9 @@ class PostgresRateBudgetStore:
         is never less than what was taken.
         """
         values = {"budget": budget_name(budget, account), "window": window}
+        # One after the other, for the calls of a batch are late together: two that look at the same
+        # moment would move the same row, and a call would be lost.
+        await self._connection.execute(_TAKE_TURN, (DELAY_LOCK, values["budget"]))
         await self._connection.execute(_DELAY, values)
 
 
@@ -96,6 +101,7 @@ UPDATE budget_slot SET take_time = clock_timestamp() FROM free
 WHERE budget_slot.budget = free.budget AND budget_slot.position = free.position
 RETURNING budget_slot.budget
 """
+_TAKE_TURN = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
 # The whole window is looked at: what a process says of when it took its call is older by the time
 # that this statement was under way, and a row that is missed by a moment would not be moved at all.
 _DELAY = """

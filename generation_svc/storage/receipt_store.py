@@ -28,7 +28,9 @@ class PostgresReceiptStore:
             "INSERT INTO callback_receipt (id, attempt_id, task_id, body, headers, is_trusted,"
             " receive_time, outcome, apply_time) VALUES (%(id)s, %(attempt_id)s, %(task_id)s,"
             " %(body)s, %(headers)s, %(is_trusted)s, now(), %(outcome)s::text,"
-            " CASE WHEN %(outcome)s::text IS NOT NULL THEN now() END)",
+            " CASE WHEN %(outcome)s::text IS NOT NULL THEN now() END)"
+            # Stored once more after a commit whose answer was lost: that may have taken place.
+            " ON CONFLICT (id) DO NOTHING",
             {
                 "id": receipt.id,
                 "attempt_id": receipt.attempt_id,
@@ -48,7 +50,7 @@ class PostgresReceiptStore:
 
     async def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
         cursor = await self._connection.execute(
-            # Younger ones are being applied by the process that stored them.
+            # A replica of release 0.1.0 stores them first, and may be applying younger ones.
             "SELECT id, body, attempt_id, is_trusted FROM callback_receipt"
             " WHERE apply_time IS NULL AND receive_time <= now() - %s::interval"
             " ORDER BY receive_time LIMIT %s",

@@ -1,6 +1,6 @@
 """Lets callers follow a job, without holding a database connection while they wait."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -12,7 +12,6 @@ from generation_svc.domain.port.notifier import Follower
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import forecast, with_forecast
-from generation_svc.lifecycle.revision_poller import LOOK_SECONDS
 from generation_svc.usecase.read_job import get
 from runtime.wait import Deadline
 
@@ -27,18 +26,21 @@ async def wait(deps: Dependencies, caller: Caller, *, job_id: UUID, timeout: tim
         # Read after the follower is there, so that a change between the two is not missed.
         job = await get(deps, caller, job_id=job_id)
         while not job.state.is_final:
-            remaining = deadline.left_s
-            if await _has_news(deps, job, follower, seconds=min(remaining, LOOK_SECONDS)):
-                job = await _latest(deps, caller, job, follower=follower)
-            elif remaining <= LOOK_SECONDS:
+            if not await follower.has_news(after=job.revision, seconds=deadline.left_s):
                 return await get(deps, caller, job_id=job_id)
+            job = await _latest(deps, caller, job, follower=follower)
         return job
 
 
 async def follow(
-    deps: Dependencies, caller: Caller, *, job_id: UUID, after: int, heartbeat: timedelta
+    deps: Dependencies,
+    caller: Caller,
+    *,
+    job_id: UUID,
+    after: int,
+    silence: Callable[[], timedelta],
 ) -> AsyncGenerator[Job | Forecast, None]:
-    """Give the revisions after `after` in order, with a forecast after `heartbeat` of silence.
+    """Give the revisions after `after` in order, with a forecast after each `silence`.
 
     With `after` 0 the current state comes first. Ends after the final revision. Raises
     JobNotFound, RevisionOutOfRange.
@@ -52,8 +54,8 @@ async def follow(
             after = job.revision
         is_behind = after < job.revision
         while not job.state.is_final or is_behind:
-            if not is_behind and not await _has_news(
-                deps, job, follower, seconds=heartbeat.total_seconds()
+            if not is_behind and not await follower.has_news(
+                after=after, seconds=silence().total_seconds()
             ):
                 yield await forecast(deps, job)
                 continue
@@ -69,8 +71,7 @@ async def follow(
 
 
 async def _read(deps: Dependencies, job: Job, *, after: int) -> Sequence[Job]:
-    async with deps.database.transaction() as tx:
-        return await tx.jobs.revisions(job, after=after, limit=PAGE)
+    return await deps.database.read(lambda tx: tx.jobs.revisions(job, after=after, limit=PAGE))
 
 
 async def _latest(deps: Dependencies, caller: Caller, job: Job, *, follower: Follower) -> Job:
@@ -85,18 +86,6 @@ async def _latest(deps: Dependencies, caller: Caller, job: Job, *, follower: Fol
 def _following(deps: Dependencies, job_id: UUID) -> Iterator[Follower]:
     with (
         deps.database.follow(topic.of_job(job_id)) as follower,
-        deps.views.revision_poller.watching(job_id),
+        deps.views.revision_poller.watching(job_id, follower, database=deps.database),
     ):
         yield follower
-
-
-async def _has_news(deps: Dependencies, job: Job, follower: Follower, *, seconds: float) -> bool:
-    """Wait for news of a job; return whether there may be some."""
-    if await follower.has_news(seconds=seconds):
-        return True
-    is_past = await deps.views.revision_poller.has_news(
-        job.id, after=job.revision, database=deps.database
-    )
-    if is_past:
-        follower.fall_behind()
-    return is_past

@@ -176,13 +176,15 @@ async def serving(
 
 
 @asynccontextmanager
-async def engine(database_url: str, media: Path, *, kie_url: str) -> AsyncIterator[Dependencies]:
+async def engine(
+    database_url: str, media: Path, *, kie_url: str, time_scale: float | None = None
+) -> AsyncIterator[Dependencies]:
     """Work on a database without serving it, as another process would."""
     settings = _settings(media, kie_url=kie_url, webhook_hosts=())
     async with (
         open_database(database_url, notifier=Notifier(), max_connections=20) as database,
         open_dependencies(settings, database) as deps,
-        working(deps, time_scale=settings.time_scale, grace_seconds=5),
+        working(deps, time_scale=time_scale or settings.time_scale, grace_seconds=5),
     ):
         yield deps
 

@@ -1,7 +1,6 @@
 """The parts of the service apart, on one database: what one does the other hears of at once."""
 
 import asyncio
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,18 @@ from google.protobuf.duration_pb2 import Duration
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_RUNNING, JOB_STATE_SUCCEEDED
+from generation_svc.engine.supervisor import LOOK_SECONDS
+from generation_svc.lifecycle import revision_poller
 from generation_svc.part import Part
-from generation_svc.rpc.stream import StreamTiming
 from generation_svc.server import serve
 from generation_svc.settings import GenerationSettings
 from runtime.process import StartError
 from runtime.readiness import Readiness
-from tests.contract.service import KIE_KEY, engine, sandbox_kie, serving
+from tests.contract.service import KIE_KEY, Service, engine, sandbox_kie, serving
 from tests.e2e.program import until
 
-NEVER_BY_ITSELF = StreamTiming(heartbeat=timedelta(hours=1))
-"""The timing of a stream that looks at the database only when it is told of news."""
 IDLE_SECONDS = 1
-"""Many times what the dispatch loop of an engine with this time scale waits."""
+"""Several times what an engine with this time scale waits between two looks."""
 
 
 async def test_jobs_stay_queued_where_only_calls_are_answered(
@@ -35,10 +33,11 @@ async def test_jobs_stay_queued_where_only_calls_are_answered(
 
 
 async def test_a_stream_hears_of_the_work_of_another_process_at_once(
-    database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(revision_poller, "LOOK_SECONDS", 3600)  # it looks only when it is told
     async with (
-        serving(database_url, tmp_path, timing=NEVER_BY_ITSELF) as rpc,
+        serving(database_url, tmp_path) as rpc,
         sandbox_kie() as kie_url,
     ):
         job = await rpc.create()
@@ -46,8 +45,31 @@ async def test_a_stream_hears_of_the_work_of_another_process_at_once(
         updates = aiter(stream)
         states = [(await anext(updates)).job.state]
         async with asyncio.timeout(30), engine(database_url, tmp_path, kie_url=kie_url):
-            states += [update.job.state async for update in updates]
+            states += [update.job.state async for update in updates if update.HasField("job")]
     assert states == [JOB_STATE_QUEUED, JOB_STATE_RUNNING, JOB_STATE_SUCCEEDED]
+
+
+async def test_an_engine_hears_at_once_of_the_jobs_that_another_process_accepts(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with (
+        serving(database_url, tmp_path) as rpc,
+        sandbox_kie() as kie_url,
+        # By itself it looks every five seconds.
+        engine(database_url, tmp_path, kie_url=kie_url, time_scale=1),
+    ):
+        first = await rpc.create()
+        await _started(rpc, first.id)  # the engine's first look is over
+        async with asyncio.timeout(LOOK_SECONDS / 2):
+            await _started(rpc, (await rpc.create()).id)
+
+
+async def _started(rpc: Service, job_id: str) -> None:
+    updates = rpc.generation.StreamJobUpdates(pb.StreamJobUpdatesRequest(job_id=job_id))
+    async for update in updates:
+        if update.HasField("job") and update.job.state != JOB_STATE_QUEUED:
+            updates.cancel()
+            return
 
 
 @pytest.mark.parametrize("part", Part)

@@ -13,7 +13,7 @@ from tests.e2e.stack import Shape, Stack
 
 SHAPE = Shape(engines=1, time_scale=0.3)
 IDLE_SECONDS = 3
-"""For how long nothing happens: the dispatch loop of an engine looks at least every second."""
+"""For how long nothing happens: an engine with this time scale looks twice in that time."""
 
 
 async def test_a_click_becomes_a_picture_through_both(running: Stack) -> None:

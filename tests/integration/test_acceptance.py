@@ -19,6 +19,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import Job
 from generation_svc.domain.storage_limit import StorageQuota
+from generation_svc.lifecycle.acceptance import MOST_BATCHES, SLOW_SECONDS
 from generation_svc.lifecycle.dependencies import Limits, StorageDependencies
 from generation_svc.storage.acceptance_store import OWNER_LOCK
 from generation_svc.usecase import upload_input
@@ -143,7 +144,7 @@ async def test_a_quota_is_exact_in_batches_of_two_replicas(
         assert [row["turn"] for row in rows] == list(range(7))
     # What was refused has left no key: it may be asked for again.
     keys = await replicas[0].query(
-        "SELECT FROM request_key WHERE job_id NOT IN (SELECT id FROM job)"
+        "SELECT * FROM request_key WHERE job_id NOT IN (SELECT id FROM job)"
     )
     assert keys == []
 
@@ -266,6 +267,21 @@ async def test_who_waits_for_an_owner_holds_up_nobody_else(harness: Harness) -> 
 
         assert not waiting.done()
     assert len({(await waiting).id, *(job.id for job in others)}) == 11
+
+
+async def test_an_owner_who_goes_on_while_it_waits_holds_up_nobody_else(harness: Harness) -> None:
+    """Each of its jobs would make another batch wait, until none is left for the others."""
+    async with owner_locked(harness, "user:1"):
+        waiting = []
+        for n in range(MOST_BATCHES + 2):
+            waiting.append(asyncio.create_task(harness.accept(owner="user:1")))
+            await waiting_backends(harness)
+            await asyncio.wait(waiting, timeout=2 * SLOW_SECONDS)
+            async with asyncio.timeout(10):
+                await harness.accept(owner=f"other:{n}")
+        assert not any(each.done() for each in waiting)
+        assert len(await waiting_backends(harness)) == 1
+    assert len({job.id for job in await asyncio.gather(*waiting)}) == len(waiting)
 
 
 async def test_who_is_cancelled_leaves_the_others_of_the_batch_alone(harness: Harness) -> None:

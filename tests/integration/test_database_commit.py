@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job, JobState
@@ -104,3 +105,16 @@ async def test_what_only_this_process_knows_is_recorded_once_through_lost_commit
     assert (await harness.job(job)).state is JobState.RUNNING
     assert [each["state"] for each in await harness.attempts(job)] == ["accepted"]
     assert (await harness.history(job)) == [(1, "queued"), (2, "running")]
+
+
+async def test_a_callback_whose_commit_has_its_answer_lost_is_stored_once(
+    wire: Wire, harness: Harness
+) -> None:
+    await insist(lambda: harness.run())
+    wire.commits_to_lose = {wire.commits + 1}
+    with capture_logs() as lines, pytest.raises(Unavailable):
+        await harness.callback(SUCCESS)
+    assert not wire.commits_to_lose
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == []
+    (receipt,) = await harness.query("SELECT outcome FROM callback_receipt")
+    assert receipt["outcome"] == "applied"

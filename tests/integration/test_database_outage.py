@@ -205,6 +205,30 @@ async def test_a_read_on_connections_that_were_lost_is_asked_again_on_another(
     assert await counted_jobs(database) == 0
 
 
+async def test_a_read_that_takes_long_is_waited_for(
+    database: PostgresDatabase, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generation_svc.storage.database.CHECK_SECONDS", 0.2)
+    monkeypatch.setattr("generation_svc.storage.database.POOL_TIMEOUT_SECONDS", 0.5)
+    assert await counted_jobs(database) == 0
+    async with await psycopg.AsyncConnection.connect(database_url) as other:
+        await other.execute("LOCK TABLE job")  # as a migration does
+        reading = asyncio.create_task(counted_jobs(database))
+
+        async def is_over_or_patient() -> bool:
+            await other.execute("SELECT pg_stat_clear_snapshot()")
+            found = await other.execute(
+                "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock' AND query_start > xact_start"
+                " AND clock_timestamp() - query_start > interval '1 s'"
+            )
+            return reading.done() or found.rowcount > 0
+
+        await until(is_over_or_patient, within_s=20, what="the read waits for its answer")
+        assert not reading.done()
+    assert await reading == 0
+
+
 async def test_a_read_of_a_silent_database_ends(wire: Wire) -> None:
     async with open_database(wire.url, notifier=Notifier(), max_connections=4) as database:
         assert await counted_jobs(database) == 0

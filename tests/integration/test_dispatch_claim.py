@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -12,11 +12,15 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from generation_svc.domain.error import ProviderAccount
+from generation_svc.domain.error import ProviderAccount, ProviderMaintenance
 from generation_svc.domain.job import Job, JobState
+from generation_svc.engine import breaker
 from generation_svc.engine.dispatch import WORK, claim, dispatch, do
-from generation_svc.engine.dispatch_claim import DispatchItem, Probe
+from generation_svc.engine.dispatch_claim import LONGEST_BLOCK, DispatchItem, Probe
+from generation_svc.engine.supervisor import working
 from generation_svc.engine.work import Batch, do_one
+from runtime.clock import loop_time
+from tests.e2e.program import until
 from tests.lifecycle import GENEROUS, FakeProvider, Harness, OpenBench
 
 EDIT: dict[str, Any] = {
@@ -116,8 +120,35 @@ async def test_three_calls_that_are_left_claim_three_jobs(open_bench: OpenBench)
     for told in (batch.next_due, again.next_due):
         assert told is not None
         assert MINUTE * 0.8 < told <= MINUTE * 1.1
+    # A new job cannot be sent sooner, so its announcement is no reason to look.
+    assert batch.blocked_for == timedelta(0)
+    assert again.blocked_for == LONGEST_BLOCK
     await harness.later(seconds=66)
     assert jobs_of(await claim(harness.deps, limit=8)) == jobs[3:]
+
+
+async def test_an_account_that_comes_back_is_used_at_once_however_long_the_others_wait(
+    open_bench: OpenBench,
+) -> None:
+    harness = await limited(open_bench, ONE, TWO, creates_per_window=1)
+    other = harness.deps.provider.accounts[1]
+    async with harness.transaction() as tx:
+        await breaker.count_fault(harness.deps, tx, error=ProviderMaintenance(), account=other)
+    await accept(harness, 2)
+    async with working(harness.deps, time_scale=1, grace_seconds=20):
+        await until(sent(harness, 1), within_s=20, what="the job of the account that is free")
+        began = loop_time()
+        async with harness.transaction() as tx:
+            await breaker.close(tx, other)
+        await until(sent(harness, 2), within_s=20, what="the other job")
+        assert loop_time() - began < LONGEST_BLOCK.total_seconds() / 2
+
+
+def sent(harness: Harness, count: int) -> Callable[[], Awaitable[bool]]:
+    async def are_sent() -> bool:
+        return len(harness.provider.created) == count
+
+    return are_sent
 
 
 async def test_who_is_full_of_tasks_looks_again_soon(open_bench: OpenBench) -> None:
@@ -156,10 +187,12 @@ async def test_it_knows_when_the_next_probe_is_due(harness: Harness) -> None:
     await harness.later(seconds=told.total_seconds() + 0.1)
     batch = await claim(harness.deps, limit=8)
     assert [type(item) for item in batch.items] == [Probe]
-    assert (await claim(harness.deps, limit=8)).items == []
-    await accept(harness, 1)
-    await do_all(harness, batch)
+    also = await claim(harness.deps, limit=8)  # whoever looks meanwhile finds it as well
+    await accept(harness, 2)
+    await asyncio.gather(do_all(harness, batch), do_all(harness, also))
+    assert harness.provider.probes == 1
     assert len(harness.provider.created) == 2
+    assert (await claim(harness.deps, limit=8)).items != []  # the breaker is closed
 
 
 async def test_a_probe_of_one_account_holds_up_no_job_of_another(open_bench: OpenBench) -> None:
@@ -175,6 +208,30 @@ async def test_a_probe_of_one_account_holds_up_no_job_of_another(open_bench: Ope
     assert [type(item) for item in batch.items] == [Probe, DispatchItem, DispatchItem]
     accounts = {item.claim.account.name for item in batch.items if isinstance(item, DispatchItem)}
     assert accounts == {TWO}
+
+
+async def test_jobs_that_are_claimed_do_not_wait_for_the_breaker_of_another_account(
+    open_bench: OpenBench,
+) -> None:
+    """Their attempts are written: sent late, they would have to be withdrawn."""
+    harness = await limited(open_bench, ONE, TWO)
+    harness.provider.closed[ONE] = ProviderAccount(code="401")
+    await accept(harness, 1)
+    await harness.dispatch_all()
+    await harness.later(seconds=16)
+    await accept(harness, 2)
+    before = len(harness.provider.created)
+
+    async with harness.connection.transaction():
+        await harness.query("SELECT FROM account_breaker FOR UPDATE")
+        async with asyncio.timeout(10):
+            batch = await claim(harness.deps, limit=3)
+        probe, *jobs = batch.items
+        probing = asyncio.create_task(do(harness.deps, probe))
+        await asyncio.gather(*(do(harness.deps, job) for job in jobs))
+        assert len(harness.provider.created) == before + 2
+        assert not probing.done()
+    await probing
 
 
 @pytest.mark.parametrize("jobs", [1, 8])
@@ -206,6 +263,8 @@ async def test_an_answer_costs_one_transaction_of_few_statements(
 async def test_a_look_in_vain_is_one_transaction(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async with harness.transaction():
+        pass  # the clock is read now, and not while something is counted
     with counting(monkeypatch) as seen:
         assert not await do_one(harness.deps, WORK)
     assert (seen.transactions, len(seen.statements)) == (1, 3)

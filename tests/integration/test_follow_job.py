@@ -11,7 +11,7 @@ import pytest
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import DelayReason, Forecast, Job, JobState
-from generation_svc.lifecycle import topic
+from generation_svc.lifecycle import revision_poller, topic
 from generation_svc.lifecycle.record import revise, settle
 from generation_svc.storage.follower import MOST_KEPT, JobFollower
 from generation_svc.usecase.stream_job import follow, wait
@@ -22,6 +22,13 @@ from tests.statement_count import Asked, counting_database
 
 LONG = timedelta(seconds=60)
 """No heartbeat and no look comes within it."""
+
+
+@pytest.fixture(autouse=True)
+def _no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revision_poller, "LOOK_SECONDS", LONG.total_seconds())
+
+
 _LOST = Failure.of(FailureReason.PROVIDER_LOST_JOB)
 
 
@@ -42,7 +49,7 @@ class Reader:
         self._task = asyncio.create_task(self._follow(harness, job))
 
     async def _follow(self, harness: Harness, job: Job) -> None:
-        updates = follow(harness.deps, CALLER, job_id=job.id, after=0, heartbeat=LONG)
+        updates = follow(harness.deps, CALLER, job_id=job.id, after=0, silence=lambda: LONG)
         async with aclosing(updates):
             async for update in updates:
                 assert not isinstance(update, Forecast)
@@ -158,6 +165,22 @@ async def test_a_stream_reads_what_another_replica_commits(
         assert [each.revision for each in await reader.end()] == list(range(1, 13))
 
 
+async def test_what_another_replica_commits_is_read_in_one_round_trip(
+    counted: tuple[Harness, Asked], open_bench: OpenBench
+) -> None:
+    (harness, asked), other = counted, await open_bench()
+    await until_listening(harness, other)
+    job = await harness.accept(destination=None)
+    reader = Reader(harness, job)
+    await reader.has(1)
+    asked.clear()
+
+    await end(other, job)
+
+    assert [each.revision for each in await reader.end()] == [1, 2]
+    assert len(asked.everything) == 1, asked.everything
+
+
 class Undone(Exception):
     """The transaction shall not be."""
 
@@ -167,7 +190,7 @@ async def test_what_is_rolled_back_is_shown_to_nobody(harness: Harness) -> None:
     with harness.deps.database.follow(topic.of_job(job.id)) as follower:
         with pytest.raises(Undone):
             await _delay_and_fail(harness, job)
-        assert not await follower.has_news(seconds=0)
+        assert not await follower.has_news(after=1, seconds=0)
         assert follower.take(after=1) == []
 
 
@@ -185,7 +208,7 @@ async def test_nothing_is_shown_before_it_is_durable(harness: Harness) -> None:
             locked = await tx.jobs.lock(job.id)
             reason = DelayReason.PROVIDER_BUSY
             shown = await revise(tx, locked, event=JobEventKind.DELAYED, delay_reason=reason)
-            assert not await follower.has_news(seconds=0)
+            assert not await follower.has_news(after=1, seconds=0)
         assert follower.take(after=1) == [shown]
 
 
@@ -244,3 +267,16 @@ async def test_work_that_is_done_here_is_announced_here_alone(
         async with harness.transaction() as tx:
             tx.announce(topic.FETCH)  # nobody does it here any more
         assert await heard(there)
+
+
+async def test_who_waits_after_the_last_revision_has_no_news_of_it(harness: Harness) -> None:
+    job, follower = await harness.accept(), JobFollower()
+    follower.reach(7)  # it has not read the job yet, and will read it as it is
+    assert not await follower.has_news(after=3, seconds=0)
+    follower.reach(3)
+    assert not await follower.has_news(after=3, seconds=0)
+    follower.reach(4)
+    assert await follower.has_news(after=3, seconds=0)
+    assert follower.take(after=3) is None  # nobody has given it
+    follower.give(replace(job, revision=5))
+    assert follower.take(after=4) is not None

@@ -24,6 +24,8 @@ from generation_svc.domain.job import Job, JobState
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.record import revise
 from generation_svc.usecase import cancel_job, lease_delivery
+from tests.e2e.program import until
+from tests.integration.test_settle_cost import until_somebody_waits
 from tests.lifecycle import CALLER, CHAT, FAILURE, SUCCESS, Harness, OpenBench
 
 SPAN = timedelta(seconds=30)
@@ -491,3 +493,47 @@ async def until_waiting(harness: Harness) -> None:
     async with asyncio.timeout(10):
         while not await harness.query(query):  # noqa: ASYNC110 - another session sets no event
             await asyncio.sleep(0.01)
+
+
+async def test_a_report_that_comes_twice_at_once_is_taken_once(harness: Harness) -> None:
+    job = await succeeded(harness)
+    delivery = await lease_one(harness, OUTCOME)
+    await lease_delivery.begin(harness.deps, delivery.lease_token)
+
+    async def wait_for_lock() -> bool:
+        found = await harness.query(
+            "SELECT pid FROM pg_locks WHERE NOT granted OR locktype = 'tuple'"
+        )
+        return len(found) >= 2
+
+    async with harness.connection.transaction():
+        await harness.query("SELECT FROM job FOR NO KEY UPDATE")
+        reporting = [
+            asyncio.create_task(
+                lease_delivery.report(
+                    harness.deps, delivery.lease_token, outcome=Sent(message_id, is_edit=False)
+                )
+            )
+            for message_id in (2000, 2001)
+        ]
+        await until(wait_for_lock, within_s=10, what="both wait for the job")
+
+    await asyncio.gather(*reporting)
+    assert await state(harness, job, OUTCOME) == "sent"
+    assert (await harness.events(job)).count("delivery_sent") == 1
+    message_id = (await harness.deliveries(job))[OUTCOME]["message_id"]
+    assert message_id in (2000, 2001)
+
+
+async def test_a_begin_and_a_change_of_hands_at_once_have_one_winner(harness: Harness) -> None:
+    job = await succeeded(harness)
+    old = await lease_one(harness, OUTCOME)
+    async with harness.connection.transaction():
+        await harness.query("SELECT FROM job FOR NO KEY UPDATE")
+        beginning = asyncio.create_task(lease_delivery.begin(harness.deps, old.lease_token))
+        await until_somebody_waits(harness)
+        # As by another sender, who got the lease while this one waited.
+        await harness.query("UPDATE delivery SET lease_hash = '\\x00' WHERE kind = 'outcome'")
+    with pytest.raises(StaleLease):
+        await beginning
+    assert "delivery_begun" not in await harness.events(job)

@@ -16,6 +16,7 @@ from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import Forecast, Job, JobState
 from generation_svc.engine.dispatch import dispatch
+from generation_svc.lifecycle import revision_poller
 from generation_svc.lifecycle.dependencies import Limits
 from generation_svc.lifecycle.forecast import forecast
 from generation_svc.storage.dispatch_store import CLAIM_LOCK
@@ -292,11 +293,14 @@ async def test_nothing_is_said_where_nothing_is_known(harness: Harness) -> None:
         assert told.estimated_remaining is None
 
 
-async def test_news_whose_hint_was_lost_are_seen_by_one_look_for_all(harness: Harness) -> None:
+async def test_news_whose_hint_was_lost_are_seen_by_one_look_for_all(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revision_poller, "LOOK_SECONDS", 0.05)
     jobs = [await harness.accept(owner=f"user:{n}") for n in range(3)]
-    heartbeat = timedelta(milliseconds=50)
+    never = timedelta(hours=1)  # nor do they look at each heartbeat
     streams = [
-        stream_job.follow(harness.deps, CALLER, job_id=job.id, after=0, heartbeat=heartbeat)
+        stream_job.follow(harness.deps, CALLER, job_id=job.id, after=0, silence=lambda: never)
         for job in jobs
     ]
     assert [await anext(stream) for stream in streams] == jobs

@@ -44,6 +44,8 @@ class Pieces:
     """Closed, it keeps every piece under way."""
     next_due: timedelta | None = None
     """What a claim says that leaves nothing."""
+    blocked_for: timedelta = NOW
+    """How long a claim says that another one is in vain."""
     faults: list[Exception] = field(default_factory=list)
     """What the next claims raise."""
 
@@ -53,7 +55,8 @@ class Pieces:
         claimed, self.due = self.due[:limit], self.due[limit:]
         self.claims.append(len(claimed))
         self.times.append(loop_time())
-        return Batch(claimed, NOW if self.due else self.next_due)
+        next_due = NOW if self.due else self.next_due
+        return Batch(claimed, next_due, blocked_for=self.blocked_for)
 
     async def do(self, deps: Dependencies, piece: str, /) -> None:
         self.under_way.add(piece)
@@ -142,6 +145,21 @@ async def test_it_looks_when_a_claim_said_so_and_not_before(harness: Harness) ->
     async with at_work(harness.deps, pieces.work):
         await seen(lambda: len(pieces.times) == 3)
     assert all(later - earlier > 0.29 for earlier, later in pairwise(pieces.times))
+
+
+async def test_news_do_not_count_while_nothing_can_be_claimed(harness: Harness) -> None:
+    span = timedelta(seconds=0.5)
+    pieces = Pieces(blocked_for=span)
+    async with at_work(harness.deps, pieces.work) as scheduler:
+        await seen(lambda: pieces.claims == [0])
+        pieces.due = ["new"]
+        for _ in range(20):
+            scheduler.wake()
+            await asyncio.sleep(0)
+        await seen(lambda: pieces.under_way == {"new"})
+        pieces.gate.set()
+    assert pieces.claims == [0, 1]
+    assert pieces.times[1] - pieces.times[0] > 0.49
 
 
 async def test_a_row_that_comes_due_is_read_in_time_without_polling(open_bench: OpenBench) -> None:
@@ -285,6 +303,49 @@ async def test_a_replica_without_a_place_asks_the_others(open_bench: OpenBench) 
         await seen(lambda: helped.under_way == {"e", "f"})
         pieces.gate.set()
         helped.gate.set()
+
+
+async def test_what_comes_while_the_others_were_just_asked_is_asked_for_soon(
+    open_bench: OpenBench,
+) -> None:
+    busy, idle = await open_bench(), await open_bench()
+    pieces = Pieces(due=list("abcde"))
+    others = Pieces()
+    async with at_work(busy.deps, pieces.work), at_work(idle.deps, others.work):
+        await seen(lambda: len(pieces.under_way) == PLACES and len(others.claims) >= 2)
+        others.due = ["late"]
+        await announce(busy)
+        async with asyncio.timeout(3):  # a full one is told of nothing else by any clock
+            await seen(lambda: others.under_way == {"late"})
+        asked = len(others.claims)
+        pieces.gate.set()
+        others.gate.set()
+    assert asked <= 4
+
+
+async def test_what_is_announced_while_a_replica_stops_is_done_by_another(
+    open_bench: OpenBench,
+) -> None:
+    """Its own scheduler alone has heard of it, and claims nothing more."""
+    leaving, staying = await open_bench(), await open_bench()
+    pieces, others = Pieces(), Pieces()
+    is_claiming, may_end = asyncio.Event(), asyncio.Event()
+
+    async def claim(deps: Dependencies, *, limit: int) -> Batch[str]:
+        is_claiming.set()
+        await may_end.wait()
+        return Batch()
+
+    async with at_work(staying.deps, others.work):
+        async with at_work(leaving.deps, replace(pieces.work, claim=claim)):
+            await is_claiming.wait()
+            await seen(lambda: others.claims == [0])
+            others.due = ["late"]
+            await announce(leaving)
+            leaving.deps.stopping.set()
+            may_end.set()
+        await seen(lambda: others.under_way == {"late"})
+        others.gate.set()
 
 
 class DeafDatabase:

@@ -21,6 +21,7 @@ from generation_svc.lifecycle.local_engine import LocalEngine
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.storage.database import PostgresDatabase
 from tests.e2e.program import until
+from tests.integration.test_storage_notifier import until_listening
 from tests.lifecycle import FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.statement_count import Asked, counting_database
 
@@ -267,6 +268,7 @@ async def test_job_and_attempt_are_locked_as_they_are_after_the_wait(harness: Ha
 
 async def test_a_first_read_of_later_wakes_nobody(open_bench: OpenBench) -> None:
     harness = await open_bench()
+    await until_listening(harness)  # who begins to listen wakes everybody
     with harness.deps.database.watch(topic.READ) as news:
         news.clear()
         await harness.run()

@@ -214,7 +214,7 @@ async def delivered(harness: Harness) -> None:
 async def read(harness: Harness, job: Job) -> None:
     """Read a job, its stream and its picture, and pages of all jobs with every kind of filter."""
     updates = stream_job.follow(
-        harness.deps, CALLER, job_id=job.id, after=1, heartbeat=timedelta(seconds=1)
+        harness.deps, CALLER, job_id=job.id, after=1, silence=lambda: timedelta(seconds=1)
     )
     result = [each async for each in updates][-1]
     assert isinstance(result, Job)

@@ -19,6 +19,7 @@ INTERVAL = timedelta(seconds=15)
 LIMIT = 5
 ACCOUNT = DelayReason.PROVIDER_ACCOUNT
 UNREACHABLE = DelayReason.PROVIDER_UNREACHABLE
+SECOND = Account("kie", "second")
 
 
 async def state(tx: Transaction) -> BreakerState:
@@ -62,6 +63,28 @@ async def test_no_window_wherever_it_begins_holds_more_calls(
     starts, ends = sorted(t[0] for t in takes), sorted(t[1] for t in takes)
     for n in range(len(takes) - LIMIT):
         assert ends[n + LIMIT] - starts[n] >= WINDOW.total_seconds()
+
+
+async def test_calls_that_are_late_together_are_all_moved(
+    replicas: list[PostgresDatabase], harness: Harness
+) -> None:
+    """Two that moved the same one would leave a call where it was, and its place too early."""
+    calls = 16
+
+    async def delay(database: PostgresDatabase) -> None:
+        async with database.transaction() as tx:
+            await tx.rate_budget.delay("create", account=SECOND, window=INTERVAL)
+
+    for _ in range(30):
+        await harness.query("DELETE FROM budget_slot")
+        async with harness.transaction() as tx:
+            await tx.rate_budget.take_several(
+                "create", calls={SECOND: calls}, limit=20, window=INTERVAL
+            )
+        ((first,),) = [row.values() for row in await harness.query("SELECT clock_timestamp()")]
+        await asyncio.gather(*(delay(replicas[n % len(replicas)]) for n in range(calls)))
+        moved = await harness.query("SELECT * FROM budget_slot WHERE take_time > %s", first)
+        assert len(moved) == calls
 
 
 async def test_budgets_do_not_share_their_calls(harness: Harness) -> None:
@@ -135,9 +158,6 @@ async def test_faults_never_put_the_next_probe_off(harness: Harness) -> None:
     await harness.later(seconds=16)
     async with harness.transaction() as tx:
         assert (await state(tx)).is_probe_due
-
-
-SECOND = Account("kie", "second")
 
 
 async def test_every_account_has_budgets_of_its_own(harness: Harness) -> None:

@@ -7,9 +7,9 @@ from tests.model.scope import SMALL, Scope
 from tests.model.search import search
 
 FEWEST_STATES = {
-    "race": 9_000,
-    "race, two dispatchers": 3_500,
-    "mishap": 7_500,
+    "race": 5_300,
+    "race, two dispatchers": 1_950,
+    "mishap": 5_500,
     "chat": 10_000,
     "feed": 1_500,
 }

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,9 +40,10 @@ async def test_who_has_waited_long_for_the_database_does_not_wait_again(
 ) -> None:
     database: Any = AwayDatabase()
     queue = AcceptanceQueue(batch_size=2, slow_seconds=60, max_wait_seconds=max_wait_seconds)
-    job: Any = object()  # nobody looks at it
+    candidate: Any = SimpleNamespace(job=SimpleNamespace(caller="edge", owner="user:1"))
     calls = [
-        asyncio.create_task(queue.accept(job, limits=LIMITS, database=database)) for _ in range(8)
+        asyncio.create_task(queue.accept(candidate, limits=LIMITS, database=database))
+        for _ in range(8)
     ]
     async with asyncio.timeout(10):
         await database.was_asked.wait()

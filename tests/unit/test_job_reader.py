@@ -22,6 +22,9 @@ class Jobs:
         self.goes_on = asyncio.Event()
         self.begun = asyncio.Semaphore(0)
         self.is_away = False
+        """Whether it cannot be reached."""
+        self.answers_away = False
+        """Whether it goes away while it is asked."""
 
     @property
     def jobs(self) -> Jobs:
@@ -37,6 +40,8 @@ class Jobs:
         found = {number: self.rows[number] for number in job_ids if number in self.rows}
         self.begun.release()
         await self.goes_on.wait()
+        if self.answers_away:
+            raise Unavailable("away")
         return found
 
 
@@ -97,3 +102,36 @@ async def test_a_database_that_is_away_is_told_to_all_and_asked_again() -> None:
             await call
     jobs.is_away, jobs.rows[UUID(int=1)] = False, "queued"
     assert await asked(reader, jobs, 1) == "queued"
+
+
+async def test_nobody_waits_twice_for_a_database_that_is_away() -> None:
+    jobs, reader = Jobs(), JobReader()
+    jobs.rows[UUID(int=1)] = "queued"
+    jobs.answers_away = True
+    calls = [asked(reader, jobs, number) for number in range(MOST_JOBS * (READS_AT_ONCE + 2))]
+    for _ in range(READS_AT_ONCE):
+        await jobs.begun.acquire()
+    jobs.goes_on.set()
+    for call in calls:
+        with pytest.raises(Unavailable):
+            await call
+    assert len(jobs.reads) == READS_AT_ONCE  # the others learned from these that it is away
+    jobs.answers_away = False
+    assert await asked(reader, jobs, 1) == "queued"
+
+
+async def test_who_asks_while_others_learn_that_it_is_away_asks_for_itself() -> None:
+    jobs, reader = Jobs(), JobReader()
+    jobs.rows[UUID(int=1)] = "queued"
+    jobs.answers_away = True
+    calls = [asked(reader, jobs, number) for number in range(MOST_JOBS * (READS_AT_ONCE + 1))]
+    for _ in range(READS_AT_ONCE):
+        await jobs.begun.acquire()
+    jobs.goes_on.set()
+    await asyncio.wait({calls[0]})
+    jobs.answers_away = False
+    last = asked(reader, jobs, 1)
+    assert await last == "queued"
+    for call in calls:
+        with pytest.raises(Unavailable):
+            await call

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from generation_svc.media.store import open_media
-from runtime.thread import in_thread
+from runtime.thread import MOST_IDLE, in_thread
+from tests.e2e.program import until
 from tests.media import put
 
 
@@ -14,6 +15,24 @@ async def test_work_gives_what_it_returns_or_raises() -> None:
     assert await in_thread(lambda: 7, name="seven") == 7
     with pytest.raises(FileNotFoundError):
         await in_thread(Path("/no/such/file").read_bytes, name="missing")
+
+
+async def test_work_that_comes_one_after_the_other_starts_few_threads() -> None:
+    seen = {await in_thread(threading.current_thread, name="one of many") for _ in range(200)}
+    assert len(seen) <= MOST_IDLE + 1
+
+
+async def test_of_many_threads_few_stay() -> None:
+    may_end = threading.Event()
+    many = [asyncio.ensure_future(in_thread(may_end.wait, name="burst")) for _ in range(64)]
+    await in_thread(lambda: None, name="beside")
+    may_end.set()
+    await asyncio.gather(*many)
+
+    async def are_few() -> bool:
+        return sum(each.name == "burst" for each in threading.enumerate()) <= MOST_IDLE
+
+    await until(are_few, within_s=20, what="threads that end")
 
 
 async def test_work_that_hangs_holds_up_nobody_and_not_the_end() -> None:

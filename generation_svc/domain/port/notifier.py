@@ -14,11 +14,11 @@ WORK_PREFIX = "work:"
 class Follower(Protocol):
     """One who follows a job."""
 
-    async def has_news(self, *, seconds: float) -> bool:
-        """Wait until the job has changed, but no longer than that."""
+    async def has_news(self, *, after: int, seconds: float) -> bool:
+        """Wait until the job has changed since a revision, but no longer than that."""
 
-    def fall_behind(self) -> None:
-        """Say that the job may have changed in a way that nobody has told."""
+    def reach(self, revision: int) -> None:
+        """Say how far the job is; whoever waits after an earlier revision has news."""
 
     def take(self, *, after: int) -> Sequence[Job] | None:
         """Return the revisions after `after` without a gap, or None: they have to be read."""
