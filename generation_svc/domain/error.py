@@ -64,7 +64,7 @@ class UnknownPrice(AtelierError):
         super().__init__(f"Model {model_id!r} has no price for these inputs: {reason}")
 
 
-class UploadRequired(InvalidInputs):
+class UploadMissing(InvalidInputs):
     """The price follows the length of media that is not ours to measure."""
 
     def __init__(self, fields: tuple[str, ...]) -> None:

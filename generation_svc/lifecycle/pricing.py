@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.error import InvalidInputs, UnknownPrice, UploadRequired
+from generation_svc.domain.error import InvalidInputs, UnknownPrice, UploadMissing
 from generation_svc.domain.job import Price
 from generation_svc.domain.media import Media
 from generation_svc.domain.media_input import InputValue
@@ -19,10 +19,10 @@ FREE = Price(is_free=True, credits="0")
 
 
 def check_measurable(model: Model, inputs: Mapping[str, Any]) -> None:
-    """Raise UploadRequired for media that the price follows and that is not ours."""
+    """Raise UploadMissing for media that the price follows and that is not ours."""
     strange = [given for given in _measured_places(model, inputs) if not given.is_ours]
     if strange:
-        raise UploadRequired(tuple(f"inputs.{given.path}" for given in strange))
+        raise UploadMissing(tuple(f"inputs.{given.path}" for given in strange))
 
 
 def is_measured(model: Model, inputs: Mapping[str, Any]) -> bool:

@@ -48,7 +48,7 @@ class Entry:
 TABLE: Mapping[type[Exception], Entry] = {
     domain.PauseTooLong: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS"),
     domain.ReadOutOfRange: Entry(grpc.StatusCode.OUT_OF_RANGE, "INVALID_INPUTS"),
-    domain.UploadRequired: Entry(
+    domain.UploadMissing: Entry(
         grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_REQUIRED", lambda e: {"field": e.field}
     ),
     domain.InvalidInputs: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS"),

@@ -24,7 +24,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc import convert, convert_quote, model_listing
+from generation_svc.rpc import convert, convert_quote, model_page
 from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
@@ -149,13 +149,13 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self, request: pb.ListModelsRequest, context: ServicerContext
     ) -> pb.ListModelsResponse:
         """List the models."""
-        return await model_listing.list_models(self._deps, current_caller(), request)
+        return await model_page.list_models(self._deps, current_caller(), request)
 
     async def GetModel(
         self, request: pb.GetModelRequest, context: ServicerContext
     ) -> pb.GetModelResponse:
         """Give a model."""
-        return await model_listing.get_model(self._deps, current_caller(), request)
+        return await model_page.get_model(self._deps, current_caller(), request)
 
     async def QuoteJob(
         self, request: pb.QuoteJobRequest, context: ServicerContext

@@ -14,7 +14,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 def accepted_inputs(
     deps: Dependencies, caller: Caller, *, model: Model, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the inputs as they are stored. Raises InvalidInputs and UploadRequired."""
+    """Return the inputs as they are stored. Raises InvalidInputs and UploadMissing."""
     theirs = tuple(operator_violations(caller, model, inputs))
     try:
         checked = deps.models.validate_inputs(model, inputs)

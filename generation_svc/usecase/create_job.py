@@ -74,8 +74,9 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
-    UploadRequired, ConsentMissing, UnknownPrice, ReferenceUnavailable, RequestIdReused,
-    JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached, WebhookSecretMissing, WebhookDisabled.
+    UploadMissing, ConsentMissing, UnknownPrice, ReferenceUnavailable, RequestIdReused,
+    JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached, WebhookSecretMissing,
+    WebhookDisabled.
     """
     _check_rights(request)
     try:

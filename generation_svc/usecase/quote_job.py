@@ -42,7 +42,7 @@ class JobQuote:
 async def quote_job(deps: Dependencies, request: QuoteRequest) -> JobQuote:
     """Return what a job would cost.
 
-    Raises PermissionDenied, UnknownModel, InvalidInputs, UploadRequired, UnknownPrice.
+    Raises PermissionDenied, UnknownModel, InvalidInputs, UploadMissing, UnknownPrice.
     """
     request.caller.require_owner(request.owner)
     model = deps.models.catalog.get(request.model_id)

@@ -242,9 +242,9 @@ class _ModelViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelView.V
     MODEL_VIEW_UNSPECIFIED: _ModelView.ValueType  # 0
     """The same as BASIC."""
     MODEL_VIEW_BASIC: _ModelView.ValueType  # 1
-    """What is needed to choose a model: every field whose comment names no view. A model
-    that is free comes in FULL in this view too, since callers of the releases 0.1 and
-    0.2 name no view and read its inputs from ListModels.
+    """What is needed to choose a model: every field but those that are only in FULL. A
+    model that is free comes in FULL in this view, too, since callers of the releases 0.1
+    and 0.2 name no view and read its inputs from ListModels.
     """
     MODEL_VIEW_FULL: _ModelView.ValueType  # 2
     """Everything."""
@@ -255,9 +255,9 @@ class ModelView(_ModelView, metaclass=_ModelViewEnumTypeWrapper):
 MODEL_VIEW_UNSPECIFIED: ModelView.ValueType  # 0
 """The same as BASIC."""
 MODEL_VIEW_BASIC: ModelView.ValueType  # 1
-"""What is needed to choose a model: every field whose comment names no view. A model
-that is free comes in FULL in this view too, since callers of the releases 0.1 and
-0.2 name no view and read its inputs from ListModels.
+"""What is needed to choose a model: every field but those that are only in FULL. A
+model that is free comes in FULL in this view, too, since callers of the releases 0.1
+and 0.2 name no view and read its inputs from ListModels.
 """
 MODEL_VIEW_FULL: ModelView.ValueType  # 2
 """Everything."""
@@ -569,8 +569,8 @@ class Model(_message.Message):
     @_builtins.property
     @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def picture_field(self) -> _builtins.str:
-        """In FULL: use media_inputs. The input that takes an image, where a model needs one image and
-        no other media, at most 200 characters.
+        """Use media_inputs. The input that takes an image, where a model needs one image and no
+        other media, at most 200 characters. Only in FULL.
 
         Empty means that the model needs none, or more than that.
         """
@@ -578,14 +578,14 @@ class Model(_message.Message):
     @picture_field.setter
     @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def picture_field(self, value: _builtins.str) -> None:
-        """In FULL: use media_inputs. The input that takes an image, where a model needs one image and
-        no other media, at most 200 characters.
+        """Use media_inputs. The input that takes an image, where a model needs one image and no
+        other media, at most 200 characters. Only in FULL.
 
         Empty means that the model needs none, or more than that.
         """
 
     prompt_max_length: _builtins.int
-    """In FULL: the greatest number of characters in a prompt, 0 or more.
+    """The greatest number of characters in a prompt, 0 or more. Only in FULL.
 
     Zero means that the model's schema sets no bound, or that it takes no prompt.
     """
@@ -624,11 +624,11 @@ class Model(_message.Message):
 
     @_builtins.property
     def input_schema(self) -> _struct_pb2.Struct:
-        """In FULL: the JSON Schema (2020-12) of the inputs, of which it uses `type`, `properties`,
+        """The JSON Schema (2020-12) of the inputs, of which it uses `type`, `properties`,
         `required`, `additionalProperties` (false), `items`, `enum`, `const`, the bounds of
-        texts, numbers and lists, and for rules between fields `oneOf`, `anyOf`, `allOf`
-        with `if`, `then` and `else`, and `dependentRequired`. Fields that are the
-        operator's are in it only for a caller with the scope `operator_fields`.
+        texts, numbers and lists, and for rules between fields `oneOf`, `anyOf`, `allOf` with
+        `if`, `then` and `else`, and `dependentRequired`. Fields that are the operator's are
+        in it only for a caller with the scope `operator_fields`. Only in FULL.
         """
 
     @_builtins.property
@@ -644,28 +644,28 @@ class Model(_message.Message):
 
     @_builtins.property
     def longest_duration(self) -> _duration_pb2.Duration:
-        """In FULL: the longest time after which a generation is given up, 1 s to 86400 s."""
+        """The longest time after which a generation is given up, 1 s to 86400 s. Only in FULL."""
 
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
-        """In FULL: the inputs that a person should be offered, in this order, with the prompt and
-        media left out, at most 64.
+        """The inputs that a person should be offered, in this order, with the prompt and media
+        left out, at most 64. Only in FULL.
 
         Empty means that there is nothing to choose.
         """
 
     @_builtins.property
     def prompt_examples(self) -> _containers.MessageMap[_builtins.str, Global___PromptExamples]:
-        """In FULL: prompts that show what the model can do, at most 8, by language: `en` and `ru` are
-        always there.
+        """Prompts that show what the model can do, at most 8, by language: `en` and `ru` are
+        always there. Only in FULL.
 
         Empty means that the model takes no prompt.
         """
 
     @_builtins.property
     def hints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """In FULL: what to write in the prompt, in one sentence of 1 to 300 characters, by language:
-        `en` and `ru` are always there.
+        """What to write in the prompt, in one sentence of 1 to 300 characters, by language:
+        `en` and `ru` are always there. Only in FULL.
         """
 
     @_builtins.property
@@ -679,15 +679,15 @@ class Model(_message.Message):
 
     @_builtins.property
     def media_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___MediaInput]:
-        """In FULL: the inputs that take media, in the order in which a person should be asked for
-        them, at most 16.
+        """The inputs that take media, in the order in which a person should be asked for them,
+        at most 16. Only in FULL.
 
         Empty means that the model takes none.
         """
 
     @_builtins.property
     def reference_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReferenceInput]:
-        """In FULL: the inputs that name what an earlier job made, at most 16.
+        """The inputs that name what an earlier job made, at most 16. Only in FULL.
 
         Empty means that the model takes none.
         """
@@ -698,8 +698,10 @@ class Model(_message.Message):
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
-        """In FULL: all inputs, in the order of the schema, each followed by the inputs in it, at
-        most 64. Fields that are the operator's are left out.
+        """All inputs, in the order of the schema, each followed by the inputs in it, at most
+        64. Fields that are the operator's are left out. Only in FULL.
+
+        Empty means that the model takes none.
         """
 
     def __init__(
