@@ -1,6 +1,7 @@
 """Says in words what a quote is made of."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from generation_svc.domain.model import LocalizedText, Model, Option
@@ -31,9 +32,17 @@ _BOOLEANS = {True: LocalizedText(ru="да", en="yes"), False: LocalizedText(ru="
 def quote_lines(
     model: Model, quote: Quote, *, inputs: Mapping[str, JsonValue], language_code: str
 ) -> tuple[str, ...]:
-    """Return a line of text for each part that costs something, without amounts of money."""
+    """Return a line of text for the first part, and for each more that costs something.
+
+    They have no amounts of money: those are the provider's, and the price is rounded up once.
+    """
     writer = _Writer(model, {**model.defaults, **inputs}, language_code)
-    return tuple(dict.fromkeys(writer.line(line) for line in quote.lines if line.credits))
+    first, *others = quote.lines
+    # A price that is a ceiling as a whole is one of each of its parts.
+    is_most = quote.is_ceiling and not any(line.is_ceiling for line in quote.lines)
+    shown = (first, *(line for line in others if line.credits))
+    lines = (replace(line, is_ceiling=line.is_ceiling or is_most) for line in shown)
+    return tuple(dict.fromkeys(map(writer.line, lines)))
 
 
 class _Writer:
