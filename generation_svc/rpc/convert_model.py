@@ -1,6 +1,6 @@
 """Converts models to messages of the contract."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from google.protobuf import json_format
@@ -14,7 +14,7 @@ from generation_svc.domain.model import Consent, LocalizedText, Model, Option, S
 from generation_svc.domain.price_bound import least_cost
 from generation_svc.domain.quote import whole_credits
 from generation_svc.domain.schema import JsonSchema
-from generation_svc.rpc.convert import struct_to_proto, time_to_proto
+from generation_svc.rpc.convert import struct_to_proto
 
 NOTHING = "UNSPECIFIED"
 _SEEDS = {
@@ -40,9 +40,8 @@ def model_to_proto(
     *,
     is_full: bool = True,
     has_operator_fields: bool = False,
-    unavailable_until: datetime | None = None,
 ) -> model_pb2.Model:
-    """Write a model, and until when it is switched off if it is.
+    """Write what the catalog says of a model.
 
     One that is free is always written in full: callers of the releases 0.1 and 0.2 ask for no view.
     """
@@ -53,7 +52,6 @@ def model_to_proto(
         descriptions=_by_language(model.description),
         pricing=_pricing(model),
         usual_duration=_duration(model.usual_duration),
-        unavailable_until_time=time_to_proto(unavailable_until),
         result_kinds=[_media_kind(kind) for kind in model.result.kinds],
         purpose=model_pb2.ModelPurpose.Value(f"MODEL_PURPOSE_{model.purpose.name}"),
         family=model.family or "",

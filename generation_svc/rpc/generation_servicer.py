@@ -24,7 +24,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc import convert, convert_quote, model_page
+from generation_svc.rpc import convert, convert_quote
 from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
@@ -40,6 +40,7 @@ from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.job_filter import parse_filter
+from generation_svc.rpc.model_page import ModelPages
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.recent_update import RecentUpdates
@@ -66,6 +67,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._draining = draining
         self._timing = timing
         self._upload_turns = UploadTurns()
+        self._models = ModelPages(deps)
         self._updates = RecentUpdates(lambda job: pb.StreamJobUpdatesResponse(job=self._job(job)))
 
     async def CreateJob(
@@ -149,13 +151,13 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self, request: pb.ListModelsRequest, context: ServicerContext
     ) -> pb.ListModelsResponse:
         """List the models."""
-        return await model_page.list_models(self._deps, current_caller(), request)
+        return await self._models.list_models(current_caller(), request)
 
     async def GetModel(
         self, request: pb.GetModelRequest, context: ServicerContext
     ) -> pb.GetModelResponse:
         """Give a model."""
-        return await model_page.get_model(self._deps, current_caller(), request)
+        return await self._models.get_model(current_caller(), request)
 
     async def QuoteJob(
         self, request: pb.QuoteJobRequest, context: ServicerContext

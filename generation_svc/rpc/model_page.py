@@ -13,52 +13,60 @@ from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import MAX_FILTER_LENGTH, MAX_VERSION_LENGTH, Bounds
-from generation_svc.rpc.convert_model import model_to_proto
 from generation_svc.rpc.model_filter import matches, parse_model_filter
+from generation_svc.rpc.model_message import ModelMessages
 from generation_svc.rpc.page_token import PageQuery
 
 MAX_MODELS = 500
 """The models of one page."""
 
 
-async def list_models(
-    deps: Dependencies, caller: Caller, request: pb.ListModelsRequest
-) -> pb.ListModelsResponse:
-    """List the models on offer. Raises InvalidInputs and InvalidPageToken."""
-    size = _checked_size(request)
-    off = await model_outage.resting(deps)
-    catalog = deps.models.catalog
-    version = version_of(catalog.version, off={id_: off[id_] for id_ in catalog.ids if id_ in off})
-    if request.if_catalog_version == version and not request.page_token:
-        return pb.ListModelsResponse(catalog_version=version)
-    wanted = parse_model_filter(request.filter)
-    models = [model for model in catalog.offered if matches(model, wanted)]
-    query = PageQuery("ListModels", caller.name, tuple(filter(None, [request.filter])))
-    rest = models[_start_after(query.cursor(request.page_token), models=models) :]
-    page = _written(rest[:size], caller, request=request, off=off)
-    count = fitting(page)
-    token = query.token(page[count - 1].id) if len(rest) > count else ""
-    return pb.ListModelsResponse(
-        models=page[:count], next_page_token=token, catalog_version=version
-    )
+class ModelPages:
+    """The models as callers see them."""
 
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+        self._messages = ModelMessages()
 
-async def get_model(
-    deps: Dependencies, caller: Caller, request: pb.GetModelRequest
-) -> pb.GetModelResponse:
-    """Return a model in full. Raises InvalidInputs and UnknownModel."""
-    bounds = Bounds()
-    bounds.text("model_id", request.model_id, is_required=True)
-    bounds.check()
-    model = deps.models.catalog.get(request.model_id)
-    off = await model_outage.resting(deps)
-    return pb.GetModelResponse(
-        model=model_to_proto(
-            model,
-            has_operator_fields=Scope.OPERATOR_FIELDS in caller.scopes,
-            unavailable_until=off.get(model.id),
+    async def list_models(
+        self, caller: Caller, request: pb.ListModelsRequest
+    ) -> pb.ListModelsResponse:
+        """List the models on offer. Raises InvalidInputs and InvalidPageToken."""
+        size = _checked_size(request)
+        catalog, off = self._deps.models.catalog, await model_outage.resting(self._deps)
+        offered_off = {id_: off[id_] for id_ in catalog.ids if id_ in off}
+        version = version_of(catalog.version, off=offered_off)
+        if request.if_catalog_version == version and not request.page_token:
+            return pb.ListModelsResponse(catalog_version=version)
+        wanted = parse_model_filter(request.filter)
+        models = [model for model in catalog.offered if matches(model, wanted)]
+        query = PageQuery("ListModels", caller.name, tuple(filter(None, [request.filter])))
+        rest = models[_start_after(query.cursor(request.page_token), models=models) :]
+        is_full = request.view == model_pb2.MODEL_VIEW_FULL
+        page = [self._told(each, caller, is_full=is_full, off=off) for each in rest[:size]]
+        count = fitting(page)
+        token = query.token(page[count - 1].id) if len(rest) > count else ""
+        return pb.ListModelsResponse(
+            models=page[:count], next_page_token=token, catalog_version=version
         )
-    )
+
+    async def get_model(self, caller: Caller, request: pb.GetModelRequest) -> pb.GetModelResponse:
+        """Return a model in full. Raises InvalidInputs and UnknownModel."""
+        bounds = Bounds()
+        bounds.text("model_id", request.model_id, is_required=True)
+        bounds.check()
+        model = self._deps.models.catalog.get(request.model_id)
+        off = await model_outage.resting(self._deps)
+        return pb.GetModelResponse(model=self._told(model, caller, is_full=True, off=off))
+
+    def _told(
+        self, model: Model, caller: Caller, *, is_full: bool, off: Mapping[str, datetime]
+    ) -> model_pb2.Model:
+        has_operator_fields = Scope.OPERATOR_FIELDS in caller.scopes
+        message = self._messages.of(model, is_full=is_full, has_operator_fields=has_operator_fields)
+        if model.id in off:
+            message.unavailable_until_time.FromDatetime(off[model.id])
+        return message
 
 
 def version_of(version: str, *, off: Mapping[str, datetime]) -> str:
@@ -76,24 +84,6 @@ def _checked_size(request: pb.ListModelsRequest) -> int:
     bounds.text("filter", request.filter, most=MAX_FILTER_LENGTH)
     bounds.check()
     return size
-
-
-def _written(
-    models: list[Model],
-    caller: Caller,
-    *,
-    request: pb.ListModelsRequest,
-    off: Mapping[str, datetime],
-) -> list[model_pb2.Model]:
-    return [
-        model_to_proto(
-            model,
-            is_full=request.view == model_pb2.MODEL_VIEW_FULL,
-            has_operator_fields=Scope.OPERATOR_FIELDS in caller.scopes,
-            unavailable_until=off.get(model.id),
-        )
-        for model in models
-    ]
 
 
 def _start_after(model_id: str, *, models: list[Model]) -> int:
