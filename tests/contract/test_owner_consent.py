@@ -95,8 +95,8 @@ async def two_callers(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[
     )
     async with (
         market(database_url, tmp_path, callers=callers) as service,
-        stub_of(service, plain) as first,
-        stub_of(service, trusted) as second,
+        CallerStub(service, plain) as first,
+        CallerStub(service, trusted) as second,
     ):
         yield service, first, second
 
@@ -105,7 +105,7 @@ def token_of(caller: Caller) -> str:
     return f"token-of-{caller.name}-that-is-long-enough"
 
 
-class stub_of:  # noqa: N801 - it is used as a function
+class CallerStub:
     """Calls the service as a caller."""
 
     def __init__(self, service: Service, caller: Caller) -> None:
@@ -113,7 +113,7 @@ class stub_of:  # noqa: N801 - it is used as a function
         self._metadata = (("authorization", f"Bearer {token_of(caller)}"),)
         self._stub = GenerationServiceStub(self._channel)
 
-    async def __aenter__(self) -> stub_of:
+    async def __aenter__(self) -> CallerStub:
         return self
 
     async def __aexit__(self, *_: object) -> None:
