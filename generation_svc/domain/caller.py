@@ -22,6 +22,8 @@ class Scope(StrEnum):
     """Keep conversations, and poll for its bots."""
     MONEY = "money"
     """Move credits."""
+    OPERATOR_FIELDS = "operator_fields"
+    """Set the fields of a model that are the operator's: safety, watermarks, fallbacks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,35 @@ class ModelUnavailable(AtelierError):
         super().__init__(f"The provider has temporarily switched off model {model_id!r}.")
 
 
+class UnknownPrice(AtelierError):
+    """A model has no price for these inputs."""
+
+    def __init__(self, model_id: str, *, reason: str) -> None:
+        self.model_id = model_id
+        super().__init__(f"Model {model_id!r} has no price for these inputs: {reason}")
+
+
+class UploadMissing(InvalidInputs):
+    """The price follows the length of media that is not ours to measure."""
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self.field = fields[0]
+        words = "The price follows its length: upload it with UploadInput and give upload:<id>."
+        super().__init__(tuple(FieldViolation(field, words) for field in fields))
+
+
+class ConsentMissing(AtelierError):
+    """The owner has not agreed to have a voice or a face copied."""
+
+    def __init__(self, owner: str, *, kind: str) -> None:
+        self.owner = owner
+        self.kind = kind
+        super().__init__(
+            f"The model copies a person's {kind}: owner {owner!r} has to agree first, as"
+            " RecordConsent records it."
+        )
+
+
 class JobNotFound(AtelierError):
     """No job of this caller has this id."""
 

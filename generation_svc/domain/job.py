@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -57,6 +58,10 @@ class Price:
 
     is_free: bool
     credits: str
+    is_ceiling: bool = False
+    """Whether it is the most that the job can cost."""
+    cost: Decimal | None = None
+    """What the provider is expected to charge, in its own credits; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,11 @@ class InputValue:
         """Whether the provider fetches it by itself."""
         return self.text[:6].lower() == "https:"
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it names media that we hold."""
+        return self.text.startswith(("upload:", "media:"))
+
 
 def parse_reference(text: str) -> JobReference | None:
     """Read `job:<id>` or `job:<id>/<number>`; None for any other text."""

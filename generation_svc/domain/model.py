@@ -179,7 +179,7 @@ class Model:
     @property
     def provider_defaults(self) -> dict[str, JsonValue]:
         """The values sent to the provider where the user gave none and the provider needs one."""
-        optional = set(self.offer.required) - set(self.required)
+        optional = set(self.offer.required) - set(self.required) - self.operator_fields.keys()
         return {name: value for name, value in self.defaults.items() if name in optional}
 
     @property

@@ -45,6 +45,10 @@ class QuoteLine:
     rate: Decimal
     amount: Decimal
     unit: str
+    conditions: tuple[Condition, ...] = ()
+    """What of the inputs decided on the rate."""
+    is_ceiling: bool = False
+    """Whether it is the most that the part can cost."""
 
     @property
     def credits(self) -> Decimal:
@@ -64,6 +68,11 @@ class Quote:
         """The sum, in the provider's credits."""
         return sum((line.credits for line in self.lines), Decimal(0))
 
+    @property
+    def whole_credits(self) -> int:
+        """What a person pays: rounded up once, on the sum, and never nothing."""
+        return whole_credits(self.credits)
+
 
 @dataclass(frozen=True, slots=True)
 class _Given:
@@ -72,6 +81,11 @@ class _Given:
     inputs: Mapping[str, Any]
     """With the defaults of the schema."""
     measured: Measured
+
+
+def whole_credits(cost: Decimal) -> int:
+    """Return what a person pays for what costs something."""
+    return max(1, int(cost.to_integral_value(ROUND_CEILING)))
 
 
 def quote(
@@ -95,20 +109,20 @@ def quote(
     surcharges = [found for part in others if (found := _part(part, given)) is not None]
     parts = (quoted, *surcharges)
     return Quote(
-        lines=tuple(line for line, _ in parts),
-        is_ceiling=price.is_ceiling or any(is_ceiling for _, is_ceiling in parts),
+        lines=parts,
+        is_ceiling=price.is_ceiling or any(line.is_ceiling for line in parts),
     )
 
 
-def _part(part: PricePart, given: _Given) -> tuple[QuoteLine, bool] | None:
-    """Return what a part comes to, and whether it is a ceiling; None where no rate holds."""
+def _part(part: PricePart, given: _Given) -> QuoteLine | None:
+    """Return what a part comes to; None where no rate holds."""
     rate = next((each for each in part.rates if _holds(each, given)), None)
     if rate is None:
         return None
     amounts = [_amount(quantity, given) for quantity in part.quantities]
     number = prod((amount for amount, _ in amounts), start=Decimal(1))
     is_ceiling = rate.is_ceiling or any(is_most for _, is_most in amounts)
-    return QuoteLine(rate.credits, number, part.unit), is_ceiling
+    return QuoteLine(rate.credits, number, part.unit, rate.conditions, is_ceiling)
 
 
 def _holds(rate: Rate, given: _Given) -> bool:

@@ -75,6 +75,8 @@ class ModelDependencies:
         default_factory=lambda: Recent(NO_MODELS, seconds=HIDDEN_SECONDS)
     )
     """The models that are off, as this process read them a moment ago."""
+    has_unpaid: bool = False
+    """Whether models that cost money may be used unpaid, also those without a price."""
 
     def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
         """Return what a model usually and at most takes, unscaled; also a retired one."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.job import Job
+from generation_svc.domain.media import Media
 from generation_svc.domain.media_input import InputValue, MediaInput, given_in
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import StoredMedia
@@ -19,6 +20,8 @@ from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.schema import Steps
 from generation_svc.lifecycle.dependencies import Dependencies
+
+_EXPIRED = "This media has expired. Upload it again with UploadInput."
 
 
 async def hold(
@@ -50,14 +53,35 @@ async def _hold(
     tx: Transaction, caller: Caller, one: MediaInput, *, given: InputValue, retention: Retention
 ) -> str | None:
     stored = await find(tx, caller.name, reference=given.text)
+    flaw = _flaw_of(stored, one, given=given)
+    if flaw is not None or stored is None:
+        return flaw
+    is_kept = await _is_kept(tx, stored, reference=given.text, retention=retention)
+    return None if is_kept else _EXPIRED
+
+
+async def look(
+    tx: Transaction, caller: Caller, *, model: Model, inputs: Mapping[str, Any]
+) -> dict[Steps, Media]:
+    """Return the media of ours that inputs name, by place. Raises InvalidInputs as `hold` does."""
+    found: dict[Steps, Media] = {}
+    violations = []
+    for one, given in _places(model, inputs):
+        stored = await find(tx, caller.name, reference=given.text) if given.is_ours else None
+        flaw = _flaw_of(stored, one, given=given) if given.is_ours else None
+        if flaw is not None:
+            violations.append(violation_at(given, flaw))
+        elif stored is not None:
+            found[given.steps] = stored.media
+    if violations:
+        raise InvalidInputs(tuple(violations))
+    return found
+
+
+def _flaw_of(stored: StoredMedia | None, one: MediaInput, *, given: InputValue) -> str | None:
     if stored is None:
         return f"Media {given.text!r} not found. Upload it with UploadInput."
-    flaw = one.flaw_of(stored.media)
-    if flaw is not None:
-        return flaw
-    if not await _is_kept(tx, stored, reference=given.text, retention=retention):
-        return "This media has expired. Upload it again with UploadInput."
-    return None
+    return one.flaw_of(stored.media) or (_EXPIRED if stored.is_removed else None)
 
 
 async def _is_kept(

@@ -16,6 +16,8 @@ from generation_svc.domain.limit import MAX_ID_LENGTH
 
 MAX_LANGUAGE_LENGTH = 35
 MAX_PROVIDER_LENGTH = 32
+MAX_VERSION_LENGTH = 64
+"""The length of a version: of the catalog, or of a wording."""
 MAX_TELEGRAM_ID = 2**52 - 1
 """Telegram's ids have at most 52 significant bits (Bot API, User and Chat)."""
 MAX_PIECE_BYTES = 2**20

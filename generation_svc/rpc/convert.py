@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, session_pb2
 from generation_svc.domain.delivery import Delivery, Queue, Telegram
-from generation_svc.domain.job import Job, JobState
+from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.media import Media, MediaLink, MediaLinks, Upload
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.session import SessionRecord
@@ -69,7 +69,7 @@ def job_to_proto(
         inputs=struct_to_proto(job.inputs),
         owner=job.owner,
         revision=job.revision,
-        price=job_pb2.Price(is_free=job.price.is_free, credits=job.price.credits),
+        price=price_to_proto(job.price),
         correlation_id=job.correlation_id,
         start_deadline_time=time_to_proto(job.start_deadline_time),
         finish_deadline_time=time_to_proto(job.finish_deadline_time),
@@ -83,6 +83,11 @@ def job_to_proto(
             message.estimated_remaining.FromTimedelta(job.forecast.estimated_remaining)
     _add_outcome(message, job, links=links, retention=retention)
     return message
+
+
+def price_to_proto(price: Price) -> job_pb2.Price:
+    """Write a price; what the provider charges is the operator's alone."""
+    return job_pb2.Price(is_free=price.is_free, credits=price.credits, is_ceiling=price.is_ceiling)
 
 
 def _add_outcome(

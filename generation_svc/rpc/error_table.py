@@ -48,6 +48,9 @@ class Entry:
 TABLE: Mapping[type[Exception], Entry] = {
     domain.PauseTooLong: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS"),
     domain.ReadOutOfRange: Entry(grpc.StatusCode.OUT_OF_RANGE, "INVALID_INPUTS"),
+    domain.UploadMissing: Entry(
+        grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_REQUIRED", lambda e: {"field": e.field}
+    ),
     domain.InvalidInputs: Entry(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS"),
     domain.UnknownModel: Entry(
         grpc.StatusCode.NOT_FOUND,
@@ -59,6 +62,14 @@ TABLE: Mapping[type[Exception], Entry] = {
         "MODEL_UNAVAILABLE",
         lambda e: {"model_id": e.model_id},
         lambda e: e.retry_after,
+    ),
+    domain.UnknownPrice: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "PRICE_UNKNOWN", lambda e: {"model_id": e.model_id}
+    ),
+    domain.ConsentMissing: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "CONSENT_REQUIRED",
+        lambda e: {"owner": e.owner, "kind": e.kind},
     ),
     domain.JobNotFound: Entry(
         grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND", lambda e: {"job_id": e.job_id}

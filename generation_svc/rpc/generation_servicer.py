@@ -15,7 +15,6 @@ from generation_svc.domain.delivery import Destination, Queue, Telegram, Webhook
 from generation_svc.domain.error import (
     FieldViolation,
     InvalidInputs,
-    InvalidPageToken,
     JobNotFound,
     MediaNotFound,
     Overloaded,
@@ -24,24 +23,24 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.domain.limit import MAX_LINK_LENGTH
-from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc import convert
+from generation_svc.rpc import convert, convert_quote
 from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
     LONGEST_WAIT,
     MAX_FILTER_LENGTH,
     MAX_LANGUAGE_LENGTH,
+    MAX_VERSION_LENGTH,
     Bounds,
     parse_id,
 )
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
-from generation_svc.rpc.convert_model import model_to_proto
 from generation_svc.rpc.draining import Draining, ServerDraining
 from generation_svc.rpc.interceptor import correlation_id
 from generation_svc.rpc.job_filter import parse_filter
+from generation_svc.rpc.model_page import ModelPages
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.permission import BYTES_BY_ID
 from generation_svc.rpc.recent_update import RecentUpdates
@@ -51,7 +50,9 @@ from generation_svc.usecase import (
     cancel_job,
     create_job,
     download_media,
+    quote_job,
     read_job,
+    record_consent,
     stream_job,
     upload_input,
 )
@@ -67,6 +68,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._timing = timing
         self._heartbeats = Heartbeats(timing)
         self._upload_turns = UploadTurns()
+        self._models = ModelPages(deps)
         self._updates = RecentUpdates(lambda job: pb.StreamJobUpdatesResponse(job=self._job(job)))
 
     async def CreateJob(
@@ -152,33 +154,38 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self, request: pb.ListModelsRequest, context: ServicerContext
     ) -> pb.ListModelsResponse:
         """List the models."""
-        bounds, catalog = Bounds(), self._deps.models.catalog
-        size = bounds.page_size(request.page_size, default=100, most=200)
-        bounds.check()
-        query = PageQuery("ListModels", current_caller().name)
-        models = catalog.offered
-        start = _start_after(query.cursor(request.page_token), ids=list(catalog.ids))
-        token = query.token(models[start + size - 1].id) if len(models) > start + size else ""
-        off = await model_outage.resting(self._deps)
-        return pb.ListModelsResponse(
-            models=[
-                model_to_proto(model, unavailable_until=off.get(model.id))
-                for model in models[start : start + size]
-            ],
-            next_page_token=token,
-            catalog_version=catalog.version,
-        )
+        return await self._models.list_models(current_caller(), request)
 
     async def GetModel(
         self, request: pb.GetModelRequest, context: ServicerContext
     ) -> pb.GetModelResponse:
         """Give a model."""
-        bounds = Bounds()
-        bounds.text("model_id", request.model_id, is_required=True)
+        return await self._models.get_model(current_caller(), request)
+
+    async def QuoteJob(
+        self, request: pb.QuoteJobRequest, context: ServicerContext
+    ) -> pb.QuoteJobResponse:
+        """Tell what a job would cost."""
+        quoted = await quote_job.quote_job(self._deps, _quote_request_from_proto(request))
+        return convert_quote.quote_to_proto(quoted)
+
+    async def RecordConsent(
+        self, request: pb.RecordConsentRequest, context: ServicerContext
+    ) -> pb.RecordConsentResponse:
+        """Record what an owner agreed to."""
+        bounds, caller, version = Bounds(), current_caller(), request.wording_version
+        bounds.text("owner", request.owner)
+        bounds.text("wording_version", version, most=MAX_VERSION_LENGTH, is_required=True)
+        consent = convert_quote.consent_from_proto(request.kind, bounds)
         bounds.check()
-        model = self._deps.models.catalog.get(request.model_id)
-        until = (await model_outage.resting(self._deps)).get(model.id)
-        return pb.GetModelResponse(model=model_to_proto(model, unavailable_until=until))
+        record = await record_consent.record_consent(
+            self._deps,
+            caller,
+            owner=request.owner or caller.name,
+            consent=consent,
+            wording_version=version,
+        )
+        return pb.RecordConsentResponse(consent=convert_quote.consent_record_to_proto(record))
 
     async def UploadInput(
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: ServicerContext
@@ -278,6 +285,21 @@ def _request_from_proto(
     )
 
 
+def _quote_request_from_proto(request: pb.QuoteJobRequest) -> quote_job.QuoteRequest:
+    bounds, caller = Bounds(), current_caller()
+    bounds.text("model_id", request.model_id, is_required=True)
+    bounds.text("owner", request.owner)
+    bounds.text("language_code", request.language_code, most=MAX_LANGUAGE_LENGTH)
+    bounds.check()
+    return quote_job.QuoteRequest(
+        caller=caller,
+        model_id=request.model_id,
+        inputs=convert.struct_from_proto(request.inputs),
+        owner=request.owner or caller.name,
+        language_code=request.language_code,
+    )
+
+
 def _destination_from_proto(request: pb.CreateJobRequest, bounds: Bounds) -> Destination | None:
     match request.WhichOneof("destination"):
         case "telegram":
@@ -315,15 +337,6 @@ def _wait_of(request: pb.WaitJobRequest) -> timedelta:
     timeout = bounds.span("timeout", request.timeout, most=LONGEST_WAIT)
     bounds.check()
     return timeout
-
-
-def _start_after(model_id: str, *, ids: list[str]) -> int:
-    """Return where the page after a model begins. Raises InvalidPageToken if the model has left."""
-    if not model_id:
-        return 0
-    if model_id not in ids:
-        raise InvalidPageToken
-    return ids.index(model_id) + 1
 
 
 def _pulse_to_proto(pulse: Forecast, *, time: datetime) -> pb.StreamJobUpdatesResponse:

@@ -21,6 +21,8 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "GenerationService/StreamJobUpdates": _JOBS,
         "GenerationService/ListJobs": _JOBS,
         "GenerationService/CancelJob": _JOBS,
+        "GenerationService/QuoteJob": (Scope.OWN_JOBS,),
+        "GenerationService/RecordConsent": (Scope.OWN_JOBS,),
         "GenerationService/ListModels": ANY_CALLER,
         "GenerationService/GetModel": ANY_CALLER,
         "GenerationService/UploadInput": (Scope.OWN_JOBS,),

@@ -81,7 +81,7 @@ async def open_dependencies(
     ):
         yield Dependencies(
             database=database,
-            models=ModelDependencies(catalog_of(settings), validate_inputs),
+            models=models_of(settings),
             media=media,
             provider=ProviderDependencies(
                 client=provider,
@@ -164,6 +164,13 @@ def _store(settings: GenerationSettings) -> ObjectMediaStore:
     except ValueError as error:
         name = "MEDIA_URL" if settings.media_url else "DATA_FOLDER"
         raise StartError(f"{name} is wrong: {error}") from error
+
+
+def models_of(settings: GenerationSettings) -> ModelDependencies:
+    """Return the models on offer, and whether some of them may be used unpaid."""
+    return ModelDependencies(
+        catalog_of(settings), validate_inputs, has_unpaid=settings.unpaid_models == "allow"
+    )
 
 
 def catalog_of(settings: GenerationSettings) -> Catalog:

@@ -84,6 +84,8 @@ def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
         "inputs": job.inputs,
         "is_free": job.price.is_free,
         "credits": job.price.credits,
+        "is_ceiling": job.price.is_ceiling,
+        "quoted_cost": job.price.cost,
         "correlation_id": job.correlation_id,
         "create_time": job.create_time,
         "start_deadline_time": job.start_deadline_time,
@@ -126,7 +128,8 @@ WITH candidate AS (
     SELECT c.*, key.job_id AS bound_id, key.content_hash AS bound_hash, key.row AS bound_row
     FROM json_to_recordset(%(candidates)s::json) AS c (
         number int, request_id text, id uuid, caller text, owner text, model_id text, inputs jsonb,
-        is_free boolean, credits numeric, correlation_id text, create_time timestamptz,
+        is_free boolean, credits numeric, is_ceiling boolean, quoted_cost numeric,
+        correlation_id text, create_time timestamptz,
         start_deadline_time timestamptz, state text, revision bigint, update_time timestamptz,
         account text, destination jsonb, snapshot jsonb, bot_id bigint)
     LEFT JOIN LATERAL (
@@ -152,11 +155,13 @@ WITH candidate AS (
             (SELECT max(turn) FROM job WHERE finish_deadline_time IS NOT NULL), 0)) AS turn
     FROM numbered
 ), inserted AS (
-    INSERT INTO job (id, caller, owner, model_id, inputs, is_free, credits, correlation_id,
-        create_time, start_deadline_time, state, revision, update_time, account, destination,
+    INSERT INTO job (id, caller, owner, model_id, inputs, is_free, credits, is_ceiling,
+        quoted_cost, correlation_id, create_time, start_deadline_time, state, revision,
+        update_time, account, destination,
         dispatch_time, turn)
-    SELECT id, caller, owner, model_id, inputs, is_free, credits, correlation_id,
-        create_time, start_deadline_time, state, revision, update_time, account, destination,
+    SELECT id, caller, owner, model_id, inputs, is_free, credits, is_ceiling,
+        quoted_cost, correlation_id, create_time, start_deadline_time, state, revision,
+        update_time, account, destination,
         now(), turn
     FROM decided WHERE refusal IS NULL
 ), noted AS (

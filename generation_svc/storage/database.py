@@ -33,6 +33,7 @@ from generation_svc.storage.connection import (
     check_writable,
     read_clock,
 )
+from generation_svc.storage.consent_store import PostgresConsentStore
 from generation_svc.storage.delivery_store import PostgresDeliveryStore
 from generation_svc.storage.dispatch_store import PostgresDispatchStore
 from generation_svc.storage.due_store import PostgresDueStore
@@ -104,6 +105,7 @@ class PostgresTransaction:
         self.media = PostgresMediaStore(connection)
         self.deliveries = PostgresDeliveryStore(connection)
         self.webhooks = PostgresWebhookStore(connection)
+        self.consents = PostgresConsentStore(connection)
         self.edge = PostgresEdgeStore(connection)
         self.rate_budget = PostgresRateBudgetStore(connection)
         self.breaker = PostgresBreakerStore(connection)

@@ -18,7 +18,7 @@ def job_from_row(row: Row) -> Job:
         owner=row["owner"],
         model_id=row["model_id"],
         inputs=row["inputs"],
-        price=Price(is_free=row["is_free"], credits=_plain(row["credits"])),
+        price=_price_from_row(row),
         correlation_id=row["correlation_id"],
         create_time=row["create_time"],
         start_deadline_time=row["start_deadline_time"],
@@ -32,6 +32,15 @@ def job_from_row(row: Row) -> Job:
         failure=document.failure_from_document(row["failure"]),
         account=row["account"],
         fair_round=row["turn"],
+    )
+
+
+def _price_from_row(row: Row) -> Price:
+    return Price(
+        is_free=row["is_free"],
+        credits=_plain(row["credits"]),
+        is_ceiling=row["is_ceiling"],
+        cost=row["quoted_cost"],
     )
 
 

@@ -12,6 +12,7 @@ from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram, Webhook
 from generation_svc.domain.error import (
     AtelierError,
+    ConsentMissing,
     JobExpired,
     Overloaded,
     RateLimited,
@@ -34,11 +35,20 @@ from generation_svc.domain.port.acceptance import (
 )
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.lifecycle import acceptance, input_media, model_outage, reference, storage_limit
+from generation_svc.lifecycle import (
+    acceptance,
+    input_media,
+    model_outage,
+    pricing,
+    reference,
+    storage_limit,
+)
 from generation_svc.lifecycle.account import account_for
+from generation_svc.lifecycle.consent import missing_consent
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.usecase import repetition, upload_input
+from generation_svc.usecase.accepted_inputs import accepted_inputs
 
 BUSY_RETRY = timedelta(seconds=5)
 """How long an owner with too many jobs is told to wait."""
@@ -64,8 +74,9 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     """Make a job durable and return it; the same request_id returns the same job.
 
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
-    ReferenceUnavailable, RequestIdReused, JobExpired, TooManyActiveJobs, Overloaded,
-    StorageQuotaReached, WebhookSecretMissing, WebhookDisabled.
+    UploadMissing, ConsentMissing, UnknownPrice, ReferenceUnavailable, RequestIdReused,
+    JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached, WebhookSecretMissing,
+    WebhookDisabled.
     """
     _check_rights(request)
     try:
@@ -87,7 +98,10 @@ async def _create(deps: Dependencies, request: CreateRequest) -> Job:
     _check_webhook(deps, request)
     model = deps.models.catalog.get(request.model_id)
     await storage_limit.admit_job(deps, model)
-    inputs = deps.models.validate_inputs(model, request.inputs)
+    inputs = accepted_inputs(deps, request.caller, model=model, inputs=request.inputs)
+    consent = await missing_consent(deps, model, owner=request.owner)
+    if consent:
+        raise ConsentMissing(request.owner, kind=consent)
     if upload_input.is_needed(model, inputs):
         # The bytes of a repetition are kept already; so it is looked for before it is written.
         earlier = await _recall(deps, request, is_counted=True)
@@ -100,11 +114,13 @@ async def _accept(
     deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
 ) -> Job:
     account = await _account_for(deps, request, model=model, inputs=inputs)
+    price = await pricing.price_of(deps, request.caller, model=model, inputs=inputs)
     # Before the transaction: keeping media takes long, and a transaction holds a connection.
     kept = await upload_input.store(
         deps, request.caller, owner=request.owner, model=model, inputs=inputs
     )
-    job = _new_job(deps, request, model=model, inputs=kept, account=account)
+    job = _new_job(deps, request, model=model, inputs=kept, price=price)
+    job = replace(job, account=account)
     outcome = await _outcome(deps, request, job=job, model=model)
     if isinstance(outcome, Refusal):
         raise _refused(deps, request, refusal=outcome)
@@ -272,7 +288,7 @@ def _new_job(
     *,
     model: Model,
     inputs: Mapping[str, Any],
-    account: str | None,
+    price: Price,
 ) -> Job:
     time = deps.database.now()
     return Job(
@@ -281,12 +297,11 @@ def _new_job(
         owner=request.owner,
         model_id=model.id,
         inputs=inputs,
-        price=Price(is_free=model.is_free, credits="0"),
+        price=price,
         correlation_id=request.correlation_id,
         create_time=time,
         start_deadline_time=time + deps.timing.start_deadline,
         state=JobState.QUEUED,
         revision=1,
         update_time=time,
-        account=account,
     )

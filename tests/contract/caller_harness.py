@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from atelier.generation.v1 import (
     callback_service_pb2,
+    consent_pb2,
     delivery_service_pb2,
     edge_service_pb2,
     webhook_service_pb2,
@@ -276,6 +277,16 @@ CALLS: dict[str, Call] = {
     ),
     "GenerationService/CancelJob": lambda c, s: c.generation.CancelJob(
         pb.CancelJobRequest(job_id=s.job_id)
+    ),
+    "GenerationService/QuoteJob": lambda c, s: c.generation.QuoteJob(
+        pb.QuoteJobRequest(
+            model_id="z-image", inputs=struct({"prompt": "a lighthouse"}), owner=s.owner
+        )
+    ),
+    "GenerationService/RecordConsent": lambda c, s: c.generation.RecordConsent(
+        pb.RecordConsentRequest(
+            owner=s.owner, kind=consent_pb2.CONSENT_KIND_VOICE, wording_version="1"
+        )
     ),
     "GenerationService/ListModels": lambda c, s: c.generation.ListModels(pb.ListModelsRequest()),
     "GenerationService/GetModel": lambda c, s: c.generation.GetModel(

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Value
 
+from atelier.generation.v1 import consent_pb2
 from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.catalog.media import MAX_DATA_BYTES
@@ -50,6 +51,8 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "WaitJob": {"job_id": NOBODY},
     "StreamJobUpdates": {"job_id": NOBODY},
     "CancelJob": {"job_id": NOBODY},
+    "QuoteJob": {"model_id": "z-image", "inputs": struct({"prompt": "a lighthouse"})},
+    "RecordConsent": {"kind": consent_pb2.CONSENT_KIND_FACE, "wording_version": "1"},
     "GetModel": {"model_id": "z-image"},
     "LeaseDeliveries": {"queue": "bounds"},
     "BeginDelivery": {"lease_token": "none"},
@@ -67,8 +70,13 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 OPAQUE = {"google.protobuf.Struct", "google.protobuf.Timestamp"}
 """What has a test of its own below."""
-TEXTS = {"queue": "q", "url": "https://hook.example/", "filter": "state = JOB_STATE_QUEUED"}
-"""How the text of a field has to begin, or of what it has to be."""
+TEXTS = {
+    "queue": "q",
+    "url": "https://hook.example/",
+    "filter": "state = JOB_STATE_QUEUED",
+    "atelier.generation.v1.ListModelsRequest.filter": "family = flux",
+}
+"""How the text of a field has to begin, or of what it has to be: by its name, short or full."""
 FILLERS = {"filter": " "}
 """With what such a text may be filled up; with letters if nothing is said."""
 
@@ -157,7 +165,7 @@ def _nanos(nanos: int) -> Duration:
 
 
 def _text(field: Field, length: int) -> str:
-    start = TEXTS.get(field.last.name, "x")
+    start = TEXTS.get(field.last.full_name, TEXTS.get(field.last.name, "x"))
     filler = FILLERS.get(field.last.name, "x")
     return (start * length if len(start) == 1 else start.ljust(length, filler))[:length]
 

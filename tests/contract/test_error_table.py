@@ -95,6 +95,17 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     (domain.WebhookNotFound("https://a.example"), Code.NOT_FOUND, "WEBHOOK_NOT_FOUND"),
     (domain.WebhookSecretMissing(), Code.FAILED_PRECONDITION, "WEBHOOK_SECRET_MISSING"),
     (domain.ReferenceUnavailable("j"), Code.FAILED_PRECONDITION, "REFERENCE_UNAVAILABLE"),
+    (
+        domain.UnknownPrice("veo/edit", reason="KIE names no price."),
+        Code.FAILED_PRECONDITION,
+        "PRICE_UNKNOWN",
+    ),
+    (domain.UploadMissing(("inputs.video",)), Code.INVALID_ARGUMENT, "UPLOAD_REQUIRED"),
+    (
+        domain.ConsentMissing("telegram:7", kind="voice"),
+        Code.FAILED_PRECONDITION,
+        "CONSENT_REQUIRED",
+    ),
     (domain.MediaLinkInvalid(), Code.NOT_FOUND, "MEDIA_LINK_INVALID"),
     (RuntimeError(SECRET), Code.INTERNAL, "INTERNAL"),
 ]
@@ -158,7 +169,7 @@ async def test_an_error_reaches_the_client_as_its_row_says(
     assert (refusal.code, refusal.domain, refusal.reason) == (code, DOMAIN, reason)
     assert (refusal.retry_seconds is not None) == (reason in RETRYABLE)
     assert set(refusal.metadata) in examples()[reason]
-    assert bool(refusal.violations) == (reason == "INVALID_INPUTS")
+    assert bool(refusal.violations) == (reason in ("INVALID_INPUTS", "UPLOAD_REQUIRED"))
 
 
 def test_the_table_and_the_contract_name_the_same_reasons() -> None:

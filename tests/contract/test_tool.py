@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_SUCCEEDED
+from atelier.generation.v1.model_pb2 import MODEL_PURPOSE_IMAGE_EDIT
 from generation_svc.rpc.error_table import DOMAIN
 from tests.contract.service import Service
 from tests.contract.tool import GENERATION, BufCurl, Grpcurl, Json, Tool, run
@@ -131,6 +132,18 @@ REFUSALS = {
     "webhook with a space": invalid(
         "CreateJob", create(webhook={"url": "https://example.org/a b"}), "webhook.url"
     ),
+    "quote without a prompt": invalid(
+        "QuoteJob", {"model_id": "z-image", "inputs": {}}, "inputs.prompt"
+    ),
+    "quote of a model that is not there": Case(
+        "QuoteJob",
+        {"model_id": "z-imgae", "inputs": PROMPT},
+        grpc.StatusCode.NOT_FOUND,
+        "MODEL_NOT_FOUND",
+        metadata={"model_id": "z-imgae", "nearest": "z-image"},
+    ),
+    "consent to nothing": invalid("RecordConsent", {}, "kind", "wording_version"),
+    "models of no purpose": invalid("ListModels", {"filter": "purpose = art"}, "filter"),
     "unknown media": Case(
         "DownloadMedia", {"media_id": NOBODY}, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND"
     ),
@@ -181,6 +194,20 @@ async def test_a_job_goes_from_words_to_bytes(working_service: Service, tool: To
     data = b"".join(base64.b64decode(piece["data"]) for piece in pieces)
     assert json_format.ParseDict(first, pb.DownloadMediaResponse()).media == media
     assert (sha256(data).hexdigest(), len(data)) == (media.sha256, media.size_bytes)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_a_price_can_be_asked_for_in_words(idle_service: Service, tool: Tool) -> None:
+    asked = {"model_id": "z-image", "inputs": PROMPT, "language_code": "ru"}
+    answer = (await tool.call(idle_service.address, "QuoteJob", request=asked)).only
+    quote = json_format.ParseDict(answer, pb.QuoteJobResponse())
+    assert (quote.price.is_free, quote.price.credits) == (True, "0")
+    assert quote.HasField("usual_duration")
+
+    request = {"view": "MODEL_VIEW_FULL", "filter": "purpose = MODEL_PURPOSE_IMAGE_EDIT"}
+    answer = (await tool.call(idle_service.address, "ListModels", request=request)).only
+    (model,) = json_format.ParseDict(answer, pb.ListModelsResponse()).models
+    assert (model.id, model.purpose) == ("qwen/image-edit", MODEL_PURPOSE_IMAGE_EDIT)
 
 
 async def test_grpcurl_finds_the_five_services(idle_service: Service) -> None:

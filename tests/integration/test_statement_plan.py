@@ -22,6 +22,7 @@ from generation_svc.domain.delivery import Destination, Queue, Sent, Webhook
 from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
+from generation_svc.domain.model import Consent
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.due import DueKind
 from generation_svc.domain.port.request import RequestKey
@@ -256,6 +257,8 @@ async def met_by_chance(harness: Harness, job: Job) -> None:
         await tx.media.known_uploads([attempt.id])
         await tx.media.media_of(attempt.id)
         await tx.jobs.destination(job.id)
+        await tx.consents.record("user:1", consent=Consent.FACE, wording_version="1", caller="a")
+        await tx.consents.find("user:1", consent=Consent.FACE)
         await tx.receipts.finish(attempt.id, outcome=CallbackOutcome.APPLIED)
         key = RequestKey(CALLER.name, "a new request", content_hash=b"0" * 32)
         await tx.requests.remember(key, job_id=job.id)

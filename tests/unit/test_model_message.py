@@ -1,11 +1,15 @@
 """Every model as the contract tells it."""
 
+from dataclasses import replace
+
 import pytest
 
 from atelier.generation.v1 import model_pb2
 from generation_svc.catalog import load_catalog
+from generation_svc.domain.model import LocalizedText
 from generation_svc.domain.purpose import Kind, Purpose, kind_of_purpose
 from generation_svc.rpc.convert_model import model_to_proto
+from generation_svc.rpc.model_message import ModelMessages
 
 CATALOG = load_catalog(has_unpaid=True)
 LARGEST = 100_000
@@ -49,3 +53,31 @@ def test_every_purpose_has_a_kind_of_the_first_contract() -> None:
     assert kinds == set(Kind)
     names = {f"MODEL_KIND_{kind.name}" for kind in kinds}
     assert names <= set(model_pb2.ModelKind.keys())
+
+
+def test_what_was_written_once_is_given_to_each_as_its_own() -> None:
+    messages, model = ModelMessages(), CATALOG.models["z-image"]
+    first = messages.of(model, is_full=True, has_operator_fields=False)
+    first.titles["en"] = "changed by one answer"
+    again = messages.of(model, is_full=True, has_operator_fields=False)
+
+    assert again == model_to_proto(model)
+
+
+def test_a_model_of_another_catalog_is_written_anew() -> None:
+    messages, model = ModelMessages(), CATALOG.models["z-image"]
+    messages.of(model, is_full=False, has_operator_fields=False)
+    other = replace(model, title=LocalizedText(ru="Новая", en="New"))
+
+    told = messages.of(other, is_full=False, has_operator_fields=False)
+    assert told.titles["en"] == "New"
+
+
+def test_each_view_is_written_by_itself() -> None:
+    messages, model = ModelMessages(), CATALOG.models["hailuo/02-text-to-video-pro"]
+    views = [
+        messages.of(model, is_full=is_full, has_operator_fields=has_operator_fields)
+        for is_full, has_operator_fields in [(False, False), (True, False), (True, True)]
+    ]
+    assert [each.HasField("input_schema") for each in views] == [False, True, True]
+    assert ["nsfw_checker" in str(each.input_schema) for each in views] == [False, False, True]

@@ -14,6 +14,7 @@ from generation_svc.domain.port.acceptance import AcceptanceStore
 from generation_svc.domain.port.attempt import AttemptStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
+from generation_svc.domain.port.consent import ConsentStore
 from generation_svc.domain.port.delivery import DeliveryStore
 from generation_svc.domain.port.dispatch import DispatchStore
 from generation_svc.domain.port.due import DueStore
@@ -54,6 +55,8 @@ class Transaction(Clock, Protocol):
     def deliveries(self) -> DeliveryStore: ...  # noqa: D102
     @property
     def webhooks(self) -> WebhookStore: ...  # noqa: D102
+    @property
+    def consents(self) -> ConsentStore: ...  # noqa: D102
     @property
     def edge(self) -> EdgeStore: ...  # noqa: D102
     @property

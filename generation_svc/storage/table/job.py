@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     Identity,
@@ -83,6 +84,12 @@ class JobRow(SQLModel, table=True):
     inputs: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     is_free: bool
     credits: Decimal = Field(sa_column=Column(Numeric(14, 4), nullable=False))
+    is_ceiling: bool = Field(
+        sa_column=Column(Boolean, nullable=False, server_default=text("false"))
+    )
+    """Whether the credits are the most that it can cost."""
+    quoted_cost: Decimal | None = Field(default=None, sa_column=Column(Numeric(14, 4)))
+    """What the provider was expected to charge, or to charge at most; NULL for no price."""
     correlation_id: str
     destination: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     state: str

@@ -200,6 +200,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
     """
+    ERROR_REASON_PRICE_UNKNOWN: _ErrorReason.ValueType  # 37
+    """The model has no price for these inputs, so that they cannot be quoted; the message
+    says why.
+
+        { "reason": "PRICE_UNKNOWN", "domain": "atelier.internal", "metadata": { "model_id": "grok-imagine/upscale" } }
+    """
+    ERROR_REASON_UPLOAD_REQUIRED: _ErrorReason.ValueType  # 38
+    """The price follows the length of media that was given as a link or as a `data:` URL:
+    upload it with UploadInput. `google.rpc.BadRequest` has one violation per field.
+
+        { "reason": "UPLOAD_REQUIRED", "domain": "atelier.internal", "metadata": { "field": "inputs.video" } }
+    """
+    ERROR_REASON_CONSENT_REQUIRED: _ErrorReason.ValueType  # 39
+    """The model copies the voice or the face of a person, and the owner has not agreed to
+    what that asks of it: ask, and record the consent with RecordConsent.
+
+        { "reason": "CONSENT_REQUIRED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "kind": "voice" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
@@ -377,5 +395,23 @@ ERROR_REASON_STORAGE_QUOTA_EXCEEDED: ErrorReason.ValueType  # 36
 quota that the operator set. Older ones make room as they expire.
 
     { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
+"""
+ERROR_REASON_PRICE_UNKNOWN: ErrorReason.ValueType  # 37
+"""The model has no price for these inputs, so that they cannot be quoted; the message
+says why.
+
+    { "reason": "PRICE_UNKNOWN", "domain": "atelier.internal", "metadata": { "model_id": "grok-imagine/upscale" } }
+"""
+ERROR_REASON_UPLOAD_REQUIRED: ErrorReason.ValueType  # 38
+"""The price follows the length of media that was given as a link or as a `data:` URL:
+upload it with UploadInput. `google.rpc.BadRequest` has one violation per field.
+
+    { "reason": "UPLOAD_REQUIRED", "domain": "atelier.internal", "metadata": { "field": "inputs.video" } }
+"""
+ERROR_REASON_CONSENT_REQUIRED: ErrorReason.ValueType  # 39
+"""The model copies the voice or the face of a person, and the owner has not agreed to
+what that asks of it: ask, and record the consent with RecordConsent.
+
+    { "reason": "CONSENT_REQUIRED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "kind": "voice" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

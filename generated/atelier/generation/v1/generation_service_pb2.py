@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from atelier.generation.v1 import consent_pb2 as atelier_dot_generation_dot_v1_dot_consent__pb2
 from atelier.generation.v1 import destination_pb2 as atelier_dot_generation_dot_v1_dot_destination__pb2
 from atelier.generation.v1 import job_pb2 as atelier_dot_generation_dot_v1_dot_job__pb2
 from atelier.generation.v1 import media_pb2 as atelier_dot_generation_dot_v1_dot_media__pb2
@@ -31,7 +32,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.atelier/generation/v1/generation_service.proto\x12\x15\x61telier.generation.v1\x1a\'atelier/generation/v1/destination.proto\x1a\x1f\x61telier/generation/v1/job.proto\x1a!atelier/generation/v1/media.proto\x1a!atelier/generation/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x02\n\x10\x43reateJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\'\n\x06inputs\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\x12>\n\x08telegram\x18\x06 \x01(\x0b\x32*.atelier.generation.v1.TelegramDestinationH\x00\x12\x38\n\x05queue\x18\x07 \x01(\x0b\x32\'.atelier.generation.v1.QueueDestinationH\x00\x12<\n\x07webhook\x18\x08 \x01(\x0b\x32).atelier.generation.v1.WebhookDestinationH\x00\x42\r\n\x0b\x64\x65stination\"<\n\x11\x43reateJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"9\n\x0eGetJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.Job\"L\n\x0eWaitJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x0fWaitJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.Job\"A\n\x17StreamJobUpdatesRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"\x86\x01\n\x18StreamJobUpdatesResponse\x12)\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.JobH\x00\x12\x35\n\theartbeat\x18\x02 \x01(\x0b\x32 .atelier.generation.v1.HeartbeatH\x00\x42\x08\n\x06update\"\x85\x01\n\tHeartbeat\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0equeue_position\x18\x02 \x01(\x05\x12\x36\n\x13\x65stimated_remaining\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"W\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"U\n\x10ListJobsResponse\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.atelier.generation.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"<\n\x11\x43\x61ncelJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.Job\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"t\n\x12ListModelsResponse\x12,\n\x06models\x18\x01 \x03(\x0b\x32\x1c.atelier.generation.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x03 \x01(\t\"#\n\x0fGetModelRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\"?\n\x10GetModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.atelier.generation.v1.Model\"1\n\x12UploadInputRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"D\n\x13UploadInputResponse\x12-\n\x06upload\x18\x01 \x01(\x0b\x32\x1d.atelier.generation.v1.Upload\"e\n\x14\x44ownloadMediaRequest\x12\x10\n\x08media_id\x18\x01 \x01(\t\x12\x12\n\nlink_token\x18\x02 \x01(\t\x12\x13\n\x0bread_offset\x18\x03 \x01(\x03\x12\x12\n\nread_limit\x18\x04 \x01(\x03\"_\n\x15\x44ownloadMediaResponse\x12-\n\x05media\x18\x01 \x01(\x0b\x32\x1c.atelier.generation.v1.MediaH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x07\n\x05\x63hunk2\x9b\x08\n\x11GenerationService\x12\x63\n\tCreateJob\x12\'.atelier.generation.v1.CreateJobRequest\x1a(.atelier.generation.v1.CreateJobResponse\"\x03\x90\x02\x02\x12Z\n\x06GetJob\x12$.atelier.generation.v1.GetJobRequest\x1a%.atelier.generation.v1.GetJobResponse\"\x03\x90\x02\x01\x12]\n\x07WaitJob\x12%.atelier.generation.v1.WaitJobRequest\x1a&.atelier.generation.v1.WaitJobResponse\"\x03\x90\x02\x01\x12z\n\x10StreamJobUpdates\x12..atelier.generation.v1.StreamJobUpdatesRequest\x1a/.atelier.generation.v1.StreamJobUpdatesResponse\"\x03\x90\x02\x01\x30\x01\x12`\n\x08ListJobs\x12&.atelier.generation.v1.ListJobsRequest\x1a\'.atelier.generation.v1.ListJobsResponse\"\x03\x90\x02\x01\x12\x63\n\tCancelJob\x12\'.atelier.generation.v1.CancelJobRequest\x1a(.atelier.generation.v1.CancelJobResponse\"\x03\x90\x02\x02\x12\x66\n\nListModels\x12(.atelier.generation.v1.ListModelsRequest\x1a).atelier.generation.v1.ListModelsResponse\"\x03\x90\x02\x01\x12`\n\x08GetModel\x12&.atelier.generation.v1.GetModelRequest\x1a\'.atelier.generation.v1.GetModelResponse\"\x03\x90\x02\x01\x12\x66\n\x0bUploadInput\x12).atelier.generation.v1.UploadInputRequest\x1a*.atelier.generation.v1.UploadInputResponse(\x01\x12q\n\rDownloadMedia\x12+.atelier.generation.v1.DownloadMediaRequest\x1a,.atelier.generation.v1.DownloadMediaResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.atelier/generation/v1/generation_service.proto\x12\x15\x61telier.generation.v1\x1a#atelier/generation/v1/consent.proto\x1a\'atelier/generation/v1/destination.proto\x1a\x1f\x61telier/generation/v1/job.proto\x1a!atelier/generation/v1/media.proto\x1a!atelier/generation/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x02\n\x10\x43reateJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\'\n\x06inputs\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\x12>\n\x08telegram\x18\x06 \x01(\x0b\x32*.atelier.generation.v1.TelegramDestinationH\x00\x12\x38\n\x05queue\x18\x07 \x01(\x0b\x32\'.atelier.generation.v1.QueueDestinationH\x00\x12<\n\x07webhook\x18\x08 \x01(\x0b\x32).atelier.generation.v1.WebhookDestinationH\x00\x42\r\n\x0b\x64\x65stination\"<\n\x11\x43reateJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.Job\"r\n\x0fQuoteJobRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\'\n\x06inputs\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x15\n\rlanguage_code\x18\x04 \x01(\t\"\xbe\x01\n\x10QuoteJobResponse\x12+\n\x05price\x18\x01 \x01(\x0b\x32\x1c.atelier.generation.v1.Price\x12\r\n\x05lines\x18\x02 \x03(\t\x12\x31\n\x0eusual_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12;\n\x0fmissing_consent\x18\x04 \x01(\x0e\x32\".atelier.generation.v1.ConsentKind\"p\n\x14RecordConsentRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".atelier.generation.v1.ConsentKind\x12\x17\n\x0fwording_version\x18\x03 \x01(\t\"H\n\x15RecordConsentResponse\x12/\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1e.atelier.generation.v1.Consent\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"9\n\x0eGetJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.Job\"L\n\x0eWaitJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x0fWaitJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.Job\"A\n\x17StreamJobUpdatesRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"\x86\x01\n\x18StreamJobUpdatesResponse\x12)\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.JobH\x00\x12\x35\n\theartbeat\x18\x02 \x01(\x0b\x32 .atelier.generation.v1.HeartbeatH\x00\x42\x08\n\x06update\"\x85\x01\n\tHeartbeat\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0equeue_position\x18\x02 \x01(\x05\x12\x36\n\x13\x65stimated_remaining\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"W\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"U\n\x10ListJobsResponse\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.atelier.generation.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"<\n\x11\x43\x61ncelJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.atelier.generation.v1.Job\"\x96\x01\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12.\n\x04view\x18\x03 \x01(\x0e\x32 .atelier.generation.v1.ModelView\x12\x1a\n\x12if_catalog_version\x18\x04 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\"t\n\x12ListModelsResponse\x12,\n\x06models\x18\x01 \x03(\x0b\x32\x1c.atelier.generation.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x03 \x01(\t\"#\n\x0fGetModelRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\"?\n\x10GetModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.atelier.generation.v1.Model\"1\n\x12UploadInputRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"D\n\x13UploadInputResponse\x12-\n\x06upload\x18\x01 \x01(\x0b\x32\x1d.atelier.generation.v1.Upload\"e\n\x14\x44ownloadMediaRequest\x12\x10\n\x08media_id\x18\x01 \x01(\t\x12\x12\n\nlink_token\x18\x02 \x01(\t\x12\x13\n\x0bread_offset\x18\x03 \x01(\x03\x12\x12\n\nread_limit\x18\x04 \x01(\x03\"_\n\x15\x44ownloadMediaResponse\x12-\n\x05media\x18\x01 \x01(\x0b\x32\x1c.atelier.generation.v1.MediaH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x07\n\x05\x63hunk2\xee\t\n\x11GenerationService\x12\x63\n\tCreateJob\x12\'.atelier.generation.v1.CreateJobRequest\x1a(.atelier.generation.v1.CreateJobResponse\"\x03\x90\x02\x02\x12Z\n\x06GetJob\x12$.atelier.generation.v1.GetJobRequest\x1a%.atelier.generation.v1.GetJobResponse\"\x03\x90\x02\x01\x12]\n\x07WaitJob\x12%.atelier.generation.v1.WaitJobRequest\x1a&.atelier.generation.v1.WaitJobResponse\"\x03\x90\x02\x01\x12z\n\x10StreamJobUpdates\x12..atelier.generation.v1.StreamJobUpdatesRequest\x1a/.atelier.generation.v1.StreamJobUpdatesResponse\"\x03\x90\x02\x01\x30\x01\x12`\n\x08ListJobs\x12&.atelier.generation.v1.ListJobsRequest\x1a\'.atelier.generation.v1.ListJobsResponse\"\x03\x90\x02\x01\x12\x63\n\tCancelJob\x12\'.atelier.generation.v1.CancelJobRequest\x1a(.atelier.generation.v1.CancelJobResponse\"\x03\x90\x02\x02\x12`\n\x08QuoteJob\x12&.atelier.generation.v1.QuoteJobRequest\x1a\'.atelier.generation.v1.QuoteJobResponse\"\x03\x90\x02\x01\x12o\n\rRecordConsent\x12+.atelier.generation.v1.RecordConsentRequest\x1a,.atelier.generation.v1.RecordConsentResponse\"\x03\x90\x02\x02\x12\x66\n\nListModels\x12(.atelier.generation.v1.ListModelsRequest\x1a).atelier.generation.v1.ListModelsResponse\"\x03\x90\x02\x01\x12`\n\x08GetModel\x12&.atelier.generation.v1.GetModelRequest\x1a\'.atelier.generation.v1.GetModelResponse\"\x03\x90\x02\x01\x12\x66\n\x0bUploadInput\x12).atelier.generation.v1.UploadInputRequest\x1a*.atelier.generation.v1.UploadInputResponse(\x01\x12q\n\rDownloadMedia\x12+.atelier.generation.v1.DownloadMediaRequest\x1a,.atelier.generation.v1.DownloadMediaResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,54 +51,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001'
   _globals['_GENERATIONSERVICE'].methods_by_name['CancelJob']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\220\002\002'
+  _globals['_GENERATIONSERVICE'].methods_by_name['QuoteJob']._loaded_options = None
+  _globals['_GENERATIONSERVICE'].methods_by_name['QuoteJob']._serialized_options = b'\220\002\001'
+  _globals['_GENERATIONSERVICE'].methods_by_name['RecordConsent']._loaded_options = None
+  _globals['_GENERATIONSERVICE'].methods_by_name['RecordConsent']._serialized_options = b'\220\002\002'
   _globals['_GENERATIONSERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001'
   _globals['_GENERATIONSERVICE'].methods_by_name['GetModel']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001'
   _globals['_GENERATIONSERVICE'].methods_by_name['DownloadMedia']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['DownloadMedia']._serialized_options = b'\220\002\001'
-  _globals['_CREATEJOBREQUEST']._serialized_start=313
-  _globals['_CREATEJOBREQUEST']._serialized_end=648
-  _globals['_CREATEJOBRESPONSE']._serialized_start=650
-  _globals['_CREATEJOBRESPONSE']._serialized_end=710
-  _globals['_GETJOBREQUEST']._serialized_start=712
-  _globals['_GETJOBREQUEST']._serialized_end=743
-  _globals['_GETJOBRESPONSE']._serialized_start=745
-  _globals['_GETJOBRESPONSE']._serialized_end=802
-  _globals['_WAITJOBREQUEST']._serialized_start=804
-  _globals['_WAITJOBREQUEST']._serialized_end=880
-  _globals['_WAITJOBRESPONSE']._serialized_start=882
-  _globals['_WAITJOBRESPONSE']._serialized_end=940
-  _globals['_STREAMJOBUPDATESREQUEST']._serialized_start=942
-  _globals['_STREAMJOBUPDATESREQUEST']._serialized_end=1007
-  _globals['_STREAMJOBUPDATESRESPONSE']._serialized_start=1010
-  _globals['_STREAMJOBUPDATESRESPONSE']._serialized_end=1144
-  _globals['_HEARTBEAT']._serialized_start=1147
-  _globals['_HEARTBEAT']._serialized_end=1280
-  _globals['_LISTJOBSREQUEST']._serialized_start=1282
-  _globals['_LISTJOBSREQUEST']._serialized_end=1369
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1371
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1456
-  _globals['_CANCELJOBREQUEST']._serialized_start=1458
-  _globals['_CANCELJOBREQUEST']._serialized_end=1492
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1494
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1554
-  _globals['_LISTMODELSREQUEST']._serialized_start=1556
-  _globals['_LISTMODELSREQUEST']._serialized_end=1614
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1616
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1732
-  _globals['_GETMODELREQUEST']._serialized_start=1734
-  _globals['_GETMODELREQUEST']._serialized_end=1769
-  _globals['_GETMODELRESPONSE']._serialized_start=1771
-  _globals['_GETMODELRESPONSE']._serialized_end=1834
-  _globals['_UPLOADINPUTREQUEST']._serialized_start=1836
-  _globals['_UPLOADINPUTREQUEST']._serialized_end=1885
-  _globals['_UPLOADINPUTRESPONSE']._serialized_start=1887
-  _globals['_UPLOADINPUTRESPONSE']._serialized_end=1955
-  _globals['_DOWNLOADMEDIAREQUEST']._serialized_start=1957
-  _globals['_DOWNLOADMEDIAREQUEST']._serialized_end=2058
-  _globals['_DOWNLOADMEDIARESPONSE']._serialized_start=2060
-  _globals['_DOWNLOADMEDIARESPONSE']._serialized_end=2155
-  _globals['_GENERATIONSERVICE']._serialized_start=2158
-  _globals['_GENERATIONSERVICE']._serialized_end=3209
+  _globals['_CREATEJOBREQUEST']._serialized_start=350
+  _globals['_CREATEJOBREQUEST']._serialized_end=685
+  _globals['_CREATEJOBRESPONSE']._serialized_start=687
+  _globals['_CREATEJOBRESPONSE']._serialized_end=747
+  _globals['_QUOTEJOBREQUEST']._serialized_start=749
+  _globals['_QUOTEJOBREQUEST']._serialized_end=863
+  _globals['_QUOTEJOBRESPONSE']._serialized_start=866
+  _globals['_QUOTEJOBRESPONSE']._serialized_end=1056
+  _globals['_RECORDCONSENTREQUEST']._serialized_start=1058
+  _globals['_RECORDCONSENTREQUEST']._serialized_end=1170
+  _globals['_RECORDCONSENTRESPONSE']._serialized_start=1172
+  _globals['_RECORDCONSENTRESPONSE']._serialized_end=1244
+  _globals['_GETJOBREQUEST']._serialized_start=1246
+  _globals['_GETJOBREQUEST']._serialized_end=1277
+  _globals['_GETJOBRESPONSE']._serialized_start=1279
+  _globals['_GETJOBRESPONSE']._serialized_end=1336
+  _globals['_WAITJOBREQUEST']._serialized_start=1338
+  _globals['_WAITJOBREQUEST']._serialized_end=1414
+  _globals['_WAITJOBRESPONSE']._serialized_start=1416
+  _globals['_WAITJOBRESPONSE']._serialized_end=1474
+  _globals['_STREAMJOBUPDATESREQUEST']._serialized_start=1476
+  _globals['_STREAMJOBUPDATESREQUEST']._serialized_end=1541
+  _globals['_STREAMJOBUPDATESRESPONSE']._serialized_start=1544
+  _globals['_STREAMJOBUPDATESRESPONSE']._serialized_end=1678
+  _globals['_HEARTBEAT']._serialized_start=1681
+  _globals['_HEARTBEAT']._serialized_end=1814
+  _globals['_LISTJOBSREQUEST']._serialized_start=1816
+  _globals['_LISTJOBSREQUEST']._serialized_end=1903
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1905
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1990
+  _globals['_CANCELJOBREQUEST']._serialized_start=1992
+  _globals['_CANCELJOBREQUEST']._serialized_end=2026
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2028
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2088
+  _globals['_LISTMODELSREQUEST']._serialized_start=2091
+  _globals['_LISTMODELSREQUEST']._serialized_end=2241
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2243
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2359
+  _globals['_GETMODELREQUEST']._serialized_start=2361
+  _globals['_GETMODELREQUEST']._serialized_end=2396
+  _globals['_GETMODELRESPONSE']._serialized_start=2398
+  _globals['_GETMODELRESPONSE']._serialized_end=2461
+  _globals['_UPLOADINPUTREQUEST']._serialized_start=2463
+  _globals['_UPLOADINPUTREQUEST']._serialized_end=2512
+  _globals['_UPLOADINPUTRESPONSE']._serialized_start=2514
+  _globals['_UPLOADINPUTRESPONSE']._serialized_end=2582
+  _globals['_DOWNLOADMEDIAREQUEST']._serialized_start=2584
+  _globals['_DOWNLOADMEDIAREQUEST']._serialized_end=2685
+  _globals['_DOWNLOADMEDIARESPONSE']._serialized_start=2687
+  _globals['_DOWNLOADMEDIARESPONSE']._serialized_end=2782
+  _globals['_GENERATIONSERVICE']._serialized_start=2785
+  _globals['_GENERATIONSERVICE']._serialized_end=4047
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from atelier.generation.v1 import consent_pb2 as _consent_pb2
 from atelier.generation.v1 import destination_pb2 as _destination_pb2
 from atelier.generation.v1 import job_pb2 as _job_pb2
 from atelier.generation.v1 import media_pb2 as _media_pb2
@@ -128,6 +129,157 @@ class CreateJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateJobResponse: _TypeAlias = CreateJobResponse  # noqa: Y015
+
+@_typing.final
+class QuoteJobRequest(_message.Message):
+    """The request of QuoteJob."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """The id of the model, as in ListModels, 1 to 128 characters."""
+    owner: _builtins.str
+    """The owner for whom the job would be done, at most 128 characters.
+
+    Empty means the caller.
+    """
+    language_code: _builtins.str
+    """The language of the lines, an IETF tag such as `ru`, at most 35 characters; a language
+    that is not known is treated as English.
+
+    Empty means English.
+    """
+    @_builtins.property
+    def inputs(self) -> _struct_pb2.Struct:
+        """The inputs, as in CreateJobRequest."""
+
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        inputs: _struct_pb2.Struct | None = ...,
+        owner: _builtins.str = ...,
+        language_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "language_code", b"language_code", "model_id", b"model_id", "owner", b"owner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteJobRequest: _TypeAlias = QuoteJobRequest  # noqa: Y015
+
+@_typing.final
+class QuoteJobResponse(_message.Message):
+    """The response of QuoteJob."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICE_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    USUAL_DURATION_FIELD_NUMBER: _builtins.int
+    MISSING_CONSENT_FIELD_NUMBER: _builtins.int
+    missing_consent: _consent_pb2.ConsentKind.ValueType
+    """The consent that CreateJob would refuse the job without.
+
+    Unspecified means that it needs none, or that the owner gave it.
+    """
+    @_builtins.property
+    def price(self) -> _job_pb2.Price:
+        """What the job would cost."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What that is made of, such as `8 seconds · Resolution: 1080p`, at most 16 lines of 1 to
+        400 characters each. They carry no amounts: the price is rounded up once, on the
+        total.
+
+        Empty means that the job is free.
+        """
+
+    @_builtins.property
+    def usual_duration(self) -> _duration_pb2.Duration:
+        """The time that the model usually takes, 1 s to 86400 s.
+
+        Absent means that it is not known yet.
+        """
+
+    def __init__(
+        self,
+        *,
+        price: _job_pb2.Price | None = ...,
+        lines: _abc.Iterable[_builtins.str] | None = ...,
+        usual_duration: _duration_pb2.Duration | None = ...,
+        missing_consent: _consent_pb2.ConsentKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "usual_duration", b"usual_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "missing_consent", b"missing_consent", "price", b"price", "usual_duration", b"usual_duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteJobResponse: _TypeAlias = QuoteJobResponse  # noqa: Y015
+
+@_typing.final
+class RecordConsentRequest(_message.Message):
+    """The request of RecordConsent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    WORDING_VERSION_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """The owner who agreed, at most 128 characters.
+
+    Empty means the caller.
+    """
+    kind: _consent_pb2.ConsentKind.ValueType
+    """What it agreed to have copied."""
+    wording_version: _builtins.str
+    """The version of the wording that it agreed to, 1 to 64 characters."""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        kind: _consent_pb2.ConsentKind.ValueType = ...,
+        wording_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "owner", b"owner", "wording_version", b"wording_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordConsentRequest: _TypeAlias = RecordConsentRequest  # noqa: Y015
+
+@_typing.final
+class RecordConsentResponse(_message.Message):
+    """The response of RecordConsent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def consent(self) -> _consent_pb2.Consent:
+        """The consent as it is recorded."""
+
+    def __init__(
+        self,
+        *,
+        consent: _consent_pb2.Consent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordConsentResponse: _TypeAlias = RecordConsentResponse  # noqa: Y015
 
 @_typing.final
 class GetJobRequest(_message.Message):
@@ -484,28 +636,64 @@ class ListModelsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    IF_CATALOG_VERSION_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The maximum number of models to return; more than 200 is treated as 200, and less
-    than 0 is INVALID_ARGUMENT.
+    """The maximum number of models to return; more than 500 is treated as 500, and less
+    than 0 is INVALID_ARGUMENT. A page that grows beyond 2 MiB ends there.
 
-    Zero means 100.
+    Zero means 500.
     """
     page_token: _builtins.str
     """The next_page_token of the previous page, at most 4096 characters. It is valid only
-    for the same caller; any other token is INVALID_PAGE_TOKEN, and so is one whose
-    model has left the catalog since: start again from the first page.
+    for the same caller and filter; any other token is INVALID_PAGE_TOKEN, and so is one
+    whose model has left the catalog since: start again from the first page.
 
     Empty means the first page.
+    """
+    view: _model_pb2.ModelView.ValueType
+    """How much of each model is told.
+
+    Unspecified means BASIC.
+    """
+    if_catalog_version: _builtins.str
+    """The catalog_version of an earlier answer, at most 64 characters: if nothing that this
+    method tells has changed since, the answer is that version without models. For the
+    first page only.
+
+    Empty means that the models are returned whatever their version.
+    """
+    filter: _builtins.str
+    """Which models are listed, at most 1024 characters with at most 16 conditions, in a
+    part of the language of AIP-160:
+
+        filter    = choice { "AND" choice }
+        choice    = condition { "OR" condition }
+        condition = "purpose" ( "=" | "!=" ) PURPOSE
+                  | "family" ( "=" | "!=" ) TEXT
+
+    OR binds more tightly than AND, as it does there. PURPOSE is a name of ModelPurpose;
+    each value may stand in double quotes. An example:
+
+        purpose = MODEL_PURPOSE_TEXT_TO_VIDEO OR purpose = MODEL_PURPOSE_IMAGE_TO_VIDEO
+
+    Anything else is INVALID_ARGUMENT, with the position and what is expected there.
+
+    Empty means all.
     """
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        view: _model_pb2.ModelView.ValueType = ...,
+        if_catalog_version: _builtins.str = ...,
+        filter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "if_catalog_version", b"if_catalog_version", "page_size", b"page_size", "page_token", b"page_token", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -526,12 +714,14 @@ class ListModelsResponse(_message.Message):
     Empty means that this is the last one.
     """
     catalog_version: _builtins.str
-    """The version of the catalog, a date such as `2026-11-23`, 1 to 32 characters."""
+    """The version of all that this method tells, an opaque text of 1 to 64 characters. It
+    changes with the catalog, and when a model is switched off or on.
+    """
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Model]:
         """The models, in the order of the catalog, at most page_size of them.
 
-        Empty means that there are no more.
+        Empty means that there are no more, or that catalog_version is if_catalog_version.
         """
 
     def __init__(

@@ -75,6 +75,16 @@ class GenerationServiceStub:
                 request_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.CancelJobResponse.FromString,
                 _registered_method=True)
+        self.QuoteJob = channel.unary_unary(
+                '/atelier.generation.v1.GenerationService/QuoteJob',
+                request_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.QuoteJobRequest.SerializeToString,
+                response_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.QuoteJobResponse.FromString,
+                _registered_method=True)
+        self.RecordConsent = channel.unary_unary(
+                '/atelier.generation.v1.GenerationService/RecordConsent',
+                request_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentRequest.SerializeToString,
+                response_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/atelier.generation.v1.GenerationService/ListModels',
                 request_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.ListModelsRequest.SerializeToString,
@@ -123,6 +133,10 @@ class GenerationServiceServicer:
         switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
         owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
         results and uploads have reached their quota (STORAGE_QUOTA_EXCEEDED).
+        A field that is the operator's, given by a caller without the scope
+        `operator_fields`, is INVALID_ARGUMENT. So is media that is given as a link where the
+        price follows its length (UPLOAD_REQUIRED). A model that copies a person's voice or
+        face is FAILED_PRECONDITION without the owner's consent (CONSENT_REQUIRED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,6 +194,24 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QuoteJob(self, request, context):
+        """Tells what a job would cost, and makes none. The inputs are checked as in CreateJob,
+        with the same errors. Inputs without a price are FAILED_PRECONDITION
+        (PRICE_UNKNOWN). The price holds until the catalog changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordConsent(self, request, context):
+        """Records that an owner agreed to what a model that copies a voice or a face asks of
+        it. An owner is asked once for each kind: a repetition with the same wording changes
+        nothing, and one with another wording replaces it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Lists the models, including those that are switched off.
         """
@@ -188,7 +220,7 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Returns a model. NOT_FOUND names the nearest id.
+        """Returns a model in FULL. NOT_FOUND names the nearest id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -245,6 +277,16 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.CancelJobRequest.FromString,
                     response_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'QuoteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.QuoteJob,
+                    request_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.QuoteJobRequest.FromString,
+                    response_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.QuoteJobResponse.SerializeToString,
+            ),
+            'RecordConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordConsent,
+                    request_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentRequest.FromString,
+                    response_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -440,6 +482,60 @@ class GenerationService:
             '/atelier.generation.v1.GenerationService/CancelJob',
             atelier_dot_generation_dot_v1_dot_generation__service__pb2.CancelJobRequest.SerializeToString,
             atelier_dot_generation_dot_v1_dot_generation__service__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QuoteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.generation.v1.GenerationService/QuoteJob',
+            atelier_dot_generation_dot_v1_dot_generation__service__pb2.QuoteJobRequest.SerializeToString,
+            atelier_dot_generation_dot_v1_dot_generation__service__pb2.QuoteJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.generation.v1.GenerationService/RecordConsent',
+            atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentRequest.SerializeToString,
+            atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class GenerationServiceStub:
     switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
     owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
     results and uploads have reached their quota (STORAGE_QUOTA_EXCEEDED).
+    A field that is the operator's, given by a caller without the scope
+    `operator_fields`, is INVALID_ARGUMENT. So is media that is given as a link where the
+    price follows its length (UPLOAD_REQUIRED). A model that copies a person's voice or
+    face is FAILED_PRECONDITION without the owner's consent (CONSENT_REQUIRED).
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetJobRequest, _generation_service_pb2.GetJobResponse]
     """Returns a job. NOT_FOUND if the caller has no such job. A job is kept for a while
@@ -72,10 +76,20 @@ class GenerationServiceStub:
     running job cannot be stopped at the provider: nothing more is delivered, and a
     result that still arrives is kept in the trace. A final job is returned unchanged.
     """
+    QuoteJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.QuoteJobRequest, _generation_service_pb2.QuoteJobResponse]
+    """Tells what a job would cost, and makes none. The inputs are checked as in CreateJob,
+    with the same errors. Inputs without a price are FAILED_PRECONDITION
+    (PRICE_UNKNOWN). The price holds until the catalog changes.
+    """
+    RecordConsent: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.RecordConsentRequest, _generation_service_pb2.RecordConsentResponse]
+    """Records that an owner agreed to what a model that copies a voice or a face asks of
+    it. An owner is asked once for each kind: a repetition with the same wording changes
+    nothing, and one with another wording replaces it.
+    """
     ListModels: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListModelsRequest, _generation_service_pb2.ListModelsResponse]
     """Lists the models, including those that are switched off."""
     GetModel: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetModelRequest, _generation_service_pb2.GetModelResponse]
-    """Returns a model. NOT_FOUND names the nearest id."""
+    """Returns a model in FULL. NOT_FOUND names the nearest id."""
     UploadInput: _aio.StreamUnaryMultiCallable[_generation_service_pb2.UploadInputRequest, _generation_service_pb2.UploadInputResponse]
     """Stores media, at most 10 MiB, to be used as `upload:<id>`. The type is detected
     from the content and must be JPEG, PNG or WebP; anything else is INVALID_ARGUMENT.
@@ -119,6 +133,10 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         switched off is FAILED_PRECONDITION (MODEL_UNAVAILABLE) with RetryInfo; an
         owner with too many unfinished jobs is RESOURCE_EXHAUSTED, and so is one whose
         results and uploads have reached their quota (STORAGE_QUOTA_EXCEEDED).
+        A field that is the operator's, given by a caller without the scope
+        `operator_fields`, is INVALID_ARGUMENT. So is media that is given as a link where the
+        price follows its length (UPLOAD_REQUIRED). A model that copies a person's voice or
+        face is FAILED_PRECONDITION without the owner's consent (CONSENT_REQUIRED).
         """
 
     @_abc_1.abstractmethod
@@ -184,6 +202,28 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def QuoteJob(
+        self,
+        request: _generation_service_pb2.QuoteJobRequest,
+        context: _aio.ServicerContext[_generation_service_pb2.QuoteJobRequest, _abc.Awaitable[_generation_service_pb2.QuoteJobResponse]],
+    ) -> _abc.Awaitable[_generation_service_pb2.QuoteJobResponse]:
+        """Tells what a job would cost, and makes none. The inputs are checked as in CreateJob,
+        with the same errors. Inputs without a price are FAILED_PRECONDITION
+        (PRICE_UNKNOWN). The price holds until the catalog changes.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordConsent(
+        self,
+        request: _generation_service_pb2.RecordConsentRequest,
+        context: _aio.ServicerContext[_generation_service_pb2.RecordConsentRequest, _abc.Awaitable[_generation_service_pb2.RecordConsentResponse]],
+    ) -> _abc.Awaitable[_generation_service_pb2.RecordConsentResponse]:
+        """Records that an owner agreed to what a model that copies a voice or a face asks of
+        it. An owner is asked once for each kind: a repetition with the same wording changes
+        nothing, and one with another wording replaces it.
+        """
+
+    @_abc_1.abstractmethod
     def ListModels(
         self,
         request: _generation_service_pb2.ListModelsRequest,
@@ -197,7 +237,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.GetModelRequest,
         context: _aio.ServicerContext[_generation_service_pb2.GetModelRequest, _abc.Awaitable[_generation_service_pb2.GetModelResponse]],
     ) -> _abc.Awaitable[_generation_service_pb2.GetModelResponse]:
-        """Returns a model. NOT_FOUND names the nearest id."""
+        """Returns a model in FULL. NOT_FOUND names the nearest id."""
 
     @_abc_1.abstractmethod
     def UploadInput(

@@ -214,7 +214,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def price(self) -> Global___Price:
-        """The price for the owner."""
+        """The price for the owner, as QuoteJob would have told it when the job was accepted."""
 
     @_builtins.property
     def start_deadline_time(self) -> _timestamp_pb2.Timestamp:
@@ -291,22 +291,26 @@ class Price(_message.Message):
 
     IS_FREE_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
+    IS_CEILING_FIELD_NUMBER: _builtins.int
     is_free: _builtins.bool
     """Whether the owner pays nothing."""
     credits: _builtins.str
-    """The amount in credits, as a decimal number, at most 16 characters.
+    """The amount in whole credits, as a decimal number, at most 16 characters.
 
-    "0" means that the job is free.
+    "0" means that the job is free, or that it was accepted without a price.
     """
+    is_ceiling: _builtins.bool
+    """Whether the amount is the most that it can cost: the job then costs that or less."""
     def __init__(
         self,
         *,
         is_free: _builtins.bool = ...,
         credits: _builtins.str = ...,
+        is_ceiling: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "is_free", b"is_free"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "is_ceiling", b"is_ceiling", "is_free", b"is_free"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from atelier.generation.v1 import consent_pb2 as atelier_dot_generation_dot_v1_dot_consent__pb2
 from atelier.generation.v1 import media_pb2 as atelier_dot_generation_dot_v1_dot_media__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!atelier/generation/v1/model.proto\x12\x15\x61telier.generation.v1\x1a!atelier/generation/v1/media.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x08\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .atelier.generation.v1.ModelKind\x12\x38\n\x06titles\x18\x03 \x03(\x0b\x32(.atelier.generation.v1.Model.TitlesEntry\x12\x44\n\x0c\x64\x65scriptions\x18\x04 \x03(\x0b\x32..atelier.generation.v1.Model.DescriptionsEntry\x12-\n\x0cinput_schema\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x19\n\rpicture_field\x18\x06 \x01(\tB\x02\x18\x01\x12/\n\x07pricing\x18\x07 \x01(\x0b\x32\x1e.atelier.generation.v1.Pricing\x12\x31\n\x0eusual_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10longest_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x07options\x18\n \x03(\x0b\x32\".atelier.generation.v1.ModelOption\x12I\n\x0fprompt_examples\x18\x0b \x03(\x0b\x32\x30.atelier.generation.v1.Model.PromptExamplesEntry\x12\x19\n\x11prompt_max_length\x18\x0c \x01(\x05\x12\x36\n\x05hints\x18\r \x03(\x0b\x32\'.atelier.generation.v1.Model.HintsEntry\x12:\n\x16unavailable_until_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0cmedia_inputs\x18\x0f \x03(\x0b\x32!.atelier.generation.v1.MediaInput\x12?\n\x10reference_inputs\x18\x10 \x03(\x0b\x32%.atelier.generation.v1.ReferenceInput\x12\x36\n\x0cresult_kinds\x18\x11 \x03(\x0e\x32 .atelier.generation.v1.MediaKind\x1a-\n\x0bTitlesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x33\n\x11\x44\x65scriptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\\\n\x13PromptExamplesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.atelier.generation.v1.PromptExamples:\x02\x38\x01\x1a,\n\nHintsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xfc\x02\n\nMediaInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .atelier.generation.v1.MediaKind\x12.\n\x04role\x18\x03 \x01(\x0e\x32 .atelier.generation.v1.MediaRole\x12\x11\n\tmin_count\x18\x04 \x01(\x05\x12\x11\n\tmax_count\x18\x05 \x01(\x05\x12\x0f\n\x07is_list\x18\x06 \x01(\x08\x12\x12\n\nmime_types\x18\x07 \x03(\t\x12\x16\n\x0emax_size_bytes\x18\x08 \x01(\x03\x12/\n\x0cmax_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12=\n\x06labels\x18\n \x03(\x0b\x32-.atelier.generation.v1.MediaInput.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xec\x01\n\x0eReferenceInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x04part\x18\x02 \x01(\x0e\x32$.atelier.generation.v1.ReferencePart\x12\x11\n\tmodel_ids\x18\x03 \x03(\t\x12\x13\n\x0bis_required\x18\x04 \x01(\x08\x12\x41\n\x06labels\x18\x05 \x03(\x0b\x32\x31.atelier.generation.v1.ReferenceInput.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\x0ePromptExamples\x12\x0f\n\x07prompts\x18\x01 \x03(\t\"\x1a\n\x07Pricing\x12\x0f\n\x07is_free\x18\x01 \x01(\x08\"\xef\x01\n\x0bModelOption\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12>\n\x06labels\x18\x02 \x03(\x0b\x32..atelier.generation.v1.ModelOption.LabelsEntry\x12\x33\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\".atelier.generation.v1.ModelChoice\x12-\n\rdefault_value\x18\x04 \x01(\x0b\x32\x16.google.protobuf.Value\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\x0bModelChoice\x12%\n\x05value\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12>\n\x06labels\x18\x02 \x03(\x0b\x32..atelier.generation.v1.ModelChoice.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xcd\x02\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MODEL_KIND_TEXT_TO_IMAGE\x10\x01\x12\x1d\n\x19MODEL_KIND_IMAGE_TO_IMAGE\x10\x02\x12\x13\n\x0fMODEL_KIND_EDIT\x10\x03\x12\x1c\n\x18MODEL_KIND_TEXT_TO_VIDEO\x10\x04\x12\x1d\n\x19MODEL_KIND_IMAGE_TO_VIDEO\x10\x05\x12\x1d\n\x19MODEL_KIND_VIDEO_TO_VIDEO\x10\x06\x12\x1c\n\x18MODEL_KIND_TEXT_TO_AUDIO\x10\x07\x12\x1d\n\x19MODEL_KIND_AUDIO_TO_AUDIO\x10\x08\x12\x1c\n\x18MODEL_KIND_MEDIA_TO_TEXT\x10\t\x12\x1b\n\x17MODEL_KIND_TEXT_TO_TEXT\x10\n*\xd1\x01\n\tMediaRole\x12\x1a\n\x16MEDIA_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11MEDIA_ROLE_SOURCE\x10\x01\x12\x18\n\x14MEDIA_ROLE_REFERENCE\x10\x02\x12\x1a\n\x16MEDIA_ROLE_FIRST_FRAME\x10\x03\x12\x19\n\x15MEDIA_ROLE_LAST_FRAME\x10\x04\x12\x13\n\x0fMEDIA_ROLE_MASK\x10\x05\x12\x14\n\x10MEDIA_ROLE_VOICE\x10\x06\x12\x15\n\x11MEDIA_ROLE_MOTION\x10\x07*\xd2\x01\n\rReferencePart\x12\x1e\n\x1aREFERENCE_PART_UNSPECIFIED\x10\x00\x12\x17\n\x13REFERENCE_PART_TASK\x10\x01\x12\x18\n\x14REFERENCE_PART_AUDIO\x10\x02\x12\x1a\n\x16REFERENCE_PART_SEGMENT\x10\x03\x12\x1a\n\x16REFERENCE_PART_PERSONA\x10\x04\x12\x18\n\x14REFERENCE_PART_VOICE\x10\x05\x12\x1c\n\x18REFERENCE_PART_CHARACTER\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!atelier/generation/v1/model.proto\x12\x15\x61telier.generation.v1\x1a#atelier/generation/v1/consent.proto\x1a!atelier/generation/v1/media.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x0b\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .atelier.generation.v1.ModelKind\x12\x38\n\x06titles\x18\x03 \x03(\x0b\x32(.atelier.generation.v1.Model.TitlesEntry\x12\x44\n\x0c\x64\x65scriptions\x18\x04 \x03(\x0b\x32..atelier.generation.v1.Model.DescriptionsEntry\x12-\n\x0cinput_schema\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x19\n\rpicture_field\x18\x06 \x01(\tB\x02\x18\x01\x12/\n\x07pricing\x18\x07 \x01(\x0b\x32\x1e.atelier.generation.v1.Pricing\x12\x31\n\x0eusual_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10longest_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x07options\x18\n \x03(\x0b\x32\".atelier.generation.v1.ModelOption\x12I\n\x0fprompt_examples\x18\x0b \x03(\x0b\x32\x30.atelier.generation.v1.Model.PromptExamplesEntry\x12\x19\n\x11prompt_max_length\x18\x0c \x01(\x05\x12\x36\n\x05hints\x18\r \x03(\x0b\x32\'.atelier.generation.v1.Model.HintsEntry\x12:\n\x16unavailable_until_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0cmedia_inputs\x18\x0f \x03(\x0b\x32!.atelier.generation.v1.MediaInput\x12?\n\x10reference_inputs\x18\x10 \x03(\x0b\x32%.atelier.generation.v1.ReferenceInput\x12\x36\n\x0cresult_kinds\x18\x11 \x03(\x0e\x32 .atelier.generation.v1.MediaKind\x12\x34\n\x07purpose\x18\x12 \x01(\x0e\x32#.atelier.generation.v1.ModelPurpose\x12\x0e\n\x06\x66\x61mily\x18\x13 \x01(\t\x12\x0c\n\x04tier\x18\x14 \x01(\t\x12\x38\n\x0cseed_support\x18\x15 \x01(\x0e\x32\".atelier.generation.v1.SeedSupport\x12\x33\n\x07\x63onsent\x18\x16 \x01(\x0e\x32\".atelier.generation.v1.ConsentKind\x12\x30\n\x05state\x18\x17 \x01(\x0e\x32!.atelier.generation.v1.ModelState\x12\x32\n\x06\x66ields\x18\x18 \x03(\x0b\x32\".atelier.generation.v1.ModelOption\x1a-\n\x0bTitlesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x33\n\x11\x44\x65scriptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\\\n\x13PromptExamplesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.atelier.generation.v1.PromptExamples:\x02\x38\x01\x1a,\n\nHintsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xea\x03\n\nMediaInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .atelier.generation.v1.MediaKind\x12.\n\x04role\x18\x03 \x01(\x0e\x32 .atelier.generation.v1.MediaRole\x12\x11\n\tmin_count\x18\x04 \x01(\x05\x12\x11\n\tmax_count\x18\x05 \x01(\x05\x12\x0f\n\x07is_list\x18\x06 \x01(\x08\x12\x12\n\nmime_types\x18\x07 \x03(\t\x12\x16\n\x0emax_size_bytes\x18\x08 \x01(\x03\x12/\n\x0cmax_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12=\n\x06labels\x18\n \x03(\x0b\x32-.atelier.generation.v1.MediaInput.LabelsEntry\x12/\n\x0cmin_duration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmin_pixels\x18\x0c \x01(\x03\x12\x12\n\nmax_pixels\x18\r \x01(\x03\x12\x13\n\x0bis_measured\x18\x0e \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xec\x01\n\x0eReferenceInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x04part\x18\x02 \x01(\x0e\x32$.atelier.generation.v1.ReferencePart\x12\x11\n\tmodel_ids\x18\x03 \x03(\t\x12\x13\n\x0bis_required\x18\x04 \x01(\x08\x12\x41\n\x06labels\x18\x05 \x03(\x0b\x32\x31.atelier.generation.v1.ReferenceInput.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\x0ePromptExamples\x12\x0f\n\x07prompts\x18\x01 \x03(\t\"w\n\x07Pricing\x12\x0f\n\x07is_free\x18\x01 \x01(\x08\x12\x13\n\x0bmin_credits\x18\x02 \x01(\t\x12.\n\x04unit\x18\x03 \x01(\x0e\x32 .atelier.generation.v1.PriceUnit\x12\x16\n\x0eunknown_reason\x18\x04 \x01(\t\"\x80\x03\n\x0bModelOption\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12>\n\x06labels\x18\x02 \x03(\x0b\x32..atelier.generation.v1.ModelOption.LabelsEntry\x12\x33\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\".atelier.generation.v1.ModelChoice\x12-\n\rdefault_value\x18\x04 \x01(\x0b\x32\x16.google.protobuf.Value\x12<\n\x05hints\x18\x05 \x03(\x0b\x32-.atelier.generation.v1.ModelOption.HintsEntry\x12\x12\n\nis_offered\x18\x06 \x01(\x08\x12\x0f\n\x07is_open\x18\x07 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nHintsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\x0bModelChoice\x12%\n\x05value\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12>\n\x06labels\x18\x02 \x03(\x0b\x32..atelier.generation.v1.ModelChoice.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xcd\x02\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MODEL_KIND_TEXT_TO_IMAGE\x10\x01\x12\x1d\n\x19MODEL_KIND_IMAGE_TO_IMAGE\x10\x02\x12\x13\n\x0fMODEL_KIND_EDIT\x10\x03\x12\x1c\n\x18MODEL_KIND_TEXT_TO_VIDEO\x10\x04\x12\x1d\n\x19MODEL_KIND_IMAGE_TO_VIDEO\x10\x05\x12\x1d\n\x19MODEL_KIND_VIDEO_TO_VIDEO\x10\x06\x12\x1c\n\x18MODEL_KIND_TEXT_TO_AUDIO\x10\x07\x12\x1d\n\x19MODEL_KIND_AUDIO_TO_AUDIO\x10\x08\x12\x1c\n\x18MODEL_KIND_MEDIA_TO_TEXT\x10\t\x12\x1b\n\x17MODEL_KIND_TEXT_TO_TEXT\x10\n*\xc0\x08\n\x0cModelPurpose\x12\x1d\n\x19MODEL_PURPOSE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_PURPOSE_TEXT_TO_IMAGE\x10\x01\x12$\n MODEL_PURPOSE_REFERENCE_TO_IMAGE\x10\x02\x12 \n\x1cMODEL_PURPOSE_IMAGE_TO_IMAGE\x10\x03\x12\x1c\n\x18MODEL_PURPOSE_IMAGE_EDIT\x10\x04\x12\x1f\n\x1bMODEL_PURPOSE_IMAGE_UPSCALE\x10\x05\x12$\n MODEL_PURPOSE_BACKGROUND_REMOVAL\x10\x06\x12\x1e\n\x1aMODEL_PURPOSE_IMAGE_LAYERS\x10\x07\x12 \n\x1cMODEL_PURPOSE_IMAGE_ANALYSIS\x10\x08\x12\x1f\n\x1bMODEL_PURPOSE_TEXT_TO_VIDEO\x10\t\x12 \n\x1cMODEL_PURPOSE_IMAGE_TO_VIDEO\x10\n\x12$\n MODEL_PURPOSE_REFERENCE_TO_VIDEO\x10\x0b\x12\x1c\n\x18MODEL_PURPOSE_VIDEO_EDIT\x10\x0c\x12\x1e\n\x1aMODEL_PURPOSE_VIDEO_EXTEND\x10\r\x12\x1f\n\x1bMODEL_PURPOSE_VIDEO_UPSCALE\x10\x0e\x12 \n\x1cMODEL_PURPOSE_MOTION_CONTROL\x10\x0f\x12\x1a\n\x16MODEL_PURPOSE_LIP_SYNC\x10\x10\x12 \n\x1cMODEL_PURPOSE_TEXT_TO_SPEECH\x10\x11\x12 \n\x1cMODEL_PURPOSE_SPEECH_TO_TEXT\x10\x12\x12\x1f\n\x1bMODEL_PURPOSE_SOUND_EFFECTS\x10\x13\x12\x1f\n\x1bMODEL_PURPOSE_TEXT_TO_MUSIC\x10\x14\x12\x1c\n\x18MODEL_PURPOSE_MUSIC_EDIT\x10\x15\x12\x1e\n\x1aMODEL_PURPOSE_MUSIC_EXTEND\x10\x16\x12\x1d\n\x19MODEL_PURPOSE_MUSIC_VIDEO\x10\x17\x12\x1d\n\x19MODEL_PURPOSE_MUSIC_COVER\x10\x18\x12\x18\n\x14MODEL_PURPOSE_LYRICS\x10\x19\x12\x1d\n\x19MODEL_PURPOSE_PROMPT_HELP\x10\x1a\x12\"\n\x1eMODEL_PURPOSE_AUDIO_SEPARATION\x10\x1b\x12!\n\x1dMODEL_PURPOSE_AUDIO_ISOLATION\x10\x1c\x12\"\n\x1eMODEL_PURPOSE_AUDIO_CONVERSION\x10\x1d\x12\x1f\n\x1bMODEL_PURPOSE_AUDIO_TO_MIDI\x10\x1e\x12\x17\n\x13MODEL_PURPOSE_VOICE\x10\x1f\x12\x1b\n\x17MODEL_PURPOSE_CHARACTER\x10 *R\n\tModelView\x12\x1a\n\x16MODEL_VIEW_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_VIEW_BASIC\x10\x01\x12\x13\n\x0fMODEL_VIEW_FULL\x10\x02*^\n\x0bSeedSupport\x12\x1c\n\x18SEED_SUPPORT_UNSPECIFIED\x10\x00\x12\x18\n\x14SEED_SUPPORT_CLAIMED\x10\x01\x12\x17\n\x13SEED_SUPPORT_PROVED\x10\x02*n\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_STATE_FINE\x10\x01\x12\x14\n\x10MODEL_STATE_SLOW\x10\x02\x12\x17\n\x13MODEL_STATE_FAILING\x10\x03*\x97\x02\n\tPriceUnit\x12\x1a\n\x16PRICE_UNIT_UNSPECIFIED\x10\x00\x12\x14\n\x10PRICE_UNIT_IMAGE\x10\x01\x12\x19\n\x15PRICE_UNIT_GENERATION\x10\x02\x12\x16\n\x12PRICE_UNIT_REQUEST\x10\x03\x12\x14\n\x10PRICE_UNIT_VIDEO\x10\x04\x12\x15\n\x11PRICE_UNIT_SECOND\x10\x05\x12\x1b\n\x17PRICE_UNIT_INPUT_SECOND\x10\x06\x12\x18\n\x14PRICE_UNIT_MEGAPIXEL\x10\x07\x12\"\n\x1ePRICE_UNIT_THOUSAND_CHARACTERS\x10\x08\x12\x1d\n\x19PRICE_UNIT_MILLION_TOKENS\x10\t*\xd1\x01\n\tMediaRole\x12\x1a\n\x16MEDIA_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11MEDIA_ROLE_SOURCE\x10\x01\x12\x18\n\x14MEDIA_ROLE_REFERENCE\x10\x02\x12\x1a\n\x16MEDIA_ROLE_FIRST_FRAME\x10\x03\x12\x19\n\x15MEDIA_ROLE_LAST_FRAME\x10\x04\x12\x13\n\x0fMEDIA_ROLE_MASK\x10\x05\x12\x14\n\x10MEDIA_ROLE_VOICE\x10\x06\x12\x15\n\x11MEDIA_ROLE_MOTION\x10\x07*\xd2\x01\n\rReferencePart\x12\x1e\n\x1aREFERENCE_PART_UNSPECIFIED\x10\x00\x12\x17\n\x13REFERENCE_PART_TASK\x10\x01\x12\x18\n\x14REFERENCE_PART_AUDIO\x10\x02\x12\x1a\n\x16REFERENCE_PART_SEGMENT\x10\x03\x12\x1a\n\x16REFERENCE_PART_PERSONA\x10\x04\x12\x18\n\x14REFERENCE_PART_VOICE\x10\x05\x12\x1c\n\x18REFERENCE_PART_CHARACTER\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,42 +52,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFERENCEINPUT_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_MODELOPTION_LABELSENTRY']._loaded_options = None
   _globals['_MODELOPTION_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_MODELOPTION_HINTSENTRY']._loaded_options = None
+  _globals['_MODELOPTION_HINTSENTRY']._serialized_options = b'8\001'
   _globals['_MODELCHOICE_LABELSENTRY']._loaded_options = None
   _globals['_MODELCHOICE_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELKIND']._serialized_start=2398
-  _globals['_MODELKIND']._serialized_end=2731
-  _globals['_MEDIAROLE']._serialized_start=2734
-  _globals['_MEDIAROLE']._serialized_end=2943
-  _globals['_REFERENCEPART']._serialized_start=2946
-  _globals['_REFERENCEPART']._serialized_end=3156
-  _globals['_MODEL']._serialized_start=191
-  _globals['_MODEL']._serialized_end=1302
-  _globals['_MODEL_TITLESENTRY']._serialized_start=1064
-  _globals['_MODEL_TITLESENTRY']._serialized_end=1109
-  _globals['_MODEL_DESCRIPTIONSENTRY']._serialized_start=1111
-  _globals['_MODEL_DESCRIPTIONSENTRY']._serialized_end=1162
-  _globals['_MODEL_PROMPTEXAMPLESENTRY']._serialized_start=1164
-  _globals['_MODEL_PROMPTEXAMPLESENTRY']._serialized_end=1256
-  _globals['_MODEL_HINTSENTRY']._serialized_start=1258
-  _globals['_MODEL_HINTSENTRY']._serialized_end=1302
-  _globals['_MEDIAINPUT']._serialized_start=1305
-  _globals['_MEDIAINPUT']._serialized_end=1685
-  _globals['_MEDIAINPUT_LABELSENTRY']._serialized_start=1640
-  _globals['_MEDIAINPUT_LABELSENTRY']._serialized_end=1685
-  _globals['_REFERENCEINPUT']._serialized_start=1688
-  _globals['_REFERENCEINPUT']._serialized_end=1924
-  _globals['_REFERENCEINPUT_LABELSENTRY']._serialized_start=1640
-  _globals['_REFERENCEINPUT_LABELSENTRY']._serialized_end=1685
-  _globals['_PROMPTEXAMPLES']._serialized_start=1926
-  _globals['_PROMPTEXAMPLES']._serialized_end=1959
-  _globals['_PRICING']._serialized_start=1961
-  _globals['_PRICING']._serialized_end=1987
-  _globals['_MODELOPTION']._serialized_start=1990
-  _globals['_MODELOPTION']._serialized_end=2229
-  _globals['_MODELOPTION_LABELSENTRY']._serialized_start=1640
-  _globals['_MODELOPTION_LABELSENTRY']._serialized_end=1685
-  _globals['_MODELCHOICE']._serialized_start=2232
-  _globals['_MODELCHOICE']._serialized_end=2395
-  _globals['_MODELCHOICE_LABELSENTRY']._serialized_start=1640
-  _globals['_MODELCHOICE_LABELSENTRY']._serialized_end=1685
+  _globals['_MODELKIND']._serialized_start=3080
+  _globals['_MODELKIND']._serialized_end=3413
+  _globals['_MODELPURPOSE']._serialized_start=3416
+  _globals['_MODELPURPOSE']._serialized_end=4504
+  _globals['_MODELVIEW']._serialized_start=4506
+  _globals['_MODELVIEW']._serialized_end=4588
+  _globals['_SEEDSUPPORT']._serialized_start=4590
+  _globals['_SEEDSUPPORT']._serialized_end=4684
+  _globals['_MODELSTATE']._serialized_start=4686
+  _globals['_MODELSTATE']._serialized_end=4796
+  _globals['_PRICEUNIT']._serialized_start=4799
+  _globals['_PRICEUNIT']._serialized_end=5078
+  _globals['_MEDIAROLE']._serialized_start=5081
+  _globals['_MEDIAROLE']._serialized_end=5290
+  _globals['_REFERENCEPART']._serialized_start=5293
+  _globals['_REFERENCEPART']._serialized_end=5503
+  _globals['_MODEL']._serialized_start=228
+  _globals['_MODEL']._serialized_end=1636
+  _globals['_MODEL_TITLESENTRY']._serialized_start=1398
+  _globals['_MODEL_TITLESENTRY']._serialized_end=1443
+  _globals['_MODEL_DESCRIPTIONSENTRY']._serialized_start=1445
+  _globals['_MODEL_DESCRIPTIONSENTRY']._serialized_end=1496
+  _globals['_MODEL_PROMPTEXAMPLESENTRY']._serialized_start=1498
+  _globals['_MODEL_PROMPTEXAMPLESENTRY']._serialized_end=1590
+  _globals['_MODEL_HINTSENTRY']._serialized_start=1592
+  _globals['_MODEL_HINTSENTRY']._serialized_end=1636
+  _globals['_MEDIAINPUT']._serialized_start=1639
+  _globals['_MEDIAINPUT']._serialized_end=2129
+  _globals['_MEDIAINPUT_LABELSENTRY']._serialized_start=2084
+  _globals['_MEDIAINPUT_LABELSENTRY']._serialized_end=2129
+  _globals['_REFERENCEINPUT']._serialized_start=2132
+  _globals['_REFERENCEINPUT']._serialized_end=2368
+  _globals['_REFERENCEINPUT_LABELSENTRY']._serialized_start=2084
+  _globals['_REFERENCEINPUT_LABELSENTRY']._serialized_end=2129
+  _globals['_PROMPTEXAMPLES']._serialized_start=2370
+  _globals['_PROMPTEXAMPLES']._serialized_end=2403
+  _globals['_PRICING']._serialized_start=2405
+  _globals['_PRICING']._serialized_end=2524
+  _globals['_MODELOPTION']._serialized_start=2527
+  _globals['_MODELOPTION']._serialized_end=2911
+  _globals['_MODELOPTION_LABELSENTRY']._serialized_start=2084
+  _globals['_MODELOPTION_LABELSENTRY']._serialized_end=2129
+  _globals['_MODELOPTION_HINTSENTRY']._serialized_start=1592
+  _globals['_MODELOPTION_HINTSENTRY']._serialized_end=1636
+  _globals['_MODELCHOICE']._serialized_start=2914
+  _globals['_MODELCHOICE']._serialized_end=3077
+  _globals['_MODELCHOICE_LABELSENTRY']._serialized_start=2084
+  _globals['_MODELCHOICE_LABELSENTRY']._serialized_end=2129
 # @@protoc_insertion_point(module_scope)

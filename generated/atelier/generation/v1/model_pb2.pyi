@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from atelier.generation.v1 import consent_pb2 as _consent_pb2
 from atelier.generation.v1 import media_pb2 as _media_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -85,6 +86,286 @@ MODEL_KIND_MEDIA_TO_TEXT: ModelKind.ValueType  # 9
 MODEL_KIND_TEXT_TO_TEXT: ModelKind.ValueType  # 10
 """Text becomes other text."""
 Global___ModelKind: _TypeAlias = ModelKind  # noqa: Y015
+
+class _ModelPurpose:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelPurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelPurpose.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_PURPOSE_UNSPECIFIED: _ModelPurpose.ValueType  # 0
+    """Never sent."""
+    MODEL_PURPOSE_TEXT_TO_IMAGE: _ModelPurpose.ValueType  # 1
+    """A prompt becomes an image."""
+    MODEL_PURPOSE_REFERENCE_TO_IMAGE: _ModelPurpose.ValueType  # 2
+    """Images of something become an image of it."""
+    MODEL_PURPOSE_IMAGE_TO_IMAGE: _ModelPurpose.ValueType  # 3
+    """An image becomes another one, led by a prompt."""
+    MODEL_PURPOSE_IMAGE_EDIT: _ModelPurpose.ValueType  # 4
+    """An image is changed as the prompt says."""
+    MODEL_PURPOSE_IMAGE_UPSCALE: _ModelPurpose.ValueType  # 5
+    """An image gets more pixels."""
+    MODEL_PURPOSE_BACKGROUND_REMOVAL: _ModelPurpose.ValueType  # 6
+    """An image loses its background."""
+    MODEL_PURPOSE_IMAGE_LAYERS: _ModelPurpose.ValueType  # 7
+    """An image is taken apart into layers."""
+    MODEL_PURPOSE_IMAGE_ANALYSIS: _ModelPurpose.ValueType  # 8
+    """An image is described, or what is in it is found."""
+    MODEL_PURPOSE_TEXT_TO_VIDEO: _ModelPurpose.ValueType  # 9
+    """A prompt becomes a video."""
+    MODEL_PURPOSE_IMAGE_TO_VIDEO: _ModelPurpose.ValueType  # 10
+    """Images become the frames of a video."""
+    MODEL_PURPOSE_REFERENCE_TO_VIDEO: _ModelPurpose.ValueType  # 11
+    """Images or videos of something become a video of it."""
+    MODEL_PURPOSE_VIDEO_EDIT: _ModelPurpose.ValueType  # 12
+    """A video is changed as the prompt says."""
+    MODEL_PURPOSE_VIDEO_EXTEND: _ModelPurpose.ValueType  # 13
+    """A video goes on."""
+    MODEL_PURPOSE_VIDEO_UPSCALE: _ModelPurpose.ValueType  # 14
+    """A video gets more pixels."""
+    MODEL_PURPOSE_MOTION_CONTROL: _ModelPurpose.ValueType  # 15
+    """The figure in an image moves as in a video."""
+    MODEL_PURPOSE_LIP_SYNC: _ModelPurpose.ValueType  # 16
+    """A face speaks or sings what is heard."""
+    MODEL_PURPOSE_TEXT_TO_SPEECH: _ModelPurpose.ValueType  # 17
+    """Text is spoken."""
+    MODEL_PURPOSE_SPEECH_TO_TEXT: _ModelPurpose.ValueType  # 18
+    """What is spoken is written down."""
+    MODEL_PURPOSE_SOUND_EFFECTS: _ModelPurpose.ValueType  # 19
+    """A prompt becomes a sound."""
+    MODEL_PURPOSE_TEXT_TO_MUSIC: _ModelPurpose.ValueType  # 20
+    """A prompt becomes music."""
+    MODEL_PURPOSE_MUSIC_EDIT: _ModelPurpose.ValueType  # 21
+    """Music is changed."""
+    MODEL_PURPOSE_MUSIC_EXTEND: _ModelPurpose.ValueType  # 22
+    """Music goes on."""
+    MODEL_PURPOSE_MUSIC_VIDEO: _ModelPurpose.ValueType  # 23
+    """Music gets a video."""
+    MODEL_PURPOSE_MUSIC_COVER: _ModelPurpose.ValueType  # 24
+    """Music gets a cover image."""
+    MODEL_PURPOSE_LYRICS: _ModelPurpose.ValueType  # 25
+    """Lyrics are written, or set against time."""
+    MODEL_PURPOSE_PROMPT_HELP: _ModelPurpose.ValueType  # 26
+    """A prompt is made better."""
+    MODEL_PURPOSE_AUDIO_SEPARATION: _ModelPurpose.ValueType  # 27
+    """Sound is taken apart into voices and instruments."""
+    MODEL_PURPOSE_AUDIO_ISOLATION: _ModelPurpose.ValueType  # 28
+    """Sound keeps its voice alone."""
+    MODEL_PURPOSE_AUDIO_CONVERSION: _ModelPurpose.ValueType  # 29
+    """Sound gets another format."""
+    MODEL_PURPOSE_AUDIO_TO_MIDI: _ModelPurpose.ValueType  # 30
+    """Sound becomes notes."""
+    MODEL_PURPOSE_VOICE: _ModelPurpose.ValueType  # 31
+    """A voice, or a way of singing, is learnt for later generations."""
+    MODEL_PURPOSE_CHARACTER: _ModelPurpose.ValueType  # 32
+    """A figure is learnt for later generations."""
+
+class ModelPurpose(_ModelPurpose, metaclass=_ModelPurposeEnumTypeWrapper):
+    """What a model is chosen for. Later releases may add purposes: a client that does not
+    know one can go by media_inputs and result_kinds.
+    """
+
+MODEL_PURPOSE_UNSPECIFIED: ModelPurpose.ValueType  # 0
+"""Never sent."""
+MODEL_PURPOSE_TEXT_TO_IMAGE: ModelPurpose.ValueType  # 1
+"""A prompt becomes an image."""
+MODEL_PURPOSE_REFERENCE_TO_IMAGE: ModelPurpose.ValueType  # 2
+"""Images of something become an image of it."""
+MODEL_PURPOSE_IMAGE_TO_IMAGE: ModelPurpose.ValueType  # 3
+"""An image becomes another one, led by a prompt."""
+MODEL_PURPOSE_IMAGE_EDIT: ModelPurpose.ValueType  # 4
+"""An image is changed as the prompt says."""
+MODEL_PURPOSE_IMAGE_UPSCALE: ModelPurpose.ValueType  # 5
+"""An image gets more pixels."""
+MODEL_PURPOSE_BACKGROUND_REMOVAL: ModelPurpose.ValueType  # 6
+"""An image loses its background."""
+MODEL_PURPOSE_IMAGE_LAYERS: ModelPurpose.ValueType  # 7
+"""An image is taken apart into layers."""
+MODEL_PURPOSE_IMAGE_ANALYSIS: ModelPurpose.ValueType  # 8
+"""An image is described, or what is in it is found."""
+MODEL_PURPOSE_TEXT_TO_VIDEO: ModelPurpose.ValueType  # 9
+"""A prompt becomes a video."""
+MODEL_PURPOSE_IMAGE_TO_VIDEO: ModelPurpose.ValueType  # 10
+"""Images become the frames of a video."""
+MODEL_PURPOSE_REFERENCE_TO_VIDEO: ModelPurpose.ValueType  # 11
+"""Images or videos of something become a video of it."""
+MODEL_PURPOSE_VIDEO_EDIT: ModelPurpose.ValueType  # 12
+"""A video is changed as the prompt says."""
+MODEL_PURPOSE_VIDEO_EXTEND: ModelPurpose.ValueType  # 13
+"""A video goes on."""
+MODEL_PURPOSE_VIDEO_UPSCALE: ModelPurpose.ValueType  # 14
+"""A video gets more pixels."""
+MODEL_PURPOSE_MOTION_CONTROL: ModelPurpose.ValueType  # 15
+"""The figure in an image moves as in a video."""
+MODEL_PURPOSE_LIP_SYNC: ModelPurpose.ValueType  # 16
+"""A face speaks or sings what is heard."""
+MODEL_PURPOSE_TEXT_TO_SPEECH: ModelPurpose.ValueType  # 17
+"""Text is spoken."""
+MODEL_PURPOSE_SPEECH_TO_TEXT: ModelPurpose.ValueType  # 18
+"""What is spoken is written down."""
+MODEL_PURPOSE_SOUND_EFFECTS: ModelPurpose.ValueType  # 19
+"""A prompt becomes a sound."""
+MODEL_PURPOSE_TEXT_TO_MUSIC: ModelPurpose.ValueType  # 20
+"""A prompt becomes music."""
+MODEL_PURPOSE_MUSIC_EDIT: ModelPurpose.ValueType  # 21
+"""Music is changed."""
+MODEL_PURPOSE_MUSIC_EXTEND: ModelPurpose.ValueType  # 22
+"""Music goes on."""
+MODEL_PURPOSE_MUSIC_VIDEO: ModelPurpose.ValueType  # 23
+"""Music gets a video."""
+MODEL_PURPOSE_MUSIC_COVER: ModelPurpose.ValueType  # 24
+"""Music gets a cover image."""
+MODEL_PURPOSE_LYRICS: ModelPurpose.ValueType  # 25
+"""Lyrics are written, or set against time."""
+MODEL_PURPOSE_PROMPT_HELP: ModelPurpose.ValueType  # 26
+"""A prompt is made better."""
+MODEL_PURPOSE_AUDIO_SEPARATION: ModelPurpose.ValueType  # 27
+"""Sound is taken apart into voices and instruments."""
+MODEL_PURPOSE_AUDIO_ISOLATION: ModelPurpose.ValueType  # 28
+"""Sound keeps its voice alone."""
+MODEL_PURPOSE_AUDIO_CONVERSION: ModelPurpose.ValueType  # 29
+"""Sound gets another format."""
+MODEL_PURPOSE_AUDIO_TO_MIDI: ModelPurpose.ValueType  # 30
+"""Sound becomes notes."""
+MODEL_PURPOSE_VOICE: ModelPurpose.ValueType  # 31
+"""A voice, or a way of singing, is learnt for later generations."""
+MODEL_PURPOSE_CHARACTER: ModelPurpose.ValueType  # 32
+"""A figure is learnt for later generations."""
+Global___ModelPurpose: _TypeAlias = ModelPurpose  # noqa: Y015
+
+class _ModelView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_VIEW_UNSPECIFIED: _ModelView.ValueType  # 0
+    """The same as BASIC."""
+    MODEL_VIEW_BASIC: _ModelView.ValueType  # 1
+    """What is needed to choose a model: every field but those that are only in FULL. A
+    model that is free comes in FULL in this view, too, since callers of the releases 0.1
+    and 0.2 name no view and read its inputs from ListModels.
+    """
+    MODEL_VIEW_FULL: _ModelView.ValueType  # 2
+    """Everything."""
+
+class ModelView(_ModelView, metaclass=_ModelViewEnumTypeWrapper):
+    """How much of a model is told (AIP-157)."""
+
+MODEL_VIEW_UNSPECIFIED: ModelView.ValueType  # 0
+"""The same as BASIC."""
+MODEL_VIEW_BASIC: ModelView.ValueType  # 1
+"""What is needed to choose a model: every field but those that are only in FULL. A
+model that is free comes in FULL in this view, too, since callers of the releases 0.1
+and 0.2 name no view and read its inputs from ListModels.
+"""
+MODEL_VIEW_FULL: ModelView.ValueType  # 2
+"""Everything."""
+Global___ModelView: _TypeAlias = ModelView  # noqa: Y015
+
+class _SeedSupport:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SeedSupportEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SeedSupport.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEED_SUPPORT_UNSPECIFIED: _SeedSupport.ValueType  # 0
+    """The model takes no seed."""
+    SEED_SUPPORT_CLAIMED: _SeedSupport.ValueType  # 1
+    """The provider says so."""
+    SEED_SUPPORT_PROVED: _SeedSupport.ValueType  # 2
+    """It was seen to do so."""
+
+class SeedSupport(_SeedSupport, metaclass=_SeedSupportEnumTypeWrapper):
+    """Whether the same seed gives the same result."""
+
+SEED_SUPPORT_UNSPECIFIED: SeedSupport.ValueType  # 0
+"""The model takes no seed."""
+SEED_SUPPORT_CLAIMED: SeedSupport.ValueType  # 1
+"""The provider says so."""
+SEED_SUPPORT_PROVED: SeedSupport.ValueType  # 2
+"""It was seen to do so."""
+Global___SeedSupport: _TypeAlias = SeedSupport  # noqa: Y015
+
+class _ModelState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
+    """It is not known."""
+    MODEL_STATE_FINE: _ModelState.ValueType  # 1
+    """As it should."""
+    MODEL_STATE_SLOW: _ModelState.ValueType  # 2
+    """It takes longer than it usually does."""
+    MODEL_STATE_FAILING: _ModelState.ValueType  # 3
+    """Many of its generations fail."""
+
+class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
+    """How a model has been doing lately."""
+
+MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
+"""It is not known."""
+MODEL_STATE_FINE: ModelState.ValueType  # 1
+"""As it should."""
+MODEL_STATE_SLOW: ModelState.ValueType  # 2
+"""It takes longer than it usually does."""
+MODEL_STATE_FAILING: ModelState.ValueType  # 3
+"""Many of its generations fail."""
+Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
+
+class _PriceUnit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriceUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PriceUnit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRICE_UNIT_UNSPECIFIED: _PriceUnit.ValueType  # 0
+    """Never sent."""
+    PRICE_UNIT_IMAGE: _PriceUnit.ValueType  # 1
+    """Images that are made."""
+    PRICE_UNIT_GENERATION: _PriceUnit.ValueType  # 2
+    """Generations."""
+    PRICE_UNIT_REQUEST: _PriceUnit.ValueType  # 3
+    """Requests."""
+    PRICE_UNIT_VIDEO: _PriceUnit.ValueType  # 4
+    """Videos that are made."""
+    PRICE_UNIT_SECOND: _PriceUnit.ValueType  # 5
+    """Seconds of what is made."""
+    PRICE_UNIT_INPUT_SECOND: _PriceUnit.ValueType  # 6
+    """Seconds of what is given."""
+    PRICE_UNIT_MEGAPIXEL: _PriceUnit.ValueType  # 7
+    """Millions of pixels."""
+    PRICE_UNIT_THOUSAND_CHARACTERS: _PriceUnit.ValueType  # 8
+    """Thousands of characters of text."""
+    PRICE_UNIT_MILLION_TOKENS: _PriceUnit.ValueType  # 9
+    """Millions of tokens."""
+
+class PriceUnit(_PriceUnit, metaclass=_PriceUnitEnumTypeWrapper):
+    """What is counted for a price."""
+
+PRICE_UNIT_UNSPECIFIED: PriceUnit.ValueType  # 0
+"""Never sent."""
+PRICE_UNIT_IMAGE: PriceUnit.ValueType  # 1
+"""Images that are made."""
+PRICE_UNIT_GENERATION: PriceUnit.ValueType  # 2
+"""Generations."""
+PRICE_UNIT_REQUEST: PriceUnit.ValueType  # 3
+"""Requests."""
+PRICE_UNIT_VIDEO: PriceUnit.ValueType  # 4
+"""Videos that are made."""
+PRICE_UNIT_SECOND: PriceUnit.ValueType  # 5
+"""Seconds of what is made."""
+PRICE_UNIT_INPUT_SECOND: PriceUnit.ValueType  # 6
+"""Seconds of what is given."""
+PRICE_UNIT_MEGAPIXEL: PriceUnit.ValueType  # 7
+"""Millions of pixels."""
+PRICE_UNIT_THOUSAND_CHARACTERS: PriceUnit.ValueType  # 8
+"""Thousands of characters of text."""
+PRICE_UNIT_MILLION_TOKENS: PriceUnit.ValueType  # 9
+"""Millions of tokens."""
+Global___PriceUnit: _TypeAlias = PriceUnit  # noqa: Y015
 
 class _MediaRole:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -274,6 +555,13 @@ class Model(_message.Message):
     MEDIA_INPUTS_FIELD_NUMBER: _builtins.int
     REFERENCE_INPUTS_FIELD_NUMBER: _builtins.int
     RESULT_KINDS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    SEED_SUPPORT_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id of the model, such as `qwen/text-to-image`, 1 to 100 characters."""
     kind: Global___ModelKind.ValueType
@@ -281,8 +569,8 @@ class Model(_message.Message):
     @_builtins.property
     @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def picture_field(self) -> _builtins.str:
-        """Use media_inputs. The input that takes an image, where a model needs one image and
-        no other media, at most 200 characters.
+        """Use media_inputs. The input that takes an image, where a model needs one image and no
+        other media, at most 200 characters. Only in FULL.
 
         Empty means that the model needs none, or more than that.
         """
@@ -290,17 +578,40 @@ class Model(_message.Message):
     @picture_field.setter
     @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def picture_field(self, value: _builtins.str) -> None:
-        """Use media_inputs. The input that takes an image, where a model needs one image and
-        no other media, at most 200 characters.
+        """Use media_inputs. The input that takes an image, where a model needs one image and no
+        other media, at most 200 characters. Only in FULL.
 
         Empty means that the model needs none, or more than that.
         """
 
     prompt_max_length: _builtins.int
-    """The greatest number of characters in a prompt, 0 or more.
+    """The greatest number of characters in a prompt, 0 or more. Only in FULL.
 
     Zero means that the model's schema sets no bound, or that it takes no prompt.
     """
+    purpose: Global___ModelPurpose.ValueType
+    """What it is chosen for: finer than kind."""
+    family: _builtins.str
+    """The family: models of one purpose and one family differ only in quality, speed or
+    version, and can be shown as one, at most 40 characters.
+
+    Empty means that it stands alone.
+    """
+    tier: _builtins.str
+    """What people call it within its family, such as `2.0 Fast`, at most 20 characters.
+
+    Empty means that it is the plain one.
+    """
+    seed_support: Global___SeedSupport.ValueType
+    """Whether the same seed gives the same result."""
+    consent: _consent_pb2.ConsentKind.ValueType
+    """What of a person it copies: CreateJob needs the owner's consent to that, as
+    RecordConsent records it, and is refused without it (CONSENT_REQUIRED).
+
+    Unspecified means that it needs none.
+    """
+    state: Global___ModelState.ValueType
+    """How it has been doing lately."""
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The titles, by language, 1 to 300 characters each: `en` and `ru` are always there."""
@@ -315,8 +626,9 @@ class Model(_message.Message):
     def input_schema(self) -> _struct_pb2.Struct:
         """The JSON Schema (2020-12) of the inputs, of which it uses `type`, `properties`,
         `required`, `additionalProperties` (false), `items`, `enum`, `const`, the bounds of
-        texts, numbers and lists, and for rules between fields `oneOf`, `anyOf`, `allOf`
-        with `if`, `then` and `else`, and `dependentRequired`.
+        texts, numbers and lists, and for rules between fields `oneOf`, `anyOf`, `allOf` with
+        `if`, `then` and `else`, and `dependentRequired`. Fields that are the operator's are
+        in it only for a caller with the scope `operator_fields`. Only in FULL.
         """
 
     @_builtins.property
@@ -325,16 +637,19 @@ class Model(_message.Message):
 
     @_builtins.property
     def usual_duration(self) -> _duration_pb2.Duration:
-        """The time that a generation usually takes, 1 s to 86400 s."""
+        """The time that a generation usually takes, 1 s to 86400 s.
+
+        Absent means that it is not known yet.
+        """
 
     @_builtins.property
     def longest_duration(self) -> _duration_pb2.Duration:
-        """The longest time after which a generation is given up, 1 s to 86400 s."""
+        """The longest time after which a generation is given up, 1 s to 86400 s. Only in FULL."""
 
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
-        """The inputs that a person should be offered, in this order, with the prompt and
-        media left out, at most 64.
+        """The inputs that a person should be offered, in this order, with the prompt and media
+        left out, at most 64. Only in FULL.
 
         Empty means that there is nothing to choose.
         """
@@ -342,7 +657,7 @@ class Model(_message.Message):
     @_builtins.property
     def prompt_examples(self) -> _containers.MessageMap[_builtins.str, Global___PromptExamples]:
         """Prompts that show what the model can do, at most 8, by language: `en` and `ru` are
-        always there.
+        always there. Only in FULL.
 
         Empty means that the model takes no prompt.
         """
@@ -350,7 +665,7 @@ class Model(_message.Message):
     @_builtins.property
     def hints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What to write in the prompt, in one sentence of 1 to 300 characters, by language:
-        `en` and `ru` are always there.
+        `en` and `ru` are always there. Only in FULL.
         """
 
     @_builtins.property
@@ -364,15 +679,15 @@ class Model(_message.Message):
 
     @_builtins.property
     def media_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___MediaInput]:
-        """The inputs that take media, in the order in which a person should be asked for
-        them, at most 16.
+        """The inputs that take media, in the order in which a person should be asked for them,
+        at most 16. Only in FULL.
 
         Empty means that the model takes none.
         """
 
     @_builtins.property
     def reference_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReferenceInput]:
-        """The inputs that name what an earlier job made, at most 16.
+        """The inputs that name what an earlier job made, at most 16. Only in FULL.
 
         Empty means that the model takes none.
         """
@@ -380,6 +695,14 @@ class Model(_message.Message):
     @_builtins.property
     def result_kinds(self) -> _containers.RepeatedScalarFieldContainer[_media_pb2.MediaKind.ValueType]:
         """What a result is made of, 1 to 5 kinds; a result may lack some of it."""
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
+        """All inputs, in the order of the schema, each followed by the inputs in it, at most
+        64. Fields that are the operator's are left out. Only in FULL.
+
+        Empty means that the model takes none.
+        """
 
     def __init__(
         self,
@@ -401,10 +724,17 @@ class Model(_message.Message):
         media_inputs: _abc.Iterable[Global___MediaInput] | None = ...,
         reference_inputs: _abc.Iterable[Global___ReferenceInput] | None = ...,
         result_kinds: _abc.Iterable[_media_pb2.MediaKind.ValueType] | None = ...,
+        purpose: Global___ModelPurpose.ValueType = ...,
+        family: _builtins.str = ...,
+        tier: _builtins.str = ...,
+        seed_support: Global___SeedSupport.ValueType = ...,
+        consent: _consent_pb2.ConsentKind.ValueType = ...,
+        state: Global___ModelState.ValueType = ...,
+        fields: _abc.Iterable[Global___ModelOption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input_schema", b"input_schema", "longest_duration", b"longest_duration", "pricing", b"pricing", "unavailable_until_time", b"unavailable_until_time", "usual_duration", b"usual_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptions", b"descriptions", "hints", b"hints", "id", b"id", "input_schema", b"input_schema", "kind", b"kind", "longest_duration", b"longest_duration", "media_inputs", b"media_inputs", "options", b"options", "picture_field", b"picture_field", "pricing", b"pricing", "prompt_examples", b"prompt_examples", "prompt_max_length", b"prompt_max_length", "reference_inputs", b"reference_inputs", "result_kinds", b"result_kinds", "titles", b"titles", "unavailable_until_time", b"unavailable_until_time", "usual_duration", b"usual_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "descriptions", b"descriptions", "family", b"family", "fields", b"fields", "hints", b"hints", "id", b"id", "input_schema", b"input_schema", "kind", b"kind", "longest_duration", b"longest_duration", "media_inputs", b"media_inputs", "options", b"options", "picture_field", b"picture_field", "pricing", b"pricing", "prompt_examples", b"prompt_examples", "prompt_max_length", b"prompt_max_length", "purpose", b"purpose", "reference_inputs", b"reference_inputs", "result_kinds", b"result_kinds", "seed_support", b"seed_support", "state", b"state", "tier", b"tier", "titles", b"titles", "unavailable_until_time", b"unavailable_until_time", "usual_duration", b"usual_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,6 +778,10 @@ class MediaInput(_message.Message):
     MAX_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     MAX_DURATION_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    MIN_DURATION_FIELD_NUMBER: _builtins.int
+    MIN_PIXELS_FIELD_NUMBER: _builtins.int
+    MAX_PIXELS_FIELD_NUMBER: _builtins.int
+    IS_MEASURED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: its path in the inputs, such as `image` or, in each object of a list,
     `shots[].image`, 1 to 200 characters.
@@ -468,6 +802,20 @@ class MediaInput(_message.Message):
     """Whether it is a list. A single item in place of a list is treated as a list of one."""
     max_size_bytes: _builtins.int
     """The greatest number of bytes of each, 1 or more."""
+    min_pixels: _builtins.int
+    """The least width times height of each, 0 or more.
+
+    Zero means that there is no bound.
+    """
+    max_pixels: _builtins.int
+    """The greatest width times height of each, 0 or more.
+
+    Zero means that there is no bound.
+    """
+    is_measured: _builtins.bool
+    """Whether the price follows its length: then an `https:` link and a `data:` URL are
+    refused for it (UPLOAD_REQUIRED).
+    """
     @_builtins.property
     def mime_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The media types that it takes, 1 to 32 of at most 100 characters each. Media behind
@@ -489,6 +837,13 @@ class MediaInput(_message.Message):
         Empty means that the name leads into an object, which has the label.
         """
 
+    @_builtins.property
+    def min_duration(self) -> _duration_pb2.Duration:
+        """The least time that each must play, 0 s to 86400 s.
+
+        Absent means that it does not play, or that there is no bound.
+        """
+
     def __init__(
         self,
         *,
@@ -502,10 +857,14 @@ class MediaInput(_message.Message):
         max_size_bytes: _builtins.int = ...,
         max_duration: _duration_pb2.Duration | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        min_duration: _duration_pb2.Duration | None = ...,
+        min_pixels: _builtins.int = ...,
+        max_pixels: _builtins.int = ...,
+        is_measured: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["max_duration", b"max_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_duration", b"max_duration", "min_duration", b"min_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_list", b"is_list", "kind", b"kind", "labels", b"labels", "max_count", b"max_count", "max_duration", b"max_duration", "max_size_bytes", b"max_size_bytes", "mime_types", b"mime_types", "min_count", b"min_count", "name", b"name", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_list", b"is_list", "is_measured", b"is_measured", "kind", b"kind", "labels", b"labels", "max_count", b"max_count", "max_duration", b"max_duration", "max_pixels", b"max_pixels", "max_size_bytes", b"max_size_bytes", "mime_types", b"mime_types", "min_count", b"min_count", "min_duration", b"min_duration", "min_pixels", b"min_pixels", "name", b"name", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -616,16 +975,35 @@ class Pricing(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IS_FREE_FIELD_NUMBER: _builtins.int
+    MIN_CREDITS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_REASON_FIELD_NUMBER: _builtins.int
     is_free: _builtins.bool
     """Whether the owner pays nothing."""
+    min_credits: _builtins.str
+    """The least that a generation can cost, in whole credits, as a decimal number, at most
+    16 characters. QuoteJob tells what certain inputs cost.
+
+    Empty means that there is no price: unknown_reason says why.
+    """
+    unit: Global___PriceUnit.ValueType
+    """What the price is counted in."""
+    unknown_reason: _builtins.str
+    """Why there is no price, an English sentence of at most 200 characters.
+
+    Empty means that there is one.
+    """
     def __init__(
         self,
         *,
         is_free: _builtins.bool = ...,
+        min_credits: _builtins.str = ...,
+        unit: Global___PriceUnit.ValueType = ...,
+        unknown_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_free", b"is_free"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_free", b"is_free", "min_credits", b"min_credits", "unit", b"unit", "unknown_reason", b"unknown_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -633,7 +1011,7 @@ Global___Pricing: _TypeAlias = Pricing  # noqa: Y015
 
 @_typing.final
 class ModelOption(_message.Message):
-    """An input with a choice of values."""
+    """An input as people see it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -657,12 +1035,41 @@ class ModelOption(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class HintsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     FIELD_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
     DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
+    HINTS_FIELD_NUMBER: _builtins.int
+    IS_OFFERED_FIELD_NUMBER: _builtins.int
+    IS_OPEN_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The name of the input, 1 to 63 characters."""
+    """The name of the input: its path, such as `aspect_ratio` or, in each object of a list,
+    `shots[].prompt`, 1 to 200 characters.
+    """
+    is_offered: _builtins.bool
+    """Whether it should be offered to a person by buttons."""
+    is_open: _builtins.bool
+    """Whether it takes other values than its choices."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What to call it, by language, 1 to 300 characters each: `en` and `ru` are always
@@ -680,6 +1087,12 @@ class ModelOption(_message.Message):
     def default_value(self) -> _struct_pb2.Value:
         """The value that is taken when none is given."""
 
+    @_builtins.property
+    def hints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What to know about it, in one sentence of 1 to 300 characters, by language: `en` and
+        `ru` are there, or neither.
+        """
+
     def __init__(
         self,
         *,
@@ -687,10 +1100,13 @@ class ModelOption(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         choices: _abc.Iterable[Global___ModelChoice] | None = ...,
         default_value: _struct_pb2.Value | None = ...,
+        hints: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        is_offered: _builtins.bool = ...,
+        is_open: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "default_value", b"default_value", "field", b"field", "labels", b"labels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "default_value", b"default_value", "field", b"field", "hints", b"hints", "is_offered", b"is_offered", "is_open", b"is_open", "labels", b"labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,96 @@
+"""Answers ListModels and GetModel."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1 import model_pb2
+from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.error import InvalidPageToken
+from generation_svc.domain.model import Model
+from generation_svc.lifecycle import model_outage
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.rpc.answer_bound import fitting
+from generation_svc.rpc.bound import MAX_FILTER_LENGTH, MAX_VERSION_LENGTH, Bounds
+from generation_svc.rpc.model_filter import matches, parse_model_filter
+from generation_svc.rpc.model_message import ModelMessages
+from generation_svc.rpc.page_token import PageQuery
+
+MAX_MODELS = 500
+"""The models of one page."""
+
+
+class ModelPages:
+    """The models as callers see them."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+        self._messages = ModelMessages()
+
+    async def list_models(
+        self, caller: Caller, request: pb.ListModelsRequest
+    ) -> pb.ListModelsResponse:
+        """List the models on offer. Raises InvalidInputs and InvalidPageToken."""
+        size = _checked_size(request)
+        catalog, off = self._deps.models.catalog, await model_outage.resting(self._deps)
+        offered_off = {id_: off[id_] for id_ in catalog.ids if id_ in off}
+        version = version_of(catalog.version, off=offered_off)
+        if request.if_catalog_version == version and not request.page_token:
+            return pb.ListModelsResponse(catalog_version=version)
+        wanted = parse_model_filter(request.filter)
+        models = [model for model in catalog.offered if matches(model, wanted)]
+        query = PageQuery("ListModels", caller.name, tuple(filter(None, [request.filter])))
+        rest = models[_start_after(query.cursor(request.page_token), models=models) :]
+        is_full = request.view == model_pb2.MODEL_VIEW_FULL
+        page = [self._told(each, caller, is_full=is_full, off=off) for each in rest[:size]]
+        count = fitting(page)
+        token = query.token(page[count - 1].id) if len(rest) > count else ""
+        return pb.ListModelsResponse(
+            models=page[:count], next_page_token=token, catalog_version=version
+        )
+
+    async def get_model(self, caller: Caller, request: pb.GetModelRequest) -> pb.GetModelResponse:
+        """Return a model in full. Raises InvalidInputs and UnknownModel."""
+        bounds = Bounds()
+        bounds.text("model_id", request.model_id, is_required=True)
+        bounds.check()
+        model = self._deps.models.catalog.get(request.model_id)
+        off = await model_outage.resting(self._deps)
+        return pb.GetModelResponse(model=self._told(model, caller, is_full=True, off=off))
+
+    def _told(
+        self, model: Model, caller: Caller, *, is_full: bool, off: Mapping[str, datetime]
+    ) -> model_pb2.Model:
+        has_operator_fields = Scope.OPERATOR_FIELDS in caller.scopes
+        message = self._messages.of(model, is_full=is_full, has_operator_fields=has_operator_fields)
+        if model.id in off:
+            message.unavailable_until_time.FromDatetime(off[model.id])
+        return message
+
+
+def version_of(version: str, *, off: Mapping[str, datetime]) -> str:
+    """Return the version of what is told: the catalog's, and of which models are off till when."""
+    if not off:
+        return version
+    told = "".join(f"{model_id} {off[model_id].isoformat()}\n" for model_id in sorted(off))
+    return f"{version}+{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def _checked_size(request: pb.ListModelsRequest) -> int:
+    bounds = Bounds()
+    size = bounds.page_size(request.page_size, default=MAX_MODELS, most=MAX_MODELS)
+    bounds.text("if_catalog_version", request.if_catalog_version, most=MAX_VERSION_LENGTH)
+    bounds.text("filter", request.filter, most=MAX_FILTER_LENGTH)
+    bounds.check()
+    return size
+
+
+def _start_after(model_id: str, *, models: list[Model]) -> int:
+    """Return where the page after a model begins. Raises InvalidPageToken if the model has left."""
+    if not model_id:
+        return 0
+    ids = [model.id for model in models]
+    if model_id not in ids:
+        raise InvalidPageToken
+    return ids.index(model_id) + 1
