@@ -30,6 +30,7 @@ from generation_svc.domain.port.media import Examined
 from generation_svc.media.decoder.child import ChildLimits, LimitReached
 from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
 from generation_svc.media.decoder.pool import Children
+from generation_svc.media.examination.poster import poster_of
 from generation_svc.media.examination.sniff import HEAD_BYTES, picture_type
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch
@@ -146,6 +147,7 @@ async def open_examiner(
 
 
 def _examined(path: Path, answer: dict[str, Any]) -> Examined:
-    milliseconds = answer.pop("duration_ms")
+    milliseconds, told = answer.pop("duration_ms"), answer.pop("poster", None)
     duration = None if milliseconds is None else timedelta(milliseconds=milliseconds)
-    return Examined(path=path, duration=duration, **answer)
+    poster = Examined(path=poster_of(path), mime_type="image/jpeg", **told) if told else None
+    return Examined(path=path, duration=duration, poster=poster, **answer)
