@@ -37,8 +37,8 @@ from generation_svc.provider.kie.document import (
 )
 from generation_svc.provider.kie.error import NoAnswer, document_of, error_of, translated
 from generation_svc.provider.kie.form import Form
+from generation_svc.provider.kie.link import is_link
 from generation_svc.provider.kie.payload import read_record
-from generation_svc.provider.kie.result import is_link
 from runtime.version import product_version
 
 log = structlog.get_logger(__name__)

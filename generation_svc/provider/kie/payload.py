@@ -28,7 +28,7 @@ from generation_svc.provider.kie.document import (
     decode,
     message_of,
 )
-from generation_svc.provider.kie.result import item_ids_of, items_of, text_of
+from generation_svc.provider.kie.result import item_ids_of, items_of, object_of, text_of
 
 STATE_WORDS: Mapping[str, ProviderState] = {
     "waiting": ProviderState.PENDING,
@@ -123,6 +123,7 @@ def _succeeded(document: Document, word: str | None) -> Observation:
         word=word,
         results=items,
         result_text=text,
+        result_object=object_of(data),
         item_ids=item_ids_of(data),
         cost=_cost(data),
     )
