@@ -236,6 +236,8 @@ class FakeFetcher:
     fetched: list[str] = field(default_factory=list)
     proved: set[str] = field(default_factory=set)
     """Those of them that were said to be the provider's own word."""
+    posters: dict[str, Examined] = field(default_factory=dict)
+    """Small pictures of what is a video."""
     forms: list[ResultForm | None] = field(default_factory=list)
     """What the model was said to promise, at each fetch."""
 
@@ -250,7 +252,8 @@ class FakeFetcher:
         if isinstance(found, Exception):
             raise found
         with holding(found) as path:
-            yield examined(path, mime_type=self.types.get(url, "image/png"))
+            content = examined(path, mime_type=self.types.get(url, "image/png"))
+            yield replace(content, poster=self.posters.get(url))
 
     @asynccontextmanager
     async def write(self, content: str, *, mime_type: str) -> AsyncIterator[Examined]:

@@ -1,9 +1,10 @@
 """Has media examined in separate processes.
 
 What they are is found by looking at them, never by a name or a declared type. What comes from
-strangers and what jobs wait for have processes apart, so that no upload holds up a result. A
-picture that takes more than it may is refused; a process that was lost is none of its doing. A clip
-on which the examination ends is kept as a file: nothing of it is said to be true.
+strangers and what jobs wait for have processes apart, so that no upload holds up a result. An
+upload that takes more than it may is refused; a process that was lost is none of its doing. A
+result on which the examination ends is kept as a file, for it is paid for: nothing of it is said to
+be true.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Examiner:
             answer = await self._ask_own(order)
         except (LimitReached, NotExamined) as error:
             answer = await self._given_up(path, error)
+        if answer.get("fault") == "limit":
+            answer = await self._as_file(path, reason=answer["text"])
         if "fault" in answer:
             is_final = answer["fault"] != "damaged"
             raise (ResultRejected if is_final else FetchFailed)(answer["text"])
@@ -108,12 +111,14 @@ class Examiner:
             raise UploadRejected(answer["text"])
 
     async def _given_up(self, path: Path, error: Exception) -> dict[str, Any]:
-        """Keep a clip that cannot be examined as a file; a picture is refused, or for later."""
-        if picture_type(await self.scratch.read(path, most=HEAD_BYTES)):
-            if isinstance(error, NotExamined):
-                raise error
-            return {"fault": "limit", "text": _TOO_MUCH}
-        _logger.warning("a result cannot be examined and is kept as a file", reason=repr(error))
+        """Keep what cannot be examined as a file; a picture whose process was lost is for later."""
+        is_lost = isinstance(error, NotExamined)
+        if is_lost and picture_type(await self.scratch.read(path, most=HEAD_BYTES)):
+            raise error
+        return await self._as_file(path, reason=repr(error))
+
+    async def _as_file(self, path: Path, *, reason: str) -> dict[str, Any]:
+        _logger.warning("a result cannot be examined and is kept as a file", reason=reason)
         return await self._ask_own(await self._order("file", path))
 
     async def _ask_own(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,9 @@ _DESCRIBED = ("audiourl", "videourl")
 """The links that stand in an object which describes what is behind them."""
 _COVERS = ("imageurl", "coverurl", "coverimageurl", "thumbnailurl", "thumburl")
 _TITLES = ("title", "stemtypegroupname", "stemname")
-_NOT_MADE = re.compile(r"stream|source|origin|callback|webhook|watermark|prompt|param|input")
+_NOT_MADE = re.compile(
+    r"stream|source|callback|webhook|watermark|prompt|param|input|origin(al)?(image|audio|video)?url"
+)
 """Names of links to what was given, to streams of what has a file, and to copies with a mark."""
 _SAYS_NOTHING = re.compile(
     r"audio|data|download|files?|images?|img|mp[34]|object|outputs?|results?|ur[il]s?|videos?|wav"
@@ -53,10 +55,11 @@ class FoundItem:
     id: str = ""
 
     def with_more(self, other: FoundItem) -> FoundItem:
-        """Return it with what another place says of the same file."""
+        """Return it with what another place says of the same file; who knows its id knows best."""
+        title = other.item.title if other.id else ""
         item = replace(
             self.item,
-            title=self.item.title or other.item.title,
+            title=title or self.item.title or other.item.title,
             duration=self.item.duration or other.item.duration,
             cover_url=self.item.cover_url or other.item.cover_url,
         )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.model import ResultForm, ResultShape
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
-from generation_svc.provider.kie.document import as_document, clean, objects_at
+from generation_svc.provider.kie.document import Document, as_document, clean, objects_at
 from generation_svc.provider.kie.link import is_link, title_of, words_of
 from generation_svc.provider.kie.result import MAX_LINKS, MAX_TEXT_BYTES
 
@@ -119,10 +119,14 @@ def _told(value: object) -> str:
 
 def _told_of_list(values: list[object]) -> str:
     """Return the names of what is in a list, or how many there are."""
-    told = [each if isinstance(each, str) else as_document(each).get("name") for each in values]
+    told = [each if isinstance(each, str) else _name_of(as_document(each)) for each in values]
     names = [title_of(each) for each in told if isinstance(each, str) and not is_link(each)]
     is_all = len(names) == len(values)
     return ", ".join(names)[:_MAX_VALUE_CHARS] if is_all else str(len(values))
+
+
+def _name_of(document: Document) -> object:
+    return document.get("name") or document.get("label")
 
 
 def _news_in(value: object) -> Iterator[bool]:
