@@ -336,7 +336,7 @@ async def test_transport_error_of_create_task(
         ({"code": 200, "data": {"taskId": 181992, "recordId": 181992}}, "181992"),
         ({"code": 200, "data": {"taskId": "t1", "x": "y" * 2**21}}, "t1"),
         ({"code": 200, "data": {"x": "y" * 2**22, "taskId": "t1"}}, "t1"),
-        ({"data": {"x": '"taskId":"no"' * 2**19, "taskId": 7}, "code": "200"}, "7"),
+        ({"data": {"x": '"taskId":"no"' * 2**18, "taskId": 7}, "code": "200"}, "7"),
         ({"code": 200, "data": {"taskId": "t1", "x": "y" * 2**24}}, "t1"),
     ],
     ids=["number", "long", "long before it", "long in strings", "endless"],
@@ -351,7 +351,7 @@ async def test_task_is_found_in_an_unusual_answer(body: Any, task_id: str) -> No
     [
         {"code": 500, "msg": "no", "data": {"taskId": "t1", "x": "y" * 5 * 2**20}},
         {"code": 200, "data": {"x": "y" * 2**24, "taskId": "behind the limit"}},
-        {"code": 200, "data": {"x": '"taskId":"t1"' * 2**19}},
+        {"code": 200, "data": {"x": '"taskId":"t1"' * 2**18}},
     ],
     ids=["refused", "behind the limit", "in a string"],
 )

@@ -208,7 +208,7 @@ async def test_data_survives_a_fetch_that_was_killed(kie: Harness) -> None:
 
 
 async def test_stems_are_called_what_they_are(kie: Harness) -> None:
-    stems = {"origin_url": f"{FILES}/0.mp3", "vocal_url": f"{FILES}/1.mp3"}
+    stems: dict[str, Any] = {"origin_url": f"{FILES}/0.mp3", "vocal_url": f"{FILES}/1.mp3"}
     stems |= {"backing_vocals_url": f"{FILES}/2.mp3", "drums_url": None}
     songs_are_there(kie)
     job = await start(kie, f"{SUNO}/generate", **SONG)
