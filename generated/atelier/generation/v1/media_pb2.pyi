@@ -112,7 +112,7 @@ class Media(_message.Message):
     Empty means that it has none.
     """
     item_number: _builtins.int
-    """The number of the media among all that its job made, from 1. As an input of a model
+    """The number of the media among all that its job made, 0 to 16. As an input of a model
     that takes what an earlier job made it is written `job:<id>/<item_number>`.
 
     Where some could not be downloaded, their numbers are missing. Zero means that the
