@@ -25,6 +25,7 @@ from generation_svc.domain.port.media import Examined
 from generation_svc.domain.schema import JsonObject
 from generation_svc.lifecycle.dependencies import ModelDependencies
 from generation_svc.provider.kie.payload import told_at_once
+from generation_svc.rpc.convert import job_to_proto
 from generation_svc.usecase.download_media import download
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.lifecycle import CALLER, FakeProvider, Harness, bytes_of
@@ -150,6 +151,7 @@ async def test_one_dead_link_of_three_is_counted_and_the_numbers_of_the_others_s
         ("Night 1", 1),
         ("Night 3", 3),
     ]
+    assert [each.item_number for each in job_to_proto(done).result.media] == [1, 3]
 
 
 async def test_lyrics_are_text_with_the_titles_of_their_drafts(kie: Harness) -> None:
