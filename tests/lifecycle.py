@@ -236,6 +236,8 @@ class FakeFetcher:
     fetched: list[str] = field(default_factory=list)
     proved: set[str] = field(default_factory=set)
     """Those of them that were said to be the provider's own word."""
+    damaged: set[str] = field(default_factory=set)
+    """What is a picture that cannot be decoded."""
     posters: dict[str, Examined] = field(default_factory=dict)
     """Small pictures of what is a video."""
     forms: list[ResultForm | None] = field(default_factory=list)
@@ -253,7 +255,8 @@ class FakeFetcher:
             raise found
         with holding(found) as path:
             content = examined(path, mime_type=self.types.get(url, "image/png"))
-            yield replace(content, poster=self.posters.get(url))
+            is_damaged = url in self.damaged
+            yield replace(content, poster=self.posters.get(url), is_damaged=is_damaged)
 
     @asynccontextmanager
     async def write(self, content: str, *, mime_type: str) -> AsyncIterator[Examined]:

@@ -24,6 +24,7 @@ from generation_svc.domain.media import Media, MediaKind, kind_of
 from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import ResultItem
 from generation_svc.domain.port.media import FIRST_COVER_POSITION, Examined, StoredFile
+from generation_svc.engine.result_deadline import is_last_try
 from generation_svc.lifecycle.dependencies import Dependencies
 
 FRESH_FROM_TRY = 2
@@ -123,6 +124,7 @@ async def _fetched(
         try:
             fetching = deps.media.fetcher.fetch(url, is_proved=is_proved, form=form)
             found = await stack.enter_async_context(fetching)
+            _check_whole(deps, attempt, found=found)
         except ResultTooLarge:
             raise
         except LINK_TROUBLES as error:
@@ -132,6 +134,15 @@ async def _fetched(
                 deps, attempt, url=url, form=form, trouble=error, stack=stack
             )
         yield found
+
+
+def _check_whole(deps: Dependencies, attempt: Attempt, *, found: Examined) -> None:
+    """Raise FetchFailed for a picture that is damaged, until there is no time for another copy.
+
+    Then it is kept as it is: it is paid for, and somebody may still make something of it.
+    """
+    if found.is_damaged and not is_last_try(deps, attempt):
+        raise FetchFailed("The image is damaged or incomplete.")
 
 
 async def _fetch_fresh(
@@ -147,7 +158,9 @@ async def _fetch_fresh(
     try:
         fresh = await deps.provider.client.fresh_link(url, account=attempt.account.name)
         fetching = deps.media.fetcher.fetch(fresh.url, is_proved=fresh.is_proved, form=form)
-        return await stack.enter_async_context(fetching)
+        found = await stack.enter_async_context(fetching)
+        _check_whole(deps, attempt, found=found)
+        return found
     except (ResultTooLarge, HostUnreachable):
         raise
     except (*LINK_TROUBLES, ProviderRefused) as error:

@@ -20,7 +20,6 @@ from typing import Any
 import structlog
 
 from generation_svc.domain.error import (
-    FetchFailed,
     NotExamined,
     Overloaded,
     ResultRejected,
@@ -86,20 +85,20 @@ class Examiner:
     async def result(self, path: Path, *, is_media_promised: bool = True) -> Examined:
         """Say what the result in a file is; what stands behind a picture's end is cut off.
 
-        Raises FetchFailed for one that is damaged, ResultRejected for what will not be better when
-        it is fetched again, or Unavailable.
+        A picture that is damaged is a file that says so. Raises ResultRejected for what is none at
+        all, or Unavailable.
         """
         order = await self._order("result", path, is_media_promised=is_media_promised)
         try:
             answer = await self._ask_own(order)
         except (LimitReached, NotExamined) as error:
             answer = await self._given_up(path, error)
-        if answer.get("fault") == "limit":
+        fault = answer.get("fault")
+        if fault in ("limit", "damaged"):
             answer = await self._as_file(path, reason=answer["text"])
-        if "fault" in answer:
-            is_final = answer["fault"] != "damaged"
-            raise (ResultRejected if is_final else FetchFailed)(answer["text"])
-        return _examined(path, answer)
+        elif fault:
+            raise ResultRejected(answer["text"])
+        return replace(_examined(path, answer), is_damaged=fault == "damaged")
 
     async def clean(self, path: Path) -> None:
         """Take the metadata out of an upload of before; raises UploadRejected, Unavailable."""

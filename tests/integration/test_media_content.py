@@ -86,6 +86,9 @@ async def fetched(examiner: Examiner, data: bytes) -> Kept:
     async with examiner.scratch.holding(one_piece(data)) as path:
         found = await examiner.result(path)
         kept = path.read_bytes()
+    if found.is_damaged:
+        assert (found.mime_type, found.width) == ("application/octet-stream", 0)
+        raise FetchFailed("damaged")
     assert (found.size_bytes, found.sha256) == (len(kept), sha256(kept).hexdigest())
     return Kept(kept, found.mime_type, found.width, found.height, found.sha256)
 

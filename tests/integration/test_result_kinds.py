@@ -154,6 +154,42 @@ async def test_one_dead_link_of_three_is_counted_and_the_numbers_of_the_others_s
     assert [each.item_number for each in job_to_proto(done).result.media] == [1, 3]
 
 
+async def test_a_damaged_picture_is_fetched_again_and_kept_when_the_time_is_over(
+    kie: Harness,
+) -> None:
+    link = f"{FILES}/a.png"
+    kie.fetcher.links[link] = b"half of it"
+    kie.fetcher.types[link] = "application/octet-stream"
+    kie.fetcher.damaged.add(link)
+    kie.provider.fresh = link
+    job = await start(kie, "z-image", prompt="x")
+    await finish(kie, job, resultUrls=[link])
+    tries = 0
+    while (done := await kie.job(job)).state is JobState.RUNNING:
+        tries += 1
+        await kie.later(minutes=6)
+        await kie.fetch_all()
+    assert tries >= 3
+    assert done.result is not None
+    (media,) = done.result.media
+    assert (media.kind, done.result.missing_count) == (MediaKind.FILE, 0)
+    assert await content_of(kie, media.id) == b"half of it"
+
+
+async def test_a_damaged_picture_gives_way_to_a_whole_copy(kie: Harness) -> None:
+    link, fresh = f"{FILES}/a.png", f"{FILES}/fresh.png"
+    kie.fetcher.damaged.add(link)
+    kie.provider.fresh = fresh
+    job = await start(kie, "z-image", prompt="x")
+    await finish(kie, job, resultUrls=[link])
+    await kie.later(minutes=1)
+    await kie.fetch_all()
+    done = await kie.job(job)
+    assert done.result is not None
+    assert [each.kind for each in done.result.media] == [MediaKind.IMAGE]
+    assert kie.fetcher.fetched[-1] == fresh
+
+
 async def test_lyrics_are_text_with_the_titles_of_their_drafts(kie: Harness) -> None:
     job = await start(kie, f"{SUNO}/generate-lyrics", prompt="x")
     drafts = [{"title": "Night", "text": "moon"}, {"title": "Day", "text": "sun"}]

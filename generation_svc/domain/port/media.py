@@ -29,6 +29,8 @@ class Examined:
     height: int = 0
     duration: timedelta | None = None
     """The playing time; None if it has none or it is unknown."""
+    is_damaged: bool = False
+    """Whether it is a picture that cannot be decoded: another copy of it may be whole."""
     poster: "Examined | None" = None
     """A small picture of it, for a video; it is gone when the file is."""
 
