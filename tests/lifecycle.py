@@ -28,6 +28,7 @@ from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
 from generation_svc.domain.event import DETAILS, REVISIONS, JobEventKind
 from generation_svc.domain.job import Job
+from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.domain.port.media import Examined, StoredBytes
 from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
@@ -235,16 +236,32 @@ class FakeFetcher:
     fetched: list[str] = field(default_factory=list)
     proved: set[str] = field(default_factory=set)
     """Those of them that were said to be the provider's own word."""
+    damaged: set[str] = field(default_factory=set)
+    """What is a picture that cannot be decoded."""
+    posters: dict[str, Examined] = field(default_factory=dict)
+    """Small pictures of what is a video."""
+    forms: list[ResultForm | None] = field(default_factory=list)
+    """What the model was said to promise, at each fetch."""
 
     @asynccontextmanager
-    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+    async def fetch(
+        self, url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
         self.fetched.append(url)
+        self.forms.append(form)
         self.proved |= {url} if is_proved else set()
         found = self.links.get(url, b"picture")
         if isinstance(found, Exception):
             raise found
         with holding(found) as path:
-            yield examined(path, mime_type=self.types.get(url, "image/png"))
+            content = examined(path, mime_type=self.types.get(url, "image/png"))
+            is_damaged = url in self.damaged
+            yield replace(content, poster=self.posters.get(url), is_damaged=is_damaged)
+
+    @asynccontextmanager
+    async def write(self, content: str, *, mime_type: str) -> AsyncIterator[Examined]:
+        with holding(content.encode()) as path:
+            yield examined(path, mime_type=mime_type)
 
 
 @dataclass

@@ -12,15 +12,24 @@ import av
 SIZE = (64, 48)
 
 
-def film(container_format: str, codec: str, *, frames: int = 24, rate: int = 12) -> bytes:
-    """Return a black video of two seconds."""
+def film(
+    container_format: str,
+    codec: str,
+    *,
+    frames: int = 24,
+    rate: int = 12,
+    size: tuple[int, int] = SIZE,
+    color: tuple[int, int, int] = (0, 0, 0),
+) -> bytes:
+    """Return a video of one color, of two seconds."""
     out = BytesIO()
     with av.open(out, "w", format=container_format) as container:
         stream: Any = container.add_stream(codec, rate=rate)
-        stream.width, stream.height = SIZE
+        stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         for _ in range(frames):
-            picture = av.VideoFrame.from_bytes(bytes(SIZE[0] * SIZE[1] * 4), *SIZE)
+            pixels = bytes((*color, 0)) * (size[0] * size[1])
+            picture = av.VideoFrame.from_bytes(pixels, *size)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return out.getvalue()

@@ -72,6 +72,8 @@ class Media:
     title: str = ""
     cover_id: UUID | None = None
     """The media that is shown for it, such as the cover of a song."""
+    number: int = 0
+    """Its place among what its job made, from 1, also where others are missing; 0 has none."""
 
     @property
     def kind(self) -> MediaKind:

@@ -29,15 +29,18 @@ class ProviderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResultItem:
-    """One file of a result, as the provider names it."""
+    """One file of a result, as the provider names it or tells it."""
 
     url: str
+    """Empty where the provider sends what is in the file and no link to it."""
     title: str = ""
     """At most 300 characters."""
     duration: timedelta | None = None
     """How long it plays, as the provider says; the bytes know better."""
     cover_url: str = ""
     """A link to the picture that is shown for it; empty where there is none."""
+    content: str = field(default="", repr=False)
+    """What is in the file, where it has no link: JSON or plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,13 @@ class Observation:
     """The files of the result, in the provider's order."""
     result_text: str = ""
     """A result that is text."""
+    result_object: str = field(default="", repr=False)
+    """A result that is data, all of it, as JSON; `result_text` may hold less. It is not kept."""
     item_ids: tuple[str, ...] = ()
-    """The provider's own ids of what it made, in its order: a later task may refer to them."""
+    """The provider's own ids of what it made, in its order: a later task may refer to them.
+
+    Where the files have ids they stand in the order of the files, and one without has an empty one.
+    """
     fail_code: str = ""
     fail_message: str = field(default="", repr=False)
     """The provider's own sentence; it may repeat the prompt."""
@@ -64,7 +72,7 @@ class Observation:
     @property
     def result_urls(self) -> tuple[str, ...]:
         """Links to the result, in the provider's order."""
-        return tuple(item.url for item in self.results)
+        return tuple(item.url for item in self.results if item.url)
 
     @property
     def is_final(self) -> bool:

@@ -103,6 +103,8 @@ async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultI
     """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
     haul, deadline = _Haul(), Deadline(deps.timing.fetch_lease.total_seconds() / 2)
     ours = await _ours_already(deps, attempt, count=len(items))
+    model = deps.models.catalog.models.get(attempt.model_id)
+    form = model.result if model else None
     for position, item in enumerate(items):
         if position in ours:
             continue
@@ -111,7 +113,8 @@ async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultI
             haul.troubles.append(NotTried("There was no time left for this link."))
             continue
         try:
-            haul.kept.extend(await store_file(deps, attempt, position=position, item=item))
+            kept = await store_file(deps, attempt, position=position, item=item, form=form)
+            haul.kept.extend(kept)
         except _TROUBLES as error:
             haul.troubles.append(error)
     return haul
@@ -198,11 +201,11 @@ async def end(
 
     What this transaction has written of it saves a read where that is all.
     """
-    links = len(attempt.observation.result_urls) if attempt.observation else 0
-    is_all = links > 0 and len(written) == links
+    files = len(attempt.observation.results) if attempt.observation else 0
+    is_all = files > 0 and len(written) == files
     # Otherwise earlier tries may have brought some of the files.
     media = tuple(written) if is_all else tuple(await tx.media.media_of(attempt.id))
-    missing = max(links - len(media), 0)
+    missing = max(files - len(media), 0)
     if missing:
         _logger.error("files of the result are given up", errors=repr(troubles), files=missing)
     text = attempt.observation.result_text if attempt.observation else ""

@@ -48,6 +48,13 @@ def deadline_of(deps: Dependencies, attempt: Attempt, *, kind: Trouble) -> datet
     return deadline
 
 
+def is_last_try(deps: Dependencies, attempt: Attempt) -> bool:
+    """Return whether a try that has trouble with a link again is the last one."""
+    is_late = attempt.trouble is Trouble.LINK and attempt.fetch_tries > DELAY_FROM_TRY
+    deadline = deadline_of(deps, attempt, kind=Trouble.LINK)
+    return is_late and deps.database.now() >= deadline
+
+
 def retry_after(deps: Dependencies, *, tries: int, deadline: datetime) -> timedelta:
     """Return the wait before the next try; the last one comes when the time is over."""
     left = deadline - deps.database.now()

@@ -5,6 +5,7 @@ observations finds what the first one did, and nothing happens twice.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -120,13 +121,27 @@ async def _succeed(
     source: Source,
 ) -> None:
     job = await _run(deps, tx, job=job, attempt=attempt)
-    if observation.result_urls:
+    observation = _as_promised(deps, job, observation=observation)
+    if observation.results:
         await _have_fetched(deps, tx, attempt=attempt, observation=observation, source=source)
         return
     await tx.attempts.succeed(attempt.id, observation, source=source)
     await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     if not job.state.is_final:
         await settle(tx, job, Result(text=observation.result_text), event=JobEventKind.SETTLED)
+
+
+def _as_promised(deps: Dependencies, job: Job, *, observation: Observation) -> Observation:
+    """Return a result as the model's document promises it; data is called as the model is."""
+    model = deps.models.catalog.models.get(job.model_id)
+    if model is None:
+        return observation
+    shaped = deps.provider.callbacks.shape(observation, form=model.result)
+    named = (
+        replace(item, title=model.title.en) if item.content and not item.title else item
+        for item in shaped.results
+    )
+    return replace(shaped, results=tuple(named))
 
 
 async def _have_fetched(

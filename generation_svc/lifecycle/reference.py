@@ -103,4 +103,5 @@ def _provider_id(attempt: Attempt, one: ReferenceInput, reference: JobReference)
     if one.part is ReferencePart.TASK:
         return attempt.task_id
     ids = attempt.observation.item_ids if attempt.observation else ()
-    return ids[reference.number - 1] if reference.number <= len(ids) else None
+    # One that the provider gave no id keeps its number, and is none that can be meant.
+    return ids[reference.number - 1] or None if reference.number <= len(ids) else None

@@ -1,9 +1,10 @@
 """Has media examined in separate processes.
 
 What they are is found by looking at them, never by a name or a declared type. What comes from
-strangers and what jobs wait for have processes apart, so that no upload holds up a result. A
-picture that takes more than it may is refused; a process that was lost is none of its doing. A clip
-on which the examination ends is kept as a file: nothing of it is said to be true.
+strangers and what jobs wait for have processes apart, so that no upload holds up a result. An
+upload that takes more than it may is refused; a process that was lost is none of its doing. A
+result on which the examination ends is kept as a file, for it is paid for: nothing of it is said to
+be true.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import Any
 import structlog
 
 from generation_svc.domain.error import (
-    FetchFailed,
     NotExamined,
     Overloaded,
     ResultRejected,
@@ -30,6 +30,7 @@ from generation_svc.domain.port.media import Examined
 from generation_svc.media.decoder.child import ChildLimits, LimitReached
 from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
 from generation_svc.media.decoder.pool import Children
+from generation_svc.media.examination.poster import poster_of
 from generation_svc.media.examination.sniff import HEAD_BYTES, picture_type
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch
@@ -84,18 +85,20 @@ class Examiner:
     async def result(self, path: Path, *, is_media_promised: bool = True) -> Examined:
         """Say what the result in a file is; what stands behind a picture's end is cut off.
 
-        Raises FetchFailed for one that is damaged, ResultRejected for what will not be better when
-        it is fetched again, or Unavailable.
+        A picture that is damaged is a file that says so. Raises ResultRejected for what is none at
+        all, or Unavailable.
         """
         order = await self._order("result", path, is_media_promised=is_media_promised)
         try:
             answer = await self._ask_own(order)
         except (LimitReached, NotExamined) as error:
             answer = await self._given_up(path, error)
-        if "fault" in answer:
-            is_final = answer["fault"] != "damaged"
-            raise (ResultRejected if is_final else FetchFailed)(answer["text"])
-        return _examined(path, answer)
+        fault = answer.get("fault")
+        if fault in ("limit", "damaged"):
+            answer = await self._as_file(path, reason=answer["text"])
+        elif fault:
+            raise ResultRejected(answer["text"])
+        return replace(_examined(path, answer), is_damaged=fault == "damaged")
 
     async def clean(self, path: Path) -> None:
         """Take the metadata out of an upload of before; raises UploadRejected, Unavailable."""
@@ -107,12 +110,14 @@ class Examiner:
             raise UploadRejected(answer["text"])
 
     async def _given_up(self, path: Path, error: Exception) -> dict[str, Any]:
-        """Keep a clip that cannot be examined as a file; a picture is refused, or for later."""
-        if picture_type(await self.scratch.read(path, most=HEAD_BYTES)):
-            if isinstance(error, NotExamined):
-                raise error
-            return {"fault": "limit", "text": _TOO_MUCH}
-        _logger.warning("a result cannot be examined and is kept as a file", reason=repr(error))
+        """Keep what cannot be examined as a file; a picture whose process was lost is for later."""
+        is_lost = isinstance(error, NotExamined)
+        if is_lost and picture_type(await self.scratch.read(path, most=HEAD_BYTES)):
+            raise error
+        return await self._as_file(path, reason=repr(error))
+
+    async def _as_file(self, path: Path, *, reason: str) -> dict[str, Any]:
+        _logger.warning("a result cannot be examined and is kept as a file", reason=reason)
         return await self._ask_own(await self._order("file", path))
 
     async def _ask_own(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +151,7 @@ async def open_examiner(
 
 
 def _examined(path: Path, answer: dict[str, Any]) -> Examined:
-    milliseconds = answer.pop("duration_ms")
+    milliseconds, told = answer.pop("duration_ms"), answer.pop("poster", None)
     duration = None if milliseconds is None else timedelta(milliseconds=milliseconds)
-    return Examined(path=path, duration=duration, **answer)
+    poster = Examined(path=poster_of(path), mime_type="image/jpeg", **told) if told else None
+    return Examined(path=path, duration=duration, poster=poster, **answer)

@@ -15,7 +15,8 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,8 @@ from generation_svc.domain.error import (
     ResultRejected,
     ResultTooLarge,
 )
+from generation_svc.domain.media import MediaKind
+from generation_svc.domain.model import ResultForm
 from generation_svc.domain.port.media import Examined
 from generation_svc.egress.host import HostList, is_plain_https
 from generation_svc.egress.internet import Internet, NotOnInternet, http_client
@@ -44,10 +47,11 @@ KIE_RESULT_HOSTS = (
 """The hosts on which KIE keeps results (kie-api.md §5)."""
 
 MAX_RESULT_BYTES = 500 * 2**20
-"""The largest result that is kept."""
+"""The largest result that is kept of a model whose own limit is not known."""
 
 MAX_REDIRECTS = 3
 
+_MEDIA = frozenset({MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.AUDIO})
 _PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 _CLIP_ENDINGS = (".mp4", ".m4v", ".mov", ".webm", ".mp3", ".wav", ".m4a", ".aac", ".ogg", ".flac")
 _DEAD_STATUSES = frozenset({403, 404, 410})
@@ -126,17 +130,31 @@ class HttpResultFetcher:
         self._meter = meter or MediaMeter()
 
     @asynccontextmanager
-    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+    async def fetch(
+        self, url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
         """Hold what is behind a link; raises LinkDead, FetchFailed or ResultRejected."""
+        limits = replace(self._limits, max_bytes=form.max_bytes) if form else self._limits
+        is_media = form is not None and _MEDIA.issuperset(form.kinds)
         async with self._scratch.file() as path:
             download = _Download(
-                ScratchWriter(self._scratch, path), limits=self._limits, meter=self._meter
+                ScratchWriter(self._scratch, path), limits=limits, meter=self._meter
             )
             try:
                 await self._fetched(url, download, is_proved=is_proved)
-                yield await self._examine(path, is_media_promised=is_media_promised(url))
+                is_promised = is_media or is_media_promised(url)
+                yield await self._examine(path, is_media_promised=is_promised)
             finally:
                 download.forget()
+
+    @asynccontextmanager
+    async def write(self, content: str, *, mime_type: str) -> AsyncIterator[Examined]:
+        """Hold what was sent without a link; it is what it was called, since we wrote it."""
+        data = content.encode()
+        async with self._scratch.file() as path:
+            await self._scratch.append(path, data)
+            digest = sha256(data).hexdigest()
+            yield Examined(path=path, mime_type=mime_type, size_bytes=len(data), sha256=digest)
 
     async def _fetched(self, url: str, download: _Download, *, is_proved: bool) -> None:
         try:

@@ -140,7 +140,8 @@ def _begin(path: Path, most: int) -> bytes:
 
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
-    path.with_suffix(".new").unlink(missing_ok=True)
+    for beside in (".new", ".poster"):
+        path.with_suffix(beside).unlink(missing_ok=True)
 
 
 def _remove_abandoned(parent: Path) -> None:

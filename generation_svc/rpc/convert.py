@@ -123,6 +123,7 @@ def media_to_proto(
         title=media.title,
         cover_media_id=str(media.cover_id) if media.cover_id else "",
         expire_time=time_to_proto(expire_time),
+        item_number=media.number,
     )
     if link:
         message.download_uri = link.uri

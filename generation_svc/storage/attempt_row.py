@@ -53,4 +53,5 @@ def attempt_from_row(row: Row, *, prefix: str = "") -> Attempt:
         trouble=Trouble(own["trouble"]) if own["trouble"] else None,
         trouble_time=own["trouble_time"],
         read_tries=own["read_tries"],
+        model_id=row.get("model_id", ""),  # of its job, where a statement gives it
     )

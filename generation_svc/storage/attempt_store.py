@@ -170,7 +170,8 @@ class PostgresAttemptStore:
             " accept_time = coalesce(accept_time, submit_time), read_time = NULL,"
             " fetch_time = coalesce(clock_timestamp() + %(lease)s::interval, now()),"
             " fetch_tries = fetch_tries + (%(lease)s::interval IS NOT NULL)::int,"
-            " ended_by = %(source)s, cost = %(cost)s WHERE id = %(id)s RETURNING *",
+            " ended_by = %(source)s, cost = %(cost)s WHERE id = %(id)s"
+            " RETURNING *, (SELECT model_id FROM job WHERE job.id = attempt.job_id) AS model_id",
             id=attempt_id,
             observation=_observation(observation),
             items=_items(observation),
@@ -335,7 +336,8 @@ WITH chosen AS (
     UPDATE attempt SET {clock} = now() + %(lease)s, {counter} = {counter} + 1
     WHERE id = ANY(ARRAY(SELECT id FROM chosen)) RETURNING *
 )
-SELECT claimed.*, next_due FROM (
+SELECT claimed.*, next_due,
+    (SELECT model_id FROM job WHERE job.id = claimed.job_id) AS model_id FROM (
     SELECT min({clock}) - now() AS next_due FROM attempt
     WHERE {due} AND id <> ALL(ARRAY(SELECT id FROM chosen))
 ) AS coming LEFT JOIN claimed ON true

@@ -77,6 +77,7 @@ def _details_to_document(media: Media) -> dict[str, Any]:
         "duration_s": media.duration.total_seconds() if media.duration is not None else None,
         "title": media.title,
         "cover_id": str(media.cover_id) if media.cover_id else None,
+        "number": media.number,
     }
 
 
@@ -87,6 +88,7 @@ def _media_from_document(document: Document, details: Document) -> Media:
         duration=timedelta(seconds=duration_s) if duration_s is not None else None,
         title=details.get("title", ""),
         cover_id=UUID(cover_id) if cover_id else None,
+        number=details.get("number", 0),
     )
 
 
@@ -137,20 +139,28 @@ def observation_from_document(
     """Read what `observation_to_document` and `items_to_document` wrote."""
     if document is None:
         return None
-    described = {item["url"]: _item_from_document(item) for item in items or ()}
     fields = {name: value for name, value in document.items() if name != "result_urls"}
     changed = {
         "state": ProviderState(document["state"]),
-        "results": tuple(described.get(url, ResultItem(url)) for url in document["result_urls"]),
+        "results": _results(document["result_urls"], [_item_from_document(e) for e in items or ()]),
         "item_ids": tuple(item_ids),
         "cost": cost,
     }
     return Observation(**{**fields, **changed})
 
 
+def _results(urls: Sequence[str], items: Sequence[ResultItem]) -> tuple[ResultItem, ...]:
+    """Return the files of a result; the release 0.1.0 may have written other links since."""
+    if [item.url for item in items if item.url] == list(urls):
+        return tuple(items)
+    described = {item.url: item for item in items}
+    return tuple(described.get(url, ResultItem(url)) for url in urls)
+
+
 def _item_to_document(item: ResultItem) -> dict[str, Any]:
     seconds = item.duration.total_seconds() if item.duration is not None else None
-    return {
+    content = {"content": item.content} if item.content else {}
+    return content | {
         "url": item.url,
         "title": item.title,
         "duration_s": seconds,
@@ -165,6 +175,7 @@ def _item_from_document(document: Document) -> ResultItem:
         title=document["title"],
         duration=timedelta(seconds=seconds) if seconds is not None else None,
         cover_url=document["cover_url"],
+        content=document.get("content", ""),
     )
 
 

@@ -173,7 +173,8 @@ def _stored(row: Row) -> StoredMedia:
 
 
 def _media_from_row(row: Row) -> Media:
-    milliseconds = row["duration_ms"]
+    milliseconds, place = row["duration_ms"], row.get("position")
+    is_result = place is not None and place < FIRST_COVER_POSITION
     return Media(
         id=row["id"],
         mime_type=row["mime_type"],
@@ -184,4 +185,5 @@ def _media_from_row(row: Row) -> Media:
         duration=None if milliseconds is None else timedelta(milliseconds=milliseconds),
         title=row.get("title", ""),  # an upload has none
         cover_id=row.get("cover_id"),
+        number=row["position"] + 1 if is_result else 0,
     )

@@ -22,6 +22,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
+from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.timing import Timing
@@ -356,10 +357,12 @@ async def test_two_workers_on_one_result_settle_it_once(harness: Harness) -> Non
     fetch_one, gate, reached = harness.fetcher.fetch, asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
-    async def slow(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+    async def slow(
+        url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
         reached.set()
         await gate.wait()
-        async with fetch_one(url, is_proved=is_proved) as found:
+        async with fetch_one(url, is_proved=is_proved, form=form) as found:
             yield found
 
     harness.fetcher.fetch = slow  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.error import FetchFailed, ResultRejected, Unavailable
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.media import Media, MediaKind
+from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation, ResultItem
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.timing import Timing
@@ -63,8 +64,10 @@ async def test_what_the_bytes_say_of_the_length_is_right(harness: Harness) -> No
     fetch = harness.fetcher.fetch
 
     @asynccontextmanager
-    async def probed(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
-        async with fetch(url, is_proved=is_proved) as found:
+    async def probed(
+        url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
+        async with fetch(url, is_proved=is_proved, form=form) as found:
             yield replace(found, duration=timedelta(seconds=3))
 
     harness.fetcher.fetch = probed  # type: ignore[method-assign]
@@ -102,8 +105,10 @@ async def test_a_cover_that_never_comes_is_not_waited_for(open_bench: OpenBench)
     fetch = harness.fetcher.fetch
 
     @asynccontextmanager
-    async def dripping(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
-        async with fetch(url, is_proved=is_proved) as found:
+    async def dripping(
+        url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
+        async with fetch(url, is_proved=is_proved, form=form) as found:
             if url == COVER:
                 await asyncio.Event().wait()
             yield found
@@ -178,8 +183,10 @@ def slow_fetch(harness: Harness) -> asyncio.Event:
     fetch, gate = harness.fetcher.fetch, asyncio.Event()
 
     @asynccontextmanager
-    async def slow(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
-        async with fetch(url, is_proved=is_proved) as found:
+    async def slow(
+        url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
+        async with fetch(url, is_proved=is_proved, form=form) as found:
             await gate.wait()
             yield found
 
@@ -249,7 +256,9 @@ async def test_who_lost_the_lease_decides_nothing(harness: Harness, *, is_stoppe
     gate, reached = asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
-    async def fail_late(url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+    async def fail_late(
+        url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
         reached.set()
         await gate.wait()
         raise FetchFailed

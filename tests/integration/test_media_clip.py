@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -72,6 +73,54 @@ async def test_a_video_is_known_with_its_size_and_length(
     assert (result.mime_type, (result.width, result.height)) == (mime_type, SIZE)
     assert result.duration == TWO_SECONDS
     assert kind_of(result.mime_type) is MediaKind.VIDEO
+
+
+THREE_SECONDS = film("mp4", "libx264", frames=36, size=(640, 480), color=(200, 30, 30))
+
+
+async def posted(examiner: Examiner, data: bytes) -> tuple[Examined, Image.Image | None]:
+    """Return what a result is, and its poster."""
+    async with examiner.scratch.holding(one_piece(data)) as path:
+        result = await examiner.result(path)
+        if result.poster is None:
+            return result, None
+        content = result.poster.path.read_bytes()
+        assert result.poster.size_bytes == len(content)
+        assert result.poster.sha256 == sha256(content).hexdigest()
+        return result, Image.open(BytesIO(content))
+
+
+async def test_a_video_of_three_seconds_has_its_first_frame_as_its_poster(
+    examiner: Examiner,
+) -> None:
+    result, poster = await posted(examiner, THREE_SECONDS)
+    assert (result.duration, result.width) == (timedelta(seconds=3), 640)
+    assert result.poster
+    assert poster
+    assert (poster.format, result.poster.mime_type) == ("JPEG", "image/jpeg")
+    assert poster.size == (result.poster.width, result.poster.height) == (320, 240)
+    red, green, blue = poster.convert("RGB").getpixel((160, 120))  # type: ignore[misc]
+    assert red > 150
+    assert max(green, blue) < 80
+    assert [each.name for each in examiner.scratch.folder.iterdir()] == ["lock"]
+
+
+async def test_the_poster_of_a_film_that_lies_on_its_side_stands(examiner: Examiner) -> None:
+    """Telephones film sideways, and say so in the header of the track."""
+    turned = changed(FILM, b"tkhd", at=40, to=struct.pack(">9i", *QUARTER_TURN))
+    result, poster = await posted(examiner, turned)
+    assert poster
+    assert (result.width, result.height) == poster.size == SIZE[::-1]
+
+
+QUARTER_TURN = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+
+
+@pytest.mark.parametrize(
+    "data", [sound("mp3", "libmp3lame"), FILM[: len(FILM) // 2]], ids=["sound", "cut off"]
+)
+async def test_what_shows_nothing_has_no_poster(examiner: Examiner, data: bytes) -> None:
+    assert (await posted(examiner, data))[1] is None
 
 
 @pytest.mark.parametrize(("data", "mime_type"), SOUNDS.values(), ids=SOUNDS)

@@ -21,6 +21,8 @@ from generation_svc.domain.error import (
     ResultRejected,
     ResultTooLarge,
 )
+from generation_svc.domain.media import MediaKind
+from generation_svc.domain.model import ResultForm, ResultShape
 from generation_svc.domain.port.media import Examined
 from generation_svc.egress.host import HostList, HostRule, is_public
 from generation_svc.egress.resolver import NameResolver
@@ -86,20 +88,31 @@ class Fetched:
         return self.found.width
 
 
-async def fetched(fetcher: HttpResultFetcher, url: str, *, is_proved: bool = False) -> Fetched:
-    async with fetcher.fetch(url, is_proved=is_proved) as found:
+async def fetched(
+    fetcher: HttpResultFetcher,
+    url: str,
+    *,
+    is_proved: bool = False,
+    form: ResultForm | None = None,
+) -> Fetched:
+    async with fetcher.fetch(url, is_proved=is_proved, form=form) as found:
         return Fetched(found, found.path.read_bytes())
 
 
 async def fetch(
-    handler: Handler, url: str = LINK, *, is_proved: bool = False, **options: Any
+    handler: Handler,
+    url: str = LINK,
+    *,
+    is_proved: bool = False,
+    form: ResultForm | None = None,
+    **options: Any,
 ) -> Fetched:
     options = {"resolver": known_addresses, **options}
     with TemporaryDirectory() as folder, open_scratch(Path(folder)) as scratch:
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(handler)) as http:
             fetcher = HttpResultFetcher(http, scratch, examine=examine, **options)
             try:
-                return await fetched(fetcher, url, is_proved=is_proved)
+                return await fetched(fetcher, url, is_proved=is_proved, form=form)
             finally:
                 assert files_in(scratch.folder) == ["lock"], "a fetch leaves nothing behind"
 
@@ -453,6 +466,50 @@ async def test_result_that_says_that_it_is_too_large_is_not_read() -> None:
     with pytest.raises(ResultTooLarge, match="500 MiB"):
         await fetch(lambda _: httpx2.Response(200, content=pieces(), headers=headers))
     assert given <= 2**20
+
+
+def promised(*kinds: MediaKind, max_bytes: int = 10**6) -> ResultForm:
+    return ResultForm(kinds, ResultShape.URLS, max_bytes)
+
+
+async def test_a_result_is_as_large_as_its_model_may_make_it() -> None:
+    data = bytes(4 * 2**20)
+    form = promised(MediaKind.FILE, max_bytes=len(data))
+    kept = await fetch(answering(body=data), form=form, limits=SMALL)
+    assert len(kept.data) == len(data)
+    with pytest.raises(ResultTooLarge, match="3 MiB"):
+        await fetch(
+            answering(body=data),
+            form=promised(MediaKind.FILE, max_bytes=len(data) - 1),
+            limits=SMALL,
+        )
+
+
+@pytest.mark.parametrize("kind", [MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.AUDIO])
+async def test_words_are_no_result_of_a_model_that_makes_media(kind: MediaKind) -> None:
+    """Whatever their link is called: this one has no ending."""
+    with pytest.raises(ResultRejected, match="words"):
+        await fetch(
+            answering(body=b"not found"), "https://file.aiquickdraw.com/x", form=promised(kind)
+        )
+
+
+@pytest.mark.parametrize("kinds", [(MediaKind.TEXT,), (MediaKind.AUDIO, MediaKind.FILE)])
+async def test_words_are_a_result_of_a_model_that_makes_them(kinds: Any) -> None:
+    url = "https://file.aiquickdraw.com/x"
+    assert (await fetch(answering(body=b"la"), url, form=promised(*kinds))).data == b"la"
+
+
+async def test_what_came_without_a_link_is_a_file_for_a_while() -> None:
+    with TemporaryDirectory() as folder, open_scratch(Path(folder)) as scratch:
+        async with httpx2.AsyncClient() as http:
+            fetcher = HttpResultFetcher(http, scratch, examine=examine)
+            async with fetcher.write("ля", mime_type="text/plain") as found:
+                data = found.path.read_bytes()
+                assert (found.size_bytes, found.mime_type) == (len(data), "text/plain")
+                assert found.sha256 == digest_of(found.path)
+            assert data.decode() == "ля"
+            assert files_in(scratch.folder) == ["lock"]
 
 
 async def test_result_that_unpacks_to_too_much_is_read_up_to_a_limit() -> None:

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from generation_svc.domain.delivery import Delivery, SendingOutcome
 from generation_svc.domain.job import Job
+from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.port.provider import ProviderRequest, Submitted
@@ -232,9 +233,11 @@ class GatedOutside(Outside):
         return await super().read(handle, account=account)
 
     @asynccontextmanager
-    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+    async def fetch(
+        self, url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
         await self._gate.pass_through()
-        async with super().fetch(url, is_proved=is_proved) as found:
+        async with super().fetch(url, is_proved=is_proved, form=form) as found:
             yield found
 
     async def send(self, delivery: Delivery, *, until: datetime) -> SendingOutcome:

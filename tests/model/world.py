@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 from generation_svc.domain.delivery import (
@@ -29,6 +29,7 @@ from generation_svc.domain.error import (
     ProviderUnreachable,
 )
 from generation_svc.domain.failure import FailureReason
+from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
@@ -153,10 +154,16 @@ class Outside:
         return self._run.perform(lambda: self._read(int(handle.removeprefix("task-"))))
 
     @asynccontextmanager
-    async def fetch(self, url: str, *, is_proved: bool = False) -> AsyncIterator[Examined]:
+    async def fetch(
+        self, url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AsyncIterator[Examined]:
         self._run.enter("fetch")
         content: Examined = self._run.perform(lambda: self._answer("there", CONTENT))
         yield content
+
+    def write(self, content: str, *, mime_type: str) -> NoReturn:
+        """Write nothing: every result of the world is behind a link."""
+        raise AssertionError(mime_type)
 
     async def fresh_link(self, url: str, *, account: str) -> FreshLink:
         """Refuse: a try that is not the first asks for one, and then has the trouble it had."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from generation_svc.domain.failure import Failure
+from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation
 
 
@@ -32,6 +33,9 @@ class CallbackReader(Protocol):
 
     def evidence(self, headers: Mapping[str, str], body: bytes) -> Evidence:
         """Return how much of a callback is proved; names of headers are in lower case."""
+
+    def shape(self, observation: Observation, *, form: ResultForm) -> Observation:
+        """Return what was observed as the model's document promises a result."""
 
     def explain(self, observation: Observation) -> Failure:
         """Say in words for people why a task failed."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.media import Media, Upload
+from generation_svc.domain.model import ResultForm
 
 FIRST_COVER_POSITION = 1000
 """The position of the first result's cover; results have positions below it."""
@@ -28,6 +29,10 @@ class Examined:
     height: int = 0
     duration: timedelta | None = None
     """The playing time; None if it has none or it is unknown."""
+    is_damaged: bool = False
+    """Whether it is a picture that cannot be decoded: another copy of it may be whole."""
+    poster: "Examined | None" = None
+    """A small picture of it, for a video; it is gone when the file is."""
 
 
 class UploadFile(Protocol):
@@ -59,14 +64,23 @@ class UploadSpool(Protocol):
 class ResultFetcher(Protocol):
     """Fetches results from the provider's file hosts."""
 
-    def fetch(self, url: str, *, is_proved: bool = False) -> AbstractAsyncContextManager[Examined]:
+    def fetch(
+        self, url: str, *, is_proved: bool = False, form: ResultForm | None = None
+    ) -> AbstractAsyncContextManager[Examined]:
         """Hold what is behind a result link in a file while the block runs.
 
-        A proved link is the provider's on any host. What is of no known type is a file; words in
-        the place of a picture, a video or a song are no result.
+        A proved link is the provider's on any host. The form is what the model promises: how large
+        a file may be, and whether words can be one. What is of no known type, and what nobody here
+        can decode, is a file; words in the place of a picture, a video or a song are no result.
 
         Raises LinkDead (403, 404, 410), FetchFailed (anything that may pass, HostUnreachable where
         nobody was there), ResultRejected (host not allowed, words, ResultTooLarge) or Unavailable.
+        """
+
+    def write(self, content: str, *, mime_type: str) -> AbstractAsyncContextManager[Examined]:
+        """Hold what the provider sent without a link in a file while the block runs.
+
+        Raises Unavailable.
         """
 
 

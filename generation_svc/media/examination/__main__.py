@@ -21,6 +21,7 @@ from typing import Any
 
 from generation_svc.media.examination.examine import Picture, clean_upload, examine_upload
 from generation_svc.media.examination.layout import Fault, Refused
+from generation_svc.media.examination.poster import poster_of
 from generation_svc.media.examination.result import (
     Found,
     digest_of,
@@ -59,7 +60,18 @@ def _answer(order: Order) -> dict[str, Any]:
         return {"fault": Fault.LIMIT, "text": "Reading the image needs too much memory."}
     except OSError as error:  # the disk's, not the file's
         return {"problem": f"{type(error).__name__}: {error.strerror}"}
-    return {**asdict(found), "size_bytes": size, "sha256": sha256}
+    return {**_fields(path, found), "size_bytes": size, "sha256": sha256}
+
+
+def _fields(path: Path, found: Found) -> dict[str, Any]:
+    """Say what was found, and all of a poster."""
+    fields = asdict(found)
+    size = fields.pop("poster_size")
+    if size is None:
+        return fields
+    poster = poster_of(path)
+    told = {"width": size[0], "height": size[1], "sha256": digest_of(poster)}
+    return fields | {"poster": told | {"size_bytes": poster.stat().st_size}}
 
 
 def _upload(path: Path, order: Order) -> Found:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from generation_svc.media.examination.layout import MAX_PIXELS, MAX_SIDE
+from generation_svc.media.examination.poster import write_poster
 from generation_svc.media.examination.sniff import ClipFormat
 
 if TYPE_CHECKING:
@@ -43,10 +44,15 @@ class Clip:
     height: int
     duration_ms: int | None
     """None for what nobody can say."""
+    poster_size: tuple[int, int] | None = None
+    """The width and height of the poster that was written; None if there is none."""
 
 
-def probe(path: Path, clip_format: ClipFormat) -> Clip | None:
-    """Say what a file of this format is; None for one that holds nothing that can be played."""
+def probe(path: Path, clip_format: ClipFormat, *, poster: Path | None = None) -> Clip | None:
+    """Say what a file of this format is; None for one that holds nothing that can be played.
+
+    The first frame of a video that can be decoded becomes a JPEG where a poster is wanted.
+    """
     import av
 
     av.logging.set_level(None)
@@ -58,19 +64,18 @@ def probe(path: Path, clip_format: ClipFormat) -> Clip | None:
             options=_OPTIONS,
             metadata_errors="replace",
         ) as container:
-            return _read(container, clip_format)
+            return _read(container, clip_format, reading=_Reading(poster))
     except broken:
         return None
 
 
-def _read(container: InputContainer, clip_format: ClipFormat) -> Clip | None:
+def _read(container: InputContainer, clip_format: ClipFormat, *, reading: _Reading) -> Clip | None:
     stream = _main_stream(container)
     is_video = stream is not None and stream.type == "video"
     mime_type = clip_format.video_type if is_video else clip_format.audio_type
     if stream is None or stream.codec_context is None or not mime_type:
         return None
     stream.codec_context.thread_count = 1
-    reading = _Reading()
     if not _is_read(container, stream, reading=reading):
         return None
     return reading.clip(mime_type, stream)
@@ -111,7 +116,9 @@ def _is_bounded(film: VideoStream) -> bool:
 class _Reading:
     """A stream that is read to its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, poster: Path | None = None) -> None:
+        self._poster = poster
+        self._poster_size: tuple[int, int] | None = None
         self._packets = 0
         self._start: float | None = None
         self._end = 0.0
@@ -146,6 +153,8 @@ class _Reading:
                 is_turned = frame.rotation % 180 != 0
                 seen = (frame.width, frame.height)
                 self._size = seen[::-1] if is_turned else seen
+                if self._poster:
+                    self._poster_size = write_poster(frame, self._poster)
             return
 
     def clip(self, mime_type: str, stream: Playable) -> Clip:
@@ -153,4 +162,4 @@ class _Reading:
         seconds = self._end - max(self._start or 0.0, 0.0)
         duration_ms = round(seconds * 1000) if 0 < seconds <= MAX_SECONDS else None
         width, height = self._size if stream.type == "video" else (0, 0)
-        return Clip(mime_type, width, height, duration_ms)
+        return Clip(mime_type, width, height, duration_ms, self._poster_size)

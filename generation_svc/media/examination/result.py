@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
-from generation_svc.media.examination.clip import probe
+from generation_svc.media.examination.clip import Clip, probe
 from generation_svc.media.examination.examine import examine_result
 from generation_svc.media.examination.layout import Fault, Refused, damaged
+from generation_svc.media.examination.poster import poster_of
 from generation_svc.media.examination.sniff import HEAD_BYTES, clip_format, picture_type
 from generation_svc.media.examination.words import FILE_TYPE, text_type
 
@@ -31,6 +32,8 @@ class Found:
     """As a person sees it; 0 for what has none."""
     height: int = 0
     duration_ms: int | None = None
+    poster_size: tuple[int, int] | None = None
+    """The width and height of the poster that lies beside a video; None if there is none."""
 
 
 def examine_file(path: Path, *, is_media_promised: bool) -> Found:
@@ -44,8 +47,8 @@ def examine_file(path: Path, *, is_media_promised: bool) -> Found:
     if picture_type(head) and path.stat().st_size <= MAX_PICTURE_BYTES:
         return _picture(path)
     if known := clip_format(head):
-        clip = probe(path, known)
-        return Found(clip.mime_type, clip.width, clip.height, clip.duration_ms) if clip else Found()
+        clip = probe(path, known, poster=poster_of(path))
+        return _clip(clip) if clip else Found()
     words = text_type(path)
     if words and is_media_promised:
         raise Refused(Fault.UNKNOWN, "The host sent words instead of the result.")
@@ -58,7 +61,7 @@ def examine_clip(path: Path, *, kinds: Collection[str]) -> Found | None:
     clip = probe(path, known) if known else None
     if clip is None or clip.mime_type.partition("/")[0] not in kinds:
         return None
-    return Found(clip.mime_type, clip.width, clip.height, clip.duration_ms)
+    return _clip(clip)
 
 
 def digest_of(path: Path) -> str:
@@ -70,6 +73,10 @@ def digest_of(path: Path) -> str:
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD_BYTES)
+
+
+def _clip(clip: Clip) -> Found:
+    return Found(clip.mime_type, clip.width, clip.height, clip.duration_ms, clip.poster_size)
 
 
 def _picture(path: Path) -> Found:

@@ -14,7 +14,7 @@ import httpx2
 
 from generation_svc.provider.kie.document import MAX_SIZE, as_task_id
 
-MAX_ANSWER_BYTES = 8 * MAX_SIZE
+MAX_ANSWER_BYTES = 2 * MAX_SIZE
 """How much is read of an answer; only up to `MAX_SIZE` of it is parsed as JSON."""
 
 _CODE = re.compile(rb'"code"\s*:\s*"?(\d{1,9})\b')

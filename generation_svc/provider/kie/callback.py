@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from generation_svc.domain.failure import Failure
+from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.callback import Evidence
 from generation_svc.provider.kie.failure import failure_of
 from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.provider.kie.payload import read_body
+from generation_svc.provider.kie.shape import shaped
 from generation_svc.provider.kie.signature import Verdict, judge_signature
 from runtime.clock import utc_now
 
@@ -61,6 +63,10 @@ class KieCallbackReader:
             signature=headers.get(SIGNATURE, ""),
             now=self._now(),
         )
+
+    def shape(self, observation: Observation, *, form: ResultForm) -> Observation:
+        """Return what was observed as the model's document promises a result."""
+        return shaped(observation, form=form)
 
     def explain(self, observation: Observation) -> Failure:
         """Say in words for people why a task failed."""

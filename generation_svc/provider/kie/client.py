@@ -37,8 +37,8 @@ from generation_svc.provider.kie.document import (
 )
 from generation_svc.provider.kie.error import NoAnswer, document_of, error_of, translated
 from generation_svc.provider.kie.form import Form
-from generation_svc.provider.kie.payload import read_record
-from generation_svc.provider.kie.result import is_link
+from generation_svc.provider.kie.link import is_link
+from generation_svc.provider.kie.payload import read_record, told_at_once
 from runtime.version import product_version
 
 log = structlog.get_logger(__name__)
@@ -123,7 +123,7 @@ class KieClient:
     async def submit(
         self, attempt_id: UUID, request: ProviderRequest, *, callback_url: str | None, account: str
     ) -> Submitted | Observation:
-        """Create a task; KIE accepts no id of the caller's and never answers with a result."""
+        """Create a task; KIE accepts no id of the caller's, and seldom answers with a result."""
         body = {"model": request.model_id, "input": dict(request.inputs)}
         if callback_url:
             body["callBackUrl"] = callback_url
@@ -136,7 +136,8 @@ class KieClient:
             timeout=self._create_timeout,
             json=body,
         )
-        return Submitted(_task_id_of(answer, url=url))
+        data = _granted_by(answer, url=url)
+        return told_at_once(data) or Submitted(_task_id_of(data))
 
     async def read(self, handle: str, *, account: str) -> Observation:
         """Read what KIE knows of a task; an answer about another task is UNKNOWN."""
@@ -224,11 +225,15 @@ class KieClient:
         )
 
 
-def _task_id_of(answer: Answer, *, url: str) -> str:
-    """Return the id of the task that createTask granted; ProviderSilent if it names none."""
+def _granted_by(answer: Answer, *, url: str) -> Document:
+    """Return what createTask granted; of an answer that is too long, at most a task's id."""
     if len(answer.content) > MAX_SIZE and (task_id := task_id_within(answer)):
-        return task_id
-    named = as_document(_data_of(answer, url=url, no_answer=ProviderSilent))
+        return {"taskId": task_id}
+    return as_document(_data_of(answer, url=url, no_answer=ProviderSilent))
+
+
+def _task_id_of(named: Document) -> str:
+    """Return the id of the task that createTask granted; ProviderSilent if it names none."""
     task_id = as_task_id(named.get("taskId")) or as_task_id(named.get("recordId"))
     if task_id is None:
         raise ProviderSilent("KIE accepted the request but named no task", code="200")

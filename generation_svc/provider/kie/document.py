@@ -9,8 +9,8 @@ from typing import Any
 
 Document = Mapping[str, Any]
 
-MAX_SIZE = 2**20
-"""The longest text that is read, in bytes or characters."""
+MAX_SIZE = 4 * 2**20
+"""The longest text that is read, in bytes or characters: the notes of a song are long."""
 
 MAX_DEPTH = 32
 """The deepest nesting that is read."""

@@ -28,7 +28,7 @@ from generation_svc.provider.kie.document import (
     decode,
     message_of,
 )
-from generation_svc.provider.kie.result import item_ids_of, items_of, text_of
+from generation_svc.provider.kie.result import item_ids_of, items_of, object_of, text_of
 
 STATE_WORDS: Mapping[str, ProviderState] = {
     "waiting": ProviderState.PENDING,
@@ -58,6 +58,10 @@ _MAX_WORD_CHARS = 64
 _MAX_MESSAGE_CHARS = 2000
 _TASK_ID_NAMES = ("taskId", "task_id", "recordId")
 
+_PACKED = frozenset({"response", "resultJson"})
+_AT_ONCE = _PACKED | {"alignedWords", "resultObject", "resultUrls"}
+"""Fields of a result in createTask's own answer."""
+
 _NOTHING = Observation(ProviderState.UNKNOWN)
 
 
@@ -78,6 +82,20 @@ def read_record(document: object) -> Observation:
     if code == 404 or (code == 422 and "null" in message_of(envelope)):
         return Observation(ProviderState.MISSING, task_id=_task_id(envelope))
     return Observation(ProviderState.UNKNOWN, word=f"code {code}"[:_MAX_WORD_CHARS])
+
+
+def told_at_once(data: Document) -> Observation | None:
+    """Read the result that createTask answers with where it makes no task; None where it does.
+
+    KIE's page of timestamped lyrics shows such an answer; nowhere else was one seen.
+    """
+    if any(as_task_id(data.get(name)) for name in _TASK_ID_NAMES) or not _AT_ONCE & data.keys():
+        return None
+    is_named = bool({"resultObject", "resultUrls"} & data.keys())
+    result = dict(data) if is_named else {"resultObject": dict(data)}
+    told = data if _PACKED & data.keys() else {"response": result}
+    observation = _succeeded({"code": 200, "data": told}, word=None)
+    return observation if observation.state is ProviderState.SUCCEEDED else None
 
 
 def _observe(document: Document) -> Observation:
@@ -123,6 +141,7 @@ def _succeeded(document: Document, word: str | None) -> Observation:
         word=word,
         results=items,
         result_text=text,
+        result_object=object_of(data),
         item_ids=item_ids_of(data),
         cost=_cost(data),
     )

@@ -1,17 +1,15 @@
-"""Finds the files and the text of a result in every model family (kie-api.md §3, §9).
+"""Finds the files, the text and the data of a result in every model family (kie-api.md §3, §9).
 
-A song or a video may stand in an object that also says its title, its length and its cover:
-
-    {"response": {"data": [{"audio_url": …, "image_url": …, "title": …, "duration": 198.44}, …]}}
+Where the links of a family stand is known. Of a family that nobody here has heard of, every link in
+the result is a file; what is no link is data.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from datetime import timedelta
-from urllib.parse import urlsplit
+
+import structlog
 
 from generation_svc.domain.observation import ResultItem
 from generation_svc.provider.kie.document import (
@@ -22,18 +20,27 @@ from generation_svc.provider.kie.document import (
     objects_at,
     strings_at,
 )
+from generation_svc.provider.kie.link import (
+    FoundItem,
+    as_item_id,
+    described,
+    is_describing,
+    is_link,
+    links_in,
+    words_of,
+)
 
 MAX_LINKS = 16
 """The number of links that are kept of one task."""
 
-MAX_LINK_CHARS = 2048
-"""The length of the longest link that is kept."""
-
+_LAST_FRAME = "lastFrameUrl"
 _LINK_PATHS: tuple[tuple[str, ...], ...] = (
     ("response", "resultUrls"),  # Market, since August 2026 (§9)
     ("response", "data", "audio_url"),  # suno in the unified record (§9)
+    ("response", "sunoData", "audioUrl"),  # the same under its older names
     ("resultJson", "resultUrls"),  # Market
     ("resultJson", "data", "audio_url"),
+    ("resultJson", "sunoData", "audioUrl"),
     ("info", "result_urls"),  # 4o-image
     ("info", "resultImageUrl"),  # flux-kontext
     ("info", "resultUrls"),  # veo3
@@ -41,55 +48,53 @@ _LINK_PATHS: tuple[tuple[str, ...], ...] = (
     ("result_video_url",),  # aleph
     ("data", "audio_url"),  # suno
     ("audioWavUrl",),  # suno, conversion to wav
+    ("response", _LAST_FRAME),  # beside the video, where it was asked for
+    ("resultJson", _LAST_FRAME),
 )
 
-_ITEM_ID_PATHS: tuple[tuple[str, ...], ...] = (
-    ("response", "data", "id"),  # suno in the unified record (§9)
-    ("resultJson", "data", "id"),
-    ("data", "id"),  # suno
+_ID_PATHS: tuple[tuple[str, ...], ...] = (
+    ("response", "data"),  # suno in the unified record (§9)
+    ("resultJson", "data"),
+    ("data",),  # suno
 )
-_MAX_ID_CHARS = 128
-_DESCRIBED = frozenset({"audio_url", "video_url"})
-"""The links that stand in an object which describes what is behind them."""
-
-MAX_TITLE_CHARS = 300
-"""The length of the longest title that is kept."""
-
-MAX_DURATION = timedelta(days=2)
-"""The longest time that something is said to play."""
+"""Where things have ids that are no files, or whose files are told elsewhere."""
+_ID_NAMES = ("personaId", "persona_id", "voiceId", "voice_id", "characterId", "character_id")
+"""Names of the one id that a persona, a voice or a character has."""
 
 _PACKED = ("response", "resultJson")
 """The fields that hold a result as an object, or as JSON in a string."""
+_PLACES = (*_PACKED, "info", "vocal_separation_info", "vocal_removal_info")
+"""Where an unknown family may say what it made; nowhere else are links to what was made alone."""
+_LISTS = frozenset({"resultUrls", "result_urls", "data", "sunoData", "resultObject"})
+"""What a known family fills with its result: where it is empty, there is none yet."""
 
 _MAX_ENCODINGS = 3
-
 _LYRICS_PATH = ("data", "text")
 
 MAX_TEXT_BYTES = 2**20
 """The size of the longest text that is kept, in UTF-8; the contract promises it."""
 
-# Ends of lines, terminal codes and marks that turn the direction of what stands behind a title.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
-
-_LINK = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
+_logger = structlog.get_logger(__name__)
 
 
 def items_of(data: Document) -> tuple[ResultItem, ...]:
     """Return the files of a result in KIE's order, each once; those of `response` first."""
-    unpacked = _all_unpacked(data)
-    found = (item for path in _LINK_PATHS for item in _items_at(unpacked, path))
-    by_link: dict[str, ResultItem] = {}
-    for item in found:
-        by_link.setdefault(item.url, item)
-    return tuple(by_link.values())[:MAX_LINKS]
+    return tuple(found.item for found in _linked(data))
 
 
 def item_ids_of(data: Document) -> tuple[str, ...]:
-    """Return KIE's ids of the songs in a result, in its order, each once: later tasks name them."""
+    """Return KIE's ids of what it made: later tasks name them.
+
+    Files that have ids stand in their order, those without one as empty text.
+    """
+    of_files = tuple(found.id for found in _linked(data))
+    if any(of_files):
+        return of_files
     unpacked = _all_unpacked(data)
-    found = (item for path in _ITEM_ID_PATHS for item in strings_at(unpacked, path))
-    usable = (item for item in found if 0 < len(item) <= _MAX_ID_CHARS and clean(item) == item)
-    return tuple(dict.fromkeys(usable))[:MAX_LINKS]
+    things = (each for path in _ID_PATHS for each in objects_at(unpacked, path))
+    told = (*(as_item_id(each.get("id")) for each in things), *_lone_ids(unpacked))
+    ids = [each for each in told if each]
+    return tuple(dict.fromkeys(ids))[:MAX_LINKS]
 
 
 def text_of(data: Document) -> str:
@@ -97,52 +102,68 @@ def text_of(data: Document) -> str:
     return _text_of(data).encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
 
 
-def _text_of(data: Document) -> str:
+def object_of(data: Document) -> str:
+    """Return all of a result that is data, as JSON; empty where there is none."""
+    value = _object_of(data)
+    return clean(json.dumps(value, ensure_ascii=False)) if value else ""
+
+
+def _linked(data: Document) -> tuple[FoundItem, ...]:
+    unpacked = _all_unpacked(data)
+    found = [each for path in _LINK_PATHS for each in _linked_at(unpacked, path)]
+    if not found:
+        found = [each for name in _PLACES for each in links_in(unpacked.get(name))]
+    by_link: dict[str, FoundItem] = {}
+    for each in found:
+        known = by_link.get(each.item.url)
+        by_link[each.item.url] = known.with_more(each) if known else each
+    if len(by_link) > MAX_LINKS:
+        _logger.warning("a result has too many files", action="kie_result_cut", files=len(by_link))
+    return tuple(by_link.values())[:MAX_LINKS]
+
+
+def _linked_at(value: object, path: tuple[str, ...]) -> Iterator[FoundItem]:
+    *way, name = path
+    for document in objects_at(value, tuple(way)):
+        for link in filter(is_link, strings_at(document, (name,))):
+            if is_describing(name):
+                yield described(link, document)
+            else:
+                title = words_of(name) if name == _LAST_FRAME else ""
+                yield FoundItem(ResultItem(link, title=title))
+
+
+def _lone_ids(unpacked: Document) -> Iterator[str]:
     for name in _PACKED:
-        result = as_document(_unpacked(data.get(name))).get("resultObject")
-        if isinstance(result, str) and result:
-            return clean(result)
-        if result:
-            return clean(json.dumps(result, ensure_ascii=False))
+        result = as_document(unpacked.get(name))
+        for place in (as_document(result.get("resultObject")), result):
+            yield from (as_item_id(place.get(each)) for each in _ID_NAMES)
+
+
+def _text_of(data: Document) -> str:
+    value = _object_of(data)
+    if isinstance(value, str):
+        return clean(value)
+    if value:
+        return clean(json.dumps(value, ensure_ascii=False))
     return clean("\n\n".join(filter(None, strings_at(data, _LYRICS_PATH))))
 
 
-def _items_at(value: object, path: tuple[str, ...]) -> Iterator[ResultItem]:
-    *way, name = path
-    for described in objects_at(value, tuple(way)):
-        for link in filter(is_link, strings_at(described, (name,))):
-            yield _described(link, described) if name in _DESCRIBED else ResultItem(link)
+def _object_of(data: Document) -> object:
+    """Return the data of a result: `resultObject`, or all that an unknown family says."""
+    unpacked = [_unpacked(data.get(name)) for name in _PACKED]
+    for result in unpacked:
+        if value := as_document(result).get("resultObject"):
+            return value
+    unknown = (result for result in unpacked if _is_unknown(result))
+    return next(unknown, None)
 
 
-def _described(link: str, document: Document) -> ResultItem:
-    title, cover = document.get("title"), document.get("image_url")
-    return ResultItem(
-        link,
-        title=_title(title) if isinstance(title, str) else "",
-        duration=_duration(document.get("duration")),
-        cover_url=cover if isinstance(cover, str) and is_link(cover) else "",
-    )
-
-
-def _title(text: str) -> str:
-    return _CONTROL.sub(" ", clean(text)).strip()[:MAX_TITLE_CHARS].rstrip()
-
-
-def _duration(seconds: object) -> timedelta | None:
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-        return None
-    is_sane = 0 < seconds <= MAX_DURATION.total_seconds()  # no NaN is, nor what is infinite
-    return timedelta(milliseconds=round(seconds * 1000)) if is_sane else None
-
-
-def is_link(text: str) -> bool:
-    """Return whether this is an http or https link of bounded length."""
-    if len(text) > MAX_LINK_CHARS or not _LINK.fullmatch(text) or clean(text) != text:
+def _is_unknown(result: object) -> bool:
+    """Return whether a result is of no family that is known, and says something but links."""
+    if not isinstance(result, dict) or not _LISTS.isdisjoint(result):
         return False
-    try:
-        return bool(urlsplit(text).hostname)
-    except ValueError:
-        return False
+    return any(value for value in result.values()) and not any(links_in(result))
 
 
 def _all_unpacked(data: Document) -> Document:

@@ -74,6 +74,7 @@ class Media(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     COVER_MEDIA_ID_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ITEM_NUMBER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID. As an input it is written `media:<id>`; DownloadMedia gives its bytes."""
     mime_type: _builtins.str
@@ -109,6 +110,13 @@ class Media(_message.Message):
     """The id of the media to show for it, such as the cover of a song, a UUID.
 
     Empty means that it has none.
+    """
+    item_number: _builtins.int
+    """The number of the media among all that its job made, 0 to 16. As an input of a model
+    that takes what an earlier job made it is written `job:<id>/<item_number>`.
+
+    Where some could not be downloaded, their numbers are missing. Zero means that the
+    media is not a result but, for example, a cover.
     """
     @_builtins.property
     def download_expire_time(self) -> _timestamp_pb2.Timestamp:
@@ -147,10 +155,11 @@ class Media(_message.Message):
         title: _builtins.str = ...,
         cover_media_id: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        item_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["download_expire_time", b"download_expire_time", "duration", b"duration", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cover_media_id", b"cover_media_id", "download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "duration", b"duration", "expire_time", b"expire_time", "height", b"height", "id", b"id", "kind", b"kind", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cover_media_id", b"cover_media_id", "download_expire_time", b"download_expire_time", "download_uri", b"download_uri", "duration", b"duration", "expire_time", b"expire_time", "height", b"height", "id", b"id", "item_number", b"item_number", "kind", b"kind", "mime_type", b"mime_type", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
