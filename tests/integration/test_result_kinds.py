@@ -19,7 +19,7 @@ from generation_svc.domain.error import InvalidInputs, LinkDead
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.media_input import ReferencePart, given_in, with_texts
-from generation_svc.domain.model import Catalog, Model
+from generation_svc.domain.model import Catalog, Consent, Model
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.schema import JsonObject
@@ -27,6 +27,7 @@ from generation_svc.lifecycle.dependencies import ModelDependencies
 from generation_svc.provider.kie.payload import told_at_once
 from generation_svc.rpc.convert import job_to_proto
 from generation_svc.usecase.download_media import download
+from generation_svc.usecase.record_consent import record_consent
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.lifecycle import CALLER, FakeProvider, Harness, bytes_of
 
@@ -43,7 +44,7 @@ def every_model() -> Catalog:
 @pytest.fixture
 def kie(harness: Harness) -> Harness:
     """A service that offers every model that KIE has."""
-    models = ModelDependencies(every_model(), validate_inputs)
+    models = ModelDependencies(every_model(), validate_inputs, has_unpaid=True)
     return replace(harness, deps=replace(harness.deps, models=models))
 
 
@@ -69,6 +70,8 @@ def songs_are_there(kie: Harness, *, count: int = 2) -> None:
 
 
 async def start(kie: Harness, model_id: str, **inputs: Any) -> Job:
+    for consent in Consent:
+        await record_consent(kie.deps, CALLER, owner="user:1", consent=consent, wording_version="1")
     return await kie.run(model_id=model_id, inputs=inputs)
 
 
