@@ -22,6 +22,8 @@ class Scope(StrEnum):
     """Keep conversations, and poll for its bots."""
     MONEY = "money"
     """Move credits."""
+    CATALOG = "catalog"
+    """Import models, override them, and switch them off and on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.caller import Caller
@@ -12,6 +12,7 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.model import Catalog, Model
 from generation_svc.domain.port.callback import CallbackReader
+from generation_svc.domain.port.catalog import CatalogFormat
 from generation_svc.domain.port.disk import DiskReader
 from generation_svc.domain.port.media import ByteStore, ResultFetcher, UploadSpool
 from generation_svc.domain.port.provider import Provider
@@ -66,11 +67,36 @@ def _count_nothing(caller: Caller, owner: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Revisions:
+    """What this process knows of documents by their digests."""
+
+    earlier: dict[str, Model] = field(default_factory=dict)
+    """Those that are no longer on offer, of which jobs are under way."""
+    kept_at: dict[str, float] = field(default_factory=dict)
+    """When a document was last said to be in use, by the loop's time."""
+
+
+class NoFormat:
+    """Stands in where the catalog is one file and stays as it is."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say that there are no documents here."""
+        raise TypeError(f"this process has no documents of models, which {name} needs")
+
+
+@dataclass(slots=True)
 class ModelDependencies:
     """The models, and the rules for what is asked of them."""
 
     catalog: Catalog
+    """What is on offer. It is replaced as a whole when a layer changes: read it once per call."""
     validate_inputs: Callable[[Model, Mapping[str, Any]], dict[str, Any]]
+    format: CatalogFormat = field(default_factory=lambda: cast(CatalogFormat, NoFormat()))
+    """What knows the documents of models."""
+    revision: int = 0
+    """The revision of the layers that `catalog` is made of."""
+    revisions: Revisions = field(default_factory=Revisions)
+    """The documents that this process met."""
     off: Recent[Mapping[str, datetime]] = field(
         default_factory=lambda: Recent(NO_MODELS, seconds=HIDDEN_SECONDS)
     )

@@ -24,6 +24,7 @@ from generation_svc.domain.job import Job
 from generation_svc.storage.acceptance_store import PostgresAcceptanceStore
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
+from generation_svc.storage.catalog_store import PostgresCatalogStore
 from generation_svc.storage.clock import DatabaseClock
 from generation_svc.storage.connection import (
     CHECK_SECONDS,
@@ -111,6 +112,7 @@ class PostgresTransaction:
         self.retention = PostgresRetentionStore(connection)
         self.usage = PostgresUsageStore(connection)
         self.due = PostgresDueStore(connection)
+        self.catalog = PostgresCatalogStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

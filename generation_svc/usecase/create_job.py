@@ -34,7 +34,14 @@ from generation_svc.domain.port.acceptance import (
 )
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.lifecycle import acceptance, input_media, model_outage, reference, storage_limit
+from generation_svc.lifecycle import (
+    acceptance,
+    input_media,
+    model_outage,
+    model_revision,
+    reference,
+    storage_limit,
+)
 from generation_svc.lifecycle.account import account_for
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
@@ -100,6 +107,7 @@ async def _accept(
     deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
 ) -> Job:
     account = await _account_for(deps, request, model=model, inputs=inputs)
+    await model_revision.keep(deps, model)
     # Before the transaction: keeping media takes long, and a transaction holds a connection.
     kept = await upload_input.store(
         deps, request.caller, owner=request.owner, model=model, inputs=inputs
@@ -289,4 +297,6 @@ def _new_job(
         revision=1,
         update_time=time,
         account=account,
+        model_digest=model.digest,
+        needs_catalog=model.digest is not None and not model.is_in_every_release,
     )

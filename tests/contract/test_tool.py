@@ -183,11 +183,12 @@ async def test_a_job_goes_from_words_to_bytes(working_service: Service, tool: To
     assert (sha256(data).hexdigest(), len(data)) == (media.sha256, media.size_bytes)
 
 
-async def test_grpcurl_finds_the_five_services(idle_service: Service) -> None:
+async def test_grpcurl_finds_the_six_services(idle_service: Service) -> None:
     code, out, _ = await run("grpcurl", "-plaintext", idle_service.address, "list")
     assert code == 0
     assert out.split() == [
         "atelier.generation.v1.CallbackService",
+        "atelier.generation.v1.CatalogService",
         "atelier.generation.v1.DeliveryService",
         "atelier.generation.v1.EdgeService",
         "atelier.generation.v1.GenerationService",

@@ -14,6 +14,7 @@ from generation_svc.domain.port.acceptance import AcceptanceStore
 from generation_svc.domain.port.attempt import AttemptStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
+from generation_svc.domain.port.catalog import CatalogStore
 from generation_svc.domain.port.delivery import DeliveryStore
 from generation_svc.domain.port.dispatch import DispatchStore
 from generation_svc.domain.port.due import DueStore
@@ -68,6 +69,8 @@ class Transaction(Clock, Protocol):
     def usage(self) -> UsageStore: ...  # noqa: D102
     @property
     def due(self) -> DueStore: ...  # noqa: D102
+    @property
+    def catalog(self) -> CatalogStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable.
