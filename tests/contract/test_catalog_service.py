@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import grpc
 import psycopg
@@ -22,12 +22,12 @@ from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.port.provider import ProviderRequest
 from generation_svc.engine import dispatch_claim, outgoing_attempt
 from generation_svc.lifecycle import model_revision
+from tests.contract.edge_harness import until
 from tests.contract.failure import refused
 from tests.contract.service import Service, serving
 from tests.invented_model import ENTRY
 
 NEW_ID = "acme/dream-1"
-SOON_SECONDS = 5.0
 KIND = catalog_pb
 
 
@@ -89,12 +89,6 @@ async def offered(service: Service) -> set[str]:
     return {model.id for model in models}
 
 
-async def within(check: Callable[[], Awaitable[bool]], *, seconds: float = SOON_SECONDS) -> None:
-    async with asyncio.timeout(seconds):
-        while not await check():
-            await asyncio.sleep(0.02)
-
-
 @asynccontextmanager
 async def two_replicas(url: str, folder: Path) -> AsyncIterator[tuple[Service, Service]]:
     async with serving(url, folder / "one") as one, serving(url, folder / "two") as other:
@@ -123,7 +117,7 @@ async def test_an_import_on_one_replica_is_on_offer_on_the_other(
         async def is_there() -> bool:
             return NEW_ID in await offered(other)
 
-        await within(is_there)
+        await until(is_there)
         assert answer.is_applied
         assert [(c.model_id, c.kind) for c in answer.changes] == [
             (NEW_ID, KIND.MODEL_CHANGE_KIND_NEW)
@@ -215,7 +209,7 @@ async def test_a_job_runs_with_the_mapping_that_it_was_made_with(
         async def knows() -> bool:
             return one.deps.models.catalog.version == answer.catalog_version
 
-        await within(knows)
+        await until(knows)
         for replica in (one, other):
             current = replica.deps.models.catalog.models[NEW_ID]
             assert current.offer.names["prompt"] == "promptText"
@@ -275,7 +269,7 @@ async def test_a_model_is_switched_off_and_on_in_every_replica(
         async def is_off() -> bool:
             return "z-image" not in await offered(other)
 
-        await within(is_off)
+        await until(is_off)
         assert (await refused(other.create())).reason == "MODEL_NOT_FOUND"
         assert (await request_of(other, waiting.id)).model_id == "z-image"
         (override,) = (
@@ -288,7 +282,7 @@ async def test_a_model_is_switched_off_and_on_in_every_replica(
         async def is_on() -> bool:
             return "z-image" in await offered(other)
 
-        await within(is_on)
+        await until(is_on)
         listed = await other.catalog.ListModelOverrides(catalog_pb.ListModelOverridesRequest())
         assert not listed.overrides
 
@@ -327,9 +321,7 @@ def test_a_claim_of_a_release_that_knows_no_catalog_waits(database_url: str) -> 
         assert timedelta(0) < wait <= timedelta(seconds=2)
 
 
-def _job_id(number: int) -> Any:
-    from uuid import UUID
-
+def _job_id(number: int) -> UUID:
     return UUID(int=number + 1)
 
 

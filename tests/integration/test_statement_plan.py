@@ -59,7 +59,7 @@ from tests.plan import Recorder
 FILLING = Filling(finished=50_000, days=120, queued=2_000, queued_owners=20, caller="edge")
 LIMITS = replace(GENEROUS, creates_per_window=200, reads_per_window=200, active_tasks=40)
 """So many jobs may run at once: the first round of the queue, and what is accepted here."""
-SMALL = {"breaker_store", "edge_store", "model_store", "rate_budget_store"}
+SMALL = {"breaker_store", "catalog_store", "edge_store", "model_store", "rate_budget_store"}
 """The stores of what does not grow with every job: few rows, or one that is found by its key."""
 HOOK = Webhook("https://hooks.example/atelier")
 OTHER_HOOK = Webhook("https://gone.example/atelier")
