@@ -189,6 +189,10 @@ class KieClient:
         except InvalidOperation as error:
             raise ProviderUnreachable("KIE's balance is not a number", code="200") from error
 
+    async def describe(self, path: str, *, account: str) -> Any:
+        """Read what KIE says of its models, such as `models` or `models/z-image/price`."""
+        return await self._granted("GET", f"{self._api_url}/{path}", account=account)
+
     async def _granted(self, method: str, url: str, **request: Any) -> Any:
         answer = await self._sent(method, url, **request)
         return _data_of(answer, url=url, no_answer=ProviderUnreachable)
