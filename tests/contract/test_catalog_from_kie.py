@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +175,8 @@ async def test_it_is_on_offer_validated_quoted_and_sent(database_url: str, tmp_p
         )
         assert set(refusal.violations) == {"inputs.dream_depth"}
         model = other.deps.models.catalog.get(NEW)
-        told = quote(model, {"prompt": "a"})
-        assert str(told.credits) == "6"
+        told = quote(model.offer.price, {"prompt": "a"}, defaults=model.defaults, measured={})
+        assert [line.credits for line in told.lines] == [Decimal(6)]
         inputs = {"prompt": "a", "dream_depth": 5}
         job = await other.create(model_id=NEW, inputs=inputs)
         request = await request_of(one, job.id)
@@ -305,7 +307,7 @@ async def test_requests_keep_the_pace(service: Service) -> None:
     for listing in await source.models():
         await source.describe(listing)
     assert len(moments) == 3
-    assert min(b - a for a, b in zip(moments, moments[1:], strict=False)) >= 0.049
+    assert min(b - a for a, b in pairwise(moments)) >= 0.049
 
 
 def test_every_shipped_model_is_known_by_its_name_there() -> None:
