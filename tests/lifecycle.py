@@ -162,6 +162,9 @@ class FakeProvider:
     """Cleared while nobody's picture is taken."""
     left: Decimal | Exception = Decimal(100)
     """The balance of every account."""
+    asked_about: list[str] = field(default_factory=list)
+    """The models that the provider was asked about."""
+    normal_shares: dict[str, float] = field(default_factory=dict)
     probes: int = 0
     fresh: str | Exception = "https://file.aiquickdraw.com/fresh.png"
     fresh_asked: list[str] = field(default_factory=list)
@@ -199,6 +202,10 @@ class FakeProvider:
         if isinstance(self.fresh, Exception):
             raise self.fresh
         return FreshLink(self.fresh, is_proved=True)
+
+    async def normal_share(self, model_id: str, *, account: str) -> float | None:
+        self.asked_about.append(model_id)
+        return self.normal_shares.get(model_id)
 
     async def balance(self, account: str) -> Decimal:
         self.probes += 1

@@ -11,6 +11,7 @@ from generation_svc.domain.caller import Caller
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.model import Catalog, Model
+from generation_svc.domain.model_health import ModelHealth
 from generation_svc.domain.port.callback import CallbackReader
 from generation_svc.domain.port.catalog import CatalogFormat
 from generation_svc.domain.port.disk import DiskReader
@@ -53,6 +54,8 @@ MOST_UPLOADS = 5
 """How many of a process's dispatchers may be handing media over, which can take long."""
 HIDDEN_SECONDS = 1.0
 """How old the list of models that are off may be."""
+HEALTH_SECONDS = 30.0
+"""How old may be what is known of how models do."""
 OVERALL_SECONDS = 5.0
 """How old the sum of all bytes that are kept may be; one that takes long is read less often."""
 NO_MODELS: Mapping[str, datetime] = {}
@@ -101,6 +104,10 @@ class ModelDependencies:
         default_factory=lambda: Recent(NO_MODELS, seconds=HIDDEN_SECONDS)
     )
     """The models that are off, as this process read them a moment ago."""
+    health: Recent[Mapping[str, ModelHealth]] = field(
+        default_factory=lambda: Recent({}, seconds=HEALTH_SECONDS, rest_factor=REST_FACTOR)
+    )
+    """How models have been doing, as this process read it a moment ago."""
 
     def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
         """Return what a model usually and at most takes, unscaled; also a retired one."""

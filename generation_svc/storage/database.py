@@ -39,6 +39,7 @@ from generation_svc.storage.dispatch_store import PostgresDispatchStore
 from generation_svc.storage.due_store import PostgresDueStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.follower import JobFollower
+from generation_svc.storage.health_store import PostgresHealthStore
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
@@ -113,6 +114,7 @@ class PostgresTransaction:
         self.usage = PostgresUsageStore(connection)
         self.due = PostgresDueStore(connection)
         self.catalog = PostgresCatalogStore(connection)
+        self.health = PostgresHealthStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

@@ -34,7 +34,7 @@ def upgrade() -> None:
     )
     op.execute(
         "CREATE TABLE IF NOT EXISTS model_health (model_id varchar PRIMARY KEY,"
-        " read_time timestamptz NOT NULL, success_rate double precision)"
+        " read_time timestamptz NOT NULL, normal_share double precision)"
     )
     with op.get_context().autocommit_block():  # by itself, as in revision 0008
         op.execute(

@@ -39,6 +39,7 @@ from generation_svc.provider.kie.error import NoAnswer, document_of, error_of, t
 from generation_svc.provider.kie.form import Form
 from generation_svc.provider.kie.payload import read_record
 from generation_svc.provider.kie.result import is_link
+from generation_svc.provider.kie.success_rate import normal_share_of
 from runtime.version import product_version
 
 log = structlog.get_logger(__name__)
@@ -188,6 +189,12 @@ class KieClient:
             return Decimal(str(data))
         except InvalidOperation as error:
             raise ProviderUnreachable("KIE's balance is not a number", code="200") from error
+
+    async def normal_share(self, model_id: str, *, account: str) -> float | None:
+        """Return the share of the last hour that KIE calls normal; None without traffic."""
+        return normal_share_of(
+            await self.describe(f"models/{model_id}/success-rate", account=account)
+        )
 
     async def describe(self, path: str, *, account: str) -> Any:
         """Read what KIE says of its models, such as `models` or `models/z-image/price`."""

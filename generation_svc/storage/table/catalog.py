@@ -64,5 +64,5 @@ class ModelHealthRow(SQLModel, table=True):
 
     model_id: str = Field(primary_key=True)
     read_time: datetime = Field(sa_type=TIME)
-    success_rate: float | None = None
-    """Of the latest buckets with traffic; NULL where there was none."""
+    normal_share: float | None = None
+    """Of its last hour, the share that the provider calls normal; NULL without traffic."""
