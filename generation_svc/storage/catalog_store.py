@@ -120,7 +120,5 @@ INSERT INTO catalog_document (digest, document, use_time) VALUES (%s, %s, now())
 ON CONFLICT (digest) DO UPDATE SET use_time = excluded.use_time
 """
 _FORGET_DOCUMENTS = """
-DELETE FROM catalog_document WHERE use_time < now() - %s::interval AND NOT EXISTS (
-    SELECT FROM job WHERE job.model_digest = catalog_document.digest
-    AND job.state IN ('queued', 'running'))
+DELETE FROM catalog_document WHERE use_time < now() - %s::interval
 """

@@ -105,20 +105,23 @@ async def test_of_all_replicas_one_asks(harness: Harness) -> None:
     assert harness.provider.asked_about == [MODEL]
 
 
-async def test_a_document_stays_while_an_unfinished_job_needs_it(harness: Harness) -> None:
-    job = await harness.accept()
+async def test_a_document_outlives_every_job_that_was_made_with_it(harness: Harness) -> None:
+    longest = harness.deps.timing.input_grace
     async with harness.transaction() as tx:
-        await tx.catalog.keep_document("needed", {"id": "a"})
-        await tx.catalog.keep_document("idle", {"id": "b"})
-        await tx.catalog.keep_document("new", {"id": "c"})
-    await harness.query(f"UPDATE job SET model_digest = 'needed' WHERE id = '{job.id}'")
-    await harness.query(
-        "UPDATE catalog_document SET use_time = now() - interval '2 days' WHERE digest <> 'new'"
-    )
+        for name in ("needed", "idle", "renewed"):
+            await tx.catalog.keep_document(name, {"id": name})
+    for name, age in (("needed", longest), ("idle", longest + timedelta(days=1, hours=1))):
+        await harness.query(
+            f"UPDATE catalog_document SET use_time = now() - interval '{age.total_seconds()} s'"
+            f" WHERE digest IN ('{name}', 'renewed')"
+        )
+    async with harness.transaction() as tx:
+        await tx.catalog.keep_document("renewed", {"id": "renewed"})
     await forget_documents(harness.deps)
     async with harness.transaction() as tx:
-        kept = [name for name in ("needed", "idle", "new") if await tx.catalog.document(name)]
-    assert kept == ["needed", "new"]
+        names = ("needed", "idle", "renewed")
+        kept = [name for name in names if await tx.catalog.document(name)]
+    assert kept == ["needed", "renewed"]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ ORDINARY = frozenset(
     unsupported update updates upgrade use usecase validate value verdict version view
     violation waiting walk wanted watch web webhook webp welcome window wiring
     words writer wrong audio photo video
-    build openapi self shipped changed check current difference fixed layered length line
+    build success openapi self shipped changed check current difference fixed layered length line
     member parsed same
     seconds seed size
     """.split()  # noqa: SIM905 - a list of them would be as long as a page

@@ -38,7 +38,7 @@ class CatalogStore(Protocol):
         """Read the document that a job was made with."""
 
     async def forget_documents(self, *, unused_for: timedelta) -> int:
-        """Forget documents that no unfinished job needs; return how many."""
+        """Forget documents with which no job was made for so long; return how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ USED_WITHIN = timedelta(hours=24)
 """How lately a model must have been used."""
 ASK_EVERY = timedelta(minutes=10)
 """How old the provider's word becomes: it counts in stretches of ten minutes."""
-UNUSED_FOR = timedelta(days=1)
-"""How long a document stays that no unfinished job needs: one that uses it again says so hourly."""
+SPARE = timedelta(days=1)
+"""How much longer than the longest job a document stays: who makes jobs with it says so hourly."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -38,7 +38,8 @@ async def watch_models(deps: Dependencies) -> bool:
 
 
 async def forget_documents(deps: Dependencies) -> bool:
-    """Forget the documents of models that no unfinished job needs; once is enough."""
+    """Forget the documents of models that no unfinished job can need; once is enough."""
+    unused_for = deps.timing.input_grace + SPARE
     async with deps.database.transaction() as tx:
-        await tx.catalog.forget_documents(unused_for=UNUSED_FOR)
+        await tx.catalog.forget_documents(unused_for=unused_for)
     return False
