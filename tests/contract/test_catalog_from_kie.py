@@ -121,7 +121,11 @@ class FakeKie:
         self.asked: list[str] = []
 
     def answer(self, request: httpx2.Request) -> httpx2.Response:
-        path = request.url.raw_path.decode().removeprefix("/api/v1/")
+        return httpx2.Response(200, json=self.data(request.url.raw_path.decode()))
+
+    def data(self, path: str) -> dict[str, Any]:
+        """Return what is answered at a path."""
+        path = path.removeprefix("/api/v1/")
         self.asked.append(path)
         if path == "models":
             return _granted(self.listing)
@@ -130,11 +134,11 @@ class FakeKie:
             return _granted({"openapi": self.schemas[model]})
         if what == "price" and model in self.prices:
             return _granted(self.prices[model])
-        return httpx2.Response(200, json={"code": 404, "msg": "not found", "data": None})
+        return {"code": 404, "msg": "not found", "data": None}
 
 
-def _granted(data: Any) -> httpx2.Response:
-    return httpx2.Response(200, json={"code": 200, "msg": "success", "data": data})
+def _granted(data: Any) -> dict[str, Any]:
+    return {"code": 200, "msg": "success", "data": data}
 
 
 async def read_from(kie: FakeKie, client: GenerationClient) -> SourceCatalog:

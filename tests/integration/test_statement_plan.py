@@ -32,6 +32,7 @@ from generation_svc.engine.send_webhook import send_webhook
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.forecast import forecast
+from generation_svc.lifecycle.model_health import health_of
 from generation_svc.usecase import (
     cancel_job,
     download_media,
@@ -216,6 +217,7 @@ async def read(harness: Harness, job: Job) -> None:
     updates = stream_job.follow(
         harness.deps, CALLER, job_id=job.id, after=1, heartbeat=timedelta(seconds=1)
     )
+    await health_of(harness.deps)
     result = [each async for each in updates][-1]
     assert isinstance(result, Job)
     assert result.result is not None
