@@ -23,6 +23,8 @@ from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
 from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.catalog.layer import ShippedCatalog
+from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
@@ -72,6 +74,7 @@ FAILURE = Observation(
     ProviderState.FAILED, word="fail", fail_code="500", fail_message="Internal error"
 )
 _CATALOG = load_catalog()
+_SHIPPED = ShippedCatalog(load_document(), rule=OfferRule())
 
 
 def _set_event() -> asyncio.Event:
@@ -547,7 +550,7 @@ async def _open(
     ):
         deps = Dependencies(
             database=database,
-            models=ModelDependencies(_CATALOG, validate_inputs),
+            models=ModelDependencies(_CATALOG, validate_inputs, format=_SHIPPED),
             media=MediaDependencies(store=store, spool=FakeSpool(), fetcher=fetcher),
             provider=ProviderDependencies(
                 client=provider,

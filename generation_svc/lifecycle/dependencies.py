@@ -77,6 +77,8 @@ class Revisions:
     """Those that are no longer on offer, of which jobs are under way."""
     kept_at: dict[str, float] = field(default_factory=dict)
     """When a document was last said to be in use, by the loop's time."""
+    keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one who says so: those who come at the same time wait for it."""
 
 
 class NoFormat:

@@ -6,7 +6,7 @@ revisions that it met; the one that is on offer it has anyway.
 
 from generation_svc.domain.job import Job
 from generation_svc.domain.model import Model
-from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.dependencies import Dependencies, Revisions
 from runtime.clock import loop_time
 
 MOST_KNOWN = 64
@@ -42,9 +42,16 @@ async def keep(deps: Dependencies, model: Model) -> None:
     digest, document = model.digest, model.document
     if digest is None or document is None:
         return
-    kept_at = deps.models.revisions.kept_at
-    if digest in kept_at and loop_time() - kept_at[digest] < KEEP_SECONDS:
+    revisions = deps.models.revisions
+    if _is_kept(revisions, digest):
         return
-    async with deps.database.transaction() as tx:
-        await tx.catalog.keep_document(digest, document)
-    kept_at[digest] = loop_time()
+    async with revisions.keeping:
+        if not _is_kept(revisions, digest):
+            async with deps.database.transaction() as tx:
+                await tx.catalog.keep_document(digest, document)
+            revisions.kept_at[digest] = loop_time()
+
+
+def _is_kept(revisions: Revisions, digest: str) -> bool:
+    kept_at = revisions.kept_at.get(digest)
+    return kept_at is not None and loop_time() - kept_at < KEEP_SECONDS
