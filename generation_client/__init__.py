@@ -22,6 +22,7 @@ import grpc
 from pydantic import SecretStr
 
 from atelier.generation.v1.callback_service_pb2_grpc import CallbackServiceStub
+from atelier.generation.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -51,6 +52,7 @@ class GenerationClient:
     """The stubs of the service, all on one channel."""
 
     callback: CallbackServiceStub
+    catalog: CatalogServiceStub
     delivery: DeliveryServiceStub
     edge: EdgeServiceStub
     generation: GenerationServiceStub
@@ -71,6 +73,7 @@ async def connect(
     async with _channel(address, transport, secret) as channel:
         yield GenerationClient(
             callback=CallbackServiceStub(channel),
+            catalog=CatalogServiceStub(channel),
             delivery=DeliveryServiceStub(channel),
             edge=EdgeServiceStub(channel),
             generation=GenerationServiceStub(channel),

@@ -23,6 +23,8 @@ from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
 from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.catalog.layer import ShippedCatalog
+from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
@@ -73,6 +75,7 @@ FAILURE = Observation(
     ProviderState.FAILED, word="fail", fail_code="500", fail_message="Internal error"
 )
 _CATALOG = load_catalog()
+_SHIPPED = ShippedCatalog(load_document(), rule=OfferRule())
 
 
 def _set_event() -> asyncio.Event:
@@ -163,6 +166,9 @@ class FakeProvider:
     """Cleared while nobody's picture is taken."""
     left: Decimal | Exception = Decimal(100)
     """The balance of every account."""
+    asked_about: list[str] = field(default_factory=list)
+    """The models that the provider was asked about."""
+    normal_shares: dict[str, float] = field(default_factory=dict)
     probes: int = 0
     fresh: str | Exception = "https://file.aiquickdraw.com/fresh.png"
     fresh_asked: list[str] = field(default_factory=list)
@@ -200,6 +206,10 @@ class FakeProvider:
         if isinstance(self.fresh, Exception):
             raise self.fresh
         return FreshLink(self.fresh, is_proved=True)
+
+    async def normal_share(self, model_id: str, *, account: str) -> float | None:
+        self.asked_about.append(model_id)
+        return self.normal_shares.get(model_id)
 
     async def balance(self, account: str) -> Decimal:
         self.probes += 1
@@ -557,7 +567,7 @@ async def _open(
     ):
         deps = Dependencies(
             database=database,
-            models=ModelDependencies(_CATALOG, validate_inputs),
+            models=ModelDependencies(_CATALOG, validate_inputs, format=_SHIPPED),
             media=MediaDependencies(store=store, spool=FakeSpool(), fetcher=fetcher),
             provider=ProviderDependencies(
                 client=provider,

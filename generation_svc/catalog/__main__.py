@@ -1,5 +1,9 @@
-"""Build the catalog of models and note that it was checked: `make catalog`; `--check` compares."""
+"""Build the catalog of models and note that it was checked: `make catalog`; `--check` compares.
 
+`import FILE|--from-kie [--apply]` shows what an import into a running service would change.
+"""
+
+import runpy
 import sys
 
 from generation_svc.catalog.build import built
@@ -15,6 +19,11 @@ from generation_svc.catalog.load import (
 
 def main(arguments: list[str]) -> None:
     """Write what the documents say, or exit with a sentence if that is not what is there."""
+    if arguments[:1] == ["import"]:
+        # By its name: it knows the service and the client, which the catalog knows nothing of.
+        sys.argv = [sys.argv[0], *arguments[1:]]
+        runpy.run_module("generation_svc.server.catalog_import", run_name="__main__")
+        return
     try:
         text = built().encode()
         digest = digest_of(text, schema=read(SCHEMA_FILE)) + "\n"

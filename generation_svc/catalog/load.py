@@ -6,7 +6,8 @@ first asked for.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,32 @@ MODELS_FOLDER = resource_folder("models")
 CATALOG_FILE = MODELS_FOLDER / "KIE_SOURCE_OF_TRUTH.json"
 SCHEMA_FILE = MODELS_FOLDER / "model.schema.json"
 CHECKED_FILE = MODELS_FOLDER / "checked.sha256"
+_DIGEST_LENGTH = 32
+
+
+IN_EVERY_RELEASE = frozenset(
+    {"z-image", "qwen/text-to-image", "qwen/image-to-image", "qwen/image-edit"}
+)
+"""The models of the releases that know no catalog but their own file."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRule:
+    """Which models new jobs may use."""
+
+    has_unpaid: bool = False
+    """Whether models that are not free may be used, too."""
+    has_callbacks: bool = True
+    """Whether the provider can report, which it needs for some models."""
+
+    def offered(self, entries: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+        """Return the ids of those on offer, in order."""
+        return tuple(entry["id"] for entry in entries if self._is_offered(entry))
+
+    def _is_offered(self, entry: dict[str, Any]) -> bool:
+        needs_callback = entry["offers"][0].get("requires_callback", False)
+        can_run = "withdrawn" not in entry and (self.has_callbacks or not needs_callback)
+        return can_run and (entry["is_free"] or self.has_unpaid)
 
 
 class ParsedModels(Mapping[str, Model]):
@@ -33,7 +60,9 @@ class ParsedModels(Mapping[str, Model]):
     def __getitem__(self, model_id: str) -> Model:
         """Return a model; raises KeyError for one that there is not."""
         if model_id not in self._parsed:
-            self._parsed[model_id] = parse_model(self._entries[model_id])
+            model = model_of(self._entries[model_id])
+            is_in_every_release = model_id in IN_EVERY_RELEASE
+            self._parsed[model_id] = replace(model, is_in_every_release=is_in_every_release)
         return self._parsed[model_id]
 
     def __contains__(self, model_id: object) -> bool:
@@ -49,6 +78,17 @@ class ParsedModels(Mapping[str, Model]):
         return len(self._entries)
 
 
+def model_of(entry: dict[str, Any]) -> Model:
+    """Return the model of an entry, which it keeps along with what stands for it."""
+    return replace(parse_model(entry), digest=entry_digest(entry), document=entry)
+
+
+def entry_digest(entry: dict[str, Any]) -> str:
+    """Return what stands for an entry, in whatever order its members are."""
+    text = json.dumps(entry, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
 def load_catalog(
     path: Path | None = None,
     *,
@@ -62,18 +102,19 @@ def load_catalog(
     callbacks none that the provider runs only with an address for them. Raises CatalogError, which
     names the file, the place in it and what is wrong there.
     """
-    path = path or CATALOG_FILE
+    document = load_document(path or CATALOG_FILE, checked=checked)
+    entries = document["models"]
+    rule = OfferRule(has_unpaid=has_unpaid, has_callbacks=has_callbacks)
+    return Catalog(document["version"], ParsedModels(entries), rule.offered(entries))
+
+
+def load_document(path: Path = CATALOG_FILE, *, checked: Path = CHECKED_FILE) -> dict[str, Any]:
+    """Return what a catalog file holds. Raises CatalogError."""
     text, schema = read(path), read(SCHEMA_FILE)
-    document = parsed(text, path=path)
+    document: dict[str, Any] = parsed(text, path=path)
     if not _was_checked(digest_of(text, schema=schema), checked=checked):
         _check(document, schema=parsed(schema, path=SCHEMA_FILE), path=path)
-    entries = document["models"]
-    offered = tuple(
-        entry["id"]
-        for entry in entries
-        if (entry["is_free"] or has_unpaid) and _can_run(entry, has_callbacks=has_callbacks)
-    )
-    return Catalog(document["version"], ParsedModels(entries), offered)
+    return document
 
 
 def note_checked(path: Path = CATALOG_FILE, *, checked: Path = CHECKED_FILE) -> None:
@@ -102,11 +143,6 @@ def parsed(text: bytes, *, path: Path) -> Any:
         return json.loads(text.decode("utf-8"))
     except ValueError as error:
         raise CatalogError(path, f"is not JSON: {error}") from error
-
-
-def _can_run(entry: dict[str, Any], *, has_callbacks: bool) -> bool:
-    needs_callback = entry["offers"][0].get("requires_callback", False)
-    return "withdrawn" not in entry and (has_callbacks or not needs_callback)
 
 
 def _was_checked(digest: str, *, checked: Path) -> bool:

@@ -80,6 +80,8 @@ class Attempt:
     read_tries: int = 0
     model_id: str = ""
     """The model of its job, which whoever fetches its result goes by; empty where nobody asked."""
+    model_digest: str | None = None
+    """The revision of the model that its job was made with, where the model is told."""
 
     @property
     def is_live(self) -> bool:

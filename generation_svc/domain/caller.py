@@ -24,6 +24,8 @@ class Scope(StrEnum):
     """Move credits."""
     OPERATOR_FIELDS = "operator_fields"
     """Set the fields of a model that are the operator's: safety, watermarks, fallbacks."""
+    CATALOG = "catalog"
+    """Import models, override them, and switch them off and on."""
 
 
 @dataclass(frozen=True, slots=True)

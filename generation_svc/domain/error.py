@@ -85,6 +85,23 @@ class ConsentMissing(AtelierError):
         )
 
 
+class InvalidDocument(AtelierError):
+    """A document that is to change the catalog cannot be used."""
+
+    def __init__(self, model_id: str, problem: str) -> None:
+        self.model_id = model_id
+        self.problem = problem
+        super().__init__(f"{model_id}: {problem}")
+
+
+class CatalogChanged(AtelierError):
+    """The catalog has changed since a change of it was reviewed."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        super().__init__("The catalog has changed meanwhile; review the change again.")
+
+
 class JobNotFound(AtelierError):
     """No job of this caller has this id."""
 

@@ -100,4 +100,8 @@ class Job:
     """The provider's account that alone can do it, since it made what the job refers to."""
     fair_round: int = 0
     """The round in which it is served while it waits; no owner has two jobs in one."""
+    model_digest: str | None = None
+    """The document of its model that it was made with; None if nobody kept it."""
+    needs_catalog: bool = False
+    """Whether only a dispatcher that knows the catalog in the database may send it."""
     forecast: Forecast | None = field(default=None, compare=False)

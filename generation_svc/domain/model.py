@@ -12,7 +12,7 @@ from generation_svc.domain.media import MediaKind
 from generation_svc.domain.media_input import MediaInput, ReferenceInput, SpecialInput
 from generation_svc.domain.price import OfferPrice
 from generation_svc.domain.purpose import Kind, Purpose, kind_of_purpose
-from generation_svc.domain.schema import JsonSchema, JsonValue
+from generation_svc.domain.schema import JsonObject, JsonSchema, JsonValue
 
 _COMPARED_LENGTH = 100
 """The number of characters of a misspelt id that are compared; difflib is quadratic."""
@@ -153,6 +153,12 @@ class Model:
     consent: Consent | None = None
     withdrawn: str | None = None
     """Why it is no longer on offer."""
+    digest: str | None = None
+    """What stands for its document."""
+    document: JsonObject | None = field(default=None, repr=False, compare=False)
+    """What it was read from."""
+    is_in_every_release: bool = False
+    """Whether releases that know no catalog but their own file send it in the same way."""
 
     @property
     def kind(self) -> Kind:

@@ -37,7 +37,7 @@ from generation_svc.engine.outgoing_attempt import OutgoingAttempt
 from generation_svc.engine.persist import persist
 from generation_svc.engine.submission import MAX_ATTEMPTS
 from generation_svc.engine.work import Batch, Work
-from generation_svc.lifecycle import input_media, model_outage, topic
+from generation_svc.lifecycle import input_media, model_outage, model_revision, topic
 from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES
 from generation_svc.lifecycle.dependencies import Dependencies
 from runtime.token import new_token, token_hash
@@ -111,7 +111,7 @@ async def _submit_or_give_back(
 
 async def _submit(deps: Dependencies, claim: Claim, *, is_probe: bool) -> bool:
     """Do what has to be done before a claimed job is sent, and send it."""
-    model = deps.models.catalog.models.get(claim.job.model_id)
+    model = await model_revision.of_job(deps, claim.job)
     if model is None:
         await submission.fail(deps, claim, reason=FailureReason.MODEL_UNAVAILABLE)
         return False

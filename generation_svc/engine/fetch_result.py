@@ -37,7 +37,7 @@ from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
 from generation_svc.engine.store_result import LINK_TROUBLES, store_file
 from generation_svc.engine.work import Batch, Work, do_one
-from generation_svc.lifecycle import topic
+from generation_svc.lifecycle import model_revision, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
 from runtime.wait import Deadline
@@ -103,7 +103,7 @@ async def _haul(deps: Dependencies, attempt: Attempt, *, items: Sequence[ResultI
     """Try each link that gave nothing yet; one that is slow leaves the others to the next try."""
     haul, deadline = _Haul(), Deadline(deps.timing.fetch_lease.total_seconds() / 2)
     ours = await _ours_already(deps, attempt, count=len(items))
-    model = deps.models.catalog.models.get(attempt.model_id)
+    model = await model_revision.of_job(deps, attempt)
     form = model.result if model else None
     for position, item in enumerate(items):
         if position in ours:

@@ -19,7 +19,7 @@ from generation_svc.domain.provider_input import provider_input
 from generation_svc.engine import rate_budget, submission
 from generation_svc.engine.persist import persist
 from generation_svc.engine.rate_budget import RatePermit
-from generation_svc.lifecycle import input_media, reference
+from generation_svc.lifecycle import input_media, model_revision, reference
 from generation_svc.lifecycle.callback_address import CALLBACK_TOKEN_BYTES
 from generation_svc.lifecycle.dependencies import Dependencies
 from runtime.token import new_token, token_hash
@@ -83,14 +83,14 @@ def _divide(
 
 def _request(deps: Dependencies, claim: Claim) -> ProviderRequest | None:
     """Return what is sent of a job, unless something else has to be done before."""
-    model = deps.models.catalog.models.get(claim.job.model_id)
+    model = model_revision.known(deps, claim.job)  # one that has to be read is sent by itself
     if model is None or claim.is_trial or _has_attempt(claim):
         return None
     inputs = claim.job.inputs
     if input_media.needs_upload(claim.job, model=model) or reference.job_ids(model, inputs):
         return None
     try:
-        return ProviderRequest(model.id, provider_input(model, inputs, resolved={}))
+        return ProviderRequest(model.offer.model_id, provider_input(model, inputs, resolved={}))
     # One job must not keep the others of its batch from being claimed; it fails by itself later.
     except Exception:
         _logger.exception("a request cannot be made", job_id=str(claim.job.id))

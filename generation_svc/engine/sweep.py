@@ -9,6 +9,11 @@ from generation_svc.engine.callback_replay import replay_callbacks, trim_callbac
 from generation_svc.engine.maintenance.accounts import WATCH_SECONDS, watch_accounts
 from generation_svc.engine.maintenance.deadlines import end_overdue, end_unstarted
 from generation_svc.engine.maintenance.delays import label_delays
+from generation_svc.engine.maintenance.health import (
+    HEALTH_SECONDS,
+    forget_documents,
+    watch_models,
+)
 from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.engine.maintenance.orphans import mark_orphans
 from generation_svc.engine.maintenance.retention import forget_expired
@@ -48,6 +53,8 @@ SWEEPS = (
     Sweep(measure_usage, interval_seconds=5),
     Sweep(forget_expired, interval_seconds=60),
     Sweep(watch_accounts, interval_seconds=WATCH_SECONDS),
+    Sweep(watch_models, interval_seconds=HEALTH_SECONDS),
+    Sweep(forget_documents, interval_seconds=3600),
 )
 """All of them; each is independent of the others and safe in every replica."""
 

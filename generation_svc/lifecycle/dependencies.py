@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.model import Catalog, Model
+from generation_svc.domain.model_health import ModelHealth
 from generation_svc.domain.port.callback import CallbackReader
+from generation_svc.domain.port.catalog import CatalogFormat
 from generation_svc.domain.port.disk import DiskReader
 from generation_svc.domain.port.media import ByteStore, ResultFetcher, UploadSpool
 from generation_svc.domain.port.provider import Provider
@@ -52,6 +54,8 @@ MOST_UPLOADS = 5
 """How many of a process's dispatchers may be handing media over, which can take long."""
 HIDDEN_SECONDS = 1.0
 """How old the list of models that are off may be."""
+HEALTH_SECONDS = 30.0
+"""How old may be what is known of how models do."""
 OVERALL_SECONDS = 5.0
 """How old the sum of all bytes that are kept may be; one that takes long is read less often."""
 NO_MODELS: Mapping[str, datetime] = {}
@@ -66,17 +70,48 @@ def _count_nothing(caller: Caller, owner: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Revisions:
+    """What this process knows of documents by their digests."""
+
+    earlier: dict[str, Model] = field(default_factory=dict)
+    """Those that are no longer on offer, of which jobs are under way."""
+    kept_at: dict[str, float] = field(default_factory=dict)
+    """When a document was last said to be in use, by the loop's time."""
+    keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one who says so: those who come at the same time wait for it."""
+
+
+class NoFormat:
+    """Stands in where the catalog is one file and stays as it is."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say that there are no documents here."""
+        raise TypeError(f"this process has no documents of models, which {name} needs")
+
+
+@dataclass(slots=True)
 class ModelDependencies:
     """The models, and the rules for what is asked of them."""
 
     catalog: Catalog
+    """What is on offer. It is replaced as a whole when a layer changes: read it once per call."""
     validate_inputs: Callable[[Model, Mapping[str, Any]], dict[str, Any]]
+    format: CatalogFormat = field(default_factory=lambda: cast(CatalogFormat, NoFormat()))
+    """What knows the documents of models."""
+    revision: int = 0
+    """The revision of the layers that `catalog` is made of."""
+    revisions: Revisions = field(default_factory=Revisions)
+    """The documents that this process met."""
     off: Recent[Mapping[str, datetime]] = field(
         default_factory=lambda: Recent(NO_MODELS, seconds=HIDDEN_SECONDS)
     )
     """The models that are off, as this process read them a moment ago."""
     has_unpaid: bool = False
     """Whether models that cost money may be used unpaid, also those without a price."""
+    health: Recent[Mapping[str, ModelHealth]] = field(
+        default_factory=lambda: Recent({}, seconds=HEALTH_SECONDS, rest_factor=REST_FACTOR)
+    )
+    """How models have been doing, as this process read it a moment ago."""
 
     def durations(self, model_id: str) -> tuple[timedelta, timedelta]:
         """Return what a model usually and at most takes, unscaled; also a retired one."""

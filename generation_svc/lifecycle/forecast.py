@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from generation_svc.domain.job import Forecast, Job, JobState
+from generation_svc.domain.model_health import ModelState
 from generation_svc.lifecycle.dependencies import Dependencies
 
 NOTHING = timedelta(0)
@@ -20,17 +21,27 @@ async def with_forecast(deps: Dependencies, job: Job) -> Job:
 async def forecast(deps: Dependencies, job: Job) -> Forecast:
     """Return what is known of an unfinished job's wait."""
     typical = await deps.views.queue.typical(job.model_id, database=deps.database)
-    usual = typical or deps.models.durations(job.model_id)[0]
+    usual = _usual_of(deps, job.model_id, typical=typical)
     position = 0
     if job.state is JobState.QUEUED:
         position = await deps.views.queue.place(job, database=deps.database)
-    if job.delay_reason is not None:
+    if job.delay_reason is not None or usual is None:
         return Forecast(position, None)
     time = deps.database.now()
     timing = _time_for_each(deps, usual)
     left = _left_in_line(job, position=position, timing=timing, usual=usual, time=time)
     remaining = left if job.state is JobState.QUEUED else usual - (time - job.update_time)
     return Forecast(position, _honest(remaining))
+
+
+def _usual_of(deps: Dependencies, model_id: str, *, typical: timedelta | None) -> timedelta | None:
+    """Return what a model takes these days; None where nothing has shown it."""
+    model = deps.models.catalog.models.get(model_id)
+    health = deps.models.health.known.get(model_id)
+    usual = typical or (model.usual_duration if model else None)
+    if usual and health and health.recent and health.state is ModelState.SLOW:
+        return max(usual, health.recent)
+    return usual
 
 
 def _time_for_each(deps: Dependencies, usual: timedelta) -> timedelta:

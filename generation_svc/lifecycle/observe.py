@@ -15,7 +15,7 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.observation import Observation, ProviderState, Source
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.lifecycle import model_outage, topic
+from generation_svc.lifecycle import model_outage, model_revision, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.fetch_handover import FetchHandover
 from generation_svc.lifecycle.record import revise, settle
@@ -121,7 +121,7 @@ async def _succeed(
     source: Source,
 ) -> None:
     job = await _run(deps, tx, job=job, attempt=attempt)
-    observation = _as_promised(deps, job, observation=observation)
+    observation = await _as_promised(deps, tx, job=job, observation=observation)
     if observation.results:
         await _have_fetched(deps, tx, attempt=attempt, observation=observation, source=source)
         return
@@ -131,9 +131,11 @@ async def _succeed(
         await settle(tx, job, Result(text=observation.result_text), event=JobEventKind.SETTLED)
 
 
-def _as_promised(deps: Dependencies, job: Job, *, observation: Observation) -> Observation:
+async def _as_promised(
+    deps: Dependencies, tx: Transaction, *, job: Job, observation: Observation
+) -> Observation:
     """Return a result as the model's document promises it; data is called as the model is."""
-    model = deps.models.catalog.models.get(job.model_id)
+    model = await model_revision.of_job(deps, job, tx=tx)
     if model is None:
         return observation
     shaped = deps.provider.callbacks.shape(observation, form=model.result)

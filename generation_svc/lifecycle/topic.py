@@ -11,6 +11,8 @@ ACCOUNT = "account"
 READ = f"{WORK_PREFIX}read"
 FETCH = f"{WORK_PREFIX}fetch"
 WEBHOOK = f"{WORK_PREFIX}webhook"
+CATALOG = "catalog"
+"""A layer of the catalog has changed."""
 
 
 def of_job(job_id: UUID) -> str:

@@ -141,6 +141,14 @@ TABLE: Mapping[type[Exception], Entry] = {
     domain.CallTooLong: Entry(
         grpc.StatusCode.DEADLINE_EXCEEDED, "CALL_TOO_LONG", retry=lambda _: SHORT_RETRY
     ),
+    domain.InvalidDocument: Entry(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "CATALOG_INVALID",
+        lambda e: {"model_id": e.model_id, "problem": e.problem},
+    ),
+    domain.CatalogChanged: Entry(
+        grpc.StatusCode.ABORTED, "CATALOG_CHANGED", lambda e: {"catalog_version": e.version}
+    ),
     domain.WebhookDisabled: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "WEBHOOK_DISABLED", lambda e: {"url": e.url}
     ),

@@ -2,15 +2,18 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import model_pb2
 from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.error import InvalidPageToken
-from generation_svc.domain.model import Model
+from generation_svc.domain.model import Catalog, Model
+from generation_svc.domain.model_health import ModelHealth, ModelState
 from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.model_health import health_of
 from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import MAX_FILTER_LENGTH, MAX_VERSION_LENGTH, Bounds
 from generation_svc.rpc.model_filter import matches, parse_model_filter
@@ -19,6 +22,28 @@ from generation_svc.rpc.page_token import PageQuery
 
 MAX_MODELS = 500
 """The models of one page."""
+
+
+_STATES = {
+    ModelState.FINE: model_pb2.MODEL_STATE_FINE,
+    ModelState.SLOW: model_pb2.MODEL_STATE_SLOW,
+    ModelState.FAILING: model_pb2.MODEL_STATE_FAILING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """How models are doing, which no catalog says."""
+
+    off: Mapping[str, datetime]
+    """The models that are off, and until when."""
+    health: Mapping[str, ModelHealth]
+
+    def words(self, model_id: str) -> str:
+        """Return what differs from a model of which nothing is known; empty if nothing does."""
+        off, health = self.off.get(model_id), self.health.get(model_id)
+        state = health.state if health else None
+        return f"{model_id} {off and off.isoformat()} {state}\n" if off or state else ""
 
 
 class ModelPages:
@@ -33,9 +58,8 @@ class ModelPages:
     ) -> pb.ListModelsResponse:
         """List the models on offer. Raises InvalidInputs and InvalidPageToken."""
         size = _checked_size(request)
-        catalog, off = self._deps.models.catalog, await model_outage.resting(self._deps)
-        offered_off = {id_: off[id_] for id_ in catalog.ids if id_ in off}
-        version = version_of(catalog.version, off=offered_off)
+        catalog, lately = self._deps.models.catalog, await self._lately()
+        version = version_of(catalog, lately=lately)
         if request.if_catalog_version == version and not request.page_token:
             return pb.ListModelsResponse(catalog_version=version)
         wanted = parse_model_filter(request.filter)
@@ -43,7 +67,7 @@ class ModelPages:
         query = PageQuery("ListModels", caller.name, tuple(filter(None, [request.filter])))
         rest = models[_start_after(query.cursor(request.page_token), models=models) :]
         is_full = request.view == model_pb2.MODEL_VIEW_FULL
-        page = [self._told(each, caller, is_full=is_full, off=off) for each in rest[:size]]
+        page = [self._told(each, caller, is_full=is_full, lately=lately) for each in rest[:size]]
         count = fitting(page)
         token = query.token(page[count - 1].id) if len(rest) > count else ""
         return pb.ListModelsResponse(
@@ -56,25 +80,33 @@ class ModelPages:
         bounds.text("model_id", request.model_id, is_required=True)
         bounds.check()
         model = self._deps.models.catalog.get(request.model_id)
-        off = await model_outage.resting(self._deps)
-        return pb.GetModelResponse(model=self._told(model, caller, is_full=True, off=off))
+        lately = await self._lately()
+        return pb.GetModelResponse(model=self._told(model, caller, is_full=True, lately=lately))
+
+    async def _lately(self) -> Lately:
+        return Lately(await model_outage.resting(self._deps), await health_of(self._deps))
 
     def _told(
-        self, model: Model, caller: Caller, *, is_full: bool, off: Mapping[str, datetime]
+        self, model: Model, caller: Caller, *, is_full: bool, lately: Lately
     ) -> model_pb2.Model:
         has_operator_fields = Scope.OPERATOR_FIELDS in caller.scopes
         message = self._messages.of(model, is_full=is_full, has_operator_fields=has_operator_fields)
-        if model.id in off:
-            message.unavailable_until_time.FromDatetime(off[model.id])
+        if model.id in lately.off:
+            message.unavailable_until_time.FromDatetime(lately.off[model.id])
+        health = lately.health.get(model.id)
+        if health and health.state:
+            message.state = _STATES[health.state]
+        if health and health.usual and model.usual_duration is None:
+            message.usual_duration.FromTimedelta(health.usual)
         return message
 
 
-def version_of(version: str, *, off: Mapping[str, datetime]) -> str:
-    """Return the version of what is told: the catalog's, and of which models are off till when."""
-    if not off:
-        return version
-    told = "".join(f"{model_id} {off[model_id].isoformat()}\n" for model_id in sorted(off))
-    return f"{version}+{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+def version_of(catalog: Catalog, *, lately: Lately) -> str:
+    """Return the version of what is told: the catalog's, and of how its models are doing."""
+    told = "".join(sorted(filter(None, map(lately.words, catalog.ids))))
+    if not told:
+        return catalog.version
+    return f"{catalog.version}+{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
 def _checked_size(request: pb.ListModelsRequest) -> int:

@@ -38,6 +38,11 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "WebhookService/ListWebhooks": (Scope.OWN_JOBS,),
         "WebhookService/TestWebhook": (Scope.OWN_JOBS,),
         "WebhookService/EnableWebhook": (Scope.OWN_JOBS,),
+        "CatalogService/ImportCatalog": (Scope.CATALOG,),
+        "CatalogService/GetModelDocument": (Scope.CATALOG,),
+        "CatalogService/SetModelOverride": (Scope.CATALOG,),
+        "CatalogService/SwitchModel": (Scope.CATALOG,),
+        "CatalogService/ListModelOverrides": (Scope.CATALOG,),
     }.items()
 }
 """The scopes, of which one is enough, by the full name of the RPC as gRPC spells it."""

@@ -6,6 +6,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from atelier.generation.v1 import (
     callback_service_pb2,
     callback_service_pb2_grpc,
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
     delivery_service_pb2,
     delivery_service_pb2_grpc,
     edge_service_pb2,
@@ -17,6 +19,7 @@ from atelier.generation.v1 import (
 )
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.callback_servicer import CallbackServicer
+from generation_svc.rpc.catalog_servicer import CatalogServicer
 from generation_svc.rpc.delivery_servicer import DeliveryServicer
 from generation_svc.rpc.draining import Draining
 from generation_svc.rpc.edge_servicer import EdgeServicer
@@ -33,6 +36,7 @@ CONTRACT = (
     delivery_service_pb2,
     edge_service_pb2,
     webhook_service_pb2,
+    catalog_service_pb2,
 )
 """The modules of the contract that hold services."""
 SERVICE_NAMES = tuple(
@@ -71,6 +75,7 @@ def register(
     )
     edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(deps), server)
     webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(deps), server)
+    catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(deps), server)
     health_servicer = HealthServicer(draining, write_timeout=stream_timing.write_timeout)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if has_reflection:

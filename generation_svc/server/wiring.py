@@ -16,12 +16,15 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from generation_svc.caller import CallerDirectory, CallLimits, parse_callers
-from generation_svc.catalog import load_catalog, validate_inputs
-from generation_svc.domain.model import Catalog
+from generation_svc.catalog import validate_inputs
+from generation_svc.catalog.layer import ShippedCatalog
+from generation_svc.catalog.load import OfferRule, load_document
+from generation_svc.domain.catalog_layer import CatalogLayers
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.egress.tls import client_tls
+from generation_svc.lifecycle.current_catalog import followed_catalog
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
     Limits,
@@ -79,7 +82,7 @@ async def open_dependencies(
         _kie(settings, create_timeout=timing.create_timeout, tls=tls) as provider,
         _sender(settings, now=database.now, meter=WebhookMeter(registry), tls=tls) as webhooks,
     ):
-        yield Dependencies(
+        deps = Dependencies(
             database=database,
             models=models_of(settings),
             media=media,
@@ -100,6 +103,8 @@ async def open_dependencies(
             meter=ServiceMeter(registry),
             storage=storage_of(settings, store=store, meter=media_meter),
         )
+        async with followed_catalog(deps):
+            yield deps
 
 
 @asynccontextmanager
@@ -167,17 +172,17 @@ def _store(settings: GenerationSettings) -> ObjectMediaStore:
 
 
 def models_of(settings: GenerationSettings) -> ModelDependencies:
-    """Return the models on offer, and whether some of them may be used unpaid."""
-    return ModelDependencies(
-        catalog_of(settings), validate_inputs, has_unpaid=settings.unpaid_models == "allow"
-    )
-
-
-def catalog_of(settings: GenerationSettings) -> Catalog:
-    """Return the catalog, with the models on offer that the settings allow."""
-    return load_catalog(
+    """Return the shipped models, of which those are on offer that the settings allow."""
+    rule = OfferRule(
         has_unpaid=settings.unpaid_models == "allow",
         has_callbacks=bool(settings.callback_base_url),
+    )
+    shipped = ShippedCatalog(load_document(), rule=rule)
+    return ModelDependencies(
+        shipped.catalog(CatalogLayers()),
+        validate_inputs,
+        format=shipped,
+        has_unpaid=settings.unpaid_models == "allow",
     )
 
 

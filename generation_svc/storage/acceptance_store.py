@@ -93,6 +93,8 @@ def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
         "revision": job.revision,
         "update_time": job.update_time,
         "account": job.account,
+        "model_digest": job.model_digest,
+        "needs_catalog": job.needs_catalog,
         "destination": document.destination_to_document(destination) if destination else None,
         "snapshot": document.snapshot_of(job),
         "bot_id": candidate.progress.bot_id if candidate.progress else None,
@@ -131,7 +133,8 @@ WITH candidate AS (
         is_free boolean, credits numeric, is_ceiling boolean, quoted_cost numeric,
         correlation_id text, create_time timestamptz,
         start_deadline_time timestamptz, state text, revision bigint, update_time timestamptz,
-        account text, destination jsonb, snapshot jsonb, bot_id bigint)
+        account text, destination jsonb, snapshot jsonb, bot_id bigint, model_digest text,
+        needs_catalog boolean)
     LEFT JOIN LATERAL (
         SELECT job_id, content_hash, ctid AS row FROM request_key
         WHERE request_key.caller = c.caller AND request_key.request_id = c.request_id LIMIT 1
@@ -158,11 +161,11 @@ WITH candidate AS (
     INSERT INTO job (id, caller, owner, model_id, inputs, is_free, credits, is_ceiling,
         quoted_cost, correlation_id, create_time, start_deadline_time, state, revision,
         update_time, account, destination,
-        dispatch_time, turn)
+        dispatch_time, turn, model_digest, needs_catalog)
     SELECT id, caller, owner, model_id, inputs, is_free, credits, is_ceiling,
         quoted_cost, correlation_id, create_time, start_deadline_time, state, revision,
         update_time, account, destination,
-        now(), turn
+        now(), turn, model_digest, needs_catalog
     FROM decided WHERE refusal IS NULL
 ), noted AS (
     INSERT INTO job_event (job_id, time, kind, state, revision, snapshot, detail)

@@ -54,4 +54,5 @@ def attempt_from_row(row: Row, *, prefix: str = "") -> Attempt:
         trouble_time=own["trouble_time"],
         read_tries=own["read_tries"],
         model_id=row.get("model_id", ""),  # of its job, where a statement gives it
+        model_digest=row.get("model_digest"),
     )

@@ -171,7 +171,8 @@ class PostgresAttemptStore:
             " fetch_time = coalesce(clock_timestamp() + %(lease)s::interval, now()),"
             " fetch_tries = fetch_tries + (%(lease)s::interval IS NOT NULL)::int,"
             " ended_by = %(source)s, cost = %(cost)s WHERE id = %(id)s"
-            " RETURNING *, (SELECT model_id FROM job WHERE job.id = attempt.job_id) AS model_id",
+            " RETURNING *, (SELECT model_id FROM job WHERE job.id = attempt.job_id) AS model_id,"
+            " (SELECT model_digest FROM job WHERE job.id = attempt.job_id) AS model_digest",
             id=attempt_id,
             observation=_observation(observation),
             items=_items(observation),
@@ -337,7 +338,8 @@ WITH chosen AS (
     WHERE id = ANY(ARRAY(SELECT id FROM chosen)) RETURNING *
 )
 SELECT claimed.*, next_due,
-    (SELECT model_id FROM job WHERE job.id = claimed.job_id) AS model_id FROM (
+    (SELECT model_id FROM job WHERE job.id = claimed.job_id) AS model_id,
+    (SELECT model_digest FROM job WHERE job.id = claimed.job_id) AS model_digest FROM (
     SELECT min({clock}) - now() AS next_due FROM attempt
     WHERE {due} AND id <> ALL(ARRAY(SELECT id FROM chosen))
 ) AS coming LEFT JOIN claimed ON true

@@ -24,6 +24,7 @@ from generation_svc.domain.job import Job
 from generation_svc.storage.acceptance_store import PostgresAcceptanceStore
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
+from generation_svc.storage.catalog_store import PostgresCatalogStore
 from generation_svc.storage.clock import DatabaseClock
 from generation_svc.storage.connection import (
     CHECK_SECONDS,
@@ -39,6 +40,7 @@ from generation_svc.storage.dispatch_store import PostgresDispatchStore
 from generation_svc.storage.due_store import PostgresDueStore
 from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.follower import JobFollower
+from generation_svc.storage.health_store import PostgresHealthStore
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
@@ -113,6 +115,8 @@ class PostgresTransaction:
         self.retention = PostgresRetentionStore(connection)
         self.usage = PostgresUsageStore(connection)
         self.due = PostgresDueStore(connection)
+        self.catalog = PostgresCatalogStore(connection)
+        self.health = PostgresHealthStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

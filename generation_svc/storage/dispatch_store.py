@@ -175,7 +175,7 @@ ORDER BY turn, id LIMIT %(limit)s
 # update waits for that and looks at its own conditions again: so they are repeated.
 _CLAIM = f"""
 UPDATE job SET dispatch_time = statement_timestamp() + %(lease)s, claim_token = %(token)s,
-               claim_account = chosen.account
+               catalog_claim = %(token)s, claim_account = chosen.account
 FROM unnest(%(jobs)s::uuid[], %(accounts)s::text[]) AS chosen (id, account)
 WHERE job.id = chosen.id AND {_IS_DUE}
 RETURNING job.*, (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id

@@ -32,6 +32,8 @@ def job_from_row(row: Row) -> Job:
         failure=document.failure_from_document(row["failure"]),
         account=row["account"],
         fair_round=row["turn"],
+        model_digest=row["model_digest"],
+        needs_catalog=row["needs_catalog"],
     )
 
 

@@ -39,6 +39,7 @@ from generation_svc.lifecycle import (
     acceptance,
     input_media,
     model_outage,
+    model_revision,
     pricing,
     reference,
     storage_limit,
@@ -115,6 +116,7 @@ async def _accept(
 ) -> Job:
     account = await _account_for(deps, request, model=model, inputs=inputs)
     price = await pricing.price_of(deps, request.caller, model=model, inputs=inputs)
+    await model_revision.keep(deps, model)
     # Before the transaction: keeping media takes long, and a transaction holds a connection.
     kept = await upload_input.store(
         deps, request.caller, owner=request.owner, model=model, inputs=inputs
@@ -304,4 +306,6 @@ def _new_job(
         state=JobState.QUEUED,
         revision=1,
         update_time=time,
+        model_digest=model.digest,
+        needs_catalog=model.digest is not None and not model.is_in_every_release,
     )

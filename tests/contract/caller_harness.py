@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from atelier.generation.v1 import (
     callback_service_pb2,
+    catalog_service_pb2,
     consent_pb2,
     delivery_service_pb2,
     edge_service_pb2,
@@ -261,7 +262,7 @@ def _upload(subject: Subject) -> Iterator[pb.UploadInputRequest]:
 
 Call = Callable[[GenerationClient, Subject], Awaitable[Any]]
 _callback, _delivery, _edge = callback_service_pb2, delivery_service_pb2, edge_service_pb2
-_webhook = webhook_service_pb2
+_catalog, _webhook = catalog_service_pb2, webhook_service_pb2
 
 CALLS: dict[str, Call] = {
     "GenerationService/CreateJob": lambda c, s: c.generation.CreateJob(_create(s)),
@@ -327,6 +328,21 @@ CALLS: dict[str, Call] = {
     ),
     "WebhookService/EnableWebhook": lambda c, s: c.webhook.EnableWebhook(
         _webhook.EnableWebhookRequest(url=HOOK)
+    ),
+    "CatalogService/ImportCatalog": lambda c, s: c.catalog.ImportCatalog(
+        _catalog.ImportCatalogRequest()
+    ),
+    "CatalogService/GetModelDocument": lambda c, s: c.catalog.GetModelDocument(
+        _catalog.GetModelDocumentRequest(model_id="z-image")
+    ),
+    "CatalogService/SetModelOverride": lambda c, s: c.catalog.SetModelOverride(
+        _catalog.SetModelOverrideRequest(model_id="z-image")
+    ),
+    "CatalogService/SwitchModel": lambda c, s: c.catalog.SwitchModel(
+        _catalog.SwitchModelRequest(model_id="z-image")
+    ),
+    "CatalogService/ListModelOverrides": lambda c, s: c.catalog.ListModelOverrides(
+        _catalog.ListModelOverridesRequest()
     ),
 }
 """Each RPC, asking for what a subject names."""

@@ -20,7 +20,7 @@ _MESSAGE, _NESTED, _FIELD = 4, 3, 2
 _SIZES = {"KiB": 2**10, "MiB": 2**20}
 _BOUND = re.compile(
     r"(?:(?P<least>-?\d+)( s)? to |(?P<upto>at most |cut after |more than ))(?P<most>\d+)"
-    r"(?: (?P<unit>characters|KiB|MiB|s|h|headers)\b)?"
+    r"(?: (?P<unit>characters|KiB|MiB|s|h|headers|documents|models)\b)?"
     r"|(?P<open>\d+)( s)? or more"
 )
 _OTHER = re.compile(

@@ -16,6 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 from prometheus_client import CollectorRegistry
 
 from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -63,6 +64,10 @@ class Service:
     @cached_property
     def generation(self) -> GenerationServiceStub:
         return GenerationServiceStub(self.channel)
+
+    @cached_property
+    def catalog(self) -> CatalogServiceStub:
+        return CatalogServiceStub(self.channel)
 
     @cached_property
     def delivery(self) -> DeliveryServiceStub:

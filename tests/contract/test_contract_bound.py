@@ -62,6 +62,9 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "LeaseUpdates": {"bot_id": 1, "holder": "bounds"},
     "TestWebhook": {"url": "https://hook.example/"},
     "EnableWebhook": {"url": "https://hook.example/"},
+    "GetModelDocument": {"model_id": "z-image"},
+    "SetModelOverride": {"model_id": "z-image"},
+    "SwitchModel": {"model_id": "z-image"},
 }
 """What each request needs beside the field that is tried."""
 PARTS: dict[str, dict[str, Any]] = {
@@ -75,9 +78,10 @@ TEXTS = {
     "url": "https://hook.example/",
     "filter": "state = JOB_STATE_QUEUED",
     "atelier.generation.v1.ListModelsRequest.filter": "family = flux",
+    "patch_json": "{}",
 }
 """How the text of a field has to begin, or of what it has to be: by its name, short or full."""
-FILLERS = {"filter": " "}
+FILLERS = {"filter": " ", "patch_json": " "}
 """With what such a text may be filled up; with letters if nothing is said."""
 
 
@@ -119,7 +123,9 @@ class Field:
 
 
 def _put(message: Message, field: FieldDescriptor, value: Any) -> None:
-    if field.message_type is None:
+    if isinstance(value, list):
+        getattr(message, field.name).extend(value)
+    elif field.message_type is None:
         setattr(message, field.name, value)
     elif field.message_type.GetOptions().map_entry:
         getattr(message, field.name).update(value)
@@ -172,6 +178,8 @@ def _text(field: Field, length: int) -> str:
 
 def _value(field: Field, amount: int, unit: str) -> Any:
     """Return so much of what a field holds, in the unit of its bound."""
+    if unit in ("documents", "models"):
+        return ["x"] * amount
     if field.last.message_type is not None:
         if field.last.message_type.full_name == "google.protobuf.Duration":
             return _nanos(amount)

@@ -49,6 +49,8 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         Code.FAILED_PRECONDITION,
         "MODEL_UNAVAILABLE",
     ),
+    (domain.InvalidDocument("a/b", "no label"), Code.INVALID_ARGUMENT, "CATALOG_INVALID"),
+    (domain.CatalogChanged("1.2"), Code.ABORTED, "CATALOG_CHANGED"),
     (domain.JobNotFound("7"), Code.NOT_FOUND, "JOB_NOT_FOUND"),
     (domain.MediaNotFound("7"), Code.NOT_FOUND, "MEDIA_NOT_FOUND"),
     (domain.MediaExpired("7"), Code.NOT_FOUND, "MEDIA_EXPIRED"),

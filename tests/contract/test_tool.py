@@ -210,11 +210,12 @@ async def test_a_price_can_be_asked_for_in_words(idle_service: Service, tool: To
     assert (model.id, model.purpose) == ("qwen/image-edit", MODEL_PURPOSE_IMAGE_EDIT)
 
 
-async def test_grpcurl_finds_the_five_services(idle_service: Service) -> None:
+async def test_grpcurl_finds_the_six_services(idle_service: Service) -> None:
     code, out, _ = await run("grpcurl", "-plaintext", idle_service.address, "list")
     assert code == 0
     assert out.split() == [
         "atelier.generation.v1.CallbackService",
+        "atelier.generation.v1.CatalogService",
         "atelier.generation.v1.DeliveryService",
         "atelier.generation.v1.EdgeService",
         "atelier.generation.v1.GenerationService",

@@ -18,6 +18,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
+from generation_svc.domain.model import Catalog
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.dependencies import MOST_UPLOADS, Limits
 from generation_svc.usecase import cancel_job
@@ -338,7 +339,7 @@ async def test_a_job_whose_model_was_retired_fails_and_stops_nobody(harness: Har
     retired, running = await harness.accept(), await harness.accept(owner="user:2")
     await harness.dispatch_all()
     waiting = await harness.accept(owner="user:3")
-    await harness.query("UPDATE job SET model_id = 'retired'")
+    await harness.query("UPDATE job SET model_id = 'retired', model_digest = NULL")
     await harness.dispatch_all()
     await harness.callback(SUCCESS, call=1)
     await harness.callback(PENDING, call=2)
@@ -354,6 +355,15 @@ async def test_a_job_whose_model_was_retired_fails_and_stops_nobody(harness: Har
     late = await harness.job(running)
     assert late.failure is not None
     assert late.failure.reason is FailureReason.FINISH_DEADLINE
+
+
+async def test_a_job_whose_model_left_the_catalog_runs_by_its_document(harness: Harness) -> None:
+    job = await harness.accept()
+    models = dict(harness.deps.models.catalog.models)
+    del models[job.model_id]
+    harness.deps.models.catalog = Catalog("later", models)
+    await harness.dispatch_all()
+    assert (await harness.job(job)).state is JobState.RUNNING
 
 
 async def test_a_job_that_could_not_start_in_time_fails_once_nothing_can_come_home(

@@ -33,6 +33,7 @@ from generation_svc.engine.send_webhook import send_webhook
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.forecast import forecast
+from generation_svc.lifecycle.model_health import health_of
 from generation_svc.usecase import (
     cancel_job,
     download_media,
@@ -60,7 +61,7 @@ from tests.plan import Recorder
 FILLING = Filling(finished=50_000, days=120, queued=2_000, queued_owners=20, caller="edge")
 LIMITS = replace(GENEROUS, creates_per_window=200, reads_per_window=200, active_tasks=40)
 """So many jobs may run at once: the first round of the queue, and what is accepted here."""
-SMALL = {"breaker_store", "edge_store", "model_store", "rate_budget_store"}
+SMALL = {"breaker_store", "catalog_store", "edge_store", "model_store", "rate_budget_store"}
 """The stores of what does not grow with every job: few rows, or one that is found by its key."""
 HOOK = Webhook("https://hooks.example/atelier")
 OTHER_HOOK = Webhook("https://gone.example/atelier")
@@ -217,6 +218,7 @@ async def read(harness: Harness, job: Job) -> None:
     updates = stream_job.follow(
         harness.deps, CALLER, job_id=job.id, after=1, silence=lambda: timedelta(seconds=1)
     )
+    await health_of(harness.deps)
     result = [each async for each in updates][-1]
     assert isinstance(result, Job)
     assert result.result is not None

@@ -1,5 +1,6 @@
 """The release before this one runs on this one's schema, alone and beside it, both ways."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -8,9 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from atelier.generation.v1 import catalog_service_pb2 as catalog_pb
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JobState
 from generation_client import connect
+from generation_svc.catalog import load_catalog
 from tests.contract.service import KIE_KEY, sandbox_kie, struct
 from tests.e2e.program import Program, free_address
 from tests.e2e.stack import serves
@@ -75,6 +78,20 @@ async def accepted(address: str, *, prompt: str) -> str:
         return (await client.generation.CreateJob(request)).job.id
 
 
+async def accepted_of_a_new_model(address: str) -> str:
+    """Import a model that the release before this one has never heard of, and make a job of it."""
+    document = {
+        **(load_catalog().models["z-image"].document or {}),
+        "id": "acme/dream",
+        "title": {"ru": "Сон", "en": "Dream"},
+    }
+    async with connect(address) as client:
+        text = json.dumps(document)
+        await client.catalog.ImportCatalog(catalog_pb.ImportCatalogRequest(document_json=[text]))
+        request = pb.CreateJobRequest(model_id="acme/dream", inputs=struct({"prompt": "a dream"}))
+        return (await client.generation.CreateJob(request)).job.id
+
+
 async def succeeds(address: str, job_id: str) -> bool:
     """Wait for a job there, and read its picture."""
     async with connect(address) as client:
@@ -105,5 +122,8 @@ async def test_a_rolling_deploy_goes_both_ways(
             assert revision_of(empty_database_url) > SCHEMA
             for here, there in ((old, new), (new, old), (old, old)):
                 assert await succeeds(there, await accepted(here, prompt="both are there"))
+            # The old one claims them, too, and would fail them: it gets no token for them.
+            for _ in range(10):
+                assert await succeeds(new, await accepted_of_a_new_model(new))
     async with started(before) as old:  # it starts on the newer schema, and the newer one is gone
         assert await succeeds(old, await accepted(old, prompt="taken back"))

@@ -49,7 +49,9 @@ ORDINARY = frozenset(
     unsupported update updates upgrade use usecase validate value verdict version view
     violation waiting walk wanted watch web webhook webp welcome window wiring
     words writer wrong audio photo video
-    build check difference fixed length line parsed same seconds seed size
+    build success openapi self shipped changed check current difference fixed layered length line
+    member parsed same
+    seconds seed size
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from generation_svc.domain.error import UnknownModel
-from generation_svc.server.wiring import catalog_of
+from generation_svc.server.wiring import models_of
 from generation_svc.settings import GenerationSettings
 
 SANDBOX = "http://127.0.0.1:9000"
@@ -17,7 +17,7 @@ def settings(**changes: Any) -> GenerationSettings:
 
 
 def test_models_that_cost_money_are_refused_by_default() -> None:
-    catalog = catalog_of(settings())
+    catalog = models_of(settings()).catalog
 
     assert all(model.is_free for model in catalog.offered)
     with pytest.raises(UnknownModel):
@@ -26,7 +26,7 @@ def test_models_that_cost_money_are_refused_by_default() -> None:
 
 def test_a_sandbox_may_be_asked_for_every_model_that_is_not_withdrawn() -> None:
     with_callbacks = {"callback_base_url": "https://callbacks.example"}
-    catalog = catalog_of(settings(unpaid_models="allow", **with_callbacks))
+    catalog = models_of(settings(unpaid_models="allow", **with_callbacks)).catalog
 
     assert len(catalog.offered) == 184
     assert catalog.get("veo-3-1").is_free is False
@@ -35,10 +35,10 @@ def test_a_sandbox_may_be_asked_for_every_model_that_is_not_withdrawn() -> None:
 
 
 def test_a_model_that_only_calls_back_is_not_on_offer_where_nobody_can_call() -> None:
-    polled = catalog_of(settings(unpaid_models="allow"))
-    called = catalog_of(
+    polled = models_of(settings(unpaid_models="allow")).catalog
+    called = models_of(
         settings(unpaid_models="allow", callback_base_url="https://callbacks.example")
-    )
+    ).catalog
 
     missing = {"kling-3.0/motion-control", "veo/get-1080p-video"}
     assert {model.id for model in called.offered} - {

@@ -73,5 +73,8 @@ class Provider(Protocol):
     async def fresh_link(self, url: str, *, account: str) -> FreshLink:
         """Return a new link to a result whose link died."""
 
+    async def normal_share(self, model_id: str, *, account: str) -> float | None:
+        """Return the share of the last hour in which a model did normally; None if unknown."""
+
     async def balance(self, account: str) -> Decimal:
         """Return what an account has left; the harmless call that shows whether it works."""

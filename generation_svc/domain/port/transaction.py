@@ -14,10 +14,12 @@ from generation_svc.domain.port.acceptance import AcceptanceStore
 from generation_svc.domain.port.attempt import AttemptStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
+from generation_svc.domain.port.catalog import CatalogStore
 from generation_svc.domain.port.consent import ConsentStore
 from generation_svc.domain.port.delivery import DeliveryStore
 from generation_svc.domain.port.dispatch import DispatchStore
 from generation_svc.domain.port.due import DueStore
+from generation_svc.domain.port.health import HealthStore
 from generation_svc.domain.port.job import JobStore
 from generation_svc.domain.port.media import MediaStore
 from generation_svc.domain.port.model import ModelStore
@@ -71,6 +73,10 @@ class Transaction(Clock, Protocol):
     def usage(self) -> UsageStore: ...  # noqa: D102
     @property
     def due(self) -> DueStore: ...  # noqa: D102
+    @property
+    def catalog(self) -> CatalogStore: ...  # noqa: D102
+    @property
+    def health(self) -> HealthStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable.

@@ -39,6 +39,7 @@ from generation_svc.provider.kie.error import NoAnswer, document_of, error_of, t
 from generation_svc.provider.kie.form import Form
 from generation_svc.provider.kie.link import is_link
 from generation_svc.provider.kie.payload import read_record, told_at_once
+from generation_svc.provider.kie.success_rate import normal_share_of
 from runtime.version import product_version
 
 log = structlog.get_logger(__name__)
@@ -189,6 +190,16 @@ class KieClient:
             return Decimal(str(data))
         except InvalidOperation as error:
             raise ProviderUnreachable("KIE's balance is not a number", code="200") from error
+
+    async def normal_share(self, model_id: str, *, account: str) -> float | None:
+        """Return the share of the last hour that KIE calls normal; None without traffic."""
+        return normal_share_of(
+            await self.describe(f"models/{model_id}/success-rate", account=account)
+        )
+
+    async def describe(self, path: str, *, account: str) -> Any:
+        """Read what KIE says of its models, such as `models` or `models/z-image/price`."""
+        return await self._granted("GET", f"{self._api_url}/{path}", account=account)
 
     async def _granted(self, method: str, url: str, **request: Any) -> Any:
         answer = await self._sent(method, url, **request)

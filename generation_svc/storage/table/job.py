@@ -114,6 +114,12 @@ class JobRow(SQLModel, table=True):
     """The provider's account that alone can do it; NULL means any."""
     claim_account: str | None = None
     """The account that it is claimed for; NULL is the one of releases that know only one."""
+    model_digest: str | None = None
+    """The document of its model that it was made with; NULL of releases that keep none."""
+    needs_catalog: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
+    """Whether its dispatcher must know the catalog in the database; a trigger refuses others."""
+    catalog_claim: UUID | None = None
+    """The claim that holds it, as one writes it who knows that catalog."""
 
 
 class RequestKeyRow(SQLModel, table=True):

@@ -5,6 +5,7 @@ from sqlmodel import SQLModel
 
 from generation_svc.storage.table import (  # noqa: F401 - each of them adds its tables
     attempt,
+    catalog,
     consent,
     delivery,
     edge,

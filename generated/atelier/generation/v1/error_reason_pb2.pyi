@@ -218,6 +218,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "CONSENT_REQUIRED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "kind": "voice" } }
     """
+    ERROR_REASON_CATALOG_INVALID: _ErrorReason.ValueType  # 42
+    """A document that is to change the catalog is not valid: `problem` names the place.
+
+        { "reason": "CATALOG_INVALID", "domain": "atelier.internal", "metadata": { "model_id": "acme/film", "problem": "field mood has no label: give one, here or in words.json" } }
+    """
+    ERROR_REASON_CATALOG_CHANGED: _ErrorReason.ValueType  # 43
+    """The catalog has changed since the change was reviewed. Review it again.
+
+        { "reason": "CATALOG_CHANGED", "domain": "atelier.internal", "metadata": { "catalog_version": "4f2c1d7b9a3e5f60.3" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
@@ -413,5 +423,15 @@ ERROR_REASON_CONSENT_REQUIRED: ErrorReason.ValueType  # 39
 what that asks of it: ask, and record the consent with RecordConsent.
 
     { "reason": "CONSENT_REQUIRED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "kind": "voice" } }
+"""
+ERROR_REASON_CATALOG_INVALID: ErrorReason.ValueType  # 42
+"""A document that is to change the catalog is not valid: `problem` names the place.
+
+    { "reason": "CATALOG_INVALID", "domain": "atelier.internal", "metadata": { "model_id": "acme/film", "problem": "field mood has no label: give one, here or in words.json" } }
+"""
+ERROR_REASON_CATALOG_CHANGED: ErrorReason.ValueType  # 43
+"""The catalog has changed since the change was reviewed. Review it again.
+
+    { "reason": "CATALOG_CHANGED", "domain": "atelier.internal", "metadata": { "catalog_version": "4f2c1d7b9a3e5f60.3" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

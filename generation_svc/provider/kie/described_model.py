@@ -1,0 +1,257 @@
+"""Turns what KIE says of a model into a document of the catalog, as far as it can be said.
+
+Texts that nobody has written yet are KIE's English in both languages, and told for review. It is
+unproved: it was tried on documents written by hand, never on the real KIE.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from generation_svc.provider.kie.described_field import (
+    STRICT,
+    DescribedFields,
+    map_field,
+    our_name,
+)
+from generation_svc.provider.kie.openapi import Unreadable, input_schema_of
+
+_Json = dict[str, Any]
+_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
+_MADE = {
+    "image": (60_000_000, 600),
+    "video": (1_000_000_000, 3600),
+    "audio": (200_000_000, 1800),
+}
+"""What is made, each with the largest size and the longest wait."""
+_PURPOSES: Mapping[str, str] = {
+    "image": "text-to-image reference-to-image image-to-image image-edit image-upscale"
+    " background-removal",
+    "video": "text-to-video image-to-video reference-to-video video-edit video-upscale"
+    " motion-control lip-sync",
+    "audio": "text-to-speech sound-effects audio-isolation",
+}
+_MAKES = {each: made for made, purposes in _PURPOSES.items() for each in purposes.split()}
+"""The purposes whose results come as plain links, and what they are."""
+_UNITS: Mapping[str, str] = {
+    "image": "image",
+    "video": "video",
+    "generation": "generation",
+    "request": "request",
+}
+_EXAMPLE = {"ru": "Маяк на скале в шторм", "en": "A lighthouse on a cliff in a storm"}
+_NO_HINT = {"ru": "Подсказки пока нет.", "en": "There is no hint yet."}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What KIE says of one model."""
+
+    model: str
+    """KIE's name of it, as createTask takes it."""
+    listing: _Json
+    """Its entry in the list of models."""
+    openapi: object
+    price: object
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What became of a description."""
+
+    document: _Json | None
+    """None where something stands in the way."""
+    problems: tuple[str, ...]
+    """What could not be mapped, and what a person should look at; each names the place."""
+
+
+def described(description: Description, *, words: _Json | None = None) -> Described:
+    """Return the document of a model that nobody has heard of; `words` are the shared ones."""
+    fields = DescribedFields()
+    try:
+        schema = input_schema_of(description.openapi)
+        required = _required(schema, fields)
+        purpose = _purpose(description.listing)
+        document = _document(description, schema, fields, required=required, purpose=purpose)
+    except Unreadable as error:
+        return Described(None, (*fields.problems, str(error)))
+    _say_labels(document, fields, words=words or {})
+    return Described(document, tuple(fields.problems))
+
+
+def _required(schema: _Json, fields: DescribedFields) -> list[str]:
+    """Map all fields, and return those that KIE requires. Raises Unreadable."""
+    rules = dict(schema.get("properties", {}))
+    for branch in _branches(schema):
+        for name, rule in branch.get("properties", {}).items():
+            rules.setdefault(name, rule)
+    if not rules:
+        raise Unreadable("input: has no fields")
+    for name, rule in rules.items():
+        map_field(name, rule, fields)
+    required = [our_name(name) for name in schema.get("required", ())]
+    for name in required:
+        if name not in fields.properties:
+            raise Unreadable(f"{name}: is required and cannot be mapped")
+    return required
+
+
+def _branches(schema: _Json) -> list[_Json]:
+    found = schema.get("oneOf") or schema.get("anyOf") or []
+    return [each for each in found if isinstance(each, dict)]
+
+
+def _forms(schema: _Json, fields: DescribedFields) -> list[_Json]:
+    """Return the forms of which exactly one holds. Raises Unreadable."""
+    branches = _branches(schema)
+    if len(branches) < 2:
+        return []
+    own = [{our_name(name) for name in _spoken_of(each)} for each in branches]
+    shared = set.intersection(*own)
+    forms = []
+    for branch, names in zip(branches, own, strict=True):
+        others: set[str] = set().union(*own) - names
+        needed = [our_name(name) for name in branch.get("required", ())]
+        if missing := [name for name in needed if name not in fields.properties]:
+            raise Unreadable(f"oneOf: {missing[0]} is required and cannot be mapped")
+        closed = {name: False for name in sorted(others) if name in fields.properties}
+        fixed = {
+            our_name(name): {"const": rule["const"]}
+            for name, rule in branch.get("properties", {}).items()
+            if "const" in rule and our_name(name) in shared
+        }
+        if not closed and not fixed and not needed:
+            raise Unreadable("oneOf: nothing tells its branches apart")
+        forms.append({"required": needed, "properties": {**fixed, **closed}})
+    return forms
+
+
+def _spoken_of(branch: _Json) -> set[str]:
+    return {*branch.get("required", ()), *branch.get("properties", {})}
+
+
+def _purpose(listing: _Json) -> str:
+    said = listing.get("taskType")
+    for each in said if isinstance(said, list) else [said]:
+        word = re.sub(r"[\s_]+", "-", str(each).strip().lower())
+        if word in _MAKES:
+            return word
+    raise Unreadable(f"taskType: {said!r} is no purpose whose results are known")
+
+
+def _document(
+    description: Description,
+    schema: _Json,
+    fields: DescribedFields,
+    *,
+    required: list[str],
+    purpose: str,
+) -> _Json:
+    made = _MAKES[purpose]
+    max_bytes, longest = _MADE[made]
+    filled = {name for name in required if "default" in fields.properties[name]}
+    input_schema: _Json = {
+        "$schema": _SCHEMA,
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name in required if name not in filled],
+        "properties": fields.properties,
+    }
+    if forms := _forms(schema, fields):
+        input_schema["oneOf"] = forms
+    operator = {name: value for name, value in STRICT.items() if name in fields.properties}
+    offer: _Json = {
+        "provider": "kie",
+        "model": description.model,
+        "fields": fields.names,
+        "required": required,
+        "price": price_of(description.price),
+    }
+    if "unknown" in offer["price"]:
+        fields.problems.append(f"price: {offer['price']['unknown']}")
+    return {
+        "id": description.model,
+        "purpose": purpose,
+        **_texts(description.listing, fields, has_prompt="prompt" in fields.properties),
+        "input_schema": input_schema,
+        "options": {},
+        **({"media_inputs": fields.media} if fields.media else {}),
+        **({"reference_inputs": fields.references} if fields.references else {}),
+        **({"unsupported_fields": fields.unsupported} if fields.unsupported else {}),
+        **({"operator_fields": operator} if operator else {}),
+        "result": {"kinds": [made], "shape": "urls", "max_bytes": max_bytes},
+        "duration": {"longest_seconds": longest},
+        "offers": [offer],
+        "is_free": False,
+    }
+
+
+def _texts(listing: _Json, fields: DescribedFields, *, has_prompt: bool) -> _Json:
+    title = _line(listing.get("title"), otherwise="A new model", most=60)
+    about = _line(listing.get("description"), otherwise=title, most=200)
+    fields.problems.append(
+        "title, description, hint, examples: for review: not written by a person"
+    )
+    return {
+        "title": {"ru": title, "en": title},
+        "description": {"ru": f"Описание пока на английском: {about}", "en": about},
+        "hint": _NO_HINT,
+        "prompt_examples": [_EXAMPLE] if has_prompt else [],
+    }
+
+
+def _line(text: object, *, otherwise: str, most: int) -> str:
+    words = " ".join(str(text or "").split())
+    is_english = words and not re.search(r"[А-Яа-яЁё]", words)
+    return words[:most].strip() if is_english else otherwise
+
+
+def _say_labels(document: _Json, fields: DescribedFields, *, words: _Json) -> None:
+    """Give labels to fields and values that the shared words do not know."""
+    for name, rule in fields.properties.items():
+        option = option_of(name, rule, label=fields.labels[name], words=words)
+        if "label" in option:
+            fields.problems.append(f"{name}: for review: its label is KIE's, in English")
+        if option:
+            document["options"][name] = option
+
+
+def option_of(name: str, rule: _Json, *, label: str, words: _Json) -> _Json:
+    """Return what a document has to say of a field that the shared words do not."""
+    shared = words.get("fields", {}).get(name, {})
+    option: _Json = {} if "label" in shared else {"label": {"ru": label, "en": label}}
+    known = {**words.get("choices", {}), **shared.get("choices", {})}
+    keys = [each if isinstance(each, str) else json.dumps(each) for each in rule.get("enum", ())]
+    texts = {key: key.replace("_", " ") for key in keys if key not in known}
+    if texts:
+        option["choices"] = {key: {"ru": text, "en": text} for key, text in texts.items()}
+    return option
+
+
+def price_of(price: object) -> _Json:
+    """Return a price that needs no guess: one rate in a unit that is counted; else why not."""
+    records = price if isinstance(price, list) else [price]
+    known = [each for each in records if isinstance(each, dict)]
+    if len(known) != 1 or len(records) != 1:
+        return {"unknown": "KIE tells several prices in words; a person has to say which is when"}
+    (record,) = known
+    credits_, unit = record.get("creditPrice"), _unit_of(record)
+    try:
+        number = Decimal(str(credits_))
+    except InvalidOperation:
+        return {"unknown": "KIE tells no number of credits"}
+    if not number.is_finite() or number < 0 or unit is None:
+        return {
+            "unknown": f"KIE counts by {record.get('creditUnit')!r}, which needs a person"[:200]
+        }
+    plain = f"{number.normalize():f}"
+    return {"parts": [{"rates": [{"credits": plain}], "times": [], "unit": unit}]}
+
+
+def _unit_of(record: _Json) -> str | None:
+    """Return the unit, if nothing has to be known of the inputs to count by it."""
+    word = re.sub(r"^per\s+", "", str(record.get("creditUnit", "")).strip().lower())
+    return _UNITS.get(word)
