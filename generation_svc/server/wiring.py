@@ -21,6 +21,7 @@ from generation_svc.domain.model import Catalog
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.domain.upload_bound import UploadBounds, bounds_of
 from generation_svc.egress.tls import client_tls
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
@@ -74,14 +75,17 @@ async def open_dependencies(
     """Open what the use cases work with, on this database."""
     timing, links = timing_of(settings), links_of(settings, now=database.now)
     store, media_meter, tls = _store(settings), MediaMeter(registry), client_tls()
+    models = ModelDependencies(catalog_of(settings), validate_inputs)
     async with (
-        _media(settings, store=store, links=links, meter=media_meter, tls=tls) as media,
+        _media(
+            settings, models=models, store=store, links=links, meter=media_meter, tls=tls
+        ) as media,
         _kie(settings, create_timeout=timing.create_timeout, tls=tls) as provider,
         _sender(settings, now=database.now, meter=WebhookMeter(registry), tls=tls) as webhooks,
     ):
         yield Dependencies(
             database=database,
-            models=ModelDependencies(catalog_of(settings), validate_inputs),
+            models=models,
             media=media,
             provider=ProviderDependencies(
                 client=provider,
@@ -106,13 +110,14 @@ async def open_dependencies(
 async def _media(
     settings: GenerationSettings,
     *,
+    models: ModelDependencies,
     store: ObjectMediaStore,
     links: SignedMediaLinks | None,
     meter: MediaMeter,
     tls: ssl.SSLContext,
 ) -> AsyncIterator[MediaDependencies]:
     async with (
-        _examiner(settings, meter=meter) as examiner,
+        _examiner(settings, models=models, meter=meter) as examiner,
         open_fetcher(
             examiner.scratch,
             examine=examiner.result,
@@ -292,10 +297,19 @@ def budget_of(settings: GenerationSettings, *, meter: MediaMeter | None = None) 
 
 
 @asynccontextmanager
-async def _examiner(settings: GenerationSettings, *, meter: MediaMeter) -> AsyncIterator[Examiner]:
+async def _examiner(
+    settings: GenerationSettings, *, models: ModelDependencies, meter: MediaMeter
+) -> AsyncIterator[Examiner]:
+    def bounds() -> UploadBounds:
+        """Return what the models of this moment take."""
+        every = models.catalog.models.values()
+        return bounds_of(every, ceiling_bytes=settings.max_upload_mb * 2**20)
+
     with _scratch(Path(settings.data_folder) / "scratch") as scratch:
         processes = settings.upload_processes
-        async with open_examiner(scratch, upload_processes=processes, meter=meter) as examiner:
+        async with open_examiner(
+            scratch, upload_processes=processes, bounds=bounds, meter=meter
+        ) as examiner:
             yield examiner
 
 

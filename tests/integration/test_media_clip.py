@@ -191,30 +191,6 @@ async def test_a_picture_too_large_to_be_decoded_is_kept_as_a_file(
     assert (await found(examiner, data)).mime_type == FILE
 
 
-@pytest.mark.parametrize("data", [FILM, wav()], ids=["video", "sound"])
-async def test_a_clip_is_no_upload_yet_and_the_caller_is_told_so(
-    examiner: Examiner, data: bytes
-) -> None:
-    async with FileSpool(examiner).open(caller="alice", owner="alice:1") as file:
-        await file.write(data)
-        with pytest.raises(UploadRejected, match="No model accepts video or audio yet"):
-            await file.examine()
-
-
-async def test_the_way_of_an_upload_is_open_to_every_kind(examiner: Examiner) -> None:
-    """Once a model takes videos, its kind is all that has to be named."""
-    taking = replace(examiner, upload_kinds=frozenset({MediaKind.IMAGE, MediaKind.VIDEO}))
-    async with FileSpool(taking).open(caller="alice", owner="alice:1") as file:
-        await file.write(FILM)
-        taken = await file.examine()
-    assert (taken.mime_type, taken.duration, taken.width) == ("video/mp4", TWO_SECONDS, SIZE[0])
-    for refused in (wav(), NO_FILMS["cut off"]):
-        async with FileSpool(taking).open(caller="alice", owner="alice:1") as file:
-            await file.write(refused)
-            with pytest.raises(UploadRejected):
-                await file.examine()
-
-
 STARTS = [FILM, *(data for data, _ in SOUNDS.values())]
 
 
