@@ -200,6 +200,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
     """
+    ERROR_REASON_UPLOAD_LINKS_OFF: _ErrorReason.ValueType  # 40
+    """The operator serves no links, so that there are none for uploads.
+
+        { "reason": "UPLOAD_LINKS_OFF", "domain": "atelier.internal", "metadata": {} }
+    """
+    ERROR_REASON_UPLOAD_LINK_INVALID: _ErrorReason.ValueType  # 41
+    """The upload link is invalid, has expired, or its file was sent already.
+
+        { "reason": "UPLOAD_LINK_INVALID", "domain": "atelier.internal", "metadata": {} }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
@@ -377,5 +387,15 @@ ERROR_REASON_STORAGE_QUOTA_EXCEEDED: ErrorReason.ValueType  # 36
 quota that the operator set. Older ones make room as they expire.
 
     { "reason": "STORAGE_QUOTA_EXCEEDED", "domain": "atelier.internal", "metadata": { "subject": "owner telegram:7", "limit_bytes": "5368709120" } }
+"""
+ERROR_REASON_UPLOAD_LINKS_OFF: ErrorReason.ValueType  # 40
+"""The operator serves no links, so that there are none for uploads.
+
+    { "reason": "UPLOAD_LINKS_OFF", "domain": "atelier.internal", "metadata": {} }
+"""
+ERROR_REASON_UPLOAD_LINK_INVALID: ErrorReason.ValueType  # 41
+"""The upload link is invalid, has expired, or its file was sent already.
+
+    { "reason": "UPLOAD_LINK_INVALID", "domain": "atelier.internal", "metadata": {} }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
