@@ -25,7 +25,7 @@ SIZE = (64, 48)
 
 
 def film(container_format: str = "mp4", codec: str = "libx264", *, sound: str = "aac") -> bytes:
-    """Return a video of two seconds with sound, a place, a chapter and a message in its pictures."""
+    """Return a video of two seconds with sound, a place, titles and a chapter."""
     out = BytesIO()
     with av.open(out, "w", format=container_format) as container:
         container.metadata.update(_TOLD)
@@ -63,7 +63,7 @@ def with_camera_message(data: bytes) -> bytes:
     out = BytesIO()
     text = bytes(range(16, 32)) + b"PRIVATE MDPM " + PLACE
     unit = b"\x06\x05" + bytes([len(text)]) + text + b"\x80"
-    with av.open(BytesIO(data)) as source, av.open(out, "w", format="mp4") as target:
+    with av.open(BytesIO(data), "r") as source, av.open(out, "w", format="mp4") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream, opaque=True)
         for packet in source.demux(stream):

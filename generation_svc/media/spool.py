@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -83,6 +83,10 @@ class FileSpool:
                     counted = upload.counted
         finally:
             self.budget.give_back(caller, counted)
+
+    def most_bytes(self, kinds: Collection[MediaKind]) -> int:
+        """Return how large an upload of one of these kinds may be at the moment."""
+        return self.examiner.bounds().most(kinds)
 
     def hold(self, pieces: AsyncIterator[bytes]) -> AbstractAsyncContextManager[Path]:
         """Hold what is kept in a file while the block runs."""

@@ -41,6 +41,7 @@ from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import ObjectMediaStore, open_media
+from generation_svc.media.upload_link import SignedUploadLinks
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.provider.kie.client import KieClient, open_kie
 from generation_svc.provider.kie.meter import KieMeter
@@ -78,7 +79,13 @@ async def open_dependencies(
     models = ModelDependencies(catalog_of(settings), validate_inputs)
     async with (
         _media(
-            settings, models=models, store=store, links=links, meter=media_meter, tls=tls
+            settings,
+            models=models,
+            store=store,
+            links=links,
+            upload_links=upload_links_of(settings, now=database.now),
+            meter=media_meter,
+            tls=tls,
         ) as media,
         _kie(settings, create_timeout=timing.create_timeout, tls=tls) as provider,
         _sender(settings, now=database.now, meter=WebhookMeter(registry), tls=tls) as webhooks,
@@ -113,6 +120,7 @@ async def _media(
     models: ModelDependencies,
     store: ObjectMediaStore,
     links: SignedMediaLinks | None,
+    upload_links: SignedUploadLinks | None,
     meter: MediaMeter,
     tls: ssl.SSLContext,
 ) -> AsyncIterator[MediaDependencies]:
@@ -127,7 +135,9 @@ async def _media(
         ) as fetcher,
     ):
         spool = FileSpool(examiner, budget_of(settings, meter=meter))
-        yield MediaDependencies(store=store, spool=spool, fetcher=fetcher, links=links)
+        yield MediaDependencies(
+            store=store, spool=spool, fetcher=fetcher, links=links, upload_links=upload_links
+        )
 
 
 def _kie(
@@ -273,6 +283,16 @@ def links_of(
         lifetime=timedelta(seconds=settings.media_link_lifetime_s),
         now=now,
     )
+
+
+def upload_links_of(
+    settings: GenerationSettings, *, now: Callable[[], datetime]
+) -> SignedUploadLinks | None:
+    """Return what makes links for uploads, if the settings ask for links."""
+    if not settings.media_base_url or settings.media_link_key is None:
+        return None
+    key = settings.media_link_key.get_secret_value()
+    return SignedUploadLinks(key, base_url=settings.media_base_url, now=now)
 
 
 def limits_of(settings: GenerationSettings) -> Limits:

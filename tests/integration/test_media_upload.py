@@ -1,10 +1,11 @@
 """Uploads of every kind: what of them is kept, and what is refused."""
 
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
+from typing import Any
 
 import av
 import pytest
@@ -76,7 +77,7 @@ async def test_a_clip_is_kept_without_what_it_tells_of_a_person(
     assert kept.duration is not None
     assert abs(kept.duration.total_seconds() - 2) < 0.2
     assert not [secret for secret in SECRETS if secret in kept.data]
-    with av.open(BytesIO(kept.data)) as container:
+    with av.open(BytesIO(kept.data), "r") as container:
         assert not container.chapters()
         assert "creation_time" not in container.metadata
 
@@ -98,7 +99,7 @@ async def test_pictures_and_sound_are_copied_and_not_encoded_again(
 async def test_the_rotation_of_a_film_stays(examiner: Examiner) -> None:
     kept = await uploaded(examiner, turned(FILM))
     assert kept.size == told_clip.SIZE[::-1]
-    with av.open(BytesIO(kept.data)) as container:
+    with av.open(BytesIO(kept.data), "r") as container:
         frame = next(container.decode(container.streams.video[0]))
         assert frame.rotation % 180 == 90
 
@@ -147,7 +148,10 @@ ATTACKS = {
     "an SVG named PNG": (SVG, "not an image, a video or a piece of sound"),
     "an SVG behind the first bytes of a PNG": (b"\x89PNG\r\n\x1a\n" + SVG, "damaged"),
     "a page": (b"<html>" + bytes(100), "not an image"),
-    "an MP4 with nothing in it": (box(b"ftyp", b"isom" + bytes(4)) + box(b"moov"), "holds no video"),
+    "an MP4 with nothing in it": (
+        box(b"ftyp", b"isom" + bytes(4)) + box(b"moov"),
+        "holds no video",
+    ),
     "a HEIC with nothing in it": (box(b"ftyp", b"heic" + bytes(4)) + bytes(99), "damaged"),
     "an endless MP4": (_endless(), "damaged|too long|too large|says that it plays"),
 }
@@ -184,8 +188,7 @@ async def test_an_upload_that_does_not_end_is_cut_off_as_it_comes(examiner: Exam
 
 
 def _decoded(data: bytes) -> list[bytes]:
-    with av.open(BytesIO(data)) as container:
-        return [
-            b"".join(bytes(plane) for plane in frame.planes)
-            for frame in container.decode(*container.streams.video, *container.streams.audio)
-        ]
+    with av.open(BytesIO(data), "r") as container:
+        streams: Any = (*container.streams.video, *container.streams.audio)
+        frames: Iterator[Any] = container.decode(*streams)
+        return [b"".join(bytes(plane) for plane in frame.planes) for frame in frames]

@@ -45,7 +45,7 @@ class Gateway:
     def __init__(self, reporter: RecordingReporter, *, limits: Limits | None = None) -> None:
         self.registry = CollectorRegistry()
         meter = Meter(self.registry)
-        self.app = create_app(reporter, media=NoMedia(), meter=meter, limits=limits)
+        self.app = create_app(reporter, media=NoMedia(), uploads=NoUploads(), meter=meter, limits=limits)
 
     async def answer(self, path: str, *, method: str = "POST", chunks: tuple[Message, ...]) -> int:
         scope: Scope = {

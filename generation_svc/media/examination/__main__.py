@@ -21,8 +21,8 @@ from typing import Any
 
 from generation_svc.media.examination import upload
 from generation_svc.media.examination.examine import Picture, clean_upload
-from generation_svc.media.examination.layout import Fault, Refused
 from generation_svc.media.examination.heif import CPU_SECONDS, is_heif
+from generation_svc.media.examination.layout import Fault, Refused
 from generation_svc.media.examination.result import Found, digest_of, examine_file
 from generation_svc.media.examination.sniff import HEAD_BYTES
 

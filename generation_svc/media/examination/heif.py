@@ -50,7 +50,8 @@ def _opened(data: bytes) -> Image:
         return AvifImageFile(BytesIO(data))
     from pillow_heif import HeifImageFile
 
-    return HeifImageFile(BytesIO(data))
+    opened: Image = HeifImageFile(BytesIO(data))  # type: ignore[no-untyped-call]
+    return opened
 
 
 def _is_avif(data: bytes) -> bool:

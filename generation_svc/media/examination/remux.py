@@ -11,6 +11,7 @@ made to lead astray.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,13 +28,19 @@ if TYPE_CHECKING:
 
 _MUXERS = {"mov": "mp4", "matroska": "webm", "aac": "adts"}
 """FFmpeg's names of formats that it writes under another name than it reads them."""
-_MP4_CODECS = frozenset({"h264", "hevc", "av1", "mpeg4", "aac", "mp3", "ac3", "eac3", "alac", "opus"})
+_MP4_CODECS = frozenset(
+    {"h264", "hevc", "av1", "mpeg4", "aac", "mp3", "ac3", "eac3", "alac", "opus"}
+)
 """What a film of a telephone may hold for being written as MP4, which every model reads."""
 _TOLERATED_SECONDS = 2.0
 _WRITTEN_AS_IT_CAME = 0x7FFF_0000
 """Sizes from here on say that the length was not known when the header was written."""
 _TOLERATED_SHARE = 0.05
-_READ_OPTIONS = {"protocol_whitelist": "file", "probesize": "8388608", "analyzeduration": "10000000"}
+_READ_OPTIONS = {
+    "protocol_whitelist": "file",
+    "probesize": "8388608",
+    "analyzeduration": "10000000",
+}
 _WRITE_OPTIONS = {"fflags": "+bitexact"}
 """Nothing is written of who wrote it."""
 _FORMAT_OPTIONS = {
@@ -133,9 +140,7 @@ def _copy(source: InputContainer, target: OutputContainer, streams: list[Playabl
         target.mux(packet)
 
 
-def _declared_seconds(
-    container: InputContainer, streams: list[Playable], *, path: Path
-) -> float:
+def _declared_seconds(container: InputContainer, streams: list[Playable], *, path: Path) -> float:
     """Return the length that headers declare; 0 where none does, or where FFmpeg guessed it."""
     if container.format.name in ("mp3", "aac"):
         return 0.0
@@ -143,8 +148,8 @@ def _declared_seconds(
         return _wav_seconds(path)
     lengths = ((stream.duration, stream.time_base) for stream in streams)
     each = [length * base for length, base in lengths if length and base]
-    whole = [container.duration / 1_000_000] if container.duration else []
-    return float(max([*each, *whole], default=0))
+    each += [Fraction(container.duration, 1_000_000)] if container.duration else []
+    return float(max(each, default=0))
 
 
 def _wav_seconds(path: Path) -> float:
