@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from atelier.generation.v1 import edge_service_pb2, upload_link_pb2
 from atelier.generation.v1 import generation_service_pb2 as pb
+from callback_gateway.connection import ABORT
 from callback_gateway.metric import Meter
 from callback_gateway.upload_page import page, short_page
 from generation_client import GenerationClient, GenerationError, translated
@@ -105,7 +106,9 @@ class UploadEndpoint:
             answer, outcome = await self._answer(request)
             self.meter.uploads.labels(outcome).inc()
             _logger.info("upload page answered", outcome=str(outcome))
-            if outcome is not UploadOutcome.DISCONNECTED:
+            if outcome is UploadOutcome.DISCONNECTED:  # what is closed on one side is open still
+                scope["extensions"][ABORT]["now"]()
+            else:
                 await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> tuple[Response, UploadOutcome]:

@@ -4,7 +4,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from generation_svc.domain.error import FetchFailed, ResultRejected, UploadRejected
+from generation_svc.domain.error import FetchFailed, ResultRejected
 from generation_svc.domain.media import MediaKind, kind_of
 from generation_svc.domain.port.media import Examined
 from generation_svc.media.content import Examiner, open_examiner
@@ -22,7 +21,6 @@ from generation_svc.media.decoder.child import ChildLimits
 from generation_svc.media.examination.clip import probe
 from generation_svc.media.examination.sniff import MP4, clip_format
 from generation_svc.media.scratch import open_scratch
-from generation_svc.media.spool import FileSpool
 from tests.lifecycle import one_piece
 from tests.odd_clip import SIZE, box, changed, film, sound, wav
 
