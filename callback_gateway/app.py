@@ -29,7 +29,7 @@ from callback_gateway.media import MEDIA_PATH, GrpcMediaSource, MediaEndpoint, M
 from callback_gateway.metric import Meter
 from callback_gateway.protocol import CallbackProtocol, Timeouts
 from callback_gateway.settings import GatewaySettings
-from callback_gateway.upload import UPLOAD_PATH, GrpcUploadTarget, UploadEndpoint, UploadTarget
+from callback_gateway.upload import UPLOAD_PATH, GrpcUploadReceiver, UploadEndpoint, UploadReceiver
 from generation_client import connect
 from runtime.address import Address
 from runtime.file_limit import connections_within
@@ -96,7 +96,7 @@ def create_app(
     report: Reporter,
     *,
     media: MediaSource,
-    uploads: UploadTarget,
+    uploads: UploadReceiver,
     meter: Meter,
     limits: Limits | None = None,
 ) -> Starlette:
@@ -141,7 +141,7 @@ async def gateway(settings: GatewaySettings, *, meter: Meter) -> AsyncIterator[A
         app = create_app(
             report,
             media=media,
-            uploads=GrpcUploadTarget(client),
+            uploads=GrpcUploadReceiver(client),
             meter=meter,
             limits=limits_of(settings),
         )

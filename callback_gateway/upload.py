@@ -79,7 +79,7 @@ class UploadEnded(Exception):
         self.outcome = outcome
 
 
-class UploadTarget(Protocol):
+class UploadReceiver(Protocol):
     """Knows links, and takes their files."""
 
     async def describe(self, token: str) -> upload_link_pb2.UploadLink:
@@ -93,7 +93,7 @@ class UploadTarget(Protocol):
 class UploadEndpoint:
     """Shows the page of a link, and takes its file."""
 
-    target: UploadTarget
+    target: UploadReceiver
     places: asyncio.Semaphore
     """How many files come in at once."""
     meter: Meter
@@ -163,7 +163,7 @@ class UploadEndpoint:
             raise UploadEnded(UploadOutcome.DISCONNECTED) from error
 
 
-class GrpcUploadTarget:
+class GrpcUploadReceiver:
     """Hands files to the service; the gateway itself knows no key."""
 
     def __init__(self, client: GenerationClient) -> None:

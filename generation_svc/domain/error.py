@@ -257,7 +257,7 @@ class MediaLinkInvalid(AtelierError):
     """The media link is invalid or has expired."""
 
 
-class UploadLinksOff(AtelierError):
+class UploadLinksDisabled(AtelierError):
     """The operator serves no links, so that nothing can be uploaded by one."""
 
 

@@ -26,7 +26,6 @@ _GONE = "Media that the job refers to is no longer available."
 _EXTENSIONS = {
     "audio/mp4": "m4a",
     "audio/mpeg": "mp3",
-    "image/jpeg": "jpg",
     "video/quicktime": "mov",
     "video/x-matroska": "mkv",
 }

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import UploadLinkInvalid, UploadLinksOff
+from generation_svc.domain.error import UploadLinkInvalid, UploadLinksDisabled
 from generation_svc.domain.media import MediaKind, Upload
 from generation_svc.domain.upload_bound import UPLOAD_KINDS
 from generation_svc.domain.upload_link import LIFETIME, UploadLink, UploadTicket, upload_id_of
@@ -26,11 +26,11 @@ class LinkRequest:
 async def create(deps: Dependencies, caller: Caller, request: LinkRequest) -> UploadLink:
     """Return a link for an owner's draft, with the upload if it came already.
 
-    Raises PermissionDenied and UploadLinksOff.
+    Raises PermissionDenied and UploadLinksDisabled.
     """
     caller.require_owner(request.owner)
     if deps.media.upload_links is None:
-        raise UploadLinksOff
+        raise UploadLinksDisabled
     ticket = UploadTicket(
         upload_id=upload_id_of(caller.name, owner=request.owner, draft=request.draft),
         caller=caller.name,

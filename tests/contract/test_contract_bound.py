@@ -57,6 +57,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "GetSession": {"bot_id": 1, "key": "bounds"},
     "PutSession": {"bot_id": 1, "key": "bounds"},
     "LeaseUpdates": {"bot_id": 1, "holder": "bounds"},
+    "CreateUploadLink": {"owner": "bounds", "draft": "bounds"},
     "TestWebhook": {"url": "https://hook.example/"},
     "EnableWebhook": {"url": "https://hook.example/"},
 }
@@ -67,7 +68,12 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 OPAQUE = {"google.protobuf.Struct", "google.protobuf.Timestamp"}
 """What has a test of its own below."""
-TEXTS = {"queue": "q", "url": "https://hook.example/", "filter": "state = JOB_STATE_QUEUED"}
+TEXTS = {
+    "queue": "q",
+    "url": "https://hook.example/",
+    "return_uri": "https://chat.example/",
+    "filter": "state = JOB_STATE_QUEUED",
+}
 """How the text of a field has to begin, or of what it has to be."""
 FILLERS = {"filter": " "}
 """With what such a text may be filled up; with letters if nothing is said."""

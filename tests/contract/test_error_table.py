@@ -96,6 +96,8 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     (domain.WebhookSecretMissing(), Code.FAILED_PRECONDITION, "WEBHOOK_SECRET_MISSING"),
     (domain.ReferenceUnavailable("j"), Code.FAILED_PRECONDITION, "REFERENCE_UNAVAILABLE"),
     (domain.MediaLinkInvalid(), Code.NOT_FOUND, "MEDIA_LINK_INVALID"),
+    (domain.UploadLinkInvalid(), Code.NOT_FOUND, "UPLOAD_LINK_INVALID"),
+    (domain.UploadLinksDisabled(), Code.FAILED_PRECONDITION, "UPLOAD_LINKS_OFF"),
     (RuntimeError(SECRET), Code.INTERNAL, "INTERNAL"),
 ]
 

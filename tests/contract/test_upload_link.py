@@ -29,6 +29,7 @@ from sandbox.kie.settings import KieSettings
 from sandbox.kie.state import Kie
 from sandbox.server import address, bind
 from sandbox.server import running as running_app
+from tests.contract.caller_harness import LINKED
 from tests.contract.failure import refused
 from tests.contract.gateway_harness import running
 from tests.contract.service import Service, serving
@@ -38,7 +39,6 @@ from tests.told_clip import SECRETS, film
 KEY = "a key of our own that is long enough"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FILM = film()
-LINKED = {"media_base_url": "https://files.example", "media_link_key": KEY}
 
 
 def signer(key: str = KEY, *, now: datetime = NOON) -> SignedUploadLinks:

@@ -396,7 +396,7 @@ OTHER_FILES = {"pdf": b"%PDF-1.7 \x00", "bmp": drawn("BMP"), "tiff": drawn("TIFF
 
 @pytest.mark.parametrize("data", OTHER_FILES.values(), ids=OTHER_FILES)
 async def test_a_file_of_another_type_is_no_upload(examiner: Examiner, data: bytes) -> None:
-    with pytest.raises(UploadRejected, match="not an image, a video or a piece of sound|is a GIF"):
+    with pytest.raises(UploadRejected, match=r"not an image, a video or a piece of sound|is a GIF"):
         await uploaded(examiner, data)
 
 

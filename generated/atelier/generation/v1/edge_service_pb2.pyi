@@ -287,7 +287,10 @@ class GetUploadLinkRequest(_message.Message):
 
     LINK_TOKEN_FIELD_NUMBER: _builtins.int
     link_token: _builtins.str
-    """The last segment of a link's uri. Any other text, of whatever length, is NOT_FOUND."""
+    """The last segment of a link's uri. Any other text, of whatever length, is NOT_FOUND.
+
+    Empty is no link either: NOT_FOUND.
+    """
     def __init__(
         self,
         *,

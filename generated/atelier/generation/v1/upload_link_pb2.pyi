@@ -65,7 +65,10 @@ class UploadLink(_message.Message):
 
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_media_pb2.MediaKind.ValueType]:
-        """The kinds of media that are taken, at most 5."""
+        """The kinds of media that are taken, at most 5.
+
+        Empty is never sent: a link takes something.
+        """
 
     @_builtins.property
     def upload(self) -> _media_pb2.Upload:
