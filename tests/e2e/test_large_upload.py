@@ -33,7 +33,7 @@ SHAPE = Shape(
         "UNPAID_MODELS": "allow",
     },
 )
-SIZE = int(os.environ.get("LARGE_UPLOAD_MB", "80")) * 10**6
+SIZE = int(os.environ.get("LARGE_UPLOAD_MB", "200")) * 10**6
 MOST_GROWTH = 40 * 2**20
 MOST_OF_A_CHILD = 192 * 2**20
 """A process that examines media has Pillow and FFmpeg in memory, and a piece of the file."""

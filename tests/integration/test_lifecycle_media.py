@@ -327,19 +327,3 @@ def test_an_observation_names_its_links() -> None:
         SONG,
         OTHER,
     )
-
-
-async def test_a_claim_is_kept_while_a_film_is_handed_over(open_bench: OpenBench) -> None:
-    lease = timedelta(seconds=0.6)
-    harness = await open_bench(timing=Timing(submit_lease=lease))
-    kept = harness.provider.upload
-
-    async def slow_upload(path: Path, **named: Any) -> str:
-        await asyncio.sleep(3 * lease.total_seconds())
-        return await kept(path, **named)
-
-    harness.provider.upload = slow_upload  # type: ignore[method-assign]
-    job = await harness.accept(**EDIT)
-    await dispatch(harness.deps)
-    assert (await harness.job(job)).state is JobState.RUNNING
-    assert len(harness.provider.created) == 1
