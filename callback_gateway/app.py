@@ -1,7 +1,8 @@
-"""The application: KIE's callback paths, links to media and `/healthz`."""
+"""The application: KIE's callback paths, links to media and for uploads, and `/healthz`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -28,6 +29,7 @@ from callback_gateway.media import MEDIA_PATH, GrpcMediaSource, MediaEndpoint, M
 from callback_gateway.metric import Meter
 from callback_gateway.protocol import CallbackProtocol, Timeouts
 from callback_gateway.settings import GatewaySettings
+from callback_gateway.upload import UPLOAD_PATH, GrpcUploadReceiver, UploadEndpoint, UploadReceiver
 from generation_client import connect
 from runtime.address import Address
 from runtime.file_limit import connections_within
@@ -85,20 +87,29 @@ def route_of(path: str) -> str:
     """Return the name under which answers on this path are counted."""
     if is_callback_path(path):
         return CALLBACK_ROUTE
+    if path.startswith(UPLOAD_PATH):
+        return "upload"
     return "media" if path.startswith(MEDIA_PATH) else "other"
 
 
 def create_app(
-    report: Reporter, *, media: MediaSource, meter: Meter, limits: Limits | None = None
+    report: Reporter,
+    *,
+    media: MediaSource,
+    uploads: UploadReceiver,
+    meter: Meter,
+    limits: Limits | None = None,
 ) -> Starlette:
     """Build the gateway around whatever takes the callbacks and has the media."""
     limits = limits or Limits()
     callbacks = CallbackEndpoint(report, limits=limits, meter=meter)
     downloads = MediaEndpoint(media, limit=limits.downloads, meter=meter)
+    files = UploadEndpoint(uploads, asyncio.Semaphore(limits.uploads), meter)
     app = Starlette(
         routes=[
             CallbackRoute(callbacks),
             Route(MEDIA_PATH + "{token}", downloads, methods=["GET"]),
+            Route(UPLOAD_PATH + "{token}", files, methods=["GET", "PUT"]),
             Route("/healthz", healthz),
         ],
         # Outermost, so that answers of the router itself (404, 405) are counted, too.
@@ -127,7 +138,13 @@ async def gateway(settings: GatewaySettings, *, meter: Meter) -> AsyncIterator[A
         )
         report = GrpcReporter(client, timeout_s=settings.gateway_handover_timeout_s)
         media = GrpcMediaSource(client)
-        app = create_app(report, media=media, meter=meter, limits=limits_of(settings))
+        app = create_app(
+            report,
+            media=media,
+            uploads=GrpcUploadReceiver(client),
+            meter=meter,
+            limits=limits_of(settings),
+        )
         connections = limiter_of(settings)
         timeouts = Timeouts(
             head_s=settings.gateway_head_timeout_s, read_s=settings.gateway_read_timeout_s
@@ -158,4 +175,5 @@ def limits_of(settings: GatewaySettings) -> Limits:
         held_bytes=settings.gateway_held_limit_bytes,
         body_s=settings.gateway_body_timeout_s,
         downloads=settings.gateway_download_limit,
+        uploads=settings.gateway_upload_limit,
     )

@@ -97,6 +97,7 @@ class Limits:
     held_bytes: int = 64 << 20
     body_s: float = 3.0
     downloads: int = 64
+    uploads: int = 16
 
 
 class CallbackEndpoint:

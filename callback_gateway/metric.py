@@ -27,6 +27,12 @@ class Meter:
             ["outcome"],
             registry=registry,
         )
+        self.uploads = Counter(
+            "atelier_gateway_uploads",
+            "Requests for upload pages and their files, by what came of them.",
+            ["outcome"],
+            registry=registry,
+        )
         self.connections = Gauge(
             "atelier_gateway_connections", "Connections that are open.", registry=registry
         )

@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from callback_gateway.callback import CALLBACK_ROUTE, SUCCESS_BODY, Outcome
 from callback_gateway.connection import ABORT, LINGER_S, ConnectionLimiter, Lingering
 from callback_gateway.metric import Meter
+from callback_gateway.upload import UPLOAD_PATH
 from runtime.bounded_http import MeasuredProtocol, disconnect
 
 MAX_PIPELINE = 64
@@ -129,6 +130,9 @@ class CallbackProtocol(MeasuredProtocol):
             self._answer_unparsed(Outcome.MALFORMED)
         if self.is_waiting or self.transport.is_closing():
             return None
+        # A file is none without its end; a callback is answered whatever comes of it.
+        if self.cycle.more_body and self.cycle.scope["path"].startswith(UPLOAD_PATH):
+            disconnect(self.cycle)
         # True keeps the transport open, so that the answer can still be sent (asyncio.Protocol).
         self.cycle.keep_alive = False
         return True

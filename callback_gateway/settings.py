@@ -72,6 +72,9 @@ class GatewaySettings(ClientSettings):
     gateway_download_limit: int = Field(64, ge=1)
     """How many media are sent at once."""
 
+    gateway_upload_limit: int = Field(16, ge=1)
+    """How many files of upload links come in at once."""
+
     gateway_handover_timeout_s: float = Field(10, gt=0)
     """How long handing one callback on may take, with all its tries."""
 

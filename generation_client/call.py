@@ -23,7 +23,7 @@ LONG_DEADLINE_S = MappingProxyType(
         "WaitJob": LONGEST_WAIT_S + _ANSWER_S,
         "LeaseDeliveries": LONGEST_WAIT_S + _ANSWER_S,
         "TestWebhook": 30.0,
-        "UploadInput": 120.0,
+        "UploadInput": 1800.0,
         "DownloadMedia": 120.0,
         # A watcher resumes by revision, so ending its stream now and then costs nothing.
         "StreamJobUpdates": 3600.0,

@@ -5,8 +5,8 @@ A test holds each to the comment of its field.
 
 from __future__ import annotations
 
-MAX_UPLOAD_BYTES = 10 * 2**20
-"""The size of an upload (UploadInput)."""
+MAX_UPLOAD_BYTES = 500 * 2**20
+"""The size of an upload (UploadInput), where the operator and the models allow as much."""
 
 MAX_PIECE_BYTES = 2**20
 """The size of the data in one message of an upload."""

@@ -220,10 +220,13 @@ class GenerationSettings(ProcessSettings):
     caller_max_unread_mb: int = Field(64, ge=1, le=1_000_000)
     """MiB of them for one caller."""
 
-    upload_budget_mb: int = Field(512, ge=10, le=1_000_000)
+    max_upload_mb: int = Field(500, ge=1, le=500)
+    """MiB of one upload at most, however much a model takes."""
+
+    upload_budget_mb: int = Field(2048, ge=10, le=1_000_000)
     """MiB of all uploads that this process is taking at once; they lie under DATA_FOLDER."""
 
-    caller_upload_budget_mb: int = Field(256, ge=10, le=1_000_000)
+    caller_upload_budget_mb: int = Field(1024, ge=10, le=1_000_000)
     """MiB of one caller's uploads that this process is taking at once."""
 
     upload_processes: int = Field(3, ge=1, le=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,7 @@ from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
 from generation_svc.domain.event import DETAILS, REVISIONS, JobEventKind
 from generation_svc.domain.job import Job
+from generation_svc.domain.media import MediaKind
 from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.domain.port.media import Examined, StoredBytes
@@ -133,6 +134,9 @@ class FakeSpool:
     async def hold(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[Path]:
         with holding(b"".join([piece async for piece in pieces])) as path:
             yield path
+
+    def most_bytes(self, kinds: Collection[MediaKind]) -> int:
+        return 10**7
 
     async def clean(self, path: Path) -> None:
         path.write_bytes(bytes_of(path).partition(b"|")[0])  # noqa: ASYNC240 -- a few bytes

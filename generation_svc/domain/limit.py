@@ -6,5 +6,5 @@ MAX_ID_LENGTH = 128
 MAX_LINK_LENGTH = 2048
 """The length of an address, in characters."""
 
-MAX_UPLOAD_BYTES = 10 * 2**20
-"""The size of an upload: the largest file that models take as an input."""
+MAX_UPLOAD_BYTES = 500 * 2**20
+"""The size of an upload, whatever the operator allows; models say what each of them takes."""

@@ -22,6 +22,7 @@ from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.domain.upload_link import UploadLinks
 from generation_svc.lifecycle.acceptance import AcceptanceQueue
 from generation_svc.lifecycle.callback_address import callback_address
 from generation_svc.lifecycle.job_reader import JobReader
@@ -130,6 +131,8 @@ class MediaDependencies:
     fetcher: ResultFetcher
     links: MediaLinks | None = None
     """Makes links to media; None if links are not served."""
+    upload_links: UploadLinks | None = None
+    """Makes links by which a person sends a file; None if links are not served."""
     walk: Walk = field(default_factory=Walk)
     """The progress of this process's walk through the media store."""
 

@@ -10,7 +10,7 @@ be true.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -25,8 +25,8 @@ from generation_svc.domain.error import (
     ResultRejected,
     UploadRejected,
 )
-from generation_svc.domain.media import MediaKind
 from generation_svc.domain.port.media import Examined
+from generation_svc.domain.upload_bound import UploadBounds
 from generation_svc.media.decoder.child import ChildLimits, LimitReached
 from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
 from generation_svc.media.decoder.pool import Children
@@ -35,8 +35,6 @@ from generation_svc.media.examination.sniff import HEAD_BYTES, picture_type
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch
 
-UPLOAD_KINDS = frozenset({MediaKind.IMAGE})
-"""What some model takes as an input; who adds a kind here sees to it that its metadata goes."""
 UPLOAD_PROCESSES = 3
 """How many processes examine uploads; a caller has all but one of them at most."""
 RESULT_PROCESSES = 2
@@ -47,6 +45,7 @@ MAX_WAIT_SECONDS = 30.0
 """How long an upload waits for one."""
 _BUSY_RETRY = timedelta(seconds=5)
 _TOO_MUCH = "The image takes too long to read."
+_UPLOAD_TOO_MUCH = "The file takes too long to read."
 _logger = structlog.get_logger(__name__)
 
 
@@ -60,7 +59,8 @@ class Examiner:
     own: Children
     """The processes for results and for what is handed to the provider."""
     places: FairSlots
-    upload_kinds: frozenset[MediaKind] = UPLOAD_KINDS
+    bounds: Callable[[], UploadBounds] = UploadBounds
+    """How large an upload of each kind may be at the moment."""
     own_places: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(RESULT_PROCESSES)
     )
@@ -70,14 +70,14 @@ class Examiner:
 
         Raises UploadRejected, Overloaded or Unavailable.
         """
-        order = await self._order("upload", path, kinds=sorted(self.upload_kinds))
+        order = await self._order("upload", path, max_bytes=dict(self.bounds().by_kind))
         try:
             async with self.places.place(Customer(caller, owner)):
                 answer = await self.strangers.ask(order)
         except NoSlot as error:
             raise Overloaded("examination of uploads", retry_after=_BUSY_RETRY) from error
         except LimitReached as error:
-            raise UploadRejected(_TOO_MUCH) from error
+            raise UploadRejected(_UPLOAD_TOO_MUCH) from error
         if "fault" in answer:
             raise UploadRejected(answer["text"])
         return _examined(path, answer)
@@ -134,6 +134,7 @@ async def open_examiner(
     scratch: Scratch,
     *,
     upload_processes: int = UPLOAD_PROCESSES,
+    bounds: Callable[[], UploadBounds] = UploadBounds,
     limits: ChildLimits | None = None,
     meter: MediaMeter | None = None,
 ) -> AsyncIterator[Examiner]:
@@ -147,7 +148,7 @@ async def open_examiner(
         Children(limits, meter=meter) as strangers,
         Children(replace(limits, nice=0), meter=meter) as own,
     ):
-        yield Examiner(scratch, strangers, own, places)
+        yield Examiner(scratch, strangers, own, places, bounds)
 
 
 def _examined(path: Path, answer: dict[str, Any]) -> Examined:

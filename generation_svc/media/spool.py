@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from generation_svc.domain.error import Overloaded, UploadTooLarge
-from generation_svc.domain.limit import MAX_UPLOAD_BYTES
+from generation_svc.domain.media import MediaKind, kind_of
 from generation_svc.domain.port.media import Examined
+from generation_svc.domain.upload_bound import UploadBounds
 from generation_svc.media.content import Examiner
+from generation_svc.media.examination.sniff import HEAD_BYTES, clip_format
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import ScratchWriter
 
-BUDGET_BYTES = 512 * 2**20
+BUDGET_BYTES = 2048 * 2**20
 """The size of all uploads under way."""
-CALLER_BUDGET_BYTES = 256 * 2**20
+CALLER_BUDGET_BYTES = 1024 * 2**20
 """The size of one caller's uploads under way."""
 
 LEAST_BYTES = 2**20
@@ -82,6 +84,10 @@ class FileSpool:
         finally:
             self.budget.give_back(caller, counted)
 
+    def most_bytes(self, kinds: Collection[MediaKind]) -> int:
+        """Return how large an upload of one of these kinds may be at the moment."""
+        return self.examiner.bounds().most(kinds)
+
     def hold(self, pieces: AsyncIterator[bytes]) -> AbstractAsyncContextManager[Path]:
         """Hold what is kept in a file while the block runs."""
         return self.examiner.scratch.holding(pieces)
@@ -102,14 +108,19 @@ class SpooledUpload:
         self._owner = owner
         self._size = 0
         self._writer = ScratchWriter(spool.examiner.scratch, path, held_bytes=_HELD_BYTES)
+        self._head = b""
+        self._bounds = spool.examiner.bounds()
         self.counted = LEAST_BYTES
         """How many bytes the budget counts."""
 
     async def write(self, piece: bytes) -> None:
         """Take the next piece; small ones are gathered before they are written."""
         self._size += len(piece)
-        if self._size > MAX_UPLOAD_BYTES:
-            raise UploadTooLarge(limit_bytes=MAX_UPLOAD_BYTES)
+        if len(self._head) < HEAD_BYTES:
+            self._head += piece[: HEAD_BYTES - len(self._head)]
+        limit_bytes = most_bytes(self._head, self._bounds)
+        if self._size > limit_bytes:
+            raise UploadTooLarge(limit_bytes=limit_bytes)
         more = max(0, self._size - self.counted)
         self._spool.budget.take(self._caller, more)
         self.counted += more
@@ -120,3 +131,12 @@ class SpooledUpload:
         await self._writer.flush()
         examiner = self._spool.examiner
         return await examiner.upload(self.path, caller=self._caller, owner=self._owner)
+
+
+def most_bytes(head: bytes, bounds: UploadBounds) -> int:
+    """Return how large an upload may be that begins like this: a clip, or at most a picture."""
+    known = clip_format(head)
+    if known is None:
+        return bounds.most((MediaKind.IMAGE,))
+    types = (known.video_type, known.audio_type)
+    return bounds.most(kind_of(mime_type) for mime_type in types if mime_type)

@@ -7,13 +7,14 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, session_pb2
+from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, session_pb2, upload_link_pb2
 from generation_svc.domain.delivery import Delivery, Queue, Telegram
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.media import Media, MediaLink, MediaLinks, Upload
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.session import SessionRecord
 from generation_svc.domain.retention import Retention
+from generation_svc.domain.upload_link import UploadLink
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_SECONDS = 86_400
@@ -134,6 +135,21 @@ def media_to_proto(
 def upload_to_proto(upload: Upload) -> media_pb2.Upload:
     """Write an upload."""
     return media_pb2.Upload(**_file(upload))
+
+
+def upload_link_to_proto(link: UploadLink) -> upload_link_pb2.UploadLink:
+    """Write a link for an upload."""
+    ticket = link.ticket
+    return upload_link_pb2.UploadLink(
+        upload_id=str(ticket.upload_id),
+        uri=link.uri,
+        expire_time=time_to_proto(ticket.expire_time),
+        kinds=[media_pb2.MediaKind.Value(f"MEDIA_KIND_{kind.name}") for kind in ticket.kinds],
+        max_bytes=link.max_bytes,
+        language_code=ticket.language,
+        return_uri=ticket.return_uri,
+        upload=upload_to_proto(link.upload) if link.upload else None,
+    )
 
 
 def _file(value: Media) -> dict[str, Any]:

@@ -20,7 +20,7 @@ ANSWER_TIME = timedelta(seconds=15)
 LIMITS: Mapping[str, timedelta | None] = {
     "WaitJob": LONGEST_WAIT + ANSWER_TIME,
     "LeaseDeliveries": LONGEST_WAIT + ANSWER_TIME,
-    "UploadInput": timedelta(seconds=120),
+    "UploadInput": timedelta(minutes=30),  # of a film from a telephone; each message has its own
     "DownloadMedia": None,  # as long as it gets on: each piece and each write has its own limit
     "StreamJobUpdates": timedelta(hours=1),
 }

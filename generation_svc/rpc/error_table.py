@@ -159,6 +159,8 @@ TABLE: Mapping[type[Exception], Entry] = {
         grpc.StatusCode.FAILED_PRECONDITION, "WEBHOOK_SECRET_MISSING"
     ),
     domain.MediaLinkInvalid: Entry(grpc.StatusCode.NOT_FOUND, "MEDIA_LINK_INVALID"),
+    domain.UploadLinkInvalid: Entry(grpc.StatusCode.NOT_FOUND, "UPLOAD_LINK_INVALID"),
+    domain.UploadLinksDisabled: Entry(grpc.StatusCode.FAILED_PRECONDITION, "UPLOAD_LINKS_OFF"),
     domain.Unavailable: Entry(
         grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE", retry=lambda _: SHORT_RETRY
     ),

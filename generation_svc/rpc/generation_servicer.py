@@ -11,6 +11,7 @@ import structlog
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import generation_service_pb2_grpc as pb_grpc
 from atelier.generation.v1.job_pb2 import Job as JobMessage
+from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.delivery import Destination, Queue, Telegram, Webhook
 from generation_svc.domain.error import (
     FieldViolation,
@@ -23,6 +24,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.domain.limit import MAX_LINK_LENGTH
+from generation_svc.domain.media import Upload
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import convert, convert_quote
 from generation_svc.rpc.answer_bound import fitting
@@ -55,8 +57,10 @@ from generation_svc.usecase import (
     record_consent,
     stream_job,
     upload_input,
+    upload_link,
 )
 from generation_svc.usecase.read_job import JobQuery
+from generation_svc.usecase.upload_link import LinkTurns
 
 
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
@@ -69,6 +73,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._heartbeats = Heartbeats(timing)
         self._upload_turns = UploadTurns()
         self._models = ModelPages(deps)
+        self._link_turns = LinkTurns()
         self._updates = RecentUpdates(lambda job: pb.StreamJobUpdatesResponse(job=self._job(job)))
 
     async def CreateJob(
@@ -195,9 +200,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         timeout = self._timing.read_timeout
         messages = UploadMessages(context, turns=self._upload_turns.of(caller), timeout=timeout)
         owner = await messages.begin() or caller.name
-        upload_input.admit(self._deps, caller, owner=owner)
         try:
-            kept = await upload_input.upload(self._deps, caller, owner=owner, pieces=messages)
+            kept = await self._upload(caller, owner=owner, messages=messages)
         except (Overloaded, StorageQuotaReached, UploadTooLarge) as error:
             # Such a sender is often still writing, and would see an error of gRPC's own in place of
             # this.
@@ -206,6 +210,15 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             return pb.UploadInputResponse(upload=convert.upload_to_proto(kept))
         await messages.drain()
         raise refusal
+
+    async def _upload(self, caller: Caller, *, owner: str, messages: UploadMessages) -> Upload:
+        if messages.link_token:
+            return await upload_link.upload(
+                self._deps, token=messages.link_token, pieces=messages, turns=self._link_turns
+            )
+        caller.require(Scope.OWN_JOBS)
+        upload_input.admit(self._deps, caller, owner=owner)
+        return await upload_input.upload(self._deps, caller, owner=owner, pieces=messages)
 
     async def DownloadMedia(  # type: ignore[override] # writes by itself, to time the writes
         self, request: pb.DownloadMediaRequest, context: ServicerContext

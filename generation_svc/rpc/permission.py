@@ -25,7 +25,9 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "GenerationService/RecordConsent": (Scope.OWN_JOBS,),
         "GenerationService/ListModels": ANY_CALLER,
         "GenerationService/GetModel": ANY_CALLER,
-        "GenerationService/UploadInput": (Scope.OWN_JOBS,),
+        # A link alone proves the right to send its file; without one the servicer asks for
+        # OWN_JOBS.
+        "GenerationService/UploadInput": ANY_CALLER,
         # A link alone proves the right to the bytes; without one the servicer asks for BYTES_BY_ID.
         "GenerationService/DownloadMedia": ANY_CALLER,
         "CallbackService/ReportCallback": (Scope.CALLBACKS,),
@@ -35,6 +37,9 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "EdgeService/GetSession": (Scope.SESSIONS,),
         "EdgeService/PutSession": (Scope.SESSIONS,),
         "EdgeService/LeaseUpdates": (Scope.SESSIONS,),
+        "EdgeService/CreateUploadLink": (Scope.OWN_JOBS,),
+        # The link alone proves the right to know what it is for.
+        "EdgeService/GetUploadLink": ANY_CALLER,
         "WebhookService/ListWebhooks": (Scope.OWN_JOBS,),
         "WebhookService/TestWebhook": (Scope.OWN_JOBS,),
         "WebhookService/EnableWebhook": (Scope.OWN_JOBS,),

@@ -54,6 +54,8 @@ class UploadMessages:
         self._timeout = timeout
         self._begun: list[bytes] = []
         self._owner = ""
+        self.link_token = ""
+        """The token of a link, which the first message may have in place of an owner."""
 
     async def begin(self) -> str:
         """Read the first message and return the owner that it names."""
@@ -62,6 +64,9 @@ class UploadMessages:
             return ""
         bounds = Bounds()
         self._owner = bounds.text("owner", message.owner)
+        self.link_token = message.link_token  # of any length: reading it refuses what is no link
+        if self._owner and self.link_token:
+            bounds.refuse("link_token", "Set link_token or owner, not both.")
         bounds.check()
         self._begun.append(self._data_of(message))
         return self._owner

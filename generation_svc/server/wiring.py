@@ -23,6 +23,7 @@ from generation_svc.domain.catalog_layer import CatalogLayers
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.domain.upload_bound import UploadBounds, bounds_of
 from generation_svc.egress.tls import client_tls
 from generation_svc.lifecycle.current_catalog import followed_catalog
 from generation_svc.lifecycle.dependencies import (
@@ -43,6 +44,7 @@ from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import ObjectMediaStore, open_media
+from generation_svc.media.upload_link import SignedUploadLinks
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.provider.kie.client import KieClient, open_kie
 from generation_svc.provider.kie.meter import KieMeter
@@ -77,14 +79,23 @@ async def open_dependencies(
     """Open what the use cases work with, on this database."""
     timing, links = timing_of(settings), links_of(settings, now=database.now)
     store, media_meter, tls = _store(settings), MediaMeter(registry), client_tls()
+    models = models_of(settings)
     async with (
-        _media(settings, store=store, links=links, meter=media_meter, tls=tls) as media,
+        _media(
+            settings,
+            models=models,
+            store=store,
+            links=links,
+            upload_links=upload_links_of(settings, now=database.now),
+            meter=media_meter,
+            tls=tls,
+        ) as media,
         _kie(settings, create_timeout=timing.create_timeout, tls=tls) as provider,
         _sender(settings, now=database.now, meter=WebhookMeter(registry), tls=tls) as webhooks,
     ):
         deps = Dependencies(
             database=database,
-            models=models_of(settings),
+            models=models,
             media=media,
             provider=ProviderDependencies(
                 client=provider,
@@ -111,13 +122,15 @@ async def open_dependencies(
 async def _media(
     settings: GenerationSettings,
     *,
+    models: ModelDependencies,
     store: ObjectMediaStore,
     links: SignedMediaLinks | None,
+    upload_links: SignedUploadLinks | None,
     meter: MediaMeter,
     tls: ssl.SSLContext,
 ) -> AsyncIterator[MediaDependencies]:
     async with (
-        _examiner(settings, meter=meter) as examiner,
+        _examiner(settings, models=models, meter=meter) as examiner,
         open_fetcher(
             examiner.scratch,
             examine=examiner.result,
@@ -127,7 +140,9 @@ async def _media(
         ) as fetcher,
     ):
         spool = FileSpool(examiner, budget_of(settings, meter=meter))
-        yield MediaDependencies(store=store, spool=spool, fetcher=fetcher, links=links)
+        yield MediaDependencies(
+            store=store, spool=spool, fetcher=fetcher, links=links, upload_links=upload_links
+        )
 
 
 def _kie(
@@ -282,6 +297,16 @@ def links_of(
     )
 
 
+def upload_links_of(
+    settings: GenerationSettings, *, now: Callable[[], datetime]
+) -> SignedUploadLinks | None:
+    """Return what makes links for uploads, if the settings ask for links."""
+    if not settings.media_base_url or settings.media_link_key is None:
+        return None
+    key = settings.media_link_key.get_secret_value()
+    return SignedUploadLinks(key, base_url=settings.media_base_url, now=now)
+
+
 def limits_of(settings: GenerationSettings) -> Limits:
     """Return the limits that the settings ask for."""
     return Limits(
@@ -304,10 +329,19 @@ def budget_of(settings: GenerationSettings, *, meter: MediaMeter | None = None) 
 
 
 @asynccontextmanager
-async def _examiner(settings: GenerationSettings, *, meter: MediaMeter) -> AsyncIterator[Examiner]:
+async def _examiner(
+    settings: GenerationSettings, *, models: ModelDependencies, meter: MediaMeter
+) -> AsyncIterator[Examiner]:
+    def bounds() -> UploadBounds:
+        """Return what the models of this moment take."""
+        every = models.catalog.models.values()
+        return bounds_of(every, ceiling_bytes=settings.max_upload_mb * 2**20)
+
     with _scratch(Path(settings.data_folder) / "scratch") as scratch:
         processes = settings.upload_processes
-        async with open_examiner(scratch, upload_processes=processes, meter=meter) as examiner:
+        async with open_examiner(
+            scratch, upload_processes=processes, bounds=bounds, meter=meter
+        ) as examiner:
             yield examiner
 
 

@@ -68,12 +68,12 @@ class PostgresMediaStore:
         )
         return {row["key"] for row in await cursor.fetchall()}
 
-    async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return which of these uploads are to be kept."""
+    async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[str]:
+        """Return the keys of these uploads that are to be kept."""
         cursor = await self._connection.execute(
-            "SELECT id FROM upload WHERE id = ANY(%s) AND remove_time IS NULL", (list(upload_ids),)
+            "SELECT key FROM upload WHERE id = ANY(%s) AND remove_time IS NULL", (list(upload_ids),)
         )
-        return {row["id"] for row in await cursor.fetchall()}
+        return {row["key"] for row in await cursor.fetchall()}
 
     async def find_media(
         self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
@@ -92,13 +92,13 @@ class PostgresMediaStore:
 
     async def insert_upload(
         self, upload: Upload, *, caller: str, owner: str, key: str, lifetime: timedelta
-    ) -> None:
-        """Write an upload that is forgotten after its lifetime."""
-        await self._connection.execute(
+    ) -> bool:
+        """Write an upload that is forgotten after its lifetime; False if there is one of its id."""
+        written = await self._connection.execute(
             "INSERT INTO upload (id, caller, owner, key, mime_type, size_bytes, width, height,"
             " sha256, create_time, expire_time, duration_ms) VALUES (%(id)s, %(caller)s, %(owner)s,"
             " %(key)s, %(mime_type)s, %(size_bytes)s, %(width)s, %(height)s, %(sha256)s, now(),"
-            " now() + %(lifetime)s, %(duration_ms)s)",
+            " now() + %(lifetime)s, %(duration_ms)s) ON CONFLICT (id) DO NOTHING",
             {
                 **_columns(upload),
                 "caller": caller,
@@ -107,6 +107,7 @@ class PostgresMediaStore:
                 "lifetime": lifetime,
             },
         )
+        return bool(written.rowcount)
 
     async def find_upload(self, upload_id: UUID, *, caller: str) -> StoredMedia | None:
         """Find an upload of this caller, expired or not, while anything is known of it."""

@@ -28,6 +28,14 @@ class PostgresQueueStore:
             (due, claim.job.id, claim.token),
         )
 
+    async def extend(self, claim: Claim, *, lease: timedelta) -> bool:
+        extended = await self._connection.execute(
+            "UPDATE job SET dispatch_time = now() + %s"
+            " WHERE id = %s AND state = 'queued' AND claim_token = %s AND dispatch_time > now()",
+            (lease, claim.job.id, claim.token),
+        )
+        return bool(extended.rowcount)
+
     async def hasten_postponed(self) -> None:
         """Locked rows are skipped, so this waits for no lock."""
         await self._connection.execute(

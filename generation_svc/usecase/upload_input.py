@@ -2,20 +2,33 @@
 
 import base64
 import binascii
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.error import InvalidInputs, StorageQuotaReached, UploadRejected
+from generation_svc.domain.error import (
+    InvalidInputs,
+    StorageQuotaReached,
+    UploadLinkInvalid,
+    UploadRejected,
+)
 from generation_svc.domain.identifier import new_id
-from generation_svc.domain.media import Upload
+from generation_svc.domain.media import MediaKind, Upload, kind_of
 from generation_svc.domain.media_input import InputValue, given_in, with_texts
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.media import Examined
+from generation_svc.domain.upload_link import UploadTicket
 from generation_svc.lifecycle import storage_limit
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.input_media import violation_at
+
+_KIND_WORDS = {
+    MediaKind.IMAGE: "an image",
+    MediaKind.VIDEO: "a video",
+    MediaKind.AUDIO: "a piece of sound",
+}
 
 
 def admit(deps: Dependencies, caller: Caller, *, owner: str) -> None:
@@ -25,23 +38,45 @@ def admit(deps: Dependencies, caller: Caller, *, owner: str) -> None:
 
 
 async def upload(
-    deps: Dependencies, caller: Caller, *, owner: str, pieces: AsyncIterator[bytes]
+    deps: Dependencies,
+    caller: Caller,
+    *,
+    owner: str,
+    pieces: AsyncIterator[bytes],
+    ticket: UploadTicket | None = None,
 ) -> Upload:
     """Keep media as an input for later, without its metadata.
 
-    Raises UploadRejected, StorageQuotaReached, Overloaded or Unavailable.
+    Raises UploadRejected, StorageQuotaReached, Overloaded or Unavailable; with the ticket of a link
+    also UploadLinkInvalid, if another file came by it meanwhile.
     """
     await storage_limit.admit_upload(deps)
     async with deps.media.spool.open(caller=caller.name, owner=owner) as file:
         async for piece in pieces:
             await file.write(piece)
             del piece  # the next one may be long in coming
-        return await _keep(deps, caller, owner=owner, examined=await file.examine())
+        examined = await file.examine()
+        if ticket:
+            _check_kind(ticket, examined)
+        return await _keep(deps, caller, owner=owner, examined=examined, ticket=ticket)
 
 
-async def _keep(deps: Dependencies, caller: Caller, *, owner: str, examined: Examined) -> Upload:
+def _check_kind(ticket: UploadTicket, examined: Examined) -> None:
+    if kind_of(examined.mime_type) not in ticket.kinds:
+        wanted = " or ".join(_KIND_WORDS[kind] for kind in ticket.kinds)
+        raise UploadRejected(f"The file is not {wanted}.")
+
+
+async def _keep(
+    deps: Dependencies,
+    caller: Caller,
+    *,
+    owner: str,
+    examined: Examined,
+    ticket: UploadTicket | None = None,
+) -> Upload:
     kept = Upload(
-        id=new_id(deps.database.now()),
+        id=ticket.upload_id if ticket else new_id(deps.database.now()),
         mime_type=examined.mime_type,
         size_bytes=examined.size_bytes,
         width=examined.width,
@@ -49,14 +84,15 @@ async def _keep(deps: Dependencies, caller: Caller, *, owner: str, examined: Exa
         sha256=examined.sha256,
         duration=examined.duration,
     )
-    key = f"upload/{kept.id}"
+    # Of two files that come by one link at once each has a key of its own.
+    key = f"upload/{kept.id}-{secrets.token_hex(4)}" if ticket else f"upload/{kept.id}"
     # Bytes before their row: what is killed in between leaves bytes without a row, which are swept.
     await deps.media.store.put_file(key, examined.path)
     try:
         await _insert(deps, kept, caller, owner=owner, key=key)
     # Only here is it certain that there is no row: after a lost connection the commit may have
     # happened.
-    except StorageQuotaReached:
+    except (StorageQuotaReached, UploadLinkInvalid):
         await deps.media.store.delete(key)
         raise
     return kept
@@ -68,9 +104,11 @@ async def _insert(
     async with deps.database.transaction() as tx:
         await storage_limit.reserve(deps, tx, caller, owner=owner, size_bytes=kept.size_bytes)
         lifetime = deps.storage.retention.unused_uploads
-        await tx.media.insert_upload(
+        is_first = await tx.media.insert_upload(
             kept, caller=caller.name, owner=owner, key=key, lifetime=lifetime
         )
+        if not is_first:  # only an id that a link gave can be there already
+            raise UploadLinkInvalid
 
 
 def is_needed(model: Model, inputs: Mapping[str, Any]) -> bool:

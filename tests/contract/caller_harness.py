@@ -132,6 +132,7 @@ OUTCOMES = {
     "PERMISSION_DENIED": "denied",
     "JOB_NOT_FOUND": "not found",
     "MEDIA_NOT_FOUND": "not found",
+    "UPLOAD_LINK_INVALID": "not found",
     "STALE_LEASE": "stale",
 }
 
@@ -222,7 +223,11 @@ async def caller_bench(
 ) -> AsyncIterator[CallerHarness]:
     async with AsyncExitStack() as stack:
         open_service = serving(
-            database_url, media, callers=callers or directory(), webhook_hosts=webhook_hosts
+            database_url,
+            media,
+            callers=callers or directory(),
+            webhook_hosts=webhook_hosts,
+            more_settings=LINKED,
         )
         service = await stack.enter_async_context(open_service)
         yield CallerHarness(service, stack, {})
@@ -259,6 +264,9 @@ def _create(subject: Subject) -> pb.CreateJobRequest:
 def _upload(subject: Subject) -> Iterator[pb.UploadInputRequest]:
     yield pb.UploadInputRequest(owner=subject.owner, data=picture())
 
+
+LINKED = {"media_base_url": "https://files.example", "media_link_key": "k" * 32}
+"""The settings of a service that serves links."""
 
 Call = Callable[[GenerationClient, Subject], Awaitable[Any]]
 _callback, _delivery, _edge = callback_service_pb2, delivery_service_pb2, edge_service_pb2
@@ -319,6 +327,12 @@ CALLS: dict[str, Call] = {
     ),
     "EdgeService/LeaseUpdates": lambda c, s: c.edge.LeaseUpdates(
         _edge.LeaseUpdatesRequest(bot_id=s.bot_id, holder="edge")
+    ),
+    "EdgeService/CreateUploadLink": lambda c, s: c.edge.CreateUploadLink(
+        _edge.CreateUploadLinkRequest(owner=s.owner, draft="1")
+    ),
+    "EdgeService/GetUploadLink": lambda c, s: c.edge.GetUploadLink(
+        _edge.GetUploadLinkRequest(link_token="none")
     ),
     "WebhookService/ListWebhooks": lambda c, s: c.webhook.ListWebhooks(
         _webhook.ListWebhooksRequest()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -137,9 +138,10 @@ async def serving(
     listen: str = "127.0.0.1:0",
     webhook_hosts: Sequence[str] = (),
     models: ModelDependencies | None = None,
+    more_settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[Service]:
     """Serve a database; with the address of a KIE the workers work, too."""
-    settings = _settings(media, kie_url=kie_url, webhook_hosts=webhook_hosts)
+    settings = _settings(media, kie_url=kie_url, webhook_hosts=webhook_hosts, more=more_settings)
     registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
@@ -206,7 +208,13 @@ async def sandbox_kie() -> AsyncIterator[str]:
         yield url
 
 
-def _settings(media: Path, *, kie_url: str, webhook_hosts: Sequence[str]) -> GenerationSettings:
+def _settings(
+    media: Path,
+    *,
+    kie_url: str,
+    webhook_hosts: Sequence[str],
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> GenerationSettings:
     return GenerationSettings(
         kie_api_key=KIE_KEY,
         kie_api_url=kie_url or NOWHERE,
@@ -215,6 +223,7 @@ def _settings(media: Path, *, kie_url: str, webhook_hosts: Sequence[str]) -> Gen
         kie_webhook_hmac_key=None,
         callback_base_url="",
         webhook_allowed_hosts=tuple(webhook_hosts),
+        **more,
         media_url=media.as_uri(),
         data_folder=str(media.parent / "data"),
         owner_max_active_jobs=100_000,

@@ -60,6 +60,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "GetSession": {"bot_id": 1, "key": "bounds"},
     "PutSession": {"bot_id": 1, "key": "bounds"},
     "LeaseUpdates": {"bot_id": 1, "holder": "bounds"},
+    "CreateUploadLink": {"owner": "bounds", "draft": "bounds"},
     "TestWebhook": {"url": "https://hook.example/"},
     "EnableWebhook": {"url": "https://hook.example/"},
     "GetModelDocument": {"model_id": "z-image"},
@@ -76,6 +77,7 @@ OPAQUE = {"google.protobuf.Struct", "google.protobuf.Timestamp"}
 TEXTS = {
     "queue": "q",
     "url": "https://hook.example/",
+    "return_uri": "https://chat.example/",
     "filter": "state = JOB_STATE_QUEUED",
     "atelier.generation.v1.ListModelsRequest.filter": "family = flux",
     "patch_json": "{}",

@@ -109,6 +109,8 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         "CONSENT_REQUIRED",
     ),
     (domain.MediaLinkInvalid(), Code.NOT_FOUND, "MEDIA_LINK_INVALID"),
+    (domain.UploadLinkInvalid(), Code.NOT_FOUND, "UPLOAD_LINK_INVALID"),
+    (domain.UploadLinksDisabled(), Code.FAILED_PRECONDITION, "UPLOAD_LINKS_OFF"),
     (RuntimeError(SECRET), Code.INTERNAL, "INTERNAL"),
 ]
 

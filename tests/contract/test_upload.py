@@ -75,7 +75,7 @@ async def test_an_upload_becomes_the_input_of_a_job(service: Service) -> None:
 
 
 REFUSED = {
-    "more than 10 MiB": (picture("PNG") + bytes(10 * MIB), "UPLOAD_TOO_LARGE"),
+    "more than 30 MB": (picture("PNG") + bytes(30 * MIB), "UPLOAD_TOO_LARGE"),
     "no picture": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "UPLOAD_REJECTED"),
     "a GIF": (picture("GIF"), "UPLOAD_REJECTED"),
     "cut off JPEG": (picture("JPEG")[:-9000], "UPLOAD_REJECTED"),
@@ -100,7 +100,7 @@ async def test_what_is_no_usable_picture_is_refused(
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
     assert refusal.retry_seconds is None
     if reason == "UPLOAD_TOO_LARGE":
-        assert refusal.metadata == {"limit_bytes": str(10 * MIB)}
+        assert refusal.metadata == {"limit_bytes": "30000000"}
 
 
 async def test_an_upload_without_any_message_is_refused(idle_service: Service) -> None:

@@ -189,7 +189,9 @@ async def test_one_request_many_times_in_a_batch_is_one_job(wire: Wire, harness:
     )
 
     assert len({job.id for job in jobs(outcomes)}) == 1
-    assert len(errors(outcomes, RequestIdReused)) == 1
+    # Whichever came first is the job; the others that differ from it are refused.
+    assert len(errors(outcomes, RequestIdReused)) in (1, 20)
+    assert len(jobs(outcomes)) + len(errors(outcomes, RequestIdReused)) == 21
     assert len(await harness.query("SELECT * FROM job")) == 1
     assert len(await harness.query("SELECT * FROM job_event")) == 1
     assert wire.commits > before

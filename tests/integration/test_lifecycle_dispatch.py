@@ -19,6 +19,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
 from generation_svc.domain.model import Catalog
+from generation_svc.domain.timing import Timing
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.dependencies import MOST_UPLOADS, Limits
 from generation_svc.usecase import cancel_job
@@ -447,3 +448,19 @@ async def test_a_second_attempt_that_is_refused_leaves_the_job_to_the_first(
     await harness.callback(SUCCESS, call=1)
     await harness.fetch_all()
     assert (await harness.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_a_claim_is_kept_while_a_film_is_handed_over(open_bench: OpenBench) -> None:
+    lease = timedelta(seconds=0.6)
+    harness = await open_bench(timing=Timing(submit_lease=lease))
+    kept = harness.provider.upload
+
+    async def slow_upload(path: Path, **named: Any) -> str:
+        await asyncio.sleep(3 * lease.total_seconds())
+        return await kept(path, **named)
+
+    harness.provider.upload = slow_upload  # type: ignore[method-assign]
+    job = await harness.accept(**EDIT)
+    await dispatch(harness.deps)
+    assert (await harness.job(job)).state is JobState.RUNNING
+    assert len(harness.provider.created) == 1

@@ -4,7 +4,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from generation_svc.domain.error import FetchFailed, ResultRejected, UploadRejected
+from generation_svc.domain.error import FetchFailed, ResultRejected
 from generation_svc.domain.media import MediaKind, kind_of
 from generation_svc.domain.port.media import Examined
 from generation_svc.media.content import Examiner, open_examiner
@@ -23,7 +22,6 @@ from generation_svc.media.decoder.child import ChildLimits
 from generation_svc.media.examination.clip import probe
 from generation_svc.media.examination.sniff import MP4, clip_format
 from generation_svc.media.scratch import open_scratch
-from generation_svc.media.spool import FileSpool
 from tests.lifecycle import one_piece
 from tests.odd_clip import SIZE, box, changed, film, sound, wav
 
@@ -238,30 +236,6 @@ async def test_a_picture_too_large_to_be_decoded_is_kept_as_a_file(
     Image.new("RGB", (8, 8)).save(out, "PNG")
     data = out.getvalue() + bytes(50 * 2**20)
     assert (await found(examiner, data)).mime_type == FILE
-
-
-@pytest.mark.parametrize("data", [FILM, wav()], ids=["video", "sound"])
-async def test_a_clip_is_no_upload_yet_and_the_caller_is_told_so(
-    examiner: Examiner, data: bytes
-) -> None:
-    async with FileSpool(examiner).open(caller="alice", owner="alice:1") as file:
-        await file.write(data)
-        with pytest.raises(UploadRejected, match="No model accepts video or audio yet"):
-            await file.examine()
-
-
-async def test_the_way_of_an_upload_is_open_to_every_kind(examiner: Examiner) -> None:
-    """Once a model takes videos, its kind is all that has to be named."""
-    taking = replace(examiner, upload_kinds=frozenset({MediaKind.IMAGE, MediaKind.VIDEO}))
-    async with FileSpool(taking).open(caller="alice", owner="alice:1") as file:
-        await file.write(FILM)
-        taken = await file.examine()
-    assert (taken.mime_type, taken.duration, taken.width) == ("video/mp4", TWO_SECONDS, SIZE[0])
-    for refused in (wav(), NO_FILMS["cut off"]):
-        async with FileSpool(taking).open(caller="alice", owner="alice:1") as file:
-            await file.write(refused)
-            with pytest.raises(UploadRejected):
-                await file.examine()
 
 
 STARTS = [FILM, *(data for data, _ in SOUNDS.values())]

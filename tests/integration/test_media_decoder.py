@@ -167,7 +167,7 @@ async def test_a_picture_that_needs_too_much_memory_is_refused(
 ) -> None:
     options = {"progressive": True} if file_format == "JPEG" else {}
     large = drawn(file_format, size=(5000, 5000), **options)  # type: ignore[arg-type]
-    limits = ChildLimits(memory_bytes=128 * 2**20)
+    limits = ChildLimits(memory_bytes=112 * 2**20)
     async with examining(tmp_path, limits=limits) as examiner:
         with pytest.raises(UploadRejected):
             await uploaded(examiner, large)

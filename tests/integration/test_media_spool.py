@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from generation_svc.domain.error import Overloaded, Unavailable, UploadTooLarge
-from generation_svc.domain.limit import MAX_UPLOAD_BYTES
+from generation_svc.domain.upload_bound import MAX_PICTURE_BYTES
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.scratch import open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
@@ -83,10 +83,10 @@ async def test_the_budget_of_a_caller_leaves_room_for_others(examiner: Examiner)
 async def test_what_is_too_large_is_counted_no_further(examiner: Examiner) -> None:
     spool = FileSpool(examiner)
     async with spool.open(caller="alice", owner="1") as file:
-        await file.write(bytes(MAX_UPLOAD_BYTES))
+        await file.write(bytes(MAX_PICTURE_BYTES))
         with pytest.raises(UploadTooLarge):
             await file.write(b"x")
-        assert spool.budget.held == MAX_UPLOAD_BYTES
+        assert spool.budget.held == MAX_PICTURE_BYTES
     assert (files(examiner), spool.budget.held) == ([], 0)
 
 

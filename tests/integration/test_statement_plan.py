@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from itertools import product
 from pkgutil import iter_modules
+from uuid import uuid4
 
 import pytest
 
@@ -25,6 +26,7 @@ from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Ope
 from generation_svc.domain.model import Consent
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.due import DueKind
+from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.engine.due import looking
@@ -172,6 +174,9 @@ async def taken(harness: Harness, jobs: list[Job]) -> None:
     await harness.dispatch_all()
     async with harness.transaction() as tx:
         await tx.queue.hasten_postponed()
+        account = harness.deps.provider.accounts[0]
+        lost = Claim(await harness.job(jobs[0]), uuid4(), attempts=0, account=account)
+        assert not await tx.queue.extend(lost, lease=timedelta(minutes=1))
     states = [(await harness.job(each)).state for each in jobs]
     assert set(states) == {"running"}, states
 

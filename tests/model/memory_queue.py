@@ -38,6 +38,15 @@ class MemoryQueueStore(Store):
         return row.job if self._is_claimed(claim) and is_held else None
 
     @answered
+    def extend(self, claim: Claim, *, lease: timedelta) -> bool:
+        row = self._tables.row
+        is_held = row.dispatch_time is not None and row.dispatch_time > NOW
+        if self._is_claimed(claim) and is_held:
+            self._set(dispatch_time=after(lease))
+            return True
+        return False
+
+    @answered
     def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
         job = self._tables.row.job
         is_late = job.state is JobState.QUEUED and job.start_deadline_time <= NOW

@@ -1,3 +1,4 @@
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -6,6 +7,7 @@ from pydantic import SecretStr
 from starlette.types import Message, Scope
 
 from atelier.generation.v1 import callback_service_pb2 as pb
+from atelier.generation.v1.upload_link_pb2 import UploadLink
 from callback_gateway.app import create_app
 from callback_gateway.callback import (
     SUCCESS_BODY,
@@ -19,6 +21,7 @@ from callback_gateway.callback import (
 from callback_gateway.media import Found, LinkInvalid
 from callback_gateway.metric import Meter
 from callback_gateway.settings import GatewaySettings
+from callback_gateway.upload import UploadEnded, UploadOutcome
 from runtime.address import Address
 
 
@@ -41,11 +44,21 @@ class NoMedia:
         raise LinkInvalid(token)
 
 
+class NoUploads:
+    async def describe(self, token: str) -> UploadLink:
+        raise UploadEnded(UploadOutcome.NO_LINK)
+
+    async def take(self, token: str, pieces: AsyncIterator[bytes]) -> None:
+        raise UploadEnded(UploadOutcome.NO_LINK)
+
+
 class Gateway:
     def __init__(self, reporter: RecordingReporter, *, limits: Limits | None = None) -> None:
         self.registry = CollectorRegistry()
         meter = Meter(self.registry)
-        self.app = create_app(reporter, media=NoMedia(), meter=meter, limits=limits)
+        self.app = create_app(
+            reporter, media=NoMedia(), uploads=NoUploads(), meter=meter, limits=limits
+        )
 
     async def answer(self, path: str, *, method: str = "POST", chunks: tuple[Message, ...]) -> int:
         scope: Scope = {

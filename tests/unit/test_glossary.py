@@ -48,7 +48,7 @@ ORDINARY = frozenset(
     unauthenticated unavailable unblocked undeliverable unit unreachable unread unreadable
     unsupported update updates upgrade use usecase validate value verdict version view
     violation waiting walk wanted watch web webhook webp welcome window wiring
-    words writer wrong audio photo video
+    words writer wrong audio photo receiver video
     build success openapi self shipped changed check current difference fixed layered length line
     member parsed same
     seconds seed size

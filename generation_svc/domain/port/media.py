@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from generation_svc.domain.attempt import Attempt
-from generation_svc.domain.media import Media, Upload
+from generation_svc.domain.media import Media, MediaKind, Upload
 from generation_svc.domain.model import ResultForm
 
 FIRST_COVER_POSITION = 1000
@@ -53,6 +53,9 @@ class UploadSpool(Protocol):
 
     def open(self, *, caller: str, owner: str) -> AbstractAsyncContextManager[UploadFile]:
         """Hold an upload while the block runs."""
+
+    def most_bytes(self, kinds: Collection[MediaKind]) -> int:
+        """Return how large an upload of one of these kinds may be at the moment."""
 
     def hold(self, pieces: AsyncIterator[bytes]) -> AbstractAsyncContextManager[Path]:
         """Hold what is kept in a file while the block runs. Raises Unavailable."""
@@ -151,8 +154,8 @@ class MediaStore(Protocol):
     async def known_results(self, attempt_ids: Collection[UUID]) -> Collection[str]:
         """Return the keys of the results of these attempts that are to be kept."""
 
-    async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return which of these uploads are to be kept."""
+    async def known_uploads(self, upload_ids: Collection[UUID]) -> Collection[str]:
+        """Return the keys of these uploads that are to be kept."""
 
     async def find_media(
         self, media_id: UUID, *, caller: str | None, bots: Collection[int] = ()
@@ -161,8 +164,8 @@ class MediaStore(Protocol):
 
     async def insert_upload(
         self, upload: Upload, *, caller: str, owner: str, key: str, lifetime: timedelta
-    ) -> None:
-        """Write an upload that is forgotten after its lifetime."""
+    ) -> bool:
+        """Write an upload that is forgotten after its lifetime; False if there is one of its id."""
 
     async def find_upload(self, upload_id: UUID, *, caller: str) -> StoredMedia | None:
         """Find an upload of this caller, expired or not, while anything is known of it."""

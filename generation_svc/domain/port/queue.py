@@ -31,6 +31,9 @@ class QueueStore(Protocol):
     async def release(self, claim: Claim, *, due: timedelta) -> None:
         """Give a claim back; the job is due again after a while."""
 
+    async def extend(self, claim: Claim, *, lease: timedelta) -> bool:
+        """Let a claim that is still ours last for so long from now; False if it is lost."""
+
     async def hasten_postponed(self) -> None:
         """Make every queued job due that waits for nothing but its next try."""
 

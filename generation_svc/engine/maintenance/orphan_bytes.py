@@ -18,7 +18,7 @@ REST_SHARE = 1 / 48
 """The rest between two walks, as a part of the age of what is removed: an hour for two days."""
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RESULT = re.compile(rf"result/{_UUID}/({_UUID})/[0-9]{{1,4}}(?:-[0-9]{{1,9}})?")
-_UPLOAD = re.compile(rf"upload/({_UUID})")
+_UPLOAD = re.compile(rf"upload/({_UUID})(?:-[0-9a-f]{{8}})?")
 _UNFINISHED = re.compile(rf"unfinished/{_UUID}")
 _logger = structlog.get_logger(__name__)
 
@@ -37,13 +37,13 @@ async def remove_orphans(deps: Dependencies) -> bool:
 async def _without_row(deps: Dependencies, keys: Sequence[str]) -> list[str]:
     """Return those that have no row; what is not named as ours are is not ours to remove."""
     results = {key: UUID(m[1]) for key in keys if (m := _RESULT.fullmatch(key))}
-    uploads = {UUID(m[1]): key for key in keys if (m := _UPLOAD.fullmatch(key))}
+    uploads = {key: UUID(m[1]) for key in keys if (m := _UPLOAD.fullmatch(key))}
     async with deps.database.transaction() as tx:
         known_results = await tx.media.known_results(set(results.values()))
-        known_uploads = await tx.media.known_uploads(set(uploads))
+        known_uploads = await tx.media.known_uploads(set(uploads.values()))
     orphans = [key for key in keys if _UNFINISHED.fullmatch(key)]
     orphans += [key for key in results if key not in known_results]
-    return orphans + [key for name, key in uploads.items() if name not in known_uploads]
+    return orphans + [key for key in uploads if key not in known_uploads]
 
 
 async def _remove(deps: Dependencies, key: str) -> None:

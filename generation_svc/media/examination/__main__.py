@@ -19,18 +19,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from generation_svc.media.examination.examine import Picture, clean_upload, examine_upload
+from generation_svc.media.examination import upload
+from generation_svc.media.examination.examine import Picture, clean_upload
+from generation_svc.media.examination.heif import CPU_SECONDS, is_heif
 from generation_svc.media.examination.layout import Fault, Refused
 from generation_svc.media.examination.poster import poster_of
-from generation_svc.media.examination.result import (
-    Found,
-    digest_of,
-    examine_clip,
-    examine_file,
-)
+from generation_svc.media.examination.result import Found, digest_of, examine_file
+from generation_svc.media.examination.sniff import HEAD_BYTES
 
 Order = dict[str, Any]
 _FILE_BYTES = 64 * 2**20
+"""How much more than what it reads a process may write: a picture that is stored otherwise."""
 _BYTES_PER_SECOND = 32 * 2**20
 """How fast a file is read at least: a large one may take longer."""
 _PR_SET_PDEATHSIG = 1
@@ -44,7 +43,7 @@ def main() -> None:
     os.nice(limits["nice"])
     for line in sys.stdin:
         order = json.loads(line)
-        _allow_seconds(limits["cpu_seconds"] + order["size_bytes"] // _BYTES_PER_SECOND)
+        _allow(order, cpu_seconds=limits["cpu_seconds"])
         sys.stdout.write(json.dumps(_answer(order)) + "\n")
         sys.stdout.flush()
 
@@ -75,8 +74,7 @@ def _fields(path: Path, found: Found) -> dict[str, Any]:
 
 
 def _upload(path: Path, order: Order) -> Found:
-    clip = examine_clip(path, kinds=order["kinds"])
-    return clip or _rewritten(path, examine_upload)
+    return upload.examine_file(path, max_bytes=order["max_bytes"])
 
 
 def _clean(path: Path, order: Order) -> Found:
@@ -127,18 +125,30 @@ def _end_with(parent: int) -> None:
 def _bound(*, memory_bytes: int) -> None:
     for kind, most in (
         (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_FSIZE, _FILE_BYTES),
         (resource.RLIMIT_CORE, 0),
     ):
-        _, hard = resource.getrlimit(kind)
-        is_bounded = hard != resource.RLIM_INFINITY
-        resource.setrlimit(kind, (min(most, hard) if is_bounded else most, hard))
+        _set_limit(kind, most)
 
 
-def _allow_seconds(seconds: int) -> None:
-    """Let the next order use so much of a processor; the kernel ends a process that uses more."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + seconds, hard))
+def _allow(order: Order, *, cpu_seconds: int) -> None:
+    """Let an order write what is written anew of its file, and take the time for that."""
+    seconds = cpu_seconds + order["size_bytes"] // _BYTES_PER_SECOND
+    _set_limit(resource.RLIMIT_FSIZE, order["size_bytes"] + _FILE_BYTES)
+    _set_limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + _slow_seconds(order, seconds))
+
+
+def _slow_seconds(order: Order, seconds: int) -> int:
+    """Return the time for an order: decoding a telephone's photo takes as long as it takes."""
+    with Path(order["path"]).open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    is_photo = order["task"] == "upload" and is_heif(head)
+    return max(seconds, CPU_SECONDS) if is_photo else seconds
+
+
+def _set_limit(kind: int, most: int) -> None:
+    """Set a limit that the kernel holds this process to; it ends one that takes more."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (min(most, hard) if hard != resource.RLIM_INFINITY else most, hard))
 
 
 if __name__ == "__main__":

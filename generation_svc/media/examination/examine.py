@@ -20,7 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from generation_svc.media.examination import gif, jpeg, png, webp
 from generation_svc.media.examination.layout import Fault, Layout, Refused, damaged
-from generation_svc.media.examination.sniff import clip_format, picture_type
+from generation_svc.media.examination.sniff import picture_type
 
 # Pillow reports a broken file as any of these; a warning is one where warnings are errors.
 _BROKEN = (
@@ -112,9 +112,9 @@ def _format_of(data: bytes, formats: tuple[_Format, ...]) -> _Format | None:
 
 
 def _no_upload(data: bytes) -> str:
-    if clip_format(data) is not None:
-        return "No model accepts video or audio yet: the file must be a JPEG, PNG or WebP image."
-    return "The file is not a JPEG, PNG or WebP image."
+    if picture_type(data) == "image/gif":
+        return "The file is a GIF, which no model accepts: a still image is needed."
+    return "The file is not an image, a video or a piece of sound that a model accepts."
 
 
 def _decode_jpeg(data: bytes, frames: int) -> None:

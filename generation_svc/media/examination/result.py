@@ -7,7 +7,6 @@ is known, and a clip that cannot be played, is kept as a file: somebody paid for
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -53,15 +52,6 @@ def examine_file(path: Path, *, is_media_promised: bool) -> Found:
     if words and is_media_promised:
         raise Refused(Fault.UNKNOWN, "The host sent words instead of the result.")
     return Found(words or FILE_TYPE)
-
-
-def examine_clip(path: Path, *, kinds: Collection[str]) -> Found | None:
-    """Say what an uploaded clip is; None for what is none of these kinds, such as `video`."""
-    known = clip_format(_head(path)) if {"video", "audio"}.intersection(kinds) else None
-    clip = probe(path, known) if known else None
-    if clip is None or clip.mime_type.partition("/")[0] not in kinds:
-        return None
-    return _clip(clip)
 
 
 def digest_of(path: Path) -> str:

@@ -40,6 +40,7 @@ from generation_svc.provider.kie.form import Form
 from generation_svc.provider.kie.link import is_link
 from generation_svc.provider.kie.payload import read_record, told_at_once
 from generation_svc.provider.kie.success_rate import normal_share_of
+from runtime.file import size_of
 from runtime.version import product_version
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,9 @@ UPLOAD_PATH = "images/atelier"
 
 _CONNECT_S = 5
 _READ = httpx2.Timeout(10, connect=_CONNECT_S)
-_UPLOAD = httpx2.Timeout(20, connect=_CONNECT_S)  # twice that is less than a claim lasts
+_UPLOAD = httpx2.Timeout(20, connect=_CONNECT_S)
+_UPLOAD_BYTES_PER_SECOND = 256 * 2**10
+"""How fast a file is taken at least; a large one has as much more time."""
 _LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
 
 
@@ -167,6 +170,7 @@ class KieClient:
             self._upload_url,
             account=account,
             timeout=_UPLOAD,
+            more_seconds=await size_of(path) / _UPLOAD_BYTES_PER_SECOND,
             content=form.pieces(),
             headers=await form.headers(),
         )
@@ -213,13 +217,14 @@ class KieClient:
         account: str,
         no_answer: NoAnswer = ProviderUnreachable,
         timeout: httpx2.Timeout = _READ,
+        more_seconds: float = 0,
         headers: Mapping[str, str] | None = None,
         **request: Any,
     ) -> Answer:
         headers = {**(headers or {}), "Authorization": f"Bearer {self._key_of(account)}"}
         with translated(no_answer=no_answer):
             async with (
-                asyncio.timeout(_deadline_s(timeout)),
+                asyncio.timeout(_deadline_s(timeout) + more_seconds),
                 self._http.stream(
                     method, url, headers=headers, timeout=timeout, **request
                 ) as response,

@@ -22,12 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from atelier.generation.v1 import media_pb2 as atelier_dot_generation_dot_v1_dot_media__pb2
 from atelier.generation.v1 import session_pb2 as atelier_dot_generation_dot_v1_dot_session__pb2
+from atelier.generation.v1 import upload_link_pb2 as atelier_dot_generation_dot_v1_dot_upload__link__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(atelier/generation/v1/edge_service.proto\x12\x15\x61telier.generation.v1\x1a#atelier/generation/v1/session.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\x11GetSessionRequest\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\x03\x12\x0b\n\x03key\x18\x02 \x01(\t\"E\n\x12GetSessionResponse\x12/\n\x07session\x18\x01 \x01(\x0b\x32\x1e.atelier.generation.v1.Session\"O\n\x11PutSessionRequest\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\x03\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0f\n\x07version\x18\x04 \x01(\x03\"E\n\x12PutSessionResponse\x12/\n\x07session\x18\x01 \x01(\x0b\x32\x1e.atelier.generation.v1.Session\"h\n\x13LeaseUpdatesRequest\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\x03\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x31\n\x0elease_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"[\n\x14LeaseUpdatesResponse\x12\x12\n\nis_granted\x18\x01 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xc6\x02\n\x0b\x45\x64geService\x12\x66\n\nGetSession\x12(.atelier.generation.v1.GetSessionRequest\x1a).atelier.generation.v1.GetSessionResponse\"\x03\x90\x02\x01\x12\x61\n\nPutSession\x12(.atelier.generation.v1.PutSessionRequest\x1a).atelier.generation.v1.PutSessionResponse\x12l\n\x0cLeaseUpdates\x12*.atelier.generation.v1.LeaseUpdatesRequest\x1a+.atelier.generation.v1.LeaseUpdatesResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(atelier/generation/v1/edge_service.proto\x12\x15\x61telier.generation.v1\x1a!atelier/generation/v1/media.proto\x1a#atelier/generation/v1/session.proto\x1a\'atelier/generation/v1/upload_link.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\x11GetSessionRequest\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\x03\x12\x0b\n\x03key\x18\x02 \x01(\t\"E\n\x12GetSessionResponse\x12/\n\x07session\x18\x01 \x01(\x0b\x32\x1e.atelier.generation.v1.Session\"O\n\x11PutSessionRequest\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\x03\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0f\n\x07version\x18\x04 \x01(\x03\"E\n\x12PutSessionResponse\x12/\n\x07session\x18\x01 \x01(\x0b\x32\x1e.atelier.generation.v1.Session\"h\n\x13LeaseUpdatesRequest\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\x03\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x31\n\x0elease_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"[\n\x14LeaseUpdatesResponse\x12\x12\n\nis_granted\x18\x01 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\x17\x43reateUploadLinkRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\r\n\x05\x64raft\x18\x02 \x01(\t\x12/\n\x05kinds\x18\x03 \x03(\x0e\x32 .atelier.generation.v1.MediaKind\x12\x15\n\rlanguage_code\x18\x04 \x01(\t\x12\x12\n\nreturn_uri\x18\x05 \x01(\t\"K\n\x18\x43reateUploadLinkResponse\x12/\n\x04link\x18\x01 \x01(\x0b\x32!.atelier.generation.v1.UploadLink\"*\n\x14GetUploadLinkRequest\x12\x12\n\nlink_token\x18\x01 \x01(\t\"H\n\x15GetUploadLinkResponse\x12/\n\x04link\x18\x01 \x01(\x0b\x32!.atelier.generation.v1.UploadLink2\xb1\x04\n\x0b\x45\x64geService\x12\x66\n\nGetSession\x12(.atelier.generation.v1.GetSessionRequest\x1a).atelier.generation.v1.GetSessionResponse\"\x03\x90\x02\x01\x12\x61\n\nPutSession\x12(.atelier.generation.v1.PutSessionRequest\x1a).atelier.generation.v1.PutSessionResponse\x12l\n\x0cLeaseUpdates\x12*.atelier.generation.v1.LeaseUpdatesRequest\x1a+.atelier.generation.v1.LeaseUpdatesResponse\"\x03\x90\x02\x02\x12x\n\x10\x43reateUploadLink\x12..atelier.generation.v1.CreateUploadLinkRequest\x1a/.atelier.generation.v1.CreateUploadLinkResponse\"\x03\x90\x02\x02\x12o\n\rGetUploadLink\x12+.atelier.generation.v1.GetUploadLinkRequest\x1a,.atelier.generation.v1.GetUploadLinkResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,18 +40,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EDGESERVICE'].methods_by_name['GetSession']._serialized_options = b'\220\002\001'
   _globals['_EDGESERVICE'].methods_by_name['LeaseUpdates']._loaded_options = None
   _globals['_EDGESERVICE'].methods_by_name['LeaseUpdates']._serialized_options = b'\220\002\002'
-  _globals['_GETSESSIONREQUEST']._serialized_start=169
-  _globals['_GETSESSIONREQUEST']._serialized_end=217
-  _globals['_GETSESSIONRESPONSE']._serialized_start=219
-  _globals['_GETSESSIONRESPONSE']._serialized_end=288
-  _globals['_PUTSESSIONREQUEST']._serialized_start=290
-  _globals['_PUTSESSIONREQUEST']._serialized_end=369
-  _globals['_PUTSESSIONRESPONSE']._serialized_start=371
-  _globals['_PUTSESSIONRESPONSE']._serialized_end=440
-  _globals['_LEASEUPDATESREQUEST']._serialized_start=442
-  _globals['_LEASEUPDATESREQUEST']._serialized_end=546
-  _globals['_LEASEUPDATESRESPONSE']._serialized_start=548
-  _globals['_LEASEUPDATESRESPONSE']._serialized_end=639
-  _globals['_EDGESERVICE']._serialized_start=642
-  _globals['_EDGESERVICE']._serialized_end=968
+  _globals['_EDGESERVICE'].methods_by_name['CreateUploadLink']._loaded_options = None
+  _globals['_EDGESERVICE'].methods_by_name['CreateUploadLink']._serialized_options = b'\220\002\002'
+  _globals['_EDGESERVICE'].methods_by_name['GetUploadLink']._loaded_options = None
+  _globals['_EDGESERVICE'].methods_by_name['GetUploadLink']._serialized_options = b'\220\002\001'
+  _globals['_GETSESSIONREQUEST']._serialized_start=245
+  _globals['_GETSESSIONREQUEST']._serialized_end=293
+  _globals['_GETSESSIONRESPONSE']._serialized_start=295
+  _globals['_GETSESSIONRESPONSE']._serialized_end=364
+  _globals['_PUTSESSIONREQUEST']._serialized_start=366
+  _globals['_PUTSESSIONREQUEST']._serialized_end=445
+  _globals['_PUTSESSIONRESPONSE']._serialized_start=447
+  _globals['_PUTSESSIONRESPONSE']._serialized_end=516
+  _globals['_LEASEUPDATESREQUEST']._serialized_start=518
+  _globals['_LEASEUPDATESREQUEST']._serialized_end=622
+  _globals['_LEASEUPDATESRESPONSE']._serialized_start=624
+  _globals['_LEASEUPDATESRESPONSE']._serialized_end=715
+  _globals['_CREATEUPLOADLINKREQUEST']._serialized_start=718
+  _globals['_CREATEUPLOADLINKREQUEST']._serialized_end=865
+  _globals['_CREATEUPLOADLINKRESPONSE']._serialized_start=867
+  _globals['_CREATEUPLOADLINKRESPONSE']._serialized_end=942
+  _globals['_GETUPLOADLINKREQUEST']._serialized_start=944
+  _globals['_GETUPLOADLINKREQUEST']._serialized_end=986
+  _globals['_GETUPLOADLINKRESPONSE']._serialized_start=988
+  _globals['_GETUPLOADLINKRESPONSE']._serialized_end=1060
+  _globals['_EDGESERVICE']._serialized_start=1063
+  _globals['_EDGESERVICE']._serialized_end=1624
 # @@protoc_insertion_point(module_scope)

@@ -3,11 +3,15 @@
 isort:skip_file
 """
 
+from atelier.generation.v1 import media_pb2 as _media_pb2
 from atelier.generation.v1 import session_pb2 as _session_pb2
+from atelier.generation.v1 import upload_link_pb2 as _upload_link_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -198,3 +202,128 @@ class LeaseUpdatesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LeaseUpdatesResponse: _TypeAlias = LeaseUpdatesResponse  # noqa: Y015
+
+@_typing.final
+class CreateUploadLinkRequest(_message.Message):
+    """The request of CreateUploadLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    DRAFT_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    RETURN_URI_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """The owner of the upload, 1 to 128 characters."""
+    draft: _builtins.str
+    """What the file is for, such as the id of a draft and the name of an input, 1 to 128
+    characters. Another file needs another one.
+    """
+    language_code: _builtins.str
+    """The language of the page as a BCP 47 tag, at most 35 characters.
+
+    Empty means English.
+    """
+    return_uri: _builtins.str
+    """The address to which the page leads back, at most 256 characters: `https:`, or
+    empty.
+
+    Empty means that there is none.
+    """
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_media_pb2.MediaKind.ValueType]:
+        """The kinds of media that are wanted, at most 5: images, videos or sound.
+
+        Empty means any of these.
+        """
+
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        draft: _builtins.str = ...,
+        kinds: _abc.Iterable[_media_pb2.MediaKind.ValueType] | None = ...,
+        language_code: _builtins.str = ...,
+        return_uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft", b"draft", "kinds", b"kinds", "language_code", b"language_code", "owner", b"owner", "return_uri", b"return_uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateUploadLinkRequest: _TypeAlias = CreateUploadLinkRequest  # noqa: Y015
+
+@_typing.final
+class CreateUploadLinkResponse(_message.Message):
+    """The response of CreateUploadLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def link(self) -> _upload_link_pb2.UploadLink:
+        """The link, and the upload once the file was sent."""
+
+    def __init__(
+        self,
+        *,
+        link: _upload_link_pb2.UploadLink | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["link", b"link"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link", b"link"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateUploadLinkResponse: _TypeAlias = CreateUploadLinkResponse  # noqa: Y015
+
+@_typing.final
+class GetUploadLinkRequest(_message.Message):
+    """The request of GetUploadLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_TOKEN_FIELD_NUMBER: _builtins.int
+    link_token: _builtins.str
+    """The last segment of a link's uri. Any other text, of whatever length, is NOT_FOUND.
+
+    Empty is no link either: NOT_FOUND.
+    """
+    def __init__(
+        self,
+        *,
+        link_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_token", b"link_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUploadLinkRequest: _TypeAlias = GetUploadLinkRequest  # noqa: Y015
+
+@_typing.final
+class GetUploadLinkResponse(_message.Message):
+    """The response of GetUploadLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def link(self) -> _upload_link_pb2.UploadLink:
+        """The link, without its uri."""
+
+    def __init__(
+        self,
+        *,
+        link: _upload_link_pb2.UploadLink | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["link", b"link"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link", b"link"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUploadLinkResponse: _TypeAlias = GetUploadLinkResponse  # noqa: Y015

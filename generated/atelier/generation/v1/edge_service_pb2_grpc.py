@@ -50,6 +50,16 @@ class EdgeServiceStub:
                 request_serializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.LeaseUpdatesRequest.SerializeToString,
                 response_deserializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.LeaseUpdatesResponse.FromString,
                 _registered_method=True)
+        self.CreateUploadLink = channel.unary_unary(
+                '/atelier.generation.v1.EdgeService/CreateUploadLink',
+                request_serializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.CreateUploadLinkRequest.SerializeToString,
+                response_deserializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.CreateUploadLinkResponse.FromString,
+                _registered_method=True)
+        self.GetUploadLink = channel.unary_unary(
+                '/atelier.generation.v1.EdgeService/GetUploadLink',
+                request_serializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.GetUploadLinkRequest.SerializeToString,
+                response_deserializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.GetUploadLinkResponse.FromString,
+                _registered_method=True)
 
 
 class EdgeServiceServicer:
@@ -79,6 +89,23 @@ class EdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateUploadLink(self, request, context):
+        """Returns a link to a page on which a user sends one file. The same caller, owner and
+        draft lead to the same upload, so that this also tells whether it has come.
+        FAILED_PRECONDITION (UPLOAD_LINKS_OFF) means that the operator serves no links.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUploadLink(self, request, context):
+        """Returns what a link is for, to whoever has its token. NOT_FOUND
+        (UPLOAD_LINK_INVALID) means that it never was one, or has expired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EdgeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +123,16 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.LeaseUpdates,
                     request_deserializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.LeaseUpdatesRequest.FromString,
                     response_serializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.LeaseUpdatesResponse.SerializeToString,
+            ),
+            'CreateUploadLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUploadLink,
+                    request_deserializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.CreateUploadLinkRequest.FromString,
+                    response_serializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.CreateUploadLinkResponse.SerializeToString,
+            ),
+            'GetUploadLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUploadLink,
+                    request_deserializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.GetUploadLinkRequest.FromString,
+                    response_serializer=atelier_dot_generation_dot_v1_dot_edge__service__pb2.GetUploadLinkResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +217,60 @@ class EdgeService:
             '/atelier.generation.v1.EdgeService/LeaseUpdates',
             atelier_dot_generation_dot_v1_dot_edge__service__pb2.LeaseUpdatesRequest.SerializeToString,
             atelier_dot_generation_dot_v1_dot_edge__service__pb2.LeaseUpdatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUploadLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.generation.v1.EdgeService/CreateUploadLink',
+            atelier_dot_generation_dot_v1_dot_edge__service__pb2.CreateUploadLinkRequest.SerializeToString,
+            atelier_dot_generation_dot_v1_dot_edge__service__pb2.CreateUploadLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUploadLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.generation.v1.EdgeService/GetUploadLink',
+            atelier_dot_generation_dot_v1_dot_edge__service__pb2.GetUploadLinkRequest.SerializeToString,
+            atelier_dot_generation_dot_v1_dot_edge__service__pb2.GetUploadLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

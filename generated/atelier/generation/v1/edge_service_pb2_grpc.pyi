@@ -26,6 +26,15 @@ class EdgeServiceStub:
     """Acquires, renews or releases the right to poll Telegram for a bot. At most one
     holder has it; it expires by itself.
     """
+    CreateUploadLink: _aio.UnaryUnaryMultiCallable[_edge_service_pb2.CreateUploadLinkRequest, _edge_service_pb2.CreateUploadLinkResponse]
+    """Returns a link to a page on which a user sends one file. The same caller, owner and
+    draft lead to the same upload, so that this also tells whether it has come.
+    FAILED_PRECONDITION (UPLOAD_LINKS_OFF) means that the operator serves no links.
+    """
+    GetUploadLink: _aio.UnaryUnaryMultiCallable[_edge_service_pb2.GetUploadLinkRequest, _edge_service_pb2.GetUploadLinkResponse]
+    """Returns what a link is for, to whoever has its token. NOT_FOUND
+    (UPLOAD_LINK_INVALID) means that it never was one, or has expired.
+    """
 
 class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps what an edge must not lose when it restarts."""
@@ -56,6 +65,27 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_edge_service_pb2.LeaseUpdatesResponse]:
         """Acquires, renews or releases the right to poll Telegram for a bot. At most one
         holder has it; it expires by itself.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateUploadLink(
+        self,
+        request: _edge_service_pb2.CreateUploadLinkRequest,
+        context: _aio.ServicerContext[_edge_service_pb2.CreateUploadLinkRequest, _abc.Awaitable[_edge_service_pb2.CreateUploadLinkResponse]],
+    ) -> _abc.Awaitable[_edge_service_pb2.CreateUploadLinkResponse]:
+        """Returns a link to a page on which a user sends one file. The same caller, owner and
+        draft lead to the same upload, so that this also tells whether it has come.
+        FAILED_PRECONDITION (UPLOAD_LINKS_OFF) means that the operator serves no links.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUploadLink(
+        self,
+        request: _edge_service_pb2.GetUploadLinkRequest,
+        context: _aio.ServicerContext[_edge_service_pb2.GetUploadLinkRequest, _abc.Awaitable[_edge_service_pb2.GetUploadLinkResponse]],
+    ) -> _abc.Awaitable[_edge_service_pb2.GetUploadLinkResponse]:
+        """Returns what a link is for, to whoever has its token. NOT_FOUND
+        (UPLOAD_LINK_INVALID) means that it never was one, or has expired.
         """
 
 def add_EdgeServiceServicer_to_server(servicer: EdgeServiceServicer, server: _aio.Server) -> None: ...

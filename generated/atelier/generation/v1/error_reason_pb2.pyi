@@ -218,6 +218,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "CONSENT_REQUIRED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "kind": "voice" } }
     """
+    ERROR_REASON_UPLOAD_LINKS_OFF: _ErrorReason.ValueType  # 40
+    """The operator serves no links, so that there are none for uploads.
+
+        { "reason": "UPLOAD_LINKS_OFF", "domain": "atelier.internal", "metadata": {} }
+    """
+    ERROR_REASON_UPLOAD_LINK_INVALID: _ErrorReason.ValueType  # 41
+    """The upload link is invalid, has expired, or its file was sent already.
+
+        { "reason": "UPLOAD_LINK_INVALID", "domain": "atelier.internal", "metadata": {} }
+    """
     ERROR_REASON_CATALOG_INVALID: _ErrorReason.ValueType  # 42
     """A document that is to change the catalog is not valid: `problem` names the place.
 
@@ -423,6 +433,16 @@ ERROR_REASON_CONSENT_REQUIRED: ErrorReason.ValueType  # 39
 what that asks of it: ask, and record the consent with RecordConsent.
 
     { "reason": "CONSENT_REQUIRED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "kind": "voice" } }
+"""
+ERROR_REASON_UPLOAD_LINKS_OFF: ErrorReason.ValueType  # 40
+"""The operator serves no links, so that there are none for uploads.
+
+    { "reason": "UPLOAD_LINKS_OFF", "domain": "atelier.internal", "metadata": {} }
+"""
+ERROR_REASON_UPLOAD_LINK_INVALID: ErrorReason.ValueType  # 41
+"""The upload link is invalid, has expired, or its file was sent already.
+
+    { "reason": "UPLOAD_LINK_INVALID", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_CATALOG_INVALID: ErrorReason.ValueType  # 42
 """A document that is to change the catalog is not valid: `problem` names the place.

@@ -793,27 +793,36 @@ class UploadInputRequest(_message.Message):
 
     OWNER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    LINK_TOKEN_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
     """The owner of the media, whose rate limit it counts towards, at most 128 characters,
     in the first message; later messages repeat it or leave it empty. Any job of the
     same caller may use the upload.
 
-    Empty in the first message means the caller.
+    Empty in the first message means the caller, or the owner of the link.
     """
     data: _builtins.bytes
     """The next bytes, at most 1 MiB a message.
 
     Empty means that this message brings none.
     """
+    link_token: _builtins.str
+    """The last segment of an UploadLink's uri, in the first message, without an owner. It
+    alone proves the right to send this one file. Any other text, of whatever length, is
+    NOT_FOUND.
+
+    Empty means that the caller uploads for itself.
+    """
     def __init__(
         self,
         *,
         owner: _builtins.str = ...,
         data: _builtins.bytes = ...,
+        link_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "owner", b"owner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "link_token", b"link_token", "owner", b"owner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -182,17 +182,24 @@ class Upload(_message.Message):
     id: _builtins.str
     """The id, a UUID. As an input it is written `upload:<id>`."""
     mime_type: _builtins.str
-    """The media type detected from the content, 1 to 100 characters: `image/jpeg`,
-    `image/png` or `image/webp`.
+    """The media type detected from the content, 1 to 100 characters: that of an image
+    (`image/jpeg`, `image/png`, `image/webp`), a video or sound. A HEIC or AVIF image is
+    stored as JPEG or PNG, and a QuickTime video as MP4 where that holds it.
     """
     size_bytes: _builtins.int
-    """The number of bytes, 1 to 10485760."""
+    """The number of bytes as stored, 1 to 524288000."""
     width: _builtins.int
-    """The width in pixels, 1 or more."""
+    """The width in pixels as a person sees it, 0 or more.
+
+    Zero means that it has none: sound.
+    """
     height: _builtins.int
-    """The height in pixels, 1 or more."""
+    """The height in pixels as a person sees it, 0 or more.
+
+    Zero means that it has none: sound.
+    """
     sha256: _builtins.str
-    """The SHA-256 of the bytes, 64 hexadecimal digits."""
+    """The SHA-256 of the bytes as stored, 64 hexadecimal digits."""
     kind: Global___MediaKind.ValueType
     """What it is."""
     @_builtins.property
