@@ -32,7 +32,7 @@ _STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSituation:
+class ModelReport:
     """How models are doing, which no catalog says."""
 
     off: Mapping[str, datetime]
@@ -83,11 +83,11 @@ class ModelPages:
         lately = await self._lately()
         return pb.GetModelResponse(model=self._told(model, caller, is_full=True, lately=lately))
 
-    async def _lately(self) -> ModelSituation:
-        return ModelSituation(await model_outage.resting(self._deps), await health_of(self._deps))
+    async def _lately(self) -> ModelReport:
+        return ModelReport(await model_outage.resting(self._deps), await health_of(self._deps))
 
     def _told(
-        self, model: Model, caller: Caller, *, is_full: bool, lately: ModelSituation
+        self, model: Model, caller: Caller, *, is_full: bool, lately: ModelReport
     ) -> model_pb2.Model:
         has_operator_fields = Scope.OPERATOR_FIELDS in caller.scopes
         message = self._messages.of(model, is_full=is_full, has_operator_fields=has_operator_fields)
@@ -101,7 +101,7 @@ class ModelPages:
         return message
 
 
-def version_of(catalog: Catalog, *, lately: ModelSituation) -> str:
+def version_of(catalog: Catalog, *, lately: ModelReport) -> str:
     """Return the version of what is told: the catalog's, and of how its models are doing."""
     told = "".join(sorted(filter(None, map(lately.words, catalog.ids))))
     if not told:
