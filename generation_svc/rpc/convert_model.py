@@ -13,6 +13,9 @@ from generation_svc.domain.media_input import MediaInput, ReferenceInput
 from generation_svc.domain.model import LocalizedText, Model, Option
 from generation_svc.rpc.convert import struct_to_proto, time_to_proto
 
+_MAX_OPTIONS = 64
+"""How many options a message has (model.proto)."""
+
 
 def model_to_proto(model: Model, *, unavailable_until: datetime | None = None) -> model_pb2.Model:
     """Write a model, and until when it is switched off if it is."""
@@ -26,7 +29,7 @@ def model_to_proto(model: Model, *, unavailable_until: datetime | None = None) -
         pricing=model_pb2.Pricing(is_free=model.is_free),
         usual_duration=_duration(model.usual_duration),
         longest_duration=_duration(model.longest_duration),
-        options=[_option_to_proto(option) for option in model.offered_options],
+        options=[_option_to_proto(option) for option in _told_options(model)],
         prompt_examples=_examples(model),
         prompt_max_length=model.properties.get("prompt", {}).get("maxLength", 0),
         hints=_by_language(model.hint),
@@ -35,6 +38,14 @@ def model_to_proto(model: Model, *, unavailable_until: datetime | None = None) -
         reference_inputs=[_reference_to_proto(model, one) for one in model.reference_inputs],
         result_kinds=[_media_kind(kind) for kind in model.result.kinds],
     )
+
+
+def _told_options(model: Model) -> list[Option]:
+    """Return the options to tell: of a model with a form all, those that are offered first."""
+    if model.is_free:
+        return list(model.offered_options)
+    told = [each for each in model.options if each.field not in model.operator_fields]
+    return sorted(told, key=lambda each: not each.is_offered)[:_MAX_OPTIONS]
 
 
 def _duration(span: timedelta | None) -> Duration | None:
