@@ -154,6 +154,22 @@ def place_after(draft: Draft, place: str, *, form: InputForm) -> str:
     return _missing_in_item(form, draft.inputs, item[1], int(item[2])) or item[1]
 
 
+def known_values(draft: Draft, place: str, *, form: InputForm) -> list[str]:
+    """Return what another list of the form has under the same name, such as its speakers."""
+    field, item = form.find(place), _ITEM.fullmatch(place)
+    if field is None or field.kind is not FieldKind.TEXT or item is None:
+        return []
+    others = [
+        each
+        for each in form.top
+        if each.kind is FieldKind.OBJECTS
+        and each.path != item[1]
+        and form.find(f"{each.path}[0].{item[3]}") is not None
+    ]
+    given = [one.get(item[3]) for each in others for one in draft.inputs.get(each.path, ())]
+    return [str(each) for each in dict.fromkeys(given) if each is not None]
+
+
 def main_text(form: InputForm, rules: Rules) -> Field | None:
     """Return the field that a text is for if nothing is asked: the prompt, if there is one."""
     texts = [

@@ -10,6 +10,7 @@ from edge_bot.conversation.form import (
     QuestionKind,
     another_item,
     asking,
+    known_values,
     main_text,
     media_place,
     place_after,
@@ -47,6 +48,17 @@ def with_form_choice(draft: Draft, action: Action, *, language: str, model: pb.M
             examples = prompt_examples(model, language)
             is_there = 0 <= index < len(examples)
             return with_answer(draft, "prompt", examples[index], form=form) if is_there else draft
+        case PickBranch(index=index):
+            return with_branch(draft, index, form=form) if index >= 0 else without_branch(draft)
+        case ShowDraft():
+            return draft.model_copy(update={"at": ""})
+        case _:
+            return _moved(draft, action, form=form)
+
+
+def _moved(draft: Draft, action: Action, *, form: InputForm) -> Draft:
+    """Return the draft with another place in view."""
+    match action:
         case AskField(place=place):
             return asking(draft, place, form=form)
         case AddItem(place=place):
@@ -56,12 +68,6 @@ def with_form_choice(draft: Draft, action: Action, *, language: str, model: pb.M
         case FinishList(place=place):
             after = place_after(draft, place, form=form)
             return draft.model_copy(update={"at": after})
-        case PickBranch(index=-1):
-            return without_branch(draft)
-        case PickBranch(index=index):
-            return with_branch(draft, index, form=form)
-        case ShowDraft():
-            return draft.model_copy(update={"at": ""})
         case _:
             return draft
 
@@ -151,6 +157,7 @@ def _place_in_next_item(draft: Draft, place: str, form: InputForm) -> str:
 def _with_choice(draft: Draft, place: str, *, index: int, form: InputForm) -> Draft:
     field = form.find(place)
     values = _values(field) if field is not None else {}
+    values = dict(enumerate(known_values(draft, place, form=form))) or values
     if index not in values:
         return draft
     return with_answer(draft, place, values[index], form=form)

@@ -12,6 +12,7 @@ from edge_bot.conversation.draft_text import discard_button, prompt_examples, sa
 from edge_bot.conversation.form import (
     Question,
     QuestionKind,
+    known_values,
     main_text,
     question_of,
     value_at,
@@ -253,6 +254,11 @@ def _answer_rows(view: FormView, field: Field, place: str, *, page: int) -> Rows
                 if keeps(field.schema, number)
             ]
             return tuple(tuple(row[start : start + 5]) for start in range(0, len(row), 5))
+        case FieldKind.TEXT if known := known_values(view.draft, place, form=view.form):
+            return tuple(
+                (Button(shorten(each, LABEL_LENGTH), SetOption(view.tag, place, index)),)
+                for index, each in enumerate(known[:PAGE])
+            )
         case FieldKind.TEXT if field.path == "prompt":
             examples = prompt_examples(view.model, view.language)[:3]
             return (
@@ -307,10 +313,10 @@ def _ways_on(view: FormView, field: Field, place: str) -> Rows:
         row.append(leave)
     item = re.match(r"(\w+)\[(\d+)\]", place)
     if item:
-        return (tuple([*row, *_item_way_out(view, item[1], int(item[2]), field, value)]),)
+        return ((*row, *_item_way_out(view, item[1], int(item[2]), field, value)),)
     if _is_optional(view, field) or value is not None:
         back = Button(speak.plain("← Back"), ShowDraft(tag))
-        return (tuple([*row, back]),) if done not in row else (tuple(row),)
+        return ((*row, back),) if done not in row else (tuple(row),)
     return (tuple(row), _way_out(view)) if row else (_way_out(view),)
 
 

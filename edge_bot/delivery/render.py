@@ -61,26 +61,31 @@ class Renderer:
         if delivery.maybe_sent and not to.message_id:
             raise Undeliverable(NO_MESSAGE_TO_EDIT)
         if delivery.kind == DELIVERY_KIND_PROGRESS:
-            title, now = await self._title(delivery), self._clock.now()
-            yield TextEdit(to, progress_screen(delivery, now=now, title=title))
+            title, is_picture = await self._about(delivery)
+            now = self._clock.now()
+            screen = progress_screen(delivery, now=now, title=title, is_picture=is_picture)
+            yield TextEdit(to, screen)
         elif delivery.job.state != JOB_STATE_SUCCEEDED:
-            screen = failure_screen(delivery.job, to.language_code)
+            _, is_picture = await self._about(delivery)
+            screen = failure_screen(delivery.job, to.language_code, is_picture=is_picture)
             yield _text_message(to, screen, is_edit=delivery.maybe_sent)
         else:
-            title, is_edit = await self._title(delivery), delivery.maybe_sent
+            (title, _), is_edit = await self._about(delivery), delivery.maybe_sent
             async with rendered_result(
                 self._spool, delivery.job, to=to, title=title, is_edit=is_edit
             ) as message:
                 yield message
 
-    async def _title(self, delivery: Delivery) -> str:
+    async def _about(self, delivery: Delivery) -> tuple[str, bool]:
+        """Return the title of a job's model, and whether it makes pictures."""
         try:
             catalog = await self._catalog.get()
         except grpc.aio.AioRpcError as error:
             # A result is worth sending without the title of its model.
             _logger.info("cannot read the title of the model", code=error.code().name)
-            return ""
-        return catalog.title(delivery.job.model_id, delivery.telegram.language_code)
+            return "", True
+        model_id, language = delivery.job.model_id, delivery.telegram.language_code
+        return catalog.title(model_id, language), catalog.makes_pictures(model_id)
 
 
 @asynccontextmanager

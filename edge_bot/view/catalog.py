@@ -13,6 +13,7 @@ import structlog
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
+from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from atelier.generation.v1.model_pb2 import Model
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view.language import base_language
@@ -73,6 +74,12 @@ class Catalog:
         """Return the title of the model; its id if it is no longer offered."""
         model = self.find(model_id)
         return localised(model.titles, language) if model else model_id
+
+    def makes_pictures(self, model_id: str) -> bool:
+        """Tell whether the results of a model are pictures; those of an unknown one are."""
+        model = self.find(model_id)
+        kinds = model.result_kinds if model else ()
+        return not kinds or kinds[0] == MEDIA_KIND_IMAGE
 
     def usual_s(self, model_id: str) -> float:
         """Return the seconds that a generation usually takes; 0 if unknown."""

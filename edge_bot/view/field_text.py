@@ -16,22 +16,18 @@ NOTHING = "—"
 def answer_text(field: Field, value: JsonValue, speak: Texts) -> str:
     """Return an answer in words, never as the input spells it."""
     match field.kind:
-        case FieldKind.TEXT:
-            return str(value)
         case FieldKind.NUMBER:
             return shown_number(value)
         case FieldKind.YES_NO:
             return speak.plain("yes") if value else speak.plain("no")
         case FieldKind.CHOICE:
             return _choice_text(field, value, speak)
-        case FieldKind.VALUES:
-            return ", ".join(str(each) for each in value)
         case FieldKind.MEDIA:
             return _count_text(field, value, speak)
         case FieldKind.REFERENCE:
             return speak.plain("chosen")
-        case FieldKind.OBJECTS:
-            return str(len(value))
+        case _:
+            return _several_text(value)
 
 
 def setting_text(field: Field, value: JsonValue, speak: Texts) -> str:
@@ -76,6 +72,14 @@ def _branch_part(form: InputForm, name: str, *, index: int, language: str) -> st
     if "maxItems" in bound and bound.get("minItems") == bound["maxItems"]:
         return f"{label}: {int(bound['maxItems'])}"
     return label
+
+
+def _several_text(value: JsonValue) -> str:
+    """Return a text, the values of a list, or how many objects there are."""
+    if not isinstance(value, list):
+        return str(value)
+    has_objects = any(isinstance(each, dict) for each in value)
+    return str(len(value)) if has_objects else ", ".join(str(each) for each in value)
 
 
 def _choice_text(field: Field, value: JsonValue, speak: Texts) -> str:

@@ -144,7 +144,7 @@ def form_of(model: pb.Model) -> InputForm:
         option = told.get(path, pb.ModelOption())
         fields[path] = Field(
             path=path,
-            kind=_kind(rule, is_media=path in media, is_reference=path in references),
+            kind=_kind(rule, option, is_media=path in media, is_reference=path in references),
             schema=rule,
             labels=dict(words.labels),
             hints=hint_of(option),
@@ -164,7 +164,7 @@ def _walk(schema: Schema, within: str = "") -> Iterator[tuple[str, Schema, bool]
         yield from _walk(rule.get("items", {}), f"{path}[].")
 
 
-def _kind(rule: Schema, *, is_media: bool, is_reference: bool) -> FieldKind:
+def _kind(rule: Schema, option: pb.ModelOption, *, is_media: bool, is_reference: bool) -> FieldKind:
     if is_media:
         return FieldKind.MEDIA
     if is_reference:
@@ -172,7 +172,7 @@ def _kind(rule: Schema, *, is_media: bool, is_reference: bool) -> FieldKind:
     if rule.get("type") == "array":
         is_object = rule.get("items", {}).get("type") == "object"
         return FieldKind.OBJECTS if is_object else FieldKind.VALUES
-    if "enum" in rule or "examples" in rule:
+    if option.choices:
         return FieldKind.CHOICE
     match rule.get("type"):
         case "boolean":

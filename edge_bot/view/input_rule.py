@@ -73,7 +73,8 @@ def keeps(bound: Schema | bool, value: Any) -> bool:
         return False
     if isinstance(value, str | list):
         of = "Length" if isinstance(value, str) else "Items"
-        return bound.get(f"min{of}", 0) <= len(value) <= bound.get(f"max{of}", len(value))
+        least, most = bound.get(f"min{of}", 0), bound.get(f"max{of}", len(value))
+        return bool(least <= len(value) <= most)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return True
     return _within(bound, value)
@@ -103,7 +104,7 @@ def _consequences(schema: Schema, inputs: Mapping[str, Any]) -> Iterator[Schema]
 
 
 def _within(bound: Schema, number: float) -> bool:
-    return (
+    return bool(
         bound.get("minimum", number) <= number <= bound.get("maximum", number)
         and ("exclusiveMinimum" not in bound or number > bound["exclusiveMinimum"])
         and ("exclusiveMaximum" not in bound or number < bound["exclusiveMaximum"])

@@ -58,10 +58,8 @@ def _named(model: Model) -> Iterator[str]:
 
 def _needed(model: Model) -> Iterator[str]:
     """Yield the paths of the inputs that are always required."""
-    schema: Any = model.input_schema
-    for name in schema["required"] if "required" in schema else ():
+    schema: Any = dict(model.input_schema)
+    for name in schema.get("required", ()):
         yield name
-        rule = schema["properties"][name]
-        items = rule["items"] if "items" in rule else {}
-        for inner in items["required"] if "required" in items else ():
-            yield f"{name}[].{inner}"
+        items: Any = dict(dict(schema["properties"][name]).get("items", {}))
+        yield from (f"{name}[].{inner}" for inner in items.get("required", ()))

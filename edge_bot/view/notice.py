@@ -112,13 +112,6 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
             return _wrong_answers(error, speak, model=model)
         case "INVALID_INPUTS" if model is not None:
             return _wrong_inputs(error, language, model=model)
-        case "MODEL_NOT_FOUND":
-            return speak.html("⚠️ This model is no longer on offer. Please choose another one.")
-        case "MODEL_UNAVAILABLE":
-            return speak.html(
-                "⚠️ The drawing service has switched this model off for now. "
-                "Please choose another one, or try again later."
-            )
         case "STORAGE_QUOTA_EXCEEDED" if error.metadata.get("subject", "").startswith("owner "):
             return speak.html(
                 "⚠️ Your pictures take up all the room I have for them. "
@@ -127,16 +120,6 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
         case "STORAGE_QUOTA_EXCEEDED" | "OVERLOADED":
             return speak.html(
                 "⚠️ I have no room for new pictures at the moment. Please try again later."
-            )
-        case "UPLOAD_REQUIRED":
-            return speak.html(
-                "⚠️ The price follows the length of your file, so a link is not enough. "
-                "Please send the file itself."
-            )
-        case "PRICE_UNKNOWN":
-            return speak.html(
-                "⚠️ I cannot tell what this would cost, so I do not begin. "
-                "Please change something or choose another model."
             )
         case "JOB_EXPIRED":
             return job_gone(language)
@@ -149,7 +132,31 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
                 int(error.metadata.get("limit", "1")),
             )
         case _:
-            return apology(language)
+            return _other_refusal(error.reason, speak) or apology(language)
+
+
+def _other_refusal(reason: str, speak: Texts) -> str:
+    """Say why a model does not do it; empty for another reason."""
+    match reason:
+        case "MODEL_NOT_FOUND":
+            return speak.html("⚠️ This model is no longer on offer. Please choose another one.")
+        case "MODEL_UNAVAILABLE":
+            return speak.html(
+                "⚠️ The drawing service has switched this model off for now. "
+                "Please choose another one, or try again later."
+            )
+        case "UPLOAD_REQUIRED":
+            return speak.html(
+                "⚠️ The price follows the length of your file, so a link is not enough. "
+                "Please send the file itself."
+            )
+        case "PRICE_UNKNOWN":
+            return speak.html(
+                "⚠️ I cannot tell what this would cost, so I do not begin. "
+                "Please change something or choose another model."
+            )
+        case _:
+            return ""
 
 
 def clip_too_large(language: str) -> str:

@@ -129,11 +129,20 @@ def missed_screen(count: int, language: str) -> Screen:
     return Screen(text, ((Button(speak.plain("🖼 Send now"), ShowMissed()),),))
 
 
-def failure_screen(job: pb.Job, language: str) -> Screen:
+def failure_headline(speak: Texts, *, is_picture: bool) -> str:
+    """Return that a job failed."""
+    if is_picture:
+        return speak.html("😔 <b>No picture this time.</b>")
+    return speak.html("😔 <b>It did not work out this time.</b>")
+
+
+def failure_screen(job: pb.Job, language: str, *, is_picture: bool = True) -> Screen:
     """Return the screen of a failed job."""
     speak = texts(language)
+    reason = job.failure.reason
+    why = _why(speak, reason) if is_picture else _why_not(speak, reason) or _why(speak, reason)
     text = paragraphs(
-        lines(speak.html("😔 <b>No picture this time.</b>"), _why(speak, job.failure.reason)),
+        lines(failure_headline(speak, is_picture=is_picture), why),
         quoted(prompt_of(job), PROMPT_LENGTH),
         speak.html("Nothing was charged."),
     )
@@ -174,6 +183,25 @@ def _missing(speak: Texts, job: pb.Job) -> str:
 def _summary(job: pb.Job, speak: Texts, title: str) -> str:
     seconds = (job.update_time.ToDatetime() - job.create_time.ToDatetime()).total_seconds()
     return f"{title or job.model_id}, {span(speak, seconds)}"
+
+
+def _why_not(speak: Texts, reason: pb.FailureReason.ValueType) -> str:
+    """Return why something that is no picture was not made; empty where the words are the same."""
+    match reason:
+        case pb.FAILURE_REASON_CONTENT_REFUSED:
+            return speak.html(
+                "The model refused your words or your files. Try to put it another way."
+            )
+        case pb.FAILURE_REASON_INPUT_UNREADABLE:
+            return speak.html("The model could not open one of your files. Please try another one.")
+        case pb.FAILURE_REASON_START_DEADLINE:
+            return speak.html("The service did not answer for too long.")
+        case pb.FAILURE_REASON_RESULT_UNAVAILABLE:
+            return speak.html("It was made, but it could not be fetched.")
+        case pb.FAILURE_REASON_GENERATION_FAILED | pb.FAILURE_REASON_PROVIDER_LOST_JOB:
+            return speak.html("Something went wrong on the way. A second try often helps.")
+        case _:
+            return ""
 
 
 def _why(speak: Texts, reason: pb.FailureReason.ValueType) -> str:

@@ -134,8 +134,10 @@ def group_label(speak: Texts, index: int) -> str:
 
 def purpose_label(speak: Texts, purpose: Purpose) -> str:
     """Return what a purpose is called on a button."""
-    pictures = _picture_label(speak, purpose) or _video_label(speak, purpose)
-    return pictures or _sound_label(speak, purpose) or _other_label(speak, purpose)
+    seen = _picture_label(speak, purpose) or _video_label(speak, purpose)
+    moving = seen or _figure_label(speak, purpose)
+    heard = moving or _song_label(speak, purpose) or _sound_label(speak, purpose)
+    return heard or _other_label(speak, purpose)
 
 
 def _picture_label(speak: Texts, purpose: Purpose) -> str:
@@ -172,6 +174,12 @@ def _video_label(speak: Texts, purpose: Purpose) -> str:
             return speak.plain("⏩ Continue a video")
         case Purpose.VIDEO_UPSCALE:
             return speak.plain("🔍 Sharpen a video")
+        case _:
+            return ""
+
+
+def _figure_label(speak: Texts, purpose: Purpose) -> str:
+    match purpose:
         case Purpose.MOTION_CONTROL:
             return speak.plain("🕺 Copy a movement")
         case Purpose.LIP_SYNC:
@@ -186,8 +194,18 @@ def _sound_label(speak: Texts, purpose: Purpose) -> str:
     match purpose:
         case Purpose.TEXT_TO_SPEECH:
             return speak.plain("🗣 Speech from text")
+        case Purpose.AUDIO_ISOLATION:
+            return speak.plain("🎙 Clean up a recording")
         case Purpose.SOUND_EFFECTS:
             return speak.plain("🔊 Sound effects")
+        case Purpose.VOICE:
+            return speak.plain("👤 My own voice")
+        case _:
+            return ""
+
+
+def _song_label(speak: Texts, purpose: Purpose) -> str:
+    match purpose:
         case Purpose.TEXT_TO_MUSIC:
             return speak.plain("🎵 Write a song")
         case Purpose.MUSIC_EDIT:
@@ -198,14 +216,10 @@ def _sound_label(speak: Texts, purpose: Purpose) -> str:
             return speak.plain("💿 Cover for a song")
         case Purpose.AUDIO_SEPARATION:
             return speak.plain("🎛 Split a song into tracks")
-        case Purpose.AUDIO_ISOLATION:
-            return speak.plain("🎙 Clean up a recording")
         case Purpose.AUDIO_CONVERSION:
             return speak.plain("💾 Song as a WAV file")
         case Purpose.AUDIO_TO_MIDI:
             return speak.plain("🎹 Notes of a song")
-        case Purpose.VOICE:
-            return speak.plain("👤 My own voice")
         case _:
             return ""
 

@@ -34,6 +34,9 @@ from edge_bot.view.welcome import cleared_screen, welcome_screen
 _SHELVES = (button.ShowGroup, button.ShowPurpose, button.ShowShelf, button.ShowFamily)
 """The actions that look at models."""
 
+_BEGINNINGS = (*_SHELVES, button.PickKind, button.PickModel)
+"""The actions that need no draft."""
+
 
 async def answer_press(interaction: Interaction, press: Press) -> None:
     """Do what a button asks for."""
@@ -47,11 +50,7 @@ async def answer_press(interaction: Interaction, press: Press) -> None:
             )
         case button.ShowMissed():
             await show_missed(interaction)
-        case (
-            button.ShowGroup() | button.ShowPurpose() | button.ShowShelf() | button.ShowFamily()
-        ) as action if not action.draft:
-            await interaction.show(_shelf(interaction, action))
-        case button.PickKind(draft="") | button.PickModel(draft="") as action:
+        case button.DraftAction(draft="") as action if isinstance(action, _BEGINNINGS):
             await _begin(interaction, action)
         case button.JobAction() as action:
             if not await answer_job_press(interaction, press, action):
@@ -63,6 +62,9 @@ async def answer_press(interaction: Interaction, press: Press) -> None:
 
 
 async def _begin(interaction: Interaction, action: Action) -> None:
+    if isinstance(action, _SHELVES):
+        await interaction.show(_shelf(interaction, action))
+        return
     new = Draft(id=interaction.new_id)
     await _choose(interaction, interaction.session.find_draft(new.tag) or new, action)
 
