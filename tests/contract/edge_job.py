@@ -95,6 +95,11 @@ class JobDesk(GenerationDesk):
             await refuse(context, grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
         return pb.GetJobResponse(job=self.jobs[request.job_id])
 
+    async def ListJobs(self, request: Any, context: Any) -> Any:
+        jobs = [each for each in self.jobs.values() if each.owner == request.owner]
+        done = [each for each in jobs if each.state == job_pb2.JOB_STATE_SUCCEEDED]
+        return pb.ListJobsResponse(jobs=reversed(done))
+
     async def CancelJob(self, request: Any, context: Any) -> Any:
         job = self.jobs[request.job_id]
         if job.state in (job_pb2.JOB_STATE_QUEUED, job_pb2.JOB_STATE_RUNNING):

@@ -50,7 +50,7 @@ ORDINARY = frozenset(
     violation waiting walk wanted watch web webhook webp welcome window wiring
     words writer wrong audio photo video
     build check difference fixed length line parsed same seconds seed size
-    ask branch candidate clip drop earlier family finish question rules shelf take taken typed
+    add ask branch candidate clip drop earlier family finish question rules shelf take taken typed
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""
