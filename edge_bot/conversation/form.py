@@ -190,12 +190,24 @@ def media_place(draft: Draft, form: InputForm, kind: int) -> str:
     rules = form.rules(draft.inputs, draft.branch)
     places = [
         field
-        for each in sorted(form.top, key=lambda each: each.path not in rules.required)
+        for each in sorted(form.top, key=lambda each: _urgency(each, draft, form, rules))
         if (field := form.ruled(each.path, rules)) and field.media and field.media.kind == kind
     ]
     free = [each.path for each in places if _has_room(each, draft.inputs)]
     full = [each.path for each in places if not each.is_list]
     return next(iter([*free, *full]), "")
+
+
+def _urgency(field: Field, draft: Draft, form: InputForm, rules: Rules) -> int:
+    """Return how soon media is put into a field: after a first frame comes the last one."""
+    if field.path in rules.required:
+        return 0
+    role = field.media.role if field.media is not None else 0
+    roles = {
+        each.media.role for each in form.top if each.media is not None and each.path in draft.inputs
+    }
+    has_first = pb.MEDIA_ROLE_FIRST_FRAME in roles
+    return 1 if has_first and role == pb.MEDIA_ROLE_LAST_FRAME else 2
 
 
 def begun_form(draft: Draft, form: InputForm) -> Draft:

@@ -221,11 +221,14 @@ def _review_screen(view: FormView) -> Screen:
         lines(*(_answer_line(view, each) for each in answered[:ANSWER_LINES])),
         model_terms(speak, view.model),
     )
-    main = [each for each in told if each.is_main][:PAGE]
+    main = sorted(
+        (each for each in told if each.is_main or each.media is not None),
+        key=lambda each: each.media is None,
+    )
     settings = Button(speak.plain("⚙️ All settings"), ShowSettings(view.tag, 0))
     rows: Rows = (
         (Button(speak.plain("✨ Create"), Generate(view.tag)),),
-        *_paired([_ask(view, each) for each in main]),
+        *_paired([_ask(view, each) for each in main[:PAGE]]),
         (settings,),
         _way_out(view),
     )

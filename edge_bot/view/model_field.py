@@ -15,11 +15,15 @@ from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.view.purpose import PURPOSE_OF_KIND, Purpose
 
 
+_NUMBERS = frozenset(int(each) for each in Purpose if each is not Purpose.OTHER)
+
+
 def purpose_of(model: pb.Model) -> Purpose:
     """Return what a model is chosen for; what comes nearest if the service is older or newer."""
     number = int(getattr(model, "purpose", 0))
-    known = {int(each) for each in Purpose}
-    return Purpose(number) if number in known else PURPOSE_OF_KIND.get(model.kind, Purpose.OTHER)
+    if number in _NUMBERS:
+        return Purpose(number)
+    return PURPOSE_OF_KIND.get(model.kind, Purpose.OTHER)
 
 
 def family_of(model: pb.Model) -> str:

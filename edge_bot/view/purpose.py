@@ -118,6 +118,11 @@ GROUPS: tuple[PurposeGroup, ...] = (
 """The groups in the order of the first screen; every purpose is in one of them."""
 
 
+def group_of(purpose: Purpose) -> int:
+    """Return the place of a purpose's group on the first screen."""
+    return next(index for index, each in enumerate(GROUPS) if purpose in each.purposes)
+
+
 def group_label(speak: Texts, index: int) -> str:
     """Return what a button of the first screen says."""
     return (

@@ -24,7 +24,7 @@ from edge_bot.view.catalog import Catalog, localised
 from edge_bot.view.language import LANGUAGES, Texts, texts
 from edge_bot.view.layout import LABEL_LENGTH, Button, Rows, Screen, lines, paragraphs, shorten
 from edge_bot.view.model_field import family_of, least_credits, purpose_of, tier_of
-from edge_bot.view.purpose import GROUPS, Purpose, group_label, purpose_label
+from edge_bot.view.purpose import GROUPS, Purpose, group_label, group_of, purpose_label
 
 PAGE = 6
 """How many models a screen shows: with two rows to turn pages and go back, eight."""
@@ -168,6 +168,7 @@ def _has_words(model: pb.Model, wanted: Iterable[str]) -> bool:
     purpose = purpose_of(model)
     told = [family_of(model), tier_of(model), *model.titles.values()]
     told += [purpose_label(texts(language), purpose) for language in LANGUAGES]
+    told += [group_label(texts(language), group_of(purpose)) for language in LANGUAGES]
     words = {word for text in told for word in _words(text)}
     return all(any(word.startswith(each) for word in words) for each in wanted)
 
@@ -308,8 +309,7 @@ def _groups_screen(speak: Texts, *, catalog: Catalog, draft: str) -> Screen:
 def _back(speak: Texts, purpose: Purpose, *, draft: str) -> tuple[Button, ...]:
     if draft:
         return (Button(speak.plain("← Back"), ShowDraft(draft)), _home(speak))
-    group = next(index for index, each in enumerate(GROUPS) if purpose in each.purposes)
-    return (Button(speak.plain("← Back"), ShowGroup("", group)), _home(speak))
+    return (Button(speak.plain("← Back"), ShowGroup("", group_of(purpose))), _home(speak))
 
 
 def _home(speak: Texts) -> Button:
