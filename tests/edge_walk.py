@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from atelier.generation.v1.model_pb2 import Model as MessageOfModel
 from edge_bot.conversation.draft import with_choice
 from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.form import (
@@ -56,7 +57,8 @@ class Walk:
     screens: list[Screen] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.message = model_to_proto(self.model)
+        told = model_to_proto(self.model).SerializeToString()
+        self.message = MessageOfModel.FromString(told)  # over the wire maps lose their order
         self.catalog = Catalog((self.message,))
         self.form: InputForm = form_of(self.message)
         self.draft = Draft(id=DRAFT_ID, model_id=self.model.id)

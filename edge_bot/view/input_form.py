@@ -137,7 +137,10 @@ def form_of(model: pb.Model) -> InputForm:
     media = {each.name: each for each in model.media_inputs}
     references = {each.name: each for each in model.reference_inputs}
     fields: dict[str, Field] = {}
-    for path, rule, is_required in _walk(schema):
+    # A Struct keeps no order of its fields, so that it is the words that are in the right one.
+    places = {path: place for place, path in enumerate((*told, *media, *references))}
+    walked = sorted(_walk(schema), key=lambda each: places.get(each[0], len(places)))
+    for path, rule, is_required in walked:
         words = told.get(path) or media.get(path) or references.get(path)
         if words is None or not words.labels:
             continue

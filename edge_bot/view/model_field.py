@@ -14,7 +14,6 @@ from google.protobuf.json_format import MessageToDict
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.view.purpose import PURPOSE_OF_KIND, Purpose
 
-
 _NUMBERS = frozenset(int(each) for each in Purpose if each is not Purpose.OTHER)
 
 

@@ -36,6 +36,7 @@ DESCRIPTION_LENGTH = 120
 
 _FAST = ("turbo", "fast", "lite", "flash", "mini", "instant")
 _BEST = ("ultra", "master", "pro", "max", "prime", "omni")
+_FROM_WORDS = (Purpose.TEXT_TO_IMAGE, Purpose.TEXT_TO_VIDEO)
 _DEAR = Decimal(10**9)
 
 _Entry = TypeVar("_Entry")
@@ -56,7 +57,8 @@ def group_rows(speak: Texts, *, catalog: Catalog, draft: str = "") -> Rows:
 def picture_rows(speak: Texts, *, catalog: Catalog, draft: str) -> Rows:
     """Return a button for each purpose that a picture is enough to begin with, at most seven."""
     offered = [each for each in catalog.offered if _takes_picture_only(each)]
-    counts = {purpose: sum(purpose_of(each) is purpose for each in offered) for purpose in Purpose}
+    purposes = [each for each in Purpose if each not in _FROM_WORDS]
+    counts = {purpose: sum(purpose_of(each) is purpose for each in offered) for purpose in purposes}
     common = sorted((each for each in counts if counts[each]), key=lambda each: -counts[each])[:7]
     ordered = [each for group in GROUPS for each in group.purposes if each in common]
     return tuple(
@@ -146,7 +148,9 @@ def found_screen(models: Sequence[pb.Model], language: str, *, words: str, draft
         shorten(speak.plain("🎨 Draw “{words}”", words=words), LABEL_LENGTH), ShowDraft(draft)
     )
     told = [_entry(speak, each) for each in shown]
-    return Screen(paragraphs(question, *told), (*rows, (draw,)))
+    left = len(models) - len(shown)
+    more = speak.html("And {n} more: write more of the name.", n=left) if left else ""
+    return Screen(paragraphs(question, *told, more), (*rows, (draw,)))
 
 
 def found_models(words: str, *, catalog: Catalog) -> tuple[pb.Model, ...]:
@@ -181,9 +185,11 @@ def _picks(speak: Texts, models: Sequence[pb.Model]) -> list[Pick]:
     """Choose three different models, each for a reason of its own; all if there are few."""
     if len(models) <= 3:
         return [("", each) for each in models]
+    is_priced = any(least_credits(each) is not None for each in models)
+    is_timed = any(each.HasField("usual_duration") or _is_fast(each) for each in models)
     wanted: tuple[tuple[str, Callable[[pb.Model], _Rank]], ...] = (
-        (speak.plain("💰 cheapest"), _cheapness),
-        (speak.plain("⚡️ fastest"), _speed),
+        (speak.plain("💰 cheapest") if is_priced else "", _cheapness),
+        (speak.plain("⚡️ fastest") if is_timed else "", _speed),
         (speak.plain("🏆 best"), _quality),
     )
     left, picks = list(models), []
@@ -204,15 +210,19 @@ def _cheapness(model: pb.Model) -> _Rank:
 
 def _speed(model: pb.Model) -> _Rank:
     usual_s = model.usual_duration.ToTimedelta().total_seconds()
-    tier = _tier_words(model)
-    is_fast = any(word in tier for word in _FAST)
-    return (usual_s or 86400.0, 0 if is_fast else 1, -_version(tier))
+    version = _version(_tier_words(model))
+    return (usual_s or 86400.0, 0 if _is_fast(model) else 1, -version)
+
+
+def _is_fast(model: pb.Model) -> bool:
+    """Tell whether its name says so."""
+    return any(word in _tier_words(model) for word in _FAST)
 
 
 def _quality(model: pb.Model) -> _Rank:
     tier = _tier_words(model)
     is_best = any(word in tier.split() for word in _BEST)
-    is_small = any(word in tier for word in _FAST)
+    is_small = _is_fast(model)
     dear = least_credits(model) or Decimal(0)
     return (1 if is_small else 0, 0 if is_best else 1, -_version(tier), -dear)
 

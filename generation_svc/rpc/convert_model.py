@@ -41,11 +41,11 @@ def model_to_proto(model: Model, *, unavailable_until: datetime | None = None) -
 
 
 def _told_options(model: Model) -> list[Option]:
-    """Return the options to tell: of a model with a form all, those that are offered first."""
+    """Return the options to tell: of a model that is asked for by a form all, in their order."""
     if model.is_free:
         return list(model.offered_options)
     told = [each for each in model.options if each.field not in model.operator_fields]
-    return sorted(told, key=lambda each: not each.is_offered)[:_MAX_OPTIONS]
+    return told[:_MAX_OPTIONS]
 
 
 def _duration(span: timedelta | None) -> Duration | None:
