@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from html import escape
 from tempfile import TemporaryFile
 
@@ -101,7 +102,8 @@ async def rendered_result(
     files = [each for each in job.result.media if is_uploadable(each)]
     is_album = len(files) > 1
     buttons = result_buttons(job, to.language_code, is_first_of_album=is_album and is_edit)
-    async with spool.fetched(files[:1] if is_edit else files) as held:
+    async with spool.fetched(files[:1] if is_edit else files) as fetched:
+        held = [replace(each, source=title) for each in fetched]
         text = text_of(held, result=job.result)
         whole = None if text is None else with_caption(text, caption)
         if is_album and not is_edit:
@@ -111,7 +113,7 @@ async def rendered_result(
         elif held:
             yield (MediaEdit if is_edit else MediaMessage)(to, held[0], caption, buttons)
         else:
-            with _written(job.result.text, name=job.id) as file:
+            with written_text(job.result.text, name=job.id, source=title) as file:
                 yield (MediaEdit if is_edit else MediaMessage)(to, file, caption, buttons)
 
 
@@ -138,12 +140,14 @@ def with_caption(text: str, caption: str) -> str | None:
 
 
 @contextmanager
-def _written(text: str, *, name: str) -> Iterator[MediaFile]:
+def written_text(text: str, *, name: str, source: str) -> Iterator[MediaFile]:
+    """Hold a text as a file while the block runs."""
     data = text.encode()
     with TemporaryFile() as file:
         file.write(data)
         file.flush()
-        yield MediaFile(Media(id=name, mime_type="text/plain", size_bytes=len(data)), file)
+        media = Media(id=name, mime_type="text/plain", size_bytes=len(data))
+        yield MediaFile(media, file, source=source)
 
 
 def _text_message(

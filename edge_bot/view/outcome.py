@@ -31,6 +31,9 @@ CAPTION_LINKS = 8
 PROMPT_MIN_LENGTH = 80
 """How much of it a caption repeats, whatever else there is to say."""
 
+TEXT_LENGTH = 500
+"""How much of a text beside media a caption repeats; "Original file" gives all."""
+
 FOOTER_LENGTH = 120
 """The room that a caption keeps for the line under the prompt."""
 
@@ -46,8 +49,20 @@ def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
     links = too_large_note(too_large, speak, most_links=CAPTION_LINKS)
     notes = lines(_missing(speak, job), links)
     left = CAPTION_LENGTH - FOOTER_LENGTH - length_of(plain(f"\n{notes}" if notes else ""))
-    room = max(PROMPT_MIN_LENGTH, left)
-    return paragraphs(quoted(prompt_of(job), room), lines(escape(footer, quote=False), notes))
+    told = escape(shorten(text_beside(job), TEXT_LENGTH), quote=False)
+    room = max(PROMPT_MIN_LENGTH, left - length_of(plain(told)))
+    prompt = quoted(prompt_of(job), room)
+    return paragraphs(told, prompt, lines(escape(footer, quote=False), notes))
+
+
+def text_beside(job: pb.Job) -> str:
+    """Return the text that was made beside media; a text alone is a message of its own."""
+    return job.result.text.strip() if job.result.media else ""
+
+
+def is_text_cut(job: pb.Job) -> bool:
+    """Tell whether a caption has no room for the whole text beside media."""
+    return length_of(text_beside(job)) > TEXT_LENGTH
 
 
 def result_buttons(job: pb.Job, language: str, *, is_first_of_album: bool = False) -> Rows:

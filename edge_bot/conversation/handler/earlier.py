@@ -132,7 +132,8 @@ def _references(job: Job, reference: model_pb2.ReferenceInput) -> Iterator[Candi
         yield Candidate(job, 1, f"job:{job.id}/1")
         return
     songs = [each for each in job.result.media if kind_of(each) == MEDIA_KIND_AUDIO]
-    for number, media in enumerate(songs, start=1):
+    for place, media in enumerate(songs, start=1):
+        number = int(getattr(media, "item_number", 0)) or place
         yield Candidate(job, number, f"job:{job.id}/{number}", media)
 
 
