@@ -18,7 +18,7 @@ from atelier.generation.v1.model_pb2 import Model
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view.language import base_language
 from edge_bot.view.media_input import has_form, is_askable
-from edge_bot.view.model_field import purpose_of
+from edge_bot.view.model_field import FULL_VIEW, purpose_of
 from edge_bot.view.purpose import Purpose
 
 REFRESH_S = 300.0
@@ -130,7 +130,8 @@ class CatalogCache:
         models: list[Model] = []
         token = ""
         while True:
-            page = await self._generation.ListModels(pb.ListModelsRequest(page_token=token))
+            request = pb.ListModelsRequest(page_token=token, **FULL_VIEW)
+            page = await self._generation.ListModels(request)
             models += page.models
             token = page.next_page_token
             if not token:

@@ -12,7 +12,12 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from atelier.generation.v1 import model_pb2 as pb
+from atelier.generation.v1.generation_service_pb2 import ListModelsRequest
 from edge_bot.view.purpose import PURPOSE_OF_KIND, Purpose
+
+_HAS_VIEWS = "view" in ListModelsRequest.DESCRIPTOR.fields_by_name
+FULL_VIEW: dict[str, Any] = {"view": 2} if _HAS_VIEWS else {}
+"""What asks ListModels for the inputs of all models; older contracts always tell them."""
 
 _NUMBERS = frozenset(int(each) for each in Purpose if each is not Purpose.OTHER)
 
