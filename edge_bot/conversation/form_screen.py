@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.draft_text import discard_button, prompt_examples, safe
@@ -19,7 +18,6 @@ from edge_bot.conversation.form import (
 )
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
-    Action,
     AddItem,
     AskField,
     DropAnswer,
@@ -41,11 +39,13 @@ from edge_bot.view.input_rule import Schema, keeps
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import (
     LABEL_LENGTH,
+    PAGE,
     Button,
     Rows,
     Screen,
     length_of,
     lines,
+    page_of,
     paragraphs,
     quoted,
     shorten,
@@ -55,8 +55,6 @@ from edge_bot.view.purpose import purpose_label
 from edge_bot.view.typed_value import how, short_range
 from edge_bot.view.welcome import model_terms
 
-PAGE = 6
-"""How many rows of a list a screen shows: with two rows to turn pages and go back, eight."""
 PROMPT_LENGTH = 1500
 """How much of a long text the summary repeats."""
 VALUE_LENGTH = 60
@@ -67,9 +65,6 @@ ANSWER_LINES = 20
 """How many answers the summary lists."""
 NARROW = 12
 """The length up to which two labels share a row, and half as many that three do."""
-
-_ToPage: TypeAlias = Callable[[int], Action]
-"""Returns the action that shows a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +134,7 @@ def settings_screen(draft: Draft, language: str, *, model: pb.Model, page: int) 
     if view.form.branches:
         another = view.speak.plain("↔️ Begin with something else")
         rows.append((Button(another, PickBranch(view.tag, -1)),))
-    shown, turn = _page_of(
+    shown, turn = page_of(
         view.speak, rows, page=page, to=lambda number: ShowSettings(view.tag, number)
     )
     back = Button(view.speak.plain("← Back"), ShowDraft(view.tag))
@@ -298,7 +293,7 @@ def _choice_rows(view: FormView, field: Field, place: str, *, page: int) -> Rows
     widest = max((length_of(each.label) for each in buttons), default=0)
     columns = 3 if widest <= NARROW // 2 else 2 if widest <= NARROW else 1
     rows = [tuple(buttons[start : start + columns]) for start in range(0, len(buttons), columns)]
-    shown, turn = _page_of(
+    shown, turn = page_of(
         view.speak, rows, page=page, to=lambda number: ShowChoicePage(view.tag, place, number)
     )
     return (*shown, *turn)
@@ -344,24 +339,6 @@ def _is_optional(view: FormView, field: Field) -> bool:
     rules = view.form.rules(view.draft.inputs, view.draft.branch)
     is_needed = field.path in rules.required
     return not is_needed and view.draft.at != ""
-
-
-def _page_of(
-    speak: Texts, rows: Sequence[tuple[Button, ...]], *, page: int, to: _ToPage
-) -> tuple[Rows, Rows]:
-    """Return the rows of a page, and a row that turns pages if there are several."""
-    pages = max(1, -(-len(rows) // PAGE))
-    page = min(max(page, 0), pages - 1)
-    shown = tuple(rows[page * PAGE : (page + 1) * PAGE])
-    if pages == 1:
-        return shown, ()
-    place = speak.plain("{page} of {pages}", page=page + 1, pages=pages)
-    turn = (
-        Button("◀", to((page - 1) % pages)),
-        Button(place, to(page)),
-        Button("▶", to((page + 1) % pages)),
-    )
-    return shown, (turn,)
 
 
 def _asked(view: FormView, place: str, field: Field) -> str:

@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from html import escape
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from atelier.generation.v1 import model_pb2 as pb
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from edge_bot.view.button import (
-    Action,
     Home,
     PickModel,
     ShowDraft,
@@ -22,12 +21,19 @@ from edge_bot.view.button import (
 )
 from edge_bot.view.catalog import Catalog, localised
 from edge_bot.view.language import LANGUAGES, Texts, texts
-from edge_bot.view.layout import LABEL_LENGTH, Button, Rows, Screen, lines, paragraphs, shorten
+from edge_bot.view.layout import (
+    LABEL_LENGTH,
+    Button,
+    Rows,
+    Screen,
+    lines,
+    page_of,
+    paragraphs,
+    shorten,
+)
 from edge_bot.view.model_field import family_of, least_credits, purpose_of, tier_of
 from edge_bot.view.purpose import GROUPS, Purpose, group_label, group_of, purpose_label
 
-PAGE = 6
-"""How many models a screen shows: with two rows to turn pages and go back, eight."""
 FOUND = 7
 """How many models a search shows, above one more row."""
 MOST_WORDS = 4
@@ -38,8 +44,6 @@ _FAST = ("turbo", "fast", "lite", "flash", "mini", "instant")
 _BEST = ("ultra", "master", "pro", "max", "prime", "omni")
 _FROM_WORDS = (Purpose.TEXT_TO_IMAGE, Purpose.TEXT_TO_VIDEO)
 _DEAR = Decimal(10**9)
-
-_Entry = TypeVar("_Entry")
 
 Pick: TypeAlias = tuple[str, pb.Model]
 """A mark and the model that it stands before."""
@@ -108,7 +112,7 @@ def shelf_screen(
     """Return a page of all models of a purpose, those of a family as one."""
     speak = texts(language)
     entries = _folded(catalog.of_purpose(purpose))
-    shown, turn = _page_of(
+    shown, turn = page_of(
         speak, entries, page=page, to=lambda number: ShowShelf(draft, int(purpose), number)
     )
     rows = tuple((_entry_button(speak, each, purpose=purpose, draft=draft),) for each in shown)
@@ -123,7 +127,7 @@ def family_screen(action: ShowFamily, language: str, *, catalog: Catalog) -> Scr
     """Return the variants of a model."""
     speak, purpose, draft = texts(language), _purpose(action.purpose), action.draft
     models = [each for each in catalog.of_purpose(purpose) if family_of(each) == action.family]
-    shown, turn = _page_of(
+    shown, turn = page_of(
         speak,
         models,
         page=action.page,
@@ -296,19 +300,6 @@ def price_text(speak: Texts, model: pb.Model) -> str:
         return speak.html("free")
     amount = speak.count("{n} credit", "{n} credits", int(least))
     return speak.html("from {amount}", amount=amount)
-
-
-def _page_of(
-    speak: Texts, entries: Sequence[_Entry], *, page: int, to: Callable[[int], Action]
-) -> tuple[Sequence[_Entry], Rows]:
-    pages = max(1, -(-len(entries) // PAGE))
-    page = min(max(page, 0), pages - 1)
-    shown = entries[page * PAGE : (page + 1) * PAGE]
-    if pages == 1:
-        return shown, ()
-    place = speak.plain("{page} of {pages}", page=page + 1, pages=pages)
-    before, after = to((page - 1) % pages), to((page + 1) % pages)
-    return shown, ((Button("◀", before), Button(place, to(page)), Button("▶", after)),)
 
 
 def _groups_screen(speak: Texts, *, catalog: Catalog, draft: str) -> Screen:

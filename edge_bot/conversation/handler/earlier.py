@@ -24,13 +24,11 @@ from edge_bot.conversation.session import Draft
 from edge_bot.view import notice
 from edge_bot.view.button import AskField, ShowDraft, ShowResults, TakeResult
 from edge_bot.view.input_form import Field, form_of
-from edge_bot.view.language import Texts, texts
-from edge_bot.view.layout import LABEL_LENGTH, Button, Rows, Screen, paragraphs, shorten
+from edge_bot.view.language import texts
+from edge_bot.view.layout import LABEL_LENGTH, Button, Rows, Screen, page_of, paragraphs, shorten
 from edge_bot.view.outcome import prompt_of
 from edge_bot.view.too_large import kind_of
 
-PAGE = 6
-"""How many results a screen shows: with two rows to turn pages and go back, eight."""
 LATEST = 60
 """How many of the latest jobs are looked at."""
 _ICONS = {MEDIA_KIND_IMAGE: "🖼", MEDIA_KIND_VIDEO: "🎬", MEDIA_KIND_AUDIO: "🎵"}
@@ -155,8 +153,7 @@ def _results_screen(
     if not found:
         text = speak.html("<b>My results</b>\n\nThere is nothing yet that would fit here.")
         return Screen(text, (back,))
-    pages = -(-len(found) // PAGE)
-    page = min(max(page, 0), pages - 1)
+    shown, turn = page_of(speak, found, page=page, to=lambda to: ShowResults(draft.tag, to))
     rows: Rows = tuple(
         (
             Button(
@@ -164,28 +161,14 @@ def _results_screen(
                 TakeResult(draft.tag, each.job.id, each.number),
             ),
         )
-        for each in found[page * PAGE : (page + 1) * PAGE]
+        for each in shown
     )
     text = speak.html("<b>My results</b>\n\nThe latest first. Press the one to go on with.")
-    return Screen(text, (*rows, *_turn(speak, draft, page=page, pages=pages), back))
+    return Screen(text, (*rows, *turn, back))
 
 
 def _again(draft: Draft) -> AskField:
     return AskField(draft.tag, draft.at)
-
-
-def _turn(speak: Texts, draft: Draft, *, page: int, pages: int) -> Rows:
-    if pages == 1:
-        return ()
-    place = speak.plain("{page} of {pages}", page=page + 1, pages=pages)
-    before, after = (page - 1) % pages, (page + 1) % pages
-    return (
-        (
-            Button("◀", ShowResults(draft.tag, before)),
-            Button(place, ShowResults(draft.tag, page)),
-            Button("▶", ShowResults(draft.tag, after)),
-        ),
-    )
 
 
 def _label(interaction: Interaction, one: Candidate) -> str:
