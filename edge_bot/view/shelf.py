@@ -42,7 +42,15 @@ DESCRIPTION_LENGTH = 120
 
 _FAST = ("turbo", "fast", "lite", "flash", "mini", "instant")
 _BEST = ("ultra", "master", "pro", "max", "prime", "omni")
-_FROM_WORDS = (Purpose.TEXT_TO_IMAGE, Purpose.TEXT_TO_VIDEO)
+_WITH_PICTURE = (
+    Purpose.IMAGE_EDIT,
+    Purpose.IMAGE_TO_VIDEO,
+    Purpose.IMAGE_UPSCALE,
+    Purpose.BACKGROUND_REMOVAL,
+    Purpose.IMAGE_TO_IMAGE,
+    Purpose.REFERENCE_TO_VIDEO,
+    Purpose.IMAGE_ANALYSIS,
+)
 _DEAR = Decimal(10**9)
 
 Pick: TypeAlias = tuple[str, pb.Model]
@@ -59,14 +67,13 @@ def group_rows(speak: Texts, *, catalog: Catalog, draft: str = "") -> Rows:
 
 
 def picture_rows(speak: Texts, *, catalog: Catalog, draft: str) -> Rows:
-    """Return a button for each purpose that a picture is enough to begin with, at most seven."""
-    offered = [each for each in catalog.offered if _takes_picture_only(each)]
-    purposes = [each for each in Purpose if each not in _FROM_WORDS]
-    counts = {purpose: sum(purpose_of(each) is purpose for each in offered) for purpose in purposes}
-    common = sorted((each for each in counts if counts[each]), key=lambda each: -counts[each])[:7]
-    ordered = [each for group in GROUPS for each in group.purposes if each in common]
+    """Return a button for each purpose that a picture is enough to begin with."""
+    fitting = [each for each in catalog.offered if _takes_picture_only(each)]
+    offered = {purpose_of(each) for each in fitting}
     return tuple(
-        (Button(purpose_label(speak, each), ShowPurpose(draft, int(each))),) for each in ordered
+        (Button(purpose_label(speak, each), ShowPurpose(draft, int(each))),)
+        for each in _WITH_PICTURE
+        if each in offered
     )
 
 
