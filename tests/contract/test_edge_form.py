@@ -12,6 +12,7 @@ from atelier.generation.v1.media_pb2 import Media
 from generation_svc.catalog.load import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 from tests.contract.edge_chat import Chat, buttons, chatting
+from tests.contract.edge_job import CLIP
 from tests.edge_model import USER, job
 from tests.integration.sandbox_telegram import picture
 
@@ -45,6 +46,14 @@ async def choose(chat: Chat, model_id: str) -> None:
     """Begin with a model, as its button does."""
     await chat.say("/start")
     await chat.press_data(f"m::{model_id}", message_id=(await chat.last())["message_id"])
+
+
+async def pick(chat: Chat, model_id: str) -> None:
+    """Choose a model for the current draft, whichever page or family shows it."""
+    shown = await chat.last()
+    tag = next(data.split(":")[1] for _, data in buttons(shown) if data[0] in "mF")
+    assert tag
+    await chat.press_data(f"m:{tag}:{model_id}", message_id=shown["message_id"])
 
 
 async def settings(chat: Chat) -> set[str]:
@@ -274,3 +283,48 @@ async def test_an_old_draft_still_opens(chat: Chat) -> None:
     assert b"inputs" not in stored.data
     await chat.press("Generate")
     assert inputs(chat)["prompt"] == "a cat on a red sofa"
+
+
+async def test_a_photo_comes_along_to_the_model_that_is_chosen_for_it(chat: Chat) -> None:
+    await chat.say(files={"photo": ("one.png", picture(64, 64), "image/png")})
+    await pressed(chat, "Bring a picture to life", "All models")
+    await pick(chat, "hailuo/02-image-to-video-pro")
+    await chat.say("it snows")
+    await chat.press("Create")
+    (upload,) = chat.service.generation.uploads
+    assert inputs(chat)["image"] == f"upload:{upload}"
+    assert inputs(chat)["prompt"] == "it snows"
+
+
+async def test_a_video_is_taken_where_one_is_asked_for(chat: Chat) -> None:
+    clip = {"document": ("clip.mp4", CLIP + bytes(500), "video/mp4")}
+    await chat.say(files=clip)
+    assert "I cannot open this kind of file" in await chat.last_text()
+    await choose(chat, "topaz/video-upscale")
+    await chat.say(files=clip)
+    await chat.press("Create")
+    (upload,) = chat.service.generation.uploads
+    assert inputs(chat)["video"] == f"upload:{upload}"
+
+
+async def test_words_in_reply_to_a_picture_change_it(chat: Chat) -> None:
+    data = picture(64, 64)
+    one = Media(id="media-1", mime_type="image/png", width=64, height=64, size_bytes=len(data))
+    chat.service.generation.media[one.id] = (one, data)
+    done = made(chat, "z-image", one)
+    await chat.press_data(f"A:{done.id}", message_id=(await chat.last())["message_id"])
+    result = await chat.last()
+    await chat.say("add a hat", reply_to_message_id=result["message_id"])
+    await chat.press("Generate")
+    assert inputs(chat)["image"] == "media:media-1"
+    assert inputs(chat)["prompt"] == "add a hat"
+
+
+async def test_the_words_come_along_to_another_model(chat: Chat) -> None:
+    await choose(chat, "bytedance/seedance-2")
+    await chat.press("What happens")
+    await chat.say("waves")
+    await pressed(chat, "Other model", "All models")
+    await pick(chat, "bytedance/seedance-2-5")
+    await chat.press("Create")
+    assert inputs(chat)["prompt"] == "waves"
