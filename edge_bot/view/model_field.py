@@ -63,6 +63,11 @@ def is_main(option: pb.ModelOption) -> bool:
     return bool(getattr(option, "is_offered", option.choices))
 
 
+def is_measured(media: pb.MediaInput | None) -> bool:
+    """Tell whether the price follows the length of media, so that no link is taken."""
+    return bool(getattr(media, "is_measured", False))
+
+
 def schema_of(model: pb.Model) -> dict[str, Any]:
     """Return the JSON Schema of the inputs; empty if it is not told."""
     return MessageToDict(model.input_schema)

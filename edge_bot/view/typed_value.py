@@ -11,6 +11,7 @@ from edge_bot.view.catalog import localised
 from edge_bot.view.input_form import Field, FieldKind, JsonValue
 from edge_bot.view.input_rule import Schema
 from edge_bot.view.language import Texts
+from edge_bot.view.model_field import is_measured
 
 _YES = frozenset({"yes", "y", "да", "on", "+"})
 _NO = frozenset({"no", "n", "нет", "off", "-"})
@@ -36,7 +37,7 @@ def typed_value(field: Field, text: str, speak: Texts) -> JsonValue:
             return _choice(field, text, speak)
         case FieldKind.VALUES:
             return _values(field, text, speak)
-        case FieldKind.MEDIA if _LINK.fullmatch(text):
+        case FieldKind.MEDIA if _LINK.fullmatch(text) and not is_measured(field.media):
             return text
         case FieldKind.MEDIA:
             raise NotTaken(speak.html("⚠️ A file is needed here. {how}", how=how(field, speak)))
@@ -179,6 +180,8 @@ def _text_range(schema: Schema, speak: Texts) -> str:
 
 
 def _file(field: Field, speak: Texts) -> str:
+    if is_measured(field.media):
+        return _send(field, speak)
     link = speak.plain("A link that begins with https:// will do, too.")
     return f"{_send(field, speak)} {link}"
 
