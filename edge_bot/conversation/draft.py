@@ -10,10 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from types import MappingProxyType
+from typing import Any
 
 from google.protobuf.struct_pb2 import Value
 
 from atelier.generation.v1 import model_pb2 as pb
+from edge_bot.conversation.draft_text import prompt_examples
+from edge_bot.conversation.form import (
+    QuestionKind,
+    begun_form,
+    form_with_inputs,
+    question_of,
+)
+from edge_bot.conversation.form_answer import with_form_choice
 from edge_bot.conversation.session import Draft, OptionValue
 from edge_bot.view.button import (
     Action,
@@ -24,8 +33,9 @@ from edge_bot.view.button import (
     ShowDraft,
     UseExample,
 )
-from edge_bot.view.catalog import Catalog, localised
-from edge_bot.view.media_input import picture_input
+from edge_bot.view.catalog import Catalog
+from edge_bot.view.input_form import form_of
+from edge_bot.view.media_input import has_form, picture_input
 from edge_bot.view.shape import Size, nearest_choice
 
 
@@ -36,6 +46,8 @@ class Stage(Enum):
     MODEL = auto()
     PICTURE = auto()
     PROMPT = auto()
+    FORM = auto()
+    """An answer to a question of its model's form."""
     CONFIRM = auto()
 
 
@@ -46,6 +58,9 @@ def stage_of(draft: Draft, catalog: Catalog) -> Stage:
     model = catalog.find(draft.model_id)
     if model is None:
         return Stage.MODEL
+    if has_form(model):
+        is_filled = question_of(draft, form_of(model)).kind is QuestionKind.REVIEW
+        return Stage.CONFIRM if is_filled else Stage.FORM
     if picture_input(model) and not draft.picture:
         return Stage.PICTURE
     if not draft.prompt or draft.is_changing_prompt:
@@ -100,6 +115,9 @@ def with_picture(
 
 def with_choice(draft: Draft, action: Action, *, language: str, catalog: Catalog) -> Draft:
     """Return the draft after a press that belongs to it; a view leaves it as it is."""
+    model = catalog.find(draft.model_id)
+    if model is not None and has_form(model) and not isinstance(action, PickKind | PickModel):
+        return with_form_choice(draft, action, language=language, model=model)
     match action:
         case PickKind(kind=kind):
             return _with_kind(draft, kind, catalog=catalog)
@@ -134,13 +152,18 @@ def with_model(draft: Draft, model_id: str, *, catalog: Catalog) -> Draft:
     model = catalog.find(model_id)
     if model is None:
         return draft.model_copy(update={"model_id": ""})
+    if draft.inputs and not draft.prompt:  # its words come along to the next model
+        draft = draft.model_copy(update={"prompt": str(draft.inputs.get("prompt", ""))})
+    if has_form(model):
+        begun = draft.model_copy(update={"kind": int(model.kind), "model_id": model_id})
+        return begun_form(begun, form_of(model))
     kept = {field: value for field, value in draft.options.items() if _offers(model, field, value)}
     update = {"kind": int(model.kind), "model_id": model_id, "options": kept}
     return with_prompt(draft.model_copy(update=update), draft.prompt, catalog=catalog)
 
 
 def draft_from_job(
-    inputs: dict[str, OptionValue],
+    inputs: Mapping[str, Any],
     *,
     model_id: str,
     new_id: str,
@@ -156,6 +179,9 @@ def draft_from_job(
     model = catalog.find(model_id)
     if model is None:
         return Draft(id=new_id, prompt=prompt)
+    if has_form(model):
+        draft = Draft(id=new_id, kind=int(model.kind), model_id=model_id)
+        return form_with_inputs(draft, inputs, form=form_of(model))
     draft = Draft(id=new_id, prompt=prompt)
     if name := picture_input(model):
         picture = str(inputs.get(name, ""))
@@ -169,12 +195,19 @@ def draft_from_job(
     return with_model(draft.model_copy(update={"options": chosen}), model_id, catalog=catalog)
 
 
-def inputs_of(draft: Draft, model: pb.Model) -> dict[str, OptionValue]:
+def inputs_of(draft: Draft, model: pb.Model) -> dict[str, Any]:
     """Return the inputs to ask for: exactly what the confirmation shows."""
-    inputs: dict[str, OptionValue] = {"prompt": draft.prompt}
+    if has_form(model):
+        return draft.inputs
+    inputs: dict[str, Any] = {"prompt": draft.prompt}
     if name := picture_input(model):
         inputs[name] = draft.picture
     return inputs | {option.field: chosen_value(draft, option) for option in model.options}
+
+
+def words_of(draft: Draft, model: pb.Model) -> str:
+    """Return the prompt of a draft."""
+    return str(draft.inputs.get("prompt", "")) if has_form(model) else draft.prompt
 
 
 def chosen_value(draft: Draft, option: pb.ModelOption) -> OptionValue:
@@ -186,13 +219,6 @@ def chosen_value(draft: Draft, option: pb.ModelOption) -> OptionValue:
         return draft.options[option.field]
     nearest = nearest_choice(option, size=(draft.picture_width, draft.picture_height))
     return scalar(nearest.value if nearest else option.default_value)
-
-
-def prompt_examples(model: pb.Model | None, language: str) -> tuple[str, ...]:
-    """Return the prompts that show what a model can do."""
-    if model is None or not model.prompt_examples:
-        return ()
-    return tuple(localised(model.prompt_examples, language).prompts)
 
 
 def scalar(value: Value) -> OptionValue:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from atelier.generation.v1 import model_pb2 as pb
-from edge_bot.conversation.draft import Stage, chosen_value, prompt_examples, scalar, stage_of
+from edge_bot.conversation.draft import Stage, chosen_value, scalar, stage_of
+from edge_bot.conversation.draft_text import discard_button, prompt_examples, safe
+from edge_bot.conversation.form_screen import form_screen
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
     ChangePrompt,
-    Discard,
     Generate,
     SetOption,
     ShowChoices,
@@ -30,7 +29,9 @@ from edge_bot.view.layout import (
     quoted,
     shorten,
 )
-from edge_bot.view.media_input import picture_input
+from edge_bot.view.media_input import has_form, picture_input
+from edge_bot.view.purpose import PURPOSE_OF_KIND, Purpose
+from edge_bot.view.shelf import group_rows, picture_rows, purpose_screen
 from edge_bot.view.welcome import (
     kind_label,
     kind_rows,
@@ -55,10 +56,13 @@ def draft_screen(draft: Draft, language: str, *, catalog: Catalog, notice: str =
 def models_for_screen(draft: Draft, language: str, *, catalog: Catalog) -> Screen:
     """Return the models that can do what the draft is about."""
     speak = texts(language)
+    if catalog.is_large:
+        purpose = PURPOSE_OF_KIND.get(draft.kind, Purpose.TEXT_TO_IMAGE)
+        return purpose_screen(purpose, language, catalog=catalog, draft=draft.tag)
     models = catalog.of_kind(draft.kind)
     question = speak.html("<b>Which model shall draw it?</b>") if models else none_works(speak)
     text = paragraphs(question, *model_entries(speak, models))
-    back = _back(speak, draft) if draft.model_id else _discard(speak, draft)
+    back = _back(speak, draft) if draft.model_id else discard_button(speak, draft)
     return Screen(text, (*model_rows(models, language, draft=draft.tag), (back,)))
 
 
@@ -86,12 +90,14 @@ def choices_screen(draft: Draft, language: str, *, option: pb.ModelOption) -> Sc
         )
         for index, choice in enumerate(option.choices)
     )
-    text = f"<b>{_safe(localised(option.labels, language))}</b>"
+    text = f"<b>{safe(localised(option.labels, language))}</b>"
     return Screen(text, (*rows, (_back(speak, draft),)))
 
 
 def _stage_screen(draft: Draft, speak: Texts, *, catalog: Catalog) -> Screen:
     model = catalog.find(draft.model_id)
+    if model is not None and has_form(model):
+        return form_screen(draft, speak.language, model=model)
     match stage_of(draft, catalog):
         case Stage.KIND:
             return _kind_screen(draft, speak, catalog=catalog)
@@ -107,7 +113,12 @@ def _stage_screen(draft: Draft, speak: Texts, *, catalog: Catalog) -> Screen:
 
 def _kind_screen(draft: Draft, speak: Texts, *, catalog: Catalog) -> Screen:
     has_picture = bool(draft.picture)
-    rows = kind_rows(speak, catalog=catalog, draft=draft.tag, only_pictures=has_picture)
+    if not catalog.is_large:
+        rows = kind_rows(speak, catalog=catalog, draft=draft.tag, only_pictures=has_picture)
+    elif has_picture:
+        rows = picture_rows(speak, catalog=catalog, draft=draft.tag)
+    else:
+        rows = group_rows(speak, catalog=catalog, draft=draft.tag)[:7]
     text = speak.html("<b>What would you like to do?</b>")
     if not rows:
         text = none_works(speak)
@@ -116,7 +127,7 @@ def _kind_screen(draft: Draft, speak: Texts, *, catalog: Catalog) -> Screen:
             "<b>I have your picture. What shall I do with it?</b>\n\n"
             "You can also just write what to change."
         )
-    return Screen(text, (*rows, (_discard(speak, draft),)))
+    return Screen(text, (*rows, (discard_button(speak, draft),)))
 
 
 def _picture_screen(draft: Draft, speak: Texts, *, model: pb.Model) -> Screen:
@@ -126,7 +137,7 @@ def _picture_screen(draft: Draft, speak: Texts, *, model: pb.Model) -> Screen:
     how = speak.html("A photo or a file will do: JPEG, PNG or WebP, up to 10 MB.")
     kept = speak.html("I have noted what to do with it.") if draft.prompt else ""
     text = paragraphs(_headline(model, speak), f"<b>{ask}</b>", lines(how, kept))
-    return Screen(text, ((_discard(speak, draft),),))
+    return Screen(text, ((discard_button(speak, draft),),))
 
 
 def _prompt_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Catalog) -> Screen:
@@ -141,12 +152,12 @@ def _prompt_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Cata
         (Button(shorten(example, LABEL_LENGTH), UseExample(draft.tag, index)),)
         for index, example in enumerate(prompt_examples(model, speak.language))
     )
-    way_out = _back(speak, draft) if draft.prompt else _discard(speak, draft)
+    way_out = _back(speak, draft) if draft.prompt else discard_button(speak, draft)
     return Screen(text, (*examples, (*_other_model(draft, speak, catalog=catalog), way_out)))
 
 
 def _confirm_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Catalog) -> Screen:
-    settings = [_safe(_setting(draft, option, speak.language)) for option in model.options]
+    settings = [safe(_setting(draft, option, speak.language)) for option in model.options]
     picture = speak.html("Your picture is here.") if picture_input(model) else ""
     text = paragraphs(
         lines(speak.html("<b>Shall I draw it?</b>"), _headline(model, speak)),
@@ -159,14 +170,14 @@ def _confirm_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Cat
     rows: Rows = (
         (Button(speak.plain("✨ Generate"), Generate(draft.tag)),),
         (*options, *_other_model(draft, speak, catalog=catalog)),
-        (change, _discard(speak, draft)),
+        (change, discard_button(speak, draft)),
     )
     return Screen(text, tuple(row for row in rows if row))
 
 
 def _headline(model: pb.Model, speak: Texts) -> str:
-    title = _safe(localised(model.titles, speak.language))
-    return f"{_safe(kind_label(speak, model.kind))} · {title}"
+    title = safe(localised(model.titles, speak.language))
+    return f"{safe(kind_label(speak, model.kind))} · {title}"
 
 
 def _question(model: pb.Model, speak: Texts) -> str:
@@ -182,7 +193,7 @@ def _question(model: pb.Model, speak: Texts) -> str:
 def _hint(model: pb.Model, speak: Texts) -> str:
     if not model.hints:  # a service that is older than the field
         return ""
-    return _safe(shorten(localised(model.hints, speak.language), HINT_LENGTH))
+    return safe(shorten(localised(model.hints, speak.language), HINT_LENGTH))
 
 
 def _change_label(model: pb.Model, speak: Texts) -> str:
@@ -232,11 +243,3 @@ def _choices(draft: Draft, option: pb.ModelOption) -> ShowChoices:
 
 def _back(speak: Texts, draft: Draft) -> Button:
     return Button(speak.plain("← Back"), ShowDraft(draft.tag))
-
-
-def _discard(speak: Texts, draft: Draft) -> Button:
-    return Button(speak.plain("✖️ Cancel"), Discard(draft.tag))
-
-
-def _safe(text: str) -> str:
-    return escape(text, quote=False)

@@ -8,6 +8,7 @@ import structlog
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from telegram import (
+    Audio,
     CallbackQuery,
     Chat,
     ChatMember,
@@ -17,10 +18,12 @@ from telegram import (
     PhotoSize,
     Update,
     User,
+    Video,
+    Voice,
 )
 
 from edge_bot.conversation.mention import called_ids, called_names, topic_of
-from edge_bot.view.button import Action, decode
+from edge_bot.view.button import Action, Again, decode
 
 PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 """The types of file that are taken as a picture."""
@@ -64,6 +67,8 @@ class Text(Event):
     """A text without a command."""
 
     text: str
+    reply_job_id: str = ""
+    """The job whose result it replies to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -75,6 +80,19 @@ class Picture(Event):
     """The size; 0 if Telegram does not say."""
     caption: str
     album_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Clip(Event):
+    """A video or a sound."""
+
+    file_id: str
+    size_bytes: Id
+    """The size; 0 if Telegram does not say."""
+    caption: str
+    is_video: bool
+    is_document: bool = False
+    """Whether it was sent as a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -191,7 +209,7 @@ def _from_message(message: Message, user: User) -> Event | None:
     if command := _command(message):
         return Command(**sender, name=command)
     if message.text:
-        return Text(**sender, text=message.text.strip())
+        return Text(**sender, text=message.text.strip(), reply_job_id=_reply_job_id(message))
     if message.photo:
         # Telegram lists the sizes of a photo from the smallest to the largest.
         return _from_picture(message, sender, file=message.photo[-1])
@@ -199,7 +217,13 @@ def _from_message(message: Message, user: User) -> Event | None:
     if message.document and not message.animation:
         if message.document.mime_type in PICTURE_TYPES:
             return _from_picture(message, sender, file=message.document)
+        kind = (message.document.mime_type or "").partition("/")[0]
+        if kind in ("video", "audio"):
+            is_video = kind == "video"
+            return _from_clip(message, sender, file=message.document, is_video=is_video)
         return WrongFile(**sender)
+    if clip := message.video or message.audio or message.voice:
+        return _from_clip(message, sender, file=clip, is_video=message.video is not None)
     is_sent = message.effective_attachment and not any(getattr(message, name) for name in PAYMENT)
     return Unsupported(**sender) if is_sent else None
 
@@ -212,6 +236,28 @@ def _from_picture(message: Message, sender: Sender, *, file: PhotoSize | Documen
         caption=(message.caption or "").strip(),
         album_id=message.media_group_id or "",
     )
+
+
+def _from_clip(
+    message: Message, sender: Sender, *, file: Document | Video | Audio | Voice, is_video: bool
+) -> Event:
+    return Clip(
+        **sender,
+        file_id=file.file_id,
+        size_bytes=file.file_size or 0,
+        caption=(message.caption or "").strip(),
+        is_video=is_video,
+        is_document=message.document is not None,
+    )
+
+
+def _reply_job_id(message: Message) -> str:
+    """Return the job of the result that a message replies to, as its buttons name it."""
+    replied = message.reply_to_message
+    markup = replied.reply_markup if replied else None
+    buttons = [each for row in (markup.inline_keyboard if markup else ()) for each in row]
+    actions = [decode(str(each.callback_data or "")) for each in buttons]
+    return next((each.job_id for each in actions if isinstance(each, Again)), "")
 
 
 def _command(message: Message) -> str:

@@ -11,6 +11,7 @@ from telegram.error import BadRequest, Forbidden
 
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.event import (
+    Clip,
     Command,
     Event,
     GroupCall,
@@ -24,6 +25,7 @@ from edge_bot.conversation.event import (
 )
 from edge_bot.conversation.handler.group import answer_group_call
 from edge_bot.conversation.handler.message import (
+    answer_clip,
     answer_command,
     answer_notice,
     answer_picture,
@@ -109,6 +111,8 @@ def _handled(interaction: Interaction, event: Event) -> Awaitable[None]:
             return answer_text(interaction, event)
         case Picture():
             return answer_picture(interaction, event)
+        case Clip():
+            return answer_clip(interaction, event)
         case WrongFile():
             return answer_notice(interaction, notice.wrong_file(interaction.language))
         case Unsupported():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -48,6 +48,12 @@ class Draft(BaseModel):
     """The height of the picture as a person sees it; 0 if it is not known."""
     options: dict[str, OptionValue] = {}
     """The values that were chosen, by field; the others have their defaults."""
+    inputs: dict[str, Any] = {}
+    """The answers given so far to the form of a model that has one, as CreateJob takes them."""
+    at: str = ""
+    """The place in the inputs that the user wants to answer; empty for what is missing."""
+    branch: int = -1
+    """Which of the ways to fill in the form was chosen; -1 until one is."""
     is_changing_prompt: bool = False
     overlong: int = 0
     """The length of a prompt that was refused for it, until another one comes."""

@@ -125,6 +125,7 @@ class AudioForm:
         return {
             "duration": file.duration_s,
             "title": file.media.title or None,
+            "performer": file.source or None,
             "thumbnail": _thumbnail(file),
         }
 

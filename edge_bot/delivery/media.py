@@ -44,6 +44,15 @@ _SUFFIXES = {
     "audio/ogg": "ogg",
     "text/plain": "txt",
     "application/json": "json",
+    "application/zip": "zip",
+    "audio/aac": "aac",
+    "audio/flac": "flac",
+    "audio/midi": "mid",
+    "audio/x-midi": "mid",
+    "image/svg+xml": "svg",
+    "text/markdown": "md",
+    "text/vtt": "vtt",
+    "video/quicktime": "mov",
 }
 _UNSPEAKABLE = re.compile(r"[^\w .,()'-]+")
 
@@ -56,6 +65,8 @@ class MediaFile:
     file: IO[bytes]
     cover: MediaFile | None = None
     """The picture to show for a video or a song."""
+    source: str = ""
+    """What made it: the title of a model."""
 
     @property
     def kind(self) -> media_pb2.MediaKind.ValueType:
@@ -66,8 +77,7 @@ class MediaFile:
     def filename(self) -> str:
         """The name of the file that a user gets."""
         # A title comes from the provider: no path separators, controls or emoji in a file's name.
-        words = _UNSPEAKABLE.sub(" ", self.media.title).split()
-        title = " ".join(words)[:TITLE_LENGTH].strip(" .")
+        title = _speakable(self.media.title) or _speakable(self.source)
         return f"{title or self.media.id}.{_SUFFIXES.get(self.media.mime_type, 'bin')}"
 
     @property
@@ -93,6 +103,12 @@ def is_thumbnail(media: Media) -> bool:
         and media.size_bytes <= THUMBNAIL_BYTES
         and 0 < max(media.width, media.height) <= THUMBNAIL_SIDE
     )
+
+
+def _speakable(title: str) -> str:
+    """Return the part of a title that can stand in the name of a file."""
+    words = _UNSPEAKABLE.sub(" ", title).split()
+    return " ".join(words)[:TITLE_LENGTH].strip(" .")
 
 
 def albums(files: Iterable[MediaFile]) -> Iterator[list[MediaFile]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from html import escape
 from tempfile import TemporaryFile
 
@@ -61,26 +62,31 @@ class Renderer:
         if delivery.maybe_sent and not to.message_id:
             raise Undeliverable(NO_MESSAGE_TO_EDIT)
         if delivery.kind == DELIVERY_KIND_PROGRESS:
-            title, now = await self._title(delivery), self._clock.now()
-            yield TextEdit(to, progress_screen(delivery, now=now, title=title))
+            title, is_picture = await self._about(delivery)
+            now = self._clock.now()
+            screen = progress_screen(delivery, now=now, title=title, is_picture=is_picture)
+            yield TextEdit(to, screen)
         elif delivery.job.state != JOB_STATE_SUCCEEDED:
-            screen = failure_screen(delivery.job, to.language_code)
+            _, is_picture = await self._about(delivery)
+            screen = failure_screen(delivery.job, to.language_code, is_picture=is_picture)
             yield _text_message(to, screen, is_edit=delivery.maybe_sent)
         else:
-            title, is_edit = await self._title(delivery), delivery.maybe_sent
+            (title, _), is_edit = await self._about(delivery), delivery.maybe_sent
             async with rendered_result(
                 self._spool, delivery.job, to=to, title=title, is_edit=is_edit
             ) as message:
                 yield message
 
-    async def _title(self, delivery: Delivery) -> str:
+    async def _about(self, delivery: Delivery) -> tuple[str, bool]:
+        """Return the title of a job's model, and whether it makes pictures."""
         try:
             catalog = await self._catalog.get()
         except grpc.aio.AioRpcError as error:
             # A result is worth sending without the title of its model.
             _logger.info("cannot read the title of the model", code=error.code().name)
-            return ""
-        return catalog.title(delivery.job.model_id, delivery.telegram.language_code)
+            return "", True
+        model_id, language = delivery.job.model_id, delivery.telegram.language_code
+        return catalog.title(model_id, language), catalog.makes_pictures(model_id)
 
 
 @asynccontextmanager
@@ -96,7 +102,8 @@ async def rendered_result(
     files = [each for each in job.result.media if is_uploadable(each)]
     is_album = len(files) > 1
     buttons = result_buttons(job, to.language_code, is_first_of_album=is_album and is_edit)
-    async with spool.fetched(files[:1] if is_edit else files) as held:
+    async with spool.fetched(files[:1] if is_edit else files) as fetched:
+        held = [replace(each, source=title) for each in fetched]
         text = text_of(held, result=job.result)
         whole = None if text is None else with_caption(text, caption)
         if is_album and not is_edit:
@@ -106,7 +113,7 @@ async def rendered_result(
         elif held:
             yield (MediaEdit if is_edit else MediaMessage)(to, held[0], caption, buttons)
         else:
-            with _written(job.result.text, name=job.id) as file:
+            with written_text(job.result.text, name=job.id, source=title) as file:
                 yield (MediaEdit if is_edit else MediaMessage)(to, file, caption, buttons)
 
 
@@ -133,12 +140,14 @@ def with_caption(text: str, caption: str) -> str | None:
 
 
 @contextmanager
-def _written(text: str, *, name: str) -> Iterator[MediaFile]:
+def written_text(text: str, *, name: str, source: str) -> Iterator[MediaFile]:
+    """Hold a text as a file while the block runs."""
     data = text.encode()
     with TemporaryFile() as file:
         file.write(data)
         file.flush()
-        yield MediaFile(Media(id=name, mime_type="text/plain", size_bytes=len(data)), file)
+        media = Media(id=name, mime_type="text/plain", size_bytes=len(data))
+        yield MediaFile(media, file, source=source)
 
 
 def _text_message(

@@ -121,6 +121,115 @@ class Discard(DraftAction):
 
 
 @dataclass(frozen=True, slots=True)
+class ShowGroup(DraftAction):
+    """Offer the purposes of a group, by its place on the first screen."""
+
+    code: ClassVar[str] = "G"
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPurpose(DraftAction):
+    """Offer the first models of a purpose, by its number in the contract."""
+
+    code: ClassVar[str] = "P"
+    purpose: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowShelf(DraftAction):
+    """Offer all models of a purpose, a page of them."""
+
+    code: ClassVar[str] = "l"
+    purpose: int
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowFamily(DraftAction):
+    """Offer the variants of a model."""
+
+    code: ClassVar[str] = "F"
+    purpose: int
+    family: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskField(DraftAction):
+    """Ask for what stands at a place in the inputs."""
+
+    code: ClassVar[str] = "q"
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowChoicePage(DraftAction):
+    """Show another page of the choices at a place."""
+
+    code: ClassVar[str] = "n"
+    place: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSettings(DraftAction):
+    """Show a page of all that the form can be told."""
+
+    code: ClassVar[str] = "y"
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishList(DraftAction):
+    """Go on after the list, or the field of an item, at a place."""
+
+    code: ClassVar[str] = "D"
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddItem(DraftAction):
+    """Ask for one more item of a list."""
+
+    code: ClassVar[str] = "i"
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropAnswer(DraftAction):
+    """Take back the answer at a place, or the last item of a list."""
+
+    code: ClassVar[str] = "X"
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class PickBranch(DraftAction):
+    """Take one of the ways to fill in the form; -1 asks for the way again."""
+
+    code: ClassVar[str] = "B"
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowResults(DraftAction):
+    """Offer the earlier results that fit what is asked for."""
+
+    code: ClassVar[str] = "r"
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeResult(DraftAction):
+    """Answer with a thing that an earlier job made, by its number from 1; 0 means the job."""
+
+    code: ClassVar[str] = "t"
+    job_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobAction(Action):
     """What is asked of a job."""
 
@@ -204,6 +313,19 @@ ACTIONS: tuple[type[Action], ...] = (
     ChangePrompt,
     Generate,
     Discard,
+    ShowGroup,
+    ShowPurpose,
+    ShowShelf,
+    ShowFamily,
+    AskField,
+    ShowChoicePage,
+    ShowSettings,
+    FinishList,
+    AddItem,
+    DropAnswer,
+    PickBranch,
+    ShowResults,
+    TakeResult,
     Again,
     Change,
     Original,

@@ -13,10 +13,13 @@ import structlog
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
+from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from atelier.generation.v1.model_pb2 import Model
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view.language import base_language
-from edge_bot.view.media_input import is_askable
+from edge_bot.view.media_input import has_form, is_askable
+from edge_bot.view.model_field import FULL_VIEW, purpose_of
+from edge_bot.view.purpose import Purpose
 
 REFRESH_S = 300.0
 """How old the list may become before it is read again."""
@@ -33,6 +36,15 @@ class Catalog:
     models: tuple[Model, ...]
     clock: ServiceClock = field(default_factory=ServiceClock, compare=False)
     """The clock by which models are switched off."""
+    askable_ids: frozenset[str] = field(init=False, compare=False)
+    """The models of which all that they need can be asked for."""
+    is_large: bool = field(init=False, compare=False)
+    """Whether models are chosen by purpose: some need more than a prompt and a picture."""
+
+    def __post_init__(self) -> None:
+        askable = [each for each in self.models if is_askable(each)]
+        object.__setattr__(self, "askable_ids", frozenset(each.id for each in askable))
+        object.__setattr__(self, "is_large", any(map(has_form, askable)))
 
     def find(self, model_id: str) -> Model | None:
         """Return the model with this id, if there still is one."""
@@ -42,11 +54,17 @@ class Catalog:
     def offered(self) -> tuple[Model, ...]:
         """The models that can be asked for in the conversation and are not off at the moment."""
         now = self.clock.now()
-        return tuple(each for each in self.models if is_askable(each) and not _is_off(each, now))
+        return tuple(
+            each for each in self.models if each.id in self.askable_ids and not _is_off(each, now)
+        )
 
     def of_kind(self, kind: int) -> tuple[Model, ...]:
         """Return the models that do this and are offered."""
         return tuple(model for model in self.offered if model.kind == kind)
+
+    def of_purpose(self, purpose: Purpose) -> tuple[Model, ...]:
+        """Return the models that are for this and are offered."""
+        return tuple(model for model in self.offered if purpose_of(model) is purpose)
 
     def has_kind(self, kind: int) -> bool:
         """Tell whether there is a model that does this, be it switched off."""
@@ -56,6 +74,12 @@ class Catalog:
         """Return the title of the model; its id if it is no longer offered."""
         model = self.find(model_id)
         return localised(model.titles, language) if model else model_id
+
+    def makes_pictures(self, model_id: str) -> bool:
+        """Tell whether the results of a model are pictures; those of an unknown one are."""
+        model = self.find(model_id)
+        kinds = model.result_kinds if model else ()
+        return not kinds or kinds[0] == MEDIA_KIND_IMAGE
 
     def usual_s(self, model_id: str) -> float:
         """Return the seconds that a generation usually takes; 0 if unknown."""
@@ -106,7 +130,8 @@ class CatalogCache:
         models: list[Model] = []
         token = ""
         while True:
-            page = await self._generation.ListModels(pb.ListModelsRequest(page_token=token))
+            request = pb.ListModelsRequest(page_token=token, **FULL_VIEW)
+            page = await self._generation.ListModels(request)
             models += page.models
             token = page.next_page_token
             if not token:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape, unescape
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
@@ -18,6 +19,8 @@ CAPTION_LENGTH = 1024
 """The length of a caption."""
 UPLOAD_BYTES = 50 * 1000 * 1000
 """The size up to which a file can be uploaded at all, and so a whole album."""
+PAGE = 6
+"""How many rows of a list a screen shows: with two rows to turn pages and go back, eight."""
 LABEL_LENGTH = 60
 """The length of a label that still reads well on a phone."""
 
@@ -30,6 +33,8 @@ class Button:
     action: Action
 
 
+_Entry = TypeVar("_Entry")
+
 Rows: TypeAlias = tuple[tuple[Button, ...], ...]
 """The buttons under a message, row by row."""
 
@@ -40,6 +45,23 @@ class Screen:
 
     text: str
     keyboard: Rows = ()
+
+
+def page_of(
+    speak: Texts, entries: Sequence[_Entry], *, page: int, to: Callable[[int], Action]
+) -> tuple[Sequence[_Entry], Rows]:
+    """Return the entries of a page, and a row that turns pages if there are several.
+
+    `to` returns the action that shows a page; a page that there is not is the nearest one.
+    """
+    pages = max(1, -(-len(entries) // PAGE))
+    page = min(max(page, 0), pages - 1)
+    shown = entries[page * PAGE : (page + 1) * PAGE]
+    if pages == 1:
+        return shown, ()
+    place = speak.plain("{page} of {pages}", page=page + 1, pages=pages)
+    before, after = to((page - 1) % pages), to((page + 1) % pages)
+    return shown, ((Button("◀", before), Button(place, to(page)), Button("▶", after)),)
 
 
 def keyboard_markup(rows: Rows) -> InlineKeyboardMarkup | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.view.catalog import localised
-from edge_bot.view.language import texts
-from edge_bot.view.media_input import input_of, picture_input
+from edge_bot.view.input_form import form_of
+from edge_bot.view.language import Texts, texts
+from edge_bot.view.layout import lines
+from edge_bot.view.media_input import has_form, input_of, picture_input, place_of
+from edge_bot.view.typed_value import how
 from generation_client import GenerationError
 
 
@@ -103,15 +108,10 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
     """Say why no job was made of a request."""
     speak = texts(language)
     match error.reason:
+        case "INVALID_INPUTS" if model is not None and has_form(model):
+            return _wrong_answers(error, speak, model=model)
         case "INVALID_INPUTS" if model is not None:
             return _wrong_inputs(error, language, model=model)
-        case "MODEL_NOT_FOUND":
-            return speak.html("⚠️ This model is no longer on offer. Please choose another one.")
-        case "MODEL_UNAVAILABLE":
-            return speak.html(
-                "⚠️ The drawing service has switched this model off for now. "
-                "Please choose another one, or try again later."
-            )
         case "STORAGE_QUOTA_EXCEEDED" if error.metadata.get("subject", "").startswith("owner "):
             return speak.html(
                 "⚠️ Your pictures take up all the room I have for them. "
@@ -132,7 +132,67 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
                 int(error.metadata.get("limit", "1")),
             )
         case _:
-            return apology(language)
+            return _other_refusal(error.reason, speak) or apology(language)
+
+
+def _other_refusal(reason: str, speak: Texts) -> str:
+    """Say why a model does not do it; empty for another reason."""
+    match reason:
+        case "MODEL_NOT_FOUND":
+            return speak.html("⚠️ This model is no longer on offer. Please choose another one.")
+        case "MODEL_UNAVAILABLE":
+            return speak.html(
+                "⚠️ The drawing service has switched this model off for now. "
+                "Please choose another one, or try again later."
+            )
+        case "UPLOAD_REQUIRED":
+            return speak.html(
+                "⚠️ The price follows the length of your file, so a link is not enough. "
+                "Please send the file itself."
+            )
+        case "PRICE_UNKNOWN":
+            return speak.html(
+                "⚠️ I cannot tell what this would cost, so I do not begin. "
+                "Please change something or choose another model."
+            )
+        case _:
+            return ""
+
+
+def clip_too_large(language: str) -> str:
+    """Say how large a video or a sound may be."""
+    return texts(language).html(
+        "⚠️ Telegram gives me files of at most 20 MB. Please send a smaller one or a link."
+    )
+
+
+def clip_unreadable(language: str) -> str:
+    """Say that a file could not be used."""
+    return texts(language).html("⚠️ I cannot use this file. Please try another one.")
+
+
+def form_too_long(language: str) -> str:
+    """Say that there is no room for more answers."""
+    return texts(language).html("⚠️ That is more text than I can keep. Please make it shorter.")
+
+
+def result_unfit(language: str) -> str:
+    """Say that an earlier result is gone or of another kind."""
+    return texts(language).html("⚠️ This result does not fit here. Please choose another one.")
+
+
+def _wrong_answers(error: GenerationError, speak: Texts, *, model: pb.Model) -> str:
+    """Name each answer that was refused, and what is taken."""
+    form = form_of(model)
+    told: list[str] = []
+    for violation in error.violations:
+        field = form.find(place_of(violation.field))
+        if field is not None:
+            label = localised(field.labels, speak.language)
+            why = speak.html("⚠️ {label}: this does not fit.", label=label)
+            told.append(f"{why} {escape(how(field, speak), quote=False)}".rstrip())
+    unknown = speak.html("⚠️ The model does not take these answers together.")
+    return lines(*dict.fromkeys(told)) or unknown
 
 
 def _wrong_inputs(error: GenerationError, language: str, *, model: pb.Model) -> str:

@@ -31,6 +31,9 @@ CAPTION_LINKS = 8
 PROMPT_MIN_LENGTH = 80
 """How much of it a caption repeats, whatever else there is to say."""
 
+TEXT_LENGTH = 500
+"""How much of a text beside media a caption repeats; "Original file" gives all."""
+
 FOOTER_LENGTH = 120
 """The room that a caption keeps for the line under the prompt."""
 
@@ -46,8 +49,20 @@ def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
     links = too_large_note(too_large, speak, most_links=CAPTION_LINKS)
     notes = lines(_missing(speak, job), links)
     left = CAPTION_LENGTH - FOOTER_LENGTH - length_of(plain(f"\n{notes}" if notes else ""))
-    room = max(PROMPT_MIN_LENGTH, left)
-    return paragraphs(quoted(prompt_of(job), room), lines(escape(footer, quote=False), notes))
+    told = escape(shorten(text_beside(job), TEXT_LENGTH), quote=False)
+    room = max(PROMPT_MIN_LENGTH, left - length_of(plain(told)))
+    prompt = quoted(prompt_of(job), room)
+    return paragraphs(told, prompt, lines(escape(footer, quote=False), notes))
+
+
+def text_beside(job: pb.Job) -> str:
+    """Return the text that was made beside media; a text alone is a message of its own."""
+    return job.result.text.strip() if job.result.media else ""
+
+
+def is_text_cut(job: pb.Job) -> bool:
+    """Tell whether a caption has no room for the whole text beside media."""
+    return length_of(text_beside(job)) > TEXT_LENGTH
 
 
 def result_buttons(job: pb.Job, language: str, *, is_first_of_album: bool = False) -> Rows:
@@ -129,11 +144,20 @@ def missed_screen(count: int, language: str) -> Screen:
     return Screen(text, ((Button(speak.plain("🖼 Send now"), ShowMissed()),),))
 
 
-def failure_screen(job: pb.Job, language: str) -> Screen:
+def failure_headline(speak: Texts, *, is_picture: bool) -> str:
+    """Return that a job failed."""
+    if is_picture:
+        return speak.html("😔 <b>No picture this time.</b>")
+    return speak.html("😔 <b>It did not work out this time.</b>")
+
+
+def failure_screen(job: pb.Job, language: str, *, is_picture: bool = True) -> Screen:
     """Return the screen of a failed job."""
     speak = texts(language)
+    reason = job.failure.reason
+    why = _why(speak, reason) if is_picture else _why_not(speak, reason) or _why(speak, reason)
     text = paragraphs(
-        lines(speak.html("😔 <b>No picture this time.</b>"), _why(speak, job.failure.reason)),
+        lines(failure_headline(speak, is_picture=is_picture), why),
         quoted(prompt_of(job), PROMPT_LENGTH),
         speak.html("Nothing was charged."),
     )
@@ -174,6 +198,25 @@ def _missing(speak: Texts, job: pb.Job) -> str:
 def _summary(job: pb.Job, speak: Texts, title: str) -> str:
     seconds = (job.update_time.ToDatetime() - job.create_time.ToDatetime()).total_seconds()
     return f"{title or job.model_id}, {span(speak, seconds)}"
+
+
+def _why_not(speak: Texts, reason: pb.FailureReason.ValueType) -> str:
+    """Return why something that is no picture was not made; empty where the words are the same."""
+    match reason:
+        case pb.FAILURE_REASON_CONTENT_REFUSED:
+            return speak.html(
+                "The model refused your words or your files. Try to put it another way."
+            )
+        case pb.FAILURE_REASON_INPUT_UNREADABLE:
+            return speak.html("The model could not open one of your files. Please try another one.")
+        case pb.FAILURE_REASON_START_DEADLINE:
+            return speak.html("The service did not answer for too long.")
+        case pb.FAILURE_REASON_RESULT_UNAVAILABLE:
+            return speak.html("It was made, but it could not be fetched.")
+        case pb.FAILURE_REASON_GENERATION_FAILED | pb.FAILURE_REASON_PROVIDER_LOST_JOB:
+            return speak.html("Something went wrong on the way. A second try often helps.")
+        case _:
+            return ""
 
 
 def _why(speak: Texts, reason: pb.FailureReason.ValueType) -> str:

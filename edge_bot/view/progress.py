@@ -9,16 +9,25 @@ from atelier.generation.v1.delivery_pb2 import Delivery
 from edge_bot.view.button import Cancel, CancelAnyway, KeepWaiting, ShowJob
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import Button, Screen, lines, paragraphs, quoted, span, usual_time
-from edge_bot.view.outcome import PROMPT_LENGTH, cancelled_screen, finished_screen, prompt_of
+from edge_bot.view.outcome import (
+    PROMPT_LENGTH,
+    cancelled_screen,
+    failure_headline,
+    finished_screen,
+    prompt_of,
+)
 
 
-def progress_screen(delivery: Delivery, *, now: datetime, title: str = "") -> Screen:
+def progress_screen(
+    delivery: Delivery, *, now: datetime, title: str = "", is_picture: bool = True
+) -> Screen:
     """Return what the progress message says for a delivery, whatever the state of its job."""
     return job_screen(
         delivery.job,
         delivery.telegram.language_code,
         now=now,
         title=title,
+        is_picture=is_picture,
         queue_position=delivery.queue_position,
         usual_s=delivery.usual_duration.ToTimedelta().total_seconds(),
     )
@@ -30,6 +39,7 @@ def job_screen(
     *,
     now: datetime,
     title: str = "",
+    is_picture: bool = True,
     queue_position: int | None = None,
     usual_s: float = 0.0,
 ) -> Screen:
@@ -42,11 +52,12 @@ def job_screen(
         case pb.JOB_STATE_SUCCEEDED:
             return finished_screen(job, language, title=title)
         case pb.JOB_STATE_FAILED:
-            return Screen(texts(language).html("😔 <b>No picture this time.</b>"))
+            return Screen(failure_headline(texts(language), is_picture=is_picture))
         case pb.JOB_STATE_CANCELLED:
             return cancelled_screen(job, language)
         case pb.JOB_STATE_RUNNING:
-            headline = _running(texts(language), title or job.model_id, reason=job.delay_reason)
+            name, reason = title or job.model_id, job.delay_reason
+            headline = _running(texts(language), name, reason=reason, is_picture=is_picture)
         case _:
             headline = _queued(texts(language), queue_position, reason=job.delay_reason)
     longest = _longest_wait(texts(language), job, now=now)
@@ -94,7 +105,13 @@ def _waiting(job: pb.Job, speak: Texts, *, headline: str, usual_s: float, longes
     return Screen(text, ((Button(speak.plain("Cancel"), Cancel(job.id)),),))
 
 
-def _running(speak: Texts, title: str, *, reason: pb.DelayReason.ValueType) -> str:
+def _running(
+    speak: Texts, title: str, *, reason: pb.DelayReason.ValueType, is_picture: bool
+) -> str:
+    if not is_picture and reason == pb.DELAY_REASON_RESULT_DELAYED:
+        return speak.html("✨ <b>{title} has finished.</b>", title=title)
+    if not is_picture:
+        return speak.html("✨ <b>{title} is at work…</b>", title=title)
     if reason == pb.DELAY_REASON_RESULT_DELAYED:
         return speak.html("🎨 <b>{title} has finished.</b>", title=title)
     return speak.html("🎨 <b>{title} is drawing…</b>", title=title)

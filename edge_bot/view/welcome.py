@@ -19,6 +19,8 @@ from edge_bot.view.layout import (
     shorten,
     usual_time,
 )
+from edge_bot.view.model_field import least_credits
+from edge_bot.view.shelf import group_rows, price_text
 
 KINDS = (pb.MODEL_KIND_TEXT_TO_IMAGE, pb.MODEL_KIND_IMAGE_TO_IMAGE, pb.MODEL_KIND_EDIT)
 """What one can want to do, in the order in which it is offered."""
@@ -27,6 +29,8 @@ KINDS = (pb.MODEL_KIND_TEXT_TO_IMAGE, pb.MODEL_KIND_IMAGE_TO_IMAGE, pb.MODEL_KIN
 def welcome_screen(language: str, *, catalog: Catalog) -> Screen:
     """Return the first screen: one choice, by what one wants to do."""
     speak = texts(language)
+    if catalog.is_large:
+        return _large_welcome(speak, catalog=catalog)
     text = speak.html(
         "<b>Hello! This is Atelier.</b>\n\n"
         "Describe a picture, and I will draw it. Send me a photo, and I will change it "
@@ -39,6 +43,11 @@ def welcome_screen(language: str, *, catalog: Catalog) -> Screen:
 def models_screen(language: str, *, catalog: Catalog) -> Screen:
     """Return all models with what they do, what they cost and how long they take."""
     speak = texts(language)
+    if catalog.is_large:
+        text = speak.html(
+            "<b>Models</b>\n\nChoose what for, or write a name or a word: “kling”, “music”."
+        )
+        return Screen(text, group_rows(speak, catalog=catalog))
     entries = tuple(model_entries(speak, catalog.offered)) or (none_works(speak),)
     text = paragraphs(speak.html("<b>Models</b>"), *entries)
     return Screen(text, model_rows(catalog.offered, language))
@@ -47,6 +56,8 @@ def models_screen(language: str, *, catalog: Catalog) -> Screen:
 def help_screen(language: str, *, catalog: Catalog) -> Screen:
     """Return how to use the bot."""
     speak = texts(language)
+    if catalog.is_large:
+        return _large_help(speak, catalog=catalog)
     text = speak.html(
         "<b>How it works</b>\n\n"
         "• Write what you want to see, and I will offer to draw it.\n"
@@ -59,6 +70,32 @@ def help_screen(language: str, *, catalog: Catalog) -> Screen:
         "/start: from the beginning"
     )
     return Screen(text, kind_rows(speak, catalog=catalog))
+
+
+def _large_welcome(speak: Texts, *, catalog: Catalog) -> Screen:
+    text = speak.html(
+        "<b>Hello! This is Atelier.</b>\n\n"
+        "I make pictures, videos, music and speech. Choose what for, or simply describe a picture, "
+        "send a photo, or write the name of a model.\n\n"
+        "What would you like to do?"
+    )
+    return Screen(text, group_rows(speak, catalog=catalog))
+
+
+def _large_help(speak: Texts, *, catalog: Catalog) -> Screen:
+    text = speak.html(
+        "<b>How it works</b>\n\n"
+        "• Choose what for, and then a model. I ask for what it needs, step by step.\n"
+        "• Write the name of a model or a word, such as “kling” or “music”, to find models.\n"
+        "• Write what you want to see, and I will offer to draw it.\n"
+        "• Send a photo, and I will ask what to do with it.\n"
+        "• Reply to a result, or choose “One of my results”, to go on with it.\n\n"
+        "The result arrives here by itself.\n\n"
+        "/models: all models\n"
+        "/cancel: drop what we have begun\n"
+        "/start: from the beginning"
+    )
+    return Screen(text, group_rows(speak, catalog=catalog))
 
 
 def cleared_screen(language: str) -> Screen:
@@ -118,8 +155,14 @@ def kind_label(speak: Texts, kind: int) -> str:
 def model_terms(speak: Texts, model: pb.Model) -> str:
     """Return what a model costs and how long it usually takes."""
     usual = usual_time(speak, model.usual_duration.ToTimedelta().total_seconds())
-    price = speak.html("Price: free.") if model.pricing.is_free else ""
+    price = speak.html("Price: free.") if model.pricing.is_free else _price(speak, model)
     return " ".join(part for part in (price, usual) if part)
+
+
+def _price(speak: Texts, model: pb.Model) -> str:
+    if least_credits(model) is None:
+        return ""
+    return speak.html("Price: {price}.", price=price_text(speak, model))
 
 
 def none_works(speak: Texts) -> str:

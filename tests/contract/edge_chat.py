@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +11,7 @@ from telegram import LinkPreviewOptions, Update
 from telegram.ext import Defaults, ExtBot
 from telegram.request import HTTPXRequest
 
+from atelier.generation.v1.model_pb2 import Model
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.handle_update import handle_update
 from edge_bot.delivery.spool import MediaSpool
@@ -116,8 +117,11 @@ def buttons(message: Json) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def chatting(*, language: str = "en", **telegram: Any) -> AsyncIterator[Chat]:
+async def chatting(
+    *, language: str = "en", models: Sequence[Model] = (), **telegram: Any
+) -> AsyncIterator[Chat]:
     async with serving_jobs() as service:
+        service.generation.models = tuple(models) or service.generation.models
         address = f"127.0.0.1:{service.port}"
         async with chatting_at(address, service=service, language=language, **telegram) as chat:
             yield chat

@@ -6,15 +6,37 @@ import pytest
 from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.session_pb2 import Session as StoredSession
+from edge_bot.view import button
 from edge_bot.view.button import ACTIONS, Action, decode, encode
 from edge_bot.view.layout import Rows
 from edge_bot.view.outcome import failure_buttons, missed_screen, result_buttons
 from edge_bot.view.progress import cancel_question_screen, job_screen
+from generation_svc.catalog.load import load_catalog
+from generation_svc.rpc.convert_model import model_to_proto
 from tests.contract.edge_chat import Chat, buttons, chatting
-from tests.edge_model import USER, job
+from tests.edge_model import USER, catalog, job
 from tests.integration.sandbox_telegram import Json, picture
 
 KEY = f"chat:{USER}"
+FORMS = ("kling-3.0/video", "ai-music-api/separate-vocals", "gpt-image-2-text-to-image")
+OTHERS = ("gpt-image-2-5-flare-text-to-image", "google/imagen4")
+ANSWERS = {"kling-3.0/video": ("a heist", "a door", "5")}
+FORM_ACTIONS = {
+    button.ShowGroup,
+    button.ShowPurpose,
+    button.ShowShelf,
+    button.ShowFamily,
+    button.AskField,
+    button.ShowChoicePage,
+    button.ShowSettings,
+    button.FinishList,
+    button.AddItem,
+    button.DropAnswer,
+    button.PickBranch,
+    button.ShowResults,
+    button.TakeResult,
+}
+"""What only models with forms need."""
 TAG = re.compile(r"[0-9a-f]{8}(?=:|$)")
 
 
@@ -101,4 +123,24 @@ async def test_every_button_of_every_screen_does_something(chat: Chat) -> None:
     await crawl_rows(crawler, job_screen(running, "en", now=chat.context.clock.now()).keyboard)
     await crawl_rows(crawler, cancel_question_screen(running, "en", is_apart=True).keyboard)
     await crawl_rows(crawler, missed_screen(1, "en").keyboard)
-    assert crawler.pressed == set(ACTIONS)
+    assert crawler.pressed | FORM_ACTIONS == set(ACTIONS)
+
+
+async def test_every_button_of_every_form_does_something() -> None:
+    models = tuple(model_to_proto(load_catalog().models[name]) for name in FORMS + OTHERS)
+    async with chatting(models=(*catalog().models, *models)) as chat:
+        crawler = Crawler(chat)
+        done = job(job_pb2.JOB_STATE_SUCCEEDED, model_id="ai-music-api/generate")
+        song = Media(id="m1", mime_type="audio/mpeg", title="Rain", size_bytes=9)
+        chat.service.generation.media[song.id] = (song, b"ID3" + bytes(6))
+        done.result.media.append(song)
+        chat.service.generation.put(done)
+        await crawler.crawl(await chat.last(), [data for _, data in buttons(await chat.last())])
+        for model_id in FORMS:
+            await chat.say("/start")
+            await chat.press_data(f"m::{model_id}", message_id=(await chat.last())["message_id"])
+            for answer in ANSWERS.get(model_id, ()):
+                await chat.say(answer)
+            shown = await chat.last()
+            await crawler.crawl(shown, [data for _, data in buttons(shown)])
+    assert crawler.pressed >= FORM_ACTIONS

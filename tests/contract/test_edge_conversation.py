@@ -444,7 +444,7 @@ async def test_an_old_button_for_which_all_models_are_off_says_so(chat: Chat) ->
 async def test_the_original_comes_as_a_file(chat: Chat) -> None:
     done = finished_job(chat)
     await chat.press_data(f"f:{done.id}", message_id=(await chat.last())["message_id"])
-    assert (await chat.last())["document"]["file_name"] == "media-0.png"
+    assert (await chat.last())["document"]["file_name"] == "Z-Image.png"
 
 
 async def test_all_pictures_come_as_an_album(chat: Chat) -> None:

@@ -88,6 +88,30 @@ async def test_a_song_has_its_title_length_and_cover(edge: Harness) -> None:
     assert (shown["title"], shown["duration"]) == ("Night drive", 181)
     assert shown["file_name"] == "Night drive.mp3"
     assert shown["thumbnail"]["width"] == 320
+    (call,) = await edge.telegram.calls("sendAudio")
+    assert call["params"]["performer"] == "Z-Image"  # the title of the model that made it
+
+
+async def test_a_file_without_a_title_is_called_after_its_model(edge: Harness) -> None:
+    notes = kept(edge, b"MThd" + bytes(20), "audio/midi", kind=pb.MEDIA_KIND_FILE)
+    (message,) = await arrived(edge, notes)
+    assert message["document"]["file_name"] == "Z-Image.mid"
+
+
+@pytest.mark.parametrize("length", [40, 2000])
+async def test_text_beside_media_is_shown_as_far_as_there_is_room(
+    edge: Harness, length: int
+) -> None:
+    await edge.telegram.started(CHAT)
+    job = succeeded(song(edge))
+    job.result.text = "la <la> " * (length // 8)
+    edge.service.delivery.offer(delivery(job))
+    async with edge.sending():
+        assert (await edge.service.delivery.outcome()).HasField("sent")
+    caption = (await edge.messages())[-1]["caption"]
+    assert caption.startswith("la <la> la <la>")
+    assert "a <cat> & a dog" in caption
+    assert ("…" in caption) is (length > 500)
 
 
 async def test_a_song_goes_without_a_cover_that_telegram_does_not_take_or_that_is_gone(

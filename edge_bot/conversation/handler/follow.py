@@ -62,10 +62,18 @@ def _screen(interaction: Interaction, job: Job) -> Screen:
     The outcome is shown in full, since its own message may never have arrived.
     """
     title = interaction.catalog.title(job.model_id, interaction.language)
+    is_picture = interaction.catalog.makes_pictures(job.model_id)
     if job.state == JOB_STATE_SUCCEEDED:
         return arrived_screen(job, interaction.language, title=title)
     if job.state == JOB_STATE_FAILED:
-        return failure_screen(job, interaction.language)
+        return failure_screen(job, interaction.language, is_picture=is_picture)
     usual_s = interaction.catalog.usual_s(job.model_id)
     now = interaction.context.clock.now()
-    return job_screen(job, interaction.language, now=now, title=title, usual_s=usual_s)
+    return job_screen(
+        job,
+        interaction.language,
+        now=now,
+        title=title,
+        is_picture=is_picture,
+        usual_s=usual_s,
+    )

@@ -14,15 +14,18 @@ from google.protobuf.struct_pb2 import Struct
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, Job
-from edge_bot.conversation.draft import Stage, inputs_of, stage_of
+from atelier.generation.v1.model_pb2 import Model
+from edge_bot.conversation.draft import Stage, inputs_of, stage_of, words_of
 from edge_bot.conversation.draft_screen import draft_screen
+from edge_bot.conversation.form import asking
 from edge_bot.conversation.handler.follow import find_job, is_under_way, read_job, refresh
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft, Repetition
 from edge_bot.service_error import is_out_of_room, is_passing
 from edge_bot.view import notice
+from edge_bot.view.input_form import form_of
 from edge_bot.view.layout import Screen
-from edge_bot.view.media_input import input_of, picture_input
+from edge_bot.view.media_input import has_form, input_of, picture_input, place_of
 from edge_bot.view.outcome import failure_buttons, prompt_of
 from edge_bot.view.progress import starting_screen
 from generation_client import GenerationError, translated
@@ -71,7 +74,8 @@ async def generate(interaction: Interaction, draft: Draft) -> None:
             draft_screen(draft, interaction.language, catalog=interaction.catalog)
         )
         return
-    message_id = await interaction.show(starting_screen(interaction.language, prompt=draft.prompt))
+    prompt = words_of(draft, model)
+    message_id = await interaction.show(starting_screen(interaction.language, prompt=prompt))
     inputs = Struct()
     inputs.update(inputs_of(draft, model))
     request = pb.CreateJobRequest(request_id=draft.id, model_id=draft.model_id, inputs=inputs)
@@ -195,7 +199,9 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
     """Take the draft back to the step that was refused, and say why."""
     model = interaction.catalog.find(draft.model_id)
     why = notice.refusal(refused.error, interaction.language, model=model)
-    if model is not None and picture_input(model) in refused.fields:
+    if model is not None and has_form(model):
+        draft = _asking_again(draft, refused, model=model)
+    elif model is not None and picture_input(model) in refused.fields:
         draft = draft.model_copy(update={"picture": ""})
     if "prompt" in refused.fields:
         draft = draft.model_copy(update={"is_changing_prompt": True})
@@ -209,6 +215,16 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
         draft = draft.model_copy(update={"model_id": "", "kind": kind})
     await interaction.save(draft)
     await interaction.show(draft_screen(draft, interaction.language, catalog=catalog, notice=why))
+
+
+def _asking_again(draft: Draft, refused: JobRefused, *, model: Model) -> Draft:
+    """Return the draft at the first answer that was refused."""
+    form = form_of(model)
+    for violation in refused.error.violations:
+        asked = asking(draft, place_of(violation.field), form=form)
+        if asked.at:
+            return asked
+    return draft
 
 
 async def _catch_up(interaction: Interaction, job: Job, *, message_id: int) -> None:

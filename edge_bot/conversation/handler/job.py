@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from google.protobuf.json_format import MessageToDict
+
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_RUNNING, Job
 from edge_bot.conversation.draft import draft_from_job, scalar
@@ -14,7 +16,9 @@ from edge_bot.conversation.handler.result import expiry_told, send_originals, se
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
 from edge_bot.view import button, notice
+from edge_bot.view.input_form import whole_numbers
 from edge_bot.view.layout import Screen
+from edge_bot.view.media_input import has_form
 from edge_bot.view.progress import cancel_question_screen, waiting_on_screen
 
 
@@ -48,7 +52,12 @@ async def _answer(interaction: Interaction, press: Press, *, job: Job) -> None:
 async def _change(interaction: Interaction, job: Job) -> None:
     if interaction.is_answered:
         return
-    inputs = {field: scalar(value) for field, value in job.inputs.fields.items()}
+    model = interaction.catalog.find(job.model_id)
+    inputs = (
+        whole_numbers(MessageToDict(job.inputs))
+        if model is not None and has_form(model)
+        else {field: scalar(value) for field, value in job.inputs.fields.items()}
+    )
     draft = draft_from_job(
         inputs,
         model_id=job.model_id,

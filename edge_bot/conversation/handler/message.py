@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from edge_bot.conversation.draft import with_picture, with_text
 from edge_bot.conversation.draft_screen import draft_screen
-from edge_bot.conversation.event import Command, Picture, Text
+from edge_bot.conversation.event import Clip, Command, Picture, Text
 from edge_bot.conversation.handler.follow import find_job, is_under_way
+from edge_bot.conversation.handler.form import (
+    answer_form_clip,
+    answer_form_picture,
+    answer_form_text,
+    form_model,
+)
 from edge_bot.conversation.handler.upload import (
     PictureTooLarge,
     PictureUnreadable,
@@ -16,6 +22,7 @@ from edge_bot.conversation.interaction import Interaction
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
 from edge_bot.view.progress import cancel_question_screen
+from edge_bot.view.shelf import found_models, found_screen
 from edge_bot.view.welcome import (
     cleared_screen,
     help_screen,
@@ -56,7 +63,9 @@ async def _asked_about_job(interaction: Interaction) -> bool:
 
 
 async def answer_text(interaction: Interaction, event: Text) -> None:
-    """Take a text as a prompt."""
+    """Take a text as an answer to a form, a word to search for, or a prompt."""
+    if await answer_form_text(interaction, event):
+        return
     # A repetition finds the draft already changed and owes nothing but the answer.
     if not interaction.is_applied:
         current = interaction.session.draft
@@ -64,13 +73,24 @@ async def answer_text(interaction: Interaction, event: Text) -> None:
             current, event.text, new_id=interaction.new_id, catalog=interaction.catalog
         )
         await interaction.save(draft)
-    await interaction.reply(current_screen(interaction))
+    await interaction.reply(_found_screen(interaction, event) or current_screen(interaction))
+
+
+async def answer_clip(interaction: Interaction, event: Clip) -> None:
+    """Take a video or a sound where a form asks for it."""
+    if await answer_form_clip(interaction, event):
+        return
+    is_file = event.is_document
+    told = notice.wrong_file if is_file else notice.unsupported
+    await answer_notice(interaction, told(interaction.language))
 
 
 async def answer_picture(interaction: Interaction, event: Picture) -> None:
     """Take a picture, and its caption as what to do with it; of an album only the first."""
     if interaction.is_applied:
         await interaction.reply(current_screen(interaction))
+    elif form_model(interaction) is not None:
+        await _use_picture(interaction, event)
     elif event.album_id and event.album_id == interaction.session.album_id:
         await _mention_album(interaction)
     else:
@@ -92,6 +112,8 @@ async def _use_picture(interaction: Interaction, event: Picture) -> None:
     except UploadRefused as refused:
         why = notice.refusal(refused.error, interaction.language, model=None)
         return await answer_notice(interaction, why)
+    if await answer_form_picture(interaction, event, picture=picture.name):
+        return None
     draft = with_picture(
         interaction.session.draft,
         picture.name,
@@ -103,6 +125,17 @@ async def _use_picture(interaction: Interaction, event: Picture) -> None:
     await interaction.save(draft, album_id=event.album_id, is_album_noticed=False)
     await interaction.reply(current_screen(interaction))
     return None
+
+
+def _found_screen(interaction: Interaction, event: Text) -> Screen | None:
+    """Return the models that a text names, unless it is the prompt that was asked for."""
+    draft = interaction.session.draft
+    if draft is None or draft.id != interaction.new_id:
+        return None
+    models = found_models(event.text, catalog=interaction.catalog)
+    if not models:
+        return None
+    return found_screen(models, interaction.language, words=event.text, draft=draft.tag)
 
 
 async def _mention_album(interaction: Interaction) -> None:

@@ -10,6 +10,8 @@ from edge_bot.conversation.draft_screen import (
     options_screen,
 )
 from edge_bot.conversation.event import Press
+from edge_bot.conversation.form_screen import choice_page_screen, settings_screen
+from edge_bot.conversation.handler.earlier import show_results, take_result
 from edge_bot.conversation.handler.generate import generate
 from edge_bot.conversation.handler.job import answer_job_press, answer_made_draft
 from edge_bot.conversation.handler.message import current_screen
@@ -19,7 +21,21 @@ from edge_bot.conversation.session import Draft
 from edge_bot.view import button, notice
 from edge_bot.view.button import Action, DraftAction
 from edge_bot.view.layout import Screen, paragraphs
+from edge_bot.view.media_input import has_form
+from edge_bot.view.shelf import (
+    chosen_purpose,
+    family_screen,
+    group_screen,
+    purpose_screen,
+    shelf_screen,
+)
 from edge_bot.view.welcome import cleared_screen, welcome_screen
+
+_SHELVES = (button.ShowGroup, button.ShowPurpose, button.ShowShelf, button.ShowFamily)
+"""The actions that look at models."""
+
+_BEGINNINGS = (*_SHELVES, button.PickKind, button.PickModel)
+"""The actions that need no draft."""
 
 
 async def answer_press(interaction: Interaction, press: Press) -> None:
@@ -34,7 +50,7 @@ async def answer_press(interaction: Interaction, press: Press) -> None:
             )
         case button.ShowMissed():
             await show_missed(interaction)
-        case button.PickKind(draft="") | button.PickModel(draft="") as action:
+        case button.DraftAction(draft="") as action if isinstance(action, _BEGINNINGS):
             await _begin(interaction, action)
         case button.JobAction() as action:
             if not await answer_job_press(interaction, press, action):
@@ -46,6 +62,9 @@ async def answer_press(interaction: Interaction, press: Press) -> None:
 
 
 async def _begin(interaction: Interaction, action: Action) -> None:
+    if isinstance(action, _SHELVES):
+        await interaction.show(_shelf(interaction, action))
+        return
     new = Draft(id=interaction.new_id)
     await _choose(interaction, interaction.session.find_draft(new.tag) or new, action)
 
@@ -62,6 +81,10 @@ async def _go_on(interaction: Interaction, action: DraftAction, *, press: Press)
             await interaction.show(cleared_screen(interaction.language))
         case button.Generate():
             await generate(interaction, draft)
+        case button.ShowResults(page=page):
+            await show_results(interaction, draft, page=page)
+        case button.TakeResult() as chosen:
+            await take_result(interaction, draft, chosen)
         case _:
             await _choose(interaction, draft, action)
     return None
@@ -84,9 +107,31 @@ async def _explain(interaction: Interaction, why: str) -> None:
     await interaction.reply(Screen(paragraphs(why, screen.text), screen.keyboard))
 
 
+def _shelf(interaction: Interaction, action: Action) -> Screen:
+    """Return what a press wants to see of the models."""
+    catalog, language = interaction.catalog, interaction.language
+    match action:
+        case button.ShowGroup(draft=tag, group=group):
+            return group_screen(group, language, catalog=catalog, draft=tag)
+        case button.ShowPurpose(draft=tag, purpose=number):
+            purpose = chosen_purpose(number)
+            return purpose_screen(purpose, language, catalog=catalog, draft=tag)
+        case button.ShowShelf(draft=tag, purpose=number, page=page):
+            purpose = chosen_purpose(number)
+            return shelf_screen(purpose, language, catalog=catalog, page=page, draft=tag)
+        case button.ShowFamily():
+            return family_screen(action, language, catalog=catalog)
+        case _:
+            raise TypeError(action)
+
+
 def _view(interaction: Interaction, draft: Draft, action: Action) -> Screen:
     """Return what a press wants to look at; the draft itself unless it asks for a list."""
     model = interaction.catalog.find(draft.model_id)
+    if isinstance(action, _SHELVES):
+        return _shelf(interaction, action)
+    if model is not None and has_form(model):
+        return _form_view(interaction, draft, action)
     options = {option.field: option for option in model.options} if model else {}
     match action:
         case button.ShowModels():
@@ -97,5 +142,19 @@ def _view(interaction: Interaction, draft: Draft, action: Action) -> Screen:
             return choices_screen(draft, interaction.language, option=next(iter(options.values())))
         case button.ShowChoices(field=field) if field in options:
             return choices_screen(draft, interaction.language, option=options[field])
+        case _:
+            return draft_screen(draft, interaction.language, catalog=interaction.catalog)
+
+
+def _form_view(interaction: Interaction, draft: Draft, action: Action) -> Screen:
+    """Return what a press wants to see of a form; what is asked next unless it asks for more."""
+    model = interaction.catalog.find(draft.model_id)
+    match action:
+        case button.ShowChoicePage(place=place, page=page) if model is not None:
+            return choice_page_screen(
+                draft, interaction.language, model=model, place=place, page=page
+            )
+        case button.ShowSettings(page=page) if model is not None:
+            return settings_screen(draft, interaction.language, model=model, page=page)
         case _:
             return draft_screen(draft, interaction.language, catalog=interaction.catalog)

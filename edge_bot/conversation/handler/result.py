@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import Job
 from edge_bot.conversation.interaction import Interaction
+from edge_bot.delivery.media import MediaFile
 from edge_bot.delivery.message import answer_timeout_s
-from edge_bot.delivery.render import rendered_result
+from edge_bot.delivery.render import rendered_result, written_text
 from edge_bot.view import notice
 from edge_bot.view.language import texts
 from edge_bot.view.layout import Screen
+from edge_bot.view.outcome import is_text_cut
 from edge_bot.view.too_large import is_uploadable, too_large_note
 from generation_client import GenerationError
 
@@ -47,6 +50,7 @@ async def send_result(interaction: Interaction, job: Job) -> None:
 async def send_originals(interaction: Interaction, job: Job) -> None:
     """Send the media of a job as files, or a link to it; a repetition sends it again."""
     media, context = job.result.media, interaction.context
+    title = interaction.catalog.title(job.model_id, interaction.language)
     if not media:
         await interaction.reply(Screen(notice.nothing_to_send(interaction.language)))
     too_large = [each for each in media if not is_uploadable(each)]
@@ -55,9 +59,16 @@ async def send_originals(interaction: Interaction, job: Job) -> None:
         await interaction.reply(Screen(note))
     for each in (each for each in media if is_uploadable(each)):
         async with context.spool.fetched([each]) as (file,):
-            await context.bot.send_document(
-                interaction.event.chat_id,
-                file.upload(),
-                disable_content_type_detection=True,
-                read_timeout=answer_timeout_s(each.size_bytes),
-            )
+            await _send_file(interaction, replace(file, source=title))
+    if media and is_text_cut(job):
+        with written_text(job.result.text, name=job.id, source=title) as file:
+            await _send_file(interaction, file)
+
+
+async def _send_file(interaction: Interaction, file: MediaFile) -> None:
+    await interaction.context.bot.send_document(
+        interaction.event.chat_id,
+        file.upload(),
+        disable_content_type_detection=True,
+        read_timeout=answer_timeout_s(file.media.size_bytes),
+    )

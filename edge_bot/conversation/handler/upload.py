@@ -13,7 +13,7 @@ import grpc
 from telegram.error import BadRequest, NetworkError
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from edge_bot.conversation.event import Picture
+from edge_bot.conversation.event import Clip, Picture
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.service_error import is_out_of_room
 from edge_bot.telegram.body import BodyTooLarge
@@ -22,6 +22,9 @@ from generation_client.limit import MAX_PIECE_BYTES
 
 MAX_PICTURE_BYTES = 10_000_000
 """The size of a picture that users are told: 10 MB, of which the contract takes a little more."""
+
+MAX_CLIP_BYTES = 20_000_000
+"""The size of a file up to which Telegram gives it to a bot (Bot API, getFile)."""
 
 _CHUNK_BYTES = MAX_PIECE_BYTES // 2
 
@@ -50,6 +53,13 @@ class UploadRefused(Exception):
     def __init__(self, error: GenerationError) -> None:
         self.error = error
         super().__init__(str(error))
+
+
+async def take_clip(interaction: Interaction, clip: Clip) -> str:
+    """Bring a user's video or sound to the service; return what it is called as an input."""
+    if clip.size_bytes > MAX_CLIP_BYTES:
+        raise PictureTooLarge
+    return (await _uploaded(interaction, await _fetched(interaction, clip.file_id))).name
 
 
 async def take_picture(interaction: Interaction, picture: Picture) -> Upload:

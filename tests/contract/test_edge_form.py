@@ -1,0 +1,330 @@
+"""Users who ask for models that need more than a prompt and a picture."""
+
+from collections.abc import AsyncIterator
+from functools import cache
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from atelier.generation.v1 import job_pb2, media_pb2, model_pb2
+from atelier.generation.v1.media_pb2 import Media
+from generation_svc.catalog.load import load_catalog
+from generation_svc.rpc.convert_model import model_to_proto
+from tests.contract.edge_chat import Chat, buttons, chatting
+from tests.contract.edge_job import CLIP
+from tests.edge_model import USER, job
+from tests.integration.sandbox_telegram import picture
+
+MOST_ROWS = 8
+DIALOGUE = "elevenlabs/text-to-dialogue-v3"
+SHOTS = "kling-3.0/video"
+
+
+@cache
+def all_models() -> tuple[model_pb2.Model, ...]:
+    models = load_catalog().models.values()
+    return tuple(model_to_proto(each) for each in models if each.withdrawn is None)
+
+
+@pytest.fixture
+async def chat() -> AsyncIterator[Chat]:
+    async with large_chat() as chat:
+        yield chat
+
+
+def large_chat(language: str = "en") -> Any:
+    return chatting(language=language, models=all_models())
+
+
+async def pressed(chat: Chat, *labels: str) -> None:
+    for label in labels:
+        await chat.press(label)
+
+
+async def choose(chat: Chat, model_id: str) -> None:
+    """Begin with a model, as its button does."""
+    await chat.say("/start")
+    await chat.press_data(f"m::{model_id}", message_id=(await chat.last())["message_id"])
+
+
+async def pick(chat: Chat, model_id: str) -> None:
+    """Choose a model for the current draft, whichever page or family shows it."""
+    shown = await chat.last()
+    tag = next(data.split(":")[1] for _, data in buttons(shown) if data[0] in "mF")
+    assert tag
+    await chat.press_data(f"m:{tag}:{model_id}", message_id=shown["message_id"])
+
+
+async def settings(chat: Chat) -> set[str]:
+    """Return what all settings are about, turning the pages until the first comes again."""
+    found: set[str] = set()
+    for _ in range(10):
+        labels = [label for label in await chat.labels() if ":" in label]
+        found |= {label.partition(":")[0] for label in labels}
+        await chat.press("▶")
+    return found
+
+
+async def find_setting(chat: Chat, label: str) -> None:
+    """Press a setting, on whatever page it is."""
+    for _ in range(10):
+        if any(label in each for each in await chat.labels()):
+            break
+        await chat.press("▶")
+    await chat.press(label)
+
+
+def inputs(chat: Chat) -> dict[str, Any]:
+    (request,) = chat.service.generation.requests.values()
+    found: dict[str, Any] = MessageToDict(request.inputs)
+    return found
+
+
+def made(chat: Chat, model_id: str, *media: Media, number: int = 900, **given: Any) -> job_pb2.Job:
+    """Have a job that was done before."""
+    done = job(job_pb2.JOB_STATE_SUCCEEDED, model_id=model_id, **given)
+    done.id = f"01990000-0000-7000-8000-{number:012}"
+    done.result.media.extend(media)
+    return chat.service.generation.put(done)
+
+
+def song(number: int, title: str) -> Media:
+    return Media(
+        id=f"01990000-0000-7000-8000-0000000{number:05}",
+        mime_type="audio/mpeg",
+        kind=media_pb2.MEDIA_KIND_AUDIO,
+        title=title,
+        size_bytes=1000,
+    )
+
+
+async def test_every_model_is_found_by_purpose_in_pages_of_eight_rows(chat: Chat) -> None:
+    found: set[str] = set()
+    seen: set[str] = set()
+    start = await chat.last()
+    waiting = [(start["message_id"], data) for _, data in buttons(start)]
+    while waiting:
+        message_id, data = waiting.pop()
+        if data in seen or data[0] not in "GPlF":
+            found |= {data.split(":", 2)[2]} if data[0] == "m" else set()
+            continue
+        seen.add(data)
+        await chat.press_data(data, message_id=message_id)
+        shown = await chat.message(message_id)
+        assert len(shown["reply_markup"]["inline_keyboard"]) <= MOST_ROWS
+        waiting += [(message_id, each) for _, each in buttons(shown)]
+    assert found == {each.id for each in all_models()}
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [("kling 3.0", "Kling 3.0"), ("музыка", "Suno"), ("lyrics", "Suno"), ("eleven", "Eleven")],
+)
+async def test_a_word_finds_models(chat: Chat, words: str, title: str) -> None:
+    await chat.say(words)
+    assert any(title in label for label in await chat.labels()), await chat.labels()
+
+
+async def test_a_description_is_still_one_press_from_a_picture(chat: Chat) -> None:
+    await chat.say("a cat on a red sofa")
+    await chat.press("Generate")
+    assert inputs(chat)["prompt"] == "a cat on a red sofa"
+
+
+async def test_a_word_can_be_what_to_draw(chat: Chat) -> None:
+    await chat.say("music")
+    await pressed(chat, "Draw “music”", "Generate")
+    assert inputs(chat)["prompt"] == "music"
+
+
+async def test_a_dialogue_is_written_line_by_line(chat: Chat) -> None:
+    await choose(chat, DIALOGUE)
+    for number in (1, 2, 3):
+        assert f"{number} of at most" in await chat.last_text()
+        await chat.say(f"line {number}")
+        assert "Voice" in await chat.last_text()
+        await chat.press("")
+        if number < 3:
+            await chat.press("Add another")
+    assert "1. line 1" in await chat.last_text()
+    await pressed(chat, "Done", "Create")
+    lines = inputs(chat)["dialogue"]
+    assert [each["text"] for each in lines] == ["line 1", "line 2", "line 3"]
+    assert all(each["voice"] for each in lines)
+
+
+async def test_shots_are_a_list_with_numbers_that_are_checked(chat: Chat) -> None:
+    await choose(chat, SHOTS)
+    await chat.say("A heist in three shots")
+    await chat.say("A door opens")
+    await chat.say("thirteen")
+    assert "from 1 to 12" in await chat.last_text()
+    await chat.say("13")
+    assert "from 1 to 12" in await chat.last_text()
+    await chat.say("5")
+    await chat.press("Add another")
+    await chat.say("A safe")
+    await chat.say("4")
+    await pressed(chat, "Done", "Create")
+    given = inputs(chat)
+    assert given["prompt"] == "A heist in three shots"
+    assert given["multi_prompt"] == [
+        {"prompt": "A door opens", "duration": 5},
+        {"prompt": "A safe", "duration": 4},
+    ]
+
+
+async def test_a_song_of_an_earlier_job_names_its_job_too(chat: Chat) -> None:
+    done = made(chat, "ai-music-api/generate", song(1, "Rain"), song(2, "Rain again"))
+    await choose(chat, "ai-music-api/separate-vocals")
+    assert "What do you begin with?" in await chat.last_text()
+    first, _ = (await chat.labels())[:2]
+    await chat.press(first)
+    await chat.press("One of my results")
+    await chat.press("Rain again")
+    await chat.press("Create")
+    assert inputs(chat)["song"] == f"job:{done.id}/2"
+    assert inputs(chat)["task"] == f"job:{done.id}"
+
+
+async def test_the_other_branch_asks_for_a_file(chat: Chat) -> None:
+    await choose(chat, "ai-music-api/separate-vocals")
+    await chat.press((await chat.labels())[1])
+    assert "Send a recording" in await chat.last_text()
+    await chat.say("https://example.org/song.mp3")
+    await chat.press("Create")
+    assert inputs(chat)["audio"] == "https://example.org/song.mp3"
+    assert not {"song", "task"} & inputs(chat).keys()
+
+
+async def test_two_photos_become_the_first_and_the_last_frame(chat: Chat) -> None:
+    await choose(chat, "bytedance/seedance-2")
+    await chat.press("First frame")
+    await chat.say(files={"photo": ("one.png", picture(64, 64), "image/png")})
+    await chat.say(files={"photo": ("two.png", picture(64, 96), "image/png")})
+    await chat.press("Create")
+    first, last = chat.service.generation.uploads
+    assert inputs(chat)["first_frame"] == f"upload:{first}"
+    assert inputs(chat)["last_frame"] == f"upload:{last}"
+
+
+async def test_an_earlier_picture_is_enlarged(chat: Chat) -> None:
+    one = Media(
+        id="01990000-0000-7000-8000-000000000777",
+        mime_type="image/png",
+        kind=media_pb2.MEDIA_KIND_IMAGE,
+        size_bytes=1000,
+    )
+    made(chat, "z-image", one)
+    await choose(chat, "topaz/image-upscale")
+    await chat.press("One of my results")
+    await chat.press("a cat")
+    await chat.press("Create")
+    assert inputs(chat)["image"] == f"media:{one.id}"
+
+
+async def test_a_reply_to_a_result_answers_the_question(chat: Chat) -> None:
+    data = picture(64, 64)
+    one = Media(id="media-1", mime_type="image/png", width=64, height=64, size_bytes=len(data))
+    chat.service.generation.media[one.id] = (one, data)
+    done = made(chat, "z-image", one)
+    await chat.press_data(f"A:{done.id}", message_id=(await chat.last())["message_id"])
+    result = await chat.last()
+    await choose(chat, "topaz/image-upscale")
+    await chat.say("this one", reply_to_message_id=result["message_id"])
+    await chat.press("Create")
+    assert inputs(chat)["image"] == "media:media-1"
+
+
+async def test_an_answer_that_the_service_refuses_is_asked_for_again(chat: Chat) -> None:
+    await choose(chat, "bytedance/seedance-2")
+    await chat.press("What happens")
+    await chat.say("waves")
+    chat.service.generation.refuse_with("INVALID_INPUTS", code=3, fields=["duration"])
+    await chat.press("Create")
+    shown = await chat.last_text()
+    assert "this does not fit" in shown
+    assert "<b>" not in shown
+    chat.service.generation.refusal = None
+
+
+async def test_a_field_that_another_answer_forbids_is_not_offered(chat: Chat) -> None:
+    await choose(chat, "ai-music-api/extend")
+    made(chat, "ai-music-api/generate", song(1, "Rain"))
+    await pressed(chat, "One of my results", "Rain", "All settings")
+    assert "Lyrics" in await settings(chat)
+    await find_setting(chat, "Without singing")
+    await pressed(chat, "Yes", "All settings")
+    assert "Lyrics" not in await settings(chat)
+
+
+async def test_a_form_goes_on_after_a_restart(chat: Chat) -> None:
+    await choose(chat, SHOTS)
+    await chat.say("A heist")
+    await chat.repeat()
+    assert "1 of at most" in await chat.last_text()
+    chat.context.catalog.expire()
+    await chat.say("A door opens")
+    assert "Length" in await chat.last_text()
+
+
+async def test_a_russian_is_asked_in_russian() -> None:
+    async with large_chat(language="ru") as chat:
+        await chat.say("Eleven Dialogue")
+        await choose(chat, DIALOGUE)
+        assert "Реплики: 1 (не больше 100)" in await chat.last_text()
+        assert "Напишите одним сообщением." in await chat.last_text()
+
+
+async def test_an_old_draft_still_opens(chat: Chat) -> None:
+    await chat.say("a cat on a red sofa")
+    stored = chat.service.edge.sessions[f"chat:{USER}"]
+    assert b"inputs" not in stored.data
+    await chat.press("Generate")
+    assert inputs(chat)["prompt"] == "a cat on a red sofa"
+
+
+async def test_a_photo_comes_along_to_the_model_that_is_chosen_for_it(chat: Chat) -> None:
+    await chat.say(files={"photo": ("one.png", picture(64, 64), "image/png")})
+    await pressed(chat, "Bring a picture to life", "All models")
+    await pick(chat, "hailuo/02-image-to-video-pro")
+    await chat.say("it snows")
+    await chat.press("Create")
+    (upload,) = chat.service.generation.uploads
+    assert inputs(chat)["image"] == f"upload:{upload}"
+    assert inputs(chat)["prompt"] == "it snows"
+
+
+async def test_a_video_is_taken_where_one_is_asked_for(chat: Chat) -> None:
+    clip = {"document": ("clip.mp4", CLIP + bytes(500), "video/mp4")}
+    await chat.say(files=clip)
+    assert "I cannot open this kind of file" in await chat.last_text()
+    await choose(chat, "topaz/video-upscale")
+    await chat.say(files=clip)
+    await chat.press("Create")
+    (upload,) = chat.service.generation.uploads
+    assert inputs(chat)["video"] == f"upload:{upload}"
+
+
+async def test_words_in_reply_to_a_picture_change_it(chat: Chat) -> None:
+    data = picture(64, 64)
+    one = Media(id="media-1", mime_type="image/png", width=64, height=64, size_bytes=len(data))
+    chat.service.generation.media[one.id] = (one, data)
+    done = made(chat, "z-image", one)
+    await chat.press_data(f"A:{done.id}", message_id=(await chat.last())["message_id"])
+    result = await chat.last()
+    await chat.say("add a hat", reply_to_message_id=result["message_id"])
+    await chat.press("Generate")
+    assert inputs(chat)["image"] == "media:media-1"
+    assert inputs(chat)["prompt"] == "add a hat"
+
+
+async def test_the_words_come_along_to_another_model(chat: Chat) -> None:
+    await choose(chat, "bytedance/seedance-2")
+    await chat.press("What happens")
+    await chat.say("waves")
+    await pressed(chat, "Other model", "All models")
+    await pick(chat, "bytedance/seedance-2-5")
+    await chat.press("Create")
+    assert inputs(chat)["prompt"] == "waves"
