@@ -121,7 +121,7 @@ async def test_a_result_survives_a_kill_between_its_lease_and_its_sending(edge: 
     edge.service.delivery.unavailable = 0
     edge.service.delivery.offer(delivery(job, message_id=message_id))
     async with running(edge):
-        assert not (await edge.service.delivery.outcome(within_s=15)).sent.is_edit
+        assert not (await edge.service.delivery.outcome(within_s=60)).sent.is_edit
     assert len([one for one in await edge.messages() if "photo" in one]) == 1
 
 
@@ -139,7 +139,7 @@ async def test_a_result_survives_a_kill_between_its_sending_and_its_report(edge:
         await first.end(signal.SIGKILL)
     edge.service.delivery.offer(delivery(job, message_id=message_id, maybe_sent=True))
     async with running(edge):
-        assert (await edge.service.delivery.outcome(within_s=15)).sent.is_edit
+        assert (await edge.service.delivery.outcome(within_s=60)).sent.is_edit
     assert len(await edge.telegram.calls("sendPhoto")) == 1
     assert [one["message_id"] for one in await edge.messages() if "photo" in one] == [message_id]
 
