@@ -12,10 +12,11 @@ from generation_svc.domain.model import Model
 from generation_svc.domain.schema import JsonObject
 from tests.e2e.every_model.expected import difference, documents, expected, replaced
 from tests.e2e.every_model.sample import Samples
-from tests.e2e.program import client
+from tests.e2e.program import client, until
 from tests.e2e.stack import KIE_KEY, Stack
 
 Json = dict[str, Any]
+_TASK_S = 5.0
 
 
 class Requests:
@@ -33,17 +34,25 @@ class Requests:
 
     async def flaw(self, job_id: str, model: Model, *, inputs: JsonObject) -> str:
         """Say how the request that a job became differs from what the document asks for."""
-        query = "SELECT task_id FROM attempt WHERE job_id = %(id)s AND task_id IS NOT NULL"
-        rows = await self._stack.history.rows(query, id=job_id)
-        if len(rows) != 1:
-            return f"{len(rows)} tasks were made of it"
-        sent, document = await self._sent(rows[0]["task_id"]), documents()[model.id]
+        sent, document = await self._sent(await self._task_of(job_id)), documents()[model.id]
         texts, digests = await self._real(model, inputs), await self._digests_in(sent["input"])
         wanted = replaced(expected(document, inputs), lambda text: texts.get(text, text))
         seen = replaced(sent["input"], lambda text: digests.get(text, text))
         name = document["offers"][0]["model"]
         is_named = sent["model"] == name
         return difference(seen, wanted) if is_named else f"{sent['model']} was asked, not {name}"
+
+    async def _task_of(self, job_id: str) -> str:
+        """Wait for the one task of a job: its end may be told before createTask has answered."""
+
+        async def tasks() -> list[str]:
+            query = "SELECT task_id FROM attempt WHERE job_id = %(id)s AND task_id IS NOT NULL"
+            rows = await self._stack.history.rows(query, id=job_id)
+            return [str(row["task_id"]) for row in rows]
+
+        found = await until(tasks, within_s=_TASK_S, what="the task of a job")
+        assert len(found) == 1, f"{len(found)} tasks were made of it"
+        return found[0]
 
     async def _sent(self, task_id: str) -> Json:
         """Return the model and `input` of the createTask that became a task."""

@@ -92,9 +92,14 @@ def _extreme(model: Model, name: str, schema: Any, rng: random.Random) -> Iterat
     is_open = not {"enum", "const", "examples"} & schema.keys()
     if schema["type"] == "string" and model.special_input(name) is None and is_open:
         if "maxLength" in schema:
-            yield "abcdefghi " * (min(schema["maxLength"], LONGEST_TEXT) // 10) or "a"
+            yield _longest(schema["maxLength"])
     if schema["type"] == "array":
         yield from _lists(model, name, schema, rng)
+
+
+def _longest(most: int) -> str:
+    """Return words without a space at the end, which would not be kept."""
+    return ("abcdefghi " * LONGEST_TEXT)[: min(most, LONGEST_TEXT) - 1] + "z"
 
 
 def _lists(model: Model, name: str, schema: Any, rng: random.Random) -> Iterator[Any]:
