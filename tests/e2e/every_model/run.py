@@ -13,6 +13,8 @@ from tests.e2e.stack import Shape, Stack
 
 AT_ONCE = 12
 """The number of jobs at once: more would only wait for the stand-in's pictures."""
+FAILING_S = 0.4
+"""How long a task takes that fails: long enough for createTask to have answered first."""
 MANY = "1000000"
 SHAPE = Shape(
     edges=0,
@@ -101,7 +103,7 @@ async def _cases(
     """Make the many jobs; their tasks fail at once, so that nobody draws what nobody looks at."""
     for model in outcomes:
         await _earlier(trial, model)
-    await trial.stack.kie.configure(duration_s=0, visible_after_s=0)
+    await trial.stack.kie.configure(duration_s=FAILING_S)
     await trial.stack.kie.fault("generation_failed")
     for done, (model_id, outcome) in enumerate(outcomes.items(), 1):
         await trial.cases(trial.models[model_id], outcome, seed=seed)
