@@ -35,20 +35,20 @@ def _image(data: bytes) -> str:
 
 
 def _video(data: bytes) -> str:
-    with av.open(BytesIO(data)) as container:
+    with av.open(BytesIO(data), "r") as container:
         if not container.streams.video:
             return "has no pictures"
-        count = sum(1 for _ in container.decode(video=0))
+        count = len([*container.decode(video=0)])
         return "" if count > 1 else f"has {count} pictures"
 
 
 def _audio(data: bytes) -> str:
-    with av.open(BytesIO(data)) as container:
+    with av.open(BytesIO(data), "r") as container:
         moving = [each for each in container.streams.video if each.frames > 1]
         if moving or not container.streams.audio:
             return "is no sound"
-        samples = sum(frame.samples for frame in container.decode(audio=0))
-        return "" if samples else "holds no sound"
+        samples = [frame.samples for frame in container.decode(audio=0)]
+        return "" if any(samples) else "holds no sound"
 
 
 def _text(data: bytes) -> str:

@@ -66,15 +66,21 @@ def sampled(models: Sequence[str], *, size: int, seed: int) -> list[str]:
 
 
 async def run(
-    stack: Stack, model_ids: Sequence[str], *, seed: int, say: Callable[[str], None]
+    stack: Stack,
+    model_ids: Sequence[str],
+    *,
+    seed: int,
+    say: Callable[[str], None],
+    most_cases: int | None = None,
 ) -> list[Outcome]:
-    """Try these models and return how each did, in order."""
+    """Try these models, with so many cases of each or all, and return how each did, in order."""
     models = offered()
     trial = Trial(stack, models, at_once=AT_ONCE)
     outcomes = {id_: Outcome(id_, str(models[id_].purpose)) for id_ in model_ids}
     try:
         await trial.consent()
         await _whole_jobs(trial, outcomes, seed=seed, say=say)
+        trial.most_cases = most_cases
         await _cases(trial, outcomes, seed=seed, say=say)
     finally:
         await trial.requests.close()

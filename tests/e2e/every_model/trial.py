@@ -74,6 +74,7 @@ class Trial:
         self.samples = Samples(stack.client)
         self.earlier = EarlierJobs(self._make_earlier)
         self.requests = Requests(stack, self.samples)
+        self.most_cases: int | None = None
         self._slots = asyncio.Semaphore(at_once)
 
     async def consent(self) -> None:
@@ -99,10 +100,11 @@ class Trial:
     async def cases(self, model: Model, outcome: Outcome, *, seed: int) -> None:
         """Make jobs that hold every value and pair, and compare what they became."""
         plan = await asyncio.to_thread(planned, model, random.Random(f"{seed} {model.id}"))
-        outcome.case_count, outcome.goal_count = len(plan.cases), plan.goal_count
+        cases = plan.cases[: self.most_cases]
+        outcome.case_count, outcome.goal_count = len(cases), plan.goal_count
         outcome.excluded_count = plan.excluded_count
         outcome.problems += [f"no inputs hold {each}" for each in plan.unreached]
-        await asyncio.gather(*(self._case(model, inputs, outcome) for inputs in plan.cases))
+        await asyncio.gather(*(self._case(model, inputs, outcome) for inputs in cases))
 
     async def create(self, model: Model, inputs: JsonObject) -> str:
         """Make a job over gRPC: the `Door` of those who have no chat."""
@@ -115,12 +117,10 @@ class Trial:
         for one in model.special_inputs:
             texts = {}
             for number, given in enumerate(given_in(inputs, one)):
-                is_media = isinstance(one, MediaInput)
-                texts[given.steps] = (
-                    await self.samples.give(one, number)
-                    if is_media
-                    else await self.earlier.give(model, one)
-                )
+                if isinstance(one, MediaInput):
+                    texts[given.steps] = await self.samples.give(one, number)
+                else:
+                    texts[given.steps] = await self.earlier.give(model, one)
             inputs = with_texts(inputs, one, texts=texts)
         return inputs
 
@@ -155,7 +155,7 @@ class Trial:
             with translated():
                 price = (await self.stack.client.generation.QuoteJob(request)).price
         except GenerationError as error:
-            assert model.offer.price.unknown or "PRICE_UNKNOWN" in str(error.reason), str(error)
+            assert model.offer.price.unknown or error.reason == "PRICE_UNKNOWN", str(error)
         else:
             assert price.is_free == model.is_free, "free and not free"
             assert model.is_free or int(price.credits) > 0, "costs nothing"

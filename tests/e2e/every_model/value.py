@@ -89,10 +89,9 @@ def _numbers(schema: Any) -> Iterator[float]:
 
 def _extreme(model: Model, name: str, schema: Any, rng: random.Random) -> Iterator[Any]:
     """Yield the longest text, the longest list, and what the objects of a list may hold."""
-    is_open = not {"enum", "const", "examples"} & schema.keys()
+    is_open = "maxLength" in schema and not {"enum", "const", "examples"} & schema.keys()
     if schema["type"] == "string" and model.special_input(name) is None and is_open:
-        if "maxLength" in schema:
-            yield _longest(schema["maxLength"])
+        yield _longest(schema["maxLength"])
     if schema["type"] == "array":
         yield from _lists(model, name, schema, rng)
 
