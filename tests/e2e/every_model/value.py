@@ -52,12 +52,19 @@ def values_of(model: Model, rng: random.Random) -> list[Values]:
 def _values(model: Model, name: str, rng: random.Random) -> Values:
     schema: Any = model.properties[name]
     plain, alone = [*_plain(model, name, schema, rng)], [*_extreme(model, name, schema, rng)]
-    if name not in model.required:
+    if not _is_needed(model, name):
         plain.insert(0, ABSENT)
     is_small = len(plain) <= SMALL
     return Values(
         name, tuple(plain) if is_small else (), tuple(alone if is_small else plain + alone)
     )
+
+
+def _is_needed(model: Model, name: str) -> bool:
+    """Return whether a field is required, if only because each branch requires it."""
+    branches = model.input_schema.get("oneOf", ())
+    in_all = bool(branches) and all(name in each.get("required", ()) for each in branches)
+    return in_all or name in model.required
 
 
 def _plain(model: Model, name: str, schema: Any, rng: random.Random) -> Iterator[Any]:
