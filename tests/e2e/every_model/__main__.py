@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -35,7 +36,11 @@ def main() -> int:
     parent.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="e2e-all-", dir=parent)).absolute()
     start = time.monotonic()
-    outcomes = asyncio.run(_run(folder, models, seed=seed))
+    try:
+        outcomes = asyncio.run(_run(folder, models, seed=seed))
+    except BaseException:
+        _clean(folder, keeps_logs=True)
+        raise
     _table(outcomes)
     has_passed = all(each.is_passed for each in outcomes)
     _clean(folder, keeps_logs=not has_passed)
@@ -46,6 +51,9 @@ def main() -> int:
 
 
 async def _run(folder: Path, models: list[str], *, seed: int) -> list[Outcome]:
+    # So that what is told to end takes the processes with it that it started.
+    if (running := asyncio.current_task()) is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     async with (
         embedded_postgres(folder / "postgres", durable=False) as url,
         stack(folder, database_url=url, shape=SHAPE) as started,

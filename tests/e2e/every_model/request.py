@@ -17,6 +17,12 @@ from tests.e2e.stack import KIE_KEY, Stack
 
 Json = dict[str, Any]
 _TASK_S = 5.0
+_TASKS = """
+SELECT task_id FROM attempt WHERE job_id = %(id)s AND task_id IS NOT NULL
+UNION
+SELECT detail->>'task_id' FROM job_event WHERE job_id = %(id)s AND kind = 'answered'
+"""
+"""The tasks of a job; one that failed before createTask answered stands in an event alone."""
 
 
 class Requests:
@@ -46,8 +52,7 @@ class Requests:
         """Wait for the one task of a job: its end may be told before createTask has answered."""
 
         async def tasks() -> list[str]:
-            query = "SELECT task_id FROM attempt WHERE job_id = %(id)s AND task_id IS NOT NULL"
-            rows = await self._stack.history.rows(query, id=job_id)
+            rows = await self._stack.history.rows(_TASKS, id=job_id)
             return [str(row["task_id"]) for row in rows]
 
         found = await until(tasks, within_s=_TASK_S, what="the task of a job")

@@ -11,8 +11,10 @@ from generation_svc.domain.model import Model
 from tests.e2e.every_model.trial import Outcome, Trial
 from tests.e2e.stack import Shape, Stack
 
-AT_ONCE = 12
+AT_ONCE = 16
 """The number of jobs at once: more would only wait for the stand-in's pictures."""
+MODELS_AT_ONCE = 3
+"""The number of models whose many jobs are made at once."""
 FAILING_S = 0.4
 """How long a task takes that fails: long enough for createTask to have answered first."""
 MANY = "1000000"
@@ -111,10 +113,17 @@ async def _cases(
         await _earlier(trial, model)
     await trial.stack.kie.configure(duration_s=FAILING_S)
     await trial.stack.kie.fault("generation_failed")
-    for done, (model_id, outcome) in enumerate(outcomes.items(), 1):
-        await trial.cases(trial.models[model_id], outcome, seed=seed)
+    done, turns = 0, asyncio.Semaphore(MODELS_AT_ONCE)
+
+    async def one(model_id: str, outcome: Outcome) -> None:
+        nonlocal done
+        async with turns:
+            await trial.cases(trial.models[model_id], outcome, seed=seed)
+        done += 1
         count = f"{outcome.right_count}/{outcome.case_count}"
         say(f"{done}/{len(outcomes)} requests  {model_id}  {count}")
+
+    await asyncio.gather(*(one(*each) for each in outcomes.items()))
 
 
 async def _earlier(trial: Trial, model_id: str) -> None:

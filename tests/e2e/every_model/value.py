@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from generation_svc.catalog.example import field_value, value_at
+from generation_svc.domain.input_check import DifferenceCheck
 from generation_svc.domain.media_input import MediaInput
 from generation_svc.domain.model import Model
+from generation_svc.domain.schema import JsonObject
 
 SMALL = 8
 """The most values of a field whose pairs with those of others are tried, too."""
 LONGEST_TEXT = 5_000
 """The length to which a text is tried where a model takes longer ones."""
+LATE = 60
+"""What is added to a number that must be above another one."""
 MOST_MEDIA = 4
 """The number of media to which a list is tried where a model takes more."""
 
@@ -83,7 +87,7 @@ def _plain(model: Model, name: str, schema: Any, rng: random.Random) -> Iterator
     elif "examples" in schema:
         yield from schema["examples"]
     else:
-        yield field_value(model, name, rng=rng)
+        yield _late_enough(model, name, field_value(model, name, rng=rng))
 
 
 def _numbers(schema: Any) -> Iterator[float]:
@@ -128,4 +132,20 @@ def _objects(model: Model, name: str, branch: Any, rng: random.Random) -> Iterat
             items = [value_at(model, branch, path=f"{name}[]", rng=rng) for _ in range(least)]
             first: Any = items[0]
             first[field] = deepcopy(value)
+            _keep_apart(model, name, first)
             yield items
+
+
+def _keep_apart(model: Model, name: str, item: JsonObject) -> None:
+    """Have the end in an object of a list follow its start."""
+    for check in model.checks:
+        if isinstance(check, DifferenceCheck) and check.holder == name and check.start in item:
+            start: Any = item[check.start]
+            item[check.end] = start + (check.at_least or check.at_most or 1)
+
+
+def _late_enough(model: Model, name: str, value: Any) -> Any:
+    """Return a number that can follow any start from which it must be apart."""
+    ends = (each for each in model.checks if isinstance(each, DifferenceCheck))
+    is_end = any(each.end == name and each.at_most is None for each in ends)
+    return value + LATE if is_end else value
