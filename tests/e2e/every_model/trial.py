@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Protocol
 
@@ -187,11 +188,23 @@ class Trial:
         assert set(got) <= {*wanted, "image", "text"}, f"a result of {got}, not of {wanted}"
         assert not job.result.missing_count, f"{job.result.missing_count} files are missing"
         for media in job.result.media:
-            data = await self._bytes(media.id)
-            assert len(data) == media.size_bytes, "another length than told"
-            flaw = flaw_of(data, _kind_of(media))
-            assert not flaw, f"{media.mime_type}: {flaw}"
+            await self._is_whole(media)
         return " ".join(got)
+
+    async def _is_whole(self, media: Media) -> None:
+        """Fetch media and its cover, decode them, and hold what is told of them against that."""
+        kind, data = _kind_of(media), await self._bytes(media.id)
+        assert len(data) == media.size_bytes, "another length than told"
+        flaw = flaw_of(data, kind)
+        assert not flaw, f"{media.mime_type}: {flaw}"
+        has_length = media.HasField("duration") and media.duration.ToTimedelta() > timedelta(0)
+        assert has_length is (kind in ("video", "audio")), f"a length of {media.duration} of {kind}"
+        has_size = media.width > 0 and media.height > 0
+        assert has_size is (kind in ("video", "image")), f"{media.width} x {media.height} of {kind}"
+        if media.cover_media_id:
+            flaw = flaw_of(await self._bytes(media.cover_media_id), "image")
+            assert not flaw, f"the cover: {flaw}"
+        assert media.cover_media_id or kind != "video", "a video without a poster"
 
     async def _bytes(self, media_id: str) -> bytes:
         call = self.stack.client.generation.DownloadMedia(
