@@ -94,7 +94,7 @@ class Trial:
         }
         for way, inputs in ways.items():
             try:
-                outcome.whole[way] = await self._whole(model, inputs, outcome, door=door)
+                await self._whole(model, inputs, outcome, way=way, door=door)
             except (AssertionError, GenerationError) as problem:
                 outcome.problems.append(f"{way}: {' '.join(str(problem).split())[:300]}")
         outcome.seconds += time.monotonic() - start
@@ -137,18 +137,18 @@ class Trial:
         raise AssertionError(f"not over within {WHOLE_S:g} s: {JobState.Name(job.state)}")
 
     async def _whole(
-        self, model: Model, inputs: JsonObject, outcome: Outcome, *, door: Door
-    ) -> str:
+        self, model: Model, inputs: JsonObject, outcome: Outcome, *, way: str, door: Door
+    ) -> None:
         inputs = await self.filled(model, inputs)
         async with self._slots:
             await self._is_quoted(model, inputs)
             job_id = await door(model, inputs)
             job = await self.ended(job_id)
         assert job.state == JobState.JOB_STATE_SUCCEEDED, f"failed: {job.failure.message}"
-        outcome.cost = await self._cost(model, job)
         flaw = await self.requests.flaw(job_id, model, inputs=inputs)
         assert not flaw, f"the request is wrong: {flaw}"
-        return await self._delivered(model, job)
+        outcome.whole[way] = await self._delivered(model, job)
+        outcome.cost = await self._cost(model, job)
 
     async def _is_quoted(self, model: Model, inputs: JsonObject) -> None:
         """Have the price told, as a person would see it; without a price that is what is told."""
