@@ -32,7 +32,7 @@ from tests.e2e.every_model.request import Requests
 from tests.e2e.every_model.sample import Samples
 from tests.e2e.stack import Stack
 
-WHOLE_S = 240.0
+WHOLE_S = 120.0
 """How long a job may take until its end."""
 _FINAL = (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
 _HUNDREDTH = Decimal("0.01")
