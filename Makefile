@@ -10,7 +10,7 @@ STORAGE_TESTS    = $(wildcard tests/integration/test_storage_*.py tests/integrat
 PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rolling e2e-free chaos model inputs fuzz check check-code check-layers check-contract check-drift \
+.PHONY: help setup run test rolling e2e-free e2e-all chaos model inputs fuzz check check-code check-layers check-contract check-drift \
         check-postgres check-package check-ui generate catalog image translations bench bench-smoke clean
 
 help: ## List the verbs
@@ -37,6 +37,9 @@ rolling: $(READY) ## Restart every process in turn under load, ten times, and se
 
 e2e-free: $(READY) ## Take every free model from the click to the picture, with and without callbacks
 	@$(BIN)/python -m tests.e2e.free_models
+
+e2e-all: $(READY) ## Take every model from a request to its decoded result, and every value to KIE (SAMPLE=20 SEED=7, MODELS=a,b)
+	@SAMPLE="$(SAMPLE)" SEED="$(SEED)" MODELS="$(MODELS)" $(BIN)/python -m tests.e2e.every_model
 
 chaos: $(READY) ## Attack the real processes and hold them to their promises (SEED=7 or SEEDS=1-10, JOBS=500)
 	@SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) $(BIN)/python -m tests.chaos

@@ -44,8 +44,18 @@ def example(model: Model, rng: random.Random, *, share: float = 0.0) -> JsonObje
 
 def field_value(model: Model, name: str, *, rng: random.Random) -> JsonValue:
     """Return a value that a field takes, whatever the rules say."""
-    value: JsonValue = _Maker(model, rng, share=0.0).value(model.properties[name], name)
+    return value_at(model, model.properties[name], path=name, rng=rng)
+
+
+def value_at(model: Model, schema: JsonSchema, *, path: str, rng: random.Random) -> JsonValue:
+    """Return a value that a place takes, such as that of `shots[].prompt`, whatever the rules."""
+    value: JsonValue = _Maker(model, rng, share=0.0).value(schema, path)
     return value
+
+
+def relate(model: Model, made: JsonObject, *, rng: random.Random) -> None:
+    """Have each text that repeats one of a list elsewhere in the inputs repeat one of these."""
+    _Maker(model, rng, share=0.0).choose_items(made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,12 @@ class _Maker:
         for check in self.model.checks:
             if isinstance(check, DifferenceCheck):
                 self._keep_apart(check, made)
-            elif isinstance(check, ItemCheck):
+        self.choose_items(made)
+
+    def choose_items(self, made: JsonObject) -> None:
+        """Have texts that repeat one of a list elsewhere repeat one of these."""
+        for check in self.model.checks:
+            if isinstance(check, ItemCheck):
                 self._choose(check, made)
 
     def _keep_apart(self, check: DifferenceCheck, made: JsonObject) -> None:
