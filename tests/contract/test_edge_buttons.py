@@ -35,6 +35,8 @@ FORM_ACTIONS = {
     button.PickBranch,
     button.ShowResults,
     button.TakeResult,
+    button.Agree,
+    button.TakeUpload,
 }
 """What only models with forms need."""
 TAG = re.compile(r"[0-9a-f]{8}(?=:|$)")
