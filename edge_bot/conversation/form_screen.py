@@ -20,12 +20,12 @@ from edge_bot.conversation.form import (
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
     AddItem,
-    Agree,
     AskField,
     DropAnswer,
     FinishList,
     Generate,
     PickBranch,
+    RecordConsent,
     SetOption,
     ShowChoicePage,
     ShowDraft,
@@ -130,7 +130,7 @@ def form_screen(
 def consent_screen(draft: Draft, language: str, *, model: pb.Model, kind: int) -> Screen:
     """Return the question whether the user agrees to what a model asks."""
     view = view_of(draft, language, model=model)
-    yes = Button(view.speak.plain("✓ I agree"), Agree(view.tag, kind))
+    yes = Button(view.speak.plain("✓ I agree"), RecordConsent(view.tag, kind))
     text = paragraphs(_headline(view), consent_text(kind, view.speak))
     return Screen(text, ((yes,), _way_out(view)))
 

@@ -24,7 +24,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPage(Action):
+class FollowLink(Action):
     """Open a web page: Telegram does it, and the bot is not told."""
 
     uri: str
@@ -237,8 +237,8 @@ class TakeResult(DraftAction):
 
 
 @dataclass(frozen=True, slots=True)
-class Agree(DraftAction):
-    """Agree to what a model asks that copies this of a person, one of ConsentKind."""
+class RecordConsent(DraftAction):
+    """RecordConsent to what a model asks that copies this of a person, one of ConsentKind."""
 
     code: ClassVar[str] = "C"
     kind: int
@@ -350,7 +350,7 @@ ACTIONS: tuple[type[Action], ...] = (
     PickBranch,
     ShowResults,
     TakeResult,
-    Agree,
+    RecordConsent,
     TakeUpload,
     Again,
     Change,

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
-from edge_bot.view.button import Action, OpenPage, encode
+from edge_bot.view.button import Action, FollowLink, encode
 from edge_bot.view.language import Texts
 
 TEXT_LENGTH = 4096
@@ -72,7 +72,7 @@ def keyboard_markup(rows: Rows) -> InlineKeyboardMarkup | None:
 
 
 def _keyboard_button(button: Button) -> InlineKeyboardButton:
-    if isinstance(button.action, OpenPage):
+    if isinstance(button.action, FollowLink):
         return InlineKeyboardButton(button.label, url=button.action.uri)
     return InlineKeyboardButton(button.label, callback_data=encode(button.action))
 

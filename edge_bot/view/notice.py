@@ -152,7 +152,8 @@ def _other_refusal(reason: str, speak: Texts) -> str:
             )
         case "CONSENT_REQUIRED":
             return speak.html(
-                "⚠️ This model copies a person’s face or voice, so I need your consent first. Press “Change”."
+                "⚠️ This model copies a person’s face or voice, so I need your consent first. "
+                "Press “Change”."
             )
         case "PRICE_UNKNOWN":
             return speak.html(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atelier.generation.v1.upload_link_pb2 import UploadLink
-from edge_bot.view.button import OpenPage, ShowDraft, TakeUpload
+from edge_bot.view.button import FollowLink, ShowDraft, TakeUpload
 from edge_bot.view.language import texts
 from edge_bot.view.layout import Button, Screen, paragraphs
 
@@ -23,7 +23,7 @@ def upload_page_screen(
         megabytes=link.max_bytes // 10**6,
     )
     rows = (
-        (Button(speak.plain("⬆️ Open the page"), OpenPage(link.uri)),),
+        (Button(speak.plain("⬆️ Open the page"), FollowLink(link.uri)),),
         (Button(speak.plain("✓ I have sent it"), taken),),
         (Button(speak.plain("← Back"), ShowDraft(taken.draft)),),
     )

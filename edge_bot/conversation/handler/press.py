@@ -89,7 +89,7 @@ async def _go_on(interaction: Interaction, action: DraftAction, *, press: Press)
 
 async def _fill_in(interaction: Interaction, draft: Draft, action: DraftAction) -> None:
     match action:
-        case button.Agree() as agreed:
+        case button.RecordConsent() as agreed:
             await agree(interaction, draft, agreed)
         case button.TakeUpload() as sent:
             await take_upload(interaction, draft, sent)

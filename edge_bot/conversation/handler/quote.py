@@ -14,7 +14,7 @@ from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
 from edge_bot.service_error import is_passing
 from edge_bot.view import notice
-from edge_bot.view.button import Agree
+from edge_bot.view.button import RecordConsent
 from edge_bot.view.input_form import form_of
 from edge_bot.view.layout import Screen
 from edge_bot.view.media_input import has_form, place_of
@@ -46,7 +46,7 @@ async def quoted_screen(interaction: Interaction, draft: Draft, *, why: str = ""
     return draft_screen(draft, language, catalog=interaction.catalog, notice=why, quote=quote)
 
 
-async def agree(interaction: Interaction, draft: Draft, action: Agree) -> None:
+async def agree(interaction: Interaction, draft: Draft, action: RecordConsent) -> None:
     """Record that the user agrees to what a model asks, and go on with the draft."""
     request = pb.RecordConsentRequest(owner=interaction.owner, wording_version=CONSENT_WORDING)
     request.kind = action.kind  # type: ignore[assignment]
