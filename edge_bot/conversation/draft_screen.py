@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atelier.generation.v1 import model_pb2 as pb
+from atelier.generation.v1.generation_service_pb2 import QuoteJobResponse
 from edge_bot.conversation.draft import Stage, chosen_value, scalar, stage_of
 from edge_bot.conversation.draft_text import discard_button, prompt_examples, safe
 from edge_bot.conversation.form_screen import form_screen
@@ -31,6 +32,7 @@ from edge_bot.view.layout import (
 )
 from edge_bot.view.media_input import has_form, picture_input
 from edge_bot.view.purpose import PURPOSE_OF_KIND, Purpose
+from edge_bot.view.quote_text import state_text
 from edge_bot.view.shelf import group_rows, picture_rows, purpose_screen
 from edge_bot.view.welcome import (
     kind_label,
@@ -47,9 +49,16 @@ HINT_LENGTH = 200
 """The length of a hint that is read at a glance."""
 
 
-def draft_screen(draft: Draft, language: str, *, catalog: Catalog, notice: str = "") -> Screen:
+def draft_screen(
+    draft: Draft,
+    language: str,
+    *,
+    catalog: Catalog,
+    notice: str = "",
+    quote: QuoteJobResponse | None = None,
+) -> Screen:
     """Return the screen that asks for what the draft needs next, under a notice as HTML."""
-    screen = _stage_screen(draft, texts(language), catalog=catalog)
+    screen = _stage_screen(draft, texts(language), catalog=catalog, quote=quote)
     return Screen(paragraphs(notice, screen.text), screen.keyboard)
 
 
@@ -94,10 +103,12 @@ def choices_screen(draft: Draft, language: str, *, option: pb.ModelOption) -> Sc
     return Screen(text, (*rows, (_back(speak, draft),)))
 
 
-def _stage_screen(draft: Draft, speak: Texts, *, catalog: Catalog) -> Screen:
+def _stage_screen(
+    draft: Draft, speak: Texts, *, catalog: Catalog, quote: QuoteJobResponse | None
+) -> Screen:
     model = catalog.find(draft.model_id)
     if model is not None and has_form(model):
-        return form_screen(draft, speak.language, model=model)
+        return form_screen(draft, speak.language, model=model, quote=quote)
     match stage_of(draft, catalog):
         case Stage.KIND:
             return _kind_screen(draft, speak, catalog=catalog)
@@ -163,7 +174,7 @@ def _confirm_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Cat
         lines(speak.html("<b>Shall I draw it?</b>"), _headline(model, speak)),
         quoted(draft.prompt, PROMPT_LENGTH),
         lines(picture, *settings),
-        model_terms(speak, model),
+        lines(model_terms(speak, model), state_text(model, speak)),
     )
     options = (Button(speak.plain("⚙️ Options"), ShowOptions(draft.tag)),) if model.options else ()
     change = Button(_change_label(model, speak), ChangePrompt(draft.tag))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from atelier.generation.v1 import model_pb2 as pb
+from atelier.generation.v1.generation_service_pb2 import QuoteJobResponse
 from edge_bot.conversation.draft_text import discard_button, prompt_examples, safe
 from edge_bot.conversation.form import (
     Question,
@@ -24,6 +25,7 @@ from edge_bot.view.button import (
     FinishList,
     Generate,
     PickBranch,
+    RecordConsent,
     SetOption,
     ShowChoicePage,
     ShowDraft,
@@ -52,6 +54,7 @@ from edge_bot.view.layout import (
 )
 from edge_bot.view.model_field import purpose_of
 from edge_bot.view.purpose import purpose_label
+from edge_bot.view.quote_text import consent_text, quote_text, state_text
 from edge_bot.view.typed_value import how, short_range
 from edge_bot.view.welcome import model_terms
 
@@ -75,6 +78,8 @@ class FormView:
     model: pb.Model
     form: InputForm
     speak: Texts
+    quote: QuoteJobResponse | None = None
+    """What the service says that it costs, once it was asked."""
 
     @property
     def tag(self) -> str:
@@ -103,9 +108,11 @@ def view_of(draft: Draft, language: str, *, model: pb.Model) -> FormView:
     return FormView(draft, model, form_of(model), texts(language))
 
 
-def form_screen(draft: Draft, language: str, *, model: pb.Model) -> Screen:
+def form_screen(
+    draft: Draft, language: str, *, model: pb.Model, quote: QuoteJobResponse | None = None
+) -> Screen:
     """Return the screen of what the form asks next."""
-    view = view_of(draft, language, model=model)
+    view = replace(view_of(draft, language, model=model), quote=quote)
     question = question_of(draft, view.form)
     match question.kind:
         case QuestionKind.BRANCH:
@@ -118,6 +125,14 @@ def form_screen(draft: Draft, language: str, *, model: pb.Model) -> Screen:
             return _items_screen(view, question.place)
         case QuestionKind.REVIEW:
             return _review_screen(view)
+
+
+def consent_screen(draft: Draft, language: str, *, model: pb.Model, kind: int) -> Screen:
+    """Return the question whether the user agrees to what a model asks."""
+    view = view_of(draft, language, model=model)
+    yes = Button(view.speak.plain("✓ I agree"), RecordConsent(view.tag, kind))
+    text = paragraphs(_headline(view), consent_text(kind, view.speak))
+    return Screen(text, ((yes,), _way_out(view)))
 
 
 def choice_page_screen(
@@ -210,11 +225,12 @@ def _review_screen(view: FormView) -> Screen:
     prompt = str(view.value(words.path) or "") if words else ""
     told = [each for each in view.permitted if words is None or each.path != words.path]
     answered = [each for each in told if view.value(each.path) is not None]
+    terms = quote_text(view.quote, speak) if view.quote else model_terms(speak, view.model)
     text = paragraphs(
         lines(speak.html("<b>Ready to create?</b>"), _headline(view)),
         quoted(prompt, PROMPT_LENGTH),
         lines(*(_answer_line(view, each) for each in answered[:ANSWER_LINES])),
-        model_terms(speak, view.model),
+        lines(terms, state_text(view.model, speak)),
     )
     main = sorted(
         (each for each in told if each.is_main or each.media is not None),
@@ -414,7 +430,9 @@ def _paired(buttons: Sequence[Button]) -> Rows:
 
 def _headline(view: FormView) -> str:
     title = safe(localised(view.model.titles, view.language))
-    return f"{safe(purpose_label(view.speak, purpose_of(view.model)))} · {title}"
+    headline = f"{safe(purpose_label(view.speak, purpose_of(view.model)))} · {title}"
+    is_begun = bool(view.draft.inputs)
+    return headline if is_begun else lines(headline, state_text(view.model, view.speak))
 
 
 def _way_out(view: FormView) -> tuple[Button, ...]:

@@ -24,6 +24,13 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowLink(Action):
+    """Open a web page: Telegram does it, and the bot is not told."""
+
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
 class Home(Action):
     """Start over."""
 
@@ -230,6 +237,23 @@ class TakeResult(DraftAction):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordConsent(DraftAction):
+    """RecordConsent to what a model asks that copies this of a person, one of ConsentKind."""
+
+    code: ClassVar[str] = "C"
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeUpload(DraftAction):
+    """Answer with the file that was sent on the page, by the message it was offered for."""
+
+    code: ClassVar[str] = "u"
+    message_id: int
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobAction(Action):
     """What is asked of a job."""
 
@@ -326,6 +350,8 @@ ACTIONS: tuple[type[Action], ...] = (
     PickBranch,
     ShowResults,
     TakeResult,
+    RecordConsent,
+    TakeUpload,
     Again,
     Change,
     Original,

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.view.input_rule import Rules, Schema, bounded, rules_of
-from edge_bot.view.model_field import hint_of, is_main, schema_of, told_fields
+from edge_bot.view.model_field import schema_of, told_fields
 
 JsonValue: TypeAlias = Any
 """A value of JSON."""
@@ -150,9 +150,9 @@ def form_of(model: pb.Model) -> InputForm:
             kind=_kind(rule, option, is_media=path in media, is_reference=path in references),
             schema=rule,
             labels=dict(words.labels),
-            hints=hint_of(option),
+            hints=dict(option.hints),
             is_required=is_required,
-            is_main=is_main(option),
+            is_main=option.is_offered,
             choices=_choices(option),
             media=media.get(path),
             reference=references.get(path),

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
-from edge_bot.view.button import Action, encode
+from edge_bot.view.button import Action, FollowLink, encode
 from edge_bot.view.language import Texts
 
 TEXT_LENGTH = 4096
@@ -68,12 +68,13 @@ def keyboard_markup(rows: Rows) -> InlineKeyboardMarkup | None:
     """Return the buttons as Telegram takes them; None if there are none."""
     if not rows:
         return None
-    return InlineKeyboardMarkup(
-        [
-            [InlineKeyboardButton(each.label, callback_data=encode(each.action)) for each in row]
-            for row in rows
-        ]
-    )
+    return InlineKeyboardMarkup([[_keyboard_button(each) for each in row] for row in rows])
+
+
+def _keyboard_button(button: Button) -> InlineKeyboardButton:
+    if isinstance(button.action, FollowLink):
+        return InlineKeyboardButton(button.label, url=button.action.uri)
+    return InlineKeyboardButton(button.label, callback_data=encode(button.action))
 
 
 def plain(html: str) -> str:

@@ -150,6 +150,11 @@ def _other_refusal(reason: str, speak: Texts) -> str:
                 "⚠️ The price follows the length of your file, so a link is not enough. "
                 "Please send the file itself."
             )
+        case "CONSENT_REQUIRED":
+            return speak.html(
+                "⚠️ This model copies a person’s face or voice, so I need your consent first. "
+                "Press “Change”."
+            )
         case "PRICE_UNKNOWN":
             return speak.html(
                 "⚠️ I cannot tell what this would cost, so I do not begin. "

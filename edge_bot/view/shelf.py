@@ -31,7 +31,7 @@ from edge_bot.view.layout import (
     paragraphs,
     shorten,
 )
-from edge_bot.view.model_field import family_of, least_credits, purpose_of, tier_of
+from edge_bot.view.model_field import least_credits, purpose_of
 from edge_bot.view.purpose import GROUPS, Purpose, group_label, group_of, purpose_label
 
 FOUND = 7
@@ -133,7 +133,7 @@ def shelf_screen(
 def family_screen(action: ShowFamily, language: str, *, catalog: Catalog) -> Screen:
     """Return the variants of a model."""
     speak, purpose, draft = texts(language), _purpose(action.purpose), action.draft
-    models = [each for each in catalog.of_purpose(purpose) if family_of(each) == action.family]
+    models = [each for each in catalog.of_purpose(purpose) if each.family == action.family]
     shown, turn = page_of(
         speak,
         models,
@@ -181,7 +181,7 @@ def chosen_purpose(number: int) -> Purpose:
 
 def _has_words(model: pb.Model, wanted: Iterable[str]) -> bool:
     purpose = purpose_of(model)
-    told = [family_of(model), tier_of(model), *model.titles.values()]
+    told = [model.family, model.tier, *model.titles.values()]
     told += [purpose_label(texts(language), purpose) for language in LANGUAGES]
     told += [group_label(texts(language), group_of(purpose)) for language in LANGUAGES]
     words = {word for text in told for word in _words(text)}
@@ -239,7 +239,7 @@ def _quality(model: pb.Model) -> _Rank:
 
 
 def _tier_words(model: pb.Model) -> str:
-    return f"{tier_of(model)} {localised(model.titles, 'en')}".casefold()
+    return f"{model.tier} {localised(model.titles, 'en')}".casefold()
 
 
 def _version(tier: str) -> float:
@@ -251,7 +251,7 @@ def _folded(models: Iterable[pb.Model]) -> list[list[pb.Model]]:
     """Put models of one family together, where the first of them stands."""
     entries: dict[str, list[pb.Model]] = {}
     for model in models:
-        entries.setdefault(family_of(model) or f"/{model.id}", []).append(model)
+        entries.setdefault(model.family or f"/{model.id}", []).append(model)
     return list(entries.values())
 
 
@@ -261,7 +261,7 @@ def _entry_button(
     if len(models) == 1:
         return _model_button(speak, models[0], draft=draft)
     label = speak.plain("{family}: {n}", family=_family_name(speak, models), n=len(models))
-    action = ShowFamily(draft, int(purpose), family_of(models[0]), 0)
+    action = ShowFamily(draft, int(purpose), models[0].family, 0)
     return Button(shorten(f"📁 {label}", LABEL_LENGTH), action)
 
 
@@ -283,7 +283,7 @@ def _entry(speak: Texts, model: pb.Model, *, mark: str = "") -> str:
 
 def _family_entry(speak: Texts, models: Sequence[pb.Model]) -> str:
     name = _safe(_family_name(speak, models))
-    tiers = [tier_of(each) or localised(each.titles, speak.language) for each in models]
+    tiers = [each.tier or localised(each.titles, speak.language) for each in models]
     return lines(f"<b>{name}</b>", _safe(shorten(", ".join(tiers), DESCRIPTION_LENGTH)))
 
 

@@ -11,7 +11,6 @@ from edge_bot.view.catalog import localised
 from edge_bot.view.input_form import Field, FieldKind, JsonValue
 from edge_bot.view.input_rule import Schema
 from edge_bot.view.language import Texts
-from edge_bot.view.model_field import is_measured
 
 _YES = frozenset({"yes", "y", "да", "on", "+"})
 _NO = frozenset({"no", "n", "нет", "off", "-"})
@@ -37,7 +36,7 @@ def typed_value(field: Field, text: str, speak: Texts) -> JsonValue:
             return _choice(field, text, speak)
         case FieldKind.VALUES:
             return _values(field, text, speak)
-        case FieldKind.MEDIA if _LINK.fullmatch(text) and not is_measured(field.media):
+        case FieldKind.MEDIA if _LINK.fullmatch(text) and not _is_measured(field):
             return text
         case FieldKind.MEDIA:
             raise NotTaken(speak.html("⚠️ A file is needed here. {how}", how=how(field, speak)))
@@ -179,8 +178,13 @@ def _text_range(schema: Schema, speak: Texts) -> str:
     return speak.plain("Write it in one message, at most {length}.", length=length)
 
 
+def _is_measured(field: Field) -> bool:
+    """Tell whether the price follows the length of media, so that no link is taken."""
+    return field.media is not None and field.media.is_measured
+
+
 def _file(field: Field, speak: Texts) -> str:
-    if is_measured(field.media):
+    if _is_measured(field):
         return _send(field, speak)
     link = speak.plain("A link that begins with https:// will do, too.")
     return f"{_send(field, speak)} {link}"

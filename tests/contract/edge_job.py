@@ -55,6 +55,12 @@ class JobDesk(GenerationDesk):
         self.refusal: Refusal | None = None
         self.is_picture = True
         self.models = catalog().models
+        self.version = ""
+        self.quote = pb.QuoteJobResponse(price=job_pb2.Price(credits="12"))
+        self.quotes: list[pb.QuoteJobRequest] = []
+        self.quote_refusal: Refusal | None = None
+        self.consents: list[pb.RecordConsentRequest] = []
+        self.lists: list[pb.ListModelsRequest] = []
         self.correlation_ids: set[str] = set()
         self._made: dict[str, str] = {}
         self._numbers = itertools.count(1)
@@ -73,10 +79,26 @@ class JobDesk(GenerationDesk):
 
     async def ListModels(self, request: Any, context: Any) -> Any:
         models = self.models
+        self.lists.append(request)
+        if self.version and request.if_catalog_version == self.version:
+            return pb.ListModelsResponse(catalog_version=self.version)
         half = len(models) // 2
         if request.page_token:
-            return pb.ListModelsResponse(models=models[half:])
-        return pb.ListModelsResponse(models=models[:half], next_page_token="more")
+            return pb.ListModelsResponse(models=models[half:], catalog_version=self.version)
+        return pb.ListModelsResponse(
+            models=models[:half], next_page_token="more", catalog_version=self.version
+        )
+
+    async def QuoteJob(self, request: Any, context: Any) -> Any:
+        self.quotes.append(request)
+        if self.quote_refusal:
+            await self.quote_refusal.given(context)
+        return self.quote
+
+    async def RecordConsent(self, request: Any, context: Any) -> Any:
+        self.consents.append(request)
+        self.quote.ClearField("missing_consent")
+        return pb.RecordConsentResponse()
 
     async def CreateJob(self, request: Any, context: Any) -> Any:
         metadata = dict(context.invocation_metadata())

@@ -32,6 +32,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE, Model
 from atelier.generation.v1.session_pb2 import Session
+from atelier.generation.v1.upload_link_pb2 import UploadLink
 from tests.contract.media_service import Bytes
 from tests.contract.stand_in import listening, refuse
 
@@ -58,6 +59,8 @@ class DeliveryDesk(DeliveryServiceServicer):
         self.unavailable = 0
         self.leases = 0
         self.skew = timedelta(0)
+        self.links: dict[str, UploadLink] = {}
+        self.has_links = False
         """By how much the clock of the service is ahead of the edge's."""
         self._due: asyncio.Queue[Delivery] = asyncio.Queue()
         self._leased: dict[str, Delivery] = {}
@@ -116,6 +119,8 @@ class EdgeDesk(EdgeServiceServicer):
         self.asked: list[tuple[str, float]] = []
         self.is_refusing = False
         self.skew = timedelta(0)
+        self.links: dict[str, UploadLink] = {}
+        self.has_links = False
         """By how much the clock of the service is ahead of the edge's."""
 
     async def GetSession(self, request: Any, context: Any) -> Any:
@@ -131,6 +136,18 @@ class EdgeDesk(EdgeServiceServicer):
         )
         self.sessions[request.key] = session
         return edge_pb.PutSessionResponse(session=session)
+
+    async def CreateUploadLink(self, request: Any, context: Any) -> Any:
+        if not self.has_links:
+            await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "UPLOAD_LINKS_OFF")
+        new = UploadLink(
+            upload_id=f"01990000-0000-7000-8000-{len(self.links):012}",
+            uri=f"https://files.example/upload/{len(self.links)}",
+            kinds=request.kinds,
+            max_bytes=500_000_000,
+        )
+        link = self.links.setdefault(request.draft, new)
+        return edge_pb.CreateUploadLinkResponse(link=link)
 
     async def LeaseUpdates(self, request: Any, context: Any) -> Any:
         lease_s = request.lease_duration.ToTimedelta().total_seconds()

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from atelier.generation.v1 import job_pb2
+from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.session_pb2 import Session as StoredSession
 from edge_bot.view import button
@@ -14,6 +15,7 @@ from edge_bot.view.progress import cancel_question_screen, job_screen
 from generation_svc.catalog.load import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 from tests.contract.edge_chat import Chat, buttons, chatting
+from tests.contract.edge_job import CLIP
 from tests.edge_model import USER, catalog, job
 from tests.integration.sandbox_telegram import Json, picture
 
@@ -37,6 +39,8 @@ FORM_ACTIONS = {
     button.TakeResult,
 }
 """What only models with forms need."""
+SERVICE_ACTIONS = {button.RecordConsent, button.TakeUpload}
+"""What only comes up where the service asks for consent, or serves a page for large files."""
 TAG = re.compile(r"[0-9a-f]{8}(?=:|$)")
 
 
@@ -123,7 +127,7 @@ async def test_every_button_of_every_screen_does_something(chat: Chat) -> None:
     await crawl_rows(crawler, job_screen(running, "en", now=chat.context.clock.now()).keyboard)
     await crawl_rows(crawler, cancel_question_screen(running, "en", is_apart=True).keyboard)
     await crawl_rows(crawler, missed_screen(1, "en").keyboard)
-    assert crawler.pressed | FORM_ACTIONS == set(ACTIONS)
+    assert crawler.pressed | FORM_ACTIONS | SERVICE_ACTIONS == set(ACTIONS)
 
 
 async def test_every_button_of_every_form_does_something() -> None:
@@ -144,3 +148,22 @@ async def test_every_button_of_every_form_does_something() -> None:
             shown = await chat.last()
             await crawler.crawl(shown, [data for _, data in buttons(shown)])
     assert crawler.pressed >= FORM_ACTIONS
+
+
+async def test_every_button_that_the_service_causes_does_something() -> None:
+    model = model_to_proto(load_catalog().models["topaz/video-upscale"])
+    async with chatting(models=(*catalog().models, model)) as chat:
+        service, crawler = chat.service, Crawler(chat)
+        service.edge.has_links = True
+        service.generation.quote.missing_consent = CONSENT_KIND_FACE
+        await chat.press_data(f"m::{model.id}", message_id=(await chat.last())["message_id"])
+        for is_sent in (False, True):
+            await chat.say(files={"document": ("a.mp4", CLIP + bytes(20_000_001), "video/mp4")})
+            for link in service.edge.links.values() if is_sent else ():
+                link.upload.id = link.upload_id
+            shown = await chat.last()
+            await crawler.crawl(shown, [data for _, data in buttons(shown)])
+        await chat.press("I have sent it", message=shown)
+        agreed = await chat.message(shown["message_id"])
+        await crawler.crawl(agreed, [data for _, data in buttons(agreed)])
+        assert crawler.pressed >= SERVICE_ACTIONS

@@ -4,21 +4,24 @@ from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 
 from atelier.generation.v1 import job_pb2, media_pb2, model_pb2
+from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE, CONSENT_KIND_VOICE
 from atelier.generation.v1.media_pb2 import Media
 from generation_svc.catalog.load import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 from tests.contract.edge_chat import Chat, buttons, chatting
-from tests.contract.edge_job import CLIP
+from tests.contract.edge_job import CLIP, Refusal
 from tests.edge_model import USER, job
 from tests.integration.sandbox_telegram import picture
 
 MOST_ROWS = 8
 DIALOGUE = "elevenlabs/text-to-dialogue-v3"
 SHOTS = "kling-3.0/video"
+MEASURED = "topaz/video-upscale"
 
 
 @cache
@@ -328,3 +331,163 @@ async def test_the_words_come_along_to_another_model(chat: Chat) -> None:
     await pick(chat, "bytedance/seedance-2-5")
     await chat.press("Create")
     assert inputs(chat)["prompt"] == "waves"
+
+
+def large_clip() -> dict[str, Any]:
+    return {"document": ("clip.mp4", CLIP + bytes(20_000_001), "video/mp4")}
+
+
+async def ready(chat: Chat) -> None:
+    """Fill in a form up to its review."""
+    await choose(chat, "bytedance/seedance-2")
+    await chat.press("What happens")
+    await chat.say("waves")
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        (job_pb2.Price(credits="12"), "12 credits"),
+        (job_pb2.Price(credits="1", is_ceiling=True), "At most 1 credit"),
+        (job_pb2.Price(is_free=True, credits="0"), "Free"),
+    ],
+)
+async def test_the_review_says_what_it_costs_and_how_long_it_takes(
+    chat: Chat, price: job_pb2.Price, said: str
+) -> None:
+    chat.service.generation.quote.price.CopyFrom(price)
+    chat.service.generation.quote.usual_duration.FromSeconds(90)
+    await ready(chat)
+    shown = (await chat.last_text()).splitlines()
+    assert said in shown
+    assert "It usually takes about 90 seconds." in shown
+    (asked,) = chat.service.generation.quotes
+    assert (asked.owner, asked.language_code) == (f"telegram:{USER}", "en")
+    await chat.press("Create")
+    (made,) = chat.service.generation.requests.values()
+    assert asked.inputs == made.inputs
+
+
+async def test_another_answer_is_quoted_anew(chat: Chat) -> None:
+    await ready(chat)
+    chat.service.generation.quote.price.credits = "99"
+    await chat.say("higher waves")
+    assert "99 credits" in await chat.last_text()
+
+
+async def test_what_the_quote_refuses_is_asked_for_again(chat: Chat) -> None:
+    refusal = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS", ("duration",))
+    chat.service.generation.quote_refusal = refusal
+    await ready(chat)
+    assert "this does not fit" in await chat.last_text()
+    chat.service.generation.quote_refusal = None
+    await chat.say("5")
+    assert "12 credits" in await chat.last_text()
+    await chat.press("Create")
+    assert inputs(chat)["duration"] == 5
+
+
+async def test_a_model_without_a_price_says_so(chat: Chat) -> None:
+    refusal = Refusal(grpc.StatusCode.FAILED_PRECONDITION, "PRICE_UNKNOWN")
+    chat.service.generation.quote_refusal = refusal
+    await ready(chat)
+    assert "I cannot tell what this would cost" in await chat.last_text()
+
+
+async def test_a_link_where_the_length_counts_leads_to_the_file(chat: Chat) -> None:
+    refusal = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_REQUIRED", ("video",))
+    await choose(chat, MEASURED)
+    await chat.say(files={"document": ("clip.mp4", CLIP + bytes(500), "video/mp4")})
+    chat.service.generation.refusal = refusal
+    await chat.press("Create")
+    assert "Please send the file itself." in await chat.last_text()
+    chat.service.generation.refusal = None
+    await chat.say(files={"document": ("other.mp4", CLIP + bytes(600), "video/mp4")})
+    await chat.press("Create")
+    _, last = chat.service.generation.uploads
+    assert inputs(chat)["video"] == f"upload:{last}"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (model_pb2.MODEL_STATE_SLOW, "slower than usual"),
+        (model_pb2.MODEL_STATE_FAILING, "fails often"),
+    ],
+)
+async def test_a_model_that_does_badly_says_so_before_it_begins(
+    state: model_pb2.ModelState.ValueType, said: str
+) -> None:
+    model = model_pb2.Model()
+    model.CopyFrom(next(each for each in all_models() if each.id == "bytedance/seedance-2"))
+    model.state = state
+    async with chatting(models=(model,)) as chat:
+        await choose(chat, model.id)
+        assert said in await chat.last_text()
+        await chat.press("What happens")
+        await chat.say("waves")
+        assert said in await chat.last_text()
+
+
+async def test_consent_is_asked_once_and_nothing_is_lost(chat: Chat) -> None:
+    chat.service.generation.quote.missing_consent = CONSENT_KIND_FACE
+    await ready(chat)
+    assert "This model copies a person’s face." in await chat.last_text()
+    await chat.press("I agree")
+    (consent,) = chat.service.generation.consents
+    assert (consent.owner, consent.kind) == (f"telegram:{USER}", CONSENT_KIND_FACE)
+    assert consent.wording_version
+    assert "12 credits" in await chat.last_text()
+    await chat.press("Create")
+    assert inputs(chat)["prompt"] == "waves"
+
+
+async def test_a_job_that_needs_consent_leads_to_the_question(chat: Chat) -> None:
+    await ready(chat)
+    chat.service.generation.refuse_with("CONSENT_REQUIRED", code=9, kind="voice")
+    await chat.press("Create")
+    assert "This model copies a person’s voice." in await chat.last_text()
+    chat.service.generation.refusal = None
+    await pressed(chat, "I agree", "Create")
+    assert [each.kind for each in chat.service.generation.consents] == [CONSENT_KIND_VOICE]
+    assert inputs(chat)["prompt"] == "waves"
+
+
+async def test_a_large_file_is_sent_on_a_page(chat: Chat) -> None:
+    chat.service.edge.has_links = True
+    await choose(chat, MEASURED)
+    await chat.say(files=large_clip())
+    rows = (await chat.last())["reply_markup"]["inline_keyboard"]
+    assert rows[0][0]["url"] == "https://files.example/upload/0"
+    await chat.press("I have sent it")
+    assert "The file is not here yet" in await chat.last_text()
+    (link,) = chat.service.edge.links.values()
+    assert list(link.kinds) == [media_pb2.MEDIA_KIND_VIDEO]
+    link.upload.id = link.upload_id
+    await chat.press("I have sent it")
+    await chat.repeat()
+    await chat.press("Create")
+    assert inputs(chat)["video"] == f"upload:{link.upload_id}"
+    assert len(chat.service.edge.links) == 1
+
+
+async def test_without_links_a_large_file_is_too_large(chat: Chat) -> None:
+    await choose(chat, MEASURED)
+    await chat.say(files=large_clip())
+    assert "at most 20 MB" in await chat.last_text()
+    assert "I have sent it" not in "".join(await chat.labels())
+
+
+async def test_the_list_of_models_is_fetched_only_when_it_changed(chat: Chat) -> None:
+    chat.service.generation.version = "one"
+    chat.context.catalog.expire()
+    await chat.say("/start")
+    before = await chat.context.catalog.get()
+    chat.context.catalog.expire()
+    asked = len(chat.service.generation.lists)
+    assert await chat.context.catalog.get() is before
+    (again,) = chat.service.generation.lists[asked:]
+    assert again.if_catalog_version == "one"
+    chat.service.generation.version = "two"
+    chat.context.catalog.expire()
+    assert await chat.context.catalog.get() is not before

@@ -15,17 +15,17 @@ from atelier.generation.v1.media_pb2 import (
     MEDIA_KIND_VIDEO,
     Media,
 )
-from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.form import with_another
 from edge_bot.conversation.form_answer import asked_for
 from edge_bot.conversation.handler.follow import find_job
+from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
 from edge_bot.view import notice
 from edge_bot.view.button import AskField, ShowDraft, ShowResults, TakeResult
 from edge_bot.view.input_form import Field, form_of
 from edge_bot.view.language import texts
-from edge_bot.view.layout import LABEL_LENGTH, Button, Rows, Screen, page_of, paragraphs, shorten
+from edge_bot.view.layout import LABEL_LENGTH, Button, Rows, Screen, page_of, shorten
 from edge_bot.view.outcome import prompt_of
 from edge_bot.view.too_large import kind_of
 
@@ -51,8 +51,7 @@ async def show_results(interaction: Interaction, draft: Draft, *, page: int) -> 
     model = interaction.catalog.find(draft.model_id)
     asked = asked_for(draft, model) if model is not None else None
     if asked is None:
-        screen = draft_screen(draft, interaction.language, catalog=interaction.catalog)
-        await interaction.show(screen)
+        await interaction.show(await quoted_screen(interaction, draft))
         return
     request = pb.ListJobsRequest(
         owner=interaction.owner, page_size=LATEST, filter="state = JOB_STATE_SUCCEEDED"
@@ -71,12 +70,11 @@ async def take_result(interaction: Interaction, draft: Draft, chosen: TakeResult
     if model is not None and job is not None:
         taken = with_replied(interaction, draft, job=job, model=model, number=chosen.number)
     if taken is None:
-        screen = draft_screen(draft, interaction.language, catalog=interaction.catalog)
         why = notice.result_unfit(interaction.language)
-        await interaction.show(Screen(paragraphs(why, screen.text), screen.keyboard))
+        await interaction.show(await quoted_screen(interaction, draft, why=why))
         return
     await interaction.save(taken)
-    await interaction.show(draft_screen(taken, interaction.language, catalog=interaction.catalog))
+    await interaction.show(await quoted_screen(interaction, taken))
 
 
 def with_replied(
@@ -131,7 +129,7 @@ def _references(job: Job, reference: model_pb2.ReferenceInput) -> Iterator[Candi
         return
     songs = [each for each in job.result.media if kind_of(each) == MEDIA_KIND_AUDIO]
     for place, media in enumerate(songs, start=1):
-        number = int(getattr(media, "item_number", 0)) or place
+        number = media.item_number or place
         yield Candidate(job, number, f"job:{job.id}/{number}", media)
 
 

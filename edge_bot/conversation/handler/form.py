@@ -5,7 +5,6 @@ from __future__ import annotations
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_AUDIO, MEDIA_KIND_IMAGE, MEDIA_KIND_VIDEO
 from atelier.generation.v1.model_pb2 import Model
 from edge_bot.conversation.draft import Stage, stage_of, with_picture
-from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.event import Clip, Picture, Text
 from edge_bot.conversation.form_answer import (
     with_form_caption,
@@ -14,16 +13,18 @@ from edge_bot.conversation.form_answer import (
 )
 from edge_bot.conversation.handler.earlier import first_picture, with_replied
 from edge_bot.conversation.handler.follow import find_job
+from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.handler.upload import (
+    MAX_CLIP_BYTES,
     PictureTooLarge,
     PictureUnreadable,
     UploadRefused,
     take_clip,
 )
+from edge_bot.conversation.handler.upload_page import offer_upload_page
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import MAX_BYTES, Draft
 from edge_bot.view import notice
-from edge_bot.view.layout import Screen, paragraphs
 from edge_bot.view.media_input import has_form
 from edge_bot.view.typed_value import NotTaken
 
@@ -69,7 +70,11 @@ async def answer_form_clip(interaction: Interaction, event: Clip) -> bool:
     try:
         name = await take_clip(interaction, event)
     except PictureTooLarge:
-        await _explain(interaction, notice.clip_too_large(interaction.language))
+        is_here = 0 < event.size_bytes <= MAX_CLIP_BYTES  # then it is the service that refuses it
+        language = interaction.language
+        draft = with_form_caption(draft, event.caption, language=language, model=model)
+        if is_here or not await offer_upload_page(interaction, event, draft=draft, kind=kind):
+            await _explain(interaction, notice.clip_too_large(interaction.language))
     except PictureUnreadable:
         await _explain(interaction, notice.clip_unreadable(interaction.language))
     except UploadRefused as refused:
@@ -143,12 +148,10 @@ async def _save(interaction: Interaction, draft: Draft) -> None:
 async def _show(interaction: Interaction) -> None:
     draft = interaction.session.draft
     if draft is not None:
-        screen = draft_screen(draft, interaction.language, catalog=interaction.catalog)
-        await interaction.reply(screen)
+        await interaction.reply(await quoted_screen(interaction, draft))
 
 
 async def _explain(interaction: Interaction, why: str) -> None:
     draft = interaction.session.draft
     if draft is not None:
-        screen = draft_screen(draft, interaction.language, catalog=interaction.catalog)
-        await interaction.reply(Screen(paragraphs(why, screen.text), screen.keyboard))
+        await interaction.reply(await quoted_screen(interaction, draft, why=why))

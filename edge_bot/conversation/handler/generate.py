@@ -12,20 +12,19 @@ import structlog
 from google.protobuf.struct_pb2 import Struct
 
 from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE, CONSENT_KIND_VOICE
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, Job
-from atelier.generation.v1.model_pb2 import Model
 from edge_bot.conversation.draft import Stage, inputs_of, stage_of, words_of
-from edge_bot.conversation.draft_screen import draft_screen
-from edge_bot.conversation.form import asking
+from edge_bot.conversation.form_screen import consent_screen
 from edge_bot.conversation.handler.follow import find_job, is_under_way, read_job, refresh
+from edge_bot.conversation.handler.quote import asking_again, quoted_screen
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft, Repetition
 from edge_bot.service_error import is_out_of_room, is_passing
 from edge_bot.view import notice
-from edge_bot.view.input_form import form_of
 from edge_bot.view.layout import Screen
-from edge_bot.view.media_input import has_form, input_of, picture_input, place_of
+from edge_bot.view.media_input import has_form, input_of, picture_input
 from edge_bot.view.outcome import failure_buttons, prompt_of
 from edge_bot.view.progress import starting_screen
 from generation_client import GenerationError, translated
@@ -38,6 +37,9 @@ _FOR_THE_USER = ("TOO_MANY_ACTIVE_JOBS", "MODEL_UNAVAILABLE")
 
 _WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
 """The refusals after which another model must be chosen."""
+
+CONSENT_KINDS = {"voice": CONSENT_KIND_VOICE, "face": CONSENT_KIND_FACE}
+"""What of a person a refusal (CONSENT_REQUIRED) is about."""
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +72,7 @@ async def generate(interaction: Interaction, draft: Draft) -> None:
     """
     model = interaction.catalog.find(draft.model_id)
     if model is None or stage_of(draft, interaction.catalog) is not Stage.CONFIRM:
-        await interaction.show(
-            draft_screen(draft, interaction.language, catalog=interaction.catalog)
-        )
+        await interaction.show(await quoted_screen(interaction, draft))
         return
     prompt = words_of(draft, model)
     message_id = await interaction.show(starting_screen(interaction.language, prompt=prompt))
@@ -200,7 +200,7 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
     model = interaction.catalog.find(draft.model_id)
     why = notice.refusal(refused.error, interaction.language, model=model)
     if model is not None and has_form(model):
-        draft = _asking_again(draft, refused, model=model)
+        draft = asking_again(draft, refused.error, model=model)
     elif model is not None and picture_input(model) in refused.fields:
         draft = draft.model_copy(update={"picture": ""})
     if "prompt" in refused.fields:
@@ -214,17 +214,18 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
         kind = draft.kind if catalog.has_kind(draft.kind) else 0
         draft = draft.model_copy(update={"model_id": "", "kind": kind})
     await interaction.save(draft)
-    await interaction.show(draft_screen(draft, interaction.language, catalog=catalog, notice=why))
+    interaction.catalog = catalog
+    await interaction.show(await _refused_screen(interaction, draft, refused, why=why))
 
 
-def _asking_again(draft: Draft, refused: JobRefused, *, model: Model) -> Draft:
-    """Return the draft at the first answer that was refused."""
-    form = form_of(model)
-    for violation in refused.error.violations:
-        asked = asking(draft, place_of(violation.field), form=form)
-        if asked.at:
-            return asked
-    return draft
+async def _refused_screen(
+    interaction: Interaction, draft: Draft, refused: JobRefused, *, why: str
+) -> Screen:
+    model = interaction.catalog.find(draft.model_id)
+    if model is not None and refused.error.reason == "CONSENT_REQUIRED":
+        kind = CONSENT_KINDS.get(refused.error.metadata.get("kind", ""), model.consent)
+        return consent_screen(draft, interaction.language, model=model, kind=kind)
+    return await quoted_screen(interaction, draft, why=why)
 
 
 async def _catch_up(interaction: Interaction, job: Job, *, message_id: int) -> None:

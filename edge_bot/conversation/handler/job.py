@@ -7,11 +7,11 @@ from google.protobuf.json_format import MessageToDict
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_RUNNING, Job
 from edge_bot.conversation.draft import draft_from_job, scalar
-from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.event import Press
 from edge_bot.conversation.handler.follow import find_job, is_under_way, refresh
 from edge_bot.conversation.handler.generate import generate_again
 from edge_bot.conversation.handler.missed import bring
+from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.handler.result import expiry_told, send_originals, send_result
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
@@ -66,7 +66,7 @@ async def _change(interaction: Interaction, job: Job) -> None:
         sizes=interaction.session.picture_sizes,
     )
     await interaction.save(draft)
-    await interaction.reply(draft_screen(draft, interaction.language, catalog=interaction.catalog))
+    await interaction.reply(await quoted_screen(interaction, draft))
 
 
 async def answer_made_draft(interaction: Interaction, draft: Draft, *, press: Press) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from edge_bot.conversation.draft import with_picture, with_text
-from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.event import Clip, Command, Picture, Text
 from edge_bot.conversation.handler.follow import find_job, is_under_way
 from edge_bot.conversation.handler.form import (
@@ -12,6 +11,7 @@ from edge_bot.conversation.handler.form import (
     answer_form_text,
     form_model,
 )
+from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.handler.upload import (
     PictureTooLarge,
     PictureUnreadable,
@@ -73,7 +73,7 @@ async def answer_text(interaction: Interaction, event: Text) -> None:
             current, event.text, new_id=interaction.new_id, catalog=interaction.catalog
         )
         await interaction.save(draft)
-    await interaction.reply(_found_screen(interaction, event) or current_screen(interaction))
+    await interaction.reply(_found_screen(interaction, event) or await current_screen(interaction))
 
 
 async def answer_clip(interaction: Interaction, event: Clip) -> None:
@@ -88,7 +88,7 @@ async def answer_clip(interaction: Interaction, event: Clip) -> None:
 async def answer_picture(interaction: Interaction, event: Picture) -> None:
     """Take a picture, and its caption as what to do with it; of an album only the first."""
     if interaction.is_applied:
-        await interaction.reply(current_screen(interaction))
+        await interaction.reply(await current_screen(interaction))
     elif form_model(interaction) is not None:
         await _use_picture(interaction, event)
     elif event.album_id and event.album_id == interaction.session.album_id:
@@ -123,7 +123,7 @@ async def _use_picture(interaction: Interaction, event: Picture) -> None:
         catalog=interaction.catalog,
     )
     await interaction.save(draft, album_id=event.album_id, is_album_noticed=False)
-    await interaction.reply(current_screen(interaction))
+    await interaction.reply(await current_screen(interaction))
     return None
 
 
@@ -145,9 +145,9 @@ async def _mention_album(interaction: Interaction) -> None:
     await interaction.reply(Screen(notice.one_of_album(interaction.language)))
 
 
-def current_screen(interaction: Interaction) -> Screen:
+async def current_screen(interaction: Interaction) -> Screen:
     """Return the screen of the draft as it is now, or the welcome if there is none."""
     draft = interaction.session.draft
     if draft is None or draft.job_id:
         return welcome_screen(interaction.language, catalog=interaction.catalog)
-    return draft_screen(draft, interaction.language, catalog=interaction.catalog)
+    return await quoted_screen(interaction, draft)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from edge_bot.conversation.draft import with_choice
 from edge_bot.conversation.draft_screen import (
     choices_screen,
-    draft_screen,
     models_for_screen,
     options_screen,
 )
@@ -16,6 +15,8 @@ from edge_bot.conversation.handler.generate import generate
 from edge_bot.conversation.handler.job import answer_job_press, answer_made_draft
 from edge_bot.conversation.handler.message import current_screen
 from edge_bot.conversation.handler.missed import show_missed
+from edge_bot.conversation.handler.quote import agree, quoted_screen
+from edge_bot.conversation.handler.upload_page import take_upload
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
 from edge_bot.view import button, notice
@@ -81,13 +82,23 @@ async def _go_on(interaction: Interaction, action: DraftAction, *, press: Press)
             await interaction.show(cleared_screen(interaction.language))
         case button.Generate():
             await generate(interaction, draft)
+        case _:
+            await _fill_in(interaction, draft, action)
+    return None
+
+
+async def _fill_in(interaction: Interaction, draft: Draft, action: DraftAction) -> None:
+    match action:
+        case button.RecordConsent() as agreed:
+            await agree(interaction, draft, agreed)
+        case button.TakeUpload() as sent:
+            await take_upload(interaction, draft, sent)
         case button.ShowResults(page=page):
             await show_results(interaction, draft, page=page)
         case button.TakeResult() as chosen:
             await take_result(interaction, draft, chosen)
         case _:
             await _choose(interaction, draft, action)
-    return None
 
 
 async def _show_made(interaction: Interaction, draft: Draft, *, press: Press) -> None:
@@ -98,12 +109,12 @@ async def _show_made(interaction: Interaction, draft: Draft, *, press: Press) ->
 async def _choose(interaction: Interaction, draft: Draft, action: Action) -> None:
     chosen = with_choice(draft, action, language=interaction.language, catalog=interaction.catalog)
     await interaction.save(chosen)
-    await interaction.show(_view(interaction, chosen, action))
+    await interaction.show(await _view(interaction, chosen, action))
 
 
 async def _explain(interaction: Interaction, why: str) -> None:
     """Say why and show where we are, in a new message: the old one may show a job."""
-    screen = current_screen(interaction)
+    screen = await current_screen(interaction)
     await interaction.reply(Screen(paragraphs(why, screen.text), screen.keyboard))
 
 
@@ -125,13 +136,13 @@ def _shelf(interaction: Interaction, action: Action) -> Screen:
             raise TypeError(action)
 
 
-def _view(interaction: Interaction, draft: Draft, action: Action) -> Screen:
+async def _view(interaction: Interaction, draft: Draft, action: Action) -> Screen:
     """Return what a press wants to look at; the draft itself unless it asks for a list."""
     model = interaction.catalog.find(draft.model_id)
     if isinstance(action, _SHELVES):
         return _shelf(interaction, action)
     if model is not None and has_form(model):
-        return _form_view(interaction, draft, action)
+        return await _form_view(interaction, draft, action)
     options = {option.field: option for option in model.options} if model else {}
     match action:
         case button.ShowModels():
@@ -143,10 +154,10 @@ def _view(interaction: Interaction, draft: Draft, action: Action) -> Screen:
         case button.ShowChoices(field=field) if field in options:
             return choices_screen(draft, interaction.language, option=options[field])
         case _:
-            return draft_screen(draft, interaction.language, catalog=interaction.catalog)
+            return await quoted_screen(interaction, draft)
 
 
-def _form_view(interaction: Interaction, draft: Draft, action: Action) -> Screen:
+async def _form_view(interaction: Interaction, draft: Draft, action: Action) -> Screen:
     """Return what a press wants to see of a form; what is asked next unless it asks for more."""
     model = interaction.catalog.find(draft.model_id)
     match action:
@@ -157,4 +168,4 @@ def _form_view(interaction: Interaction, draft: Draft, action: Action) -> Screen
         case button.ShowSettings(page=page) if model is not None:
             return settings_screen(draft, interaction.language, model=model, page=page)
         case _:
-            return draft_screen(draft, interaction.language, catalog=interaction.catalog)
+            return await quoted_screen(interaction, draft)
