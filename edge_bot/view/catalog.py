@@ -14,15 +14,17 @@ import structlog
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
-from atelier.generation.v1.model_pb2 import Model
+from atelier.generation.v1.model_pb2 import MODEL_VIEW_FULL, Model
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view.language import base_language
 from edge_bot.view.media_input import has_form, is_askable
-from edge_bot.view.model_field import FULL_VIEW, purpose_of
+from edge_bot.view.model_field import purpose_of
 from edge_bot.view.purpose import Purpose
 
 REFRESH_S = 300.0
-"""How old the list may become before it is read again."""
+"""How old the list of a service that tells no version may become before it is read again."""
+CHECK_S = 3.0
+"""How old a list may become before the service is asked whether there is another version."""
 
 _Text = TypeVar("_Text")
 
@@ -88,7 +90,7 @@ class Catalog:
 
 
 class CatalogCache:
-    """Holds the catalog for some minutes; an old one serves while the service is away."""
+    """Holds the catalog while it stays as it is; an old one serves while the service is away."""
 
     def __init__(
         self,
@@ -104,12 +106,14 @@ class CatalogCache:
         self._clock = clock
         self._catalog: Catalog | None = None
         self._read_at = 0.0
+        self._version = ""
 
     async def get(self) -> Catalog:
         """Return the catalog; raises AioRpcError if none was ever read and none can be."""
         if self._catalog is None:
             return await self._read()
-        if self._clock() - self._read_at < self._refresh_s:
+        fresh_s = CHECK_S if self._version else self._refresh_s
+        if self._clock() - self._read_at < fresh_s:
             return self._catalog
         try:
             return await self._read()
@@ -122,20 +126,28 @@ class CatalogCache:
         self._read_at = self._clock() - self._refresh_s
 
     async def _read(self) -> Catalog:
-        self._catalog = Catalog(tuple(await self._pages()), self._service_clock)
+        first = await self._page(version=self._version)
+        is_same = bool(first.catalog_version) and first.catalog_version == self._version
+        if self._catalog is None or not is_same:
+            models = tuple(await self._models(first))
+            self._catalog = Catalog(models, self._service_clock)
+            self._version = first.catalog_version
         self._read_at = self._clock()
         return self._catalog
 
-    async def _pages(self) -> list[Model]:
-        models: list[Model] = []
-        token = ""
-        while True:
-            request = pb.ListModelsRequest(page_token=token, **FULL_VIEW)
-            page = await self._generation.ListModels(request)
+    async def _models(self, page: pb.ListModelsResponse) -> list[Model]:
+        models = list(page.models)
+        while page.next_page_token:
+            page = await self._page(token=page.next_page_token)
             models += page.models
-            token = page.next_page_token
-            if not token:
-                return models
+        return models
+
+    async def _page(self, *, token: str = "", version: str = "") -> pb.ListModelsResponse:
+        request = pb.ListModelsRequest(
+            page_token=token, if_catalog_version=version, view=MODEL_VIEW_FULL
+        )
+        page: pb.ListModelsResponse = await self._generation.ListModels(request)
+        return page
 
 
 def _is_off(model: Model, now: datetime) -> bool:
