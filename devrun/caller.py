@@ -37,7 +37,7 @@ scopes = ["callbacks"]
 [[caller]]
 name = "local"
 tokens_sha256 = ["{local}"]
-scopes = ["own_jobs", "all_jobs", "deliveries"]
+scopes = ["own_jobs", "all_jobs", "deliveries", "operator_fields", "catalog"]
 owner_prefixes = [""]
 webhook_secrets = ["{webhook_secret}"]
 """

@@ -22,7 +22,9 @@ from edge_bot.view.model_field import purpose_of
 from edge_bot.view.purpose import Purpose
 
 REFRESH_S = 300.0
-"""How old the list may become before it is read again."""
+"""How old the list of a service that tells no version may become before it is read again."""
+CHECK_S = 3.0
+"""How old a list may become before the service is asked whether there is another version."""
 
 _Text = TypeVar("_Text")
 
@@ -88,7 +90,7 @@ class Catalog:
 
 
 class CatalogCache:
-    """Holds the catalog for some minutes; an old one serves while the service is away."""
+    """Holds the catalog while it stays as it is; an old one serves while the service is away."""
 
     def __init__(
         self,
@@ -110,7 +112,8 @@ class CatalogCache:
         """Return the catalog; raises AioRpcError if none was ever read and none can be."""
         if self._catalog is None:
             return await self._read()
-        if self._clock() - self._read_at < self._refresh_s:
+        fresh_s = CHECK_S if self._version else self._refresh_s
+        if self._clock() - self._read_at < fresh_s:
             return self._catalog
         try:
             return await self._read()

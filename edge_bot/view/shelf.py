@@ -52,6 +52,7 @@ _WITH_PICTURE = (
     Purpose.IMAGE_ANALYSIS,
 )
 _DEAR = Decimal(10**9)
+_SHELF = [purpose for group in GROUPS for purpose in group.purposes]
 
 Pick: TypeAlias = tuple[str, pb.Model]
 """A mark and the model that it stands before."""
@@ -165,13 +166,17 @@ def found_screen(models: Sequence[pb.Model], language: str, *, words: str, draft
 
 
 def found_models(words: str, *, catalog: Catalog) -> tuple[pb.Model, ...]:
-    """Return the models whose names or purposes have all of these words, in either language."""
+    """Return the models whose names or purposes have all of these words, in either language.
+
+    Those that are called just so come first, then those whose purposes do on the shelf.
+    """
     wanted = _words(words)
     if not catalog.is_large or not 0 < len(wanted) <= MOST_WORDS:
         return ()
     if any(len(each) < 2 for each in wanted):
         return ()
-    return tuple(each for each in catalog.offered if _has_words(each, wanted))
+    found = [each for each in catalog.offered if _has_words(each, wanted)]
+    return tuple(sorted(found, key=lambda each: _distance(each, wanted)))
 
 
 def chosen_purpose(number: int) -> Purpose:
@@ -186,6 +191,11 @@ def _has_words(model: pb.Model, wanted: Iterable[str]) -> bool:
     told += [group_label(texts(language), group_of(purpose)) for language in LANGUAGES]
     words = {word for text in told for word in _words(text)}
     return all(any(word.startswith(each) for word in words) for each in wanted)
+
+
+def _distance(model: pb.Model, wanted: list[str]) -> tuple[bool, int]:
+    is_called_so = any(_words(title) == wanted for title in model.titles.values())
+    return not is_called_so, _SHELF.index(purpose_of(model))
 
 
 def _words(text: str) -> list[str]:

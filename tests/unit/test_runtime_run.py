@@ -157,6 +157,7 @@ def test_tokens_are_kept_and_the_bot_is_the_one_of_now(tmp_path: Path) -> None:
     assert gateway.scopes == {"callbacks"}
     assert local.sees is None
     assert len(local.webhook_secrets) == 1
+    assert {"operator_fields", "catalog"} <= local.scopes
 
 
 def test_a_token_that_was_never_written_is_made(tmp_path: Path) -> None:
