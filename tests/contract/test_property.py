@@ -81,7 +81,10 @@ def messages(kind: Descriptor) -> st.SearchStrategy[Any]:
     """Return the messages of a kind, each field set or not, one at most of a oneof."""
     if kind.full_name == "google.protobuf.Struct":
         return documents(values)
-    fields = {field.name: one(field) for field in kind.fields}
+    fields = {
+        field.name: st.lists(one(field), max_size=3) if _is_list(field) else one(field)
+        for field in kind.fields
+    }
     subsets = st.fixed_dictionaries({}, optional=fields)
     return subsets.map(lambda chosen: GetMessageClass(kind)(**_one_of_each(kind, chosen)))
 
@@ -94,6 +97,11 @@ def one(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     if field.message_type.GetOptions().map_entry:
         return st.dictionaries(texts, texts, max_size=2)
     return messages(field.message_type)
+
+
+def _is_list(field: FieldDescriptor) -> bool:
+    kind = field.message_type
+    return field.is_repeated and not (kind and kind.GetOptions().map_entry)
 
 
 def _one_of_each(kind: Descriptor, chosen: dict[str, Any]) -> dict[str, Any]:
