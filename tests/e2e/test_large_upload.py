@@ -16,6 +16,7 @@ from PIL import Image
 
 from atelier.generation.v1 import edge_service_pb2 as edge
 from atelier.generation.v1 import generation_service_pb2 as pb
+from atelier.generation.v1.consent_pb2 import ConsentKind
 from atelier.generation.v1.upload_link_pb2 import UploadLink
 from runtime.file import read_pieces
 from tests.contract.service import struct
@@ -103,6 +104,9 @@ async def _handed_over(stack: Stack, *, video: UploadLink, audio: UploadLink) ->
     request = pb.CreateJobRequest(
         model_id="volcengine/video-to-video-lip-sync", inputs=struct(inputs), owner=OWNER
     )
+    for kind in (ConsentKind.CONSENT_KIND_VOICE, ConsentKind.CONSENT_KIND_FACE):
+        consent = pb.RecordConsentRequest(owner=OWNER, kind=kind, wording_version="1")
+        await stack.client.generation.RecordConsent(consent)
     job = (await stack.client.generation.CreateJob(request)).job
 
     async def is_asked() -> bool:
