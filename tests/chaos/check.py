@@ -22,8 +22,11 @@ NEXT = {
 """The check's own copy of the table of transitions."""
 MOST_SENDS = 2
 """How many tasks one job may become, the second only because the first was unknown."""
-MORE_TASKS, MORE_FDS = 12, 16
-"""What a process at rest may hold more than after its warm-up: pools that are not yet empty."""
+MORE_TASKS, MORE_FDS = 12, 24
+"""What a process at rest may hold more than after its warm-up: pools that are not yet empty.
+
+That to the database has up to 20 connections, of which a warm-up needs few.
+"""
 MORE_MEMORY_BYTES = 64 << 20
 
 

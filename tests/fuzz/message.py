@@ -99,13 +99,18 @@ class Messages:
         return 0.3 if field.containing_oneof else 0.97
 
     def _set(self, message: Message, field: FieldDescriptor) -> None:
-        if field.message_type is None:
+        kind = field.message_type
+        if field.is_repeated and not (kind and kind.GetOptions().map_entry):
+            values = getattr(message, field.name)
+            for _ in range(self._odd.random.randrange(2 if self._is_calm else 20)):
+                values.append(self.draw(kind) if kind else self._scalar(field))
+        elif kind is None:
             setattr(message, field.name, self._scalar(field))
-        elif field.message_type.GetOptions().map_entry:
+        elif kind.GetOptions().map_entry:
             for _ in range(self._odd.random.randrange(2 if self._is_calm else 20)):
                 getattr(message, field.name)[self._odd.text()] = self._odd.text()
         else:
-            getattr(message, field.name).CopyFrom(self.draw(field.message_type))
+            getattr(message, field.name).CopyFrom(self.draw(kind))
 
     def _scalar(self, field: FieldDescriptor) -> Any:
         odd = self._odd
