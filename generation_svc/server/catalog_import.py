@@ -68,10 +68,17 @@ async def _import(options: argparse.Namespace) -> None:
         await review_and_apply(client, found.documents, may_apply=partial(_may_apply, options))
 
 
+def _documents_in(file: Path) -> Sequence[Any]:
+    """Read a document or a list of them. Raises CatalogError and OSError."""
+    try:
+        return parsed_documents(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeError) as error:
+        raise CatalogError(file, f"is not JSON: {error}") from error
+
+
 async def _found(client: GenerationClient, options: argparse.Namespace) -> SourceCatalog:
     if not options.from_kie:
-        documents: list[Any] = [*parsed_documents(options.file.read_text(encoding="utf-8"))]
-        return SourceCatalog(documents)
+        return SourceCatalog([*_documents_in(options.file)])
     _say(UNPROVED)
     settings = GenerationSettings.load()
     async with open_kie(settings.kie_accounts, api_url=settings.kie_api_url) as kie:

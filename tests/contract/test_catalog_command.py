@@ -84,6 +84,7 @@ async def test_what_is_no_document_ends_it_with_a_sentence(
     code, _, errors = await command(service, str(path))
     assert code == 1
     assert "Traceback" not in errors
+    assert text == "7" or f"{path}: is not JSON" in errors
 
 
 @asynccontextmanager
