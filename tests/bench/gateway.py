@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tests.bench.load import Call, Rounds, Sample, load
 from tests.bench.table import Line
 from tests.bench.world import Part, World, frozen, running
-from tests.e2e.program import free_address
+from tests.port import free_address
 
 CALLERS = 32
 BODY = b'{"code":200,"data":{"taskId":"0","state":"success","resultJson":""},"msg":"success"}'

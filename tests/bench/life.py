@@ -17,8 +17,9 @@ from tests.bench.statement import Counts
 from tests.bench.table import Line
 from tests.bench.world import Part, World, frozen, running
 from tests.e2e.person import SandboxTelegram
-from tests.e2e.program import free_address, until
+from tests.e2e.program import until
 from tests.e2e.stack import BOT_TOKEN
+from tests.port import free_address
 
 JOBS = 100
 """How many jobs a round has."""

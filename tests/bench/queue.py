@@ -17,7 +17,8 @@ import psycopg
 from tests.bench.life import RAISED
 from tests.bench.load import Sample
 from tests.bench.world import Part, World, running
-from tests.e2e.program import free_address, until
+from tests.e2e.program import until
+from tests.port import free_address
 
 HELD_S = 36_000.0
 SPARE = 20

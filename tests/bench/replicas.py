@@ -11,7 +11,7 @@ from tests.bench.life import CALLERS, COUNTED, JOBS, PER_SECOND, RAISED, STEADY_
 from tests.bench.load import Call, Rounds, Sample, batch, steadily
 from tests.bench.table import Line
 from tests.bench.world import Part, World, running
-from tests.e2e.program import free_address
+from tests.port import free_address
 
 ROW = "whole life, two replicas"
 

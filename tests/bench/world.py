@@ -19,8 +19,9 @@ from generation_svc.storage.embedded.server import embedded_postgres
 from generation_svc.storage.migrate import migrate
 from tests.bench.statement import APPLICATION, Counts, counted
 from tests.e2e.caller import TOKENS, write_callers
-from tests.e2e.program import Program, answers, free_address
+from tests.e2e.program import Program, answers
 from tests.e2e.stack import BOT_ID, BOT_TOKEN, serves
+from tests.port import free_address
 
 _TEMPLATE = "migrated"
 _MAX_CONNECTIONS = 300

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import count
 
-from tests.e2e.program import free_address
+from tests.port import free_address
 
 _CHUNK = 64 * 1024
 _RESET = struct.pack("ii", 1, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -75,8 +74,3 @@ async def running(service_port: int, **options: Any) -> AsyncIterator[Running]:
     registry = CollectorRegistry()
     async with gateway(given_settings, meter=Meter(registry)) as address:
         yield Running(address, registry)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

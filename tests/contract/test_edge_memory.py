@@ -21,8 +21,9 @@ from atelier.generation.v1.media_pb2 import MEDIA_KIND_VIDEO, Media
 from tests.contract.edge_harness import delivery, succeeded
 from tests.contract.edge_service import FakeService, serving_edges
 from tests.contract.long_file import LongFile
-from tests.e2e.program import Program, answers, free_address, until
+from tests.e2e.program import Program, answers, until
 from tests.integration.sandbox_telegram import TOKEN, serving
+from tests.port import free_address
 
 VIDEOS = 20
 SIZE = 45_000_000

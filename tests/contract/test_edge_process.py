@@ -14,6 +14,7 @@ import pytest
 
 from tests.contract.edge_harness import CHAT, Harness, delivery, harness, succeeded, until
 from tests.integration.sandbox_telegram import TOKEN
+from tests.port import free_port
 
 
 @dataclass
@@ -49,11 +50,6 @@ def environment(edge: Harness, **changes: str) -> dict[str, str]:
         "LOG_LEVEL": "debug",
         **changes,
     }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def started(variables: dict[str, str]) -> asyncio.subprocess.Process:

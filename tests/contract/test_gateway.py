@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.callback_service import RecordingCallbackService, serving_callbacks
-from tests.contract.gateway_harness import SUCCESS, Running, free_port, running
+from tests.contract.gateway_harness import SUCCESS, Running, running
+from tests.port import free_port
 
 
 @pytest.fixture(scope="module")

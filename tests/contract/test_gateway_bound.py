@@ -9,8 +9,9 @@ import pytest
 
 from callback_gateway.protocol import MAX_PIPELINE
 from tests.contract.callback_service import RecordingCallbackService, serving_callbacks
-from tests.contract.gateway_harness import SUCCESS, Running, free_port, running
+from tests.contract.gateway_harness import SUCCESS, Running, running
 from tests.e2e.program import until
+from tests.port import free_port
 
 CHUNKED = b"POST /callbacks/kie HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n"
 

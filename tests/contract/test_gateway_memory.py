@@ -13,7 +13,8 @@ import pytest
 
 from tests.contract.long_file import LongFile
 from tests.contract.media_service import GOOD, RecordingMediaService, serving_media
-from tests.e2e.program import Program, answers, free_address, until
+from tests.e2e.program import Program, answers, until
+from tests.port import free_address
 
 SIZE = 300_000_000
 MIB = 1 << 20

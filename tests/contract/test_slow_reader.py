@@ -19,7 +19,8 @@ from generation_svc.rpc.connection import ConnectionLife
 from generation_svc.rpc.stream import StreamTiming
 from tests.chaos.proxy import Link
 from tests.contract.service import Service, serving
-from tests.e2e.program import free_address, until
+from tests.e2e.program import until
+from tests.port import free_address
 
 LIFE = ConnectionLife(age=timedelta(seconds=1), grace=timedelta(seconds=1))
 TIMING = StreamTiming(write_timeout=timedelta(milliseconds=200))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -22,9 +20,6 @@ START_SECONDS = 90.0
 """How long a process may take until it is ready: the first start may have to compile."""
 _INHERITED = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 """Where programs and modules are found; nothing else of a developer's environment matters."""
-_LISTENING_PORTS = (12_000, 32_000)
-"""Below the ephemeral ports of Linux."""
-_system_random = random.SystemRandom()
 _T = TypeVar("_T")
 
 
@@ -152,23 +147,6 @@ async def answers(url: str) -> bool:
             return (await http.get(url)).status_code == 200
         except httpx2.HTTPError:
             return False
-
-
-def free_address() -> str:
-    """Return an address on this machine that nobody listens on.
-
-    Its port is none that outgoing connections get, so that a process that was killed finds it
-    free again.
-    """
-    while True:
-        address = f"127.0.0.1:{_system_random.randrange(*_LISTENING_PORTS)}"
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", int(address.rpartition(":")[2])))
-            except OSError:
-                continue
-        return address
 
 
 def _record(line: str) -> dict[str, Any]:

@@ -23,8 +23,9 @@ from generation_client import GenerationClient, Transport, connect
 from tests.e2e.caller import TOKENS, client_settings, write_callers
 from tests.e2e.history import History, history
 from tests.e2e.person import SandboxTelegram
-from tests.e2e.program import Program, answers, free_address
+from tests.e2e.program import Program, answers
 from tests.e2e.sandbox_kie import SandboxKie
+from tests.port import free_address
 
 BOT_TOKEN = "81234567:AAEe2eBotTokenThatNobodyElseMayEverSee_"
 BOT_ID = int(BOT_TOKEN.partition(":")[0])

@@ -19,9 +19,10 @@ from generation_client import GenerationError, Transport, connect, translated
 from tests.certificate import SERVER_NAME, Authority
 from tests.contract.tool import SCRIPTS, documents
 from tests.e2e.caller import TOKENS, write_callers
-from tests.e2e.program import Program, free_address
+from tests.e2e.program import Program
 from tests.e2e.secret import leaks_of
 from tests.e2e.stack import BOT_ID, BOT_TOKEN, Shape, serves, stack
+from tests.port import free_address
 
 SECRETS = {"edge", "gateway", "local", "media_link_key", "webhook_secret"}
 """What `make run` keeps for itself, a file each."""

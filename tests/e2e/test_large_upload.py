@@ -21,8 +21,9 @@ from atelier.generation.v1.upload_link_pb2 import UploadLink
 from runtime.file import read_pieces
 from tests.contract.service import struct
 from tests.e2e.memory import children_of, peak_of, reset_peak
-from tests.e2e.program import free_address, until
+from tests.e2e.program import until
 from tests.e2e.stack import Shape, Stack
+from tests.port import free_address
 from tests.told_clip import film, sound
 
 GATEWAY = free_address()

@@ -16,8 +16,9 @@ from atelier.generation.v1.delivery_service_pb2 import LeaseDeliveriesRequest
 from atelier.generation.v1.destination_pb2 import QueueDestination
 from atelier.generation.v1.media_pb2 import Media
 from tests.contract.long_file import LongFile
-from tests.e2e.program import Program, free_address
+from tests.e2e.program import Program
 from tests.e2e.stack import Shape, Stack
+from tests.port import free_address
 
 SIZE = 300_000_000
 MIB = 1 << 20

@@ -16,8 +16,9 @@ from atelier.generation.v1.destination_pb2 import QueueDestination
 from atelier.generation.v1.job_pb2 import Job
 from generation_client import connect
 from tests.e2e.caller import TOKENS
-from tests.e2e.program import free_address, until
+from tests.e2e.program import until
 from tests.e2e.stack import Shape, Stack
+from tests.port import free_address
 
 GATEWAY = free_address()
 HOURS = 3600.0

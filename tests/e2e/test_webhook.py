@@ -22,8 +22,9 @@ from generation_client import GenerationError, translated
 from runtime.address import Address
 from runtime.http import serving
 from tests.e2e.caller import WEBHOOK_SECRET
-from tests.e2e.program import free_address, until
+from tests.e2e.program import until
 from tests.e2e.stack import Shape, Stack
+from tests.port import free_address
 
 ADDRESS = free_address()
 IN_QUERY = "a-word-of-the-receiver-alone"

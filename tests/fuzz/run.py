@@ -11,7 +11,7 @@ from typing import Any
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from tests.e2e.person import Person, SandboxTelegram
-from tests.e2e.program import client, free_address, until
+from tests.e2e.program import client, until
 from tests.e2e.secret import leaks_of
 from tests.e2e.stack import BOT_ID, Shape, Stack, stack
 from tests.fuzz import connection, gateway, rpc, telegram
@@ -20,6 +20,7 @@ from tests.fuzz.door import Tally
 from tests.fuzz.invariant import broken
 from tests.fuzz.known import Known, gather
 from tests.fuzz.odd import Odd
+from tests.port import free_address
 
 MORE_MEMORY_BYTES = 192 << 20
 """What a process may hold more after the storms than before."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.person import photo
-from tests.e2e.program import Program, answers, free_address, until
+from tests.e2e.program import Program, answers, until
 from tests.e2e.stack import BOT_ID, Stack
 from tests.fuzz.access import HOOKED_ID, HOOKED_TOKEN
 from tests.fuzz.door import Tally
 from tests.fuzz.known import Known
 from tests.fuzz.odd import Odd
 from tests.fuzz.update import Chats, Updates
+from tests.port import free_address
 
 MOST_USERS = 300
 BATCH = 100

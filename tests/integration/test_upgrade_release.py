@@ -15,8 +15,9 @@ from atelier.generation.v1.job_pb2 import JobState
 from generation_client import connect
 from generation_svc.catalog import load_catalog
 from tests.contract.service import KIE_KEY, sandbox_kie, struct
-from tests.e2e.program import Program, free_address
+from tests.e2e.program import Program
 from tests.e2e.stack import serves
+from tests.port import free_address
 from tests.release import SCHEMA, unpack_code
 
 

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_SUCCEEDED
 from generation_client import connect
-from tests.e2e.program import free_address
 from tests.package.wheel import ROOT, SCRIPTS, built, pip
+from tests.port import free_address
 
 START_SECONDS = 180.0
 
