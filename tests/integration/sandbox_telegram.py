@@ -98,7 +98,7 @@ class Sandbox:
 
     async def invoice(self, chat: int, *, stars: int = 100, **params: Any) -> Json:
         """Have the bot send an invoice in Stars; return the message."""
-        given = {"title": "Credits", "description": "100 credits", "payload": "pack:100"}
+        given: Json = {"title": "Credits", "description": "100 credits", "payload": "pack:100"}
         given |= {"currency": "XTR", "prices": [{"label": "Credits", "amount": stars}]}
         return dict(await self.result("sendInvoice", chat_id=chat, **{**given, **params}))
 
