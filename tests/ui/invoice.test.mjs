@@ -52,6 +52,10 @@ async function confirm(person, label) {
   await dialog.locator("button.primary").click();
 }
 
+// Runs in the page: waits for every movement that has an end.
+const hasSlidIn = () =>
+  Promise.all(document.getAnimations().filter((one) => one.effect.getTiming().iterations !== Infinity).map((one) => one.finished));
+
 before(async () => {
   await mkdir(SCREENSHOTS, { recursive: true });
   await call("getMe");
@@ -81,6 +85,7 @@ test("a person pays, reads the receipt, and gets it back", TIMEOUT, async () => 
   assert.equal(query.total_amount, 100);
   await person.node.locator(".service", { hasText: "You paid ⭐️ 100 to Shop." }).waitFor();
   await person.node.locator("button.pay:not(.waiting)").waitFor();
+  await page.evaluate(hasSlidIn);
   await page.screenshot({ path: `${SCREENSHOTS}/invoice.png` });
   const { successful_payment: paid } = await next("message", (message) => message.successful_payment);
   await call("refundStarPayment", { user_id: chat, telegram_payment_charge_id: paid.telegram_payment_charge_id });
