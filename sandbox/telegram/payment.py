@@ -67,7 +67,8 @@ class Checkout:
 
     @property
     def _timeout(self) -> float:
-        return self.conversation.server.settings.checkout_timeout_s
+        own = self.payment.plan.answer_within_s
+        return self.conversation.server.settings.checkout_timeout_s if own is None else own
 
     def _later(self, seconds: float, *, step: PaymentState) -> None:
         steps = {"thinking": self._ask, "asked": self._expire, "approved": self._charge}

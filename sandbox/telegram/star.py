@@ -46,6 +46,8 @@ class PaymentPlan(BaseModel):
     """How long the person reads the form before they confirm."""
     query: Delivery = "once"
     """How often the bot gets the `pre_checkout_query`."""
+    answer_within_s: float | None = Field(default=None, ge=0)
+    """How long this once Telegram waits for the bot; by default as long as it always does."""
     settle_s: float = Field(default=0, ge=0)
     """How long Telegram takes for the charge after the bot has said yes."""
     notice: Delivery = "once"

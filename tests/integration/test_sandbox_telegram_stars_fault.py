@@ -39,6 +39,18 @@ async def test_an_answer_that_comes_too_late_pays_nothing() -> None:
         assert await _stars(telegram, chat) == 10_000
 
 
+async def test_one_payment_alone_is_impatient(telegram: Sandbox) -> None:
+    chat, message = await _offer(telegram)
+    hasty = await telegram.pay(chat, message_id=message, answer_within_s=0.02)
+    patient = await telegram.pay(chat, message_id=message)
+    await telegram.until_paid(hasty["pre_checkout_query_id"], "expired")
+    late = {"pre_checkout_query_id": hasty["pre_checkout_query_id"]}
+    assert await telegram.refusal("answerPreCheckoutQuery", **late, ok=True) == TOO_OLD
+    in_time = {"pre_checkout_query_id": patient["pre_checkout_query_id"]}
+    await telegram.result("answerPreCheckoutQuery", **in_time, ok=True)
+    assert len(await telegram.transactions()) == 1
+
+
 async def test_a_bot_has_ten_seconds(telegram: Sandbox) -> None:
     chat, message = await _offer(telegram)
     payment = await telegram.pay(chat, message_id=message)
