@@ -2,7 +2,8 @@
 
 An example is a fact: a model and its `input`, with the names, the types and the values of its
 source. Prompts, texts for people, links and ids are ours, in the shape of those that stood there.
-The source is a page of KIE's documentation, read in a public copy of it, or a public client.
+The source is a page of KIE's documentation, read in a public copy of it, or a public client: the
+body that its code or its test makes, with values out of its defaults and choices.
 """
 
 from __future__ import annotations

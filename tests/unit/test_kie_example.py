@@ -29,7 +29,7 @@ from tests.kie_example import (
 EXAMPLES = kie_examples()
 MODELS = {model.offer.model_id: model for model in load_catalog(has_unpaid=True).models.values()}
 CREATED = {"code": 200, "msg": "success", "data": {"taskId": "t1"}}
-LEAST_MODELS, LEAST_EXAMPLES = 162, 179
+LEAST_MODELS, LEAST_EXAMPLES = 189, 235
 
 every_example = pytest.mark.parametrize("name", EXAMPLES)
 
