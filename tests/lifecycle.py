@@ -526,6 +526,8 @@ def body_of(observation: Observation) -> bytes:
         data["resultJson"] = json.dumps(result)
     if observation.fail_code:
         data |= {"failCode": observation.fail_code, "failMsg": observation.fail_message}
+    if observation.cost is not None:
+        data["creditsConsumed"] = float(observation.cost)
     code = 501 if observation.state is ProviderState.FAILED else 200
     return json.dumps({"code": code, "msg": "", "data": data}).encode()
 
