@@ -297,6 +297,12 @@ CALLS: dict[str, Call] = {
             owner=s.owner, kind=consent_pb2.CONSENT_KIND_VOICE, wording_version="1"
         )
     ),
+    "GenerationService/ListConsents": lambda c, s: c.generation.ListConsents(
+        pb.ListConsentsRequest(owner=s.owner)
+    ),
+    "GenerationService/WithdrawConsent": lambda c, s: c.generation.WithdrawConsent(
+        pb.WithdrawConsentRequest(owner=s.owner, kind=consent_pb2.CONSENT_KIND_VOICE)
+    ),
     "GenerationService/ListModels": lambda c, s: c.generation.ListModels(pb.ListModelsRequest()),
     "GenerationService/GetModel": lambda c, s: c.generation.GetModel(
         pb.GetModelRequest(model_id="z-image")

@@ -272,6 +272,8 @@ async def met_by_chance(harness: Harness, job: Job) -> None:
         await tx.jobs.destination(job.id)
         await tx.consents.record("user:1", consent=Consent.FACE, wording_version="1", caller="a")
         await tx.consents.find("user:1", consent=Consent.FACE)
+        await tx.consents.page("user:1", after="", limit=9)
+        await tx.consents.withdraw("user:1", consent=Consent.FACE)
         await tx.receipts.finish(attempt.id, outcome=CallbackOutcome.APPLIED)
         key = RequestKey(CALLER.name, "a new request", content_hash=b"0" * 32)
         await tx.requests.remember(key, job_id=job.id)
