@@ -1,7 +1,7 @@
 """Reads what KIE says of all its models, as documents for the catalog.
 
-Only what would change something becomes a document. It is unproved: it was tried on a sandbox and on
-descriptions written by hand, never on the real KIE.
+Only what would change something becomes a document. It is unproved: it was tried on a sandbox and
+on descriptions written by hand, never on the real KIE.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
