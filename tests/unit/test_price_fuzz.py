@@ -34,7 +34,8 @@ def properties(draw: st.DrawFn) -> Json:
     least, most = draw(st.integers(-3, 2)), draw(st.integers(3, 2**53))
     number: Json = {"type": draw(st.sampled_from(["integer", "number"]))}
     number |= draw(st.sampled_from([{}, {"minimum": least}, {"minimum": least, "maximum": most}]))
-    sizes, values = draw(SIZES), draw(NUMBERS)
+    sizes: list[Any] = draw(SIZES)
+    values: list[Any] = draw(NUMBERS)
     line = {"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}}
     made: Json = {
         "prompt": {"type": "string"},
