@@ -40,10 +40,7 @@ from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.timing import Timing
 from generation_svc.engine.account import assign, free_places
-from generation_svc.engine.dispatch import dispatch
-from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance.accounts import watch_accounts
-from generation_svc.engine.poll import poll
 from generation_svc.engine.rate_budget import limit_of
 from generation_svc.engine.sweep import SWEEPS
 from generation_svc.lifecycle.callback import CallbackOutcome
@@ -65,6 +62,7 @@ from generation_svc.storage.table.schema import metadata
 from generation_svc.usecase.create_job import CreateRequest, create_job
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.media import holding
+from tests.step import dispatch, fetch_result, poll
 
 CALLER = Caller.trusted("edge")
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000, language_code="en")

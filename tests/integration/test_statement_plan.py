@@ -33,7 +33,6 @@ from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.engine import read_cost
 from generation_svc.engine.due import looking
 from generation_svc.engine.maintenance.accounts import watch_accounts
-from generation_svc.engine.send_webhook import send_webhook
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.forecast import forecast
@@ -61,6 +60,7 @@ from tests.lifecycle import (
     one_piece,
 )
 from tests.plan import Recorder
+from tests.step import send_webhook
 
 FILLING = Filling(finished=50_000, days=120, queued=2_000, queued_owners=20, caller="edge")
 LIMITS = replace(GENEROUS, creates_per_window=200, reads_per_window=200, active_tasks=40)

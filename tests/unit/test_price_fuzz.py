@@ -23,8 +23,12 @@ PRICE = Draft202012Validator({"$ref": "#/$defs/price", "$defs": SCHEMA["$defs"]}
 NAMES = ("prompt", "number", "choice", "size", "flag", "list", "lines", "clip", "nobody")
 CREDITS = st.sampled_from(["0", "0.8", "4", "12.5", "999999999", "0.0001"])
 COUNT = st.integers(0, 5) | st.sampled_from([0.5, 2**53])
-NUMBERS = st.sampled_from([["1", "2"], ["0", "5"], ["-1", "4"], ["high", "low"], [1, 2.5], ["1"]])
-SIZES = st.sampled_from([["square", "wide"], ["square"], [1, "square"], []])
+NUMBERS: st.SearchStrategy[list[Any]] = st.sampled_from(
+    [["1", "2"], ["0", "5"], ["-1", "4"], ["high", "low"], [1, 2.5], ["1"]]
+)
+SIZES: st.SearchStrategy[list[Any]] = st.sampled_from(
+    [["square", "wide"], ["square"], [1, "square"], []]
+)
 Json = dict[str, Any]
 
 
@@ -34,8 +38,7 @@ def properties(draw: st.DrawFn) -> Json:
     least, most = draw(st.integers(-3, 2)), draw(st.integers(3, 2**53))
     number: Json = {"type": draw(st.sampled_from(["integer", "number"]))}
     number |= draw(st.sampled_from([{}, {"minimum": least}, {"minimum": least, "maximum": most}]))
-    sizes: list[Any] = draw(SIZES)
-    values: list[Any] = draw(NUMBERS)
+    sizes, values = draw(SIZES), draw(NUMBERS)
     line = {"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}}
     made: Json = {
         "prompt": {"type": "string"},
