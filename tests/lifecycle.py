@@ -59,7 +59,8 @@ from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
 from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.table.schema import metadata
-from generation_svc.usecase.create_job import CreateRequest, create_job
+from generation_svc.usecase.create_job import create_job
+from generation_svc.usecase.job_request import CreateRequest
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.media import holding
 from tests.step import dispatch, fetch_result, poll

@@ -57,6 +57,7 @@ from generation_svc.usecase import (
     upload_input,
     upload_link,
 )
+from generation_svc.usecase.job_request import CreateRequest
 from generation_svc.usecase.read_job import JobQuery
 from generation_svc.usecase.upload_link import LinkTurns
 
@@ -272,9 +273,7 @@ def _part_from_proto(request: pb.DownloadMediaRequest) -> download_media.ReadRan
     return download_media.ReadRange(request.read_offset, request.read_limit)
 
 
-def _request_from_proto(
-    request: pb.CreateJobRequest, context: ServicerContext
-) -> create_job.CreateRequest:
+def _request_from_proto(request: pb.CreateJobRequest, context: ServicerContext) -> CreateRequest:
     bounds = Bounds()
     bounds.text("request_id", request.request_id)
     bounds.text("model_id", request.model_id, is_required=True)
@@ -285,7 +284,7 @@ def _request_from_proto(
     caller = current_caller()
     correlation = request.correlation_id or correlation_id(context)
     structlog.contextvars.bind_contextvars(correlation_id=correlation)
-    return create_job.CreateRequest(
+    return CreateRequest(
         caller=caller,
         request_id=request.request_id,
         model_id=request.model_id,

@@ -52,7 +52,7 @@ ORDINARY = frozenset(
     build success openapi self shipped changed check current difference fixed layered length line
     member parsed same
     seconds seed size
-    add ask branch candidate clip drop earlier family finish question rules shelf take taken typed
+    accept add ask branch candidate clip drop earlier family finish question rules shelf take taken typed
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""
