@@ -40,10 +40,7 @@ from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.timing import Timing
 from generation_svc.engine.account import assign, free_places
-from generation_svc.engine.dispatch import dispatch
-from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance.accounts import watch_accounts
-from generation_svc.engine.poll import poll
 from generation_svc.engine.rate_budget import limit_of
 from generation_svc.engine.sweep import SWEEPS
 from generation_svc.lifecycle.callback import CallbackOutcome
@@ -62,9 +59,11 @@ from generation_svc.rpc.webhook import webhook_body
 from generation_svc.storage.database import open_database
 from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.table.schema import metadata
-from generation_svc.usecase.create_job import CreateRequest, create_job
+from generation_svc.usecase.create_job import create_job
+from generation_svc.usecase.job_request import CreateRequest
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.media import holding
+from tests.step import dispatch, fetch_result, poll
 
 CALLER = Caller.trusted("edge")
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000, language_code="en")
@@ -526,6 +525,8 @@ def body_of(observation: Observation) -> bytes:
         data["resultJson"] = json.dumps(result)
     if observation.fail_code:
         data |= {"failCode": observation.fail_code, "failMsg": observation.fail_message}
+    if observation.cost is not None:
+        data["creditsConsumed"] = float(observation.cost)
     code = 501 if observation.state is ProviderState.FAILED else 200
     return json.dumps({"code": code, "msg": "", "data": data}).encode()
 

@@ -60,9 +60,10 @@ class ShippedCatalog:
         layered = dict(self._layered(layers))
         models = LayeredModels(self._models, layered)
         entries = [self._entry_of(model_id, layered) for model_id in models]
-        off = {model_id for model_id, each in layers.overrides.items() if each.is_off}
+        off = frozenset(model_id for model_id, each in layers.overrides.items() if each.is_off)
         offered = tuple(each for each in self._rule.offered(entries) if each not in off)
-        return Catalog(self.version(layers), models, offered)
+        has_unpaid = self._rule.has_unpaid
+        return Catalog(self.version(layers), models, offered, off_ids=off, has_unpaid=has_unpaid)
 
     def version(self, layers: CatalogLayers) -> str:
         """Return the version of the catalog that layers make."""

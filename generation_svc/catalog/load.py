@@ -14,7 +14,7 @@ from typing import Any
 
 from generation_svc.catalog.error import CatalogError
 from generation_svc.catalog.parse import parse_model
-from generation_svc.domain.model import Catalog, Model
+from generation_svc.domain.model import IN_EVERY_RELEASE, Catalog, Model
 from generation_svc.resource import resource_folder
 
 MODELS_FOLDER = resource_folder("models")
@@ -23,12 +23,6 @@ CATALOG_FILE = MODELS_FOLDER / "KIE_SOURCE_OF_TRUTH.json"
 SCHEMA_FILE = MODELS_FOLDER / "model.schema.json"
 CHECKED_FILE = MODELS_FOLDER / "checked.sha256"
 _DIGEST_LENGTH = 32
-
-
-IN_EVERY_RELEASE = frozenset(
-    {"z-image", "qwen/text-to-image", "qwen/image-to-image", "qwen/image-edit"}
-)
-"""The models of the releases that know no catalog but their own file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +99,8 @@ def load_catalog(
     document = load_document(path or CATALOG_FILE, checked=checked)
     entries = document["models"]
     rule = OfferRule(has_unpaid=has_unpaid, has_callbacks=has_callbacks)
-    return Catalog(document["version"], ParsedModels(entries), rule.offered(entries))
+    models = ParsedModels(entries)
+    return Catalog(document["version"], models, rule.offered(entries), has_unpaid=has_unpaid)
 
 
 def load_document(path: Path = CATALOG_FILE, *, checked: Path = CHECKED_FILE) -> dict[str, Any]:

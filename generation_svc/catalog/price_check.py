@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from generation_svc.catalog.quantity_check import always_given, quantity_problems
+
 _Entry = dict[str, Any]
 
 
@@ -31,39 +33,12 @@ def _condition_problems(entry: _Entry, part: _Entry) -> Iterator[str]:
 
 
 def _quantity_problems(entry: _Entry, part: _Entry) -> Iterator[str]:
-    properties = entry["input_schema"]["properties"]
     measured = {each["name"]: each["kind"] for each in entry.get("media_inputs", ())}
     for quantity in part["times"]:
-        for field in _fields_of(quantity):
-            if field not in properties:
-                yield f"a price counts {field}, which is not in the input schema"
         for field in (quantity.get("seconds_of"), *quantity.get("longest_of", ())):
             if field is not None and measured.get(field) not in ("video", "audio"):
                 yield f"a price counts the seconds of {field}, which is neither video nor audio"
-        yield from _number_problems(entry, quantity)
-
-
-def _number_problems(entry: _Entry, quantity: _Entry) -> Iterator[str]:
-    field = quantity.get("field")
-    rule = entry["input_schema"]["properties"].get(field, {})
-    known = {"default"} & rule.keys() or {"absent", "at_most"} & quantity.keys()
-    if field is not None and field not in _always_given(entry) and not known:
-        yield f"a price counts {field}, which may be left out: say what then holds"
-    if size := quantity.get("megapixels"):
-        allowed = entry["input_schema"]["properties"].get(size["field"], {}).get("enum", ())
-        for value in sorted(set(allowed) ^ set(size["values"])):
-            yield f"the megapixels of {size['field']} and its values differ by {value!r}"
-
-
-def _fields_of(quantity: _Entry) -> Iterator[str]:
-    for key in ("field", "items", "seconds_of", "divided_by"):
-        if key in quantity:
-            yield quantity[key]
-    yield from quantity.get("longest_of", ())
-    if "characters" in quantity:
-        yield quantity["characters"].partition("[]")[0]
-    if "megapixels" in quantity:
-        yield quantity["megapixels"]["field"]
+        yield from quantity_problems(entry, quantity)
 
 
 def _gaps(entry: _Entry, part: _Entry) -> Iterator[str]:
@@ -78,12 +53,5 @@ def _gaps(entry: _Entry, part: _Entry) -> Iterator[str]:
         values = [v for each in spoken for v in (each if isinstance(each, list) else [each])]
         for missing in (v for v in properties.get(field, {}).get("enum", ()) if v not in values):
             yield f"no rate speaks of {field} {missing!r}: add one, or say why in `partial`"
-        if "default" not in properties.get(field, {}) and field not in _always_given(entry):
+        if "default" not in properties.get(field, {}) and field not in always_given(entry):
             yield f"no rate holds where {field} is left out"
-
-
-def _always_given(entry: _Entry) -> set[str]:
-    """Return the fields that no inputs lack: required, or required by every branch."""
-    schema = entry["input_schema"]
-    branches = [set(branch.get("required", ())) for branch in schema.get("oneOf", ())]
-    return {*schema["required"], *(set.intersection(*branches) if branches else ())}

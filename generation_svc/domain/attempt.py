@@ -78,6 +78,8 @@ class Attempt:
     trouble_time: datetime | None = None
     """Since when every try had that trouble."""
     read_tries: int = 0
+    cost_reads: int = 0
+    """How often its cost was asked for after its end."""
     model_id: str = ""
     """The model of its job, which whoever fetches its result goes by; empty where nobody asked."""
     model_digest: str | None = None

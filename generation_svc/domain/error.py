@@ -4,8 +4,10 @@
 status and its `ErrorReason`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from generation_svc.domain.failure import FailureReason
 
@@ -37,14 +39,48 @@ class InvalidInputs(AtelierError):
         )
 
 
+class UnsoldReason(StrEnum):
+    """Why new jobs may not use a model that there is; callers are told the word."""
+
+    WITHDRAWN = "withdrawn"
+    """Its document says why."""
+    UNPAID = "unpaid"
+    """It costs money, and models that cost money are not on offer here."""
+    SWITCHED_OFF = "switched_off"
+    """The operator has switched it off."""
+    NO_CALLBACKS = "no_callbacks"
+    """The provider runs it only where it can report the result, which it cannot here."""
+
+
+_UNSOLD: Mapping[UnsoldReason, str] = {
+    UnsoldReason.WITHDRAWN: "it was withdrawn",
+    UnsoldReason.UNPAID: "models that cost money are not on offer here",
+    UnsoldReason.SWITCHED_OFF: "the operator has switched it off",
+    UnsoldReason.NO_CALLBACKS: "the provider needs an address for callbacks, and has none here",
+}
+
+
 class UnknownModel(AtelierError):
-    """No model has this id."""
+    """No model on offer has this id."""
+
+    why: UnsoldReason | None = None
+    """Why it is not on offer, where there is such a model."""
 
     def __init__(self, model_id: str, *, nearest: str | None) -> None:
         self.model_id = model_id
         self.nearest = nearest
         hint = f" Did you mean {nearest!r}?" if nearest else " ListModels lists all models."
         super().__init__(f"Model {model_id!r} not found.{hint}")
+
+
+class UnsoldModel(UnknownModel):
+    """There is such a model, and new jobs may not use it."""
+
+    def __init__(self, model_id: str, *, why: UnsoldReason, detail: str = "") -> None:
+        self.model_id, self.nearest, self.why = model_id, None, why
+        said = f": {detail}" if detail else ""
+        text = f"Model {model_id!r} is not on offer, since {_UNSOLD[why]}{said}"
+        AtelierError.__init__(self, text if text.endswith(".") else f"{text}.")
 
 
 class ModelUnavailable(AtelierError):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 
-from generation_svc.domain.error import UnknownModel
+from generation_svc.domain.error import UnknownModel, UnsoldModel, UnsoldReason
 from generation_svc.domain.input_check import InputCheck
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.media_input import MediaInput, ReferenceInput, SpecialInput
@@ -217,6 +217,12 @@ class Model:
         raise KeyError(field)
 
 
+IN_EVERY_RELEASE = frozenset(
+    {"z-image", "qwen/text-to-image", "qwen/image-to-image", "qwen/image-edit"}
+)
+"""The models of the releases that know no catalog but their own file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """Every model of one version of the catalog, in its order, and which are on offer."""
@@ -225,12 +231,31 @@ class Catalog:
     models: Mapping[str, Model]
     offered_ids: tuple[str, ...] | None = None
     """The models that new jobs may use, in order; all if None. Jobs keep the others."""
+    off_ids: frozenset[str] = frozenset()
+    """The models that the operator has switched off."""
+    has_unpaid: bool = False
+    """Whether models that cost money may be used unpaid."""
 
     def get(self, model_id: str) -> Model:
-        """Return a model on offer; raises UnknownModel, which names the nearest id."""
-        if model_id not in self.ids:
+        """Return a model on offer.
+
+        Raises UnknownModel, which names the nearest id, or for a model that is not on offer says
+        why.
+        """
+        if model_id not in self.models:
             raise UnknownModel(model_id, nearest=self.nearest(model_id))
+        if model_id not in self.ids:
+            raise self._unsold(self.models[model_id])
         return self.models[model_id]
+
+    def _unsold(self, model: Model) -> UnsoldModel:
+        if model.id in self.off_ids:
+            return UnsoldModel(model.id, why=UnsoldReason.SWITCHED_OFF)
+        if model.withdrawn is not None:
+            return UnsoldModel(model.id, why=UnsoldReason.WITHDRAWN, detail=model.withdrawn)
+        if model.is_free or self.has_unpaid:
+            return UnsoldModel(model.id, why=UnsoldReason.NO_CALLBACKS)
+        return UnsoldModel(model.id, why=UnsoldReason.UNPAID)
 
     @property
     def ids(self) -> Collection[str]:

@@ -22,6 +22,8 @@ from generation_svc.domain.price import (
 )
 from generation_svc.domain.schema import JsonValue
 
+MAX_CREDITS = Decimal(10**9)
+"""The most that a quote comes to: more is a mistake in the inputs, and no row could hold it."""
 Measured = Mapping[str, Sequence[Decimal]]
 """The seconds of each media of a field, by the field's name."""
 
@@ -108,10 +110,10 @@ def quote(
     # A surcharge that does not apply has no rate.
     surcharges = [found for part in others if (found := _part(part, given)) is not None]
     parts = (quoted, *surcharges)
-    return Quote(
-        lines=parts,
-        is_ceiling=price.is_ceiling or any(line.is_ceiling for line in parts),
-    )
+    whole = Quote(parts, price.is_ceiling or any(line.is_ceiling for line in parts))
+    if whole.credits > MAX_CREDITS:
+        raise PriceUnknown(f"They would cost more than {MAX_CREDITS} credits.")
+    return whole
 
 
 def _part(part: PricePart, given: _Given) -> QuoteLine | None:

@@ -62,6 +62,8 @@ class Timing:
     """How long a result's host is waited for at least, however short `fetch_timeout` is."""
     empty_retry: timedelta = timedelta(seconds=5)
     """The wait between two reads of a success that shows no result."""
+    cost_retry: timedelta = timedelta(seconds=5)
+    """The wait before the first read of a cost that nobody told; it triples."""
     model_rest: timedelta = timedelta(minutes=10)
     """How long a model that the provider switched off is not asked for."""
     balance_interval: timedelta = timedelta(seconds=50)

@@ -47,8 +47,7 @@ _logger = structlog.get_logger(__name__)
 
 async def claim(deps: Dependencies, *, limit: int) -> Batch[DispatchItem | Probe]:
     """Claim the due jobs that are served next, and find the probes of accounts that are due."""
-    batch = await dispatch_claim.look(deps, limit=limit)
-    return Batch(batch.items, batch.next_due, blocked_for=batch.blocked_for)
+    return await dispatch_claim.look(deps, limit=limit)
 
 
 async def do(deps: Dependencies, item: DispatchItem | Probe) -> None:
@@ -63,15 +62,6 @@ WORK = Work(
     "dispatch", topic.DISPATCH, concurrency=16, claim=claim, do=do, unblocked_by=topic.ACCOUNT
 )
 """The work on queued jobs; one that hands media over for long leaves places to the others."""
-
-
-async def dispatch(deps: Dependencies) -> bool:
-    """Send the fairest due job; return whether there may be more to do at once."""
-    batch = await dispatch_claim.look(deps, limit=1)
-    for item in batch.items:
-        await do(deps, item)
-    await rate_budget.sleep_until_due(deps, batch.budget_wait)
-    return bool(batch.items) or bool(batch.budget_wait)
 
 
 async def _probe(deps: Dependencies, account: Account) -> None:

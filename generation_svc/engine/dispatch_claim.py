@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import TypeAlias
 from uuid import UUID
 
 from generation_svc.domain.account import Account
@@ -22,6 +23,7 @@ from generation_svc.engine import outgoing_attempt, rate_budget, submission
 from generation_svc.engine.account import assign, call_wait, free_places
 from generation_svc.engine.outgoing_attempt import OutgoingAttempt
 from generation_svc.engine.persist import persist
+from generation_svc.engine.work import Batch
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 
@@ -56,17 +58,8 @@ class Probe:
     account: Account
 
 
-@dataclass(frozen=True, slots=True)
-class FoundItems:
-    """What a look at the queue brought."""
-
-    items: Sequence[DispatchItem | Probe]
-    next_due: timedelta | None
-    """When to look again; None if nothing says so."""
-    budget_wait: timedelta = NOW
-    """When a call comes free, if that is all that is missing."""
-    blocked_for: timedelta = NOW
-    """How long no job can be sent: looking sooner is in vain, unless an account comes back."""
+FoundItems: TypeAlias = Batch[DispatchItem | Probe]
+"""What a look at the queue brought."""
 
 
 async def look(deps: Dependencies, *, limit: int, probed: Account | None = None) -> FoundItems:
@@ -110,10 +103,9 @@ async def _look(deps: Dependencies, *, limit: int, probed: Account | None) -> Fo
         usable = {a: each for a, each in view.accounts.items() if probed or not each.is_open}
         found = await _claim(deps, tx, usable, limit=limit - len(due[:limit]))
     probe_waits = _probe_waits(deps, view, is_more=bool(due[limit:]))
-    return FoundItems(
+    return Batch(
         [*map(Probe, due[:limit]), *found.items],
         _earliest(found.next_due, view.job_wait, *probe_waits),
-        budget_wait=found.budget_wait,
         blocked_for=_earliest(found.blocked_for, LONGEST_BLOCK, *probe_waits) or NOW,
     )
 
@@ -165,14 +157,11 @@ async def _claim(
         waits.append(_wait_for_more(deps, views, places, chosen=chosen, limit=limit))
     if items:
         waits.append(deps.timing.submit_lease)  # an item that fails by a fault is due then
-    calls = [] if places else [wait for wait in full if wait is not None]
     if len(items) < len(chosen):
         waits.append(LOOK_AGAIN)
-        calls += [] if items else [LOOK_AGAIN]
-    return FoundItems(
+    return Batch(
         items,
         min(waits, default=None),
-        budget_wait=min(calls, default=NOW),
         blocked_for=NOW if places else min(waits, default=LONGEST_BLOCK),
     )
 

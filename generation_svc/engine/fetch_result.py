@@ -36,7 +36,7 @@ from generation_svc.engine.fetch_lease import LeaseLost, under_lease
 from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
 from generation_svc.engine.store_result import LINK_TROUBLES, store_file
-from generation_svc.engine.work import Batch, Work, do_one
+from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle import model_revision, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
@@ -58,11 +58,6 @@ class _Haul:
     kept: list[StoredFile] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     """One for each link that gave nothing."""
-
-
-async def fetch_result(deps: Dependencies) -> bool:
-    """Fetch one result that is due; return whether there was one."""
-    return await do_one(deps, WORK)
 
 
 async def _claim(deps: Dependencies, *, limit: int) -> Batch[Attempt]:

@@ -15,7 +15,7 @@ from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker, rate_budget
 from generation_svc.engine.persist import persist
-from generation_svc.engine.work import Batch, Work, do_one
+from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.observe import apply
@@ -27,11 +27,6 @@ _EMPTY = Failure.of(FailureReason.RESULT_UNAVAILABLE)
 EMPTY_READS = 6
 """How many reads may show a success without a result; then there is none."""
 _logger = structlog.get_logger(__name__)
-
-
-async def poll(deps: Dependencies) -> bool:
-    """Read one task that is due; return whether there was one."""
-    return await do_one(deps, WORK)
 
 
 async def _claim(deps: Dependencies, *, limit: int) -> Batch[Attempt]:

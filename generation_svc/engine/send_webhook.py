@@ -26,7 +26,7 @@ from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.port.webhook import WebhookAnswer, WebhookPost
 from generation_svc.domain.webhook import GONE
 from generation_svc.engine.persist import persist
-from generation_svc.engine.work import Batch, Work, do_one
+from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
 
@@ -44,11 +44,6 @@ LONGEST_RETRY_AFTER = timedelta(hours=6)
 _PATIENT = frozenset({429, 503})
 """The answers whose Retry-After counts."""
 _logger = structlog.get_logger(__name__)
-
-
-async def send_webhook(deps: Dependencies) -> bool:
-    """Post one webhook whose turn it is; return whether there was one."""
-    return await do_one(deps, WORK)
 
 
 async def _claim(deps: Dependencies, *, limit: int) -> Batch[Delivery]:

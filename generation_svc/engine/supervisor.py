@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from generation_svc.domain.port.due import DueKind
-from generation_svc.engine import dispatch, fetch_result, poll, send_webhook
+from generation_svc.engine import dispatch, fetch_result, poll, read_cost, send_webhook
 from generation_svc.engine.due import looking
 from generation_svc.engine.scheduler import Scheduler
 from generation_svc.engine.sweep import SWEEPS, sweeping
@@ -26,6 +26,7 @@ WORK: Mapping[DueKind, Work[Any]] = {
     DueKind.READ: poll.WORK,
     DueKind.FETCH: fetch_result.WORK,
     DueKind.WEBHOOK: send_webhook.WORK,
+    DueKind.COST: read_cost.WORK,
 }
 """What rows make due, beside the sweeps."""
 

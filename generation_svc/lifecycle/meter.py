@@ -34,6 +34,12 @@ class ServiceMeter:
             "Bytes of results and uploads that are kept.",
             registry=registry,
         )
+        self.unknown_costs = Counter(
+            "atelier_provider_unknown_costs_total",
+            "Tasks of which the provider does not tell what they cost.",
+            ("provider", "account"),
+            registry=registry,
+        )
         self.models_switched_off = Counter(
             "atelier_provider_models_switched_off_total",
             "Times that the provider refused a model.",

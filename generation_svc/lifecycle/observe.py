@@ -201,6 +201,8 @@ async def _note_late(
 ) -> bool:
     detail = _detail(attempt, observation)
     await tx.jobs.note(attempt.job_id, event=_LATE[source], detail=detail)
+    if observation.is_final and observation.cost is not None:
+        await tx.attempts.keep_cost(attempt.id, observation.cost)
     return False
 
 

@@ -55,7 +55,11 @@ TABLE: Mapping[type[Exception], Entry] = {
     domain.UnknownModel: Entry(
         grpc.StatusCode.NOT_FOUND,
         "MODEL_NOT_FOUND",
-        lambda e: {"model_id": e.model_id, **({"nearest": e.nearest} if e.nearest else {})},
+        lambda e: {
+            "model_id": e.model_id,
+            **({"nearest": e.nearest} if e.nearest else {}),
+            **({"why": e.why} if e.why else {}),
+        },
     ),
     domain.ModelUnavailable: Entry(
         grpc.StatusCode.FAILED_PRECONDITION,

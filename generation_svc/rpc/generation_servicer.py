@@ -26,14 +26,13 @@ from generation_svc.domain.job import Forecast, Job
 from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.domain.media import Upload
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc import convert, convert_quote
+from generation_svc.rpc import consent, convert, convert_quote
 from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import (
     DEFAULT_WAIT,
     LONGEST_WAIT,
     MAX_FILTER_LENGTH,
     MAX_LANGUAGE_LENGTH,
-    MAX_VERSION_LENGTH,
     Bounds,
     parse_id,
 )
@@ -54,11 +53,11 @@ from generation_svc.usecase import (
     download_media,
     quote_job,
     read_job,
-    record_consent,
     stream_job,
     upload_input,
     upload_link,
 )
+from generation_svc.usecase.job_request import CreateRequest
 from generation_svc.usecase.read_job import JobQuery
 from generation_svc.usecase.upload_link import LinkTurns
 
@@ -178,19 +177,19 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self, request: pb.RecordConsentRequest, context: ServicerContext
     ) -> pb.RecordConsentResponse:
         """Record what an owner agreed to."""
-        bounds, caller, version = Bounds(), current_caller(), request.wording_version
-        bounds.text("owner", request.owner)
-        bounds.text("wording_version", version, most=MAX_VERSION_LENGTH, is_required=True)
-        consent = convert_quote.consent_from_proto(request.kind, bounds)
-        bounds.check()
-        record = await record_consent.record_consent(
-            self._deps,
-            caller,
-            owner=request.owner or caller.name,
-            consent=consent,
-            wording_version=version,
-        )
-        return pb.RecordConsentResponse(consent=convert_quote.consent_record_to_proto(record))
+        return await consent.record(self._deps, current_caller(), request)
+
+    async def ListConsents(
+        self, request: pb.ListConsentsRequest, context: ServicerContext
+    ) -> pb.ListConsentsResponse:
+        """List what an owner agreed to."""
+        return await consent.page(self._deps, current_caller(), request)
+
+    async def WithdrawConsent(
+        self, request: pb.WithdrawConsentRequest, context: ServicerContext
+    ) -> pb.WithdrawConsentResponse:
+        """Withdraw what an owner agreed to."""
+        return await consent.withdraw(self._deps, current_caller(), request)
 
     async def UploadInput(
         self, request_iterator: AsyncIterator[pb.UploadInputRequest], context: ServicerContext
@@ -274,9 +273,7 @@ def _part_from_proto(request: pb.DownloadMediaRequest) -> download_media.ReadRan
     return download_media.ReadRange(request.read_offset, request.read_limit)
 
 
-def _request_from_proto(
-    request: pb.CreateJobRequest, context: ServicerContext
-) -> create_job.CreateRequest:
+def _request_from_proto(request: pb.CreateJobRequest, context: ServicerContext) -> CreateRequest:
     bounds = Bounds()
     bounds.text("request_id", request.request_id)
     bounds.text("model_id", request.model_id, is_required=True)
@@ -287,7 +284,7 @@ def _request_from_proto(
     caller = current_caller()
     correlation = request.correlation_id or correlation_id(context)
     structlog.contextvars.bind_contextvars(correlation_id=correlation)
-    return create_job.CreateRequest(
+    return CreateRequest(
         caller=caller,
         request_id=request.request_id,
         model_id=request.model_id,

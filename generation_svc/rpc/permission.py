@@ -23,6 +23,8 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "GenerationService/CancelJob": _JOBS,
         "GenerationService/QuoteJob": (Scope.OWN_JOBS,),
         "GenerationService/RecordConsent": (Scope.OWN_JOBS,),
+        "GenerationService/ListConsents": (Scope.OWN_JOBS,),
+        "GenerationService/WithdrawConsent": (Scope.OWN_JOBS,),
         "GenerationService/ListModels": ANY_CALLER,
         "GenerationService/GetModel": ANY_CALLER,
         # A link alone proves the right to send its file; without one the servicer asks for

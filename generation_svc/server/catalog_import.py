@@ -31,6 +31,10 @@ _KINDS = {
     pb.MODEL_CHANGE_KIND_GONE: "gone",
     pb.MODEL_CHANGE_KIND_SWITCHED: "switched",
 }
+FROM_KIE = (
+    "what KIE says of its own models: new, changed and gone ones, and each rate that moved; what"
+    " cannot be mapped is named. Unproved: it was never tried on the real KIE"
+)
 UNPROVED = "--from-kie is unproved: it was never tried on the real KIE. Read the review with care."
 
 
@@ -50,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("file", nargs="?", type=Path, help="a document, a list, or a catalog file")
-    source.add_argument("--from-kie", action="store_true", help="what KIE says of its own models")
+    source.add_argument("--from-kie", action="store_true", help=FROM_KIE)
     parser.add_argument("--apply", action="store_true", help="import what was reviewed")
     return parser
 
@@ -147,6 +151,8 @@ def review_lines(review: pb.ImportCatalogResponse) -> Iterator[str]:
 def _notes(found: SourceCatalog) -> Iterator[str]:
     for note in found.notes:
         yield f"look at      {note}"
+    for moved in found.moved:
+        yield f"price        {moved}"
     for model_id in found.gone:
         yield f"gone         {model_id}: KIE lists it no more; it stays until you switch it off"
 

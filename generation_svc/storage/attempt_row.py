@@ -25,6 +25,7 @@ ATTEMPT_COLUMNS = (
     "trouble",
     "trouble_time",
     "read_tries",
+    "cost_reads",
 )
 """What an attempt is read from."""
 
@@ -53,6 +54,7 @@ def attempt_from_row(row: Row, *, prefix: str = "") -> Attempt:
         trouble=Trouble(own["trouble"]) if own["trouble"] else None,
         trouble_time=own["trouble_time"],
         read_tries=own["read_tries"],
+        cost_reads=own["cost_reads"],
         model_id=row.get("model_id", ""),  # of its job, where a statement gives it
         model_digest=row.get("model_digest"),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -136,6 +137,9 @@ class PostgresAttemptStore:
         """Note that it has ended; it is no longer read or fetched."""
         await self._connection.execute(
             "UPDATE attempt SET state = %s, error = %s, read_time = NULL, fetch_time = NULL,"
+            # Whoever told of the end need not have told the cost; what has a task can be asked.
+            " cost_time = CASE WHEN cost IS NULL AND task_id IS NOT NULL"
+            " THEN clock_timestamp() END,"
             # A success keeps the time at which it was seen: what follows is ours, not the
             # provider's.
             " end_time = coalesce(end_time, clock_timestamp()) WHERE id = %s",
@@ -170,7 +174,7 @@ class PostgresAttemptStore:
             " accept_time = coalesce(accept_time, submit_time), read_time = NULL,"
             " fetch_time = coalesce(clock_timestamp() + %(lease)s::interval, now()),"
             " fetch_tries = fetch_tries + (%(lease)s::interval IS NOT NULL)::int,"
-            " ended_by = %(source)s, cost = %(cost)s WHERE id = %(id)s"
+            " ended_by = %(source)s, cost = coalesce(%(cost)s, cost) WHERE id = %(id)s"
             " RETURNING *, (SELECT model_id FROM job WHERE job.id = attempt.job_id) AS model_id,"
             " (SELECT model_digest FROM job WHERE job.id = attempt.job_id) AS model_digest",
             id=attempt_id,
@@ -261,6 +265,35 @@ class PostgresAttemptStore:
             {"id": attempt_id, "due": due, "trouble": trouble},
         )
 
+    async def claim_costs(
+        self, *, first_wait: timedelta, readable: Sequence[Account], limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        """Claim ended attempts whose cost is due to be read, and tell when the next one is."""
+        return await self._claimed(_CLAIM_COSTS, lease=first_wait, limit=limit, **_among(readable))
+
+    async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> None:
+        """Note what it cost, if that was unknown."""
+        await self._connection.execute(
+            "UPDATE attempt SET cost = %s, cost_time = NULL WHERE id = %s AND cost IS NULL",
+            (cost, attempt_id),
+        )
+
+    async def put_off_cost(self, attempt_id: UUID, *, due: timedelta) -> None:
+        """Take a claimed read of its cost back, and set the next one."""
+        await self._connection.execute(
+            "UPDATE attempt SET cost_reads = cost_reads - 1, cost_time = clock_timestamp() + %s"
+            " WHERE id = %s AND cost_time IS NOT NULL AND cost_reads > 0",
+            (due, attempt_id),
+        )
+
+    async def give_up_cost(self, attempt_id: UUID) -> bool:
+        """Leave its cost unknown; return whether it was still asked for."""
+        cursor = await self._connection.execute(
+            "UPDATE attempt SET cost_time = NULL WHERE id = %s AND cost_time IS NOT NULL",
+            (attempt_id,),
+        )
+        return cursor.rowcount == 1
+
     async def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
         """Find attempts whose dispatcher vanished between createTask and its answer."""
         return await self._many(
@@ -325,7 +358,7 @@ FROM attempt WHERE id = %(id)s FOR NO KEY UPDATE OF attempt
 """
 
 
-def _claim(clock: str, *, counter: str, due: str) -> str:
+def _claim(clock: str, *, counter: str, due: str, lease: str = "%(lease)s") -> str:
     """Write a claim of what is due by a clock, which its lease moves on, in SQL."""
     # The subquery is an array, and runs once: joined, the planner might run it more than once and
     # lock more rows than are claimed.
@@ -334,7 +367,7 @@ WITH chosen AS (
     SELECT id FROM attempt WHERE {due} AND {clock} <= now()
     ORDER BY {clock} LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), claimed AS (
-    UPDATE attempt SET {clock} = now() + %(lease)s, {counter} = {counter} + 1
+    UPDATE attempt SET {clock} = now() + {lease}, {counter} = {counter} + 1
     WHERE id = ANY(ARRAY(SELECT id FROM chosen)) RETURNING *
 )
 SELECT claimed.*, next_due,
@@ -348,6 +381,12 @@ SELECT claimed.*, next_due,
 
 _CLAIM_READS = _claim("read_time", counter="read_tries", due=f"state = 'accepted' AND {_IS_AMONG}")
 _CLAIM_FETCHES = _claim("fetch_time", counter="fetch_tries", due="state = 'succeeded'")
+_CLAIM_COSTS = _claim(
+    "cost_time",
+    counter="cost_reads",
+    due=f"cost_time IS NOT NULL AND {_IS_AMONG}",
+    lease="%(lease)s::interval * power(3, cost_reads)",
+)
 _UNREADABLE = f"""
 SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
 WHERE attempt.state = 'accepted' AND job.finish_deadline_time <= now()

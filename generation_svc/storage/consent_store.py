@@ -1,5 +1,7 @@
 """The consents of owners on PostgreSQL."""
 
+from collections.abc import Sequence
+
 from generation_svc.domain.consent import ConsentRecord
 from generation_svc.domain.model import Consent
 from generation_svc.storage.connection import Connection, Row
@@ -18,6 +20,18 @@ class PostgresConsentStore:
         row = await cursor.fetchone()
         return _record_from_row(row) if row else None
 
+    async def page(self, owner: str, *, after: str, limit: int) -> Sequence[ConsentRecord]:
+        cursor = await self._connection.execute(
+            "SELECT * FROM consent WHERE owner = %s AND kind > %s ORDER BY kind LIMIT %s",
+            (owner, after, limit),
+        )
+        return [_record_from_row(row) for row in await cursor.fetchall()]
+
+    async def withdraw(self, owner: str, *, consent: Consent) -> None:
+        await self._connection.execute(
+            "DELETE FROM consent WHERE owner = %s AND kind = %s", (owner, consent)
+        )
+
     async def record(
         self, owner: str, *, consent: Consent, wording_version: str, caller: str
     ) -> ConsentRecord:
@@ -34,7 +48,7 @@ class PostgresConsentStore:
         if row:
             return _record_from_row(row)
         kept = await self.find(owner, consent=consent)
-        assert kept is not None  # it was the conflict, and none is ever deleted
+        assert kept is not None  # it was the conflict, whose row is locked: nobody withdraws it
         return kept
 
 

@@ -50,6 +50,8 @@ SELECT
   (SELECT min(fetch_time) FROM attempt WHERE state = 'succeeded') - now() AS fetch,
   (SELECT min(due_time) FROM delivery
    WHERE url IS NOT NULL AND state IN ('pending', 'leased', 'begun')) - now() AS webhook,
+  (SELECT min(cost_time) FROM attempt WHERE cost_time IS NOT NULL
+   AND provider || '/' || account = ANY(%(readable)s)) - now() AS cost,
   (SELECT min(submit_time) FROM attempt WHERE state = 'submitting')
     + %(submit_lease)s::interval - now() AS orphan,
   (SELECT min(start_deadline_time) FROM job WHERE state = 'queued') - now() AS start_deadline,

@@ -1,15 +1,12 @@
-"""Accepts a job in one transaction, before the provider is called."""
+"""Checks and prices what is asked for, and has it accepted, before the provider is called."""
 
-import hashlib
-import json
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from generation_svc.domain.caller import Caller
-from generation_svc.domain.delivery import Destination, Telegram, Webhook
+from generation_svc.domain.delivery import Telegram, Webhook
 from generation_svc.domain.error import (
     AtelierError,
     ConsentMissing,
@@ -17,28 +14,18 @@ from generation_svc.domain.error import (
     Overloaded,
     RateLimited,
     RequestIdReused,
-    StorageQuotaReached,
     TooManyActiveJobs,
     Unavailable,
-    WebhookDisabled,
     WebhookSecretMissing,
 )
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.acceptance import (
-    Acceptance,
-    Candidate,
-    OwnerLimits,
     Refusal,
     Repeated,
 )
-from generation_svc.domain.port.request import RequestKey
-from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import (
-    acceptance,
-    input_media,
-    model_outage,
     model_revision,
     pricing,
     reference,
@@ -49,26 +36,12 @@ from generation_svc.lifecycle.consent import missing_consent
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.forecast import with_forecast
 from generation_svc.usecase import repetition, upload_input
+from generation_svc.usecase.accept_job import accept_job, refused
 from generation_svc.usecase.accepted_inputs import accepted_inputs
-
-BUSY_RETRY = timedelta(seconds=5)
-"""How long an owner with too many jobs is told to wait."""
+from generation_svc.usecase.job_request import CreateRequest, key_of
 
 _AFTER_LOOKING = (Unavailable, RequestIdReused, JobExpired, TooManyActiveJobs)
 """What is raised once its request_id was looked for, or could not be."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateRequest:
-    """What a caller asks for."""
-
-    caller: Caller
-    request_id: str
-    model_id: str
-    inputs: Mapping[str, Any]
-    owner: str
-    correlation_id: str
-    destination: Destination | None
 
 
 async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
@@ -123,77 +96,14 @@ async def _accept(
     )
     job = _new_job(deps, request, model=model, inputs=kept, price=price)
     job = replace(job, account=account)
-    outcome = await _outcome(deps, request, job=job, model=model)
+    outcome = await accept_job(deps, request, job=job, model=model)
     if isinstance(outcome, Refusal):
-        raise _refused(deps, request, refusal=outcome)
+        raise refused(deps, request, refusal=outcome)
     if isinstance(outcome, Repeated):
         return await _repeated(deps, request, outcome)
     accepted = replace(job, fair_round=outcome.fair_round)
     deps.views.queue.join(accepted)
     return accepted
-
-
-async def _outcome(
-    deps: Dependencies, request: CreateRequest, *, job: Job, model: Model
-) -> Acceptance:
-    """Accept a job together with others, unless more than the job has to be looked at."""
-    candidate = Candidate(job, request.destination, _key(request))
-    is_off = await model_outage.is_off(deps, model.id)
-    has_media = input_media.needs_upload(job, model=model)
-    if is_off or has_media or isinstance(request.destination, Webhook):
-        return await _accept_alone(deps, request, candidate, model=model, is_off=is_off)
-    return await deps.acceptance.accept(candidate, limits=_limits(deps), database=deps.database)
-
-
-async def _accept_alone(
-    deps: Dependencies,
-    request: CreateRequest,
-    candidate: Candidate,
-    *,
-    model: Model,
-    is_off: bool,
-) -> Acceptance:
-    async with deps.database.transaction() as tx:
-        # First in the transaction: a second request with this id waits here until this one is
-        # committed.
-        earlier = await _bind(tx, candidate)
-        if earlier:
-            return earlier
-        await input_media.hold(
-            tx,
-            request.caller,
-            model=model,
-            inputs=candidate.job.inputs,
-            retention=input_media.kept(deps),
-        )
-        if is_off:
-            await model_outage.admit(deps, tx, candidate.job)
-        await _check_endpoint(tx, request)
-        # Takes the owner's lock, and so stands as late as it can: jobs of one owner wait behind it.
-        (outcome,) = await acceptance.accept(
-            tx, [replace(candidate, key=None)], limits=_limits(deps)
-        )
-        if isinstance(outcome, Refusal):  # raised here, so that nothing is held or bound
-            raise _refused(deps, request, refusal=outcome)
-        return outcome
-
-
-async def _bind(tx: Transaction, candidate: Candidate) -> Repeated | None:
-    if candidate.key is None:
-        return None
-    bound = await tx.requests.remember(candidate.key, job_id=candidate.job.id)
-    return Repeated(*bound) if bound else None
-
-
-def _limits(deps: Dependencies) -> OwnerLimits:
-    return OwnerLimits(deps.limits.active_jobs_per_owner, deps.storage.quota.owner_bytes)
-
-
-def _refused(deps: Dependencies, request: CreateRequest, *, refusal: Refusal) -> AtelierError:
-    limits = _limits(deps)
-    if refusal is Refusal.STORED_BYTES:
-        return StorageQuotaReached(f"owner {request.owner}", limit_bytes=limits.stored_bytes)
-    return TooManyActiveJobs(request.owner, limit=limits.active_jobs, retry_after=BUSY_RETRY)
 
 
 def _check_rights(request: CreateRequest) -> None:
@@ -209,29 +119,9 @@ def _check_webhook(deps: Dependencies, request: CreateRequest) -> None:
             raise WebhookSecretMissing
 
 
-async def _check_endpoint(tx: Transaction, request: CreateRequest) -> None:
-    if isinstance(request.destination, Webhook):
-        url = request.destination.url
-        if await tx.webhooks.is_disabled(url, caller=request.caller.name):
-            raise WebhookDisabled(url)
-
-
-def content_hash(request: CreateRequest) -> bytes:
-    """Return what tells two requests with the same id apart."""
-    destination = request.destination
-    content = {
-        "model_id": request.model_id,
-        "inputs": request.inputs,
-        "owner": request.owner,
-        "destination": [type(destination).__name__, asdict(destination)] if destination else None,
-    }
-    # Sorted, so that two spellings of the same inputs are the same request.
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
-
-
 async def _recall(deps: Dependencies, request: CreateRequest, *, is_counted: bool) -> Job | None:
     """Find what the request made before: also where it would not be accepted today."""
-    key = _key(request)
+    key = key_of(request)
     earlier = await repetition.find(deps.database, key) if key else None
     if earlier and is_counted:
         deps.uncount_job(request.caller, request.owner)
@@ -240,22 +130,12 @@ async def _recall(deps: Dependencies, request: CreateRequest, *, is_counted: boo
 
 async def _repeated(deps: Dependencies, request: CreateRequest, repeated: Repeated) -> Job:
     """Read the job that was accepted instead of this one."""
-    key = _key(request)
+    key = key_of(request)
     assert key is not None  # nothing else is repeated
     bound = (repeated.job_id, repeated.content_hash)
     job = await repetition.job_of(deps.database, key, bound=bound)
     deps.uncount_job(request.caller, request.owner)
     return job
-
-
-def _key(request: CreateRequest) -> RequestKey | None:
-    if not request.request_id:
-        return None
-    return RequestKey(
-        caller=request.caller.name,
-        request_id=request.request_id,
-        content_hash=content_hash(request),
-    )
 
 
 async def _check_room(deps: Dependencies, request: CreateRequest) -> None:

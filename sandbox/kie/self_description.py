@@ -32,7 +32,13 @@ Describe = Callable[[Kie, Entry], Any]
 async def list_models(request: Request) -> Response:
     """Answer every model with its title, provider, purpose and a line about its price."""
     kie = _admitted(request)
-    return answer.granted([_listed(kie, entry) for entry in kie.catalog.entries()])
+    entries = (each for each in kie.catalog.entries() if _is_published(kie, each))
+    return answer.granted([_listed(kie, each) for each in entries])
+
+
+def _is_published(kie: Kie, entry: Entry) -> bool:
+    """Return whether the list has a model: one that is paused keeps its page."""
+    return kie.catalog.change(entry.model).off != "unpublished"
 
 
 def _one(describe: Describe) -> Callable[[Request], Any]:

@@ -37,6 +37,7 @@ from generation_svc.domain.port.media import StoredFile
 from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.lifecycle.record import settle
 from generation_svc.usecase import create_job, lease_delivery
+from generation_svc.usecase.job_request import CreateRequest
 from tests.contract.service import Service, serving, struct
 from tests.media import put
 
@@ -185,7 +186,7 @@ class CallerHarness:
             await tx.webhooks.disable(url, caller=name, reason="HTTP 410")
 
     async def _job(self, maker: str, *, bot_id: int) -> tuple[UUID, UUID]:
-        request = create_job.CreateRequest(
+        request = CreateRequest(
             caller=Caller.trusted(maker),
             request_id="",
             model_id="z-image",
@@ -296,6 +297,12 @@ CALLS: dict[str, Call] = {
         pb.RecordConsentRequest(
             owner=s.owner, kind=consent_pb2.CONSENT_KIND_VOICE, wording_version="1"
         )
+    ),
+    "GenerationService/ListConsents": lambda c, s: c.generation.ListConsents(
+        pb.ListConsentsRequest(owner=s.owner)
+    ),
+    "GenerationService/WithdrawConsent": lambda c, s: c.generation.WithdrawConsent(
+        pb.WithdrawConsentRequest(owner=s.owner, kind=consent_pb2.CONSENT_KIND_VOICE)
     ),
     "GenerationService/ListModels": lambda c, s: c.generation.ListModels(pb.ListModelsRequest()),
     "GenerationService/GetModel": lambda c, s: c.generation.GetModel(

@@ -53,6 +53,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "CancelJob": {"job_id": NOBODY},
     "QuoteJob": {"model_id": "z-image", "inputs": struct({"prompt": "a lighthouse"})},
     "RecordConsent": {"kind": consent_pb2.CONSENT_KIND_FACE, "wording_version": "1"},
+    "WithdrawConsent": {"kind": consent_pb2.CONSENT_KIND_FACE},
     "GetModel": {"model_id": "z-image"},
     "LeaseDeliveries": {"queue": "bounds"},
     "BeginDelivery": {"lease_token": "none"},

@@ -45,6 +45,11 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     (domain.ReadOutOfRange(9, size_bytes=3), Code.OUT_OF_RANGE, "INVALID_INPUTS"),
     (domain.UnknownModel("z-imgae", nearest="z-image"), Code.NOT_FOUND, "MODEL_NOT_FOUND"),
     (
+        domain.UnsoldModel("x", why=domain.UnsoldReason.WITHDRAWN, detail="gone"),
+        Code.NOT_FOUND,
+        "MODEL_NOT_FOUND",
+    ),
+    (
         domain.ModelUnavailable("z-image", retry_after=timedelta(minutes=10)),
         Code.FAILED_PRECONDITION,
         "MODEL_UNAVAILABLE",

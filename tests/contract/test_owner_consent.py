@@ -16,6 +16,9 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from generation_svc.caller import CallerDirectory, Grant
 from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.model import IN_EVERY_RELEASE
+from generation_svc.domain.provider_input import provider_input
+from generation_svc.domain.schema import Steps
 from tests.contract.failure import refused
 from tests.contract.market import CATALOG, market, possible_inputs, quoted
 from tests.contract.service import Service, struct
@@ -72,6 +75,53 @@ async def test_an_owner_is_asked_once_for_each_wording(open_market: Service) -> 
     assert again == first
     assert newer.wording_version == "2"
     assert newer.agree_time.ToDatetime() > first.agree_time.ToDatetime()
+
+
+async def consents(service: Service, **fields: Any) -> pb.ListConsentsResponse:
+    found: pb.ListConsentsResponse = await service.generation.ListConsents(
+        pb.ListConsentsRequest(**fields)
+    )
+    return found
+
+
+async def withdraw(service: Service, **fields: Any) -> None:
+    await service.generation.WithdrawConsent(pb.WithdrawConsentRequest(**{"kind": FACE, **fields}))
+
+
+async def test_a_consent_that_is_withdrawn_is_asked_for_anew(open_market: Service) -> None:
+    inputs = await possible_inputs(open_market, CATALOG.models[FACES])
+    await record(open_market)
+    await record(open_market, owner="somebody else")
+    job = (await create(open_market.generation, FACES, inputs)).job
+
+    await withdraw(open_market)
+    await withdraw(open_market)  # which changes nothing any more
+
+    assert (await refused(create(open_market.generation, FACES, inputs))).reason == (
+        "CONSENT_REQUIRED"
+    )
+    assert (await quoted(open_market, FACES, inputs=inputs)).missing_consent == FACE
+    assert len((await consents(open_market, owner="somebody else")).consents) == 1
+    kept = await open_market.generation.GetJob(pb.GetJobRequest(job_id=job.id))
+    assert kept.job.state == job.state  # what was accepted goes on
+    await record(open_market)
+    assert (await create(open_market.generation, FACES, inputs)).job.id != job.id
+
+
+async def test_consents_are_listed_by_kind_in_pages(open_market: Service) -> None:
+    assert not (await consents(open_market)).consents
+    voice, face = await record(open_market, kind=VOICE), await record(open_market)
+    await record(open_market, owner="somebody else")
+
+    assert list((await consents(open_market)).consents) == [face, voice]
+    first = await consents(open_market, page_size=1)
+    second = await consents(open_market, page_size=1, page_token=first.next_page_token)
+    assert [*first.consents, *second.consents] == [face, voice]
+    assert not second.next_page_token
+    wrong = consents(open_market, owner="somebody else", page_token=first.next_page_token)
+    assert (await refused(wrong)).reason == "INVALID_PAGE_TOKEN"
+    await withdraw(open_market, kind=VOICE)
+    assert list((await consents(open_market)).consents) == [face]
 
 
 async def test_a_consent_to_nothing_is_refused(open_market: Service) -> None:
@@ -163,10 +213,38 @@ async def test_the_operator_s_fields_are_shown_with_their_scope_alone(
     assert "nsfw_checker" not in {each.field for each in (*shown.options, *open_.options)}
 
 
+@pytest.mark.parametrize("model_id", sorted(IN_EVERY_RELEASE))
+def test_the_checkers_of_the_free_models_are_strict(model_id: str) -> None:
+    model = CATALOG.models[model_id]
+    checkers = {"nsfw_checker", "enable_safety_checker"} & model.properties.keys()
+    assert dict(model.operator_fields) == dict.fromkeys(checkers, True)
+    links: dict[Steps, str] = {("image",): "https://tempfile.redpandaai.co/a.png"}
+    sent = provider_input(model, {"prompt": "a hat", "image": "upload:a"}, resolved=links)
+    assert {name: sent[name] for name in checkers} == dict.fromkeys(checkers, True)
+
+
 async def test_the_free_models_take_what_they_took_in_0_1(
     two_callers: tuple[Service, Any, Any],
 ) -> None:
+    """Their checkers are no mistake of a caller without the scope, but stay strict."""
+    _, plain, trusted = two_callers
+    checkers = {"nsfw_checker": False, "enable_safety_checker": False}
+    inputs = {"prompt": "a hat", **checkers}
+    strict = (await create(plain, "qwen/text-to-image", inputs)).job
+    open_ = (await create(trusted, "qwen/text-to-image", inputs)).job
+    silent = (await create(plain, "qwen/text-to-image", {"prompt": "a hat"})).job
+    wrong = await refused(create(plain, "qwen/text-to-image", {**inputs, "nsfw_checker": 1}))
+
+    assert {name: strict.inputs[name] for name in checkers} == dict.fromkeys(checkers, True)
+    assert {name: open_.inputs[name] for name in checkers} == checkers
+    assert not checkers.keys() & dict(silent.inputs).keys()
+    assert set(wrong.violations) == {"inputs.nsfw_checker"}
+
+
+async def test_a_repetition_of_a_caller_of_0_1_gives_its_job(
+    two_callers: tuple[Service, Any, Any],
+) -> None:
     _, plain, _ = two_callers
-    inputs = {"prompt": "a hat", "nsfw_checker": False, "enable_safety_checker": False}
-    job = (await create(plain, "qwen/text-to-image", inputs)).job
-    assert {name: job.inputs[name] for name in inputs} == inputs
+    inputs = {"prompt": "a hat", "nsfw_checker": False}
+    jobs = [(await create(plain, "z-image", inputs, request_id="hat")).job for _ in range(2)]
+    assert jobs[0].id == jobs[1].id

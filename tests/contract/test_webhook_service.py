@@ -31,7 +31,6 @@ from atelier.generation.v1.webhook_pb2 import (
     WEBHOOK_STATE_ENABLED,
     Webhook,
 )
-from generation_svc.engine.send_webhook import send_webhook
 from generation_svc.usecase.webhook import TESTS_PER_WINDOW
 from sandbox.server import address, bind, running
 from tests.contract.caller_harness import (
@@ -46,6 +45,7 @@ from tests.contract.caller_harness import (
 from tests.contract.failure import refused
 from tests.contract.service import struct
 from tests.contract.tool import run
+from tests.step import send_webhook
 
 OWNER = "own_jobs"
 _Answer = TypeVar("_Answer", bound=Message)

@@ -10,10 +10,10 @@ from generation_svc.domain.delivery import Queue
 from generation_svc.domain.error import InvalidInputs, RequestIdReused, TooManyActiveJobs
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.media import Upload
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.dependencies import Limits
 from generation_svc.usecase import cancel_job, upload_input
 from tests.lifecycle import CALLER, SUCCESS, Harness, OpenBench, one_piece
+from tests.step import dispatch
 
 PNG = b"\x89PNG not looked at"
 DATA = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"

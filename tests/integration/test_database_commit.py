@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job, JobState
-from generation_svc.engine.dispatch import dispatch
 from tests.lifecycle import SUCCESS, FakeProvider, Harness
 from tests.postgres import migrated_database
 from tests.postgres_wire import Wire, wire_to
+from tests.step import dispatch
 
 COMMITS_OF_A_LIFE = 13
 """The commits that a job takes from its acceptance to its settlement, reads included."""

@@ -15,13 +15,15 @@ import pytest
 from generation_svc.domain.error import ProviderAccount, ProviderMaintenance
 from generation_svc.domain.job import Job, JobState
 from generation_svc.engine import breaker
-from generation_svc.engine.dispatch import WORK, claim, dispatch, do
+from generation_svc.engine.dispatch import WORK, claim, do
 from generation_svc.engine.dispatch_claim import LONGEST_BLOCK, DispatchItem, Probe
 from generation_svc.engine.supervisor import working
 from generation_svc.engine.work import Batch, do_one
 from runtime.clock import loop_time
 from tests.e2e.program import until
+from tests.integration.test_storage_notifier import until_listening
 from tests.lifecycle import GENEROUS, FakeProvider, Harness, OpenBench
+from tests.step import dispatch
 
 EDIT: dict[str, Any] = {
     "model_id": "qwen/image-edit",
@@ -263,6 +265,7 @@ async def test_an_answer_costs_one_transaction_of_few_statements(
 async def test_a_look_in_vain_is_one_transaction(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await until_listening(harness)  # which is a statement, too
     async with harness.transaction():
         pass  # the clock is read now, and not while something is counted
     with counting(monkeypatch) as seen:

@@ -21,12 +21,12 @@ from generation_svc.domain.delivery import (
 from generation_svc.domain.error import PauseTooLong, PermissionDenied, StaleLease
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.record import revise
 from generation_svc.usecase import cancel_job, lease_delivery
 from tests.e2e.program import until
 from tests.integration.test_settle_cost import until_somebody_waits
 from tests.lifecycle import CALLER, CHAT, FAILURE, SUCCESS, Harness, OpenBench
+from tests.step import dispatch
 
 SPAN = timedelta(seconds=30)
 NEW_MESSAGE, EDIT = Sent(2000, is_edit=False), Sent(1000, is_edit=True)

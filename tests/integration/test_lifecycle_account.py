@@ -14,7 +14,6 @@ from generation_svc.domain.account import Account
 from generation_svc.domain.error import ProviderAccount
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.maintenance.accounts import end_unreadable, watch_accounts
 from tests.lifecycle import (
     FAILURE,
@@ -24,6 +23,7 @@ from tests.lifecycle import (
     Harness,
     OpenBench,
 )
+from tests.step import dispatch
 
 ONE, TWO = "one", "two"
 WINDOW = timedelta(seconds=60)

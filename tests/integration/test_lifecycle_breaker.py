@@ -13,9 +13,9 @@ from generation_svc.domain.error import (
     ProviderUnreachable,
 )
 from generation_svc.domain.job import DelayReason, JobState
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.storage.account import FIRST_ACCOUNT
 from tests.lifecycle import FakeProvider, Harness, OpenBench
+from tests.step import dispatch
 
 PROBE = 16
 """Seconds after which a probe is due."""

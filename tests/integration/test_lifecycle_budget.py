@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 
 from generation_svc.domain.job import JobState
-from generation_svc.engine.dispatch import dispatch
-from generation_svc.engine.poll import poll
 from tests.chaos.traffic import densest
 from tests.lifecycle import GENEROUS, SUCCESS, FakeProvider, Harness, OpenBench
+from tests.step import dispatch, poll
 
 WINDOW = timedelta(seconds=1)
 

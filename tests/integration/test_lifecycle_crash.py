@@ -13,12 +13,10 @@ from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import rate_budget
-from generation_svc.engine.dispatch import dispatch
-from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.persist import persist
-from generation_svc.engine.poll import poll
 from generation_svc.lifecycle.dependencies import Dependencies
 from tests.lifecycle import SUCCESS, FakeProvider, Harness
+from tests.step import dispatch, fetch_result, poll
 
 
 class Killed(BaseException):

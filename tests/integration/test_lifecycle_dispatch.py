@@ -1,5 +1,6 @@
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,12 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import DelayReason, Job, JobState
 from generation_svc.domain.model import Catalog
 from generation_svc.domain.timing import Timing
-from generation_svc.engine.dispatch import dispatch
+from generation_svc.engine import dispatch as dispatching
 from generation_svc.lifecycle.dependencies import MOST_UPLOADS, Limits
 from generation_svc.usecase import cancel_job
+from tests.integration.test_scheduler import at_work, seen
 from tests.lifecycle import CALLER, FAILURE, PENDING, SUCCESS, FakeProvider, Harness, OpenBench
+from tests.step import dispatch
 
 EDIT: dict[str, Any] = {
     "model_id": "qwen/image-edit",
@@ -120,7 +123,10 @@ async def test_many_dispatchers_keep_to_the_budget_and_send_each_job_once(
     first.provider.answer = note
     jobs = [await first.accept() for _ in range(20)]
 
-    await asyncio.gather(*(each.dispatch_all() for each in benches for _ in range(5)))
+    async with AsyncExitStack() as working:
+        for each in benches:
+            await working.enter_async_context(at_work(each.deps, dispatching.WORK))
+        await seen(lambda: len(first.provider.created) >= 20, what="a task of each job")
 
     assert len(first.provider.created) == 20
     assert {(await first.job(job)).state for job in jobs} == {JobState.RUNNING}

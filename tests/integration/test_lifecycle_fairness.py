@@ -15,13 +15,13 @@ from generation_svc.domain.error import Overloaded, ProviderBusy
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.fair_queue import entry_of
 from generation_svc.domain.job import Forecast, Job, JobState
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle import revision_poller
 from generation_svc.lifecycle.dependencies import Limits
 from generation_svc.lifecycle.forecast import forecast
 from generation_svc.storage.dispatch_store import CLAIM_LOCK
 from generation_svc.usecase import read_job, stream_job
 from tests.lifecycle import CALLER, FakeProvider, Harness, OpenBench
+from tests.step import dispatch
 
 LEASE = timedelta(seconds=60)
 USUAL = timedelta(seconds=10)

@@ -26,9 +26,7 @@ from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.timing import Timing
-from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
-from generation_svc.engine.poll import poll
 from generation_svc.usecase import upload_input
 from generation_svc.usecase.download_media import download
 from tests.lifecycle import (
@@ -41,6 +39,7 @@ from tests.lifecycle import (
     items_of,
     one_piece,
 )
+from tests.step import fetch_result, poll
 
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 

@@ -18,11 +18,11 @@ from generation_svc.domain.model import ResultForm
 from generation_svc.domain.observation import Observation, ResultItem
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.timing import Timing
-from generation_svc.engine.fetch_result import fetch_result
 from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.usecase.download_media import download
 from tests.e2e.program import until
 from tests.lifecycle import CALLER, SUCCESS, Harness, OpenBench, items_of
+from tests.step import fetch_result
 
 SONG, OTHER = (f"https://tempfile.aiquickdraw.com/{name}.mp3" for name in ("song", "other"))
 COVER = "https://tempfile.aiquickdraw.com/cover.jpeg"

@@ -10,9 +10,6 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.transition import is_allowed
-from generation_svc.engine.dispatch import dispatch
-from generation_svc.engine.fetch_result import fetch_result
-from generation_svc.engine.poll import poll
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.usecase import cancel_job
 from tests.lifecycle import (
@@ -25,6 +22,7 @@ from tests.lifecycle import (
     Harness,
     OpenBench,
 )
+from tests.step import dispatch, fetch_result, poll
 
 UNREADABLE = Observation(ProviderState.UNKNOWN, word="perhaps")
 

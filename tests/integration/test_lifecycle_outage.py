@@ -11,10 +11,10 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.engine import dispatch as dispatch_module
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle import model_outage
 from generation_svc.storage.model_store import PostgresModelStore
 from tests.lifecycle import FakeProvider, Harness, OpenBench
+from tests.step import dispatch
 
 OFF = ProviderRefused(
     "switched off",

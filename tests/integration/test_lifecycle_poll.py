@@ -12,9 +12,9 @@ from generation_svc.domain.error import (
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.engine.poll import poll
 from generation_svc.usecase import cancel_job
 from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
+from tests.step import poll
 
 MISSING = Observation(ProviderState.MISSING)
 

@@ -7,7 +7,6 @@ import pytest
 
 from generation_svc.domain.error import ReferenceUnavailable
 from generation_svc.domain.job import Job, JobState
-from generation_svc.engine.dispatch import dispatch
 from tests.integration.test_lifecycle_account import ONE, REVOKED, TWO, accept, run_on, states
 from tests.integration.test_special_input import DATA, SONGS, with_catalog
 from tests.invented_model import MODEL_ID
@@ -20,6 +19,7 @@ from tests.lifecycle import (
     Harness,
     OpenBench,
 )
+from tests.step import dispatch
 
 FILM = {"model_id": MODEL_ID, "inputs": {"prompt": "the sea"}}
 

@@ -18,11 +18,12 @@ from generation_svc.domain.error import (
 from generation_svc.domain.job import Job
 from generation_svc.domain.port.webhook import WebhookAnswer
 from generation_svc.engine.maintenance.retention import WEBHOOK_LIFETIME, forget_webhooks
-from generation_svc.engine.send_webhook import LEASE, LIFETIME, MOST_PER_HOST, send_webhook
+from generation_svc.engine.send_webhook import LEASE, LIFETIME, MOST_PER_HOST
 from generation_svc.usecase import lease_delivery
 from generation_svc.usecase.cancel_job import cancel_job
 from generation_svc.usecase.webhook import enable
 from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
+from tests.step import send_webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SHOP = replace(CALLER, name="shop", webhook_secrets=(SECRET,))

@@ -26,8 +26,8 @@ from generation_svc.domain.schema import JsonObject
 from generation_svc.lifecycle.dependencies import ModelDependencies
 from generation_svc.provider.kie.payload import told_at_once
 from generation_svc.rpc.convert import job_to_proto
+from generation_svc.usecase import consent as consents
 from generation_svc.usecase.download_media import download
-from generation_svc.usecase.record_consent import record_consent
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.lifecycle import CALLER, FakeProvider, Harness, bytes_of
 
@@ -71,7 +71,9 @@ def songs_are_there(kie: Harness, *, count: int = 2) -> None:
 
 async def start(kie: Harness, model_id: str, **inputs: Any) -> Job:
     for consent in Consent:
-        await record_consent(kie.deps, CALLER, owner="user:1", consent=consent, wording_version="1")
+        await consents.record(
+            kie.deps, CALLER, owner="user:1", consent=consent, wording_version="1"
+        )
     return await kie.run(model_id=model_id, inputs=inputs)
 
 

@@ -16,7 +16,6 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import JobState
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.timing import Timing
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.engine.maintenance.retention import forget_expired
 from generation_svc.lifecycle.dependencies import (
     ModelDependencies,
@@ -26,6 +25,7 @@ from generation_svc.usecase import upload_input
 from tests.integration.test_retention import forget_all, with_store
 from tests.invented_model import MODEL_ID, invented_catalog
 from tests.lifecycle import CALLER, SUCCESS, FakeStore, Harness, OpenBench, one_piece
+from tests.step import dispatch
 
 
 async def upload(harness: Harness, data: bytes = b"a picture") -> str:

@@ -17,12 +17,12 @@ from generation_svc.domain.error import InvalidInputs, ProviderUnreachable
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState
 from generation_svc.engine import provider_upload
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle import reference
 from generation_svc.lifecycle.dependencies import ModelDependencies
 from generation_svc.usecase import upload_input
 from tests.invented_model import MODEL_ID, invented_catalog
 from tests.lifecycle import CALLER, SUCCESS, Harness, bytes_of, one_piece
+from tests.step import dispatch
 
 PNG = b"\x89PNG not looked at"
 DATA = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"

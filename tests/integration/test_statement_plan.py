@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import import_module
 from itertools import product
 from pkgutil import iter_modules
@@ -29,9 +30,9 @@ from generation_svc.domain.port.due import DueKind
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.webhook import WebhookAnswer
+from generation_svc.engine import read_cost
 from generation_svc.engine.due import looking
 from generation_svc.engine.maintenance.accounts import watch_accounts
-from generation_svc.engine.send_webhook import send_webhook
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.forecast import forecast
@@ -59,6 +60,7 @@ from tests.lifecycle import (
     one_piece,
 )
 from tests.plan import Recorder
+from tests.step import send_webhook
 
 FILLING = Filling(finished=50_000, days=120, queued=2_000, queued_owners=20, caller="edge")
 LIMITS = replace(GENEROUS, creates_per_window=200, reads_per_window=200, active_tasks=40)
@@ -195,6 +197,7 @@ async def ended(harness: Harness) -> None:
     harness.fetcher.links.clear()
     await harness.query("UPDATE attempt SET fetch_time = now() WHERE state = 'succeeded'")
     await harness.fetch_all()
+    assert await do_one(harness.deps, read_cost.WORK)
     await harness.callback(SUCCESS, call=8)
 
 
@@ -257,6 +260,9 @@ async def met_by_chance(harness: Harness, job: Job) -> None:
         attempt = await tx.attempts.settled(job.id)
         assert attempt is not None
         await tx.attempts.count_unrefused(job.id)
+        await tx.attempts.put_off_cost(attempt.id, due=timedelta(0))
+        await tx.attempts.give_up_cost(attempt.id)
+        await tx.attempts.keep_cost(attempt.id, Decimal(1))
         await tx.attempts.renew_fetch(attempt, lease=timedelta(minutes=1))
         await tx.jobs.revisions_of([job.id])
         await tx.media.positions_of(attempt.id)
@@ -266,6 +272,8 @@ async def met_by_chance(harness: Harness, job: Job) -> None:
         await tx.jobs.destination(job.id)
         await tx.consents.record("user:1", consent=Consent.FACE, wording_version="1", caller="a")
         await tx.consents.find("user:1", consent=Consent.FACE)
+        await tx.consents.page("user:1", after="", limit=9)
+        await tx.consents.withdraw("user:1", consent=Consent.FACE)
         await tx.receipts.finish(attempt.id, outcome=CallbackOutcome.APPLIED)
         key = RequestKey(CALLER.name, "a new request", content_hash=b"0" * 32)
         await tx.requests.remember(key, job_id=job.id)

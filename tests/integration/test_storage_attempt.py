@@ -8,10 +8,10 @@ from generation_svc.domain.error import ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.callback import Receipt
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.storage.account import FIRST_ACCOUNT
 from runtime.token import token_hash
 from tests.lifecycle import PENDING, SUCCESS, Harness
+from tests.step import dispatch
 
 LEASE = timedelta(seconds=30)
 NO_TIME = timedelta(0)

@@ -8,10 +8,10 @@ from generation_svc.domain.account import Account
 from generation_svc.domain.delivery import Webhook
 from generation_svc.domain.error import ProviderMaintenance, ProviderSilent
 from generation_svc.domain.port.due import DueKind, DueRules
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.storage.account import FIRST_ACCOUNT
 from generation_svc.storage.due_store import LOOK
 from tests.lifecycle import CALLER, SUCCESS, Harness
+from tests.step import dispatch
 
 NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)

@@ -21,10 +21,8 @@ from generation_svc.domain.model import Catalog
 from generation_svc.domain.observation import ProviderState
 from generation_svc.domain.port.transaction import Database
 from generation_svc.engine.callback_replay import replay_callbacks
-from generation_svc.engine.dispatch import dispatch
-from generation_svc.engine.fetch_result import fetch, fetch_result
+from generation_svc.engine.fetch_result import fetch
 from generation_svc.engine.maintenance import deadlines, orphans
-from generation_svc.engine.poll import poll
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
@@ -47,6 +45,7 @@ from tests.model.memory import MemoryDatabase
 from tests.model.run import Actor, Cut, Past, Run
 from tests.model.table import MODEL_ID, Tables
 from tests.model.world import ModelState, Outside, statement
+from tests.step import dispatch, fetch_result, poll
 
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000)
 FEED = Queue("race")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -129,6 +130,10 @@ class MemoryAttemptStore(Store):
     @answered
     def see(self, attempt_id: UUID, observation: Observation) -> None:
         self._set(self._row(attempt_id), row_changes={}, observation=observation)
+
+    @answered
+    def keep_cost(self, attempt_id: UUID, cost: Decimal) -> None:
+        """Keep none: no move of the model depends on it."""
 
     @answered
     def claim_reads(

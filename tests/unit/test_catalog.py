@@ -17,6 +17,8 @@ from generation_svc.domain.schema import JsonValue
 
 UPLOAD = "upload:0198c5a0-7c3e-7a41-9f3b-2d1c6b5e4f00"
 KIE_LINK = "https://kie.example/cat.png"
+STRICT = {"enable_safety_checker": True, "nsfw_checker": True}
+"""What is the operator's is sent with its strict value."""
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,8 @@ def test_kie_receives_media_under_its_own_name(catalog: Catalog) -> None:
 
     sent = provider_input(catalog.get("qwen/image-edit"), inputs, resolved={("image",): KIE_LINK})
 
-    assert sent == {"prompt": "a red jacket", "num_inference_steps": 30, "image_url": KIE_LINK}
+    told = {"prompt": "a red jacket", "num_inference_steps": 30, "image_url": KIE_LINK}
+    assert sent == told | STRICT
     assert type(sent["num_inference_steps"]) is int
 
 
@@ -136,7 +139,7 @@ def test_a_link_goes_to_kie_as_it_is(catalog: Catalog) -> None:
 
     sent = provider_input(catalog.get("qwen/image-edit"), inputs, resolved={})
 
-    assert sent == {"prompt": "a red jacket", "image_url": KIE_LINK}
+    assert sent == {"prompt": "a red jacket", "image_url": KIE_LINK} | STRICT
 
 
 def test_an_upload_never_goes_to_kie_unresolved(catalog: Catalog) -> None:

@@ -51,7 +51,7 @@ ORDINARY = frozenset(
     words writer wrong audio photo receiver video
     build success openapi self shipped changed check current difference fixed layered length line
     member parsed same
-    seconds seed size
+    seconds seed size accept
     add ask branch candidate clip drop earlier family finish question rules shelf take taken typed
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )

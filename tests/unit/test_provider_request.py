@@ -20,8 +20,8 @@ A, B = "https://kie.example/a", "https://kie.example/b"
         pytest.param(
             "z-image",
             {"prompt": "a fox"},
-            {"prompt": "a fox", "aspect_ratio": "1:1"},
-            id="a-default-that-kie-needs-and-no-checker-for-the-first-four",
+            {"prompt": "a fox", "aspect_ratio": "1:1", "nsfw_checker": True},
+            id="a-default-that-kie-needs-and-a-strict-checker",
         ),
         pytest.param(
             "google/nano-banana-edit",

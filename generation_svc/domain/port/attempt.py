@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
@@ -109,6 +110,23 @@ class AttemptStore(Protocol):
 
         The time of the trouble is that of the first try since which it is the same.
         """
+
+    async def claim_costs(
+        self, *, first_wait: timedelta, readable: Sequence[Account], limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        """Claim ended attempts whose cost is due to be read, and tell when the next one is.
+
+        The wait until the next try triples with each.
+        """
+
+    async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> None:
+        """Note what it cost, if that was unknown."""
+
+    async def put_off_cost(self, attempt_id: UUID, *, due: timedelta) -> None:
+        """Take a claimed read of its cost back, and set the next one."""
+
+    async def give_up_cost(self, attempt_id: UUID) -> bool:
+        """Leave its cost unknown; return whether it was still asked for."""
 
     async def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
         """Find attempts whose dispatcher vanished between createTask and its answer."""

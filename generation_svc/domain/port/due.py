@@ -16,6 +16,8 @@ class DueKind(StrEnum):
     READ = "read"
     FETCH = "fetch"
     WEBHOOK = "webhook"
+    COST = "cost"
+    """An attempt that ended without anybody telling what it cost."""
     ORPHAN = "orphan"
     """An attempt whose dispatcher has had its time."""
     START_DEADLINE = "start_deadline"

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from generation_svc.provider.kie.described_field import (
@@ -17,6 +16,7 @@ from generation_svc.provider.kie.described_field import (
     map_field,
     our_name,
 )
+from generation_svc.provider.kie.described_price import new_price
 from generation_svc.provider.kie.openapi import Unreadable, input_schema_of
 
 _Json = dict[str, Any]
@@ -36,12 +36,6 @@ _PURPOSES: Mapping[str, str] = {
 }
 _MAKES = {each: made for made, purposes in _PURPOSES.items() for each in purposes.split()}
 """The purposes whose results come as plain links, and what they are."""
-_UNITS: Mapping[str, str] = {
-    "image": "image",
-    "video": "video",
-    "generation": "generation",
-    "request": "request",
-}
 _EXAMPLE = {"ru": "Маяк на скале в шторм", "en": "A lighthouse on a cliff in a storm"}
 _NO_HINT = {"ru": "Подсказки пока нет.", "en": "There is no hint yet."}
 
@@ -66,28 +60,63 @@ class Described:
     """None where something stands in the way."""
     problems: tuple[str, ...]
     """What could not be mapped, and what a person should look at; each names the place."""
+    moved: tuple[str, ...] = ()
+    """The rates that moved, each old and new, per unit."""
 
 
 def described(description: Description, *, words: _Json | None = None) -> Described:
     """Return the document of a model that nobody has heard of; `words` are the shared ones."""
     fields = DescribedFields()
     try:
-        schema = input_schema_of(description.openapi)
-        required = _required(schema, fields)
+        inputs = _inputs(description, fields, words=words or {})
         purpose = _purpose(description.listing)
-        document = _document(description, schema, fields, required=required, purpose=purpose)
     except Unreadable as error:
         return Described(None, (*fields.problems, str(error)))
-    _say_labels(document, fields, words=words or {})
+    document = _document(description, inputs, fields, purpose=purpose)
     return Described(document, tuple(fields.problems))
+
+
+def described_inputs(description: Description, *, words: _Json) -> Described:
+    """Return the part of a document that says what the model takes, whatever it makes of it."""
+    fields = DescribedFields()
+    try:
+        document = _inputs(description, fields, words=words)
+    except Unreadable as error:
+        return Described(None, (*fields.problems, str(error)))
+    return Described(document, tuple(fields.problems))
+
+
+def _inputs(description: Description, fields: DescribedFields, *, words: _Json) -> _Json:
+    """Return the members of a document that are about inputs. Raises Unreadable."""
+    schema = input_schema_of(description.openapi)
+    required = _required(schema, fields)
+    filled = {name for name in required if "default" in fields.properties[name]}
+    input_schema: _Json = {
+        "$schema": _SCHEMA,
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name in required if name not in filled],
+        "properties": fields.properties,
+    }
+    if forms := _forms(schema, fields):
+        input_schema["oneOf"] = forms
+    operator = {name: value for name, value in STRICT.items() if name in fields.properties}
+    document: _Json = {
+        "input_schema": input_schema,
+        "options": {},
+        **({"media_inputs": fields.media} if fields.media else {}),
+        **({"reference_inputs": fields.references} if fields.references else {}),
+        **({"unsupported_fields": fields.unsupported} if fields.unsupported else {}),
+        **({"operator_fields": operator} if operator else {}),
+        "offers": [{"fields": fields.names, "required": required}],
+    }
+    _say_labels(document, fields, words=words)
+    return document
 
 
 def _required(schema: _Json, fields: DescribedFields) -> list[str]:
     """Map all fields, and return those that KIE requires. Raises Unreadable."""
-    rules = dict(schema.get("properties", {}))
-    for branch in _branches(schema):
-        for name, rule in branch.get("properties", {}).items():
-            rules.setdefault(name, rule)
+    rules = _rules(schema, fields)
     if not rules:
         raise Unreadable("input: has no fields")
     for name, rule in rules.items():
@@ -97,6 +126,23 @@ def _required(schema: _Json, fields: DescribedFields) -> list[str]:
         if name not in fields.properties:
             raise Unreadable(f"{name}: is required and cannot be mapped")
     return required
+
+
+def _rules(schema: _Json, fields: DescribedFields) -> _Json:
+    """Return the rules of all fields, but for those of which two branches say different things."""
+    rules, split = dict(schema.get("properties", {})), set()
+    for branch in _branches(schema):
+        for name, rule in branch.get("properties", {}).items():
+            if _bounds(rules.setdefault(name, rule)) != _bounds(rule):
+                split.add(name)
+    for name in sorted(split):
+        fields.problems.append(f"{our_name(name)}: its bounds differ between KIE's branches")
+    return {name: rule for name, rule in rules.items() if name not in split}
+
+
+def _bounds(rule: _Json) -> _Json:
+    """Return what a branch says of a field but for the value that tells it from the others."""
+    return {key: value for key, value in rule.items() if key not in ("const", "description")}
 
 
 def _branches(schema: _Json) -> list[_Json]:
@@ -143,48 +189,23 @@ def _purpose(listing: _Json) -> str:
 
 
 def _document(
-    description: Description,
-    schema: _Json,
-    fields: DescribedFields,
-    *,
-    required: list[str],
-    purpose: str,
+    description: Description, inputs: _Json, fields: DescribedFields, *, purpose: str
 ) -> _Json:
     made = _MAKES[purpose]
     max_bytes, longest = _MADE[made]
-    filled = {name for name in required if "default" in fields.properties[name]}
-    input_schema: _Json = {
-        "$schema": _SCHEMA,
-        "type": "object",
-        "additionalProperties": False,
-        "required": [name for name in required if name not in filled],
-        "properties": fields.properties,
-    }
-    if forms := _forms(schema, fields):
-        input_schema["oneOf"] = forms
-    operator = {name: value for name, value in STRICT.items() if name in fields.properties}
-    offer: _Json = {
-        "provider": "kie",
-        "model": description.model,
-        "fields": fields.names,
-        "required": required,
-        "price": price_of(description.price),
-    }
-    if "unknown" in offer["price"]:
-        fields.problems.append(f"price: {offer['price']['unknown']}")
+    ours = {theirs: name for name, theirs in fields.names.items()}
+    price = new_price(description.price, names=ours, properties=fields.properties)
+    if "unknown" in price:
+        fields.problems.append(f"price: {price['unknown']}")
+    (offer,) = inputs["offers"]
     return {
         "id": description.model,
         "purpose": purpose,
         **_texts(description.listing, fields, has_prompt="prompt" in fields.properties),
-        "input_schema": input_schema,
-        "options": {},
-        **({"media_inputs": fields.media} if fields.media else {}),
-        **({"reference_inputs": fields.references} if fields.references else {}),
-        **({"unsupported_fields": fields.unsupported} if fields.unsupported else {}),
-        **({"operator_fields": operator} if operator else {}),
+        **inputs,
         "result": {"kinds": [made], "shape": "urls", "max_bytes": max_bytes},
         "duration": {"longest_seconds": longest},
-        "offers": [offer],
+        "offers": [{"provider": "kie", "model": description.model, **offer, "price": price}],
         "is_free": False,
     }
 
@@ -229,29 +250,3 @@ def option_of(name: str, rule: _Json, *, label: str, words: _Json) -> _Json:
     if texts:
         option["choices"] = {key: {"ru": text, "en": text} for key, text in texts.items()}
     return option
-
-
-def price_of(price: object) -> _Json:
-    """Return a price that needs no guess: one rate in a unit that is counted; else why not."""
-    records = price if isinstance(price, list) else [price]
-    known = [each for each in records if isinstance(each, dict)]
-    if len(known) != 1 or len(records) != 1:
-        return {"unknown": "KIE tells several prices in words; a person has to say which is when"}
-    (record,) = known
-    credits_, unit = record.get("creditPrice"), _unit_of(record)
-    try:
-        number = Decimal(str(credits_))
-    except InvalidOperation:
-        return {"unknown": "KIE tells no number of credits"}
-    if not number.is_finite() or number < 0 or unit is None:
-        return {
-            "unknown": f"KIE counts by {record.get('creditUnit')!r}, which needs a person"[:200]
-        }
-    plain = f"{number.normalize():f}"
-    return {"parts": [{"rates": [{"credits": plain}], "times": [], "unit": unit}]}
-
-
-def _unit_of(record: _Json) -> str | None:
-    """Return the unit, if nothing has to be known of the inputs to count by it."""
-    word = re.sub(r"^per\s+", "", str(record.get("creditUnit", "")).strip().lower())
-    return _UNITS.get(word)

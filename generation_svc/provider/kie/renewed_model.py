@@ -1,7 +1,7 @@
 """Brings a document that a person wrote up to what KIE says of its model now.
 
-Texts, roles, rules and names stay a person's. Bounds, values, defaults, new fields and a plain
-price are taken over; all else that differs is named.
+Texts, roles, rules and names stay a person's. Bounds, values, defaults, new fields and the credits
+of rates are taken over; all else that differs is named.
 """
 
 from copy import deepcopy
@@ -10,10 +10,10 @@ from typing import Any
 from generation_svc.provider.kie.described_model import (
     Described,
     Description,
-    described,
+    described_inputs,
     option_of,
-    price_of,
 )
+from generation_svc.provider.kie.described_price import renew_price
 
 _Json = dict[str, Any]
 _WORDS = (
@@ -25,33 +25,15 @@ _WORDS = (
 
 def renewed(known: _Json, description: Description, *, words: _Json) -> Described:
     """Return the document of a known model, with what changed at KIE."""
-    document, problems = deepcopy(known), list[str]()
-    _renew_price(document, price_of(description.price), problems)
-    fresh = described(description, words=words)
+    document = deepcopy(known)
+    price = renew_price(document["offers"][0], description.price)
+    problems = [*price.problems]
+    fresh = described_inputs(description, words=words)
     if fresh.document is None:
-        return Described(document, (*problems, *fresh.problems))
-    reviews = ("for review", "price:")
-    problems += [each for each in fresh.problems if not any(word in each for word in reviews)]
+        return Described(document, (*problems, *fresh.problems), price.moved)
+    problems += [each for each in fresh.problems if "for review" not in each]
     _renew_fields(document, fresh.document, problems)
-    return Described(document, tuple(problems))
-
-
-def _renew_price(document: _Json, fresh: _Json, problems: list[str]) -> None:
-    offer = document["offers"][0]
-    if "unknown" in fresh or fresh == offer["price"]:
-        return
-    if _is_plain(offer["price"]):
-        old, new = offer["price"]["parts"][0], fresh["parts"][0]
-        if old["unit"] == new["unit"]:
-            old["rates"][0]["credits"] = new["rates"][0]["credits"]
-            return
-    told = fresh["parts"][0]["rates"][0]["credits"]
-    problems.append(f"price: KIE tells {told} credits, and the document's price is of another form")
-
-
-def _is_plain(price: _Json) -> bool:
-    parts = price.get("parts", ())
-    return len(parts) == 1 and len(parts[0]["rates"]) == 1 and not parts[0]["times"]
+    return Described(document, tuple(problems), price.moved)
 
 
 def _renew_fields(document: _Json, fresh: _Json, problems: list[str]) -> None:

@@ -43,6 +43,7 @@ class AttemptRow(SQLModel, table=True):
         Index("attempt_under_way", "state", "submit_time", postgresql_where=text(is_live())),
         Index("attempt_read_due", "read_time", postgresql_where=text("state = 'accepted'")),
         Index("attempt_fetch_due", "fetch_time", postgresql_where=text("state = 'succeeded'")),
+        Index("attempt_cost_due", "cost_time", postgresql_where=text("cost_time IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -79,6 +80,10 @@ class AttemptRow(SQLModel, table=True):
     """What it took from the account, in the provider's unit, where the provider told it."""
     item_ids: list[str] | None = Field(default=None, sa_column=Column(JSON))
     """The provider's ids of what it made, where it has any."""
+    cost_time: datetime | None = Field(default=None, sa_type=TIME)
+    """When its cost is read next; empty while it is live, once it is known, and when given up."""
+    cost_reads: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    """How often its cost was asked for after its end."""
 
 
 class CallbackReceiptRow(SQLModel, table=True):

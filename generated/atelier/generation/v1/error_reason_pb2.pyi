@@ -36,9 +36,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "INVALID_INPUTS", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 2
-    """No model has this id; `nearest` is set when one is spelt alike.
+    """No model on offer has this id; `nearest` is set when one is spelt alike. Where there is
+    such a model, `why` says what keeps it from being on offer, and the message says it in
+    words: `withdrawn`, `unpaid` (it costs money, and such models are not on offer here),
+    `switched_off` (by the operator) or `no_callbacks` (the provider cannot report here).
+    More may follow. A model that is only paused is MODEL_UNAVAILABLE.
 
         { "reason": "MODEL_NOT_FOUND", "domain": "atelier.internal", "metadata": { "model_id": "z-imgae", "nearest": "z-image" } }
+        { "reason": "MODEL_NOT_FOUND", "domain": "atelier.internal", "metadata": { "model_id": "grok-imagine/upscale", "why": "unpaid" } }
     """
     ERROR_REASON_JOB_NOT_FOUND: _ErrorReason.ValueType  # 3
     """No job of this caller has this id.
@@ -254,9 +259,14 @@ The status is INVALID_ARGUMENT, or OUT_OF_RANGE for a read_offset beyond the end
     { "reason": "INVALID_INPUTS", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 2
-"""No model has this id; `nearest` is set when one is spelt alike.
+"""No model on offer has this id; `nearest` is set when one is spelt alike. Where there is
+such a model, `why` says what keeps it from being on offer, and the message says it in
+words: `withdrawn`, `unpaid` (it costs money, and such models are not on offer here),
+`switched_off` (by the operator) or `no_callbacks` (the provider cannot report here).
+More may follow. A model that is only paused is MODEL_UNAVAILABLE.
 
     { "reason": "MODEL_NOT_FOUND", "domain": "atelier.internal", "metadata": { "model_id": "z-imgae", "nearest": "z-image" } }
+    { "reason": "MODEL_NOT_FOUND", "domain": "atelier.internal", "metadata": { "model_id": "grok-imagine/upscale", "why": "unpaid" } }
 """
 ERROR_REASON_JOB_NOT_FOUND: ErrorReason.ValueType  # 3
 """No job of this caller has this id.

@@ -85,6 +85,16 @@ class GenerationServiceStub:
                 request_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentRequest.SerializeToString,
                 response_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentResponse.FromString,
                 _registered_method=True)
+        self.ListConsents = channel.unary_unary(
+                '/atelier.generation.v1.GenerationService/ListConsents',
+                request_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.ListConsentsRequest.SerializeToString,
+                response_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.ListConsentsResponse.FromString,
+                _registered_method=True)
+        self.WithdrawConsent = channel.unary_unary(
+                '/atelier.generation.v1.GenerationService/WithdrawConsent',
+                request_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.WithdrawConsentRequest.SerializeToString,
+                response_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.WithdrawConsentResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/atelier.generation.v1.GenerationService/ListModels',
                 request_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.ListModelsRequest.SerializeToString,
@@ -212,6 +222,22 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListConsents(self, request, context):
+        """Lists what an owner agreed to, by kind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawConsent(self, request, context):
+        """Withdraws what an owner agreed to: its next job that needs this consent is refused until
+        it is recorded again. Jobs that were accepted before go on. Withdrawing what was never
+        given changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Lists the models, including those that are switched off.
         """
@@ -291,6 +317,16 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.RecordConsent,
                     request_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentRequest.FromString,
                     response_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentResponse.SerializeToString,
+            ),
+            'ListConsents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConsents,
+                    request_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.ListConsentsRequest.FromString,
+                    response_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.ListConsentsResponse.SerializeToString,
+            ),
+            'WithdrawConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawConsent,
+                    request_deserializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.WithdrawConsentRequest.FromString,
+                    response_serializer=atelier_dot_generation_dot_v1_dot_generation__service__pb2.WithdrawConsentResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -540,6 +576,60 @@ class GenerationService:
             '/atelier.generation.v1.GenerationService/RecordConsent',
             atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentRequest.SerializeToString,
             atelier_dot_generation_dot_v1_dot_generation__service__pb2.RecordConsentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConsents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.generation.v1.GenerationService/ListConsents',
+            atelier_dot_generation_dot_v1_dot_generation__service__pb2.ListConsentsRequest.SerializeToString,
+            atelier_dot_generation_dot_v1_dot_generation__service__pb2.ListConsentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.generation.v1.GenerationService/WithdrawConsent',
+            atelier_dot_generation_dot_v1_dot_generation__service__pb2.WithdrawConsentRequest.SerializeToString,
+            atelier_dot_generation_dot_v1_dot_generation__service__pb2.WithdrawConsentResponse.FromString,
             options,
             channel_credentials,
             insecure,

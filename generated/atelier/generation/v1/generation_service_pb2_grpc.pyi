@@ -86,6 +86,13 @@ class GenerationServiceStub:
     it. An owner is asked once for each kind: a repetition with the same wording changes
     nothing, and one with another wording replaces it.
     """
+    ListConsents: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListConsentsRequest, _generation_service_pb2.ListConsentsResponse]
+    """Lists what an owner agreed to, by kind."""
+    WithdrawConsent: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.WithdrawConsentRequest, _generation_service_pb2.WithdrawConsentResponse]
+    """Withdraws what an owner agreed to: its next job that needs this consent is refused until
+    it is recorded again. Jobs that were accepted before go on. Withdrawing what was never
+    given changes nothing.
+    """
     ListModels: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListModelsRequest, _generation_service_pb2.ListModelsResponse]
     """Lists the models, including those that are switched off."""
     GetModel: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetModelRequest, _generation_service_pb2.GetModelResponse]
@@ -225,6 +232,25 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records that an owner agreed to what a model that copies a voice or a face asks of
         it. An owner is asked once for each kind: a repetition with the same wording changes
         nothing, and one with another wording replaces it.
+        """
+
+    @_abc_1.abstractmethod
+    def ListConsents(
+        self,
+        request: _generation_service_pb2.ListConsentsRequest,
+        context: _aio.ServicerContext[_generation_service_pb2.ListConsentsRequest, _abc.Awaitable[_generation_service_pb2.ListConsentsResponse]],
+    ) -> _abc.Awaitable[_generation_service_pb2.ListConsentsResponse]:
+        """Lists what an owner agreed to, by kind."""
+
+    @_abc_1.abstractmethod
+    def WithdrawConsent(
+        self,
+        request: _generation_service_pb2.WithdrawConsentRequest,
+        context: _aio.ServicerContext[_generation_service_pb2.WithdrawConsentRequest, _abc.Awaitable[_generation_service_pb2.WithdrawConsentResponse]],
+    ) -> _abc.Awaitable[_generation_service_pb2.WithdrawConsentResponse]:
+        """Withdraws what an owner agreed to: its next job that needs this consent is refused until
+        it is recorded again. Jobs that were accepted before go on. Withdrawing what was never
+        given changes nothing.
         """
 
     @_abc_1.abstractmethod

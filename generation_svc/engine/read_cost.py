@@ -1,0 +1,75 @@
+"""Reads afterwards what a task took from its account, where nothing that told of its end said it.
+
+Some callbacks name no cost. The result and the outcome do not wait for it: the attempt has ended,
+and its row is due to be read a few times more, each time after a longer wait.
+"""
+
+from decimal import Decimal
+
+import structlog
+
+from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.error import ProviderError
+from generation_svc.engine import rate_budget
+from generation_svc.engine.work import Batch, Work
+from generation_svc.lifecycle.dependencies import Dependencies
+
+COST_READS = 8
+"""How often a cost is asked for; each wait is three times as long, together some four hours."""
+_logger = structlog.get_logger(__name__)
+
+
+async def _claim(deps: Dependencies, *, limit: int) -> Batch[Attempt]:
+    async with deps.database.transaction() as tx:
+        attempts, next_due = await tx.attempts.claim_costs(
+            first_wait=deps.timing.cost_retry, readable=deps.provider.accounts, limit=limit
+        )
+    return Batch(attempts, next_due)
+
+
+async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
+    structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
+    permit = await rate_budget.reserve(
+        deps, "read", account=attempt.account, max_wait=deps.timing.read_lease / 2
+    )
+    if permit is None or permit.is_over:
+        await _put_off(deps, attempt)
+        return
+    async with rate_budget.making(deps, permit):
+        cost = await _ask(deps, attempt)
+    if cost is not None:
+        async with deps.database.transaction() as tx:
+            await tx.attempts.keep_cost(attempt.id, cost)
+    elif attempt.cost_reads >= COST_READS:
+        await _give_up(deps, attempt)
+
+
+WORK = Work("cost", None, concurrency=1, claim=_claim, do=_do)
+"""Reading costs that nobody told; without an announcement, since nobody waits for one."""
+
+
+async def _ask(deps: Dependencies, attempt: Attempt) -> Decimal | None:
+    assert attempt.task_id is not None  # what has no task is not due
+    account = attempt.account
+    try:
+        observation = await deps.provider.client.read(attempt.task_id, account=account.name)
+    except ProviderError as error:  # the claim has set the next try
+        _logger.info("the cost could not be read", error=repr(error), account=str(account))
+        return None
+    # What a task took is final with the task alone: before, it may be given back.
+    return observation.cost if observation.is_final else None
+
+
+async def _put_off(deps: Dependencies, attempt: Attempt) -> None:
+    """Ask later, and count no read: there was no room for one."""
+    async with deps.database.transaction() as tx:
+        await tx.attempts.put_off_cost(attempt.id, due=deps.timing.cost_retry)
+
+
+async def _give_up(deps: Dependencies, attempt: Attempt) -> None:
+    async with deps.database.transaction() as tx:
+        is_news = await tx.attempts.give_up_cost(attempt.id)
+    if is_news:
+        account = attempt.account
+        deps.meter.unknown_costs.labels(provider=account.provider, account=account.name).inc()
+        _logger.warning("the provider does not tell what a task cost", account=str(account))
