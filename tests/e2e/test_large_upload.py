@@ -131,13 +131,14 @@ async def test_a_large_video_goes_from_the_page_to_kie(running: Stack, path: Pat
     assert max(children) < MOST_OF_A_CHILD, f"children: {children}"
 
 
-async def test_a_large_video_reaches_a_chat_as_a_link_to_all_of_it(running: Stack) -> None:
+async def test_a_large_video_reaches_a_chat_as_a_preview_and_a_link(running: Stack) -> None:
     await _allow_large(running)
     small = await _filmed(running, "a small one", size_mb=1)
     assert "video" in small
     processes = [running.service.pid, running.gateway.pid, running.edge.pid]
     before = [reset_peak(pid) for pid in processes]
     message = await _filmed(running, "a large one", size_mb=SIZE // MIB)
+    assert max(each["width"] for each in message["photo"]) > 100
     (link,) = [each["url"] for each in _entities(message) if each["type"] == "text_link"]
     async with (
         httpx2.AsyncClient(timeout=100, trust_env=False) as http,
