@@ -25,7 +25,7 @@ def flaw_of(data: bytes, kind: str) -> str:
     """Say why bytes are not of a kind; nothing if they are."""
     try:
         return _CHECKS[kind](data)
-    except (UnidentifiedImageError, OSError, FFmpegError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, EOFError, FFmpegError, ValueError) as error:
         return f"no decoder reads it as {kind}: {error}"
 
 
