@@ -109,7 +109,10 @@ def _chapter() -> Any:
 def _sound_stream(container: Any, codec: str, *, rate: int = 44_100) -> Any:
     if codec == "vorbis":  # FFmpeg's own is called experimental, and knows two channels alone
         return container.add_stream(codec, rate=rate, layout="stereo", options={"strict": "-2"})
-    return container.add_stream(codec, rate=48_000 if codec == "libopus" else rate)
+    stream = container.add_stream(codec, rate=48_000 if codec == "libopus" else rate)
+    if codec.startswith("wma"):  # it has no rate of its own
+        stream.bit_rate = 128_000
+    return stream
 
 
 def _write_pictures(container: Any, stream: Any) -> None:

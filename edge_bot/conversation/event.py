@@ -25,7 +25,12 @@ from telegram import (
 from edge_bot.conversation.mention import called_ids, called_names, topic_of
 from edge_bot.view.button import Action, Again, decode
 
-PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
+PICTURE_TYPES = frozenset(
+    {
+        *("image/jpeg", "image/png", "image/webp"),
+        *("image/heic", "image/heif", "image/avif", "image/bmp", "image/x-ms-bmp"),
+    }
+)
 """The types of file that are taken as a picture."""
 
 _ODD = (AttributeError, LookupError, TypeError, ValueError)

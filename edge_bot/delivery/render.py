@@ -96,13 +96,14 @@ async def rendered_result(
     """Hold the message that a result becomes while the block runs; raises GenerationError.
 
     An edit shows the first file of an album and offers the others. The caption
-    tells what Telegram does not accept.
+    tells what Telegram does not accept; where that is all there is, its cover is a preview of it.
     """
     caption = result_caption(job, to.language_code, title=title)
     files = [each for each in job.result.media if is_uploadable(each)]
     is_album = len(files) > 1
     buttons = result_buttons(job, to.language_code, is_first_of_album=is_album and is_edit)
-    async with spool.fetched(files[:1] if is_edit else files) as fetched:
+    shown = files[:1] if is_edit else files
+    async with spool.fetched(shown) if files else spool.preview(job.result.media) as fetched:
         held = [replace(each, source=title) for each in fetched]
         text = text_of(held, result=job.result)
         whole = None if text is None else with_caption(text, caption)

@@ -48,6 +48,17 @@ class MediaSpool:
             yield await _together([self._file(each, stack=stack) for each in wanted])
 
     @asynccontextmanager
+    async def preview(self, of: Sequence[Media]) -> AsyncIterator[list[MediaFile]]:
+        """Hold the first cover of media that cannot be sent themselves; none if they have none."""
+        covered = next((each for each in of if each.cover_media_id), None)
+        if covered is None:
+            yield []
+            return
+        async with self._room(PHOTO_BYTES), AsyncExitStack() as stack:
+            cover = await self._cover(covered, stack)
+            yield [cover] if cover else []
+
+    @asynccontextmanager
     async def _room(self, size_bytes: int) -> AsyncIterator[None]:
         """Take room while the block runs; what is larger than the limit goes alone."""
         size_bytes = min(size_bytes, self._limit_bytes)

@@ -18,6 +18,8 @@ class MediaKind(StrEnum):
 
 
 _TEXT_TYPES = frozenset({"application/json"})
+_SCORE_TYPES = frozenset({"audio/midi"})
+"""Types of notes, which chats and browsers do not play."""
 _ACTIVE_TYPES = frozenset({"image/svg+xml", "text/html"})
 """Types that can hold scripts, and are therefore served as plain files."""
 _KINDS = {
@@ -32,7 +34,7 @@ def kind_of(mime_type: str) -> MediaKind:
     """Return the kind of media of this type; FILE for what cannot be shown."""
     if mime_type in _TEXT_TYPES:
         return MediaKind.TEXT
-    if mime_type in _ACTIVE_TYPES:
+    if mime_type in _ACTIVE_TYPES | _SCORE_TYPES:
         return MediaKind.FILE
     return _KINDS.get(mime_type.partition("/")[0], MediaKind.FILE)
 

@@ -6,6 +6,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+MIDI_TYPE = "audio/midi"
+"""Of a file that is described by its notes: tracks, each with a name and its notes.
+
+A note is a list: its pitch, its start and its end in seconds, its velocity.
+"""
 Source = Literal["callback", "poll", "answer"]
 """How an observation came; an answer is that to the submission itself."""
 
@@ -41,6 +46,8 @@ class ResultItem:
     """A link to the picture that is shown for it; empty where there is none."""
     content: str = field(default="", repr=False)
     """What is in the file, where it has no link: JSON or plain text."""
+    mime_type: str = ""
+    """The type of the file that the content describes; empty where the content is the file."""
 
 
 @dataclass(frozen=True, slots=True)

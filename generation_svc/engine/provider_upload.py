@@ -26,6 +26,7 @@ _GONE = "Media that the job refers to is no longer available."
 _EXTENSIONS = {
     "audio/mp4": "m4a",
     "audio/mpeg": "mp3",
+    "audio/x-ms-wma": "wma",
     "video/quicktime": "mov",
     "video/x-matroska": "mkv",
 }

@@ -65,8 +65,8 @@ def _held(
 ) -> AbstractAsyncContextManager[Examined]:
     if item.url:
         return _fetched(deps, attempt, url=item.url, form=form)
-    mime_type = "application/json" if item.content[:1] in ("{", "[") else "text/plain"
-    return deps.media.fetcher.write(item.content, mime_type=mime_type)
+    told = "application/json" if item.content[:1] in ("{", "[") else "text/plain"
+    return deps.media.fetcher.write(item.content, mime_type=item.mime_type or told)
 
 
 def _duration(media: Media, *, said: timedelta | None) -> timedelta | None:

@@ -16,6 +16,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -31,13 +32,16 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.model import ResultForm
+from generation_svc.domain.observation import MIDI_TYPE
 from generation_svc.domain.port.media import Examined
 from generation_svc.egress.host import HostList, is_plain_https
 from generation_svc.egress.internet import Internet, NotOnInternet, http_client
 from generation_svc.egress.resolver import Resolver
 from generation_svc.egress.tls import client_tls
 from generation_svc.media.meter import MediaMeter
+from generation_svc.media.midi import midi_of
 from generation_svc.media.scratch import Scratch, ScratchWriter
+from runtime.thread import in_thread
 
 KIE_RESULT_HOSTS = (
     "tempfile.aiquickdraw.com",
@@ -150,7 +154,7 @@ class HttpResultFetcher:
     @asynccontextmanager
     async def write(self, content: str, *, mime_type: str) -> AsyncIterator[Examined]:
         """Hold what was sent without a link; it is what it was called, since we wrote it."""
-        data = content.encode()
+        data = await _written(content, mime_type=mime_type)
         async with self._scratch.file() as path:
             await self._scratch.append(path, data)
             digest = sha256(data).hexdigest()
@@ -263,3 +267,10 @@ def is_media_promised(url: str) -> bool:
 def _announced_bytes(response: httpx2.Response) -> int:
     text = response.headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+
+
+async def _written(content: str, *, mime_type: str) -> bytes:
+    """Return the bytes of what was told: a score is written from its notes."""
+    if mime_type != MIDI_TYPE:
+        return content.encode()
+    return await in_thread(partial(midi_of, content), name="score")

@@ -15,7 +15,7 @@ from generation_svc.domain.media import MediaKind, kind_of
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.upload_bound import UploadBounds
 from generation_svc.media.content import Examiner
-from generation_svc.media.examination.sniff import HEAD_BYTES, clip_format
+from generation_svc.media.examination.sniff import HEAD_BYTES, upload_format
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import ScratchWriter
 
@@ -135,7 +135,7 @@ class SpooledUpload:
 
 def most_bytes(head: bytes, bounds: UploadBounds) -> int:
     """Return how large an upload may be that begins like this: a clip, or at most a picture."""
-    known = clip_format(head)
+    known = upload_format(head)
     if known is None:
         return bounds.most((MediaKind.IMAGE,))
     types = (known.video_type, known.audio_type)

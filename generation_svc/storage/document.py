@@ -160,12 +160,17 @@ def _results(urls: Sequence[str], items: Sequence[ResultItem]) -> tuple[ResultIt
 def _item_to_document(item: ResultItem) -> dict[str, Any]:
     seconds = item.duration.total_seconds() if item.duration is not None else None
     content = {"content": item.content} if item.content else {}
-    return content | {
-        "url": item.url,
-        "title": item.title,
-        "duration_s": seconds,
-        "cover_url": item.cover_url,
-    }
+    described = {"mime_type": item.mime_type} if item.mime_type else {}
+    return (
+        content
+        | described
+        | {
+            "url": item.url,
+            "title": item.title,
+            "duration_s": seconds,
+            "cover_url": item.cover_url,
+        }
+    )
 
 
 def _item_from_document(document: Document) -> ResultItem:
@@ -176,6 +181,7 @@ def _item_from_document(document: Document) -> ResultItem:
         duration=timedelta(seconds=seconds) if seconds is not None else None,
         cover_url=document["cover_url"],
         content=document.get("content", ""),
+        mime_type=document.get("mime_type", ""),
     )
 
 

@@ -119,6 +119,12 @@ def _account(kie: Kie, account: Account) -> dict[str, Any]:
     }
 
 
+async def plant(request: Request) -> Response:
+    """Have every model give the body as its result for a prompt: `?prompt=a cat`."""
+    kie_of(request).planted[request.query_params["prompt"]] = await request.body()
+    return JSONResponse({})
+
+
 async def reset(request: Request) -> Response:
     """Stop every task, forget everything, take the settings back to those at start."""
     task_runner: TaskRunner = request.state.task_runner
@@ -137,5 +143,6 @@ ROUTES = [
     Route("/sandbox/settings", change_settings, methods=["PATCH"]),
     Route("/sandbox/accounts", show_accounts),
     Route("/sandbox/accounts/{name}", change_account, methods=["PATCH"]),
+    Route("/sandbox/results", plant, methods=["PUT"]),
     Route("/sandbox/reset", reset, methods=["POST"]),
 ]

@@ -42,6 +42,8 @@ class Kie:
         """Forget every task, file, request and fault, and fill the accounts again."""
         self.tasks: dict[str, Task] = {}
         self.assets: dict[str, Asset] = {}
+        self.planted: dict[str, bytes] = {}
+        """What models give for a prompt, instead of what they would make."""
         self.catalog.clear()
         self.accounts: dict[str, Account] = {}
         for name in self.settings.api_keys or (ONLY,):

@@ -14,7 +14,7 @@ from sandbox.kie.fault import KieFault
 from sandbox.kie.fetch import FetchError, fetch
 from sandbox.kie.free import made_freely
 from sandbox.kie.inputs import InputError, collect
-from sandbox.kie.made import Result
+from sandbox.kie.made import Made, Result, files
 from sandbox.kie.model import MODELS
 from sandbox.kie.picture import UnreadablePictureError
 from sandbox.kie.publisher import Publisher
@@ -93,6 +93,8 @@ class TaskRunner:
         if failure := _ordered_failure(task):
             return failure
         try:
+            if planted := self._kie.planted.get(str(task.fields.get("prompt"))):
+                return files(Made(content=planted, mime_type="image/png", ending="png"))
             if task.model in MODELS:
                 source = await self._source(task)
                 return await asyncio.to_thread(made_freely, task, source, self._kie.settings)

@@ -15,9 +15,10 @@ import uvloop
 from runtime.file_limit import raise_file_limit
 from tests.bench.create import accept_counts, rates
 from tests.bench.idle import idle_counts
-from tests.bench.life import STEADY_S, atelier, life_counts
+from tests.bench.life import STEADY_S, System, atelier, life_counts
 from tests.bench.start import modules, start_times
 from tests.bench.table import Line, table
+from tests.bench.usage import resident_kb
 from tests.bench.world import World, world
 
 FOLDER = Path(".atelier/bench-smoke").absolute()
@@ -63,6 +64,7 @@ BOUNDS = {
     "whole life, counted": Bound(statements=30, transactions=11),
     "whole life, to a chat, counted": Bound(statements=66, transactions=27),
     "idle, each second": Bound(statements=4, transactions=2),
+    "memory after these jobs": Bound(most=125),
     "modules imported at start": Bound(most=1090),
     "start to serving": Bound(most_ratio=8),
     "CreateJob, 32": Bound(least_ratio=0.08),
@@ -86,7 +88,14 @@ async def _counts(world: World) -> list[Line]:
             await idle_counts(world, system, seconds=IDLE_S),
             await life_counts(world, system, jobs=LIFE_JOBS),
             await life_counts(world, system, jobs=LIFE_JOBS, has_chat=True),
+            _memory(system),
         ]
+
+
+def _memory(system: System) -> Line:
+    """Return what the service holds once all that it needs is loaded."""
+    held_mb = resident_kb(system.service.pid) / 1024
+    return Line(row="memory after these jobs", program="service", values=[held_mb], unit="MB")
 
 
 def _problems(lines: Iterable[Line]) -> Iterator[str]:

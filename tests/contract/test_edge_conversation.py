@@ -167,6 +167,17 @@ async def test_other_files_get_a_clear_answer(chat: Chat, name: str, kind: str, 
     assert not chat.service.generation.uploads
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("IMG_1.HEIC", "image/heic"), ("scan.bmp", "image/bmp")]
+)
+async def test_a_picture_of_a_telephone_or_a_scanner_is_taken(
+    chat: Chat, name: str, kind: str
+) -> None:
+    await chat.say(files={"document": (name, picture(), kind)})
+    assert len(chat.service.generation.uploads) == 1
+    assert "Redraw my picture" in " ".join(await chat.labels())
+
+
 async def test_a_picture_that_is_too_large_is_not_fetched(chat: Chat) -> None:
     await chat.say(files={"document": ("cat.png", b"\x89PNG" + bytes(10_000_000), "image/png")})
     assert "larger than 10 MB" in await chat.last_text()

@@ -249,6 +249,21 @@ async def test_what_is_too_large_for_telegram_comes_as_a_link(edge: Harness) -> 
     assert not edge.service.generation.downloads
 
 
+async def test_of_a_video_that_is_too_large_the_poster_comes_with_the_link(edge: Harness) -> None:
+    poster = cover(edge)
+    film = too_large(edge, is_linked=True, cover_media_id=poster.id)
+    (message,) = await arrived(edge, film)
+    assert max(each["width"] for each in message["photo"]) == 320
+    assert "larger than the 50 MB Telegram lets me send" in message["caption"]
+    links = [each["url"] for each in message["caption_entities"] if each["type"] == "text_link"]
+    assert links == [film.download_uri]
+
+
+async def test_a_poster_that_is_gone_keeps_no_link_back(edge: Harness) -> None:
+    (message,) = await arrived(edge, too_large(edge, is_linked=True, cover_media_id="gone"))
+    assert "larger than the 50 MB Telegram lets me send" in message["text"]
+
+
 async def test_what_is_too_large_and_has_no_link_is_said_kindly(edge: Harness) -> None:
     (message,) = await arrived(edge, too_large(edge, is_linked=False))
     assert "Sorry, I have no other way to get it to you." in message["text"]

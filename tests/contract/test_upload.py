@@ -77,7 +77,7 @@ async def test_an_upload_becomes_the_input_of_a_job(service: Service) -> None:
 REFUSED = {
     "more than 30 MB": (picture("PNG") + bytes(30 * MIB), "UPLOAD_TOO_LARGE"),
     "no picture": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "UPLOAD_REJECTED"),
-    "a GIF": (picture("GIF"), "UPLOAD_REJECTED"),
+    "a TIFF": (picture("TIFF"), "UPLOAD_REJECTED"),
     "cut off JPEG": (picture("JPEG")[:-9000], "UPLOAD_REJECTED"),
     "cut off PNG": (picture("PNG")[:-9000], "UPLOAD_REJECTED"),
     "cut off WebP": (picture("WEBP")[:-9000], "UPLOAD_REJECTED"),

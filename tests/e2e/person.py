@@ -65,6 +65,10 @@ class Person:
         file = ("photo.png", photo, "image/png")
         await self._send("POST", "messages", data={"text": caption}, files={"photo": file})
 
+    async def sends_file(self, data: bytes, *, name: str, mime_type: str) -> None:
+        """Send a file as a document, called and declared as the sender pleases."""
+        await self._send("POST", "messages", files={"document": (name, data, mime_type)})
+
     async def presses(self, label: str) -> str:
         """Press the button with this text in the latest message that has one; return the query."""
 

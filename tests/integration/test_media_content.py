@@ -394,12 +394,13 @@ NO_PICTURES = {
 }
 
 
-OTHER_FILES = {"pdf": b"%PDF-1.7 \x00", "bmp": drawn("BMP"), "tiff": drawn("TIFF")}
+NO_UPLOADS = {"pdf": b"%PDF-1.7 \x00", "tiff": drawn("TIFF")}
+OTHER_FILES = {**NO_UPLOADS, "bmp": drawn("BMP")}
 
 
-@pytest.mark.parametrize("data", OTHER_FILES.values(), ids=OTHER_FILES)
+@pytest.mark.parametrize("data", NO_UPLOADS.values(), ids=NO_UPLOADS)
 async def test_a_file_of_another_type_is_no_upload(examiner: Examiner, data: bytes) -> None:
-    with pytest.raises(UploadRejected, match=r"not an image, a video or a piece of sound|is a GIF"):
+    with pytest.raises(UploadRejected, match="not an image, a video or a piece of sound"):
         await uploaded(examiner, data)
 
 

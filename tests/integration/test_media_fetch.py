@@ -1,4 +1,5 @@
 import asyncio
+import json
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from mido import MidiFile
 from PIL import Image
 
 from generation_svc.domain.error import (
@@ -510,6 +512,23 @@ async def test_what_came_without_a_link_is_a_file_for_a_while() -> None:
                 assert found.sha256 == digest_of(found.path)
             assert data.decode() == "ля"
             assert files_in(scratch.folder) == ["lock"]
+
+
+async def test_notes_become_a_score_that_plays_them(tmp_path: Path) -> None:
+    notes = json.dumps({"tracks": [{"name": "Bass", "notes": [[40, 0.5, 1.0, 64]]}]})
+    with open_scratch(tmp_path) as scratch:
+        async with httpx2.AsyncClient() as http:
+            fetcher = HttpResultFetcher(http, scratch, examine=examine)
+            async with fetcher.write(notes, mime_type="audio/midi") as found:
+                file = MidiFile(found.path)
+                assert (found.mime_type, found.size_bytes) == (
+                    "audio/midi",
+                    found.path.stat().st_size,
+                )
+                assert found.sha256 == digest_of(found.path)
+    struck = [(each.type, each.note) for each in file if each.type.startswith("note")]
+    assert struck == [("note_on", 40), ("note_off", 40)]
+    assert file.length == 1.0
 
 
 async def test_result_that_unpacks_to_too_much_is_read_up_to_a_limit() -> None:

@@ -78,6 +78,17 @@ def test_a_migration_killed_in_the_middle_is_done_again(
     assert catalog_of(empty_database_url, "columns") == catalog_of(database_url, "columns")
 
 
+def test_a_service_that_migrated_keeps_no_sqlmodel_in_memory(empty_database_url: str) -> None:
+    """A release's first replica migrates in its own process, which then serves for weeks."""
+    program = (
+        "import sys; from generation_svc.storage.migrate import migrate; "
+        f"migrate({empty_database_url!r}); "
+        "assert 'alembic' in sys.modules; sys.exit('sqlmodel' in sys.modules)"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_an_older_release_leaves_a_newer_schema_alone(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")

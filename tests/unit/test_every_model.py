@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from generation_svc.catalog import load_catalog, validate_inputs
+from generation_svc.media.midi import midi_of
 from tests.e2e.every_model.case import fullest, planned, required_only
 from tests.e2e.every_model.decoded import flaw_of
 from tests.e2e.every_model.expected import difference, documents, expected
@@ -93,4 +94,7 @@ def test_what_is_of_another_kind_is_told() -> None:
     assert flaw_of(image, "audio")
     assert flaw_of(image, "file")
     assert flaw_of(b"", "text")
-    assert [flaw_of(b"MThd\0", "file"), flaw_of(b"{}", "file"), flaw_of(b"la", "text")] == [""] * 3
+    score = midi_of('{"tracks": [{"name": "Bass", "notes": [[40, 0, 1, 64]]}]}')
+    assert [flaw_of(score, "file"), flaw_of(b"{}", "file"), flaw_of(b"la", "text")] == [""] * 3
+    assert flaw_of(b"MThd\0", "file")
+    assert flaw_of(midi_of('{"tracks": []}'), "file") == "plays nothing"

@@ -44,7 +44,7 @@ def test_data_is_a_file_and_a_few_lines_say_what_is_in_it() -> None:
     notes = [{"pitch": 60, "start": 0, "end": 1}]
     value = {
         "state": "complete",
-        "instruments": [{"name": "Drums", "notes": notes}, {"name": "Bass", "notes": notes}],
+        "instruments": [{"name": "Drums", "parts": notes}, {"name": "Bass", "parts": notes}],
         "tempo": 120.5,
         "isLoop": False,
         "preview": LINK,

@@ -23,6 +23,7 @@ from generation_svc.media.examination import upload
 from generation_svc.media.examination.examine import Picture, clean_upload
 from generation_svc.media.examination.heif import CPU_SECONDS, is_heif
 from generation_svc.media.examination.layout import Fault, Refused
+from generation_svc.media.examination.old_picture import is_old
 from generation_svc.media.examination.poster import poster_of
 from generation_svc.media.examination.result import Found, digest_of, examine_file
 from generation_svc.media.examination.sniff import HEAD_BYTES
@@ -138,11 +139,11 @@ def _allow(order: Order, *, cpu_seconds: int) -> None:
 
 
 def _slow_seconds(order: Order, seconds: int) -> int:
-    """Return the time for an order: decoding a telephone's photo takes as long as it takes."""
+    """Return the time for an order: what is written as another type takes as long as it takes."""
     with Path(order["path"]).open("rb") as file:
         head = file.read(HEAD_BYTES)
-    is_photo = order["task"] == "upload" and is_heif(head)
-    return max(seconds, CPU_SECONDS) if is_photo else seconds
+    is_changed = order["task"] == "upload" and (is_heif(head) or is_old(head))
+    return max(seconds, CPU_SECONDS) if is_changed else seconds
 
 
 def _set_limit(kind: int, most: int) -> None:

@@ -64,7 +64,8 @@ def examine_upload(data: bytes) -> Picture:
     """Say what an upload is, and what of it is kept: no metadata; raises Refused."""
     file_format = _format_of(data, _UPLOAD_FORMATS)
     if file_format is None:
-        raise Refused(Fault.UNKNOWN, _no_upload(data))
+        text = "The file is not an image, a video or a piece of sound that a model accepts."
+        raise Refused(Fault.UNKNOWN, text)
     layout = file_format.read(data)
     if file_format is _WEBP and layout.frames > 1:
         raise Refused(Fault.UNKNOWN, "The image is animated; a still image is needed.")
@@ -109,12 +110,6 @@ def _picture(data: bytes, file_format: _Format, *, layout: Layout) -> Picture:
 def _format_of(data: bytes, formats: tuple[_Format, ...]) -> _Format | None:
     mime_type = picture_type(data)
     return next((known for known in formats if known.mime_type == mime_type), None)
-
-
-def _no_upload(data: bytes) -> str:
-    if picture_type(data) == "image/gif":
-        return "The file is a GIF, which no model accepts: a still image is needed."
-    return "The file is not an image, a video or a piece of sound that a model accepts."
 
 
 def _decode_jpeg(data: bytes, frames: int) -> None:

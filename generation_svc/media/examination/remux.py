@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from generation_svc.media.examination.camera_message import filter_for
 from generation_svc.media.examination.clip import MAX_PACKETS, MAX_STREAMS, Clip, probe
 from generation_svc.media.examination.layout import Fault, Refused
-from generation_svc.media.examination.sniff import HEAD_BYTES, MP4, QUICKTIME, ClipFormat
+from generation_svc.media.examination.packet import timed
+from generation_svc.media.examination.sniff import (
+    HEAD_BYTES,
+    MATROSKA,
+    MP4,
+    QUICKTIME,
+    WEBM,
+    ClipFormat,
+)
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoStream
@@ -26,12 +34,14 @@ if TYPE_CHECKING:
 
     Playable: TypeAlias = VideoStream | AudioStream
 
-_MUXERS = {"mov": "mp4", "matroska": "webm", "aac": "adts"}
+_MUXERS = {"mov": "mp4", "aac": "adts"}
 """FFmpeg's names of formats that it writes under another name than it reads them."""
 _MP4_CODECS = frozenset(
     {"h264", "hevc", "av1", "mpeg4", "aac", "mp3", "ac3", "eac3", "alac", "opus"}
 )
 """What a film of a telephone may hold for being written as MP4, which every model reads."""
+_WEBM_CODECS = frozenset({"vp8", "vp9", "av1", "libdav1d", "opus", "vorbis"})
+"""What a Matroska may hold for being written as WebM, which is the same for fewer codecs."""
 _TOLERATED_SECONDS = 2.0
 _WRITTEN_AS_IT_CAME = 0x7FFF_0000
 """Sizes from here on say that the length was not known when the header was written."""
@@ -81,7 +91,7 @@ def _copied(path: Path, to: Path, clip_format: ClipFormat) -> tuple[ClipFormat, 
                 metadata_errors="replace",
             )
         )
-        streams = _streams(source)
+        streams = _streams(source, clip_format)
         kept_format = _kept_format(clip_format, streams)
         muxer = _muxer(kept_format)
         options = {**_WRITE_OPTIONS, **_FORMAT_OPTIONS.get(muxer, {})}
@@ -91,7 +101,7 @@ def _copied(path: Path, to: Path, clip_format: ClipFormat) -> tuple[ClipFormat, 
     return kept_format, declared
 
 
-def _streams(container: InputContainer) -> list[Playable]:
+def _streams(container: InputContainer, clip_format: ClipFormat) -> list[Playable]:
     """Return the film and its sound, the first of each that is known. Raises Refused."""
     from av.stream import Disposition
 
@@ -105,20 +115,26 @@ def _streams(container: InputContainer) -> list[Playable]:
     sounds = (sound for sound in container.streams.audio if sound.codec_context)
     found = [next(films, None), next(sounds, None)]
     streams = [stream for stream in found if stream is not None]
+    if found[0] is not None and not clip_format.video_type:
+        raise Refused(Fault.UNKNOWN, "No model accepts videos of this type.")
     if not streams:
         raise Refused(Fault.UNKNOWN, "The file holds no video and no sound that can be played.")
     return streams
 
 
 def _kept_format(clip_format: ClipFormat, streams: list[Playable]) -> ClipFormat:
-    """Return the format to write: MP4 for what a telephone calls QuickTime, where that is all."""
+    """Return the format to write: one that more models read, where it holds the same codecs."""
     codecs = {stream.codec_context.name for stream in streams}
-    return MP4 if clip_format is QUICKTIME and codecs <= _MP4_CODECS else clip_format
+    if clip_format is MATROSKA and codecs <= _WEBM_CODECS:
+        return WEBM
+    return MP4 if clip_format in (QUICKTIME, MATROSKA) and codecs <= _MP4_CODECS else clip_format
 
 
 def _muxer(clip_format: ClipFormat) -> str:
     if clip_format is QUICKTIME:
         return "mov"
+    if clip_format is WEBM:
+        return "webm"
     return _MUXERS.get(clip_format.demuxer, clip_format.demuxer)
 
 
@@ -128,11 +144,9 @@ def _copy(source: InputContainer, target: OutputContainer, streams: list[Playabl
         each.index: filter_for(each.codec_context.name, each.codec_context.extradata)
         for each in streams
     }
-    for count, packet in enumerate(source.demux(streams)):
+    for count, packet in enumerate(timed(source.demux(streams))):
         if count > MAX_PACKETS:
             raise Refused(Fault.LIMIT, "The file is too long.")
-        if packet.dts is None:  # the one without bytes that says that there are no more
-            continue
         messages = filters[packet.stream.index]
         if messages:
             messages.blank(memoryview(packet))

@@ -20,6 +20,7 @@ _PICTURE_TYPES = {
 _STILL_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1"})
 """Brands of pictures in the container of films: nobody here decodes them, so they are files."""
 _EBML = b"\x1aE\xdf\xa3"
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ MP3 = ClipFormat("mp3", audio_type="audio/mpeg")
 AAC = ClipFormat("aac", audio_type="audio/aac")
 OGG = ClipFormat("ogg", audio_type="audio/ogg")
 FLAC = ClipFormat("flac", audio_type="audio/flac")
+MATROSKA = ClipFormat("matroska", "video/x-matroska")
+WMA = ClipFormat("asf", audio_type="audio/x-ms-wma")
 _MAGIC = {b"ID3": MP3, b"OggS": OGG, b"fLaC": FLAC}
 _OLD_QUICKTIME = (b"moov", b"mdat", b"wide")
 
@@ -63,6 +66,13 @@ def clip_format(head: bytes) -> ClipFormat | None:
         return WEBM if b"webm" in head[:64] else None
     known = (found for magic, found in _MAGIC.items() if head.startswith(magic))
     return next(known, None) or _frames(head)
+
+
+def upload_format(head: bytes) -> ClipFormat | None:
+    """Return the format of an upload that begins like this: some that are no result, too."""
+    if head[:4] == _EBML and b"matroska" in head[:64]:
+        return MATROSKA
+    return WMA if head.startswith(_ASF) else clip_format(head)
 
 
 def _frames(head: bytes) -> ClipFormat | None:

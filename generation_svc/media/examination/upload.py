@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from generation_svc.media.examination import heif
+from generation_svc.media.examination import heif, old_picture
 from generation_svc.media.examination.examine import Picture, examine_upload
 from generation_svc.media.examination.layout import Fault, Refused
 from generation_svc.media.examination.remux import rewrite
 from generation_svc.media.examination.result import Found
-from generation_svc.media.examination.sniff import HEAD_BYTES, clip_format
+from generation_svc.media.examination.sniff import HEAD_BYTES, upload_format
 
 _NAMES = {"image": "images", "video": "videos", "audio": "sound"}
 
@@ -23,7 +23,7 @@ def examine_file(path: Path, *, max_bytes: Mapping[str, int]) -> Found:
     """Say what an upload is; `max_bytes` are those of each kind that is taken. Raises Refused."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    known = clip_format(head)
+    known = upload_format(head)
     if known is not None:
         clip = rewrite(path, known)
         found = Found(clip.mime_type, clip.width, clip.height, clip.duration_ms)
@@ -36,9 +36,16 @@ def examine_file(path: Path, *, max_bytes: Mapping[str, int]) -> Found:
 def _picture(path: Path, *, head: bytes, most: int) -> Found:
     _check_size("image", path.stat().st_size, most=most)
     data = path.read_bytes()
-    picture = examine_upload(heif.convert(data) if heif.is_heif(head) else data)
+    picture = examine_upload(_readable(data, head=head))
     _replace(path, picture)
     return Found(picture.mime_type, picture.width, picture.height)
+
+
+def _readable(data: bytes, *, head: bytes) -> bytes:
+    """Return a picture as every model reads it."""
+    if heif.is_heif(head):
+        return heif.convert(data)
+    return old_picture.convert(data) if old_picture.is_old(head) else data
 
 
 def _check(kind: str, size: int, *, max_bytes: Mapping[str, int]) -> None:

@@ -1,7 +1,8 @@
 """Gives a result the shape that the model's document promises (`result.shape` and `result.kinds`).
 
 Text is text; what is longer than a chat takes in one message is a file, too. Data is a JSON file
-with a few lines that say what is in it: nothing of it is lost, and nobody has to read it all.
+with a few lines that say what is in it: nothing of it is lost, and nobody has to read it all. Notes
+are a MIDI file, too, which any sequencer plays.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from generation_svc.domain.model import ResultForm, ResultShape
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.provider.kie.document import Document, as_document, clean, objects_at
 from generation_svc.provider.kie.link import is_link, title_of, words_of
+from generation_svc.provider.kie.midi import midi_item, midi_summary, tracks_of
 from generation_svc.provider.kie.result import MAX_LINKS, MAX_TEXT_BYTES
 
 LONG_TEXT_CHARS = 4000
@@ -82,13 +84,15 @@ def _with_data(observation: Observation, value: object, *, form: ResultForm) -> 
     if isinstance(value, str):
         return _with_long_text(observation)
     items = observation.results
+    tracks = tracks_of(value)
+    score = (midi_item(tracks),) if tracks else ()
+    text = midi_summary(tracks) if tracks else summary_of(value)
     is_said = bool(items) and not any(_news_in(value))
     if is_said and _MADE_OF_MEDIA.issuperset(form.kinds):
         return replace(observation, result_text="")
     data = ResultItem("", content=_readable(value))
-    return replace(
-        observation, results=(*items[: MAX_LINKS - 1], data), result_text=summary_of(value)
-    )
+    kept = items[: MAX_LINKS - 1 - len(score)]
+    return replace(observation, results=(*kept, *score, data), result_text=text)
 
 
 def _with_long_text(observation: Observation) -> Observation:

@@ -7,6 +7,7 @@ from io import BytesIO
 
 import av
 from av.error import FFmpegError
+from mido import MidiFile
 from PIL import Image, UnidentifiedImageError
 
 from atelier.generation.v1.media_pb2 import MediaKind
@@ -24,7 +25,7 @@ def flaw_of(data: bytes, kind: str) -> str:
     """Say why bytes are not of a kind; nothing if they are."""
     try:
         return _CHECKS[kind](data)
-    except (UnidentifiedImageError, OSError, FFmpegError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, EOFError, FFmpegError, ValueError) as error:
         return f"no decoder reads it as {kind}: {error}"
 
 
@@ -56,9 +57,10 @@ def _text(data: bytes) -> str:
 
 
 def _file(data: bytes) -> str:
-    """Check what is known of files: MIDI begins with its name, other objects are JSON."""
-    if not data.startswith(b"MThd"):
-        json.loads(data)
+    """Check what is known of files: MIDI plays something, other objects are JSON."""
+    if data.startswith(b"MThd"):
+        return "" if MidiFile(file=BytesIO(data)).length > 0 else "plays nothing"
+    json.loads(data)
     return ""
 
 
