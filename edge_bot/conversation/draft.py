@@ -16,13 +16,9 @@ from google.protobuf.struct_pb2 import Value
 
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.draft_text import prompt_examples
-from edge_bot.conversation.form import (
-    QuestionKind,
-    begun_form,
-    form_with_inputs,
-    question_of,
-)
 from edge_bot.conversation.form_answer import with_form_choice
+from edge_bot.conversation.form_start import begun_form, form_with_inputs
+from edge_bot.conversation.question import QuestionKind, question_of
 from edge_bot.conversation.session import Draft, OptionValue
 from edge_bot.view.button import (
     Action,

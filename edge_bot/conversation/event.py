@@ -23,7 +23,8 @@ from telegram import (
 )
 
 from edge_bot.conversation.mention import called_ids, called_names, topic_of
-from edge_bot.view.button import Action, Again, decode
+from edge_bot.view.button import Action, Again
+from edge_bot.view.button_data import decode
 
 PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 """The types of file that are taken as a picture."""

@@ -7,20 +7,17 @@ from collections.abc import Mapping
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.draft_text import prompt_examples
 from edge_bot.conversation.form import (
-    QuestionKind,
     another_item,
     asking,
-    known_values,
-    main_text,
-    media_place,
     place_after,
-    question_of,
     with_another,
     with_answer,
     with_branch,
     without_answer,
     without_branch,
 )
+from edge_bot.conversation.form_place import known_values, main_text, media_place
+from edge_bot.conversation.question import QuestionKind, question_of
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
     Action,

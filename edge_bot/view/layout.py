@@ -10,7 +10,8 @@ from typing import TypeAlias, TypeVar
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
-from edge_bot.view.button import Action, FollowLink, encode
+from edge_bot.view.button import Action, FollowLink
+from edge_bot.view.button_data import encode
 from edge_bot.view.language import Texts
 
 TEXT_LENGTH = 4096

@@ -8,7 +8,8 @@ from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.session_pb2 import Session as StoredSession
 from edge_bot.view import button
-from edge_bot.view.button import ACTIONS, Action, decode, encode
+from edge_bot.view.button import ACTIONS, Action
+from edge_bot.view.button_data import decode, encode
 from edge_bot.view.layout import Rows
 from edge_bot.view.outcome import failure_buttons, missed_screen, result_buttons
 from edge_bot.view.progress import cancel_question_screen, job_screen

@@ -9,7 +9,7 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.model_pb2 import Model
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view.catalog import Catalog, CatalogCache
-from edge_bot.view.shelf import found_models
+from edge_bot.view.search import found_models
 from generation_svc.catalog import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 

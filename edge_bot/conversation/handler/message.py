@@ -22,7 +22,8 @@ from edge_bot.conversation.interaction import Interaction
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
 from edge_bot.view.progress import cancel_question_screen
-from edge_bot.view.shelf import found_models, found_screen
+from edge_bot.view.search import found_models
+from edge_bot.view.shelf import found_screen
 from edge_bot.view.welcome import (
     cleared_screen,
     help_screen,
