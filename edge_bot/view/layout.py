@@ -20,6 +20,8 @@ CAPTION_LENGTH = 1024
 """The length of a caption."""
 UPLOAD_BYTES = 50 * 1000 * 1000
 """The size up to which a file can be uploaded at all, and so a whole album."""
+DOWNLOAD_BYTES = 20 * 1000 * 1000
+"""The size of a file up to which Telegram gives it to a bot (Bot API, getFile)."""
 PAGE = 6
 """How many rows of a list a screen shows: with two rows to turn pages and go back, eight."""
 LABEL_LENGTH = 60

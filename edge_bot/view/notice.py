@@ -139,7 +139,7 @@ def _other_refusal(reason: str, speak: Texts) -> str:
     """Say why a model does not do it; empty for another reason."""
     match reason:
         case "MODEL_NOT_FOUND":
-            return speak.html("⚠️ This model is no longer on offer. Please choose another one.")
+            return model_gone(speak.language)
         case "MODEL_UNAVAILABLE":
             return speak.html(
                 "⚠️ The drawing service has switched this model off for now. "
@@ -162,6 +162,11 @@ def _other_refusal(reason: str, speak: Texts) -> str:
             )
         case _:
             return ""
+
+
+def model_gone(language: str) -> str:
+    """Say that a model is no longer offered."""
+    return texts(language).html("⚠️ This model is no longer on offer. Please choose another one.")
 
 
 def clip_too_large(language: str) -> str:

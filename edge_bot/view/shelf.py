@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from atelier.generation.v1 import model_pb2 as pb
-from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from edge_bot.view.button import (
     Home,
     PickModel,
@@ -57,12 +56,10 @@ def group_rows(speak: Texts, *, catalog: Catalog, draft: str = "") -> Rows:
 
 def picture_rows(speak: Texts, *, catalog: Catalog, draft: str) -> Rows:
     """Return a button for each purpose that a picture is enough to begin with."""
-    fitting = [each for each in catalog.offered if _takes_picture_only(each)]
-    offered = {purpose_of(each) for each in fitting}
     return tuple(
         (Button(purpose_label(speak, each), ShowPurpose(draft, int(each))),)
         for each in _WITH_PICTURE
-        if each in offered
+        if catalog.of_purpose(each)
     )
 
 
@@ -239,14 +236,6 @@ def _none(speak: Texts) -> str:
     return speak.html(
         "None of the models for this is available right now. Please try again in a few minutes."
     )
-
-
-def _takes_picture_only(model: pb.Model) -> bool:
-    media = [each for each in model.media_inputs if each.kind == MEDIA_KIND_IMAGE]
-    others = [
-        each for each in model.media_inputs if each.kind != MEDIA_KIND_IMAGE and each.min_count
-    ]
-    return bool(media) and not others
 
 
 def _purpose(number: int) -> Purpose:

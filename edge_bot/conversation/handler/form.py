@@ -15,7 +15,6 @@ from edge_bot.conversation.handler.earlier import first_picture, with_replied
 from edge_bot.conversation.handler.follow import find_job
 from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.handler.upload import (
-    MAX_CLIP_BYTES,
     PictureTooLarge,
     PictureUnreadable,
     UploadRefused,
@@ -25,6 +24,7 @@ from edge_bot.conversation.handler.upload_page import offer_upload_page
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import MAX_BYTES, Draft
 from edge_bot.view import notice
+from edge_bot.view.layout import DOWNLOAD_BYTES
 from edge_bot.view.media_input import has_form
 from edge_bot.view.typed_value import NotTaken
 
@@ -70,7 +70,7 @@ async def answer_form_clip(interaction: Interaction, event: Clip) -> bool:
     try:
         name = await take_clip(interaction, event)
     except PictureTooLarge:
-        is_here = 0 < event.size_bytes <= MAX_CLIP_BYTES  # then it is the service that refuses it
+        is_here = 0 < event.size_bytes <= DOWNLOAD_BYTES  # then it is the service that refuses it
         language = interaction.language
         draft = with_form_caption(draft, event.caption, language=language, model=model)
         if is_here or not await offer_upload_page(interaction, event, draft=draft, kind=kind):

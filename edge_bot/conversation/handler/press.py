@@ -109,6 +109,10 @@ async def _show_made(interaction: Interaction, draft: Draft, *, press: Press) ->
 async def _choose(interaction: Interaction, draft: Draft, action: Action) -> None:
     chosen = with_choice(draft, action, language=interaction.language, catalog=interaction.catalog)
     await interaction.save(chosen)
+    if isinstance(action, button.PickModel) and not chosen.model_id:
+        why = notice.model_gone(interaction.language)
+        await interaction.show(await quoted_screen(interaction, chosen, why=why))
+        return
     await interaction.show(await _view(interaction, chosen, action))
 
 
