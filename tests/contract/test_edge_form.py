@@ -191,6 +191,32 @@ async def test_a_song_of_an_earlier_job_names_its_job_too(chat: Chat) -> None:
     assert inputs(chat)["task"] == f"job:{done.id}"
 
 
+async def test_a_song_without_own_lyrics_is_asked_for_its_theme(chat: Chat) -> None:
+    await choose(chat, "ai-music-api/generate")
+    assert "Own lyrics" in await chat.last_text()
+    await pressed(chat, "No", "No")
+    assert "Theme" in await chat.last_text()
+    await chat.say("the last evening of summer")
+    assert [each.partition(":")[0] for each in await chat.labels()][0] == "Style"
+    assert not any("Lyrics" in each for each in await chat.labels())
+    await chat.say("folk")
+    await chat.press("Create")
+    assert inputs(chat) == {
+        "custom_mode": False,
+        "instrumental": False,
+        "prompt": "the last evening of summer",
+        "style": "folk",
+    }
+
+
+async def test_own_lyrics_are_asked_for_and_no_theme(chat: Chat) -> None:
+    await choose(chat, "ai-music-api/generate")
+    await pressed(chat, "Yes", "No")
+    assert "Title" in await chat.last_text()
+    await chat.say("Summer")
+    assert any("Lyrics" in each for each in await chat.labels())
+
+
 async def test_the_other_branch_asks_for_a_file(chat: Chat) -> None:
     await choose(chat, "ai-music-api/separate-vocals")
     await chat.press((await chat.labels())[1])
