@@ -7,7 +7,7 @@ from copy import deepcopy
 
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.place import item_of, placed, value_at
-from edge_bot.conversation.question import first_in_item, is_followed, missing_in_item
+from edge_bot.conversation.question import first_in_item, is_followed, is_item, missing_in_item
 from edge_bot.conversation.session import Draft
 from edge_bot.view.input_form import FieldKind, InputForm, JsonValue
 from edge_bot.view.input_rule import keeps
@@ -38,7 +38,9 @@ def with_another(draft: Draft, place: str, value: JsonValue, *, form: InputForm)
 
 
 def without_answer(draft: Draft, place: str, *, form: InputForm) -> Draft:
-    """Return the draft without an answer, or without the last item of a list of objects."""
+    """Return the draft without an answer, an item, or the last item of a list of objects."""
+    if is_item(draft, place, form=form):
+        return _without_item(draft, place, form=form)
     field = form.find(place)
     inputs = deepcopy(draft.inputs)
     item = item_of(place)
@@ -54,6 +56,18 @@ def without_answer(draft: Draft, place: str, *, form: InputForm) -> Draft:
     return settled(left, "", form=form).model_copy(update={"at": at})
 
 
+def _without_item(draft: Draft, place: str, *, form: InputForm) -> Draft:
+    """Return the draft without an item; with its list in view while that has others."""
+    path, inputs, item = place.partition("[")[0], deepcopy(draft.inputs), item_of(place)
+    items = [each for index, each in enumerate(inputs[path]) if item and index != item.index]
+    left = {**inputs, path: items} if items else {**inputs}
+    if not items:
+        left.pop(path)
+    changed = draft.model_copy(update={"inputs": left, "at": ""})
+    at = path if items else ""
+    return settled(changed, path, form=form).model_copy(update={"at": at})
+
+
 def with_branch(draft: Draft, index: int, *, form: InputForm) -> Draft:
     """Return the draft on one of the ways to fill in the form."""
     if not 0 <= index < len(form.branches):
@@ -67,7 +81,9 @@ def without_branch(draft: Draft) -> Draft:
 
 
 def asking(draft: Draft, place: str, *, form: InputForm) -> Draft:
-    """Return the draft with a question that the user wants to answer."""
+    """Return the draft with a question that the user wants to answer, or an item in view."""
+    if is_item(draft, place, form=form):
+        return draft.model_copy(update={"at": place})
     field = form.ruled(place, form.rules(draft.inputs, draft.branch))
     return draft if field is None else draft.model_copy(update={"at": place})
 

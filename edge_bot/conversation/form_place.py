@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.place import item_of
-from edge_bot.conversation.question import asked_field, question_of
+from edge_bot.conversation.question import QuestionKind, asked_field, question_of
 from edge_bot.conversation.session import Draft
 from edge_bot.view.input_form import Field, FieldKind, InputForm, JsonValue
 from edge_bot.view.input_rule import Rules
@@ -26,6 +26,9 @@ def main_text(form: InputForm, rules: Rules) -> Field | None:
 
 def media_place(draft: Draft, form: InputForm, kind: int) -> str:
     """Return where media that comes is put: where it is asked for, else where there is room."""
+    in_view = question_of(draft, form)
+    if in_view.kind is QuestionKind.ITEM and (place := _place_in_item(form, in_view.place, kind)):
+        return place
     asked = asked_field(draft, form)
     if asked is not None and asked.media is not None and asked.media.kind == kind:
         return question_of(draft, form).place
@@ -54,6 +57,12 @@ def known_values(draft: Draft, place: str, *, form: InputForm) -> list[str]:
     ]
     given = [one.get(item.name) for each in others for one in draft.inputs.get(each.path, ())]
     return [str(each) for each in dict.fromkeys(given) if each is not None]
+
+
+def _place_in_item(form: InputForm, place: str, kind: int) -> str:
+    inner = form.inner(place.partition("[")[0])
+    fields = (each for each in inner if each.media is not None and each.media.kind == kind)
+    return next((f"{place}.{each.name}" for each in fields), "")
 
 
 def _urgency(field: Field, draft: Draft, form: InputForm, rules: Rules) -> int:

@@ -142,7 +142,7 @@ def _item_way_out(
     elif not field.is_required or value is not None:
         yield Button(speak.plain("← Back"), AskField(view.tag, path))
     else:
-        yield Button(speak.plain("🗑 Remove this one"), DropAnswer(view.tag, path))
+        yield Button(speak.plain("🗑 Remove this one"), DropAnswer(view.tag, f"{path}[{index}]"))
 
 
 def _is_optional(view: FormView, field: Field) -> bool:

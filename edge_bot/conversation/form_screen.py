@@ -10,13 +10,11 @@ from edge_bot.conversation.draft_text import prompt_examples, safe
 from edge_bot.conversation.form_place import main_text
 from edge_bot.conversation.form_row import answer_rows, paired, ways_on
 from edge_bot.conversation.form_view import FormView, ask_button, headline, view_of, way_out
+from edge_bot.conversation.item_screen import item_screen, items_screen
 from edge_bot.conversation.place import item_of
 from edge_bot.conversation.question import Question, QuestionKind, question_of
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
-    AddItem,
-    DropAnswer,
-    FinishList,
     Generate,
     PickBranch,
     RecordConsent,
@@ -66,7 +64,9 @@ def form_screen(
         case QuestionKind.FIELD:
             return _field_screen(view, question.place)
         case QuestionKind.ITEMS:
-            return _items_screen(view, question.place)
+            return items_screen(view, question.place)
+        case QuestionKind.ITEM:
+            return item_screen(view, question.place)
         case QuestionKind.REVIEW:
             return _review_screen(view)
 
@@ -84,6 +84,19 @@ def choice_page_screen(
 ) -> Screen:
     """Return another page of the choices at a place."""
     return _field_screen(view_of(draft, language, model=model), place, page=page)
+
+
+def items_page_screen(
+    draft: Draft, language: str, *, model: pb.Model, place: str, page: int
+) -> Screen:
+    """Return another page of the items of a list; what is asked next if it has none."""
+    view = view_of(draft, language, model=model)
+    is_there = bool(view.value(place)) and place in view.form.fields
+    return (
+        items_screen(view, place, page=page)
+        if is_there
+        else form_screen(draft, language, model=model)
+    )
 
 
 def settings_screen(draft: Draft, language: str, *, model: pb.Model, page: int) -> Screen:
@@ -140,26 +153,6 @@ def _field_screen(view: FormView, place: str, *, page: int = 0) -> Screen:
     )
     rows = (*answer_rows(view, field, place, page=page), *ways_on(view, field, place))
     return Screen(text, rows)
-
-
-def _items_screen(view: FormView, place: str) -> Screen:
-    speak, field = view.speak, view.form.fields[place]
-    items = view.value(place) or []
-    count = speak.html("{n} of at most {most}", n=len(items), most=field.most)
-    title = f"<b>{safe(localised(field.labels, view.language))}</b>: {count}"
-    told = [_item_line(view, field, number) for number in range(1, len(items) + 1)]
-    open_fields = [each for each in view.form.inner(place) if not each.is_required][:3]
-    last = f"{place}[{len(items) - 1}]"
-    more = [(ask_button(view, each, place=f"{last}.{each.name}"),) for each in open_fields]
-    add = Button(speak.plain("➕ Add another"), AddItem(view.tag, place))
-    drop = Button(speak.plain("🗑 Remove the last"), DropAnswer(view.tag, place))
-    done = Button(speak.plain("✓ Done"), FinishList(view.tag, place))
-    rows: Rows = (
-        *(((add,),) if len(items) < field.most else ()),
-        *more,
-        (drop, done),
-    )
-    return Screen(paragraphs(headline(view), title, lines(*told)), rows)
 
 
 def _review_screen(view: FormView) -> Screen:
@@ -226,15 +219,6 @@ def _examples_of(view: FormView, field: Field) -> str:
         return ""
     told = [f"{number}. {safe(each)}" for number, each in enumerate(examples, start=1)]
     return lines(view.speak.html("Or take an example:"), *told)
-
-
-def _item_line(view: FormView, field: Field, number: int) -> str:
-    values = [
-        (inner, view.value(f"{field.path}[{number - 1}].{inner.name}"))
-        for inner in view.form.inner(field.path)
-    ]
-    told = [answer_text(inner, value, view.speak) for inner, value in values if value is not None]
-    return f"{number}. {safe(shorten(' · '.join(told), 3 * VALUE_LENGTH))}"
 
 
 def _answer_line(view: FormView, field: Field) -> str:

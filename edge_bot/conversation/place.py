@@ -1,6 +1,7 @@
 """The places at which answers stand in the inputs.
 
-A place is `prompt`, or `shots[1].prompt` in the second object of a list.
+A place is `prompt`, `shots[1].prompt` in the second object of a list, or `shots[1]`, which is
+that object.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass
 
 from edge_bot.view.input_form import JsonValue
 
-_ITEM = re.compile(r"(\w+)\[(\d+)\]\.(\w+)")
+_ITEM = re.compile(r"(\w+)\[(\d+)\](?:\.(\w+))?")
 
 
 @dataclass(frozen=True, slots=True)
 class ItemPlace:
-    """The place of an answer within an object of a list."""
+    """The place of an object of a list, or of an answer in it."""
 
     path: str
     """The place of the list."""
@@ -28,9 +29,9 @@ class ItemPlace:
 
 
 def item_of(place: str) -> ItemPlace | None:
-    """Return the place within an object of a list; None if it is no such place."""
+    """Return where in a list a place is; None if it is in none."""
     found = _ITEM.fullmatch(place)
-    return ItemPlace(found[1], int(found[2]), found[3]) if found else None
+    return ItemPlace(found[1], int(found[2]), found[3] or "") if found else None
 
 
 def value_at(inputs: Mapping[str, JsonValue], place: str) -> JsonValue:
@@ -39,7 +40,9 @@ def value_at(inputs: Mapping[str, JsonValue], place: str) -> JsonValue:
     if not item:
         return inputs.get(place)
     items = inputs.get(item.path, [])
-    return items[item.index].get(item.name) if item.index < len(items) else None
+    if item.index >= len(items):
+        return None
+    return items[item.index].get(item.name) if item.name else items[item.index]
 
 
 def placed(inputs: Mapping[str, JsonValue], place: str, value: JsonValue) -> dict[str, JsonValue]:

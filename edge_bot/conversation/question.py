@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from atelier.generation.v1 import model_pb2 as pb
+from edge_bot.conversation.place import item_of, value_at
 from edge_bot.conversation.session import Draft
 from edge_bot.view.input_form import Field, FieldKind, InputForm, JsonValue
 from edge_bot.view.input_rule import Rules
@@ -24,7 +25,9 @@ class QuestionKind(Enum):
     """Which of several fields to give."""
     FIELD = auto()
     ITEMS = auto()
-    """Whether a list gets another item."""
+    """Whether a list gets another item, or one of them is changed."""
+    ITEM = auto()
+    """What of an item is changed."""
     REVIEW = auto()
     """Nothing more: all that must be given is there."""
 
@@ -89,10 +92,30 @@ def is_followed(field: Field) -> bool:
     return field.reference is not None and field.reference.part == pb.REFERENCE_PART_TASK
 
 
+def is_item(draft: Draft, place: str, *, form: InputForm) -> bool:
+    """Tell whether a place is that of an object of a list that is there."""
+    item, field = item_of(place), form.find(place.partition("[")[0])
+    is_object = item is not None and not item.name and value_at(draft.inputs, place) is not None
+    return is_object and field is not None and field.kind is FieldKind.OBJECTS
+
+
+def _wanted_item(draft: Draft, form: InputForm) -> Question:
+    item = item_of(draft.at)
+    path, index = (item.path, item.index) if item else ("", 0)
+    missing = missing_in_item(form, draft.inputs, path=path, index=index)
+    return (
+        Question(QuestionKind.FIELD, missing) if missing else Question(QuestionKind.ITEM, draft.at)
+    )
+
+
 def _wanted(draft: Draft, form: InputForm, rules: Rules) -> Question | None:
     """Return what the user wants to answer, if the rules allow it."""
+    if draft.at.partition("[")[0] in rules.forbidden:
+        return None
+    if is_item(draft, draft.at, form=form):
+        return _wanted_item(draft, form)
     field = form.ruled(draft.at, rules)
-    if field is None or draft.at.partition("[")[0] in rules.forbidden:
+    if field is None:
         return None
     if field.kind is not FieldKind.OBJECTS:
         return Question(QuestionKind.FIELD, draft.at)

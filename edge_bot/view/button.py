@@ -170,6 +170,15 @@ class ShowChoicePage(DraftAction):
 
 
 @dataclass(frozen=True, slots=True)
+class ShowItems(DraftAction):
+    """Show a page of the items of a list."""
+
+    code: ClassVar[str] = "I"
+    place: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShowSettings(DraftAction):
     """Show a page of all that the form can be told."""
 
@@ -195,7 +204,7 @@ class AddItem(DraftAction):
 
 @dataclass(frozen=True, slots=True)
 class DropAnswer(DraftAction):
-    """Take back the answer at a place, or the last item of a list."""
+    """Take back the answer at a place, an item, or the last item of a list."""
 
     code: ClassVar[str] = "X"
     place: str
@@ -333,6 +342,7 @@ ACTIONS: tuple[type[Action], ...] = (
     ShowFamily,
     AskField,
     ShowChoicePage,
+    ShowItems,
     ShowSettings,
     FinishList,
     AddItem,

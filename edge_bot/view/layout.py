@@ -51,15 +51,20 @@ class Screen:
 
 
 def page_of(
-    speak: Texts, entries: Sequence[_Entry], *, page: int, to: Callable[[int], Action]
+    speak: Texts,
+    entries: Sequence[_Entry],
+    *,
+    page: int,
+    to: Callable[[int], Action],
+    size: int = PAGE,
 ) -> tuple[Sequence[_Entry], Rows]:
     """Return the entries of a page, and a row that turns pages if there are several.
 
     `to` returns the action that shows a page; a page that there is not is the nearest one.
     """
-    pages = max(1, -(-len(entries) // PAGE))
+    pages = max(1, -(-len(entries) // size))
     page = min(max(page, 0), pages - 1)
-    shown = entries[page * PAGE : (page + 1) * PAGE]
+    shown = entries[page * size : (page + 1) * size]
     if pages == 1:
         return shown, ()
     place = speak.plain("{page} of {pages}", page=page + 1, pages=pages)

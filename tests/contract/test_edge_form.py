@@ -157,6 +157,68 @@ async def test_a_dialogue_is_written_line_by_line(chat: Chat) -> None:
     assert all(each["voice"] for each in lines)
 
 
+async def shots(chat: Chat, *texts: str) -> None:
+    """Describe the shots of a film, five seconds each, up to the list of them."""
+    await choose(chat, SHOTS)
+    await chat.say("A heist")
+    for number, text in enumerate(texts, start=1):
+        await chat.say(text)
+        await chat.say("5")
+        if number < len(texts):
+            await chat.press("Add another")
+
+
+async def test_any_shot_is_changed_or_removed(chat: Chat) -> None:
+    await shots(chat, "A door opens", "A safe", "A car drives off")
+    await chat.press("2. A safe")
+    assert "2 of 3" in await chat.last_text()
+    assert "Remove this one" in "".join(await chat.labels())
+    await pressed(chat, "Description")
+    await chat.say("A safe is opened")
+    assert "2. A safe is opened" in await chat.last_text()
+    await pressed(chat, "1. A door opens", "Remove this one")
+    assert "1. A safe is opened" in await chat.last_text()
+    await pressed(chat, "2. A car", "Add another")
+    assert "3 of at most 6" in await chat.last_text()
+    await chat.say("The end")
+    await chat.say("3")
+    await pressed(chat, "Done", "Create")
+    assert inputs(chat)["multi_prompt"] == [
+        {"prompt": "A safe is opened", "duration": 5},
+        {"prompt": "A car drives off", "duration": 5},
+        {"prompt": "The end", "duration": 3},
+    ]
+
+
+async def test_without_its_only_item_a_list_is_asked_for_again(chat: Chat) -> None:
+    await shots(chat, "A door opens")
+    await pressed(chat, "1. A door opens", "Remove this one")
+    assert "1 of at most 6" in await chat.last_text()
+    await chat.say("A window")
+    await chat.say("7")
+    await pressed(chat, "Done", "Create")
+    assert inputs(chat)["multi_prompt"] == [{"prompt": "A window", "duration": 7}]
+
+
+async def test_many_lines_are_shown_in_pages(chat: Chat) -> None:
+    await choose(chat, DIALOGUE)
+    for number in range(1, 9):
+        await chat.say(f"line {number} " + "and so on " * 15)
+        await chat.press("")
+        shown = await chat.last()
+        assert len(shown["reply_markup"]["inline_keyboard"]) <= MOST_ROWS
+        if number < 8:
+            await chat.press("Add another")
+    assert "7. line 7" in await chat.last_text()
+    assert "1. line 1" not in await chat.last_text()
+    await pressed(chat, "▶", "3. line 3", "Remove this one")
+    await chat.press("◀")
+    assert "3. line 4" in await chat.last_text()
+    await pressed(chat, "Done", "Create")
+    lines = [each["text"].split(" and")[0] for each in inputs(chat)["dialogue"]]
+    assert lines == [f"line {number}" for number in (1, 2, 4, 5, 6, 7, 8)]
+
+
 async def test_shots_are_a_list_with_numbers_that_are_checked(chat: Chat) -> None:
     await choose(chat, SHOTS)
     await chat.say("A heist in three shots")
@@ -197,7 +259,7 @@ async def test_a_song_without_own_lyrics_is_asked_for_its_theme(chat: Chat) -> N
     await pressed(chat, "No", "No")
     assert "Theme" in await chat.last_text()
     await chat.say("the last evening of summer")
-    assert [each.partition(":")[0] for each in await chat.labels()][0] == "Style"
+    assert (await chat.labels())[0].startswith("Style")
     assert not any("Lyrics" in each for each in await chat.labels())
     await chat.say("folk")
     await chat.press("Create")
