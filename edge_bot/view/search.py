@@ -10,6 +10,7 @@ from edge_bot.view.catalog import Catalog
 from edge_bot.view.language import LANGUAGES, texts
 from edge_bot.view.model_field import purpose_of
 from edge_bot.view.purpose import GROUPS, group_label, group_of, purpose_label
+from edge_bot.view.search_word import FILLERS, SEARCH_WORDS, SHORT
 
 MOST_WORDS = 4
 """How many words a search has at most; a longer text is a prompt."""
@@ -21,8 +22,9 @@ def found_models(words: str, *, catalog: Catalog) -> tuple[pb.Model, ...]:
 
     Those that are called just so come first, then those whose purposes do on the shelf.
     """
-    wanted = _words(words)
-    if not catalog.is_large or not 0 < len(wanted) <= MOST_WORDS:
+    said = _words(words)
+    wanted = [each for each in said if each not in FILLERS]
+    if not catalog.is_large or not wanted or len(said) > MOST_WORDS:
         return ()
     if any(len(each) < 2 for each in wanted):
         return ()
@@ -36,7 +38,18 @@ def _has_words(model: pb.Model, wanted: Iterable[str]) -> bool:
     told += [purpose_label(texts(language), purpose) for language in LANGUAGES]
     told += [group_label(texts(language), group_of(purpose)) for language in LANGUAGES]
     words = {word for text in told for word in _words(text)}
-    return all(any(word.startswith(each) for word in words) for each in wanted)
+    stems = SEARCH_WORDS.get(purpose, ())
+    return all(
+        any(word.startswith(each) for word in words) or any(_is_form(each, stem) for stem in stems)
+        for each in wanted
+    )
+
+
+def _is_form(word: str, stem: str) -> bool:
+    """Tell whether a word is a form of another, or the beginning of one that is being written."""
+    if len(stem) <= SHORT or len(word) <= SHORT:
+        return word == stem
+    return word.startswith(stem) or stem.startswith(word)
 
 
 def _distance(model: pb.Model, wanted: list[str]) -> tuple[bool, int]:
