@@ -17,7 +17,7 @@ from edge_bot.conversation.form import (
     without_branch,
 )
 from edge_bot.conversation.form_place import known_values, main_text, media_place
-from edge_bot.conversation.question import QuestionKind, question_of
+from edge_bot.conversation.question import QuestionKind, asked_field, question_of
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
     Action,
@@ -123,6 +123,15 @@ def asked_for(draft: Draft, model: pb.Model) -> tuple[str, Field] | None:
     question = question_of(draft, form)
     field = form.ruled(question.place, form.rules(draft.inputs, draft.branch))
     return (question.place, field) if field is not None else None
+
+
+def asked_file(draft: Draft, *, model: pb.Model, kind: int) -> Field | None:
+    """Return the field that a file is for: the one that is asked for, or one of this kind."""
+    form = form_of(model)
+    field = asked_field(draft, form)
+    if field is not None and field.media is not None:
+        return field
+    return form.find(media_place(draft, form, kind)) if kind else None
 
 
 def _text_place(draft: Draft, form: InputForm) -> str:

@@ -30,6 +30,7 @@ from edge_bot.conversation.handler.message import (
     answer_notice,
     answer_picture,
     answer_text,
+    answer_wrong_file,
 )
 from edge_bot.conversation.handler.missed import offer_missed
 from edge_bot.conversation.handler.press import answer_press
@@ -134,7 +135,7 @@ def _handled(interaction: Interaction, event: Event) -> Awaitable[None]:
         case Clip():
             return answer_clip(interaction, event)
         case WrongFile():
-            return answer_notice(interaction, notice.wrong_file(interaction.language))
+            return answer_wrong_file(interaction)
         case Unsupported():
             return answer_notice(interaction, notice.unsupported(interaction.language))
         case _:

@@ -398,6 +398,27 @@ async def test_a_video_is_taken_where_one_is_asked_for(chat: Chat) -> None:
     assert inputs(chat)["video"] == f"upload:{upload}"
 
 
+async def test_a_file_of_another_kind_is_told_what_would_do(chat: Chat) -> None:
+    await choose(chat, MEASURED)
+    await chat.say(files={"document": ("notes.pdf", b"%PDF-", "application/pdf")})
+    assert "Send a video. Files may be MP4, MOV" in await chat.last_text()
+    assert "JPEG" not in await chat.last_text()
+    await choose(chat, "topaz/image-upscale")
+    await chat.say(files={"document": ("notes.pdf", b"%PDF-", "application/pdf")})
+    assert "Files may be JPEG, PNG, WebP, HEIC." in await chat.last_text()
+    assert not chat.service.generation.uploads
+
+
+async def test_an_unreadable_file_is_told_what_would_do(chat: Chat) -> None:
+    chat.service.generation.is_picture = False
+    await choose(chat, MEASURED)
+    await chat.say(files={"document": ("clip.mp4", b"no video", "video/mp4")})
+    assert "I cannot use this file. Send a video." in await chat.last_text()
+    await choose(chat, "topaz/image-upscale")
+    await chat.say(files={"document": ("cat.heic", b"no picture", "image/heic")})
+    assert "I cannot use this file. Send a photo" in await chat.last_text()
+
+
 async def test_words_in_reply_to_a_picture_change_it(chat: Chat) -> None:
     data = picture(64, 64)
     one = Media(id="media-1", mime_type="image/png", width=64, height=64, size_bytes=len(data))
