@@ -30,42 +30,23 @@ NARROW = 12
 
 def answer_rows(view: FormView, field: Field, place: str, *, page: int) -> Rows:
     """Return the buttons that answer a question."""
-    speak, current = view.speak, view.value(place)
     match field.kind:
         case FieldKind.YES_NO:
-            labels = (speak.plain("Yes"), speak.plain("No"))
-            values = (True, False)
-            return (
-                tuple(
-                    Button(_marked(label, current is value), SetOption(view.tag, place, index))
-                    for index, (label, value) in enumerate(zip(labels, values, strict=True))
-                ),
-            )
+            return _yes_no_rows(view, place)
         case FieldKind.CHOICE:
             return _choice_rows(view, field, place, page=page)
-        case FieldKind.NUMBER if numbers := short_range(_unbounded(view, place)):
-            row = [
-                Button(_marked(str(number), current == number), SetOption(view.tag, place, index))
-                for index, number in enumerate(numbers)
-                if keeps(field.schema, number)
-            ]
-            return tuple(tuple(row[start : start + 5]) for start in range(0, len(row), 5))
+        case FieldKind.NUMBER:
+            return _number_rows(view, field, place)
         case FieldKind.TEXT if known := known_values(view.draft, place, form=view.form):
             return tuple(
                 (Button(shorten(each, LABEL_LENGTH), SetOption(view.tag, place, index)),)
                 for index, each in enumerate(known[:PAGE])
             )
         case FieldKind.TEXT if field.path == "prompt":
-            examples = prompt_examples(view.model, view.language)[:3]
-            return (
-                tuple(
-                    Button(str(number), UseExample(view.tag, number - 1))
-                    for number in range(1, len(examples) + 1)
-                ),
-            )
+            return _example_rows(view)
         case FieldKind.MEDIA | FieldKind.REFERENCE:
-            earlier = Button(speak.plain("📂 One of my results"), ShowResults(view.tag, 0))
-            return ((earlier,),)
+            label = view.speak.plain("📂 One of my results")
+            return ((Button(label, ShowResults(view.tag, 0)),),)
         case _:
             return ()
 
@@ -99,6 +80,36 @@ def paired(buttons: Sequence[Button]) -> Rows:
         else:
             rows.append((button,))
     return tuple(rows[:4])
+
+
+def _yes_no_rows(view: FormView, place: str) -> Rows:
+    labels = (view.speak.plain("Yes"), view.speak.plain("No"))
+    return (
+        tuple(
+            Button(_marked(label, view.value(place) is value), SetOption(view.tag, place, index))
+            for index, (label, value) in enumerate(zip(labels, (True, False), strict=True))
+        ),
+    )
+
+
+def _number_rows(view: FormView, field: Field, place: str) -> Rows:
+    """Return a button for each number where they are few."""
+    row = [
+        Button(_marked(str(number), view.value(place) == number), SetOption(view.tag, place, index))
+        for index, number in enumerate(short_range(_unbounded(view, place)))
+        if keeps(field.schema, number)
+    ]
+    return tuple(tuple(row[start : start + 5]) for start in range(0, len(row), 5))
+
+
+def _example_rows(view: FormView) -> Rows:
+    examples = prompt_examples(view.model, view.language)[:3]
+    return (
+        tuple(
+            Button(str(number), UseExample(view.tag, number - 1))
+            for number in range(1, len(examples) + 1)
+        ),
+    )
 
 
 def _unbounded(view: FormView, place: str) -> Schema:
