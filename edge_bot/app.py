@@ -28,6 +28,7 @@ from edge_bot.update.lease import PollingLease
 from edge_bot.update.polling import Poller
 from edge_bot.update.webhook import Webhook, create_app
 from edge_bot.view.catalog import CatalogCache
+from edge_bot.view.large_file import LargeFiles
 from generation_client import GenerationClient, connect
 from runtime.address import Address
 from runtime.http import serving
@@ -128,7 +129,11 @@ def _context(settings: EdgeSettings, *, bot: EdgeBot, client: GenerationClient) 
         bot=bot,
         bot_id=settings.bot_id,
         client=client,
-        catalog=CatalogCache(client.generation, service_clock=clock),
+        catalog=CatalogCache(
+            client.generation,
+            service_clock=clock,
+            large_files=LargeFiles(client, settings.bot_id),
+        ),
         clock=clock,
         spool=MediaSpool(client, limit_bytes=settings.edge_spool_limit_mb * 1_000_000),
     )

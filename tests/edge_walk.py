@@ -11,16 +11,12 @@ from typing import Any
 from atelier.generation.v1.model_pb2 import Model as MessageOfModel
 from edge_bot.conversation.draft import with_choice
 from edge_bot.conversation.draft_screen import draft_screen
-from edge_bot.conversation.form import (
-    Question,
-    QuestionKind,
-    known_values,
-    question_of,
-    value_at,
-    with_another,
-)
+from edge_bot.conversation.form import with_another
 from edge_bot.conversation.form_answer import with_form_media, with_form_text
+from edge_bot.conversation.form_place import known_values
 from edge_bot.conversation.form_screen import choice_page_screen, settings_screen
+from edge_bot.conversation.place import value_at
+from edge_bot.conversation.question import Question, QuestionKind, question_of
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
     Action,
@@ -31,8 +27,8 @@ from edge_bot.view.button import (
     SetOption,
     ShowChoicePage,
     ShowSettings,
-    encode,
 )
+from edge_bot.view.button_data import encode
 from edge_bot.view.catalog import Catalog
 from edge_bot.view.input_form import Field, FieldKind, InputForm, form_of
 from edge_bot.view.layout import Screen

@@ -16,13 +16,9 @@ from google.protobuf.struct_pb2 import Value
 
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.draft_text import prompt_examples
-from edge_bot.conversation.form import (
-    QuestionKind,
-    begun_form,
-    form_with_inputs,
-    question_of,
-)
 from edge_bot.conversation.form_answer import with_form_choice
+from edge_bot.conversation.form_start import begun_form, form_with_inputs
+from edge_bot.conversation.question import QuestionKind, question_of
 from edge_bot.conversation.session import Draft, OptionValue
 from edge_bot.view.button import (
     Action,
@@ -76,6 +72,8 @@ def with_text(draft: Draft | None, text: str, *, new_id: str, catalog: Catalog) 
     """
     if draft is None or draft.job_id:
         return _from_text(text, new_id=new_id, catalog=catalog)
+    if draft.model_id and catalog.find(draft.model_id) is None:
+        return _without_model(draft, text)
     match stage_of(draft, catalog):
         case Stage.CONFIRM:
             return with_prompt(draft.model_copy(update={"id": new_id}), text, catalog=catalog)
@@ -139,6 +137,9 @@ def with_choice(draft: Draft, action: Action, *, language: str, catalog: Catalog
 
 def with_prompt(draft: Draft, prompt: str, *, catalog: Catalog) -> Draft:
     """Return the draft with this prompt; with the one before if the model takes none so long."""
+    model = catalog.find(draft.model_id)
+    if model is not None and has_form(model):
+        return begun_form(draft.model_copy(update={"prompt": prompt}), form_of(model))
     if _takes_prompt(draft, prompt, catalog=catalog):
         update: dict[str, object] = {"prompt": prompt, "is_changing_prompt": False, "overlong": 0}
         return draft.model_copy(update=update)
@@ -263,6 +264,12 @@ def _with_first_model(draft: Draft, catalog: Catalog) -> Draft:
         return draft
     first = next(iter(catalog.of_kind(draft.kind)), None)
     return with_model(draft, first.id, catalog=catalog) if first else draft
+
+
+def _without_model(draft: Draft, text: str) -> Draft:
+    """Return a draft whose model is gone with a text as its prompt, unless it has one."""
+    prompt = draft.prompt or str(draft.inputs.get("prompt", "")) or text
+    return draft.model_copy(update={"prompt": prompt})
 
 
 def _with_option(draft: Draft, field: str, *, index: int, catalog: Catalog) -> Draft:

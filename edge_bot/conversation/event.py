@@ -23,15 +23,13 @@ from telegram import (
 )
 
 from edge_bot.conversation.mention import called_ids, called_names, topic_of
-from edge_bot.view.button import Action, Again, decode
+from edge_bot.view.button import Action, Again
+from edge_bot.view.button_data import decode
 
 PICTURE_TYPES = frozenset(
-    {
-        *("image/jpeg", "image/png", "image/webp"),
-        *("image/heic", "image/heif", "image/avif", "image/bmp", "image/x-ms-bmp"),
-    }
+    f"image/{each}" for each in ("jpeg", "png", "webp", "heic", "heif", "avif", "bmp", "x-ms-bmp")
 )
-"""The types of file that are taken as a picture."""
+"""The types of file that are taken as a picture; whether it can be read is the service's word."""
 
 _ODD = (AttributeError, LookupError, TypeError, ValueError)
 """What a field of the wrong kind raises when it is read."""

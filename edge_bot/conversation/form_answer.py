@@ -7,20 +7,17 @@ from collections.abc import Mapping
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.draft_text import prompt_examples
 from edge_bot.conversation.form import (
-    QuestionKind,
     another_item,
     asking,
-    known_values,
-    main_text,
-    media_place,
     place_after,
-    question_of,
     with_another,
     with_answer,
     with_branch,
     without_answer,
     without_branch,
 )
+from edge_bot.conversation.form_place import known_values, main_text, media_place
+from edge_bot.conversation.question import QuestionKind, asked_field, question_of
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
     Action,
@@ -126,6 +123,15 @@ def asked_for(draft: Draft, model: pb.Model) -> tuple[str, Field] | None:
     question = question_of(draft, form)
     field = form.ruled(question.place, form.rules(draft.inputs, draft.branch))
     return (question.place, field) if field is not None else None
+
+
+def asked_file(draft: Draft, *, model: pb.Model, kind: int) -> Field | None:
+    """Return the field that a file is for: the one that is asked for, or one of this kind."""
+    form = form_of(model)
+    field = asked_field(draft, form)
+    if field is not None and field.media is not None:
+        return field
+    return form.find(media_place(draft, form, kind)) if kind else None
 
 
 def _text_place(draft: Draft, form: InputForm) -> str:

@@ -30,6 +30,7 @@ from edge_bot.conversation.handler.message import (
     answer_notice,
     answer_picture,
     answer_text,
+    answer_wrong_file,
 )
 from edge_bot.conversation.handler.missed import offer_missed
 from edge_bot.conversation.handler.press import answer_press
@@ -37,6 +38,8 @@ from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session_store import SessionConflict, load_session
 from edge_bot.telegram.error import is_chat_gone
 from edge_bot.view import notice
+from edge_bot.view.button import DraftAction, PickModel
+from edge_bot.view.input_form import ModelUnopened
 from generation_client import translated
 
 MAX_CONFLICTS = 5
@@ -82,16 +85,34 @@ async def _converse(context: EdgeContext, event: Event) -> None:
         await answer_group_call(context, event)
         return
     catalog = await context.catalog.get()
-    for _ in range(MAX_CONFLICTS):
+    conflicts = 0
+    while conflicts < MAX_CONFLICTS:
         stored = await load_session(context, event.chat_id)
+        interaction = Interaction(context, event, catalog=catalog, stored=stored)
         try:
-            await _answer(Interaction(context, event, catalog=catalog, stored=stored))
+            await _open_models(interaction)
+            await _answer(interaction)
         # Another update of this chat was faster, perhaps at another replica: its session is read
         # anew.
         except SessionConflict:
-            continue
-        return
+            conflicts += 1
+        # What was done led to a model that nothing named beforehand, such as the first of a kind.
+        except ModelUnopened as unopened:
+            catalog = await context.catalog.opened(interaction.catalog, unopened.model_id)
+        else:
+            return
     raise SessionConflict(event.chat_id)
+
+
+async def _open_models(interaction: Interaction) -> None:
+    """Read the models in full that an event is about."""
+    action = interaction.event.action if isinstance(interaction.event, Press) else None
+    tag = action.draft if isinstance(action, DraftAction) else ""
+    draft = interaction.session.find_draft(tag) or interaction.session.draft
+    if draft is not None and not draft.job_id:
+        await interaction.open(draft.model_id)
+    if isinstance(action, PickModel):
+        await interaction.open(action.model_id)
 
 
 async def _answer(interaction: Interaction) -> None:
@@ -114,7 +135,7 @@ def _handled(interaction: Interaction, event: Event) -> Awaitable[None]:
         case Clip():
             return answer_clip(interaction, event)
         case WrongFile():
-            return answer_notice(interaction, notice.wrong_file(interaction.language))
+            return answer_wrong_file(interaction)
         case Unsupported():
             return answer_notice(interaction, notice.unsupported(interaction.language))
         case _:

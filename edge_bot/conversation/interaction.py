@@ -75,6 +75,10 @@ class Interaction:
         place = f"telegram:{self.context.bot_id}:{self.event.chat_id}"
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place}:{name}"))
 
+    async def open(self, model_id: str) -> None:
+        """Have a model in full in the catalog, or none if it is gone."""
+        self.catalog = await self.context.catalog.opened(self.catalog, model_id)
+
     async def save(self, draft: Draft | None, **changes: Any) -> None:
         """Write the session with this current draft; a message counts as applied from now on."""
         await self.save_as(self.session.with_current(draft).model_copy(update=changes))

@@ -1,19 +1,9 @@
-"""The actions of buttons, and their encoding into 64 bytes.
-
-Each action is a dataclass; its fields are texts and whole numbers. `encode` writes
-`<code>:<field>:<field>`, `decode` reads it back and gives None for what it does not know: buttons
-outlive releases, and a client can send anything.
-"""
+"""The actions of buttons: each is a dataclass whose fields are texts and whole numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
-
-MAX_DATA_BYTES = 64
-"""The size of `callback_data` (Bot API, InlineKeyboardButton)."""
-
-_SEPARATOR = ":"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +170,15 @@ class ShowChoicePage(DraftAction):
 
 
 @dataclass(frozen=True, slots=True)
+class ShowItems(DraftAction):
+    """Show a page of the items of a list."""
+
+    code: ClassVar[str] = "I"
+    place: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShowSettings(DraftAction):
     """Show a page of all that the form can be told."""
 
@@ -205,7 +204,7 @@ class AddItem(DraftAction):
 
 @dataclass(frozen=True, slots=True)
 class DropAnswer(DraftAction):
-    """Take back the answer at a place, or the last item of a list."""
+    """Take back the answer at a place, an item, or the last item of a list."""
 
     code: ClassVar[str] = "X"
     place: str
@@ -343,6 +342,7 @@ ACTIONS: tuple[type[Action], ...] = (
     ShowFamily,
     AskField,
     ShowChoicePage,
+    ShowItems,
     ShowSettings,
     FinishList,
     AddItem,
@@ -362,35 +362,3 @@ ACTIONS: tuple[type[Action], ...] = (
     KeepWaiting,
 )
 """Every action that a button can carry."""
-
-_BY_CODE = {action.code: action for action in ACTIONS}
-
-
-class ButtonDataInvalid(ValueError):
-    """The action cannot be written as callback data."""
-
-
-def encode(action: Action) -> str:
-    """Return the callback data of an action; raises ButtonDataInvalid if it does not fit."""
-    parts = [str(getattr(action, field.name)) for field in fields(action)]
-    data = _SEPARATOR.join([action.code, *parts])
-    if len(data.encode()) > MAX_DATA_BYTES or any(_SEPARATOR in part for part in parts):
-        raise ButtonDataInvalid(data)
-    return data
-
-
-def decode(data: str) -> Action | None:
-    """Return the action of callback data, or None for unknown data."""
-    code, *parts = data.split(_SEPARATOR)
-    # An old message keeps its buttons for ever, and a client may send whatever it likes.
-    kind = _BY_CODE.get(code)
-    if kind is None or len(parts) != len(fields(kind)):
-        return None
-    try:
-        return kind(*map(_value, parts, (str(field.type) for field in fields(kind))))
-    except ValueError:
-        return None
-
-
-def _value(part: str, type_name: str) -> str | int:
-    return int(part) if type_name == "int" else part

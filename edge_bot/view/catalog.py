@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,11 +14,13 @@ import structlog
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
-from atelier.generation.v1.model_pb2 import MODEL_VIEW_FULL, Model
+from atelier.generation.v1.model_pb2 import MODEL_VIEW_BASIC, Model
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view.language import base_language
+from edge_bot.view.large_file import LargeFiles
 from edge_bot.view.media_input import has_form, is_askable
-from edge_bot.view.model_field import purpose_of
+from edge_bot.view.model_field import is_brief, purpose_of
+from edge_bot.view.open_model import OpenModels
 from edge_bot.view.purpose import Purpose
 
 REFRESH_S = 300.0
@@ -38,18 +40,33 @@ class Catalog:
     models: tuple[Model, ...]
     clock: ServiceClock = field(default_factory=ServiceClock, compare=False)
     """The clock by which models are switched off."""
+    version: str = ""
+    """The version that the service gives the list; empty if it gives none."""
+    hidden_ids: frozenset[str] = frozenset()
+    """The models that are not offered since a file that they may need could not come."""
     askable_ids: frozenset[str] = field(init=False, compare=False)
-    """The models of which all that they need can be asked for."""
+    """The models that are offered while they are on: all that they need can be asked for."""
     is_large: bool = field(init=False, compare=False)
     """Whether models are chosen by purpose: some need more than a prompt and a picture."""
 
     def __post_init__(self) -> None:
-        askable = [each for each in self.models if is_askable(each)]
+        askable = [
+            each for each in self.models if is_askable(each) and each.id not in self.hidden_ids
+        ]
         object.__setattr__(self, "askable_ids", frozenset(each.id for each in askable))
         object.__setattr__(self, "is_large", any(map(has_form, askable)))
 
+    def with_model(self, model: Model) -> Catalog:
+        """Return the catalog with a model in full in place of its brief."""
+        models = tuple(model if each.id == model.id else each for each in self.models)
+        return replace(self, models=models)
+
+    def without(self, model_id: str) -> Catalog:
+        """Return the catalog without a model."""
+        return replace(self, models=tuple(each for each in self.models if each.id != model_id))
+
     def find(self, model_id: str) -> Model | None:
-        """Return the model with this id, if there still is one."""
+        """Return the model with this id, if there still is one; in full if it was opened."""
         return next((model for model in self.models if model.id == model_id), None)
 
     @property
@@ -97,6 +114,7 @@ class CatalogCache:
         generation: GenerationServiceStub,
         *,
         service_clock: ServiceClock,
+        large_files: LargeFiles | None = None,
         refresh_s: float = REFRESH_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -104,15 +122,17 @@ class CatalogCache:
         self._service_clock = service_clock
         self._refresh_s = refresh_s
         self._clock = clock
+        self._large_files = large_files
+        self._open = OpenModels(generation)
         self._catalog: Catalog | None = None
         self._read_at = 0.0
-        self._version = ""
+        self._hidden_at = 0.0
 
     async def get(self) -> Catalog:
         """Return the catalog; raises AioRpcError if none was ever read and none can be."""
         if self._catalog is None:
             return await self._read()
-        fresh_s = CHECK_S if self._version else self._refresh_s
+        fresh_s = CHECK_S if self._catalog.version else self._refresh_s
         if self._clock() - self._read_at < fresh_s:
             return self._catalog
         try:
@@ -121,19 +141,40 @@ class CatalogCache:
             log.warning("the catalog could not be refreshed", code=error.code().name)
             return self._catalog
 
+    async def opened(self, catalog: Catalog, model_id: str) -> Catalog:
+        """Return a catalog with a model in full, or without it if it cannot be asked for.
+
+        Raises AioRpcError while it cannot be read.
+        """
+        model = catalog.find(model_id)
+        if model is None or not is_brief(model):
+            return catalog
+        full = await self._open.read(model_id, version=catalog.version)
+        if full is None:
+            self.expire()  # the list is older than that
+        is_usable = full is not None and not is_brief(full) and is_askable(full)
+        return catalog.with_model(full) if full and is_usable else catalog.without(model_id)
+
     def expire(self) -> None:
         """Have the list read again at the next use."""
         self._read_at = self._clock() - self._refresh_s
 
     async def _read(self) -> Catalog:
-        first = await self._page(version=self._version)
-        is_same = bool(first.catalog_version) and first.catalog_version == self._version
-        if self._catalog is None or not is_same:
-            models = tuple(await self._models(first))
-            self._catalog = Catalog(models, self._service_clock)
-            self._version = first.catalog_version
-        self._read_at = self._clock()
-        return self._catalog
+        known = self._catalog
+        first = await self._page(version=known.version if known else "")
+        version = first.catalog_version
+        if known is None or not version or version != known.version:
+            models, hidden = tuple(await self._models(first)), await self._hidden()
+            known = Catalog(models, self._service_clock, version=version, hidden_ids=hidden)
+        elif self._clock() - self._hidden_at >= self._refresh_s:
+            known = replace(known, hidden_ids=await self._hidden())
+        self._catalog, self._read_at = known, self._clock()
+        return known
+
+    async def _hidden(self) -> frozenset[str]:
+        hidden = await self._large_files.hidden_ids() if self._large_files else frozenset()
+        self._hidden_at = self._clock()
+        return hidden
 
     async def _models(self, page: pb.ListModelsResponse) -> list[Model]:
         models = list(page.models)
@@ -144,7 +185,7 @@ class CatalogCache:
 
     async def _page(self, *, token: str = "", version: str = "") -> pb.ListModelsResponse:
         request = pb.ListModelsRequest(
-            page_token=token, if_catalog_version=version, view=MODEL_VIEW_FULL
+            page_token=token, if_catalog_version=version, view=MODEL_VIEW_BASIC
         )
         page: pb.ListModelsResponse = await self._generation.ListModels(request)
         return page

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.view.input_rule import Rules, Schema, bounded, rules_of
-from edge_bot.view.model_field import schema_of, told_fields
+from edge_bot.view.model_field import is_brief, schema_of, told_fields
 
 JsonValue: TypeAlias = Any
 """A value of JSON."""
@@ -130,8 +130,18 @@ class InputForm:
         return _bounded_field(found, bounds) if bounds else found
 
 
+class ModelUnopened(Exception):
+    """The inputs of a model are needed, and only its brief is there."""
+
+    def __init__(self, model_id: str) -> None:
+        self.model_id = model_id
+        super().__init__(model_id)
+
+
 def form_of(model: pb.Model) -> InputForm:
-    """Read the form of a model."""
+    """Read the form of a model; raises ModelUnopened if its inputs are not told."""
+    if is_brief(model):
+        raise ModelUnopened(model.id)
     schema = schema_of(model)
     told = {each.field: each for each in told_fields(model)}
     media = {each.name: each for each in model.media_inputs}

@@ -10,7 +10,8 @@ from typing import TypeAlias, TypeVar
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
-from edge_bot.view.button import Action, FollowLink, encode
+from edge_bot.view.button import Action, FollowLink
+from edge_bot.view.button_data import encode
 from edge_bot.view.language import Texts
 
 TEXT_LENGTH = 4096
@@ -19,6 +20,8 @@ CAPTION_LENGTH = 1024
 """The length of a caption."""
 UPLOAD_BYTES = 50 * 1000 * 1000
 """The size up to which a file can be uploaded at all, and so a whole album."""
+DOWNLOAD_BYTES = 20 * 1000 * 1000
+"""The size of a file up to which Telegram gives it to a bot (Bot API, getFile)."""
 PAGE = 6
 """How many rows of a list a screen shows: with two rows to turn pages and go back, eight."""
 LABEL_LENGTH = 60
@@ -48,15 +51,20 @@ class Screen:
 
 
 def page_of(
-    speak: Texts, entries: Sequence[_Entry], *, page: int, to: Callable[[int], Action]
+    speak: Texts,
+    entries: Sequence[_Entry],
+    *,
+    page: int,
+    to: Callable[[int], Action],
+    size: int = PAGE,
 ) -> tuple[Sequence[_Entry], Rows]:
     """Return the entries of a page, and a row that turns pages if there are several.
 
     `to` returns the action that shows a page; a page that there is not is the nearest one.
     """
-    pages = max(1, -(-len(entries) // PAGE))
+    pages = max(1, -(-len(entries) // size))
     page = min(max(page, 0), pages - 1)
-    shown = entries[page * PAGE : (page + 1) * PAGE]
+    shown = entries[page * size : (page + 1) * size]
     if pages == 1:
         return shown, ()
     place = speak.plain("{page} of {pages}", page=page + 1, pages=pages)

@@ -5,7 +5,7 @@ from typing import Any
 
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from atelier.generation.v1.model_pb2 import Model
-from edge_bot.view.model_field import told_fields
+from edge_bot.view.model_field import is_brief, told_fields
 
 
 def picture_input(model: Model) -> str:
@@ -21,16 +21,19 @@ def picture_input(model: Model) -> str:
 
 def has_form(model: Model) -> bool:
     """Tell whether a model is asked for by a form: the free ones need less."""
-    return bool(model.input_schema.fields) and not model.pricing.is_free
+    return not model.pricing.is_free
 
 
 def is_askable(model: Model) -> bool:
     """Tell whether all that a model needs can be asked for.
 
-    Without a form that is at most one picture.
+    Without a form that is at most one picture. A model of which only the brief is told is taken to
+    be: it is looked at again when it is opened.
     """
+    if is_brief(model):
+        return True
     if has_form(model):
-        return set(_needed(model)) <= set(_named(model))
+        return set(needed_paths(model)) <= set(_named(model))
     needed = [each for each in model.media_inputs if each.min_count]
     counts = sum(each.min_count for each in needed)
     return counts <= 1 and all(
@@ -56,7 +59,7 @@ def _named(model: Model) -> Iterator[str]:
     yield from (each.name for each in model.reference_inputs if each.labels)
 
 
-def _needed(model: Model) -> Iterator[str]:
+def needed_paths(model: Model) -> Iterator[str]:
     """Yield the paths of the inputs that are always required."""
     schema: Any = dict(model.input_schema)
     for name in schema.get("required", ()):

@@ -34,6 +34,11 @@ def told_fields(model: pb.Model) -> Sequence[pb.ModelOption]:
     return model.fields or model.options
 
 
+def is_brief(model: pb.Model) -> bool:
+    """Tell whether only what chooses a model is told: its inputs come when it is opened."""
+    return not model.pricing.is_free and not model.input_schema.fields
+
+
 def schema_of(model: pb.Model) -> dict[str, Any]:
     """Return the JSON Schema of the inputs; empty if it is not told."""
     return MessageToDict(model.input_schema)

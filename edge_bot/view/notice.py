@@ -6,7 +6,7 @@ from html import escape
 
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.view.catalog import localised
-from edge_bot.view.input_form import form_of
+from edge_bot.view.input_form import Field, form_of
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import lines
 from edge_bot.view.media_input import has_form, input_of, picture_input, place_of
@@ -139,7 +139,7 @@ def _other_refusal(reason: str, speak: Texts) -> str:
     """Say why a model does not do it; empty for another reason."""
     match reason:
         case "MODEL_NOT_FOUND":
-            return speak.html("⚠️ This model is no longer on offer. Please choose another one.")
+            return model_gone(speak.language)
         case "MODEL_UNAVAILABLE":
             return speak.html(
                 "⚠️ The drawing service has switched this model off for now. "
@@ -164,6 +164,11 @@ def _other_refusal(reason: str, speak: Texts) -> str:
             return ""
 
 
+def model_gone(language: str) -> str:
+    """Say that a model is no longer offered."""
+    return texts(language).html("⚠️ This model is no longer on offer. Please choose another one.")
+
+
 def clip_too_large(language: str) -> str:
     """Say how large a video or a sound may be."""
     return texts(language).html(
@@ -171,9 +176,10 @@ def clip_too_large(language: str) -> str:
     )
 
 
-def clip_unreadable(language: str) -> str:
-    """Say that a file could not be used."""
-    return texts(language).html("⚠️ I cannot use this file. Please try another one.")
+def file_unusable(language: str, *, field: Field) -> str:
+    """Say that a file cannot be used, and which would do."""
+    speak = texts(language)
+    return speak.html("⚠️ I cannot use this file. {how}", how=how(field, speak))
 
 
 def form_too_long(language: str) -> str:

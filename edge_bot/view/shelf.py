@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from typing import TypeAlias
 
 from atelier.generation.v1 import model_pb2 as pb
-from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from edge_bot.view.button import (
     Home,
     PickModel,
@@ -20,7 +16,7 @@ from edge_bot.view.button import (
     ShowShelf,
 )
 from edge_bot.view.catalog import Catalog, localised
-from edge_bot.view.language import LANGUAGES, Texts, texts
+from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import (
     LABEL_LENGTH,
     Button,
@@ -32,16 +28,12 @@ from edge_bot.view.layout import (
     shorten,
 )
 from edge_bot.view.model_field import least_credits, purpose_of
+from edge_bot.view.pick import three_picks
 from edge_bot.view.purpose import GROUPS, Purpose, group_label, group_of, purpose_label
 
 FOUND = 7
 """How many models a search shows, above one more row."""
-MOST_WORDS = 4
-"""How many words a search has at most; a longer text is a prompt."""
 DESCRIPTION_LENGTH = 120
-
-_FAST = ("turbo", "fast", "lite", "flash", "mini", "instant")
-_BEST = ("ultra", "master", "pro", "max", "prime", "omni")
 _WITH_PICTURE = (
     Purpose.IMAGE_EDIT,
     Purpose.IMAGE_TO_VIDEO,
@@ -51,11 +43,6 @@ _WITH_PICTURE = (
     Purpose.REFERENCE_TO_VIDEO,
     Purpose.IMAGE_ANALYSIS,
 )
-_DEAR = Decimal(10**9)
-_SHELF = [purpose for group in GROUPS for purpose in group.purposes]
-
-Pick: TypeAlias = tuple[str, pb.Model]
-"""A mark and the model that it stands before."""
 
 
 def group_rows(speak: Texts, *, catalog: Catalog, draft: str = "") -> Rows:
@@ -69,12 +56,10 @@ def group_rows(speak: Texts, *, catalog: Catalog, draft: str = "") -> Rows:
 
 def picture_rows(speak: Texts, *, catalog: Catalog, draft: str) -> Rows:
     """Return a button for each purpose that a picture is enough to begin with."""
-    fitting = [each for each in catalog.offered if _takes_picture_only(each)]
-    offered = {purpose_of(each) for each in fitting}
     return tuple(
         (Button(purpose_label(speak, each), ShowPurpose(draft, int(each))),)
         for each in _WITH_PICTURE
-        if each in offered
+        if catalog.of_purpose(each)
     )
 
 
@@ -98,7 +83,7 @@ def purpose_screen(purpose: Purpose, language: str, *, catalog: Catalog, draft: 
     """Return three models of a purpose, the cheapest, fastest and best, and a way to all."""
     speak = texts(language)
     models = catalog.of_purpose(purpose)
-    picks = _picks(speak, models)
+    picks = three_picks(speak, models)
     text = paragraphs(
         f"<b>{_safe(purpose_label(speak, purpose))}</b>",
         *(_entry(speak, model, mark=mark) for mark, model in picks),
@@ -165,96 +150,9 @@ def found_screen(models: Sequence[pb.Model], language: str, *, words: str, draft
     return Screen(paragraphs(question, *told, more), (*rows, (draw,)))
 
 
-def found_models(words: str, *, catalog: Catalog) -> tuple[pb.Model, ...]:
-    """Return the models whose names or purposes have all of these words, in either language.
-
-    Those that are called just so come first, then those whose purposes do on the shelf.
-    """
-    wanted = _words(words)
-    if not catalog.is_large or not 0 < len(wanted) <= MOST_WORDS:
-        return ()
-    if any(len(each) < 2 for each in wanted):
-        return ()
-    found = [each for each in catalog.offered if _has_words(each, wanted)]
-    return tuple(sorted(found, key=lambda each: _distance(each, wanted)))
-
-
 def chosen_purpose(number: int) -> Purpose:
     """Return the purpose of a button's number; OTHER for one that is not known."""
     return _purpose(number)
-
-
-def _has_words(model: pb.Model, wanted: Iterable[str]) -> bool:
-    purpose = purpose_of(model)
-    told = [model.family, model.tier, *model.titles.values()]
-    told += [purpose_label(texts(language), purpose) for language in LANGUAGES]
-    told += [group_label(texts(language), group_of(purpose)) for language in LANGUAGES]
-    words = {word for text in told for word in _words(text)}
-    return all(any(word.startswith(each) for word in words) for each in wanted)
-
-
-def _distance(model: pb.Model, wanted: list[str]) -> tuple[bool, int]:
-    is_called_so = any(_words(title) == wanted for title in model.titles.values())
-    return not is_called_so, _SHELF.index(purpose_of(model))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[\w.]+", text.casefold().replace("ё", "е"))
-
-
-def _picks(speak: Texts, models: Sequence[pb.Model]) -> list[Pick]:
-    """Choose three different models, each for a reason of its own; all if there are few."""
-    if len(models) <= 3:
-        return [("", each) for each in models]
-    is_priced = any(least_credits(each) is not None for each in models)
-    is_timed = any(each.HasField("usual_duration") or _is_fast(each) for each in models)
-    wanted: tuple[tuple[str, Callable[[pb.Model], _Rank]], ...] = (
-        (speak.plain("💰 cheapest") if is_priced else "", _cheapness),
-        (speak.plain("⚡️ fastest") if is_timed else "", _speed),
-        (speak.plain("🏆 best"), _quality),
-    )
-    left, picks = list(models), []
-    for mark, rank in wanted:
-        chosen = min(left, key=rank)
-        left.remove(chosen)
-        picks.append((mark, chosen))
-    return picks
-
-
-_Rank: TypeAlias = tuple[float | Decimal, ...]
-
-
-def _cheapness(model: pb.Model) -> _Rank:
-    least = least_credits(model)
-    return (_DEAR if least is None else least,)
-
-
-def _speed(model: pb.Model) -> _Rank:
-    usual_s = model.usual_duration.ToTimedelta().total_seconds()
-    version = _version(_tier_words(model))
-    return (usual_s or 86400.0, 0 if _is_fast(model) else 1, -version)
-
-
-def _is_fast(model: pb.Model) -> bool:
-    """Tell whether its name says so."""
-    return any(word in _tier_words(model) for word in _FAST)
-
-
-def _quality(model: pb.Model) -> _Rank:
-    tier = _tier_words(model)
-    is_best = any(word in tier.split() for word in _BEST)
-    is_small = _is_fast(model)
-    dear = least_credits(model) or Decimal(0)
-    return (1 if is_small else 0, 0 if is_best else 1, -_version(tier), -dear)
-
-
-def _tier_words(model: pb.Model) -> str:
-    return f"{model.tier} {localised(model.titles, 'en')}".casefold()
-
-
-def _version(tier: str) -> float:
-    numbers = re.findall(r"\d+(?:\.\d+)?", tier)
-    return max((float(each) for each in numbers if float(each) < 100), default=0.0)
 
 
 def _folded(models: Iterable[pb.Model]) -> list[list[pb.Model]]:
@@ -338,14 +236,6 @@ def _none(speak: Texts) -> str:
     return speak.html(
         "None of the models for this is available right now. Please try again in a few minutes."
     )
-
-
-def _takes_picture_only(model: pb.Model) -> bool:
-    media = [each for each in model.media_inputs if each.kind == MEDIA_KIND_IMAGE]
-    others = [
-        each for each in model.media_inputs if each.kind != MEDIA_KIND_IMAGE and each.min_count
-    ]
-    return bool(media) and not others
 
 
 def _purpose(number: int) -> Purpose:

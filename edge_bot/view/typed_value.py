@@ -11,6 +11,7 @@ from edge_bot.view.catalog import localised
 from edge_bot.view.input_form import Field, FieldKind, JsonValue
 from edge_bot.view.input_rule import Schema
 from edge_bot.view.language import Texts
+from edge_bot.view.media_name import type_names
 
 _YES = frozenset({"yes", "y", "да", "on", "+"})
 _NO = frozenset({"no", "n", "нет", "off", "-"})
@@ -184,10 +185,11 @@ def _is_measured(field: Field) -> bool:
 
 
 def _file(field: Field, speak: Texts) -> str:
-    if _is_measured(field):
-        return _send(field, speak)
+    names = type_names(field.media.mime_types if field.media else ())
+    types = speak.plain("Files may be {types}.", types=", ".join(names)) if names else ""
     link = speak.plain("A link that begins with https:// will do, too.")
-    return f"{_send(field, speak)} {link}"
+    parts = (_send(field, speak), types, "" if _is_measured(field) else link)
+    return " ".join(each for each in parts if each)
 
 
 def _send(field: Field, speak: Texts) -> str:

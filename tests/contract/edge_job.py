@@ -14,7 +14,7 @@ import grpc
 from PIL import Image
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from atelier.generation.v1 import job_pb2
+from atelier.generation.v1 import job_pb2, model_pb2
 from atelier.generation.v1.edge_service_pb2_grpc import add_EdgeServiceServicer_to_server
 from atelier.generation.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
@@ -23,6 +23,19 @@ from tests.contract.edge_service import EdgeDesk, GenerationDesk
 from tests.contract.stand_in import listening, refuse
 from tests.edge_model import catalog
 
+ONLY_FULL = (
+    "input_schema",
+    "picture_field",
+    "longest_duration",
+    "options",
+    "prompt_examples",
+    "prompt_max_length",
+    "hints",
+    "media_inputs",
+    "reference_inputs",
+    "fields",
+)
+"""What the contract says of these fields of a model: only in FULL."""
 CLIP = b"\0\0\0\x18ftypmp42"
 """How a video begins."""
 
@@ -61,6 +74,7 @@ class JobDesk(GenerationDesk):
         self.quote_refusal: Refusal | None = None
         self.consents: list[pb.RecordConsentRequest] = []
         self.lists: list[pb.ListModelsRequest] = []
+        self.opened: list[str] = []
         self.correlation_ids: set[str] = set()
         self._made: dict[str, str] = {}
         self._numbers = itertools.count(1)
@@ -78,7 +92,8 @@ class JobDesk(GenerationDesk):
         return job
 
     async def ListModels(self, request: Any, context: Any) -> Any:
-        models = self.models
+        is_full = request.view == model_pb2.MODEL_VIEW_FULL
+        models = [each if is_full else brief(each) for each in self.models]
         self.lists.append(request)
         if self.version and request.if_catalog_version == self.version:
             return pb.ListModelsResponse(catalog_version=self.version)
@@ -88,6 +103,13 @@ class JobDesk(GenerationDesk):
         return pb.ListModelsResponse(
             models=models[:half], next_page_token="more", catalog_version=self.version
         )
+
+    async def GetModel(self, request: Any, context: Any) -> Any:
+        self.opened.append(request.model_id)
+        found = [each for each in self.models if each.id == request.model_id]
+        if not found:
+            await refuse(context, grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
+        return pb.GetModelResponse(model=found[0])
 
     async def QuoteJob(self, request: Any, context: Any) -> Any:
         self.quotes.append(request)
@@ -204,6 +226,17 @@ async def serving_jobs() -> AsyncIterator[JobService]:
         interceptors=[service.loss],
     ) as service.port:
         yield service
+
+
+def brief(model: model_pb2.Model) -> model_pb2.Model:
+    """Return a model as the view BASIC tells it: one that is free is in full."""
+    if model.pricing.is_free:
+        return model
+    told = model_pb2.Model()
+    told.CopyFrom(model)
+    for name in ONLY_FULL:
+        told.ClearField(name)  # type: ignore[arg-type] # the names of its fields
+    return told
 
 
 def _job(job_id: str, request: pb.CreateJobRequest) -> job_pb2.Job:

@@ -30,7 +30,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
 )
 from atelier.generation.v1.media_pb2 import Media
-from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE, Model
+from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE, Model, Pricing
 from atelier.generation.v1.session_pb2 import Session
 from atelier.generation.v1.upload_link_pb2 import UploadLink
 from tests.contract.media_service import Bytes
@@ -39,6 +39,7 @@ from tests.contract.stand_in import listening, refuse
 Report = delivery_pb.ReportDeliveryRequest
 
 Z_IMAGE = Model(
+    pricing=Pricing(is_free=True),
     id="z-image",
     kind=MODEL_KIND_TEXT_TO_IMAGE,
     titles={"en": "Z-Image", "ru": "Z-Image"},

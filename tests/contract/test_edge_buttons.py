@@ -8,7 +8,8 @@ from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.session_pb2 import Session as StoredSession
 from edge_bot.view import button
-from edge_bot.view.button import ACTIONS, Action, decode, encode
+from edge_bot.view.button import ACTIONS, Action
+from edge_bot.view.button_data import decode, encode
 from edge_bot.view.layout import Rows
 from edge_bot.view.outcome import failure_buttons, missed_screen, result_buttons
 from edge_bot.view.progress import cancel_question_screen, job_screen
@@ -21,7 +22,8 @@ from tests.integration.sandbox_telegram import Json, picture
 
 KEY = f"chat:{USER}"
 FORMS = ("kling-3.0/video", "ai-music-api/separate-vocals", "gpt-image-2-text-to-image")
-OTHERS = ("gpt-image-2-5-flare-text-to-image", "google/imagen4")
+PALETTE = "wan/2-7-image-pro"
+OTHERS = (PALETTE, "gpt-image-2-5-flare-text-to-image", "google/imagen4")
 ANSWERS = {"kling-3.0/video": ("a heist", "a door", "5")}
 FORM_ACTIONS = {
     button.ShowGroup,
@@ -30,6 +32,7 @@ FORM_ACTIONS = {
     button.ShowFamily,
     button.AskField,
     button.ShowChoicePage,
+    button.ShowItems,
     button.ShowSettings,
     button.FinishList,
     button.AddItem,
@@ -147,7 +150,23 @@ async def test_every_button_of_every_form_does_something() -> None:
                 await chat.say(answer)
             shown = await chat.last()
             await crawler.crawl(shown, [data for _, data in buttons(shown)])
+        shown = await long_list(chat)
+        await crawler.crawl(shown, [data for _, data in buttons(shown)])
     assert crawler.pressed >= FORM_ACTIONS
+
+
+async def long_list(chat: Chat) -> Json:
+    """Fill a list of a form until it takes two pages; return the message that shows it."""
+    await chat.say("/start")
+    await chat.press_data(f"m::{PALETTE}", message_id=(await chat.last())["message_id"])
+    await chat.say("a quilt")
+    shown = await chat.last()
+    tag = next(data.split(":")[1] for _, data in buttons(shown) if ":" in data)
+    await chat.press_data(f"q:{tag}:color_palette", message_id=shown["message_id"])
+    for number in range(7):
+        await chat.say(f"#00000{number}")
+        await chat.say("10%")
+    return await chat.last()
 
 
 async def test_every_button_that_the_service_causes_does_something() -> None:

@@ -157,6 +157,68 @@ async def test_a_dialogue_is_written_line_by_line(chat: Chat) -> None:
     assert all(each["voice"] for each in lines)
 
 
+async def shots(chat: Chat, *texts: str) -> None:
+    """Describe the shots of a film, five seconds each, up to the list of them."""
+    await choose(chat, SHOTS)
+    await chat.say("A heist")
+    for number, text in enumerate(texts, start=1):
+        await chat.say(text)
+        await chat.say("5")
+        if number < len(texts):
+            await chat.press("Add another")
+
+
+async def test_any_shot_is_changed_or_removed(chat: Chat) -> None:
+    await shots(chat, "A door opens", "A safe", "A car drives off")
+    await chat.press("2. A safe")
+    assert "2 of 3" in await chat.last_text()
+    assert "Remove this one" in "".join(await chat.labels())
+    await pressed(chat, "Description")
+    await chat.say("A safe is opened")
+    assert "2. A safe is opened" in await chat.last_text()
+    await pressed(chat, "1. A door opens", "Remove this one")
+    assert "1. A safe is opened" in await chat.last_text()
+    await pressed(chat, "2. A car", "Add another")
+    assert "3 of at most 6" in await chat.last_text()
+    await chat.say("The end")
+    await chat.say("3")
+    await pressed(chat, "Done", "Create")
+    assert inputs(chat)["multi_prompt"] == [
+        {"prompt": "A safe is opened", "duration": 5},
+        {"prompt": "A car drives off", "duration": 5},
+        {"prompt": "The end", "duration": 3},
+    ]
+
+
+async def test_without_its_only_item_a_list_is_asked_for_again(chat: Chat) -> None:
+    await shots(chat, "A door opens")
+    await pressed(chat, "1. A door opens", "Remove this one")
+    assert "1 of at most 6" in await chat.last_text()
+    await chat.say("A window")
+    await chat.say("7")
+    await pressed(chat, "Done", "Create")
+    assert inputs(chat)["multi_prompt"] == [{"prompt": "A window", "duration": 7}]
+
+
+async def test_many_lines_are_shown_in_pages(chat: Chat) -> None:
+    await choose(chat, DIALOGUE)
+    for number in range(1, 9):
+        await chat.say(f"line {number} " + "and so on " * 15)
+        await chat.press("")
+        shown = await chat.last()
+        assert len(shown["reply_markup"]["inline_keyboard"]) <= MOST_ROWS
+        if number < 8:
+            await chat.press("Add another")
+    assert "7. line 7" in await chat.last_text()
+    assert "1. line 1" not in await chat.last_text()
+    await pressed(chat, "▶", "3. line 3", "Remove this one")
+    await chat.press("◀")
+    assert "3. line 4" in await chat.last_text()
+    await pressed(chat, "Done", "Create")
+    lines = [each["text"].split(" and")[0] for each in inputs(chat)["dialogue"]]
+    assert lines == [f"line {number}" for number in (1, 2, 4, 5, 6, 7, 8)]
+
+
 async def test_shots_are_a_list_with_numbers_that_are_checked(chat: Chat) -> None:
     await choose(chat, SHOTS)
     await chat.say("A heist in three shots")
@@ -189,6 +251,32 @@ async def test_a_song_of_an_earlier_job_names_its_job_too(chat: Chat) -> None:
     await chat.press("Create")
     assert inputs(chat)["song"] == f"job:{done.id}/2"
     assert inputs(chat)["task"] == f"job:{done.id}"
+
+
+async def test_a_song_without_own_lyrics_is_asked_for_its_theme(chat: Chat) -> None:
+    await choose(chat, "ai-music-api/generate")
+    assert "Own lyrics" in await chat.last_text()
+    await pressed(chat, "No", "No")
+    assert "Theme" in await chat.last_text()
+    await chat.say("the last evening of summer")
+    assert (await chat.labels())[0].startswith("Style")
+    assert not any("Lyrics" in each for each in await chat.labels())
+    await chat.say("folk")
+    await chat.press("Create")
+    assert inputs(chat) == {
+        "custom_mode": False,
+        "instrumental": False,
+        "prompt": "the last evening of summer",
+        "style": "folk",
+    }
+
+
+async def test_own_lyrics_are_asked_for_and_no_theme(chat: Chat) -> None:
+    await choose(chat, "ai-music-api/generate")
+    await pressed(chat, "Yes", "No")
+    assert "Title" in await chat.last_text()
+    await chat.say("Summer")
+    assert any("Lyrics" in each for each in await chat.labels())
 
 
 async def test_the_other_branch_asks_for_a_file(chat: Chat) -> None:
@@ -308,6 +396,27 @@ async def test_a_video_is_taken_where_one_is_asked_for(chat: Chat) -> None:
     await chat.press("Create")
     (upload,) = chat.service.generation.uploads
     assert inputs(chat)["video"] == f"upload:{upload}"
+
+
+async def test_a_file_of_another_kind_is_told_what_would_do(chat: Chat) -> None:
+    await choose(chat, MEASURED)
+    await chat.say(files={"document": ("notes.pdf", b"%PDF-", "application/pdf")})
+    assert "Send a video. Files may be MP4, MOV" in await chat.last_text()
+    assert "JPEG" not in await chat.last_text()
+    await choose(chat, "topaz/image-upscale")
+    await chat.say(files={"document": ("notes.pdf", b"%PDF-", "application/pdf")})
+    assert "Files may be JPEG, PNG, WebP, HEIC." in await chat.last_text()
+    assert not chat.service.generation.uploads
+
+
+async def test_an_unreadable_file_is_told_what_would_do(chat: Chat) -> None:
+    chat.service.generation.is_picture = False
+    await choose(chat, MEASURED)
+    await chat.say(files={"document": ("clip.mp4", b"no video", "video/mp4")})
+    assert "I cannot use this file. Send a video." in await chat.last_text()
+    await choose(chat, "topaz/image-upscale")
+    await chat.say(files={"document": ("cat.heic", b"no picture", "image/heic")})
+    assert "I cannot use this file. Send a photo" in await chat.last_text()
 
 
 async def test_words_in_reply_to_a_picture_change_it(chat: Chat) -> None:

@@ -4,18 +4,15 @@ import pytest
 
 from edge_bot.view.button import (
     ACTIONS,
-    MAX_DATA_BYTES,
     Action,
     Again,
-    ButtonDataInvalid,
     Generate,
     Home,
     PickKind,
     PickModel,
     SetOption,
-    decode,
-    encode,
 )
+from edge_bot.view.button_data import MAX_DATA_BYTES, ButtonDataInvalid, decode, encode
 
 UUID = "01990000-0000-7000-8000-000000000001"
 

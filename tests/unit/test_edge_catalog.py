@@ -1,5 +1,6 @@
 """The models that the bot offers follow the service's catalog, and its words find them."""
 
+from functools import cache
 from typing import Any
 
 import grpc
@@ -9,7 +10,10 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.model_pb2 import Model
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view.catalog import Catalog, CatalogCache
-from edge_bot.view.shelf import found_models
+from edge_bot.view.model_field import purpose_of
+from edge_bot.view.purpose import Purpose
+from edge_bot.view.search import found_models
+from edge_bot.view.search_word import SEARCH_WORDS
 from generation_svc.catalog import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 
@@ -89,3 +93,78 @@ def test_a_name_finds_first_what_it_is_the_name_of(words: str, model_id: str) ->
     models = load_catalog().models.values()
     told = tuple(model_to_proto(each) for each in models if each.withdrawn is None)
     assert found_models(words, catalog=Catalog(told))[0].id == model_id
+
+
+@cache
+def every_model() -> Catalog:
+    models = load_catalog().models.values()
+    brief = (model_to_proto(each, is_full=False) for each in models if each.withdrawn is None)
+    return Catalog(tuple(brief))
+
+
+def purposes_found(words: str) -> list[Purpose]:
+    """Return what the models are for that words find, in the order in which they are shown."""
+    found = found_models(words, catalog=every_model())
+    return list(dict.fromkeys(purpose_of(each) for each in found))
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("улучшить", Purpose.IMAGE_UPSCALE),
+        ("улучши фото", Purpose.IMAGE_UPSCALE),
+        ("Улучшение видео", Purpose.VIDEO_UPSCALE),
+        ("увеличить", Purpose.IMAGE_UPSCALE),
+        ("четкость", Purpose.IMAGE_UPSCALE),
+        ("чёткость", Purpose.IMAGE_UPSCALE),
+        ("оживить", Purpose.IMAGE_TO_VIDEO),
+        ("оживи картинку", Purpose.IMAGE_TO_VIDEO),
+        ("озвучить текст", Purpose.TEXT_TO_SPEECH),
+        ("озвучка голосом", Purpose.TEXT_TO_SPEECH),
+        ("говорящее лицо", Purpose.LIP_SYNC),
+        ("убрать фон", Purpose.BACKGROUND_REMOVAL),
+        ("убери фон", Purpose.BACKGROUND_REMOVAL),
+        ("удали фон с фото", Purpose.BACKGROUND_REMOVAL),
+        ("напиши песню", Purpose.TEXT_TO_MUSIC),
+        ("сделай мне видео", Purpose.TEXT_TO_VIDEO),
+        ("продолжи песню", Purpose.MUSIC_EXTEND),
+        ("очистить запись", Purpose.AUDIO_ISOLATION),
+        ("upscale", Purpose.IMAGE_UPSCALE),
+        ("upscaling a video", Purpose.VIDEO_UPSCALE),
+        ("improve", Purpose.IMAGE_UPSCALE),
+        ("remove background", Purpose.BACKGROUND_REMOVAL),
+        ("remove the background", Purpose.BACKGROUND_REMOVAL),
+        ("animate", Purpose.IMAGE_TO_VIDEO),
+        ("animating my photo", Purpose.IMAGE_TO_VIDEO),
+        ("talk", Purpose.LIP_SYNC),
+        ("song", Purpose.TEXT_TO_MUSIC),
+        ("write a song", Purpose.TEXT_TO_MUSIC),
+        ("voice", Purpose.TEXT_TO_SPEECH),
+        ("edit a photo", Purpose.IMAGE_EDIT),
+    ],
+)
+def test_what_is_to_be_done_finds_what_does_it(words: str, first: Purpose) -> None:
+    assert purposes_found(words)[:1] == [first]
+
+
+def test_improving_is_not_only_for_prompts() -> None:
+    assert set(purposes_found("улучшить")) >= {
+        Purpose.IMAGE_UPSCALE,
+        Purpose.VIDEO_UPSCALE,
+        Purpose.PROMPT_HELP,
+    }
+
+
+@pytest.mark.parametrize("purpose", [each for each in Purpose if each is not Purpose.OTHER])
+def test_every_purpose_is_found_by_each_word_that_means_it(purpose: Purpose) -> None:
+    offered = {purpose_of(each) for each in every_model().offered}
+    for word in SEARCH_WORDS[purpose]:
+        assert purpose not in offered or purpose in purposes_found(word), word
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a cat", "рыжий кот", "the end", "make it red", "нарисуй кота", "my dog", "старый фонарь"],
+)
+def test_what_is_to_be_drawn_finds_nothing(words: str) -> None:
+    assert purposes_found(words) == []

@@ -315,6 +315,7 @@ def test_the_picture_is_asked_for_whichever_release_serves(models: Catalog) -> N
 def several(*media: MediaInput) -> Catalog:
     """Return a catalog with one model, that takes this media."""
     model = Model(id="film", kind=MODEL_KIND_EDIT, media_inputs=media, titles={"en": "Film"})
+    model.pricing.is_free = True
     return Catalog((model,))
 
 

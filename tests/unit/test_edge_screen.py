@@ -19,7 +19,8 @@ from edge_bot.conversation.draft_screen import (
 from edge_bot.conversation.session import Draft
 from edge_bot.service_clock import ServiceClock
 from edge_bot.view import notice
-from edge_bot.view.button import Action, Again, Cancel, Change, Discard, Original, ShowAll, decode
+from edge_bot.view.button import Action, Again, Cancel, Change, Discard, Original, ShowAll
+from edge_bot.view.button_data import decode
 from edge_bot.view.catalog import Catalog
 from edge_bot.view.language import texts
 from edge_bot.view.layout import (

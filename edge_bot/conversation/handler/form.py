@@ -7,6 +7,7 @@ from atelier.generation.v1.model_pb2 import Model
 from edge_bot.conversation.draft import Stage, stage_of, with_picture
 from edge_bot.conversation.event import Clip, Picture, Text
 from edge_bot.conversation.form_answer import (
+    asked_file,
     with_form_caption,
     with_form_media,
     with_form_text,
@@ -15,7 +16,6 @@ from edge_bot.conversation.handler.earlier import first_picture, with_replied
 from edge_bot.conversation.handler.follow import find_job
 from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.handler.upload import (
-    MAX_CLIP_BYTES,
     PictureTooLarge,
     PictureUnreadable,
     UploadRefused,
@@ -25,6 +25,7 @@ from edge_bot.conversation.handler.upload_page import offer_upload_page
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import MAX_BYTES, Draft
 from edge_bot.view import notice
+from edge_bot.view.layout import DOWNLOAD_BYTES
 from edge_bot.view.media_input import has_form
 from edge_bot.view.typed_value import NotTaken
 
@@ -70,18 +71,33 @@ async def answer_form_clip(interaction: Interaction, event: Clip) -> bool:
     try:
         name = await take_clip(interaction, event)
     except PictureTooLarge:
-        is_here = 0 < event.size_bytes <= MAX_CLIP_BYTES  # then it is the service that refuses it
+        is_here = 0 < event.size_bytes <= DOWNLOAD_BYTES  # then it is the service that refuses it
         language = interaction.language
         draft = with_form_caption(draft, event.caption, language=language, model=model)
         if is_here or not await offer_upload_page(interaction, event, draft=draft, kind=kind):
             await _explain(interaction, notice.clip_too_large(interaction.language))
     except PictureUnreadable:
-        await _explain(interaction, notice.clip_unreadable(interaction.language))
+        await refuse_file(interaction, kind=kind)
     except UploadRefused as refused:
         why = notice.refusal(refused.error, interaction.language, model=None)
         await _explain(interaction, why)
     else:
         await _take_media(interaction, name, kind=kind, caption=event.caption)
+    return True
+
+
+async def refuse_file(interaction: Interaction, *, kind: int = 0) -> bool:
+    """Say that a file cannot be used where a form asks for one; False if none does.
+
+    `kind` is what the file was taken for, if that is known.
+    """
+    draft, model = interaction.session.draft, form_model(interaction)
+    if draft is None or model is None:
+        return False
+    field = asked_file(draft, model=model, kind=kind)
+    if field is None:
+        return False
+    await _explain(interaction, notice.file_unusable(interaction.language, field=field))
     return True
 
 

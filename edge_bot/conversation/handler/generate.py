@@ -110,6 +110,7 @@ async def generate_again(interaction: Interaction, job: Job, *, message_id: int)
             interaction, job, key=key, number=number, message_id=progress_id
         )
     except JobRefused as refused:
+        await interaction.open(job.model_id)
         model = interaction.catalog.find(job.model_id)
         why = notice.refusal(refused.error, interaction.language, model=model)
         await interaction.edit(

@@ -52,6 +52,7 @@ async def _answer(interaction: Interaction, press: Press, *, job: Job) -> None:
 async def _change(interaction: Interaction, job: Job) -> None:
     if interaction.is_answered:
         return
+    await interaction.open(job.model_id)
     model = interaction.catalog.find(job.model_id)
     inputs = (
         whole_numbers(MessageToDict(job.inputs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from edge_bot.conversation.draft import with_picture, with_text
 from edge_bot.conversation.event import Clip, Command, Picture, Text
 from edge_bot.conversation.handler.follow import find_job, is_under_way
@@ -10,6 +11,7 @@ from edge_bot.conversation.handler.form import (
     answer_form_picture,
     answer_form_text,
     form_model,
+    refuse_file,
 )
 from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.handler.upload import (
@@ -22,7 +24,8 @@ from edge_bot.conversation.interaction import Interaction
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
 from edge_bot.view.progress import cancel_question_screen
-from edge_bot.view.shelf import found_models, found_screen
+from edge_bot.view.search import found_models
+from edge_bot.view.shelf import found_screen
 from edge_bot.view.welcome import (
     cleared_screen,
     help_screen,
@@ -80,9 +83,16 @@ async def answer_clip(interaction: Interaction, event: Clip) -> None:
     """Take a video or a sound where a form asks for it."""
     if await answer_form_clip(interaction, event):
         return
-    is_file = event.is_document
-    told = notice.wrong_file if is_file else notice.unsupported
-    await answer_notice(interaction, told(interaction.language))
+    if event.is_document:
+        await answer_wrong_file(interaction)
+    else:
+        await answer_notice(interaction, notice.unsupported(interaction.language))
+
+
+async def answer_wrong_file(interaction: Interaction) -> None:
+    """Say which files can be used: by the form that asks for one, else as a picture."""
+    if not await refuse_file(interaction):
+        await answer_notice(interaction, notice.wrong_file(interaction.language))
 
 
 async def answer_picture(interaction: Interaction, event: Picture) -> None:
@@ -108,6 +118,8 @@ async def _use_picture(interaction: Interaction, event: Picture) -> None:
     except PictureTooLarge:
         return await answer_notice(interaction, notice.picture_too_large(interaction.language))
     except PictureUnreadable:
+        if await refuse_file(interaction, kind=MEDIA_KIND_IMAGE):
+            return None
         return await answer_notice(interaction, notice.wrong_file(interaction.language))
     except UploadRefused as refused:
         why = notice.refusal(refused.error, interaction.language, model=None)

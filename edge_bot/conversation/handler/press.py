@@ -9,7 +9,7 @@ from edge_bot.conversation.draft_screen import (
     options_screen,
 )
 from edge_bot.conversation.event import Press
-from edge_bot.conversation.form_screen import choice_page_screen, settings_screen
+from edge_bot.conversation.form_screen import choice_page_screen, items_page_screen, settings_screen
 from edge_bot.conversation.handler.earlier import show_results, take_result
 from edge_bot.conversation.handler.generate import generate
 from edge_bot.conversation.handler.job import answer_job_press, answer_made_draft
@@ -109,6 +109,10 @@ async def _show_made(interaction: Interaction, draft: Draft, *, press: Press) ->
 async def _choose(interaction: Interaction, draft: Draft, action: Action) -> None:
     chosen = with_choice(draft, action, language=interaction.language, catalog=interaction.catalog)
     await interaction.save(chosen)
+    if isinstance(action, button.PickModel) and not chosen.model_id:
+        why = notice.model_gone(interaction.language)
+        await interaction.show(await quoted_screen(interaction, chosen, why=why))
+        return
     await interaction.show(await _view(interaction, chosen, action))
 
 
@@ -163,6 +167,10 @@ async def _form_view(interaction: Interaction, draft: Draft, action: Action) -> 
     match action:
         case button.ShowChoicePage(place=place, page=page) if model is not None:
             return choice_page_screen(
+                draft, interaction.language, model=model, place=place, page=page
+            )
+        case button.ShowItems(place=place, page=page) if model is not None:
+            return items_page_screen(
                 draft, interaction.language, model=model, place=place, page=page
             )
         case button.ShowSettings(page=page) if model is not None:

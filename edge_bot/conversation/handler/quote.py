@@ -30,6 +30,8 @@ async def quoted_screen(interaction: Interaction, draft: Draft, *, why: str = ""
     Where the service refuses an answer, the draft is taken back to its question.
     """
     model = interaction.catalog.find(draft.model_id)
+    if model is None and draft.model_id:
+        why = why or notice.model_gone(interaction.language)
     is_ready = stage_of(draft, interaction.catalog) is Stage.CONFIRM
     if model is None or not has_form(model) or not is_ready:
         return _plain_screen(interaction, draft, why=why)

@@ -17,14 +17,12 @@ from edge_bot.conversation.event import Clip, Picture
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.service_error import is_out_of_room
 from edge_bot.telegram.body import BodyTooLarge
+from edge_bot.view.layout import DOWNLOAD_BYTES
 from generation_client import GenerationError
 from generation_client.limit import MAX_PIECE_BYTES
 
 MAX_PICTURE_BYTES = 10_000_000
 """The size of a picture that users are told: 10 MB, of which the contract takes a little more."""
-
-MAX_CLIP_BYTES = 20_000_000
-"""The size of a file up to which Telegram gives it to a bot (Bot API, getFile)."""
 
 _CHUNK_BYTES = MAX_PIECE_BYTES // 2
 
@@ -57,7 +55,7 @@ class UploadRefused(Exception):
 
 async def take_clip(interaction: Interaction, clip: Clip) -> str:
     """Bring a user's video or sound to the service; return what it is called as an input."""
-    if clip.size_bytes > MAX_CLIP_BYTES:
+    if clip.size_bytes > DOWNLOAD_BYTES:
         raise PictureTooLarge
     return (await _uploaded(interaction, await _fetched(interaction, clip.file_id))).name
 
