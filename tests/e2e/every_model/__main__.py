@@ -67,7 +67,7 @@ def _table(outcomes: list[Outcome]) -> None:
         whole = " | ".join(each.whole.get(way, "-") for way in ("required", "all"))
         _say(
             f"{'PASS' if each.is_passed else 'FAIL'}  {each.model_id:<46} {each.purpose:<20}"
-            f" {whole:<40} credits {each.cost or '-':<16}"
+            f" {each.door:<5} {whole:<40} credits {each.cost or '-':<16}"
             f" requests {each.right_count}/{each.case_count} of {each.goal_count} goals"
             f" ({each.excluded_count} excluded)"
         )

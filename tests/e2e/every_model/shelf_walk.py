@@ -1,0 +1,84 @@
+"""Finds a model in the chat: on the shelf of its purpose, or by its name."""
+
+from __future__ import annotations
+
+from atelier.generation.v1 import model_pb2
+from edge_bot.view.language import texts
+from edge_bot.view.purpose import Purpose, group_label, group_of, purpose_label
+from generation_svc.domain.model import Model
+from tests.e2e.every_model.chat import Chat
+from tests.e2e.every_model.screen import Screen
+
+MOST_PAGES = 12
+MOST_WORDS = 4
+"""How many words of a name the bot looks for."""
+
+
+async def find_by_name(chat: Chat, model: Model, *, language: str) -> Screen:
+    """Write the name of a model and press it; return what the bot asks first."""
+    title = str(getattr(model.title, language))
+    words = " ".join(title.replace("·", " ").split()[:MOST_WORDS])
+    found = await chat.say(words)
+    labels = [label for label, _ in found.buttons if _is_titled(label, title)]
+    if not labels:
+        return await find_on_shelf(chat, model, language=language)
+    return await chat.press(found, labels[0])
+
+
+async def find_on_shelf(chat: Chat, model: Model, *, language: str) -> Screen:
+    """Go through the purposes to a model and press it; return what the bot asks first."""
+    speak, title = texts(language), str(getattr(model.title, language))
+    purpose = _purpose_of(model)
+    screen = await chat.say("/models")
+    screen = await chat.press(screen, group_label(speak, group_of(purpose)))
+    if screen.data_of(label := purpose_label(speak, purpose)):
+        screen = await chat.press(screen, label)
+    if not _titled(screen, title):
+        everything = speak.plain("All models: {n}", n="")
+        labels = screen.labels_from(everything)
+        assert labels, f"{title} is not offered: {screen}"
+        screen = await chat.press(screen, labels[0])
+        screen = await _leafed_to(chat, screen, title=title)
+    return await chat.press(screen, _titled(screen, title))
+
+
+async def _leafed_to(chat: Chat, screen: Screen, *, title: str) -> Screen:
+    """Turn the pages of a shelf, and look into its families, until a title is there."""
+    for _ in range(MOST_PAGES):
+        if _titled(screen, title):
+            return screen
+        folders = [label for label in screen.labels_from("📁 ") if _holds(label, title)]
+        if folders:
+            return await _in_folder(chat, await chat.press(screen, folders[0]), title=title)
+        assert screen.data_of("▶"), f"{title} is not on its shelf: {screen}"
+        screen = await chat.press(screen, "▶")
+    raise AssertionError(f"{title} is not on its shelf")
+
+
+async def _in_folder(chat: Chat, screen: Screen, *, title: str) -> Screen:
+    for _ in range(MOST_PAGES):
+        if _titled(screen, title) or not screen.data_of("▶"):
+            break
+        screen = await chat.press(screen, "▶")
+    assert _titled(screen, title), f"{title} is not in its family: {screen}"
+    return screen
+
+
+def _titled(screen: Screen, title: str) -> str:
+    """Return the label of the button with a title, whatever mark stands before it."""
+    return next((label for label, _ in screen.buttons if _is_titled(label, title)), "")
+
+
+def _is_titled(label: str, title: str) -> bool:
+    return title in (label, label.partition(" ")[2])
+
+
+def _holds(folder: str, title: str) -> bool:
+    """Return whether a family's name is what a title begins with."""
+    return title.startswith(folder.removeprefix("📁 ").rpartition(":")[0])
+
+
+def _purpose_of(model: Model) -> Purpose:
+    name = str(model.purpose).replace("-", "_").upper()
+    found = model_pb2.ModelPurpose.Value(f"MODEL_PURPOSE_{name}")
+    return Purpose(found)
