@@ -39,7 +39,9 @@ class ChatDoor:
 
     def askable(self, model: Model, inputs: JsonObject) -> JsonObject:
         """Return what the chat gives a model."""
-        return askable(model, inputs) if model.is_free else inputs
+        if model.is_free:
+            return askable(model, inputs)
+        return {name: value for name, value in inputs.items() if name not in model.operator_fields}
 
     async def create(self, model: Model, inputs: JsonObject, *, way: str) -> str:
         """Have a job made as a person does, and return its id."""
@@ -92,20 +94,30 @@ class ChatDoor:
         return await walk.to_the_end(screen)
 
     async def _confirmed(self, chat: Chat, summary: Screen, *, model: Model) -> str:
-        """Press the button that begins, and wait until a message is about a new job."""
-        label = "✨ Generate" if model.is_free else "✨ Create"
-        await chat.touch(summary, texts(self._language).plain(label))
+        """Press the button that begins, and wait until a message is about a new job.
 
-        def find() -> str | None:
+        Who is asked for consent only now agrees and presses once more.
+        """
+        speak = texts(self._language)
+        agree = speak.plain("✓ I agree")
+        label = speak.plain("✨ Generate" if model.is_free else "✨ Create")
+        await chat.touch(summary, label)
+
+        def find() -> str | Screen | None:
             told = chat.heard(after=summary.message_id - 1)
-            refused = [screen for each in told if (screen := screen_of(each))]
-            assert not any(each.is_refusal for each in refused if each != summary), refused[-1]
+            for screen in filter(None, map(screen_of, told)):
+                assert screen == summary or not screen.is_refusal, f"is refused: {screen}"
+                if screen.data_of(agree):
+                    return screen
             known = [each for message in told for each in _jobs_of(message)]
             return next((each for each in known if each not in self._asked), None)
 
-        job_id = await chat.see(find, what="a job")
-        self._asked[job_id] = summary
-        return job_id
+        found: str | Screen = await chat.see(find, what="a job")
+        if isinstance(found, Screen):
+            again = await chat.press(found, agree)
+            return await self._confirmed(chat, again, model=model)
+        self._asked[found] = summary
+        return found
 
     async def _result_of(self, job_id: str) -> int:
         """Wait for the message that offers a result again; return its number."""

@@ -45,11 +45,11 @@ class Screen:
 
 
 def screen_of(message: Json) -> Screen | None:
-    """Return a message as a screen; None if it has no buttons."""
+    """Return a message as a screen; None if it has no buttons, or is a file."""
     buttons = tuple(buttons_of(message))
-    if not buttons:
+    if not buttons or "text" not in message:
         return None
-    text, entities = message.get("text", ""), message.get("entities", [])
+    text, entities = message["text"], message.get("entities", [])
     bold = tuple(_part(text, each) for each in entities if each["type"] == "bold")
     return Screen(message["message_id"], text, bold, buttons)
 

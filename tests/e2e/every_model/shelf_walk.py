@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from atelier.generation.v1 import model_pb2
 from edge_bot.view.language import texts
 from edge_bot.view.purpose import Purpose, group_label, group_of, purpose_label
@@ -11,14 +13,14 @@ from tests.e2e.every_model.screen import Screen
 
 MOST_PAGES = 12
 MOST_WORDS = 4
-"""How many words of a name the bot looks for."""
+"""How many words of a name the bot looks for; it looks for none of a single letter."""
 
 
 async def find_by_name(chat: Chat, model: Model, *, language: str) -> Screen:
     """Write the name of a model and press it; return what the bot asks first."""
     title = str(getattr(model.title, language))
-    words = " ".join(title.replace("·", " ").split()[:MOST_WORDS])
-    found = await chat.say(words)
+    words = [word for word in re.findall(r"[\w.]+", title) if len(word) > 1]
+    found = await chat.say(" ".join(words[:MOST_WORDS]))
     labels = [label for label, _ in found.buttons if _is_titled(label, title)]
     if not labels:
         return await find_on_shelf(chat, model, language=language)
@@ -38,18 +40,17 @@ async def find_on_shelf(chat: Chat, model: Model, *, language: str) -> Screen:
         labels = screen.labels_from(everything)
         assert labels, f"{title} is not offered: {screen}"
         screen = await chat.press(screen, labels[0])
-        screen = await _leafed_to(chat, screen, title=title)
+        screen = await _leafed_to(chat, screen, title=title, tier=model.tier)
     return await chat.press(screen, _titled(screen, title))
 
 
-async def _leafed_to(chat: Chat, screen: Screen, *, title: str) -> Screen:
+async def _leafed_to(chat: Chat, screen: Screen, *, title: str, tier: str) -> Screen:
     """Turn the pages of a shelf, and look into its families, until a title is there."""
     for _ in range(MOST_PAGES):
         if _titled(screen, title):
             return screen
-        folders = [label for label in screen.labels_from("📁 ") if _holds(label, title)]
-        if folders:
-            return await _in_folder(chat, await chat.press(screen, folders[0]), title=title)
+        if folder := _folder_of(screen, title=title, tier=tier):
+            return await _in_folder(chat, await chat.press(screen, folder), title=title)
         assert screen.data_of("▶"), f"{title} is not on its shelf: {screen}"
         screen = await chat.press(screen, "▶")
     raise AssertionError(f"{title} is not on its shelf")
@@ -73,9 +74,30 @@ def _is_titled(label: str, title: str) -> bool:
     return title in (label, label.partition(" ")[2])
 
 
-def _holds(folder: str, title: str) -> bool:
-    """Return whether a family's name is what a title begins with."""
-    return title.startswith(folder.removeprefix("📁 ").rpartition(":")[0])
+def _folder_of(screen: Screen, *, title: str, tier: str) -> str:
+    """Return the label of the family that a model is in: one that tells of it, or is called so."""
+    folders = {label.removeprefix("📁 ").rpartition(":")[0]: label for label in _folders(screen)}
+    named = [name for name in folders if title.startswith(name)]
+    told = [name for name in folders if _tells(screen, name, title, tier)]
+    both = [name for name in named if name in told]
+    return next((folders[name] for name in [*both, *told, *named]), "")
+
+
+def _folders(screen: Screen) -> list[str]:
+    return screen.labels_from("📁 ")
+
+
+def _tells(screen: Screen, name: str, title: str, tier: str) -> bool:
+    """Return whether the line under the name of a family has a model."""
+    if name not in screen.lines:
+        return False
+    below = screen.lines[screen.lines.index(name) + 1].split(", ")
+    return title in below or (bool(tier) and tier in below and _is_kin(name, title))
+
+
+def _is_kin(name: str, title: str) -> bool:
+    """Return whether two names begin with the same letters: families share words for tiers."""
+    return name[:3].casefold() == title[:3].casefold()
 
 
 def _purpose_of(model: Model) -> Purpose:

@@ -180,7 +180,9 @@ class Trial:
         model = self.models[model_id]
         inputs = await self.filled(model, required_only(model), door=door)
         try:
-            return (await self._made(model, inputs, way="required", door=door)).id
+            job = await self._made(model, inputs, way="required", door=door)
+            await door.received(model, job)
+            return job.id
         except GenerationError as error:
             raise AssertionError(f"refused: {error}") from error
 
