@@ -52,6 +52,7 @@ _WITH_PICTURE = (
     Purpose.REFERENCE_TO_VIDEO,
     Purpose.IMAGE_ANALYSIS,
 )
+_MARKS = " :,·-"
 _DEAR = Decimal(10**9)
 _SHELF = [purpose for group in GROUPS for purpose in group.purposes]
 
@@ -309,12 +310,17 @@ def _beginning(titles: Sequence[Sequence[str]], *, least: int) -> str:
     """Return the most words with which so many titles begin; empty if they share none."""
     found = ""
     for length in range(1, max(map(len, titles)) + 1):
-        counts = Counter(tuple(each[:length]) for each in titles if len(each) >= length)
+        counts = Counter(_bare(each[:length]) for each in titles if len(each) >= length)
         words, count = counts.most_common(1)[0]
         if count < least:
             break
-        found = " ".join(words)
-    return found.strip(" :,·-")
+        found = next(" ".join(each[:length]) for each in titles if _bare(each[:length]) == words)
+    return found.strip(_MARKS)
+
+
+def _bare(words: Sequence[str]) -> tuple[str, ...]:
+    """Return words without the marks around them: a colon after a name is no part of it."""
+    return tuple(each.strip(_MARKS) for each in words)
 
 
 def price_text(speak: Texts, model: pb.Model) -> str:

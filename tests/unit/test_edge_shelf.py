@@ -34,6 +34,11 @@ def folder_of(*titles: str) -> str:
         pytest.param(
             ("GPT-4o Image", "GPT Image 2", "GPT Image 1.5"), "📁 GPT Image: 3", id="most-do"
         ),
+        pytest.param(
+            ("HappyHorse 1.1: from a picture", "HappyHorse: from a picture"),
+            "📁 HappyHorse: 2",
+            id="all-but-for-a-colon",
+        ),
         pytest.param(("Imagen", "Veo Stills"), "📁 Imagen: 2", id="none-do"),
     ],
 )
