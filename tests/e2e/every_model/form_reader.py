@@ -38,6 +38,10 @@ class FormReader:
         """Return what a value is called; empty for one without a name."""
         return self._choices[path_of(place)].get(repr(value), "")
 
+    def is_choice(self, place: str, label: str) -> bool:
+        """Return whether some value of a field is called so."""
+        return label in self._choices[path_of(place)].values()
+
     def schema(self, place: str) -> Any:
         """Return the schema of the field at a place."""
         top, _, inner = path_of(place).partition("[].")

@@ -52,13 +52,15 @@ class FormWalk:
         """The places that took no answer while the others were as they are."""
         self._sent: dict[str, int] = {}
         """How many files a place has got."""
+        self._surplus: set[str] = set()
+        """The places that were asked for only because something else was not given yet."""
 
     async def to_the_end(self, screen: Screen) -> Screen:
         """Answer everything; return the summary."""
         for _ in range(MOST_STEPS):
             if not self._is_summary(screen):
                 screen = await self._answered(screen)
-            elif place := self._next_open(screen):
+            elif place := self._next_open(screen) or self._unwanted(screen):
                 screen = await self._opened(screen, place)
             else:
                 assert not self._later, f"the form takes no answer for {sorted(self._later)}"
@@ -86,6 +88,12 @@ class FormWalk:
             assert self._given.get(place, 0) < MOST_TIMES, f"{place} is taken back: {summary}"
             return place
         return ""
+
+    def _unwanted(self, summary: Screen) -> str:
+        """Return a place that was answered without need, unless other answers took it back."""
+        return next(
+            (each for each in self._surplus if self.reader.is_told(summary, each, None)), ""
+        )
 
     def _is_reference(self, place: str) -> bool:
         return any(each.name == place for each in self.model.reference_inputs)
@@ -156,7 +164,8 @@ class FormWalk:
     async def _placed(self, screen: Screen, place: str) -> Screen:
         """Answer one question; put it off if the answer is not taken."""
         value = value_at(self.wanted, place)
-        assert value is not None, f"{place} is asked for without need: {screen}"
+        if value is None:
+            return await self._besides(screen, place)
         special = self.model.special_input(path_of(place))
         if isinstance(special, MediaInput):
             return await self._filed(screen, place, value)
@@ -166,6 +175,16 @@ class FormWalk:
         after = await self._told(screen, place, value)
         is_refused = after.is_refusal and self.reader.place(after) == place
         return await self._put_off(after, place) if is_refused else after
+
+    async def _besides(self, screen: Screen, place: str) -> Screen:
+        """Choose anything where nothing is wanted, and leave it out once that is possible."""
+        leave = self._plain("🗑 Leave out")
+        if place in self._surplus and screen.data_of(leave):
+            return await self.chat.press(screen, leave)
+        choice = screen.buttons[0][0]
+        assert self.reader.is_choice(place, choice), f"{place} is asked without need: {screen}"
+        self._surplus.add(place)
+        return await self.chat.press(screen, choice)
 
     async def _put_off(self, screen: Screen, place: str) -> Screen:
         back = self._plain("← Back")
