@@ -1,7 +1,8 @@
-"""`make e2e-all`: every model from a request to a delivered result of the right kind.
+"""`make e2e-all`: every model from the click to a delivered result of the right kind.
 
-Each model runs whole with its required fields and with all of them: priced, made by the stand-in,
-fetched, decoded, its cost compared with the quote. Then every value of every field and every pair
+Each model runs whole with its required fields and with all of them: a person finds it in the chat,
+fills in its form and confirms the price; what arrives there is decoded, its cost compared with the
+quote. Then every value of every field and every pair
 of small fields goes out once, and what the stand-in received is compared with the document.
 
     SAMPLE=20 SEED=7   takes as many models, drawn by the seed

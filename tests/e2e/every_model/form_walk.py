@@ -100,7 +100,7 @@ class FormWalk:
 
     async def _opened(self, summary: Screen, place: str) -> Screen:
         """Have the form ask for a place."""
-        self._sent.pop(place, None)
+        self._forget(place)
         head = f"{self.reader.label(place)}: "
         if labels := summary.labels_from(head):
             return await self.chat.press(summary, labels[0])
@@ -113,6 +113,13 @@ class FormWalk:
             screen = await self.chat.press(screen, "▶")
         self._later.add(place)
         return await self.chat.press(screen, self._plain("← Back"))
+
+    def _forget(self, place: str) -> None:
+        """Have what was given in a place count no longer: other answers took all of it back."""
+        inner = tuple(each for each in self._given if each.startswith(f"{place}["))
+        for each in inner:
+            del self._given[each]
+        self._sent = {each: n for each, n in self._sent.items() if each not in (place, *inner)}
 
     async def _answered(self, screen: Screen) -> Screen:
         begin = self._bold("<b>What do you begin with?</b>\n\nAt least one of these is needed.")
