@@ -72,6 +72,8 @@ def _table(outcomes: list[Outcome]) -> None:
             f" requests {each.right_count}/{each.case_count} of {each.goal_count} goals"
             f" ({each.excluded_count} excluded)"
         )
+        if each.not_asked:
+            _say(f"      not asked for: {', '.join(sorted(each.not_asked))}")
         for problem in each.problems[:_SHOWN_PROBLEMS]:
             _say(f"      {problem}")
         if len(each.problems) > _SHOWN_PROBLEMS:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from generation_svc.catalog import load_catalog
 from generation_svc.domain.model import Model
-from tests.e2e.every_model.chat import watched_chats
+from tests.e2e.every_model.chat import Chats, watched_chats
 from tests.e2e.every_model.chat_door import ChatDoor
 from tests.e2e.every_model.door import Door
 from tests.e2e.every_model.trial import Outcome, Trial
@@ -86,11 +86,11 @@ async def run(
     seed: int,
     say: Callable[[str], None],
     most_cases: int | None = None,
-    most_people: int | None = None,
+    people: Collection[str] | None = None,
 ) -> list[Outcome]:
     """Try these models, with so many cases of each or all, and return how each did, in order.
 
-    So many of them, or all, have their whole jobs asked for in the chat.
+    Of the models of `people`, or of all, the whole jobs are asked for in the chat.
     """
     models = offered()
     trial = Trial(stack, models, at_once=AT_ONCE)
@@ -98,17 +98,23 @@ async def run(
     try:
         await trial.consent()
         async with watched_chats(stack.telegram) as chats:
-            people = set(sampled(model_ids, size=most_people or 0, seed=seed))
-            doors = {
-                id_: ChatDoor(chats, trial.samples) if id_ in people else trial.grpc
-                for id_ in model_ids
-            }
+            doors = _doors(trial, chats, model_ids, people=people)
             await _whole_jobs(trial, outcomes, doors=doors, seed=seed, say=say)
         trial.most_cases = most_cases
         await _cases(trial, outcomes, seed=seed, say=say)
     finally:
         await trial.requests.close()
     return list(outcomes.values())
+
+
+def _doors(
+    trial: Trial, chats: Chats, model_ids: Sequence[str], *, people: Collection[str] | None
+) -> dict[str, Door]:
+    """Return the door of each model: a person of its own in the chat, or the contract."""
+    in_chat = model_ids if people is None else people
+    return {
+        id_: ChatDoor(chats, trial.samples) if id_ in in_chat else trial.grpc for id_ in model_ids
+    }
 
 
 async def _whole_jobs(

@@ -51,6 +51,8 @@ class Outcome:
     whole: dict[str, str] = field(default_factory=dict)
     """What each whole job gave, such as `video 2.0 s`, by its way."""
     cost: str = ""
+    not_asked: set[str] = field(default_factory=set)
+    """The fields that the door does not ask for: the operator's, and those that it lacks."""
     case_count: int = 0
     right_count: int = 0
     """The cases whose request was the one that the document asks for."""
@@ -134,7 +136,9 @@ class Trial:
     async def _whole(
         self, model: Model, inputs: JsonObject, outcome: Outcome, *, way: str, door: Door
     ) -> None:
-        inputs = door.askable(model, await self.filled(model, inputs, door=door))
+        given = await self.filled(model, inputs, door=door)
+        inputs = door.askable(model, given)
+        outcome.not_asked |= given.keys() - inputs.keys()
         job = await self._made(model, inputs, way=way, door=door)
         flaw = await self.requests.flaw(job.id, model, inputs=inputs)
         assert not flaw, f"the request is wrong: {flaw}"
