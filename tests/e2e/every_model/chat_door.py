@@ -105,12 +105,7 @@ class ChatDoor:
 
         def find() -> str | Screen | None:
             told = chat.heard(after=summary.message_id - 1)
-            for screen in filter(None, map(screen_of, told)):
-                assert screen == summary or not screen.is_refusal, f"is refused: {screen}"
-                if screen.data_of(agree):
-                    return screen
-            known = [each for message in told for each in _jobs_of(message)]
-            return next((each for each in known if each not in self._asked), None)
+            return _question(told, summary, agree=agree) or self._new_job(told)
 
         found: str | Screen = await chat.see(find, what="a job")
         if isinstance(found, Screen):
@@ -118,6 +113,10 @@ class ChatDoor:
             return await self._confirmed(chat, again, model=model)
         self._asked[found] = summary
         return found
+
+    def _new_job(self, told: list[Json]) -> str | None:
+        known = [each for message in told for each in _jobs_of(message)]
+        return next((each for each in known if each not in self._asked), None)
 
     async def _result_of(self, job_id: str) -> int:
         """Wait for the message that offers a result again; return its number."""
@@ -139,6 +138,15 @@ def _is_meant(action: Action | None, job_id: str, number: int, *, has_number: bo
     if not isinstance(action, TakeResult) or action.job_id != job_id:
         return False
     return not has_number or action.number == number
+
+
+def _question(told: list[Json], summary: Screen, *, agree: str) -> Screen | None:
+    """Return the screen that asks for consent, if there is one; fail if the job is refused."""
+    for screen in filter(None, map(screen_of, told)):
+        assert screen == summary or not screen.is_refusal, f"is refused: {screen}"
+        if screen.data_of(agree):
+            return screen
+    return None
 
 
 def _jobs_of(message: Json) -> list[str]:
