@@ -38,7 +38,7 @@ rolling: $(READY) ## Restart every process in turn under load, ten times, and se
 e2e-free: $(READY) ## Take every free model from the click to the picture, with and without callbacks
 	@$(BIN)/python -m tests.e2e.free_models
 
-e2e-all: $(READY) ## Take every model from a request to its decoded result, and every value to KIE (SAMPLE=20 SEED=7, MODELS=a,b)
+e2e-all: $(READY) ## Take every model from the click to its decoded result, and every value to KIE (SAMPLE=20 SEED=7, MODELS=a,b)
 	@SAMPLE="$(SAMPLE)" SEED="$(SEED)" MODELS="$(MODELS)" $(BIN)/python -m tests.e2e.every_model
 
 chaos: $(READY) ## Attack the real processes and hold them to their promises (SEED=7 or SEEDS=1-10, JOBS=500)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
@@ -43,6 +44,7 @@ _WITH_PICTURE = (
     Purpose.REFERENCE_TO_VIDEO,
     Purpose.IMAGE_ANALYSIS,
 )
+_MARKS = " :,·-"
 
 
 def group_rows(speak: Texts, *, catalog: Catalog, draft: str = "") -> Rows:
@@ -196,14 +198,27 @@ def _family_entry(speak: Texts, models: Sequence[pb.Model]) -> str:
 
 
 def _family_name(speak: Texts, models: Sequence[pb.Model]) -> str:
-    """Return what the titles of a family begin with, else the first of them."""
+    """Return what the titles of a family begin with, or most of them; else the first title."""
     titles = [localised(each.titles, speak.language).split() for each in models]
-    common: list[str] = []
-    for words in zip(*titles, strict=False):
-        if len(set(words)) > 1:
+    by_all = _beginning(titles, least=len(titles))
+    return by_all or _beginning(titles, least=len(titles) // 2 + 1) or " ".join(titles[0])
+
+
+def _beginning(titles: Sequence[Sequence[str]], *, least: int) -> str:
+    """Return the most words with which so many titles begin; empty if they share none."""
+    found = ""
+    for length in range(1, max(map(len, titles)) + 1):
+        counts = Counter(_bare(each[:length]) for each in titles if len(each) >= length)
+        words, count = counts.most_common(1)[0]
+        if count < least:
             break
-        common.append(words[0])
-    return " ".join(common).strip(" :,·-") or " ".join(titles[0])
+        found = next(" ".join(each[:length]) for each in titles if _bare(each[:length]) == words)
+    return found.strip(_MARKS)
+
+
+def _bare(words: Sequence[str]) -> tuple[str, ...]:
+    """Return words without the marks around them: a colon after a name is no part of it."""
+    return tuple(each.strip(_MARKS) for each in words)
 
 
 def price_text(speak: Texts, model: pb.Model) -> str:

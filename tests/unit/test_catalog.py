@@ -1,4 +1,5 @@
 import dataclasses
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 
@@ -86,6 +87,15 @@ def test_an_option_names_each_value_in_both_languages(catalog: Catalog) -> None:
     labels = {choice.value: choice.label for choice in choices}
 
     assert labels["square_hd"] == LocalizedText(ru="Квадрат, 1024×1024", en="Square, 1024×1024")
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_no_two_fields_beside_each_other_have_the_same_name(language: str) -> None:
+    for model in load_catalog(has_unpaid=True).models.values():
+        names = Counter(
+            (each.field.rpartition(".")[0], each.label.pick(language)) for each in model.options
+        )
+        assert [name for name, count in names.items() if count > 1] == [], model.id
 
 
 def test_an_option_that_the_model_has_not_is_a_key_error(catalog: Catalog) -> None:

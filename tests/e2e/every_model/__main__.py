@@ -1,7 +1,8 @@
-"""`make e2e-all`: every model from a request to a delivered result of the right kind.
+"""`make e2e-all`: every model from the click to a delivered result of the right kind.
 
-Each model runs whole with its required fields and with all of them: priced, made by the stand-in,
-fetched, decoded, its cost compared with the quote. Then every value of every field and every pair
+Each model runs whole with its required fields and with all of them: a person finds it in the chat,
+fills in its form and confirms the price; what arrives there is decoded, its cost compared with the
+quote. Then every value of every field and every pair
 of small fields goes out once, and what the stand-in received is compared with the document.
 
     SAMPLE=20 SEED=7   takes as many models, drawn by the seed
@@ -67,10 +68,12 @@ def _table(outcomes: list[Outcome]) -> None:
         whole = " | ".join(each.whole.get(way, "-") for way in ("required", "all"))
         _say(
             f"{'PASS' if each.is_passed else 'FAIL'}  {each.model_id:<46} {each.purpose:<20}"
-            f" {whole:<40} credits {each.cost or '-':<16}"
+            f" {each.door:<5} {whole:<40} credits {each.cost or '-':<16}"
             f" requests {each.right_count}/{each.case_count} of {each.goal_count} goals"
             f" ({each.excluded_count} excluded)"
         )
+        if each.not_asked:
+            _say(f"      not asked for: {', '.join(sorted(each.not_asked))}")
         for problem in each.problems[:_SHOWN_PROBLEMS]:
             _say(f"      {problem}")
         if len(each.problems) > _SHOWN_PROBLEMS:

@@ -26,6 +26,7 @@ Goal = frozenset[tuple[str, int]]
 _TRIES = 10
 _VALUE_TRIES = 150
 _MENDS = 12
+_FULL_ROUNDS = 4
 _SHARES = (0.0, 0.2, 0.5)
 
 
@@ -42,16 +43,30 @@ class Plan:
 
 
 def required_only(model: Model) -> JsonObject:
-    """Return the smallest inputs."""
-    made = example(model, random.Random(1))
-    assert made is not None, f"{model.id} takes no inputs"
-    return made
+    """Return the smallest inputs that people are offered."""
+    made = (example(model, random.Random(seed)) for seed in range(1, _VALUE_TRIES))
+    found = next((each for each in made if each and _is_offered(model, each)), None)
+    assert found is not None, f"{model.id} takes no inputs"
+    return found
 
 
 def fullest(model: Model, rng: random.Random) -> JsonObject:
-    """Return inputs with as many fields as the rules allow together."""
-    made = [example(model, rng, share=share) for share in (1.0, 1.0, 1.0, 1.0, 0.9, 0.8)]
-    return max((each for each in made if each), key=len, default=required_only(model))
+    """Return inputs with as many fields as the rules allow together, all of them on offer."""
+    shares = (1.0, 1.0, 1.0, 1.0, 0.9, 0.8) * _FULL_ROUNDS
+    made = [example(model, rng, share=share) for share in shares]
+    offered = (each for each in made if each and _is_offered(model, each))
+    return max(offered, key=len, default=required_only(model))
+
+
+def _is_offered(model: Model, inputs: JsonObject) -> bool:
+    """Return whether every choice is one that people are offered; older ones are only taken."""
+    past = {
+        (option.field, _key(choice.value))
+        for option in model.options
+        for choice in option.choices
+        if not choice.is_current
+    }
+    return not past & {(name, _key(value)) for name, value in inputs.items()}
 
 
 def planned(model: Model, rng: random.Random) -> Plan:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from generation_svc.catalog import load_catalog
 from generation_svc.domain.model import Model
+from tests.e2e.every_model.chat import Chats, watched_chats
+from tests.e2e.every_model.chat_door import ChatDoor
+from tests.e2e.every_model.door import Door
 from tests.e2e.every_model.trial import Outcome, Trial
 from tests.e2e.stack import Shape, Stack
+from tests.port import free_address
 
 AT_ONCE = 16
 """The number of jobs at once: more would only wait for the stand-in's pictures."""
+PEOPLE_AT_ONCE = 32
+"""The number of people in the chat at once: most of them wait for their one message a second."""
 MODELS_AT_ONCE = 3
 """The number of models whose many jobs are made at once."""
 FAILING_S = 0.4
 """How long a task takes that fails: long enough for createTask to have answered first."""
 MANY = "1000000"
+_GATEWAY = free_address()
 SHAPE = Shape(
-    edges=0,
     log_level="warning",
+    gateway_listen=_GATEWAY,
     service={
+        # With links, so that the bot offers models whose results Telegram does not take.
+        "MEDIA_BASE_URL": f"http://{_GATEWAY}",
+        "MEDIA_LINK_KEY": "k" * 32,
         "UNPAID_MODELS": "allow",
         "KIE_CREATE_LIMIT": "1000",
         "KIE_READ_LIMIT": "1000",
@@ -76,14 +86,20 @@ async def run(
     seed: int,
     say: Callable[[str], None],
     most_cases: int | None = None,
+    people: Collection[str] | None = None,
 ) -> list[Outcome]:
-    """Try these models, with so many cases of each or all, and return how each did, in order."""
+    """Try these models, with so many cases of each or all, and return how each did, in order.
+
+    Of the models of `people`, or of all, the whole jobs are asked for in the chat.
+    """
     models = offered()
     trial = Trial(stack, models, at_once=AT_ONCE)
     outcomes = {id_: Outcome(id_, str(models[id_].purpose)) for id_ in model_ids}
     try:
         await trial.consent()
-        await _whole_jobs(trial, outcomes, seed=seed, say=say)
+        async with watched_chats(stack.telegram) as chats:
+            doors = _doors(trial, chats, model_ids, people=people)
+            await _whole_jobs(trial, outcomes, doors=doors, seed=seed, say=say)
         trial.most_cases = most_cases
         await _cases(trial, outcomes, seed=seed, say=say)
     finally:
@@ -91,18 +107,34 @@ async def run(
     return list(outcomes.values())
 
 
+def _doors(
+    trial: Trial, chats: Chats, model_ids: Sequence[str], *, people: Collection[str] | None
+) -> dict[str, Door]:
+    """Return the door of each model: a person of its own in the chat, or the contract."""
+    in_chat = model_ids if people is None else people
+    return {
+        id_: ChatDoor(chats, trial.samples) if id_ in in_chat else trial.grpc for id_ in model_ids
+    }
+
+
 async def _whole_jobs(
-    trial: Trial, outcomes: dict[str, Outcome], *, seed: int, say: Callable[[str], None]
+    trial: Trial,
+    outcomes: dict[str, Outcome],
+    *,
+    doors: Mapping[str, Door],
+    seed: int,
+    say: Callable[[str], None],
 ) -> None:
-    # From the click in the chat this will be another door, for the required fields.
-    done = 0
+    done, turns = 0, asyncio.Semaphore(PEOPLE_AT_ONCE)
 
     async def one(model_id: str) -> None:
         nonlocal done
         model, outcome = trial.models[model_id], outcomes[model_id]
-        await trial.whole(model, outcome, seed=seed, door=trial.create)
+        async with turns:
+            await trial.whole(model, outcome, seed=seed, door=doors[model_id])
         done += 1
-        say(f"{done}/{len(outcomes)} whole  {model_id}  {'; '.join(outcome.problems) or 'fine'}")
+        how = "; ".join(outcome.problems) or "fine"
+        say(f"{done}/{len(outcomes)} whole  {model_id}  {outcome.seconds:.0f} s  {how}")
 
     await asyncio.gather(*(one(model_id) for model_id in outcomes))
 
@@ -133,6 +165,6 @@ async def _earlier(trial: Trial, model_id: str) -> None:
     model = trial.models[model_id]
     for one in model.reference_inputs:
         try:
-            await trial.earlier.give(model, one)
+            await trial.earlier(trial.grpc).give(model, one)
         except AssertionError:
             continue  # each case that needs it tells why

@@ -29,6 +29,8 @@ class Samples:
     _held: dict[str, asyncio.Future[Upload]] = field(default_factory=dict)
     sha256_by_id: dict[str, str] = field(default_factory=dict)
     """The digests of the uploads as the service stored them."""
+    files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    """The name and the bytes of each file, by its input text: a person sends it as it is."""
 
     async def give(self, one: MediaInput, number: int) -> str:
         """Return the input text of an upload that the input takes."""
@@ -49,6 +51,7 @@ class Samples:
                 answer = await self.client.generation.UploadInput(_pieces(data))
         except GenerationError as error:
             raise AssertionError(f"{one.kind} is not taken as an upload: {error}") from error
+        self.files[f"upload:{answer.upload.id}"] = (_name(one, number), data)
         return answer.upload
 
 
@@ -67,6 +70,14 @@ def _made(one: MediaInput, seconds: int, number: int) -> bytes:
     if "audio/mpeg" in one.mime_types:
         return sound("mp3", "mp3", seconds=seconds + number)
     return wav(seconds=seconds + number)
+
+
+def _name(one: MediaInput, number: int) -> str:
+    if one.kind is MediaKind.IMAGE:
+        return f"picture{number}.png"
+    if one.kind is MediaKind.VIDEO:
+        return f"film{number}.mp4"
+    return f"sound{number}.mp3" if "audio/mpeg" in one.mime_types else f"sound{number}.wav"
 
 
 def _pieces(data: bytes) -> Iterator[pb.UploadInputRequest]:

@@ -10,23 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Struct
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.consent_pb2 import ConsentKind
 from atelier.generation.v1.job_pb2 import Job, JobState
 from atelier.generation.v1.media_pb2 import Media
-from generation_client import GenerationError, translated
+from generation_client import GenerationError
 from generation_svc.domain.media_input import MediaInput, given_in, with_texts
 from generation_svc.domain.model import Model
 from generation_svc.domain.quote import LengthUnknown, PriceUnknown, quote
 from generation_svc.domain.schema import JsonObject
 from tests.e2e.every_model.case import fullest, planned, required_only
 from tests.e2e.every_model.decoded import NAMES, flaw_of
+from tests.e2e.every_model.door import Door, GrpcDoor, Received
 from tests.e2e.every_model.earlier import EarlierJobs
 from tests.e2e.every_model.request import Requests
 from tests.e2e.every_model.sample import Samples
@@ -45,9 +46,13 @@ class Outcome:
 
     model_id: str
     purpose: str
+    door: str = ""
+    """Through which door the whole jobs went."""
     whole: dict[str, str] = field(default_factory=dict)
     """What each whole job gave, such as `video 2.0 s`, by its way."""
     cost: str = ""
+    not_asked: set[str] = field(default_factory=set)
+    """The fields that the door does not ask for: the operator's, and those that it lacks."""
     case_count: int = 0
     right_count: int = 0
     """The cases whose request was the one that the document asks for."""
@@ -61,23 +66,21 @@ class Outcome:
         return not self.problems and self.right_count == self.case_count
 
 
-class Door(Protocol):
-    """How a whole job is asked for: over gRPC, or from the click in the chat."""
-
-    async def __call__(self, model: Model, inputs: JsonObject) -> str:
-        """Have a job made of inputs whose media and references are given, and return its id."""
-
-
 class Trial:
     """Everything that the trials of a run share."""
 
     def __init__(self, stack: Stack, models: Mapping[str, Model], *, at_once: int) -> None:
         self.stack, self.models = stack, models
         self.samples = Samples(stack.client)
-        self.earlier = EarlierJobs(self._make_earlier)
         self.requests = Requests(stack, self.samples)
         self.most_cases: int | None = None
         self._slots = asyncio.Semaphore(at_once)
+        self.grpc = GrpcDoor(stack.client)
+        self._earlier: dict[Door, EarlierJobs] = {}
+
+    def earlier(self, door: Door) -> EarlierJobs:
+        """Return the earlier jobs of whom a door is for: nobody goes on from those of others."""
+        return self._earlier.setdefault(door, EarlierJobs(partial(self._make_earlier, door)))
 
     async def consent(self) -> None:
         """Agree to everything that models ask of an owner."""
@@ -87,7 +90,7 @@ class Trial:
 
     async def whole(self, model: Model, outcome: Outcome, *, seed: int, door: Door) -> None:
         """Run a job of required fields and one of all fields to their delivered results."""
-        start = time.monotonic()
+        start, outcome.door = time.monotonic(), door.name
         ways = {
             "required": required_only(model),
             "all": fullest(model, random.Random(f"{seed} {model.id}")),
@@ -108,13 +111,7 @@ class Trial:
         outcome.problems += [f"no inputs hold {each}" for each in plan.unreached]
         await asyncio.gather(*(self._case(model, inputs, outcome) for inputs in cases))
 
-    async def create(self, model: Model, inputs: JsonObject) -> str:
-        """Make a job over gRPC: the `Door` of those who have no chat."""
-        request = pb.CreateJobRequest(model_id=model.id, inputs=_struct(inputs))
-        with translated():
-            return (await self.stack.client.generation.CreateJob(request)).job.id
-
-    async def filled(self, model: Model, inputs: JsonObject) -> JsonObject:
+    async def filled(self, model: Model, inputs: JsonObject, *, door: Door) -> JsonObject:
         """Return inputs with uploads and earlier jobs in place of the made-up ids."""
         for one in model.special_inputs:
             texts = {}
@@ -122,7 +119,7 @@ class Trial:
                 if isinstance(one, MediaInput):
                     texts[given.steps] = await self.samples.give(one, number)
                 else:
-                    texts[given.steps] = await self.earlier.give(model, one)
+                    texts[given.steps] = await self.earlier(door).give(model, one)
             inputs = with_texts(inputs, one, texts=texts)
         return inputs
 
@@ -139,29 +136,20 @@ class Trial:
     async def _whole(
         self, model: Model, inputs: JsonObject, outcome: Outcome, *, way: str, door: Door
     ) -> None:
-        inputs = await self.filled(model, inputs)
-        async with self._slots:
-            await self._is_quoted(model, inputs)
-            job_id = await door(model, inputs)
-            job = await self.ended(job_id)
-        assert job.state == JobState.JOB_STATE_SUCCEEDED, f"failed: {job.failure.message}"
-        flaw = await self.requests.flaw(job_id, model, inputs=inputs)
+        given = await self.filled(model, inputs, door=door)
+        inputs = door.askable(model, given)
+        outcome.not_asked |= given.keys() - inputs.keys()
+        job = await self._made(model, inputs, way=way, door=door)
+        flaw = await self.requests.flaw(job.id, model, inputs=inputs)
         assert not flaw, f"the request is wrong: {flaw}"
-        outcome.whole[way] = await self._delivered(model, job)
+        outcome.whole[way] = await self._delivered(model, job, door=door)
         outcome.cost = await self._cost(model, job)
 
-    async def _is_quoted(self, model: Model, inputs: JsonObject) -> None:
-        """Have the price told, as a person would see it; without a price that is what is told."""
-        request = pb.QuoteJobRequest(model_id=model.id, inputs=_struct(inputs))
-        try:
-            with translated():
-                price = (await self.stack.client.generation.QuoteJob(request)).price
-        except GenerationError as error:
-            if model.offer.price.unknown and error.reason == "PRICE_UNKNOWN":
-                return
-            raise
-        assert price.is_free == model.is_free, "free and not free"
-        assert model.is_free or int(price.credits) > 0, "costs nothing"
+    async def _made(self, model: Model, inputs: JsonObject, *, way: str, door: Door) -> Job:
+        """Have a job made, and wait until it succeeded."""
+        job = await self.ended(await door.create(model, inputs, way=way))
+        assert job.state == JobState.JOB_STATE_SUCCEEDED, f"failed: {job.failure.message}"
+        return job
 
     async def _cost(self, model: Model, job: Job) -> str:
         """Return what was paid, after a comparison with what was quoted."""
@@ -178,7 +166,7 @@ class Trial:
         assert is_ceiling or paid == quoted, f"{paid:f} were paid, exactly {quoted:f} quoted"
         return f"{paid.normalize():f} {'<=' if is_ceiling else '='} {quoted.normalize():f}"
 
-    async def _delivered(self, model: Model, job: Job) -> str:
+    async def _delivered(self, model: Model, job: Job, *, door: Door) -> str:
         """Return what came, after it was fetched and decoded."""
         wanted = [str(kind) for kind in model.result.kinds]
         got = [_kind_of(media) for media in job.result.media]
@@ -187,48 +175,26 @@ class Trial:
         # A file of data has a few lines beside it that say what is in it.
         assert set(got) <= {*wanted, "image", "text"}, f"a result of {got}, not of {wanted}"
         assert not job.result.missing_count, f"{job.result.missing_count} files are missing"
-        for media in job.result.media:
-            await self._is_whole(media)
+        files = await door.received(model, job)
+        for media, file in zip(job.result.media, files, strict=True):
+            _check(media, file)
         return " ".join(got)
 
-    async def _is_whole(self, media: Media) -> None:
-        """Fetch media and its cover, decode them, and hold what is told of them against that."""
-        kind, data = _kind_of(media), await self._bytes(media.id)
-        assert len(data) == media.size_bytes, "another length than told"
-        flaw = flaw_of(data, kind)
-        assert not flaw, f"{media.mime_type}: {flaw}"
-        has_length = media.HasField("duration") and media.duration.ToTimedelta() > timedelta(0)
-        assert has_length is (kind in ("video", "audio")), f"a length of {media.duration} of {kind}"
-        has_size = media.width > 0 and media.height > 0
-        assert has_size is (kind in ("video", "image")), f"{media.width} x {media.height} of {kind}"
-        if media.cover_media_id:
-            flaw = flaw_of(await self._bytes(media.cover_media_id), "image")
-            assert not flaw, f"the cover: {flaw}"
-        assert media.cover_media_id or kind != "video", "a video without a poster"
-
-    async def _bytes(self, media_id: str) -> bytes:
-        call = self.stack.client.generation.DownloadMedia(
-            pb.DownloadMediaRequest(media_id=media_id)
-        )
-        with translated():
-            return b"".join([part.data async for part in call])
-
-    async def _make_earlier(self, model_id: str) -> str:
+    async def _make_earlier(self, door: Door, model_id: str) -> str:
         model = self.models[model_id]
-        inputs = await self.filled(model, required_only(model))
+        inputs = await self.filled(model, required_only(model), door=door)
         try:
-            job_id = await self.create(model, inputs)
+            job = await self._made(model, inputs, way="required", door=door)
+            await door.received(model, job)
+            return job.id
         except GenerationError as error:
             raise AssertionError(f"refused: {error}") from error
-        job = await self.ended(job_id)
-        assert job.state == JobState.JOB_STATE_SUCCEEDED, f"failed: {job.failure.message}"
-        return job_id
 
     async def _case(self, model: Model, inputs: JsonObject, outcome: Outcome) -> None:
         try:
-            inputs = await self.filled(model, inputs)
+            inputs = await self.filled(model, inputs, door=self.grpc)
             async with self._slots:
-                job_id = await self.create(model, inputs)
+                job_id = await self.grpc.make(model, inputs)
                 await self.ended(job_id)
                 flaw = await self.requests.flaw(job_id, model, inputs=inputs)
             assert not flaw, f"the request is wrong: {flaw}"
@@ -236,6 +202,21 @@ class Trial:
         except (AssertionError, GenerationError) as problem:
             note = f"case {json.dumps(inputs)[:200]}: {' '.join(str(problem).split())[:300]}"
             outcome.problems.append(note)
+
+
+def _check(media: Media, file: Received) -> None:
+    """Decode a file and its cover, and hold what is told of them against that."""
+    kind, data = _kind_of(media), file.data
+    assert not file.is_original or len(data) == media.size_bytes, "another length than told"
+    flaw = flaw_of(data, kind)
+    assert not flaw, f"{media.mime_type}: {flaw}"
+    has_length = media.HasField("duration") and media.duration.ToTimedelta() > timedelta(0)
+    assert has_length is (kind in ("video", "audio")), f"a length of {media.duration} of {kind}"
+    has_size = media.width > 0 and media.height > 0
+    assert has_size is (kind in ("video", "image")), f"{media.width} x {media.height} of {kind}"
+    flaw = flaw_of(file.cover, "image") if file.cover else ""
+    assert not flaw, f"the cover: {flaw}"
+    assert file.cover or kind != "video", "a video without a poster"
 
 
 def _kind_of(media: Media) -> str:
@@ -250,9 +231,3 @@ def _documented(model: Model, inputs: Mapping[str, Any]) -> Decimal | None:
     except (PriceUnknown, LengthUnknown):
         return None
     return found.credits.quantize(_HUNDREDTH, ROUND_HALF_UP)
-
-
-def _struct(inputs: JsonObject) -> Struct:
-    struct = Struct()
-    struct.update(inputs)
-    return struct
