@@ -54,6 +54,9 @@ OWNED = frozenset({AccountKind.GRANTED, AccountKind.PAID, AccountKind.HELD, Acco
 """The accounts that each owner has; all others are the house's."""
 
 
+_SPENDABLE = frozenset({AccountKind.GRANTED, AccountKind.PAID})
+
+
 class TransferKind(StrEnum):
     """Why something moved."""
 
@@ -62,12 +65,11 @@ class TransferKind(StrEnum):
     RELEASE = "release"
     GRANT = "grant"
     TOP_UP = "top_up"
-    SET_OFF = "set_off"
-    """A top-up paid a debt."""
     REFUND = "refund"
     CHARGEBACK = "chargeback"
-    OPENING = "opening"
-    OPENING_UNDONE = "opening_undone"
+    IMPORT = "import"
+    IMPORT_UNDO = "import_undo"
+    DEBT_PAYMENT = "debt_payment"
     PROVIDER_COST = "provider_cost"
     STARS_IN = "stars_in"
     STARS_OUT = "stars_out"
@@ -92,6 +94,13 @@ class Transfer:
     id: int = 0
     """Its number; 0 until it is written."""
     time: datetime | None = None
+    balance_after: int | None = None
+    """The owner's balance after it, once it is written."""
+
+    @property
+    def change(self) -> int:
+        """By how much it changes the owner's balance."""
+        return self.amount * ((self.target in _SPENDABLE) - (self.source in _SPENDABLE))
 
 
 @dataclass(frozen=True, slots=True)

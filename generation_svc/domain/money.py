@@ -46,7 +46,8 @@ class MarginRule:
     scope: MarginScope
     scope_id: str
     """The model or the purpose; empty for the default."""
-    margin: Decimal
+    margin: Decimal | None
+    """None takes the margin of this scope away."""
     actor: str = ""
     reason: str = ""
     time: datetime | None = None
@@ -56,7 +57,7 @@ class Margins:
     """The rules in force: of each scope the latest."""
 
     def __init__(self, rules: Iterable[MarginRule] = ()) -> None:
-        self._margins = {(rule.scope, rule.scope_id): rule.margin for rule in rules}
+        self._margins = {(rule.scope, rule.scope_id): rule.margin for rule in rules if rule.margin}
 
     def of(self, model: Model) -> Decimal:
         """Return the margin of a model."""
@@ -64,3 +65,12 @@ class Margins:
         places = ((MarginScope.MODEL, model.id), purpose, (MarginScope.DEFAULT, ""))
         found = (self._margins[place] for place in places if place in self._margins)
         return next(found, NO_MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms jobs are sold."""
+
+    margins: Margins
+    closed_reason: str | None = None
+    """Why nothing is sold now; None while sales are open."""

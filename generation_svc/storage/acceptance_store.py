@@ -27,7 +27,7 @@ from generation_svc.domain.port.acceptance import (
 )
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
-from generation_svc.storage.hold_statement import DECIDED_BY_CREDITS, HELD
+from generation_svc.storage.hold import DECIDED_BY_CREDITS, HELD
 from generation_svc.storage.usage_store import OWNER_BYTES
 
 OWNER_LOCK = 0x4F57_4E45
@@ -154,7 +154,8 @@ WITH candidate AS (
         WHERE request_key.caller = c.caller AND request_key.request_id = c.request_id LIMIT 1
     ) AS key ON true
 ), owner AS (
-    SELECT owner.*, jobs.*, is_blocked, {OWNER_BYTES.format(caller="owner.caller", owner="owner.owner")} AS used
+    SELECT owner.*, jobs.*, is_blocked,
+        {OWNER_BYTES.format(caller="owner.caller", owner="owner.owner")} AS used
     FROM (SELECT DISTINCT caller, owner FROM candidate) AS owner, LATERAL (
         SELECT count(*) AS active, max(job.turn) + 1 AS next_round FROM job
         WHERE job.caller = owner.caller AND job.owner = owner.owner

@@ -18,9 +18,9 @@ from generation_svc.domain.ledger import (
     TransferKind,
     Wallet,
 )
-from generation_svc.domain.port.ledger import OverHold
+from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.storage.connection import Connection, Row
-from generation_svc.storage.hold_statement import END
+from generation_svc.storage.hold import END
 from generation_svc.storage.table.column import is_live
 
 _NOTHING = Delivered(0)
@@ -42,7 +42,7 @@ class PostgresLedgerStore:
         return {row["owner"]: _wallet(row) for row in await cursor.fetchall()}
 
     async def move(self, transfers: Sequence[Transfer]) -> int:
-        rows = [_columns(each) for each in transfers]
+        rows = [_columns(each) | {"number": n} for n, each in enumerate(transfers)]
         cursor = await self._connection.execute(_MOVE, {"transfers": Jsonb(rows)})
         row = await cursor.fetchone()
         return row["written"] if row else 0
@@ -91,9 +91,9 @@ class PostgresLedgerStore:
             values = {"id": attempt_id, "amount": amount, "is_success": is_success}
             await self._connection.execute(_BOOK_COST, values)
 
-    async def over(self, *, limit: int) -> Sequence[OverHold]:
+    async def over(self, *, limit: int) -> Sequence[EndedHold]:
         cursor = await self._connection.execute(_OVER, {"limit": limit})
-        return [OverHold(row["job_id"], row["is_stored"]) for row in await cursor.fetchall()]
+        return [EndedHold(row["job_id"], row["is_stored"]) for row in await cursor.fetchall()]
 
 
 # An update of nothing, since it locks and reads what was there, and one statement is enough. In the
@@ -105,13 +105,20 @@ ON CONFLICT (owner) DO UPDATE SET update_time = wallet.update_time RETURNING *
 """
 # A debt is what an account below zero lacks.
 _MOVE = f"""
-WITH moved AS (
-    INSERT INTO transfer (time, currency, amount, source, target, owner, kind, cause, actor, reason,
-        detail)
-    SELECT clock_timestamp(), currency, amount, source, target, owner, kind, cause, actor, reason,
-        detail
-    FROM jsonb_to_recordset(%(transfers)s) AS given (currency text, amount bigint, source text,
-        target text, owner text, kind text, cause text, actor text, reason text, detail jsonb)
+WITH given AS (
+    SELECT given.*, sum(change) OVER (PARTITION BY owner ORDER BY number) AS change_so_far
+    FROM jsonb_to_recordset(%(transfers)s) AS given (number int, currency text, amount bigint,
+        source text, target text, owner text, change bigint, kind text, cause text, actor text,
+        reason text, detail jsonb)
+    WHERE NOT EXISTS (SELECT FROM transfer WHERE transfer.cause = given.cause
+        AND transfer.kind = given.kind AND transfer.source = given.source
+        AND transfer.target = given.target)
+), moved AS (
+    INSERT INTO transfer (time, currency, amount, source, target, owner, balance_after, kind, cause,
+        actor, reason, detail)
+    SELECT clock_timestamp(), currency, amount, source, target, given.owner,
+        wallet.granted + wallet.paid + change_so_far, kind, cause, actor, reason, detail
+    FROM given LEFT JOIN wallet ON wallet.owner = given.owner ORDER BY number
     ON CONFLICT DO NOTHING RETURNING currency, amount, source, target, owner
 ), change AS (
     SELECT owner, account, sum(amount)::bigint AS amount FROM (
@@ -162,6 +169,7 @@ def _columns(transfer: Transfer) -> dict[str, Any]:
         "source": transfer.source,
         "target": transfer.target,
         "owner": transfer.owner,
+        "change": transfer.change,
         "kind": transfer.kind,
         "cause": transfer.cause,
         "actor": transfer.actor,
@@ -184,6 +192,7 @@ def _transfer(row: Row) -> Transfer:
         actor=row["actor"],
         reason=row["reason"],
         detail=row["detail"],
+        balance_after=row["balance_after"],
     )
 
 

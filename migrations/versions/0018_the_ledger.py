@@ -22,6 +22,7 @@ def upgrade() -> None:
             " FOR EACH ROW EXECUTE FUNCTION refuse_to_change_what_was_written()"
         )
     with op.get_context().autocommit_block():  # by itself, as in revision 0008
+        op.execute("ALTER TABLE job ADD COLUMN IF NOT EXISTS charged_credits bigint")
         op.execute(_REFUSE)
         op.execute(_TRIGGER)
 
@@ -58,6 +59,7 @@ _TABLES = (
         source varchar NOT NULL,
         target varchar NOT NULL,
         owner varchar,
+        balance_after bigint,
         kind varchar NOT NULL,
         cause varchar NOT NULL,
         actor varchar NOT NULL,
@@ -69,16 +71,18 @@ _TABLES = (
         CONSTRAINT transfer_currency_is_known CHECK (currency IN ('credit', 'kie_milli', 'xtr',
             'xtr_nano')),
         CONSTRAINT transfer_source_is_known CHECK (source IN ('granted', 'paid', 'held', 'debt',
-            'income', 'grants', 'refunds', 'late_results', 'exchange', 'opening', 'provider_cost',
-            'provider', 'telegram', 'suspense', 'bot_owner')),
+            'income', 'grants', 'refunds', 'late_results', 'exchange', 'opening',
+            'provider_cost', 'provider', 'telegram', 'suspense', 'bot_owner')),
         CONSTRAINT transfer_target_is_known CHECK (target IN ('granted', 'paid', 'held', 'debt',
-            'income', 'grants', 'refunds', 'late_results', 'exchange', 'opening', 'provider_cost',
-            'provider', 'telegram', 'suspense', 'bot_owner')),
+            'income', 'grants', 'refunds', 'late_results', 'exchange', 'opening',
+            'provider_cost', 'provider', 'telegram', 'suspense', 'bot_owner')),
         CONSTRAINT transfer_kind_is_known CHECK (kind IN ('hold', 'capture', 'release', 'grant',
-            'top_up', 'set_off', 'refund', 'chargeback', 'opening', 'opening_undone',
+            'top_up', 'refund', 'chargeback', 'import', 'import_undo', 'debt_payment',
             'provider_cost', 'stars_in', 'stars_out', 'correction')),
         CONSTRAINT transfer_owner_iff_owned CHECK ((owner IS NOT NULL) = (source IN ('debt',
             'granted', 'held', 'paid') OR target IN ('debt', 'granted', 'held', 'paid'))),
+        CONSTRAINT transfer_balance_iff_owner CHECK ((owner IS NULL) = (balance_after IS NULL)),
+        CONSTRAINT transfer_owner_has_credits CHECK (owner IS NULL OR currency = 'credit'),
         CONSTRAINT transfer_once UNIQUE (cause, kind, source, target)
     )
     """,
@@ -99,8 +103,8 @@ _TABLES = (
         block_reason varchar DEFAULT '' NOT NULL,
         update_time timestamptz NOT NULL,
         PRIMARY KEY (owner),
-        CONSTRAINT wallet_is_not_negative CHECK (granted >= 0 AND paid >= 0 AND held >= 0 AND debt
-            >= 0)
+        CONSTRAINT wallet_is_not_negative CHECK (granted >= 0 AND paid >= 0 AND held >= 0 AND
+            debt >= 0)
     )
     """,
     """
@@ -139,7 +143,7 @@ _TABLES = (
         id bigint GENERATED ALWAYS AS IDENTITY,
         scope varchar NOT NULL,
         scope_id varchar NOT NULL,
-        margin numeric(8, 4) NOT NULL,
+        margin numeric(8, 4),
         time timestamptz NOT NULL,
         actor varchar NOT NULL,
         reason varchar NOT NULL,
@@ -192,10 +196,14 @@ _TABLES = (
         refund_actor varchar,
         refund_reason varchar,
         is_forced boolean DEFAULT 'false' NOT NULL,
+        user_id bigint,
+        lease_token uuid,
+        lease_time timestamptz,
+        refund_error varchar,
         PRIMARY KEY (id),
         CONSTRAINT top_up_state_is_known CHECK (state IN ('credited', 'refunding', 'refunded',
             'charged_back')),
-        CONSTRAINT top_up_is_positive CHECK (credits > 0 AND amount > 0),
+        CONSTRAINT top_up_is_positive CHECK (credits > 0 AND amount >= 0),
         CONSTRAINT top_up_once UNIQUE (provider, external_id)
     )
     """,
@@ -230,19 +238,23 @@ _TABLES = (
         nano bigint DEFAULT '0' NOT NULL,
         partner varchar NOT NULL,
         time timestamptz NOT NULL,
+        user_id bigint,
+        transaction_type varchar DEFAULT '' NOT NULL,
         payload varchar,
         state varchar NOT NULL,
         document jsonb NOT NULL,
         PRIMARY KEY (bot_id, id, direction),
         CONSTRAINT star_direction_is_known CHECK (direction IN ('in', 'out')),
-        CONSTRAINT star_state_is_known CHECK (state IN ('matched', 'booked', 'suspense', 'missing'))
+        CONSTRAINT star_state_is_known CHECK (state IN ('matched', 'booked', 'suspense',
+            'missing'))
     )
     """,
     """
     CREATE INDEX IF NOT EXISTS star_by_time ON star_transaction (bot_id, time)
     """,
     """
-    CREATE INDEX IF NOT EXISTS star_open ON star_transaction (bot_id, time) WHERE state <> 'matched'
+    CREATE INDEX IF NOT EXISTS star_open ON star_transaction (bot_id, time) WHERE state <>
+            'matched'
     """,
     """
     CREATE TABLE IF NOT EXISTS wallet_import (

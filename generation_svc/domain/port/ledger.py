@@ -13,7 +13,7 @@ from generation_svc.domain.ledger import Delivered, Hold, Transfer, Wallet
 
 
 @dataclass(frozen=True, slots=True)
-class OverHold:
+class EndedHold:
     """A hold whose job is over, and which nobody ended."""
 
     job_id: UUID
@@ -65,5 +65,5 @@ class LedgerStore(Protocol):
         A success whose job gave its hold back already is paid by the house.
         """
 
-    async def over(self, *, limit: int) -> Sequence[OverHold]:
+    async def over(self, *, limit: int) -> Sequence[EndedHold]:
         """Find open holds of jobs that are final and have no live attempt."""

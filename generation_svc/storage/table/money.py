@@ -43,6 +43,12 @@ class TransferRow(SQLModel, table=True):
             f"(owner IS NOT NULL) = ({one_of('source', _OWNED)} OR {one_of('target', _OWNED)})",
             name="transfer_owner_iff_owned",
         ),
+        CheckConstraint(
+            "(owner IS NULL) = (balance_after IS NULL)", name="transfer_balance_iff_owner"
+        ),
+        CheckConstraint(
+            f"owner IS NULL OR currency = '{Currency.CREDIT}'", name="transfer_owner_has_credits"
+        ),
         UniqueConstraint("cause", "kind", "source", "target", name="transfer_once"),
         Index("transfer_of_owner", "owner", "id", postgresql_where=text("owner IS NOT NULL")),
         Index("transfer_by_time", "time"),
@@ -56,6 +62,8 @@ class TransferRow(SQLModel, table=True):
     target: str
     owner: str | None = None
     """Whose accounts they are, where they are not the house's."""
+    balance_after: int | None = Field(default=None, sa_type=BigInteger)
+    """What the owner could spend after it."""
     kind: str
     cause: str
     actor: str
@@ -128,7 +136,8 @@ class MarginRuleRow(SQLModel, table=True):
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     scope: str
     scope_id: str
-    margin: Decimal = Field(sa_column=Column(Numeric(8, 4), nullable=False))
+    margin: Decimal | None = Field(default=None, sa_column=Column(Numeric(8, 4)))
+    """NULL takes the margin of the scope away."""
     time: datetime = Field(sa_type=TIME)
     actor: str
     reason: str

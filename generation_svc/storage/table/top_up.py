@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, String, text
 from sqlmodel import BigInteger, Field, Integer, SQLModel, UniqueConstraint
 
 from generation_svc.domain.top_up import (
@@ -23,7 +23,7 @@ class TopUpRow(SQLModel, table=True):
     __tablename__ = "top_up"
     __table_args__ = (
         CheckConstraint(one_of("state", TopUpState), name="top_up_state_is_known"),
-        CheckConstraint("credits > 0 AND amount > 0", name="top_up_is_positive"),
+        CheckConstraint("credits > 0 AND amount >= 0", name="top_up_is_positive"),
         UniqueConstraint("provider", "external_id", name="top_up_once"),
         Index("top_up_of_owner", "owner", "create_time", "id"),
         Index("top_up_by_time", "create_time"),
@@ -48,6 +48,13 @@ class TopUpRow(SQLModel, table=True):
     refund_reason: str | None = None
     is_forced: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
     """Whether it was taken back although some of it was spent."""
+    user_id: int | None = Field(default=None, sa_type=BigInteger)
+    """Who paid, as the provider numbers its users."""
+    lease_token: UUID | None = None
+    """Who is returning the payment, until the lease is over."""
+    lease_time: datetime | None = Field(default=None, sa_type=TIME)
+    refund_error: str | None = None
+    """What the provider refused to return it with."""
 
 
 class ReceiptRow(SQLModel, table=True):
@@ -86,6 +93,8 @@ class StarTransactionRow(SQLModel, table=True):
     nano: int = Field(sa_column=counted(BigInteger))
     partner: str
     time: datetime = Field(sa_type=TIME)
+    user_id: int | None = Field(default=None, sa_type=BigInteger)
+    transaction_type: str = Field(sa_column=counted(String))
     payload: str | None = None
     state: str
     document: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))

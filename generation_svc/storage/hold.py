@@ -7,7 +7,10 @@ from generation_svc.domain.attempt import LIVE_STATES
 from generation_svc.domain.ledger import AccountKind, Currency, HoldState, TransferKind
 from generation_svc.domain.port.acceptance import Refusal
 
-_TRANSFER = "time, currency, amount, source, target, owner, kind, cause, actor, reason"
+_TRANSFER = (
+    "time, currency, amount, source, target, owner, balance_after, kind, cause, actor, reason,"
+    " detail"
+)
 _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE_STATES))
 
 # What stands before a candidate in its batch is counted as if it was taken: so those who are
@@ -43,13 +46,16 @@ held AS (
     FROM decided, LATERAL (SELECT least(charge_so_far, had_granted)
         - least(charge_so_far - charge, had_granted) AS first) AS share
     WHERE refusal IS NULL AND payer IS NOT NULL
-    RETURNING job_id, owner, granted, paid
+    RETURNING job_id, owner, model_id, granted, paid
 ), kept AS (
     INSERT INTO transfer ({_TRANSFER})
-    SELECT now(), '{Currency.CREDIT}', amount, source, '{AccountKind.HELD}', owner,
-        '{TransferKind.HOLD}', job_id::text, 'service', ''
-    FROM held, LATERAL (VALUES ('{AccountKind.GRANTED}', granted), ('{AccountKind.PAID}', paid))
-        AS share (source, amount) WHERE amount > 0
+    SELECT now(), '{Currency.CREDIT}', amount, source, '{AccountKind.HELD}', held.owner,
+        balance - charge_so_far + rest, '{TransferKind.HOLD}', job_id::text, 'service', '',
+        jsonb_build_object('model_id', held.model_id)
+    FROM held JOIN decided ON decided.id = held.job_id, LATERAL (VALUES
+        ('{AccountKind.GRANTED}', held.granted, held.paid),
+        ('{AccountKind.PAID}', held.paid, 0)) AS share (source, amount, rest)
+    WHERE amount > 0 ORDER BY number, rest DESC
 ), spent AS (
     UPDATE wallet SET granted = wallet.granted - sums.granted, paid = wallet.paid - sums.paid,
         held = wallet.held + sums.granted + sums.paid, update_time = now()
@@ -65,27 +71,29 @@ _CAPTURED = """(CASE WHEN %(count)s::bigint <= 0 THEN 0
     ELSE least(granted + paid, greatest(1, ceil(%(cost)s::numeric * margin)))::bigint
         * %(count)s::bigint / (%(count)s::bigint + %(missing)s::bigint) END)"""
 
+# The transfers wait for the wallet's row: so their numbers are in the order of the balances.
 END = f"""
 WITH ended AS (
     UPDATE hold SET captured = {_CAPTURED}, end_time = now(), state = CASE
         WHEN {_CAPTURED} > 0 THEN '{HoldState.CAPTURED}' ELSE '{HoldState.RELEASED}' END
     WHERE job_id = %(job_id)s AND state = '{HoldState.OPEN}' AND (%(is_over)s OR NOT EXISTS (
         SELECT FROM attempt WHERE attempt.job_id = %(job_id)s AND attempt.state IN ({_LIVE})))
-    RETURNING job_id, owner, captured, granted - least(captured, granted) AS granted,
+    RETURNING job_id, owner, model_id, captured, granted - least(captured, granted) AS granted,
         paid - (captured - least(captured, granted)) AS paid, granted + paid AS total
-), moved AS (
-    INSERT INTO transfer ({_TRANSFER})
-    SELECT now(), '{Currency.CREDIT}', amount, '{AccountKind.HELD}', target, owner, kind,
-        job_id::text, 'service', ''
-    FROM ended, LATERAL (VALUES
-        ('{TransferKind.CAPTURE}', '{AccountKind.INCOME}', captured),
-        ('{TransferKind.RELEASE}', '{AccountKind.GRANTED}', granted),
-        ('{TransferKind.RELEASE}', '{AccountKind.PAID}', paid)) AS share (kind, target, amount)
-    WHERE amount > 0
 ), changed AS (
     UPDATE wallet SET granted = wallet.granted + ended.granted, paid = wallet.paid + ended.paid,
         held = wallet.held - ended.total, update_time = now()
-    FROM ended WHERE wallet.owner = ended.owner
+    FROM ended WHERE wallet.owner = ended.owner RETURNING wallet.granted + wallet.paid AS balance
+), moved AS (
+    INSERT INTO transfer ({_TRANSFER})
+    SELECT now(), '{Currency.CREDIT}', amount, '{AccountKind.HELD}', target, owner, balance - rest,
+        kind, job_id::text, 'service', '', jsonb_build_object('model_id', model_id)
+    FROM ended, changed, LATERAL (VALUES
+        ('{TransferKind.CAPTURE}', '{AccountKind.INCOME}', captured, granted + paid),
+        ('{TransferKind.RELEASE}', '{AccountKind.GRANTED}', granted, paid),
+        ('{TransferKind.RELEASE}', '{AccountKind.PAID}', paid, 0))
+        AS share (kind, target, amount, rest)
+    WHERE amount > 0
 )
 SELECT captured FROM ended
 """
