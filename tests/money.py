@@ -10,6 +10,8 @@ from tests.lifecycle import Harness
 
 IMAGEN: dict[str, Any] = {"model_id": "google/imagen4"}
 """A job that costs 8 credits exactly."""
+FREE: dict[str, Any] = {}
+"""A job that costs nothing."""
 PRICE = 8
 
 

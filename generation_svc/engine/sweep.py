@@ -55,7 +55,7 @@ SWEEPS = (
     Sweep(forget_expired, interval_seconds=60),
     Sweep(watch_accounts, interval_seconds=WATCH_SECONDS),
     Sweep(watch_models, interval_seconds=HEALTH_SECONDS),
-    Sweep(end_holds, interval_seconds=60),
+    Sweep(end_holds, interval_seconds=300),
     Sweep(forget_documents, interval_seconds=3600),
 )
 """All of them; each is independent of the others and safe in every replica."""

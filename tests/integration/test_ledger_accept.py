@@ -19,7 +19,7 @@ from generation_svc.domain.ledger import TransferKind
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.usecase import upload_input
 from tests.lifecycle import CALLER, Harness, OpenBench, one_piece
-from tests.money import IMAGEN, PRICE, check_ledger, grant, holds, wallet
+from tests.money import FREE, IMAGEN, PRICE, check_ledger, grant, holds, wallet
 from tests.statement_count import counting_database
 
 
@@ -131,7 +131,7 @@ async def test_a_job_with_media_of_ours_is_held_for_as_well(harness: Harness) ->
     picture = await upload_input.upload(
         harness.deps, CALLER, owner="user:1", pieces=one_piece(b"a picture")
     )
-    wish = {
+    wish: dict[str, Any] = {
         "model_id": "google/nano-banana-edit",
         "inputs": {"prompt": "a hat", "images": [f"upload:{picture.id}"]},
     }
@@ -194,7 +194,7 @@ async def test_a_repeated_request_gives_its_job_whatever_holds_now(harness: Harn
 async def test_a_blocked_owner_starts_nothing(harness: Harness) -> None:
     await grant(harness, 100)
     await harness.query("UPDATE wallet SET is_blocked = true")
-    for wish in (IMAGEN, {}):
+    for wish in (IMAGEN, FREE):
         with pytest.raises(OwnerBlocked):
             await harness.accept(**wish)
     await harness.accept(owner="user:2")
@@ -215,7 +215,7 @@ async def test_a_paid_job_is_accepted_by_as_many_statements_as_a_free_one(
     async with counting_database(database_url) as (database, asked):
         harness.deps = replace(harness.deps, database=database)
         counts = []
-        for wish in ({}, IMAGEN):
+        for wish in (FREE, IMAGEN):
             for _ in range(2):  # the first one reads what is read now and then
                 asked.clear()
                 await harness.accept(**wish)

@@ -15,7 +15,7 @@ from generation_svc.domain.ledger import TransferKind
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.usecase import cancel_job
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
-from tests.money import IMAGEN, PRICE, check_ledger, grant, holds, wallet
+from tests.money import FREE, IMAGEN, PRICE, check_ledger, grant, holds, wallet
 from tests.statement_count import counting_database
 
 WAN: dict[str, Any] = {"model_id": "wan/2-7-image", "inputs": {"prompt": "cats", "n": 4}}
@@ -86,7 +86,7 @@ async def test_a_failure_gives_all_back_where_it_was(harness: Harness) -> None:
 async def test_a_refusal_gives_all_back(harness: Harness) -> None:
     await harness.accept(**IMAGEN)
     reason = FailureReason.REQUEST_REFUSED
-    harness.provider.refuse(ProviderRefused("no", code=422, reason=reason))
+    harness.provider.refuse(ProviderRefused("no", code="422", reason=reason))
     await harness.dispatch_all()
     assert await holds(harness) == [("released", 0)]
     assert await balance(harness) == HAS
@@ -291,7 +291,7 @@ async def test_a_paid_settle_is_one_statement_more_than_a_free_one(
     counts = []
     async with counting_database(database_url) as (database, asked):
         harness.deps = replace(harness.deps, database=database)
-        for wish in ({}, IMAGEN):
+        for wish in (FREE, IMAGEN):
             await harness.run(destination=None, **wish)
             asked.clear()
             await harness.callback(SUCCESS)
