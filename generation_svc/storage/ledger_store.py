@@ -117,8 +117,9 @@ WITH given AS (
     INSERT INTO transfer (time, currency, amount, source, target, owner, balance_after, kind, cause,
         actor, reason, detail)
     SELECT clock_timestamp(), currency, amount, source, target, given.owner,
-        wallet.granted + wallet.paid + change_so_far, kind, cause, actor, reason, detail
-    FROM given LEFT JOIN wallet ON wallet.owner = given.owner ORDER BY number
+        wallet.balance + change_so_far, kind, cause, actor, reason, detail
+    FROM given LEFT JOIN LATERAL (SELECT granted + paid AS balance FROM wallet
+        WHERE wallet.owner = given.owner LIMIT 1) AS wallet ON true ORDER BY number
     ON CONFLICT DO NOTHING RETURNING currency, amount, source, target, owner
 ), change AS (
     SELECT owner, account, sum(amount)::bigint AS amount FROM (
@@ -136,6 +137,7 @@ WITH given AS (
     UPDATE wallet SET granted = wallet.granted + total.granted, paid = wallet.paid + total.paid,
         held = wallet.held + total.held, debt = wallet.debt - total.debt, update_time = now()
     FROM total WHERE wallet.owner = total.owner
+        AND wallet.owner = ANY (ARRAY(SELECT owner FROM total))
 )
 SELECT count(*) AS written FROM moved
 """

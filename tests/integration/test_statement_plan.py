@@ -233,6 +233,7 @@ async def delivered(harness: Harness) -> None:
 async def paid(harness: Harness) -> None:
     """Have jobs that are paid for: captured, released, cancelled before and after they ran."""
     owner = "bench:wallet:7"
+    await harness.query("UPDATE job SET dispatch_time = dispatch_time + interval '1 day'")
     await harness.made(owner=owner, destination=None, **IMAGEN)
     await harness.run(owner=owner, destination=None, **IMAGEN)
     await harness.callback(FAILURE)
@@ -250,6 +251,7 @@ async def paid(harness: Harness) -> None:
         assert await tx.ledger.hold_of(queued.id)
         assert await tx.ledger.find(str(queued.id))
         await tx.ledger.over(limit=20)
+    await harness.query("UPDATE job SET dispatch_time = dispatch_time - interval '1 day'")
 
 
 async def read(harness: Harness, job: Job) -> None:
