@@ -214,7 +214,8 @@ def _check_agreed(request: CreateRequest, price: Price) -> None:
 
 
 def _charge(deps: Dependencies, request: CreateRequest, *, priced: pricing.Priced) -> Charge | None:
-    return priced.charge(request.owner) if deps.money.mode else None
+    payer = request.caller.wallet or request.owner
+    return priced.charge(payer) if deps.money.mode else None
 
 
 def _refused(
