@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import MoneyOff
 from generation_svc.domain.ledger import Transfer, Wallet
+from generation_svc.domain.money_error import (
+    MoneyOff,
+)
 from generation_svc.lifecycle.dependencies import Dependencies
 
 

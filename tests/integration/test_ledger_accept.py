@@ -8,15 +8,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from generation_svc.domain.error import (
+from generation_svc.domain.job import Job
+from generation_svc.domain.ledger import TransferKind
+from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
+from generation_svc.domain.money_error import (
     InsufficientCredits,
     OwnerBlocked,
     PriceChanged,
     SalesClosed,
 )
-from generation_svc.domain.job import Job
-from generation_svc.domain.ledger import TransferKind
-from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.usecase import upload_input
 from tests.lifecycle import CALLER, Harness, OpenBench, one_piece
 from tests.money import FREE, IMAGEN, PRICE, check_ledger, grant, holds, wallet
