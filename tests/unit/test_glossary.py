@@ -53,7 +53,7 @@ ORDINARY = frozenset(
     member parsed same
     seconds seed size
     add ask blocked branch candidate clip closed credits drop insufficient low mismatch priced spent
-    terms used earlier family finish question rules shelf take taken typed
+    daily free off sales terms used earlier family finish question rules shelf take taken typed
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""
