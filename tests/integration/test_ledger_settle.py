@@ -32,6 +32,7 @@ CEILING: dict[str, Any] = {
     "inputs": {"prompt": "cats", "max_images": 4},
 }
 HAS = 100
+MORE_AT_MOST = 12
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 """What the provider gives for a link that is no good."""
 
@@ -332,6 +333,24 @@ async def _reopen(harness: Harness) -> None:
     await harness.query("UPDATE wallet SET held = held + 8")
     await harness.query("ALTER TABLE transfer DISABLE TRIGGER transfer_is_kept")
     await harness.query("DELETE FROM transfer WHERE kind = 'capture'")
+
+
+async def test_a_paid_life_takes_few_statements_more_than_a_free_one(
+    harness: Harness, database_url: str
+) -> None:
+    counts = []
+    async with counting_database(database_url) as (database, asked):
+        harness.deps = replace(harness.deps, database=database)
+        for wish in (FREE, FREE, IMAGEN, IMAGEN):  # the first one reads what is read now and then
+            asked.clear()
+            await harness.run(destination=None, **wish)
+            await harness.callback(replace(SUCCESS, cost=Decimal(8)))
+            await harness.fetch_all()
+            counts.append((len(asked.statements), asked.transactions))
+    (free, free_transactions), (paid, paid_transactions) = counts[1], counts[3]
+    # What is read once a second or less often may fall into either of them.
+    assert paid <= free + MORE_AT_MOST, asked.statements
+    assert paid_transactions <= free_transactions + 3
 
 
 async def test_a_paid_settle_is_one_statement_more_than_a_free_one(
