@@ -21,11 +21,17 @@ class Scope(StrEnum):
     SESSIONS = "sessions"
     """Keep conversations, and poll for its bots."""
     MONEY = "money"
-    """Move credits."""
+    """An earlier name, which callers' documents may still hold; it grants nothing."""
     OPERATOR_FIELDS = "operator_fields"
     """Set the fields of a model that are the operator's: safety, watermarks, fallbacks."""
     CATALOG = "catalog"
     """Import models, override them, and switch them off and on."""
+    WALLET_READ = "wallet_read"
+    """See what its owners have."""
+    WALLET_TOPUP = "wallet_topup"
+    """Record what its owners paid, and return it when asked to."""
+    WALLET_OPERATE = "wallet_operate"
+    """Give and take credits of every owner, set prices, and close sales."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Caller:
     """The bots that it sends for; None means every bot."""
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     """The keys that sign what is posted to it, newest first (Standard Webhooks: `whsec_…`)."""
+    wallet: str | None = None
+    """The owner whose wallet pays for all of its jobs; None leaves each to the job's own owner."""
 
     @classmethod
     def trusted(cls, name: str) -> Self:

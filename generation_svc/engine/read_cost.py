@@ -4,14 +4,14 @@ Some callbacks name no cost. The result and the outcome do not wait for it: the 
 and its row is due to be read a few times more, each time after a longer wait.
 """
 
-from decimal import Decimal
-
 import structlog
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import ProviderError
+from generation_svc.domain.observation import Observation
 from generation_svc.engine import rate_budget
 from generation_svc.engine.work import Batch, Work
+from generation_svc.lifecycle import charge
 from generation_svc.lifecycle.dependencies import Dependencies
 
 COST_READS = 8
@@ -36,10 +36,11 @@ async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
         await _put_off(deps, attempt)
         return
     async with rate_budget.making(deps, permit):
-        cost = await _ask(deps, attempt)
-    if cost is not None:
+        told = await _ask(deps, attempt)
+    if told is not None and told.cost is not None:
         async with deps.database.transaction() as tx:
-            await tx.attempts.keep_cost(attempt.id, cost)
+            await tx.attempts.keep_cost(attempt.id, told.cost)
+            await charge.book_cost(deps, tx, attempt=attempt, observation=told)
     elif attempt.cost_reads >= COST_READS:
         await _give_up(deps, attempt)
 
@@ -48,7 +49,7 @@ WORK = Work("cost", None, concurrency=1, claim=_claim, do=_do)
 """Reading costs that nobody told; without an announcement, since nobody waits for one."""
 
 
-async def _ask(deps: Dependencies, attempt: Attempt) -> Decimal | None:
+async def _ask(deps: Dependencies, attempt: Attempt) -> Observation | None:
     assert attempt.task_id is not None  # what has no task is not due
     account = attempt.account
     try:
@@ -57,7 +58,7 @@ async def _ask(deps: Dependencies, attempt: Attempt) -> Decimal | None:
         _logger.info("the cost could not be read", error=repr(error), account=str(account))
         return None
     # What a task took is final with the task alone: before, it may be given back.
-    return observation.cost if observation.is_final else None
+    return observation if observation.is_final else None
 
 
 async def _put_off(deps: Dependencies, attempt: Attempt) -> None:

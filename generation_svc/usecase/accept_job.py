@@ -15,34 +15,34 @@ from generation_svc.domain.error import (
     TooManyActiveJobs,
     WebhookDisabled,
 )
-from generation_svc.domain.job import Job
 from generation_svc.domain.model import Model
+from generation_svc.domain.money_error import InsufficientCredits, OwnerBlocked
 from generation_svc.domain.port.acceptance import (
     Acceptance,
     Candidate,
     OwnerLimits,
     Refusal,
     Repeated,
+    Shortage,
 )
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import acceptance, input_media, model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.job_request import CreateRequest, key_of
+from generation_svc.usecase.job_request import CreateRequest
 
 BUSY_RETRY = timedelta(seconds=5)
 """How long an owner with too many jobs is told to wait."""
 
 
 async def accept_job(
-    deps: Dependencies, request: CreateRequest, *, job: Job, model: Model
+    deps: Dependencies, request: CreateRequest, candidate: Candidate, *, model: Model
 ) -> Acceptance:
     """Accept a job together with others, unless more than the job has to be looked at.
 
     Raises what keeps it from being accepted, but for an owner's limits, which may be an outcome.
     """
-    candidate = Candidate(job, request.destination, key_of(request))
     is_off = await model_outage.is_off(deps, model.id)
-    has_media = input_media.needs_upload(job, model=model)
+    has_media = input_media.needs_upload(candidate.job, model=model)
     if is_off or has_media or isinstance(request.destination, Webhook):
         return await _accept_alone(deps, request, candidate, model=model, is_off=is_off)
     return await deps.acceptance.accept(candidate, limits=_limits(deps), database=deps.database)
@@ -76,7 +76,7 @@ async def _accept_alone(
         (outcome,) = await acceptance.accept(
             tx, [replace(candidate, key=None)], limits=_limits(deps)
         )
-        if isinstance(outcome, Refusal):  # raised here, so that nothing is held or bound
+        if isinstance(outcome, Refusal | Shortage):  # raised here, so that nothing is held or bound
             raise refused(deps, request, refusal=outcome)
         return outcome
 
@@ -92,9 +92,15 @@ def _limits(deps: Dependencies) -> OwnerLimits:
     return OwnerLimits(deps.limits.active_jobs_per_owner, deps.storage.quota.owner_bytes)
 
 
-def refused(deps: Dependencies, request: CreateRequest, *, refusal: Refusal) -> AtelierError:
-    """Return the error of an owner whose limits are reached."""
+def refused(
+    deps: Dependencies, request: CreateRequest, *, refusal: Refusal | Shortage
+) -> AtelierError:
+    """Return the error of an owner whose limits are reached, or who cannot pay."""
     limits = _limits(deps)
+    if isinstance(refusal, Shortage):
+        return InsufficientCredits(price=refusal.price, balance=refusal.balance)
+    if refusal is Refusal.OWNER_BLOCKED:
+        return OwnerBlocked(request.owner)
     if refusal is Refusal.STORED_BYTES:
         return StorageQuotaReached(f"owner {request.owner}", limit_bytes=limits.stored_bytes)
     return TooManyActiveJobs(request.owner, limit=limits.active_jobs, retry_after=BUSY_RETRY)

@@ -20,11 +20,10 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
+from generation_svc.domain.ledger import Charge
 from generation_svc.domain.model import Model
-from generation_svc.domain.port.acceptance import (
-    Refusal,
-    Repeated,
-)
+from generation_svc.domain.money_error import InsufficientCredits, PriceChanged
+from generation_svc.domain.port.acceptance import Candidate, Refusal, Repeated, Shortage
 from generation_svc.lifecycle import (
     model_revision,
     pricing,
@@ -40,7 +39,13 @@ from generation_svc.usecase.accept_job import accept_job, refused
 from generation_svc.usecase.accepted_inputs import accepted_inputs
 from generation_svc.usecase.job_request import CreateRequest, key_of
 
-_AFTER_LOOKING = (Unavailable, RequestIdReused, JobExpired, TooManyActiveJobs)
+_AFTER_LOOKING = (
+    Unavailable,
+    RequestIdReused,
+    JobExpired,
+    TooManyActiveJobs,
+    InsufficientCredits,
+)
 """What is raised once its request_id was looked for, or could not be."""
 
 
@@ -50,7 +55,7 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
     UploadMissing, ConsentMissing, UnknownPrice, ReferenceUnavailable, RequestIdReused,
     JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached, WebhookSecretMissing,
-    WebhookDisabled.
+    WebhookDisabled, PriceChanged, SalesClosed, OwnerBlocked, InsufficientCredits.
     """
     _check_rights(request)
     try:
@@ -88,22 +93,39 @@ async def _accept(
     deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
 ) -> Job:
     account = await _account_for(deps, request, model=model, inputs=inputs)
-    price = await pricing.price_of(deps, request.caller, model=model, inputs=inputs)
+    priced = await pricing.price_of(deps, request.caller, model=model, inputs=inputs)
+    _check_agreed(request, priced.price)
     await model_revision.keep(deps, model)
     # Before the transaction: keeping media takes long, and a transaction holds a connection.
     kept = await upload_input.store(
         deps, request.caller, owner=request.owner, model=model, inputs=inputs
     )
-    job = _new_job(deps, request, model=model, inputs=kept, price=price)
-    job = replace(job, account=account)
-    outcome = await accept_job(deps, request, job=job, model=model)
-    if isinstance(outcome, Refusal):
+    job = _new_job(deps, request, model=model, inputs=kept, price=priced.price)
+    candidate = Candidate(
+        replace(job, account=account),
+        request.destination,
+        key_of(request),
+        charge=_charge(deps, request, priced=priced),
+    )
+    outcome = await accept_job(deps, request, candidate, model=model)
+    if isinstance(outcome, Refusal | Shortage):
         raise refused(deps, request, refusal=outcome)
     if isinstance(outcome, Repeated):
         return await _repeated(deps, request, outcome)
-    accepted = replace(job, fair_round=outcome.fair_round)
+    accepted = replace(candidate.job, fair_round=outcome.fair_round)
     deps.views.queue.join(accepted)
     return accepted
+
+
+def _check_agreed(request: CreateRequest, price: Price) -> None:
+    agreed, credits_ = request.agreed_credits, int(price.credits)
+    if agreed is not None and agreed != credits_:
+        raise PriceChanged(price=credits_, agreed=agreed)
+
+
+def _charge(deps: Dependencies, request: CreateRequest, *, priced: pricing.Priced) -> Charge | None:
+    payer = request.caller.wallet or request.owner
+    return priced.charge(payer) if deps.money.mode else None
 
 
 def _check_rights(request: CreateRequest) -> None:

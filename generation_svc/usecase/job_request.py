@@ -22,6 +22,8 @@ class CreateRequest:
     owner: str
     correlation_id: str
     destination: Destination | None
+    agreed_credits: int | None = None
+    """The price that the owner agreed to; None for any."""
 
 
 def content_hash(request: CreateRequest) -> bytes:

@@ -51,8 +51,9 @@ ORDINARY = frozenset(
     words writer wrong audio photo receiver video
     build success openapi self shipped changed check current difference fixed layered length line
     member parsed same
-    seconds seed size accept
-    add ask branch candidate clip drop earlier family finish question rules shelf take taken typed
+     seconds seed size accept daily free off sales terms used
+     add ask blocked branch candidate clip closed credits drop insufficient low mismatch priced
+     spent earlier family finish question rules shelf take taken typed
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""
