@@ -52,6 +52,7 @@ from edge_bot.view.layout import (
     quoted,
     shorten,
 )
+from edge_bot.view.model_entry import card_text
 from edge_bot.view.model_field import purpose_of
 from edge_bot.view.purpose import purpose_label
 from edge_bot.view.quote_text import consent_text, quote_text, state_text
@@ -66,6 +67,8 @@ HINT_LENGTH = 300
 """The length of a hint."""
 ANSWER_LINES = 20
 """How many answers the summary lists."""
+ANSWER_ITEMS = 6
+"""How many items of a list it repeats."""
 NARROW = 12
 """The length up to which two labels share a row, and half as many that three do."""
 
@@ -189,6 +192,7 @@ def _field_screen(view: FormView, place: str, *, page: int = 0) -> Screen:
         return _review_screen(view)
     text = paragraphs(
         _headline(view),
+        _files_so_far(view, place),
         _asked(view, place, field),
         lines(_hint(view, field), safe(how(field, view.speak))),
         _so_far(view, field, place),
@@ -385,6 +389,13 @@ def _so_far(view: FormView, field: Field, place: str) -> str:
     return view.speak.html("So far: {value}", value=told)
 
 
+def _files_so_far(view: FormView, place: str) -> str:
+    """Return the files that have come for other questions: nothing else shows that they have."""
+    given = [each for each in view.permitted if each.media is not None and each.path != place]
+    told = (each for each in given if view.value(each.path) is not None)
+    return lines(*(f"✓ {_answer_line(view, each)}" for each in told))
+
+
 def _examples_of(view: FormView, field: Field) -> str:
     if field.path != "prompt":
         return ""
@@ -405,8 +416,13 @@ def _item_line(view: FormView, field: Field, number: int) -> str:
 
 
 def _answer_line(view: FormView, field: Field) -> str:
-    told = answer_text(field, view.value(field.path), view.speak)
+    value = view.value(field.path)
     label = safe(localised(field.labels, view.language))
+    if field.kind is FieldKind.OBJECTS:
+        numbers = range(1, min(len(value), ANSWER_ITEMS) + 1)
+        more = "…" if len(value) > ANSWER_ITEMS else ""
+        return lines(f"{label}:", *(_item_line(view, field, each) for each in numbers), more)
+    told = answer_text(field, value, view.speak)
     return f"{label}: {safe(shorten(told, VALUE_LENGTH))}"
 
 
@@ -429,10 +445,12 @@ def _paired(buttons: Sequence[Button]) -> Rows:
 
 
 def _headline(view: FormView) -> str:
-    title = safe(localised(view.model.titles, view.language))
-    headline = f"{safe(purpose_label(view.speak, purpose_of(view.model)))} · {title}"
-    is_begun = bool(view.draft.inputs)
-    return headline if is_begun else lines(headline, state_text(view.model, view.speak))
+    icon = purpose_label(view.speak, purpose_of(view.model)).split()[0]
+    headline = f"{icon} <b>{safe(localised(view.model.titles, view.language))}</b>"
+    if view.draft.inputs:
+        return headline
+    card = card_text(view.speak, view.model)
+    return lines(headline, card, state_text(view.model, view.speak))
 
 
 def _way_out(view: FormView) -> tuple[Button, ...]:

@@ -31,6 +31,7 @@ from edge_bot.view.layout import (
     paragraphs,
     shorten,
 )
+from edge_bot.view.model_entry import entry_text, family_entry_text, family_name, health_text
 from edge_bot.view.model_field import least_credits, purpose_of
 from edge_bot.view.purpose import GROUPS, Purpose, group_label, group_of, purpose_label
 
@@ -38,7 +39,6 @@ FOUND = 7
 """How many models a search shows, above one more row."""
 MOST_WORDS = 4
 """How many words a search has at most; a longer text is a prompt."""
-DESCRIPTION_LENGTH = 120
 
 _FAST = ("turbo", "fast", "lite", "flash", "mini", "instant")
 _BEST = ("ultra", "master", "pro", "max", "prime", "omni")
@@ -101,7 +101,7 @@ def purpose_screen(purpose: Purpose, language: str, *, catalog: Catalog, draft: 
     picks = _picks(speak, models)
     text = paragraphs(
         f"<b>{_safe(purpose_label(speak, purpose))}</b>",
-        *(_entry(speak, model, mark=mark) for mark, model in picks),
+        *(entry_text(speak, model, mark=mark) for mark, model in picks),
         "" if models else _none(speak),
     )
     rows: list[tuple[Button, ...]] = [
@@ -125,7 +125,7 @@ def shelf_screen(
     )
     rows = tuple((_entry_button(speak, each, purpose=purpose, draft=draft),) for each in shown)
     told = [
-        _entry(speak, each[0]) if len(each) == 1 else _family_entry(speak, each) for each in shown
+        entry_text(speak, each[0]) if len(each) == 1 else family_entry_text(speak, each) for each in shown
     ]
     text = paragraphs(f"<b>{_safe(purpose_label(speak, purpose))}</b>", *told)
     return Screen(text, (*rows, *turn, _back(speak, purpose, draft=draft)))
@@ -144,7 +144,7 @@ def family_screen(action: ShowFamily, language: str, *, catalog: Catalog) -> Scr
     rows = tuple((_model_button(speak, each, draft=draft),) for each in shown)
     text = paragraphs(
         f"<b>{_safe(purpose_label(speak, purpose))}</b>",
-        *(_entry(speak, each) for each in shown),
+        *(entry_text(speak, each) for each in shown),
     )
     all_models = Button(speak.plain("← Back"), ShowShelf(draft, action.purpose, 0))
     return Screen(text, (*rows, *turn, (all_models,)))
@@ -159,7 +159,7 @@ def found_screen(models: Sequence[pb.Model], language: str, *, words: str, draft
     draw = Button(
         shorten(speak.plain("🎨 Draw “{words}”", words=words), LABEL_LENGTH), ShowDraft(draft)
     )
-    told = [_entry(speak, each) for each in shown]
+    told = [entry_text(speak, each) for each in shown]
     left = len(models) - len(shown)
     more = speak.html("And {n} more: write more of the name.", n=left) if left else ""
     return Screen(paragraphs(question, *told, more), (*rows, (draw,)))
@@ -215,10 +215,15 @@ def _picks(speak: Texts, models: Sequence[pb.Model]) -> list[Pick]:
     )
     left, picks = list(models), []
     for mark, rank in wanted:
-        chosen = min(left, key=rank)
+        chosen = min(left, key=lambda each: (_is_doing_badly(each), *rank(each)))
         left.remove(chosen)
         picks.append((mark, chosen))
     return picks
+
+
+def _is_doing_badly(model: pb.Model) -> bool:
+    """Tell whether nobody should be led to it at the moment."""
+    return model.state in (pb.MODEL_STATE_SLOW, pb.MODEL_STATE_FAILING)
 
 
 _Rank: TypeAlias = tuple[float | Decimal, ...]
@@ -270,7 +275,7 @@ def _entry_button(
 ) -> Button:
     if len(models) == 1:
         return _model_button(speak, models[0], draft=draft)
-    label = speak.plain("{family}: {n}", family=_family_name(speak, models), n=len(models))
+    label = speak.plain("{family} ({n})", family=family_name(speak, models), n=len(models))
     action = ShowFamily(draft, int(purpose), models[0].family, 0)
     return Button(shorten(f"📁 {label}", LABEL_LENGTH), action)
 
@@ -280,43 +285,9 @@ def _model_button(
 ) -> Button:
     title = localised(model.titles, speak.language)
     icon = purpose_label(speak, purpose_of(model)).split()[0] if with_purpose else mark
-    return Button(shorten(f"{icon} {title}".strip(), LABEL_LENGTH), PickModel(draft, model.id))
-
-
-def _entry(speak: Texts, model: pb.Model, *, mark: str = "") -> str:
-    title = _safe(localised(model.titles, speak.language))
-    about = _safe(shorten(localised(model.descriptions, speak.language), DESCRIPTION_LENGTH))
-    parts = (f"<b>{title}</b>", _safe(mark), price_text(speak, model))
-    head = " · ".join(part for part in parts if part)
-    return lines(head, about)
-
-
-def _family_entry(speak: Texts, models: Sequence[pb.Model]) -> str:
-    name = _safe(_family_name(speak, models))
-    tiers = [each.tier or localised(each.titles, speak.language) for each in models]
-    return lines(f"<b>{name}</b>", _safe(shorten(", ".join(tiers), DESCRIPTION_LENGTH)))
-
-
-def _family_name(speak: Texts, models: Sequence[pb.Model]) -> str:
-    """Return what the titles of a family begin with, else the first of them."""
-    titles = [localised(each.titles, speak.language).split() for each in models]
-    common: list[str] = []
-    for words in zip(*titles, strict=False):
-        if len(set(words)) > 1:
-            break
-        common.append(words[0])
-    return " ".join(common).strip(" :,·-") or " ".join(titles[0])
-
-
-def price_text(speak: Texts, model: pb.Model) -> str:
-    """Return what a generation costs at least, in a few words; empty if it is not told."""
-    least = least_credits(model)
-    if least is None:
-        return ""
-    if not least:
-        return speak.html("free")
-    amount = speak.count("{n} credit", "{n} credits", int(least))
-    return speak.html("from {amount}", amount=amount)
+    warning = health_text(speak, model).partition(" ")[0]
+    label = " ".join(filter(None, (icon, title, warning)))
+    return Button(shorten(label, LABEL_LENGTH), PickModel(draft, model.id))
 
 
 def _groups_screen(speak: Texts, *, catalog: Catalog, draft: str) -> Screen:

@@ -11,6 +11,7 @@ from edge_bot.view.catalog import localised
 from edge_bot.view.input_form import Field, FieldKind, JsonValue
 from edge_bot.view.input_rule import Schema
 from edge_bot.view.language import Texts
+from edge_bot.view.layout import TEXT_LENGTH
 
 _YES = frozenset({"yes", "y", "да", "on", "+"})
 _NO = frozenset({"no", "n", "нет", "off", "-"})
@@ -172,7 +173,7 @@ def _values(field: Field, text: str, speak: Texts) -> list[JsonValue]:
 
 def _text_range(schema: Schema, speak: Texts) -> str:
     longest = schema.get("maxLength")
-    if longest is None:
+    if longest is None or longest >= TEXT_LENGTH:
         return speak.plain("Write it in one message.")
     length = speak.count("{n} character", "{n} characters", int(longest))
     return speak.plain("Write it in one message, at most {length}.", length=length)
