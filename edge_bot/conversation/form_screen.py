@@ -180,7 +180,11 @@ def _either_screen(view: FormView, question: Question) -> Screen:
         next(each for each in option if view.value(each) is None) for option in question.options
     ]
     fields = [view.form.fields[name] for name in names]
-    rows: Rows = tuple((_ask(view, field),) for field in fields[:PAGE])
+    rows: Rows = tuple(
+        (Button(shorten(label, LABEL_LENGTH), AskField(view.tag, field.path)),)
+        for field in fields[:PAGE]
+        if (label := localised(field.labels, view.language))
+    )
     text = view.speak.html("<b>What do you begin with?</b>\n\nAt least one of these is needed.")
     return Screen(paragraphs(_headline(view), text), (*rows, _way_out(view)))
 

@@ -16,9 +16,14 @@ DESCRIPTION_LENGTH = 120
 
 def entry_text(speak: Texts, model: pb.Model, *, mark: str = "") -> str:
     """Return a model's title, what speaks for it and against it, and its description."""
-    title = f"<b>{_safe(localised(model.titles, speak.language))}</b>"
     terms = _in_a_row(_safe(mark), *_terms(speak, model), health_text(speak, model))
-    return lines(title, terms, _about(speak, model))
+    return lines(_title(speak, model), terms, _about(speak, model))
+
+
+def entry_line(speak: Texts, model: pb.Model) -> str:
+    """Return a model's title and what speaks for it and against it, where there are many."""
+    terms = (*_terms(speak, model), health_text(speak, model))
+    return " · ".join(filter(None, (_title(speak, model), *terms)))
 
 
 def card_text(speak: Texts, model: pb.Model) -> str:
@@ -27,7 +32,7 @@ def card_text(speak: Texts, model: pb.Model) -> str:
 
 
 def family_entry_text(speak: Texts, models: Sequence[pb.Model]) -> str:
-    """Return the name of a family, its least price, and what tells its models apart."""
+    """Return the name of a family, its least price, and below it what tells its models apart."""
     tiers = [each.tier or localised(each.titles, speak.language) for each in models]
     priced = [each for each in models if least_credits(each) is not None]
     cheapest = min(priced, key=lambda each: least_credits(each) or 0, default=None)
@@ -36,7 +41,7 @@ def family_entry_text(speak: Texts, models: Sequence[pb.Model]) -> str:
     health = min((health_text(speak, each) for each in models), key=bool)
     name = f"<b>{_safe(family_name(speak, models))}</b>"
     told = _safe(shorten(", ".join(tiers), DESCRIPTION_LENGTH))
-    return lines(name, _in_a_row(price, health), told)
+    return lines(" · ".join(filter(None, (name, price, health))), told)
 
 
 def price_text(speak: Texts, model: pb.Model) -> str:
@@ -70,6 +75,10 @@ def family_name(speak: Texts, models: Sequence[pb.Model]) -> str:
             break
         common.append(words[0])
     return " ".join(common).strip(" :,·-") or " ".join(titles[0])
+
+
+def _title(speak: Texts, model: pb.Model) -> str:
+    return f"<b>{_safe(localised(model.titles, speak.language))}</b>"
 
 
 def _about(speak: Texts, model: pb.Model) -> str:

@@ -39,7 +39,7 @@ TEXT_LENGTH = 500
 FOOTER_LENGTH = 120
 """The room that a caption keeps for the line under the prompt."""
 
-_WORDS = ("prompt", "text", "content")
+_WORDS = ("prompt", "text", "content", "lyrics", "style", "description")
 """The inputs that say what is made, the one that says most first."""
 _LINE_WORDS = ("prompt", "text", "scene")
 """The same in each object of a list: the shots of a film, the lines of a dialogue."""

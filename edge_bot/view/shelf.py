@@ -31,12 +31,20 @@ from edge_bot.view.layout import (
     paragraphs,
     shorten,
 )
-from edge_bot.view.model_entry import entry_text, family_entry_text, family_name, health_text
+from edge_bot.view.model_entry import (
+    entry_line,
+    entry_text,
+    family_entry_text,
+    family_name,
+    health_text,
+)
 from edge_bot.view.model_field import least_credits, purpose_of
 from edge_bot.view.purpose import GROUPS, Purpose, group_label, group_of, purpose_label
 
 FOUND = 7
 """How many models a search shows, above one more row."""
+FEW = 3
+"""How many models are described beside their buttons."""
 MOST_WORDS = 4
 """How many words a search has at most; a longer text is a prompt."""
 
@@ -125,7 +133,8 @@ def shelf_screen(
     )
     rows = tuple((_entry_button(speak, each, purpose=purpose, draft=draft),) for each in shown)
     told = [
-        entry_text(speak, each[0]) if len(each) == 1 else family_entry_text(speak, each) for each in shown
+        entry_line(speak, each[0]) if len(each) == 1 else family_entry_text(speak, each)
+        for each in shown
     ]
     text = paragraphs(f"<b>{_safe(purpose_label(speak, purpose))}</b>", *told)
     return Screen(text, (*rows, *turn, _back(speak, purpose, draft=draft)))
@@ -144,7 +153,7 @@ def family_screen(action: ShowFamily, language: str, *, catalog: Catalog) -> Scr
     rows = tuple((_model_button(speak, each, draft=draft),) for each in shown)
     text = paragraphs(
         f"<b>{_safe(purpose_label(speak, purpose))}</b>",
-        *(entry_text(speak, each) for each in shown),
+        _entries(speak, shown),
     )
     all_models = Button(speak.plain("← Back"), ShowShelf(draft, action.purpose, 0))
     return Screen(text, (*rows, *turn, (all_models,)))
@@ -159,10 +168,9 @@ def found_screen(models: Sequence[pb.Model], language: str, *, words: str, draft
     draw = Button(
         shorten(speak.plain("🎨 Draw “{words}”", words=words), LABEL_LENGTH), ShowDraft(draft)
     )
-    told = [entry_text(speak, each) for each in shown]
     left = len(models) - len(shown)
     more = speak.html("And {n} more: write more of the name.", n=left) if left else ""
-    return Screen(paragraphs(question, *told, more), (*rows, (draw,)))
+    return Screen(paragraphs(question, _entries(speak, shown), more), (*rows, (draw,)))
 
 
 def found_models(words: str, *, catalog: Catalog) -> tuple[pb.Model, ...]:
@@ -288,6 +296,13 @@ def _model_button(
     warning = health_text(speak, model).partition(" ")[0]
     label = " ".join(filter(None, (icon, title, warning)))
     return Button(shorten(label, LABEL_LENGTH), PickModel(draft, model.id))
+
+
+def _entries(speak: Texts, models: Sequence[pb.Model]) -> str:
+    """Return what models are: a line for each if they are many, for a screen holds no more."""
+    if len(models) <= FEW:
+        return paragraphs(*(entry_text(speak, each) for each in models))
+    return lines(*(entry_line(speak, each) for each in models))
 
 
 def _groups_screen(speak: Texts, *, catalog: Catalog, draft: str) -> Screen:
