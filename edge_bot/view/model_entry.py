@@ -23,7 +23,7 @@ def entry_text(speak: Texts, model: pb.Model, *, mark: str = "") -> str:
 def entry_line(speak: Texts, model: pb.Model) -> str:
     """Return a model's title and what speaks for it and against it, where there are many."""
     terms = (*_terms(speak, model), health_text(speak, model))
-    return " · ".join(filter(None, (_title(speak, model), *terms)))
+    return " · ".join(filter(None, (_title(speak, model), *map(_unbroken, terms))))
 
 
 def card_text(speak: Texts, model: pb.Model) -> str:
@@ -41,7 +41,7 @@ def family_entry_text(speak: Texts, models: Sequence[pb.Model]) -> str:
     health = min((health_text(speak, each) for each in models), key=bool)
     name = f"<b>{_safe(family_name(speak, models))}</b>"
     told = _safe(shorten(", ".join(tiers), DESCRIPTION_LENGTH))
-    return lines(" · ".join(filter(None, (name, price, health))), told)
+    return lines(" · ".join(filter(None, (name, *map(_unbroken, (price, health))))), told)
 
 
 def price_text(speak: Texts, model: pb.Model) -> str:
@@ -93,8 +93,13 @@ def _terms(speak: Texts, model: pb.Model) -> tuple[str, str]:
 
 def _in_a_row(*parts: str) -> str:
     """Return the parts in one line that breaks only between them and begins as a sentence does."""
-    line = " · ".join(part.replace(" ", "\u00a0") for part in parts if part)
+    line = " · ".join(map(_unbroken, filter(None, parts)))
     return line[:1].upper() + line[1:]
+
+
+def _unbroken(text: str) -> str:
+    """Return a text that no line breaks in."""
+    return text.replace(" ", "\u00a0")
 
 
 def _safe(text: str) -> str:

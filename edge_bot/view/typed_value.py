@@ -221,8 +221,8 @@ def _bounds(schema: Schema, speak: Texts) -> str:
     if "exclusiveMinimum" in schema and most is None:
         return speak.plain(" greater than {least}", least=_number_of(least))
     if least is not None:
-        return speak.plain(" of at least {least}", least=_number_of(least))
-    return speak.plain(" of at most {most}", most=_number_of(most)) if most is not None else ""
+        return speak.plain(", {least} or more", least=_number_of(least))
+    return speak.plain(", {most} or less", most=_number_of(most)) if most is not None else ""
 
 
 def _number_of(value: float) -> str:

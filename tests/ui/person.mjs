@@ -74,6 +74,11 @@ export class Person {
     return players.last().evaluate(probe);
   }
 
+  // Waits until nothing is under way any more: no message can be stopped.
+  async waitsForNothing(stop) {
+    await this.node.locator(".buttons button", { hasText: stop }).first().waitFor({ ...PATIENCE, state: "detached" });
+  }
+
   // Waits for a file from the bot and returns its name.
   async document() {
     const file = this.node.locator(".message:not(.out) a.document").last();
