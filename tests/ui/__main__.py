@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,14 +24,14 @@ from tests.e2e.stack import Shape, stack
 HERE = Path(__file__).parent
 FOLDER = Path(".atelier/check-ui").absolute()
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-DRAWING_SECONDS = "4"
+DRAWING_SECONDS = "3"
 """How long the sandbox takes for a picture: long enough to be seen at work."""
 FREE = Shape(sandbox={"SANDBOX_KIE_DURATION_S": DRAWING_SECONDS})
 """What there is without money: the free models."""
 ALL = Shape(
     service={"UNPAID_MODELS": "allow"},
     # A song is told of once, as any other result; it makes no other screen.
-    sandbox={"SANDBOX_KIE_SONG_CALLBACKS": "unified"},
+    sandbox={"SANDBOX_KIE_SONG_CALLBACKS": "unified", "SANDBOX_KIE_DURATION_S": "1"},
 )
 """Every model of the catalog."""
 SCENES = ((FREE, ("chat.test.mjs", "grpc.test.mjs")), (ALL, ("models.test.mjs",)))
@@ -64,11 +65,12 @@ def _browser() -> str | None:
 
 
 async def _check_all() -> int:
-    codes = [
-        await _check(FOLDER / f"system-{number}", shape, files=files)
+    # Side by side: for most of the time both wait for pictures.
+    checks = (
+        _check(FOLDER / f"system-{number}", shape, files=files)
         for number, (shape, files) in enumerate(SCENES, 1)
-    ]
-    return max(codes)
+    )
+    return max(await asyncio.gather(*checks))
 
 
 async def _check(folder: Path, shape: Shape, *, files: Sequence[str]) -> int:
@@ -99,9 +101,11 @@ def _paths() -> dict[str, str]:
 async def _node(files: Sequence[str], told: Mapping[str, str]) -> int:
     flags = ("--test", "--test-concurrency=1", "--test-reporter=spec")
     process = await asyncio.create_subprocess_exec(
-        "node", *flags, *files, cwd=HERE, env={**os.environ, **told}
+        *("node", *flags, *files), cwd=HERE, env={**os.environ, **told}, stdout=PIPE
     )
-    return await process.wait()
+    told_by_node, _ = await process.communicate()
+    sys.stdout.write(told_by_node.decode())  # at once, so that two do not mix
+    return process.returncode or 0
 
 
 if __name__ == "__main__":
