@@ -48,9 +48,9 @@ class Texts:
 
     def count(self, singular: str, plural: str, n: int) -> str:
         """Return the form of a text that goes with a number; it holds no HTML."""
-        return self.catalog.ngettext(singular, plural, n).format(n=self._number(n))
+        return self.catalog.ngettext(singular, plural, n).format(n=self.number(n))
 
-    def _number(self, n: int) -> str:
+    def number(self, n: int) -> str:
         """Return a number as the language groups its digits: Russian leaves four together."""
         if self.language == SOURCE_LANGUAGE:
             return f"{n:,}"

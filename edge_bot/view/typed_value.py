@@ -99,7 +99,7 @@ def _text(schema: Schema, text: str, speak: Texts) -> str:
             speak.html(
                 "⚠️ Your text has {length}; at most {limit} fit here. Please make it shorter.",
                 length=speak.count("{n} character", "{n} characters", len(text)),
-                limit=int(longest),
+                limit=speak.number(int(longest)),
             )
         )
     if len(text) < shortest:
