@@ -7,7 +7,8 @@ model's name; earlier results are chosen from the list once and replied to the o
 from __future__ import annotations
 
 from atelier.generation.v1.job_pb2 import Job
-from edge_bot.view.button import Action, Again, JobAction, TakeResult, decode
+from edge_bot.view.button import Action, Again, JobAction, TakeResult
+from edge_bot.view.button_data import decode
 from edge_bot.view.language import Texts, texts
 from generation_svc.domain.media_input import parse_reference
 from generation_svc.domain.model import Model
