@@ -221,7 +221,7 @@ def _overlong(draft: Draft, speak: Texts, *, model: pb.Model) -> str:
         "⚠️ Your text has {length}, and {title} takes at most {limit}. Please make it shorter.",
         length=length,
         title=localised(model.titles, speak.language),
-        limit=model.prompt_max_length,
+        limit=speak.number(model.prompt_max_length),
     )
 
 

@@ -10,11 +10,12 @@ from edge_bot.conversation.draft_text import prompt_examples, safe
 from edge_bot.conversation.form_place import main_text
 from edge_bot.conversation.form_row import answer_rows, paired, ways_on
 from edge_bot.conversation.form_view import FormView, ask_button, headline, view_of, way_out
-from edge_bot.conversation.item_screen import item_screen, items_screen
+from edge_bot.conversation.item_screen import item_screen, item_text, items_screen
 from edge_bot.conversation.place import item_of
 from edge_bot.conversation.question import Question, QuestionKind, question_of
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
+    AskField,
     Generate,
     PickBranch,
     RecordConsent,
@@ -48,6 +49,8 @@ HINT_LENGTH = 300
 """The length of a hint."""
 ANSWER_LINES = 20
 """How many answers the summary lists."""
+ANSWER_ITEMS = 6
+"""How many items of a list it repeats."""
 
 
 def form_screen(
@@ -134,7 +137,11 @@ def _either_screen(view: FormView, question: Question) -> Screen:
         next(each for each in option if view.value(each) is None) for option in question.options
     ]
     fields = [view.form.fields[name] for name in names]
-    rows: Rows = tuple((ask_button(view, field),) for field in fields[:PAGE])
+    rows: Rows = tuple(
+        (Button(shorten(label, LABEL_LENGTH), AskField(view.tag, field.path)),)
+        for field in fields[:PAGE]
+        if (label := localised(field.labels, view.language))
+    )
     text = view.speak.html("<b>What do you begin with?</b>\n\nAt least one of these is needed.")
     return Screen(paragraphs(headline(view), text), (*rows, way_out(view)))
 
@@ -146,6 +153,7 @@ def _field_screen(view: FormView, place: str, *, page: int = 0) -> Screen:
         return _review_screen(view)
     text = paragraphs(
         headline(view),
+        _files_so_far(view, place),
         _asked(view, place, field),
         lines(_hint(view, field), safe(how(field, view.speak))),
         _so_far(view, field, place),
@@ -211,6 +219,13 @@ def _so_far(view: FormView, field: Field, place: str) -> str:
     return view.speak.html("So far: {value}", value=told)
 
 
+def _files_so_far(view: FormView, place: str) -> str:
+    """Return the files that have come for other questions: nothing else shows that they have."""
+    given = [each for each in view.permitted if each.media is not None and each.path != place]
+    told = (each for each in given if view.value(each.path) is not None)
+    return lines(*(f"✓ {_answer_line(view, each)}" for each in told))
+
+
 def _examples_of(view: FormView, field: Field) -> str:
     if field.path != "prompt":
         return ""
@@ -222,6 +237,11 @@ def _examples_of(view: FormView, field: Field) -> str:
 
 
 def _answer_line(view: FormView, field: Field) -> str:
-    told = answer_text(field, view.value(field.path), view.speak)
+    value = view.value(field.path)
     label = safe(localised(field.labels, view.language))
+    if field.kind is FieldKind.OBJECTS:
+        items = (item_text(view, field, each) for each in range(min(len(value), ANSWER_ITEMS)))
+        numbered = (f"{number}. {safe(each)}" for number, each in enumerate(items, start=1))
+        return lines(f"{label}:", *numbered, "…" if len(value) > ANSWER_ITEMS else "")
+    told = answer_text(field, value, view.speak)
     return f"{label}: {safe(shorten(told, VALUE_LENGTH))}"

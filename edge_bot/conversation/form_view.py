@@ -15,6 +15,7 @@ from edge_bot.view.field_text import setting_text
 from edge_bot.view.input_form import Field, InputForm, JsonValue, form_of
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import LABEL_LENGTH, Button, lines, shorten
+from edge_bot.view.model_entry import card_text
 from edge_bot.view.model_field import purpose_of
 from edge_bot.view.purpose import purpose_label
 from edge_bot.view.quote_text import state_text
@@ -59,11 +60,13 @@ def view_of(draft: Draft, language: str, *, model: pb.Model) -> FormView:
 
 
 def headline(view: FormView) -> str:
-    """Return what the model is for and its title; before the first answer how it has been doing."""
-    title = safe(localised(view.model.titles, view.language))
-    told = f"{safe(purpose_label(view.speak, purpose_of(view.model)))} · {title}"
-    is_begun = bool(view.draft.inputs)
-    return told if is_begun else lines(told, state_text(view.model, view.speak))
+    """Return the model's title; before the first answer also what it does and how it is doing."""
+    icon = purpose_label(view.speak, purpose_of(view.model)).split()[0]
+    title = f"{icon} <b>{safe(localised(view.model.titles, view.language))}</b>"
+    if view.draft.inputs:
+        return title
+    card = card_text(view.speak, view.model)
+    return lines(title, card, state_text(view.model, view.speak))
 
 
 def way_out(view: FormView) -> tuple[Button, ...]:

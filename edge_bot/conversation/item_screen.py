@@ -43,7 +43,7 @@ def items_screen(view: FormView, place: str, *, page: int = LAST_PAGE) -> Screen
     )
     count = speak.html("{n} of at most {most}", n=len(items), most=field.most)
     title = f"<b>{safe(localised(field.labels, view.language))}</b>: {count}"
-    told = [f"{index + 1}. {safe(_told(view, field, index))}" for index in shown]
+    told = [f"{index + 1}. {safe(item_text(view, field, index))}" for index in shown]
     done = Button(speak.plain("✓ Done"), FinishList(view.tag, place))
     rows: Rows = (
         *((_item_button(view, field, index),) for index in shown),
@@ -75,7 +75,19 @@ def item_screen(view: FormView, place: str) -> Screen:
         ),
     )
     text = speak.html("Press what you would like to change.")
-    return Screen(paragraphs(headline(view), where, safe(_told(view, field, index)), text), rows)
+    return Screen(
+        paragraphs(headline(view), where, safe(item_text(view, field, index)), text), rows
+    )
+
+
+def item_text(view: FormView, field: Field, index: int) -> str:
+    """Return what an item says, in one line."""
+    values = [
+        (inner, view.value(f"{field.path}[{index}].{inner.name}"))
+        for inner in view.form.inner(field.path)
+    ]
+    told = [answer_text(inner, value, view.speak) for inner, value in values if value is not None]
+    return shorten(" · ".join(told), ITEM_LENGTH)
 
 
 def _more_of_last(view: FormView, place: str, *, index: int) -> Rows:
@@ -95,15 +107,5 @@ def _ask(view: FormView, inner: Field, *, place: str) -> Button:
 
 
 def _item_button(view: FormView, field: Field, index: int) -> Button:
-    label = shorten(f"✏️ {index + 1}. {_told(view, field, index)}", LABEL_LENGTH)
+    label = shorten(f"✏️ {index + 1}. {item_text(view, field, index)}", LABEL_LENGTH)
     return Button(label, AskField(view.tag, f"{field.path}[{index}]"))
-
-
-def _told(view: FormView, field: Field, index: int) -> str:
-    """Return what an item says, in one line."""
-    values = [
-        (inner, view.value(f"{field.path}[{index}].{inner.name}"))
-        for inner in view.form.inner(field.path)
-    ]
-    told = [answer_text(inner, value, view.speak) for inner, value in values if value is not None]
-    return shorten(" · ".join(told), ITEM_LENGTH)

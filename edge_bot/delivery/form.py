@@ -124,7 +124,7 @@ class AudioForm:
     def _about(self, file: MediaFile) -> dict[str, Any]:
         return {
             "duration": file.duration_s,
-            "title": file.media.title or None,
+            "title": file.title or None,
             "performer": file.source or None,
             "thumbnail": _thumbnail(file),
         }

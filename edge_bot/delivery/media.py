@@ -11,7 +11,7 @@ from telegram import InputFile
 
 from atelier.generation.v1 import media_pb2
 from atelier.generation.v1.media_pb2 import Media
-from edge_bot.view.layout import UPLOAD_BYTES
+from edge_bot.view.layout import UPLOAD_BYTES, shorten
 from edge_bot.view.too_large import kind_of
 
 PHOTO_BYTES = 10 * 1000 * 1000
@@ -27,7 +27,7 @@ ALBUM_SIZE = 10
 """The number of items in one album."""
 
 TITLE_LENGTH = 60
-"""How much of a title becomes the name of a file."""
+"""How much of a title becomes the name of a file, and of a text the title of a recording."""
 
 _SUFFIXES = {
     "image/jpeg": "jpg",
@@ -67,6 +67,8 @@ class MediaFile:
     """The picture to show for a video or a song."""
     source: str = ""
     """What made it: the title of a model."""
+    words: str = ""
+    """What it was made of: the prompt."""
 
     @property
     def kind(self) -> media_pb2.MediaKind.ValueType:
@@ -79,6 +81,12 @@ class MediaFile:
         # A title comes from the provider: no path separators, controls or emoji in a file's name.
         title = _speakable(self.media.title) or _speakable(self.source)
         return f"{title or self.media.id}.{_SUFFIXES.get(self.media.mime_type, 'bin')}"
+
+    @property
+    def title(self) -> str:
+        """What a player shows: its title, or how the text begins that is spoken in it."""
+        spoken = " ".join(self.words.removeprefix("— ").partition("\n")[0].split())
+        return self.media.title or shorten(spoken, TITLE_LENGTH)
 
     @property
     def duration_s(self) -> int | None:

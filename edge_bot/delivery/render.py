@@ -29,7 +29,7 @@ from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.error import NO_MESSAGE_TO_EDIT
 from edge_bot.view.catalog import CatalogCache
 from edge_bot.view.layout import TEXT_LENGTH, Screen, length_of, paragraphs, plain
-from edge_bot.view.outcome import failure_screen, result_buttons, result_caption
+from edge_bot.view.outcome import failure_screen, prompt_of, result_buttons, result_caption
 from edge_bot.view.progress import progress_screen
 from edge_bot.view.too_large import is_uploadable
 
@@ -104,7 +104,7 @@ async def rendered_result(
     buttons = result_buttons(job, to.language_code, is_first_of_album=is_album and is_edit)
     shown = files[:1] if is_edit else files
     async with spool.fetched(shown) if files else spool.preview(job.result.media) as fetched:
-        held = [replace(each, source=title) for each in fetched]
+        held = [replace(each, source=title, words=prompt_of(job)) for each in fetched]
         text = text_of(held, result=job.result)
         whole = None if text is None else with_caption(text, caption)
         if is_album and not is_edit:

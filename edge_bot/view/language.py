@@ -48,7 +48,13 @@ class Texts:
 
     def count(self, singular: str, plural: str, n: int) -> str:
         """Return the form of a text that goes with a number; it holds no HTML."""
-        return self.catalog.ngettext(singular, plural, n).format(n=n)
+        return self.catalog.ngettext(singular, plural, n).format(n=self.number(n))
+
+    def number(self, n: int) -> str:
+        """Return a number as the language groups its digits: Russian leaves four together."""
+        if self.language == SOURCE_LANGUAGE:
+            return f"{n:,}"
+        return f"{n:,}".replace(",", "\u00a0") if n >= 10_000 else str(n)
 
 
 def base_language(tag: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
+from google.protobuf.json_format import MessageToDict
+
 from atelier.generation.v1 import job_pb2 as pb
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from edge_bot.view.button import Again, Change, Home, Original, ShowAll, ShowMissed
@@ -36,6 +38,11 @@ TEXT_LENGTH = 500
 
 FOOTER_LENGTH = 120
 """The room that a caption keeps for the line under the prompt."""
+
+_WORDS = ("prompt", "text", "content", "lyrics", "style", "description")
+"""The inputs that say what is made, the one that says most first."""
+_LINE_WORDS = ("prompt", "text", "scene")
+"""The same in each object of a list: the shots of a film, the lines of a dialogue."""
 
 
 def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
@@ -72,9 +79,17 @@ def result_buttons(job: pb.Job, language: str, *, is_first_of_album: bool = Fals
     change = Button(speak.plain("✏️ Change"), Change(job.id))
     show = speak.plain("🖼 Show all") if _is_pictures(job) else speak.plain("▶️ Show all")
     rest = (Button(show, ShowAll(job.id)),) if is_first_of_album else ()
+    return ((again, change), (*rest, Button(_original(job, speak), Original(job.id))))
+
+
+def _original(job: pb.Job, speak: Texts) -> str:
+    """Return how the bytes themselves are called: only pictures come smaller than they are."""
     is_several = len(job.result.media) > 1
-    original = speak.plain("📎 Original files") if is_several else speak.plain("📎 Original file")
-    return ((again, change), (*rest, Button(original, Original(job.id))))
+    if job.result.media and _is_pictures(job):
+        several, one = speak.plain("📎 Original files"), speak.plain("📎 Original file")
+    else:
+        several, one = speak.plain("📎 As files"), speak.plain("📎 As a file")
+    return several if is_several else one
 
 
 def failure_buttons(job: pb.Job, language: str) -> Rows:
@@ -173,8 +188,15 @@ def cancelled_screen(job: pb.Job, language: str) -> Screen:
 
 
 def prompt_of(job: pb.Job) -> str:
-    """Return the prompt of a job; empty if its model takes none."""
-    return str(job.inputs["prompt"]) if "prompt" in job.inputs else ""
+    """Return the prompt of a job, or the text that it is about; empty if its model takes none."""
+    inputs = MessageToDict(job.inputs)
+    told = next((inputs[each] for each in _WORDS if each in inputs), None)
+    if told is not None:
+        return str(told)
+    lists = [each for each in inputs.values() if isinstance(each, list)]
+    objects = [one for each in lists for one in each if isinstance(one, dict)]
+    spoken = [str(one[name]) for one in objects for name in _LINE_WORDS if name in one]
+    return "\n".join(f"— {each}" for each in spoken) if len(spoken) > 1 else "".join(spoken)
 
 
 def _missing(speak: Texts, job: pb.Job) -> str:

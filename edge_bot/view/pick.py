@@ -35,10 +35,15 @@ def three_picks(speak: Texts, models: Sequence[pb.Model]) -> list[Pick]:
     )
     left, picks = list(models), []
     for mark, rank in wanted:
-        chosen = min(left, key=rank)
+        chosen = min(left, key=lambda each: (_is_doing_badly(each), *rank(each)))
         left.remove(chosen)
         picks.append((mark, chosen))
     return picks
+
+
+def _is_doing_badly(model: pb.Model) -> bool:
+    """Tell whether nobody should be led to it at the moment."""
+    return model.state in (pb.MODEL_STATE_SLOW, pb.MODEL_STATE_FAILING)
 
 
 def _cheapness(model: pb.Model) -> _Rank:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from atelier.generation.v1 import generation_service_pb2, model_pb2
 from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE
 from atelier.generation.v1.job_pb2 import Price
 from edge_bot.view.language import Texts
-from edge_bot.view.layout import lines, paragraphs, usual_time
+from edge_bot.view.layout import lines, paragraphs, shorten, usual_time
 
 CONSENT_WORDING = "2026-11"
 """The version of the words in which people are asked for their consent; change both together."""
 
 
+PARTS = 4
+"""How many parts of a price are told."""
+PART_LENGTH = 120
+"""How much of each."""
+
+
 def quote_text(quote: generation_service_pb2.QuoteJobResponse, speak: Texts) -> str:
-    """Return the price, and the usual time if it is known."""
+    """Return the price, what it is made of, and the usual time if it is known."""
+    parts = [escape(shorten(each, PART_LENGTH), quote=False) for each in quote.lines[:PARTS]]
     usual = usual_time(speak, quote.usual_duration.ToTimedelta().total_seconds())
-    return lines(f"<b>{_price(quote.price, speak)}</b>", usual)
+    return lines(f"<b>{_price(quote.price, speak)}</b>", *parts, usual)
 
 
 def state_text(model: model_pb2.Model, speak: Texts) -> str:

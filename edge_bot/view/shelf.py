@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
@@ -28,13 +27,21 @@ from edge_bot.view.layout import (
     paragraphs,
     shorten,
 )
-from edge_bot.view.model_field import least_credits, purpose_of
+from edge_bot.view.model_entry import (
+    entry_line,
+    entry_text,
+    family_entry_text,
+    family_name,
+    health_text,
+)
+from edge_bot.view.model_field import purpose_of
 from edge_bot.view.pick import three_picks
 from edge_bot.view.purpose import GROUPS, Purpose, group_label, group_of, purpose_label
 
 FOUND = 7
 """How many models a search shows, above one more row."""
-DESCRIPTION_LENGTH = 120
+FEW = 3
+"""How many models are described beside their buttons."""
 _WITH_PICTURE = (
     Purpose.IMAGE_EDIT,
     Purpose.IMAGE_TO_VIDEO,
@@ -44,7 +51,6 @@ _WITH_PICTURE = (
     Purpose.REFERENCE_TO_VIDEO,
     Purpose.IMAGE_ANALYSIS,
 )
-_MARKS = " :,·-"
 
 
 def group_rows(speak: Texts, *, catalog: Catalog, draft: str = "") -> Rows:
@@ -88,7 +94,7 @@ def purpose_screen(purpose: Purpose, language: str, *, catalog: Catalog, draft: 
     picks = three_picks(speak, models)
     text = paragraphs(
         f"<b>{_safe(purpose_label(speak, purpose))}</b>",
-        *(_entry(speak, model, mark=mark) for mark, model in picks),
+        *(entry_text(speak, model, mark=mark) for mark, model in picks),
         "" if models else _none(speak),
     )
     rows: list[tuple[Button, ...]] = [
@@ -112,7 +118,8 @@ def shelf_screen(
     )
     rows = tuple((_entry_button(speak, each, purpose=purpose, draft=draft),) for each in shown)
     told = [
-        _entry(speak, each[0]) if len(each) == 1 else _family_entry(speak, each) for each in shown
+        entry_line(speak, each[0]) if len(each) == 1 else family_entry_text(speak, each)
+        for each in shown
     ]
     text = paragraphs(f"<b>{_safe(purpose_label(speak, purpose))}</b>", *told)
     return Screen(text, (*rows, *turn, _back(speak, purpose, draft=draft)))
@@ -131,7 +138,7 @@ def family_screen(action: ShowFamily, language: str, *, catalog: Catalog) -> Scr
     rows = tuple((_model_button(speak, each, draft=draft),) for each in shown)
     text = paragraphs(
         f"<b>{_safe(purpose_label(speak, purpose))}</b>",
-        *(_entry(speak, each) for each in shown),
+        _entries(speak, shown),
     )
     all_models = Button(speak.plain("← Back"), ShowShelf(draft, action.purpose, 0))
     return Screen(text, (*rows, *turn, (all_models,)))
@@ -146,10 +153,9 @@ def found_screen(models: Sequence[pb.Model], language: str, *, words: str, draft
     draw = Button(
         shorten(speak.plain("🎨 Draw “{words}”", words=words), LABEL_LENGTH), ShowDraft(draft)
     )
-    told = [_entry(speak, each) for each in shown]
     left = len(models) - len(shown)
     more = speak.html("And {n} more: write more of the name.", n=left) if left else ""
-    return Screen(paragraphs(question, *told, more), (*rows, (draw,)))
+    return Screen(paragraphs(question, _entries(speak, shown), more), (*rows, (draw,)))
 
 
 def chosen_purpose(number: int) -> Purpose:
@@ -170,7 +176,7 @@ def _entry_button(
 ) -> Button:
     if len(models) == 1:
         return _model_button(speak, models[0], draft=draft)
-    label = speak.plain("{family}: {n}", family=_family_name(speak, models), n=len(models))
+    label = speak.plain("{family} ({n})", family=family_name(speak, models), n=len(models))
     action = ShowFamily(draft, int(purpose), models[0].family, 0)
     return Button(shorten(f"📁 {label}", LABEL_LENGTH), action)
 
@@ -180,56 +186,16 @@ def _model_button(
 ) -> Button:
     title = localised(model.titles, speak.language)
     icon = purpose_label(speak, purpose_of(model)).split()[0] if with_purpose else mark
-    return Button(shorten(f"{icon} {title}".strip(), LABEL_LENGTH), PickModel(draft, model.id))
+    warning = health_text(speak, model).partition(" ")[0]
+    label = " ".join(filter(None, (icon, title, warning)))
+    return Button(shorten(label, LABEL_LENGTH), PickModel(draft, model.id))
 
 
-def _entry(speak: Texts, model: pb.Model, *, mark: str = "") -> str:
-    title = _safe(localised(model.titles, speak.language))
-    about = _safe(shorten(localised(model.descriptions, speak.language), DESCRIPTION_LENGTH))
-    parts = (f"<b>{title}</b>", _safe(mark), price_text(speak, model))
-    head = " · ".join(part for part in parts if part)
-    return lines(head, about)
-
-
-def _family_entry(speak: Texts, models: Sequence[pb.Model]) -> str:
-    name = _safe(_family_name(speak, models))
-    tiers = [each.tier or localised(each.titles, speak.language) for each in models]
-    return lines(f"<b>{name}</b>", _safe(shorten(", ".join(tiers), DESCRIPTION_LENGTH)))
-
-
-def _family_name(speak: Texts, models: Sequence[pb.Model]) -> str:
-    """Return what the titles of a family begin with, or most of them; else the first title."""
-    titles = [localised(each.titles, speak.language).split() for each in models]
-    by_all = _beginning(titles, least=len(titles))
-    return by_all or _beginning(titles, least=len(titles) // 2 + 1) or " ".join(titles[0])
-
-
-def _beginning(titles: Sequence[Sequence[str]], *, least: int) -> str:
-    """Return the most words with which so many titles begin; empty if they share none."""
-    found = ""
-    for length in range(1, max(map(len, titles)) + 1):
-        counts = Counter(_bare(each[:length]) for each in titles if len(each) >= length)
-        words, count = counts.most_common(1)[0]
-        if count < least:
-            break
-        found = next(" ".join(each[:length]) for each in titles if _bare(each[:length]) == words)
-    return found.strip(_MARKS)
-
-
-def _bare(words: Sequence[str]) -> tuple[str, ...]:
-    """Return words without the marks around them: a colon after a name is no part of it."""
-    return tuple(each.strip(_MARKS) for each in words)
-
-
-def price_text(speak: Texts, model: pb.Model) -> str:
-    """Return what a generation costs at least, in a few words; empty if it is not told."""
-    least = least_credits(model)
-    if least is None:
-        return ""
-    if not least:
-        return speak.html("free")
-    amount = speak.count("{n} credit", "{n} credits", int(least))
-    return speak.html("from {amount}", amount=amount)
+def _entries(speak: Texts, models: Sequence[pb.Model]) -> str:
+    """Return what models are: a line for each if they are many, for a screen holds no more."""
+    if len(models) <= FEW:
+        return paragraphs(*(entry_text(speak, each) for each in models))
+    return lines(*(entry_line(speak, each) for each in models))
 
 
 def _groups_screen(speak: Texts, *, catalog: Catalog, draft: str) -> Screen:

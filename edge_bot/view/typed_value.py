@@ -11,6 +11,7 @@ from edge_bot.view.catalog import localised
 from edge_bot.view.input_form import Field, FieldKind, JsonValue
 from edge_bot.view.input_rule import Schema
 from edge_bot.view.language import Texts
+from edge_bot.view.layout import TEXT_LENGTH
 from edge_bot.view.media_name import type_names
 
 _YES = frozenset({"yes", "y", "да", "on", "+"})
@@ -99,7 +100,7 @@ def _text(schema: Schema, text: str, speak: Texts) -> str:
             speak.html(
                 "⚠️ Your text has {length}; at most {limit} fit here. Please make it shorter.",
                 length=speak.count("{n} character", "{n} characters", len(text)),
-                limit=int(longest),
+                limit=speak.number(int(longest)),
             )
         )
     if len(text) < shortest:
@@ -173,7 +174,7 @@ def _values(field: Field, text: str, speak: Texts) -> list[JsonValue]:
 
 def _text_range(schema: Schema, speak: Texts) -> str:
     longest = schema.get("maxLength")
-    if longest is None:
+    if longest is None or longest >= TEXT_LENGTH:
         return speak.plain("Write it in one message.")
     length = speak.count("{n} character", "{n} characters", int(longest))
     return speak.plain("Write it in one message, at most {length}.", length=length)
@@ -222,8 +223,8 @@ def _bounds(schema: Schema, speak: Texts) -> str:
     if "exclusiveMinimum" in schema and most is None:
         return speak.plain(" greater than {least}", least=_number_of(least))
     if least is not None:
-        return speak.plain(" of at least {least}", least=_number_of(least))
-    return speak.plain(" of at most {most}", most=_number_of(most)) if most is not None else ""
+        return speak.plain(", {least} or more", least=_number_of(least))
+    return speak.plain(", {most} or less", most=_number_of(most)) if most is not None else ""
 
 
 def _number_of(value: float) -> str:

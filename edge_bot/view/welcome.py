@@ -19,8 +19,9 @@ from edge_bot.view.layout import (
     shorten,
     usual_time,
 )
+from edge_bot.view.model_entry import price_text
 from edge_bot.view.model_field import least_credits
-from edge_bot.view.shelf import group_rows, price_text
+from edge_bot.view.shelf import group_rows
 
 KINDS = (pb.MODEL_KIND_TEXT_TO_IMAGE, pb.MODEL_KIND_IMAGE_TO_IMAGE, pb.MODEL_KIND_EDIT)
 """What one can want to do, in the order in which it is offered."""

@@ -12,7 +12,7 @@ from generation_svc.domain.schema import JsonValue
 _UNITS: Mapping[str, tuple[str, str]] = {
     "image": ("image images", "изображение изображения изображений"),
     "generation": ("generation generations", "генерация генерации генераций"),
-    "request": ("request requests", "запрос запроса запросов"),
+    "request": ("generation generations", "генерация генерации генераций"),
     "video": ("video videos", "видео видео видео"),
     "second": ("second seconds", "секунда секунды секунд"),
     "second of input": (

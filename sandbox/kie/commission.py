@@ -9,7 +9,7 @@ from sandbox.kie.price import number, values_at
 from sandbox.kie.probe import Probe, Size
 
 _WORDS = ("prompt", "text", "dialogue[].text", "dialogue_turns[].text", "content", "lyrics")
-_MORE_WORDS = ("full_lyrics", "multi_prompt[].prompt", "shots[].Scene", "title", "name")
+_MORE_WORDS = ("full_lyrics", "multi_prompt[].prompt", "shots[].Scene", "title", "name", "style")
 SHORTEST_S = 1.0
 LONGEST_S = 3.0
 USUAL_S = 5

@@ -192,8 +192,8 @@ async def test_what_only_says_that_it_is_a_picture_is_refused(chat: Chat) -> Non
 
 async def test_an_overlong_prompt_is_told_with_number_and_limit(chat: Chat) -> None:
     await chat.say("x" * 1001)
-    assert "1001 characters" in await chat.last_text()
-    assert "at most 1000" in await chat.last_text()
+    assert "1,001 characters" in await chat.last_text()
+    assert "at most 1,000" in await chat.last_text()
     await chat.press("Other model")
     await chat.press("Qwen Image")
     await chat.say("x" * 1001)

@@ -364,7 +364,7 @@ async def test_a_russian_is_asked_in_russian() -> None:
     async with large_chat(language="ru") as chat:
         await chat.say("Eleven Dialogue")
         await choose(chat, DIALOGUE)
-        assert "Реплики: 1 (не больше 100)" in await chat.last_text()
+        assert "Реплики: № 1, всего до 100" in await chat.last_text()
         assert "Напишите одним сообщением." in await chat.last_text()
 
 

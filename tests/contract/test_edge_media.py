@@ -92,6 +92,13 @@ async def test_a_song_has_its_title_length_and_cover(edge: Harness) -> None:
     assert call["params"]["performer"] == "Z-Image"  # the title of the model that made it
 
 
+async def test_speech_has_the_title_of_what_is_said_in_it(edge: Harness) -> None:
+    speech = kept(edge, MP3, "audio/mpeg", kind=pb.MEDIA_KIND_AUDIO)
+    (message,) = await arrived(edge, speech)
+    assert message["audio"]["title"] == "a <cat> & a dog"
+    assert message["audio"]["file_name"] == "Z-Image.mp3"
+
+
 async def test_a_file_without_a_title_is_called_after_its_model(edge: Harness) -> None:
     notes = kept(edge, b"MThd" + bytes(20), "audio/midi", kind=pb.MEDIA_KIND_FILE)
     (message,) = await arrived(edge, notes)

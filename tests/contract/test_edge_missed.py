@@ -236,3 +236,14 @@ async def test_what_nobody_can_be_shown_is_not_kept_in_mind(owner: str) -> None:
             for _ in range(2):
                 assert (await edge.service.delivery.outcome()).HasField("impossible")
         assert not edge.service.edge.sessions
+
+
+async def test_a_text_that_is_all_there_is_can_be_had_as_a_file(chat: Chat) -> None:
+    made = job(job_pb2.JOB_STATE_SUCCEEDED)
+    made.id = "01990000-0000-7000-8000-000000000201"
+    made.result.text = "[Verse]\nSeven lanterns"
+    chat.service.generation.put(made)
+    await chat.press_data(f"f:{made.id}", message_id=await progress_message(chat))
+    (document,) = [each["document"] for each in await chat.from_bot() if "document" in each]
+    assert document["file_name"] == "Z-Image.txt"
+    assert document["file_size"] == len(made.result.text)

@@ -36,7 +36,9 @@ async def test_the_review_has_the_price_of_the_service(open_market: Service) -> 
         shown = (await chat.last_text()).splitlines()
     told = await quoted(open_market, SHOTS, inputs={"prompt": "waves"}, owner=OWNER)
     ceiling = "At most " if told.price.is_ceiling else ""
-    assert f"{ceiling}{told.price.credits} credits" in shown
+    at = shown.index(f"{ceiling}{told.price.credits} credits")
+    assert told.lines
+    assert shown[at + 1 : at + 1 + len(told.lines)] == [*told.lines]
 
 
 async def test_a_face_is_copied_once_the_user_has_agreed(open_market: Service) -> None:

@@ -82,8 +82,8 @@ async def test_a_quote_says_what_it_is_made_of(open_market: Service) -> None:
     english = await quoted(open_market, model_id, inputs=inputs, language_code="en-GB")
     russian = await quoted(open_market, model_id, inputs=inputs, language_code="ru")
 
-    assert [*english.lines] == ["1 video · Resolution: 1080p · Length, s: 10 seconds"]
-    assert [*russian.lines] == ["1 видео · Разрешение: 1080p · Длина, с: 10 секунд"]
+    assert [*english.lines] == ["1 video · Resolution: 1080p · Length: 10 seconds"]
+    assert [*russian.lines] == ["1 видео · Разрешение: 1080p · Длина: 10 секунд"]
     assert english.price == russian.price
     assert not english.price.is_ceiling
 

@@ -67,6 +67,25 @@ export class Person {
     return image.evaluate(measure);
   }
 
+  // Waits for the last video or song that came, under this title, and returns what would be played.
+  async player(kind, { title = "", count = 1 } = {}) {
+    const players = this.node.locator(`.message:not(.out) .${kind}`, { hasText: title });
+    await players.nth(count - 1).waitFor(PATIENCE);
+    return players.last().evaluate(probe);
+  }
+
+  // Waits until nothing is under way any more: no message can be stopped.
+  async waitsForNothing(stop) {
+    await this.node.locator(".buttons button", { hasText: stop }).first().waitFor({ ...PATIENCE, state: "detached" });
+  }
+
+  // Waits for a file from the bot and returns its name.
+  async document() {
+    const file = this.node.locator(".message:not(.out) a.document").last();
+    await file.waitFor(PATIENCE);
+    return file.getAttribute("download");
+  }
+
   // Returns the same of the last picture that the person sent.
   async ownPicture() {
     return this.node.locator(".message.out .photo img").last().evaluate(measure);
@@ -101,4 +120,12 @@ async function measure(image) {
   brush.drawImage(image, 0, 0, side, side);
   const pixels = [...brush.getImageData(0, 0, side, side).data];
   return { width: image.naturalWidth, height: image.naturalHeight, pixels };
+}
+
+// Runs in the page: how long a video or a song plays, how wide it is, and whether it has a still.
+async function probe(player) {
+  const media = player.querySelector("video, audio");
+  if (media.readyState < 1) await new Promise((done) => media.addEventListener("loadedmetadata", done, { once: true }));
+  const hasStill = Boolean(media.poster || player.querySelector("img"));
+  return { seconds: media.duration, width: media.videoWidth ?? 0, hasStill };
 }

@@ -84,8 +84,8 @@ def test_a_screen_is_words_and_what_is_bold_and_buttons() -> None:
 @pytest.mark.parametrize(
     ("text", "bold", "place"),
     [
-        pytest.param("Говорящие: 2 (не больше 10)\nГолос", "Голос", "speakers[1].voice_name"),
-        pytest.param("Говорящие: 2 (не больше 10)\n\n1. Ada", "Говорящие", "speakers"),
+        pytest.param("Говорящие: № 2, всего до 10\nГолос", "Голос", "speakers[1].voice_name"),
+        pytest.param("Говорящие: 2 из 10 возможных\n\n1. Ada", "Говорящие", "speakers"),
         pytest.param("Что-то\n\nДругое", "Что-то", ""),
     ],
     ids=["item", "list", "nothing"],

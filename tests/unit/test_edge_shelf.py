@@ -30,16 +30,16 @@ def folder_of(*titles: str) -> str:
 @pytest.mark.parametrize(
     ("titles", "folder"),
     [
-        pytest.param(("Flux 2 Pro", "Flux 2 Flex"), "📁 Flux 2: 2", id="all-begin-alike"),
+        pytest.param(("Flux 2 Pro", "Flux 2 Flex"), "📁 Flux 2 (2)", id="all-begin-alike"),
         pytest.param(
-            ("GPT-4o Image", "GPT Image 2", "GPT Image 1.5"), "📁 GPT Image: 3", id="most-do"
+            ("GPT-4o Image", "GPT Image 2", "GPT Image 1.5"), "📁 GPT Image (3)", id="most-do"
         ),
         pytest.param(
             ("HappyHorse 1.1: from a picture", "HappyHorse: from a picture"),
-            "📁 HappyHorse: 2",
+            "📁 HappyHorse (2)",
             id="all-but-for-a-colon",
         ),
-        pytest.param(("Imagen", "Veo Stills"), "📁 Imagen: 2", id="none-do"),
+        pytest.param(("Imagen", "Veo Stills"), "📁 Imagen (2)", id="none-do"),
     ],
 )
 def test_a_family_is_called_what_most_of_its_models_are(

@@ -48,10 +48,10 @@ async def send_result(interaction: Interaction, job: Job) -> None:
 
 
 async def send_originals(interaction: Interaction, job: Job) -> None:
-    """Send the media of a job as files, or a link to it; a repetition sends it again."""
+    """Send what a job made as files, or a link to it; a repetition sends it again."""
     media, context = job.result.media, interaction.context
     title = interaction.catalog.title(job.model_id, interaction.language)
-    if not media:
+    if not media and not job.result.text:
         await interaction.reply(Screen(notice.nothing_to_send(interaction.language)))
     too_large = [each for each in media if not is_uploadable(each)]
     if too_large:
@@ -60,7 +60,7 @@ async def send_originals(interaction: Interaction, job: Job) -> None:
     for each in (each for each in media if is_uploadable(each)):
         async with context.spool.fetched([each]) as (file,):
             await _send_file(interaction, replace(file, source=title))
-    if media and is_text_cut(job):
+    if job.result.text and (not media or is_text_cut(job)):
         with written_text(job.result.text, name=job.id, source=title) as file:
             await _send_file(interaction, file)
 

@@ -1,6 +1,7 @@
 // One message, or one album, as an element.
 import { fileLink } from "./api.js";
 import { element } from "./dom.js";
+import { clip, song } from "./player.js";
 import { formatted } from "./text.js";
 
 const MEBIBYTE = 1024 * 1024;
@@ -30,7 +31,7 @@ export function bubble(messages, context) {
     { className: "bubble" },
     reply(message, context),
     visuals.length ? gallery(visuals, context) : null,
-    ...messages.filter((one) => one.audio).map(({ audio }) => song(audio)),
+    ...messages.filter((one) => one.audio).map(({ audio }) => song(audio, context)),
     message.invoice ? goods(message.invoice) : null,
     ...messages.filter((one) => one.document).map(({ document }) => card(document)),
     text ? element("div", { className: "body" }, ...formatted(text, message.entities ?? message.caption_entities, context)) : null,
@@ -54,7 +55,7 @@ function reply({ reply_to_message: replied }, { words }) {
 
 function gallery(messages, context) {
   const isSmall = messages.length > 2;
-  const shown = messages.map(({ photo, video }) => (photo ? picture(photo, { isSmall, ...context }) : clip(video)));
+  const shown = messages.map(({ photo, video }) => (photo ? picture(photo, { isSmall, ...context }) : clip(video, context)));
   return element("div", { className: "photos", dataset: { count: String(messages.length) } }, ...shown);
 }
 
@@ -69,21 +70,6 @@ function picture(sizes, { isSmall, onPhoto, words }) {
 }
 
 const named = ({ document, audio, video }) => audio?.title ?? (document ?? audio ?? video)?.file_name;
-
-function clip(video) {
-  const still = video.cover?.at(-1) ?? video.thumbnail;
-  const ratio = Math.min(2.4, Math.max(0.62, video.width / video.height || 1));
-  const options = { className: "photo clip", src: fileLink(video), controls: true, preload: "metadata", style: { "--ratio": String(ratio) } };
-  return element("video", { ...options, ...(still ? { poster: fileLink(still) } : {}) });
-}
-
-function song(audio) {
-  const still = audio.thumbnail ? element("img", { src: fileLink(audio.thumbnail), alt: "" }) : "♪";
-  const by = [audio.performer, sizeOf(audio)].filter(Boolean).join(" · ");
-  const about = element("span", { className: "about" }, element("b", {}, audio.title ?? audio.file_name), element("small", {}, by));
-  const player = element("audio", { src: fileLink(audio), controls: true, preload: "metadata" });
-  return element("div", { className: "song" }, element("div", { className: "document" }, element("span", { className: "mark" }, still), about), player);
-}
 
 function goods({ title, description }) {
   return element("div", { className: "invoice" }, element("b", {}, title), element("span", {}, description));

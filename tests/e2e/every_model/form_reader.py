@@ -81,7 +81,9 @@ class FormReader:
         """Return whether the summary tells of an answer: by its label, or as the words quoted."""
         head = f"{self.label(place)}: "
         is_quoted = isinstance(value, str) and value[:200] in screen.text
-        return is_quoted or any(line.startswith(head) for line in screen.lines)
+        # A list has its items in the lines below its label.
+        is_list = head.rstrip() in screen.lines
+        return is_quoted or is_list or any(line.startswith(head) for line in screen.lines)
 
     def _top(self, label: str) -> str:
         return next(

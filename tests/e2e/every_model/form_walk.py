@@ -137,9 +137,9 @@ class FormWalk:
     async def _begun(self, screen: Screen) -> Screen:
         """Choose a way to go: one of several branches, or of several fields."""
         for name in self.wanted:
-            labels = screen.labels_from(f"{self.reader.label(name)}: ")
-            if labels and name not in self._given and not self._branches(screen):
-                return await self.chat.press(screen, labels[0])
+            label = self.reader.label(name)
+            if name not in self._given and not self._branches(screen) and screen.data_of(label):
+                return await self.chat.press(screen, label)
         branches = self._branches(screen)
         fitting = [InputValidator(branch).is_valid(self.wanted) for branch in branches]
         assert any(fitting), f"no way leads to {sorted(self.wanted)}: {screen}"

@@ -12,6 +12,8 @@ from tests.e2e.every_model.chat import Chat
 from tests.e2e.every_model.screen import Screen
 
 MOST_PAGES = 12
+_WARNINGS = " 🐢⚠️"
+"""What stands behind the title of a model that is not doing well."""
 MOST_WORDS = 4
 """How many words of a name the bot looks for; it looks for none of a single letter."""
 
@@ -71,12 +73,13 @@ def _titled(screen: Screen, title: str) -> str:
 
 
 def _is_titled(label: str, title: str) -> bool:
-    return title in (label, label.partition(" ")[2])
+    bare = label.rstrip(_WARNINGS)
+    return title in (bare, bare.partition(" ")[2])
 
 
 def _folder_of(screen: Screen, *, title: str, tier: str) -> str:
     """Return the label of the family that a model is in: one that tells of it, or is called so."""
-    folders = {label.removeprefix("📁 ").rpartition(":")[0]: label for label in _folders(screen)}
+    folders = {label.removeprefix("📁 ").rpartition(" (")[0]: label for label in _folders(screen)}
     named = [name for name in folders if title.startswith(name)]
     told = [name for name in folders if _tells(screen, name, title, tier)]
     both = [name for name in named if name in told]
@@ -89,9 +92,10 @@ def _folders(screen: Screen) -> list[str]:
 
 def _tells(screen: Screen, name: str, title: str, tier: str) -> bool:
     """Return whether the line under the name of a family has a model."""
-    if name not in screen.lines:
+    named = [index for index, line in enumerate(screen.lines) if line.partition(" · ")[0] == name]
+    if not named:
         return False
-    below = screen.lines[screen.lines.index(name) + 1].split(", ")
+    below = screen.lines[named[0] + 1].split(", ")
     return title in below or (bool(tier) and tier in below and _is_kin(name, title))
 
 
