@@ -536,7 +536,7 @@ class LeaseRefundsResponse(_message.Message):
     REFUNDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def refunds(self) -> _containers.RepeatedCompositeFieldContainer[_top_up_pb2.LeasedRefund]:
-        """The refunds, at most max_count of them.
+        """The refunds, at most max_count of them: at most 20.
 
         Empty means that nothing is to be refunded.
         """
@@ -973,7 +973,7 @@ class ImportBalancesRequest(_message.Message):
     batch_id: _builtins.str
     """The id of the batch, a UUID of the caller's own."""
     rate: _builtins.str
-    """How many credits one unit of the currency is, a decimal number of at most 32
+    """How many credits one unit of the currency is, a decimal number of 1 to 32
     characters.
     """
     apply: _builtins.bool
@@ -1153,9 +1153,9 @@ class GetDailyReportRequest(_message.Message):
     FIRST_DAY_FIELD_NUMBER: _builtins.int
     LAST_DAY_FIELD_NUMBER: _builtins.int
     first_day: _builtins.str
-    """The first day in UTC, as 2026-11-29; 10 characters."""
+    """The first day in UTC, as 2026-11-29: 10 to 10 characters."""
     last_day: _builtins.str
-    """The last day in UTC, at most 92 days later; 10 characters."""
+    """The last day in UTC, written in 10 to 10 characters, no more than 92 days later."""
     def __init__(
         self,
         *,
@@ -1255,7 +1255,7 @@ class GetStatementResponse(_message.Message):
     MIME_TYPE_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The document, at most 4 MiB."""
+    """The document, never empty and at most 4 MiB."""
     mime_type: _builtins.str
     """The type of the document, 1 to 64 characters."""
     file_name: _builtins.str
