@@ -284,8 +284,8 @@ class RecordTopUpRequest(_message.Message):
     owner: _builtins.str
     """The owner who paid, 1 to 128 characters."""
     pack_id: _builtins.str
-    """The id of the pack, at most 32 characters. Its credits and its price must be those of
-    the payment.
+    """The id of the pack, at most 32 characters. It must have cost what was paid, now or
+    at an earlier time.
 
     Empty means that credits are given.
     """
@@ -570,7 +570,8 @@ class ReportRefundRequest(_message.Message):
     FAILED_PRECONDITION (STALE_LEASE).
     """
     error: _builtins.str
-    """What Telegram refused it with, at most 200 characters.
+    """What Telegram refused it with, at most 200 characters. CHARGE_NOT_FOUND is final: the
+    owner gets the credits back. After anything else it is leased again in a minute.
 
     Empty means that the payment went back, now or before.
     """
