@@ -206,8 +206,9 @@ _WALLETS: tuple[LiteralString, ...] = (
     " AS step (amount, source, target, balance, kind)",
     "INSERT INTO wallet (owner, granted, update_time) SELECT owner, 1000, create_time FROM hold",
     "INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount, currency,"
-    " state, bot_id, caller, create_time, receipt) SELECT job_id, 'telegram_stars', job_id::text, owner,"
-    " 'small', 100, 100, 'XTR', 'credited', 7, 'edge', now() - n * interval '1 minute', '1-' || n"
+    " state, bot_id, caller, create_time, receipt)"
+    " SELECT job_id, 'telegram_stars', job_id::text, owner, 'small', 100, 100,"
+    " 'XTR', 'credited', 7, 'edge', now() - n * interval '1 minute', '1-' || n"
     " FROM (SELECT *, row_number() OVER () AS n FROM hold) AS numbered",
     "INSERT INTO receipt (series, number, kind, cause, time)"
     " SELECT 1, row_number() OVER (), 'top_up', id, create_time FROM top_up",

@@ -151,9 +151,9 @@ PACKS = {"money": "test", "star_packs": "large=1200:1000, small=100:100"}
 
 @pytest.fixture
 async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[GenerationClient]:
-    async with serving(database_url, tmp_path, more_settings=PACKS) as service:
-        async with connect(service.address) as client:
-            yield client
+    served = serving(database_url, tmp_path, more_settings=PACKS)
+    async with served as service, connect(service.address) as client:
+        yield client
 
 
 async def pay(
