@@ -238,6 +238,72 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "CATALOG_CHANGED", "domain": "atelier.internal", "metadata": { "catalog_version": "4f2c1d7b9a3e5f60.3" } }
     """
+    ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 46
+    """The owner's balance does not cover the price: top up, or take something cheaper.
+
+        { "reason": "INSUFFICIENT_CREDITS", "domain": "atelier.internal", "metadata": { "price": "12", "balance": "5", "missing": "7" } }
+    """
+    ERROR_REASON_PRICE_CHANGED: _ErrorReason.ValueType  # 47
+    """The price is not the one that was agreed to: ask again.
+
+        { "reason": "PRICE_CHANGED", "domain": "atelier.internal", "metadata": { "price": "12", "agreed": "10" } }
+    """
+    ERROR_REASON_OWNER_BLOCKED: _ErrorReason.ValueType  # 48
+    """The operator blocked the owner.
+
+        { "reason": "OWNER_BLOCKED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
+    """
+    ERROR_REASON_SALES_CLOSED: _ErrorReason.ValueType  # 49
+    """Nothing is sold at the moment. Free models can be used.
+
+        { "reason": "SALES_CLOSED", "domain": "atelier.internal", "metadata": {} }
+    """
+    ERROR_REASON_TOP_UP_INVALID: _ErrorReason.ValueType  # 50
+    """The payment does not fit what is sold: `problem` says how.
+
+        { "reason": "TOP_UP_INVALID", "domain": "atelier.internal", "metadata": { "problem": "amount is 90, and the pack costs 100" } }
+    """
+    ERROR_REASON_TOP_UP_SPENT: _ErrorReason.ValueType  # 51
+    """Something of the top-up is spent, so that it is refunded only if forced.
+
+        { "reason": "TOP_UP_SPENT", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
+    """
+    ERROR_REASON_DAILY_CAP_REACHED: _ErrorReason.ValueType  # 52
+    """The operator's limit for today is reached; `google.rpc.RetryInfo` says when it is
+    lifted.
+
+        { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
+    """
+    ERROR_REASON_FREE_ALLOWANCE_USED: _ErrorReason.ValueType  # 53
+    """The owner has used today's free jobs; `google.rpc.RetryInfo` says when they return.
+
+        { "reason": "FREE_ALLOWANCE_USED", "domain": "atelier.internal", "metadata": { "daily_count": "10" } }
+    """
+    ERROR_REASON_MONEY_MODE_MISMATCH: _ErrorReason.ValueType  # 54
+    """Real money and test money do not mix: the message says what to do.
+
+        { "reason": "MONEY_MODE_MISMATCH", "domain": "atelier.internal", "metadata": { "mode": "live" } }
+    """
+    ERROR_REASON_PROVIDER_BALANCE_LOW: _ErrorReason.ValueType  # 55
+    """The operator's balance at the provider does not cover the job. The operator is told.
+
+        { "reason": "PROVIDER_BALANCE_LOW", "domain": "atelier.internal", "metadata": { "model_id": "kling-2.6/text-to-video" } }
+    """
+    ERROR_REASON_MONEY_OFF: _ErrorReason.ValueType  # 56
+    """The operator sells nothing here: MONEY is not set.
+
+        { "reason": "MONEY_OFF", "domain": "atelier.internal", "metadata": {} }
+    """
+    ERROR_REASON_TOP_UP_REUSED: _ErrorReason.ValueType  # 57
+    """The provider's external_id was already used for a different payment.
+
+        { "reason": "TOP_UP_REUSED", "domain": "atelier.internal", "metadata": { "provider": "telegram_stars", "external_id": "stx0" } }
+    """
+    ERROR_REASON_TOP_UP_NOT_FOUND: _ErrorReason.ValueType  # 58
+    """The caller has no such top-up.
+
+        { "reason": "TOP_UP_NOT_FOUND", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
@@ -453,5 +519,71 @@ ERROR_REASON_CATALOG_CHANGED: ErrorReason.ValueType  # 43
 """The catalog has changed since the change was reviewed. Review it again.
 
     { "reason": "CATALOG_CHANGED", "domain": "atelier.internal", "metadata": { "catalog_version": "4f2c1d7b9a3e5f60.3" } }
+"""
+ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 46
+"""The owner's balance does not cover the price: top up, or take something cheaper.
+
+    { "reason": "INSUFFICIENT_CREDITS", "domain": "atelier.internal", "metadata": { "price": "12", "balance": "5", "missing": "7" } }
+"""
+ERROR_REASON_PRICE_CHANGED: ErrorReason.ValueType  # 47
+"""The price is not the one that was agreed to: ask again.
+
+    { "reason": "PRICE_CHANGED", "domain": "atelier.internal", "metadata": { "price": "12", "agreed": "10" } }
+"""
+ERROR_REASON_OWNER_BLOCKED: ErrorReason.ValueType  # 48
+"""The operator blocked the owner.
+
+    { "reason": "OWNER_BLOCKED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
+"""
+ERROR_REASON_SALES_CLOSED: ErrorReason.ValueType  # 49
+"""Nothing is sold at the moment. Free models can be used.
+
+    { "reason": "SALES_CLOSED", "domain": "atelier.internal", "metadata": {} }
+"""
+ERROR_REASON_TOP_UP_INVALID: ErrorReason.ValueType  # 50
+"""The payment does not fit what is sold: `problem` says how.
+
+    { "reason": "TOP_UP_INVALID", "domain": "atelier.internal", "metadata": { "problem": "amount is 90, and the pack costs 100" } }
+"""
+ERROR_REASON_TOP_UP_SPENT: ErrorReason.ValueType  # 51
+"""Something of the top-up is spent, so that it is refunded only if forced.
+
+    { "reason": "TOP_UP_SPENT", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
+"""
+ERROR_REASON_DAILY_CAP_REACHED: ErrorReason.ValueType  # 52
+"""The operator's limit for today is reached; `google.rpc.RetryInfo` says when it is
+lifted.
+
+    { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
+"""
+ERROR_REASON_FREE_ALLOWANCE_USED: ErrorReason.ValueType  # 53
+"""The owner has used today's free jobs; `google.rpc.RetryInfo` says when they return.
+
+    { "reason": "FREE_ALLOWANCE_USED", "domain": "atelier.internal", "metadata": { "daily_count": "10" } }
+"""
+ERROR_REASON_MONEY_MODE_MISMATCH: ErrorReason.ValueType  # 54
+"""Real money and test money do not mix: the message says what to do.
+
+    { "reason": "MONEY_MODE_MISMATCH", "domain": "atelier.internal", "metadata": { "mode": "live" } }
+"""
+ERROR_REASON_PROVIDER_BALANCE_LOW: ErrorReason.ValueType  # 55
+"""The operator's balance at the provider does not cover the job. The operator is told.
+
+    { "reason": "PROVIDER_BALANCE_LOW", "domain": "atelier.internal", "metadata": { "model_id": "kling-2.6/text-to-video" } }
+"""
+ERROR_REASON_MONEY_OFF: ErrorReason.ValueType  # 56
+"""The operator sells nothing here: MONEY is not set.
+
+    { "reason": "MONEY_OFF", "domain": "atelier.internal", "metadata": {} }
+"""
+ERROR_REASON_TOP_UP_REUSED: ErrorReason.ValueType  # 57
+"""The provider's external_id was already used for a different payment.
+
+    { "reason": "TOP_UP_REUSED", "domain": "atelier.internal", "metadata": { "provider": "telegram_stars", "external_id": "stx0" } }
+"""
+ERROR_REASON_TOP_UP_NOT_FOUND: ErrorReason.ValueType  # 58
+"""The caller has no such top-up.
+
+    { "reason": "TOP_UP_NOT_FOUND", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -40,6 +40,7 @@ class CreateJobRequest(_message.Message):
     TELEGRAM_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     WEBHOOK_FIELD_NUMBER: _builtins.int
+    AGREED_CREDITS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A key of the caller's own that makes a retry harmless, at most 128 characters.
 
@@ -56,6 +57,12 @@ class CreateJobRequest(_message.Message):
     """The id under which every process logs about this job, at most 128 characters.
 
     Empty means that the service uses the call's own or generates one.
+    """
+    agreed_credits: _builtins.int
+    """The price in whole credits that the owner agreed to, 0 or more. If the price is
+    another one by now, the job is refused (PRICE_CHANGED).
+
+    Absent means any price.
     """
     @_builtins.property
     def inputs(self) -> _struct_pb2.Struct:
@@ -95,13 +102,19 @@ class CreateJobRequest(_message.Message):
         telegram: _destination_pb2.TelegramDestination | None = ...,
         queue: _destination_pb2.QueueDestination | None = ...,
         webhook: _destination_pb2.WebhookDestination | None = ...,
+        agreed_credits: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "inputs", b"inputs", "queue", b"queue", "telegram", b"telegram", "webhook", b"webhook"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agreed_credits", b"_agreed_credits", "agreed_credits", b"agreed_credits", "destination", b"destination", "inputs", b"inputs", "queue", b"queue", "telegram", b"telegram", "webhook", b"webhook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "destination", b"destination", "inputs", b"inputs", "model_id", b"model_id", "owner", b"owner", "queue", b"queue", "request_id", b"request_id", "telegram", b"telegram", "webhook", b"webhook"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agreed_credits", b"_agreed_credits", "agreed_credits", b"agreed_credits", "correlation_id", b"correlation_id", "destination", b"destination", "inputs", b"inputs", "model_id", b"model_id", "owner", b"owner", "queue", b"queue", "request_id", b"request_id", "telegram", b"telegram", "webhook", b"webhook"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agreed_credits: _TypeAlias = _typing.Literal["agreed_credits"]  # noqa: Y015
+    _WhichOneofArgType__agreed_credits: _TypeAlias = _typing.Literal["_agreed_credits", b"_agreed_credits"]  # noqa: Y015
     _WhichOneofReturnType_destination: _TypeAlias = _typing.Literal["telegram", "queue", "webhook"]  # noqa: Y015
     _WhichOneofArgType_destination: _TypeAlias = _typing.Literal["destination", b"destination"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agreed_credits) -> _WhichOneofReturnType__agreed_credits | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_destination) -> _WhichOneofReturnType_destination | None: ...
 
 Global___CreateJobRequest: _TypeAlias = CreateJobRequest  # noqa: Y015

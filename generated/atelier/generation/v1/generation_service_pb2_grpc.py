@@ -137,6 +137,11 @@ class GenerationServiceServicer:
         `operator_fields`, is INVALID_ARGUMENT. So is media that is given as a link where the
         price follows its length (UPLOAD_REQUIRED). A model that copies a person's voice or
         face is FAILED_PRECONDITION without the owner's consent (CONSENT_REQUIRED).
+
+        Where credits are sold, the job holds its price from here on: it is charged for what
+        it delivered, and gets the rest back. FAILED_PRECONDITION says what is missing
+        (INSUFFICIENT_CREDITS), that the price is not the agreed one (PRICE_CHANGED), that the
+        owner is blocked (OWNER_BLOCKED), or that nothing is sold now (SALES_CLOSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,6 +43,11 @@ class GenerationServiceStub:
     `operator_fields`, is INVALID_ARGUMENT. So is media that is given as a link where the
     price follows its length (UPLOAD_REQUIRED). A model that copies a person's voice or
     face is FAILED_PRECONDITION without the owner's consent (CONSENT_REQUIRED).
+
+    Where credits are sold, the job holds its price from here on: it is charged for what
+    it delivered, and gets the rest back. FAILED_PRECONDITION says what is missing
+    (INSUFFICIENT_CREDITS), that the price is not the agreed one (PRICE_CHANGED), that the
+    owner is blocked (OWNER_BLOCKED), or that nothing is sold now (SALES_CLOSED).
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetJobRequest, _generation_service_pb2.GetJobResponse]
     """Returns a job. NOT_FOUND if the caller has no such job. A job is kept for a while
@@ -141,6 +146,11 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         `operator_fields`, is INVALID_ARGUMENT. So is media that is given as a link where the
         price follows its length (UPLOAD_REQUIRED). A model that copies a person's voice or
         face is FAILED_PRECONDITION without the owner's consent (CONSENT_REQUIRED).
+
+        Where credits are sold, the job holds its price from here on: it is charged for what
+        it delivered, and gets the rest back. FAILED_PRECONDITION says what is missing
+        (INSUFFICIENT_CREDITS), that the price is not the agreed one (PRICE_CHANGED), that the
+        owner is blocked (OWNER_BLOCKED), or that nothing is sold now (SALES_CLOSED).
         """
 
     @_abc_1.abstractmethod

@@ -177,6 +177,7 @@ class Job(_message.Message):
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_REMAINING_FIELD_NUMBER: _builtins.int
     DELAY_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    CHARGED_CREDITS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID, made by the service."""
     state: Global___JobState.ValueType
@@ -197,6 +198,12 @@ class Job(_message.Message):
 
     Zero means that it is the next one, that it no longer waits in the queue,
     or that it waits for what delay_reason says.
+    """
+    charged_credits: _builtins.int
+    """The number of credits that were charged, 0 or more.
+
+    Absent means that none are known yet: the job has not ended, or it was cancelled while
+    the provider worked on it.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -272,13 +279,19 @@ class Job(_message.Message):
         queue_position: _builtins.int = ...,
         estimated_remaining: _duration_pb2.Duration | None = ...,
         delay_until_time: _timestamp_pb2.Timestamp | None = ...,
+        charged_credits: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "inputs", b"inputs", "outcome", b"outcome", "price", b"price", "result", b"result", "start_deadline_time", b"start_deadline_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_charged_credits", b"_charged_credits", "charged_credits", b"charged_credits", "create_time", b"create_time", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "inputs", b"inputs", "outcome", b"outcome", "price", b"price", "result", b"result", "start_deadline_time", b"start_deadline_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "create_time", b"create_time", "delay_reason", b"delay_reason", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "id", b"id", "inputs", b"inputs", "model_id", b"model_id", "outcome", b"outcome", "owner", b"owner", "price", b"price", "queue_position", b"queue_position", "result", b"result", "revision", b"revision", "start_deadline_time", b"start_deadline_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charged_credits", b"_charged_credits", "charged_credits", b"charged_credits", "correlation_id", b"correlation_id", "create_time", b"create_time", "delay_reason", b"delay_reason", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "id", b"id", "inputs", b"inputs", "model_id", b"model_id", "outcome", b"outcome", "owner", b"owner", "price", b"price", "queue_position", b"queue_position", "result", b"result", "revision", b"revision", "start_deadline_time", b"start_deadline_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__charged_credits: _TypeAlias = _typing.Literal["charged_credits"]  # noqa: Y015
+    _WhichOneofArgType__charged_credits: _TypeAlias = _typing.Literal["_charged_credits", b"_charged_credits"]  # noqa: Y015
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result", "failure"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__charged_credits) -> _WhichOneofReturnType__charged_credits | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
