@@ -11,7 +11,7 @@ PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist lo
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free e2e-all chaos model inputs fuzz check check-code check-layers check-contract check-drift \
-        check-postgres check-package check-ui generate catalog image translations bench bench-smoke clean
+        check-postgres check-package check-stars check-ui generate catalog image translations bench bench-smoke clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ inputs: $(READY) ## Check every model with generated inputs: those that fit, and
 fuzz: $(READY) ## Send odd inputs to the four doors of the real processes (SEED=7, INPUTS=20000)
 	@SEED=$(SEED) INPUTS=$(INPUTS) $(BIN)/python -m tests.fuzz
 
-check: check-code check-layers check-contract check-drift check-postgres check-package ## Run every check that is no test
+check: check-code check-layers check-contract check-drift check-postgres check-package check-stars ## Run every check that is no test
 
 check-code: $(READY) ## Check format, lint and types
 	@$(BIN)/ruff format --check -q .
@@ -85,6 +85,9 @@ check-postgres: $(READY) ## Run the storage tests on PostgreSQL 15; `make test` 
 
 check-package: $(READY) ## Build the wheel, install it into an empty environment and run all of it there
 	@$(BIN)/python -m tests.package
+
+check-stars: $(READY) ## Hold the sandbox's Telegram Stars against aiogram's models, in an environment of its own
+	@$(BIN)/python -m tests.stars
 
 check-ui: $(READY) ## See it with a browser and with Node.js (SCREENSHOTS=docs renews the pictures)
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m tests.ui

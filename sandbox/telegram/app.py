@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,8 +12,9 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from sandbox.telegram import api, inspection, user
+from sandbox.telegram import api, inspection, payer, star_inspection, user
 from sandbox.telegram.error import ApiError
+from sandbox.telegram.payment import resume_payments
 from sandbox.telegram.server import TelegramServer
 from sandbox.telegram.settings import TelegramSettings
 
@@ -31,12 +33,17 @@ def create_app(settings: TelegramSettings | None = None) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with server:
+            resume_payments(server)
             yield
 
     app = Starlette(
         routes=_routes(),
         lifespan=lifespan,
-        exception_handlers={ApiError: user.refuse, HTTPException: user.refuse},
+        exception_handlers={
+            ApiError: user.refuse,
+            HTTPException: user.refuse,
+            ValidationError: star_inspection.refuse,
+        },
     )
     app.state.telegram = server
     return app
@@ -54,6 +61,8 @@ def _routes() -> list[Route | Mount]:
         Route("/bot{token}/{method}", api.call_method, methods=methods),
         Route("/file/bot{token}/{path:path}", api.download),
         *user.ROUTES,
+        *payer.ROUTES,
         *inspection.ROUTES,
+        *star_inspection.ROUTES,
         Mount("/static", StaticFiles(directory=STATIC)),
     ]

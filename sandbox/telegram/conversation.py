@@ -21,13 +21,21 @@ class Conversation:
         """The chat's memory, made when it is first needed."""
         return self.bot.chats.setdefault(self.user.id, Chat())
 
-    def post(self, content: Json, *, is_from_bot: bool, reply_to_id: int | None = None) -> Message:
+    def post(
+        self,
+        content: Json,
+        *,
+        is_from_bot: bool,
+        reply_to_id: int | None = None,
+        invoice_id: str | None = None,
+    ) -> Message:
         """Add a message to the chat."""
         message = Message(
             id=self.bot.next_message_id,
             is_from_bot=is_from_bot,
             content=content,
             reply_to_id=reply_to_id,
+            invoice_id=invoice_id,
         )
         self.bot.next_message_id += 1
         self.chat.messages[message.id] = message

@@ -21,15 +21,33 @@ ACTIONS = (
 
 def read_inline_markup(params: Params) -> Json:
     """Return the `reply_markup` field of a message; nothing if the call has no inline keyboard."""
+    rows = _inline_rows(params)
+    if any("pay" in button for row in rows for button in row):
+        raise bad_request("BUTTON_TYPE_INVALID")
+    return {"reply_markup": {"inline_keyboard": rows}} if rows else {}
+
+
+def read_invoice_markup(params: Params, *, stars: int) -> Json:
+    """Return the `reply_markup` field of an invoice, in which the first button pays."""
+    rows = _inline_rows(params) or [[{"text": f"Pay ⭐️{stars}", "pay": True}]]
+    first, *others = [button for row in rows for button in row]
+    if "pay" not in first:
+        raise bad_request("REPLY_MARKUP_BUY_EMPTY")
+    if any("pay" in button for button in others):
+        raise bad_request("BUTTON_POS_INVALID")
+    return {"reply_markup": {"inline_keyboard": rows}}
+
+
+def _inline_rows(params: Params) -> list[list[Json]]:
     markup = _markup(params)
     if "inline_keyboard" not in markup:
-        return {}
+        return []
     rows = [[_button(button) for button in row] for row in _rows(markup["inline_keyboard"])]
     rows = [[button for button in row if button["text"]] for row in rows]
     rows = [row for row in rows if row]
     if sum(map(len, rows)) > BUTTON_COUNT:
         raise bad_request("REPLY_MARKUP_TOO_LONG")
-    return {"reply_markup": {"inline_keyboard": rows}} if rows else {}
+    return rows
 
 
 def apply_keyboard(params: Params, chat: Chat) -> None:

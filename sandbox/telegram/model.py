@@ -5,6 +5,8 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from sandbox.telegram.star import Invoice, Payment, StarTransaction
+
 Json: TypeAlias = dict[str, Any]
 """A JSON object as the Bot API shows it."""
 
@@ -20,10 +22,13 @@ class User(BaseModel):
     last_name: str | None = None
     username: str | None = None
     language_code: str = "en"
+    stars: int = Field(default=10_000, ge=0)
+    """The Telegram Stars that the person has to spend; no bot gets to know."""
 
     def to_api(self) -> Json:
         """Return the user as `from` shows it."""
-        return {"id": self.id, "is_bot": False} | self.model_dump(exclude={"id"}, exclude_none=True)
+        shown = self.model_dump(exclude={"id", "stars"}, exclude_none=True)
+        return {"id": self.id, "is_bot": False} | shown
 
     def chat_to_api(self) -> Json:
         """Return the private chat with the user as `chat` shows it."""
@@ -64,6 +69,9 @@ class Message(BaseModel):
     reply_to_id: int | None = None
     edit_date: int | None = None
     is_deleted: bool = False
+    invoice_id: str | None = None
+    """Which of the bot's invoices the Pay button opens."""
+
     history: list[Version] = []
 
     def edit(self, content: Json) -> None:
@@ -118,6 +126,11 @@ class Bot(BaseModel):
     allowed_updates: list[str] = []
     webhook: Webhook | None = None
     callbacks: dict[str, CallbackQuery] = {}
+    invoices: dict[str, Invoice] = {}
+    payments: dict[str, Payment] = {}
+    star_transactions: list[StarTransaction] = []
+    """What moved the bot's Stars, in chronological order."""
+
     commands: dict[str, list[Json]] = {}
     texts: dict[str, str] = {}
     """Name, description and the like, as `<kind>:<language>`."""
@@ -127,9 +140,15 @@ class Bot(BaseModel):
         keys = {"id", "first_name", "username"}
         return {"is_bot": True} | self.model_dump(include=keys)
 
+    def payment_by_charge(self, charge_id: str) -> Payment | None:
+        """Return the payment with a charge."""
+        payments = self.payments.values()
+        return next((one for one in payments if one.charge_id == charge_id), None)
+
     def forget(self) -> None:
-        """Drop chats, messages and updates; what the bot has set up stays."""
+        """Drop chats, messages, updates and Stars; what the bot has set up stays."""
         self.chats, self.callbacks, self.updates = {}, {}, []
+        self.invoices, self.payments, self.star_transactions = {}, {}, []
 
 
 FileKind: TypeAlias = Literal["Photo", "Document", "Video", "Audio", "Thumbnail"]

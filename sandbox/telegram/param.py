@@ -38,6 +38,12 @@ class Params:
             return json.dumps(value)
         return "" if value is None else str(value)
 
+    def required(self, name: str) -> str:
+        """Return a string that the method cannot do without."""
+        if not (value := self.text(name)):
+            raise bad_request(f'parameter "{name}" is required')
+        return value
+
     def integer(self, name: str, default: int = 0) -> int:
         """Return an integer, or the default if there is none."""
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,7 @@ class TelegramServer:
         self.client = httpx2.AsyncClient(follow_redirects=True, trust_env=False)
         self._inboxes: dict[int, Inbox] = {}
         self._senders: dict[int, WebhookSender] = {}
+        self._timers: set[asyncio.TimerHandle] = set()
         self._dirty = asyncio.Event()
         self._stack = AsyncExitStack()
 
@@ -70,6 +72,7 @@ class TelegramServer:
     def stop(self) -> None:
         """End long polls and event streams, so that a server can close its connections."""
         self.events.close()
+        self._forget_timers()
         for inbox in self._inboxes.values():
             inbox.close()
 
@@ -106,12 +109,26 @@ class TelegramServer:
             self._senders[bot.id] = WebhookSender(inbox, client=self.client, settings=self.settings)
         return self._senders[bot.id]
 
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something after a while, at once if there is none; a stop and a reset forget it."""
+        if seconds <= 0:
+            action()
+            return
+
+        def act() -> None:
+            self._timers.discard(timer)
+            action()
+
+        timer = asyncio.get_running_loop().call_later(seconds, act)
+        self._timers.add(timer)
+
     def changed(self) -> None:
         """Have the state written soon."""
         self._dirty.set()
 
     def reset(self) -> None:
         """Forget users, chats, files, calls and faults; the bots stay, with what they set up."""
+        self._forget_timers()
         self.state.users.clear()
         self.state.groups.clear()
         for bot in self.state.bots.values():
@@ -121,6 +138,11 @@ class TelegramServer:
         self.journal.clear()
         self.events.publish_everywhere("reset")
         self.changed()
+
+    def _forget_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
 
     def _new_bot(self, token: str, *, number: int) -> Bot:
         name = self.settings.bot_username

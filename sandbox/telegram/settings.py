@@ -26,6 +26,9 @@ class TelegramSettings(BaseModel):
     answer_timeout_s: float = 30
     """How long a button press waits for `answerCallbackQuery` before it is too old."""
 
+    checkout_timeout_s: float = 10
+    """How long a payment waits for `answerPreCheckoutQuery` before it is cancelled."""
+
     link_timeout_s: float = 10
     """How long the download of a file sent by link may take."""
 

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.error import ApiError
 from sandbox.telegram.event import EVERYWHERE, Place
 from sandbox.telegram.model import Bot, Json, User
 from sandbox.telegram.param import read_params
+from sandbox.telegram.place import bot_of, conversation_of, server_of
 from sandbox.telegram.presence import EventStream
 from sandbox.telegram.server import TelegramServer
 from sandbox.telegram.speech import say
@@ -22,7 +22,7 @@ FIRST_USER_ID = 1001
 
 async def list_bots(request: Request) -> Response:
     """List the bots, the one that people talk to by default first."""
-    server = _server(request)
+    server = server_of(request)
     bots = sorted(server.state.bots.values(), key=lambda bot: -bot.last_seen)
     language = request.query_params.get("language", "")
     return JSONResponse({"bots": [_bot_to_json(bot, language=language) for bot in bots]})
@@ -30,13 +30,13 @@ async def list_bots(request: Request) -> Response:
 
 async def list_users(request: Request) -> Response:
     """List the users."""
-    users = _server(request).state.users.values()
+    users = server_of(request).state.users.values()
     return JSONResponse({"users": [user.to_api() for user in users]})
 
 
 async def put_user(request: Request) -> Response:
     """Make a user, or change the one with the same id."""
-    server = _server(request)
+    server = server_of(request)
     values: dict[str, Any] = (await read_params(request)).values
     number = values.get("id", max(server.state.users, default=FIRST_USER_ID - 1) + 1)
     known = server.state.users.get(int(number))
@@ -53,7 +53,7 @@ async def put_user(request: Request) -> Response:
 
 async def show_chat(request: Request) -> Response:
     """Show who talks with whom, and whether the bot is blocked."""
-    conversation = _conversation(request)
+    conversation = conversation_of(request)
     chat = conversation.chat
     return JSONResponse(
         {
@@ -61,13 +61,14 @@ async def show_chat(request: Request) -> Response:
             "bot": conversation.bot.to_api(),
             "is_blocked": chat.is_blocked,
             "keyboard": chat.keyboard,
+            "stars": conversation.user.stars,
         }
     )
 
 
 async def list_messages(request: Request) -> Response:
     """List the messages of a chat that are there to see."""
-    conversation = _conversation(request)
+    conversation = conversation_of(request)
     messages = conversation.chat.messages.values()
     shown = [conversation.to_api(message) for message in messages if not message.is_deleted]
     return JSONResponse({"messages": shown})
@@ -75,14 +76,14 @@ async def list_messages(request: Request) -> Response:
 
 async def send(request: Request) -> Response:
     """Send a text, photos or a document to the bot."""
-    conversation = _conversation(request)
+    conversation = conversation_of(request)
     messages = await say(conversation, await read_params(request))
     return JSONResponse(messages[0] | {"album": messages[1:]} if messages[1:] else messages[0])
 
 
 async def press(request: Request) -> Response:
     """Press an inline button; `force` presses one that the message no longer has."""
-    conversation = _conversation(request)
+    conversation = conversation_of(request)
     params = await read_params(request)
     message = conversation.find(params.integer("message_id"), otherwise="no such message")
     data = params.text("data")
@@ -94,7 +95,7 @@ async def press(request: Request) -> Response:
 
 async def show_callback(request: Request) -> Response:
     """Show a press of a button and its answer."""
-    bot = _bot(request)
+    bot = bot_of(request)
     query = bot.callbacks.get(request.path_params["query"])
     if query is None:
         raise HTTPException(404, "no such callback query")
@@ -103,30 +104,30 @@ async def show_callback(request: Request) -> Response:
 
 async def block(request: Request) -> Response:
     """Block the bot."""
-    _conversation(request).set_blocked(True)
+    conversation_of(request).set_blocked(True)
     return Response(status_code=204)
 
 
 async def unblock(request: Request) -> Response:
     """Let the bot write again."""
-    _conversation(request).set_blocked(False)
+    conversation_of(request).set_blocked(False)
     return Response(status_code=204)
 
 
 async def watch(request: Request) -> Response:
     """Stream the changes of a chat as server-sent events."""
-    conversation = _conversation(request)
+    conversation = conversation_of(request)
     return _stream(conversation.server, (conversation.bot.id, conversation.user.id))
 
 
 async def watch_all(request: Request) -> Response:
     """Stream the changes of every chat with every bot."""
-    return _stream(_server(request), EVERYWHERE)
+    return _stream(server_of(request), EVERYWHERE)
 
 
 async def show_file(request: Request) -> Response:
     """Hand out a file by its `file_unique_id`."""
-    server = _server(request)
+    server = server_of(request)
     file = server.state.files.get(request.path_params["file"])
     if file is None:
         raise HTTPException(404, "no such file")
@@ -144,29 +145,6 @@ def _harmless(mime_type: str) -> str:
     is_picture = mime_type in ("image/jpeg", "image/png", "image/webp", "image/gif")
     is_played = mime_type.startswith(("video/", "audio/"))
     return mime_type if is_picture or is_played else "application/octet-stream"
-
-
-def _server(request: Request) -> TelegramServer:
-    server: TelegramServer = request.app.state.telegram
-    return server
-
-
-def _bot(request: Request) -> Bot:
-    """Return the bot that `?bot=<id>` names, or the one that said hello last."""
-    server = _server(request)
-    number = request.query_params.get("bot", "")
-    bot = server.bot_by_id(int(number)) if number.isdecimal() else server.latest_bot()
-    if bot is None:
-        raise HTTPException(409, "no bot has called yet")
-    return bot
-
-
-def _conversation(request: Request) -> Conversation:
-    server = _server(request)
-    user = server.state.users.get(request.path_params["chat"])
-    if user is None:
-        raise HTTPException(404, "no such user")
-    return Conversation(server, _bot(request), user)
 
 
 def _buttons(content: Json) -> set[str]:

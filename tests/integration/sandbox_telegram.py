@@ -96,6 +96,51 @@ class Sandbox:
         assert response.status_code == 200, response.text
         return str(response.json()["callback_query_id"])
 
+    async def invoice(self, chat: int, *, stars: int = 100, **params: Any) -> Json:
+        """Have the bot send an invoice in Stars; return the message."""
+        given: Json = {"title": "Credits", "description": "100 credits", "payload": "pack:100"}
+        given |= {"currency": "XTR", "prices": [{"label": "Credits", "amount": stars}]}
+        return dict(await self.result("sendInvoice", chat_id=chat, **{**given, **params}))
+
+    async def pay(self, chat: int, **order: Any) -> Json:
+        """Have somebody pay an invoice; return the payment as it stands at once."""
+        response = await self.http.post(f"/sandbox/chats/{chat}/pay", json=order)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    async def paid(self, chat: int, **order: Any) -> Json:
+        """Have somebody pay an invoice, and the bot agree; return the payment."""
+        query = (await self.pay(chat, **order))["pre_checkout_query_id"]
+        await self.result("answerPreCheckoutQuery", pre_checkout_query_id=query, ok=True)
+        return await self.payment(query)
+
+    async def payment(self, query: str, action: str = "", **body: Any) -> Json:
+        """Show a payment, or do something about it."""
+        url = f"/sandbox/payments/{query}"
+        if action:
+            response = await self.http.post(f"{url}/{action}", json=body or None)
+        else:
+            response = await self.http.get(url)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    async def until_paid(self, query: str, state: str = "paid") -> Json:
+        """Return a payment as soon as it stands so."""
+        async with asyncio.timeout(5):
+            while (payment := await self.payment(query))["state"] != state:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        return payment
+
+    async def transactions(self, **page: int) -> list[Json]:
+        return list((await self.result("getStarTransactions", **page))["transactions"])
+
+    async def news(self, kind: str) -> list[Json]:
+        """Return what waits for the bot of one kind; messages by a field that they have."""
+        updates = await self.result("getUpdates")
+        messages = [update["message"] for update in updates if "message" in update]
+        found = [update[kind] for update in updates if kind in update]
+        return found or [message[kind] for message in messages if kind in message]
+
     async def messages(self, chat: int) -> list[Json]:
         response = await self.http.get(f"/sandbox/chats/{chat}/messages")
         return list(response.json()["messages"])

@@ -2,13 +2,14 @@
 
 from sandbox.telegram.call import Method
 from sandbox.telegram.error import method_not_found
-from sandbox.telegram.method import answer, edit, fetch, media, profile, send, webhook
+from sandbox.telegram.method import answer, edit, fetch, media, payment, profile, send, webhook
 
 METHODS: dict[str, Method] = {
     **answer.METHODS,
     **edit.METHODS,
     **fetch.METHODS,
     **media.METHODS,
+    **payment.METHODS,
     **profile.METHODS,
     **send.METHODS,
     **webhook.METHODS,

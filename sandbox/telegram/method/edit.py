@@ -6,7 +6,7 @@ from sandbox.telegram.attachment import read_input_media
 from sandbox.telegram.call import Call, Method
 from sandbox.telegram.conversation import Conversation
 from sandbox.telegram.error import bad_request, not_modified
-from sandbox.telegram.markup import read_inline_markup
+from sandbox.telegram.markup import read_inline_markup, read_invoice_markup
 from sandbox.telegram.model import Json, Message
 from sandbox.telegram.text import read_caption, read_text
 
@@ -57,7 +57,7 @@ async def edit_message_caption(call: Call) -> Json:
     """Replace the caption and the buttons."""
     content = read_caption(call.params) | read_inline_markup(call.params)
     target = _target(call)
-    if "text" in target.message.content:
+    if not {"text", "invoice"}.isdisjoint(target.message.content):
         raise bad_request("there is no caption in the message to edit")
     return target.replace(target.without(*CAPTION, *MARKUP) | content)
 
@@ -70,6 +70,8 @@ async def edit_message_media(call: Call) -> Json:
     params = call.params.nested(item)
     content = read_caption(params) | read_inline_markup(call.params)
     target = _target(call)
+    if "invoice" in target.message.content:
+        raise bad_request("message can't be edited")
     kind, media = await read_input_media(call, params)
     album = target.message.content.get("media_group_id")
     if album and not _same_album(kind, target.message.content):
@@ -85,8 +87,12 @@ def _same_album(kind: str, content: Json) -> bool:
 
 async def edit_message_reply_markup(call: Call) -> Json:
     """Replace the buttons."""
-    markup = read_inline_markup(call.params)
     target = _target(call)
+    invoice = target.message.content.get("invoice")
+    if invoice:
+        markup = read_invoice_markup(call.params, stars=invoice["total_amount"])
+    else:
+        markup = read_inline_markup(call.params)
     return target.replace(target.without(*MARKUP) | markup)
 
 

@@ -42,11 +42,15 @@ async def send_chat_action(call: Call) -> bool:
     return True
 
 
-def send(call: Call, conversation: Conversation, content: Json) -> Json:
+def send(
+    call: Call, conversation: Conversation, content: Json, *, invoice_id: str | None = None
+) -> Json:
     """Put a message of the bot into the chat, and return it."""
     reply_to_id = reply_target(call, conversation)
     apply_keyboard(call.params, conversation.chat)
-    message = conversation.post(content, is_from_bot=True, reply_to_id=reply_to_id)
+    message = conversation.post(
+        content, is_from_bot=True, reply_to_id=reply_to_id, invoice_id=invoice_id
+    )
     return conversation.to_api(message)
 
 

@@ -30,6 +30,7 @@ export class Line {
   messages = async () => (await request(this.path("/messages"))).messages;
   say = (text) => post(this.path("/messages"), { text });
   press = (messageId, data) => post(this.path("/press"), { message_id: messageId, data });
+  pay = (messageId) => post(this.path("/pay"), { message_id: messageId });
   block = () => post(this.path("/block"));
   unblock = () => post(this.path("/unblock"));
 

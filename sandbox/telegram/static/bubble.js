@@ -9,7 +9,17 @@ const captioned = (messages) => messages.find((one) => one.text || one.caption) 
 const sizeOf = ({ file_size: size }) =>
   size < MEBIBYTE ? `${Math.ceil(size / 1024)} KB` : `${(size / MEBIBYTE).toFixed(1)} MB`;
 
-// `context`: words, language, onPress(message, button, element), onCommand(text), onPhoto(link).
+// What the chat says itself between messages: that somebody paid, or got it back.
+export function service({ successful_payment: paid, refunded_payment: refunded }, { words, bot }) {
+  const what = paid ?? refunded;
+  if (!what) return null;
+  const stars = what.currency === "XTR" ? what.total_amount : `${what.total_amount} ${what.currency}`;
+  const text = (paid ? words.paid : words.refunded)({ stars, bot });
+  return element("li", { className: "day service" }, text);
+}
+
+// `context`: words, language, bot, onPress(message, button, element), onPay(message, element), onCommand(text),
+// onPhoto(link).
 export function bubble(messages, context) {
   const message = captioned(messages);
   const text = message.text ?? message.caption;
@@ -21,6 +31,7 @@ export function bubble(messages, context) {
     reply(message, context),
     visuals.length ? gallery(visuals, context) : null,
     ...messages.filter((one) => one.audio).map(({ audio }) => song(audio)),
+    message.invoice ? goods(message.invoice) : null,
     ...messages.filter((one) => one.document).map(({ document }) => card(document)),
     text ? element("div", { className: "body" }, ...formatted(text, message.entities ?? message.caption_entities, context)) : null,
     meta(message, context),
@@ -74,6 +85,10 @@ function song(audio) {
   return element("div", { className: "song" }, element("div", { className: "document" }, element("span", { className: "mark" }, still), about), player);
 }
 
+function goods({ title, description }) {
+  return element("div", { className: "invoice" }, element("b", {}, title), element("span", {}, description));
+}
+
 function card(file) {
   const extension = (file.file_name.split(".").at(-1) ?? "").slice(0, 4).toUpperCase();
   const mark = file.thumbnail ? element("img", { src: fileLink(file.thumbnail), alt: "" }) : extension;
@@ -98,11 +113,22 @@ function keyboard(message, context) {
   return element("div", { className: "buttons" }, ...rows);
 }
 
-function key(message, button, { onPress }) {
+function key(message, button, context) {
+  if (button.pay) return payKey(message, button, context);
   if (/^https?:/i.test(button.url ?? "")) {
     return element("a", { href: button.url, target: "_blank", rel: "noopener noreferrer" }, button.text);
   }
   const made = element("button", { type: "button", dataset: { data: button.callback_data ?? "" } }, button.text);
-  made.addEventListener("click", () => onPress(message, button, made));
+  made.addEventListener("click", () => context.onPress(message, button, made));
+  return made;
+}
+
+// Telegram translates the text that it made itself, and draws a star for XTR in a bot's own.
+function payKey(message, button, { words, onPay }) {
+  const stars = message.invoice.total_amount;
+  const isDefault = button.text === `Pay ⭐️${stars}`;
+  const text = isDefault ? words.pay(stars) : button.text.replaceAll("XTR", "⭐️");
+  const made = element("button", { type: "button", className: "pay" }, text);
+  made.addEventListener("click", () => onPay(message, made));
   return made;
 }

@@ -1,6 +1,6 @@
 // One person's chat with the bot.
 import { Line, putUser } from "./api.js";
-import { askUpload, showAlert, showPhoto } from "./dialog.js";
+import { askPayment, askUpload, showAlert, showPhoto } from "./dialog.js";
 import { avatar, element } from "./dom.js";
 import { History } from "./history.js";
 import { isRussian, wordsFor } from "./words.js";
@@ -16,6 +16,8 @@ export class Chat {
     this.state = { is_blocked: false, keyboard: [] };
     this.presses = new Map();
     this.answered = new Set();
+    this.payments = new Map();
+    this.settled = new Set();
     this.node = document.getElementById("chat").content.firstElementChild.cloneNode(true);
     this.node.dataset.chat = user.id;
     this.history = new History({
@@ -37,6 +39,8 @@ export class Chat {
     return {
       words: this.words,
       language: this.user.language_code,
+      bot: this.bot?.first_name ?? "",
+      onPay: (message, key) => this.pay(message, key),
       onPress: (message, button, key) => this.press(message, button, key),
       onCommand: (text) => this.say(text),
       onPhoto: showPhoto,
@@ -208,6 +212,22 @@ export class Chat {
     else this.presses.set(query.callback_query_id, rest);
   }
 
+  async pay(message, key) {
+    if (key.classList.contains("waiting")) return;
+    const { stars } = (this.state = await this.line.show());
+    const agreed = await askPayment(message.invoice, { bot: this.bot.first_name, balance: stars, words: this.words });
+    if (!agreed) return;
+    key.classList.add("waiting");
+    const rest = () => key.classList.remove("waiting");
+    const payment = await this.line.pay(message.message_id).catch((error) => this.explain(error.message));
+    const id = payment?.pre_checkout_query_id;
+    // The end of the payment may have overtaken the response that tells its id.
+    if (!payment || this.settled.has(id)) rest();
+    else this.payments.set(id, rest);
+  }
+
+  explain = (error) => showAlert(this.bot.first_name, this.words.unpaid[error] ?? error);
+
   async switchLanguage() {
     const language = isRussian(this.user.language_code) ? "en" : "ru";
     await putUser({ ...this.user, language_code: language });
@@ -258,6 +278,13 @@ export class Chat {
     this.answered.add(id);
     if (text && isAlert) showAlert(this.bot.first_name, text);
     else if (text) this.toast(text);
+  }
+
+  on_payment({ pre_checkout_query_id: id, state, error }) {
+    if (["thinking", "asked", "approved"].includes(state)) return;
+    this.settled.add(id);
+    this.payments.get(id)?.();
+    if (error) this.explain(error);
   }
 
   async refresh() {

@@ -56,6 +56,20 @@ function preview(file) {
     : element("div", { className: "name" }, file.name);
 }
 
+// Shows what an invoice costs and what the person has; returns whether they pay.
+export function askPayment(invoice, { bot, balance, words }) {
+  const dialog = find("payment");
+  const [cancel, pay] = dialog.querySelectorAll("menu button");
+  const [question, has] = dialog.querySelectorAll("p");
+  const stars = invoice.total_amount;
+  dialog.querySelector("h2").textContent = invoice.title;
+  question.textContent = words.payQuestion({ title: invoice.title, stars, bot });
+  has.textContent = words.balance(balance);
+  cancel.textContent = words.cancel;
+  pay.textContent = words.pay(stars);
+  return asked(dialog);
+}
+
 export function showAlert(title, text) {
   const dialog = find("alert");
   dialog.querySelector("h2").textContent = title;

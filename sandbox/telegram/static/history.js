@@ -1,5 +1,5 @@
 // The list of messages of one chat, kept in step with what the sandbox knows.
-import { bubble } from "./bubble.js";
+import { bubble, service } from "./bubble.js";
 import { element } from "./dom.js";
 
 const JOINED_WITHIN_S = 300;
@@ -70,6 +70,8 @@ export class History {
       const isJoined = isNeighbour(groups[index - 1]?.[0], message);
       const isLast = !isNeighbour(message, groups[index + 1]?.[0]);
       const make = () => {
+        const line = service(message, this.context());
+        if (line) return line;
         const item = bubble(messages, this.context());
         item.classList.toggle("joined", isJoined);
         item.classList.toggle("last", isLast);
@@ -108,4 +110,6 @@ const isNeighbour = (one, other) =>
   other !== undefined &&
   one.from.id === other.from.id &&
   !one.reply_markup &&
+  !one.successful_payment &&
+  !one.refunded_payment &&
   other.date - one.date < JOINED_WITHIN_S;

@@ -6,7 +6,7 @@ import { avatar, element } from "./dom.js";
 import { isRussian } from "./words.js";
 
 const BOT_CHECK_MS = 4000;
-const CHAT_EVENTS = ["message", "edit", "delete", "action", "answer", "chat"];
+const CHAT_EVENTS = ["message", "edit", "delete", "action", "answer", "payment", "chat"];
 const chats = new Map();
 let selected = null;
 

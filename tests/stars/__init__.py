@@ -1,0 +1,1 @@
+"""What the sandbox says of Telegram Stars, held against the models of another library."""
