@@ -27,6 +27,7 @@ from atelier.generation.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from atelier.generation.v1.edge_service_pb2_grpc import EdgeServiceStub
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.webhook_service_pb2_grpc import WebhookServiceStub
+from atelier.wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
 from generation_client.call import call_interceptors
 from generation_client.channel import GenerationAddress, channel_options, channel_target
 from generation_client.error import GenerationError, Violation, translated
@@ -56,6 +57,7 @@ class GenerationClient:
     delivery: DeliveryServiceStub
     edge: EdgeServiceStub
     generation: GenerationServiceStub
+    wallet: WalletServiceStub
     webhook: WebhookServiceStub
 
 
@@ -77,6 +79,7 @@ async def connect(
             delivery=DeliveryServiceStub(channel),
             edge=EdgeServiceStub(channel),
             generation=GenerationServiceStub(channel),
+            wallet=WalletServiceStub(channel),
             webhook=WebhookServiceStub(channel),
         )
 

@@ -181,6 +181,9 @@ class GenerationSettings(ProcessSettings):
     unpaid_models: Literal["refuse", "allow"] = "refuse"
     """Whether models that cost money may be used unpaid: for a sandbox, never the real KIE."""
 
+    money: Literal["test", "live"] | None = None
+    """Which money jobs are paid with, of a database for ever; when empty nothing is sold."""
+
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""
 
@@ -290,9 +293,24 @@ class GenerationSettings(ProcessSettings):
     @model_validator(mode="after")
     def _real_work_is_paid(self) -> Self:
         host = (urlsplit(self.kie_api_url).hostname or "").rstrip(".")
-        if self.unpaid_models == "allow" and f".{host}".endswith(f".{_REAL_KIE}"):
+        if self.unpaid_models == "allow" and self.is_kie_real:
             raise ValueError(f"UNPAID_MODELS=allow is for a sandbox, but KIE_API_URL is {host}")
+        if self.unpaid_models == "allow" and self.money:
+            raise ValueError(
+                f"MONEY={self.money} and UNPAID_MODELS=allow are both set: models are sold, or they"
+                " are used unpaid"
+            )
+        if self.money == "live" and not self.is_kie_real:
+            raise ValueError(
+                f"MONEY=live is for the real KIE, but KIE_API_URL is {host}: use MONEY=test"
+            )
         return self
+
+    @property
+    def is_kie_real(self) -> bool:
+        """Whether KIE is the one that costs money, and no sandbox."""
+        host = (urlsplit(self.kie_api_url).hostname or "").rstrip(".")
+        return f".{host}".endswith(f".{_REAL_KIE}")
 
     @property
     def kie_accounts(self) -> Mapping[str, str]:

@@ -47,6 +47,15 @@ async def fill(database_url: str, filling: Filling) -> None:
         await connection.execute("CHECKPOINT")  # or the first to come would wait for the disk
 
 
+async def fill_wallets(database_url: str, *, owners: int) -> None:
+    """Give owners wallets of 1000 credits, each with one job that was captured."""
+    connect = psycopg.AsyncConnection.connect(database_url, autocommit=True)
+    async with await connect as connection:
+        for statement in _WALLETS:
+            await connection.execute(statement, {"owners": owners})
+        await connection.execute("VACUUM (ANALYZE) wallet, hold, transfer")
+
+
 @asynccontextmanager
 async def _without_indexes(
     connection: psycopg.AsyncConnection[tuple[str, str]],
@@ -180,3 +189,19 @@ SELECT id, create_time, 'accepted', 'queued', 1, jsonb_build_object('state', sta
 FROM job WHERE state = 'queued' AND NOT EXISTS (SELECT FROM job_event WHERE job_id = job.id)
 """
 _QUEUED = (_QUEUED_JOBS, _QUEUED_EVENTS)
+_OWNERS: LiteralString = """
+(SELECT 'bench:wallet:' || n AS owner, gen_random_uuid() AS job_id
+ FROM generate_series(1, %(owners)s) AS n) AS owners
+"""
+_WALLETS: tuple[LiteralString, ...] = (
+    "INSERT INTO hold (job_id, owner, model_id, granted, paid, margin, state, captured, "
+    " create_time, end_time) SELECT job_id, owner, 'google/imagen4', 8, 0, 1, 'captured', 8, now(), now()"
+    f" FROM {_OWNERS}",
+    "INSERT INTO transfer (time, currency, amount, source, target, owner, balance_after, kind,"
+    " cause, actor, reason) SELECT create_time, 'credit', amount, source, target, owner, balance,"
+    " kind, CASE WHEN kind = 'grant' THEN 'grant of ' || owner ELSE job_id::text END, 'service', ''"
+    " FROM hold, (VALUES (1008, 'grants', 'granted', 1008, 'grant'),"
+    " (8, 'granted', 'held', 1000, 'hold'), (8, 'held', 'income', 1000, 'capture'))"
+    " AS step (amount, source, target, balance, kind)",
+    "INSERT INTO wallet (owner, granted, update_time) SELECT owner, 1000, create_time FROM hold",
+)

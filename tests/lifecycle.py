@@ -26,12 +26,14 @@ from generation_svc.catalog import load_catalog, validate_inputs
 from generation_svc.catalog.layer import ShippedCatalog
 from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.caller import Caller
+from generation_svc.domain.catalog_layer import CatalogLayers
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.error import FieldViolation, InvalidInputs, MediaNotFound
 from generation_svc.domain.event import DETAILS, REVISIONS, JobEventKind
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.model import ResultForm
+from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.observation import Observation, ProviderState, ResultItem
 from generation_svc.domain.port.media import Examined, StoredBytes
 from generation_svc.domain.port.provider import FreshLink, ProviderRequest, Submitted
@@ -52,6 +54,7 @@ from generation_svc.lifecycle.dependencies import (
     Limits,
     MediaDependencies,
     ModelDependencies,
+    MoneyDependencies,
     ProviderDependencies,
     StorageDependencies,
     WebhookDependencies,
@@ -77,6 +80,7 @@ FAILURE = Observation(
 )
 _CATALOG = load_catalog()
 _SHIPPED = ShippedCatalog(load_document(), rule=OfferRule())
+_SOLD = ShippedCatalog(load_document(), rule=OfferRule(is_selling=True)).catalog(CatalogLayers())
 
 
 def _set_event() -> asyncio.Event:
@@ -367,6 +371,7 @@ class Harness:
         model_id: str = "z-image",
         inputs: Mapping[str, Any] | None = None,
         caller: Caller = CALLER,
+        agreed_credits: int | None = None,
     ) -> Job:
         request = CreateRequest(
             caller=caller,
@@ -376,6 +381,7 @@ class Harness:
             owner=owner,
             correlation_id="correlation",
             destination=destination,
+            agreed_credits=agreed_credits,
         )
         return await create_job(self.deps, request)
 
@@ -488,6 +494,7 @@ class OpenBench(Protocol):
         hmac_key: str | None = ...,
         accounts: Sequence[str] = ...,
         storage: StorageDependencies | None = ...,
+        money: MoneyMode | None = ...,
         sharing: Harness | None = ...,
     ) -> Harness: ...
 
@@ -497,7 +504,13 @@ GENEROUS = Limits(
 )
 
 
+APPEND_ONLY = {"transfer", "margin_rule"}
+"""What a trigger keeps from being changed."""
+
+
 def _shift(table: sa.Table, *, by: timedelta) -> sql.Composed | None:
+    if table.name in APPEND_ONLY:
+        return None
     times = [sql.Identifier(c.name) for c in table.columns if isinstance(c.type, sa.DateTime)]
     shifts = [sql.SQL("{0} = {0} - {1}").format(time, by) for time in times]
     changes = sql.SQL(", ").join(shifts)
@@ -524,6 +537,8 @@ def body_of(observation: Observation) -> bytes:
         items = [{"id": each} for each in observation.item_ids]
         result = {"resultUrls": list(observation.result_urls), "data": items}
         data["resultJson"] = json.dumps(result)
+    if observation.cost is not None:
+        data["creditsConsumed"] = float(observation.cost)
     if observation.fail_code:
         data |= {"failCode": observation.fail_code, "failMsg": observation.fail_message}
     code = 501 if observation.state is ProviderState.FAILED else 200
@@ -556,6 +571,7 @@ async def _open(
     hmac_key: str | None = None,
     accounts: Sequence[str] = (),
     storage: StorageDependencies | None = None,
+    money: MoneyMode | None = None,
     sharing: Harness | None = None,
 ) -> AsyncIterator[Harness]:
     provider = sharing.provider if sharing else FakeProvider()
@@ -571,7 +587,10 @@ async def _open(
     ):
         deps = Dependencies(
             database=database,
-            models=ModelDependencies(_CATALOG, validate_inputs, format=_SHIPPED),
+            models=ModelDependencies(
+                _SOLD if money else _CATALOG, validate_inputs, format=_SHIPPED
+            ),
+            money=MoneyDependencies(money),
             media=MediaDependencies(store=store, spool=FakeSpool(), fetcher=fetcher),
             provider=ProviderDependencies(
                 client=provider,

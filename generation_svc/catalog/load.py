@@ -37,6 +37,8 @@ class OfferRule:
 
     has_unpaid: bool = False
     """Whether models that are not free may be used, too."""
+    is_selling: bool = False
+    """Whether models may be used that are paid for, which then must have a price."""
     has_callbacks: bool = True
     """Whether the provider can report, which it needs for some models."""
 
@@ -47,7 +49,13 @@ class OfferRule:
     def _is_offered(self, entry: dict[str, Any]) -> bool:
         needs_callback = entry["offers"][0].get("requires_callback", False)
         can_run = "withdrawn" not in entry and (self.has_callbacks or not needs_callback)
-        return can_run and (entry["is_free"] or self.has_unpaid)
+        is_sold = self.is_selling and _has_price(entry)
+        return can_run and (entry["is_free"] or self.has_unpaid or is_sold)
+
+
+def _has_price(entry: dict[str, Any]) -> bool:
+    """Return whether what a model costs is known before it runs."""
+    return "unknown" not in entry["offers"][0]["price"]
 
 
 class ParsedModels(Mapping[str, Model]):

@@ -21,11 +21,17 @@ class Scope(StrEnum):
     SESSIONS = "sessions"
     """Keep conversations, and poll for its bots."""
     MONEY = "money"
-    """Move credits."""
+    """An earlier name, which callers' documents may still hold; it grants nothing."""
     OPERATOR_FIELDS = "operator_fields"
     """Set the fields of a model that are the operator's: safety, watermarks, fallbacks."""
     CATALOG = "catalog"
     """Import models, override them, and switch them off and on."""
+    WALLET_READ = "wallet_read"
+    """See what its owners have."""
+    WALLET_TOPUP = "wallet_topup"
+    """Record what its owners paid, and return it when asked to."""
+    WALLET_OPERATE = "wallet_operate"
+    """Give and take credits of every owner, set prices, and close sales."""
 
 
 @dataclass(frozen=True, slots=True)

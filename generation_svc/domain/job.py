@@ -102,6 +102,8 @@ class Job:
     """The round in which it is served while it waits; no owner has two jobs in one."""
     model_digest: str | None = None
     """The document of its model that it was made with; None if nobody kept it."""
+    charged_credits: int | None = None
+    """What it was charged; None while that is not known."""
     needs_catalog: bool = False
     """Whether only a dispatcher that knows the catalog in the database may send it."""
     forecast: Forecast | None = field(default=None, compare=False)

@@ -37,7 +37,7 @@ from generation_svc.engine.persist import persist
 from generation_svc.engine.result_deadline import DELAY_FROM_TRY, deadline_of, kind_of, retry_after
 from generation_svc.engine.store_result import LINK_TROUBLES, store_file
 from generation_svc.engine.work import Batch, Work, do_one
-from generation_svc.lifecycle import model_revision, topic
+from generation_svc.lifecycle import charge, model_revision, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise, settle
 from runtime.wait import Deadline
@@ -216,13 +216,16 @@ async def end(
     # The hard stop tried nothing: its attempt may still succeed if the success is reported again.
     state = AttemptState.FAILED if troubles else AttemptState.LOST
     await tx.attempts.end(attempt.id, state, error=repr(troubles) if troubles else "hard stop")
+    await charge.release_unused(tx, job)
     if not job.state.is_final and not await tx.attempts.live(job.id):
         await settle(tx, job, _GONE, event=JobEventKind.GAVE_UP)
 
 
 async def _store_result(tx: Transaction, job: Job, *, attempt: Attempt, result: Result) -> None:
     await tx.attempts.end(attempt.id, AttemptState.SETTLED)
+    cost = charge.cost_of(attempt)
     if job.state.is_final:
         await tx.jobs.note(job.id, event=JobEventKind.KEPT_LATE, detail={"attempt": attempt.number})
+        await charge.capture_late(tx, job, result, cost=cost)
         return
-    await settle(tx, job, result, event=JobEventKind.SETTLED)
+    await settle(tx, job, result, event=JobEventKind.SETTLED, cost=cost)

@@ -16,7 +16,7 @@ from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker, rate_budget
 from generation_svc.engine.persist import persist
 from generation_svc.engine.work import Batch, Work, do_one
-from generation_svc.lifecycle import topic
+from generation_svc.lifecycle import charge, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.observe import apply
 from generation_svc.lifecycle.record import settle
@@ -156,6 +156,7 @@ async def give_up(tx: Transaction, *, job: Job, attempt: Attempt, failure: Failu
     if not current.is_live or current.state is AttemptState.SUCCEEDED:
         return
     await tx.attempts.end(attempt.id, AttemptState.LOST, error=failure.reason)
+    await charge.release_unused(tx, job)
     if not job.state.is_final and not await tx.attempts.live(job.id):
         await settle(tx, job, failure, event=JobEventKind.GAVE_UP)
 

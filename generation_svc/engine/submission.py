@@ -23,7 +23,7 @@ from generation_svc.domain.port.provider import Submitted
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import breaker
-from generation_svc.lifecycle import model_outage, topic
+from generation_svc.lifecycle import charge, model_outage, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.observe import MAX_TEXT, apply, take
 from generation_svc.lifecycle.record import revise, settle
@@ -97,6 +97,7 @@ async def withdraw(deps: Dependencies, claim: Claim, *, attempt: Attempt, why: s
         if current.state not in _OPEN:
             return
         await tx.attempts.end(attempt.id, AttemptState.REFUSED, error=why)
+        await charge.release_unused(tx, job)
         await tx.jobs.note(job.id, event=JobEventKind.POSTPONED, detail=_detail(attempt))
         await _release(tx, claim, due=timedelta(0))
 
@@ -187,6 +188,7 @@ async def _postpone(
     if breaker.concerns_account(error):
         due = breaker.retry_after(deps, otherwise=due)
     await _release(tx, claim, due=due)
+    await charge.release_unused(tx, job)
     if job.state is JobState.QUEUED:
         await _say_why(tx, job, attempt=attempt, error=error)
     if job.state is JobState.RUNNING:  # by an earlier attempt, which may have failed meanwhile
@@ -217,6 +219,7 @@ async def _end_without(
     """Fail a job if no attempt can still bring a result; return whether none can."""
     if await tx.attempts.live(job.id):
         return False
+    await charge.release_unused(tx, job)
     if not job.state.is_final:
         await settle(tx, job, Failure.of(reason), event=event)
     return True

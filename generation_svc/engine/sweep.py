@@ -14,6 +14,7 @@ from generation_svc.engine.maintenance.health import (
     forget_documents,
     watch_models,
 )
+from generation_svc.engine.maintenance.holds import end_holds
 from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.engine.maintenance.orphans import mark_orphans
 from generation_svc.engine.maintenance.retention import forget_expired
@@ -54,6 +55,7 @@ SWEEPS = (
     Sweep(forget_expired, interval_seconds=60),
     Sweep(watch_accounts, interval_seconds=WATCH_SECONDS),
     Sweep(watch_models, interval_seconds=HEALTH_SECONDS),
+    Sweep(end_holds, interval_seconds=300),
     Sweep(forget_documents, interval_seconds=3600),
 )
 """All of them; each is independent of the others and safe in every replica."""

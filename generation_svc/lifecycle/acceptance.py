@@ -22,6 +22,7 @@ from generation_svc.domain.port.acceptance import (
     OwnerLimits,
     Refusal,
     Repeated,
+    Shortage,
 )
 from generation_svc.domain.port.transaction import Database, Transaction
 from generation_svc.lifecycle import topic
@@ -65,8 +66,10 @@ class _Place:
     outcome: asyncio.Future[Acceptance]
 
     @property
-    def owner(self) -> tuple[str, str]:
-        return self.candidate.job.caller, self.candidate.job.owner
+    def waits_for(self) -> set[tuple[str, ...]]:
+        """Whose jobs are counted, and whose wallet is locked."""
+        job, charge = self.candidate.job, self.candidate.charge
+        return {(job.caller, job.owner)} | ({(charge.payer,)} if charge else set())
 
 
 class AcceptanceQueue:
@@ -135,17 +138,17 @@ class AcceptanceQueue:
         self._start(database)
 
     def _take(self) -> list[_Place]:
-        """Take who has waited longest; whose owner is waited for already stays in line.
+        """Take who has waited longest; whose owner or payer is waited for already stays in line.
 
         Otherwise one owner could make all batches wait, and all others with them.
         """
-        waited_for = {place.owner for batch in self._slow for place in batch}
+        waited_for = {each for batch in self._slow for place in batch for each in place.waits_for}
         batch: list[_Place] = []
         staying: list[_Place] = []
         while self._waiting and len(batch) < self._batch_size:
             place = self._waiting.popleft()
             if not place.outcome.done():  # whoever was cancelled wants nothing any more
-                (staying if place.owner in waited_for else batch).append(place)
+                (staying if place.waits_for & waited_for else batch).append(place)
         self._waiting.extendleft(reversed(staying))
         return batch
 
@@ -186,11 +189,13 @@ class AcceptanceQueue:
         refused = {
             place.candidate.job.id
             for place, outcome in zip(batch, outcomes, strict=True)
-            if isinstance(outcome, Refusal)
+            if isinstance(outcome, Refusal | Shortage)
         }
         for place, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Repeated) and outcome.job_id in refused:
-                # It repeats what was refused beside it, and so is the first one now.
+            # It repeats what was refused beside it, and so is the first one now; or others beside
+            # it asked for more credits than there are, and it may get what they do not.
+            is_repeated = isinstance(outcome, Repeated) and outcome.job_id in refused
+            if is_repeated or outcome is Refusal.AGAIN:
                 self._waiting.append(place)
             elif not place.outcome.done():
                 place.outcome.set_result(outcome)

@@ -12,6 +12,7 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.model import Catalog, Model
 from generation_svc.domain.model_health import ModelHealth
+from generation_svc.domain.money import Margins, MoneyMode, Terms
 from generation_svc.domain.port.callback import CallbackReader
 from generation_svc.domain.port.catalog import CatalogFormat
 from generation_svc.domain.port.disk import DiskReader
@@ -55,6 +56,8 @@ MOST_UPLOADS = 5
 """How many of a process's dispatchers may be handing media over, which can take long."""
 HIDDEN_SECONDS = 1.0
 """How old the list of models that are off may be."""
+TERMS_SECONDS = 5.0
+"""How old the margins may be, and the word that sales are closed."""
 HEALTH_SECONDS = 30.0
 """How old may be what is known of how models do."""
 OVERALL_SECONDS = 5.0
@@ -120,6 +123,20 @@ class ModelDependencies:
         if model is None:
             return RETIRED_DURATIONS
         return model.usual_duration or ASSUMED_USUAL, model.longest_duration
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyDependencies:
+    """What jobs are paid with here."""
+
+    mode: MoneyMode | None = None
+    """Which money this is; None where nothing is sold."""
+    is_provider_real: bool = False
+    """Whether the provider costs real money, and is no sandbox."""
+    terms: Recent[Terms] = field(
+        default_factory=lambda: Recent(Terms(Margins()), seconds=TERMS_SECONDS)
+    )
+    """On what terms jobs are sold, as this process read it a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +230,7 @@ class Dependencies:
     acceptance: AcceptanceQueue = field(default_factory=AcceptanceQueue)
     """The jobs of this process that wait to be accepted."""
     storage: StorageDependencies = field(default_factory=StorageDependencies)
+    money: MoneyDependencies = field(default_factory=MoneyDependencies)
     views: ViewDependencies = field(default_factory=ViewDependencies)
     meter: ServiceMeter = field(default_factory=ServiceMeter)
     engine: LocalEngine = field(default_factory=LocalEngine)

@@ -15,7 +15,7 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.observation import Observation, ProviderState, Source
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.lifecycle import model_outage, model_revision, topic
+from generation_svc.lifecycle import charge, model_outage, model_revision, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.fetch_handover import FetchHandover
 from generation_svc.lifecycle.record import revise, settle
@@ -55,6 +55,7 @@ async def apply(
     job, current = await tx.jobs.lock_with_attempt(attempt.id)
     if observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
         _logger.warning(_WORDS[observation.state], word=observation.word)
+    await _book_cost(deps, tx, attempt=current, observation=observation)
     if not _is_news(job, current, observation=observation):
         return await _note_late(tx, current, observation=observation, source=source)
     await tx.jobs.note(job.id, event=JobEventKind(source), detail=_detail(current, observation))
@@ -65,6 +66,16 @@ async def apply(
         await _fail(deps, tx, job=job, attempt=current, observation=observation)
         return True
     return await _see(deps, tx, job=job, attempt=current, observation=observation)
+
+
+async def _book_cost(
+    deps: Dependencies, tx: Transaction, *, attempt: Attempt, observation: Observation
+) -> None:
+    """Book what the provider took, however late it says so; it is booked once."""
+    cost = observation.cost
+    if deps.money.mode is not None and cost is not None and observation.is_final:
+        is_success = observation.state is ProviderState.SUCCEEDED
+        await tx.ledger.book_cost(attempt.id, cost, is_success=is_success)
 
 
 def _is_news(job: Job, attempt: Attempt, *, observation: Observation) -> bool:
@@ -127,8 +138,11 @@ async def _succeed(
         return
     await tx.attempts.succeed(attempt.id, observation, source=source)
     await tx.attempts.end(attempt.id, AttemptState.SETTLED)
-    if not job.state.is_final:
-        await settle(tx, job, Result(text=observation.result_text), event=JobEventKind.SETTLED)
+    result = Result(text=observation.result_text)
+    if job.state.is_final:
+        await charge.capture_late(tx, job, result, cost=observation.cost)
+        return
+    await settle(tx, job, result, event=JobEventKind.SETTLED, cost=observation.cost)
 
 
 async def _as_promised(
@@ -179,6 +193,7 @@ async def _fail(
         text = observation.fail_message[:MAX_TEXT]
         detail = {"attempt": attempt.number, "code": observation.fail_code, "text": text}
         await tx.jobs.note(job.id, event=JobEventKind.UNEXPLAINED, detail=detail)
+    await charge.release_unused(tx, job)
     # The attempt was ended above, so `live` counts only the others.
     if not job.state.is_final and not await tx.attempts.live(job.id):
         await settle(tx, job, failure, event=JobEventKind.SETTLED)

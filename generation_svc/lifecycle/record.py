@@ -6,6 +6,7 @@ event, money, delivery. A result that was charged is therefore a result that we 
 
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from generation_svc.domain.delivery import DeliveryKind, Telegram
@@ -14,7 +15,7 @@ from generation_svc.domain.failure import Failure
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.transition import advance
-from generation_svc.lifecycle import topic
+from generation_svc.lifecycle import charge, topic
 
 AT_ONCE = timedelta(0)
 
@@ -34,17 +35,29 @@ async def revise(
 
 
 async def settle(
-    tx: Transaction, job: Job, outcome: Result | Failure, *, event: JobEventKind
+    tx: Transaction,
+    job: Job,
+    outcome: Result | Failure,
+    *,
+    event: JobEventKind,
+    cost: Decimal | None = None,
 ) -> Job:
-    """Write the last revision of a locked job, and its outcome as a delivery."""
+    """Write the last revision of a locked job, and its outcome as a delivery.
+
+    It is charged for a result, by what the provider took for it where that decides; what is held
+    for it comes back with a failure.
+    """
+    changes: dict[str, Any]
+    # Before the revision, which the database refuses to whoever leaves a hold open.
     if isinstance(outcome, Result):
-        settled = await _save(
-            tx, job, event=event, state=JobState.SUCCEEDED, result=outcome, delay_reason=None
-        )
+        charged = await charge.capture(tx, job, outcome, cost=cost)
+        changes = {"state": JobState.SUCCEEDED, "result": outcome}
     else:
-        settled = await _save(
-            tx, job, event=event, state=JobState.FAILED, failure=outcome, delay_reason=None
-        )
+        charged = await charge.release(tx, job)
+        changes = {"state": JobState.FAILED, "failure": outcome}
+    settled = await _save(
+        tx, job, event=event, delay_reason=None, charged_credits=charged, **changes
+    )
     destination = await tx.jobs.destination(job.id)
     if destination:
         await tx.deliveries.add(

@@ -78,6 +78,8 @@ def job_to_proto(
     )
     if job.delay_reason:
         message.delay_reason = job_pb2.DelayReason.Value(f"DELAY_REASON_{job.delay_reason.name}")
+    if job.charged_credits is not None:
+        message.charged_credits = job.charged_credits
     if job.forecast:
         message.queue_position = job.forecast.queue_position
         if job.forecast.estimated_remaining is not None:

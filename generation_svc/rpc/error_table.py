@@ -66,6 +66,24 @@ TABLE: Mapping[type[Exception], Entry] = {
     domain.UnknownPrice: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "PRICE_UNKNOWN", lambda e: {"model_id": e.model_id}
     ),
+    domain.InsufficientCredits: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "INSUFFICIENT_CREDITS",
+        lambda e: {"price": str(e.price), "balance": str(e.balance), "missing": str(e.missing)},
+    ),
+    domain.PriceChanged: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "PRICE_CHANGED",
+        lambda e: {"price": str(e.price), "agreed": str(e.agreed)},
+    ),
+    domain.OwnerBlocked: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "OWNER_BLOCKED", lambda e: {"owner": e.owner}
+    ),
+    domain.SalesClosed: Entry(grpc.StatusCode.FAILED_PRECONDITION, "SALES_CLOSED"),
+    domain.MoneyModeMismatch: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "MONEY_MODE_MISMATCH", lambda e: {"mode": e.mode}
+    ),
+    domain.MoneyOff: Entry(grpc.StatusCode.FAILED_PRECONDITION, "MONEY_OFF"),
     domain.ConsentMissing: Entry(
         grpc.StatusCode.FAILED_PRECONDITION,
         "CONSENT_REQUIRED",

@@ -283,6 +283,8 @@ def _request_from_proto(
     bounds.text("owner", request.owner)
     bounds.text("correlation_id", request.correlation_id)
     destination = _destination_from_proto(request, bounds)
+    if request.agreed_credits < 0:
+        bounds.refuse("agreed_credits", f"Must be 0 or more, not {request.agreed_credits}.")
     bounds.check()
     caller = current_caller()
     correlation = request.correlation_id or correlation_id(context)
@@ -295,6 +297,7 @@ def _request_from_proto(
         owner=request.owner or caller.name,
         correlation_id=correlation,
         destination=destination,
+        agreed_credits=request.agreed_credits if request.HasField("agreed_credits") else None,
     )
 
 

@@ -11,6 +11,10 @@ _JOBS = (Scope.OWN_JOBS, Scope.ALL_JOBS)
 BYTES_BY_ID = (*_JOBS, Scope.DELIVERIES)
 """What DownloadMedia asks of a caller that has no link, only the id of the media."""
 _PACKAGE = "/atelier.generation.v1."
+_WALLET = "/atelier.wallet.v1.WalletService/"
+_READ = (Scope.WALLET_READ, Scope.WALLET_OPERATE)
+_TOP_UP = (Scope.WALLET_TOPUP,)
+_OPERATE = (Scope.WALLET_OPERATE,)
 
 PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
     f"{_PACKAGE}{method}": scopes
@@ -48,6 +52,32 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "CatalogService/SetModelOverride": (Scope.CATALOG,),
         "CatalogService/SwitchModel": (Scope.CATALOG,),
         "CatalogService/ListModelOverrides": (Scope.CATALOG,),
+    }.items()
+} | {
+    f"{_WALLET}{method}": scopes
+    for method, scopes in {
+        "GetBalance": _READ,
+        "ListTransfers": _READ,
+        "ListPacks": (Scope.WALLET_READ, Scope.WALLET_TOPUP, Scope.WALLET_OPERATE),
+        "CheckTopUp": _TOP_UP,
+        "RecordTopUp": _TOP_UP,
+        "ListTopUps": _READ,
+        "RefundTopUp": _OPERATE,
+        "LeaseRefunds": _TOP_UP,
+        "ReportRefund": _TOP_UP,
+        "GetStarCursor": _TOP_UP,
+        "ReportStarTransactions": _TOP_UP,
+        "GrantCredits": _OPERATE,
+        "BlockOwner": _OPERATE,
+        "SetMargin": _OPERATE,
+        "ListMargins": _OPERATE,
+        "ImportBalances": _OPERATE,
+        "UndoImport": _OPERATE,
+        "CheckLedger": _OPERATE,
+        "GetDailyReport": _OPERATE,
+        "GetStatement": _READ,
+        "GetSales": _READ,
+        "SetSales": _OPERATE,
     }.items()
 }
 """The scopes, of which one is enough, by the full name of the RPC as gRPC spells it."""

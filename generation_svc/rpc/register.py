@@ -17,6 +17,7 @@ from atelier.generation.v1 import (
     webhook_service_pb2,
     webhook_service_pb2_grpc,
 )
+from atelier.wallet.v1 import wallet_service_pb2, wallet_service_pb2_grpc
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.callback_servicer import CallbackServicer
 from generation_svc.rpc.catalog_servicer import CatalogServicer
@@ -28,6 +29,7 @@ from generation_svc.rpc.health_servicer import HealthServicer
 from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.reflection import enable_reflection
 from generation_svc.rpc.stream import StreamTiming
+from generation_svc.rpc.wallet_servicer import WalletServicer
 from generation_svc.rpc.webhook_servicer import WebhookServicer
 
 CONTRACT = (
@@ -37,6 +39,7 @@ CONTRACT = (
     edge_service_pb2,
     webhook_service_pb2,
     catalog_service_pb2,
+    wallet_service_pb2,
 )
 """The modules of the contract that hold services."""
 SERVICE_NAMES = tuple(
@@ -76,6 +79,7 @@ def register(
     edge_service_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(deps), server)
     webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(deps), server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(deps), server)
+    wallet_service_pb2_grpc.add_WalletServiceServicer_to_server(WalletServicer(deps), server)
     health_servicer = HealthServicer(draining, write_timeout=stream_timing.write_timeout)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if has_reflection:

@@ -20,6 +20,8 @@ from generation_svc.catalog import validate_inputs
 from generation_svc.catalog.layer import ShippedCatalog
 from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.catalog_layer import CatalogLayers
+from generation_svc.domain.error import Unavailable
+from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
@@ -31,6 +33,7 @@ from generation_svc.lifecycle.dependencies import (
     Limits,
     MediaDependencies,
     ModelDependencies,
+    MoneyDependencies,
     ProviderDependencies,
     StorageDependencies,
     WebhookDependencies,
@@ -79,7 +82,7 @@ async def open_dependencies(
     """Open what the use cases work with, on this database."""
     timing, links = timing_of(settings), links_of(settings, now=database.now)
     store, media_meter, tls = _store(settings), MediaMeter(registry), client_tls()
-    models = models_of(settings)
+    models, money = models_of(settings), await money_of(settings, database)
     async with (
         _media(
             settings,
@@ -113,6 +116,7 @@ async def open_dependencies(
             limits=limits_of(settings),
             meter=ServiceMeter(registry),
             storage=storage_of(settings, store=store, meter=media_meter),
+            money=money,
         )
         async with followed_catalog(deps):
             yield deps
@@ -190,6 +194,7 @@ def models_of(settings: GenerationSettings) -> ModelDependencies:
     """Return the shipped models, of which those are on offer that the settings allow."""
     rule = OfferRule(
         has_unpaid=settings.unpaid_models == "allow",
+        is_selling=settings.money is not None,
         has_callbacks=bool(settings.callback_base_url),
     )
     shipped = ShippedCatalog(load_document(), rule=rule)
@@ -199,6 +204,22 @@ def models_of(settings: GenerationSettings) -> ModelDependencies:
         format=shipped,
         has_unpaid=settings.unpaid_models == "allow",
     )
+
+
+async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> MoneyDependencies:
+    """Return what jobs are paid with, once the database agrees. Raises StartError."""
+    mode = MoneyMode(settings.money) if settings.money else None
+    try:
+        async with database.transaction() as tx:
+            state = await tx.money.mark(mode) if mode else await tx.money.state()
+    except Unavailable as error:
+        raise StartError("The database went away while the service started.") from error
+    if state and state.mode is not mode:
+        raise StartError(
+            f"MONEY is {settings.money or 'empty'}, but this database holds {state.mode} money for"
+            f" ever: set MONEY={state.mode}, or give DATABASE_URL another database."
+        )
+    return MoneyDependencies(mode, is_provider_real=settings.is_kie_real)
 
 
 def retention_of(settings: GenerationSettings) -> Retention:

@@ -5,8 +5,8 @@ for those that count the jobs of the same owners. So it must be one of its own: 
 what was committed when it began, and the second has to count what they waited for. All that
 depends on the first is decided by the second, in SQL.
 
-All keys are bound before any owner is locked, both in one order. A transaction with one job does
-the same, so none of them wait for each other in a circle.
+All keys are bound before any owner is locked, and all owners before any wallet, each in one order.
+A transaction with one job does the same, so none of them wait for each other in a circle.
 """
 
 import json
@@ -23,9 +23,11 @@ from generation_svc.domain.port.acceptance import (
     OwnerLimits,
     Refusal,
     Repeated,
+    Shortage,
 )
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.hold import DECIDED_BY_CREDITS, HELD
 from generation_svc.storage.usage_store import OWNER_BYTES
 
 OWNER_LOCK = 0x4F57_4E45
@@ -54,6 +56,8 @@ class PostgresAcceptanceStore:
 
 
 def _acceptance(row: Row) -> Acceptance:
+    if row["refusal"] == Refusal.CREDITS:
+        return Shortage(row["charge"], row["remaining"])
     if row["refusal"]:
         return Refusal(row["refusal"])
     if row["turn"] is not None:
@@ -73,6 +77,7 @@ def _rows(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
 
 def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
     job, key, destination = candidate.job, candidate.key, candidate.destination
+    charge = candidate.charge
     return {
         "number": number,
         "request_id": key.request_id if key else None,
@@ -98,6 +103,10 @@ def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
         "destination": document.destination_to_document(destination) if destination else None,
         "snapshot": document.snapshot_of(job),
         "bot_id": candidate.progress.bot_id if candidate.progress else None,
+        "payer": charge.payer if charge else None,
+        "charge": charge.credits if charge else None,
+        "margin": charge.margin if charge else None,
+        "promised": charge.promised if charge else None,
     }
 
 
@@ -106,18 +115,23 @@ def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
 _BIND_AND_LOCK = f"""
 WITH candidate AS (
     SELECT * FROM json_to_recordset(%(candidates)s::json)
-        AS c (id uuid, caller text, owner text, request_id text, content_hash bytea)
+        AS c (id uuid, caller text, owner text, request_id text, content_hash bytea, payer text)
 ), bound AS (
     INSERT INTO request_key (caller, request_id, content_hash, job_id, create_time)
     SELECT caller, request_id, content_hash, id, now() FROM candidate
     WHERE request_id IS NOT NULL ORDER BY caller, request_id
     ON CONFLICT DO NOTHING RETURNING job_id
-)
-SELECT pg_advisory_xact_lock({OWNER_LOCK}, owner.lock) FROM (
-    SELECT DISTINCT hashtext(caller || '/' || owner) AS lock FROM candidate
+), fresh AS (
+    SELECT caller, owner, payer FROM candidate
     WHERE request_id IS NULL OR id = ANY (ARRAY(SELECT job_id FROM bound))
-    ORDER BY lock
-) AS owner
+), locked AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock({OWNER_LOCK}, owner.lock) FROM (
+        SELECT DISTINCT hashtext(caller || '/' || owner) AS lock FROM fresh ORDER BY lock
+    ) AS owner
+)
+SELECT FROM wallet
+WHERE (SELECT count(*) FROM locked) > 0 AND owner = ANY (ARRAY(SELECT payer FROM fresh))
+ORDER BY owner FOR NO KEY UPDATE
 """
 
 # The round under way is the last one of which the provider took a job: it never goes back, or a job
@@ -134,30 +148,34 @@ WITH candidate AS (
         correlation_id text, create_time timestamptz,
         start_deadline_time timestamptz, state text, revision bigint, update_time timestamptz,
         account text, destination jsonb, snapshot jsonb, bot_id bigint, model_digest text,
-        needs_catalog boolean)
+        needs_catalog boolean, payer text, charge bigint, margin numeric, promised int)
     LEFT JOIN LATERAL (
         SELECT job_id, content_hash, ctid AS row FROM request_key
         WHERE request_key.caller = c.caller AND request_key.request_id = c.request_id LIMIT 1
     ) AS key ON true
 ), owner AS (
-    SELECT owner.*, jobs.*, {OWNER_BYTES.format(caller="owner.caller", owner="owner.owner")} AS used
+    SELECT owner.*, jobs.*, is_blocked,
+        {OWNER_BYTES.format(caller="owner.caller", owner="owner.owner")} AS used
     FROM (SELECT DISTINCT caller, owner FROM candidate) AS owner, LATERAL (
         SELECT count(*) AS active, max(job.turn) + 1 AS next_round FROM job
         WHERE job.caller = owner.caller AND job.owner = owner.owner
-        AND job.state IN ('queued', 'running')) AS jobs
+        AND job.state IN ('queued', 'running')) AS jobs, LATERAL (
+        SELECT count(*) > 0 AS is_blocked FROM wallet
+        WHERE wallet.owner = owner.owner AND wallet.is_blocked) AS wallet
 ), numbered AS (
-    SELECT candidate.*, owner.active, owner.next_round, owner.used,
+    SELECT candidate.*, owner.active, owner.next_round, owner.used, owner.is_blocked,
         row_number() OVER (PARTITION BY owner.caller, owner.owner ORDER BY number) AS ordinal
     FROM candidate JOIN owner ON owner.caller = candidate.caller AND owner.owner = candidate.owner
     WHERE request_id IS NULL OR bound_id = candidate.id
-), decided AS (
+), judged AS (
     SELECT numbered.*, CASE
+            WHEN is_blocked THEN '{Refusal.OWNER_BLOCKED}'
             WHEN active + ordinal > %(active_jobs)s THEN '{Refusal.ACTIVE_JOBS}'
-            WHEN used >= %(stored_bytes)s THEN '{Refusal.STORED_BYTES}' END AS refusal,
+            WHEN used >= %(stored_bytes)s THEN '{Refusal.STORED_BYTES}' END AS barrier,
         ordinal - 1 + greatest(next_round, coalesce(
             (SELECT max(turn) FROM job WHERE finish_deadline_time IS NOT NULL), 0)) AS turn
     FROM numbered
-), inserted AS (
+), {DECIDED_BY_CREDITS}, inserted AS (
     INSERT INTO job (id, caller, owner, model_id, inputs, is_free, credits, is_ceiling,
         quoted_cost, correlation_id, create_time, start_deadline_time, state, revision,
         update_time, account, destination,
@@ -177,11 +195,12 @@ WITH candidate AS (
     SELECT gen_random_uuid(), id, 'progress', 'pending', caller, bot_id, now() + %(progress_due)s,
         0, false, false, now(), now()
     FROM decided WHERE refusal IS NULL AND bot_id IS NOT NULL
-), released AS (
+), {HELD}, released AS (
     DELETE FROM request_key
     WHERE ctid = ANY (ARRAY(SELECT bound_row FROM decided WHERE refusal IS NOT NULL))
 )
-SELECT decided.turn, decided.refusal, candidate.bound_id, candidate.bound_hash
+SELECT decided.turn, decided.refusal, decided.charge, decided.remaining, candidate.bound_id,
+    candidate.bound_hash
 FROM candidate LEFT JOIN decided ON decided.number = candidate.number
 ORDER BY candidate.number
 """

@@ -42,8 +42,10 @@ from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.follower import JobFollower
 from generation_svc.storage.health_store import PostgresHealthStore
 from generation_svc.storage.job_store import PostgresJobStore
+from generation_svc.storage.ledger_store import PostgresLedgerStore
 from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
+from generation_svc.storage.money_store import PostgresMoneyStore
 from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.pool_queue import PoolQueue
 from generation_svc.storage.queue_store import PostgresQueueStore
@@ -117,6 +119,8 @@ class PostgresTransaction:
         self.due = PostgresDueStore(connection)
         self.catalog = PostgresCatalogStore(connection)
         self.health = PostgresHealthStore(connection)
+        self.ledger = PostgresLedgerStore(connection)
+        self.money = PostgresMoneyStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

@@ -191,6 +191,7 @@ def snapshot_of(job: Job) -> dict[str, Any]:
         "finish_deadline_time": deadline.isoformat() if deadline else None,
         "result": result_to_document(job.result),
         "failure": failure_to_document(job.failure),
+        "charged_credits": job.charged_credits,
     }
 
 
@@ -206,4 +207,5 @@ def changes_from_snapshot(snapshot: Document) -> dict[str, Any]:
         "delay_until_time": datetime.fromisoformat(until) if until else None,
         "result": result_from_document(snapshot["result"]),
         "failure": failure_from_document(snapshot["failure"]),
+        "charged_credits": snapshot.get("charged_credits"),
     }

@@ -34,6 +34,7 @@ def job_from_row(row: Row) -> Job:
         fair_round=row["turn"],
         model_digest=row["model_digest"],
         needs_catalog=row["needs_catalog"],
+        charged_credits=row["charged_credits"],
     )
 
 
@@ -61,6 +62,7 @@ def mutable_columns(job: Job) -> Row:
         "finish_deadline_time": job.finish_deadline_time,
         **delay_to_columns(job.delay_reason),
         "delay_until_time": job.delay_until_time,
+        "charged_credits": job.charged_credits,
         "result": Jsonb(result) if result is not None else None,
         "failure": Jsonb(failure) if failure is not None else None,
     }

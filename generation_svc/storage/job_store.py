@@ -144,7 +144,8 @@ WITH saved AS (
     UPDATE job SET state = %(state)s::text, revision = %(revision)s::bigint,
         update_time = %(update_time)s, finish_deadline_time = %(finish_deadline_time)s,
         delay_reason = %(delay_reason)s, further_delay_reason = %(further_delay_reason)s,
-        delay_until_time = %(delay_until_time)s, result = %(result)s, failure = %(failure)s,
+        delay_until_time = %(delay_until_time)s, charged_credits = %(charged_credits)s,
+        result = %(result)s, failure = %(failure)s,
         dispatch_time = CASE WHEN %(state)s::text = 'queued' THEN dispatch_time END,
         claim_token = CASE WHEN %(state)s::text = 'queued' THEN claim_token END
     WHERE id = %(id)s AND revision = %(revision)s::bigint - 1 AND state = ANY(%(sources)s)

@@ -13,8 +13,11 @@ from generation_svc.domain.delivery import Destination, Telegram, Webhook
 from generation_svc.domain.error import (
     AtelierError,
     ConsentMissing,
+    InsufficientCredits,
     JobExpired,
     Overloaded,
+    OwnerBlocked,
+    PriceChanged,
     RateLimited,
     RequestIdReused,
     StorageQuotaReached,
@@ -25,6 +28,7 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
+from generation_svc.domain.ledger import Charge
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.acceptance import (
     Acceptance,
@@ -32,6 +36,7 @@ from generation_svc.domain.port.acceptance import (
     OwnerLimits,
     Refusal,
     Repeated,
+    Shortage,
 )
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.transaction import Transaction
@@ -54,7 +59,13 @@ from generation_svc.usecase.accepted_inputs import accepted_inputs
 BUSY_RETRY = timedelta(seconds=5)
 """How long an owner with too many jobs is told to wait."""
 
-_AFTER_LOOKING = (Unavailable, RequestIdReused, JobExpired, TooManyActiveJobs)
+_AFTER_LOOKING = (
+    Unavailable,
+    RequestIdReused,
+    JobExpired,
+    TooManyActiveJobs,
+    InsufficientCredits,
+)
 """What is raised once its request_id was looked for, or could not be."""
 
 
@@ -69,6 +80,8 @@ class CreateRequest:
     owner: str
     correlation_id: str
     destination: Destination | None
+    agreed_credits: int | None = None
+    """The price that the owner agreed to; None for any."""
 
 
 async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
@@ -77,7 +90,7 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
     UploadMissing, ConsentMissing, UnknownPrice, ReferenceUnavailable, RequestIdReused,
     JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached, WebhookSecretMissing,
-    WebhookDisabled.
+    WebhookDisabled, PriceChanged, SalesClosed, OwnerBlocked, InsufficientCredits.
     """
     _check_rights(request)
     try:
@@ -115,31 +128,36 @@ async def _accept(
     deps: Dependencies, request: CreateRequest, *, model: Model, inputs: Mapping[str, Any]
 ) -> Job:
     account = await _account_for(deps, request, model=model, inputs=inputs)
-    price = await pricing.price_of(deps, request.caller, model=model, inputs=inputs)
+    priced = await pricing.price_of(deps, request.caller, model=model, inputs=inputs)
+    _check_agreed(request, priced.price)
     await model_revision.keep(deps, model)
     # Before the transaction: keeping media takes long, and a transaction holds a connection.
     kept = await upload_input.store(
         deps, request.caller, owner=request.owner, model=model, inputs=inputs
     )
-    job = _new_job(deps, request, model=model, inputs=kept, price=price)
-    job = replace(job, account=account)
-    outcome = await _outcome(deps, request, job=job, model=model)
-    if isinstance(outcome, Refusal):
+    job = _new_job(deps, request, model=model, inputs=kept, price=priced.price)
+    candidate = Candidate(
+        replace(job, account=account),
+        request.destination,
+        _key(request),
+        charge=_charge(deps, request, priced=priced),
+    )
+    outcome = await _outcome(deps, request, candidate, model=model)
+    if isinstance(outcome, Refusal | Shortage):
         raise _refused(deps, request, refusal=outcome)
     if isinstance(outcome, Repeated):
         return await _repeated(deps, request, outcome)
-    accepted = replace(job, fair_round=outcome.fair_round)
+    accepted = replace(candidate.job, fair_round=outcome.fair_round)
     deps.views.queue.join(accepted)
     return accepted
 
 
 async def _outcome(
-    deps: Dependencies, request: CreateRequest, *, job: Job, model: Model
+    deps: Dependencies, request: CreateRequest, candidate: Candidate, *, model: Model
 ) -> Acceptance:
     """Accept a job together with others, unless more than the job has to be looked at."""
-    candidate = Candidate(job, request.destination, _key(request))
     is_off = await model_outage.is_off(deps, model.id)
-    has_media = input_media.needs_upload(job, model=model)
+    has_media = input_media.needs_upload(candidate.job, model=model)
     if is_off or has_media or isinstance(request.destination, Webhook):
         return await _accept_alone(deps, request, candidate, model=model, is_off=is_off)
     return await deps.acceptance.accept(candidate, limits=_limits(deps), database=deps.database)
@@ -173,7 +191,7 @@ async def _accept_alone(
         (outcome,) = await acceptance.accept(
             tx, [replace(candidate, key=None)], limits=_limits(deps)
         )
-        if isinstance(outcome, Refusal):  # raised here, so that nothing is held or bound
+        if isinstance(outcome, Refusal | Shortage):  # raised here, so that nothing is held or bound
             raise _refused(deps, request, refusal=outcome)
         return outcome
 
@@ -189,8 +207,24 @@ def _limits(deps: Dependencies) -> OwnerLimits:
     return OwnerLimits(deps.limits.active_jobs_per_owner, deps.storage.quota.owner_bytes)
 
 
-def _refused(deps: Dependencies, request: CreateRequest, *, refusal: Refusal) -> AtelierError:
+def _check_agreed(request: CreateRequest, price: Price) -> None:
+    agreed, credits_ = request.agreed_credits, int(price.credits)
+    if agreed is not None and agreed != credits_:
+        raise PriceChanged(price=credits_, agreed=agreed)
+
+
+def _charge(deps: Dependencies, request: CreateRequest, *, priced: pricing.Priced) -> Charge | None:
+    return priced.charge(request.owner) if deps.money.mode else None
+
+
+def _refused(
+    deps: Dependencies, request: CreateRequest, *, refusal: Refusal | Shortage
+) -> AtelierError:
     limits = _limits(deps)
+    if isinstance(refusal, Shortage):
+        return InsufficientCredits(price=refusal.price, balance=refusal.balance)
+    if refusal is Refusal.OWNER_BLOCKED:
+        return OwnerBlocked(request.owner)
     if refusal is Refusal.STORED_BYTES:
         return StorageQuotaReached(f"owner {request.owner}", limit_bytes=limits.stored_bytes)
     return TooManyActiveJobs(request.owner, limit=limits.active_jobs, retry_after=BUSY_RETRY)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from generation_svc.domain.caller import Caller
@@ -48,7 +49,9 @@ async def quote_job(deps: Dependencies, request: QuoteRequest) -> JobQuote:
     model = deps.models.catalog.get(request.model_id)
     inputs = accepted_inputs(deps, request.caller, model=model, inputs=request.inputs)
     media = await _look(deps, request, model=model, inputs=inputs)
-    price, lines = _priced(request, model=model, inputs=inputs, media=media)
+    terms = await pricing.terms_of(deps)
+    margin = terms.margins.of(model)
+    price, lines = _priced(request, model=model, inputs=inputs, media=media, margin=margin)
     return JobQuote(
         price=price,
         lines=lines,
@@ -70,10 +73,15 @@ async def _look(
 
 
 def _priced(
-    request: QuoteRequest, *, model: Model, inputs: Mapping[str, Any], media: Mapping[Steps, Media]
+    request: QuoteRequest,
+    *,
+    model: Model,
+    inputs: Mapping[str, Any],
+    media: Mapping[Steps, Media],
+    margin: Decimal,
 ) -> tuple[Price, tuple[str, ...]]:
     if model.is_free:
         return pricing.FREE, ()
     quoted = pricing.quote_of(model, inputs, media=media)
     lines = quote_lines(model, quoted, inputs=inputs, language_code=request.language_code)
-    return pricing.price_from(quoted), lines
+    return pricing.price_from(quoted, margin=margin).price, lines

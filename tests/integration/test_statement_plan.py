@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import import_module
 from itertools import product
 from pkgutil import iter_modules
@@ -24,6 +25,7 @@ from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilen
 from generation_svc.domain.job import Job
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
 from generation_svc.domain.model import Consent
+from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.due import DueKind
 from generation_svc.domain.port.queue import Claim
@@ -45,7 +47,7 @@ from generation_svc.usecase import (
     upload_input,
     webhook,
 )
-from tests.fill import Filling, fill
+from tests.fill import Filling, fill, fill_wallets
 from tests.lifecycle import (
     CALLER,
     CHAT,
@@ -58,12 +60,20 @@ from tests.lifecycle import (
     OpenBench,
     one_piece,
 )
+from tests.money import IMAGEN, grant, wallet
 from tests.plan import Recorder
 
 FILLING = Filling(finished=50_000, days=120, queued=2_000, queued_owners=20, caller="edge")
 LIMITS = replace(GENEROUS, creates_per_window=200, reads_per_window=200, active_tasks=40)
 """So many jobs may run at once: the first round of the queue, and what is accepted here."""
-SMALL = {"breaker_store", "catalog_store", "edge_store", "model_store", "rate_budget_store"}
+SMALL = {
+    "breaker_store",
+    "catalog_store",
+    "edge_store",
+    "model_store",
+    "money_store",
+    "rate_budget_store",
+}
 """The stores of what does not grow with every job: few rows, or one that is found by its key."""
 HOOK = Webhook("https://hooks.example/atelier")
 OTHER_HOOK = Webhook("https://gone.example/atelier")
@@ -94,7 +104,8 @@ async def harness(
 ) -> Harness:
     """The harness of a service whose database is filled."""
     await fill(database_url, getattr(request, "param", FILLING))
-    return await open_bench(limits=LIMITS)
+    await fill_wallets(database_url, owners=50_000)
+    return await open_bench(limits=LIMITS, money=MoneyMode.TEST)
 
 
 async def test_no_statement_reads_a_large_table_or_sorts_the_queue(
@@ -106,6 +117,7 @@ async def test_no_statement_reads_a_large_table_or_sorts_the_queue(
     await taken(harness, jobs)
     await ended(harness)
     await delivered(harness)
+    await paid(harness)
     await read(harness, jobs[0])
     await grown_old(harness)
     await met_by_chance(harness, jobs[0])
@@ -216,6 +228,30 @@ async def delivered(harness: Harness) -> None:
         pass
     (gone,) = await webhook.page(harness.deps, CALLER, is_disabled=True, after="", limit=9)
     await webhook.enable(harness.deps, CALLER, url=gone.url)
+
+
+async def paid(harness: Harness) -> None:
+    """Have jobs that are paid for: captured, released, cancelled before and after they ran."""
+    owner = "bench:wallet:7"
+    await harness.query("UPDATE job SET dispatch_time = dispatch_time + interval '1 day'")
+    await harness.made(owner=owner, destination=None, **IMAGEN)
+    await harness.run(owner=owner, destination=None, **IMAGEN)
+    await harness.callback(FAILURE)
+    queued = await harness.accept(owner=owner, destination=None, **IMAGEN)
+    await cancel_job.cancel_job(harness.deps, CALLER, job_id=queued.id)
+    running = await harness.run(owner=owner, destination=None, **IMAGEN)
+    await cancel_job.cancel_job(harness.deps, CALLER, job_id=running.id)
+    await harness.callback(replace(SUCCESS, cost=Decimal(8)))
+    await harness.fetch_all()
+    await grant(harness, 5, owner=owner)
+    assert (await wallet(harness, owner)).held == 0
+    async with harness.transaction() as tx:
+        transfers = await tx.ledger.transfers(owner, limit=20)
+        await tx.ledger.transfers(owner, before=transfers[3].id, limit=20)
+        assert await tx.ledger.hold_of(queued.id)
+        assert await tx.ledger.find(str(queued.id))
+        await tx.ledger.over(limit=20)
+    await harness.query("UPDATE job SET dispatch_time = dispatch_time - interval '1 day'")
 
 
 async def read(harness: Harness, job: Job) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from generation_svc.domain.delivery import Destination, Telegram
 from generation_svc.domain.job import Job
+from generation_svc.domain.ledger import Charge
 from generation_svc.domain.port.request import RequestKey
 
 
@@ -20,6 +21,8 @@ class Candidate:
     destination: Destination | None
     key: RequestKey | None = None
     """What it is found by when it is asked for again; None if nobody will, or if it is bound."""
+    charge: Charge | None = None
+    """What is held for it; None where nothing is."""
 
     @property
     def progress(self) -> Telegram | None:
@@ -37,10 +40,23 @@ class OwnerLimits:
 
 
 class Refusal(StrEnum):
-    """Why the owner of a job gets no new one."""
+    """Why there is no new job."""
 
     ACTIVE_JOBS = "active_jobs"
     STORED_BYTES = "stored_bytes"
+    OWNER_BLOCKED = "owner_blocked"
+    CREDITS = "credits"
+    """The wallet has too little; see `Shortage`."""
+    AGAIN = "again"
+    """Others at the same moment asked for more than there is: it is to be decided once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """The payer has too little for the job."""
+
+    price: int
+    balance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,7 @@ class Repeated:
     content_hash: bytes
 
 
-Acceptance = Accepted | Repeated | Refusal
+Acceptance = Accepted | Repeated | Refusal | Shortage
 """What became of a candidate."""
 
 

@@ -21,8 +21,10 @@ from generation_svc.domain.port.dispatch import DispatchStore
 from generation_svc.domain.port.due import DueStore
 from generation_svc.domain.port.health import HealthStore
 from generation_svc.domain.port.job import JobStore
+from generation_svc.domain.port.ledger import LedgerStore
 from generation_svc.domain.port.media import MediaStore
 from generation_svc.domain.port.model import ModelStore
+from generation_svc.domain.port.money import MoneyStore
 from generation_svc.domain.port.notifier import Notifier
 from generation_svc.domain.port.queue import QueueStore
 from generation_svc.domain.port.rate_budget import RateBudgetStore
@@ -77,6 +79,10 @@ class Transaction(Clock, Protocol):
     def catalog(self) -> CatalogStore: ...  # noqa: D102
     @property
     def health(self) -> HealthStore: ...  # noqa: D102
+    @property
+    def ledger(self) -> LedgerStore: ...  # noqa: D102
+    @property
+    def money(self) -> MoneyStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable.

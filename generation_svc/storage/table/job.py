@@ -120,6 +120,8 @@ class JobRow(SQLModel, table=True):
     """Whether its dispatcher must know the catalog in the database; a trigger refuses others."""
     catalog_claim: UUID | None = None
     """The claim that holds it, as one writes it who knows that catalog."""
+    charged_credits: int | None = Field(default=None, sa_type=BigInteger)
+    """What it was charged; NULL while that is not known, or where nobody wrote it."""
 
 
 class RequestKeyRow(SQLModel, table=True):

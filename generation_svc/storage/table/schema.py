@@ -11,7 +11,9 @@ from generation_svc.storage.table import (  # noqa: F401 - each of them adds its
     edge,
     job,
     media,
+    money,
     provider,
+    top_up,
 )
 
 metadata = SQLModel.metadata

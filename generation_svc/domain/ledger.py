@@ -1,0 +1,230 @@
+"""The ledger: accounts, transfers between them, and the rules by which credits move.
+
+A transfer takes from one account what it gives to another, so each currency sums to zero. A wallet
+is the sum of its owner's transfers. A user's credits are whole numbers; what the provider takes is
+counted in thousandths of its own credit.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+MILLI = 1000
+"""How many units of `Currency.KIE_MILLI` one credit of the provider has."""
+
+
+class Currency(StrEnum):
+    """What is counted."""
+
+    CREDIT = "credit"
+    KIE_MILLI = "kie_milli"
+    XTR = "xtr"
+    XTR_NANO = "xtr_nano"
+
+
+class AccountKind(StrEnum):
+    """Where something is: with an owner, or with the house."""
+
+    GRANTED = "granted"
+    """Given to an owner; spent first, never refunded."""
+    PAID = "paid"
+    """Bought by an owner."""
+    HELD = "held"
+    """Kept for an owner's jobs that are not over."""
+    DEBT = "debt"
+    """What an owner owes; it holds less than nothing, or nothing."""
+    INCOME = "income"
+    GRANTS = "grants"
+    REFUNDS = "refunds"
+    LATE_RESULTS = "late_results"
+    EXCHANGE = "exchange"
+    OPENING = "opening"
+    PROVIDER_COST = "provider_cost"
+    PROVIDER = "provider"
+    TELEGRAM = "telegram"
+    SUSPENSE = "suspense"
+    BOT_OWNER = "bot_owner"
+
+
+OWNED = frozenset({AccountKind.GRANTED, AccountKind.PAID, AccountKind.HELD, AccountKind.DEBT})
+"""The accounts that each owner has; all others are the house's."""
+
+
+_SPENDABLE = frozenset({AccountKind.GRANTED, AccountKind.PAID})
+
+
+class TransferKind(StrEnum):
+    """Why something moved."""
+
+    HOLD = "hold"
+    CAPTURE = "capture"
+    RELEASE = "release"
+    GRANT = "grant"
+    TOP_UP = "top_up"
+    REFUND = "refund"
+    CHARGEBACK = "chargeback"
+    IMPORT = "import"
+    IMPORT_UNDO = "import_undo"
+    DEBT_PAYMENT = "debt_payment"
+    PROVIDER_COST = "provider_cost"
+    STARS_IN = "stars_in"
+    STARS_OUT = "stars_out"
+    CORRECTION = "correction"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One movement, which is never changed."""
+
+    kind: TransferKind
+    source: AccountKind
+    target: AccountKind
+    amount: int
+    cause: str
+    """What it was made for: the id of a job, a top-up, an attempt …"""
+    currency: Currency = Currency.CREDIT
+    owner: str | None = None
+    actor: str = "service"
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    id: int = 0
+    """Its number; 0 until it is written."""
+    time: datetime | None = None
+    balance_after: int | None = None
+    """The owner's balance after it, once it is written."""
+
+    @property
+    def change(self) -> int:
+        """By how much it changes the owner's balance."""
+        return self.amount * ((self.target in _SPENDABLE) - (self.source in _SPENDABLE))
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """What an owner has."""
+
+    owner: str
+    granted: int = 0
+    paid: int = 0
+    held: int = 0
+    debt: int = 0
+    is_blocked: bool = False
+    block_reason: str = ""
+
+    @property
+    def balance(self) -> int:
+        """What can be spent now."""
+        return self.granted + self.paid
+
+
+class HoldState(StrEnum):
+    """What became of what was held."""
+
+    OPEN = "open"
+    CAPTURED = "captured"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What is kept of an owner for one job."""
+
+    job_id: UUID
+    owner: str
+    """Who pays."""
+    model_id: str
+    granted: int
+    paid: int
+    margin: Decimal
+    promised: int = 1
+    """How many results its price is for."""
+    state: HoldState = HoldState.OPEN
+    captured: int = 0
+
+    @property
+    def total(self) -> int:
+        """What is kept in all."""
+        return self.granted + self.paid
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is to be paid for a job before it runs."""
+
+    payer: str
+    credits: int
+    margin: Decimal
+    promised: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a job brought, which is what it may cost."""
+
+    count: int
+    missing: int = 0
+    measured_cost: Decimal | None = None
+    """What the provider took, where the price was only a ceiling and it told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpShare:
+    """What of a wallet one top-up brought, for the question whether it was touched."""
+
+    id: UUID
+    credits: int
+
+
+def price_of(cost: Decimal, *, margin: Decimal) -> int:
+    """Return the credits for a cost: rounded up once, on the total, and never nothing."""
+    return max(1, int((cost * margin).to_integral_value(ROUND_CEILING)))
+
+
+def split(amount: int, *, granted: int) -> tuple[int, int]:
+    """Return what an amount takes of the granted credits, which go first, and of the paid ones."""
+    first = min(amount, granted)
+    return first, amount - first
+
+
+def captured_amount(hold: Hold, delivered: Delivered) -> int:
+    """Return what a hold is worth by what was delivered; never more than the hold."""
+    if delivered.count <= 0:
+        return 0
+    handed = delivered.count + delivered.missing
+    if delivered.measured_cost is None:
+        return hold.total * delivered.count // max(hold.promised, handed)
+    measured = min(hold.total, price_of(delivered.measured_cost, margin=hold.margin))
+    return measured * delivered.count // handed
+
+
+def returned(hold: Hold, *, captured: int) -> tuple[int, int]:
+    """Return what goes back to the granted and to the paid credits when so much is captured."""
+    granted, paid = split(captured, granted=hold.granted)
+    return hold.granted - granted, hold.paid - paid
+
+
+def set_off(amount: int, *, debt: int) -> tuple[int, int]:
+    """Return what of a top-up pays a debt, and what is left for the owner."""
+    first = min(amount, debt)
+    return first, amount - first
+
+
+def taken_back(amount: int, *, paid: int) -> tuple[int, int]:
+    """Return what of an amount the paid credits bear, and what becomes a debt."""
+    first = min(amount, paid)
+    return first, amount - first
+
+
+def untouched(top_ups: Iterable[TopUpShare], *, paid: int) -> frozenset[UUID]:
+    """Return the top-ups, given oldest first, of which nothing was spent: the oldest goes first."""
+    whole, rest = set(), paid
+    for each in reversed(tuple(top_ups)):
+        rest -= each.credits
+        if rest < 0:
+            break
+        whole.add(each.id)
+    return frozenset(whole)

@@ -1,0 +1,69 @@
+"""The ledger: wallets, the transfers that they add up to, and what is held for jobs.
+
+Wallets are locked after everything else, and several of them in the order of their names.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from generation_svc.domain.ledger import Delivered, Hold, Transfer, Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class EndedHold:
+    """A hold whose job is over, and which nobody ended."""
+
+    job_id: UUID
+    is_stored: bool
+    """Whether a result of the job is ours."""
+
+
+class LedgerStore(Protocol):
+    """Moves credits, and whatever else is counted."""
+
+    async def wallet(self, owner: str) -> Wallet:
+        """Read what an owner has; one without a wallet has nothing."""
+
+    async def lock(self, owners: Sequence[str]) -> Mapping[str, Wallet]:
+        """Lock the wallets of owners, and make those that are not there."""
+
+    async def move(self, transfers: Sequence[Transfer]) -> int:
+        """Write transfers and what they make of the wallets, which are locked already.
+
+        Return how many were written: one that was written before is left out.
+        """
+
+    async def transfers(
+        self, owner: str, *, before: int | None = None, limit: int
+    ) -> Sequence[Transfer]:
+        """Read an owner's transfers, the newest first, from before a number on."""
+
+    async def find(self, cause: str) -> Sequence[Transfer]:
+        """Read what was moved for a cause, the oldest first."""
+
+    async def hold_of(self, job_id: UUID) -> Hold | None:
+        """Read what is or was held for a job."""
+
+    async def capture(self, job_id: UUID, delivered: Delivered) -> int | None:
+        """End the open hold of a locked job by what was delivered; the rest goes back.
+
+        Return what was captured; None if nothing was held any more.
+        """
+
+    async def release(self, job_id: UUID, *, is_over: bool = True) -> bool:
+        """Give back what is held for a locked job; return whether anything was.
+
+        Where it is not certain that the job is over, a live attempt keeps the hold.
+        """
+
+    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> None:
+        """Note what the provider took for an attempt, once.
+
+        A success whose job gave its hold back already is paid by the house.
+        """
+
+    async def over(self, *, limit: int) -> Sequence[EndedHold]:
+        """Find open holds of jobs that are final and have no live attempt."""

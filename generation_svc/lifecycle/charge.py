@@ -1,0 +1,63 @@
+"""Charges a job for what it delivered, or gives back what was held for it.
+
+Both are part of a transaction that holds the job's lock. Free jobs hold nothing, and cost no
+statement. A hold has no clock: it is ended when its job is, or, if the job was cancelled while the
+provider worked on it, with the last attempt that could still bring a result.
+"""
+
+from decimal import Decimal
+
+from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.job import Job, JobState, Result
+from generation_svc.domain.ledger import Delivered
+from generation_svc.domain.port.transaction import Transaction
+
+
+async def capture(tx: Transaction, job: Job, result: Result, *, cost: Decimal | None) -> int:
+    """Charge for a result that is stored; return how many credits it took."""
+    if not has_price(job):
+        return 0
+    return await tx.ledger.capture(job.id, delivered_of(job, result, cost=cost)) or 0
+
+
+async def release(tx: Transaction, job: Job) -> int:
+    """Give back what is held for a job that brought nothing, which then cost nothing."""
+    if has_price(job):
+        await tx.ledger.release(job.id)
+    return 0
+
+
+async def release_cancelled(tx: Transaction, job: Job) -> int | None:
+    """Do the same for a cancelled job; return None if an attempt may still bring a result."""
+    if not has_price(job):
+        return 0
+    return 0 if await tx.ledger.release(job.id, is_over=False) else None
+
+
+async def release_unused(tx: Transaction, job: Job) -> None:
+    """Give back what a cancelled job holds, now that an attempt has ended that brought nothing."""
+    if job.state is JobState.CANCELLED and has_price(job):
+        await tx.ledger.release(job.id, is_over=False)
+
+
+async def capture_late(tx: Transaction, job: Job, result: Result, *, cost: Decimal | None) -> None:
+    """Charge a cancelled job for a result that came after all; for any other it is free."""
+    if job.state is JobState.CANCELLED:
+        await capture(tx, job, result, cost=cost)
+
+
+def has_price(job: Job) -> bool:
+    """Return whether something may be held for a job."""
+    return not job.price.is_free and job.price.credits != "0"
+
+
+def cost_of(attempt: Attempt) -> Decimal | None:
+    """Return what the provider took for an attempt, where it told."""
+    return attempt.observation.cost if attempt.observation else None
+
+
+def delivered_of(job: Job, result: Result, *, cost: Decimal | None) -> Delivered:
+    """Return what a result is worth: each of its files, or its text."""
+    count = len(result.media) or (1 if result.text else 0)
+    measured = cost if job.price.is_ceiling else None
+    return Delivered(count, result.missing_count, measured)

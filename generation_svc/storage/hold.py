@@ -1,0 +1,100 @@
+"""How credits are held and given back, in SQL: parts of the statements that change jobs.
+
+The rules are those of `domain/ledger`, and tests hold the two to each other.
+"""
+
+from generation_svc.domain.attempt import LIVE_STATES
+from generation_svc.domain.ledger import AccountKind, Currency, HoldState, TransferKind
+from generation_svc.domain.port.acceptance import Refusal
+
+_TRANSFER = (
+    "time, currency, amount, source, target, owner, balance_after, kind, cause, actor, reason,"
+    " detail"
+)
+_LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE_STATES))
+
+# What stands before a candidate in its batch is counted as if it was taken: so those who are
+# accepted are the first ones, and one price that is too high does not keep a later one from the
+# credits that are left. That one is decided upon with the next batch.
+DECIDED_BY_CREDITS = f"""
+weighed AS (
+    SELECT judged.*, wallet.granted AS had_granted,
+        coalesce(wallet.granted + wallet.paid, 0) AS balance,
+        sum(charge) OVER (PARTITION BY payer, barrier IS NULL ORDER BY number
+            ROWS UNBOUNDED PRECEDING)::bigint AS charge_so_far
+    FROM judged LEFT JOIN LATERAL (
+        SELECT granted, paid FROM wallet WHERE wallet.owner = judged.payer LIMIT 1
+    ) AS wallet ON true
+), measured AS (
+    SELECT weighed.*, balance - coalesce(max(charge_so_far)
+        FILTER (WHERE barrier IS NULL AND charge_so_far <= balance)
+        OVER (PARTITION BY payer), 0) AS remaining
+    FROM weighed
+), decided AS (
+    SELECT measured.*, CASE WHEN barrier IS NOT NULL THEN barrier
+            WHEN payer IS NULL OR charge_so_far <= balance THEN NULL
+            WHEN charge > remaining THEN '{Refusal.CREDITS}'
+            ELSE '{Refusal.AGAIN}' END AS refusal
+    FROM measured
+)"""
+"""Decides on what nothing else stands against, by what the payers have."""
+
+HELD = f"""
+held AS (
+    INSERT INTO hold (job_id, owner, model_id, granted, paid, margin, promised, create_time)
+    SELECT id, payer, model_id, first, charge - first, margin, promised, now()
+    FROM decided, LATERAL (SELECT least(charge_so_far, had_granted)
+        - least(charge_so_far - charge, had_granted) AS first) AS share
+    WHERE refusal IS NULL AND payer IS NOT NULL
+    RETURNING job_id, owner, model_id, granted, paid
+), kept AS (
+    INSERT INTO transfer ({_TRANSFER})
+    SELECT now(), '{Currency.CREDIT}', amount, source, '{AccountKind.HELD}', held.owner,
+        balance - charge_so_far + rest, '{TransferKind.HOLD}', job_id::text, 'service', '',
+        jsonb_build_object('model_id', held.model_id)
+    FROM held JOIN decided ON decided.id = held.job_id, LATERAL (VALUES
+        ('{AccountKind.GRANTED}', held.granted, held.paid),
+        ('{AccountKind.PAID}', held.paid, 0)) AS share (source, amount, rest)
+    WHERE amount > 0 ORDER BY number, rest DESC
+), spent AS (
+    UPDATE wallet SET granted = wallet.granted - sums.granted, paid = wallet.paid - sums.paid,
+        held = wallet.held + sums.granted + sums.paid, update_time = now()
+    FROM (SELECT owner, sum(granted)::bigint AS granted, sum(paid)::bigint AS paid
+        FROM held GROUP BY owner) AS sums
+    WHERE wallet.owner = sums.owner
+)"""
+"""Holds what the accepted ones cost."""
+
+_CAPTURED = """(CASE WHEN %(count)s::bigint <= 0 THEN 0
+    WHEN %(cost)s::numeric IS NULL THEN (granted + paid) * %(count)s::bigint
+        / greatest(promised, %(count)s::bigint + %(missing)s::bigint)
+    ELSE least(granted + paid, greatest(1, ceil(%(cost)s::numeric * margin)))::bigint
+        * %(count)s::bigint / (%(count)s::bigint + %(missing)s::bigint) END)"""
+
+# The transfers wait for the wallet's row: so their numbers are in the order of the balances.
+END = f"""
+WITH ended AS (
+    UPDATE hold SET captured = {_CAPTURED}, end_time = now(), state = CASE
+        WHEN {_CAPTURED} > 0 THEN '{HoldState.CAPTURED}' ELSE '{HoldState.RELEASED}' END
+    WHERE job_id = %(job_id)s AND state = '{HoldState.OPEN}' AND (%(is_over)s OR NOT EXISTS (
+        SELECT FROM attempt WHERE attempt.job_id = %(job_id)s AND attempt.state IN ({_LIVE})))
+    RETURNING job_id, owner, model_id, captured, granted - least(captured, granted) AS granted,
+        paid - (captured - least(captured, granted)) AS paid, granted + paid AS total
+), changed AS (
+    UPDATE wallet SET granted = wallet.granted + ended.granted, paid = wallet.paid + ended.paid,
+        held = wallet.held - ended.total, update_time = now()
+    FROM ended WHERE wallet.owner = ended.owner RETURNING wallet.granted + wallet.paid AS balance
+), moved AS (
+    INSERT INTO transfer ({_TRANSFER})
+    SELECT now(), '{Currency.CREDIT}', amount, '{AccountKind.HELD}', target, owner, balance - rest,
+        kind, job_id::text, 'service', '', jsonb_build_object('model_id', model_id)
+    FROM ended, changed, LATERAL (VALUES
+        ('{TransferKind.CAPTURE}', '{AccountKind.INCOME}', captured, granted + paid),
+        ('{TransferKind.RELEASE}', '{AccountKind.GRANTED}', granted, paid),
+        ('{TransferKind.RELEASE}', '{AccountKind.PAID}', paid, 0))
+        AS share (kind, target, amount, rest)
+    WHERE amount > 0
+)
+SELECT captured FROM ended
+"""
+"""Ends an open hold: what was captured becomes income, and the rest goes back where it was."""

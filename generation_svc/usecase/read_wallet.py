@@ -1,0 +1,40 @@
+"""Reads what an owner has, and how it came to that."""
+
+from collections.abc import Sequence
+
+from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.error import MoneyOff
+from generation_svc.domain.ledger import Transfer, Wallet
+from generation_svc.lifecycle.dependencies import Dependencies
+
+
+def check_money(deps: Dependencies) -> None:
+    """Raise MoneyOff where nothing is sold."""
+    if deps.money.mode is None:
+        raise MoneyOff
+
+
+def check_owner(deps: Dependencies, caller: Caller, *, owner: str) -> None:
+    """Raise PermissionDenied for somebody else's owner, and MoneyOff where nothing is sold.
+
+    Operators see every owner.
+    """
+    if Scope.WALLET_OPERATE not in caller.scopes:
+        caller.require_owner(owner)
+    check_money(deps)
+
+
+async def read_wallet(deps: Dependencies, caller: Caller, *, owner: str) -> Wallet:
+    """Return what an owner has. Raises PermissionDenied and MoneyOff."""
+    check_owner(deps, caller, owner=owner)
+    return await deps.database.read(lambda tx: tx.ledger.wallet(owner))
+
+
+async def list_transfers(
+    deps: Dependencies, caller: Caller, *, owner: str, before: int | None, limit: int
+) -> Sequence[Transfer]:
+    """Return an owner's transfers, the newest first. Raises PermissionDenied and MoneyOff."""
+    check_owner(deps, caller, owner=owner)
+    return await deps.database.read(
+        lambda tx: tx.ledger.transfers(owner, before=before, limit=limit)
+    )

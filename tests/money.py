@@ -1,0 +1,85 @@
+"""Wallets of tests: credits for an owner, and what must hold of the ledger at any moment."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind, Wallet
+from tests.lifecycle import Harness
+
+IMAGEN: dict[str, Any] = {"model_id": "google/imagen4"}
+"""A job that costs 8 credits exactly."""
+FREE: dict[str, Any] = {}
+"""A job that costs nothing."""
+PRICE = 8
+
+
+async def grant(
+    harness: Harness,
+    credits_: int,
+    *,
+    owner: str = "user:1",
+    kind: TransferKind = TransferKind.GRANT,
+) -> None:
+    """Give an owner credits, or have it buy some."""
+    accounts = {
+        TransferKind.GRANT: (AccountKind.GRANTS, AccountKind.GRANTED),
+        TransferKind.TOP_UP: (AccountKind.EXCHANGE, AccountKind.PAID),
+    }
+    source, target = accounts[kind]
+    transfer = Transfer(kind, source, target, credits_, cause=str(uuid4()), owner=owner)
+    async with harness.transaction() as tx:
+        await tx.ledger.lock([owner])
+        assert await tx.ledger.move([transfer]) == 1
+
+
+async def wallet(harness: Harness, owner: str = "user:1") -> Wallet:
+    async with harness.transaction() as tx:
+        return await tx.ledger.wallet(owner)
+
+
+async def holds(harness: Harness) -> list[tuple[str, int]]:
+    """The state of each hold, and what was captured."""
+    rows = await harness.query("SELECT state, captured FROM hold ORDER BY create_time, job_id")
+    return [(row["state"], row["captured"]) for row in rows]
+
+
+async def check_ledger(harness: Harness) -> None:
+    """Hold every wallet to its transfers and to its open holds, and each to the one before it."""
+    wrong = await harness.query(_WRONG_WALLETS)
+    wrong += await harness.query(_WRONG_HELD)
+    wrong += await harness.query(_WRONG_BALANCES)
+    wrong += await harness.query(_WRONG_HOLDS)
+    assert wrong == []
+
+
+_WRONG_WALLETS = """
+SELECT * FROM wallet LEFT JOIN LATERAL (
+    SELECT coalesce(sum(amount) FILTER (WHERE target = 'granted'), 0)
+        - coalesce(sum(amount) FILTER (WHERE source = 'granted'), 0) AS sum_granted,
+        coalesce(sum(amount) FILTER (WHERE target = 'paid'), 0)
+        - coalesce(sum(amount) FILTER (WHERE source = 'paid'), 0) AS sum_paid,
+        coalesce(sum(amount) FILTER (WHERE target = 'held'), 0)
+        - coalesce(sum(amount) FILTER (WHERE source = 'held'), 0) AS sum_held,
+        coalesce(sum(amount) FILTER (WHERE source = 'debt'), 0)
+        - coalesce(sum(amount) FILTER (WHERE target = 'debt'), 0) AS sum_debt
+    FROM transfer WHERE transfer.owner = wallet.owner) AS sums ON true
+WHERE (granted, paid, held, debt) IS DISTINCT FROM (sum_granted, sum_paid, sum_held, sum_debt)
+"""
+_WRONG_HELD = """
+SELECT * FROM wallet WHERE held <> (SELECT coalesce(sum(granted + paid), 0) FROM hold
+    WHERE hold.owner = wallet.owner AND hold.state = 'open')
+"""
+_WRONG_BALANCES = """
+SELECT * FROM (SELECT id, owner, balance_after, sum(CASE WHEN target IN ('granted', 'paid')
+        THEN amount ELSE 0 END - CASE WHEN source IN ('granted', 'paid') THEN amount ELSE 0 END)
+        OVER (PARTITION BY owner ORDER BY id) AS balance FROM transfer WHERE owner IS NOT NULL)
+    AS entry WHERE balance_after <> balance
+"""
+_WRONG_HOLDS = """
+SELECT hold.* FROM hold JOIN job ON job.id = hold.job_id
+WHERE (hold.state = 'open') <> (job.state IN ('queued', 'running') OR job.state = 'cancelled'
+    AND EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
+        AND attempt.state IN ('submitting', 'unknown', 'accepted', 'succeeded')))
+"""
