@@ -15,6 +15,7 @@ from telegram import Update
 from telegram.error import Conflict, InvalidToken, TelegramError
 
 from edge_bot.telegram.bot import EdgeBot
+from edge_bot.telegram.parse_update import is_payment
 from edge_bot.telegram.token_health import TokenHealth
 from edge_bot.update.deferred import DeferredUpdates
 from edge_bot.update.dispatcher import Dispatcher
@@ -24,7 +25,7 @@ from generation_client import GenerationError
 from runtime.backoff import Backoff
 from runtime.wait import interruptible, is_set_within
 
-ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
+ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member", "pre_checkout_query")
 """The kinds of updates that the edge handles."""
 
 POLL_S = 25
@@ -142,9 +143,12 @@ class _Round:
         task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, update: Update) -> None:
-        if not await self._dispatcher.settle(update, max_wait_s=MAX_WAIT_S):
+        while not await self._dispatcher.settle(update, max_wait_s=MAX_WAIT_S):
+            if is_payment(update):  # it is confirmed only once the service has it
+                continue
             _logger.error("an update was given up", update_id=update.update_id)
             await self._dispatcher.apologize(update)
+            break
         self._window.handled(update.update_id)
         del self._open[update.update_id]
 

@@ -10,6 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+from edge_bot.view.action import Action as Action
+from edge_bot.view.action import DraftAction as DraftAction
+from edge_bot.view.action import FollowLink as FollowLink
+from edge_bot.view.money_button import MONEY_ACTIONS
+
 MAX_DATA_BYTES = 64
 """The size of `callback_data` (Bot API, InlineKeyboardButton)."""
 
@@ -17,31 +22,10 @@ _SEPARATOR = ":"
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """What pressing a button asks for."""
-
-    code: ClassVar[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FollowLink(Action):
-    """Open a web page: Telegram does it, and the bot is not told."""
-
-    uri: str
-
-
-@dataclass(frozen=True, slots=True)
 class Home(Action):
     """Start over."""
 
     code: ClassVar[str] = "s"
-
-
-@dataclass(frozen=True, slots=True)
-class DraftAction(Action):
-    """What is asked of a draft; an empty tag means a new one."""
-
-    draft: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +344,7 @@ ACTIONS: tuple[type[Action], ...] = (
     CancelAnyway,
     ShowJob,
     KeepWaiting,
+    *MONEY_ACTIONS,
 )
 """Every action that a button can carry."""
 

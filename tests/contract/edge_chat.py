@@ -15,6 +15,8 @@ from atelier.generation.v1.model_pb2 import Model
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.handle_update import handle_update
 from edge_bot.delivery.spool import MediaSpool
+from edge_bot.payment.pack_cache import PackCache
+from edge_bot.payment.seller import Seller
 from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.acknowledge import acknowledge
 from edge_bot.telegram.bot import EdgeBot
@@ -134,7 +136,12 @@ async def chatting(
 
 @asynccontextmanager
 async def chatting_at(
-    address: str, *, service: JobService | None = None, language: str = "en", **telegram: Any
+    address: str,
+    *,
+    service: JobService | None = None,
+    language: str = "en",
+    seller: Seller = Seller("127.0.0.1"),  # noqa: B008 - an immutable value
+    **telegram: Any,
 ) -> AsyncIterator[Chat]:
     """Chat with an edge of the service at an address; of the real one there is no stand-in."""
     async with (
@@ -146,7 +153,14 @@ async def chatting_at(
         catalog = CatalogCache(client.generation, service_clock=clock)
         spool = MediaSpool(client, limit_bytes=10**9)
         context = EdgeContext(
-            bot=bot, bot_id=BOT_ID, client=client, catalog=catalog, clock=clock, spool=spool
+            bot=bot,
+            bot_id=BOT_ID,
+            client=client,
+            catalog=catalog,
+            clock=clock,
+            spool=spool,
+            packs=PackCache(client.wallet, fresh_s=0),
+            seller=seller,
         )
         chat = Chat(running, service or JobService(), context)
         await running.started(USER, language_code=language)
