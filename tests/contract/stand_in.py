@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -52,3 +53,18 @@ async def refuse(
         detail.Pack(each)
         status.details.append(detail)
     await context.abort_with_status(rpc_status.to_status(status))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How the next CreateJob is refused."""
+
+    code: grpc.StatusCode
+    reason: str
+    fields: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    async def given(self, context: Any) -> None:
+        """End a call with it."""
+        wrong = [f"inputs.{name}" for name in self.fields]
+        await refuse(context, self.code, self.reason, metadata=self.metadata, wrong_fields=wrong)

@@ -53,6 +53,7 @@ ORDINARY = frozenset(
     member parsed same
     seconds seed size
     add ask branch candidate clip drop earlier family finish question rules shelf take taken typed
+    agree at buy credit invoice menu once partner resume support uncredited
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""
