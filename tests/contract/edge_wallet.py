@@ -61,6 +61,8 @@ class WalletDesk(WalletServiceServicer):
     leases: list[Lease] = field(default_factory=list)
     stars: dict[str, star_pb.StarTransaction] = field(default_factory=dict)
     offset: int = 0
+    is_stuck: bool = False
+    """Whether the cursor stays where it is."""
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     RefundTopUp = _unused
@@ -167,7 +169,8 @@ class WalletDesk(WalletServiceServicer):
         for each in request.transactions:
             assert len(each.document_json.encode()) <= 16 * 2**10
             self.stars[f"{each.id} {each.is_incoming}"] = each
-        self.offset = max(self.offset, request.offset + len(request.transactions))
+        if not self.is_stuck:
+            self.offset = max(self.offset, request.offset + len(request.transactions))
         return pb.ReportStarTransactionsResponse(next_offset=self.offset)
 
     async def GetStatement(self, request: Any, context: Any) -> Any:
