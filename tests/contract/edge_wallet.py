@@ -83,6 +83,12 @@ class WalletDesk(WalletServiceServicer):
     def refuse_with(self, method: str, reason: str, code: grpc.StatusCode = FAILED) -> None:
         self.refusals[method] = Refusal(code, reason)
 
+    def pay(self, owner: str, *, charge_id: str) -> None:
+        """Have the small pack bought."""
+        request = pb.RecordTopUpRequest(provider="telegram_stars", owner=owner, amount=50)
+        request.external_id, request.pack_id, request.currency = charge_id, "small", "XTR"
+        self._credit(request)
+
     def refund(self, external_id: str) -> None:
         """Have a payment returned, as RefundTopUp does."""
         top_up = self._paid(external_id)

@@ -41,6 +41,7 @@ async def refuse(
     *,
     metadata: dict[str, str] | None = None,
     wrong_fields: Iterable[str] = (),
+    retry_after_s: int = 0,
 ) -> None:
     """End a call as the service does: with a reason, and a violation for each wrong field."""
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
@@ -48,7 +49,9 @@ async def refuse(
     for name in wrong_fields:
         wrong.field_violations.add(field=name, description="Must be otherwise.")
     status = Status(code=code.value[0], message=reason.lower())
-    for each in (info, wrong):
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromSeconds(retry_after_s)
+    for each in (info, wrong, *([retry] if retry_after_s else [])):
         detail = AnyMessage()
         detail.Pack(each)
         status.details.append(detail)
@@ -63,8 +66,16 @@ class Refusal:
     reason: str
     fields: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    retry_after_s: int = 0
 
     async def given(self, context: Any) -> None:
         """End a call with it."""
         wrong = [f"inputs.{name}" for name in self.fields]
-        await refuse(context, self.code, self.reason, metadata=self.metadata, wrong_fields=wrong)
+        await refuse(
+            context,
+            self.code,
+            self.reason,
+            metadata=self.metadata,
+            wrong_fields=wrong,
+            retry_after_s=self.retry_after_s,
+        )

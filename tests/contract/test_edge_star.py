@@ -99,7 +99,7 @@ async def test_what_telegram_refuses_is_reported_in_its_words(edge: Harness) -> 
 @pytest.mark.parametrize("kind", ["answer_lost", "server_error", "too_many_requests"])
 async def test_a_refund_in_doubt_is_healed_by_the_next_lease(edge: Harness, kind: str) -> None:
     wallet(edge).refund(await paid(edge))
-    await edge.telegram.fault(kind=kind, method="refundStarPayment", times=1, retry_after=0)
+    await edge.telegram.fault(kind=kind, method="refundStarPayment", times=1, retry_after=1)
     async with edge.running(edge.refund_worker()):
         await edge.telegram.until_called("refundStarPayment", is_over=True)
         assert not await reports(edge)
