@@ -176,10 +176,10 @@ async def test_every_button_about_money_does_something() -> None:
             draft=json.loads(chat.session)["draft"]["id"][:TAG_LENGTH],
             language="en",
         )
+        await crawl_rows(crawler, screen.keyboard)
         for shown in starts:
             told = [data for _, data in buttons(shown) if data[0] == "w" or data.startswith("ga")]
             await crawler.crawl(shown, told)
-        await crawl_rows(crawler, screen.keyboard)
     assert crawler.pressed >= set(MONEY_ACTIONS)
 
 
