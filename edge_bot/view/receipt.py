@@ -51,7 +51,7 @@ def receipt_screen(top_up: TopUp, language: str, *, seller: Seller) -> Screen:
             speak.html("Paid: {amount}", amount=paid_text(top_up)),
         ),
         _fate(top_up, speak),
-        speak.html("Seller: {seller}", seller=seller.words) if seller.words else "",
+        _sold(seller, speak),
         speak.html("Payment: <code>{charge}</code>", charge=top_up.external_id),
     )
     rows: Rows = (
@@ -100,14 +100,19 @@ def terms_screen(language: str, *, seller: Seller) -> Screen:
             "next top-up pays them first."
         ),
     )
-    words = escape(seller.words, quote=False)
-    sold = speak.html("Seller:") + f"\n{words}" if words else ""
-    return Screen(paragraphs(speak.html("<b>Terms</b>"), *terms, sold), ((wallet_button(speak),),))
+    text = paragraphs(speak.html("<b>Terms</b>"), *terms, _sold(seller, speak))
+    return Screen(text, ((wallet_button(speak),),))
 
 
 def receipt_gone(language: str) -> str:
     """Say that there is no such receipt."""
     return texts(language).html("I do not have this receipt. Here are the ones that I have.")
+
+
+def _sold(seller: Seller, speak: Texts) -> str:
+    """Return who sells, as the operator says it; empty if the operator says nothing."""
+    words = escape(seller.words, quote=False)
+    return lines(speak.html("Seller:"), words) if words else ""
 
 
 def _label(top_up: TopUp, speak: Texts) -> str:

@@ -130,7 +130,7 @@ def missing_rows(missing: int, packs: Packs, language: str) -> Rows:
     if pack is None:
         return ()
     speak = texts(language)
-    label = speak.plain("⭐️ Top up: {pack}", pack=pack_label(pack, speak))
+    label = speak.plain("Top up: {pack}", pack=pack_label(pack, speak))
     rows: Rows = ((Button(label, BuyPack(pack.id)),),)
     if len(packs.for_sale) > 1:
         rows += ((Button(speak.plain("⭐️ Other packs"), ShowPacks(1)),),)

@@ -52,7 +52,7 @@ class WalletDesk(WalletServiceServicer):
     fields: dict[str, Any] = field(default_factory=dict)
     """What else wallets have."""
     top_ups: list[TopUp] = field(default_factory=list)
-    transfers: list[Transfer] = field(default_factory=list)
+    transfers: list[tuple[str, Transfer]] = field(default_factory=list)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     """How calls are refused, by method."""
     hangs: set[str] = field(default_factory=set)
@@ -105,7 +105,8 @@ class WalletDesk(WalletServiceServicer):
 
     async def ListTransfers(self, request: Any, context: Any) -> Any:
         await self._begin("ListTransfers", request, context)
-        page, token = _page(self.transfers[::-1], request)
+        own = [each for owner, each in self.transfers[::-1] if owner == request.owner]
+        page, token = _page(own, request)
         return pb.ListTransfersResponse(transfers=page, next_page_token=token)
 
     async def ListPacks(self, request: Any, context: Any) -> Any:
@@ -229,7 +230,7 @@ class WalletDesk(WalletServiceServicer):
         transfer.kind = kind  # type: ignore[assignment]
         transfer.balance_after = self.balances.get(owner, 0)
         transfer.create_time.FromDatetime(datetime(2026, 11, 29, 14, 3, tzinfo=UTC))
-        self.transfers.append(transfer)
+        self.transfers.append((owner, transfer))
 
     def _paid(self, external_id: str) -> TopUp | None:
         return next((each for each in self.top_ups if each.external_id == external_id), None)

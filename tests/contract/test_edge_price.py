@@ -61,10 +61,10 @@ async def test_what_is_missing_is_told_with_the_pack_that_covers_it(chat: Chat) 
     wallet(chat).balances[OWNER] = 5
     await review(chat)
     assert "7 more credits are needed" in await chat.last_text()
-    assert (await chat.labels())[:2] == ["⭐️ Top up: +100 credits · ⭐️ 50", "⭐️ Other packs"]
+    assert (await chat.labels())[:2] == ["Top up: +100 credits · ⭐️ 50", "⭐️ Other packs"]
     chat.service.generation.quote.price.credits = "500"
     await review(chat)
-    assert (await chat.labels())[0] == "⭐️ Top up: +1000 credits · ⭐️ 450"
+    assert (await chat.labels())[0] == "Top up: +1000 credits · ⭐️ 450"
 
 
 async def test_the_draft_waits_and_is_one_press_away_after_the_payment(chat: Chat) -> None:
@@ -114,7 +114,7 @@ async def test_a_repetition_agrees_to_the_price_of_its_job(chat: Chat) -> None:
     await chat.press_data(f"a:{done.id}", message_id=message_id)
     text = await chat.last_text()
     assert "Price: 12, balance: 5, missing: 7." in text
-    assert (await chat.labels())[0] == "⭐️ Top up: +100 credits · ⭐️ 50"
+    assert (await chat.labels())[0] == "Top up: +100 credits · ⭐️ 50"
     chat.service.generation.refusal = None
     await chat.press("Try again")
     [request] = chat.service.generation.requests.values()

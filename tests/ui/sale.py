@@ -85,7 +85,7 @@ async def _services() -> AsyncIterator[int]:
 
 
 def _jobs() -> JobDesk:
-    jobs = JobDesk()
+    jobs = JobService().generation
     jobs.models = (*catalog().models, model_to_proto(load_catalog().models[MODEL]))
     jobs.quote.price.CopyFrom(Price(credits="12"))
     return jobs
