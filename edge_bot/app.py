@@ -16,17 +16,17 @@ from edge_bot.delivery.render import Renderer
 from edge_bot.delivery.spool import MediaSpool
 from edge_bot.delivery.worker import DeliveryTiming, DeliveryWorker
 from edge_bot.metric import Meter
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
+from edge_bot.payment.at_once import AtOnce
 from edge_bot.payment.checkout import Checkout
 from edge_bot.payment.menu import Menu
-from edge_bot.payment.pack_cache import PackCache
 from edge_bot.payment.refund import RefundWorker
-from edge_bot.payment.seller import Seller
 from edge_bot.payment.star_reader import StarReader
 from edge_bot.service_clock import ServiceClock
 from edge_bot.settings import EdgeSettings
 from edge_bot.telegram.bot import EdgeBot, open_bot
 from edge_bot.telegram.token_health import TokenHealth
-from edge_bot.update.at_once import AtOnce
 from edge_bot.update.deferred import DeferredUpdates
 from edge_bot.update.dispatcher import Dispatcher
 from edge_bot.update.lease import PollingLease

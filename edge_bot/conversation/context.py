@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from edge_bot.delivery.spool import MediaSpool
-from edge_bot.payment.pack_cache import PackCache
-from edge_bot.payment.seller import Seller
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
 from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.view.catalog import CatalogCache

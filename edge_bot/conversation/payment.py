@@ -15,7 +15,7 @@ import structlog
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.event import Credited, Event, Paid, Uncredited
-from edge_bot.payment.payload import read_payload
+from edge_bot.pack.payload import read_payload
 from generation_client import GenerationError, translated
 
 PROVIDER = "telegram_stars"

@@ -1,1 +1,1 @@
-"""Payments in Telegram Stars: offers, checks, credits, refunds and what Telegram says of them."""
+"""What the bot does about Stars beside conversations: checkouts, refunds, Telegram's own list."""

@@ -14,8 +14,8 @@ from telegram import PreCheckoutQuery, Update
 from telegram.error import RetryAfter, TelegramError
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from edge_bot.payment.payload import CURRENCY, read_payload
-from edge_bot.payment.seller import Seller
+from edge_bot.pack.payload import CURRENCY, read_payload
+from edge_bot.pack.seller import Seller
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.error import is_transient, retry_delay_s
 from edge_bot.view import payment_notice

@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from edge_bot.payment.pack_cache import PackCache
+from edge_bot.pack.pack_cache import PackCache
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.profile import publish_profile
 from generation_client import GenerationError

@@ -13,7 +13,7 @@ from telegram.error import RetryAfter, TelegramError
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import LeasedRefund
-from edge_bot.payment.pack_cache import PackCache
+from edge_bot.pack.pack_cache import PackCache
 from edge_bot.service_error import retrying
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.error import is_already_refunded, is_transient, retry_delay_s

@@ -13,8 +13,8 @@ from telegram import StarTransaction
 from telegram.error import TelegramError
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from edge_bot.payment.pack_cache import PackCache
-from edge_bot.payment.seller import Seller
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
 from edge_bot.payment.star_partner import star_transaction_to_proto
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.token_health import TokenHealth

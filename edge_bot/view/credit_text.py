@@ -7,7 +7,7 @@ from datetime import UTC
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.wallet.v1.top_up_pb2 import Pack, TopUp
-from edge_bot.payment.payload import CURRENCY
+from edge_bot.pack.payload import CURRENCY
 from edge_bot.view.language import Texts
 
 

@@ -7,7 +7,7 @@ from html import escape
 
 from atelier.wallet.v1 import top_up_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import TopUp
-from edge_bot.payment.seller import Seller
+from edge_bot.pack.seller import Seller
 from edge_bot.view.action import FollowLink
 from edge_bot.view.credit_text import day_text, gain_text, paid_text, time_text
 from edge_bot.view.language import Texts, texts

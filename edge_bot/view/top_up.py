@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atelier.wallet.v1.wallet_pb2 import Wallet
-from edge_bot.payment.pack_cache import Packs
+from edge_bot.pack.pack_cache import Packs
 from edge_bot.view.credit_text import balance_text, gain_text, pack_label
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import Button, Rows, Screen, lines, paragraphs

@@ -15,13 +15,13 @@ from atelier.generation.v1.model_pb2 import Model
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.handle_update import handle_update
 from edge_bot.delivery.spool import MediaSpool
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
+from edge_bot.payment.at_once import AtOnce
 from edge_bot.payment.checkout import Checkout
-from edge_bot.payment.pack_cache import PackCache
-from edge_bot.payment.seller import Seller
 from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.limiter import ChatLimiter, RateLimit
-from edge_bot.update.at_once import AtOnce
 from edge_bot.view.catalog import CatalogCache
 from generation_client import connect
 from tests.contract.edge_job import JobService, serving_jobs

@@ -12,8 +12,9 @@ import httpx2
 import pytest
 from telegram import Update
 
+from edge_bot.pack.payload import MAX_PAYLOAD_BYTES, Payload, PayloadTooLong, read_payload
 from edge_bot.payment.checkout import Checkout
-from edge_bot.payment.payload import MAX_PAYLOAD_BYTES, Payload, PayloadTooLong, read_payload
+from edge_bot.update.offsets import WINDOW_SIZE
 from edge_bot.update.polling import ALLOWED_UPDATES
 from edge_bot.update.webhook import SECRET_HEADER, Secrets, Webhook, create_app
 from runtime.address import Address
@@ -127,6 +128,21 @@ async def test_fifty_updates_of_the_payer_hold_nothing_up(edge: Harness) -> None
         query = await ask(edge)
         assert (await outcome(edge, query, within_s=5))["state"] == "paid"
         assert not gate.is_set()
+        gate.set()
+        await until(edge.has_confirmed)
+
+
+async def test_more_updates_than_telegram_shows_at_once_hide_no_checkout(edge: Harness) -> None:
+    gate = asyncio.Event()
+
+    async def wait(update: Update) -> None:
+        await gate.wait()
+
+    for number in range(WINDOW_SIZE + 20):
+        await edge.telegram.say(CHAT, f"{number}")
+    query = await ask(edge)
+    async with edge.polling(wait):
+        assert (await outcome(edge, query, within_s=8))["state"] == "paid"
         gate.set()
         await until(edge.has_confirmed)
 

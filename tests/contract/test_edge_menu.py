@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from edge_bot.conversation.handler.money import COMMANDS
+from edge_bot.pack.pack_cache import PackCache
 from edge_bot.payment.menu import Menu
-from edge_bot.payment.pack_cache import PackCache
 from tests.contract.edge_chat import Chat, chatting
 from tests.contract.edge_harness import until
 

@@ -15,7 +15,7 @@ from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_PDF
 from atelier.wallet.v1.top_up_pb2 import Pack
 from atelier.wallet.v1.wallet_pb2 import FreeAllowance
 from edge_bot.conversation.handler.money import COMMANDS
-from edge_bot.payment.seller import Seller
+from edge_bot.pack.seller import Seller
 from tests.contract.edge_chat import Chat, chatting
 from tests.contract.edge_wallet import WalletDesk
 from tests.edge_model import USER

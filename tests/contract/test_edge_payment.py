@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from atelier.wallet.v1 import top_up_pb2
-from edge_bot.payment.payload import Payload
+from edge_bot.pack.payload import Payload
 from tests.contract.edge_harness import CHAT, Harness, harness, until
 from tests.contract.edge_wallet import WalletDesk
 from tests.contract.test_edge_process import Process, environment, started

@@ -14,7 +14,7 @@ from telegram import Update
 from atelier.wallet.v1 import star_transaction_pb2 as star_pb
 from atelier.wallet.v1 import top_up_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from edge_bot.payment.payload import Payload
+from edge_bot.pack.payload import Payload
 from edge_bot.update import polling
 from edge_bot.update.lease import PollingLease
 from generation_client import GenerationError

@@ -13,7 +13,7 @@ from edge_bot.conversation.event import Credited, Returned, Uncredited
 from edge_bot.conversation.handler.balance import wallet_of
 from edge_bot.conversation.handler.receipt import top_ups_of
 from edge_bot.conversation.interaction import Interaction
-from edge_bot.payment.payload import CURRENCY, Payload
+from edge_bot.pack.payload import CURRENCY, Payload
 from edge_bot.view.layout import Screen
 from edge_bot.view.top_up import (
     credited_screen,

@@ -89,5 +89,7 @@ class PackCache:
         except GenerationError as error:
             if error.reason != "MONEY_OFF" and error.code not in _NO_MONEY:
                 raise
+            if self._packs is None and error.code is grpc.StatusCode.PERMISSION_DENIED:
+                _logger.warning("this edge lacks the scopes wallet_read and wallet_topup")
             return Packs()
         return Packs(is_on=True, is_open=answer.is_open, all=tuple(answer.packs))
