@@ -194,8 +194,9 @@ _OWNERS: LiteralString = """
  FROM generate_series(1, %(owners)s) AS n) AS owners
 """
 _WALLETS: tuple[LiteralString, ...] = (
-    "INSERT INTO hold (job_id, owner, model_id, granted, paid, margin, state, captured, "
-    " create_time, end_time) SELECT job_id, owner, 'google/imagen4', 8, 0, 1, 'captured', 8, now(), now()"
+    "INSERT INTO hold (job_id, owner, model_id, granted, paid, margin, state, captured,"
+    " create_time, end_time) SELECT job_id, owner, 'google/imagen4', 8, 0, 1, 'captured', 8,"
+    " now(), now()"
     f" FROM {_OWNERS}",
     "INSERT INTO transfer (time, currency, amount, source, target, owner, balance_after, kind,"
     " cause, actor, reason) SELECT create_time, 'credit', amount, source, target, owner, balance,"

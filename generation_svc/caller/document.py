@@ -9,6 +9,7 @@
     webhook_secrets = ["whsec_…"]                   # newest first
     calls_per_second = 500
     jobs_per_minute = 60                            # of one owner
+    wallet = "acme"                                 # whose wallet pays for all of its jobs
 
 What is wrong is never repeated: it may be a token that was put where its hash belongs.
 """
@@ -96,6 +97,7 @@ class _Caller(BaseModel):
     owner_prefixes: list[Annotated[str, StringConstraints(max_length=MAX_ID_LENGTH)]] = []
     bot_ids: list[Annotated[int, Field(ge=1, le=2**62)]] = []
     webhook_secrets: list[Annotated[str, AfterValidator(_secret)]] = []
+    wallet: Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)] | None = None
     calls_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     jobs_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
@@ -106,6 +108,7 @@ class _Caller(BaseModel):
             owner_prefixes=tuple(self.owner_prefixes),
             bot_ids=frozenset(self.bot_ids),
             webhook_secrets=tuple(self.webhook_secrets),
+            wallet=self.wallet,
         )
         return Grant(
             caller=caller,

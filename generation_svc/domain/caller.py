@@ -46,6 +46,8 @@ class Caller:
     """The bots that it sends for; None means every bot."""
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     """The keys that sign what is posted to it, newest first (Standard Webhooks: `whsec_…`)."""
+    wallet: str | None = None
+    """The owner whose wallet pays for all of its jobs; None leaves each to the job's own owner."""
 
     @classmethod
     def trusted(cls, name: str) -> Self:

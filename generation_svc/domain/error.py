@@ -64,60 +64,6 @@ class UnknownPrice(AtelierError):
         super().__init__(f"Model {model_id!r} has no price for these inputs: {reason}")
 
 
-class InsufficientCredits(AtelierError):
-    """The payer's balance does not cover the price of a job."""
-
-    def __init__(self, *, price: int, balance: int) -> None:
-        self.price, self.balance = price, balance
-        super().__init__(
-            f"The job costs {price} credits, and the balance is {balance}:"
-            f" {self.missing} are missing. Top up, or take something cheaper."
-        )
-
-    @property
-    def missing(self) -> int:
-        """How many credits are missing."""
-        return self.price - self.balance
-
-
-class PriceChanged(AtelierError):
-    """The price of a job is not the one that was agreed to."""
-
-    def __init__(self, *, price: int, agreed: int) -> None:
-        self.price, self.agreed = price, agreed
-        super().__init__(f"The job costs {price} credits, not {agreed}. Ask the owner again.")
-
-
-class OwnerBlocked(AtelierError):
-    """The operator blocked an owner."""
-
-    def __init__(self, owner: str) -> None:
-        self.owner = owner
-        super().__init__(f"Owner {owner!r} is blocked. Ask the operator.")
-
-
-class SalesClosed(AtelierError):
-    """Nothing is sold at the moment."""
-
-    def __init__(self) -> None:
-        super().__init__("Nothing is sold at the moment. Free models can be used.")
-
-
-class MoneyModeMismatch(AtelierError):
-    """Real money and test money do not mix."""
-
-    def __init__(self, mode: str, *, advice: str) -> None:
-        self.mode = mode
-        super().__init__(f"The money here is {mode}: {advice}")
-
-
-class MoneyOff(AtelierError):
-    """The operator sells nothing here."""
-
-    def __init__(self) -> None:
-        super().__init__("The operator sells nothing here: MONEY is not set.")
-
-
 class UploadMissing(InvalidInputs):
     """The price follows the length of media that is not ours to measure."""
 

@@ -9,8 +9,6 @@ from generation_svc.domain import ledger
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import (
     InvalidInputs,
-    MoneyModeMismatch,
-    SalesClosed,
     UnknownPrice,
     UploadMissing,
 )
@@ -20,6 +18,10 @@ from generation_svc.domain.media import Media
 from generation_svc.domain.media_input import InputValue
 from generation_svc.domain.model import Model
 from generation_svc.domain.money import NO_MARGIN, Margins, MoneyMode, Terms
+from generation_svc.domain.money_error import (
+    MoneyModeMismatch,
+    SalesClosed,
+)
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.quote import LengthUnknown, Measured, PriceUnknown, Quote, quote
 from generation_svc.domain.schema import Steps

@@ -11,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
 from generation_svc.domain import error as domain
+from generation_svc.domain import money_error as money
 from generation_svc.rpc.decoding import MessageTooLarge
 from generation_svc.rpc.draining import ServerDraining
 from generation_svc.rpc.method import MethodNotFound, ServiceNotFound
@@ -66,24 +67,55 @@ TABLE: Mapping[type[Exception], Entry] = {
     domain.UnknownPrice: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "PRICE_UNKNOWN", lambda e: {"model_id": e.model_id}
     ),
-    domain.InsufficientCredits: Entry(
+    money.InsufficientCredits: Entry(
         grpc.StatusCode.FAILED_PRECONDITION,
         "INSUFFICIENT_CREDITS",
         lambda e: {"price": str(e.price), "balance": str(e.balance), "missing": str(e.missing)},
     ),
-    domain.PriceChanged: Entry(
+    money.PriceChanged: Entry(
         grpc.StatusCode.FAILED_PRECONDITION,
         "PRICE_CHANGED",
         lambda e: {"price": str(e.price), "agreed": str(e.agreed)},
     ),
-    domain.OwnerBlocked: Entry(
+    money.OwnerBlocked: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "OWNER_BLOCKED", lambda e: {"owner": e.owner}
     ),
-    domain.SalesClosed: Entry(grpc.StatusCode.FAILED_PRECONDITION, "SALES_CLOSED"),
-    domain.MoneyModeMismatch: Entry(
+    money.SalesClosed: Entry(grpc.StatusCode.FAILED_PRECONDITION, "SALES_CLOSED"),
+    money.MoneyModeMismatch: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "MONEY_MODE_MISMATCH", lambda e: {"mode": e.mode}
     ),
-    domain.MoneyOff: Entry(grpc.StatusCode.FAILED_PRECONDITION, "MONEY_OFF"),
+    money.ProviderBalanceLow: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "PROVIDER_BALANCE_LOW",
+        lambda e: {"model_id": e.model_id},
+    ),
+    money.DailyCapReached: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "DAILY_CAP_REACHED",
+        lambda e: {"cap": e.cap},
+        lambda e: e.retry_after,
+    ),
+    money.FreeAllowanceUsed: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "FREE_ALLOWANCE_USED",
+        lambda e: {"daily_count": str(e.daily_count)},
+        lambda e: e.retry_after,
+    ),
+    money.TopUpInvalid: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "TOP_UP_INVALID", lambda e: {"problem": e.problem}
+    ),
+    money.TopUpReused: Entry(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "TOP_UP_REUSED",
+        lambda e: {"provider": e.provider, "external_id": e.external_id},
+    ),
+    money.TopUpNotFound: Entry(
+        grpc.StatusCode.NOT_FOUND, "TOP_UP_NOT_FOUND", lambda e: {"top_up_id": e.top_up_id}
+    ),
+    money.TopUpSpent: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "TOP_UP_SPENT", lambda e: {"top_up_id": e.top_up_id}
+    ),
+    money.MoneyOff: Entry(grpc.StatusCode.FAILED_PRECONDITION, "MONEY_OFF"),
     domain.ConsentMissing: Entry(
         grpc.StatusCode.FAILED_PRECONDITION,
         "CONSENT_REQUIRED",

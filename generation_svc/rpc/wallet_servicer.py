@@ -18,7 +18,8 @@ MAX_REASON_LENGTH = 200
 MAX_GRANT = 1_000_000_000
 
 
-async def _unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn:
+async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn:
+    """Answer an RPC of the contract that is not built yet. Raises MethodNotFound."""
     raise MethodNotFound(type(request).__name__.removesuffix("Request"))
 
 
@@ -65,25 +66,25 @@ class WalletServicer(pb_grpc.WalletServiceServicer):
         wallet = await grant_credits.grant_credits(self._deps, _grant_from_proto(request))
         return pb.GrantCreditsResponse(wallet=wallet_to_proto(wallet))
 
-    ListPacks = _unbuilt
-    CheckTopUp = _unbuilt
-    RecordTopUp = _unbuilt
-    ListTopUps = _unbuilt
-    RefundTopUp = _unbuilt
-    LeaseRefunds = _unbuilt
-    ReportRefund = _unbuilt
-    GetStarCursor = _unbuilt
-    ReportStarTransactions = _unbuilt
-    BlockOwner = _unbuilt
-    SetMargin = _unbuilt
-    ListMargins = _unbuilt
-    ImportBalances = _unbuilt
-    UndoImport = _unbuilt
-    CheckLedger = _unbuilt
-    GetDailyReport = _unbuilt
-    GetStatement = _unbuilt
-    GetSales = _unbuilt
-    SetSales = _unbuilt
+    ListPacks = unbuilt
+    CheckTopUp = unbuilt
+    RecordTopUp = unbuilt
+    ListTopUps = unbuilt
+    RefundTopUp = unbuilt
+    LeaseRefunds = unbuilt
+    ReportRefund = unbuilt
+    GetStarCursor = unbuilt
+    ReportStarTransactions = unbuilt
+    BlockOwner = unbuilt
+    SetMargin = unbuilt
+    ListMargins = unbuilt
+    ImportBalances = unbuilt
+    UndoImport = unbuilt
+    CheckLedger = unbuilt
+    GetDailyReport = unbuilt
+    GetStatement = unbuilt
+    GetSales = unbuilt
+    SetSales = unbuilt
 
 
 def _grant_from_proto(request: pb.GrantCreditsRequest) -> grant_credits.GrantRequest:

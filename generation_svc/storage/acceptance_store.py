@@ -169,7 +169,8 @@ WITH candidate AS (
     WHERE request_id IS NULL OR bound_id = candidate.id
 ), judged AS (
     SELECT numbered.*, CASE
-            WHEN is_blocked THEN '{Refusal.OWNER_BLOCKED}'
+            WHEN is_blocked OR EXISTS (SELECT FROM wallet
+                WHERE wallet.owner = payer AND wallet.is_blocked) THEN '{Refusal.OWNER_BLOCKED}'
             WHEN active + ordinal > %(active_jobs)s THEN '{Refusal.ACTIVE_JOBS}'
             WHEN used >= %(stored_bytes)s THEN '{Refusal.STORED_BYTES}' END AS barrier,
         ordinal - 1 + greatest(next_round, coalesce(

@@ -13,11 +13,8 @@ from generation_svc.domain.delivery import Destination, Telegram, Webhook
 from generation_svc.domain.error import (
     AtelierError,
     ConsentMissing,
-    InsufficientCredits,
     JobExpired,
     Overloaded,
-    OwnerBlocked,
-    PriceChanged,
     RateLimited,
     RequestIdReused,
     StorageQuotaReached,
@@ -30,6 +27,11 @@ from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.ledger import Charge
 from generation_svc.domain.model import Model
+from generation_svc.domain.money_error import (
+    InsufficientCredits,
+    OwnerBlocked,
+    PriceChanged,
+)
 from generation_svc.domain.port.acceptance import (
     Acceptance,
     Candidate,
@@ -214,7 +216,8 @@ def _check_agreed(request: CreateRequest, price: Price) -> None:
 
 
 def _charge(deps: Dependencies, request: CreateRequest, *, priced: pricing.Priced) -> Charge | None:
-    return priced.charge(request.owner) if deps.money.mode else None
+    payer = request.caller.wallet or request.owner
+    return priced.charge(payer) if deps.money.mode else None
 
 
 def _refused(

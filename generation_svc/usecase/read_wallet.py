@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import MoneyOff
 from generation_svc.domain.ledger import Transfer, Wallet
+from generation_svc.domain.money_error import (
+    MoneyOff,
+)
 from generation_svc.lifecycle.dependencies import Dependencies
 
 
@@ -17,9 +19,9 @@ def check_money(deps: Dependencies) -> None:
 def check_owner(deps: Dependencies, caller: Caller, *, owner: str) -> None:
     """Raise PermissionDenied for somebody else's owner, and MoneyOff where nothing is sold.
 
-    Operators see every owner.
+    Operators see every owner, and a caller the one that pays for it.
     """
-    if Scope.WALLET_OPERATE not in caller.scopes:
+    if Scope.WALLET_OPERATE not in caller.scopes and owner != caller.wallet:
         caller.require_owner(owner)
     check_money(deps)
 

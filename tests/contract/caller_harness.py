@@ -25,6 +25,7 @@ from atelier.generation.v1 import (
 )
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.destination_pb2 import TelegramDestination
+from atelier.wallet.v1 import wallet_service_pb2
 from generation_client import GenerationClient, GenerationError, connect, translated
 from generation_svc.caller import CallerDirectory, Grant
 from generation_svc.domain.attempt import Attempt, AttemptState
@@ -134,6 +135,7 @@ OUTCOMES = {
     "MEDIA_NOT_FOUND": "not found",
     "UPLOAD_LINK_INVALID": "not found",
     "STALE_LEASE": "stale",
+    "METHOD_NOT_FOUND": "unbuilt",
 }
 
 
@@ -227,7 +229,7 @@ async def caller_bench(
             media,
             callers=callers or directory(),
             webhook_hosts=webhook_hosts,
-            more_settings=LINKED,
+            more_settings=LINKED | SELLING,
         )
         service = await stack.enter_async_context(open_service)
         yield CallerHarness(service, stack, {})
@@ -265,12 +267,14 @@ def _upload(subject: Subject) -> Iterator[pb.UploadInputRequest]:
     yield pb.UploadInputRequest(owner=subject.owner, data=picture())
 
 
+SELLING = {"money": "test"}
+"""The settings of a service that sells."""
 LINKED = {"media_base_url": "https://files.example", "media_link_key": "k" * 32}
 """The settings of a service that serves links."""
 
 Call = Callable[[GenerationClient, Subject], Awaitable[Any]]
 _callback, _delivery, _edge = callback_service_pb2, delivery_service_pb2, edge_service_pb2
-_catalog, _webhook = catalog_service_pb2, webhook_service_pb2
+_catalog, _webhook, _wallet = catalog_service_pb2, webhook_service_pb2, wallet_service_pb2
 
 CALLS: dict[str, Call] = {
     "GenerationService/CreateJob": lambda c, s: c.generation.CreateJob(_create(s)),
@@ -357,6 +361,70 @@ CALLS: dict[str, Call] = {
     ),
     "CatalogService/ListModelOverrides": lambda c, s: c.catalog.ListModelOverrides(
         _catalog.ListModelOverridesRequest()
+    ),
+    "WalletService/GetBalance": lambda c, s: c.wallet.GetBalance(
+        _wallet.GetBalanceRequest(owner=s.owner)
+    ),
+    "WalletService/ListTransfers": lambda c, s: c.wallet.ListTransfers(
+        _wallet.ListTransfersRequest(owner=s.owner)
+    ),
+    "WalletService/ListPacks": lambda c, s: c.wallet.ListPacks(_wallet.ListPacksRequest()),
+    "WalletService/CheckTopUp": lambda c, s: c.wallet.CheckTopUp(
+        _wallet.CheckTopUpRequest(
+            owner=s.owner, pack_id="small", currency="XTR", telegram_host="telegram.example"
+        )
+    ),
+    "WalletService/RecordTopUp": lambda c, s: c.wallet.RecordTopUp(
+        _wallet.RecordTopUpRequest(
+            provider="card", external_id=str(uuid4()), owner=s.owner, credits=1, currency="EUR"
+        )
+    ),
+    "WalletService/ListTopUps": lambda c, s: c.wallet.ListTopUps(
+        _wallet.ListTopUpsRequest(owner=s.owner)
+    ),
+    "WalletService/RefundTopUp": lambda c, s: c.wallet.RefundTopUp(
+        _wallet.RefundTopUpRequest(top_up_id=str(uuid4()), reason="a test")
+    ),
+    "WalletService/LeaseRefunds": lambda c, s: c.wallet.LeaseRefunds(
+        _wallet.LeaseRefundsRequest(bot_id=s.bot_id)
+    ),
+    "WalletService/ReportRefund": lambda c, s: c.wallet.ReportRefund(
+        _wallet.ReportRefundRequest(top_up_id=str(uuid4()), lease_token="none")
+    ),
+    "WalletService/GetStarCursor": lambda c, s: c.wallet.GetStarCursor(
+        _wallet.GetStarCursorRequest(bot_id=s.bot_id)
+    ),
+    "WalletService/ReportStarTransactions": lambda c, s: c.wallet.ReportStarTransactions(
+        _wallet.ReportStarTransactionsRequest(bot_id=s.bot_id, telegram_host="telegram.example")
+    ),
+    "WalletService/GrantCredits": lambda c, s: c.wallet.GrantCredits(
+        _wallet.GrantCreditsRequest(
+            request_id=str(uuid4()), owner=s.owner, credits=1, reason="a test"
+        )
+    ),
+    "WalletService/BlockOwner": lambda c, s: c.wallet.BlockOwner(
+        _wallet.BlockOwnerRequest(owner=s.owner, reason="a test")
+    ),
+    "WalletService/SetMargin": lambda c, s: c.wallet.SetMargin(
+        _wallet.SetMarginRequest(model_id="z-image", factor="1.5", reason="a test")
+    ),
+    "WalletService/ListMargins": lambda c, s: c.wallet.ListMargins(_wallet.ListMarginsRequest()),
+    "WalletService/ImportBalances": lambda c, s: c.wallet.ImportBalances(
+        _wallet.ImportBalancesRequest(batch_id=str(uuid4()), rate="1", reason="a test")
+    ),
+    "WalletService/UndoImport": lambda c, s: c.wallet.UndoImport(
+        _wallet.UndoImportRequest(batch_id=str(uuid4()), reason="a test")
+    ),
+    "WalletService/CheckLedger": lambda c, s: c.wallet.CheckLedger(_wallet.CheckLedgerRequest()),
+    "WalletService/GetDailyReport": lambda c, s: c.wallet.GetDailyReport(
+        _wallet.GetDailyReportRequest(first_day="2026-11-01", last_day="2026-11-02")
+    ),
+    "WalletService/GetStatement": lambda c, s: c.wallet.GetStatement(
+        _wallet.GetStatementRequest(owner=s.owner)
+    ),
+    "WalletService/GetSales": lambda c, s: c.wallet.GetSales(_wallet.GetSalesRequest()),
+    "WalletService/SetSales": lambda c, s: c.wallet.SetSales(
+        _wallet.SetSalesRequest(is_open=True, reason="a test")
     ),
 }
 """Each RPC, asking for what a subject names."""

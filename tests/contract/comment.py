@@ -15,6 +15,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto,
 from tests.contract.tool import SCRIPTS
 
 PACKAGE = "atelier.generation.v1"
+PACKAGES = {PACKAGE, "atelier.wallet.v1"}
 _MESSAGE, _NESTED, _FIELD = 4, 3, 2
 """The numbers that lead to a message of a file, one inside of it, and a field of it."""
 _SIZES = {"KiB": 2**10, "MiB": 2**20}
@@ -74,18 +75,23 @@ def says_what_nothing_means(comment: str) -> bool:
 
 @cache
 def contract() -> tuple[FileDescriptorProto, ...]:
-    """Compile the contract with its comments."""
+    """Compile the contract of generation with its comments."""
+    return tuple(file for file in _files() if file.package == PACKAGE)
+
+
+@cache
+def _files() -> tuple[FileDescriptorProto, ...]:
     with TemporaryDirectory() as folder:
         image = Path(folder, "image.binpb")
         subprocess.run([SCRIPTS / "buf", "build", "-o", image], check=True)
         files = FileDescriptorSet.FromString(image.read_bytes()).file
-    return tuple(file for file in files if file.package == PACKAGE)
+    return tuple(file for file in files if file.package in PACKAGES)
 
 
 @cache
 def comments() -> dict[str, str]:
     """Return the comment at each field, by the field's full name."""
-    return {name: text for file in contract() for name, text in _of_file(file)}
+    return {name: text for file in _files() for name, text in _of_file(file)}
 
 
 def _of_file(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:

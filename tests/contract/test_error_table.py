@@ -15,6 +15,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
     GenerationServiceStub,
 )
 from generation_svc.domain import error as domain
+from generation_svc.domain import money_error as money
 from generation_svc.rpc.decoding import MessageTooLarge
 from generation_svc.rpc.draining import ServerDraining
 from generation_svc.rpc.error_table import DOMAIN, INTERNAL, TABLE, status_of
@@ -30,6 +31,8 @@ RETRYABLE = {
     "MODEL_UNAVAILABLE",
     "OVERLOADED",
     "CALL_TOO_LONG",
+    "DAILY_CAP_REACHED",
+    "FREE_ALLOWANCE_USED",
     "SERVER_DRAINING",
     "TEMPORARILY_UNAVAILABLE",
 }
@@ -102,6 +105,39 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         Code.FAILED_PRECONDITION,
         "PRICE_UNKNOWN",
     ),
+    (
+        money.InsufficientCredits(price=12, balance=5),
+        Code.FAILED_PRECONDITION,
+        "INSUFFICIENT_CREDITS",
+    ),
+    (money.PriceChanged(price=12, agreed=10), Code.FAILED_PRECONDITION, "PRICE_CHANGED"),
+    (money.OwnerBlocked("telegram:7"), Code.FAILED_PRECONDITION, "OWNER_BLOCKED"),
+    (money.SalesClosed(), Code.FAILED_PRECONDITION, "SALES_CLOSED"),
+    (
+        money.MoneyModeMismatch("live", advice="set MONEY=test."),
+        Code.FAILED_PRECONDITION,
+        "MONEY_MODE_MISMATCH",
+    ),
+    (money.ProviderBalanceLow("veo/edit"), Code.FAILED_PRECONDITION, "PROVIDER_BALANCE_LOW"),
+    (
+        money.DailyCapReached("free", retry_after=timedelta(hours=2)),
+        Code.FAILED_PRECONDITION,
+        "DAILY_CAP_REACHED",
+    ),
+    (
+        money.FreeAllowanceUsed(daily_count=10, retry_after=timedelta(hours=2)),
+        Code.FAILED_PRECONDITION,
+        "FREE_ALLOWANCE_USED",
+    ),
+    (money.TopUpInvalid("amount is 90"), Code.FAILED_PRECONDITION, "TOP_UP_INVALID"),
+    (
+        money.TopUpReused("telegram_stars", external_id="stx0"),
+        Code.ALREADY_EXISTS,
+        "TOP_UP_REUSED",
+    ),
+    (money.TopUpNotFound("a"), Code.NOT_FOUND, "TOP_UP_NOT_FOUND"),
+    (money.TopUpSpent("a"), Code.FAILED_PRECONDITION, "TOP_UP_SPENT"),
+    (money.MoneyOff(), Code.FAILED_PRECONDITION, "MONEY_OFF"),
     (domain.UploadMissing(("inputs.video",)), Code.INVALID_ARGUMENT, "UPLOAD_REQUIRED"),
     (
         domain.ConsentMissing("telegram:7", kind="voice"),

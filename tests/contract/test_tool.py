@@ -210,7 +210,7 @@ async def test_a_price_can_be_asked_for_in_words(idle_service: Service, tool: To
     assert (model.id, model.purpose) == ("qwen/image-edit", MODEL_PURPOSE_IMAGE_EDIT)
 
 
-async def test_grpcurl_finds_the_six_services(idle_service: Service) -> None:
+async def test_grpcurl_finds_the_seven_services(idle_service: Service) -> None:
     code, out, _ = await run("grpcurl", "-plaintext", idle_service.address, "list")
     assert code == 0
     assert out.split() == [
@@ -220,6 +220,7 @@ async def test_grpcurl_finds_the_six_services(idle_service: Service) -> None:
         "atelier.generation.v1.EdgeService",
         "atelier.generation.v1.GenerationService",
         "atelier.generation.v1.WebhookService",
+        "atelier.wallet.v1.WalletService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",

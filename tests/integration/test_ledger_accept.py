@@ -8,15 +8,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from generation_svc.domain.error import (
+from generation_svc.domain.job import Job
+from generation_svc.domain.ledger import TransferKind
+from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
+from generation_svc.domain.money_error import (
     InsufficientCredits,
     OwnerBlocked,
     PriceChanged,
     SalesClosed,
 )
-from generation_svc.domain.job import Job
-from generation_svc.domain.ledger import TransferKind
-from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.usecase import upload_input
 from tests.lifecycle import CALLER, Harness, OpenBench, one_piece
 from tests.money import FREE, IMAGEN, PRICE, check_ledger, grant, holds, wallet
@@ -143,6 +143,25 @@ async def test_a_job_with_media_of_ours_is_held_for_as_well(harness: Harness) ->
 
     assert await holds(harness) == [("open", 0)]
     await check_ledger(harness)
+
+
+async def test_a_caller_with_a_wallet_pays_for_all_its_owners(harness: Harness) -> None:
+    shop = replace(CALLER, wallet="shop")
+    await grant(harness, 2 * PRICE, owner="shop")
+
+    outcomes = await asyncio.gather(
+        *(harness.accept(owner=f"customer:{n}", caller=shop, **IMAGEN) for n in range(5)),
+        return_exceptions=True,
+    )
+
+    assert len(of(outcomes, Job)) == 2
+    assert len(of(outcomes, InsufficientCredits)) == 3
+    has = await wallet(harness, "shop")
+    assert (has.balance, has.held) == (0, 2 * PRICE)
+    await check_ledger(harness)
+    await harness.query("UPDATE wallet SET is_blocked = true")
+    with pytest.raises(OwnerBlocked):
+        await harness.accept(owner="customer:9", caller=shop, **IMAGEN)
 
 
 async def test_a_free_job_moves_nothing_whatever_the_margin(harness: Harness) -> None:

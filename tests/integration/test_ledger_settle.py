@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from random import Random
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -11,7 +13,13 @@ import pytest
 from generation_svc.domain.error import FetchFailed, ProviderRefused
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState
-from generation_svc.domain.ledger import TransferKind
+from generation_svc.domain.ledger import (
+    Delivered,
+    Hold,
+    TransferKind,
+    captured_amount,
+    returned,
+)
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.usecase import cancel_job
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
@@ -24,6 +32,7 @@ CEILING: dict[str, Any] = {
     "inputs": {"prompt": "cats", "max_images": 4},
 }
 HAS = 100
+MORE_AT_MOST = 12
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 """What the provider gives for a link that is no good."""
 
@@ -251,6 +260,47 @@ async def test_ten_jobs_of_one_owner_end_at_once(harness: Harness) -> None:
     assert await balance(harness) == HAS - 5 * PRICE
 
 
+async def test_the_database_captures_what_the_domain_says(harness: Harness) -> None:
+    random = Random(8)
+    for _ in range(150):
+        held = Hold(
+            uuid4(),
+            "user:1",
+            "acme/film",
+            granted=random.choice((0, 1, 7, 40)),
+            paid=random.choice((1, 3, 20)),
+            margin=Decimal(random.choice(("0.0371", "1", "1.5", "3"))),
+            promised=random.randint(1, 5),
+        )
+        cost = random.choice((None, Decimal(random.randint(0, 30000)) / 1000))
+        delivered = Delivered(random.randint(0, 5), random.randint(0, 3), cost)
+        await _keep(harness, held)
+        async with harness.transaction() as tx:
+            before = await tx.ledger.wallet("user:1")
+            captured = await tx.ledger.capture(held.job_id, delivered)
+            assert await tx.ledger.capture(held.job_id, delivered) is None
+            after = await tx.ledger.wallet("user:1")
+        assert captured == captured_amount(held, delivered)
+        granted, paid = returned(held, captured=captured)
+        assert (after.granted, after.paid) == (before.granted + granted, before.paid + paid)
+        assert after.held == before.held - held.total
+
+
+async def _keep(harness: Harness, hold: Hold) -> None:
+    await harness.query("UPDATE wallet SET held = held + %s", hold.total)
+    await harness.query(
+        "INSERT INTO hold (job_id, owner, model_id, granted, paid, margin, promised, create_time)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, now())",
+        hold.job_id,
+        hold.owner,
+        hold.model_id,
+        hold.granted,
+        hold.paid,
+        hold.margin,
+        hold.promised,
+    )
+
+
 async def test_who_knows_no_holds_does_not_end_a_paid_job(harness: Harness) -> None:
     job = await harness.run(**IMAGEN)
     with pytest.raises(psycopg.OperationalError, match="open hold"):
@@ -283,6 +333,24 @@ async def _reopen(harness: Harness) -> None:
     await harness.query("UPDATE wallet SET held = held + 8")
     await harness.query("ALTER TABLE transfer DISABLE TRIGGER transfer_is_kept")
     await harness.query("DELETE FROM transfer WHERE kind = 'capture'")
+
+
+async def test_a_paid_life_takes_few_statements_more_than_a_free_one(
+    harness: Harness, database_url: str
+) -> None:
+    counts = []
+    async with counting_database(database_url) as (database, asked):
+        harness.deps = replace(harness.deps, database=database)
+        for wish in (FREE, FREE, IMAGEN, IMAGEN):  # the first one reads what is read now and then
+            asked.clear()
+            await harness.run(destination=None, **wish)
+            await harness.callback(replace(SUCCESS, cost=Decimal(8)))
+            await harness.fetch_all()
+            counts.append((len(asked.statements), asked.transactions))
+    (free, free_transactions), (paid, paid_transactions) = counts[1], counts[3]
+    # What is read once a second or less often may fall into either of them.
+    assert paid <= free + MORE_AT_MOST, asked.statements
+    assert paid_transactions <= free_transactions + 3
 
 
 async def test_a_paid_settle_is_one_statement_more_than_a_free_one(

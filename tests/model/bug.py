@@ -17,11 +17,12 @@ from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.delivery import DeliveryState
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
+from generation_svc.domain.ledger import Delivered, HoldState, captured_amount
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import dispatch, outgoing_attempt, submission
 from generation_svc.engine.maintenance import deadlines
-from generation_svc.lifecycle import callback, observe
+from generation_svc.lifecycle import callback, charge, observe
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import settle
 from tests.model import memory_attempt, memory_delivery
@@ -29,8 +30,9 @@ from tests.model.invariant import LIVENESS
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import HELD, MemoryDeliveryStore
 from tests.model.memory_dispatch import MemoryDispatchStore
+from tests.model.memory_ledger import MemoryLedgerStore
 from tests.model.memory_store import answered
-from tests.model.scope import CHAT, LATE, MISHAP, RACE, Scope
+from tests.model.scope import CHAT, LATE, MISHAP, PAID, PAID_MISHAP, RACE, Scope
 from tests.model.search import Report, search
 
 Patch = tuple[Any, str, Any]
@@ -63,6 +65,16 @@ async def _nothing(*_: object, **__: object) -> None:
     return None
 
 
+def _end_again(self: MemoryLedgerStore, delivered: Delivered, *, is_over: bool) -> int | None:
+    hold = self._tables.hold
+    if hold is None or (not is_over and self._tables.is_live):
+        return None
+    captured = captured_amount(hold, delivered)
+    state = HoldState.CAPTURED if captured else HoldState.RELEASED
+    self._write(hold=replace(hold, state=state, captured=captured))
+    return captured
+
+
 async def _fail_at_once(
     deps: Dependencies, tx: Transaction, *, job: Job, attempt: Any, observation: Observation
 ) -> None:
@@ -93,6 +105,7 @@ _ONLY_A_READ = "only a read that succeeded ends a job that is late"
 _TRUE = "a job succeeds only by what the provider made, with its bytes"
 _ONE_MESSAGE = "never two new messages for one job"
 
+_HELD = "credits are held for open jobs, and cancelled ones that may bring a result"
 BUGS = (
     Bug(
         "use cases: is the job over (is_final)?",
@@ -191,5 +204,29 @@ BUGS = (
         "progress never overwrites the outcome",
         ((MemoryDeliveryStore, "_free_progress", _always(None)),),
         replace(CHAT, busy=1),
+    ),
+    Bug(
+        "cancel: a hold stays while an attempt may bring a result",
+        _HELD,
+        ((charge, "release_cancelled", charge.release),),
+        PAID,
+    ),
+    Bug(
+        "observe: a cancelled job's hold ends with its last attempt (release_unused)",
+        _HELD,
+        ((charge, "release_unused", _nothing),),
+        PAID,
+    ),
+    Bug(
+        "fetch: a cancelled job is charged for what is stored after all (capture_late)",
+        _HELD,
+        ((charge, "capture_late", _nothing),),
+        PAID,
+    ),
+    Bug(
+        "capture: a hold is ended once",
+        "a hold is ended once",
+        ((MemoryLedgerStore, "_end", _end_again),),
+        PAID_MISHAP,
     ),
 )

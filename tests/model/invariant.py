@@ -111,6 +111,33 @@ def _deadline_fails_nothing_unread(step: Step) -> bool:
     return all((each.accept_time or NOW) + TIMING.hard_deadline <= NOW for each in taken)
 
 
+def _held_while_it_may_cost(step: Step) -> bool:
+    """Credits are kept for an open job, and for a cancelled one that may bring its first result."""
+    tables, job = step.after, step.after.row.job
+    is_open = job.state not in FINAL_STATES
+    is_stored = any(each.state is AttemptState.SETTLED for each in _attempts(tables))
+    is_late = job.state is JobState.CANCELLED and tables.is_live and not is_stored
+    may_cost = is_open or is_late
+    return tables.hold is None or tables.is_held is may_cost
+
+
+def _charged_once(step: Step) -> bool:
+    """A hold ends once, and what it ends with stays so."""
+    return step.before.is_held or step.after.hold == step.before.hold
+
+
+def _charged_for_what_is_stored(step: Step) -> bool:
+    hold = step.after.hold
+    is_stored = any(each.state is AttemptState.SETTLED for each in _attempts(step.after))
+    is_failed = step.after.row.job.state is JobState.FAILED
+    return hold is None or not hold.captured or (is_stored and not is_failed)
+
+
+def _success_is_charged(step: Step) -> bool:
+    hold, is_success = step.after.hold, step.after.row.job.state is JobState.SUCCEEDED
+    return hold is None or not is_success or hold.captured == hold.total
+
+
 INVARIANTS: Mapping[str, Callable[[Step], bool]] = {
     "no step fails by a fault of ours": _nothing_went_wrong,
     "a terminal job never changes": _terminal_is_final,
@@ -128,6 +155,12 @@ INVARIANTS: Mapping[str, Callable[[Step], bool]] = {
     "no job fails while an attempt of it is alive": _no_failure_while_one_may_come_home,
     "a job succeeds only by what the provider made, with its bytes": _success_is_true,
     "only a read that succeeded ends a job that is late": _deadline_fails_nothing_unread,
+    "credits are held for open jobs, and cancelled ones that may bring a result": (
+        _held_while_it_may_cost
+    ),
+    "a hold is ended once": _charged_once,
+    "nothing is charged that is not stored": _charged_for_what_is_stored,
+    "a success is charged": _success_is_charged,
 }
 LIVENESS = "when nothing more goes wrong, the job ends and its outcome is delivered"
 

@@ -26,6 +26,7 @@ from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import MemoryDeliveryStore
 from tests.model.memory_dispatch import MemoryDispatchStore
 from tests.model.memory_job import MemoryJobStore
+from tests.model.memory_ledger import MemoryLedgerStore
 from tests.model.memory_queue import MemoryQueueStore
 from tests.model.memory_store import Store, answered
 from tests.model.run import Cut, Run
@@ -131,6 +132,7 @@ class MemoryTransaction:
         self.deliveries = MemoryDeliveryStore(self)
         self.rate_budget = MemoryRateBudgetStore()
         self.breaker = MemoryBreakerStore()
+        self.ledger = MemoryLedgerStore(self)
 
     def enter(self) -> None:
         """Take the turn, at the first statement: what reads nothing shared needs none."""

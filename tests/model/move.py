@@ -51,7 +51,8 @@ class Explorer:
         """Return the state after a job was accepted, or after the provider took it."""
         scope, space = self.scope, self.space
         world = ModelState(scope.faults, scope.posts, scope.forged, scope.cancels)
-        rows, outside = space.tables.number(accepted(self._destination)), space.worlds.number(world)
+        job = accepted(self._destination, is_paid=scope.is_paid)
+        rows, outside = space.tables.number(job), space.worlds.number(world)
         if scope.is_taken:
             rows, outside = self._work(rows, outside, self._workers["dispatch"])
         return space.state(rows, outside, ())

@@ -29,6 +29,8 @@ class Scope:
     forged: int = 0
     """Callbacks that came with nobody's, or with another attempt's token."""
     cancels: int = 1
+    is_paid: bool = False
+    """Whether credits are held for the job."""
     has_chat: bool = False
     """Whether there is a progress message to edit; otherwise the outcome goes to a feed."""
     is_taken: bool = False
@@ -65,12 +67,18 @@ CHAT = Scope(
 """Two edges that send the progress and the outcome, with a mishap."""
 LATE = replace(MISHAP, name="late answer", busy=2, halted=frozenset({"dispatch", "end_overdue"}))
 """A dispatcher whose answer comes when the hard stop does."""
+PAID = replace(RACE, name="race, paid", is_paid=True)
+"""The race for a job that credits are held for."""
+PAID_MISHAP = replace(MISHAP, name="mishap, paid", is_paid=True, cancels=1)
+"""The mishap for such a job, which may be cancelled as well."""
 SMALL = (
     RACE,
     replace(RACE, name="race, two dispatchers", dispatch=2, cancels=0),
     MISHAP,
     CHAT,
     replace(CHAT, name="feed", cancels=1, has_chat=False),
+    PAID,
+    PAID_MISHAP,
 )
 """Those of `make test`."""
 LARGE = (

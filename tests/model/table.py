@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.delivery import DeliveryKind, DeliveryState, Destination, Telegram
 from generation_svc.domain.job import FINAL_STATES, Job, JobState, Price
+from generation_svc.domain.ledger import Hold, HoldState
 from generation_svc.domain.media import Media
 from generation_svc.domain.port.callback import Receipt
 from tests.model.clock import NOW, OLDEST, TICK, TIMING, age, due
@@ -75,6 +77,8 @@ class Tables:
     deliveries: tuple[DeliveryRow, ...] = ()
     media: tuple[tuple[int, Media], ...] = ()
     """Each with the number of its attempt."""
+    hold: Hold | None = None
+    """What is kept for the job, if it is paid for."""
 
     def names(self) -> set[int]:
         """Return every token and number that rows hold."""
@@ -106,11 +110,22 @@ class Tables:
         )
 
     @property
+    def is_held(self) -> bool:
+        """Whether credits are kept for the job."""
+        return self.hold is not None and self.hold.state is HoldState.OPEN
+
+    @property
     def is_live(self) -> bool:
         return any(row.attempt.is_live for row in self.attempts)
 
 
-def accepted(destination: Destination) -> Tables:
+PRICE = 8
+"""What the job costs that is paid for."""
+_FREE = Price(is_free=True, credits="0")
+_PAID = Price(is_free=False, credits=str(PRICE))
+
+
+def accepted(destination: Destination, *, is_paid: bool = False) -> Tables:
     """Return the rows of a job that was just accepted."""
     job = Job(
         id=JOB_ID,
@@ -118,7 +133,7 @@ def accepted(destination: Destination) -> Tables:
         owner="user:1",
         model_id=MODEL_ID,
         inputs=_Inputs(prompt="a cat"),
-        price=Price(is_free=True, credits="0"),
+        price=_PAID if is_paid else _FREE,
         correlation_id="",
         create_time=NOW,
         start_deadline_time=NOW + TIMING.start_deadline,
@@ -129,7 +144,10 @@ def accepted(destination: Destination) -> Tables:
     progress = DeliveryRow(DeliveryKind.PROGRESS, due_time=NOW + TICK)
     is_shown = isinstance(destination, Telegram)
     row = JobRow(job, destination, dispatch_time=NOW)
-    return Tables(row, deliveries=(progress,) if is_shown else ())
+    return Tables(row, deliveries=(progress,) if is_shown else (), hold=_HOLD if is_paid else None)
+
+
+_HOLD = Hold(JOB_ID, "user:1", MODEL_ID, granted=3, paid=PRICE - 3, margin=Decimal(1))
 
 
 def _aged_job(row: JobRow) -> JobRow:

@@ -40,7 +40,8 @@ async def test_who_has_waited_long_for_the_database_does_not_wait_again(
 ) -> None:
     database: Any = AwayDatabase()
     queue = AcceptanceQueue(batch_size=2, slow_seconds=60, max_wait_seconds=max_wait_seconds)
-    candidate: Any = SimpleNamespace(job=SimpleNamespace(caller="edge", owner="user:1"))
+    job = SimpleNamespace(caller="edge", owner="user:1")
+    candidate: Any = SimpleNamespace(job=job, charge=None)
     calls = [
         asyncio.create_task(queue.accept(candidate, limits=LIMITS, database=database))
         for _ in range(8)

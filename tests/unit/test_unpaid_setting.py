@@ -57,3 +57,24 @@ def test_the_real_kie_is_never_asked_for_unpaid_work(url: str) -> None:
 
 def test_a_host_that_only_ends_alike_is_not_the_real_kie() -> None:
     assert settings(unpaid_models="allow", kie_api_url="http://notkie.ai").unpaid_models == "allow"
+
+
+def test_models_are_sold_or_used_unpaid() -> None:
+    with pytest.raises(ValidationError, match="are both set: models are sold, or they are used"):
+        settings(unpaid_models="allow", money="test")
+
+
+def test_real_money_needs_the_real_kie() -> None:
+    with pytest.raises(ValidationError, match="MONEY=live is for the real KIE"):
+        settings(money="live")
+    assert settings(money="live", kie_api_url="https://api.kie.ai").is_kie_real
+
+
+def test_where_money_is_set_all_models_with_a_price_are_sold() -> None:
+    free, every = models_of(settings()).catalog, models_of(settings(unpaid_models="allow")).catalog
+    sold = {model.id for model in models_of(settings(money="test")).catalog.offered}
+
+    unpriced = {model.id for model in every.offered if model.offer.price.unknown is not None}
+    assert unpriced
+    assert sold == {model.id for model in every.offered} - unpriced
+    assert {model.id for model in free.offered} < sold

@@ -1,0 +1,119 @@
+"""The errors of prices, wallets and payments."""
+
+from datetime import timedelta
+
+from generation_svc.domain.error import AtelierError
+
+
+class InsufficientCredits(AtelierError):
+    """The payer's balance does not cover the price of a job."""
+
+    def __init__(self, *, price: int, balance: int) -> None:
+        self.price, self.balance = price, balance
+        super().__init__(
+            f"The job costs {price} credits, and the balance is {balance}:"
+            f" {self.missing} are missing. Top up, or take something cheaper."
+        )
+
+    @property
+    def missing(self) -> int:
+        """How many credits are missing."""
+        return self.price - self.balance
+
+
+class PriceChanged(AtelierError):
+    """The price of a job is not the one that was agreed to."""
+
+    def __init__(self, *, price: int, agreed: int) -> None:
+        self.price, self.agreed = price, agreed
+        super().__init__(f"The job costs {price} credits, not {agreed}. Ask the owner again.")
+
+
+class OwnerBlocked(AtelierError):
+    """The operator blocked an owner."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        super().__init__(f"Owner {owner!r} is blocked. Ask the operator.")
+
+
+class SalesClosed(AtelierError):
+    """Nothing is sold at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__("Nothing is sold at the moment. Free models can be used.")
+
+
+class MoneyModeMismatch(AtelierError):
+    """Real money and test money do not mix."""
+
+    def __init__(self, mode: str, *, advice: str) -> None:
+        self.mode = mode
+        super().__init__(f"The money here is {mode}: {advice}")
+
+
+class ProviderBalanceLow(AtelierError):
+    """The operator's balance at the provider does not cover a job."""
+
+    def __init__(self, model_id: str) -> None:
+        self.model_id = model_id
+        super().__init__(
+            f"Model {model_id!r} cannot be used at the moment. The operator was told; try later."
+        )
+
+
+class DailyCapReached(AtelierError):
+    """The operator's limit for a day is reached."""
+
+    def __init__(self, cap: str, *, retry_after: timedelta) -> None:
+        self.cap, self.retry_after = cap, retry_after
+        super().__init__(f"The limit of today ({cap}) is reached. Try again tomorrow.")
+
+
+class FreeAllowanceUsed(AtelierError):
+    """An owner has used the free jobs of a day."""
+
+    def __init__(self, *, daily_count: int, retry_after: timedelta) -> None:
+        self.daily_count, self.retry_after = daily_count, retry_after
+        super().__init__(f"The {daily_count} free jobs of today are used. Try again tomorrow.")
+
+
+class TopUpInvalid(AtelierError):
+    """A payment does not fit what is sold."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"The payment does not fit what is sold: {problem}.")
+
+
+class TopUpReused(AtelierError):
+    """A provider's id was used before for a different payment."""
+
+    def __init__(self, provider: str, *, external_id: str) -> None:
+        self.provider, self.external_id = provider, external_id
+        super().__init__(f"{provider} has another payment with the id {external_id!r}.")
+
+
+class TopUpNotFound(AtelierError):
+    """The caller has no such top-up."""
+
+    def __init__(self, top_up_id: str) -> None:
+        self.top_up_id = top_up_id
+        super().__init__(f"There is no top-up {top_up_id!r}.")
+
+
+class TopUpSpent(AtelierError):
+    """Something of a top-up is spent."""
+
+    def __init__(self, top_up_id: str) -> None:
+        self.top_up_id = top_up_id
+        super().__init__(
+            f"Something of top-up {top_up_id!r} is spent. Forced, it is refunded all the same."
+        )
+
+
+class MoneyOff(AtelierError):
+    """The operator sells nothing here."""
+
+    def __init__(self) -> None:
+        super().__init__("The operator sells nothing here: MONEY is not set.")

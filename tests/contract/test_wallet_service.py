@@ -1,0 +1,145 @@
+"""`WalletService`: balances, transfers, grants, over the wire."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atelier.generation.v1 import generation_service_pb2 as generation_pb
+from atelier.wallet.v1 import wallet_service_pb2 as pb
+from atelier.wallet.v1.transfer_pb2 import TransferKind
+from generation_client import GenerationClient, GenerationError, connect, translated
+from generation_svc.domain.money import MoneyMode
+from generation_svc.server.wiring import money_of
+from generation_svc.settings import GenerationSettings
+from runtime.process import StartError
+from tests.contract.service import Service, serving, struct
+
+OWNER = "telegram:7"
+
+
+@pytest.fixture
+async def service(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(database_url, tmp_path, more_settings={"money": "test"}) as service:
+        yield service
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[GenerationClient]:
+    async with connect(service.address) as client:
+        yield client
+
+
+async def grant(client: GenerationClient, credits_: int, *, request_id: str = "g-1") -> int:
+    request = pb.GrantCreditsRequest(
+        request_id=request_id, owner=OWNER, credits=credits_, reason="a gift"
+    )
+    with translated():
+        return (await client.wallet.GrantCredits(request)).wallet.balance
+
+
+async def create(client: GenerationClient, **fields: Any) -> generation_pb.CreateJobResponse:
+    request = generation_pb.CreateJobRequest(
+        model_id="google/imagen4", inputs=struct({"prompt": "a cat"}), owner=OWNER, **fields
+    )
+    with translated():
+        return await client.generation.CreateJob(request)
+
+
+async def test_an_owner_that_never_had_anything_has_an_empty_wallet(
+    client: GenerationClient,
+) -> None:
+    wallet = (await client.wallet.GetBalance(pb.GetBalanceRequest(owner=OWNER))).wallet
+    assert (wallet.owner, wallet.balance, wallet.held_credits, wallet.debt) == (OWNER, 0, 0, 0)
+    assert not wallet.HasField("free_allowance")
+
+
+async def test_a_grant_is_made_once_and_named(client: GenerationClient) -> None:
+    assert await grant(client, 10) == 10
+    assert await grant(client, 10) == 10
+    assert await grant(client, -4, request_id="g-2") == 6
+    assert await grant(client, -100, request_id="g-3") == 0
+
+    listed = await client.wallet.ListTransfers(pb.ListTransfersRequest(owner=OWNER))
+    assert [(each.amount, each.balance_after) for each in listed.transfers] == [
+        (-6, 0),
+        (-4, 6),
+        (10, 10),
+    ]
+    first = listed.transfers[-1]
+    assert first.kind == TransferKind.TRANSFER_KIND_GRANT
+    assert (first.actor, first.reason) == ("local", "a gift")
+
+
+async def test_a_request_id_of_another_grant_is_refused(client: GenerationClient) -> None:
+    await grant(client, 10)
+    with pytest.raises(GenerationError) as refused:
+        await grant(client, 11)
+    assert refused.value.reason == "INVALID_INPUTS"
+
+
+async def test_transfers_come_page_by_page(client: GenerationClient) -> None:
+    for n in range(5):
+        await grant(client, 1, request_id=f"g-{n}")
+    request = pb.ListTransfersRequest(owner=OWNER, page_size=2)
+    seen = []
+    for _ in range(3):
+        page = await client.wallet.ListTransfers(request)
+        seen += [each.balance_after for each in page.transfers]
+        request.page_token = page.next_page_token
+    assert seen == [5, 4, 3, 2, 1]
+    assert page.next_page_token == ""
+
+
+async def test_a_job_that_is_too_dear_says_what_is_missing(client: GenerationClient) -> None:
+    await grant(client, 3)
+    with pytest.raises(GenerationError) as refused:
+        await create(client)
+    assert refused.value.reason == "INSUFFICIENT_CREDITS"
+    assert dict(refused.value.metadata) == {"price": "8", "balance": "3", "missing": "5"}
+
+
+async def test_another_price_than_the_agreed_one_is_told(client: GenerationClient) -> None:
+    await grant(client, 100)
+    with pytest.raises(GenerationError) as refused:
+        await create(client, agreed_credits=7)
+    assert refused.value.reason == "PRICE_CHANGED"
+    assert dict(refused.value.metadata) == {"price": "8", "agreed": "7"}
+    job = (await create(client, agreed_credits=8)).job
+    assert not job.HasField("charged_credits")
+    wallet = (await client.wallet.GetBalance(pb.GetBalanceRequest(owner=OWNER))).wallet
+    assert (wallet.balance, wallet.held_credits) == (92, 8)
+
+    request = generation_pb.CancelJobRequest(job_id=job.id)
+    job = (await client.generation.CancelJob(request)).job
+    assert (job.HasField("charged_credits"), job.charged_credits) == (True, 0)
+    listed = await client.wallet.ListTransfers(pb.ListTransfersRequest(owner=OWNER))
+    assert [(each.amount, each.model_id) for each in listed.transfers] == [
+        (8, "google/imagen4"),
+        (-8, "google/imagen4"),
+        (100, ""),
+    ]
+
+
+async def test_where_nothing_is_sold_there_are_no_wallets(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with serving(database_url, tmp_path) as service, connect(service.address) as client:
+        with pytest.raises(GenerationError) as refused, translated():
+            await client.wallet.GetBalance(pb.GetBalanceRequest(owner=OWNER))
+    assert refused.value.reason == "MONEY_OFF"
+
+
+@pytest.mark.parametrize("money", ["live", None])
+async def test_a_database_keeps_its_money_for_ever(service: Service, money: str | None) -> None:
+    api_url = "https://api.kie.ai" if money == "live" else "http://127.0.0.1:9"
+    settings = GenerationSettings(kie_api_key="key", kie_api_url=api_url, money=money)
+    with pytest.raises(StartError, match="holds test money for ever: set MONEY=test"):
+        await money_of(settings, service.database)
+
+
+async def test_test_money_buys_nothing_at_the_real_provider(service: Service) -> None:
+    settings = GenerationSettings(kie_api_key="key", kie_api_url="https://api.kie.ai", money="test")
+    money = await money_of(settings, service.database)
+    assert (money.mode, money.is_provider_real) == (MoneyMode.TEST, True)
