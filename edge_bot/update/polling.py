@@ -179,6 +179,7 @@ class _Round:
         except GenerationError as error:
             _logger.warning("updates could not be parked", error=str(error))
             return
+        self._seen_at = loop_time()
         self._parked = frozenset(each.update_id for each in waiting[:count])
         # Only what the service has stored may count as handled, for that confirms it at Telegram.
         for update_id in self._parked:
