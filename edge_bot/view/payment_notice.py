@@ -40,6 +40,18 @@ def not_begun(language: str) -> str:
     return texts(language).html("<b>Not begun yet: there are not enough credits.</b>")
 
 
+def price_asked_again(why: str, language: str) -> str:
+    """Ask for a confirmation of another price, on the review that shows it."""
+    again = texts(language).html("Press again if that is all right.")
+    return f"{why} {again}"
+
+
+def price_to_be_seen(why: str, language: str) -> str:
+    """Say where another price is shown in full: a result repeats nothing at a price not agreed."""
+    look = texts(language).html("Press “Change” to see what it is made of.")
+    return f"{why} {look}"
+
+
 def money_refusal(error: GenerationError, speak: Texts) -> str:
     """Say as HTML why nothing begins; empty for a reason that is not about money."""
     match error.reason:
@@ -47,8 +59,7 @@ def money_refusal(error: GenerationError, speak: Texts) -> str:
             return _missing(error, speak)
         case "PRICE_CHANGED":
             return speak.html(
-                "⚠️ The price has changed: it was {agreed}, and now it is {price}. "
-                "Press again if that is all right.",
+                "⚠️ The price has changed: it was {agreed}, and now it is {price}.",
                 agreed=error.metadata.get("agreed", "?"),
                 price=error.metadata.get("price", "?"),
             )

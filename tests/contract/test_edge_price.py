@@ -121,6 +121,23 @@ async def test_a_repetition_agrees_to_the_price_of_its_job(chat: Chat) -> None:
     assert request.agreed_credits == PRICE
 
 
+async def test_a_repetition_at_another_price_leads_to_the_review(chat: Chat) -> None:
+    wallet(chat).balances[OWNER] = 40
+    done = chat.service.generation.put(job(job_pb2.JOB_STATE_SUCCEEDED, model_id=MODEL))
+    done.price.credits = "10"
+    chat.service.generation.refuse_with(
+        "PRICE_CHANGED", code=FAILED_PRECONDITION, price="12", agreed="10"
+    )
+    await chat.press_data(f"a:{done.id}", message_id=(await chat.last())["message_id"])
+    assert "it was 10, and now it is 12" in await chat.last_text()
+    assert await chat.labels() == ["✏️ Change"]
+    chat.service.generation.refusal = None
+    await chat.press("Change")
+    await chat.press("Create")
+    [request] = chat.service.generation.requests.values()
+    assert request.agreed_credits == PRICE
+
+
 async def test_a_free_model_asks_for_no_balance(chat: Chat) -> None:
     chat.service.generation.quote = type(chat.service.generation.quote)(
         price=job_pb2.Price(is_free=True, credits="0")

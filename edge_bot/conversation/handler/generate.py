@@ -26,7 +26,7 @@ from edge_bot.service_error import is_out_of_room, is_passing
 from edge_bot.view import notice, payment_notice
 from edge_bot.view.layout import Rows, Screen
 from edge_bot.view.media_input import has_form, input_of, picture_input
-from edge_bot.view.outcome import failure_buttons, prompt_of
+from edge_bot.view.outcome import change_button, failure_buttons, prompt_of
 from edge_bot.view.progress import starting_screen
 from edge_bot.view.top_up import missing_rows
 from generation_client import GenerationError, translated
@@ -125,11 +125,8 @@ async def generate_again(interaction: Interaction, job: Job, *, message_id: int)
             interaction, job, key=key, number=number, message_id=progress_id
         )
     except JobRefused as refused:
-        model = interaction.catalog.find(job.model_id)
-        why = notice.refusal(refused.error, interaction.language, model=model)
-        offer = await _offer(interaction, refused)
-        rows = (*offer, *failure_buttons(job, interaction.language))
-        await interaction.edit(Screen(why, rows), message_id=progress_id)
+        screen = await _not_repeated_screen(interaction, job, refused=refused)
+        await interaction.edit(screen, message_id=progress_id)
         return
     except JobExists:
         await interaction.edit(
@@ -220,6 +217,8 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
     why = notice.refusal(refused.error, interaction.language, model=model)
     if refused.error.reason == "INSUFFICIENT_CREDITS":  # the review says what is missing
         why = payment_notice.not_begun(interaction.language)
+    if refused.error.reason == "PRICE_CHANGED":
+        why = payment_notice.price_asked_again(why, interaction.language)
     if model is not None and has_form(model):
         draft = asking_again(draft, refused.error, model=model)
     elif model is not None and picture_input(model) in refused.fields:
@@ -247,6 +246,19 @@ async def _refused_screen(
         kind = CONSENT_KINDS.get(refused.error.metadata.get("kind", ""), model.consent)
         return consent_screen(draft, interaction.language, model=model, kind=kind)
     return await quoted_screen(interaction, draft, why=why)
+
+
+async def _not_repeated_screen(
+    interaction: Interaction, job: Job, *, refused: JobRefused
+) -> Screen:
+    """Return why a job is not made again, and what can be done about it."""
+    language, rows = interaction.language, failure_buttons(job, interaction.language)
+    model = interaction.catalog.find(job.model_id)
+    why = notice.refusal(refused.error, language, model=model)
+    if refused.error.reason == "PRICE_CHANGED":  # trying again would ask for the old one
+        rows = ((change_button(job, language),),)
+        why = payment_notice.price_to_be_seen(why, language)
+    return Screen(why, (*await _offer(interaction, refused), *rows))
 
 
 async def _offer(interaction: Interaction, refused: JobRefused) -> Rows:
