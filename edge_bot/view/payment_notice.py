@@ -27,6 +27,8 @@ def checkout_refusal(reason: str, language: str) -> str:
             return speak.plain("Your account is blocked. Questions: /paysupport")
         case "SALES_CLOSED" | "MONEY_OFF":
             return speak.plain("No credits are sold at the moment. Nothing was paid.")
+        case "DAILY_CAP_REACHED":
+            return speak.plain("No more payments are taken today. Nothing was paid.")
         case "MONEY_MODE_MISMATCH":
             return speak.plain("This bot is not set up for this kind of payment. Nothing was paid.")
         case _:

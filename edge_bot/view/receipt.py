@@ -142,7 +142,9 @@ def _fate(top_up: TopUp, speak: Texts) -> str:
         case pb.TOP_UP_STATE_REFUNDED:
             return lines(
                 speak.html("↩️ Returned on {time} UTC.", time=time_text(top_up.refund_time, speak)),
-                speak.html("Receipt No. {number}", number=top_up.refund_receipt_number)
+                speak.html(
+                    "Receipt of the return: No. {number}", number=top_up.refund_receipt_number
+                )
                 if top_up.refund_receipt_number
                 else "",
             )

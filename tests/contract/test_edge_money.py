@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from atelier.wallet.v1 import transfer_pb2
+from atelier.wallet.v1 import top_up_pb2, transfer_pb2
 from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_PDF
 from atelier.wallet.v1.top_up_pb2 import Pack
 from atelier.wallet.v1.wallet_pb2 import FreeAllowance
@@ -220,6 +220,23 @@ async def test_stars_that_we_returned_are_told_kindly(chat: Chat) -> None:
     assert "⭐️ 50 went back to you" in await chat.last_text()
     assert "are taken from your balance" in await chat.last_text()
     assert not chat.context.star_news.is_set()
+
+
+async def test_a_receipt_tells_what_became_of_the_payment(chat: Chat) -> None:
+    payment = await buy(chat)
+    top_up = wallet(chat).top_ups[0]
+    shown = {
+        top_up_pb2.TOP_UP_STATE_REFUNDING: "is being returned",
+        top_up_pb2.TOP_UP_STATE_REFUNDED: "Receipt of the return: No. A-000018",
+        top_up_pb2.TOP_UP_STATE_CHARGED_BACK: "was taken back",
+    }
+    top_up.refund_receipt_number = "A-000018"
+    for state, words in shown.items():
+        top_up.state = state
+        await chat.say("/receipts")
+        await chat.press("↩️ ")
+        assert words in await chat.last_text()
+        assert payment["charge_id"] in await chat.last_text()
 
 
 async def test_stars_that_telegram_returned_are_looked_for_in_its_list(chat: Chat) -> None:
