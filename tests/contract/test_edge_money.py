@@ -111,6 +111,40 @@ async def test_a_payment_is_retried_while_the_service_is_away(
     assert "+100 credits" in await chat.last_text()
 
 
+def said_paid(chat: Json, *, payload: str = f"topup:1:small:{USER}") -> Json:
+    """Return what Telegram says of a payment in a chat."""
+    payment = {
+        "currency": "XTR",
+        "total_amount": 50,
+        "invoice_payload": payload,
+        "telegram_payment_charge_id": "stx0",
+        "provider_payment_charge_id": "7_0",
+    }
+    payer = {"id": USER, "is_bot": False, "first_name": "Ada", "language_code": "en"}
+    return {
+        "message_id": 900,
+        "date": 1_795_000_000,
+        "chat": chat,
+        "from": payer,
+        "successful_payment": payment,
+    }
+
+
+async def test_a_payment_in_a_group_is_credited_without_a_word(chat: Chat) -> None:
+    before = await chat.from_bot()
+    await chat.force(message=said_paid({"id": -1001, "type": "supergroup", "title": "All"}))
+    assert wallet(chat).balances[OWNER] == 100
+    assert await chat.from_bot() == before
+
+
+async def test_a_payment_for_something_else_is_told_and_not_credited(chat: Chat) -> None:
+    here = {"id": USER, "type": "private", "first_name": "Ada"}
+    await chat.force(message=said_paid(here, payload="pack:100"))
+    assert not wallet(chat).asked("RecordTopUp")
+    assert "stx0" in await chat.last_text()
+    assert chat.context.star_news.is_set()
+
+
 async def test_the_receipt_gets_its_number_later(chat: Chat) -> None:
     payment = await buy(chat)
     await chat.press("Receipt")
