@@ -16,11 +16,16 @@ from edge_bot.delivery.render import Renderer
 from edge_bot.delivery.spool import MediaSpool
 from edge_bot.delivery.worker import DeliveryTiming, DeliveryWorker
 from edge_bot.metric import Meter
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
+from edge_bot.payment.at_once import AtOnce
+from edge_bot.payment.checkout import Checkout
+from edge_bot.payment.menu import Menu
+from edge_bot.payment.refund import RefundWorker
+from edge_bot.payment.star_reader import StarReader
 from edge_bot.service_clock import ServiceClock
 from edge_bot.settings import EdgeSettings
-from edge_bot.telegram.acknowledge import acknowledge
 from edge_bot.telegram.bot import EdgeBot, open_bot
-from edge_bot.telegram.profile import publish_profile
 from edge_bot.telegram.token_health import TokenHealth
 from edge_bot.update.deferred import DeferredUpdates
 from edge_bot.update.dispatcher import Dispatcher
@@ -49,14 +54,20 @@ class Edge:
         clock = context.clock
         dispatcher = Dispatcher(
             partial(handle_update, context),
-            acknowledge=partial(acknowledge, bot),
+            acknowledge=AtOnce(bot, Checkout(bot, client, context.seller)),
             apologize=partial(apologize, context),
             meter=meter,
+        )
+        lease = PollingLease(client, bot_id=settings.bot_id, clock=clock)
+        self._menu = Menu(bot, packs=context.packs)
+        self._refunds = _refund_worker(context, token_health=self._token_health)
+        self._star_reader = _star_reader(
+            context, settings, lease=lease, token_health=self._token_health
         )
         self._poller = Poller(
             bot=bot,
             dispatcher=dispatcher,
-            lease=PollingLease(client, bot_id=settings.bot_id, clock=clock),
+            lease=lease,
             deferred=DeferredUpdates(client, bot=bot, bot_id=settings.bot_id),
             token_health=self._token_health,
         )
@@ -92,7 +103,9 @@ class Edge:
             group.create_task(self._worker.run(stop), name="deliveries")
             group.create_task(self._take_updates(stop), name="updates")
             group.create_task(self._token_health.watch(self._bot, stop=stop), name="token_health")
-            group.create_task(publish_profile(self._bot, stop=stop), name="profile")
+            group.create_task(self._menu.run(stop), name="profile")
+            group.create_task(self._refunds.run(stop), name="refunds")
+            group.create_task(self._star_reader.run(stop), name="stars")
 
     async def _take_updates(self, stop: asyncio.Event) -> None:
         if self._webhook_url:
@@ -136,4 +149,33 @@ def _context(settings: EdgeSettings, *, bot: EdgeBot, client: GenerationClient) 
         ),
         clock=clock,
         spool=MediaSpool(client, limit_bytes=settings.edge_spool_limit_mb * 1_000_000),
+        packs=PackCache(client.wallet),
+        seller=Seller(settings.telegram_host, settings.edge_seller, settings.edge_support),
+    )
+
+
+def _refund_worker(context: EdgeContext, *, token_health: TokenHealth) -> RefundWorker:
+    return RefundWorker(
+        bot=context.bot,
+        bot_id=context.bot_id,
+        client=context.client,
+        packs=context.packs,
+        token_health=token_health,
+    )
+
+
+def _star_reader(
+    context: EdgeContext, settings: EdgeSettings, *, lease: PollingLease, token_health: TokenHealth
+) -> StarReader:
+    return StarReader(
+        bot=context.bot,
+        bot_id=context.bot_id,
+        client=context.client,
+        packs=context.packs,
+        seller=context.seller,
+        lease=lease,
+        is_polling=settings.telegram_webhook_url is None,
+        news=context.star_news,
+        token_health=token_health,
+        heals=settings.edge_heal_stars,
     )

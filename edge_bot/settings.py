@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -13,10 +14,18 @@ from runtime.web_address import WebAddress
 
 _TOKEN = re.compile(r"[1-9]\d{0,18}:[A-Za-z0-9_-]+", re.ASCII)
 
+_CONTACT = re.compile(r"@\w{4,32}|https://\S{1,200}|[^@\s]{1,64}@[^@\s]{1,190}")
+
 
 def _token(value: SecretStr) -> SecretStr:
     if not _TOKEN.fullmatch(value.get_secret_value()):
         raise ValueError("a token looks like 123456789:AAF…")
+    return value
+
+
+def _contact(value: str) -> str:
+    if value and not _CONTACT.fullmatch(value):
+        raise ValueError("a contact looks like @name, https://… or name@example.org")
     return value
 
 
@@ -42,6 +51,20 @@ class EdgeSettings(ClientSettings):
 
     edge_spool_limit_mb: int = Field(2000, ge=100)
     """How many MB of results lie on the disk (in TMPDIR) at once while they are being sent."""
+
+    edge_seller: str = Field("", max_length=500)
+    """Who sells credits, as /terms and receipts show it; may have several lines."""
+
+    edge_support: Annotated[str, AfterValidator(_contact)] = Field("", examples=["@example_help"])
+    """Where questions about payments go: @name, https://… or an address of mail."""
+
+    edge_heal_stars: bool = True
+    """Whether payments that Telegram lists and no update told are credited, else only reported."""
+
+    @property
+    def telegram_host(self) -> str:
+        """The host of the Bot API."""
+        return urlsplit(self.telegram_api_url).hostname or ""
 
     @property
     def bot_id(self) -> int:

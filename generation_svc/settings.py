@@ -198,7 +198,7 @@ class GenerationSettings(ProcessSettings):
     """The packs of credits that are sold for Telegram Stars, as `id=credits:stars`."""
 
     max_daily_top_up_credits: int = Field(100_000, ge=0, le=1_000_000_000)
-    """Credits that a caller may record in a day (UTC) before reconciliation confirms their payments.
+    """Credits that a caller may record in a day (UTC) of payments that are not reconciled yet.
 
     0 sets no limit.
     """

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from edge_bot.delivery.spool import MediaSpool
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
 from edge_bot.service_clock import ServiceClock
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.view.catalog import CatalogCache
@@ -22,3 +25,7 @@ class EdgeContext:
     catalog: CatalogCache
     clock: ServiceClock
     spool: MediaSpool
+    packs: PackCache
+    seller: Seller
+    star_news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when Telegram's list of Stars should be read at once."""

@@ -136,6 +136,45 @@ class GroupCall(Event):
     """The topic of a forum in which it stands, to be named in an answer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Paid(Event):
+    """A payment that Telegram has taken."""
+
+    charge_id: str
+    payload: str
+    amount: Id
+    currency: str
+    is_private: bool
+    """Whether it was made in the chat with the bot, where there is somebody to answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Credited(Event):
+    """A payment that is credited."""
+
+    top_up_id: str
+    receipt_number: str
+    """The number of its receipt; empty until it is given."""
+    credits: Id
+    balance: Id
+    debt: Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Uncredited(Event):
+    """A payment that the service did not take."""
+
+    charge_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Returned(Event):
+    """A payment whose Stars went back."""
+
+    charge_id: str
+    amount: Id
+
+
 class Sender(TypedDict):
     """The fields that every event has."""
 
@@ -162,6 +201,8 @@ def _event_of(update: Update) -> Event | None:
     message = update.message
     if message is None or message.from_user is None:
         return None
+    if message.successful_payment or message.refunded_payment:
+        return _from_payment(message, message.from_user)
     if message.chat.type != Chat.PRIVATE:
         return _from_group(message, message.from_user)
     if message.from_user.is_bot:
@@ -205,6 +246,24 @@ def _from_group(message: Message, user: User) -> Event | None:
         return None
     sender = _sender(message, user)
     return GroupCall(**sender, names=names, ids=ids, topic_id=topic_of(message))
+
+
+def _from_payment(message: Message, user: User) -> Event | None:
+    sender, is_private = _sender(message, user), message.chat.type == Chat.PRIVATE
+    if paid := message.successful_payment:
+        return Paid(
+            **sender,
+            charge_id=paid.telegram_payment_charge_id,
+            payload=paid.invoice_payload,
+            amount=paid.total_amount,
+            currency=paid.currency,
+            is_private=is_private,
+        )
+    back = message.refunded_payment
+    if back is None or not is_private:
+        return None
+    charge_id, amount = back.telegram_payment_charge_id, back.total_amount
+    return Returned(**sender, charge_id=charge_id, amount=amount)
 
 
 def _from_message(message: Message, user: User) -> Event | None:
@@ -268,7 +327,11 @@ def _command(message: Message) -> str:
     text = message.text or ""
     if not text.startswith("/"):
         return ""
-    return text.split()[0].removeprefix("/").partition("@")[0].lower()
+    words = text.split()
+    # The link of an invoice that was forwarded: https://t.me/<bot>?start=topup.
+    if words[:2] == ["/start", "topup"]:
+        return "topup"
+    return words[0].removeprefix("/").partition("@")[0].lower()
 
 
 def _sender(message: Message, user: User) -> Sender:

@@ -13,12 +13,16 @@ from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.event import (
     Clip,
     Command,
+    Credited,
     Event,
     GroupCall,
+    Paid,
     Picture,
     Press,
+    Returned,
     Text,
     Unblocked,
+    Uncredited,
     Unsupported,
     WrongFile,
     read_event,
@@ -34,7 +38,9 @@ from edge_bot.conversation.handler.message import (
 )
 from edge_bot.conversation.handler.missed import offer_missed
 from edge_bot.conversation.handler.press import answer_press
+from edge_bot.conversation.handler.top_up import answer_payment
 from edge_bot.conversation.interaction import Interaction
+from edge_bot.conversation.payment import record_payment
 from edge_bot.conversation.session_store import SessionConflict, load_session
 from edge_bot.telegram.error import is_chat_gone
 from edge_bot.view import notice
@@ -84,6 +90,10 @@ async def _converse(context: EdgeContext, event: Event) -> None:
     if isinstance(event, GroupCall):
         await answer_group_call(context, event)
         return
+    if isinstance(event, Paid):
+        is_private, event = event.is_private, await record_payment(context, event)
+        if not is_private:  # there is nobody to be answered
+            return
     catalog = await context.catalog.get()
     conflicts = 0
     while conflicts < MAX_CONFLICTS:
@@ -136,6 +146,8 @@ def _handled(interaction: Interaction, event: Event) -> Awaitable[None]:
             return answer_clip(interaction, event)
         case WrongFile():
             return answer_wrong_file(interaction)
+        case Credited() | Uncredited() | Returned():
+            return answer_payment(interaction, event)
         case Unsupported():
             return answer_notice(interaction, notice.unsupported(interaction.language))
         case _:

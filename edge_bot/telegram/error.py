@@ -139,6 +139,11 @@ def is_content_refused(error: BadRequest) -> bool:
     return not (is_chat_gone(error) or is_message_gone(error) or is_not_modified(error))
 
 
+def is_already_refunded(error: BaseException) -> bool:
+    """Tell whether the Stars went back before."""
+    return isinstance(error, BadRequest) and _says(error, ("charge_already_refunded",))
+
+
 def retry_delay_s(error: RetryAfter) -> float:
     """Return the seconds that Telegram asks to wait."""
     # A timedelta with PTB_TIMEDELTA, a number without it.

@@ -35,6 +35,11 @@ def user_id_of(update: Update) -> int:
     return place.id if place else 0
 
 
+def is_payment(update: Update) -> bool:
+    """Tell whether an update says that somebody paid."""
+    return update.message is not None and update.message.successful_payment is not None
+
+
 class PollRequest(HTTPXRequest):
     """The HTTP client of getUpdates, which leaves nothing but the number of an odd update."""
 

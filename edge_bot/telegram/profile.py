@@ -24,12 +24,14 @@ _Part: TypeAlias = "partial[Coroutine[Any, Any, None]]"
 _logger = structlog.get_logger(__name__)
 
 
-async def publish_profile(bot: Bot, *, stop: asyncio.Event, backoff: Backoff = _BACKOFF) -> None:
+async def publish_profile(
+    bot: Bot, *, stop: asyncio.Event, backoff: Backoff = _BACKOFF, has_money: bool = False
+) -> None:
     """Bring commands and descriptions up to date, in every language, however long that takes.
 
     Each part is published separately, so that one that is refused does not hold up the others.
     """
-    parts = [part for language in LANGUAGES for part in _parts(language)]
+    parts = [part for language in LANGUAGES for part in _parts(language, has_money=has_money)]
     for delay_s in backoff:
         parts = await interruptible(stop, _refused(bot, parts)) or []
         if not parts:
@@ -55,16 +57,17 @@ async def _refused(bot: Bot, parts: Sequence[_Part]) -> list[_Part]:
     return refused
 
 
-def _parts(language: str) -> tuple[_Part, ...]:
-    methods = (_publish_commands, _publish_description, _publish_about)
-    return tuple(partial(method, language=language) for method in methods)
+def _parts(language: str, *, has_money: bool) -> tuple[_Part, ...]:
+    methods = (_publish_description, _publish_about)
+    commands = partial(_publish_commands, language=language, has_money=has_money)
+    return (commands, *(partial(method, language=language) for method in methods))
 
 
 # Each changes what differs only: Telegram allows few changes a day.
 
 
-async def _publish_commands(bot: Bot, *, language: str) -> None:
-    commands, code = _commands(texts(language)), _code(language)
+async def _publish_commands(bot: Bot, *, language: str, has_money: bool) -> None:
+    commands, code = _commands(texts(language), has_money=has_money), _code(language)
     if await bot.get_my_commands(language_code=code) != commands:
         await bot.set_my_commands(commands, language_code=code)
 
@@ -91,10 +94,24 @@ def _code(language: str) -> str | None:
     return None if language == SOURCE_LANGUAGE else language
 
 
-def _commands(speak: Texts) -> tuple[BotCommand, ...]:
+def _commands(speak: Texts, *, has_money: bool) -> tuple[BotCommand, ...]:
+    sold = _money_commands(speak) if has_money else ()
     return (
         BotCommand("start", speak.plain("Start over")),
         BotCommand("models", speak.plain("Choose a model")),
+        *sold[:3],
         BotCommand("help", speak.plain("How it works")),
         BotCommand("cancel", speak.plain("Cancel what is under way")),
+        *sold[3:],
+    )
+
+
+def _money_commands(speak: Texts) -> tuple[BotCommand, ...]:
+    """Return the commands about money, those that are used often first."""
+    return (
+        BotCommand("balance", speak.plain("What is on your balance")),
+        BotCommand("topup", speak.plain("Buy credits")),
+        BotCommand("receipts", speak.plain("Your receipts")),
+        BotCommand("paysupport", speak.plain("Questions about a payment")),
+        BotCommand("terms", speak.plain("Terms")),
     )

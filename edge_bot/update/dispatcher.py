@@ -54,6 +54,10 @@ class Dispatcher:
 
     async def settle(self, update: Update, *, max_wait_s: float) -> bool:
         """Handle an update after the earlier ones of its user; False if the time ran out."""
+        if update.pre_checkout_query is not None:
+            # Telegram gives it ten seconds and does not ask again: it waits for no turn.
+            await self._acknowledged(update)
+            return True
         # It says that the update has come, so it waits neither for its turn nor for a slot.
         acknowledging = asyncio.create_task(self._acknowledged(update))
         try:

@@ -54,6 +54,11 @@ class PollingLease:
         """How long one who was refused waits before asking again, in seconds."""
         return self._lease_s / 15
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the right is ours at the moment."""
+        return loop_time() < self._ends_at
+
     async def take(self) -> bool:
         """Ask for the right or for more of it; False if another has it or the service is away."""
         # Counted from before the question, our end comes before that of the service.

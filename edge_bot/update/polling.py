@@ -15,16 +15,18 @@ from telegram import Update
 from telegram.error import Conflict, InvalidToken, TelegramError
 
 from edge_bot.telegram.bot import EdgeBot
+from edge_bot.telegram.parse_update import is_payment
 from edge_bot.telegram.token_health import TokenHealth
 from edge_bot.update.deferred import DeferredUpdates
 from edge_bot.update.dispatcher import Dispatcher
 from edge_bot.update.lease import PollingLease
-from edge_bot.update.offsets import OffsetWindow
+from edge_bot.update.offsets import WINDOW_SIZE, OffsetWindow
 from generation_client import GenerationError
 from runtime.backoff import Backoff
+from runtime.clock import loop_time
 from runtime.wait import interruptible, is_set_within
 
-ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
+ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member", "pre_checkout_query")
 """The kinds of updates that the edge handles."""
 
 POLL_S = 25
@@ -32,6 +34,9 @@ POLL_S = 25
 
 MAX_WAIT_S = 600.0
 """How long one update is tried before it is given up."""
+
+HIDDEN_S = 1.0
+"""How long newer updates may be out of sight before those in sight are parked, in seconds."""
 
 _LOOK_AGAIN_S = 0.5
 """While something is being handled, how soon to look for news of other users."""
@@ -108,6 +113,8 @@ class _Round:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._has_webhook = True
+        self._seen_at = loop_time()
+        """When all that waits at Telegram was seen last."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll and handle until `stop` is set or the token is refused."""
@@ -125,14 +132,17 @@ class _Round:
                     task.cancel()
 
     async def _take_news(self, group: asyncio.TaskGroup, *, stop: asyncio.Event) -> None:
-        for update in await interruptible(stop, self._news()) or ():
+        updates = await interruptible(stop, self._news()) or ()
+        if len(updates) < WINDOW_SIZE:
+            self._seen_at = loop_time()
+        for update in updates:
             if self._window.add(update.update_id):
                 self._start(group, update)
         if self._tasks:
             # While an update is unconfirmed, Telegram answers each getUpdates at once with it;
             # without this wait the loop would spin.
             await asyncio.wait(self._tasks, timeout=_LOOK_AGAIN_S)
-        if self._window.is_clogged or self._is_parking_over:
+        if self._window.is_clogged or self._is_hiding or self._is_parking_over:
             await self._park()
 
     def _start(self, group: asyncio.TaskGroup, update: Update) -> None:
@@ -142,11 +152,19 @@ class _Round:
         task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, update: Update) -> None:
-        if not await self._dispatcher.settle(update, max_wait_s=MAX_WAIT_S):
+        while not await self._dispatcher.settle(update, max_wait_s=MAX_WAIT_S):
+            if is_payment(update):  # it is confirmed only once the service has it
+                continue
             _logger.error("an update was given up", update_id=update.update_id)
             await self._dispatcher.apologize(update)
+            break
         self._window.handled(update.update_id)
         del self._open[update.update_id]
+
+    @property
+    def _is_hiding(self) -> bool:
+        """Whether newer updates, a payment perhaps, have been out of sight for too long."""
+        return loop_time() - self._seen_at > HIDDEN_S
 
     @property
     def _is_parking_over(self) -> bool:
@@ -154,12 +172,14 @@ class _Round:
 
     async def _park(self) -> None:
         """Have the service keep what is open, so that the window can go on without it."""
-        waiting = list(self._open.values()) if self._window.is_clogged else []
+        is_needed = self._window.is_clogged or self._is_hiding
+        waiting = list(self._open.values()) if is_needed else []
         try:
             count = await self._deferred.save(waiting)
         except GenerationError as error:
             _logger.warning("updates could not be parked", error=str(error))
             return
+        self._seen_at = loop_time()
         self._parked = frozenset(each.update_id for each in waiting[:count])
         # Only what the service has stored may count as handled, for that confirms it at Telegram.
         for update_id in self._parked:

@@ -5,19 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """What pressing a button asks for."""
-
-    code: ClassVar[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FollowLink(Action):
-    """Open a web page: Telegram does it, and the bot is not told."""
-
-    uri: str
+from edge_bot.view.action import Action as Action
+from edge_bot.view.action import DraftAction as DraftAction
+from edge_bot.view.action import FollowLink as FollowLink
+from edge_bot.view.money_button import MONEY_ACTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +16,6 @@ class Home(Action):
     """Start over."""
 
     code: ClassVar[str] = "s"
-
-
-@dataclass(frozen=True, slots=True)
-class DraftAction(Action):
-    """What is asked of a draft; an empty tag means a new one."""
-
-    draft: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,5 +344,6 @@ ACTIONS: tuple[type[Action], ...] = (
     CancelAnyway,
     ShowJob,
     KeepWaiting,
+    *MONEY_ACTIONS,
 )
 """Every action that a button can carry."""

@@ -10,6 +10,7 @@ from edge_bot.view.input_form import Field, form_of
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import lines
 from edge_bot.view.media_input import has_form, input_of, picture_input, place_of
+from edge_bot.view.payment_notice import money_refusal
 from edge_bot.view.typed_value import how
 from generation_client import GenerationError
 
@@ -132,7 +133,11 @@ def refusal(error: GenerationError, language: str, *, model: pb.Model | None) ->
                 int(error.metadata.get("limit", "1")),
             )
         case _:
-            return _other_refusal(error.reason, speak) or apology(language)
+            return (
+                _other_refusal(error.reason, speak)
+                or money_refusal(error, speak)
+                or apology(language)
+            )
 
 
 def _other_refusal(reason: str, speak: Texts) -> str:

@@ -96,7 +96,12 @@ def failure_buttons(job: pb.Job, language: str) -> Rows:
     """Return the buttons under a failure."""
     speak = texts(language)
     again = Button(speak.plain("🔁 Try again"), Again(job.id))
-    return ((again, Button(speak.plain("✏️ Change"), Change(job.id))),)
+    return ((again, change_button(job, language)),)
+
+
+def change_button(job: pb.Job, language: str) -> Button:
+    """Return the button that begins a draft with the inputs of a job."""
+    return Button(texts(language).plain("✏️ Change"), Change(job.id))
 
 
 def finished_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:

@@ -15,8 +15,11 @@ from atelier.generation.v1.model_pb2 import Model
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.handle_update import handle_update
 from edge_bot.delivery.spool import MediaSpool
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
+from edge_bot.payment.at_once import AtOnce
+from edge_bot.payment.checkout import Checkout
 from edge_bot.service_clock import ServiceClock
-from edge_bot.telegram.acknowledge import acknowledge
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.limiter import ChatLimiter, RateLimit
 from edge_bot.view.catalog import CatalogCache
@@ -49,8 +52,13 @@ class Chat:
         """Handle the updates that wait."""
         for update in await self.updates():
             self.handled.append(update)
-            await acknowledge(self.context.bot, update)
+            await self._at_once(update)
             await handle_update(self.context, update)
+
+    async def _at_once(self, update: Update) -> None:
+        context = self.context
+        checkout = Checkout(context.bot, context.client, context.seller)
+        await AtOnce(context.bot, checkout)(update)
 
     async def force(self, **update: Any) -> None:
         """Have an update come that no user of the sandbox can cause."""
@@ -123,9 +131,11 @@ def buttons(message: Json) -> list[tuple[str, str]]:
 
 @asynccontextmanager
 async def chatting(
-    *, language: str = "en", models: Sequence[Model] = (), **telegram: Any
+    *, language: str = "en", models: Sequence[Model] = (), is_sold: bool = False, **telegram: Any
 ) -> AsyncIterator[Chat]:
+    """Chat with an edge of a stand-in for the service, where credits are sold or are not."""
     async with serving_jobs() as service:
+        service.wallet.is_off = not is_sold
         service.generation.models = tuple(models) or service.generation.models
         address = f"127.0.0.1:{service.port}"
         async with chatting_at(address, service=service, language=language, **telegram) as chat:
@@ -134,7 +144,12 @@ async def chatting(
 
 @asynccontextmanager
 async def chatting_at(
-    address: str, *, service: JobService | None = None, language: str = "en", **telegram: Any
+    address: str,
+    *,
+    service: JobService | None = None,
+    language: str = "en",
+    seller: Seller = Seller("127.0.0.1"),  # noqa: B008 - an immutable value
+    **telegram: Any,
 ) -> AsyncIterator[Chat]:
     """Chat with an edge of the service at an address; of the real one there is no stand-in."""
     async with (
@@ -146,7 +161,14 @@ async def chatting_at(
         catalog = CatalogCache(client.generation, service_clock=clock)
         spool = MediaSpool(client, limit_bytes=10**9)
         context = EdgeContext(
-            bot=bot, bot_id=BOT_ID, client=client, catalog=catalog, clock=clock, spool=spool
+            bot=bot,
+            bot_id=BOT_ID,
+            client=client,
+            catalog=catalog,
+            clock=clock,
+            spool=spool,
+            packs=PackCache(client.wallet, fresh_s=0),
+            seller=seller,
         )
         chat = Chat(running, service or JobService(), context)
         await running.started(USER, language_code=language)

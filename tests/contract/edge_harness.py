@@ -21,9 +21,14 @@ from edge_bot.delivery.render import Renderer
 from edge_bot.delivery.spool import MediaSpool
 from edge_bot.delivery.worker import DeliveryTiming, DeliveryWorker
 from edge_bot.metric import Meter
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
+from edge_bot.payment.at_once import AtOnce
+from edge_bot.payment.checkout import Checkout
+from edge_bot.payment.refund import RefundWorker
+from edge_bot.payment.star_reader import StarReader
 from edge_bot.service_clock import ServiceClock
 from edge_bot.settings import EdgeSettings
-from edge_bot.telegram.acknowledge import acknowledge
 from edge_bot.telegram.bot import EdgeBot, open_bot
 from edge_bot.telegram.token_health import TokenHealth
 from edge_bot.update.deferred import DeferredUpdates
@@ -38,6 +43,7 @@ from tests.integration.sandbox_telegram import TOKEN, Json, Sandbox, picture, sa
 
 BOT_ID = int(TOKEN.partition(":")[0])
 CHAT = 7
+SELLER = Seller("127.0.0.1")
 
 
 @dataclass
@@ -75,7 +81,7 @@ class Harness:
     def dispatcher(self, handle: Handle) -> Dispatcher:
         return Dispatcher(
             handle,
-            acknowledge=partial(acknowledge, self.bot),
+            acknowledge=AtOnce(self.bot, Checkout(self.bot, self.client, SELLER)),
             apologize=handle,
             meter=self.meter,
             backoff=Backoff(first_s=0.01, cap_s=0.05),
@@ -89,6 +95,41 @@ class Harness:
             deferred=DeferredUpdates(self.client, bot=self.bot, bot_id=BOT_ID),
             token_health=self.token_health,
         )
+
+    def refund_worker(self) -> RefundWorker:
+        return RefundWorker(
+            bot=self.bot,
+            bot_id=BOT_ID,
+            client=self.client,
+            packs=PackCache(self.client.wallet),
+            token_health=self.token_health,
+            look_s=0.02,
+        )
+
+    def star_reader(self, **fields: Any) -> StarReader:
+        """Return what reads the list of Stars, as of an edge that gets its updates by webhook."""
+        given: dict[str, Any] = {"is_polling": False, "heals": True, "news": asyncio.Event()}
+        given["lease"] = PollingLease(self.client, bot_id=BOT_ID, clock=self.clock)
+        return StarReader(
+            bot=self.bot,
+            bot_id=BOT_ID,
+            client=self.client,
+            packs=PackCache(self.client.wallet),
+            seller=SELLER,
+            token_health=self.token_health,
+            **given | fields,
+        )
+
+    @asynccontextmanager
+    async def running(self, part: RefundWorker | StarReader) -> AsyncIterator[None]:
+        """Run one of the edge's loops while the context is open."""
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(part.run(stop))
+            try:
+                yield
+            finally:
+                stop.set()
 
     @asynccontextmanager
     async def polling(self, handle: Handle, *, lease_s: float = 15) -> AsyncIterator[asyncio.Event]:

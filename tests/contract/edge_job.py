@@ -19,7 +19,10 @@ from atelier.generation.v1.edge_service_pb2_grpc import add_EdgeServiceServicer_
 from atelier.generation.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
 )
+from atelier.wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
 from tests.contract.edge_service import EdgeDesk, GenerationDesk
+from tests.contract.edge_wallet import WalletDesk
+from tests.contract.stand_in import Refusal as Refusal
 from tests.contract.stand_in import listening, refuse
 from tests.edge_model import catalog
 
@@ -38,21 +41,6 @@ ONLY_FULL = (
 """What the contract says of these fields of a model: only in FULL."""
 CLIP = b"\0\0\0\x18ftypmp42"
 """How a video begins."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """How the next CreateJob is refused."""
-
-    code: grpc.StatusCode
-    reason: str
-    fields: tuple[str, ...] = ()
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    async def given(self, context: Any) -> None:
-        """End a call with it."""
-        wrong = [f"inputs.{name}" for name in self.fields]
-        await refuse(context, self.code, self.reason, metadata=self.metadata, wrong_fields=wrong)
 
 
 class JobDesk(GenerationDesk):
@@ -214,6 +202,7 @@ class JobService:
     port: int = 0
     edge: EdgeDesk = field(default_factory=EdgeDesk)
     generation: JobDesk = field(default_factory=JobDesk)
+    wallet: WalletDesk = field(default_factory=partial(WalletDesk, is_off=True))
     loss: AnswerLoss = field(default_factory=AnswerLoss)
 
 
@@ -223,6 +212,7 @@ async def serving_jobs() -> AsyncIterator[JobService]:
     async with listening(
         partial(add_EdgeServiceServicer_to_server, service.edge),
         partial(add_GenerationServiceServicer_to_server, service.generation),
+        partial(add_WalletServiceServicer_to_server, service.wallet),
         interceptors=[service.loss],
     ) as service.port:
         yield service

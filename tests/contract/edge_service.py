@@ -33,6 +33,8 @@ from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE, Model, Pricing
 from atelier.generation.v1.session_pb2 import Session
 from atelier.generation.v1.upload_link_pb2 import UploadLink
+from atelier.wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
+from tests.contract.edge_wallet import WalletDesk
 from tests.contract.media_service import Bytes
 from tests.contract.stand_in import listening, refuse
 
@@ -198,6 +200,7 @@ class FakeService:
     delivery: DeliveryDesk = field(default_factory=DeliveryDesk)
     edge: EdgeDesk = field(default_factory=EdgeDesk)
     generation: GenerationDesk = field(default_factory=GenerationDesk)
+    wallet: WalletDesk = field(default_factory=WalletDesk)
 
 
 @asynccontextmanager
@@ -207,5 +210,6 @@ async def serving_edges() -> AsyncIterator[FakeService]:
         partial(add_DeliveryServiceServicer_to_server, service.delivery),
         partial(add_EdgeServiceServicer_to_server, service.edge),
         partial(add_GenerationServiceServicer_to_server, service.generation),
+        partial(add_WalletServiceServicer_to_server, service.wallet),
     ) as service.port:
         yield service

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -40,6 +41,7 @@ async def refuse(
     *,
     metadata: dict[str, str] | None = None,
     wrong_fields: Iterable[str] = (),
+    retry_after_s: int = 0,
 ) -> None:
     """End a call as the service does: with a reason, and a violation for each wrong field."""
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
@@ -47,8 +49,33 @@ async def refuse(
     for name in wrong_fields:
         wrong.field_violations.add(field=name, description="Must be otherwise.")
     status = Status(code=code.value[0], message=reason.lower())
-    for each in (info, wrong):
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromSeconds(retry_after_s)
+    for each in (info, wrong, *([retry] if retry_after_s else [])):
         detail = AnyMessage()
         detail.Pack(each)
         status.details.append(detail)
     await context.abort_with_status(rpc_status.to_status(status))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How the next CreateJob is refused."""
+
+    code: grpc.StatusCode
+    reason: str
+    fields: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    retry_after_s: int = 0
+
+    async def given(self, context: Any) -> None:
+        """End a call with it."""
+        wrong = [f"inputs.{name}" for name in self.fields]
+        await refuse(
+            context,
+            self.code,
+            self.reason,
+            metadata=self.metadata,
+            wrong_fields=wrong,
+            retry_after_s=self.retry_after_s,
+        )

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import AsyncIterator
 
@@ -7,12 +8,16 @@ from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE
 from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.session_pb2 import Session as StoredSession
+from atelier.wallet.v1.wallet_pb2 import Wallet
+from edge_bot.conversation.session import TAG_LENGTH
 from edge_bot.view import button
 from edge_bot.view.button import ACTIONS, Action
 from edge_bot.view.button_data import decode, encode
 from edge_bot.view.layout import Rows
+from edge_bot.view.money_button import MONEY_ACTIONS
 from edge_bot.view.outcome import failure_buttons, missed_screen, result_buttons
 from edge_bot.view.progress import cancel_question_screen, job_screen
+from edge_bot.view.top_up import credited_screen
 from generation_svc.catalog.load import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 from tests.contract.edge_chat import Chat, buttons, chatting
@@ -130,7 +135,8 @@ async def test_every_button_of_every_screen_does_something(chat: Chat) -> None:
     await crawl_rows(crawler, job_screen(running, "en", now=chat.context.clock.now()).keyboard)
     await crawl_rows(crawler, cancel_question_screen(running, "en", is_apart=True).keyboard)
     await crawl_rows(crawler, missed_screen(1, "en").keyboard)
-    assert crawler.pressed | FORM_ACTIONS | SERVICE_ACTIONS == set(ACTIONS)
+    others = FORM_ACTIONS | SERVICE_ACTIONS | set(MONEY_ACTIONS)
+    assert crawler.pressed | others == set(ACTIONS)
 
 
 async def test_every_button_of_every_form_does_something() -> None:
@@ -167,6 +173,33 @@ async def long_list(chat: Chat) -> Json:
         await chat.say(f"#00000{number}")
         await chat.say("10%")
     return await chat.last()
+
+
+async def test_every_button_about_money_does_something() -> None:
+    model = model_to_proto(load_catalog().models["gpt-image-2-text-to-image"])
+    async with chatting(models=(*catalog().models, model), is_sold=True) as chat:
+        crawler, wallet = Crawler(chat), chat.service.wallet
+        await chat.press_data(f"m::{model.id}", message_id=(await chat.last())["message_id"])
+        await chat.say("a cat")
+        waiting = await chat.last()
+        for number in range(14):
+            wallet.pay(f"telegram:{USER}", charge_id=f"stx{number}")
+        wallet.balances[f"telegram:{USER}"] = 5
+        await chat.say("/balance")
+        starts = [waiting, await chat.last()]
+        screen = credited_screen(
+            amount=100,
+            wallet=Wallet(balance=100),
+            top_up_id=wallet.top_ups[0].id,
+            number="",
+            draft=json.loads(chat.session)["draft"]["id"][:TAG_LENGTH],
+            language="en",
+        )
+        await crawl_rows(crawler, screen.keyboard)
+        for shown in starts:
+            told = [data for _, data in buttons(shown) if data[0] == "w" or data.startswith("ga")]
+            await crawler.crawl(shown, told)
+    assert crawler.pressed >= set(MONEY_ACTIONS)
 
 
 async def test_every_button_that_the_service_causes_does_something() -> None:

@@ -23,7 +23,7 @@ _TEXT = """\
 [[caller]]
 name = "edge"
 tokens_sha256 = ["{edge}"]
-scopes = ["own_jobs", "deliveries", "sessions", "money"]
+scopes = ["own_jobs", "deliveries", "sessions", "wallet_read", "wallet_topup"]
 owner_prefixes = ["telegram:"]
 bot_ids = [{bot_id}]
 

@@ -20,6 +20,7 @@ import google.rpc
 from generation_svc.storage.embedded.server import embedded_postgres
 from tests.e2e.caller import TOKENS
 from tests.e2e.stack import Shape, stack
+from tests.ui.sale import selling
 
 HERE = Path(__file__).parent
 FOLDER = Path(".atelier/check-ui").absolute()
@@ -77,11 +78,13 @@ async def _check(folder: Path, shape: Shape, *, files: Sequence[str]) -> int:
     async with (
         embedded_postgres(folder / "postgres", durable=False) as database_url,
         stack(folder, database_url=database_url, shape=shape) as system,
+        selling() as shop_url,
     ):
         told = {
             "ATELIER_ADDRESS": system.service.env["GENERATION_LISTEN"],
             "ATELIER_TOKEN": TOKENS["caller"],
             "CHAT_URL": system.telegram.url,
+            "SHOP_URL": shop_url,
         }
         return await _node(files, {**_paths(), **told})
 

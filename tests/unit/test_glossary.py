@@ -51,9 +51,11 @@ ORDINARY = frozenset(
     words writer wrong audio photo receiver video
     build success openapi self shipped changed check current difference fixed layered length line
     member parsed same
-     seconds seed size accept daily free off sales terms used
-     add ask blocked branch candidate clip closed credits drop insufficient low mismatch priced
-     spent earlier family finish question rules shelf take taken typed
+    seconds seed size
+    add ask blocked branch candidate clip closed credits drop insufficient low mismatch priced spent
+    daily free off sales terms used earlier family finish question rules shelf take taken typed
+    agree at buy credit invoice menu once partner resume support uncredited
+    agree at buy credit invoice menu once partner resume support uncredited
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
 """Words that every programmer knows, or that name a protocol or a product."""

@@ -18,21 +18,29 @@ from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, Job
 from edge_bot.conversation.draft import Stage, inputs_of, stage_of, words_of
 from edge_bot.conversation.form_screen import consent_screen
 from edge_bot.conversation.handler.follow import find_job, is_under_way, read_job, refresh
+from edge_bot.conversation.handler.price import credits_of
 from edge_bot.conversation.handler.quote import asking_again, quoted_screen
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft, Repetition
 from edge_bot.service_error import is_out_of_room, is_passing
-from edge_bot.view import notice
-from edge_bot.view.layout import Screen
+from edge_bot.view import notice, payment_notice
+from edge_bot.view.layout import Rows, Screen
 from edge_bot.view.media_input import has_form, input_of, picture_input
-from edge_bot.view.outcome import failure_buttons, prompt_of
+from edge_bot.view.outcome import change_button, failure_buttons, prompt_of
 from edge_bot.view.progress import starting_screen
+from edge_bot.view.top_up import missing_rows
 from generation_client import GenerationError, translated
 
 FRESH_S = 30.0
 """How long a press under the same message counts as the one that made the job, in seconds."""
 
-_FOR_THE_USER = ("TOO_MANY_ACTIVE_JOBS", "MODEL_UNAVAILABLE")
+_FOR_THE_USER = (
+    "TOO_MANY_ACTIVE_JOBS",
+    "MODEL_UNAVAILABLE",
+    "DAILY_CAP_REACHED",
+    "FREE_ALLOWANCE_USED",
+    "PROVIDER_BALANCE_LOW",
+)
 """The refusals that pass, but not so soon that the user should wait without a word."""
 
 _WITHOUT_MODEL = ("MODEL_NOT_FOUND", "MODEL_UNAVAILABLE")
@@ -65,7 +73,9 @@ class JobExists(Exception):
         super().__init__(job_id)
 
 
-async def generate(interaction: Interaction, draft: Draft) -> None:
+async def generate(
+    interaction: Interaction, draft: Draft, *, agreed_credits: int | None = None
+) -> None:
     """Make a job of a draft; the message it was confirmed on shows the progress from now on.
 
     The message says so before the job exists: later edits of it are the deliveries' alone.
@@ -78,7 +88,12 @@ async def generate(interaction: Interaction, draft: Draft) -> None:
     message_id = await interaction.show(starting_screen(interaction.language, prompt=prompt))
     inputs = Struct()
     inputs.update(inputs_of(draft, model))
-    request = pb.CreateJobRequest(request_id=draft.id, model_id=draft.model_id, inputs=inputs)
+    request = pb.CreateJobRequest(
+        request_id=draft.id,
+        model_id=draft.model_id,
+        inputs=inputs,
+        agreed_credits=agreed_credits,
+    )
     try:
         job = await _make(interaction, request, message_id=message_id)
     except JobExists as exists:
@@ -111,11 +126,8 @@ async def generate_again(interaction: Interaction, job: Job, *, message_id: int)
         )
     except JobRefused as refused:
         await interaction.open(job.model_id)
-        model = interaction.catalog.find(job.model_id)
-        why = notice.refusal(refused.error, interaction.language, model=model)
-        await interaction.edit(
-            Screen(why, failure_buttons(job, interaction.language)), message_id=progress_id
-        )
+        screen = await _not_repeated_screen(interaction, job, refused=refused)
+        await interaction.edit(screen, message_id=progress_id)
         return
     except JobExists:
         await interaction.edit(
@@ -153,11 +165,15 @@ async def _repeat(
 
     Raises JobExists if a concurrent press has made one that is under way.
     """
+    packs = await interaction.context.packs.get()
+    # A button under a result names no price: agreed to is the one that was paid for it.
+    agreed = credits_of(job.price) if packs.is_on else None
     while True:
         request = pb.CreateJobRequest(
             request_id=interaction.id_of(f"again:{key}:{number}"),
             model_id=job.model_id,
             inputs=job.inputs,
+            agreed_credits=agreed,
         )
         try:
             return number, await _make(interaction, request, message_id=message_id)
@@ -200,6 +216,10 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
     """Take the draft back to the step that was refused, and say why."""
     model = interaction.catalog.find(draft.model_id)
     why = notice.refusal(refused.error, interaction.language, model=model)
+    if refused.error.reason == "INSUFFICIENT_CREDITS":  # the review says what is missing
+        why = payment_notice.not_begun(interaction.language)
+    if refused.error.reason == "PRICE_CHANGED":
+        why = payment_notice.price_asked_again(why, interaction.language)
     if model is not None and has_form(model):
         draft = asking_again(draft, refused.error, model=model)
     elif model is not None and picture_input(model) in refused.fields:
@@ -227,6 +247,28 @@ async def _refused_screen(
         kind = CONSENT_KINDS.get(refused.error.metadata.get("kind", ""), model.consent)
         return consent_screen(draft, interaction.language, model=model, kind=kind)
     return await quoted_screen(interaction, draft, why=why)
+
+
+async def _not_repeated_screen(
+    interaction: Interaction, job: Job, *, refused: JobRefused
+) -> Screen:
+    """Return why a job is not made again, and what can be done about it."""
+    language, rows = interaction.language, failure_buttons(job, interaction.language)
+    model = interaction.catalog.find(job.model_id)
+    why = notice.refusal(refused.error, language, model=model)
+    if refused.error.reason == "PRICE_CHANGED":  # trying again would ask for the old one
+        rows = ((change_button(job, language),),)
+        why = payment_notice.price_to_be_seen(why, language)
+    return Screen(why, (*await _offer(interaction, refused), *rows))
+
+
+async def _offer(interaction: Interaction, refused: JobRefused) -> Rows:
+    """Return the buttons to buy what is missing for a job, if it is that."""
+    if refused.error.reason != "INSUFFICIENT_CREDITS":
+        return ()
+    packs = await interaction.context.packs.get()
+    missing = int(refused.error.metadata.get("missing", "1"))
+    return missing_rows(missing, packs, interaction.language)
 
 
 async def _catch_up(interaction: Interaction, job: Job, *, message_id: int) -> None:

@@ -13,6 +13,7 @@ from edge_bot.conversation.handler.form import (
     form_model,
     refuse_file,
 )
+from edge_bot.conversation.handler.money import answer_money_command
 from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.handler.upload import (
     PictureTooLarge,
@@ -37,6 +38,8 @@ from edge_bot.view.welcome import (
 
 async def answer_command(interaction: Interaction, command: Command) -> None:
     """Answer a command; an unknown one gets the help."""
+    if await answer_money_command(interaction, command.name):
+        return
     if command.name == "cancel" and await _asked_about_job(interaction):
         return
     if command.name == "start":

@@ -15,6 +15,7 @@ from edge_bot.conversation.handler.generate import generate
 from edge_bot.conversation.handler.job import answer_job_press, answer_made_draft
 from edge_bot.conversation.handler.message import current_screen
 from edge_bot.conversation.handler.missed import show_missed
+from edge_bot.conversation.handler.money import answer_money_press
 from edge_bot.conversation.handler.quote import agree, quoted_screen
 from edge_bot.conversation.handler.upload_page import take_upload
 from edge_bot.conversation.interaction import Interaction
@@ -23,6 +24,7 @@ from edge_bot.view import button, notice
 from edge_bot.view.button import Action, DraftAction
 from edge_bot.view.layout import Screen, paragraphs
 from edge_bot.view.media_input import has_form
+from edge_bot.view.money_button import Agree, MoneyAction, ResumeDraft
 from edge_bot.view.shelf import (
     chosen_purpose,
     family_screen,
@@ -51,15 +53,21 @@ async def answer_press(interaction: Interaction, press: Press) -> None:
             )
         case button.ShowMissed():
             await show_missed(interaction)
+        case MoneyAction() as action:
+            await answer_money_press(interaction, action)
         case button.DraftAction(draft="") as action if isinstance(action, _BEGINNINGS):
             await _begin(interaction, action)
         case button.JobAction() as action:
-            if not await answer_job_press(interaction, press, action):
-                await _explain(interaction, notice.job_gone(interaction.language))
+            await _on_job(interaction, action, press=press)
         case button.DraftAction() as action:
             await _go_on(interaction, action, press=press)
         case action:
             raise TypeError(action)
+
+
+async def _on_job(interaction: Interaction, action: button.JobAction, *, press: Press) -> None:
+    if not await answer_job_press(interaction, press, action):
+        await _explain(interaction, notice.job_gone(interaction.language))
 
 
 async def _begin(interaction: Interaction, action: Action) -> None:
@@ -82,6 +90,11 @@ async def _go_on(interaction: Interaction, action: DraftAction, *, press: Press)
             await interaction.show(cleared_screen(interaction.language))
         case button.Generate():
             await generate(interaction, draft)
+        case Agree(credits=agreed):
+            await generate(interaction, draft, agreed_credits=agreed)
+        case ResumeDraft():
+            await interaction.save(draft)
+            await interaction.reply(await quoted_screen(interaction, draft))
         case _:
             await _fill_in(interaction, draft, action)
     return None

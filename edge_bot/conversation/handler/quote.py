@@ -10,6 +10,7 @@ from edge_bot.conversation.draft import Stage, inputs_of, stage_of
 from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.form import asking
 from edge_bot.conversation.form_screen import consent_screen
+from edge_bot.conversation.handler.price import priced
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
 from edge_bot.service_error import is_passing
@@ -45,7 +46,8 @@ async def quoted_screen(interaction: Interaction, draft: Draft, *, why: str = ""
     language = interaction.language
     if quote.missing_consent:
         return consent_screen(draft, language, model=model, kind=quote.missing_consent)
-    return draft_screen(draft, language, catalog=interaction.catalog, notice=why, quote=quote)
+    screen = draft_screen(draft, language, catalog=interaction.catalog, notice=why, quote=quote)
+    return await priced(interaction, screen, quote=quote)
 
 
 async def agree(interaction: Interaction, draft: Draft, action: RecordConsent) -> None:

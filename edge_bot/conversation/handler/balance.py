@@ -1,0 +1,92 @@
+"""What the wallet of the user of an interaction has, and how it came to that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+from atelier.wallet.v1 import wallet_service_pb2 as pb
+from atelier.wallet.v1.transfer_pb2 import Transfer
+from atelier.wallet.v1.wallet_pb2 import Wallet
+from edge_bot.conversation.interaction import Interaction
+from edge_bot.view.money_button import SendStatement
+from edge_bot.view.wallet import statements_screen, transfers_screen, wallet_screen
+from generation_client import translated
+
+PAGE_SIZE = 100
+MAX_PAGES = 5
+"""How much of the history is shown in the chat; statements have all of it."""
+
+
+async def wallet_of(interaction: Interaction) -> Wallet:
+    """Return what the user has; raises GenerationError."""
+    with translated():
+        request = pb.GetBalanceRequest(owner=interaction.owner)
+        return (await interaction.context.client.wallet.GetBalance(request)).wallet
+
+
+async def show_wallet(interaction: Interaction) -> None:
+    """Show the balance."""
+    await interaction.show(wallet_screen(await wallet_of(interaction), interaction.language))
+
+
+async def show_transfers(interaction: Interaction, *, page: int) -> None:
+    """Show a page of what was added and taken."""
+    catalog, language = interaction.catalog, interaction.language
+    screen = transfers_screen(
+        await _transfers(interaction),
+        language,
+        page=page,
+        title_of=lambda model_id: catalog.title(model_id, language),
+    )
+    await interaction.show(screen)
+
+
+async def show_statements(interaction: Interaction) -> None:
+    """Offer statements as files."""
+    await interaction.show(statements_screen(interaction.language))
+
+
+async def send_statement(interaction: Interaction, action: SendStatement) -> None:
+    """Send what was added and taken in the last days as a file."""
+    if interaction.is_answered:
+        return
+    end = interaction.context.clock.now()
+    with translated():
+        request = _statement_request(interaction, action, end=end)
+        answer = await interaction.context.client.wallet.GetStatement(request)
+    message = await interaction.context.bot.send_document(
+        interaction.event.chat_id, BytesIO(answer.data), filename=answer.file_name
+    )
+    origin, sent_id = interaction.event.origin, message.message_id
+    await interaction.note(lambda session: session.with_reply(origin, sent_id))
+
+
+def _statement_request(
+    interaction: Interaction, action: SendStatement, *, end: datetime
+) -> pb.GetStatementRequest:
+    days = min(max(action.days, 1), 365)
+    request = pb.GetStatementRequest(
+        owner=interaction.owner,
+        format=action.format,  # type: ignore[arg-type]
+        language_code=interaction.language,
+    )
+    # From the beginning of the first day to the end of this one, as people count days.
+    day = end.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    request.start_time.FromDatetime(day - timedelta(days=days - 1))
+    request.end_time.FromDatetime(day + timedelta(days=1))
+    return request
+
+
+async def _transfers(interaction: Interaction) -> Sequence[Transfer]:
+    found: list[Transfer] = []
+    request = pb.ListTransfersRequest(owner=interaction.owner, page_size=PAGE_SIZE)
+    with translated():
+        for _ in range(MAX_PAGES):
+            answer = await interaction.context.client.wallet.ListTransfers(request)
+            found += answer.transfers
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
+    return found

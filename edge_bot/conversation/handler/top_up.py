@@ -1,0 +1,111 @@
+"""Sells packs, and answers what Telegram says of payments."""
+
+from __future__ import annotations
+
+import structlog
+from telegram import LabeledPrice
+
+from atelier.wallet.v1 import top_up_pb2
+from atelier.wallet.v1.top_up_pb2 import Pack
+from atelier.wallet.v1.wallet_pb2 import Wallet
+from edge_bot.conversation.draft import Stage, stage_of
+from edge_bot.conversation.event import Credited, Returned, Uncredited
+from edge_bot.conversation.handler.balance import wallet_of
+from edge_bot.conversation.handler.receipt import top_ups_of
+from edge_bot.conversation.interaction import Interaction
+from edge_bot.pack.payload import CURRENCY, Payload
+from edge_bot.view.layout import Screen
+from edge_bot.view.top_up import (
+    credited_screen,
+    invoice_of,
+    packs_screen,
+    returned_screen,
+    uncredited_screen,
+)
+
+START = "topup"
+"""What the link of a forwarded invoice says to the bot: only a copy without it could be paid."""
+
+_OURS = (top_up_pb2.TOP_UP_STATE_REFUNDING, top_up_pb2.TOP_UP_STATE_REFUNDED)
+
+_logger = structlog.get_logger(__name__)
+
+
+async def show_packs(interaction: Interaction, *, is_apart: bool = False) -> None:
+    """Show what is sold."""
+    packs = await interaction.context.packs.get()
+    screen = packs_screen(packs, await wallet_of(interaction), interaction.language)
+    await (interaction.reply(screen) if is_apart else interaction.show(screen))
+
+
+async def buy_pack(interaction: Interaction, pack_id: str) -> None:
+    """Send the invoice of a pack; of one that is no longer sold the others are shown."""
+    pack = (await interaction.context.packs.get()).find(pack_id)
+    if pack is None:
+        await show_packs(interaction, is_apart=True)
+        return
+    if interaction.is_answered:
+        return
+    sent_id = await _send_invoice(interaction, pack)
+    origin = interaction.event.origin
+    await interaction.note(lambda session: session.with_reply(origin, sent_id))
+
+
+async def answer_payment(interaction: Interaction, event: Credited | Uncredited | Returned) -> None:
+    """Say what became of a payment."""
+    match event:
+        case Credited():
+            screen = _credited_screen(interaction, event)
+        case Uncredited():
+            screen = uncredited_screen(event.charge_id, interaction.language)
+        case Returned():
+            screen = await _returned_screen(interaction, event)
+    await interaction.reply(screen)
+
+
+def _credited_screen(interaction: Interaction, event: Credited) -> Screen:
+    """Return that a payment is credited, with the way back to the draft that waits."""
+    return credited_screen(
+        amount=event.credits,
+        wallet=Wallet(balance=event.balance, debt=event.debt),
+        top_up_id=event.top_up_id,
+        number=event.receipt_number,
+        draft=_waiting(interaction),
+        language=interaction.language,
+    )
+
+
+async def _returned_screen(interaction: Interaction, event: Returned) -> Screen:
+    """Return that a payment went back.
+
+    One that Telegram took back is found in its own list: the edge has no right to take credits.
+    """
+    top_ups = await top_ups_of(interaction)
+    states = [each.state for each in top_ups if each.external_id == event.charge_id]
+    is_ours = any(state in _OURS for state in states)
+    if not is_ours:
+        _logger.warning("Telegram returned a payment by itself", charge_id=event.charge_id)
+        interaction.context.star_news.set()
+    return returned_screen(stars=event.amount, is_ours=is_ours, language=interaction.language)
+
+
+async def _send_invoice(interaction: Interaction, pack: Pack) -> int:
+    words = invoice_of(pack.credits, interaction.language)
+    message = await interaction.context.bot.send_invoice(
+        interaction.event.chat_id,
+        title=words.title,
+        description=words.description,
+        payload=Payload(pack.id, interaction.event.user_id).text(),
+        currency=CURRENCY,
+        prices=[LabeledPrice(words.title, pack.stars)],
+        start_parameter=START,
+    )
+    return message.message_id
+
+
+def _waiting(interaction: Interaction) -> str:
+    """Return the tag of the draft that only waits to be confirmed; empty if there is none."""
+    draft = interaction.session.draft
+    if draft is None or draft.job_id:
+        return ""
+    return draft.tag if stage_of(draft, interaction.catalog) is Stage.CONFIRM else ""

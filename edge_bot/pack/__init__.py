@@ -1,0 +1,1 @@
+"""What is sold, by whom, and what an invoice says."""

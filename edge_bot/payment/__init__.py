@@ -1,0 +1,1 @@
+"""What the bot does about Stars beside conversations: checkouts, refunds, Telegram's own list."""

@@ -1,0 +1,111 @@
+"""Returns Stars where the service says so: only the edge has the bot's token.
+
+A process that is killed after the return has reported nothing: the lease runs out, the Stars are
+returned once more, and Telegram's "already refunded" is the success that was missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from telegram.error import RetryAfter, TelegramError
+
+from atelier.wallet.v1 import wallet_service_pb2 as pb
+from atelier.wallet.v1.top_up_pb2 import LeasedRefund
+from edge_bot.pack.pack_cache import PackCache
+from edge_bot.service_error import retrying
+from edge_bot.telegram.bot import EdgeBot
+from edge_bot.telegram.error import is_already_refunded, is_transient, retry_delay_s
+from edge_bot.telegram.token_health import TokenHealth
+from generation_client import GenerationClient, GenerationError, translated
+from runtime.wait import interruptible, is_set_within
+
+LOOK_S = 15.0
+"""How often the service is asked for refunds, in seconds."""
+
+REPORT_S = 30.0
+"""How long a report is tried, in seconds: less than the lease lasts."""
+
+MAX_COUNT = 5
+"""How many refunds are leased at once: as many as are surely made within a lease."""
+
+_logger = structlog.get_logger(__name__)
+
+
+class RefundWorker:
+    """Makes the refunds of one bot."""
+
+    def __init__(
+        self,
+        *,
+        bot: EdgeBot,
+        bot_id: int,
+        client: GenerationClient,
+        packs: PackCache,
+        token_health: TokenHealth,
+        look_s: float = LOOK_S,
+    ) -> None:
+        self._bot, self._bot_id, self._client = bot, bot_id, client
+        self._packs, self._token_health, self._look_s = packs, token_health, look_s
+        self._pause_s = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look for refunds and make them until `stop` is set."""
+        while not stop.is_set():
+            await interruptible(stop, self._look())
+            await is_set_within(stop, max(self._look_s, self._pause_s))
+
+    async def _look(self) -> None:
+        self._pause_s = 0.0
+        try:
+            refunds = await self._leased()
+        except GenerationError as error:
+            _logger.warning("refunds could not be leased", error=str(error))
+            return
+        for refund in refunds:
+            await self._make(refund)
+
+    async def _leased(self) -> list[LeasedRefund]:
+        if not self._token_health.is_good or not (await self._packs.get()).is_on:
+            return []
+        request = pb.LeaseRefundsRequest(bot_id=self._bot_id, max_count=MAX_COUNT)
+        with translated():
+            return list((await self._client.wallet.LeaseRefunds(request)).refunds)
+
+    async def _make(self, refund: LeasedRefund) -> None:
+        """Return the Stars and report it; what may have happened is left to the next lease."""
+        try:
+            await self._bot.refund_star_payment(refund.user_id, refund.top_up.external_id)
+        except TelegramError as error:
+            if is_transient(error):
+                self._note(error, refund=refund)
+                return
+            problem = "" if is_already_refunded(error) else str(error)
+            await self._report(refund, problem=problem)
+        else:
+            await self._report(refund, problem="")
+
+    def _note(self, error: TelegramError, *, refund: LeasedRefund) -> None:
+        _logger.warning(
+            "a refund will be tried again", top_up_id=refund.top_up.id, error=str(error)
+        )
+        if isinstance(error, RetryAfter):
+            self._pause_s = max(self._pause_s, retry_delay_s(error))
+
+    async def _report(self, refund: LeasedRefund, *, problem: str) -> None:
+        request = pb.ReportRefundRequest(
+            top_up_id=refund.top_up.id, lease_token=refund.lease_token, error=problem[:200]
+        )
+
+        async def report() -> None:
+            with translated():
+                await self._client.wallet.ReportRefund(request)
+
+        try:
+            async with asyncio.timeout(REPORT_S):
+                await retrying(report)
+        except (GenerationError, TimeoutError) as error:
+            _logger.warning(
+                "a refund was not reported", top_up_id=refund.top_up.id, error=str(error)
+            )

@@ -1,0 +1,129 @@
+"""Short notices about money: why a payment is refused, why nothing begins."""
+
+from __future__ import annotations
+
+from edge_bot.view.language import Texts, texts
+from edge_bot.view.layout import lines, span
+from generation_client import GenerationError
+
+
+def offer_gone(language: str) -> str:
+    """Say that an invoice is no longer valid."""
+    return texts(language).plain("This offer is no longer valid. Please take a new one: /topup")
+
+
+def offer_of_another(language: str) -> str:
+    """Say that an invoice is somebody else's."""
+    return texts(language).plain("This invoice is for somebody else. Yours are here: /topup")
+
+
+def checkout_refusal(reason: str, language: str) -> str:
+    """Say why a payment must not be made, as plain text."""
+    speak = texts(language)
+    match reason:
+        case "TOP_UP_INVALID":
+            return offer_gone(language)
+        case "OWNER_BLOCKED":
+            return speak.plain("Your account is blocked. Questions: /paysupport")
+        case "SALES_CLOSED" | "MONEY_OFF":
+            return speak.plain("No credits are sold at the moment. Nothing was paid.")
+        case "DAILY_CAP_REACHED":
+            return speak.plain("No more payments are taken today. Nothing was paid.")
+        case "MONEY_MODE_MISMATCH":
+            return speak.plain("This bot is not set up for this kind of payment. Nothing was paid.")
+        case _:
+            return speak.plain(
+                "I could not check this just now. Nothing was paid; please try again in a minute."
+            )
+
+
+def not_begun(language: str) -> str:
+    """Say that nothing has begun, over a review that tells what is missing."""
+    return texts(language).html("<b>Not begun yet: there are not enough credits.</b>")
+
+
+def price_asked_again(why: str, language: str) -> str:
+    """Ask for a confirmation of another price, on the review that shows it."""
+    again = texts(language).html("Press again if that is all right.")
+    return f"{why} {again}"
+
+
+def price_to_be_seen(why: str, language: str) -> str:
+    """Say where another price is shown in full: a result repeats nothing at a price not agreed."""
+    look = texts(language).html("Press “Change” to see what it is made of.")
+    return f"{why} {look}"
+
+
+def money_refusal(error: GenerationError, speak: Texts) -> str:
+    """Say as HTML why nothing begins; empty for a reason that is not about money."""
+    match error.reason:
+        case "INSUFFICIENT_CREDITS":
+            return _missing(error, speak)
+        case "PRICE_CHANGED":
+            return speak.html(
+                "⚠️ The price has changed: it was {agreed}, and now it is {price}.",
+                agreed=error.metadata.get("agreed", "?"),
+                price=error.metadata.get("price", "?"),
+            )
+        case "OWNER_BLOCKED":
+            return speak.html(
+                "⛔️ Your account is blocked, so I cannot begin. Questions: /paysupport"
+            )
+        case "SALES_CLOSED":
+            return speak.html(
+                "⚠️ Nothing is sold at the moment. Free models work; "
+                "for the others please come back later."
+            )
+        case "FREE_ALLOWANCE_USED" | "DAILY_CAP_REACHED":
+            return " ".join(filter(None, (_limit(error, speak), _return(error, speak))))
+        case _:
+            return _trouble(error.reason, speak)
+
+
+def _missing(error: GenerationError, speak: Texts) -> str:
+    return speak.html(
+        "⚠️ Not enough credits. Price: {price}, balance: {balance}, missing: {missing}.",
+        price=error.metadata.get("price", "?"),
+        balance=error.metadata.get("balance", "?"),
+        missing=error.metadata.get("missing", "?"),
+    )
+
+
+def _limit(error: GenerationError, speak: Texts) -> str:
+    if error.reason == "FREE_ALLOWANCE_USED":
+        return speak.html("⚠️ You have used up what is free today.")
+    if error.metadata.get("cap") == "free":
+        return speak.html("⚠️ What is free is used up for today, for everybody.")
+    return speak.html("⚠️ Today’s limit of this bot is reached.")
+
+
+def _return(error: GenerationError, speak: Texts) -> str:
+    if error.retry_after_s is None:
+        return ""
+    return speak.html("It is back in {time}.", time=wait_text(error.retry_after_s, speak))
+
+
+def wait_text(seconds: float, speak: Texts) -> str:
+    """Return a wait in words: hours from two on, else as other spans."""
+    hours = round(seconds / 3600)
+    if hours < 2:
+        return span(speak, seconds)
+    return speak.count("{n} hour", "{n} hours", hours)
+
+
+def _trouble(reason: str, speak: Texts) -> str:
+    match reason:
+        case "PROVIDER_BALANCE_LOW":
+            return lines(
+                speak.html("⚠️ I cannot begin this one right now, and the operator knows why."),
+                speak.html("Nothing was charged. Please try later, or take another model."),
+            )
+        case "MONEY_MODE_MISMATCH":
+            return lines(
+                speak.html("⚠️ This bot is not fully set up yet: the operator has to mend it."),
+                speak.html("Nothing was charged. Free models work."),
+            )
+        case "MONEY_OFF":
+            return speak.html("⚠️ Nothing is sold here.")
+        case _:
+            return ""

@@ -1,0 +1,176 @@
+"""The screens of receipts, of terms, and of questions about payments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from atelier.wallet.v1 import top_up_pb2 as pb
+from atelier.wallet.v1.top_up_pb2 import TopUp
+from edge_bot.pack.seller import Seller
+from edge_bot.view.action import FollowLink
+from edge_bot.view.credit_text import day_text, gain_text, paid_text, time_text
+from edge_bot.view.language import Texts, texts
+from edge_bot.view.layout import (
+    LABEL_LENGTH,
+    Button,
+    Rows,
+    Screen,
+    lines,
+    page_of,
+    paragraphs,
+    shorten,
+)
+from edge_bot.view.money_button import AskSupport, ShowReceipt, ShowReceipts
+from edge_bot.view.wallet import wallet_button
+
+
+def receipts_screen(top_ups: Sequence[TopUp], language: str, *, page: int) -> Screen:
+    """Return a page of the top-ups, the latest first, each as a button."""
+    speak = texts(language)
+    if not top_ups:
+        text = speak.html("<b>Receipts</b>\n\nYou have not topped up yet.")
+        return Screen(text, ((wallet_button(speak),),))
+    shown, turn = page_of(speak, top_ups, page=page, to=ShowReceipts)
+    rows: Rows = tuple(
+        (Button(shorten(_label(each, speak), LABEL_LENGTH), ShowReceipt(each.id, 0)),)
+        for each in shown
+    )
+    text = speak.html("<b>Receipts</b>\n\nThe latest first. Press one to see it.")
+    return Screen(text, (*rows, *turn, (wallet_button(speak),)))
+
+
+def receipt_screen(top_up: TopUp, language: str, *, seller: Seller) -> Screen:
+    """Return the receipt of a top-up."""
+    speak = texts(language)
+    text = paragraphs(
+        _headline(top_up, speak),
+        lines(
+            speak.html("Date: {time} UTC", time=time_text(top_up.create_time, speak)),
+            speak.html("Credits: {n}", n=top_up.credits),
+            speak.html("Paid: {amount}", amount=paid_text(top_up)),
+        ),
+        _fate(top_up, speak),
+        _sold(seller, speak),
+        speak.html("Payment: <code>{charge}</code>", charge=top_up.external_id),
+    )
+    rows: Rows = (
+        (Button(speak.plain("💬 Ask about it"), AskSupport(top_up.id)),),
+        (Button(speak.plain("← Receipts"), ShowReceipts(0)),),
+    )
+    return Screen(text, rows)
+
+
+def support_screen(top_up: TopUp | None, language: str, *, seller: Seller) -> Screen:
+    """Return where questions about payments go, with a payment at hand to be named."""
+    speak = texts(language)
+    text = paragraphs(
+        speak.html("<b>Questions about a payment</b>"),
+        _where(seller, speak),
+        _named(top_up, speak),
+    )
+    charge = top_up.external_id if top_up else ""
+    link = seller.link(speak.plain("Payment {charge}: ", charge=charge) if charge else "")
+    rows: Rows = ((Button(speak.plain("💬 Write to us"), FollowLink(link)),),) if link else ()
+    return Screen(text, (*rows, (wallet_button(speak),)))
+
+
+def terms_screen(language: str, *, seller: Seller) -> Screen:
+    """Return the terms, in five sentences."""
+    speak = texts(language)
+    terms = (
+        speak.html(
+            "1. Credits are bought with Telegram Stars, and whatever costs credits tells its "
+            "price before it begins."
+        ),
+        speak.html(
+            "2. What is not delivered is not charged: its credits come back by themselves, and "
+            "if only a part is delivered, so do those of the rest."
+        ),
+        speak.html(
+            "3. If you dislike a result, write to /paysupport, and the operator decides whether "
+            "you get credits for it."
+        ),
+        speak.html(
+            "4. Bonus credits are spent first, then top-ups, the oldest first; a top-up of which "
+            "nothing is spent can be returned in whole, in Stars, but never in part."
+        ),
+        speak.html(
+            "5. If a payment is taken back after its credits were spent, they are owed, and the "
+            "next top-up pays them first."
+        ),
+    )
+    text = paragraphs(speak.html("<b>Terms</b>"), *terms, _sold(seller, speak))
+    return Screen(text, ((wallet_button(speak),),))
+
+
+def receipt_gone(language: str) -> str:
+    """Say that there is no such receipt."""
+    return texts(language).html("I do not have this receipt. Here are the ones that I have.")
+
+
+def _sold(seller: Seller, speak: Texts) -> str:
+    """Return who sells, as the operator says it; empty if the operator says nothing."""
+    words = escape(seller.words, quote=False)
+    return lines(speak.html("Seller:"), words) if words else ""
+
+
+def _label(top_up: TopUp, speak: Texts) -> str:
+    mark = "" if top_up.state == pb.TOP_UP_STATE_CREDITED else "↩️ "
+    parts = (
+        f"{mark}{day_text(top_up.create_time, speak)}",
+        gain_text(top_up.credits, speak),
+        paid_text(top_up),
+    )
+    return " · ".join(parts)
+
+
+def _headline(top_up: TopUp, speak: Texts) -> str:
+    if top_up.receipt_number:
+        return speak.html("🧾 <b>Receipt No. {number}</b>", number=top_up.receipt_number)
+    return lines(
+        speak.html("🧾 <b>Receipt</b>"),
+        speak.html("The receipt gets its number within a minute."),
+    )
+
+
+def _fate(top_up: TopUp, speak: Texts) -> str:
+    """Return what became of a payment that did not stay."""
+    match top_up.state:
+        case pb.TOP_UP_STATE_REFUNDING:
+            return speak.html("↩️ The payment is being returned.")
+        case pb.TOP_UP_STATE_REFUNDED:
+            return lines(
+                speak.html("↩️ Returned on {time} UTC.", time=time_text(top_up.refund_time, speak)),
+                speak.html(
+                    "Receipt of the return: No. {number}", number=top_up.refund_receipt_number
+                )
+                if top_up.refund_receipt_number
+                else "",
+            )
+        case pb.TOP_UP_STATE_CHARGED_BACK:
+            return speak.html("↩️ The payment was taken back.")
+        case _:
+            return ""
+
+
+def _where(seller: Seller, speak: Texts) -> str:
+    if seller.contact:
+        return speak.html("Write to {contact}, a person will answer.", contact=seller.contact)
+    return speak.html("Write to the operator of this bot, a person will answer.")
+
+
+def _named(top_up: TopUp | None, speak: Texts) -> str:
+    if top_up is None:
+        return speak.html("You have not topped up yet, so there is no payment to name.")
+    number = top_up.receipt_number
+    about = (
+        time_text(top_up.create_time, speak),
+        paid_text(top_up),
+        speak.html("Receipt No. {number}", number=number) if number else "",
+    )
+    return lines(
+        speak.html("Name the payment; press the line to copy it:"),
+        speak.html("<code>{charge}</code>", charge=top_up.external_id),
+        ", ".join(filter(None, about)),
+    )

@@ -1,0 +1,143 @@
+"""The screens of what is sold, of what was bought, and of what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from atelier.wallet.v1.wallet_pb2 import Wallet
+from edge_bot.pack.pack_cache import Packs
+from edge_bot.view.credit_text import balance_text, gain_text, pack_label
+from edge_bot.view.language import Texts, texts
+from edge_bot.view.layout import Button, Rows, Screen, lines, paragraphs
+from edge_bot.view.money_button import AskSupport, BuyPack, ResumeDraft, ShowPacks, ShowReceipt
+from edge_bot.view.wallet import wallet_button
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """The words of an invoice."""
+
+    title: str
+    """At most 32 characters (Bot API, sendInvoice)."""
+    description: str
+    """At most 255 characters."""
+
+
+def packs_screen(packs: Packs, wallet: Wallet, language: str) -> Screen:
+    """Return what is sold, each as a button that sends its invoice."""
+    speak = texts(language)
+    if not packs.for_sale:
+        text = speak.html("<b>Top up</b>\n\nNo credits are sold at the moment.")
+        return Screen(text, ((wallet_button(speak),),))
+    text = paragraphs(
+        lines(speak.html("<b>Top up</b>"), balance_text(wallet.balance, speak)),
+        _debt(wallet, speak),
+        speak.html(
+            "Credits are bought with Telegram Stars ⭐️. Choose how many, "
+            "and Telegram asks you to confirm the payment.\n\n"
+            "By paying you accept the /terms."
+        ),
+    )
+    rows: Rows = tuple(
+        (Button(pack_label(each, speak), BuyPack(each.id)),) for each in packs.for_sale
+    )
+    return Screen(text, (*rows, (wallet_button(speak),)))
+
+
+def invoice_of(amount: int, language: str) -> Invoice:
+    """Return the words of an invoice."""
+    speak = texts(language)
+    description = speak.plain(
+        "Credits for pictures, videos, music and speech in this chat. They come at once."
+    )
+    return Invoice(gain_text(amount, speak), description)
+
+
+def credited_screen(
+    *, amount: int, wallet: Wallet, top_up_id: str, number: str, draft: str, language: str
+) -> Screen:
+    """Return that a payment is credited, with the way back to the draft that waits."""
+    speak = texts(language)
+    receipt = (
+        speak.html("Receipt No. {number}", number=number)
+        if number
+        else speak.html("The receipt gets its number within a minute.")
+    )
+    text = paragraphs(
+        speak.html("✅ <b>Thank you, the payment has arrived.</b>"),
+        lines(gain_text(amount, speak), balance_text(wallet.balance, speak)),
+        _debt(wallet, speak),
+        receipt,
+    )
+    back = (Button(speak.plain("✨ Back to the draft"), ResumeDraft(draft)),)
+    rows: Rows = (
+        *((back,) if draft else ()),
+        (Button(speak.plain("🧾 Receipt"), ShowReceipt(top_up_id, 1)), wallet_button(speak)),
+    )
+    return Screen(text, rows)
+
+
+def uncredited_screen(charge_id: str, language: str) -> Screen:
+    """Return that a payment has come and could not be credited."""
+    speak = texts(language)
+    text = paragraphs(
+        speak.html("⚠️ <b>Your payment has arrived, but I could not credit it yet.</b>"),
+        speak.html(
+            "It is noted and not lost: it will be credited as soon as the trouble is over. "
+            "If that takes long, write to us and name the payment:"
+        ),
+        speak.html("<code>{charge}</code>", charge=charge_id),
+    )
+    return Screen(text, ((Button(speak.plain("💬 Ask about it"), AskSupport("")),),))
+
+
+def returned_screen(*, stars: int, is_ours: bool, language: str) -> Screen:
+    """Return that a payment went back, by us or by Telegram."""
+    speak = texts(language)
+    head = speak.html("↩️ <b>⭐️ {stars} went back to you.</b>", stars=stars)
+    if is_ours:
+        told = speak.html("The credits of that top-up are taken from your balance.")
+    else:
+        told = speak.html(
+            "The credits of that top-up will be taken from your balance, too. "
+            "If you do not know why, write to us: /paysupport"
+        )
+    return Screen(paragraphs(head, told), ((wallet_button(speak),),))
+
+
+def price_lines(price: int, wallet: Wallet, language: str) -> str:
+    """Return what a review says under its price: the balance, and what is missing."""
+    speak = texts(language)
+    missing = price - wallet.balance
+    if wallet.is_blocked:
+        return speak.html("⛔️ Your account is blocked. Questions: /paysupport")
+    balance = balance_text(wallet.balance, speak)
+    if missing <= 0:
+        return balance
+    return lines(
+        f"⚠️ {balance}",
+        speak.count(
+            "{n} more credit is needed. Top up, and this draft waits here for you.",
+            "{n} more credits are needed. Top up, and this draft waits here for you.",
+            missing,
+        ),
+    )
+
+
+def missing_rows(missing: int, packs: Packs, language: str) -> Rows:
+    """Return the buttons to buy what is missing."""
+    pack = packs.covering(missing)
+    if pack is None:
+        return ()
+    speak = texts(language)
+    label = speak.plain("Top up: {pack}", pack=pack_label(pack, speak))
+    rows: Rows = ((Button(label, BuyPack(pack.id)),),)
+    if len(packs.for_sale) > 1:
+        rows += ((Button(speak.plain("⭐️ Other packs"), ShowPacks(1)),),)
+    return rows
+
+
+def _debt(wallet: Wallet, speak: Texts) -> str:
+    if not wallet.debt:
+        return ""
+    return speak.html("❗️ Owed: {n}. The next top-up pays it first.", n=wallet.debt)

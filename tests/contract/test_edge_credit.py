@@ -1,0 +1,100 @@
+"""A user whose credits the service itself keeps: what is missing, what is held, what is told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from atelier.wallet.v1 import wallet_service_pb2 as pb
+from atelier.wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
+from edge_bot.pack.pack_cache import PackCache, Packs
+from tests.contract.edge_chat import Chat, chatting_at
+from tests.contract.edge_wallet import PACKS
+from tests.contract.service import Service, serving
+from tests.edge_model import USER
+
+OWNER = f"telegram:{USER}"
+MODEL = "gpt-image-2-text-to-image"
+
+
+class FixedPacks(PackCache):
+    """Sells the same packs for ever."""
+
+    async def get(self) -> Packs:
+        return Packs(is_on=True, is_open=True, all=tuple(PACKS))
+
+
+@pytest.fixture
+async def service(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(database_url, tmp_path / "media", more_settings={"money": "test"}) as made:
+        yield made
+
+
+@asynccontextmanager
+async def reviewing(service: Service) -> AsyncIterator[Chat]:
+    """Chat with an edge of the service, up to the review of a model that costs credits."""
+    async with chatting_at(service.address) as chat:
+        chat.context = replace(chat.context, packs=FixedPacks(chat.context.client.wallet))
+        await chat.press_data(f"m::{MODEL}", message_id=(await chat.last())["message_id"])
+        await chat.say("a cat")
+        yield chat
+
+
+async def grant(service: Service, amount: int) -> None:
+    request = pb.GrantCreditsRequest(
+        request_id=str(uuid4()), owner=OWNER, credits=amount, reason="a gift"
+    )
+    await WalletServiceStub(service.channel).GrantCredits(request)
+
+
+async def price_of(chat: Chat) -> int:
+    """Return the price that the confirmation carries."""
+    rows = (await chat.last())["reply_markup"]["inline_keyboard"]
+    data = [each["callback_data"] for row in rows for each in row]
+    return int(next(each for each in data if each.startswith("ga:")).rpartition(":")[2])
+
+
+async def test_a_job_begins_once_there_is_enough(service: Service) -> None:
+    async with reviewing(service) as chat:
+        price = await price_of(chat)
+        assert f"{price} more credits are needed" in await chat.last_text()
+        await chat.press("Create")
+        assert "Not begun yet" in await chat.last_text()
+        await grant(service, price + 3)
+        await chat.press("Create")
+        assert "Not begun yet" not in await chat.last_text()
+        await chat.say("/balance")
+        text = await chat.last_text()
+        assert "You have 3 credits." in text
+        assert f"Set aside for what is being made: {price}." in text
+        await chat.press("History")
+        lines = await chat.last_text()
+        assert f"−{price} · GPT Image 2" in lines
+        assert f"+{price + 3} · bonus (a gift)" in lines
+        assert "balance 3" in lines
+
+
+async def test_a_price_that_was_not_shown_is_not_taken(service: Service) -> None:
+    async with reviewing(service) as chat:
+        price = await price_of(chat)
+        await grant(service, 100)
+        message = await chat.last()
+        rows = message["reply_markup"]["inline_keyboard"]
+        data = next(
+            each["callback_data"]
+            for row in rows
+            for each in row
+            if each["callback_data"].startswith("ga:")
+        )
+        tag = data.split(":")[1]
+        await chat.press_data(f"ga:{tag}:{price - 1}", message_id=message["message_id"])
+        assert f"it was {price - 1}, and now it is {price}" in await chat.last_text()
+        await chat.press("Create")
+        assert "price has changed" not in await chat.last_text()
+        await chat.say("/balance")
+        assert f"You have {100 - price} credits." in await chat.last_text()
