@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID, uuid4
 
-from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind, Wallet
+from generation_svc.domain.ledger import (
+    AccountKind,
+    Transfer,
+    TransferKind,
+    Wallet,
+    set_off,
+    taken_back,
+)
+from generation_svc.storage.ledger_store import PostgresLedgerStore
 from tests.lifecycle import Harness
 
 IMAGEN: dict[str, Any] = {"model_id": "google/imagen4"}
@@ -71,6 +80,64 @@ async def check_ledger(harness: Harness) -> None:
     wrong += await harness.query(_WRONG_BALANCES)
     wrong += await harness.query(_WRONG_HOLDS)
     assert wrong == []
+
+
+async def top_up(
+    harness: Harness, credits_: int, *, owner: str = "user:1", external_id: str
+) -> UUID | None:
+    """Credit a payment once, a debt first; return None for one that was credited before."""
+    connection, top_up_id = harness.connection, uuid4()
+    ledger = PostgresLedgerStore(connection)
+    async with connection.transaction():
+        has = (await ledger.lock([owner]))[owner]
+        added = await connection.execute(
+            "INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount,"
+            " currency, state, caller, create_time) VALUES (%s, 'telegram_stars', %s, %s, 'small',"
+            " %s, 100, 'XTR', 'credited', 'edge', now()) ON CONFLICT DO NOTHING",
+            (top_up_id, external_id, owner, credits_),
+        )
+        if not added.rowcount:
+            return None
+        to_debt, to_owner = set_off(credits_, debt=has.debt)
+        moves = (
+            (TransferKind.DEBT_PAYMENT, AccountKind.EXCHANGE, AccountKind.DEBT, to_debt),
+            (TransferKind.TOP_UP, AccountKind.EXCHANGE, AccountKind.PAID, to_owner),
+        )
+        await ledger.move(_transfers(moves, owner=owner, cause=str(top_up_id)))
+    return top_up_id
+
+
+async def take_back(
+    harness: Harness, top_up_id: UUID, *, kind: TransferKind = TransferKind.REFUND
+) -> bool:
+    """Refund a top-up by force, or have it charged back, once; what is spent becomes a debt."""
+    connection = harness.connection
+    ledger = PostgresLedgerStore(connection)
+    state = "refunded" if kind is TransferKind.REFUND else "charged_back"
+    async with connection.transaction():
+        (row,) = await harness.query("SELECT owner FROM top_up WHERE id = %s", top_up_id)
+        has = (await ledger.lock([row["owner"]]))[row["owner"]]
+        changed = await connection.execute(
+            "UPDATE top_up SET state = %s, refund_time = now() WHERE id = %s"
+            " AND state = 'credited' RETURNING credits",
+            (state, top_up_id),
+        )
+        found = await changed.fetchone()
+        if found is None:
+            return False
+        paid, debt = taken_back(found["credits"], paid=has.paid)
+        moves = (
+            (kind, AccountKind.PAID, AccountKind.EXCHANGE, paid),
+            (kind, AccountKind.DEBT, AccountKind.EXCHANGE, debt),
+        )
+        await ledger.move(_transfers(moves, owner=row["owner"], cause=str(top_up_id)))
+    return True
+
+
+def _transfers(
+    moves: Iterable[tuple[TransferKind, AccountKind, AccountKind, int]], *, owner: str, cause: str
+) -> list[Transfer]:
+    return [Transfer(*move, cause=cause, owner=owner) for move in moves if move[-1]]
 
 
 _WRONG_WALLETS = """
