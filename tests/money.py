@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from generation_svc.domain.ledger import (
     AccountKind,
     Transfer,
     TransferKind,
     Wallet,
-    set_off,
-    taken_back,
 )
-from generation_svc.storage.ledger_store import PostgresLedgerStore
-from tests.lifecycle import Harness
+from generation_svc.domain.top_up import TELEGRAM_STARS, Payment, TopUp, telegram_user
+from generation_svc.usecase.record_top_up import record_top_up
+from generation_svc.usecase.refund_top_up import (
+    Refund,
+    RefundReport,
+    lease_refunds,
+    refund_top_up,
+    report_refund,
+)
+from tests.lifecycle import CALLER, Harness
 
 IMAGEN: dict[str, Any] = {"model_id": "google/imagen4"}
 """A job that costs 8 credits exactly."""
 FREE: dict[str, Any] = {}
 """A job that costs nothing."""
 PRICE = 8
+BUYER = "telegram:1"
+"""Who pays in Stars."""
 
 
 async def grant(
@@ -45,21 +52,40 @@ async def grant(
 
 
 async def bought(
-    harness: Harness, credits_: int, *, owner: str = "user:1", external_id: str = ""
-) -> UUID:
-    """Have an owner buy credits for Stars, as a top-up is recorded."""
-    top_up_id = uuid4()
-    await harness.query(
-        "INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount, currency,"
-        " state, caller, create_time) VALUES (%s, 'telegram_stars', %s, %s, 'small', %s, 100,"
-        " 'XTR', 'credited', 'edge', now())",
-        top_up_id,
-        external_id or str(top_up_id),
+    harness: Harness, credits_: int, *, owner: str = BUYER, external_id: str = ""
+) -> TopUp:
+    """Have an owner buy credits: with Stars, if it is a user of Telegram."""
+    is_user = telegram_user(owner) is not None
+    payment = Payment(
+        TELEGRAM_STARS if is_user else "card",
+        external_id or str(uuid4()),
         owner,
-        credits_,
+        100,
+        "XTR" if is_user else "RUB",
+        credits=credits_,
+        bot_id=7 if is_user else None,
     )
-    await grant(harness, credits_, owner=owner, kind=TransferKind.TOP_UP, cause=str(top_up_id))
-    return top_up_id
+    recorded = await record_top_up(
+        harness.deps, CALLER, payment=payment, telegram_host="sandbox" if is_user else ""
+    )
+    return recorded.top_up
+
+
+async def take_back(harness: Harness, top_up: TopUp, *, is_charged_back: bool = False) -> TopUp:
+    """Refund a top-up by force, or have it charged back; what is spent becomes a debt."""
+    refund = Refund(
+        CALLER, str(top_up.id), "asked", is_forced=True, is_charged_back=is_charged_back
+    )
+    return await refund_top_up(harness.deps, refund)
+
+
+async def report_refunds(harness: Harness, error: str = "") -> int:
+    """Return what waits for that as a bot does, to whom Telegram says this; return how many."""
+    leased = await lease_refunds(harness.deps, CALLER, bot_id=7, limit=10)
+    for each in leased:
+        report = RefundReport(CALLER, str(each.id), str(each.lease_token), error)
+        await report_refund(harness.deps, report)
+    return len(leased)
 
 
 async def wallet(harness: Harness, owner: str = "user:1") -> Wallet:
@@ -80,64 +106,6 @@ async def check_ledger(harness: Harness) -> None:
     wrong += await harness.query(_WRONG_BALANCES)
     wrong += await harness.query(_WRONG_HOLDS)
     assert wrong == []
-
-
-async def top_up(
-    harness: Harness, credits_: int, *, owner: str = "user:1", external_id: str
-) -> UUID | None:
-    """Credit a payment once, a debt first; return None for one that was credited before."""
-    connection, top_up_id = harness.connection, uuid4()
-    ledger = PostgresLedgerStore(connection)
-    async with connection.transaction():
-        has = (await ledger.lock([owner]))[owner]
-        added = await connection.execute(
-            "INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount,"
-            " currency, state, caller, create_time) VALUES (%s, 'telegram_stars', %s, %s, 'small',"
-            " %s, 100, 'XTR', 'credited', 'edge', now()) ON CONFLICT DO NOTHING",
-            (top_up_id, external_id, owner, credits_),
-        )
-        if not added.rowcount:
-            return None
-        to_debt, to_owner = set_off(credits_, debt=has.debt)
-        moves = (
-            (TransferKind.DEBT_PAYMENT, AccountKind.EXCHANGE, AccountKind.DEBT, to_debt),
-            (TransferKind.TOP_UP, AccountKind.EXCHANGE, AccountKind.PAID, to_owner),
-        )
-        await ledger.move(_transfers(moves, owner=owner, cause=str(top_up_id)))
-    return top_up_id
-
-
-async def take_back(
-    harness: Harness, top_up_id: UUID, *, kind: TransferKind = TransferKind.REFUND
-) -> bool:
-    """Refund a top-up by force, or have it charged back, once; what is spent becomes a debt."""
-    connection = harness.connection
-    ledger = PostgresLedgerStore(connection)
-    state = "refunded" if kind is TransferKind.REFUND else "charged_back"
-    async with connection.transaction():
-        (row,) = await harness.query("SELECT owner FROM top_up WHERE id = %s", top_up_id)
-        has = (await ledger.lock([row["owner"]]))[row["owner"]]
-        changed = await connection.execute(
-            "UPDATE top_up SET state = %s, refund_time = now() WHERE id = %s"
-            " AND state = 'credited' RETURNING credits",
-            (state, top_up_id),
-        )
-        found = await changed.fetchone()
-        if found is None:
-            return False
-        paid, debt = taken_back(found["credits"], paid=has.paid)
-        moves = (
-            (kind, AccountKind.PAID, AccountKind.EXCHANGE, paid),
-            (kind, AccountKind.DEBT, AccountKind.EXCHANGE, debt),
-        )
-        await ledger.move(_transfers(moves, owner=row["owner"], cause=str(top_up_id)))
-    return True
-
-
-def _transfers(
-    moves: Iterable[tuple[TransferKind, AccountKind, AccountKind, int]], *, owner: str, cause: str
-) -> list[Transfer]:
-    return [Transfer(*move, cause=cause, owner=owner) for move in moves if move[-1]]
 
 
 _WRONG_WALLETS = """
@@ -169,3 +137,13 @@ WHERE (hold.state = 'open') <> (job.state IN ('queued', 'running') OR job.state 
     AND EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
         AND attempt.state IN ('submitting', 'unknown', 'accepted', 'succeeded')))
 """
+
+
+async def stars(harness: Harness) -> dict[str, int]:
+    """How many Stars each account of the house holds."""
+    rows = await harness.query(
+        "SELECT account, sum(amount)::bigint AS amount FROM (SELECT target AS account, amount"
+        " FROM transfer WHERE currency = 'xtr' UNION ALL SELECT source, -amount FROM transfer"
+        " WHERE currency = 'xtr') AS entry GROUP BY account"
+    )
+    return {row["account"]: row["amount"] for row in rows}

@@ -39,6 +39,7 @@ class Rule(StrEnum):
     FREE = "free_job_has_no_transfer"
     TOP_UP = "top_up_has_its_transfers"
     REFUND = "refund_has_its_transfers"
+    STARS = "top_up_has_its_stars"
     RECEIPT = "receipts_have_no_gap"
     RECEIPT_CAUSE = "receipt_has_cause"
     STAR = "stars_are_what_was_booked"
@@ -106,6 +107,8 @@ _CREDIT_WAYS = (
     (_K.DEBT_PAYMENT, _A.EXCHANGE, _A.DEBT),
     (_K.REFUND, _A.PAID, _A.EXCHANGE),
     (_K.REFUND, _A.DEBT, _A.EXCHANGE),
+    (_K.REFUND, _A.EXCHANGE, _A.PAID),
+    (_K.REFUND, _A.EXCHANGE, _A.DEBT),
     (_K.CHARGEBACK, _A.PAID, _A.EXCHANGE),
     (_K.CHARGEBACK, _A.DEBT, _A.EXCHANGE),
     (_K.IMPORT, _A.OPENING, _A.GRANTED),

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,25 +18,26 @@ from generation_svc.usecase import cancel_job
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import FREE, IMAGEN, bought, grant
 
-WAN = {"model_id": "wan/2-7-image", "inputs": {"prompt": "cats", "n": 4}}
+OWNER = "telegram:1"
+WAN: dict[str, Any] = {"model_id": "wan/2-7-image", "inputs": {"prompt": "cats", "n": 4}}
 
 
 @pytest.fixture
 async def harness(open_bench: OpenBench) -> Harness:
     """A ledger with something of everything in it."""
     harness = await open_bench(money=MoneyMode.TEST)
-    await grant(harness, 50)
-    await bought(harness, 200)
-    await harness.made(**IMAGEN)
-    await harness.made(**FREE)
-    await harness.run(**WAN)
+    await grant(harness, 50, owner=OWNER)
+    await bought(harness, 200, owner=OWNER)
+    await harness.made(owner=OWNER, **IMAGEN)
+    await harness.made(owner=OWNER, **FREE)
+    await harness.run(owner=OWNER, **WAN)
     await harness.callback(replace(SUCCESS, results=items_of(LINK, f"{LINK}?2")))
     await harness.fetch_all()
-    await harness.run(**IMAGEN)
+    await harness.run(owner=OWNER, **IMAGEN)
     await harness.callback(FAILURE)
-    job = await harness.run(**IMAGEN)
+    job = await harness.run(owner=OWNER, **IMAGEN)
     await cancel_job.cancel_job(harness.deps, CALLER, job_id=job.id)
-    await harness.accept(**IMAGEN)
+    await harness.accept(owner=OWNER, **IMAGEN)
     await harness.query(
         "INSERT INTO receipt (series, number, kind, cause, time)"
         " SELECT 1, 1, 'top_up', id, now() FROM top_up"
@@ -113,7 +115,7 @@ PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
         {Rule.CAUSE, Rule.WALLET, Rule.HELD},
         [
             _MOVE.format(
-                "'credit', 5, 'held', 'income', 'user:1', (SELECT granted + paid FROM wallet),"
+                "'credit', 5, 'held', 'income', 'telegram:1', (SELECT granted + paid FROM wallet),"
                 " 'capture', gen_random_uuid()::text, 'me', ''"
             ),
             "UPDATE wallet SET held = held - 4",
@@ -199,7 +201,7 @@ PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
         {Rule.FREE, Rule.CAUSE, Rule.HELD},
         [
             _MOVE.format(
-                "'credit', 1, 'held', 'paid', 'user:1', (SELECT granted + paid + 1 FROM wallet),"
+                "'credit', 1, 'held', 'paid', 'telegram:1', (SELECT granted + paid + 1 FROM wallet),"
                 f" 'release', {_FREE_JOB}::text, 'me', ''"
             ),
             "UPDATE wallet SET held = held - 1, paid = paid + 1",
@@ -214,23 +216,27 @@ PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
         ["UPDATE top_up SET credits = credits / 2"],
     ),
     "a refund that took nothing back": (
-        {Rule.REFUND},
+        {Rule.REFUND, Rule.STARS},
         ["UPDATE top_up SET state = 'refunded', refund_time = now()"],
     ),
     "a chargeback that took nothing back": (
-        {Rule.REFUND},
+        {Rule.REFUND, Rule.STARS},
         ["UPDATE top_up SET state = 'charged_back'"],
     ),
     "a refund of what is still credited": (
         {Rule.REFUND},
         [
             _MOVE.format(
-                "'credit', 200, 'paid', 'exchange', 'user:1',"
+                "'credit', 200, 'paid', 'exchange', 'telegram:1',"
                 " (SELECT granted + paid - 200 FROM wallet), 'refund',"
                 " (SELECT id::text FROM top_up), 'me', ''"
             ),
             "UPDATE wallet SET paid = paid - 200",
         ],
+    ),
+    "a top-up whose Stars were not booked": (
+        {Rule.STARS},
+        ["DELETE FROM transfer WHERE kind = 'stars_in'"],
     ),
     "a gap between receipts": ({Rule.RECEIPT}, ["UPDATE receipt SET number = 3"]),
     "a receipt for nothing": (
@@ -281,7 +287,7 @@ async def test_what_is_older_than_jobs_are_kept_is_not_missed(harness: Harness) 
 async def test_a_difference_says_what_is_there_and_what_should_be(harness: Harness) -> None:
     await harness.query("UPDATE wallet SET granted = 1000")
     (found,) = (await report(harness)).differences
-    assert (found.rule, found.subject) == ("wallet_is_sum_of_transfers", "user:1")
+    assert (found.rule, found.subject) == ("wallet_is_sum_of_transfers", OWNER)
     assert found.problem.startswith("granted is 1000 and its transfers make ")
 
 

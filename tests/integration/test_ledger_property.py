@@ -16,7 +16,6 @@ from decimal import Decimal
 from functools import partial
 from random import Random
 from typing import Any, TypeVar, cast
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, Phase, note, seed, settings
@@ -37,22 +36,22 @@ from generation_svc.domain.error import (
 )
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job
-from generation_svc.domain.ledger import TransferKind
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.domain.money_error import InsufficientCredits
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.transaction import Database, Transaction
+from generation_svc.domain.top_up import TopUp
 from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase import cancel_job
 from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
-from tests.money import grant, take_back, top_up
+from tests.money import bought, grant, report_refunds, take_back
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or "24")
 SEED = os.environ.get("SEED")
 STEPS = 50
-OWNERS = ("user:1", "user:2")
+OWNERS = ("telegram:1", "telegram:2")
 HOUSE = "house"
 """The wallet that one of the callers pays from for all its owners."""
 PAYERS = (*OWNERS, HOUSE)
@@ -67,6 +66,7 @@ MODELS: tuple[dict[str, Any], ...] = (
     },
 )
 LINKS = tuple(f"{LINK}?{n}" for n in range(4))
+TELEGRAM_ERRORS = ("CHARGE_ALREADY_REFUNDED", "CHARGE_NOT_FOUND", "Too Many Requests")
 FRESH = "https://file.aiquickdraw.com/fresh.png"
 WEIGHTS = {
     "create": 6,
@@ -79,11 +79,12 @@ WEIGHTS = {
     "wait": 2,
     "pay": 2,
     "refund": 1,
+    "report_refunds": 1,
     "create_again": 1,
     "grant": 1,
     "reprice": 1,
 }
-"""What can happen, and how often of 37 times."""
+"""What can happen, and how often of 38 times."""
 _T = TypeVar("_T")
 
 
@@ -151,7 +152,7 @@ class Money(RuleBasedStateMachine):
         super().__init__()
         self._ground, self._harness = ground, ground.harness
         self._jobs: list[tuple[dict[str, Any], Job]] = []
-        self._top_ups: list[UUID] = []
+        self._top_ups: list[TopUp] = []
         self._numbers = 0
 
     @initialize()
@@ -160,7 +161,8 @@ class Money(RuleBasedStateMachine):
 
     async def _begin(self) -> None:
         tables = "job, callback_receipt, breaker, transfer, wallet, hold, top_up, margin_rule"
-        await self._harness.query(f"TRUNCATE {tables}, request_key, money_cursor CASCADE")
+        more = "receipt, star_transaction, request_key, money_cursor"
+        await self._harness.query(f"TRUNCATE {tables}, {more} CASCADE")
         self._harness.provider.created.clear()
         self._harness.provider.tasks.clear()
         self._harness.provider.refuse(None)
@@ -250,20 +252,23 @@ class Money(RuleBasedStateMachine):
         request = GrantRequest(CALLER, self._name("grant"), owner, credits_, "a gift")
         self._do(partial(grant_credits, self._harness.deps, request))
 
-    def pay(self, random: Random, _: bool) -> None:
+    def pay(self, random: Random, is_twice: bool) -> None:
+        """Have somebody pay, and the payment told twice, perhaps by a process that was killed."""
         owner, credits_ = random.choice(PAYERS), random.choice((9, 100))
-        paid = partial(top_up, self._harness, credits_, owner=owner, external_id=self._name("id"))
-        first = self._ground.run(paid())
-        assert first is not None
-        assert self._ground.run(paid()) is None
-        self._top_ups.append(first)
+        paid = partial(bought, self._harness, credits_, owner=owner, external_id=self._name("id"))
+        told = [self._do(paid) for _ in range(1 + is_twice)]
+        assert None not in told
+        assert len({each.id for each in told if each}) == 1
+        self._top_ups += [each for each in told[:1] if each]
 
-    def refund(self, random: Random, is_chargeback: bool) -> None:
+    def refund(self, random: Random, is_charged_back: bool) -> None:
         if self._top_ups:
-            kind = TransferKind.CHARGEBACK if is_chargeback else TransferKind.REFUND
-            back = partial(take_back, self._harness, random.choice(self._top_ups), kind=kind)
-            self._ground.run(back())
-            assert not self._ground.run(back())
+            back = partial(take_back, self._harness, is_charged_back=is_charged_back)
+            self._do(partial(back, random.choice(self._top_ups)))
+
+    def report_refunds(self, random: Random, is_returned: bool) -> None:
+        told = "" if is_returned else random.choice(TELEGRAM_ERRORS)
+        self._do(partial(report_refunds, self._harness, told))
 
     def reprice(self, random: Random, _: bool) -> None:
         self._do(partial(self._reprice, Decimal(random.choice(("0.0371", "1", "1.5", "3")))))
