@@ -201,7 +201,8 @@ PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
         {Rule.FREE, Rule.CAUSE, Rule.HELD},
         [
             _MOVE.format(
-                "'credit', 1, 'held', 'paid', 'telegram:1', (SELECT granted + paid + 1 FROM wallet),"
+                "'credit', 1, 'held', 'paid', 'telegram:1',"
+                " (SELECT granted + paid + 1 FROM wallet),"
                 f" 'release', {_FREE_JOB}::text, 'me', ''"
             ),
             "UPDATE wallet SET held = held - 1, paid = paid + 1",
