@@ -170,14 +170,14 @@ SELECT top_up.*, {_REFUNDABLE} FROM top_up WHERE owner = %(owner)s
 ORDER BY create_time DESC, id DESC LIMIT %(limit)s
 """
 _BEGIN_REFUND = f"""
-UPDATE top_up SET state = %(state)s, refund_actor = %(actor)s, refund_reason = %(reason)s,
+UPDATE top_up SET state = %(state)s::text, refund_actor = %(actor)s, refund_reason = %(reason)s,
     is_forced = %(is_forced)s, refund_count = refund_count + 1, refund_error = NULL,
     lease_token = NULL, lease_time = NULL,
     refund_time = CASE WHEN %(state)s::text <> '{TopUpState.REFUNDING}' THEN now() END
 WHERE id = %(id)s
 """
 _END_REFUND = f"""
-UPDATE top_up SET state = %(state)s, refund_error = %(error)s,
+UPDATE top_up SET state = %(state)s::text, refund_error = %(error)s,
     refund_time = CASE WHEN %(state)s::text IN {_ENDED} THEN coalesce(refund_time, now()) END
 WHERE id = %(id)s
 """

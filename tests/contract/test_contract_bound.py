@@ -68,6 +68,23 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "GetModelDocument": {"model_id": "z-image"},
     "SetModelOverride": {"model_id": "z-image"},
     "SwitchModel": {"model_id": "z-image"},
+    "CheckTopUp": {
+        "owner": "telegram:7",
+        "pack_id": "small",
+        "amount": 1,
+        "currency": "XTR",
+        "telegram_host": "telegram.example",
+    },
+    "RecordTopUp": {
+        "provider": "card",
+        "external_id": "bounds",
+        "owner": "telegram:7",
+        "credits": 1,
+        "currency": "EUR",
+    },
+    "RefundTopUp": {"top_up_id": NOBODY, "reason": "bounds"},
+    "LeaseRefunds": {"bot_id": 1},
+    "ReportRefund": {"top_up_id": NOBODY, "lease_token": "none"},
     "GrantCredits": {"request_id": "bounds", "owner": "bounds", "credits": 1, "reason": "bounds"},
 }
 """What each request needs beside the field that is tried."""

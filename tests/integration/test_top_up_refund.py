@@ -130,22 +130,16 @@ async def test_what_was_given_is_spent_before_what_was_bought(harness: Harness) 
 
 
 async def test_a_job_and_a_refund_at_once_do_not_both_take_the_credits(harness: Harness) -> None:
-    for n in range(8):
-        top_up = await buy(harness, f"charge-{n}")
+    for n in range(1, 13):
+        owner = f"telegram:{n}"
+        top_up = (await record(harness, replace(PAID, external_id=str(n), owner=owner))).top_up
         outcomes = await asyncio.gather(
-            refund(harness, top_up),
-            harness.accept(owner=OWNER, request_id=f"r-{n}", **IMAGEN),
-            return_exceptions=True,
+            refund(harness, top_up), harness.accept(owner=owner, **IMAGEN), return_exceptions=True
         )
         assert sum(not isinstance(each, Exception) for each in outcomes) == 1
-        has = await wallet(harness, OWNER)
-        assert has.debt == 0
-        if has.paid:
-            await refund(harness, top_up, forced=True)
-            await harness.query("UPDATE top_up SET refund_reason = '' RETURNING id")
-            await buy(harness, f"pays-{n}")
-            await refund(harness, (await listed(harness))[0], forced=True)
-        await check_ledger(harness)
+        has = await wallet(harness, owner)
+        assert (has.paid, has.held, has.debt) in {(0, 0, 0), (100 - PRICE, PRICE, 0)}
+    await check_ledger(harness)
 
 
 async def test_a_chargeback_takes_what_is_there_and_leaves_a_debt(harness: Harness) -> None:
@@ -288,12 +282,15 @@ async def test_a_replica_that_dies_while_it_numbers_loses_no_number(
 ) -> None:
     other = await opened(open_bench, sharing=harness)
     await buy(harness)
-    with pytest.raises(ZeroDivisionError):
+
+    async def dying() -> None:
         async with harness.transaction() as tx:
             assert await tx.top_ups.number_receipts(limit=20) == 1
             await number_receipts(other.deps)  # has nothing to do meanwhile, and does not wait
             raise ZeroDivisionError
 
+    with pytest.raises(ZeroDivisionError):
+        await dying()
     await number_receipts(other.deps)
     assert await receipts(harness) == [(1, "top_up")]
 

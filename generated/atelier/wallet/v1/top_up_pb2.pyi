@@ -121,7 +121,7 @@ class TopUp(_message.Message):
     amount: _builtins.int
     """What was paid, in the smallest unit of the currency, 0 or more."""
     currency: _builtins.str
-    """The currency: `XTR`, or a code of ISO 4217."""
+    """The currency, `XTR` or a code of ISO 4217: 3 characters of A to Z."""
     state: Global___TopUpState.ValueType
     """The state."""
     is_refundable: _builtins.bool
