@@ -140,6 +140,8 @@ class Ground:
 @pytest.fixture
 async def ground(open_bench: OpenBench) -> Ground:
     harness = await open_bench(money=MoneyMode.TEST)
+    async with harness.transaction() as tx:
+        await tx.money.mark(MoneyMode.TEST)
     database = FragileDatabase(harness.deps.database)
     harness.deps = replace(harness.deps, database=cast(Any, database))
     return Ground(harness, database, asyncio.get_running_loop())
