@@ -101,13 +101,14 @@ async def test_a_failure_that_is_told_again_gives_back_once(harness: Harness) ->
 
     https://github.com/QuantumNous/new-api/pull/2025
     """
-    await harness.run(**IMAGEN)
+    job = await harness.run(**IMAGEN)
     harness.provider.tasks["task-1"] = FAILURE
     for _ in range(3):
         await harness.callback(FAILURE)
         await harness.later(minutes=30)
         await harness.poll_all()
         await harness.sweep()
+        await _release(harness, job)
     assert await moved(harness, "release") == [PRICE]
     assert await balance(harness) == HAS
 
