@@ -5,14 +5,30 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind, Wallet
-from tests.lifecycle import Harness
+from generation_svc.domain.ledger import (
+    AccountKind,
+    Transfer,
+    TransferKind,
+    Wallet,
+)
+from generation_svc.domain.top_up import TELEGRAM_STARS, Payment, TopUp, telegram_user
+from generation_svc.usecase.record_top_up import record_top_up
+from generation_svc.usecase.refund_top_up import (
+    Refund,
+    RefundReport,
+    lease_refunds,
+    refund_top_up,
+    report_refund,
+)
+from tests.lifecycle import CALLER, Harness
 
 IMAGEN: dict[str, Any] = {"model_id": "google/imagen4"}
 """A job that costs 8 credits exactly."""
 FREE: dict[str, Any] = {}
 """A job that costs nothing."""
 PRICE = 8
+BUYER = "telegram:1"
+"""Who pays in Stars."""
 
 
 async def grant(
@@ -21,6 +37,7 @@ async def grant(
     *,
     owner: str = "user:1",
     kind: TransferKind = TransferKind.GRANT,
+    cause: str = "",
 ) -> None:
     """Give an owner credits, or have it buy some."""
     accounts = {
@@ -28,10 +45,47 @@ async def grant(
         TransferKind.TOP_UP: (AccountKind.EXCHANGE, AccountKind.PAID),
     }
     source, target = accounts[kind]
-    transfer = Transfer(kind, source, target, credits_, cause=str(uuid4()), owner=owner)
+    transfer = Transfer(kind, source, target, credits_, cause=cause or str(uuid4()), owner=owner)
     async with harness.transaction() as tx:
         await tx.ledger.lock([owner])
         assert await tx.ledger.move([transfer]) == 1
+
+
+async def bought(
+    harness: Harness, credits_: int, *, owner: str = BUYER, external_id: str = ""
+) -> TopUp:
+    """Have an owner buy credits: with Stars, if it is a user of Telegram."""
+    is_user = telegram_user(owner) is not None
+    payment = Payment(
+        TELEGRAM_STARS if is_user else "card",
+        external_id or str(uuid4()),
+        owner,
+        100,
+        "XTR" if is_user else "RUB",
+        credits=credits_,
+        bot_id=7 if is_user else None,
+    )
+    recorded = await record_top_up(
+        harness.deps, CALLER, payment=payment, telegram_host="sandbox" if is_user else ""
+    )
+    return recorded.top_up
+
+
+async def take_back(harness: Harness, top_up: TopUp, *, is_charged_back: bool = False) -> TopUp:
+    """Refund a top-up by force, or have it charged back; what is spent becomes a debt."""
+    refund = Refund(
+        CALLER, str(top_up.id), "asked", is_forced=True, is_charged_back=is_charged_back
+    )
+    return await refund_top_up(harness.deps, refund)
+
+
+async def report_refunds(harness: Harness, error: str = "") -> int:
+    """Return what waits for that as a bot does, to whom Telegram says this; return how many."""
+    leased = await lease_refunds(harness.deps, CALLER, bot_id=7, limit=10)
+    for each in leased:
+        report = RefundReport(CALLER, str(each.id), str(each.lease_token), error)
+        await report_refund(harness.deps, report)
+    return len(leased)
 
 
 async def wallet(harness: Harness, owner: str = "user:1") -> Wallet:

@@ -12,6 +12,7 @@ from generation_svc.domain.clock import Clock
 from generation_svc.domain.job import Job
 from generation_svc.domain.port.acceptance import AcceptanceStore
 from generation_svc.domain.port.attempt import AttemptStore
+from generation_svc.domain.port.audit import AuditStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
 from generation_svc.domain.port.catalog import CatalogStore
@@ -84,6 +85,8 @@ class Transaction(Clock, Protocol):
     def ledger(self) -> LedgerStore: ...  # noqa: D102
     @property
     def money(self) -> MoneyStore: ...  # noqa: D102
+    @property
+    def audit(self) -> AuditStore: ...  # noqa: D102
     @property
     def top_ups(self) -> TopUpStore: ...  # noqa: D102
 
