@@ -41,12 +41,12 @@ from generation_svc.domain.money_error import InsufficientCredits
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.transaction import Database, Transaction
 from generation_svc.domain.top_up import TopUp
-from generation_svc.engine.dispatch import dispatch
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase import cancel_job
 from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import bought, grant, report_refunds, take_back
+from tests.step import dispatch
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or "24")
 SEED = os.environ.get("SEED")
