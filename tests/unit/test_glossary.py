@@ -51,10 +51,9 @@ ORDINARY = frozenset(
     words writer wrong audio photo receiver video
     build success openapi self shipped changed check current difference fixed layered length line
     member parsed same
-    seconds seed size
+    seconds seed size accept
     add ask blocked branch candidate clip closed credits drop insufficient low mismatch priced spent
     daily free off sales terms used earlier family finish question rules shelf take taken typed
-    agree at buy credit invoice menu once partner resume support uncredited
     agree at buy credit invoice menu once partner resume support uncredited
     """.split()  # noqa: SIM905 - a list of them would be as long as a page
 )
