@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.ledger import TopUpShare, untouched
@@ -140,6 +140,12 @@ class AnySequence(RuleBasedStateMachine):
     def do(self, step: Coroutine[Any, Any, None]) -> None:
         self.loop.run_until_complete(step)
 
+    @initialize(bought=st.integers(1, 3))
+    def begin(self, bought: int) -> None:
+        """Buy something first: without a top-up most steps are none."""
+        for _ in range(bought):
+            self.do(self.shop.pay(times=1))
+
     @rule(times=st.integers(1, 3))
     def pay(self, times: int) -> None:
         self.do(self.shop.pay(times=times))
@@ -160,6 +166,7 @@ class AnySequence(RuleBasedStateMachine):
     def refund(self, pick: int, is_forced: bool, is_charged_back: bool) -> None:
         wishes = {"is_forced": is_forced, "is_charged_back": is_charged_back}
         self.do(self.shop.refund(pick, **wishes))
+        self.do(self.shop.check())
 
     @rule(words=st.sampled_from(ANSWERS))
     def answer(self, words: str) -> None:
