@@ -198,8 +198,8 @@ class GenerationSettings(ProcessSettings):
     """The packs of credits that are sold for Telegram Stars, as `id=credits:stars`."""
 
     max_daily_top_up_credits: int = Field(100_000, ge=0, le=1_000_000_000)
-    """Credits that edges may record in a day (UTC) before reconciliation confirms their payments; 0
-    sets no limit."""
+    """Credits that a caller may record in a day (UTC) before their payments are reconciled; 0 is no
+    limit."""
 
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""

@@ -177,7 +177,7 @@ class Standing:
     closed_reason: str | None = None
     """Why nothing is sold; None while sales are open."""
     unconfirmed: int = 0
-    """How many credits of today no list of transactions confirmed yet."""
+    """How many credits that the caller recorded today no list of transactions confirmed yet."""
 
 
 class ReceiptKind(StrEnum):

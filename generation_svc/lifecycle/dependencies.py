@@ -141,7 +141,7 @@ class MoneyDependencies:
     packs: tuple[Pack, ...] = ()
     """What is sold for Stars, the cheapest first."""
     daily_credits: int | None = None
-    """How many credits edges may record in a day before a list confirms them; None if any."""
+    """How many credits a caller may record in a day before a list confirms them; None if any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,13 @@ class PostgresTopUpStore:
         )
         return [Pack(**row) for row in await cursor.fetchall()]
 
-    async def standing(self, owner: str) -> Standing:
-        row = await self._one(_STANDING, {"owner": owner})
+    async def standing(self, owner: str, *, caller: str) -> Standing:
+        row = await self._one(_STANDING, {"owner": owner, "caller": caller})
         return Standing(**row) if row else Standing()
 
-    async def take_turn(self) -> int:
+    async def take_turn(self, caller: str) -> int:
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (TURN_LOCK,))
-        row = await self._one(f"SELECT ({_UNCONFIRMED}) AS unconfirmed", {})
+        row = await self._one(f"SELECT ({_UNCONFIRMED}) AS unconfirmed", {"caller": caller})
         return int(row["unconfirmed"]) if row else 0
 
     async def add(self, top_up: TopUp) -> bool:
@@ -138,7 +138,7 @@ ON CONFLICT (id, credits, stars) DO UPDATE SET time = EXCLUDED.time
 # What Telegram listed itself is confirmed; of other providers nothing is.
 _UNCONFIRMED = f"""
 SELECT coalesce(sum(credits), 0)::bigint FROM top_up
-WHERE create_time >= date_trunc('day', now(), 'UTC')
+WHERE create_time >= date_trunc('day', now(), 'UTC') AND caller = %(caller)s
     AND NOT EXISTS (SELECT FROM star_transaction WHERE star_transaction.bot_id = top_up.bot_id
         AND star_transaction.id = top_up.external_id
         AND star_transaction.direction = '{StarDirection.IN}')

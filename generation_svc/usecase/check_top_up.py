@@ -41,7 +41,9 @@ async def check_top_up(
     check_owner(deps, caller, owner=payment.owner)
     check_host(deps, telegram_host)
     pack = _offered(deps.money.packs, payment)
-    standing = await deps.database.read(lambda tx: tx.top_ups.standing(payment.owner))
+    standing = await deps.database.read(
+        lambda tx: tx.top_ups.standing(payment.owner, caller=caller.name)
+    )
     if standing.is_blocked:
         raise OwnerBlocked(payment.owner)
     if standing.closed_reason is not None:

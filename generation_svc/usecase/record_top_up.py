@@ -86,7 +86,7 @@ async def _record(
     deps: Dependencies, tx: Transaction, caller: Caller, payment: Payment
 ) -> RecordedTopUp | AtelierError:
     # One after the other where they are counted, and first, before the wallet is locked.
-    unconfirmed = await tx.top_ups.take_turn() if deps.money.daily_credits else 0
+    unconfirmed = await tx.top_ups.take_turn(caller.name) if deps.money.daily_credits else 0
     # Locked before looking, so that of two calls at once the second sees what the first one wrote.
     wallet = (await tx.ledger.lock([payment.owner]))[payment.owner]
     earlier = await tx.top_ups.find(payment.provider, payment.external_id)

@@ -135,6 +135,7 @@ OUTCOMES = {
     "MEDIA_NOT_FOUND": "not found",
     "UPLOAD_LINK_INVALID": "not found",
     "TOP_UP_NOT_FOUND": "not found",
+    "TOP_UP_INVALID": "invalid",
     "STALE_LEASE": "stale",
     "METHOD_NOT_FOUND": "unbuilt",
 }

@@ -31,7 +31,7 @@ _OTHER = re.compile(
 """How else a comment may bound what is there."""
 
 _NOTHING = re.compile(r"\b(Zero|Empty|Absent)\b|\"0\" means")
-_NEVER_EMPTY = re.compile(r"never empty|an? UUID|64 hexadecimal digits")
+_NEVER_EMPTY = re.compile(r"never empty|an? UUID|64 hexadecimal digits|3 characters of A to Z")
 
 
 @dataclass(frozen=True)

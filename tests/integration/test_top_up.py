@@ -315,7 +315,7 @@ async def test_a_check_asks_once_and_waits_for_nobody(harness: Harness, database
     await grant(harness, 1, owner=OWNER)
     counted = counting_database(database_url)
     async with counted as (database, asked), harness.transaction() as tx:
-        await tx.top_ups.take_turn()
+        await tx.top_ups.take_turn(EDGE.name)
         await tx.ledger.lock([OWNER])
         deps = replace(harness.deps, database=database)
         for _ in range(2):  # the first one also asks for the time
@@ -356,6 +356,9 @@ async def test_what_telegram_confirmed_is_not_counted(open_bench: OpenBench) -> 
     assert await stars(harness) == {"telegram": -200, "exchange": 200, "suspense": 0}
 
 
-async def test_an_operator_has_no_cap(open_bench: OpenBench) -> None:
-    harness = await opened(open_bench, cap=50)
-    assert (await record(harness, caller=OPERATOR)).is_new
+async def test_an_operator_has_no_cap_and_uses_up_none(open_bench: OpenBench) -> None:
+    harness = await opened(open_bench, cap=150)
+    for n in range(2):
+        payment = replace(PAID, external_id=f"by-hand-{n}")
+        assert (await record(harness, payment, caller=OPERATOR)).is_new
+    assert (await record(harness)).is_new

@@ -182,6 +182,7 @@ async def test_a_payment_that_telegram_does_not_know_gives_the_credits_back(
     await spend(harness)
     for _ in range(2):  # also a second time
         await refund(harness, top_up, forced=True)
+        assert (await wallet(harness, OWNER)).paid == 0
         (leased,) = await lease(harness)
         ended = await report(harness, leased, "Bad Request: CHARGE_NOT_FOUND")
         assert ended.state is TopUpState.CREDITED

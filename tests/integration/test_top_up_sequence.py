@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.ledger import TopUpShare, untouched
@@ -33,7 +33,7 @@ from tests.lifecycle import CALLER, Harness, OpenBench
 from tests.money import IMAGEN, check_ledger, grant, stars, wallet
 
 ANSWERS = ["", "CHARGE_ALREADY_REFUNDED", "CHARGE_NOT_FOUND", "Too Many Requests"]
-PICK = st.integers(0, 5)
+PICK = st.integers(0, 2)
 
 
 @dataclass
@@ -140,6 +140,12 @@ class AnySequence(RuleBasedStateMachine):
     def do(self, step: Coroutine[Any, Any, None]) -> None:
         self.loop.run_until_complete(step)
 
+    @initialize(bought=st.integers(1, 3))
+    def begin(self, bought: int) -> None:
+        """Buy something first: without a top-up most steps are none."""
+        for _ in range(bought):
+            self.do(self.shop.pay(times=1))
+
     @rule(times=st.integers(1, 3))
     def pay(self, times: int) -> None:
         self.do(self.shop.pay(times=times))
@@ -160,10 +166,16 @@ class AnySequence(RuleBasedStateMachine):
     def refund(self, pick: int, is_forced: bool, is_charged_back: bool) -> None:
         wishes = {"is_forced": is_forced, "is_charged_back": is_charged_back}
         self.do(self.shop.refund(pick, **wishes))
+        self.do(self.shop.check())
 
     @rule(words=st.sampled_from(ANSWERS))
     def answer(self, words: str) -> None:
         self.do(self.shop.answer(words))
+
+    @rule(pick=PICK)
+    def refund_in_vain(self, pick: int) -> None:
+        self.do(self.shop.refund(pick, is_forced=True))
+        self.do(self.shop.answer("CHARGE_NOT_FOUND"))
 
     def teardown(self) -> None:
         self.do(self.shop.check())
@@ -180,7 +192,7 @@ def test_any_sequence_adds_up(machine: Any) -> None:
         cast(Any, machine),
         settings=settings(
             max_examples=25,
-            stateful_step_count=25,
+            stateful_step_count=30,
             deadline=None,
             database=None,
             phases=[Phase.generate],  # to shrink a sequence takes minutes

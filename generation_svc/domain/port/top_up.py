@@ -17,11 +17,11 @@ class TopUpStore(Protocol):
     async def offered(self, pack_id: str) -> Sequence[Pack]:
         """Read at which rates a pack was ever sold, the latest first."""
 
-    async def standing(self, owner: str) -> Standing:
+    async def standing(self, owner: str, *, caller: str) -> Standing:
         """Read what keeps an owner from buying, without a lock."""
 
-    async def take_turn(self) -> int:
-        """Wait until nobody else adds a top-up; return the unconfirmed credits of today."""
+    async def take_turn(self, caller: str) -> int:
+        """Wait until nobody else adds a top-up; return the caller's unconfirmed ones of today."""
 
     async def add(self, top_up: TopUp) -> bool:
         """Write a new top-up; return False if its provider has one of that id."""

@@ -284,8 +284,8 @@ class RecordTopUpRequest(_message.Message):
     owner: _builtins.str
     """The owner who paid, 1 to 128 characters."""
     pack_id: _builtins.str
-    """The id of the pack, at most 32 characters. Its credits and its price must be those of
-    the payment.
+    """The id of the pack, at most 32 characters. It must have cost what was paid, now or
+    at an earlier time.
 
     Empty means that credits are given.
     """
@@ -536,7 +536,7 @@ class LeaseRefundsResponse(_message.Message):
     REFUNDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def refunds(self) -> _containers.RepeatedCompositeFieldContainer[_top_up_pb2.LeasedRefund]:
-        """The refunds, at most max_count of them.
+        """The refunds, at most max_count of them: at most 20.
 
         Empty means that nothing is to be refunded.
         """
@@ -570,7 +570,8 @@ class ReportRefundRequest(_message.Message):
     FAILED_PRECONDITION (STALE_LEASE).
     """
     error: _builtins.str
-    """What Telegram refused it with, at most 200 characters.
+    """What Telegram refused it with, at most 200 characters. CHARGE_NOT_FOUND is final: the
+    owner gets the credits back. After anything else it is leased again in a minute.
 
     Empty means that the payment went back, now or before.
     """
@@ -973,7 +974,7 @@ class ImportBalancesRequest(_message.Message):
     batch_id: _builtins.str
     """The id of the batch, a UUID of the caller's own."""
     rate: _builtins.str
-    """How many credits one unit of the currency is, a decimal number of at most 32
+    """How many credits one unit of the currency is, a decimal number of 1 to 32
     characters.
     """
     apply: _builtins.bool
@@ -1153,9 +1154,9 @@ class GetDailyReportRequest(_message.Message):
     FIRST_DAY_FIELD_NUMBER: _builtins.int
     LAST_DAY_FIELD_NUMBER: _builtins.int
     first_day: _builtins.str
-    """The first day in UTC, as 2026-11-29; 10 characters."""
+    """The first day in UTC, as 2026-11-29: 10 to 10 characters."""
     last_day: _builtins.str
-    """The last day in UTC, at most 92 days later; 10 characters."""
+    """The last day in UTC, written in 10 to 10 characters, no more than 92 days later."""
     def __init__(
         self,
         *,
@@ -1255,7 +1256,7 @@ class GetStatementResponse(_message.Message):
     MIME_TYPE_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The document, at most 4 MiB."""
+    """The document, never empty and at most 4 MiB."""
     mime_type: _builtins.str
     """The type of the document, 1 to 64 characters."""
     file_name: _builtins.str
