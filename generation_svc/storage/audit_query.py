@@ -5,12 +5,13 @@ no snapshot that is older than that, which would keep the server from tidying up
 of a primary key, and what belongs to it by an index: a piece is as quick in a large ledger.
 """
 
+from generation_svc.domain.attempt import LIVE_STATES
 from generation_svc.domain.ledger import Currency
 from generation_svc.domain.ledger_audit import Rule, known_ways
 from generation_svc.domain.port.media import FIRST_COVER_POSITION
-from generation_svc.storage.table.column import is_live
 
 _WAYS = ", ".join(f"('{kind}', '{s}', '{t}', '{c}')" for kind, s, t, c in sorted(known_ways()))
+_LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE_STATES))
 # Only what looks like a UUID is read as one.
 _IS_UUID = "'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
 _FIND = """
@@ -131,7 +132,7 @@ _OF_HOLD = """
 _OF_JOB = f"""
     SELECT job.state AS job_state, job.is_free, job.credits, job.is_ceiling, job.charged_credits,
         job.state IN ('queued', 'running') OR job.state = 'cancelled' AND EXISTS (
-            SELECT FROM attempt WHERE attempt.job_id = job.id AND {is_live("attempt.state")})
+            SELECT FROM attempt WHERE attempt.job_id = job.id AND attempt.state IN ({_LIVE}))
             AS is_under_way,
         job.result
     FROM job WHERE job.id = hold.job_id
