@@ -48,12 +48,12 @@ async def fill(database_url: str, filling: Filling) -> None:
 
 
 async def fill_wallets(database_url: str, *, owners: int) -> None:
-    """Give owners wallets of 1000 credits, each with one job that was captured."""
+    """Give owners wallets of 1000 credits, each with one job that was captured and one top-up."""
     connect = psycopg.AsyncConnection.connect(database_url, autocommit=True)
     async with await connect as connection:
         for statement in _WALLETS:
             await connection.execute(statement, {"owners": owners})
-        await connection.execute("VACUUM (ANALYZE) wallet, hold, transfer")
+        await connection.execute("VACUUM (ANALYZE) wallet, hold, transfer, top_up, receipt")
 
 
 @asynccontextmanager
@@ -205,4 +205,11 @@ _WALLETS: tuple[LiteralString, ...] = (
     " (8, 'granted', 'held', 1000, 'hold'), (8, 'held', 'income', 1000, 'capture'))"
     " AS step (amount, source, target, balance, kind)",
     "INSERT INTO wallet (owner, granted, update_time) SELECT owner, 1000, create_time FROM hold",
+    "INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount, currency,"
+    " state, bot_id, caller, create_time, receipt)"
+    " SELECT job_id, 'telegram_stars', job_id::text, owner, 'small', 100, 100,"
+    " 'XTR', 'credited', 7, 'edge', now() - n * interval '1 minute', '1-' || n"
+    " FROM (SELECT *, row_number() OVER () AS n FROM hold) AS numbered",
+    "INSERT INTO receipt (series, number, kind, cause, time)"
+    " SELECT 1, row_number() OVER (), 'top_up', id, create_time FROM top_up",
 )

@@ -62,7 +62,7 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "ListTransfers": _READ,
         "ListPacks": (Scope.WALLET_READ, Scope.WALLET_TOPUP, Scope.WALLET_OPERATE),
         "CheckTopUp": _TOP_UP,
-        "RecordTopUp": _TOP_UP,
+        "RecordTopUp": (Scope.WALLET_TOPUP, Scope.WALLET_OPERATE),
         "ListTopUps": _READ,
         "RefundTopUp": _OPERATE,
         "LeaseRefunds": _TOP_UP,

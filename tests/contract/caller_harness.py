@@ -135,6 +135,8 @@ OUTCOMES = {
     "JOB_NOT_FOUND": "not found",
     "MEDIA_NOT_FOUND": "not found",
     "UPLOAD_LINK_INVALID": "not found",
+    "TOP_UP_NOT_FOUND": "not found",
+    "TOP_UP_INVALID": "invalid",
     "STALE_LEASE": "stale",
     "METHOD_NOT_FOUND": "unbuilt",
 }
@@ -268,7 +270,7 @@ def _upload(subject: Subject) -> Iterator[pb.UploadInputRequest]:
     yield pb.UploadInputRequest(owner=subject.owner, data=picture())
 
 
-SELLING = {"money": "test"}
+SELLING = {"money": "test", "star_packs": "small=100:100"}
 """The settings of a service that sells."""
 LINKED = {"media_base_url": "https://files.example", "media_link_key": "k" * 32}
 """The settings of a service that serves links."""
@@ -378,7 +380,11 @@ CALLS: dict[str, Call] = {
     "WalletService/ListPacks": lambda c, s: c.wallet.ListPacks(_wallet.ListPacksRequest()),
     "WalletService/CheckTopUp": lambda c, s: c.wallet.CheckTopUp(
         _wallet.CheckTopUpRequest(
-            owner=s.owner, pack_id="small", currency="XTR", telegram_host="telegram.example"
+            owner=s.owner,
+            pack_id="small",
+            amount=100,
+            currency="XTR",
+            telegram_host="telegram.example",
         )
     ),
     "WalletService/RecordTopUp": lambda c, s: c.wallet.RecordTopUp(

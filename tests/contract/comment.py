@@ -26,11 +26,12 @@ _BOUND = re.compile(
 )
 _OTHER = re.compile(
     r"an? UUID|64 hexadecimal digits|as many as were asked for|at most page_size|of whatever length"
+    r"|3 characters of A to Z"
 )
 """How else a comment may bound what is there."""
 
 _NOTHING = re.compile(r"\b(Zero|Empty|Absent)\b|\"0\" means")
-_NEVER_EMPTY = re.compile(r"never empty|an? UUID|64 hexadecimal digits")
+_NEVER_EMPTY = re.compile(r"never empty|an? UUID|64 hexadecimal digits|3 characters of A to Z")
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def says_what_nothing_means(comment: str) -> bool:
 
 @cache
 def contract() -> tuple[FileDescriptorProto, ...]:
-    """Compile the contract of generation with its comments."""
-    return tuple(file for file in _files() if file.package == PACKAGE)
+    """Compile the contract with its comments."""
+    return _files()
 
 
 @cache

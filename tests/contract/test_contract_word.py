@@ -10,7 +10,10 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from tests.contract.comment import comments, contract
 
 TEXT = FieldDescriptorProto.TYPE_STRING
-TYPED = re.compile(r"UUID|as in ListModels|of the model|of the models|key of the caller's own")
+TYPED = re.compile(
+    r"UUID|as in ListModels|of the model|of the models|key of the caller's own|of the pack|of the"
+    r" top-up|the provider calls|is called there|of what caused it|the id of its payment"
+)
 """How a comment says what kind of id it is."""
 UNTYPED = {"correlation_id"}
 """What callers choose freely, and nothing is found by."""

@@ -8,6 +8,7 @@ import pytest
 
 from atelier.generation.v1 import generation_service_pb2 as generation_pb
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from atelier.wallet.v1.top_up_pb2 import TopUpState
 from atelier.wallet.v1.transfer_pb2 import TransferKind
 from generation_client import GenerationClient, GenerationError, connect, translated
 from generation_svc.domain.money import MoneyMode
@@ -143,3 +144,123 @@ async def test_test_money_buys_nothing_at_the_real_provider(service: Service) ->
     settings = GenerationSettings(kie_api_key="key", kie_api_url="https://api.kie.ai", money="test")
     money = await money_of(settings, service.database)
     assert (money.mode, money.is_provider_real) == (MoneyMode.TEST, True)
+
+
+PACKS = {"money": "test", "star_packs": "large=1200:1000, small=100:100"}
+
+
+@pytest.fixture
+async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[GenerationClient]:
+    served = serving(database_url, tmp_path, more_settings=PACKS)
+    async with served as service, connect(service.address) as client:
+        yield client
+
+
+async def pay(
+    client: GenerationClient, charge: str = "charge-1", **fields: Any
+) -> pb.RecordTopUpResponse:
+    paid: dict[str, Any] = {
+        "owner": OWNER,
+        "pack_id": "small",
+        "amount": 100,
+        "currency": "XTR",
+        "telegram_host": "telegram.example",
+        "bot_id": 9,
+    }
+    request = pb.RecordTopUpRequest(
+        provider="telegram_stars",
+        external_id=charge,
+        **(paid | fields),
+    )
+    with translated():
+        return await client.wallet.RecordTopUp(request)
+
+
+async def test_packs_are_sold_the_cheapest_first(
+    shop: GenerationClient, client: GenerationClient
+) -> None:
+    sold = await shop.wallet.ListPacks(pb.ListPacksRequest())
+    assert [(each.id, each.credits, each.stars) for each in sold.packs] == [
+        ("small", 100, 100),
+        ("large", 1200, 1000),
+    ]
+    assert sold.is_open
+    none = await client.wallet.ListPacks(pb.ListPacksRequest())
+    assert (list(none.packs), none.is_open) == ([], False)
+
+
+async def test_a_payment_is_checked_made_and_listed(shop: GenerationClient) -> None:
+    request = pb.CheckTopUpRequest(
+        owner=OWNER, pack_id="small", amount=100, currency="XTR", telegram_host="telegram.example"
+    )
+    await shop.wallet.CheckTopUp(request)
+    made = await pay(shop)
+    again = await pay(shop)
+
+    assert (made.is_new, again.is_new) == (True, False)
+    assert (made.wallet.balance, made.wallet.granted_credits) == (100, 0)
+    listed = await shop.wallet.ListTopUps(pb.ListTopUpsRequest(owner=OWNER, page_size=1))
+    assert [each.id for each in listed.top_ups] == [made.top_up.id]
+    assert listed.top_ups[0].is_refundable
+    assert listed.next_page_token == ""
+
+
+async def test_top_ups_come_page_by_page(shop: GenerationClient) -> None:
+    for n in range(3):
+        await pay(shop, f"charge-{n}")
+    request = pb.ListTopUpsRequest(owner=OWNER, page_size=2)
+    seen = []
+    for _ in range(2):
+        page = await shop.wallet.ListTopUps(request)
+        seen += [each.external_id for each in page.top_ups]
+        request.page_token = page.next_page_token
+    assert seen == ["charge-2", "charge-1", "charge-0"]
+
+
+async def test_a_payment_that_fits_nothing_is_told_as_such(shop: GenerationClient) -> None:
+    with pytest.raises(GenerationError) as refused:
+        await pay(shop, amount=90)
+    assert refused.value.reason == "TOP_UP_INVALID"
+    assert "never cost 90 XTR" in refused.value.metadata["problem"]
+    await pay(shop, "charge-2")
+    with pytest.raises(GenerationError) as refused:
+        await pay(shop, "charge-2", owner="telegram:8")
+    assert refused.value.reason == "TOP_UP_REUSED"
+    with pytest.raises(GenerationError) as refused:
+        await pay(shop, "charge-3", telegram_host="")
+    assert refused.value.reason == "INVALID_INPUTS"
+
+
+async def test_a_refund_goes_by_the_edge(shop: GenerationClient) -> None:
+    top_up = (await pay(shop)).top_up
+    wish = pb.RefundTopUpRequest(top_up_id=top_up.id, reason="disliked")
+    asked = (await shop.wallet.RefundTopUp(wish)).top_up
+    assert asked.state == TopUpState.TOP_UP_STATE_REFUNDING
+    (leased,) = (await shop.wallet.LeaseRefunds(pb.LeaseRefundsRequest(bot_id=9))).refunds
+    assert (leased.user_id, leased.top_up.external_id) == (7, "charge-1")
+
+    report = pb.ReportRefundRequest(top_up_id=top_up.id, lease_token=leased.lease_token)
+    ended = (await shop.wallet.ReportRefund(report)).top_up
+    assert ended.state == TopUpState.TOP_UP_STATE_REFUNDED
+    assert ended.HasField("refund_time")
+    report.lease_token = "of somebody else"
+    with pytest.raises(GenerationError) as refused, translated():
+        await shop.wallet.ReportRefund(report)
+    assert refused.value.reason == "STALE_LEASE"
+    listed = await shop.wallet.ListTransfers(pb.ListTransfersRequest(owner=OWNER))
+    assert [(each.amount, each.balance_after) for each in listed.transfers] == [
+        (-100, 0),
+        (100, 100),
+    ]
+
+
+async def test_a_restart_with_other_prices_knows_the_earlier_ones(
+    database_url: str, tmp_path: Path
+) -> None:
+    for packs in ("small=100:100", "small=90:120"):
+        more = {"money": "test", "star_packs": packs}
+        served = serving(database_url, tmp_path, more_settings=more)
+        async with served as service, connect(service.address) as client:
+            if "90" in packs:
+                assert (await pay(client)).top_up.credits == 100
+                assert (await pay(client, "charge-2", amount=120)).top_up.credits == 90

@@ -31,18 +31,24 @@ from generation_svc.domain.port.due import DueKind
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.webhook import WebhookAnswer
+from generation_svc.domain.top_up import Pack, Payment
 from generation_svc.engine import read_cost
 from generation_svc.engine.due import looking
 from generation_svc.engine.maintenance.accounts import watch_accounts
+from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.forecast import forecast
 from generation_svc.lifecycle.model_health import health_of
 from generation_svc.usecase import (
     cancel_job,
+    check_top_up,
     download_media,
     lease_delivery,
     read_job,
+    read_wallet,
+    record_top_up,
+    refund_top_up,
     stream_job,
     upload_input,
     webhook,
@@ -119,6 +125,7 @@ async def test_no_statement_reads_a_large_table_or_sorts_the_queue(
     await ended(harness)
     await delivered(harness)
     await paid(harness)
+    await bought(harness)
     await read(harness, jobs[0])
     await grown_old(harness)
     await met_by_chance(harness, jobs[0])
@@ -254,6 +261,32 @@ async def paid(harness: Harness) -> None:
         assert await tx.ledger.find(str(queued.id))
         await tx.ledger.over(limit=20)
     await harness.query("UPDATE job SET dispatch_time = dispatch_time - interval '1 day'")
+
+
+async def bought(harness: Harness) -> None:
+    """Have top-ups made, listed, refunded in every way, and their receipts numbered."""
+    sold = replace(harness.deps.money, packs=(Pack("small", 100, 100),), daily_credits=10**9)
+    deps = replace(harness.deps, money=sold)
+    caller = replace(CALLER, scopes=frozenset(Scope), owner_prefixes=("",), bot_ids=None)
+    async with harness.transaction() as tx:
+        await tx.money.mark(MoneyMode.TEST)
+        await tx.top_ups.offer(sold.packs)
+    tops = []
+    for n in range(3):
+        paid = Payment("telegram_stars", f"new-{n}", "telegram:7", 100, "XTR", "small", bot_id=7)
+        await check_top_up.check_top_up(deps, caller, payment=paid, telegram_host="other")
+        made = await record_top_up.record_top_up(deps, caller, payment=paid, telegram_host="other")
+        tops.append(made.top_up)
+    for after in (None, tops[1].id):
+        await read_wallet.list_top_ups(deps, caller, owner="telegram:7", after=after, limit=20)
+    for top_up in tops:
+        wish = refund_top_up.Refund(caller, str(top_up.id), "disliked", is_forced=True)
+        await refund_top_up.refund_top_up(deps, wish)
+    for leased in await refund_top_up.lease_refunds(deps, caller, bot_id=7, limit=20):
+        told = refund_top_up.RefundReport(caller, str(leased.id), str(leased.lease_token))
+        await refund_top_up.report_refund(deps, told)
+    while await number_receipts(deps):
+        pass
 
 
 async def read(harness: Harness, job: Job) -> None:

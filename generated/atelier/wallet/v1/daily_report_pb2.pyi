@@ -30,7 +30,7 @@ class DailyLine(_message.Message):
     LATE_COST_MILLI_FIELD_NUMBER: _builtins.int
     FREE_COST_MILLI_FIELD_NUMBER: _builtins.int
     day: _builtins.str
-    """The day, 10 characters."""
+    """The day, as 2026-11-29: 10 to 10 characters."""
     model_id: _builtins.str
     """The id of the model, 1 to 128 characters."""
     charged_count: _builtins.int

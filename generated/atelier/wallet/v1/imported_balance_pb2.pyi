@@ -34,7 +34,7 @@ class ImportedBalance(_message.Message):
     Telegram if owner is empty.
     """
     amount: _builtins.str
-    """What the user has there, a decimal number of at most 32 characters."""
+    """What the user has there, a decimal number of 1 to 32 characters."""
     currency: _builtins.str
     """The currency that it is in, 1 to 16 characters."""
     owner: _builtins.str
@@ -68,7 +68,7 @@ class RejectedBalance(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """Its place in the request, from 0."""
+    """Its place in the request, 0 to 9999."""
     problem: _builtins.str
     """Why, 1 to 200 characters."""
     def __init__(

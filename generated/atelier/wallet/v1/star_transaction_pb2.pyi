@@ -89,7 +89,7 @@ class StarTransaction(_message.Message):
     partner: Global___StarPartner.ValueType
     """The other side."""
     user_id: _builtins.int
-    """The number of the user.
+    """The number of the user, 0 or more.
 
     Zero means that the other side is none.
     """
@@ -105,7 +105,10 @@ class StarTransaction(_message.Message):
     Empty means that there was none.
     """
     document_json: _builtins.str
-    """The whole transaction as JSON, at most 16 KiB."""
+    """The whole transaction as JSON, at most 16 KiB.
+
+    Empty means that the edge does not tell it.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """The time."""

@@ -60,7 +60,7 @@ class Pack(_message.Message):
     CREDITS_FIELD_NUMBER: _builtins.int
     STARS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The id, 1 to 32 characters."""
+    """The id of the pack, 1 to 32 characters."""
     credits: _builtins.int
     """The number of credits that it gives, 1 or more."""
     stars: _builtins.int
@@ -112,7 +112,7 @@ class TopUp(_message.Message):
     top-ups of one id.
     """
     pack_id: _builtins.str
-    """The id of the pack.
+    """The id of the pack, at most 32 characters.
 
     Empty means that none was bought.
     """
@@ -121,23 +121,23 @@ class TopUp(_message.Message):
     amount: _builtins.int
     """What was paid, in the smallest unit of the currency, 0 or more."""
     currency: _builtins.str
-    """The currency: `XTR`, or a code of ISO 4217."""
+    """The currency, `XTR` or a code of ISO 4217: 3 characters of A to Z."""
     state: Global___TopUpState.ValueType
     """The state."""
     is_refundable: _builtins.bool
     """Whether nothing of it is spent, so that it can be refunded in whole."""
     receipt_number: _builtins.str
-    """The number of its receipt.
+    """The number of its receipt, at most 64 characters.
 
     Empty means that it has none yet: it is given within a minute.
     """
     refund_receipt_number: _builtins.str
-    """The number of the receipt of its refund.
+    """The number of the receipt of its refund, at most 64 characters.
 
     Empty means that there is none.
     """
     bot_id: _builtins.int
-    """The bot that was paid.
+    """The bot that was paid, 0 to 4503599627370495.
 
     Zero means that none was.
     """

@@ -96,15 +96,18 @@ class Transfer(_message.Message):
     kind: Global___TransferKind.ValueType
     """Why it was made."""
     amount: _builtins.int
-    """The change of the balance: negative for what was taken."""
+    """The change of the balance, -1000000000 to 1000000000: negative for what was taken.
+
+    Zero means that it moved what is not in the balance.
+    """
     balance_after: _builtins.int
-    """The balance after it."""
+    """The balance after it, 0 or more."""
     cause_id: _builtins.str
     """The id of what caused it, by its kind: of a job, a top-up, a grant or a row of an
     import; 1 to 128 characters.
     """
     model_id: _builtins.str
-    """The id of the model of the job.
+    """The id of the model of the job, at most 128 characters.
 
     Empty means that no job caused it.
     """

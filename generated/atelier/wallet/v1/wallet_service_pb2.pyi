@@ -219,7 +219,7 @@ class CheckTopUpRequest(_message.Message):
     amount: _builtins.int
     """What is to be paid, in the smallest unit of the currency, 0 or more."""
     currency: _builtins.str
-    """The currency, 3 characters."""
+    """The currency: 3 characters of A to Z."""
     telegram_host: _builtins.str
     """The host of the Bot API that takes the payment, such as `api.telegram.org`, 1 to 253
     characters.
@@ -284,27 +284,27 @@ class RecordTopUpRequest(_message.Message):
     owner: _builtins.str
     """The owner who paid, 1 to 128 characters."""
     pack_id: _builtins.str
-    """The id of the pack, at most 32 characters. Its credits and its price must be those of
-    the payment.
+    """The id of the pack, at most 32 characters. It must have cost what was paid, now or
+    at an earlier time.
 
     Empty means that credits are given.
     """
     credits: _builtins.int
-    """The number of credits, 0 or more.
+    """The number of credits, 0 to 1000000000.
 
     Zero means those of the pack.
     """
     amount: _builtins.int
     """What was paid, in the smallest unit of the currency, 0 or more."""
     currency: _builtins.str
-    """The currency: `XTR`, or a code of ISO 4217; 3 characters."""
+    """The currency, `XTR` or a code of ISO 4217: 3 characters of A to Z."""
     telegram_host: _builtins.str
     """The host of the Bot API that took the payment, at most 253 characters.
 
     Empty means that Telegram had no part in it.
     """
     bot_id: _builtins.int
-    """The bot that was paid.
+    """The bot that was paid, 0 to 4503599627370495.
 
     Zero means that none was.
     """
@@ -507,7 +507,7 @@ class LeaseRefundsRequest(_message.Message):
     BOT_ID_FIELD_NUMBER: _builtins.int
     MAX_COUNT_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot, 1 or more."""
+    """The bot, 1 to 4503599627370495."""
     max_count: _builtins.int
     """The maximum number of refunds, 0 to 20.
 
@@ -536,7 +536,7 @@ class LeaseRefundsResponse(_message.Message):
     REFUNDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def refunds(self) -> _containers.RepeatedCompositeFieldContainer[_top_up_pb2.LeasedRefund]:
-        """The refunds, at most max_count of them.
+        """The refunds, at most max_count of them: at most 20.
 
         Empty means that nothing is to be refunded.
         """
@@ -567,10 +567,11 @@ class ReportRefundRequest(_message.Message):
     """The id of the top-up, 1 to 128 characters."""
     lease_token: _builtins.str
     """The token of the lease, 1 to 64 characters; one that is no longer valid is
-    FAILED_PRECONDITION (LEASE_LOST).
+    FAILED_PRECONDITION (STALE_LEASE).
     """
     error: _builtins.str
-    """What Telegram refused it with, at most 200 characters.
+    """What Telegram refused it with, at most 200 characters. CHARGE_NOT_FOUND is final: the
+    owner gets the credits back. After anything else it is leased again in a minute.
 
     Empty means that the payment went back, now or before.
     """
@@ -973,7 +974,7 @@ class ImportBalancesRequest(_message.Message):
     batch_id: _builtins.str
     """The id of the batch, a UUID of the caller's own."""
     rate: _builtins.str
-    """How many credits one unit of the currency is, a decimal number of at most 32
+    """How many credits one unit of the currency is, a decimal number of 1 to 32
     characters.
     """
     apply: _builtins.bool
@@ -1153,9 +1154,9 @@ class GetDailyReportRequest(_message.Message):
     FIRST_DAY_FIELD_NUMBER: _builtins.int
     LAST_DAY_FIELD_NUMBER: _builtins.int
     first_day: _builtins.str
-    """The first day in UTC, as 2026-11-29; 10 characters."""
+    """The first day in UTC, as 2026-11-29: 10 to 10 characters."""
     last_day: _builtins.str
-    """The last day in UTC, at most 92 days later; 10 characters."""
+    """The last day in UTC, written in 10 to 10 characters, no more than 92 days later."""
     def __init__(
         self,
         *,
@@ -1255,7 +1256,7 @@ class GetStatementResponse(_message.Message):
     MIME_TYPE_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The document, at most 4 MiB."""
+    """The document, never empty and at most 4 MiB."""
     mime_type: _builtins.str
     """The type of the document, 1 to 64 characters."""
     file_name: _builtins.str

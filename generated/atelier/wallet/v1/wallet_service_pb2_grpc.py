@@ -185,7 +185,8 @@ class WalletServiceServicer:
     def CheckTopUp(self, request, context):
         """Says whether a payment that somebody is about to make would be credited: what a bot
         asks before it answers a pre_checkout_query. OK means yes. FAILED_PRECONDITION says
-        why not: TOP_UP_INVALID, OWNER_BLOCKED, SALES_CLOSED, MONEY_MODE_MISMATCH.
+        why not: TOP_UP_INVALID, OWNER_BLOCKED, SALES_CLOSED, MONEY_MODE_MISMATCH,
+        DAILY_CAP_REACHED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,7 +196,11 @@ class WalletServiceServicer:
         """Credits a payment, once by its provider and external_id: a repetition returns the
         top-up that is there, and one with other content is ALREADY_EXISTS
         (TOP_UP_REUSED). It is the one door for every way to pay. A payment that was made
-        is credited also while sales are closed and to an owner that is blocked.
+        is credited also while sales are closed and to an owner that is blocked, and at the
+        rate of its invoice if its pack has another by now. Stars that fit no pack are
+        FAILED_PRECONDITION (TOP_UP_INVALID), and those beyond what a caller without
+        `wallet_operate` may record in a day are DAILY_CAP_REACHED; both are kept in suspense,
+        and credited when they are recorded again and nothing is in the way any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
