@@ -19,6 +19,7 @@ from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.engine.maintenance.orphans import mark_orphans
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.engine.maintenance.retention import forget_expired
+from generation_svc.engine.maintenance.stars import compare_stars
 from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -59,6 +60,7 @@ SWEEPS = (
     Sweep(end_holds, interval_seconds=300),
     Sweep(number_receipts, interval_seconds=10),
     Sweep(forget_documents, interval_seconds=3600),
+    Sweep(compare_stars, interval_seconds=3600),
 )
 """All of them; each is independent of the others and safe in every replica."""
 
