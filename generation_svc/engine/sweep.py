@@ -9,6 +9,7 @@ from generation_svc.engine.callback_replay import replay_callbacks, trim_callbac
 from generation_svc.engine.maintenance.accounts import WATCH_SECONDS, watch_accounts
 from generation_svc.engine.maintenance.deadlines import end_overdue, end_unstarted
 from generation_svc.engine.maintenance.delays import label_delays
+from generation_svc.engine.maintenance.epoch import follow_epoch
 from generation_svc.engine.maintenance.health import (
     HEALTH_SECONDS,
     forget_documents,
@@ -58,6 +59,7 @@ SWEEPS = (
     Sweep(watch_accounts, interval_seconds=WATCH_SECONDS),
     Sweep(watch_models, interval_seconds=HEALTH_SECONDS),
     Sweep(end_holds, interval_seconds=300),
+    Sweep(follow_epoch, interval_seconds=60),
     Sweep(number_receipts, interval_seconds=10),
     Sweep(forget_documents, interval_seconds=3600),
     Sweep(compare_stars, interval_seconds=3600),
