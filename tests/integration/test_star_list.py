@@ -39,7 +39,7 @@ async def harness(open_bench: OpenBench) -> Harness:
 
 def payment(charge: str = "charge-1", **changes: Any) -> StarTransaction:
     """What Telegram lists of a payment for the small pack."""
-    fields = {
+    fields: dict[str, Any] = {
         "bot_id": BOT,
         "id": charge,
         "direction": StarDirection.IN,
