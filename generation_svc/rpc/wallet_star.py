@@ -9,7 +9,7 @@ from atelier.wallet.v1 import wallet_service_pb2 as pb
 from generation_svc.domain.star import NANO, StarDifference, StarPartner, StarTransaction
 from generation_svc.domain.top_up import StarDirection
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.rpc.bound import MAX_TELEGRAM_ID, Bounds
+from generation_svc.rpc.bound import Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert import time_to_proto
@@ -92,7 +92,9 @@ def _page_from_proto(request: pb.ReportStarTransactionsRequest) -> read_stars.St
     host = bounds.text(
         "telegram_host", request.telegram_host, most=MAX_HOST_LENGTH, is_required=True
     )
-    offset = bounds.number("offset", request.offset, least=0, most=MAX_OFFSET)
+    offset = bounds.count("offset", request.offset)
+    if offset > MAX_OFFSET and request.transactions:
+        bounds.refuse("offset", "Nothing is listed there.")
     if len(request.transactions) > read_stars.PAGE:
         bounds.refuse("transactions", f"Must be at most {read_stars.PAGE}.")
         bounds.check()
@@ -107,7 +109,7 @@ def _page_from_proto(request: pb.ReportStarTransactionsRequest) -> read_stars.St
 def _from_proto(
     bounds: Bounds, place: str, *, told: star_pb.StarTransaction, bot_id: int
 ) -> StarTransaction:
-    user_id = bounds.number(f"{place}.user_id", told.user_id, least=0, most=MAX_TELEGRAM_ID)
+    user_id = bounds.count(f"{place}.user_id", told.user_id)
     kind = bounds.text(f"{place}.transaction_type", told.transaction_type, most=MAX_TYPE_LENGTH)
     nano = bounds.number(f"{place}.nanostar_amount", told.nanostar_amount, least=0, most=NANO - 1)
     payload = bounds.text(f"{place}.invoice_payload", told.invoice_payload)
