@@ -28,14 +28,14 @@ ASK_AGAIN_SECONDS = 1.0
 CONNECTIONS = 4
 
 
-class NotRecovered(Exception):
+class RecoveryFailed(Exception):
     """Something has to be done first; sales stay closed."""
 
 
 async def recover(
     deps: Dependencies, *, bots: Sequence[int] = (), wait_seconds: float, is_forced: bool = False
 ) -> None:
-    """Recover, and say what was done. Raises NotRecovered."""
+    """Recover, and say what was done. Raises RecoveryFailed."""
     begun = await recovery.begin_recovery(deps, bots=bots)
     if begun is None:
         _say("Nothing to recover: the database is not older than the media store.")
@@ -52,19 +52,19 @@ async def recover(
 
 
 async def _read_stars(deps: Dependencies, begun: Recovery, *, wait_seconds: float) -> None:
-    """Wait until the edges have read all Stars again. Raises NotRecovered."""
+    """Wait until the edges have read all Stars again. Raises RecoveryFailed."""
     _say(f"Waiting for the edges to read the Stars of {len(begun.bots)} bots.")
     deadline = Deadline(wait_seconds)
     while left := await recovery.unread_bots(deps, begun):
         if deadline.is_over:
             names = ", ".join(map(str, left))
-            raise NotRecovered(f"no edge has read the Stars of these bots to the end: {names}")
+            raise RecoveryFailed(f"no edge has read the Stars of these bots to the end: {names}")
         await asyncio.sleep(ASK_AGAIN_SECONDS)
     found = await recovery.remaining_differences(deps)
     for each in found:
         _say(_line(each))
     if any(each.transaction.state is StarState.MISSING for each in found):
-        raise NotRecovered("Telegram and the ledger differ; let an edge heal it, or decide it")
+        raise RecoveryFailed("Telegram and the ledger differ; let an edge heal it, or decide it")
 
 
 def spent_lines(spent: Spent) -> Iterator[str]:
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         asyncio.run(_main(options))
-    except (NotRecovered, StartError, Unavailable) as error:
+    except (RecoveryFailed, StartError, Unavailable) as error:
         sys.exit(f"Not recovered, and sales stay closed: {error}")
 
 

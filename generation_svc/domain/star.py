@@ -103,7 +103,7 @@ class StarTransaction:
 
 
 @dataclass(frozen=True, slots=True)
-class Invoiced:
+class Invoice:
     """What the payload of an invoice says: what was bought, and by whom."""
 
     pack_id: str
@@ -119,13 +119,13 @@ class StarDifference:
     is_healed: bool = False
 
 
-def read_payload(text: str) -> Invoiced | None:
+def read_payload(text: str) -> Invoice | None:
     """Return what an invoice of ours says; None for any other."""
     if not text.startswith(_PAYLOAD):
         return None
     pack_id, _, user = text.removeprefix(_PAYLOAD).rpartition(":")
     is_number = user.isascii() and user.isdigit() and len(user) < 17
-    return Invoiced(pack_id, int(user)) if pack_id and is_number else None
+    return Invoice(pack_id, int(user)) if pack_id and is_number else None
 
 
 def own_transfers(transaction: StarTransaction) -> list[Transfer]:

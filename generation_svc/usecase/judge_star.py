@@ -15,7 +15,7 @@ from generation_svc.domain.money_error import DailyCapReached, TopUpInvalid
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.star import (
     STRANGERS,
-    Invoiced,
+    Invoice,
     StarDifference,
     StarPartner,
     StarTransaction,
@@ -142,7 +142,7 @@ async def _suspend(tx: Transaction, told: StarTransaction, problem: str) -> Star
     return replace(told, state=StarState.SUSPENSE, problem=problem)
 
 
-def _foreign(told: StarTransaction, invoiced: Invoiced | None) -> str:
+def _foreign(told: StarTransaction, invoiced: Invoice | None) -> str:
     """Return why a payment cannot be credited without an operator; empty if it can."""
     if invoiced is None:
         return "its payload is none of our packs: record it as an operator, or return it"

@@ -1,10 +1,14 @@
 """A backup that was restored sells nothing until what is missing was found again."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +24,7 @@ from generation_svc.domain.top_up import TopUpState
 from generation_svc.engine.maintenance.epoch import follow_epoch
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.lifecycle.epoch import KEY, read_epoch, watch_epoch
-from generation_svc.recover import NotRecovered, recover
+from generation_svc.recover import RecoveryFailed, recover
 from generation_svc.usecase.check_top_up import check_top_up
 from tests.integration.test_star_list import differences, payment, refunded, report
 from tests.integration.test_top_up import EDGE, OWNER, PAID, SANDBOX, opened, record
@@ -170,7 +174,7 @@ async def test_sales_stay_closed_until_the_recovery_has_ended_well(
     harness, *_ = restored
     assert not await watch(harness)
     await report(harness, *TELEGRAM)  # read before the recovery began
-    with pytest.raises(NotRecovered, match="to the end: 9"):
+    with pytest.raises(RecoveryFailed, match="to the end: 9"):
         await recover(harness.deps, wait_seconds=0)
     with pytest.raises(SalesClosed):
         await harness.accept(owner=OWNER, **IMAGEN)
@@ -190,7 +194,7 @@ async def test_what_no_edge_heals_keeps_sales_closed(
     while not recovery.done():
         await report(harness, *TELEGRAM)  # by an edge that may not heal
         await asyncio.wait([recovery], timeout=0.05)
-    with pytest.raises(NotRecovered, match="differ"):
+    with pytest.raises(RecoveryFailed, match="differ"):
         await recovery
     with pytest.raises(SalesClosed):
         await check_top_up(harness.deps, EDGE, payment=PAID, telegram_host=SANDBOX)
@@ -235,3 +239,35 @@ async def test_a_media_store_that_lost_its_epoch_closes_sales(database_url: str)
         assert not await watch(harness)
         with pytest.raises(SalesClosed):
             await check_top_up(harness.deps, EDGE, payment=PAID, telegram_host=SANDBOX)
+
+
+def test_the_command_looks_at_the_database_of_the_settings(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = {"DATABASE_URL": database_url, "DATA_FOLDER": str(tmp_path), "MONEY": "test"}
+    settings |= {"KIE_API_KEY": "secret", "KIE_API_URL": "http://127.0.0.1:9"}
+    told = run_command(settings)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("Nothing to recover")
+
+    (tmp_path / "media" / KEY).unlink()  # as if another store were mounted
+    told = run_command(settings, "--bot", "9", "--wait", "0")
+    assert told.returncode == 1
+    assert "no edge has read the Stars of these bots to the end: 9" in told.stderr
+
+    told = run_command(settings, "--without-stars")
+    assert "account kie/default: unknown at the backup, unknown now" in told.stdout
+    assert "Receipts are numbered from 2-000001 on." in told.stdout
+    assert run_command(settings).stdout.startswith("Nothing to recover")
+
+
+def run_command(settings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "generation_svc.recover", *arguments],
+        env=os.environ | settings,
+        cwd=settings["DATA_FOLDER"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
