@@ -1,5 +1,6 @@
 """Telegram's list of Stars against the ledger, both ways, with every kind of partner."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -125,6 +126,22 @@ async def test_a_payment_whose_update_was_lost_is_credited_once(harness: Harness
     assert (late.is_new, late.wallet.paid) == (False, 100)
     assert await stars(harness) == {"telegram": -100, "exchange": 100}
     assert await differences(harness) == []
+    await check_ledger(harness)
+
+
+async def test_a_page_told_to_two_replicas_at_once_is_booked_once(
+    harness: Harness, open_bench: OpenBench
+) -> None:
+    other = await opened(open_bench, sharing=harness)
+    page = [payment(), payment("charge-2"), refunded("charge-2"), entered("advertising")]
+    page.append(entered("unknown taker"))
+    calls = [report(each, *page, heal=True) for each in [harness, other] * 5]
+    await asyncio.gather(*calls, record(harness))
+
+    assert (await wallet(harness, OWNER)).paid == 100
+    told = {"telegram": 200 + 2 - 100, "exchange": 100, "bot_owner": -200, "suspense": -2}
+    assert await stars(harness) == told
+    assert [each.transaction.id for each in await differences(harness)] == ["unknown taker"]
     await check_ledger(harness)
 
 
