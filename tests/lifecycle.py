@@ -563,7 +563,7 @@ async def wrong_events(connection: psycopg.AsyncConnection[Any]) -> list[str]:
 
 
 @asynccontextmanager
-async def _open(
+async def open_harness(
     database_url: str,
     *,
     limits: Limits = GENEROUS,
@@ -575,6 +575,7 @@ async def _open(
     money: MoneyMode | None = None,
     sharing: Harness | None = None,
 ) -> AsyncIterator[Harness]:
+    """Open a replica on a database; what is shared is everything but the database."""
     provider = sharing.provider if sharing else FakeProvider()
     provider = replace(provider, accounts=accounts) if accounts else provider
     fetcher = sharing.fetcher if sharing else FakeFetcher()
@@ -612,7 +613,7 @@ async def open_bench(database_url: str) -> AsyncIterator[OpenBench]:
     async with AsyncExitStack() as stack:
 
         async def opened(**wishes: Any) -> Harness:
-            return await stack.enter_async_context(_open(database_url, **wishes))
+            return await stack.enter_async_context(open_harness(database_url, **wishes))
 
         yield opened
 

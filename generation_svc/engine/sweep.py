@@ -9,6 +9,7 @@ from generation_svc.engine.callback_replay import replay_callbacks, trim_callbac
 from generation_svc.engine.maintenance.accounts import WATCH_SECONDS, watch_accounts
 from generation_svc.engine.maintenance.deadlines import end_overdue, end_unstarted
 from generation_svc.engine.maintenance.delays import label_delays
+from generation_svc.engine.maintenance.epoch import follow_epoch
 from generation_svc.engine.maintenance.health import (
     HEALTH_SECONDS,
     forget_documents,
@@ -20,6 +21,7 @@ from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.engine.maintenance.orphans import mark_orphans
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.engine.maintenance.retention import forget_expired
+from generation_svc.engine.maintenance.stars import compare_stars
 from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -59,8 +61,10 @@ SWEEPS = (
     Sweep(watch_models, interval_seconds=HEALTH_SECONDS),
     Sweep(end_holds, interval_seconds=300),
     Sweep(check_ledger, interval_seconds=300),
+    Sweep(follow_epoch, interval_seconds=60),
     Sweep(number_receipts, interval_seconds=10),
     Sweep(forget_documents, interval_seconds=3600),
+    Sweep(compare_stars, interval_seconds=3600),
 )
 """All of them; each is independent of the others and safe in every replica."""
 

@@ -81,3 +81,14 @@ class ServiceMeter:
             ("direction",),
             registry=registry,
         )
+        self.star_differences = Gauge(
+            "atelier_star_differences",
+            "Where Telegram's list of Stars and the ledger differ: an operator has to look.",
+            registry=registry,
+        )
+        self.healed_stars = Counter(
+            "atelier_star_healed_total",
+            "Payments and refunds that only Telegram's list told.",
+            ("direction",),
+            registry=registry,
+        )

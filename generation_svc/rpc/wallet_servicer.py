@@ -14,6 +14,7 @@ from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.top_up_servicer import TopUpServicer
 from generation_svc.rpc.wallet_check import LedgerCheck
+from generation_svc.rpc.wallet_star import StarServicer
 from generation_svc.usecase import grant_credits, read_wallet
 
 MAX_REASON_LENGTH = 200
@@ -25,7 +26,7 @@ async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn
     raise MethodNotFound(type(request).__name__.removesuffix("Request"))
 
 
-class WalletServicer(LedgerCheck, TopUpServicer, pb_grpc.WalletServiceServicer):
+class WalletServicer(LedgerCheck, StarServicer, TopUpServicer, pb_grpc.WalletServiceServicer):
     """Answers the calls of `WalletService`."""
 
     def __init__(self, deps: Dependencies) -> None:
@@ -68,8 +69,6 @@ class WalletServicer(LedgerCheck, TopUpServicer, pb_grpc.WalletServiceServicer):
         wallet = await grant_credits.grant_credits(self._deps, _grant_from_proto(request))
         return pb.GrantCreditsResponse(wallet=wallet_to_proto(wallet))
 
-    GetStarCursor = unbuilt
-    ReportStarTransactions = unbuilt
     BlockOwner = unbuilt
     SetMargin = unbuilt
     ListMargins = unbuilt

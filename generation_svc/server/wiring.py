@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from generation_svc.caller import CallerDirectory, CallLimits, parse_callers
@@ -39,6 +40,7 @@ from generation_svc.lifecycle.dependencies import (
     StorageDependencies,
     WebhookDependencies,
 )
+from generation_svc.lifecycle.epoch import watch_epoch
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.disk import FolderDiskReader
@@ -67,6 +69,8 @@ from generation_svc.webhook.sender import HttpWebhookSender, open_sender
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
+
+_logger = structlog.get_logger(__name__)
 
 RESERVED_FILES = 250
 """Open files reserved for everything but callers: the provider, media, results, logs."""
@@ -119,8 +123,19 @@ async def open_dependencies(
             storage=storage_of(settings, store=store, meter=media_meter),
             money=money,
         )
+        await _check_epoch(deps)
         async with followed_catalog(deps):
             yield deps
+
+
+async def _check_epoch(deps: Dependencies) -> None:
+    """Close sales before anything is sold if the database is a restored one."""
+    if deps.money.mode is None:
+        return
+    try:
+        await watch_epoch(deps.database, deps.media.store)
+    except (Unavailable, TimeoutError) as error:  # the engine looks again
+        _logger.warning("the epoch of the money could not be read", error=str(error))
 
 
 @asynccontextmanager

@@ -54,6 +54,7 @@ from generation_svc.storage.rate_budget_store import PostgresRateBudgetStore
 from generation_svc.storage.receipt_store import PostgresReceiptStore
 from generation_svc.storage.request_store import PostgresRequestStore
 from generation_svc.storage.retention_store import PostgresRetentionStore
+from generation_svc.storage.star_store import PostgresStarStore
 from generation_svc.storage.top_up_store import PostgresTopUpStore
 from generation_svc.storage.usage_store import PostgresUsageStore
 from generation_svc.storage.webhook_store import PostgresWebhookStore
@@ -125,6 +126,7 @@ class PostgresTransaction:
         self.money = PostgresMoneyStore(connection)
         self.audit = PostgresAuditStore(connection)
         self.top_ups = PostgresTopUpStore(connection)
+        self.stars = PostgresStarStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

@@ -188,6 +188,7 @@ WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND state = '{TopUp
     FOR UPDATE SKIP LOCKED)
 RETURNING *, false AS is_refundable
 """
+# A database that was restored gave numbers that it does not know: it waits for a new series.
 _NUMBER = f"""
 WITH due AS (
     SELECT * FROM ((SELECT id, '{ReceiptKind.TOP_UP}' AS kind, create_time AS time FROM top_up
@@ -198,7 +199,8 @@ WITH due AS (
     ORDER BY time, id, kind DESC LIMIT %(limit)s
 ), series AS (
     SELECT receipt_series AS series, coalesce((SELECT max(number) FROM receipt
-        WHERE receipt.series = receipt_series), 0) AS last FROM money_state WHERE name = 'money'
+        WHERE receipt.series = receipt_series), 0) AS last FROM money_state
+    WHERE name = 'money' AND restored IS NULL
 ), given AS (
     INSERT INTO receipt (series, number, kind, cause, time)
     SELECT series, last + row_number() OVER (ORDER BY due.time, id, kind DESC), kind, id, now()

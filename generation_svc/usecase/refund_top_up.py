@@ -81,6 +81,14 @@ async def refund_top_up(deps: Dependencies, refund: Refund) -> TopUp:
         return top_up
 
 
+async def confirm_refund(deps: Dependencies, top_up_id: UUID) -> None:
+    """Note that a payment which was to go back did, by Telegram's own list."""
+    async with deps.database.transaction() as tx:
+        top_up = await _locked(tx, str(top_up_id))
+        if top_up.state is TopUpState.REFUNDING:
+            await _end(deps, tx, top_up, state=TopUpState.REFUNDED)
+
+
 async def lease_refunds(
     deps: Dependencies, caller: Caller, *, bot_id: int, limit: int
 ) -> Sequence[TopUp]:

@@ -18,10 +18,10 @@ PACKAGE = "atelier.generation.v1"
 PACKAGES = {PACKAGE, "atelier.wallet.v1"}
 _MESSAGE, _NESTED, _FIELD = 4, 3, 2
 """The numbers that lead to a message of a file, one inside of it, and a field of it."""
-_SIZES = {"KiB": 2**10, "MiB": 2**20}
+_SIZES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20}
 _BOUND = re.compile(
     r"(?:(?P<least>-?\d+)( s)? to |(?P<upto>at most |cut after |more than ))(?P<most>\d+)"
-    r"(?: (?P<unit>characters|KiB|MiB|s|h|headers|documents|models)\b)?"
+    r"(?: (?P<unit>characters|bytes|KiB|MiB|s|h|headers|documents|models)\b)?"
     r"|(?P<open>\d+)( s)? or more"
 )
 _OTHER = re.compile(

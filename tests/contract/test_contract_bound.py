@@ -90,12 +90,15 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "RefundTopUp": {"top_up_id": NOBODY, "reason": "bounds"},
     "LeaseRefunds": {"bot_id": 1},
     "ReportRefund": {"top_up_id": NOBODY, "lease_token": "none"},
+    "GetStarCursor": {"bot_id": 1},
+    "ReportStarTransactions": {"bot_id": 1, "telegram_host": "telegram.example"},
     "GrantCredits": {"request_id": "bounds", "owner": "bounds", "credits": 1, "reason": "bounds"},
 }
 """What each request needs beside the field that is tried."""
 PARTS: dict[str, dict[str, Any]] = {
     "telegram": {"bot_id": 1, "chat_id": 1},
     "queue": {"queue": "bounds"},
+    "transactions": {"id": "bounds"},
 }
 OPAQUE = {"google.protobuf.Struct", "google.protobuf.Timestamp"}
 """What has a test of its own below."""
@@ -106,9 +109,10 @@ TEXTS = {
     "filter": "state = JOB_STATE_QUEUED",
     "atelier.generation.v1.ListModelsRequest.filter": "family = flux",
     "patch_json": "{}",
+    "document_json": "{}",
 }
 """How the text of a field has to begin, or of what it has to be: by its name, short or full."""
-FILLERS = {"filter": " ", "patch_json": " "}
+FILLERS = {"filter": " ", "patch_json": " ", "document_json": " "}
 """With what such a text may be filled up; with letters if nothing is said."""
 
 
@@ -126,7 +130,7 @@ class Field:
     @property
     def name(self) -> str:
         """The path as violations spell it."""
-        return ".".join(each.name for each in self.path)
+        return ".".join(each.name + "[0]" * _is_list(each) for each in self.path)
 
     @property
     def bound(self) -> Bound | None:
@@ -142,6 +146,10 @@ class Field:
         inner: Message = request
         for each in self.path[:-1]:
             part = GetMessageClass(_kind(each))(**PARTS.get(each.name, {}))
+            if _is_list(each):
+                getattr(inner, each.name).append(part)
+                inner = getattr(inner, each.name)[0]
+                continue
             getattr(inner, each.name).CopyFrom(part)
             getattr(inner, each.name).SetInParent()
             inner = getattr(inner, each.name)
@@ -158,6 +166,11 @@ def _put(message: Message, field: FieldDescriptor, value: Any) -> None:
         getattr(message, field.name).update(value)
     else:
         getattr(message, field.name).CopyFrom(value)
+
+
+def _is_list(field: FieldDescriptor) -> bool:
+    """Return whether a field holds messages, one after the other."""
+    return bool(field.is_repeated) and not _is_leaf(field)
 
 
 def _is_leaf(field: FieldDescriptor) -> bool:
@@ -213,7 +226,7 @@ def _value(field: Field, amount: int, unit: str) -> Any:
         return {f"header-{number}": "x" for number in range(amount)}
     match field.last.type:
         case FieldDescriptor.TYPE_STRING:
-            assert unit == "characters"
+            assert unit in ("characters", "bytes", "KiB")
             return _text(field, amount)
         case FieldDescriptor.TYPE_BYTES:
             return bytes(amount)

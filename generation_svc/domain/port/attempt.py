@@ -92,6 +92,9 @@ class AttemptStore(Protocol):
     async def hasten_read(self, attempt_id: UUID, *, interval: timedelta) -> bool:
         """Move the next read to now, at most once per interval; return whether it moved."""
 
+    async def hasten_all_reads(self) -> int:
+        """Move the next read of every task that is under way to now; return how many there are."""
+
     async def count_empty_read(self, attempt_id: UUID) -> int:
         """Count a read that showed a success without a result; return how many there were."""
 

@@ -1,8 +1,10 @@
 """What a database says of its money, and what the provider's costs are multiplied with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
+from uuid import UUID
 
+from generation_svc.domain.epoch import KnownEpoch, StoredEpoch
 from generation_svc.domain.money import MarginRule, MoneyMode, MoneyState
 
 
@@ -20,3 +22,21 @@ class MoneyStore(Protocol):
 
     async def add_margin(self, rule: MarginRule) -> MarginRule:
         """Write a rule, which holds from now on."""
+
+    async def lock_epoch(self) -> KnownEpoch | None:
+        """Read the epoch, which nobody changes until the end of the transaction."""
+
+    async def name_epoch(self, series: int) -> StoredEpoch:
+        """Name the next epoch, unless one is named, and the series of receipts from now on."""
+
+    async def begin_epoch(self, epoch: StoredEpoch) -> None:
+        """Let the named epoch hold, which the media store has now."""
+
+    async def close_restored(self) -> None:
+        """Close sales since the database was restored, and keep what it said then."""
+
+    async def end_recovery(self) -> None:
+        """Open sales that were closed since the database was restored."""
+
+    async def unknown_attempts(self, attempt_ids: Collection[UUID]) -> Collection[UUID]:
+        """Return those that the database does not know."""

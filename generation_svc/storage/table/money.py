@@ -161,6 +161,12 @@ class MoneyStateRow(SQLModel, table=True):
     receipt_series: int = Field(sa_column=Column(Integer, nullable=False, server_default="1"))
     create_time: datetime = Field(sa_type=TIME)
     update_time: datetime = Field(sa_type=TIME)
+    next_epoch: UUID | None = None
+    """The epoch that is being written to the media store."""
+    epoch_transfer: int | None = Field(default=None, sa_type=BigInteger)
+    """The last transfer when the epoch began; NULL if the media store never had one."""
+    restored: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    """What was known when the database was found to be older than the media store."""
 
 
 class MoneyCursorRow(SQLModel, table=True):

@@ -116,6 +116,7 @@ class StarTransactionRow(SQLModel, table=True):
         CheckConstraint(one_of("state", StarState), name="star_state_is_known"),
         Index("star_open", "bot_id", "time", postgresql_where=text("state <> 'matched'")),
         Index("star_by_time", "bot_id", "time"),
+        Index("star_with_problem", "bot_id", "time", postgresql_where=text("problem <> ''")),
     )
 
     bot_id: int = Field(sa_type=BigInteger, primary_key=True)
@@ -130,6 +131,10 @@ class StarTransactionRow(SQLModel, table=True):
     payload: str | None = None
     state: str
     document: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    problem: str = Field(sa_column=counted(String))
+    """What differs from the ledger; empty if they agree."""
+    position: int | None = Field(default=None, sa_type=BigInteger)
+    """Where Telegram listed it last."""
 
 
 class WalletImportRow(SQLModel, table=True):

@@ -622,7 +622,7 @@ class GetStarCursorRequest(_message.Message):
 
     BOT_ID_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot, 1 or more."""
+    """The bot, 1 to 4503599627370495."""
     def __init__(
         self,
         *,
@@ -670,7 +670,7 @@ class ReportStarTransactionsRequest(_message.Message):
     TRANSACTIONS_FIELD_NUMBER: _builtins.int
     HEAL_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot, 1 or more."""
+    """The bot, 1 to 4503599627370495."""
     telegram_host: _builtins.str
     """The host of the Bot API, 1 to 253 characters."""
     offset: _builtins.int

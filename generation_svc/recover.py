@@ -1,0 +1,127 @@
+"""Recover after a backup was restored: `python -m generation_svc.recover`, beside the service.
+
+Sales are closed until it has ended well. It has the edges read all Stars again, asks the provider
+for the tasks that were under way, lists what was spent since the backup, begins a new series of
+receipts, and opens sales. It may be stopped and run again.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.domain.star import StarDifference
+from generation_svc.domain.top_up import StarState
+from generation_svc.engine import recovery
+from generation_svc.engine.recovery import Recovery, Spent
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.server.wiring import open_dependencies
+from generation_svc.settings import GenerationSettings
+from generation_svc.storage.start import started_database
+from runtime.process import StartError
+from runtime.wait import Deadline
+
+ASK_AGAIN_SECONDS = 1.0
+CONNECTIONS = 4
+
+
+class RecoveryFailed(Exception):
+    """Something has to be done first; sales stay closed."""
+
+
+async def recover(
+    deps: Dependencies, *, bots: Sequence[int] = (), wait_seconds: float, is_forced: bool = False
+) -> None:
+    """Recover, and say what was done. Raises RecoveryFailed."""
+    begun = await recovery.begin_recovery(deps, bots=bots)
+    if begun is None:
+        _say("Nothing to recover: the database is not older than the media store.")
+        return
+    _say(f"The database was found to be a restored one at {begun.restored.time:%Y-%m-%d %H:%M:%S}.")
+    if not is_forced:
+        await _read_stars(deps, begun, wait_seconds=wait_seconds)
+    count = await recovery.read_tasks(deps)
+    _say(f"{count} tasks that were under way were read at the provider.")
+    for line in spent_lines(await recovery.find_spent(deps, begun)):
+        _say(line)
+    series = await recovery.end_recovery(deps)
+    _say(f"Receipts are numbered from {series}-000001 on. Sales are open unless you closed them.")
+
+
+async def _read_stars(deps: Dependencies, begun: Recovery, *, wait_seconds: float) -> None:
+    """Wait until the edges have read all Stars again. Raises RecoveryFailed."""
+    _say(f"Waiting for the edges to read the Stars of {len(begun.bots)} bots.")
+    deadline = Deadline(wait_seconds)
+    while left := await recovery.unread_bots(deps, begun):
+        if deadline.is_over:
+            names = ", ".join(map(str, left))
+            raise RecoveryFailed(f"no edge has read the Stars of these bots to the end: {names}")
+        await asyncio.sleep(ASK_AGAIN_SECONDS)
+    found = await recovery.remaining_differences(deps)
+    for each in found:
+        _say(_line(each))
+    if any(each.transaction.state is StarState.MISSING for each in found):
+        raise RecoveryFailed("Telegram and the ledger differ; let an edge heal it, or decide it")
+
+
+def spent_lines(spent: Spent) -> Iterator[str]:
+    """Yield what was spent since the backup as lines that a person reads."""
+    for account, (before, now) in spent.balances.items():
+        yield f"account {account}: {_balance(before)} at the backup, {_balance(now)} now" + (
+            f", {before - now} spent since" if before is not None and now is not None else ""
+        )
+    for job_id, attempts in spent.results.items():
+        ids = ", ".join(map(str, attempts))
+        yield f"job {job_id}: results are kept of attempts that the database does not know: {ids}"
+
+
+def _balance(value: Decimal | None) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def _line(each: StarDifference) -> str:
+    told = each.transaction
+    return f"bot {told.bot_id}: {told.id} ({told.direction}, {told.amount} Stars): {each.problem}"
+
+
+async def _main(options: argparse.Namespace) -> None:
+    settings = GenerationSettings.load()
+    async with (
+        started_database(
+            settings.database_url,
+            folder=Path(settings.data_folder) / "postgres",
+            max_connections=CONNECTIONS,
+            stop=asyncio.Event(),
+        ) as database,
+        open_dependencies(settings, database) as deps,
+    ):
+        await recover(
+            deps, bots=options.bot, wait_seconds=options.wait, is_forced=options.without_stars
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and recover; end with one sentence if that fails."""
+    parser = argparse.ArgumentParser(
+        prog="generation_svc.recover", description="Recover after a backup was restored."
+    )
+    parser.add_argument("--wait", type=float, default=900.0, help="how long edges may take, in s")
+    parser.add_argument("--bot", type=int, action="append", default=[], help="a bot to read, too")
+    words = "open sales although Stars were not read or differ"
+    parser.add_argument("--without-stars", action="store_true", help=words)
+    options = parser.parse_args(arguments)
+    try:
+        asyncio.run(_main(options))
+    except (RecoveryFailed, StartError, Unavailable) as error:
+        sys.exit(f"Not recovered, and sales stay closed: {error}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""Star transactions, and how far they were read, on PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from generation_svc.domain.star import NANO, StarDifference, StarPartner, StarTransaction
+from generation_svc.domain.top_up import (
+    TELEGRAM_STARS,
+    StarDirection,
+    StarState,
+    TopUpState,
+)
+from generation_svc.storage.connection import Connection, Row
+
+GRACE = timedelta(hours=1)
+"""How late Telegram may list what the ledger has."""
+
+
+class PostgresStarStore:
+    """The `StarStore` of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def take_turn(self, bot_id: int) -> int:
+        # An update that changes nothing locks the row, also one that was made just now.
+        (row,) = await self._all(_TAKE_TURN, name=_name(bot_id))
+        return int(row["position"])
+
+    async def cursor(self, bot_id: int) -> int:
+        rows = await self._all(
+            "SELECT position FROM money_cursor WHERE name = %(name)s", name=_name(bot_id)
+        )
+        return int(rows[0]["position"]) if rows else 0
+
+    async def set_cursor(self, bot_id: int, offset: int) -> None:
+        await self._run(_SET_CURSOR, name=_name(bot_id), offset=offset)
+
+    async def note_end(self, bot_id: int) -> None:
+        await self._run(_SET_CURSOR, name=_end(bot_id), offset=0)
+
+    async def read_again(self, bots: Sequence[int] = ()) -> Sequence[int]:
+        rows = await self._all(_BOTS, bots=list(bots))
+        known = [int(row["bot_id"]) for row in rows]
+        for bot_id in known:
+            await self.set_cursor(bot_id, 0)
+        return known
+
+    async def unread(self, bots: Sequence[int], *, since: datetime) -> Sequence[int]:
+        names = {_end(bot_id): bot_id for bot_id in bots}
+        rows = await self._all(
+            "SELECT name FROM money_cursor WHERE name = ANY (%(names)s) AND time > %(since)s",
+            names=list(names),
+            since=since,
+        )
+        read = {row["name"] for row in rows}
+        return [bot_id for name, bot_id in names.items() if name not in read]
+
+    async def position(self, transaction: StarTransaction) -> int | None:
+        rows = await self._all(
+            "SELECT position FROM star_transaction WHERE (bot_id, id, direction)"
+            " = (%(bot_id)s, %(id)s, %(direction)s)",
+            **_key(transaction),
+        )
+        return rows[0]["position"] if rows else None
+
+    async def keep(
+        self, transactions: Sequence[StarTransaction], *, offset: int
+    ) -> Sequence[StarTransaction]:
+        rows = [_columns(each, offset + n) for n, each in enumerate(transactions)]
+        kept = await self._all(_KEEP, rows=Jsonb(rows))
+        return [_transaction(row) for row in sorted(kept, key=lambda row: int(row["position"]))]
+
+    async def open(self, bot_id: int, *, limit: int) -> Sequence[StarTransaction]:
+        rows = await self._all(_OPEN, bot_id=bot_id, limit=limit)
+        return [_transaction(row) for row in rows]
+
+    async def judge(
+        self, transaction: StarTransaction, *, state: StarState, problem: str = ""
+    ) -> None:
+        await self._run(_JUDGE, **_key(transaction), state=state, problem=problem)
+
+    async def has_come_back(self, failed: StarTransaction) -> bool:
+        (row,) = await self._all(
+            _CAME_BACK, bot_id=failed.bot_id, amount=failed.amount, nano=failed.nano
+        )
+        return bool(row["has_come_back"])
+
+    async def attribute(self, stranger: StarTransaction) -> UUID | None:
+        rows = await self._all(_ATTRIBUTE, **_key(stranger), amount=stranger.amount)
+        return rows[0]["top_up_id"] if rows else None
+
+    async def differences(self, *, limit: int) -> Sequence[StarDifference]:
+        rows = await self._all(_DIFFERENCES, limit=limit, grace=GRACE)
+        return [StarDifference(_transaction(row), row["problem"]) for row in rows]
+
+    async def balances(self) -> tuple[int, int]:
+        (row,) = await self._all(_BALANCE)
+        return int(row["booked"]), int(row["listed"])
+
+    async def _all(self, statement: str, **values: Any) -> list[Row]:
+        cursor = await self._connection.execute(statement.encode(), values)
+        return await cursor.fetchall()
+
+    async def _run(self, statement: str, **values: Any) -> None:
+        await self._connection.execute(statement.encode(), values)
+
+
+def _name(bot_id: int) -> str:
+    return f"stars/{bot_id}"
+
+
+def _end(bot_id: int) -> str:
+    return f"stars_end/{bot_id}"
+
+
+_ENDED = f"('{TopUpState.REFUNDED}', '{TopUpState.CHARGED_BACK}')"
+_TAKE_TURN = """
+INSERT INTO money_cursor AS c (name, position, time) VALUES (%(name)s, 0, clock_timestamp())
+ON CONFLICT (name) DO UPDATE SET position = c.position RETURNING position
+"""
+_SET_CURSOR = """
+INSERT INTO money_cursor AS c (name, position, time)
+VALUES (%(name)s, %(offset)s, clock_timestamp())
+ON CONFLICT (name) DO UPDATE SET position = excluded.position, time = excluded.time
+"""
+_BOTS = f"""
+SELECT bot_id FROM unnest(%(bots)s::bigint[]) AS given (bot_id)
+UNION SELECT bot_id FROM top_up WHERE provider = '{TELEGRAM_STARS}' AND bot_id IS NOT NULL
+UNION SELECT split_part(name, '/', 2)::bigint FROM money_cursor WHERE name LIKE 'stars/%%'
+ORDER BY bot_id
+"""
+_KEPT = """bot_id bigint, id text, direction text, amount bigint, nano bigint, partner text,
+    time timestamptz, user_id bigint, transaction_type text, payload text, document jsonb,
+    position bigint"""
+_KEEP = f"""
+INSERT INTO star_transaction (bot_id, id, direction, amount, nano, partner, time, user_id,
+    transaction_type, payload, document, position, state, problem)
+SELECT bot_id, id, direction, amount, nano, partner, time, user_id, transaction_type, payload,
+    document, position, '{StarState.MISSING}', ''
+FROM jsonb_to_recordset(%(rows)s) AS listed ({_KEPT}) ORDER BY bot_id, id, direction
+ON CONFLICT (bot_id, id, direction) DO UPDATE SET amount = excluded.amount, nano = excluded.nano,
+    document = excluded.document, position = excluded.position
+RETURNING *
+"""
+_OPEN = """
+SELECT * FROM star_transaction WHERE bot_id = %(bot_id)s AND problem <> ''
+ORDER BY time, position LIMIT %(limit)s
+"""
+_JUDGE = """
+UPDATE star_transaction SET state = %(state)s, problem = %(problem)s
+WHERE (bot_id, id, direction) = (%(bot_id)s, %(id)s, %(direction)s)
+"""
+_FAILED = "document#>>'{receiver,withdrawal_state,type}' = 'failed'"
+# One that comes back has an id of its own: as many came back as failed, or some did not.
+_CAME_BACK = f"""
+SELECT count(*) FILTER (WHERE direction = '{StarDirection.IN}')
+    >= count(*) FILTER (WHERE {_FAILED}) AS has_come_back
+FROM star_transaction WHERE bot_id = %(bot_id)s AND partner = '{StarPartner.FRAGMENT}'
+    AND amount = %(amount)s AND nano = %(nano)s
+"""
+_UNLISTED = f"""
+NOT EXISTS (SELECT FROM star_transaction AS listed WHERE listed.bot_id = top_up.bot_id
+    AND listed.id = top_up.external_id AND listed.direction = '{StarDirection.OUT}')
+AND NOT EXISTS (SELECT FROM star_transaction AS listed WHERE listed.bot_id = top_up.bot_id
+    AND listed.direction = '{StarDirection.OUT}' AND listed.payload = top_up.id::text)
+"""
+_ATTRIBUTE = f"""
+UPDATE star_transaction SET payload = found.id::text, state = '{StarState.BOOKED}', problem = ''
+FROM (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND provider = '{TELEGRAM_STARS}'
+    AND state = '{TopUpState.CHARGED_BACK}' AND amount = %(amount)s AND {_UNLISTED}
+    ORDER BY refund_time LIMIT 1) AS found
+WHERE (bot_id, star_transaction.id, direction) = (%(bot_id)s, %(id)s, %(direction)s)
+RETURNING found.id AS top_up_id
+"""
+_STARS = f"top_up.provider = '{TELEGRAM_STARS}' AND top_up.bot_id IS NOT NULL"
+_UNSEEN = f"""
+NOT EXISTS (SELECT FROM star_transaction AS listed WHERE listed.bot_id = top_up.bot_id
+    AND listed.id = top_up.external_id AND listed.direction = '{StarDirection.IN}')
+"""
+_OF_TOP_UP = f"""
+SELECT top_up.bot_id, external_id AS id, '{{direction}}' AS direction, amount, 0::bigint AS nano,
+    'user' AS partner, {{time}} AS time, user_id, '' AS transaction_type, '' AS payload,
+    '{StarState.MISSING}' AS state, '{{{{}}}}'::jsonb AS document, '{{problem}}' AS problem
+FROM top_up JOIN money_cursor ON money_cursor.name = 'stars_end/' || top_up.bot_id
+WHERE {{where}} AND {{time}} < money_cursor.time - %(grace)s
+"""
+_DIFFERENCES = " UNION ALL ".join(
+    (
+        "(SELECT bot_id, id, direction, amount, nano, partner, time, user_id, transaction_type,"
+        " payload, state, document, problem FROM star_transaction WHERE problem <> ''"
+        " ORDER BY bot_id, time LIMIT %(limit)s)",
+        _OF_TOP_UP.format(
+            direction=StarDirection.IN,
+            time="create_time",
+            problem="it was credited, and Telegram does not list it",
+            where=f"{_STARS} AND {_UNSEEN}",
+        ),
+        _OF_TOP_UP.format(
+            direction=StarDirection.OUT,
+            time="refund_time",
+            problem="its credits were taken back, and Telegram does not list a refund",
+            where=f"{_STARS} AND top_up.state IN {_ENDED} AND {_UNLISTED}",
+        ),
+    )
+)
+_DIFFERENCES = f"SELECT * FROM ({_DIFFERENCES}) AS every ORDER BY bot_id, time LIMIT %(limit)s"
+_NANOSTARS = f"amount::numeric * CASE currency WHEN 'xtr' THEN {NANO} ELSE 1 END"
+# What was booked an hour ago at most and is not listed yet counts as listed.
+_BALANCE = f"""
+SELECT (SELECT coalesce(sum({_NANOSTARS} * CASE source WHEN 'telegram' THEN 1 ELSE -1
+        END), 0) FROM transfer WHERE currency IN ('xtr', 'xtr_nano')
+        AND 'telegram' IN (source, target)) AS booked,
+    (SELECT coalesce(sum((amount::numeric * {NANO} + nano) * CASE direction WHEN 'in' THEN 1 ELSE -1
+        END), 0) FROM star_transaction WHERE state <> '{StarState.MISSING}')
+    + {NANO} * (SELECT coalesce(sum(amount), 0) FROM top_up
+        WHERE currency = 'XTR' AND (bot_id IS NULL OR {_UNSEEN}))
+    - {NANO} * (SELECT coalesce(sum(amount), 0) FROM top_up
+        WHERE currency = 'XTR' AND state IN {_ENDED} AND (bot_id IS NULL OR {_UNLISTED}))
+    + {NANO} * (SELECT coalesce(sum(amount), 0) FROM transfer WHERE kind = 'stars_in'
+        AND target = 'suspense' AND currency = 'xtr' AND cause LIKE '{TELEGRAM_STARS}/%%'
+        AND NOT EXISTS (SELECT FROM top_up WHERE '{TELEGRAM_STARS}/' || external_id = cause)
+        AND NOT EXISTS (SELECT FROM star_transaction
+            WHERE '{TELEGRAM_STARS}/' || star_transaction.id = cause)) AS listed
+"""
+
+
+def _key(transaction: StarTransaction) -> dict[str, Any]:
+    return {name: getattr(transaction, name) for name in ("bot_id", "id", "direction")}
+
+
+def _columns(each: StarTransaction, position: int) -> dict[str, Any]:
+    return _key(each) | {
+        "amount": each.amount,
+        "nano": each.nano,
+        "partner": each.partner,
+        "time": each.time.isoformat(),
+        "user_id": each.user_id,
+        "transaction_type": each.transaction_type,
+        "payload": each.payload or None,
+        "document": dict(each.document),
+        "position": position,
+    }
+
+
+def _transaction(row: Row) -> StarTransaction:
+    return StarTransaction(
+        bot_id=row["bot_id"],
+        id=row["id"],
+        direction=StarDirection(row["direction"]),
+        amount=row["amount"],
+        nano=row["nano"],
+        time=row["time"],
+        partner=StarPartner(row["partner"]),
+        user_id=row["user_id"],
+        transaction_type=row["transaction_type"],
+        payload=row["payload"] or "",
+        document=row["document"],
+        state=StarState(row["state"]),
+        problem=row["problem"],
+    )

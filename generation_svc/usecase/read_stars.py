@@ -1,0 +1,122 @@
+"""Takes in a bot's Star transactions page by page, as an edge reads them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from generation_svc.domain.caller import Caller
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.star import StarDifference, StarTransaction
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.usecase.check_top_up import check_host
+from generation_svc.usecase.judge_star import judge
+from generation_svc.usecase.read_wallet import check_money
+
+PAGE = 100
+"""How many transactions Telegram lists at once; fewer are the end (getStarTransactions)."""
+OVERLAP = 20
+"""How many are read again: the last ones may have changed."""
+MOST_OPEN = 100
+"""How many differences are looked at again with each page."""
+
+
+@dataclass(frozen=True, slots=True)
+class StarPage:
+    """What an edge read from an offset on."""
+
+    bot_id: int
+    telegram_host: str
+    offset: int
+    transactions: Sequence[StarTransaction]
+    heal: bool = False
+    """Whether what the ledger lacks is booked."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing comes after it."""
+        return len(self.transactions) < PAGE
+
+    @property
+    def next_offset(self) -> int:
+        """Where to read on."""
+        return max(0, self.offset + len(self.transactions) - OVERLAP)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPage:
+    """What became of a page."""
+
+    next_offset: int
+    differences: Sequence[StarDifference]
+
+
+async def star_cursor(deps: Dependencies, caller: Caller, *, bot_id: int) -> int:
+    """Return from which offset on to read. Raises PermissionDenied and MoneyOff."""
+    caller.require_bot(bot_id)
+    check_money(deps)
+    return await deps.database.read(lambda tx: tx.stars.cursor(bot_id))
+
+
+async def report_stars(deps: Dependencies, caller: Caller, *, page: StarPage) -> TakenPage:
+    """Compare a page with the ledger, and book what it lacks.
+
+    A page may come again. Raises PermissionDenied, MoneyOff and MoneyModeMismatch.
+    """
+    caller.require_bot(page.bot_id)
+    check_money(deps)
+    check_host(deps, page.telegram_host)
+    async with deps.database.transaction() as tx:
+        next_offset = await _move_cursor(tx, page)
+        listed = await tx.stars.keep(_unique(page.transactions), offset=page.offset)
+        earlier = await tx.stars.open(page.bot_id, limit=MOST_OPEN)
+    differences = [
+        found
+        for each in _unique([*earlier, *listed])
+        if (found := await judge(deps, caller, told=each, host=page.telegram_host, heal=page.heal))
+    ]
+    if page.is_last:
+        differences += await _unlisted(deps, page.bot_id, known=differences)
+    return TakenPage(next_offset, differences[:PAGE])
+
+
+async def _move_cursor(tx: Transaction, page: StarPage) -> int:
+    """Return where to read on: from the start where the list is not what it was.
+
+    A transaction that is entered late moves all after it, and would never be read.
+    """
+    cursor = await tx.stars.take_turn(page.bot_id)
+    if page.offset > cursor:  # another edge reads again from further ahead
+        return cursor
+    next_offset = page.next_offset if await _fits(tx, page) else 0
+    await tx.stars.set_cursor(page.bot_id, next_offset)
+    if page.is_last and (next_offset or not page.offset):
+        await tx.stars.note_end(page.bot_id)
+    return next_offset
+
+
+async def _fits(tx: Transaction, page: StarPage) -> bool:
+    """Return whether a page begins where it did when its first transaction was read before."""
+    if not page.offset:
+        return True
+    first = page.transactions[0] if page.transactions else None
+    return first is not None and await tx.stars.position(first) == page.offset
+
+
+def _unique(transactions: Sequence[StarTransaction]) -> list[StarTransaction]:
+    """Return each once, the later told for the earlier, in order of their times."""
+    found = {(each.id, each.direction): each for each in transactions}
+    return sorted(found.values(), key=lambda each: each.time)
+
+
+async def _unlisted(
+    deps: Dependencies, bot_id: int, *, known: Sequence[StarDifference]
+) -> list[StarDifference]:
+    """Return what the ledger has of a bot and the list, once read to its end, has not."""
+    told = {(each.transaction.id, each.transaction.direction) for each in known}
+    async with deps.database.transaction() as tx:
+        found = await tx.stars.differences(limit=PAGE)
+    return [
+        each
+        for each in found
+        if each.transaction.bot_id == bot_id
+        and (each.transaction.id, each.transaction.direction) not in told
+    ]
