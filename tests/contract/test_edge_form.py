@@ -160,7 +160,7 @@ async def test_a_dialogue_is_written_line_by_line(chat: Chat) -> None:
 async def shots(chat: Chat, *texts: str) -> None:
     """Describe the shots of a film, five seconds each, up to the list of them."""
     await choose(chat, SHOTS)
-    await chat.say("A heist")
+    await chat.press("Yes")
     for number, text in enumerate(texts, start=1):
         await chat.say(text)
         await chat.say("5")
@@ -179,7 +179,7 @@ async def test_any_shot_is_changed_or_removed(chat: Chat) -> None:
     await pressed(chat, "1. A door opens", "Remove this one")
     assert "1. A safe is opened" in await chat.last_text()
     await pressed(chat, "2. A car", "Add another")
-    assert "3 of at most 6" in await chat.last_text()
+    assert "3 of at most 5" in await chat.last_text()
     await chat.say("The end")
     await chat.say("3")
     await pressed(chat, "Done", "Create")
@@ -193,7 +193,7 @@ async def test_any_shot_is_changed_or_removed(chat: Chat) -> None:
 async def test_without_its_only_item_a_list_is_asked_for_again(chat: Chat) -> None:
     await shots(chat, "A door opens")
     await pressed(chat, "1. A door opens", "Remove this one")
-    assert "1 of at most 6" in await chat.last_text()
+    assert "1 of at most 5" in await chat.last_text()
     await chat.say("A window")
     await chat.say("7")
     await pressed(chat, "Done", "Create")
@@ -221,7 +221,8 @@ async def test_many_lines_are_shown_in_pages(chat: Chat) -> None:
 
 async def test_shots_are_a_list_with_numbers_that_are_checked(chat: Chat) -> None:
     await choose(chat, SHOTS)
-    await chat.say("A heist in three shots")
+    assert "Several shots" in await chat.last_text()
+    await chat.press("Yes")
     await chat.say("A door opens")
     await chat.say("thirteen")
     assert "from 1 to 12" in await chat.last_text()
@@ -233,11 +234,23 @@ async def test_shots_are_a_list_with_numbers_that_are_checked(chat: Chat) -> Non
     await chat.say("4")
     await pressed(chat, "Done", "Create")
     given = inputs(chat)
-    assert given["prompt"] == "A heist in three shots"
+    assert given["multi_shots"] is True
+    assert "prompt" not in given
     assert given["multi_prompt"] == [
         {"prompt": "A door opens", "duration": 5},
         {"prompt": "A safe", "duration": 4},
     ]
+
+
+async def test_one_scene_is_asked_for_without_shots(chat: Chat) -> None:
+    await choose(chat, SHOTS)
+    await chat.press("No")
+    await chat.say("A heist at night")
+    await chat.press("Create")
+    given = inputs(chat)
+    assert given["multi_shots"] is False
+    assert given["prompt"] == "A heist at night"
+    assert "multi_prompt" not in given
 
 
 async def test_a_song_of_an_earlier_job_names_its_job_too(chat: Chat) -> None:
@@ -352,7 +365,7 @@ async def test_a_field_that_another_answer_forbids_is_not_offered(chat: Chat) ->
 
 async def test_a_form_goes_on_after_a_restart(chat: Chat) -> None:
     await choose(chat, SHOTS)
-    await chat.say("A heist")
+    await chat.press("Yes")
     await chat.repeat()
     assert "1 of at most" in await chat.last_text()
     chat.context.catalog.expire()
