@@ -54,6 +54,8 @@ class Draft(BaseModel):
     """The place in the inputs that the user wants to answer; empty for what is missing."""
     branch: int = -1
     """Which of the ways to fill in the form was chosen; -1 until one is."""
+    is_whole: bool = False
+    """Whether the form of a model is filled in that can be asked for less."""
     is_changing_prompt: bool = False
     overlong: int = 0
     """The length of a prompt that was refused for it, until another one comes."""

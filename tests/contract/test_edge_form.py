@@ -253,6 +253,41 @@ async def test_one_scene_is_asked_for_without_shots(chat: Chat) -> None:
     assert "multi_prompt" not in given
 
 
+async def test_a_free_model_has_all_its_settings_behind_its_dialogue(chat: Chat) -> None:
+    await choose(chat, "qwen/text-to-image")
+    await chat.say("A harbour in fog")
+    await chat.press("All settings")
+    await find_setting(chat, "What to avoid")
+    await chat.say("ships")
+    assert "What to avoid: ships" in await chat.last_text()
+    await chat.press("Create")
+    given = inputs(chat)
+    assert given["prompt"] == "A harbour in fog"
+    assert given["negative_prompt"] == "ships"
+
+
+async def test_a_picture_comes_along_to_all_settings(chat: Chat) -> None:
+    await choose(chat, "qwen/image-edit")
+    await chat.say(files={"photo": ("one.png", picture(64, 64), "image/png")})
+    await chat.say("Make it night")
+    await pressed(chat, "All settings", "Back")
+    assert "Make it night" in await chat.last_text()
+    await chat.press("Create")
+    assert inputs(chat)["image"].startswith("upload:")
+
+
+async def test_what_only_the_form_of_a_free_model_asks_is_kept_by_a_change(chat: Chat) -> None:
+    done = made(chat, "qwen/text-to-image", prompt="fog", negative_prompt="ships")
+    await chat.press_data(f"h:{done.id}", message_id=(await chat.last())["message_id"])
+    assert "What to avoid: ships" in await chat.last_text()
+
+
+async def test_a_free_model_without_more_to_set_has_no_way_to_it(chat: Chat) -> None:
+    await choose(chat, "z-image")
+    await chat.say("A harbour in fog")
+    assert "⚙️ All settings" not in await chat.labels()
+
+
 async def test_a_song_of_an_earlier_job_names_its_job_too(chat: Chat) -> None:
     done = made(chat, "ai-music-api/generate", song(1, "Rain"), song(2, "Rain again"))
     await choose(chat, "ai-music-api/separate-vocals")

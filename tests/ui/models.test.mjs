@@ -132,6 +132,7 @@ function walk(words) {
       await person.sees(question);
       await person.press(words.no);
     }
+    await person.say(words.theme);
     await person.press(words.style);
     await person.say(words.lullaby);
     await person.sees(words.ready);

@@ -10,6 +10,7 @@ from edge_bot.conversation.draft_screen import (
 )
 from edge_bot.conversation.event import Press
 from edge_bot.conversation.form_screen import choice_page_screen, items_page_screen, settings_screen
+from edge_bot.conversation.form_start import fills_form
 from edge_bot.conversation.handler.earlier import show_results, take_result
 from edge_bot.conversation.handler.generate import generate
 from edge_bot.conversation.handler.job import answer_job_press, answer_made_draft
@@ -22,7 +23,6 @@ from edge_bot.conversation.session import Draft
 from edge_bot.view import button, notice
 from edge_bot.view.button import Action, DraftAction
 from edge_bot.view.layout import Screen, paragraphs
-from edge_bot.view.media_input import has_form
 from edge_bot.view.shelf import (
     chosen_purpose,
     family_screen,
@@ -145,7 +145,7 @@ async def _view(interaction: Interaction, draft: Draft, action: Action) -> Scree
     model = interaction.catalog.find(draft.model_id)
     if isinstance(action, _SHELVES):
         return _shelf(interaction, action)
-    if model is not None and has_form(model):
+    if model is not None and fills_form(draft, model):
         return await _form_view(interaction, draft, action)
     options = {option.field: option for option in model.options} if model else {}
     match action:
