@@ -147,7 +147,7 @@ def _picture_screen(draft: Draft, speak: Texts, *, model: pb.Model) -> Screen:
     ask = speak.html("Send me the picture you want to change.")
     if model.kind == pb.MODEL_KIND_IMAGE_TO_IMAGE:
         ask = speak.html("Send me the picture you want redrawn.")
-    how = speak.html("A photo or a file will do: JPEG, PNG or WebP, up to 10 MB.")
+    how = speak.html("A photo or a file will do: JPEG, PNG, WebP, HEIC or BMP, up to 10 MB.")
     kept = speak.html("I have noted what to do with it.") if draft.prompt else ""
     text = paragraphs(_headline(model, speak), f"<b>{ask}</b>", lines(how, kept))
     return Screen(text, ((discard_button(speak, draft),),))
