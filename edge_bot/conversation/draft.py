@@ -39,8 +39,11 @@ from edge_bot.view.button import (
 )
 from edge_bot.view.catalog import Catalog
 from edge_bot.view.input_form import form_of
+from edge_bot.view.language import SOURCE_LANGUAGE, texts
 from edge_bot.view.media_input import has_form, picture_input
+from edge_bot.view.pick import three_picks
 from edge_bot.view.shape import Size, nearest_choice
+from edge_bot.view.shelf import chosen_purpose
 
 _OTHER_MODEL = (PickKind, PickModel)
 
@@ -94,6 +97,14 @@ def with_text(draft: Draft | None, text: str, *, new_id: str, catalog: Catalog) 
             return with_prompt(_with_first_model(edit, catalog), text, catalog=catalog)
         case _:
             return with_prompt(_with_first_model(draft, catalog), text, catalog=catalog)
+
+
+def from_shelf(text: str, *, purpose: int, new_id: str, catalog: Catalog) -> Draft | None:
+    """Return a draft of the first model that a purpose offers, with a text; None if it has none."""
+    picks = three_picks(texts(SOURCE_LANGUAGE), catalog.of_purpose(chosen_purpose(purpose)))
+    if not picks:
+        return None
+    return with_model(Draft(id=new_id, prompt=text), picks[0][1].id, catalog=catalog)
 
 
 def with_picture(

@@ -1,5 +1,6 @@
 """Users who ask for models that need more than a prompt and a picture."""
 
+import json
 from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
@@ -11,6 +12,8 @@ from google.protobuf.json_format import MessageToDict
 from atelier.generation.v1 import job_pb2, media_pb2, model_pb2
 from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE, CONSENT_KIND_VOICE
 from atelier.generation.v1.media_pb2 import Media
+from edge_bot.view.model_field import purpose_of
+from edge_bot.view.purpose import Purpose
 from generation_svc.catalog.load import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 from tests.contract.edge_chat import Chat, buttons, chatting
@@ -133,6 +136,25 @@ async def test_a_description_is_still_one_press_from_a_picture(chat: Chat) -> No
     await chat.say("a cat on a red sofa")
     await chat.press("Generate")
     assert inputs(chat)["prompt"] == "a cat on a red sofa"
+
+
+async def test_a_text_at_a_shelf_is_for_what_the_shelf_is_for(chat: Chat) -> None:
+    shown = (await chat.last())["message_id"]
+    await chat.press_data(f"P::{int(Purpose.TEXT_TO_VIDEO)}", message_id=shown)
+    await chat.say("a boat leaves the pier at dawn")
+    draft = json.loads(chat.service.edge.sessions[f"chat:{USER}"].data)["draft"]
+    assert draft["inputs"]["prompt"] == "a boat leaves the pier at dawn"
+    (chosen,) = (each for each in all_models() if each.id == draft["model_id"])
+    assert purpose_of(chosen) is Purpose.TEXT_TO_VIDEO
+
+
+async def test_after_a_fresh_start_a_text_is_what_to_draw(chat: Chat) -> None:
+    shown = (await chat.last())["message_id"]
+    await chat.press_data(f"P::{int(Purpose.TEXT_TO_VIDEO)}", message_id=shown)
+    await chat.say("/start")
+    await chat.say("a boat leaves the pier at dawn")
+    await chat.press("Generate")
+    assert inputs(chat)["prompt"] == "a boat leaves the pier at dawn"
 
 
 async def test_a_word_can_be_what_to_draw(chat: Chat) -> None:

@@ -26,6 +26,7 @@ from edge_bot.view.layout import Screen, paragraphs
 from edge_bot.view.shelf import (
     chosen_purpose,
     family_screen,
+    group_purposes,
     group_screen,
     purpose_screen,
     shelf_screen,
@@ -64,10 +65,24 @@ async def answer_press(interaction: Interaction, press: Press) -> None:
 
 async def _begin(interaction: Interaction, action: Action) -> None:
     if isinstance(action, _SHELVES):
+        purpose = _looked_at(interaction, action)
+        await interaction.note(lambda each: each.model_copy(update={"purpose": purpose}))
         await interaction.show(_shelf(interaction, action))
         return
     new = Draft(id=interaction.new_id)
     await _choose(interaction, interaction.session.find_draft(new.tag) or new, action)
+
+
+def _looked_at(interaction: Interaction, action: Action) -> int:
+    """Return the purpose whose models a press shows; 0 if it shows none."""
+    match action:
+        case button.ShowGroup(group=group):
+            purposes = group_purposes(group, catalog=interaction.catalog)
+            return int(purposes[0]) if len(purposes) == 1 else 0
+        case button.ShowPurpose() | button.ShowShelf() | button.ShowFamily():
+            return action.purpose
+        case _:
+            return 0
 
 
 async def _go_on(interaction: Interaction, action: DraftAction, *, press: Press) -> None:
