@@ -17,7 +17,14 @@ from google.protobuf.struct_pb2 import Value
 from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.draft_text import prompt_examples
 from edge_bot.conversation.form_answer import with_form_choice
-from edge_bot.conversation.form_start import begun_form, form_with_inputs
+from edge_bot.conversation.form_start import (
+    begun_form,
+    fills_form,
+    form_with_inputs,
+    has_more,
+    is_beyond_dialogue,
+    whole_form,
+)
 from edge_bot.conversation.question import QuestionKind, question_of
 from edge_bot.conversation.session import Draft, OptionValue
 from edge_bot.view.button import (
@@ -27,12 +34,18 @@ from edge_bot.view.button import (
     PickModel,
     SetOption,
     ShowDraft,
+    ShowSettings,
     UseExample,
 )
 from edge_bot.view.catalog import Catalog
 from edge_bot.view.input_form import form_of
+from edge_bot.view.language import SOURCE_LANGUAGE, texts
 from edge_bot.view.media_input import has_form, picture_input
+from edge_bot.view.pick import three_picks
 from edge_bot.view.shape import Size, nearest_choice
+from edge_bot.view.shelf import chosen_purpose
+
+_OTHER_MODEL = (PickKind, PickModel)
 
 
 class Stage(Enum):
@@ -54,7 +67,7 @@ def stage_of(draft: Draft, catalog: Catalog) -> Stage:
     model = catalog.find(draft.model_id)
     if model is None:
         return Stage.MODEL
-    if has_form(model):
+    if fills_form(draft, model):
         is_filled = question_of(draft, form_of(model)).kind is QuestionKind.REVIEW
         return Stage.CONFIRM if is_filled else Stage.FORM
     if picture_input(model) and not draft.picture:
@@ -86,6 +99,14 @@ def with_text(draft: Draft | None, text: str, *, new_id: str, catalog: Catalog) 
             return with_prompt(_with_first_model(draft, catalog), text, catalog=catalog)
 
 
+def from_shelf(text: str, *, purpose: int, new_id: str, catalog: Catalog) -> Draft | None:
+    """Return a draft of the first model that a purpose offers, with a text; None if it has none."""
+    picks = three_picks(texts(SOURCE_LANGUAGE), catalog.of_purpose(chosen_purpose(purpose)))
+    if not picks:
+        return None
+    return with_model(Draft(id=new_id, prompt=text), picks[0][1].id, catalog=catalog)
+
+
 def with_picture(
     draft: Draft | None,
     picture: str,
@@ -114,7 +135,7 @@ def with_picture(
 def with_choice(draft: Draft, action: Action, *, language: str, catalog: Catalog) -> Draft:
     """Return the draft after a press that belongs to it; a view leaves it as it is."""
     model = catalog.find(draft.model_id)
-    if model is not None and has_form(model) and not isinstance(action, PickKind | PickModel):
+    if model is not None and fills_form(draft, model) and not isinstance(action, _OTHER_MODEL):
         return with_form_choice(draft, action, language=language, model=model)
     match action:
         case PickKind(kind=kind):
@@ -127,6 +148,15 @@ def with_choice(draft: Draft, action: Action, *, language: str, catalog: Catalog
             return with_prompt(draft, chosen, catalog=catalog) if chosen else draft
         case SetOption(field=field, index=index):
             return _with_option(draft, field, index=index, catalog=catalog)
+        case ShowSettings() if model is not None and has_more(model):
+            return whole_form(draft, inputs_of(draft, model), form=form_of(model))
+        case _:
+            return _turned(draft, action)
+
+
+def _turned(draft: Draft, action: Action) -> Draft:
+    """Return the draft with its prompt asked for again, or no longer."""
+    match action:
         case ChangePrompt():
             return draft.model_copy(update={"is_changing_prompt": True, "overlong": 0})
         case ShowDraft():
@@ -138,7 +168,7 @@ def with_choice(draft: Draft, action: Action, *, language: str, catalog: Catalog
 def with_prompt(draft: Draft, prompt: str, *, catalog: Catalog) -> Draft:
     """Return the draft with this prompt; with the one before if the model takes none so long."""
     model = catalog.find(draft.model_id)
-    if model is not None and has_form(model):
+    if model is not None and fills_form(draft, model):
         return begun_form(draft.model_copy(update={"prompt": prompt}), form_of(model))
     if _takes_prompt(draft, prompt, catalog=catalog):
         update: dict[str, object] = {"prompt": prompt, "is_changing_prompt": False, "overlong": 0}
@@ -153,8 +183,9 @@ def with_model(draft: Draft, model_id: str, *, catalog: Catalog) -> Draft:
     model = catalog.find(model_id)
     if model is None:
         return draft.model_copy(update={"model_id": ""})
-    if draft.inputs and not draft.prompt:  # its words come along to the next model
+    if draft.is_whole or (draft.inputs and not draft.prompt):  # its words come along
         draft = draft.model_copy(update={"prompt": str(draft.inputs.get("prompt", ""))})
+    draft = draft.model_copy(update={"is_whole": False})
     if has_form(model):
         begun = draft.model_copy(update={"kind": int(model.kind), "model_id": model_id})
         return begun_form(begun, form_of(model))
@@ -184,6 +215,9 @@ def draft_from_job(
         draft = Draft(id=new_id, kind=int(model.kind), model_id=model_id)
         return form_with_inputs(draft, inputs, form=form_of(model))
     draft = Draft(id=new_id, prompt=prompt)
+    if is_beyond_dialogue(inputs, model):
+        draft = draft.model_copy(update={"kind": int(model.kind), "model_id": model_id})
+        return whole_form(draft, inputs, form=form_of(model))
     if name := picture_input(model):
         picture = str(inputs.get(name, ""))
         fields = _picture_fields(picture, sizes.get(picture, (0, 0)))
@@ -198,7 +232,7 @@ def draft_from_job(
 
 def inputs_of(draft: Draft, model: pb.Model) -> dict[str, Any]:
     """Return the inputs to ask for: exactly what the confirmation shows."""
-    if has_form(model):
+    if fills_form(draft, model):
         return draft.inputs
     inputs: dict[str, Any] = {"prompt": draft.prompt}
     if name := picture_input(model):
@@ -208,7 +242,7 @@ def inputs_of(draft: Draft, model: pb.Model) -> dict[str, Any]:
 
 def words_of(draft: Draft, model: pb.Model) -> str:
     """Return the prompt of a draft."""
-    return str(draft.inputs.get("prompt", "")) if has_form(model) else draft.prompt
+    return str(draft.inputs.get("prompt", "")) if fills_form(draft, model) else draft.prompt
 
 
 def chosen_value(draft: Draft, option: pb.ModelOption) -> OptionValue:

@@ -7,6 +7,7 @@ from atelier.generation.v1.generation_service_pb2 import QuoteJobResponse
 from edge_bot.conversation.draft import Stage, chosen_value, scalar, stage_of
 from edge_bot.conversation.draft_text import discard_button, prompt_examples, safe
 from edge_bot.conversation.form_screen import form_screen
+from edge_bot.conversation.form_start import fills_form, has_more
 from edge_bot.conversation.session import Draft
 from edge_bot.view.button import (
     ChangePrompt,
@@ -16,6 +17,7 @@ from edge_bot.view.button import (
     ShowDraft,
     ShowModels,
     ShowOptions,
+    ShowSettings,
     UseExample,
 )
 from edge_bot.view.catalog import Catalog, localised
@@ -30,7 +32,7 @@ from edge_bot.view.layout import (
     quoted,
     shorten,
 )
-from edge_bot.view.media_input import has_form, picture_input
+from edge_bot.view.media_input import picture_input
 from edge_bot.view.purpose import PURPOSE_OF_KIND, Purpose
 from edge_bot.view.quote_text import state_text
 from edge_bot.view.shelf import group_rows, picture_rows, purpose_screen
@@ -107,7 +109,7 @@ def _stage_screen(
     draft: Draft, speak: Texts, *, catalog: Catalog, quote: QuoteJobResponse | None
 ) -> Screen:
     model = catalog.find(draft.model_id)
-    if model is not None and has_form(model):
+    if model is not None and fills_form(draft, model):
         return form_screen(draft, speak.language, model=model, quote=quote)
     match stage_of(draft, catalog):
         case Stage.KIND:
@@ -145,7 +147,7 @@ def _picture_screen(draft: Draft, speak: Texts, *, model: pb.Model) -> Screen:
     ask = speak.html("Send me the picture you want to change.")
     if model.kind == pb.MODEL_KIND_IMAGE_TO_IMAGE:
         ask = speak.html("Send me the picture you want redrawn.")
-    how = speak.html("A photo or a file will do: JPEG, PNG or WebP, up to 10 MB.")
+    how = speak.html("A photo or a file will do: JPEG, PNG, WebP, HEIC or BMP, up to 10 MB.")
     kept = speak.html("I have noted what to do with it.") if draft.prompt else ""
     text = paragraphs(_headline(model, speak), f"<b>{ask}</b>", lines(how, kept))
     return Screen(text, ((discard_button(speak, draft),),))
@@ -181,9 +183,17 @@ def _confirm_screen(draft: Draft, speak: Texts, *, model: pb.Model, catalog: Cat
     rows: Rows = (
         (Button(speak.plain("✨ Generate"), Generate(draft.tag)),),
         (*options, *_other_model(draft, speak, catalog=catalog)),
+        _all_settings(draft, speak, model=model),
         (change, discard_button(speak, draft)),
     )
     return Screen(text, tuple(row for row in rows if row))
+
+
+def _all_settings(draft: Draft, speak: Texts, *, model: pb.Model) -> tuple[Button, ...]:
+    """Return the way to the form, if there is more to set than the options."""
+    if not has_more(model):
+        return ()
+    return (Button(speak.plain("⚙️ All settings"), ShowSettings(draft.tag, 0)),)
 
 
 def _headline(model: pb.Model, speak: Texts) -> str:

@@ -5,15 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 
+from atelier.generation.v1 import model_pb2 as pb
 from edge_bot.conversation.form import settled, with_another, with_answer
 from edge_bot.conversation.form_place import main_text, media_place
 from edge_bot.conversation.place import value_at
 from edge_bot.conversation.session import Draft
-from edge_bot.view.input_form import Field, FieldKind, InputForm, JsonValue
+from edge_bot.view.input_form import Field, FieldKind, InputForm, JsonValue, form_of
 from edge_bot.view.input_rule import keeps
+from edge_bot.view.media_input import has_form, picture_input
 
 _IMAGE = 1
 """MEDIA_KIND_IMAGE."""
+
+
+def fills_form(draft: Draft, model: pb.Model) -> bool:
+    """Tell whether a draft is a form: its model has one, or the user wanted all its settings."""
+    return has_form(model) or draft.is_whole
+
+
+def has_more(model: pb.Model) -> bool:
+    """Tell whether a model that can be asked for less has inputs that only its form asks for."""
+    form = form_of(model)
+    return form.is_complete and bool(_beyond_dialogue(form, model))
+
+
+def is_beyond_dialogue(inputs: Mapping[str, JsonValue], model: pb.Model) -> bool:
+    """Tell whether inputs say something that only the form asks for."""
+    form = form_of(model)
+    return any(
+        name in inputs and inputs[name] != form.fields[name].schema.get("default")
+        for name in _beyond_dialogue(form, model)
+    )
+
+
+def _beyond_dialogue(form: InputForm, model: pb.Model) -> set[str]:
+    asked = {"prompt", picture_input(model), *(each.field for each in model.options)}
+    return {each.path for each in form.top} - asked
+
+
+def whole_form(draft: Draft, inputs: Mapping[str, JsonValue], *, form: InputForm) -> Draft:
+    """Return the draft of a model that can be asked for less as a form with these inputs."""
+    given = {
+        name: [value] if form.fields[name].is_list and not isinstance(value, list) else value
+        for name, value in inputs.items()
+        if name in form.fields
+    }
+    whole = draft.model_copy(update={"is_whole": True, "is_changing_prompt": False})
+    return form_with_inputs(whole, given, form=form)
 
 
 def begun_form(draft: Draft, form: InputForm) -> Draft:

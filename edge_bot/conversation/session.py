@@ -54,6 +54,8 @@ class Draft(BaseModel):
     """The place in the inputs that the user wants to answer; empty for what is missing."""
     branch: int = -1
     """Which of the ways to fill in the form was chosen; -1 until one is."""
+    is_whole: bool = False
+    """Whether the form of a model is filled in that can be asked for less."""
     is_changing_prompt: bool = False
     overlong: int = 0
     """The length of a prompt that was refused for it, until another one comes."""
@@ -107,6 +109,8 @@ class Session(BaseModel):
     """Jobs whose result could not be sent, each with its progress message."""
     is_missed_offered: bool = False
     """Whether the user was told about them."""
+    purpose: int = 0
+    """What the user looks at models for and has chosen none yet; 0 for nothing."""
 
     def find_draft(self, tag: str) -> Draft | None:
         """Return the draft whose buttons carry this tag."""
@@ -122,7 +126,7 @@ class Session(BaseModel):
         """Return the session with this draft as the current one; the one before is kept."""
         drafts = self._drafts()
         others = tuple(each for each in drafts if draft is None or each.id != draft.id)
-        return self.model_copy(update={"draft": draft, "others": others[:MAX_DRAFTS]})
+        return self.model_copy(update={"draft": draft, "others": others[:MAX_DRAFTS], "purpose": 0})
 
     def with_changed(self, draft: Draft) -> Session:
         """Return the session with a draft changed where it is."""

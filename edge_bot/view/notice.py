@@ -73,7 +73,7 @@ def wrong_file(language: str) -> str:
     """Say which files are pictures here."""
     return texts(language).html(
         "I cannot open this kind of file. Please send the picture as a photo, "
-        "or as a JPEG, PNG or WebP file."
+        "or as a JPEG, PNG, WebP, HEIC or BMP file."
     )
 
 

@@ -13,23 +13,30 @@ from edge_bot.view.purpose import GROUPS, group_label, group_of, purpose_label
 from edge_bot.view.search_word import FILLERS, SEARCH_WORDS, SHORT
 
 MOST_WORDS = 4
-"""How many words a search has at most; a longer text is a prompt."""
+"""How many words a search has at most; a longer text is a prompt, unless it is a whole name."""
 _SHELF = [purpose for group in GROUPS for purpose in group.purposes]
 
 
 def found_models(words: str, *, catalog: Catalog) -> tuple[pb.Model, ...]:
     """Return the models whose names or purposes have all of these words, in either language.
 
-    Those that are called just so come first, then those whose purposes do on the shelf.
+    Those that are called just so come first, however long their names are, then those whose
+    purposes do on the shelf.
     """
-    said = _words(words)
-    wanted = [each for each in said if each not in FILLERS]
-    if not catalog.is_large or not wanted or len(said) > MOST_WORDS:
+    wanted = _telling(words)
+    if not catalog.is_large or not wanted:
         return ()
-    if any(len(each) < 2 for each in wanted):
-        return ()
-    found = [each for each in catalog.offered if _has_words(each, wanted)]
+    is_search = len(_words(words)) <= MOST_WORDS and all(len(each) > 1 for each in wanted)
+    found = [
+        each
+        for each in catalog.offered
+        if _is_called(each, wanted) or (is_search and _has_words(each, wanted))
+    ]
     return tuple(sorted(found, key=lambda each: _distance(each, wanted)))
+
+
+def _is_called(model: pb.Model, wanted: list[str]) -> bool:
+    return any(_telling(title) == wanted for title in model.titles.values())
 
 
 def _has_words(model: pb.Model, wanted: Iterable[str]) -> bool:
@@ -53,8 +60,12 @@ def _is_form(word: str, stem: str) -> bool:
 
 
 def _distance(model: pb.Model, wanted: list[str]) -> tuple[bool, int]:
-    is_called_so = any(_words(title) == wanted for title in model.titles.values())
-    return not is_called_so, _SHELF.index(purpose_of(model))
+    return not _is_called(model, wanted), _SHELF.index(purpose_of(model))
+
+
+def _telling(text: str) -> list[str]:
+    """Return the words of a text that tell anything of a model."""
+    return [each for each in _words(text) if each not in FILLERS]
 
 
 def _words(text: str) -> list[str]:

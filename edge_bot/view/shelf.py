@@ -76,7 +76,7 @@ def group_screen(group: int, language: str, *, catalog: Catalog, draft: str = ""
     speak = texts(language)
     if not 0 <= group < len(GROUPS):
         return _groups_screen(speak, catalog=catalog, draft=draft)
-    purposes = [each for each in GROUPS[group].purposes if catalog.of_purpose(each)]
+    purposes = group_purposes(group, catalog=catalog)
     if len(purposes) == 1:
         return purpose_screen(purposes[0], language, catalog=catalog, draft=draft)
     rows: Rows = tuple(
@@ -85,6 +85,12 @@ def group_screen(group: int, language: str, *, catalog: Catalog, draft: str = ""
     text = f"<b>{_safe(group_label(speak, group))}</b>"
     question = speak.html("What exactly?")
     return Screen(paragraphs(text, question), (*rows, (_home(speak),)))
+
+
+def group_purposes(group: int, *, catalog: Catalog) -> list[Purpose]:
+    """Return the purposes of a group that some model is for; none of an unknown group."""
+    purposes = GROUPS[group].purposes if 0 <= group < len(GROUPS) else ()
+    return [each for each in purposes if catalog.of_purpose(each)]
 
 
 def purpose_screen(purpose: Purpose, language: str, *, catalog: Catalog, draft: str = "") -> Screen:

@@ -51,6 +51,8 @@ class QuoteLine:
     """What of the inputs decided on the rate."""
     is_ceiling: bool = False
     """Whether it is the most that the part can cost."""
+    is_most: bool = False
+    """Whether the amount is the most that there can be."""
 
     @property
     def credits(self) -> Decimal:
@@ -123,8 +125,9 @@ def _part(part: PricePart, given: _Given) -> QuoteLine | None:
         return None
     amounts = [_amount(quantity, given) for quantity in part.quantities]
     number = prod((amount for amount, _ in amounts), start=Decimal(1))
-    is_ceiling = rate.is_ceiling or any(is_most for _, is_most in amounts)
-    return QuoteLine(rate.credits, number, part.unit, rate.conditions, is_ceiling)
+    is_most = any(is_ceiling for _, is_ceiling in amounts)
+    is_ceiling = rate.is_ceiling or is_most
+    return QuoteLine(rate.credits, number, part.unit, rate.conditions, is_ceiling, is_most)
 
 
 def _holds(rate: Rate, given: _Given) -> bool:

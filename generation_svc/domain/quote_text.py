@@ -1,7 +1,6 @@
 """Says in words what a quote is made of."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from generation_svc.domain.model import LocalizedText, Model, Option
@@ -38,11 +37,8 @@ def quote_lines(
     """
     writer = _Writer(model, {**model.defaults, **inputs}, language_code)
     first, *others = quote.lines
-    # A price that is a ceiling as a whole is one of each of its parts.
-    is_most = quote.is_ceiling and not any(line.is_ceiling for line in quote.lines)
     shown = (first, *(line for line in others if line.credits))
-    lines = (replace(line, is_ceiling=line.is_ceiling or is_most) for line in shown)
-    return tuple(dict.fromkeys(map(writer.line, lines)))
+    return tuple(dict.fromkeys(map(writer.line, shown)))
 
 
 class _Writer:
@@ -64,7 +60,8 @@ class _Writer:
             ru=f"{_number(amount, separator=chr(0xA0), point=',')} {_russian(amount, russian)}",
             en=f"{_number(amount, separator=',', point='.')} {_english(amount, english)}",
         )
-        most = f"{self._text(_AT_MOST)} " if line.is_ceiling else ""
+        # That the price is a ceiling stands above the lines: here it is said of amounts only.
+        most = f"{self._text(_AT_MOST)} " if line.is_most else ""
         return most + self._text(text).replace("·", " ")
 
     def _condition(self, condition: Condition) -> str:

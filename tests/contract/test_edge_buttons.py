@@ -29,7 +29,7 @@ KEY = f"chat:{USER}"
 FORMS = ("kling-3.0/video", "ai-music-api/separate-vocals", "gpt-image-2-text-to-image")
 PALETTE = "wan/2-7-image-pro"
 OTHERS = (PALETTE, "gpt-image-2-5-flare-text-to-image", "google/imagen4")
-ANSWERS = {"kling-3.0/video": ("a heist", "a door", "5")}
+ANSWERS = {"kling-3.0/video": ("yes", "a door", "5")}
 FORM_ACTIONS = {
     button.ShowGroup,
     button.ShowPurpose,

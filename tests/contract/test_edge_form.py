@@ -1,5 +1,6 @@
 """Users who ask for models that need more than a prompt and a picture."""
 
+import json
 from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
@@ -11,6 +12,8 @@ from google.protobuf.json_format import MessageToDict
 from atelier.generation.v1 import job_pb2, media_pb2, model_pb2
 from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE, CONSENT_KIND_VOICE
 from atelier.generation.v1.media_pb2 import Media
+from edge_bot.view.model_field import purpose_of
+from edge_bot.view.purpose import Purpose
 from generation_svc.catalog.load import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 from tests.contract.edge_chat import Chat, buttons, chatting
@@ -135,6 +138,25 @@ async def test_a_description_is_still_one_press_from_a_picture(chat: Chat) -> No
     assert inputs(chat)["prompt"] == "a cat on a red sofa"
 
 
+async def test_a_text_at_a_shelf_is_for_what_the_shelf_is_for(chat: Chat) -> None:
+    shown = (await chat.last())["message_id"]
+    await chat.press_data(f"P::{int(Purpose.TEXT_TO_VIDEO)}", message_id=shown)
+    await chat.say("a boat leaves the pier at dawn")
+    draft = json.loads(chat.service.edge.sessions[f"chat:{USER}"].data)["draft"]
+    assert draft["inputs"]["prompt"] == "a boat leaves the pier at dawn"
+    (chosen,) = (each for each in all_models() if each.id == draft["model_id"])
+    assert purpose_of(chosen) is Purpose.TEXT_TO_VIDEO
+
+
+async def test_after_a_fresh_start_a_text_is_what_to_draw(chat: Chat) -> None:
+    shown = (await chat.last())["message_id"]
+    await chat.press_data(f"P::{int(Purpose.TEXT_TO_VIDEO)}", message_id=shown)
+    await chat.say("/start")
+    await chat.say("a boat leaves the pier at dawn")
+    await chat.press("Generate")
+    assert inputs(chat)["prompt"] == "a boat leaves the pier at dawn"
+
+
 async def test_a_word_can_be_what_to_draw(chat: Chat) -> None:
     await chat.say("music")
     await pressed(chat, "Draw “music”", "Generate")
@@ -160,7 +182,7 @@ async def test_a_dialogue_is_written_line_by_line(chat: Chat) -> None:
 async def shots(chat: Chat, *texts: str) -> None:
     """Describe the shots of a film, five seconds each, up to the list of them."""
     await choose(chat, SHOTS)
-    await chat.say("A heist")
+    await chat.press("Yes")
     for number, text in enumerate(texts, start=1):
         await chat.say(text)
         await chat.say("5")
@@ -179,7 +201,7 @@ async def test_any_shot_is_changed_or_removed(chat: Chat) -> None:
     await pressed(chat, "1. A door opens", "Remove this one")
     assert "1. A safe is opened" in await chat.last_text()
     await pressed(chat, "2. A car", "Add another")
-    assert "3 of at most 6" in await chat.last_text()
+    assert "3 of at most 5" in await chat.last_text()
     await chat.say("The end")
     await chat.say("3")
     await pressed(chat, "Done", "Create")
@@ -193,7 +215,7 @@ async def test_any_shot_is_changed_or_removed(chat: Chat) -> None:
 async def test_without_its_only_item_a_list_is_asked_for_again(chat: Chat) -> None:
     await shots(chat, "A door opens")
     await pressed(chat, "1. A door opens", "Remove this one")
-    assert "1 of at most 6" in await chat.last_text()
+    assert "1 of at most 5" in await chat.last_text()
     await chat.say("A window")
     await chat.say("7")
     await pressed(chat, "Done", "Create")
@@ -221,7 +243,8 @@ async def test_many_lines_are_shown_in_pages(chat: Chat) -> None:
 
 async def test_shots_are_a_list_with_numbers_that_are_checked(chat: Chat) -> None:
     await choose(chat, SHOTS)
-    await chat.say("A heist in three shots")
+    assert "Several shots" in await chat.last_text()
+    await chat.press("Yes")
     await chat.say("A door opens")
     await chat.say("thirteen")
     assert "from 1 to 12" in await chat.last_text()
@@ -233,11 +256,58 @@ async def test_shots_are_a_list_with_numbers_that_are_checked(chat: Chat) -> Non
     await chat.say("4")
     await pressed(chat, "Done", "Create")
     given = inputs(chat)
-    assert given["prompt"] == "A heist in three shots"
+    assert given["multi_shots"] is True
+    assert "prompt" not in given
     assert given["multi_prompt"] == [
         {"prompt": "A door opens", "duration": 5},
         {"prompt": "A safe", "duration": 4},
     ]
+
+
+async def test_one_scene_is_asked_for_without_shots(chat: Chat) -> None:
+    await choose(chat, SHOTS)
+    await chat.press("No")
+    await chat.say("A heist at night")
+    await chat.press("Create")
+    given = inputs(chat)
+    assert given["multi_shots"] is False
+    assert given["prompt"] == "A heist at night"
+    assert "multi_prompt" not in given
+
+
+async def test_a_free_model_has_all_its_settings_behind_its_dialogue(chat: Chat) -> None:
+    await choose(chat, "qwen/text-to-image")
+    await chat.say("A harbour in fog")
+    await chat.press("All settings")
+    await find_setting(chat, "What to avoid")
+    await chat.say("ships")
+    assert "What to avoid: ships" in await chat.last_text()
+    await chat.press("Create")
+    given = inputs(chat)
+    assert given["prompt"] == "A harbour in fog"
+    assert given["negative_prompt"] == "ships"
+
+
+async def test_a_picture_comes_along_to_all_settings(chat: Chat) -> None:
+    await choose(chat, "qwen/image-edit")
+    await chat.say(files={"photo": ("one.png", picture(64, 64), "image/png")})
+    await chat.say("Make it night")
+    await pressed(chat, "All settings", "Back")
+    assert "Make it night" in await chat.last_text()
+    await chat.press("Create")
+    assert inputs(chat)["image"].startswith("upload:")
+
+
+async def test_what_only_the_form_of_a_free_model_asks_is_kept_by_a_change(chat: Chat) -> None:
+    done = made(chat, "qwen/text-to-image", prompt="fog", negative_prompt="ships")
+    await chat.press_data(f"h:{done.id}", message_id=(await chat.last())["message_id"])
+    assert "What to avoid: ships" in await chat.last_text()
+
+
+async def test_a_free_model_without_more_to_set_has_no_way_to_it(chat: Chat) -> None:
+    await choose(chat, "z-image")
+    await chat.say("A harbour in fog")
+    assert "⚙️ All settings" not in await chat.labels()
 
 
 async def test_a_song_of_an_earlier_job_names_its_job_too(chat: Chat) -> None:
@@ -352,7 +422,7 @@ async def test_a_field_that_another_answer_forbids_is_not_offered(chat: Chat) ->
 
 async def test_a_form_goes_on_after_a_restart(chat: Chat) -> None:
     await choose(chat, SHOTS)
-    await chat.say("A heist")
+    await chat.press("Yes")
     await chat.repeat()
     assert "1 of at most" in await chat.last_text()
     chat.context.catalog.expire()

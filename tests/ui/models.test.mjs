@@ -132,8 +132,9 @@ function walk(words) {
       await person.sees(question);
       await person.press(words.no);
     }
-    await person.press(words.style);
     await person.say(words.lullaby);
+    await person.press(words.style);
+    await person.say(words.folk);
     await person.sees(words.ready);
     await seen("song-review");
     await person.press(words.create);
@@ -148,7 +149,7 @@ function walk(words) {
     await person.press(`✍️ ${words.lyricsModel}`);
     await person.say(words.theme);
     await person.press(words.create);
-    await person.sees("[Verse]");
+    await person.sees(/\[Verse\](?! (and|и) )/); // a hint says "[Verse] and [Chorus]"
     await person.waitsForNothing(words.stop);
     await seen("lyrics", { foreign: words.sung });
     await person.press(words.asFile);

@@ -14,6 +14,7 @@ from edge_bot.view.model_field import purpose_of
 from edge_bot.view.purpose import Purpose
 from edge_bot.view.search import found_models
 from edge_bot.view.search_word import SEARCH_WORDS
+from edge_bot.view.shelf import FOUND
 from generation_svc.catalog import load_catalog
 from generation_svc.rpc.convert_model import model_to_proto
 
@@ -100,6 +101,14 @@ def every_model() -> Catalog:
     models = load_catalog().models.values()
     brief = (model_to_proto(each, is_full=False) for each in models if each.withdrawn is None)
     return Catalog(tuple(brief))
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_model_is_found_by_its_whole_title(language: str) -> None:
+    catalog = every_model()
+    for model in catalog.offered:
+        found = found_models(model.titles[language], catalog=catalog)
+        assert model.id in [each.id for each in found[:FOUND]], model.titles[language]
 
 
 def purposes_found(words: str) -> list[Purpose]:

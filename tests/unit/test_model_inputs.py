@@ -166,6 +166,15 @@ def field_in(violation: str) -> str:
             id="no-effect",
         ),
         pytest.param(
+            "kling-3.0/video",
+            {"multi_shots": True, "prompt": "a heist"},
+            {
+                "inputs.prompt": "Must be left out when multi_shots is true:"
+                " it has no effect then.",
+            },
+            id="several-shots",
+        ),
+        pytest.param(
             "gpt-image-2-text-to-image",
             {"resolution": "4K"},
             {

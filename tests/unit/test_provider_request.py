@@ -74,12 +74,11 @@ A, B = "https://kie.example/a", "https://kie.example/b"
         pytest.param(
             "kling-3.0/video",
             {
-                "prompt": "@anna walks",
+                "multi_shots": True,
                 "multi_prompt": [{"prompt": "@anna walks", "duration": 3}],
                 "elements": [{"name": "anna", "description": "a girl", "images": [MEDIA, A]}],
             },
             {
-                "prompt": "@anna walks",
                 "multi_prompt": [{"prompt": "@anna walks", "duration": 3}],
                 "kling_elements": [
                     {"name": "anna", "description": "a girl", "element_input_urls": [B, A]}
@@ -88,7 +87,7 @@ A, B = "https://kie.example/a", "https://kie.example/b"
                 "duration": "5",
                 "aspect_ratio": "16:9",
                 "mode": "pro",
-                "multi_shots": False,
+                "multi_shots": True,
             },
             id="lists-of-objects-with-media",
         ),

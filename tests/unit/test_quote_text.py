@@ -59,9 +59,16 @@ def test_what_decided_on_the_rate_is_told_by_its_labels() -> None:
     assert text == "8 секунд · Разрешение: 1080p"
 
 
-def test_a_ceiling_says_so() -> None:
-    assert told(line_of("8", "second", is_ceiling=True), is_ceiling=True) == ["at most 8 seconds"]
-    assert told(line_of("1", "image"), language="ru", is_ceiling=True) == ["максимум 1 изображение"]
+def test_an_amount_that_is_a_ceiling_says_so() -> None:
+    line = replace(line_of("8", "second", is_ceiling=True), is_most=True)
+    assert told(line, is_ceiling=True) == ["at most 8 seconds"]
+    assert told(line, language="ru", is_ceiling=True) == ["максимум 8 секунд"]
+
+
+def test_a_price_that_is_a_ceiling_leaves_its_amounts_as_they_are() -> None:
+    line = line_of("1", "video", is_ceiling=True)
+    assert told(line, is_ceiling=True) == ["1 video"]
+    assert told(line_of("1", "image"), language="ru", is_ceiling=True) == ["1 изображение"]
 
 
 def test_a_surcharge_that_costs_nothing_is_left_out() -> None:

@@ -12,6 +12,7 @@ from edge_bot.conversation.form_answer import (
     with_form_media,
     with_form_text,
 )
+from edge_bot.conversation.form_start import fills_form
 from edge_bot.conversation.handler.earlier import first_picture, with_replied
 from edge_bot.conversation.handler.follow import find_job
 from edge_bot.conversation.handler.quote import quoted_screen
@@ -26,7 +27,6 @@ from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import MAX_BYTES, Draft
 from edge_bot.view import notice
 from edge_bot.view.layout import DOWNLOAD_BYTES
-from edge_bot.view.media_input import has_form
 from edge_bot.view.typed_value import NotTaken
 
 
@@ -36,7 +36,7 @@ def form_model(interaction: Interaction) -> Model | None:
     if draft is None or draft.job_id:
         return None
     model = interaction.catalog.find(draft.model_id)
-    return model if model is not None and has_form(model) else None
+    return model if model is not None and fills_form(draft, model) else None
 
 
 async def answer_form_text(interaction: Interaction, event: Text) -> bool:

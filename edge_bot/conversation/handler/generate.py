@@ -17,6 +17,7 @@ from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, Job
 from edge_bot.conversation.draft import Stage, inputs_of, stage_of, words_of
 from edge_bot.conversation.form_screen import consent_screen
+from edge_bot.conversation.form_start import fills_form
 from edge_bot.conversation.handler.follow import find_job, is_under_way, read_job, refresh
 from edge_bot.conversation.handler.price import credits_of
 from edge_bot.conversation.handler.quote import asking_again, quoted_screen
@@ -25,7 +26,7 @@ from edge_bot.conversation.session import Draft, Repetition
 from edge_bot.service_error import is_out_of_room, is_passing
 from edge_bot.view import notice, payment_notice
 from edge_bot.view.layout import Rows, Screen
-from edge_bot.view.media_input import has_form, input_of, picture_input
+from edge_bot.view.media_input import input_of, picture_input
 from edge_bot.view.outcome import change_button, failure_buttons, prompt_of
 from edge_bot.view.progress import starting_screen
 from edge_bot.view.top_up import missing_rows
@@ -220,7 +221,7 @@ async def _reconsider(interaction: Interaction, draft: Draft, refused: JobRefuse
         why = payment_notice.not_begun(interaction.language)
     if refused.error.reason == "PRICE_CHANGED":
         why = payment_notice.price_asked_again(why, interaction.language)
-    if model is not None and has_form(model):
+    if model is not None and fills_form(draft, model):
         draft = asking_again(draft, refused.error, model=model)
     elif model is not None and picture_input(model) in refused.fields:
         draft = draft.model_copy(update={"picture": ""})

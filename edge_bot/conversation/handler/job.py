@@ -8,6 +8,7 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_RUNNING, Job
 from edge_bot.conversation.draft import draft_from_job, scalar
 from edge_bot.conversation.event import Press
+from edge_bot.conversation.form_start import is_beyond_dialogue
 from edge_bot.conversation.handler.follow import find_job, is_under_way, refresh
 from edge_bot.conversation.handler.generate import generate_again
 from edge_bot.conversation.handler.missed import bring
@@ -54,11 +55,9 @@ async def _change(interaction: Interaction, job: Job) -> None:
         return
     await interaction.open(job.model_id)
     model = interaction.catalog.find(job.model_id)
-    inputs = (
-        whole_numbers(MessageToDict(job.inputs))
-        if model is not None and has_form(model)
-        else {field: scalar(value) for field, value in job.inputs.fields.items()}
-    )
+    inputs = whole_numbers(MessageToDict(job.inputs))
+    if model is None or not (has_form(model) or is_beyond_dialogue(inputs, model)):
+        inputs = {field: scalar(value) for field, value in job.inputs.fields.items()}
     draft = draft_from_job(
         inputs,
         model_id=job.model_id,

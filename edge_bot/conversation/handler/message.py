@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
-from edge_bot.conversation.draft import with_picture, with_text
+from edge_bot.conversation.draft import from_shelf, with_picture, with_text
 from edge_bot.conversation.event import Clip, Command, Picture, Text
 from edge_bot.conversation.handler.follow import find_job, is_under_way
 from edge_bot.conversation.handler.form import (
@@ -22,9 +22,11 @@ from edge_bot.conversation.handler.upload import (
     take_picture,
 )
 from edge_bot.conversation.interaction import Interaction
+from edge_bot.conversation.session import Draft
 from edge_bot.view import notice
 from edge_bot.view.layout import Screen
 from edge_bot.view.progress import cancel_question_screen
+from edge_bot.view.purpose import Purpose
 from edge_bot.view.search import found_models
 from edge_bot.view.shelf import found_screen
 from edge_bot.view.welcome import (
@@ -74,12 +76,19 @@ async def answer_text(interaction: Interaction, event: Text) -> None:
         return
     # A repetition finds the draft already changed and owes nothing but the answer.
     if not interaction.is_applied:
-        current = interaction.session.draft
-        draft = with_text(
-            current, event.text, new_id=interaction.new_id, catalog=interaction.catalog
-        )
-        await interaction.save(draft)
+        await interaction.save(_with_text(interaction, event.text))
     await interaction.reply(_found_screen(interaction, event) or await current_screen(interaction))
+
+
+def _with_text(interaction: Interaction, text: str) -> Draft:
+    """Return the draft after a text: who looks at models for a purpose says what to make of it."""
+    session, new_id, catalog = interaction.session, interaction.new_id, interaction.catalog
+    is_looking = session.purpose not in (0, Purpose.TEXT_TO_IMAGE)
+    if is_looking and not found_models(text, catalog=catalog):
+        begun = from_shelf(text, purpose=session.purpose, new_id=new_id, catalog=catalog)
+        if begun is not None:
+            return begun
+    return with_text(session.draft, text, new_id=new_id, catalog=catalog)
 
 
 async def answer_clip(interaction: Interaction, event: Clip) -> None:

@@ -10,6 +10,7 @@ from edge_bot.conversation.draft_screen import (
 )
 from edge_bot.conversation.event import Press
 from edge_bot.conversation.form_screen import choice_page_screen, items_page_screen, settings_screen
+from edge_bot.conversation.form_start import fills_form
 from edge_bot.conversation.handler.earlier import show_results, take_result
 from edge_bot.conversation.handler.generate import generate
 from edge_bot.conversation.handler.job import answer_job_press, answer_made_draft
@@ -23,11 +24,11 @@ from edge_bot.conversation.session import Draft
 from edge_bot.view import button, notice
 from edge_bot.view.button import Action, DraftAction
 from edge_bot.view.layout import Screen, paragraphs
-from edge_bot.view.media_input import has_form
 from edge_bot.view.money_button import Agree, MoneyAction, ResumeDraft
 from edge_bot.view.shelf import (
     chosen_purpose,
     family_screen,
+    group_purposes,
     group_screen,
     purpose_screen,
     shelf_screen,
@@ -72,10 +73,24 @@ async def _on_job(interaction: Interaction, action: button.JobAction, *, press: 
 
 async def _begin(interaction: Interaction, action: Action) -> None:
     if isinstance(action, _SHELVES):
+        purpose = _looked_at(interaction, action)
+        await interaction.note(lambda each: each.model_copy(update={"purpose": purpose}))
         await interaction.show(_shelf(interaction, action))
         return
     new = Draft(id=interaction.new_id)
     await _choose(interaction, interaction.session.find_draft(new.tag) or new, action)
+
+
+def _looked_at(interaction: Interaction, action: Action) -> int:
+    """Return the purpose whose models a press shows; 0 if it shows none."""
+    match action:
+        case button.ShowGroup(group=group):
+            purposes = group_purposes(group, catalog=interaction.catalog)
+            return int(purposes[0]) if len(purposes) == 1 else 0
+        case button.ShowPurpose() | button.ShowShelf() | button.ShowFamily():
+            return action.purpose
+        case _:
+            return 0
 
 
 async def _go_on(interaction: Interaction, action: DraftAction, *, press: Press) -> None:
@@ -158,7 +173,7 @@ async def _view(interaction: Interaction, draft: Draft, action: Action) -> Scree
     model = interaction.catalog.find(draft.model_id)
     if isinstance(action, _SHELVES):
         return _shelf(interaction, action)
-    if model is not None and has_form(model):
+    if model is not None and fills_form(draft, model):
         return await _form_view(interaction, draft, action)
     options = {option.field: option for option in model.options} if model else {}
     match action:

@@ -10,6 +10,7 @@ from edge_bot.conversation.draft import Stage, inputs_of, stage_of
 from edge_bot.conversation.draft_screen import draft_screen
 from edge_bot.conversation.form import asking
 from edge_bot.conversation.form_screen import consent_screen
+from edge_bot.conversation.form_start import fills_form
 from edge_bot.conversation.handler.price import priced
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
@@ -18,7 +19,7 @@ from edge_bot.view import notice
 from edge_bot.view.button import RecordConsent
 from edge_bot.view.input_form import form_of
 from edge_bot.view.layout import Screen
-from edge_bot.view.media_input import has_form, place_of
+from edge_bot.view.media_input import place_of
 from edge_bot.view.quote_text import CONSENT_WORDING
 from generation_client import GenerationError, translated
 
@@ -34,7 +35,7 @@ async def quoted_screen(interaction: Interaction, draft: Draft, *, why: str = ""
     if model is None and draft.model_id:
         why = why or notice.model_gone(interaction.language)
     is_ready = stage_of(draft, interaction.catalog) is Stage.CONFIRM
-    if model is None or not has_form(model) or not is_ready:
+    if model is None or not fills_form(draft, model) or not is_ready:
         return _plain_screen(interaction, draft, why=why)
     try:
         quote = await _quote(interaction, draft, model=model)

@@ -18,7 +18,7 @@ from tests.e2e.every_model.chat import Chat, Chats
 from tests.e2e.every_model.door import Received
 from tests.e2e.every_model.form_reader import FormReader
 from tests.e2e.every_model.form_walk import FormWalk
-from tests.e2e.every_model.plain_walk import ask_plainly, askable
+from tests.e2e.every_model.plain_walk import ask_plainly, askable, has_more, opened_form
 from tests.e2e.every_model.sample import Samples
 from tests.e2e.every_model.screen import Json, Screen, buttons_of, screen_of
 from tests.e2e.every_model.shelf_walk import find_by_name, find_on_shelf
@@ -88,9 +88,12 @@ class ChatDoor:
     ) -> Screen:
         reader = FormReader(model, self._language)
         if model.is_free:
-            return await ask_plainly(
+            screen = await ask_plainly(
                 chat, screen, model=model, wanted=wanted, reader=reader, things=self
             )
+            if not has_more(model, wanted):
+                return screen
+            screen = await opened_form(chat, screen, speak=reader.speak)
         walk = FormWalk(chat, model, wanted, reader, things=self)
         return await walk.to_the_end(screen)
 
@@ -101,7 +104,8 @@ class ChatDoor:
         """
         speak = texts(self._language)
         agree = speak.plain("✓ I agree")
-        label = speak.plain("✨ Generate" if model.is_free else "✨ Create")
+        draw, create = speak.plain("✨ Generate"), speak.plain("✨ Create")
+        label = draw if summary.data_of(draw) else create
         await chat.touch(summary, label)
 
         def find() -> str | Screen | None:
@@ -159,7 +163,8 @@ def _jobs_of(message: Json) -> list[str]:
 def _check_price(summary: Screen, job: Job, *, speak: Texts) -> None:
     """Hold the price that a person confirmed against that of the job."""
     if job.price.is_free:
-        assert speak.html("Price: free.") in summary.text, f"is free: {summary}"
+        is_told = speak.plain("Free") in summary.bold or speak.html("Price: free.") in summary.text
+        assert is_told, f"is free: {summary}"
         return
     number = int(job.price.credits or 0)
     told = speak.count("{n} credit", "{n} credits", number)

@@ -1,8 +1,11 @@
-"""Asks a free model for a picture in the chat: it needs a picture, a prompt and a few choices."""
+"""Asks a free model for a picture in the chat: it needs a picture, a prompt and a few choices.
+
+What else it takes is set in the form behind this dialogue.
+"""
 
 from __future__ import annotations
 
-from edge_bot.view.language import texts
+from edge_bot.view.language import Texts, texts
 from generation_svc.domain.model import Model
 from generation_svc.domain.schema import JsonObject
 from tests.e2e.every_model.chat import Chat
@@ -12,11 +15,23 @@ from tests.e2e.every_model.screen import Screen
 
 
 def askable(model: Model, inputs: JsonObject) -> JsonObject:
-    """Return what the chat asks a free model for: the choices that it shows always have a value."""
-    media = {each.name for each in model.media_inputs if each.at_least}
-    given = {name: value for name, value in inputs.items() if name in {"prompt", *media}}
+    """Return what the chat gives a free model: the choices that it shows always have a value."""
+    given = {name: value for name, value in inputs.items() if name not in model.operator_fields}
     shown = model.offered_options
     return given | {each.field: inputs.get(each.field, each.default) for each in shown}
+
+
+def has_more(model: Model, wanted: JsonObject) -> bool:
+    """Return whether something is wanted that the dialogue does not ask for."""
+    media = {each.name for each in model.media_inputs if each.at_least}
+    asked = {"prompt", *media, *(each.field for each in model.offered_options)}
+    return bool(wanted.keys() - asked)
+
+
+async def opened_form(chat: Chat, summary: Screen, *, speak: Texts) -> Screen:
+    """Turn the dialogue into a form of all its settings; return the summary of that."""
+    everything = await chat.press(summary, speak.plain("⚙️ All settings"))
+    return await chat.press(everything, speak.plain("← Back"))
 
 
 async def ask_plainly(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from atelier.generation.v1 import model_pb2
 from edge_bot.view.language import texts
 from edge_bot.view.purpose import Purpose, group_label, group_of, purpose_label
@@ -14,19 +12,14 @@ from tests.e2e.every_model.screen import Screen
 MOST_PAGES = 12
 _WARNINGS = " 🐢⚠️"
 """What stands behind the title of a model that is not doing well."""
-MOST_WORDS = 4
-"""How many words of a name the bot looks for; it looks for none of a single letter."""
 
 
 async def find_by_name(chat: Chat, model: Model, *, language: str) -> Screen:
     """Write the name of a model and press it; return what the bot asks first."""
     title = str(getattr(model.title, language))
-    words = [word for word in re.findall(r"[\w.]+", title) if len(word) > 1]
-    found = await chat.say(" ".join(words[:MOST_WORDS]))
-    labels = [label for label, _ in found.buttons if _is_titled(label, title)]
-    if not labels:
-        return await find_on_shelf(chat, model, language=language)
-    return await chat.press(found, labels[0])
+    found = await chat.say(title)
+    assert _titled(found, title), f"{title} is not found by its name: {found}"
+    return await chat.press(found, _titled(found, title))
 
 
 async def find_on_shelf(chat: Chat, model: Model, *, language: str) -> Screen:

@@ -259,11 +259,12 @@ class GenerationServiceServicer:
 
     def UploadInput(self, request_iterator, context):
         """Stores media, at most 500 MiB, to be used as `upload:<id>`. The type is detected
-        from the content: an image (JPEG, PNG, WebP, HEIC, AVIF), a video (MP4, QuickTime,
-        WebM) or sound (MP3, WAV, M4A, AAC, Ogg, FLAC) that is no larger than some model
-        takes it; anything else is INVALID_ARGUMENT. What tells of a person goes: places,
-        cameras, titles, chapters, covers. The orientation stays; pixels and sound are not
-        encoded again, except those of HEIC and AVIF images.
+        from the content: an image (JPEG, PNG, WebP, HEIC, AVIF, BMP, a GIF that does not
+        move), a video (MP4, QuickTime, WebM, Matroska) or sound (MP3, WAV, M4A, AAC, Ogg,
+        FLAC, WMA) that is no larger than some model takes it; anything else is
+        INVALID_ARGUMENT. What tells of a person goes: places, cameras, titles, chapters,
+        covers. The orientation stays; pixels and sound are not encoded again, except those
+        of HEIC, AVIF, BMP and GIF images.
         An upload that no job uses expires after 24 hours; one that jobs use expires 35
         days after the last of them was accepted, unless the operator sets another time.
         An owner that has reached its quota is RESOURCE_EXHAUSTED (STORAGE_QUOTA_EXCEEDED).

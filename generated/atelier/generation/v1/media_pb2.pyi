@@ -184,7 +184,8 @@ class Upload(_message.Message):
     mime_type: _builtins.str
     """The media type detected from the content, 1 to 100 characters: that of an image
     (`image/jpeg`, `image/png`, `image/webp`), a video or sound. A HEIC or AVIF image is
-    stored as JPEG or PNG, and a QuickTime video as MP4 where that holds it.
+    stored as JPEG or PNG, a BMP or GIF image as PNG, and a QuickTime video as MP4 where
+    that holds it.
     """
     size_bytes: _builtins.int
     """The number of bytes as stored, 1 to 524288000."""
