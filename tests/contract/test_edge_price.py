@@ -64,7 +64,7 @@ async def test_what_is_missing_is_told_with_the_pack_that_covers_it(chat: Chat) 
     assert (await chat.labels())[:2] == ["Top up: +100 credits · ⭐️ 50", "⭐️ Other packs"]
     chat.service.generation.quote.price.credits = "500"
     await review(chat)
-    assert (await chat.labels())[0] == "Top up: +1000 credits · ⭐️ 450"
+    assert (await chat.labels())[0] == "Top up: +1,000 credits · ⭐️ 450"
 
 
 async def test_the_draft_waits_and_is_one_press_away_after_the_payment(chat: Chat) -> None:
