@@ -12,9 +12,9 @@ from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert_wallet import transfer_to_proto, wallet_to_proto
 from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.page_token import PageQuery
+from generation_svc.rpc.wallet_operator import MAX_REASON_LENGTH, WalletOperator
 from generation_svc.usecase import grant_credits, read_wallet
 
-MAX_REASON_LENGTH = 200
 MAX_GRANT = 1_000_000_000
 
 
@@ -23,7 +23,7 @@ async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn
     raise MethodNotFound(type(request).__name__.removesuffix("Request"))
 
 
-class WalletServicer(pb_grpc.WalletServiceServicer):
+class WalletServicer(WalletOperator, pb_grpc.WalletServiceServicer):
     """Answers the calls of `WalletService`."""
 
     def __init__(self, deps: Dependencies) -> None:
@@ -75,16 +75,10 @@ class WalletServicer(pb_grpc.WalletServiceServicer):
     ReportRefund = unbuilt
     GetStarCursor = unbuilt
     ReportStarTransactions = unbuilt
-    BlockOwner = unbuilt
-    SetMargin = unbuilt
-    ListMargins = unbuilt
     ImportBalances = unbuilt
     UndoImport = unbuilt
     CheckLedger = unbuilt
-    GetDailyReport = unbuilt
     GetStatement = unbuilt
-    GetSales = unbuilt
-    SetSales = unbuilt
 
 
 def _grant_from_proto(request: pb.GrantCreditsRequest) -> grant_credits.GrantRequest:

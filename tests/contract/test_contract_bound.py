@@ -69,6 +69,10 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "GetModelDocument": {"model_id": "z-image"},
     "SetModelOverride": {"model_id": "z-image"},
     "SwitchModel": {"model_id": "z-image"},
+    "BlockOwner": {"owner": "bounds", "reason": "bounds"},
+    "SetMargin": {"factor": "1.5", "reason": "bounds"},
+    "SetSales": {"is_open": True, "reason": "bounds"},
+    "GetDailyReport": {"first_day": "2026-11-01", "last_day": "2026-11-02"},
     "GrantCredits": {"request_id": "bounds", "owner": "bounds", "credits": 1, "reason": "bounds"},
 }
 """What each request needs beside the field that is tried."""
