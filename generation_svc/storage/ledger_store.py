@@ -95,11 +95,13 @@ class PostgresLedgerStore:
         row = await (await self._connection.execute(END, values)).fetchone()
         return row["captured"] if row else None
 
-    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> None:
+    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
         amount = int((cost * MILLI).to_integral_value(ROUND_HALF_UP))
-        if amount > 0:
-            values = {"id": attempt_id, "amount": amount, "is_success": is_success}
-            await self._connection.execute(_BOOK_COST, values)
+        if amount <= 0:
+            return False
+        values = {"id": attempt_id, "amount": amount, "is_success": is_success}
+        cursor = await self._connection.execute(_BOOK_COST, values)
+        return cursor.rowcount > 0
 
     async def daily_lines(
         self, *, start: datetime, end: datetime, limit: int

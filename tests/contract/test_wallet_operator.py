@@ -266,7 +266,9 @@ async def test_the_daily_report_adds_up_by_day_and_model(
         model="b/one",
         target="late_results",
     )
-    await cost(service, "2026-11-01T13:00:00Z", cause="h", amount=40, model="a/free", is_free=True)
+    await cost(
+        database_url, "2026-11-01T13:00:00Z", cause="h", amount=40, model="a/free", is_free=True
+    )
 
     days = {"first_day": "2026-11-01", "last_day": "2026-11-02"}
     assert lines(await call(client, "GetDailyReport", **days)) == [

@@ -64,8 +64,8 @@ class LedgerStore(Protocol):
         Where it is not certain that the job is over, a live attempt keeps the hold.
         """
 
-    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> None:
-        """Note what the provider took for an attempt, once.
+    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
+        """Note what the provider took for an attempt, once; return whether that is news.
 
         A success whose job gave its hold back already is paid by the house.
         """
