@@ -20,7 +20,7 @@ MAX_PURPOSE_LENGTH = 64
 MAX_SPAN = timedelta(days=92)
 LAST_YEAR = 9998
 """The last year of a report: its last day must have a next one."""
-_FACTOR = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4})?")
+_FACTOR = re.compile(r"[0-9]+(\.[0-9]{1,4}0*)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEAST, _MOST = Decimal("0.01"), Decimal(1000)
 
@@ -83,9 +83,10 @@ class WalletOperator:
         bounds = Bounds()
         first = _day(bounds, request.first_day, field="first_day")
         last = _day(bounds, request.last_day, field="last_day")
-        if not timedelta(0) <= last - first <= MAX_SPAN:
+        if first and last and not timedelta(0) <= last - first <= MAX_SPAN:
             bounds.refuse("last_day", f"Must be 0 to {MAX_SPAN.days} days after first_day.")
         bounds.check()
+        assert first is not None and last is not None  # or it was refused
         lines = await read_daily_report.read_daily_report(
             self._deps, first_day=first, last_day=last
         )
@@ -120,7 +121,7 @@ def _factor(bounds: Bounds, text: str) -> Decimal | None:
     return None
 
 
-def _day(bounds: Bounds, text: str, *, field: str) -> date:
+def _day(bounds: Bounds, text: str, *, field: str) -> date | None:
     try:
         # Beside its own form, fromisoformat takes weeks, which are as long.
         day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
@@ -128,5 +129,5 @@ def _day(bounds: Bounds, text: str, *, field: str) -> date:
         day = None
     if day is None or day.year > LAST_YEAR:
         bounds.refuse(field, "Must be a day such as 2026-11-29.")
-        return date.min
+        return None
     return day

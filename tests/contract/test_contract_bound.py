@@ -89,9 +89,12 @@ TEXTS = {
     "filter": "state = JOB_STATE_QUEUED",
     "atelier.generation.v1.ListModelsRequest.filter": "family = flux",
     "patch_json": "{}",
+    "factor": "1.",
+    "first_day": "2026-11-01",
+    "last_day": "2026-11-02",
 }
 """How the text of a field has to begin, or of what it has to be: by its name, short or full."""
-FILLERS = {"filter": " ", "patch_json": " "}
+FILLERS = {"filter": " ", "patch_json": " ", "factor": "0"}
 """With what such a text may be filled up; with letters if nothing is said."""
 
 
