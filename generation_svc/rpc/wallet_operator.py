@@ -86,7 +86,8 @@ class WalletOperator:
         if first and last and not timedelta(0) <= last - first <= MAX_SPAN:
             bounds.refuse("last_day", f"Must be 0 to {MAX_SPAN.days} days after first_day.")
         bounds.check()
-        assert first is not None and last is not None  # or it was refused
+        assert first is not None  # or it was refused, and so the last one
+        assert last is not None
         lines = await read_daily_report.read_daily_report(
             self._deps, first_day=first, last_day=last
         )
