@@ -40,7 +40,9 @@ async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
     if told is not None and told.cost is not None:
         async with deps.database.transaction() as tx:
             await tx.attempts.keep_cost(attempt.id, told.cost)
-            await charge.book_cost(deps, tx, attempt=attempt, observation=told)
+            job = await tx.jobs.get(attempt.job_id)
+            if job is not None:  # its attempts are forgotten with it
+                await charge.book_cost(deps, tx, job=job, attempt=attempt, observation=told)
     elif attempt.cost_reads >= COST_READS:
         await _give_up(deps, attempt)
 

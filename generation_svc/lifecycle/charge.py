@@ -7,12 +7,17 @@ provider worked on it, with the last attempt that could still bring a result.
 
 from decimal import Decimal
 
+import structlog
+
 from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.cost_excess import is_excess
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.ledger import Delivered
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
+
+_logger = structlog.get_logger(__name__)
 
 
 async def capture(tx: Transaction, job: Job, result: Result, *, cost: Decimal | None) -> int:
@@ -66,10 +71,25 @@ def delivered_of(job: Job, result: Result, *, cost: Decimal | None) -> Delivered
 
 
 async def book_cost(
-    deps: Dependencies, tx: Transaction, *, attempt: Attempt, observation: Observation
+    deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, observation: Observation
 ) -> None:
-    """Book what the provider took, however late it says so; it is booked once."""
+    """Book what the provider took, however late it says so; it is booked and reported once."""
     cost = observation.cost
     if deps.money.mode is not None and cost is not None and observation.is_final:
         is_success = observation.state is ProviderState.SUCCEEDED
-        await tx.ledger.book_cost(attempt.id, cost, is_success=is_success)
+        if await tx.ledger.book_cost(attempt.id, cost, is_success=is_success):
+            _report_excess(deps, job, cost=cost)
+
+
+def _report_excess(deps: Dependencies, job: Job, *, cost: Decimal) -> None:
+    quoted = job.price.cost
+    if quoted is None or not is_excess(cost, quoted=quoted):
+        return
+    deps.meter.dear_tasks.labels(job.model_id).inc()
+    _logger.error(
+        "the provider took more than was quoted",
+        action="dear_task",
+        model=job.model_id,
+        quoted=str(quoted),
+        taken=str(cost),
+    )

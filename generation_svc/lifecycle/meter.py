@@ -45,6 +45,12 @@ class ServiceMeter:
             "What the last check of the ledger found, which should be nothing.",
             registry=registry,
         )
+        self.dear_tasks = Counter(
+            "atelier_provider_dear_tasks_total",
+            "Tasks for which the provider took more than was quoted.",
+            ("model",),
+            registry=registry,
+        )
         self.models_switched_off = Counter(
             "atelier_provider_models_switched_off_total",
             "Times that the provider refused a model.",

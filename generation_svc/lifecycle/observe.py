@@ -55,7 +55,7 @@ async def apply(
     job, current = await tx.jobs.lock_with_attempt(attempt.id)
     if observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
         _logger.warning(_WORDS[observation.state], word=observation.word)
-    await charge.book_cost(deps, tx, attempt=current, observation=observation)
+    await charge.book_cost(deps, tx, job=job, attempt=current, observation=observation)
     if not _is_news(job, current, observation=observation):
         return await _note_late(tx, current, observation=observation, source=source)
     await tx.jobs.note(job.id, event=JobEventKind(source), detail=_detail(current, observation))

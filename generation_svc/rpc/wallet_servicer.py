@@ -14,10 +14,10 @@ from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.top_up_servicer import TopUpServicer
 from generation_svc.rpc.wallet_check import LedgerCheck
+from generation_svc.rpc.wallet_operator import MAX_REASON_LENGTH, WalletOperator
 from generation_svc.rpc.wallet_star import StarServicer
 from generation_svc.usecase import grant_credits, read_wallet
 
-MAX_REASON_LENGTH = 200
 MAX_GRANT = 1_000_000_000
 
 
@@ -26,7 +26,9 @@ async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn
     raise MethodNotFound(type(request).__name__.removesuffix("Request"))
 
 
-class WalletServicer(LedgerCheck, StarServicer, TopUpServicer, pb_grpc.WalletServiceServicer):
+class WalletServicer(
+    LedgerCheck, WalletOperator, StarServicer, TopUpServicer, pb_grpc.WalletServiceServicer
+):
     """Answers the calls of `WalletService`."""
 
     def __init__(self, deps: Dependencies) -> None:
@@ -69,15 +71,9 @@ class WalletServicer(LedgerCheck, StarServicer, TopUpServicer, pb_grpc.WalletSer
         wallet = await grant_credits.grant_credits(self._deps, _grant_from_proto(request))
         return pb.GrantCreditsResponse(wallet=wallet_to_proto(wallet))
 
-    BlockOwner = unbuilt
-    SetMargin = unbuilt
-    ListMargins = unbuilt
     ImportBalances = unbuilt
     UndoImport = unbuilt
-    GetDailyReport = unbuilt
     GetStatement = unbuilt
-    GetSales = unbuilt
-    SetSales = unbuilt
 
 
 def _grant_from_proto(request: pb.GrantCreditsRequest) -> grant_credits.GrantRequest:

@@ -1,12 +1,14 @@
 """The ledger on PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from generation_svc.domain.daily_report import DailyLine
 from generation_svc.domain.ledger import (
     MILLI,
     AccountKind,
@@ -20,6 +22,7 @@ from generation_svc.domain.ledger import (
 )
 from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.daily_report import DAILY, daily_line
 from generation_svc.storage.hold import END
 from generation_svc.storage.table.column import is_live
 
@@ -40,6 +43,13 @@ class PostgresLedgerStore:
     async def lock(self, owners: Sequence[str]) -> Mapping[str, Wallet]:
         cursor = await self._connection.execute(_LOCK, {"owners": sorted(set(owners))})
         return {row["owner"]: _wallet(row) for row in await cursor.fetchall()}
+
+    async def block(self, owner: str, *, is_blocked: bool, reason: str) -> None:
+        await self._connection.execute(
+            "UPDATE wallet SET is_blocked = %s, block_reason = %s, update_time = now()"
+            " WHERE owner = %s",
+            (is_blocked, reason, owner),
+        )
 
     async def move(self, transfers: Sequence[Transfer]) -> int:
         rows = [_columns(each) | {"number": n} for n, each in enumerate(transfers)]
@@ -85,11 +95,20 @@ class PostgresLedgerStore:
         row = await (await self._connection.execute(END, values)).fetchone()
         return row["captured"] if row else None
 
-    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> None:
+    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
         amount = int((cost * MILLI).to_integral_value(ROUND_HALF_UP))
-        if amount > 0:
-            values = {"id": attempt_id, "amount": amount, "is_success": is_success}
-            await self._connection.execute(_BOOK_COST, values)
+        if amount <= 0:
+            return False
+        values = {"id": attempt_id, "amount": amount, "is_success": is_success}
+        cursor = await self._connection.execute(_BOOK_COST, values)
+        return cursor.rowcount > 0
+
+    async def daily_lines(
+        self, *, start: datetime, end: datetime, limit: int
+    ) -> Sequence[DailyLine]:
+        values = {"start": start, "end": end, "limit": limit}
+        cursor = await self._connection.execute(DAILY, values)
+        return [daily_line(row) for row in await cursor.fetchall()]
 
     async def over(self, *, limit: int) -> Sequence[EndedHold]:
         cursor = await self._connection.execute(_OVER, {"limit": limit})
@@ -141,13 +160,15 @@ WITH given AS (
 )
 SELECT count(*) AS written FROM moved
 """
+# With the model, since the attempt and its job are forgotten after some weeks.
 _BOOK_COST = f"""
-INSERT INTO transfer (time, currency, amount, source, target, kind, cause, actor, reason)
+INSERT INTO transfer (time, currency, amount, source, target, kind, cause, actor, reason, detail)
 SELECT clock_timestamp(), '{Currency.KIE_MILLI}', %(amount)s, '{AccountKind.PROVIDER}',
     CASE WHEN %(is_success)s AND hold.state = '{HoldState.RELEASED}'
         THEN '{AccountKind.LATE_RESULTS}' ELSE '{AccountKind.PROVIDER_COST}' END,
-    '{TransferKind.PROVIDER_COST}', attempt.id::text, 'service', ''
-FROM attempt LEFT JOIN hold ON hold.job_id = attempt.job_id
+    '{TransferKind.PROVIDER_COST}', attempt.id::text, 'service', '',
+    jsonb_build_object('model_id', job.model_id, 'is_free', job.is_free)
+FROM attempt JOIN job ON job.id = attempt.job_id LEFT JOIN hold ON hold.job_id = attempt.job_id
 WHERE attempt.id = %(id)s AND NOT EXISTS (SELECT FROM transfer
     WHERE cause = %(id)s::text AND kind = '{TransferKind.PROVIDER_COST}')
 ON CONFLICT DO NOTHING

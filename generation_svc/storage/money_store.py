@@ -30,6 +30,16 @@ class PostgresMoneyStore:
         assert state is not None  # it was written here or before
         return state
 
+    async def set_sales(self, closed_reason: str | None) -> MoneyState:
+        cursor = await self._connection.execute(
+            "UPDATE money_state SET sales_closed_reason = %s, update_time = now()"
+            " WHERE name = 'money' RETURNING *",
+            (closed_reason,),
+        )
+        row = await cursor.fetchone()
+        assert row is not None  # a process with money marked the database when it started
+        return _state(row)
+
     async def margins(self) -> Sequence[MarginRule]:
         cursor = await self._connection.execute(
             "SELECT DISTINCT ON (scope, scope_id) * FROM margin_rule"

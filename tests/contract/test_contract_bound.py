@@ -92,6 +92,10 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "ReportRefund": {"top_up_id": NOBODY, "lease_token": "none"},
     "GetStarCursor": {"bot_id": 1},
     "ReportStarTransactions": {"bot_id": 1, "telegram_host": "telegram.example"},
+    "BlockOwner": {"owner": "bounds", "reason": "bounds"},
+    "SetMargin": {"factor": "1.5", "reason": "bounds"},
+    "SetSales": {"is_open": True, "reason": "bounds"},
+    "GetDailyReport": {"first_day": "2026-11-01", "last_day": "2026-11-02"},
     "GrantCredits": {"request_id": "bounds", "owner": "bounds", "credits": 1, "reason": "bounds"},
 }
 """What each request needs beside the field that is tried."""
@@ -110,9 +114,12 @@ TEXTS = {
     "atelier.generation.v1.ListModelsRequest.filter": "family = flux",
     "patch_json": "{}",
     "document_json": "{}",
+    "factor": "1.",
+    "first_day": "2026-11-01",
+    "last_day": "2026-11-02",
 }
 """How the text of a field has to begin, or of what it has to be: by its name, short or full."""
-FILLERS = {"filter": " ", "patch_json": " ", "document_json": " "}
+FILLERS = {"filter": " ", "patch_json": " ", "document_json": " ", "factor": "0"}
 """With what such a text may be filled up; with letters if nothing is said."""
 
 

@@ -368,3 +368,15 @@ async def test_a_paid_settle_is_one_statement_more_than_a_free_one(
     (free, free_transactions), (paid, paid_transactions) = counts
     assert paid == free + 1
     assert paid_transactions == free_transactions
+
+
+@pytest.mark.parametrize(("cost", "count"), [("8.5", 0.0), ("8.51", 1.0)])
+async def test_a_cost_above_the_quote_is_reported_once(
+    harness: Harness, cost: str, count: float
+) -> None:
+    await harness.run(**IMAGEN)  # quoted with 8
+    for _ in range(2):
+        await harness.callback(replace(SUCCESS, cost=Decimal(cost)))
+    name, labels = "atelier_provider_dear_tasks_total", {"model": IMAGEN["model_id"]}
+    counted = harness.registry.get_sample_value(name, labels) or 0.0
+    assert counted == count

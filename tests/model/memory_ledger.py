@@ -25,8 +25,9 @@ class MemoryLedgerStore(Store):
     def release(self, job_id: UUID, *, is_over: bool = True) -> bool:
         return self._end(_NOTHING, is_over=is_over) is not None
 
-    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> None:
+    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
         """Book nothing: what the provider took moves no credits."""
+        return False
 
     def _end(self, delivered: Delivered, *, is_over: bool) -> int | None:
         hold = self._tables.hold

@@ -5,10 +5,12 @@ Wallets are locked after everything else, and several of them in the order of th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from generation_svc.domain.daily_report import DailyLine
 from generation_svc.domain.ledger import Delivered, Hold, Transfer, Wallet
 
 
@@ -29,6 +31,9 @@ class LedgerStore(Protocol):
 
     async def lock(self, owners: Sequence[str]) -> Mapping[str, Wallet]:
         """Lock the wallets of owners, and make those that are not there."""
+
+    async def block(self, owner: str, *, is_blocked: bool, reason: str) -> None:
+        """Say whether the owner of a locked wallet may start and buy anything."""
 
     async def move(self, transfers: Sequence[Transfer]) -> int:
         """Write transfers and what they make of the wallets, which are locked already.
@@ -59,11 +64,16 @@ class LedgerStore(Protocol):
         Where it is not certain that the job is over, a live attempt keeps the hold.
         """
 
-    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> None:
-        """Note what the provider took for an attempt, once.
+    async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
+        """Note what the provider took for an attempt, once; return whether that is news.
 
         A success whose job gave its hold back already is paid by the house.
         """
+
+    async def daily_lines(
+        self, *, start: datetime, end: datetime, limit: int
+    ) -> Sequence[DailyLine]:
+        """Add up what was charged and what the provider took, by day of UTC and by model."""
 
     async def over(self, *, limit: int) -> Sequence[EndedHold]:
         """Find open holds of jobs that are final and have no live attempt."""

@@ -17,6 +17,9 @@ class MoneyStore(Protocol):
     async def mark(self, mode: MoneyMode) -> MoneyState:
         """Say which money this is, unless that was said before; return what holds."""
 
+    async def set_sales(self, closed_reason: str | None) -> MoneyState:
+        """Close sales for a reason, or open them; return what holds."""
+
     async def margins(self) -> Sequence[MarginRule]:
         """Read the latest rule of each scope."""
 

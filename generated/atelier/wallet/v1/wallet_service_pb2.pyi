@@ -1154,9 +1154,9 @@ class GetDailyReportRequest(_message.Message):
     FIRST_DAY_FIELD_NUMBER: _builtins.int
     LAST_DAY_FIELD_NUMBER: _builtins.int
     first_day: _builtins.str
-    """The first day in UTC, as 2026-11-29: 10 to 10 characters."""
+    """The first day in UTC, as 2026-11-29; at most 10 characters, never empty."""
     last_day: _builtins.str
-    """The last day in UTC, written in 10 to 10 characters, no more than 92 days later."""
+    """The last day in UTC, at most 10 characters, never empty: 0 to 92 days later."""
     def __init__(
         self,
         *,
