@@ -11,7 +11,8 @@ PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist lo
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free e2e-all chaos model inputs fuzz check check-code check-layers check-contract check-drift \
-        check-postgres check-package check-stars check-ui generate catalog image translations bench bench-smoke clean
+        check-postgres check-package check-stars check-ui generate catalog image translations bench bench-smoke check-ledger \
+        ledger-search clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,13 @@ chaos: $(READY) ## Attack the real processes and hold them to their promises (SE
 model: $(READY) ## Visit every state of the race for one job, and find every planted bug (TRACE=lease shows how)
 	@TRACE="$(TRACE)" $(BIN)/python -m tests.model
 	@ATELIER_MODEL_EXAMPLES=200 $(BIN)/python -m pytest -q --timeout 900 tests/model/test_stateful.py
+
+check-ledger: $(READY) ## Check that no credit is lost or invented, in the database of the settings
+	@$(BIN)/python -m generation_svc.check_ledger
+
+ledger-search: $(READY) ## Move money in any order on a real database, and check after each step (SEED=7, EXAMPLES=500)
+	@SEED="$(SEED)" EXAMPLES=$(or $(EXAMPLES),500) GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q --timeout 0 \
+	  tests/integration/test_ledger_property.py
 
 inputs: $(READY) ## Check every model with generated inputs: those that fit, and those that break each of its rules
 	@ATELIER_ALL_INPUTS=1 $(PYTEST) tests/unit/test_model_inputs.py

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind, Wallet
 from tests.lifecycle import Harness
@@ -21,6 +21,7 @@ async def grant(
     *,
     owner: str = "user:1",
     kind: TransferKind = TransferKind.GRANT,
+    cause: str = "",
 ) -> None:
     """Give an owner credits, or have it buy some."""
     accounts = {
@@ -28,10 +29,28 @@ async def grant(
         TransferKind.TOP_UP: (AccountKind.EXCHANGE, AccountKind.PAID),
     }
     source, target = accounts[kind]
-    transfer = Transfer(kind, source, target, credits_, cause=str(uuid4()), owner=owner)
+    transfer = Transfer(kind, source, target, credits_, cause=cause or str(uuid4()), owner=owner)
     async with harness.transaction() as tx:
         await tx.ledger.lock([owner])
         assert await tx.ledger.move([transfer]) == 1
+
+
+async def bought(
+    harness: Harness, credits_: int, *, owner: str = "user:1", external_id: str = ""
+) -> UUID:
+    """Have an owner buy credits for Stars, as a top-up is recorded."""
+    top_up_id = uuid4()
+    await harness.query(
+        "INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount, currency,"
+        " state, caller, create_time) VALUES (%s, 'telegram_stars', %s, %s, 'small', %s, 100,"
+        " 'XTR', 'credited', 'edge', now())",
+        top_up_id,
+        external_id or str(top_up_id),
+        owner,
+        credits_,
+    )
+    await grant(harness, credits_, owner=owner, kind=TransferKind.TOP_UP, cause=str(top_up_id))
+    return top_up_id
 
 
 async def wallet(harness: Harness, owner: str = "user:1") -> Wallet:

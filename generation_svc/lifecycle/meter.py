@@ -40,6 +40,11 @@ class ServiceMeter:
             ("provider", "account"),
             registry=registry,
         )
+        self.ledger_differences = Gauge(
+            "atelier_ledger_differences",
+            "What the last check of the ledger found, which should be nothing.",
+            registry=registry,
+        )
         self.models_switched_off = Counter(
             "atelier_provider_models_switched_off_total",
             "Times that the provider refused a model.",

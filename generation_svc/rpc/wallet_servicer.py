@@ -12,6 +12,7 @@ from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert_wallet import transfer_to_proto, wallet_to_proto
 from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.page_token import PageQuery
+from generation_svc.rpc.wallet_check import LedgerCheck
 from generation_svc.usecase import grant_credits, read_wallet
 
 MAX_REASON_LENGTH = 200
@@ -23,7 +24,7 @@ async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn
     raise MethodNotFound(type(request).__name__.removesuffix("Request"))
 
 
-class WalletServicer(pb_grpc.WalletServiceServicer):
+class WalletServicer(LedgerCheck, pb_grpc.WalletServiceServicer):
     """Answers the calls of `WalletService`."""
 
     def __init__(self, deps: Dependencies) -> None:
@@ -80,7 +81,6 @@ class WalletServicer(pb_grpc.WalletServiceServicer):
     ListMargins = unbuilt
     ImportBalances = unbuilt
     UndoImport = unbuilt
-    CheckLedger = unbuilt
     GetDailyReport = unbuilt
     GetStatement = unbuilt
     GetSales = unbuilt

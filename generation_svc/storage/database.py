@@ -23,6 +23,7 @@ from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job
 from generation_svc.storage.acceptance_store import PostgresAcceptanceStore
 from generation_svc.storage.attempt_store import PostgresAttemptStore
+from generation_svc.storage.audit_store import PostgresAuditStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
 from generation_svc.storage.catalog_store import PostgresCatalogStore
 from generation_svc.storage.clock import DatabaseClock
@@ -121,6 +122,7 @@ class PostgresTransaction:
         self.health = PostgresHealthStore(connection)
         self.ledger = PostgresLedgerStore(connection)
         self.money = PostgresMoneyStore(connection)
+        self.audit = PostgresAuditStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

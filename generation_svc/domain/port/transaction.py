@@ -12,6 +12,7 @@ from generation_svc.domain.clock import Clock
 from generation_svc.domain.job import Job
 from generation_svc.domain.port.acceptance import AcceptanceStore
 from generation_svc.domain.port.attempt import AttemptStore
+from generation_svc.domain.port.audit import AuditStore
 from generation_svc.domain.port.breaker import BreakerStore
 from generation_svc.domain.port.callback import ReceiptStore
 from generation_svc.domain.port.catalog import CatalogStore
@@ -83,6 +84,8 @@ class Transaction(Clock, Protocol):
     def ledger(self) -> LedgerStore: ...  # noqa: D102
     @property
     def money(self) -> MoneyStore: ...  # noqa: D102
+    @property
+    def audit(self) -> AuditStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable.

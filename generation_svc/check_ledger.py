@@ -1,0 +1,60 @@
+"""Check the ledger: `python -m generation_svc.check_ledger`, in the database of the settings.
+
+It names each difference in a line and ends with 1 if there is one. It changes nothing of the ledger
+and keeps nobody waiting. A database that a running service keeps for itself under DATA_FOLDER is
+asked for with `CheckLedger`.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from pydantic import Field
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.domain.ledger_audit import LedgerReport
+from generation_svc.lifecycle.ledger_audit import check_ledger
+from generation_svc.settings import DatabaseUrl
+from generation_svc.storage.start import started_database
+from runtime.process import StartError
+from runtime.settings import ProcessSettings
+
+
+class CheckSettings(ProcessSettings):
+    """Which database is looked at: that of the service with the same settings."""
+
+    database_url: DatabaseUrl | None = Field(
+        None, examples=["postgresql://user:password@host/name"]
+    )
+    """The PostgreSQL database; when empty the one that the service keeps under DATA_FOLDER."""
+
+    data_folder: str = ".atelier"
+    """Where a database of our own keeps its files."""
+
+
+async def check(settings: CheckSettings) -> LedgerReport:
+    """Open the database of the settings and check its ledger. Raises StartError, Unavailable."""
+    async with started_database(
+        settings.database_url,
+        folder=Path(settings.data_folder) / "postgres",
+        max_connections=2,
+        stop=asyncio.Event(),
+    ) as database:
+        return await check_ledger(database)
+
+
+def main() -> None:
+    """Read the settings, check, and say what was found."""
+    try:
+        report = asyncio.run(check(CheckSettings.load()))
+    except (StartError, Unavailable) as error:
+        sys.exit(f"The ledger was not checked: {error}")
+    for each in report.differences:
+        sys.stdout.write(f"{each.rule}: {each.subject}: {each.problem}\n")
+    rows = ", ".join(f"{count} {part}" for part, count in report.counts.items())
+    sys.stdout.write(f"{len(report.differences)} differences in {rows} rows\n")
+    sys.exit(1 if report.differences else 0)
+
+
+if __name__ == "__main__":
+    main()
