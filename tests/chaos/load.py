@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
+from generation_client import GenerationError
 from tests.chaos import caller, customer
 from tests.chaos.ledger import Ledger
-from tests.chaos.plan import Kind, Order
+from tests.chaos.plan import Grant, Kind, Order
 from tests.e2e.program import client
 from tests.e2e.stack import Stack
 
@@ -27,6 +28,24 @@ async def load(stack: Stack, ledger: Ledger, orders: Sequence[Order]) -> None:
         for order in orders:
             ledger.orders[order.number] = order
             group.create_task(_ask(stack, ledger, order, http=http), name=f"order {order.number}")
+
+
+async def give(stack: Stack, ledger: Ledger, grants: Sequence[Grant]) -> None:
+    """Give all credits, each at its time."""
+    async with asyncio.TaskGroup() as group:
+        for grant in grants:
+            group.create_task(_give(stack, ledger, grant))
+
+
+async def _give(stack: Stack, ledger: Ledger, grant: Grant) -> None:
+    await asyncio.sleep(grant.at_s)
+    try:
+        await caller.give(stack, ledger, grant)
+    except asyncio.CancelledError:
+        ledger.complain(0, f"{grant} was not answered at the end")
+        raise
+    except GenerationError as error:
+        ledger.complain(0, f"{grant} was refused: {error!r}")
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import cycle
 
@@ -14,6 +14,29 @@ JOB_EVERY_S = 0.4
 WARM_UP_PACE_S = 0.1
 HASTE = 0.25
 """The share of kills after which a process may die while it starts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sale:
+    """A model at its price."""
+
+    model_id: str
+    credits: int = 0
+    """What is held for a job: its price, or the most that it may cost."""
+    is_ceiling: bool = False
+
+
+FREE = Sale(model_id="qwen/text-to-image")
+SALES = (
+    Sale(model_id="google/imagen4", credits=8),
+    Sale(model_id="bytedance/seedream-v4-text-to-image", credits=5, is_ceiling=True),
+    Sale(model_id="gpt-image-2-text-to-image", credits=16, is_ceiling=True),
+)
+SOLD = 0.6
+"""The share of the callers' jobs that are paid for."""
+OWNERS = 7
+"""Whose jobs the callers' are: few, so that they compete for their credits."""
+GRANT_EVERY_S = 2.0
 
 
 class Kind(StrEnum):
@@ -40,8 +63,22 @@ class Order:
     is_repeated: bool = False
     """Whether the person presses, or the caller asks, once more than needed."""
     has_photo: bool = False
+    sale: Sale = FREE
+    """What is asked for, and at what price."""
     blocks_after_s: float | None = None
     """When the person blocks the bot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """Credits that an operator gives."""
+
+    number: int
+    at_s: float
+    owner: str
+    credits: int
+    is_repeated: bool
+    """Whether the operator asks twice."""
 
 
 class Part(StrEnum):
@@ -150,20 +187,47 @@ class Plan:
     kills: tuple[Kill, ...]
     faults: tuple[Fault, ...]
     windows: tuple[FaultWindow, ...]
+    grants: tuple[Grant, ...] = ()
 
 
 def plan_of(seed: int, size: Size) -> Plan:
     """Draw a run."""
-    rng = random.Random(f"chaos {seed}")
+    rng, money = random.Random(f"chaos {seed}"), random.Random(f"chaos {seed} money")
     return Plan(
         seed=seed,
         size=size,
         warm_up=tuple(_calm_order(n) for n in range(1, size.warm_up_jobs + 1)),
-        orders=tuple(_orders(rng, size)),
+        orders=tuple(_sold(money, each) for each in _orders(rng, size)),
         kills=tuple(_kills(rng, size)),
         faults=tuple(_faults(rng, size)),
         windows=(_outage(rng, size), *_windows(rng, size)),
+        grants=tuple(_grants(money, size)),
     )
+
+
+def _sold(rng: random.Random, order: Order) -> Order:
+    """Have a caller pay for its job, perhaps."""
+    is_sold = order.kind is not Kind.PERSON and rng.random() < SOLD
+    return replace(order, sale=rng.choice(SALES)) if is_sold else order
+
+
+def _grants(rng: random.Random, size: Size) -> list[Grant]:
+    """Draw what is given: for about half of the jobs it is too little at first."""
+    return [
+        Grant(
+            number=number,
+            at_s=at_s,
+            owner=owner_of(rng.randrange(OWNERS)),
+            credits=rng.randint(3, 40),
+            is_repeated=rng.random() < 0.4,
+        )
+        for number, at_s in enumerate(_moments(rng, size, every_s=GRANT_EVERY_S), 1)
+    ]
+
+
+def owner_of(number: int) -> str:
+    """Return whose job the one with this number is, where a caller asks."""
+    return f"owner-{number % OWNERS}"
 
 
 def _orders(rng: random.Random, size: Size) -> list[Order]:
