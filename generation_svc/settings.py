@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from generation_svc.caller import parse_callers
 from generation_svc.domain.account import DEFAULT_ACCOUNT
+from generation_svc.domain.top_up import parse_packs
 from generation_svc.egress.host import HostRule
 from generation_svc.media.fetch import KIE_RESULT_HOSTS
 from generation_svc.media.store import check_media_url
@@ -70,6 +71,15 @@ def _listed(text: SecretStr) -> SecretStr:
 
 SecretNames = Annotated[SecretStr, AfterValidator(_listed)]
 """A comma-separated list of secrets."""
+
+
+def _packs(text: str) -> str:
+    parse_packs(text)
+    return text
+
+
+PacksText = Annotated[str, AfterValidator(_packs)]
+"""Packs as `id=credits:stars`, with commas in between."""
 
 
 def _database_url(url: SecretStr) -> SecretStr:
@@ -183,6 +193,13 @@ class GenerationSettings(ProcessSettings):
 
     money: Literal["test", "live"] | None = None
     """Which money jobs are paid with, of a database for ever; when empty nothing is sold."""
+
+    star_packs: PacksText = Field("", examples=["small=100:100,medium=550:500"])
+    """The packs of credits that are sold for Telegram Stars, as `id=credits:stars`."""
+
+    max_daily_top_up_credits: int = Field(100_000, ge=0, le=1_000_000_000)
+    """Credits that edges may record in a day (UTC) before reconciliation confirms their payments; 0
+    sets no limit."""
 
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""
@@ -300,6 +317,8 @@ class GenerationSettings(ProcessSettings):
                 f"MONEY={self.money} and UNPAID_MODELS=allow are both set: models are sold, or they"
                 " are used unpaid"
             )
+        if self.star_packs and not self.money:
+            raise ValueError("STAR_PACKS is set, but MONEY is empty: set MONEY, or sell nothing")
         if self.money == "live" and not self.is_kie_real:
             raise ValueError(
                 f"MONEY=live is for the real KIE, but KIE_API_URL is {host}: use MONEY=test"

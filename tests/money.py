@@ -102,3 +102,13 @@ WHERE (hold.state = 'open') <> (job.state IN ('queued', 'running') OR job.state 
     AND EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
         AND attempt.state IN ('submitting', 'unknown', 'accepted', 'succeeded')))
 """
+
+
+async def stars(harness: Harness) -> dict[str, int]:
+    """How many Stars each account of the house holds."""
+    rows = await harness.query(
+        "SELECT account, sum(amount)::bigint AS amount FROM (SELECT target AS account, amount"
+        " FROM transfer WHERE currency = 'xtr' UNION ALL SELECT source, -amount FROM transfer"
+        " WHERE currency = 'xtr') AS entry GROUP BY account"
+    )
+    return {row["account"]: row["amount"] for row in rows}

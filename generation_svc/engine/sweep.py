@@ -18,6 +18,7 @@ from generation_svc.engine.maintenance.holds import end_holds
 from generation_svc.engine.maintenance.ledger import check_ledger
 from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.engine.maintenance.orphans import mark_orphans
+from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.engine.maintenance.retention import forget_expired
 from generation_svc.engine.maintenance.usage import measure_usage
 from generation_svc.engine.work import Batch, Work
@@ -58,6 +59,7 @@ SWEEPS = (
     Sweep(watch_models, interval_seconds=HEALTH_SECONDS),
     Sweep(end_holds, interval_seconds=300),
     Sweep(check_ledger, interval_seconds=300),
+    Sweep(number_receipts, interval_seconds=10),
     Sweep(forget_documents, interval_seconds=3600),
 )
 """All of them; each is independent of the others and safe in every replica."""

@@ -23,6 +23,7 @@ from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.domain.top_up import Pack
 from generation_svc.domain.upload_link import UploadLinks
 from generation_svc.lifecycle.acceptance import AcceptanceQueue
 from generation_svc.lifecycle.callback_address import callback_address
@@ -137,6 +138,10 @@ class MoneyDependencies:
         default_factory=lambda: Recent(Terms(Margins()), seconds=TERMS_SECONDS)
     )
     """On what terms jobs are sold, as this process read it a moment ago."""
+    packs: tuple[Pack, ...] = ()
+    """What is sold for Stars, the cheapest first."""
+    daily_credits: int | None = None
+    """How many credits edges may record in a day before a list confirms them; None if any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert_wallet import transfer_to_proto, wallet_to_proto
 from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.page_token import PageQuery
+from generation_svc.rpc.top_up_servicer import TopUpServicer
 from generation_svc.rpc.wallet_check import LedgerCheck
 from generation_svc.usecase import grant_credits, read_wallet
 
@@ -24,7 +25,7 @@ async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn
     raise MethodNotFound(type(request).__name__.removesuffix("Request"))
 
 
-class WalletServicer(LedgerCheck, pb_grpc.WalletServiceServicer):
+class WalletServicer(LedgerCheck, TopUpServicer, pb_grpc.WalletServiceServicer):
     """Answers the calls of `WalletService`."""
 
     def __init__(self, deps: Dependencies) -> None:
@@ -67,13 +68,6 @@ class WalletServicer(LedgerCheck, pb_grpc.WalletServiceServicer):
         wallet = await grant_credits.grant_credits(self._deps, _grant_from_proto(request))
         return pb.GrantCreditsResponse(wallet=wallet_to_proto(wallet))
 
-    ListPacks = unbuilt
-    CheckTopUp = unbuilt
-    RecordTopUp = unbuilt
-    ListTopUps = unbuilt
-    RefundTopUp = unbuilt
-    LeaseRefunds = unbuilt
-    ReportRefund = unbuilt
     GetStarCursor = unbuilt
     ReportStarTransactions = unbuilt
     BlockOwner = unbuilt

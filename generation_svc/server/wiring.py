@@ -25,6 +25,7 @@ from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
+from generation_svc.domain.top_up import parse_packs
 from generation_svc.domain.upload_bound import UploadBounds, bounds_of
 from generation_svc.egress.tls import client_tls
 from generation_svc.lifecycle.current_catalog import followed_catalog
@@ -212,6 +213,8 @@ async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> 
     try:
         async with database.transaction() as tx:
             state = await tx.money.mark(mode) if mode else await tx.money.state()
+            if state and state.mode is mode:
+                await tx.top_ups.offer(parse_packs(settings.star_packs))
     except Unavailable as error:
         raise StartError("The database went away while the service started.") from error
     if state and state.mode is not mode:
@@ -219,7 +222,12 @@ async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> 
             f"MONEY is {settings.money or 'empty'}, but this database holds {state.mode} money for"
             f" ever: set MONEY={state.mode}, or give DATABASE_URL another database."
         )
-    return MoneyDependencies(mode, is_provider_real=settings.is_kie_real)
+    return MoneyDependencies(
+        mode,
+        is_provider_real=settings.is_kie_real,
+        packs=parse_packs(settings.star_packs),
+        daily_credits=settings.max_daily_top_up_credits or None,
+    )
 
 
 def retention_of(settings: GenerationSettings) -> Retention:

@@ -54,6 +54,7 @@ from generation_svc.storage.rate_budget_store import PostgresRateBudgetStore
 from generation_svc.storage.receipt_store import PostgresReceiptStore
 from generation_svc.storage.request_store import PostgresRequestStore
 from generation_svc.storage.retention_store import PostgresRetentionStore
+from generation_svc.storage.top_up_store import PostgresTopUpStore
 from generation_svc.storage.usage_store import PostgresUsageStore
 from generation_svc.storage.webhook_store import PostgresWebhookStore
 from runtime.wait import Deadline
@@ -123,6 +124,7 @@ class PostgresTransaction:
         self.ledger = PostgresLedgerStore(connection)
         self.money = PostgresMoneyStore(connection)
         self.audit = PostgresAuditStore(connection)
+        self.top_ups = PostgresTopUpStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

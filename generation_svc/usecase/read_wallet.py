@@ -1,12 +1,14 @@
 """Reads what an owner has, and how it came to that."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.ledger import Transfer, Wallet
 from generation_svc.domain.money_error import (
     MoneyOff,
 )
+from generation_svc.domain.top_up import TopUp
 from generation_svc.lifecycle.dependencies import Dependencies
 
 
@@ -40,3 +42,11 @@ async def list_transfers(
     return await deps.database.read(
         lambda tx: tx.ledger.transfers(owner, before=before, limit=limit)
     )
+
+
+async def list_top_ups(
+    deps: Dependencies, caller: Caller, *, owner: str, after: UUID | None, limit: int
+) -> Sequence[TopUp]:
+    """Return an owner's top-ups, the newest first. Raises PermissionDenied and MoneyOff."""
+    check_owner(deps, caller, owner=owner)
+    return await deps.database.read(lambda tx: tx.top_ups.page(owner, after=after, limit=limit))

@@ -32,6 +32,7 @@ from generation_svc.domain.port.rate_budget import RateBudgetStore
 from generation_svc.domain.port.request import RequestStore
 from generation_svc.domain.port.retention import RetentionStore, UsageStore
 from generation_svc.domain.port.session import EdgeStore
+from generation_svc.domain.port.top_up import TopUpStore
 from generation_svc.domain.port.webhook import WebhookStore
 
 _T = TypeVar("_T")
@@ -86,6 +87,8 @@ class Transaction(Clock, Protocol):
     def money(self) -> MoneyStore: ...  # noqa: D102
     @property
     def audit(self) -> AuditStore: ...  # noqa: D102
+    @property
+    def top_ups(self) -> TopUpStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable.

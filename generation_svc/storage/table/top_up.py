@@ -28,6 +28,20 @@ class TopUpRow(SQLModel, table=True):
         Index("top_up_of_owner", "owner", "create_time", "id"),
         Index("top_up_by_time", "create_time"),
         Index("top_up_refund_due", "bot_id", "id", postgresql_where=text("state = 'refunding'")),
+        Index(
+            "top_up_without_receipt",
+            "create_time",
+            "id",
+            postgresql_where=text("receipt IS NULL"),
+        ),
+        Index(
+            "top_up_without_refund_receipt",
+            "refund_time",
+            "id",
+            postgresql_where=text(
+                "refund_receipt IS NULL AND state IN ('refunded', 'charged_back')"
+            ),
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -55,6 +69,24 @@ class TopUpRow(SQLModel, table=True):
     lease_time: datetime | None = Field(default=None, sa_type=TIME)
     refund_error: str | None = None
     """What the provider refused to return it with."""
+    refund_count: int = Field(sa_column=counted(Integer))
+    """How often its credits were taken back."""
+    receipt: str | None = None
+    """The number of its receipt, as people read it."""
+    refund_receipt: str | None = None
+
+
+class PackRow(SQLModel, table=True):
+    """A rate at which a pack was ever sold."""
+
+    __tablename__ = "pack"
+    __table_args__ = (CheckConstraint("credits > 0 AND stars > 0", name="pack_is_positive"),)
+
+    id: str = Field(primary_key=True)
+    credits: int = Field(sa_type=BigInteger, primary_key=True)
+    stars: int = Field(sa_type=BigInteger, primary_key=True)
+    time: datetime = Field(sa_type=TIME)
+    """When it was last put on sale."""
 
 
 class ReceiptRow(SQLModel, table=True):

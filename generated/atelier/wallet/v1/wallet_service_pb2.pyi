@@ -219,7 +219,7 @@ class CheckTopUpRequest(_message.Message):
     amount: _builtins.int
     """What is to be paid, in the smallest unit of the currency, 0 or more."""
     currency: _builtins.str
-    """The currency, 3 characters."""
+    """The currency: 3 characters of A to Z."""
     telegram_host: _builtins.str
     """The host of the Bot API that takes the payment, such as `api.telegram.org`, 1 to 253
     characters.
@@ -290,21 +290,21 @@ class RecordTopUpRequest(_message.Message):
     Empty means that credits are given.
     """
     credits: _builtins.int
-    """The number of credits, 0 or more.
+    """The number of credits, 0 to 1000000000.
 
     Zero means those of the pack.
     """
     amount: _builtins.int
     """What was paid, in the smallest unit of the currency, 0 or more."""
     currency: _builtins.str
-    """The currency: `XTR`, or a code of ISO 4217; 3 characters."""
+    """The currency, `XTR` or a code of ISO 4217: 3 characters of A to Z."""
     telegram_host: _builtins.str
     """The host of the Bot API that took the payment, at most 253 characters.
 
     Empty means that Telegram had no part in it.
     """
     bot_id: _builtins.int
-    """The bot that was paid.
+    """The bot that was paid, 0 to 4503599627370495.
 
     Zero means that none was.
     """
@@ -507,7 +507,7 @@ class LeaseRefundsRequest(_message.Message):
     BOT_ID_FIELD_NUMBER: _builtins.int
     MAX_COUNT_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
-    """The bot, 1 or more."""
+    """The bot, 1 to 4503599627370495."""
     max_count: _builtins.int
     """The maximum number of refunds, 0 to 20.
 
@@ -567,7 +567,7 @@ class ReportRefundRequest(_message.Message):
     """The id of the top-up, 1 to 128 characters."""
     lease_token: _builtins.str
     """The token of the lease, 1 to 64 characters; one that is no longer valid is
-    FAILED_PRECONDITION (LEASE_LOST).
+    FAILED_PRECONDITION (STALE_LEASE).
     """
     error: _builtins.str
     """What Telegram refused it with, at most 200 characters.

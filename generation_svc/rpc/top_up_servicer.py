@@ -1,0 +1,170 @@
+"""The RPCs of `WalletService` by which credits are bought, and payments go back."""
+
+import re
+
+from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_svc.domain.top_up import MAX_CREDITS, STARS, Payment
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.rpc.bound import MAX_TELEGRAM_ID, Bounds
+from generation_svc.rpc.call import ServicerContext
+from generation_svc.rpc.caller import current_caller
+from generation_svc.rpc.convert_wallet import (
+    leased_refund_to_proto,
+    pack_to_proto,
+    top_up_to_proto,
+    wallet_to_proto,
+)
+from generation_svc.rpc.page_token import PageQuery
+from generation_svc.usecase import check_top_up, read_wallet, record_top_up, refund_top_up
+
+MAX_HOST_LENGTH = 253
+MAX_PACK_LENGTH = 32
+MAX_EXTERNAL_LENGTH = 255
+MAX_TOKEN_LENGTH = 64
+MAX_REASON_LENGTH = 200
+MAX_REFUNDS = 20
+_PROVIDER = re.compile(r"[a-z0-9._-]{1,32}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+class TopUpServicer:
+    """Answers the calls of `WalletService` that are about payments."""
+
+    _deps: Dependencies
+
+    async def ListPacks(
+        self, request: pb.ListPacksRequest, context: ServicerContext
+    ) -> pb.ListPacksResponse:
+        """List what is sold for Stars."""
+        packs = [pack_to_proto(pack) for pack in check_top_up.list_packs(self._deps)]
+        is_open = await check_top_up.is_open(self._deps)
+        return pb.ListPacksResponse(packs=packs, is_open=is_open)
+
+    async def CheckTopUp(
+        self, request: pb.CheckTopUpRequest, context: ServicerContext
+    ) -> pb.CheckTopUpResponse:
+        """Say whether a payment would be credited."""
+        bounds = Bounds()
+        payment = Payment(
+            provider="",
+            external_id="",
+            owner=bounds.text("owner", request.owner, is_required=True),
+            amount=bounds.count("amount", request.amount),
+            currency=_currency(bounds, request.currency),
+            pack_id=bounds.text("pack_id", request.pack_id, most=MAX_PACK_LENGTH, is_required=True),
+        )
+        host = _host(bounds, request.telegram_host, is_required=True)
+        bounds.check()
+        await check_top_up.check_top_up(
+            self._deps, current_caller(), payment=payment, telegram_host=host
+        )
+        return pb.CheckTopUpResponse()
+
+    async def RecordTopUp(
+        self, request: pb.RecordTopUpRequest, context: ServicerContext
+    ) -> pb.RecordTopUpResponse:
+        """Credit a payment, once."""
+        bounds = Bounds()
+        payment = _payment_from_proto(bounds, request)
+        host = _host(bounds, request.telegram_host, is_required=payment.is_stars)
+        bounds.check()
+        made = await record_top_up.record_top_up(
+            self._deps, current_caller(), payment=payment, telegram_host=host
+        )
+        return pb.RecordTopUpResponse(
+            top_up=top_up_to_proto(made.top_up),
+            is_new=made.is_new,
+            wallet=wallet_to_proto(made.wallet),
+        )
+
+    async def ListTopUps(
+        self, request: pb.ListTopUpsRequest, context: ServicerContext
+    ) -> pb.ListTopUpsResponse:
+        """List an owner's top-ups."""
+        bounds, caller = Bounds(), current_caller()
+        owner = bounds.text("owner", request.owner) or caller.name
+        size = bounds.page_size(request.page_size, default=20, most=100)
+        bounds.check()
+        query = PageQuery("ListTopUps", caller.name, (owner,))
+        after = query.id_cursor(request.page_token)
+        found = await read_wallet.list_top_ups(
+            self._deps, caller, owner=owner, after=after, limit=size + 1
+        )
+        token = query.token(str(found[size - 1].id)) if len(found) > size else ""
+        page = [top_up_to_proto(each) for each in found[:size]]
+        return pb.ListTopUpsResponse(top_ups=page, next_page_token=token)
+
+    async def RefundTopUp(
+        self, request: pb.RefundTopUpRequest, context: ServicerContext
+    ) -> pb.RefundTopUpResponse:
+        """Take a top-up back."""
+        bounds = Bounds()
+        refund = refund_top_up.Refund(
+            caller=current_caller(),
+            top_up_id=bounds.text("top_up_id", request.top_up_id, is_required=True),
+            reason=bounds.text("reason", request.reason, most=MAX_REASON_LENGTH, is_required=True),
+            is_forced=request.is_forced,
+            is_charged_back=request.is_charged_back,
+        )
+        bounds.check()
+        top_up = await refund_top_up.refund_top_up(self._deps, refund)
+        return pb.RefundTopUpResponse(top_up=top_up_to_proto(top_up))
+
+    async def LeaseRefunds(
+        self, request: pb.LeaseRefundsRequest, context: ServicerContext
+    ) -> pb.LeaseRefundsResponse:
+        """Lease payments that a bot is to return."""
+        bounds = Bounds()
+        bot_id = bounds.bot("bot_id", request.bot_id)
+        limit = bounds.number("max_count", request.max_count, least=0, most=MAX_REFUNDS) or 1
+        bounds.check()
+        leased = await refund_top_up.lease_refunds(
+            self._deps, current_caller(), bot_id=bot_id, limit=limit
+        )
+        return pb.LeaseRefundsResponse(refunds=[leased_refund_to_proto(each) for each in leased])
+
+    async def ReportRefund(
+        self, request: pb.ReportRefundRequest, context: ServicerContext
+    ) -> pb.ReportRefundResponse:
+        """Note what became of a leased refund."""
+        bounds = Bounds()
+        report = refund_top_up.RefundReport(
+            caller=current_caller(),
+            top_up_id=bounds.text("top_up_id", request.top_up_id, is_required=True),
+            lease_token=bounds.text(
+                "lease_token", request.lease_token, most=MAX_TOKEN_LENGTH, is_required=True
+            ),
+            error=bounds.text("error", request.error, most=MAX_REASON_LENGTH),
+        )
+        bounds.check()
+        top_up = await refund_top_up.report_refund(self._deps, report)
+        return pb.ReportRefundResponse(top_up=top_up_to_proto(top_up))
+
+
+def _payment_from_proto(bounds: Bounds, request: pb.RecordTopUpRequest) -> Payment:
+    if not _PROVIDER.fullmatch(request.provider):
+        bounds.refuse("provider", "Must be 1 to 32 characters of a-z, 0-9, '.', '_' and '-'.")
+    bot_id = bounds.number("bot_id", request.bot_id, least=0, most=MAX_TELEGRAM_ID)
+    external_id = bounds.text(
+        "external_id", request.external_id, most=MAX_EXTERNAL_LENGTH, is_required=True
+    )
+    return Payment(
+        provider=request.provider,
+        external_id=external_id,
+        owner=bounds.text("owner", request.owner, is_required=True),
+        amount=bounds.count("amount", request.amount),
+        currency=_currency(bounds, request.currency),
+        pack_id=bounds.text("pack_id", request.pack_id, most=MAX_PACK_LENGTH),
+        credits=bounds.number("credits", request.credits, least=0, most=MAX_CREDITS),
+        bot_id=bot_id or None,
+    )
+
+
+def _currency(bounds: Bounds, text: str) -> str:
+    if not _CURRENCY.fullmatch(text):
+        bounds.refuse("currency", f"Must be {STARS} or a code of ISO 4217, such as EUR.")
+    return text
+
+
+def _host(bounds: Bounds, text: str, *, is_required: bool) -> str:
+    return bounds.text("telegram_host", text, most=MAX_HOST_LENGTH, is_required=is_required)

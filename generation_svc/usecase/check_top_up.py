@@ -1,0 +1,97 @@
+"""Says whether a payment would be credited, before it is made."""
+
+from datetime import datetime, timedelta
+
+from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.money_error import (
+    DailyCapReached,
+    MoneyModeMismatch,
+    OwnerBlocked,
+    SalesClosed,
+    TopUpInvalid,
+)
+from generation_svc.domain.top_up import STARS, Pack, Payment, is_at_home, telegram_user
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.usecase.read_wallet import check_money, check_owner
+
+DAILY_CAP = "top_up"
+"""What the limit of a day is called."""
+
+
+def list_packs(deps: Dependencies) -> tuple[Pack, ...]:
+    """Return what is sold for Stars, the cheapest first. Raises MoneyOff."""
+    check_money(deps)
+    return deps.money.packs
+
+
+async def is_open(deps: Dependencies) -> bool:
+    """Return whether packs can be bought now."""
+    state = await deps.database.read(lambda tx: tx.money.state())
+    return bool(deps.money.packs) and (state is None or state.sales_closed_reason is None)
+
+
+async def check_top_up(
+    deps: Dependencies, caller: Caller, *, payment: Payment, telegram_host: str
+) -> None:
+    """Raise what a payment that is about to be made would be refused for.
+
+    It locks nothing and asks the database once, for Telegram waits no longer than 10 s: raises
+    MoneyModeMismatch, TopUpInvalid, OwnerBlocked, SalesClosed and DailyCapReached.
+    """
+    check_owner(deps, caller, owner=payment.owner)
+    check_host(deps, telegram_host)
+    pack = _offered(deps.money.packs, payment)
+    standing = await deps.database.read(lambda tx: tx.top_ups.standing(payment.owner))
+    if standing.is_blocked:
+        raise OwnerBlocked(payment.owner)
+    if standing.closed_reason is not None:
+        raise SalesClosed
+    if is_beyond_cap(deps, caller, credits_=standing.unconfirmed + pack.credits):
+        raise daily_cap_reached(deps)
+
+
+def check_host(deps: Dependencies, telegram_host: str) -> None:
+    """Raise MoneyModeMismatch for Stars of a Telegram that is not this ledger's."""
+    mode = deps.money.mode
+    if mode is None or is_at_home(telegram_host, mode=mode):
+        return
+    advice = f"Stars of {telegram_host} do not belong here. Point the bot at the service whose"
+    raise MoneyModeMismatch(mode, advice=f"{advice} MONEY fits, or at another Telegram.")
+
+
+def is_beyond_cap(deps: Dependencies, caller: Caller, *, credits_: int) -> bool:
+    """Return whether so many unconfirmed credits are more than an edge may record in a day."""
+    cap = deps.money.daily_credits
+    return cap is not None and credits_ > cap and Scope.WALLET_OPERATE not in caller.scopes
+
+
+def daily_cap_reached(deps: Dependencies) -> DailyCapReached:
+    """Return the refusal, with the time until the next day begins."""
+    now = deps.database.now()
+    return DailyCapReached(DAILY_CAP, retry_after=_next_day(now) - now)
+
+
+def owner_problem(payment: Payment) -> str | None:
+    """Return why the owner cannot have paid in Stars, which have to find back to a user."""
+    if payment.is_stars and telegram_user(payment.owner) is None:
+        return f"owner {payment.owner!r} is no user of Telegram, such as 'telegram:7'"
+    return None
+
+
+def _offered(packs: tuple[Pack, ...], payment: Payment) -> Pack:
+    """Return the pack that is to be bought, at what it costs now. Raises TopUpInvalid."""
+    pack = next((each for each in packs if each.id == payment.pack_id), None)
+    if pack is None:
+        raise TopUpInvalid(f"no pack {payment.pack_id!r} is sold")
+    if payment.currency != STARS:
+        raise TopUpInvalid(f"currency is {payment.currency!r}, and packs are sold for {STARS}")
+    if payment.amount != pack.stars:
+        raise TopUpInvalid(f"amount is {payment.amount}, and the pack costs {pack.stars}")
+    problem = owner_problem(payment)
+    if problem:
+        raise TopUpInvalid(problem)
+    return pack
+
+
+def _next_day(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)

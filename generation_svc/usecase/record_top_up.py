@@ -1,0 +1,259 @@
+"""Turns a payment into credits, once: the one door for every way to pay.
+
+A payment that was made is never lost. One in Stars that cannot be credited goes into suspense,
+where an operator finds it; whoever records it again, once what was in the way is gone, takes it out
+of there.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+
+from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.error import AtelierError
+from generation_svc.domain.identifier import new_id
+from generation_svc.domain.ledger import (
+    AccountKind,
+    Currency,
+    Transfer,
+    TransferKind,
+    Wallet,
+    set_off,
+)
+from generation_svc.domain.money_error import TopUpInvalid, TopUpReused
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.top_up import (
+    STARS,
+    TELEGRAM_STARS,
+    Payment,
+    TopUp,
+    TopUpState,
+    sold_at,
+    telegram_user,
+)
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.usecase.check_top_up import (
+    check_host,
+    daily_cap_reached,
+    is_beyond_cap,
+    owner_problem,
+)
+from generation_svc.usecase.read_wallet import check_owner
+
+_logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTopUp:
+    """What became of a payment."""
+
+    top_up: TopUp
+    is_new: bool
+    wallet: Wallet
+
+
+async def record_top_up(
+    deps: Dependencies, caller: Caller, *, payment: Payment, telegram_host: str
+) -> RecordedTopUp:
+    """Credit a payment once; also while sales are closed, and to an owner who is blocked.
+
+    Raises PermissionDenied, MoneyOff, MoneyModeMismatch, TopUpReused, and, after it put what
+    came into suspense, TopUpInvalid and DailyCapReached.
+    """
+    _check(deps, caller, payment, telegram_host=telegram_host)
+    async with deps.database.transaction() as tx:
+        outcome = await _record(deps, tx, caller, payment)
+    if isinstance(outcome, AtelierError):
+        _alert(deps, payment, outcome)
+        raise outcome
+    if outcome.is_new:
+        deps.meter.top_ups.labels(payment.provider).inc()
+        deps.meter.top_up_credits.labels(payment.provider).inc(outcome.top_up.credits)
+    return outcome
+
+
+def _check(deps: Dependencies, caller: Caller, payment: Payment, *, telegram_host: str) -> None:
+    check_owner(deps, caller, owner=payment.owner)
+    if payment.bot_id is not None:
+        caller.require_bot(payment.bot_id)
+    if payment.is_stars or telegram_host:
+        check_host(deps, telegram_host)
+    if payment.is_stars is not (payment.provider == TELEGRAM_STARS):
+        raise TopUpInvalid(f"{payment.provider} takes no {payment.currency}")
+
+
+async def _record(
+    deps: Dependencies, tx: Transaction, caller: Caller, payment: Payment
+) -> RecordedTopUp | AtelierError:
+    # One after the other where they are counted, and first, before the wallet is locked.
+    unconfirmed = await tx.top_ups.take_turn() if deps.money.daily_credits else 0
+    # Locked before looking, so that of two calls at once the second sees what the first one wrote.
+    wallet = (await tx.ledger.lock([payment.owner]))[payment.owner]
+    earlier = await tx.top_ups.find(payment.provider, payment.external_id)
+    if earlier:
+        return _repeated(earlier, payment, wallet)
+    suspended = await _suspended(tx, payment)
+    credits_, refusal = await _worth(tx, caller, payment)
+    if not refusal and is_beyond_cap(deps, caller, credits_=unconfirmed + credits_):
+        refusal = daily_cap_reached(deps)
+    if refusal:
+        return refusal if suspended else await _suspend(tx, caller, payment, refusal)
+    return await _credit(
+        deps, tx, payment, wallet, top_up=_top_up(tx, caller, payment, credits_), held=suspended
+    )
+
+
+def _repeated(earlier: TopUp, payment: Payment, wallet: Wallet) -> RecordedTopUp:
+    if not earlier.is_of(payment):
+        raise TopUpReused(payment.provider, external_id=payment.external_id)
+    return RecordedTopUp(earlier, False, wallet)
+
+
+async def _worth(
+    tx: Transaction, caller: Caller, payment: Payment
+) -> tuple[int, AtelierError | None]:
+    """Return how many credits a payment brings, or why that cannot be said."""
+    problem = owner_problem(payment)
+    if problem:
+        return 0, TopUpInvalid(problem)
+    if payment.is_stars and payment.bot_id is None:
+        return 0, TopUpInvalid("it names no bot that could return it")
+    if payment.pack_id:
+        return await _worth_of_pack(tx, payment)
+    if not payment.credits:
+        return 0, TopUpInvalid("it names neither a pack nor credits")
+    if payment.is_stars and Scope.WALLET_OPERATE not in caller.scopes:
+        return 0, TopUpInvalid("only an operator credits Stars without a pack")
+    return payment.credits, None
+
+
+async def _worth_of_pack(tx: Transaction, payment: Payment) -> tuple[int, AtelierError | None]:
+    if not payment.is_stars:
+        return 0, TopUpInvalid(f"packs are sold for {STARS}, not for {payment.currency}")
+    packs = await tx.top_ups.offered(payment.pack_id)
+    pack = sold_at(payment, packs)
+    if pack:
+        return pack.credits, None
+    words = f"pack {payment.pack_id!r} never cost {payment.amount} {payment.currency}"
+    return 0, TopUpInvalid(words + (f" for {payment.credits} credits" if payment.credits else ""))
+
+
+def _top_up(tx: Transaction, caller: Caller, payment: Payment, credits_: int) -> TopUp:
+    return TopUp(
+        id=new_id(tx.now()),
+        provider=payment.provider,
+        external_id=payment.external_id,
+        owner=payment.owner,
+        pack_id=payment.pack_id,
+        credits=credits_,
+        amount=payment.amount,
+        currency=payment.currency,
+        state=TopUpState.CREDITED,
+        caller=caller.name,
+        bot_id=payment.bot_id,
+        user_id=telegram_user(payment.owner) if payment.is_stars else None,
+    )
+
+
+async def _credit(
+    deps: Dependencies,
+    tx: Transaction,
+    payment: Payment,
+    wallet: Wallet,
+    *,
+    top_up: TopUp,
+    held: bool,
+) -> RecordedTopUp:
+    if not await tx.top_ups.add(top_up):  # for another owner, in this very moment
+        raise TopUpReused(payment.provider, external_id=payment.external_id)
+    debt, rest = set_off(top_up.credits, debt=wallet.debt)
+    parts = (
+        (TransferKind.DEBT_PAYMENT, AccountKind.DEBT, debt),
+        (TransferKind.TOP_UP, AccountKind.PAID, rest),
+    )
+    stars = _stars(top_up, AccountKind.SUSPENSE if held else AccountKind.TELEGRAM)
+    moved = [_credits(top_up, *part) for part in parts if part[2]]
+    await tx.ledger.move(moved + ([stars] if stars else []))
+    deps.meter.debt_credits.labels("paid").inc(debt)
+    made = await tx.top_ups.get(top_up.id)
+    assert made is not None  # it was written just now
+    return RecordedTopUp(made, True, await tx.ledger.wallet(top_up.owner))
+
+
+def _credits(top_up: TopUp, kind: TransferKind, target: AccountKind, amount: int) -> Transfer:
+    return Transfer(
+        kind,
+        AccountKind.EXCHANGE,
+        target,
+        amount,
+        cause=str(top_up.id),
+        owner=top_up.owner,
+        actor=top_up.caller,
+    )
+
+
+def _stars(top_up: TopUp, source: AccountKind) -> Transfer | None:
+    if top_up.currency != STARS or not top_up.amount:
+        return None
+    return Transfer(
+        TransferKind.STARS_IN,
+        source,
+        AccountKind.EXCHANGE,
+        top_up.amount,
+        cause=top_up.payment_cause,
+        currency=Currency.XTR,
+        actor=top_up.caller,
+        detail={"top_up": str(top_up.id)},
+    )
+
+
+async def _suspended(tx: Transaction, payment: Payment) -> bool:
+    """Return whether a payment lies in suspense. Raises TopUpReused for one of other content."""
+    if not payment.is_stars:
+        return False
+    found = [
+        each for each in await tx.ledger.find(payment.cause) if each.target is AccountKind.SUSPENSE
+    ]
+    same = (payment.owner, payment.amount)
+    if any((each.detail.get("owner"), each.amount) != same for each in found):
+        raise TopUpReused(payment.provider, external_id=payment.external_id)
+    return bool(found)
+
+
+async def _suspend(
+    tx: Transaction, caller: Caller, payment: Payment, refusal: AtelierError
+) -> AtelierError:
+    """Keep Stars that came until somebody knows what they are for."""
+    if payment.is_stars and payment.amount:
+        detail = {
+            "owner": payment.owner,
+            "pack_id": payment.pack_id,
+            "credits": payment.credits,
+            "bot_id": payment.bot_id,
+        }
+        transfer = Transfer(
+            TransferKind.STARS_IN,
+            AccountKind.TELEGRAM,
+            AccountKind.SUSPENSE,
+            payment.amount,
+            cause=payment.cause,
+            currency=Currency.XTR,
+            actor=caller.name,
+            reason=str(refusal),
+            detail=detail,
+        )
+        await tx.ledger.move([transfer])
+    return refusal
+
+
+def _alert(deps: Dependencies, payment: Payment, refusal: AtelierError) -> None:
+    deps.meter.suspended.labels(type(refusal).__name__).inc()
+    _logger.error(
+        "a payment cannot be credited",
+        provider=payment.provider,
+        external_id=payment.external_id,
+        owner=payment.owner,
+        amount=payment.amount,
+        currency=payment.currency,
+        problem=str(refusal),
+    )
