@@ -20,11 +20,10 @@ from atelier.generation.v1.job_pb2 import (
     JOB_STATE_SUCCEEDED,
     Job,
 )
-from atelier.wallet.v1 import wallet_service_pb2 as wallet_pb
 from generation_client import GenerationError
 from tests.chaos.ledger import Ledger
 from tests.chaos.patience import patiently
-from tests.chaos.plan import Grant, Kind, Order, owner_of
+from tests.chaos.plan import Kind, Order, owner_of
 from tests.e2e.stack import SMALL, Stack
 
 QUEUE = "chaos"
@@ -72,19 +71,6 @@ async def _create(stack: Stack, ledger: Ledger, order: Order) -> Job:
     if order.kind is Kind.QUEUE:
         request["queue"] = QueueDestination(queue=QUEUE)
     return await patiently(partial(stack.create, prompt, **request))
-
-
-async def give(stack: Stack, ledger: Ledger, grant: Grant) -> None:
-    """Be an operator who gives credits, and asks again after every answer that did not come."""
-    request = wallet_pb.GrantCreditsRequest(
-        request_id=f"chaos {ledger.seed} grant {grant.number}",
-        owner=grant.owner,
-        credits=grant.credits,
-        reason="chaos",
-    )
-    for _ in range(1 + grant.is_repeated):
-        await patiently(lambda: stack.client.wallet.GrantCredits(request))
-    ledger.grants[grant.number] = grant
 
 
 async def _cancel(stack: Stack, ledger: Ledger, order: Order, *, job_id: str) -> None:

@@ -100,6 +100,8 @@ def _credits(evidence: Evidence) -> Figures:
         "charged though cancelled, for a result": str(late),
         "refused for want of credits": str(len(ledger.refused)),
         "credits given": str(money.granted),
+        "credits sold": str(money.sold),
+        "payments that went back": str(len(ledger.returned)),
         "credits earned": str(money.income),
         "credits left": str(money.balances),
         "differences that CheckLedger found": str(len(money.differences)),

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import httpx2
 
 from generation_client import GenerationError
-from tests.chaos import caller, customer
+from tests.chaos import caller, customer, payer
 from tests.chaos.ledger import Ledger
-from tests.chaos.plan import Grant, Kind, Order
+from tests.chaos.plan import Gift, Kind, Order
 from tests.e2e.program import client
 from tests.e2e.stack import Stack
 
@@ -30,33 +30,34 @@ async def load(stack: Stack, ledger: Ledger, orders: Sequence[Order]) -> None:
             group.create_task(_ask(stack, ledger, order, http=http), name=f"order {order.number}")
 
 
-async def give(stack: Stack, ledger: Ledger, grants: Sequence[Grant]) -> None:
+async def pay(stack: Stack, ledger: Ledger, gifts: Sequence[Gift]) -> None:
     """Give all credits, each at its time."""
     async with asyncio.TaskGroup() as group:
-        for grant in grants:
-            group.create_task(_give(stack, ledger, grant))
+        for gift in gifts:
+            group.create_task(_pay(stack, ledger, gift))
 
 
-async def _give(stack: Stack, ledger: Ledger, grant: Grant) -> None:
-    await asyncio.sleep(grant.at_s)
+async def _pay(stack: Stack, ledger: Ledger, gift: Gift) -> None:
+    await asyncio.sleep(gift.at_s)
     try:
-        await caller.give(stack, ledger, grant)
+        await payer.pay(stack, ledger, gift)
     except asyncio.CancelledError:
-        ledger.complain(0, f"{grant} was not answered at the end")
+        ledger.complain(0, f"{gift} was not answered at the end")
         raise
     except GenerationError as error:
-        ledger.complain(0, f"{grant} was refused: {error!r}")
+        ledger.complain(0, f"{gift} was refused: {error!r}")
 
 
 @asynccontextmanager
 async def reading(stack: Stack, ledger: Ledger) -> AsyncIterator[None]:
-    """Read the callers' feed while the context is open."""
+    """Read the callers' feed, and return Stars, while the context is open."""
     readers = [
         asyncio.create_task(
             caller.read_feed(stack, ledger, rng=random.Random(f"reader {n} {ledger.seed}"))
         )
         for n in range(READERS)
     ]
+    readers.append(asyncio.create_task(payer.return_stars(stack)))
     try:
         yield
     finally:

@@ -20,7 +20,8 @@ SELECT job.id::text AS job_id, hold.owner, job.inputs->>'prompt' AS prompt, job.
         AND attempt.state = 'settled') AS is_stored,
     coalesce(jsonb_array_length(job.result->'media'), 0) AS delivered,
     coalesce((job.result->>'missing_count')::int, 0) AS missing,
-    (SELECT count(*) FROM transfer WHERE cause = job.id::text AND kind = 'hold') AS holds,
+    (SELECT coalesce(sum(amount), 0)::bigint FROM transfer
+        WHERE cause = job.id::text AND kind = 'hold') AS kept,
     (SELECT count(*) FROM transfer WHERE cause = job.id::text AND kind = 'capture') AS captures,
     (SELECT coalesce(sum(amount), 0)::bigint FROM transfer
         WHERE cause = job.id::text AND kind = 'release') AS released
@@ -52,7 +53,8 @@ class Charge:
     is_stored: bool = True
     delivered: int = 1
     missing: int = 0
-    holds: int = 1
+    kept: int = 0
+    """What all transfers together kept for it."""
     captures: int = 1
     released: int = 0
 
@@ -88,8 +90,14 @@ class Money:
         return self.accounts["credit", "income"]
 
     @property
+    def sold(self) -> int:
+        """What the house sold, less what went back."""
+        return -self.accounts["credit", "exchange"]
+
+    @property
     def balances(self) -> int:
-        return sum(each.balance for each in self.wallets)
+        """What all owners have, less what they owe."""
+        return sum(each.balance - each.debt for each in self.wallets)
 
 
 async def gather_money(stack: Stack) -> Money:
@@ -131,8 +139,10 @@ def _wrong(charge: Charge) -> Iterator[str]:
         return
     if charge.hold_state == "open":
         yield f"still holds {charge.held} credits, and is {charge.state}"
-    if charge.captures > 1 or charge.holds > 1:
-        yield f"was held {charge.holds} and charged {charge.captures} times"
+    if charge.kept != charge.held:
+        yield f"holds {charge.held} credits, and {charge.kept} were kept for it"
+    if charge.captures > 1:
+        yield f"was charged {charge.captures} times"
     if charge.captured and (not charge.is_stored or charge.state == "failed"):
         yield f"was charged {charge.captured} credits and is {charge.state}, with nothing stored"
     if charge.hold_state != "open" and charge.released + (charge.captured or 0) != charge.held:
@@ -167,15 +177,15 @@ def _told_otherwise(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
 def _out_of_balance(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
     """Hold every owner's credits to what it was given and charged, and the house's to all."""
     due: Counter[str] = Counter()
-    for grant in ledger.grants.values():
-        due[grant.owner] += grant.credits
+    for gift in ledger.gifts.values():
+        due[gift.owner] += gift.credits if gift.number not in ledger.returned else 0
     for charge in money.charges:
         due[charge.owner or ""] -= charge.captured or 0
     has = {each.owner: each for each in money.wallets}
     for owner in due.keys() | has.keys():
         wallet = has.get(owner, Wallet(owner=owner, balance=0))
-        if (wallet.balance, wallet.held, wallet.debt) != (due[owner], 0, 0):
+        if wallet.balance - wallet.debt != due[owner] or wallet.held:
             yield owner, f"should have {due[owner]} credits and has {wallet}"
-    if money.granted != money.balances + money.income:
-        words = f"{money.granted} credits were given, {money.balances} are left"
+    if money.granted + money.sold != money.balances + money.income:
+        words = f"{money.granted} credits were given, {money.sold} sold, {money.balances} are left"
         yield "ledger", f"{words}, {money.income} were earned"

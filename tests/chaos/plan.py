@@ -36,7 +36,10 @@ SOLD = 0.6
 """The share of the callers' jobs that are paid for."""
 OWNERS = 7
 """Whose jobs the callers' are: few, so that they compete for their credits."""
-GRANT_EVERY_S = 2.0
+FIRST_OWNER = 900
+GIFT_EVERY_S = 1.5
+PACK = 30
+"""How many credits a pack has, and how many Stars it costs."""
 
 
 class Kind(StrEnum):
@@ -69,16 +72,35 @@ class Order:
     """When the person blocks the bot."""
 
 
+class Source(StrEnum):
+    """Where credits come from."""
+
+    GRANT = "grant"
+    CARD = "card"
+    STARS = "stars"
+
+
+class Return(StrEnum):
+    """How a payment goes back."""
+
+    ASKED = "asked"
+    FORCED = "forced"
+    CHARGED_BACK = "charged back"
+
+
 @dataclass(frozen=True, kw_only=True)
-class Grant:
-    """Credits that an operator gives."""
+class Gift:
+    """Credits that somebody is given, or pays for."""
 
     number: int
     at_s: float
     owner: str
+    source: Source
     credits: int
     is_repeated: bool
-    """Whether the operator asks twice."""
+    """Whether it is told twice."""
+    goes_back: Return | None = None
+    goes_back_after_s: float = 0
 
 
 class Part(StrEnum):
@@ -187,7 +209,7 @@ class Plan:
     kills: tuple[Kill, ...]
     faults: tuple[Fault, ...]
     windows: tuple[FaultWindow, ...]
-    grants: tuple[Grant, ...] = ()
+    gifts: tuple[Gift, ...] = ()
 
 
 def plan_of(seed: int, size: Size) -> Plan:
@@ -201,7 +223,7 @@ def plan_of(seed: int, size: Size) -> Plan:
         kills=tuple(_kills(rng, size)),
         faults=tuple(_faults(rng, size)),
         windows=(_outage(rng, size), *_windows(rng, size)),
-        grants=tuple(_grants(money, size)),
+        gifts=tuple(_gifts(money, size)),
     )
 
 
@@ -211,23 +233,30 @@ def _sold(rng: random.Random, order: Order) -> Order:
     return replace(order, sale=rng.choice(SALES)) if is_sold else order
 
 
-def _grants(rng: random.Random, size: Size) -> list[Grant]:
-    """Draw what is given: for about half of the jobs it is too little at first."""
-    return [
-        Grant(
-            number=number,
-            at_s=at_s,
-            owner=owner_of(rng.randrange(OWNERS)),
-            credits=rng.randint(3, 40),
-            is_repeated=rng.random() < 0.4,
-        )
-        for number, at_s in enumerate(_moments(rng, size, every_s=GRANT_EVERY_S), 1)
-    ]
+def _gifts(rng: random.Random, size: Size) -> list[Gift]:
+    """Draw who gets credits, and when: for many a job it is too little at that moment."""
+    moments = [0.0] * OWNERS + _moments(rng, size, every_s=GIFT_EVERY_S)
+    return [_gift(rng, number=number, at_s=at_s) for number, at_s in enumerate(moments, 1)]
+
+
+def _gift(rng: random.Random, *, number: int, at_s: float) -> Gift:
+    source = rng.choice(list(Source))
+    is_paid = source is not Source.GRANT
+    return Gift(
+        number=number,
+        at_s=at_s,
+        owner=owner_of(rng.randrange(OWNERS)),
+        source=source,
+        credits=PACK if source is Source.STARS else rng.randint(3, 40),
+        is_repeated=rng.random() < 0.4,
+        goes_back=rng.choice(list(Return)) if is_paid and rng.random() < 0.4 else None,
+        goes_back_after_s=rng.uniform(0, 12),
+    )
 
 
 def owner_of(number: int) -> str:
     """Return whose job the one with this number is, where a caller asks."""
-    return f"owner-{number % OWNERS}"
+    return f"telegram:{FIRST_OWNER + number % OWNERS}"
 
 
 def _orders(rng: random.Random, size: Size) -> list[Order]:

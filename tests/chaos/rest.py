@@ -17,6 +17,7 @@ SELECT (SELECT count(*) FROM job WHERE state IN ('queued', 'running'))
      + (SELECT count(*) FROM callback_receipt WHERE apply_time IS NULL)
      + (SELECT count(*) FROM attempt WHERE state = 'succeeded')
      + (SELECT count(*) FROM hold WHERE state = 'open')
+     + (SELECT count(*) FROM top_up WHERE state = 'refunding')
 """
 _SESSIONS = """
 SELECT count(*) AS connections, count(*) FILTER (

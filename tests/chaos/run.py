@@ -14,8 +14,8 @@ from tests.chaos.check import Bounds, Violation, check, leaks
 from tests.chaos.evidence import Evidence, gather
 from tests.chaos.figure import figures_of
 from tests.chaos.ledger import Ledger
-from tests.chaos.load import give, load, reading
-from tests.chaos.plan import Plan
+from tests.chaos.load import load, pay, reading
+from tests.chaos.plan import PACK, Plan
 from tests.chaos.proxy import Net, net
 from tests.chaos.rest import becomes_quiet, rest_of
 from tests.chaos.scenario import Scenario
@@ -81,6 +81,7 @@ def shape_of(plan: Plan, proxies: Net) -> Shape:
             "KIE_CREATE_LIMIT": str(CREATE_LIMIT),
             "KIE_READ_LIMIT": str(READ_LIMIT),
             "MONEY": "test",
+            "STAR_PACKS": f"chaos={PACK}:{PACK}",
             "OWNER_MAX_ACTIVE_JOBS": "10000",
             "START_DEADLINE_S": str(plan.size.start_deadline_s),
         },
@@ -139,7 +140,7 @@ async def _weather(scenario: Scenario, ledger: Ledger, *, watch: _Watch) -> None
     running, plan = scenario.stack, scenario.plan
     busy = {
         asyncio.create_task(load(running, ledger, plan.orders)),
-        asyncio.create_task(give(running, ledger, plan.grants)),
+        asyncio.create_task(pay(running, ledger, plan.gifts)),
     }
     await scenario.rage()
     watch.lap("s of scenario")

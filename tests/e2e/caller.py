@@ -37,7 +37,7 @@ name = "caller"
 tokens_sha256 = ["{caller}"]
 scopes = [
   "own_jobs", "all_jobs", "callbacks", "deliveries", "operator_fields", "catalog",
-  "wallet_read", "wallet_operate",
+  "wallet_read", "wallet_topup", "wallet_operate",
 ]
 owner_prefixes = [""]
 bot_ids = [{bot_id}]
