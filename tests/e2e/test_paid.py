@@ -46,7 +46,7 @@ async def test_twenty_presses_at_once_make_one_job_one_hold_and_one_charge(
         await give(running, owner)
         await find_by_name(chat, load_catalog().models[IMAGEN], language="en")
         summary = await chat.say("pressed twenty times")
-        assert "Price: 8 credits" in summary.text
+        assert "8 credits" in summary.lines
         presses = (chat.touch(summary, "✨ Create") for _ in range(20))
         await asyncio.gather(*presses)
         await chat.see(lambda: _pictures(chat), what="the picture")
