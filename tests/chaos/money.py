@@ -167,7 +167,7 @@ def _told_otherwise(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
             yield f"order {number}", f"was refused for {missing} credits and has a job"
         if int(missing) <= 0:
             yield f"order {number}", f"was refused though {missing} credits were missing"
-    for number in ledger.jobs:
+    for number in ledger.jobs.keys() & ledger.orders.keys():
         price = ledger.orders[number].sale.credits
         found = charged.get(number)
         if (found.held if found else None) != (price or None):
