@@ -47,7 +47,11 @@ async def paid_rates(world: World, *, callers: Sequence[int] = CALLERS) -> list[
     await _enrich(url, count=RICH)
     service = world.service(url, KIE_CREATE_LIMIT="1", **MONEY)
     async with running(service), _callers(service) as (free, buyer):
-        calls = {FREE: free.create, PAID: buyer.create, ONE: partial(buyer.create, owner=PREPAID)}
+        calls: dict[str, Call] = {
+            FREE: free.create,
+            PAID: buyer.create,
+            ONE: partial(buyer.create, owner=PREPAID),
+        }
         found = {number: await _rounds(world, service, calls, number) for number in callers}
     return [
         rounds[name].line(
