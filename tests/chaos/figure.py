@@ -97,6 +97,7 @@ def _credits(evidence: Evidence) -> Figures:
         "paid jobs": str(len(money.charges)),
         "of these charged": str(ends["captured"]),
         "of these given back": str(ends["released"]),
+        "kept for a task of unknown fate": str(sum(each.is_kept for each in money.charges)),
         "charged though cancelled, for a result": str(late),
         "refused for want of credits": str(len(ledger.refused)),
         "credits given": str(money.granted),

@@ -18,6 +18,8 @@ SELECT job.id::text AS job_id, hold.owner, job.inputs->>'prompt' AS prompt, job.
     hold.state AS hold_state, hold.captured, hold.granted + hold.paid AS held, job.is_ceiling,
     job.is_free, EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
         AND attempt.state = 'settled') AS is_stored,
+    EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
+        AND attempt.state = 'unknown') AS may_come,
     coalesce(jsonb_array_length(job.result->'media'), 0) AS delivered,
     coalesce((job.result->>'missing_count')::int, 0) AS missing,
     (SELECT coalesce(sum(amount), 0)::bigint FROM transfer
@@ -51,12 +53,19 @@ class Charge:
     is_free: bool = False
     is_ceiling: bool = False
     is_stored: bool = True
+    may_come: bool = False
+    """Whether a task of unknown fate may still bring a result, which nobody can ask for."""
     delivered: int = 1
     missing: int = 0
     kept: int = 0
     """What all transfers together kept for it."""
     captures: int = 1
     released: int = 0
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what it holds is to be kept: it was cancelled, and may bring a result."""
+        return self.hold_state == "open" and self.state == "cancelled" and self.may_come
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +106,7 @@ class Money:
     @property
     def balances(self) -> int:
         """What all owners have, less what they owe."""
-        return sum(each.balance - each.debt for each in self.wallets)
+        return sum(each.balance + each.held - each.debt for each in self.wallets)
 
 
 async def gather_money(stack: Stack) -> Money:
@@ -137,7 +146,7 @@ def _wrong(charge: Charge) -> Iterator[str]:
     if charge.is_free or charge.held is None:
         yield f"is free or without a hold, and moved credits: {charge}"
         return
-    if charge.hold_state == "open":
+    if charge.hold_state == "open" and not charge.is_kept:
         yield f"still holds {charge.held} credits, and is {charge.state}"
     if charge.kept != charge.held:
         yield f"holds {charge.held} credits, and {charge.kept} were kept for it"
@@ -177,14 +186,17 @@ def _told_otherwise(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
 def _out_of_balance(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
     """Hold every owner's credits to what it was given and charged, and the house's to all."""
     due: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
     for gift in ledger.gifts.values():
         due[gift.owner] += gift.credits if gift.number not in ledger.returned else 0
     for charge in money.charges:
         due[charge.owner or ""] -= charge.captured or 0
+        kept[charge.owner or ""] += (charge.held or 0) if charge.hold_state == "open" else 0
     has = {each.owner: each for each in money.wallets}
     for owner in due.keys() | has.keys():
         wallet = has.get(owner, Wallet(owner=owner, balance=0))
-        if wallet.balance - wallet.debt != due[owner] or wallet.held:
+        has_all = wallet.balance + wallet.held - wallet.debt == due[owner]
+        if not has_all or wallet.held != kept[owner]:
             yield owner, f"should have {due[owner]} credits and has {wallet}"
     if money.granted + money.sold != money.balances + money.income:
         words = f"{money.granted} credits were given, {money.sold} sold, {money.balances} are left"

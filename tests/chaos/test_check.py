@@ -274,7 +274,7 @@ def _changed(found: Evidence, **changes: Any) -> None:
 
 def _still_holds(found: Evidence) -> None:
     _changed(found, hold_state="open", captured=0, captures=0, state="failed")
-    found.money.wallets[0] = Wallet(owner=PAYER, balance=25)
+    found.money.wallets[0] = Wallet(owner=PAYER, balance=17, held=8)
     found.money.accounts["credit", "income"] = 0
 
 
