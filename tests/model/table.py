@@ -185,7 +185,8 @@ def _aged_job(row: JobRow) -> JobRow:
 
 def _plain_job(row: JobRow, *, known: frozenset[int], is_live: bool) -> JobRow:
     job, claim = replace(row.job, delay_until_time=None), row.claim  # it is for people
-    if job.state is not JobState.QUEUED:
+    may_come = is_live and job.state is JobState.CANCELLED and job.finish_deadline_time is None
+    if job.state is not JobState.QUEUED and not may_come:
         job = replace(job, start_deadline_time=NOW)
     if job.state in FINAL_STATES and not is_live:
         job = replace(job, finish_deadline_time=None)
