@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from generation_svc.domain.account import Account
-from generation_svc.domain.job import Job
+from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation, Source
 
 
@@ -94,9 +94,12 @@ class Attempt:
 def is_overdue(attempt: Attempt, job: Job, *, now: datetime, hard_deadline: timedelta) -> bool:
     """Return whether the hard stop ends an attempt, counted from acceptance or submission.
 
-    One of unknown fate ends with its job's finish deadline: it can never be read.
+    One of unknown fate ends with its job's finish deadline: it can never be read. That of a job
+    which was cancelled before it ran ends when the job would have: till then it keeps the hold.
     """
     finish_time = job.finish_deadline_time
+    if finish_time is None and job.state is JobState.CANCELLED:
+        finish_time = job.start_deadline_time
     if attempt.state is AttemptState.UNKNOWN and finish_time and finish_time <= now:
         return True
     return hard_stop_time(attempt, hard_deadline=hard_deadline) <= now

@@ -407,7 +407,8 @@ _OVERDUE = f"""
 SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
 WHERE attempt.state IN ({", ".join(repr(str(state)) for state in LIVE)})
   AND (coalesce(attempt.accept_time, attempt.submit_time) <= now() - %(span)s::interval
-       OR attempt.state = 'unknown' AND job.finish_deadline_time <= now())
+       OR attempt.state = 'unknown' AND coalesce(job.finish_deadline_time,
+           CASE WHEN job.state = 'cancelled' THEN job.start_deadline_time END) <= now())
 LIMIT %(limit)s
 """
 

@@ -30,6 +30,7 @@ from tests.bench.idle import idle
 from tests.bench.life import life
 from tests.bench.memory import memory
 from tests.bench.news import get, news
+from tests.bench.paid import paid
 from tests.bench.read import read
 from tests.bench.replicas import replicas
 from tests.bench.restart import restart
@@ -43,6 +44,7 @@ Row = Callable[[World], Awaitable[list[Line]]]
 ROWS: Mapping[str, Row] = MappingProxyType(
     {
         "create": create,
+        "paid": paid,
         "life": life,
         "idle": idle,
         "read": read,

@@ -29,6 +29,12 @@ _METADATA = (("authorization", f"Bearer {TOKENS['caller']}"),)
 _PROMPT = "a lighthouse on a cliff in a storm, oil painting"
 
 
+def owners(count: int) -> list[str]:
+    """Return who the next orders are for."""
+    first = next(_numbers) + 1
+    return [f"bench:{number}" for number in range(first, first + count)]
+
+
 @dataclass(frozen=True)
 class Client:
     """A caller of one server."""
@@ -38,6 +44,7 @@ class Client:
     """The chat on Telegram to which results go; 0 is none."""
     message_id: int = 0
     """The message there that shows how a job stands; 0 is none."""
+    model_id: str = "z-image"
 
     async def create(self, *, owner: str = "") -> pb.CreateJobResponse:
         """Make a job, for somebody new unless the owner is named."""
@@ -49,7 +56,7 @@ class Client:
         inputs = Struct()
         inputs.update({"prompt": f"{_PROMPT} {number}", "aspect_ratio": "16:9"})
         owner = owner or f"bench:{number}"
-        request = pb.CreateJobRequest(model_id="z-image", inputs=inputs, owner=owner)
+        request = pb.CreateJobRequest(model_id=self.model_id, inputs=inputs, owner=owner)
         if self.chat_id:
             chat = TelegramDestination(
                 bot_id=BOT_ID, chat_id=self.chat_id, message_id=self.message_id
@@ -96,8 +103,10 @@ class Client:
 
 
 @asynccontextmanager
-async def client(address: str, *, chat_id: int = 0) -> AsyncIterator[Client]:
+async def client(
+    address: str, *, chat_id: int = 0, model_id: str = "z-image"
+) -> AsyncIterator[Client]:
     """Open a channel to a server; channels to the same one do not share a connection."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
-        yield Client(GenerationServiceStub(channel), chat_id)
+        yield Client(GenerationServiceStub(channel), chat_id, model_id=model_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -51,9 +51,19 @@ class System:
         return self.kie, self.service, self.gateway
 
 
+async def _leave(database_url: str) -> None:
+    """Leave a database as it is."""
+
+
 @asynccontextmanager
 async def atelier(
-    world: World, name: str, *, duration_s: float = 0, **settings: str
+    world: World,
+    name: str,
+    *,
+    duration_s: float = 0,
+    model_id: str = "z-image",
+    prepare: Callable[[str], Awaitable[None]] = _leave,
+    **settings: str,
 ) -> AsyncIterator[System]:
     """Run the service and its gateway on a database of their own, and warm them up."""
     url, kie = await world.database(name), world.bare("kie", DURATION_S=str(duration_s))
@@ -65,7 +75,9 @@ async def atelier(
         CALLBACK_BASE_URL=f"http://{listen}",
     )
     gateway = world.gateway(service.address, listen=listen)
-    async with running(kie, service, gateway), client(service.address) as caller:
+    way = client(service.address, model_id=model_id)
+    await prepare(url)
+    async with running(kie, service, gateway), way as caller:
         await caller.live()
         yield System(service, gateway, kie, caller, url)
 
@@ -139,7 +151,12 @@ async def _commits(world: World, system: System) -> float:
 
 
 async def life_counts(
-    world: World, system: System, *, has_chat: bool = False, jobs: int = COUNTED
+    world: World,
+    system: System,
+    *,
+    has_chat: bool = False,
+    jobs: int = COUNTED,
+    row: str = "whole life, counted",
 ) -> Line:
     """Return what a whole life asks of the database, the replica's own work included."""
     async with AsyncExitStack() as stack:
@@ -151,12 +168,13 @@ async def life_counts(
         async with world.counted() as counts:
             await steadily(calls, per_second=PER_SECOND)
         fsyncs = await _asked(system.database_url, _FSYNCS) - fsyncs
-    return _count_line(counts, fsyncs=fsyncs, jobs=jobs, has_chat=has_chat)
+    row = "whole life, to a chat, counted" if has_chat else row
+    return _count_line(counts, fsyncs=fsyncs, jobs=jobs, row=row)
 
 
-def _count_line(counts: Counts, *, fsyncs: float, jobs: int, has_chat: bool) -> Line:
+def _count_line(counts: Counts, *, fsyncs: float, jobs: int, row: str) -> Line:
     return Line(
-        row="whole life, to a chat, counted" if has_chat else "whole life, counted",
+        row=row,
         program="Atelier",
         values=[counts.statements / jobs],
         unit="statements",

@@ -16,6 +16,7 @@ from runtime.file_limit import raise_file_limit
 from tests.bench.create import accept_counts, rates
 from tests.bench.idle import idle_counts
 from tests.bench.life import STEADY_S, System, atelier, life_counts
+from tests.bench.paid import paid_accept_counts, paid_lives
 from tests.bench.start import modules, start_times
 from tests.bench.table import Line, table
 from tests.bench.usage import resident_kb
@@ -63,6 +64,9 @@ BOUNDS = {
     "CreateJob, counted": Bound(statements=3.2, transactions=2.1),
     "whole life, counted": Bound(statements=30, transactions=11),
     "whole life, to a chat, counted": Bound(statements=66, transactions=27),
+    "CreateJob, paid, counted": Bound(statements=3.2, transactions=2.1),
+    "whole life, paid, counted": Bound(statements=34, transactions=11),
+    "paid life beyond a free one": Bound(most=12),
     "idle, each second": Bound(statements=4, transactions=2),
     "memory after these jobs": Bound(most=125),
     "modules imported at start": Bound(most=1090),
@@ -76,6 +80,8 @@ async def _lines() -> list[Line]:
         return [
             await accept_counts(measured),
             *await _counts(measured),
+            await paid_accept_counts(measured),
+            *await paid_lives(measured, jobs=LIFE_JOBS),
             await modules(measured),
             (await start_times(measured))[-1],
             (await rates(measured, callers=[CALLERS], queues=[]))[1],

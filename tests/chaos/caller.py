@@ -23,11 +23,10 @@ from atelier.generation.v1.job_pb2 import (
 from generation_client import GenerationError
 from tests.chaos.ledger import Ledger
 from tests.chaos.patience import patiently
-from tests.chaos.plan import Kind, Order
-from tests.e2e.stack import Stack
+from tests.chaos.plan import Kind, Order, owner_of
+from tests.e2e.stack import SMALL, Stack
 
 QUEUE = "chaos"
-OWNERS = 7
 FINAL = frozenset({JOB_STATE_SUCCEEDED, JOB_STATE_FAILED, JOB_STATE_CANCELLED})
 LEASE = timedelta(seconds=12)
 STREAM_S = 20
@@ -38,7 +37,13 @@ DEATHS = 0.05
 
 async def ask(stack: Stack, ledger: Ledger, order: Order) -> None:
     """Be a caller with one order, from its first call to the end of its job."""
-    job = await _create(stack, ledger, order)
+    try:
+        job = await _create(stack, ledger, order)
+    except GenerationError as error:
+        if error.reason != "INSUFFICIENT_CREDITS" or not order.sale.credits:
+            raise
+        ledger.refused[order.number] = error.metadata["missing"]
+        return
     ledger.jobs[order.number] = job.id
     if order.is_repeated:
         again = await _create(stack, ledger, order)
@@ -56,7 +61,13 @@ async def ask(stack: Stack, ledger: Ledger, order: Order) -> None:
 async def _create(stack: Stack, ledger: Ledger, order: Order) -> Job:
     """Ask until there is an answer: a request id makes that safe."""
     prompt = ledger.prompt_of(order.number)
-    request: dict[str, Any] = {"request_id": prompt, "owner": f"owner-{order.number % OWNERS}"}
+    request: dict[str, Any] = {
+        "request_id": prompt,
+        "owner": owner_of(order.number),
+        "model_id": order.sale.model_id,
+        "options": {} if order.sale.credits else SMALL,
+        "agreed_credits": order.sale.credits,
+    }
     if order.kind is Kind.QUEUE:
         request["queue"] = QueueDestination(queue=QUEUE)
     return await patiently(partial(stack.create, prompt, **request))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tests.chaos.evidence import Chat, EventRecord, Evidence, JobRecord
+from tests.chaos.money import credit_problems
 from tests.chaos.rest import Rest
 from tests.chaos.traffic import CREATE_WINDOW_S, READ_WINDOW_S, densest
 
@@ -64,6 +65,7 @@ def check(evidence: Evidence, bounds: Bounds) -> list[Violation]:
         *_disordered(evidence),
         *_over_budget(evidence, bounds),
         *_badly_answered(evidence),
+        *_misbooked(evidence),
         *leaks(evidence, bounds),
     ]
 
@@ -199,6 +201,12 @@ def _badly_answered(evidence: Evidence) -> Iterator[Violation]:
     for status, count in evidence.callback_statuses.items():
         if status not in ("200", "none"):
             yield Violation("callback", f"status {status}", f"{count} callbacks")
+
+
+def _misbooked(evidence: Evidence) -> Iterator[Violation]:
+    """No credit is lost or invented, and each job is charged once, for what is stored."""
+    for subject, what in credit_problems(evidence.money, evidence.ledger):
+        yield Violation("credits", subject, what)
 
 
 def leaks(evidence: Evidence, bounds: Bounds) -> Iterator[Violation]:

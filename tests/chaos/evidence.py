@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.chaos.customer import FIRST_ID
 from tests.chaos.ledger import Ledger
+from tests.chaos.money import Money, gather_money
 from tests.chaos.rest import Rest
 from tests.chaos.traffic import Traffic
 from tests.e2e.history import History
@@ -104,6 +105,7 @@ class Evidence:
     """By the number of the order."""
     answered: set[int]
     """The orders of which a press was answered."""
+    money: Money = field(default_factory=Money)
     before: Rest = field(default_factory=Rest)
     after: Rest = field(default_factory=Rest)
     fallen: list[str] = field(default_factory=list)
@@ -129,6 +131,7 @@ async def gather(stack: Stack, ledger: Ledger, *, traffic: Traffic) -> Evidence:
         callback_statuses=(await stack.kie.counters())["callback_statuses"],
         chats=await _chats(stack, ledger),
         answered=await _answered(stack, ledger),
+        money=await gather_money(stack),
     )
 
 

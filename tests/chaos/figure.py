@@ -19,6 +19,7 @@ def figures_of(evidence: Evidence, violations: Sequence[Violation]) -> Figures:
         **_jobs(evidence),
         **_deliveries(evidence),
         **_provider(evidence),
+        **_credits(evidence),
         **{name: str(evidence.done[name]) for name in _DEEDS},
         **_held(evidence),
         **_rules(violations),
@@ -41,6 +42,7 @@ RULES = {
     "order": "event orders broken",
     "budget": "budgets exceeded",
     "callback": "callbacks refused",
+    "credits": "credits lost, invented or wrongly charged",
     "leak": "leaks",
     "fallen": "processes that fell",
     "promise": "other broken promises",
@@ -84,6 +86,26 @@ def _provider(evidence: Evidence) -> Figures:
         "most recordInfo in 1 s": str(densest(evidence.traffic.reads, window_s=READ_WINDOW_S)),
         "callbacks answered 200": str(evidence.callback_statuses.get("200", 0)),
         "callbacks cut off": str(evidence.callback_statuses.get("none", 0)),
+    }
+
+
+def _credits(evidence: Evidence) -> Figures:
+    money, ledger = evidence.money, evidence.ledger
+    ends = Counter(each.hold_state for each in money.charges)
+    late = sum(each.state == "cancelled" for each in money.charges if each.captured)
+    return {
+        "paid jobs": str(len(money.charges)),
+        "of these charged": str(ends["captured"]),
+        "of these given back": str(ends["released"]),
+        "kept for a task of unknown fate": str(sum(each.is_kept for each in money.charges)),
+        "charged though cancelled, for a result": str(late),
+        "refused for want of credits": str(len(ledger.refused)),
+        "credits given": str(money.granted),
+        "credits sold": str(money.sold),
+        "payments that went back": str(len(ledger.returned)),
+        "credits earned": str(money.income),
+        "credits left": str(money.balances),
+        "differences that CheckLedger found": str(len(money.differences)),
     }
 
 

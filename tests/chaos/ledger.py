@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from tests.chaos.plan import Order
+from tests.chaos.plan import Gift, Order
 
 
 @dataclass
@@ -17,6 +17,12 @@ class Ledger:
     """Who asked, by the number of the order."""
     jobs: dict[int, str] = field(default_factory=dict)
     """The job that a caller was given, by the number of its order."""
+    refused: dict[int, str] = field(default_factory=dict)
+    """What was missing for a job, by the number of its order."""
+    gifts: dict[int, Gift] = field(default_factory=dict)
+    """What was given or paid, by its number."""
+    returned: set[int] = field(default_factory=set)
+    """What of it went back."""
     presses: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     """The presses of a person's confirmation."""
     blocked: set[int] = field(default_factory=set)

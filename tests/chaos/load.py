@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from tests.chaos import caller, customer
+from generation_client import GenerationError
+from tests.chaos import caller, customer, payer
 from tests.chaos.ledger import Ledger
-from tests.chaos.plan import Kind, Order
+from tests.chaos.plan import Gift, Kind, Order
 from tests.e2e.program import client
 from tests.e2e.stack import Stack
 
@@ -29,15 +30,34 @@ async def load(stack: Stack, ledger: Ledger, orders: Sequence[Order]) -> None:
             group.create_task(_ask(stack, ledger, order, http=http), name=f"order {order.number}")
 
 
+async def pay(stack: Stack, ledger: Ledger, gifts: Sequence[Gift]) -> None:
+    """Give all credits, each at its time."""
+    async with asyncio.TaskGroup() as group:
+        for gift in gifts:
+            group.create_task(_pay(stack, ledger, gift))
+
+
+async def _pay(stack: Stack, ledger: Ledger, gift: Gift) -> None:
+    await asyncio.sleep(gift.at_s)
+    try:
+        await payer.pay(stack, ledger, gift)
+    except asyncio.CancelledError:
+        ledger.complain(0, f"{gift} was not answered at the end")
+        raise
+    except GenerationError as error:
+        ledger.complain(0, f"{gift} was refused: {error!r}")
+
+
 @asynccontextmanager
 async def reading(stack: Stack, ledger: Ledger) -> AsyncIterator[None]:
-    """Read the callers' feed while the context is open."""
+    """Read the callers' feed, and return Stars, while the context is open."""
     readers = [
         asyncio.create_task(
             caller.read_feed(stack, ledger, rng=random.Random(f"reader {n} {ledger.seed}"))
         )
         for n in range(READERS)
     ]
+    readers.append(asyncio.create_task(payer.return_stars(stack)))
     try:
         yield
     finally:

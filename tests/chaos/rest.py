@@ -16,6 +16,9 @@ SELECT (SELECT count(*) FROM job WHERE state IN ('queued', 'running'))
      + (SELECT count(*) FROM delivery WHERE state IN ('pending', 'leased', 'begun'))
      + (SELECT count(*) FROM callback_receipt WHERE apply_time IS NULL)
      + (SELECT count(*) FROM attempt WHERE state = 'succeeded')
+     + (SELECT count(*) FROM hold WHERE state = 'open' AND NOT EXISTS (
+            SELECT FROM attempt WHERE attempt.job_id = hold.job_id AND attempt.state = 'unknown'))
+     + (SELECT count(*) FROM top_up WHERE state = 'refunding')
 """
 _SESSIONS = """
 SELECT count(*) AS connections, count(*) FILTER (

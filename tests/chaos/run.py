@@ -14,8 +14,8 @@ from tests.chaos.check import Bounds, Violation, check, leaks
 from tests.chaos.evidence import Evidence, gather
 from tests.chaos.figure import figures_of
 from tests.chaos.ledger import Ledger
-from tests.chaos.load import load, reading
-from tests.chaos.plan import Plan
+from tests.chaos.load import load, pay, reading
+from tests.chaos.plan import PACK, Plan
 from tests.chaos.proxy import Net, net
 from tests.chaos.rest import becomes_quiet, rest_of
 from tests.chaos.scenario import Scenario
@@ -80,6 +80,8 @@ def shape_of(plan: Plan, proxies: Net) -> Shape:
             "DATABASE_POOL_SIZE": str(POOL),
             "KIE_CREATE_LIMIT": str(CREATE_LIMIT),
             "KIE_READ_LIMIT": str(READ_LIMIT),
+            "MONEY": "test",
+            "STAR_PACKS": f"chaos={PACK}:{PACK}",
             "OWNER_MAX_ACTIVE_JOBS": "10000",
             "START_DEADLINE_S": str(plan.size.start_deadline_s),
         },
@@ -135,13 +137,18 @@ async def _attacked(scenario: Scenario, *, server: Server) -> Evidence:
 
 async def _weather(scenario: Scenario, ledger: Ledger, *, watch: _Watch) -> None:
     """Let everybody ask while everything goes wrong; returns when all of them are done."""
-    asking = asyncio.create_task(load(scenario.stack, ledger, scenario.plan.orders))
+    running, plan = scenario.stack, scenario.plan
+    busy = {
+        asyncio.create_task(load(running, ledger, plan.orders)),
+        asyncio.create_task(pay(running, ledger, plan.gifts)),
+    }
     await scenario.rage()
     watch.lap("s of scenario")
     await scenario.revive()
-    await asyncio.wait({asking}, timeout=scenario.plan.size.drain_s)
-    asking.cancel()
-    await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.wait(busy, timeout=plan.size.drain_s)
+    for each in busy:
+        each.cancel()
+    await asyncio.gather(*busy, return_exceptions=True)
 
 
 class _Watch:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ from tests.chaos.evidence import (
     JobRecord,
 )
 from tests.chaos.ledger import Ledger
-from tests.chaos.plan import Kind, Order
+from tests.chaos.money import Charge, Money, Wallet
+from tests.chaos.plan import FREE, SALES, Gift, Kind, Order, Source
 from tests.chaos.rest import Rest, Sample
 from tests.chaos.traffic import Traffic
 
@@ -31,6 +33,7 @@ BOUNDS = Bounds(
     reads_per_window=2,
     database_connections=4,
 )
+PAYER = "telegram:900"
 CHAT, FEED = "job-in-chat", "job-in-feed"
 Plant = Callable[[Evidence], None]
 
@@ -40,7 +43,11 @@ def evidence() -> Evidence:
     ledger = Ledger(seed=1)
     ledger.orders = {
         1: Order(number=1, at_s=0, kind=Kind.PERSON),
-        2: Order(number=2, at_s=0, kind=Kind.QUEUE),
+        2: Order(number=2, at_s=0, kind=Kind.QUEUE, sale=SALES[0]),
+    }
+    ledger.gifts = {
+        1: Gift(number=1, at_s=0, owner=PAYER, source=Source.GRANT, credits=5, is_repeated=True),
+        2: Gift(number=2, at_s=0, owner=PAYER, source=Source.CARD, credits=20, is_repeated=False),
     }
     ledger.presses[1].append("press")
     ledger.jobs[2] = FEED
@@ -65,8 +72,35 @@ def evidence() -> Evidence:
         callback_statuses={"200": 2, "none": 1},
         chats={1: Chat(new_outcomes=1, edited_outcomes=0)},
         answered={1},
+        money=money(ledger),
         before=at_rest,
         after=at_rest,
+    )
+
+
+def money(ledger: Ledger) -> Money:
+    """A job that costs 8 credits, paid from 25."""
+    charge = Charge(
+        job_id=FEED,
+        prompt=ledger.prompt_of(2),
+        state="succeeded",
+        owner=PAYER,
+        hold_state="captured",
+        held=8,
+        kept=8,
+        captured=8,
+    )
+    return Money(
+        charges=[charge],
+        wallets=[Wallet(owner=PAYER, balance=17)],
+        accounts=Counter(
+            {
+                ("credit", "grants"): -5,
+                ("credit", "exchange"): -20,
+                ("credit", "income"): 8,
+                ("credit", "paid"): 17,
+            }
+        ),
     )
 
 
@@ -234,6 +268,70 @@ def _breaks_a_promise(found: Evidence) -> None:
     found.ledger.complain(2, "the same request made two jobs")
 
 
+def _changed(found: Evidence, **changes: Any) -> None:
+    found.money.charges[0] = replace(found.money.charges[0], **changes)
+
+
+def _still_holds(found: Evidence) -> None:
+    _changed(found, hold_state="open", captured=0, captures=0, state="failed")
+    found.money.wallets[0] = Wallet(owner=PAYER, balance=17, held=8)
+    found.money.accounts["credit", "income"] = 0
+
+
+def _is_charged_twice(found: Evidence) -> None:
+    _changed(found, captures=2)
+
+
+def _is_charged_for_nothing(found: Evidence) -> None:
+    _changed(found, is_stored=False)
+
+
+def _gives_back_too_much(found: Evidence) -> None:
+    _changed(found, released=3)
+
+
+def _costs_less_than_agreed(found: Evidence) -> None:
+    _changed(found, captured=7, released=1)
+    found.money.wallets[0] = Wallet(owner=PAYER, balance=18)
+    found.money.accounts["credit", "income"] = 7
+
+
+def _costs_a_free_job(found: Evidence) -> None:
+    _changed(found, is_free=True)
+
+
+def _kept_too_much(found: Evidence) -> None:
+    _changed(found, kept=16)
+
+
+def _was_refused_and_made(found: Evidence) -> None:
+    found.ledger.refused[2] = "3"
+
+
+def _was_refused_without_need(found: Evidence) -> None:
+    found.ledger.refused[3] = "0"
+
+
+def _was_made_at_another_price(found: Evidence) -> None:
+    found.ledger.orders[2] = replace(found.ledger.orders[2], sale=SALES[2])
+
+
+def _was_made_for_nothing(found: Evidence) -> None:
+    found.ledger.orders[2] = replace(found.ledger.orders[2], sale=FREE)
+
+
+def _lost_a_credit(found: Evidence) -> None:
+    found.ledger.gifts[1] = replace(found.ledger.gifts[1], credits=6)
+
+
+def _is_out_of_balance(found: Evidence) -> None:
+    found.money.accounts["credit", "income"] = 9
+
+
+def _is_found_by_the_service(found: Evidence) -> None:
+    found.money.differences.append("wallet_is_sum_of_transfers: telegram:900: 1 is not 2")
+
+
 PLANTS: dict[Plant, str] = {
     _has_no_row: "lost",
     _press_made_nothing: "lost",
@@ -264,6 +362,20 @@ PLANTS: dict[Plant, str] = {
     _keeps_transactions: "leak",
     _falls: "fallen",
     _breaks_a_promise: "promise",
+    _still_holds: "credits",
+    _is_charged_twice: "credits",
+    _is_charged_for_nothing: "credits",
+    _gives_back_too_much: "credits",
+    _costs_less_than_agreed: "credits",
+    _costs_a_free_job: "credits",
+    _kept_too_much: "credits",
+    _was_refused_and_made: "credits",
+    _was_refused_without_need: "credits",
+    _was_made_at_another_price: "credits",
+    _was_made_for_nothing: "credits",
+    _lost_a_credit: "credits",
+    _is_out_of_balance: "credits",
+    _is_found_by_the_service: "credits",
 }
 
 

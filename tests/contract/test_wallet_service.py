@@ -1,8 +1,9 @@
 """`WalletService`: balances, transfers, grants, over the wire."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,8 +12,10 @@ from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import TopUpState
 from atelier.wallet.v1.transfer_pb2 import TransferKind
 from generation_client import GenerationClient, GenerationError, connect, translated
+from generation_svc.domain.error import Unavailable
 from generation_svc.domain.money import MoneyMode
-from generation_svc.server.wiring import money_of
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.server.money import money_of
 from generation_svc.settings import GenerationSettings
 from runtime.process import StartError
 from tests.contract.service import Service, serving, struct
@@ -138,6 +141,22 @@ async def test_a_database_keeps_its_money_for_ever(service: Service, money: str 
     settings = GenerationSettings(kie_api_key="key", kie_api_url=api_url, money=money)
     with pytest.raises(StartError, match="holds test money for ever: set MONEY=test"):
         await money_of(settings, service.database)
+
+
+async def test_a_start_waits_for_a_database_that_is_away_for_a_moment(service: Service) -> None:
+    settings = GenerationSettings(kie_api_key="key", kie_api_url="http://127.0.0.1:9", money="test")
+    tries = iter([Unavailable("The database is restarting."), None])
+
+    class Away:
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[Transaction]:
+            if error := next(tries):
+                raise error
+            async with service.database.transaction() as tx:
+                yield tx
+
+    assert (await money_of(settings, cast(Any, Away()))).mode is MoneyMode.TEST
+    assert next(tries, None) is None
 
 
 async def test_test_money_buys_nothing_at_the_real_provider(service: Service) -> None:

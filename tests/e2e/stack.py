@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -34,6 +35,8 @@ Settings = dict[str, str]
 IsReady = Callable[[], Awaitable[bool]]
 NOWHERE = "192.0.2.1:50051"
 """An address that no machine has: it is for documents (RFC 5737)."""
+SMALL: Mapping[str, Any] = MappingProxyType({"image_size": "square", "output_format": "jpeg"})
+"""What makes a free picture small."""
 SKEWED = Path(__file__).with_name("skewed")
 """The folder of the `sitecustomize` that shifts the clock of a process."""
 
@@ -116,13 +119,18 @@ class Stack:
         """The processes of the product."""
         return [*self.services, *self.engines, *self.gateways, *self.edges]
 
-    async def create(self, prompt: str, *, model_id: str = "", **request: Any) -> Job:
+    async def create(
+        self,
+        prompt: str,
+        *,
+        model_id: str = "qwen/text-to-image",
+        options: Mapping[str, Any] = SMALL,
+        **request: Any,
+    ) -> Job:
         """Ask for a small picture over gRPC."""
         inputs = Struct()
-        inputs.update({"prompt": prompt, "image_size": "square", "output_format": "jpeg"})
-        asked = pb.CreateJobRequest(
-            model_id=model_id or "qwen/text-to-image", inputs=inputs, **request
-        )
+        inputs.update({"prompt": prompt, **options})
+        asked = pb.CreateJobRequest(model_id=model_id, inputs=inputs, **request)
         return (await self.client.generation.CreateJob(asked)).job
 
     async def counted(self, name: str, **labels: str) -> float:

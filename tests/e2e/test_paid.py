@@ -1,91 +1,208 @@
-"""A paid job in real processes: held, charged once for what is stored, or given back."""
+"""Jobs that are paid for, through the real processes: pressed often, asked for at once, killed."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from itertools import cycle, islice
 
-from google.protobuf.struct_pb2 import Struct
+from pydantic import SecretStr
 
-from atelier.generation.v1.generation_service_pb2 import CreateJobRequest
 from atelier.generation.v1.job_pb2 import Job
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from atelier.wallet.v1.transfer_pb2 import TransferKind
+from generation_client import GenerationError, connect, translated
+from generation_svc.catalog import load_catalog
+from tests.e2e.caller import TOKENS
+from tests.e2e.every_model.chat import Chat, watched_chats
+from tests.e2e.every_model.screen import Json
+from tests.e2e.every_model.shelf_walk import find_by_name
 from tests.e2e.stack import Shape, Stack
 
 SHAPE = Shape(
-    replicas=2, time_scale=0.05, service={"MONEY": "test", "OWNER_MAX_ACTIVE_JOBS": "100"}
+    replicas=2,
+    time_scale=0.2,
+    service={
+        "MONEY": "test",
+        "KIE_CREATE_LIMIT": "1000",
+        "OWNER_MAX_ACTIVE_JOBS": "1000",
+        "OWNER_JOBS_PER_MIN": "100000",
+    },
+    sandbox={"SANDBOX_KIE_CREATE_LIMIT": "10000", "SANDBOX_KIE_CREDITS": "100000"},
 )
 IMAGEN = "google/imagen4"
-PRICE, HAS = 8, 100
+PRICE = 8
+HAS = 100
+_MOVED = "SELECT kind, amount FROM transfer WHERE owner = %(owner)s ORDER BY id"
 
 
-async def create(running: Stack, prompt: str, *, owner: str, request_id: str = "") -> Job:
-    inputs = Struct()
-    inputs.update({"prompt": prompt})
-    request = CreateJobRequest(
-        model_id=IMAGEN, inputs=inputs, owner=owner, request_id=request_id, agreed_credits=PRICE
-    )
-    return (await running.client.generation.CreateJob(request)).job
+async def test_twenty_presses_at_once_make_one_job_one_hold_and_one_charge(
+    running: Stack,
+) -> None:
+    async with watched_chats(running.telegram) as chats:
+        chat = await chats.begin()
+        owner = f"telegram:{chat.number}"
+        await give(running, owner)
+        await find_by_name(chat, load_catalog().models[IMAGEN], language="en")
+        summary = await chat.say("pressed twenty times")
+        assert "8 credits" in summary.lines
+        presses = (chat.touch(summary, "✨ Create") for _ in range(20))
+        await asyncio.gather(*presses)
+        await chat.see(lambda: _pictures(chat), what="the picture")
+    job_id = await running.history.job_of("pressed twenty times")
+    assert (await running.history.settled(job_id))["charged_credits"] == PRICE
+    assert await moved(running, owner) == [("grant", HAS), ("hold", PRICE), ("capture", PRICE)]
+    assert await has(running, owner) == (HAS - PRICE, 0)
+    assert len(await running.kie.creations("pressed twenty times")) == 1
+    await check_ledger(running)
 
 
-async def grant(running: Stack, owner: str) -> None:
+async def test_of_fifty_jobs_at_once_as_many_are_accepted_as_can_be_paid(running: Stack) -> None:
+    owner = "crowd"
+    await give(running, owner, credits_=10 * PRICE)
+    async with _replicas(running) as replicas:
+        asked = islice(cycle(replicas), 50)
+        answers = await asyncio.gather(
+            *(buy(each, f"crowd {n}", owner=owner) for n, each in enumerate(asked)),
+            return_exceptions=True,
+        )
+
+    accepted = [each for each in answers if isinstance(each, Job)]
+    refused = [each for each in answers if isinstance(each, GenerationError)]
+    assert (len(accepted), len(refused)) == (10, 40), answers
+    assert {each.reason for each in refused} == {"INSUFFICIENT_CREDITS"}
+    assert all(each.metadata["price"] == str(PRICE) for each in refused)
+    assert all(0 < int(each.metadata["missing"]) <= PRICE for each in refused)
+    for job in accepted:
+        assert (await running.history.settled(job.id))["charged_credits"] == PRICE
+    assert await has(running, owner) == (0, 0)
+    await check_ledger(running)
+
+
+async def test_a_job_whose_service_is_killed_before_it_is_sent_keeps_its_hold(
+    running: Stack,
+) -> None:
+    owner = "killed before"
+    await give(running, owner)
+    async with running.history.holding("attempt", event="INSERT", when="true"):
+        job = await buy(running, "killed before it is sent", owner=owner)
+        await running.history.caught()
+        _kill(running)
+        await running.history.drop_caught()
+
+    assert await holds(running, job) == [("open", 0)]
+    assert await has(running, owner) == (HAS - PRICE, PRICE)
+    await _start(running)
+    assert (await running.history.settled(job.id))["charged_credits"] == PRICE
+    assert await moved(running, owner) == [("grant", HAS), ("hold", PRICE), ("capture", PRICE)]
+    assert len(await running.kie.creations("killed before it is sent")) == 1
+    await check_ledger(running)
+
+
+async def test_a_job_whose_service_is_killed_before_the_charge_is_charged_once(
+    running: Stack,
+) -> None:
+    owner = "killed at the charge"
+    await give(running, owner)
+    async with running.history.holding("hold", event="UPDATE", when="NEW.state = 'captured'"):
+        job = await buy(running, "stored and not settled", owner=owner)
+        await running.history.caught()
+        _kill(running)
+        await running.history.drop_caught()
+
+    assert await holds(running, job) == [("open", 0)]
+    assert await has(running, owner) == (HAS - PRICE, PRICE)
+    assert (await running.history.job(job.id))["state"] == "running"
+    await _start(running)
+    assert (await running.history.settled(job.id))["charged_credits"] == PRICE
+    assert await holds(running, job) == [("captured", PRICE)]
+    assert await moved(running, owner) == [("grant", HAS), ("hold", PRICE), ("capture", PRICE)]
+    await check_ledger(running)
+
+
+async def test_what_was_charged_when_the_service_is_killed_stays_so(running: Stack) -> None:
+    owner = "killed after"
+    await give(running, owner)
+    job = await buy(running, "settled and killed", owner=owner)
+    await running.history.settled(job.id)
+    _kill(running)
+
+    assert await holds(running, job) == [("captured", PRICE)]
+    assert await has(running, owner) == (HAS - PRICE, 0)
+    await _start(running)
+    await check_ledger(running)
+    assert await has(running, owner) == (HAS - PRICE, 0)
+
+
+async def give(running: Stack, owner: str, *, credits_: int = HAS) -> None:
+    """Give an owner credits."""
     request = pb.GrantCreditsRequest(
-        request_id=f"for {owner}", owner=owner, credits=HAS, reason="a gift"
+        request_id=owner, owner=owner, credits=credits_, reason="a test"
     )
-    await running.client.wallet.GrantCredits(request)
+    with translated():
+        await running.client.wallet.GrantCredits(request)
 
 
-async def story(running: Stack, owner: str) -> list[tuple[int, int]]:
-    """What moved for an owner, the newest first, once nothing of the ledger differs."""
-    found = await running.client.wallet.CheckLedger(pb.CheckLedgerRequest())
+async def buy(running: Stack, prompt: str, *, owner: str) -> Job:
+    """Ask for a picture that costs credits."""
+    with translated():
+        return await running.create(
+            prompt, model_id=IMAGEN, options={}, owner=owner, agreed_credits=PRICE
+        )
+
+
+async def has(running: Stack, owner: str) -> tuple[int, int]:
+    """Return an owner's balance, and what is held of it."""
+    rows = await running.history.rows(
+        "SELECT granted + paid AS balance, held FROM wallet WHERE owner = %(owner)s", owner=owner
+    )
+    return rows[0]["balance"], rows[0]["held"]
+
+
+async def holds(running: Stack, job: Job) -> list[tuple[str, int]]:
+    """Return the state of a job's hold, and what was captured of it."""
+    query = "SELECT state, captured FROM hold WHERE job_id = %(id)s"
+    return [(row["state"], row["captured"]) for row in await running.history.rows(query, id=job.id)]
+
+
+async def moved(running: Stack, owner: str) -> list[tuple[str, int]]:
+    """Return an owner's transfers in their order."""
+    rows = await running.history.rows(_MOVED, owner=owner)
+    return [(row["kind"], row["amount"]) for row in rows]
+
+
+async def check_ledger(running: Stack) -> None:
+    """Have the service check its ledger."""
+    with translated():
+        found = await running.client.wallet.CheckLedger(pb.CheckLedgerRequest())
     assert list(found.differences) == []
-    listed = await running.client.wallet.ListTransfers(pb.ListTransfersRequest(owner=owner))
-    return [(each.kind, each.amount) for each in listed.transfers]
+    assert found.transfer_count
 
 
-async def balance(running: Stack, owner: str) -> tuple[int, int]:
-    answer = await running.client.wallet.GetBalance(pb.GetBalanceRequest(owner=owner))
-    return answer.wallet.balance, answer.wallet.held_credits
+@asynccontextmanager
+async def _replicas(running: Stack) -> AsyncIterator[list[Stack]]:
+    """Give the stack as it is through each of its services."""
+    async with AsyncExitStack() as opened:
+        found = []
+        for service in running.services:
+            way = connect(service.env["GENERATION_LISTEN"], token=SecretStr(TOKENS["caller"]))
+            found.append(replace(running, client=await opened.enter_async_context(way)))
+        yield found
 
 
-async def test_twenty_presses_at_once_are_one_job_one_hold_and_one_charge(running: Stack) -> None:
-    await grant(running, "ada")
-    asked = [create(running, "one of twenty", request_id="r-1", owner="ada") for _ in range(20)]
-    jobs = await asyncio.gather(*asked)
-    assert len({job.id for job in jobs}) == 1
-    assert (await running.history.settled(jobs[0].id))["state"] == "succeeded"
-    assert len(await running.kie.creations("one of twenty")) == 1
-    assert await story(running, "ada") == [
-        (TransferKind.TRANSFER_KIND_CAPTURE, 0),
-        (TransferKind.TRANSFER_KIND_HOLD, -PRICE),
-        (TransferKind.TRANSFER_KIND_GRANT, HAS),
-    ]
-    assert await balance(running, "ada") == (HAS - PRICE, 0)
+def _pictures(chat: Chat) -> list[Json]:
+    return [each for each in chat.heard(after=0) if "photo" in each or "document" in each]
 
 
-async def test_a_job_that_fails_costs_nothing(running: Stack) -> None:
-    await grant(running, "bob")
-    await running.kie.fault("generation_failed", match="in vain")
-    job = await create(running, "in vain", owner="bob")
-    assert (await running.history.settled(job.id))["state"] == "failed"
-    assert await balance(running, "bob") == (HAS, 0)
-    assert [kind for kind, _ in await story(running, "bob")] == [
-        TransferKind.TRANSFER_KIND_RELEASE,
-        TransferKind.TRANSFER_KIND_HOLD,
-        TransferKind.TRANSFER_KIND_GRANT,
-    ]
-
-
-async def test_all_services_killed_between_hold_and_charge_lose_nothing(running: Stack) -> None:
-    await grant(running, "eve")
-    jobs = [await create(running, f"through a crash {n}", owner="eve") for n in range(5)]
+def _kill(running: Stack) -> None:
     for service in running.services:
         service.kill()
+
+
+async def _start(running: Stack) -> None:
+    """Start the services, and let what the killed ones had leased run out."""
     for service in running.services:
         service.start()
-    await asyncio.gather(*(service.ready() for service in running.services))
-    ends = [await running.history.settled(job.id, within_s=90) for job in jobs]
-    charged = PRICE * sum(end["state"] == "succeeded" for end in ends)
-    assert charged > 0
-    await story(running, "eve")
-    assert await balance(running, "eve") == (HAS - charged, 0)
+    await running.history.rows("UPDATE attempt SET fetch_time = now() WHERE state = 'succeeded'")
+    await asyncio.gather(*(each.ready() for each in running.services))

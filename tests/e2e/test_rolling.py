@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from atelier.generation.v1.destination_pb2 import TelegramDestination
+from atelier.wallet.v1 import wallet_service_pb2 as wallet_pb
 from tests.chaos.proxy import net
 from tests.e2e.person import Person
 from tests.e2e.program import Program, until
@@ -27,6 +28,13 @@ MOST_DELAY_S = 2.0
 """How much longer a job may take than jobs do while other programs start on this machine."""
 MOST_DRAIN_S = 15.0
 """How long a process may take to stop."""
+OWNER, CREDITS, PRICE = "rolling", 1_000_000, 8
+_PAID: dict[str, Any] = {
+    "model_id": "google/imagen4",
+    "options": {},
+    "owner": OWNER,
+    "agreed_credits": PRICE,
+}
 _SQL = """
 SELECT job.inputs->>'prompt' AS prompt, job.state,
        extract(epoch FROM min(event.time) - job.create_time)::float AS seconds
@@ -53,6 +61,7 @@ async def replicated(
             edges=2,
             proxy=proxy,
             service={
+                "MONEY": "test",
                 "KIE_CREATE_LIMIT": "1000",
                 "OWNER_MAX_ACTIVE_JOBS": "1000",
                 "OWNER_JOBS_PER_MIN": "100000",
@@ -66,6 +75,7 @@ async def replicated(
 @pytest.mark.timeout(600)
 async def test_a_rolling_restart_loses_nothing_and_delays_no_job(replicated: Stack) -> None:
     people = [await _user(replicated) for _ in range(8)]
+    await _give(replicated)
     async with _load(replicated, people) as asked:
         await _start_others(len(replicated.programs))
         calm = len(asked)
@@ -79,6 +89,24 @@ async def test_a_rolling_restart_loses_nothing_and_delays_no_job(replicated: Sta
     assert {job["state"] for job in jobs} == {"succeeded"}
     sent = sum([len(await person.pictures()) for person in people])
     assert sent == len(jobs) == len(await replicated.kie.tasks())
+    await _check_charges(replicated, bought=(len(jobs) + 1) // 2)
+
+
+async def _give(running: Stack) -> None:
+    request = wallet_pb.GrantCreditsRequest(
+        request_id="rolling", owner=OWNER, credits=CREDITS, reason="a test"
+    )
+    await running.client.wallet.GrantCredits(request)
+
+
+async def _check_charges(running: Stack, *, bought: int) -> None:
+    """Each paid job was charged once, whoever restarted meanwhile, and nothing is held."""
+    charges = await running.history.rows("SELECT amount FROM transfer WHERE kind = 'capture'")
+    assert [row["amount"] for row in charges] == [PRICE] * bought
+    wallet = (await running.history.rows("SELECT granted, paid, held FROM wallet"))[0]
+    assert wallet == {"granted": CREDITS - PRICE * bought, "paid": 0, "held": 0}
+    found = await running.client.wallet.CheckLedger(wallet_pb.CheckLedgerRequest())
+    assert list(found.differences) == []
 
 
 async def _restart(program: Program) -> None:
@@ -119,7 +147,8 @@ async def _load(running: Stack, people: list[Person]) -> AsyncIterator[list[str]
                 to = TelegramDestination(
                     bot_id=BOT_ID, chat_id=people[len(asked) % len(people)].number
                 )
-                group.create_task(running.create(prompt, request_id=prompt, telegram=to))
+                order = _PAID if len(asked) % 2 else {}
+                group.create_task(running.create(prompt, request_id=prompt, telegram=to, **order))
                 await asyncio.sleep(1 / JOBS_PER_S)
 
     asking = asyncio.create_task(ask())

@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from generation_svc.domain.error import FetchFailed, ProviderRefused
+from generation_svc.domain.error import FetchFailed, ProviderRefused, ProviderSilent
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.ledger import (
@@ -104,6 +104,23 @@ async def test_a_refusal_gives_all_back(harness: Harness) -> None:
 async def test_a_job_that_was_not_started_in_time_gives_all_back(harness: Harness) -> None:
     await harness.accept(**IMAGEN)
     await harness.later(days=2)
+    await harness.sweep()
+    assert await holds(harness) == [("released", 0)]
+    assert await balance(harness) == HAS
+
+
+async def test_a_cancelled_job_of_unknown_fate_keeps_its_hold_as_long_as_it_could_have_waited(
+    harness: Harness,
+) -> None:
+    job = await harness.accept(**IMAGEN)
+    harness.provider.refuse(ProviderSilent("no answer"))
+    await harness.dispatch_all()
+    await cancel(harness, job)
+    await harness.later(hours=1)
+    await harness.sweep()
+    assert await holds(harness) == [("open", 0)]
+
+    await harness.later(hours=3)
     await harness.sweep()
     assert await holds(harness) == [("released", 0)]
     assert await balance(harness) == HAS

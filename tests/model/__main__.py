@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-from tests.model.bug import BUGS, Bug
+from tests.model.bug import BUGS
+from tests.model.planted import Bug
 from tests.model.scope import LARGE, SMALL, Scope
 from tests.model.search import Finding, Report, search
 

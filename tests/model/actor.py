@@ -11,13 +11,16 @@ from datetime import timedelta
 from typing import Any, cast
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from generation_svc.catalog import load_catalog
 from generation_svc.domain.attempt import Attempt
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.delivery import Delivery, Destination, Queue, Telegram
 from generation_svc.domain.error import StaleLease
 from generation_svc.domain.job import Job
 from generation_svc.domain.model import Catalog
+from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.observation import ProviderState
 from generation_svc.domain.port.transaction import Database
 from generation_svc.engine.callback_replay import replay_callbacks
@@ -29,13 +32,15 @@ from generation_svc.lifecycle.dependencies import (
     Limits,
     MediaDependencies,
     ModelDependencies,
+    MoneyDependencies,
     ProviderDependencies,
     ViewDependencies,
 )
 from generation_svc.lifecycle.local_engine import LocalEngine
+from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import QueueView as JobQueue
 from generation_svc.provider.kie.callback import KieCallbackReader
-from generation_svc.usecase import lease_delivery
+from generation_svc.usecase import lease_delivery, refund_top_up
 from generation_svc.usecase.cancel_job import cancel_job
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.lifecycle import CALLER, body_of
@@ -49,6 +54,7 @@ from tests.step import dispatch, fetch_result, poll
 
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000)
 FEED = Queue("race")
+OPERATOR = Caller.trusted("operator")
 FORGED = 0
 """The attempt of a token that is nobody's."""
 _REQUIRED = tuple(
@@ -109,6 +115,8 @@ def _dependencies() -> Dependencies:
         ),
         "timing": TIMING,
         "limits": Limits(),
+        "money": MoneyDependencies(MoneyMode.TEST),
+        "meter": ServiceMeter(CollectorRegistry()),
         "views": ViewDependencies(queue=NoQueue()),
     }
     return Dependencies(**{**dict.fromkeys(_REQUIRED), **used})
@@ -161,6 +169,11 @@ async def _cancel(deps: Dependencies, outside: Outside) -> None:
     await cancel_job(deps, CALLER, job_id=outside.job_id)
 
 
+async def _refund(deps: Dependencies, outside: Outside) -> None:
+    wish = refund_top_up.Refund(OPERATOR, str(outside.top_up_id), "a mistake", is_forced=True)
+    await refund_top_up.refund_top_up(deps, wish)
+
+
 def _alone(
     use_case: Callable[[Dependencies], Awaitable[object]],
 ) -> Callable[..., Awaitable[object]]:
@@ -173,6 +186,7 @@ USE_CASES: Mapping[str, Callable[..., Awaitable[object]]] = {
     "poll": _alone(poll),
     "fetch": _alone(fetch_result),
     "cancel": _cancel,
+    "refund": _refund,
     "edge": _edge,
     "mark_orphans": _alone(orphans.mark_orphans),
     "end_unstarted": _alone(deadlines.end_unstarted),

@@ -6,23 +6,19 @@ be shown by taking it away. What stands in the storage's stead has the guards of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 from generation_svc.domain import transition
 from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.delivery import DeliveryState
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import Job, JobState
-from generation_svc.domain.ledger import Delivered, HoldState, captured_amount
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import dispatch, outgoing_attempt, submission
 from generation_svc.engine.maintenance import deadlines
-from generation_svc.lifecycle import callback, charge, observe
+from generation_svc.lifecycle import callback, observe
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import settle
 from tests.model import memory_attempt, memory_delivery
@@ -30,49 +26,10 @@ from tests.model.invariant import LIVENESS
 from tests.model.memory_attempt import MemoryAttemptStore
 from tests.model.memory_delivery import HELD, MemoryDeliveryStore
 from tests.model.memory_dispatch import MemoryDispatchStore
-from tests.model.memory_ledger import MemoryLedgerStore
 from tests.model.memory_store import answered
-from tests.model.scope import CHAT, LATE, MISHAP, PAID, PAID_MISHAP, RACE, Scope
-from tests.model.search import Report, search
-
-Patch = tuple[Any, str, Any]
-"""Where a guard is, what it is called there, and what is there instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bug:
-    """A guard that is taken away."""
-
-    guard: str
-    breaks: str
-    """The invariant that does not hold without it."""
-    patches: tuple[Patch, ...]
-    scope: Scope
-
-    def hunted(self) -> Report:
-        """Take the guard away and search for what breaks."""
-        with ExitStack() as stack:
-            for target, name, instead in self.patches:
-                stack.enter_context(patch.object(target, name, instead))
-            return search(self.scope)
-
-
-def _always(answer: object) -> Callable[..., object]:
-    return lambda *_, **__: answer
-
-
-async def _nothing(*_: object, **__: object) -> None:
-    return None
-
-
-def _end_again(self: MemoryLedgerStore, delivered: Delivered, *, is_over: bool) -> int | None:
-    hold = self._tables.hold
-    if hold is None or (not is_over and self._tables.is_live):
-        return None
-    captured = captured_amount(hold, delivered)
-    state = HoldState.CAPTURED if captured else HoldState.RELEASED
-    self._write(hold=replace(hold, state=state, captured=captured))
-    return captured
+from tests.model.money_bug import MONEY_BUGS
+from tests.model.planted import Bug, always, at_finish_deadline, nothing
+from tests.model.scope import CHAT, LATE, MISHAP, RACE
 
 
 async def _fail_at_once(
@@ -93,11 +50,7 @@ def _any_attempt(store: Any, _: bytes) -> object:
     return next((row.attempt for row in store._tables.attempts), None)
 
 
-def _at_finish_deadline(_: object, job: Job, *, now: Any, hard_deadline: object) -> bool:
-    return job.finish_deadline_time is not None and job.finish_deadline_time <= now
-
-
-_NEVER_FINAL = (JobState, "is_final", property(_always(False)))
+_NEVER_FINAL = (JobState, "is_final", property(always(False)))
 _OPEN_TABLE = (transition, "ALLOWED", {state: frozenset(JobState) for state in JobState})
 _UNBROKEN = replace(MISHAP, halted=frozenset())
 _NO_LOSS = "a success that was observed in time is never lost"
@@ -105,7 +58,6 @@ _ONLY_A_READ = "only a read that succeeded ends a job that is late"
 _TRUE = "a job succeeds only by what the provider made, with its bytes"
 _ONE_MESSAGE = "never two new messages for one job"
 
-_HELD = "credits are held for open jobs, and cancelled ones that may bring a result"
 BUGS = (
     Bug(
         "use cases: is the job over (is_final)?",
@@ -119,7 +71,7 @@ BUGS = (
         (_NEVER_FINAL, _OPEN_TABLE),
         RACE,
     ),
-    Bug("observe: is it news (_is_news)?", _NO_LOSS, ((observe, "_is_news", _always(True)),), RACE),
+    Bug("observe: is it news (_is_news)?", _NO_LOSS, ((observe, "_is_news", always(True)),), RACE),
     Bug(
         "observe: may another attempt come home (_fail)?",
         "no job fails while an attempt of it is alive",
@@ -135,34 +87,34 @@ BUGS = (
     Bug(
         "dispatch: wait for an unknown attempt (_wait)",
         "no attempt while another one within its grace may come home",
-        ((dispatch, "_wait", _nothing),),
+        ((dispatch, "_wait", nothing),),
         MISHAP,
     ),
     Bug(
         "claim: only a first attempt is written with it (_has_attempt)",
         "no attempt while another one within its grace may come home",
         (
-            (outgoing_attempt, "_has_attempt", _always(False)),
-            (MemoryDispatchStore, "_counted", _always(0)),
+            (outgoing_attempt, "_has_attempt", always(False)),
+            (MemoryDispatchStore, "_counted", always(0)),
         ),
         MISHAP,
     ),
     Bug(
         "sweep: look again before the hard stop (is_overdue)",
         _ONLY_A_READ,
-        ((deadlines, "is_overdue", _always(True)),),
+        ((deadlines, "is_overdue", always(True)),),
         replace(LATE, poll=0, fetch=0),
     ),
     Bug(
         "sweep: the hard stop alone ends what can be read",
         _ONLY_A_READ,
         (
-            (deadlines, "is_overdue", _at_finish_deadline),
-            (memory_attempt, "is_overdue", _at_finish_deadline),
+            (deadlines, "is_overdue", at_finish_deadline),
+            (memory_attempt, "is_overdue", at_finish_deadline),
         ),
         RACE,
     ),
-    Bug("sweep: the start deadline", LIVENESS, ((deadlines, "_end_unstarted", _nothing),), RACE),
+    Bug("sweep: the start deadline", LIVENESS, ((deadlines, "_end_unstarted", nothing),), RACE),
     Bug(
         "receive: the token is an attempt's",
         _TRUE,
@@ -172,7 +124,7 @@ BUGS = (
     Bug(
         "receive: token and body speak of one task (_contradicts)",
         _TRUE,
-        ((callback, "_contradicts", _always(False)),),
+        ((callback, "_contradicts", always(False)),),
         replace(_UNBROKEN, forged=1),
     ),
     Bug(
@@ -184,13 +136,13 @@ BUGS = (
     Bug(
         "lease: one that ran out after begin may have been sent",
         _ONE_MESSAGE,
-        ((memory_delivery, "_may_have_come", _always(False)),),
+        ((memory_delivery, "_may_have_come", always(False)),),
         CHAT,
     ),
     Bug(
         "lease: one of a job, and the outcome before the progress",
         "one delivery of a job is under lease",
-        ((memory_delivery, "_is_before", _always(False)),),
+        ((memory_delivery, "_is_before", always(False)),),
         CHAT,
     ),
     Bug(
@@ -202,31 +154,8 @@ BUGS = (
     Bug(
         "report: a message that was edited into the outcome is left alone",
         "progress never overwrites the outcome",
-        ((MemoryDeliveryStore, "_free_progress", _always(None)),),
+        ((MemoryDeliveryStore, "_free_progress", always(None)),),
         replace(CHAT, busy=1),
     ),
-    Bug(
-        "cancel: a hold stays while an attempt may bring a result",
-        _HELD,
-        ((charge, "release_cancelled", charge.release),),
-        PAID,
-    ),
-    Bug(
-        "observe: a cancelled job's hold ends with its last attempt (release_unused)",
-        _HELD,
-        ((charge, "release_unused", _nothing),),
-        PAID,
-    ),
-    Bug(
-        "fetch: a cancelled job is charged for what is stored after all (capture_late)",
-        _HELD,
-        ((charge, "capture_late", _nothing),),
-        PAID,
-    ),
-    Bug(
-        "capture: a hold is ended once",
-        "a hold is ended once",
-        ((MemoryLedgerStore, "_end", _end_again),),
-        PAID_MISHAP,
-    ),
+    *MONEY_BUGS,
 )

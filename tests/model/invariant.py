@@ -8,6 +8,7 @@ from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.delivery import DeliveryKind, DeliveryState
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import FINAL_STATES, JobState
+from generation_svc.domain.ledger import HoldState
 from generation_svc.domain.observation import Observation, ProviderState
 from generation_svc.engine.submission import MAX_ATTEMPTS
 from tests.model.clock import NOW, TIMING
@@ -138,6 +139,41 @@ def _success_is_charged(step: Step) -> bool:
     return hold is None or not is_success or hold.captured == hold.total
 
 
+def _nothing_is_lost(step: Step) -> bool:
+    return step.after.accounts.total == 0
+
+
+def _nothing_below_zero(step: Step) -> bool:
+    return step.after.accounts.is_sound
+
+
+def _held_is_what_holds_keep(step: Step) -> bool:
+    hold = step.after.hold
+    return step.after.accounts.held == (hold.total if hold and step.after.is_held else 0)
+
+
+def _charged_what_was_agreed(step: Step) -> bool:
+    """What was earned is what one capture took, and never more than was held."""
+    hold, earned = step.after.hold, step.after.accounts.income
+    return earned == 0 if hold is None else earned == hold.captured <= hold.total
+
+
+def _nothing_after_a_charge(step: Step) -> bool:
+    """What was charged stays so, whoever ends whatever afterwards."""
+    was, now, hold = step.before.accounts, step.after.accounts, step.before.hold
+    is_charged = hold is not None and hold.state is HoldState.CAPTURED
+    return not is_charged or (was.held, was.income, was.granted) == (
+        now.held,
+        now.income,
+        now.granted,
+    )
+
+
+def _returned_once(step: Step) -> bool:
+    """A top-up that went back was worth what it was sold for, and not twice that."""
+    return step.after.accounts.exchange <= 0
+
+
 INVARIANTS: Mapping[str, Callable[[Step], bool]] = {
     "no step fails by a fault of ours": _nothing_went_wrong,
     "a terminal job never changes": _terminal_is_final,
@@ -155,12 +191,18 @@ INVARIANTS: Mapping[str, Callable[[Step], bool]] = {
     "no job fails while an attempt of it is alive": _no_failure_while_one_may_come_home,
     "a job succeeds only by what the provider made, with its bytes": _success_is_true,
     "only a read that succeeded ends a job that is late": _deadline_fails_nothing_unread,
+    "nothing is charged that is not stored": _charged_for_what_is_stored,
     "credits are held for open jobs, and cancelled ones that may bring a result": (
         _held_while_it_may_cost
     ),
     "a hold is ended once": _charged_once,
-    "nothing is charged that is not stored": _charged_for_what_is_stored,
+    "nothing is given back after a charge": _nothing_after_a_charge,
+    "a job is charged once, and no more than was agreed": _charged_what_was_agreed,
     "a success is charged": _success_is_charged,
+    "a top-up goes back once": _returned_once,
+    "no account of an owner is below zero": _nothing_below_zero,
+    "the held account is what holds keep": _held_is_what_holds_keep,
+    "no credit is lost or invented": _nothing_is_lost,
 }
 LIVENESS = "when nothing more goes wrong, the job ends and its outcome is delivered"
 

@@ -29,6 +29,7 @@ from tests.model.memory_job import MemoryJobStore
 from tests.model.memory_ledger import MemoryLedgerStore
 from tests.model.memory_queue import MemoryQueueStore
 from tests.model.memory_store import Store, answered
+from tests.model.memory_top_up import MemoryTopUpStore
 from tests.model.run import Cut, Run
 from tests.model.table import ReceiptRow
 
@@ -133,6 +134,7 @@ class MemoryTransaction:
         self.rate_budget = MemoryRateBudgetStore()
         self.breaker = MemoryBreakerStore()
         self.ledger = MemoryLedgerStore(self)
+        self.top_ups = MemoryTopUpStore(self)
 
     def enter(self) -> None:
         """Take the turn, at the first statement: what reads nothing shared needs none."""

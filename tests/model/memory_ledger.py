@@ -1,12 +1,21 @@
-"""What is held for the job in memory, with the same guards as the SQL."""
+"""What is held for the job in memory, and where credits are, with the same guards as the SQL."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
-from generation_svc.domain.ledger import Delivered, Hold, HoldState, captured_amount
+from generation_svc.domain.ledger import (
+    Delivered,
+    Hold,
+    HoldState,
+    Transfer,
+    Wallet,
+    captured_amount,
+    returned,
+)
 from tests.model.memory_store import Store, answered
 
 _NOTHING = Delivered(0)
@@ -16,6 +25,15 @@ class MemoryLedgerStore(Store):
     @answered
     def hold_of(self, job_id: UUID) -> Hold | None:
         return self._tables.hold
+
+    @answered
+    def lock(self, owners: Sequence[str]) -> Mapping[str, Wallet]:
+        return _Wallets({owner: self._tables.accounts.wallet(owner) for owner in owners})
+
+    @answered
+    def move(self, transfers: Sequence[Transfer]) -> int:
+        self._write(accounts=self._tables.accounts.after(transfers))
+        return len(transfers)
 
     @answered
     def capture(self, job_id: UUID, delivered: Delivered) -> int | None:
@@ -38,4 +56,19 @@ class MemoryLedgerStore(Store):
         captured = captured_amount(hold, delivered)
         state = HoldState.CAPTURED if captured else HoldState.RELEASED
         self._write(hold=replace(hold, state=state, captured=captured))
+        self.empty(hold, captured=captured)
         return captured
+
+    def empty(self, hold: Hold, *, captured: int) -> None:
+        """Move what was held to where it belongs."""
+        granted, paid = returned(hold, captured=captured)
+        now = self._tables.accounts.moved("held", "income", captured)
+        now = now.moved("held", "granted", granted).moved("held", "paid", paid)
+        self._write(accounts=now)
+
+
+class _Wallets(dict[str, Wallet]):
+    """An answer that can be a part of a state."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))

@@ -45,12 +45,12 @@ class Explorer:
         self.space = Space(check)
         self._destination = CHAT if scope.has_chat else FEED
         self._workers = {name: self._actor(name) for name in WORKERS}
-        self._cancel = self._actor("cancel")
+        self._cancel, self._refund = self._actor("cancel"), self._actor("refund")
 
     def first(self) -> State:
         """Return the state after a job was accepted, or after the provider took it."""
         scope, space = self.scope, self.space
-        world = ModelState(scope.faults, scope.posts, scope.forged, scope.cancels)
+        world = ModelState(scope.faults, scope.posts, scope.forged, scope.cancels, scope.refunds)
         job = accepted(self._destination, is_paid=scope.is_paid)
         rows, outside = space.tables.number(job), space.worlds.number(world)
         if scope.is_taken:
@@ -62,6 +62,7 @@ class Explorer:
         yield from self._steps(state)
         yield from self._works(state)
         yield from self._cancels(state)
+        yield from self._refunds(state)
         yield from self._callbacks(state)
         yield from self._ends_of_tasks(state)
         yield from self._deaths(state)
@@ -121,6 +122,13 @@ class Explorer:
         if left.cancels and self.space.tables[tables].row.job.state not in FINAL_STATES:
             fewer = self.space.worlds.number(replace(left, cancels=left.cancels - 1))
             yield from self._turns((tables, fewer, actors), self._cancel, others=actors)
+
+    def _refunds(self, state: State) -> Iterator[Move]:
+        tables, world, actors = state
+        left = self.space.worlds[world]
+        if left.refunds:
+            fewer = self.space.worlds.number(replace(left, refunds=left.refunds - 1))
+            yield from self._turns((tables, fewer, actors), self._refund, others=actors)
 
     def _callbacks(self, state: State) -> Iterator[Move]:
         tables, world, actors = state

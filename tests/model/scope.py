@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 SWEEPS = ("mark_orphans", "end_unstarted", "end_overdue", "apply_pending")
 WORKERS = ("dispatch", "poll", "fetch", "edge", *SWEEPS)
-KINDS = frozenset({*WORKERS, "receive", "cancel"})
+KINDS = frozenset({*WORKERS, "receive", "cancel", "refund"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Scope:
     forged: int = 0
     """Callbacks that came with nobody's, or with another attempt's token."""
     cancels: int = 1
+    refunds: int = 0
+    """How often the top-up that pays for the job is asked back, whatever was spent of it."""
     is_paid: bool = False
     """Whether credits are held for the job."""
     has_chat: bool = False
@@ -71,6 +73,10 @@ PAID = replace(RACE, name="race, paid", is_paid=True)
 """The race for a job that credits are held for."""
 PAID_MISHAP = replace(MISHAP, name="mishap, paid", is_paid=True, cancels=1)
 """The mishap for such a job, which may be cancelled as well."""
+REFUND = replace(PAID, name="refund, paid", cancels=0, refunds=2)
+"""The race, while what pays for the job is returned, twice if that is possible."""
+LATE_PAID = replace(LATE, name="late answer, paid", is_paid=True, cancels=1)
+"""An answer that comes with the hard stop, for a job that is paid for and may be cancelled."""
 SMALL = (
     RACE,
     replace(RACE, name="race, two dispatchers", dispatch=2, cancels=0),
@@ -79,6 +85,7 @@ SMALL = (
     replace(CHAT, name="feed", cancels=1, has_chat=False),
     PAID,
     PAID_MISHAP,
+    REFUND,
 )
 """Those of `make test`."""
 LARGE = (
@@ -88,6 +95,11 @@ LARGE = (
     replace(RACE, name="race, forged callback", forged=1),
     replace(RACE, name="race and a mishap", faults=1),
     LATE,
+    LATE_PAID,
+    replace(PAID, name="charge, cancel, three at once", busy=3),
+    replace(PAID, name="charge, cancel, refund", refunds=1),
+    replace(PAID, name="charge, cancel, a mishap", faults=1),
+    replace(PAID_MISHAP, name="refund and two mishaps, paid", refunds=1, faults=2),
     replace(MISHAP, name="two mishaps", faults=2),
     replace(MISHAP, name="mishap, cancel, two ticks", cancels=1, stall=2),
     replace(CHAT, name="chat, cancel", cancels=1),

@@ -13,14 +13,19 @@ from generation_svc.domain.job import FINAL_STATES, Job, JobState, Price
 from generation_svc.domain.ledger import Hold, HoldState
 from generation_svc.domain.media import Media
 from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.top_up import TopUp, TopUpState
+from tests.model.account import Accounts
 from tests.model.clock import NOW, OLDEST, TICK, TIMING, age, due
-from tests.model.world import JOB_ID
+from tests.model.world import JOB_ID, TOP_UP_ID
 
 MODEL_ID = "z-image"
 _OVER = (AttemptState.FAILED, AttemptState.SETTLED)
 """What nothing can change any more, not even a late success."""
 NOBODY = -1
 """The holder of a token that no living actor knows."""
+
+
+NOTHING = Accounts()
 
 
 class _Inputs(dict[str, Any]):
@@ -79,6 +84,9 @@ class Tables:
     """Each with the number of its attempt."""
     hold: Hold | None = None
     """What is kept for the job, if it is paid for."""
+    accounts: Accounts = NOTHING
+    top_up: TopUp | None = None
+    """What the owner bought, and pays the job with."""
 
     def names(self) -> set[int]:
         """Return every token and number that rows hold."""
@@ -144,10 +152,26 @@ def accepted(destination: Destination, *, is_paid: bool = False) -> Tables:
     progress = DeliveryRow(DeliveryKind.PROGRESS, due_time=NOW + TICK)
     is_shown = isinstance(destination, Telegram)
     row = JobRow(job, destination, dispatch_time=NOW)
-    return Tables(row, deliveries=(progress,) if is_shown else (), hold=_HOLD if is_paid else None)
+    tables = Tables(row, deliveries=(progress,) if is_shown else ())
+    return replace(tables, hold=_HOLD, accounts=_SPENT, top_up=_TOP_UP) if is_paid else tables
 
 
-_HOLD = Hold(JOB_ID, "user:1", MODEL_ID, granted=3, paid=PRICE - 3, margin=Decimal(1))
+GIVEN = 3
+"""What the owner was given; the rest it bought."""
+_HOLD = Hold(JOB_ID, "user:1", MODEL_ID, granted=GIVEN, paid=PRICE - GIVEN, margin=Decimal(1))
+_SPENT = Accounts(held=PRICE, grants=-GIVEN, exchange=GIVEN - PRICE)
+_TOP_UP = TopUp(
+    id=TOP_UP_ID,
+    provider="card",
+    external_id="payment",
+    owner="user:1",
+    pack_id="",
+    credits=PRICE - GIVEN,
+    amount=100,
+    currency="EUR",
+    state=TopUpState.CREDITED,
+    caller="edge",
+)
 
 
 def _aged_job(row: JobRow) -> JobRow:
@@ -161,7 +185,8 @@ def _aged_job(row: JobRow) -> JobRow:
 
 def _plain_job(row: JobRow, *, known: frozenset[int], is_live: bool) -> JobRow:
     job, claim = replace(row.job, delay_until_time=None), row.claim  # it is for people
-    if job.state is not JobState.QUEUED:
+    may_come = is_live and job.state is JobState.CANCELLED and job.finish_deadline_time is None
+    if job.state is not JobState.QUEUED and not may_come:
         job = replace(job, start_deadline_time=NOW)
     if job.state in FINAL_STATES and not is_live:
         job = replace(job, finish_deadline_time=None)

@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from generation_svc.domain.job import Job
+from generation_svc.domain.ledger import TransferKind
+from generation_svc.domain.model import Catalog
+from generation_svc.domain.money import MoneyMode
 from tests.lifecycle import CHAT, GENEROUS, Harness, OpenBench
 from tests.model.actor import DEPENDENCIES, quiet
 from tests.model.barrier import ExternalSystems, GatedActor
@@ -24,8 +27,9 @@ from tests.model.clock import NOW, TICK, TIMING
 from tests.model.invariant import check
 from tests.model.move import PAUSE, Explorer, Move
 from tests.model.scope import Scope
-from tests.model.table import Tables
-from tests.model.world import CHOICES
+from tests.model.table import GIVEN, MODEL_ID, PRICE, Tables
+from tests.model.world import CHOICES, TOP_UP_ID
+from tests.money import IMAGEN, grant
 
 SCOPE = Scope(
     busy=3,
@@ -41,7 +45,7 @@ SCOPE = Scope(
     stall=3,
     has_chat=True,
 )
-WEIGHTS = {PAUSE: 1, "cancel": 1, "mishap": 2, "edge": 2}
+WEIGHTS = {PAUSE: 1, "cancel": 1, "refund": 1, "mishap": 2, "edge": 2}
 """How often a kind of move is taken; 5 for all others."""
 EXAMPLES = int(os.environ.get("ATELIER_MODEL_EXAMPLES", "15"))
 _T = TypeVar("_T")
@@ -62,8 +66,16 @@ class Ground:
 async def ground(open_bench: OpenBench) -> Ground:
     hour = timedelta(hours=1)  # a call that was taken is never too late to be made
     limits = replace(GENEROUS, create_window=hour, read_window=hour)
-    harness = await open_bench(timing=TIMING, limits=limits)
-    harness.deps = replace(harness.deps, models=DEPENDENCIES.models)
+    harness = await open_bench(timing=TIMING, limits=limits, money=MoneyMode.TEST)
+    like = DEPENDENCIES.models.catalog.models[MODEL_ID]
+    sold = replace(
+        harness.deps.models.catalog.models[IMAGEN["model_id"]],
+        usual_duration=like.usual_duration,
+        longest_duration=like.longest_duration,
+    )
+    catalog = Catalog(version="1", models={MODEL_ID: like, sold.id: sold})
+    models = replace(DEPENDENCIES.models, catalog=catalog)
+    harness.deps = replace(harness.deps, models=models)
     return Ground(harness, asyncio.get_running_loop())
 
 
@@ -95,6 +107,21 @@ SELECT kind, state, due_time <= now() AS is_due, lease_hash IS NOT NULL AS is_le
        maybe_sent, is_stale
 FROM delivery ORDER BY kind
 """
+_HOLDS = "SELECT state, captured, granted, paid FROM hold"
+_WALLETS = "SELECT granted, paid, held, debt FROM wallet"
+_HOUSE = """
+SELECT account, sum(amount)::bigint AS amount FROM (
+    SELECT target AS account, amount FROM transfer WHERE currency = 'credit' UNION ALL
+    SELECT source, -amount FROM transfer WHERE currency = 'credit') AS entry
+WHERE account IN ('income', 'grants', 'exchange') GROUP BY account ORDER BY account
+"""
+_TABLES = "job, callback_receipt, breaker, hold, transfer, wallet, top_up"
+_TOP_UPS = "SELECT state FROM top_up"
+_TOP_UP = """
+INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount, currency, state,
+    caller, create_time)
+VALUES (%s, 'card', 'payment', 'user:1', '', %s, 100, 'EUR', 'credited', 'edge', now())
+"""
 _REST = """
 SELECT (SELECT count(*) FROM callback_receipt WHERE apply_time IS NULL) AS receipts,
        (SELECT count(*) FROM media) AS media
@@ -125,6 +152,7 @@ def rows_of(tables: Tables) -> Rows:
             }
             for row in tables.deliveries
         ],
+        **_money_of(tables),
         "rest": [{"receipts": len(tables.receipts), "media": len(tables.media)}],
     }
 
@@ -142,6 +170,24 @@ def _job_of(tables: Tables) -> dict[str, Any]:
     }
 
 
+def _money_of(tables: Tables) -> Rows:
+    """Write what is held, what the owner and the house have, and what was bought."""
+    hold, has, top_up = tables.hold, tables.accounts, tables.top_up
+    if hold is None or top_up is None:
+        return {"holds": [], "wallets": [], "house": [], "top_ups": []}
+    kept = {"granted": hold.granted, "paid": hold.paid}
+    house = {"exchange": has.exchange, "grants": has.grants, "income": has.income}
+    moved = {name for name, amount in house.items() if amount or name != "income"}
+    return {
+        "holds": [{"state": hold.state, "captured": hold.captured, **kept}],
+        "wallets": [
+            {"granted": has.granted, "paid": has.paid, "held": has.held, "debt": -has.debt}
+        ],
+        "house": [{"account": name, "amount": house[name]} for name in sorted(moved)],
+        "top_ups": [{"state": top_up.state}],
+    }
+
+
 def _is_due(time: datetime | None) -> bool | None:
     return None if time is None else time <= NOW
 
@@ -149,16 +195,18 @@ def _is_due(time: datetime | None) -> bool | None:
 class Conformance(RuleBasedStateMachine):
     """Plays one job in the model and on PostgreSQL at once."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, *, is_paid: bool) -> None:
         super().__init__()
-        self._ground = ground
+        self._ground, self._is_paid = ground, is_paid
         self._actors: list[tuple[int, GatedActor]] = []
 
     @initialize(seed=st.integers(0, 2**32))
     def accept(self, seed: int) -> None:
         self._random = Random(seed)
         cancels = self._random.choice((0, 0, 1))
-        self._game = Explorer(replace(SCOPE, cancels=cancels), check=check)
+        refunds = self._random.choice((0, 1, 2)) if self._is_paid else 0
+        scope = replace(SCOPE, cancels=cancels, refunds=refunds, is_paid=self._is_paid)
+        self._game = Explorer(scope, check=check)
         self._state = self._game.first()
         world = self._game.space.worlds[self._state[1]]
         self._outdoors = ExternalSystems(world, self._ground.run(self._begin()).id)
@@ -207,9 +255,14 @@ class Conformance(RuleBasedStateMachine):
         return "poll" in names or ("dispatch" in names and len(attempts) > 1)
 
     async def _begin(self) -> Job:
-        await self._ground.harness.query("TRUNCATE job, callback_receipt, breaker CASCADE")
-        job = await self._ground.harness.accept(destination=CHAT)
-        await self._ground.harness.query(_ROUND)
+        harness = self._ground.harness
+        await harness.query(f"TRUNCATE {_TABLES} CASCADE")
+        if self._is_paid:
+            await harness.query(_TOP_UP, TOP_UP_ID, PRICE - GIVEN)
+            await grant(harness, GIVEN)
+            await grant(harness, PRICE - GIVEN, kind=TransferKind.TOP_UP, cause=str(TOP_UP_ID))
+        job = await harness.accept(destination=CHAT, **(IMAGEN if self._is_paid else {}))
+        await harness.query(_ROUND)
         return job
 
     async def _follow(self, move: Move) -> None:
@@ -268,13 +321,18 @@ class Conformance(RuleBasedStateMachine):
             "job": await query(_JOB),
             "attempts": await query(_ATTEMPTS),
             "deliveries": await query(_DELIVERIES),
+            "holds": await query(_HOLDS),
+            "wallets": await query(_WALLETS),
+            "house": await query(_HOUSE),
+            "top_ups": await query(_TOP_UPS),
             "rest": await query(_REST),
         }
 
 
-def test_postgresql_takes_every_step_as_the_model_does(ground: Ground) -> None:
+@pytest.mark.parametrize("is_paid", [False, True], ids=["free", "paid"])
+def test_postgresql_takes_every_step_as_the_model_does(ground: Ground, is_paid: bool) -> None:
     run_state_machine_as_test(
-        cast(Any, partial(Conformance, ground)),
+        cast(Any, partial(Conformance, ground, is_paid=is_paid)),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=60,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tests.model.run import Run
 
 JOB_ID = UUID(int=1)
+TOP_UP_ID = UUID(int=2)
 LINK = "https://tempfile.aiquickdraw.com/result.png"
 CONTENT = Examined(
     path=Path("picture"),
@@ -95,6 +96,7 @@ class ModelState:
     posts: int
     forged: int
     cancels: int
+    refunds: int = 0
     tasks: tuple[Task, ...] = ()
     messages: int = 0
     """New messages in the chat beside the progress message."""
@@ -137,6 +139,7 @@ class Outside:
     accounts = ("default",)
 
     job_id = JOB_ID
+    top_up_id = TOP_UP_ID
     is_proved = True
 
     def __init__(self, run: Run) -> None:

@@ -1,0 +1,50 @@
+"""Which money a process sells for: what its settings say, and the database holds for ever."""
+
+from functools import partial
+from itertools import repeat
+
+from generation_svc.domain.error import Unavailable
+from generation_svc.domain.money import MoneyMode, MoneyState
+from generation_svc.domain.top_up import parse_packs
+from generation_svc.lifecycle.dependencies import MoneyDependencies
+from generation_svc.settings import GenerationSettings
+from generation_svc.storage.database import PostgresDatabase
+from generation_svc.storage.start import DATABASE_MAX_WAIT_SECONDS, RETRY_SECONDS
+from runtime.process import StartError
+from runtime.retry import retry
+from runtime.wait import Deadline
+
+
+async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> MoneyDependencies:
+    """Return what jobs are paid with, once the database agrees. Raises StartError."""
+    mode = MoneyMode(settings.money) if settings.money else None
+    try:
+        state = await retry(
+            partial(_mark, database, mode, packs=settings.star_packs),
+            delays=repeat(RETRY_SECONDS),
+            may_pass=lambda error: isinstance(error, Unavailable),
+            deadline=Deadline(DATABASE_MAX_WAIT_SECONDS),
+        )
+    except Unavailable as error:
+        raise StartError("The database went away while the service started.") from error
+    if state and state.mode is not mode:
+        raise StartError(
+            f"MONEY is {settings.money or 'empty'}, but this database holds {state.mode} money for"
+            f" ever: set MONEY={state.mode}, or give DATABASE_URL another database."
+        )
+    return MoneyDependencies(
+        mode,
+        is_provider_real=settings.is_kie_real,
+        packs=parse_packs(settings.star_packs),
+        daily_credits=settings.max_daily_top_up_credits or None,
+    )
+
+
+async def _mark(
+    database: PostgresDatabase, mode: MoneyMode | None, *, packs: str
+) -> MoneyState | None:
+    async with database.transaction() as tx:
+        state = await tx.money.mark(mode) if mode else await tx.money.state()
+        if state and state.mode is mode:
+            await tx.top_ups.offer(parse_packs(packs))
+    return state
