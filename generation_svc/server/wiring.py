@@ -21,6 +21,7 @@ from generation_svc.catalog import validate_inputs
 from generation_svc.catalog.layer import ShippedCatalog
 from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.catalog_layer import CatalogLayers
+from generation_svc.domain.error import Unavailable
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
