@@ -26,7 +26,7 @@ def found_models(words: str, *, catalog: Catalog) -> tuple[pb.Model, ...]:
     wanted = [each for each in said if each not in FILLERS]
     if not catalog.is_large or not wanted or len(said) > MOST_WORDS:
         return ()
-    if any(len(each) < 2 for each in wanted):
+    if any(len(each) < 2 and not each.isdecimal() for each in wanted):
         return ()
     found = [each for each in catalog.offered if _has_words(each, wanted)]
     return tuple(sorted(found, key=lambda each: _distance(each, wanted)))
