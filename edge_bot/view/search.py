@@ -26,7 +26,8 @@ def found_models(words: str, *, catalog: Catalog) -> tuple[pb.Model, ...]:
     wanted = _telling(words)
     if not catalog.is_large or not wanted:
         return ()
-    is_search = len(_words(words)) <= MOST_WORDS and all(len(each) > 1 for each in wanted)
+    is_short = len(_words(words)) <= MOST_WORDS
+    is_search = is_short and all(len(each) > 1 or each.isdecimal() for each in wanted)
     found = [
         each
         for each in catalog.offered

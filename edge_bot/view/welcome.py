@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from atelier.generation.v1 import model_pb2 as pb
-from edge_bot.view.button import Home, PickKind, PickModel
+from edge_bot.view.button import Home, PickKind, PickModel, ShowGroup
 from edge_bot.view.catalog import Catalog, localised
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import (
@@ -21,6 +21,7 @@ from edge_bot.view.layout import (
 )
 from edge_bot.view.model_entry import price_text
 from edge_bot.view.model_field import least_credits
+from edge_bot.view.purpose import GROUPS, Purpose, group_label, group_of
 from edge_bot.view.shelf import group_rows
 
 KINDS = (pb.MODEL_KIND_TEXT_TO_IMAGE, pb.MODEL_KIND_IMAGE_TO_IMAGE, pb.MODEL_KIND_EDIT)
@@ -107,6 +108,22 @@ def cleared_screen(language: str) -> Screen:
         "A picture that is already being drawn has a Cancel button of its own."
     )
     return Screen(text, (home_row(speak),))
+
+
+def clip_screen(language: str, *, catalog: Catalog, is_video: bool) -> Screen:
+    """Return what can be done with a video or a recording that no form has asked for."""
+    speak = texts(language)
+    text = speak.html("I work on a recording once you have chosen what for. Then send it again.")
+    begins = (Purpose.TEXT_TO_MUSIC, Purpose.TEXT_TO_SPEECH)
+    if is_video:
+        text = speak.html("I work on a video once you have chosen what for. Then send it again.")
+        begins = (Purpose.VIDEO_EDIT, Purpose.IMAGE_TO_VIDEO)
+    rows = tuple(
+        (Button(group_label(speak, index), ShowGroup("", index)),)
+        for index in map(group_of, begins)
+        if any(map(catalog.of_purpose, GROUPS[index].purposes))
+    )
+    return Screen(text, (*rows, home_row(speak)))
 
 
 def notice_screen(text: str, language: str) -> Screen:

@@ -17,9 +17,10 @@ import pytest
 from atelier.generation.v1 import catalog_service_pb2 as catalog_pb
 from generation_client import GenerationClient, connect
 from generation_svc.catalog.load import MODELS_FOLDER
+from generation_svc.domain.error import ProviderBusy
 from generation_svc.domain.quote import quote
 from generation_svc.provider.kie.client import open_kie
-from generation_svc.provider.kie.self_description import SelfDescription
+from generation_svc.provider.kie.self_description import MOST_TRIES, SelfDescription
 from generation_svc.server.catalog_import import (
     find_document,
     known_names,
@@ -119,8 +120,13 @@ class FakeKie:
             "z-image": [{"creditPrice": "0.8", "creditUnit": "per image"}],
         }
         self.asked: list[str] = []
+        self.busy = 0
+        """How many of the next requests are told that they are too many."""
 
     def answer(self, request: httpx2.Request) -> httpx2.Response:
+        if self.busy:
+            self.busy -= 1
+            return httpx2.Response(429, json={"code": 429, "msg": "too frequent", "data": None})
         return httpx2.Response(200, json=self.data(request.url.raw_path.decode()))
 
     def data(self, path: str) -> dict[str, Any]:
@@ -203,6 +209,23 @@ async def test_what_cannot_be_mapped_is_named(service: Service) -> None:
     assert "acme/silent" not in {each["id"] for each in found.documents}
     (media,) = document["media_inputs"]
     assert (media["mime_types"], media["max_bytes"]) == (["image/jpeg", "image/png"], 5_000_000)
+
+
+async def test_a_request_too_many_is_made_again(service: Service) -> None:
+    calm, busy = FakeKie(), FakeKie()
+    busy.busy = 3
+    async with client_of(service) as client:
+        assert await read_from(busy, client) == await read_from(calm, client)
+    assert busy.asked == calm.asked
+
+
+async def test_who_is_always_busy_ends_it(service: Service) -> None:
+    kie = FakeKie()
+    kie.busy = 1000
+    async with client_of(service) as client:
+        with pytest.raises(ProviderBusy):
+            await read_from(kie, client)
+    assert kie.busy == 1000 - MOST_TRIES
 
 
 async def test_a_required_field_that_cannot_be_mapped_stops_the_model(service: Service) -> None:

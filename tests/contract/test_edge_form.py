@@ -457,10 +457,30 @@ async def test_a_photo_comes_along_to_the_model_that_is_chosen_for_it(chat: Chat
     assert inputs(chat)["prompt"] == "it snows"
 
 
+@pytest.mark.parametrize(
+    ("file", "says", "ways"),
+    [
+        (("clip.mp4", b"a film", "video/mp4"), "a video", ["Change a video", "Animate a picture"]),
+        (("song.mp3", b"a song", "audio/mpeg"), "a recording", ["Music", "Speech and sound"]),
+    ],
+    ids=["video", "recording"],
+)
+async def test_a_clip_that_nothing_asked_for_gets_what_it_is_good_for(
+    chat: Chat, file: tuple[str, bytes, str], says: str, ways: list[str]
+) -> None:
+    await chat.say(files={"document": file})
+    assert f"I work on {says} once" in await chat.last_text()
+    assert not await chat.telegram.calls("getFile")
+    labels = await chat.labels()
+    assert [each.split(maxsplit=1)[1] for each in labels] == [*ways, "Start over"]
+    await chat.press(ways[0])
+    assert len(await chat.labels()) > 2
+
+
 async def test_a_video_is_taken_where_one_is_asked_for(chat: Chat) -> None:
     clip = {"document": ("clip.mp4", CLIP + bytes(500), "video/mp4")}
     await chat.say(files=clip)
-    assert "I cannot open this kind of file" in await chat.last_text()
+    assert "Then send it again" in await chat.last_text()
     await choose(chat, "topaz/video-upscale")
     await chat.say(files=clip)
     await chat.press("Create")

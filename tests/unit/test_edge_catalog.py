@@ -96,6 +96,21 @@ def test_a_name_finds_first_what_it_is_the_name_of(words: str, model_id: str) ->
     assert found_models(words, catalog=Catalog(told))[0].id == model_id
 
 
+@pytest.mark.parametrize("words", ["kling 3", "Veo 3", "seedance 2"])
+def test_a_version_of_one_digit_finds_all_that_begin_with_it(words: str) -> None:
+    name, version = words.casefold().split()
+    found = found_models(words, catalog=every_model())
+    assert found
+    for model in found:
+        said = f"{model.family} {model.titles['en']}".casefold()
+        assert name in said
+        assert f" {version}" in said.replace("-", " ")
+
+
+def test_a_digit_among_words_that_name_no_model_stays_a_description() -> None:
+    assert found_models("3 cats", catalog=every_model()) == ()
+
+
 @cache
 def every_model() -> Catalog:
     models = load_catalog().models.values()

@@ -31,6 +31,7 @@ from edge_bot.view.search import found_models
 from edge_bot.view.shelf import found_screen
 from edge_bot.view.welcome import (
     cleared_screen,
+    clip_screen,
     help_screen,
     models_screen,
     notice_screen,
@@ -92,10 +93,14 @@ def _with_text(interaction: Interaction, text: str) -> Draft:
 
 
 async def answer_clip(interaction: Interaction, event: Clip) -> None:
-    """Take a video or a sound where a form asks for it."""
+    """Take a video or a sound where a form asks for it; elsewhere say what it is good for."""
     if await answer_form_clip(interaction, event):
         return
-    if event.is_document:
+    if interaction.catalog.is_large:
+        await interaction.reply(
+            clip_screen(interaction.language, catalog=interaction.catalog, is_video=event.is_video)
+        )
+    elif event.is_document:
         await answer_wrong_file(interaction)
     else:
         await answer_notice(interaction, notice.unsupported(interaction.language))

@@ -7,11 +7,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from generation_svc.domain.error import ProviderRefused
+from generation_svc.domain.error import ProviderBusy, ProviderRefused
 from generation_svc.provider.kie.described_model import Description
 from runtime.clock import loop_time
 
 PAUSE_SECONDS = 1.0
+MOST_TRIES = 5
+"""How often KIE is asked for one thing: others who read with the same key share its limit."""
 _Json = dict[str, Any]
 Get = Callable[[str], Awaitable[Any]]
 """Reads the `data` of what is below `/api/v1`. Raises ProviderError."""
@@ -47,6 +49,15 @@ class SelfDescription:
             return None
 
     async def _read(self, path: str) -> Any:
+        """Read what is at a path, however often KIE says "not now". Raises ProviderError."""
+        for tries in range(1, MOST_TRIES):
+            try:
+                return await self._read_once(path)
+            except ProviderBusy:
+                self._free_at = loop_time() + self._pause * 2**tries
+        return await self._read_once(path)
+
+    async def _read_once(self, path: str) -> Any:
         wait = self._free_at - loop_time()
         if wait > 0:
             await asyncio.sleep(wait)
