@@ -335,18 +335,6 @@ class WebhookSecretMissing(AtelierError):
     """The caller has no key for signing webhooks; its entry in the callers' file needs one."""
 
 
-class MediaLinkInvalid(AtelierError):
-    """The media link is invalid or has expired."""
-
-
-class UploadLinksDisabled(AtelierError):
-    """The operator serves no links, so that nothing can be uploaded by one."""
-
-
-class UploadLinkInvalid(AtelierError):
-    """The upload link is invalid, has expired, or its file was sent already."""
-
-
 class ProviderError(AtelierError):
     """The provider did not do what it was asked."""
 

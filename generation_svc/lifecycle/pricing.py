@@ -106,7 +106,7 @@ async def price_of(
 
 def _check_mode(deps: Dependencies) -> None:
     if deps.money.mode is MoneyMode.TEST and deps.money.is_provider_real:
-        advice = "jobs that cost the real KIE money need MONEY=live and a database of their own."
+        advice = "jobs that cost real money need MONEY=live and a database of their own."
         raise MoneyModeMismatch(deps.money.mode, advice=advice)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from generation_svc.domain.error import MediaLinkInvalid
+from generation_svc.domain.link_error import MediaLinkInvalid
 from generation_svc.domain.media import MediaLink
 from runtime.clock import utc_now
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from generation_svc.domain.error import UploadLinkInvalid
+from generation_svc.domain.link_error import UploadLinkInvalid
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.upload_link import UploadTicket
 from runtime.clock import utc_now

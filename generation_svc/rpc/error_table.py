@@ -11,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
 from generation_svc.domain import error as domain
+from generation_svc.domain import link_error as link
 from generation_svc.domain import money_error as money
 from generation_svc.rpc.decoding import MessageTooLarge
 from generation_svc.rpc.draining import ServerDraining
@@ -212,9 +213,9 @@ TABLE: Mapping[type[Exception], Entry] = {
     domain.WebhookSecretMissing: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "WEBHOOK_SECRET_MISSING"
     ),
-    domain.MediaLinkInvalid: Entry(grpc.StatusCode.NOT_FOUND, "MEDIA_LINK_INVALID"),
-    domain.UploadLinkInvalid: Entry(grpc.StatusCode.NOT_FOUND, "UPLOAD_LINK_INVALID"),
-    domain.UploadLinksDisabled: Entry(grpc.StatusCode.FAILED_PRECONDITION, "UPLOAD_LINKS_OFF"),
+    link.MediaLinkInvalid: Entry(grpc.StatusCode.NOT_FOUND, "MEDIA_LINK_INVALID"),
+    link.UploadLinkInvalid: Entry(grpc.StatusCode.NOT_FOUND, "UPLOAD_LINK_INVALID"),
+    link.UploadLinksDisabled: Entry(grpc.StatusCode.FAILED_PRECONDITION, "UPLOAD_LINKS_OFF"),
     domain.Unavailable: Entry(
         grpc.StatusCode.UNAVAILABLE, "TEMPORARILY_UNAVAILABLE", retry=lambda _: SHORT_RETRY
     ),

@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
-    AbstractAsyncContextManager,
     ExitStack,
     asynccontextmanager,
     contextmanager,
@@ -33,9 +32,7 @@ from generation_svc.lifecycle.dependencies import (
     Limits,
     MediaDependencies,
     ModelDependencies,
-    ProviderDependencies,
     StorageDependencies,
-    WebhookDependencies,
 )
 from generation_svc.lifecycle.epoch import watch_epoch
 from generation_svc.lifecycle.meter import ServiceMeter
@@ -48,9 +45,6 @@ from generation_svc.media.scratch import Scratch, open_scratch
 from generation_svc.media.spool import ByteBudget, FileSpool
 from generation_svc.media.store import ObjectMediaStore, open_media
 from generation_svc.media.upload_link import SignedUploadLinks
-from generation_svc.provider.kie.callback import KieCallbackReader
-from generation_svc.provider.kie.client import KieClient, open_kie
-from generation_svc.provider.kie.meter import KieMeter
 from generation_svc.rpc.admission import Caps
 from generation_svc.rpc.connection import ConnectionLimits
 from generation_svc.rpc.endpoint import guards
@@ -60,10 +54,9 @@ from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.server.money import money_of
+from generation_svc.server.outgoing import Outgoing
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase
-from generation_svc.webhook.meter import WebhookMeter
-from generation_svc.webhook.sender import HttpWebhookSender, open_sender
 from runtime.file_limit import connections_within
 from runtime.process import StartError
 from runtime.redaction import redact
@@ -83,42 +76,30 @@ async def open_dependencies(
     registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Dependencies]:
     """Open what the use cases work with, on this database."""
-    timing, links = timing_of(settings), links_of(settings, now=database.now)
-    store, media_meter, tls = _store(settings), MediaMeter(registry), client_tls()
+    timing, now, tls = timing_of(settings), database.now, client_tls()
+    store, links, meter = _store(settings), links_of(settings, now=now), MediaMeter(registry)
     models, money = models_of(settings), await money_of(settings, database)
+    body = partial(webhook_body, links=links, retention=retention_of(settings))
+    outgoing = Outgoing(settings=settings, now=now, registry=registry, tls=tls)
     async with (
         _media(
-            settings,
-            models=models,
-            store=store,
-            links=links,
-            upload_links=upload_links_of(settings, now=database.now),
-            meter=media_meter,
-            tls=tls,
+            settings, models=models, store=store, links=links, now=now, meter=meter, tls=tls
         ) as media,
-        _kie(settings, create_timeout=timing.create_timeout, tls=tls) as provider,
-        _sender(settings, now=database.now, meter=WebhookMeter(registry), tls=tls) as webhooks,
+        outgoing.provider(create_timeout=timing.create_timeout) as provider,
+        outgoing.webhooks(body, callers=callers) as webhooks,
     ):
         deps = Dependencies(
             database=database,
             models=models,
             media=media,
-            provider=ProviderDependencies(
-                client=provider,
-                callbacks=_callbacks(settings, now=database.now, meter=KieMeter(registry)),
-                callback_base_url=settings.callback_base_url.rstrip("/") or None,
-            ),
-            webhooks=WebhookDependencies(
-                sender=webhooks,
-                body=partial(webhook_body, links=links, retention=retention_of(settings)),
-                secrets_of=callers.secrets_of if callers else lambda _: (),
-            ),
+            provider=provider,
+            webhooks=webhooks,
             count_job=callers.count_job if callers else lambda *_: None,
             uncount_job=callers.uncount_job if callers else lambda *_: None,
             timing=timing,
             limits=limits_of(settings),
             meter=ServiceMeter(registry),
-            storage=storage_of(settings, store=store, meter=media_meter),
+            storage=storage_of(settings, store=store, meter=meter),
             money=money,
         )
         await _check_epoch(deps)
@@ -143,7 +124,7 @@ async def _media(
     models: ModelDependencies,
     store: ObjectMediaStore,
     links: SignedMediaLinks | None,
-    upload_links: SignedUploadLinks | None,
+    now: Callable[[], datetime],
     meter: MediaMeter,
     tls: ssl.SSLContext,
 ) -> AsyncIterator[MediaDependencies]:
@@ -159,41 +140,12 @@ async def _media(
     ):
         spool = FileSpool(examiner, budget_of(settings, meter=meter))
         yield MediaDependencies(
-            store=store, spool=spool, fetcher=fetcher, links=links, upload_links=upload_links
+            store=store,
+            spool=spool,
+            fetcher=fetcher,
+            links=links,
+            upload_links=upload_links_of(settings, now=now),
         )
-
-
-def _kie(
-    settings: GenerationSettings, *, create_timeout: timedelta, tls: ssl.SSLContext
-) -> AbstractAsyncContextManager[KieClient]:
-    accounts = settings.kie_accounts
-    redact(*accounts.values())
-    return open_kie(
-        accounts,
-        api_url=settings.kie_api_url,
-        upload_url=settings.kie_upload_url,
-        create_timeout=create_timeout,
-        tls=tls,
-    )
-
-
-def _callbacks(
-    settings: GenerationSettings, *, now: Callable[[], datetime], meter: KieMeter
-) -> KieCallbackReader:
-    keys = settings.kie_hmac_keys
-    redact(*keys)
-    return KieCallbackReader(keys, now=now, meter=meter)
-
-
-def _sender(
-    settings: GenerationSettings,
-    *,
-    now: Callable[[], datetime],
-    meter: WebhookMeter,
-    tls: ssl.SSLContext,
-) -> AbstractAsyncContextManager[HttpWebhookSender]:
-    hosts = settings.webhook_allowed_hosts
-    return open_sender(allowed_hosts=hosts, now=now, meter=meter, tls=tls)
 
 
 def _store(settings: GenerationSettings) -> ObjectMediaStore:

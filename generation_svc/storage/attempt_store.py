@@ -12,6 +12,15 @@ from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState, Trouble
 from generation_svc.domain.observation import Observation, Source
 from generation_svc.storage import document
+from generation_svc.storage.attempt_query import (
+    CLAIM_COSTS,
+    CLAIM_FETCHES,
+    CLAIM_READS,
+    IS_AMONG,
+    LOCK_ANSWERED,
+    OVERDUE,
+    UNREADABLE,
+)
 from generation_svc.storage.attempt_row import attempt_from_row
 from generation_svc.storage.breaker_store import breaker_name
 from generation_svc.storage.connection import Connection
@@ -58,7 +67,7 @@ class PostgresAttemptStore:
     async def lock_answered(self, attempt: Attempt) -> tuple[Attempt, bool]:
         """Do the same; tell also whether its account's breaker has faults to forget."""
         values = {"id": attempt.id, "breaker": breaker_name(attempt.account)}
-        cursor = await self._connection.execute(_LOCK_ANSWERED, values)
+        cursor = await self._connection.execute(LOCK_ANSWERED, values)
         row = await cursor.fetchone()
         assert row is not None  # as above
         return attempt_from_row(row), row["has_faults"]
@@ -79,7 +88,7 @@ class PostgresAttemptStore:
     async def count_unread(self, *, readable: Sequence[Account]) -> Mapping[Account, int]:
         cursor = await self._connection.execute(
             "SELECT provider, account, count(*) AS tasks FROM attempt"
-            f" WHERE state = 'accepted' AND NOT {_IS_AMONG} GROUP BY provider, account",
+            f" WHERE state = 'accepted' AND NOT {IS_AMONG} GROUP BY provider, account",
             _among(readable),
         )
         rows = await cursor.fetchall()
@@ -88,7 +97,7 @@ class PostgresAttemptStore:
     async def unreadable(
         self, *, readable: Sequence[Account], grace: timedelta, limit: int
     ) -> Sequence[Attempt]:
-        return await self._many(_UNREADABLE, grace=grace, limit=limit, **_among(readable))
+        return await self._many(UNREADABLE, grace=grace, limit=limit, **_among(readable))
 
     async def live(self, job_id: UUID) -> Sequence[Attempt]:
         """Read the attempts that can still bring the job a result."""
@@ -203,7 +212,7 @@ class PostgresAttemptStore:
 
         What a callback is settling right now is skipped: it needs no read.
         """
-        return await self._claimed(_CLAIM_READS, lease=lease, limit=limit, **_among(readable))
+        return await self._claimed(CLAIM_READS, lease=lease, limit=limit, **_among(readable))
 
     async def schedule_read(self, attempt_id: UUID, *, due: timedelta) -> None:
         """Set the next read of a live attempt."""
@@ -246,7 +255,7 @@ class PostgresAttemptStore:
         self, *, lease: timedelta, limit: int
     ) -> tuple[Sequence[Attempt], timedelta | None]:
         """Claim successes whose results are due to be fetched, and tell when the next one is."""
-        return await self._claimed(_CLAIM_FETCHES, lease=lease, limit=limit)
+        return await self._claimed(CLAIM_FETCHES, lease=lease, limit=limit)
 
     async def renew_fetch(self, attempt: Attempt, *, lease: timedelta) -> bool:
         """Push the lease of a fetch under way; return whether it is still this claim's."""
@@ -278,7 +287,7 @@ class PostgresAttemptStore:
         self, *, first_wait: timedelta, readable: Sequence[Account], limit: int
     ) -> tuple[Sequence[Attempt], timedelta | None]:
         """Claim ended attempts whose cost is due to be read, and tell when the next one is."""
-        return await self._claimed(_CLAIM_COSTS, lease=first_wait, limit=limit, **_among(readable))
+        return await self._claimed(CLAIM_COSTS, lease=first_wait, limit=limit, **_among(readable))
 
     async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> None:
         """Note what it cost, if that was unknown."""
@@ -317,7 +326,7 @@ class PostgresAttemptStore:
 
         Those of unknown fate end with their job's finish deadline: they can never be read.
         """
-        return await self._many(_OVERDUE, span=hard_deadline, limit=limit)
+        return await self._many(OVERDUE, span=hard_deadline, limit=limit)
 
     async def typical_duration(self, model_id: str) -> timedelta | None:
         """Return the 95th percentile of the last 200 durations, or None with fewer than 20.
@@ -352,65 +361,6 @@ class PostgresAttemptStore:
     async def _many(self, query: str, **named: Any) -> Sequence[Attempt]:
         cursor = await self._connection.execute(query, named)
         return [attempt_from_row(row) for row in await cursor.fetchall()]
-
-
-_IS_AMONG = (
-    "(attempt.provider, attempt.account)"
-    " IN (SELECT * FROM unnest(%(providers)s::text[], %(accounts)s::text[]))"
-)
-_LOCK_ANSWERED = """
-SELECT attempt.*, EXISTS (
-    SELECT FROM (SELECT name, failures, reason FROM breaker
-                 UNION ALL SELECT name, failures, reason FROM account_breaker) AS known
-    WHERE name = %(breaker)s AND (failures > 0 OR reason IS NOT NULL)) AS has_faults
-FROM attempt WHERE id = %(id)s FOR NO KEY UPDATE OF attempt
-"""
-
-
-def _claim(clock: str, *, counter: str, due: str, lease: str = "%(lease)s") -> str:
-    """Write a claim of what is due by a clock, which its lease moves on, in SQL."""
-    # The subquery is an array, and runs once: joined, the planner might run it more than once and
-    # lock more rows than are claimed.
-    return f"""
-WITH chosen AS (
-    SELECT id FROM attempt WHERE {due} AND {clock} <= now()
-    ORDER BY {clock} LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), claimed AS (
-    UPDATE attempt SET {clock} = now() + {lease}, {counter} = {counter} + 1
-    WHERE id = ANY(ARRAY(SELECT id FROM chosen)) RETURNING *
-)
-SELECT claimed.*, next_due,
-    (SELECT model_id FROM job WHERE job.id = claimed.job_id) AS model_id,
-    (SELECT model_digest FROM job WHERE job.id = claimed.job_id) AS model_digest FROM (
-    SELECT min({clock}) - now() AS next_due FROM attempt
-    WHERE {due} AND id <> ALL(ARRAY(SELECT id FROM chosen))
-) AS coming LEFT JOIN claimed ON true
-"""
-
-
-_CLAIM_READS = _claim("read_time", counter="read_tries", due=f"state = 'accepted' AND {_IS_AMONG}")
-_CLAIM_FETCHES = _claim("fetch_time", counter="fetch_tries", due="state = 'succeeded'")
-_CLAIM_COSTS = _claim(
-    "cost_time",
-    counter="cost_reads",
-    due=f"cost_time IS NOT NULL AND {_IS_AMONG}",
-    lease="%(lease)s::interval * power(3, cost_reads)",
-)
-_UNREADABLE = f"""
-SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
-WHERE attempt.state = 'accepted' AND job.finish_deadline_time <= now()
-  AND attempt.read_time <= now() - %(grace)s::interval AND NOT {_IS_AMONG}
-LIMIT %(limit)s
-"""
-# The states are literals: with a parameter the partial index of live attempts is not used.
-_OVERDUE = f"""
-SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
-WHERE attempt.state IN ({", ".join(repr(str(state)) for state in LIVE)})
-  AND (coalesce(attempt.accept_time, attempt.submit_time) <= now() - %(span)s::interval
-       OR attempt.state = 'unknown' AND coalesce(job.finish_deadline_time,
-           CASE WHEN job.state = 'cancelled' THEN job.start_deadline_time END) <= now())
-LIMIT %(limit)s
-"""
 
 
 def _observation(observation: Observation) -> Jsonb:

@@ -2,22 +2,23 @@
 
 A statement sees one moment. Each rule is about rows that one statement reads together, so it needs
 no snapshot that is older than that, which would keep the server from tidying up. Each reads a range
-of a primary key, and what belongs to it by an index: a piece is as quick in a large ledger.
+of a primary key in its order, and for each row what belongs to it by an index: a piece is as quick
+in a large ledger.
 """
 
-from generation_svc.domain.attempt import LIVE_STATES
 from generation_svc.domain.ledger import Currency
 from generation_svc.domain.ledger_audit import Rule, known_ways
 from generation_svc.domain.port.media import FIRST_COVER_POSITION
+from generation_svc.domain.top_up import TELEGRAM_STARS
+from generation_svc.storage.attempt_state import is_live
 
 _WAYS = ", ".join(f"('{kind}', '{s}', '{t}', '{c}')" for kind, s, t, c in sorted(known_ways()))
-_LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE_STATES))
 # Only what looks like a UUID is read as one.
 _IS_UUID = "'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
 _FIND = """
 WITH page AS MATERIALIZED ({page}), found AS ({found})
 SELECT (SELECT count(*) FROM page) AS count,
-    (SELECT key FROM page ORDER BY place DESC LIMIT 1) AS last,
+    (SELECT key FROM page WHERE place = (SELECT max(place) FROM page)) AS last,
     ARRAY(SELECT jsonb_build_array(rule, subject, problem) FROM found LIMIT 1000) AS differences
 """
 
@@ -32,19 +33,26 @@ def _statement(page: str, *rules: tuple[Rule, str, str, str]) -> str:
     return _FIND.format(page=page, found=found)
 
 
+def _has(rest: str) -> str:
+    """Return the condition that there is such a row.
+
+    An EXISTS among the columns may be planned as a hash of its whole table; a value is looked up.
+    """
+    return f"(SELECT true FROM {rest} LIMIT 1) IS NOT NULL"
+
+
 # Refunds of one top-up after the first one have a number behind its id.
 _CAUSE = "split_part(transfer.cause, '/', 1)"
 _CAUSE_ID = f"CASE WHEN {_CAUSE} ~ {_IS_UUID} THEN {_CAUSE}::uuid END"
 _TRANSFERS = _statement(
     f"""
-    SELECT transfer.*, id AS place, id::text AS key,
+    SELECT transfer.*, row_number() OVER (ORDER BY id) AS place, id::text AS key,
         (kind, source, target, currency) IN ({_WAYS}) AS is_known,
-        owner IS NULL OR EXISTS (SELECT FROM wallet WHERE wallet.owner = transfer.owner)
-            AS is_owned,
-        CASE WHEN kind IN ('hold', 'capture', 'release') THEN EXISTS (SELECT FROM hold
-                WHERE hold.job_id = {_CAUSE_ID} AND hold.owner = transfer.owner)
-            WHEN kind IN ('top_up', 'refund', 'chargeback', 'debt_payment') THEN EXISTS (
-                SELECT FROM top_up WHERE top_up.id = {_CAUSE_ID} AND top_up.owner = transfer.owner)
+        owner IS NULL OR {_has("wallet WHERE wallet.owner = transfer.owner")} AS is_owned,
+        CASE WHEN kind IN ('hold', 'capture', 'release') THEN
+                {_has(f"hold WHERE hold.job_id = {_CAUSE_ID} AND hold.owner = transfer.owner")}
+            WHEN kind IN ('top_up', 'refund', 'chargeback', 'debt_payment') THEN
+                {_has(f"top_up WHERE top_up.id = {_CAUSE_ID} AND top_up.owner = transfer.owner")}
             ELSE true END AS is_caused,
         coalesce((SELECT earlier.balance_after FROM transfer AS earlier
             WHERE earlier.owner = transfer.owner AND earlier.id < transfer.id
@@ -83,8 +91,9 @@ _SUMS = ", ".join(
 )
 _WALLETS = _statement(
     f"""
-    SELECT wallet.*, owner AS place, owner AS key, sums.*, (SELECT coalesce(sum(granted + paid), 0)
-        FROM hold WHERE hold.owner = wallet.owner AND hold.state = 'open')::bigint AS kept
+    SELECT wallet.*, row_number() OVER (ORDER BY owner) AS place, owner AS key, sums.*,
+        (SELECT coalesce(sum(granted + paid), 0) FROM hold
+            WHERE hold.owner = wallet.owner AND hold.state = 'open')::bigint AS kept
     FROM wallet, LATERAL (SELECT {_SUMS} FROM transfer
         WHERE transfer.owner = wallet.owner AND currency = '{Currency.CREDIT}') AS sums
     WHERE wallet.owner > coalesce(%(after)s, '') ORDER BY owner LIMIT %(limit)s
@@ -131,11 +140,11 @@ _OF_HOLD = """
 """
 _OF_JOB = f"""
     SELECT job.state AS job_state, job.is_free, job.credits, job.is_ceiling, job.charged_credits,
-        job.state IN ('queued', 'running') OR job.state = 'cancelled' AND EXISTS (
-            SELECT FROM attempt WHERE attempt.job_id = job.id AND attempt.state IN ({_LIVE}))
+        job.state IN ('queued', 'running') OR job.state = 'cancelled' AND
+            {_has(f"attempt WHERE attempt.job_id = job.id AND {is_live('attempt.state')}")}
             AS is_under_way,
         job.result
-    FROM job WHERE job.id = hold.job_id
+    FROM job WHERE job.id = hold.job_id LIMIT 1
 """
 # A settled attempt of a failed job came after its hold was released, and is free. Media stay with
 # their job as rows when their bytes are gone.
@@ -154,8 +163,9 @@ _OF_RESULT = f"""
 _WORTH = f"CASE WHEN job_state = 'failed' THEN 0 ELSE {_DUE} END"
 _HOLDS = _statement(
     f"""
-    SELECT *, {_WORTH} AS worth, job_id AS place, job_id::text AS key FROM (
-        SELECT hold.*, hold.granted + hold.paid AS total, moved.*, of_job.*, cost, stored_time,
+    SELECT *, {_WORTH} AS worth, job_id::text AS key FROM (
+        SELECT hold.*, row_number() OVER (ORDER BY job_id) AS place,
+            hold.granted + hold.paid AS total, moved.*, of_job.*, cost, stored_time,
             coalesce(delivered, 0) AS delivered, coalesce(missing, 0) AS missing
         FROM hold LEFT JOIN LATERAL ({_OF_HOLD}) AS moved ON true
             LEFT JOIN LATERAL ({_OF_JOB}) AS of_job ON true
@@ -219,13 +229,12 @@ _HOLDS = _statement(
     (Rule.FREE, "key", "format('%%s are held for a free job', total)", "is_free"),
 )
 
+_MOVES = "transfer WHERE cause = job.id::text AND kind IN ('hold', 'capture', 'release')"
 _JOBS = _statement(
-    """
-    SELECT id, is_free, charged_credits, EXISTS (SELECT FROM hold WHERE hold.job_id = job.id)
-            AS has_hold,
-        is_free AND EXISTS (SELECT FROM transfer WHERE cause = job.id::text
-            AND kind IN ('hold', 'capture', 'release')) AS has_moved,
-        id AS place, id::text AS key
+    f"""
+    SELECT id, is_free, charged_credits, {_has("hold WHERE hold.job_id = job.id")} AS has_hold,
+        is_free AND {_has(_MOVES)} AS has_moved,
+        row_number() OVER (ORDER BY id) AS place, id::text AS key
     FROM job WHERE id > coalesce(%(after)s::uuid, '00000000-0000-0000-0000-000000000000')
     ORDER BY id LIMIT %(limit)s
     """,
@@ -243,17 +252,16 @@ _JOBS = _statement(
     ),
 )
 
+_IN_STARS = "star_transaction AS star WHERE star.bot_id = top_up.bot_id AND star.direction = 'in'"
 _TOP_UPS = _statement(
-    """
-    SELECT top_up.*, moved.*, starred.*, id AS place, id::text AS key,
+    f"""
+    SELECT top_up.*, moved.*, starred.*, row_number() OVER (ORDER BY id) AS place, id::text AS key,
         CASE state WHEN 'credited' THEN 0 ELSE credits END AS due_back,
         CASE WHEN currency = 'XTR' THEN amount ELSE 0 END AS due_stars,
         CASE WHEN currency = 'XTR' AND state IN ('refunded', 'charged_back') THEN amount ELSE 0 END
             AS due_stars_back,
-        EXISTS (SELECT FROM star_transaction AS star WHERE star.bot_id = top_up.bot_id
-            AND star.direction = 'in' AND star.time > top_up.create_time + interval '1 hour')
-            AND NOT EXISTS (SELECT FROM star_transaction AS star WHERE star.bot_id = top_up.bot_id
-            AND star.id = top_up.external_id AND star.direction = 'in') AS is_unseen
+        {_has(f"{_IN_STARS} AND star.time > top_up.create_time + interval '1 hour'")}
+            AND NOT {_has(f"{_IN_STARS} AND star.id = top_up.external_id")} AS is_unseen
     FROM top_up LEFT JOIN LATERAL (
         SELECT coalesce(sum(amount) FILTER (WHERE kind IN ('top_up', 'debt_payment')), 0)
                 AS credited,
@@ -301,15 +309,19 @@ _TOP_UPS = _statement(
     ),
 )
 
+_EARLIER = (
+    "receipt AS earlier WHERE earlier.series = receipt.series"
+    " AND earlier.number = receipt.number - 1"
+)
+_RECEIPT_CAUSE = (
+    "top_up WHERE top_up.id = receipt.cause"
+    " AND (receipt.kind = 'top_up' OR top_up.state IN ('refunded', 'charged_back'))"
+)
 _RECEIPTS = _statement(
-    """
-    SELECT receipt.*, (series::bigint << 40) + number AS place,
+    f"""
+    SELECT receipt.*, row_number() OVER (ORDER BY series, number) AS place,
         ((series::bigint << 40) + number)::text AS key,
-        EXISTS (SELECT FROM receipt AS earlier WHERE earlier.series = receipt.series
-            AND earlier.number = receipt.number - 1) OR number = 1 AS follows,
-        EXISTS (SELECT FROM top_up WHERE top_up.id = receipt.cause
-            AND (receipt.kind = 'top_up' OR top_up.state IN ('refunded', 'charged_back')))
-            AS is_caused
+        number = 1 OR {_has(_EARLIER)} AS follows, {_has(_RECEIPT_CAUSE)} AS is_caused
     FROM receipt WHERE (series, number) > (
         (coalesce(%(after)s::bigint, 0) >> 40)::int,
         coalesce(%(after)s::bigint, 0) & ((1::bigint << 40) - 1))
@@ -330,13 +342,13 @@ _RECEIPTS = _statement(
 )
 
 _STARS = _statement(
-    """
-    SELECT star.*, ARRAY[bot_id::text, id, direction] AS place,
+    f"""
+    SELECT star.*, row_number() OVER (ORDER BY bot_id, id, direction) AS place,
         jsonb_build_array(bot_id, id, direction)::text AS key, paid.*
     FROM star_transaction AS star LEFT JOIN LATERAL (
         SELECT top_up.amount AS paid_amount, top_up.state AS paid_state FROM top_up
-        WHERE top_up.external_id = star.id AND top_up.bot_id = star.bot_id
-            AND top_up.currency = 'XTR' LIMIT 1) AS paid ON true
+        WHERE top_up.provider = '{TELEGRAM_STARS}' AND top_up.external_id = star.id
+            AND top_up.bot_id = star.bot_id AND top_up.currency = 'XTR' LIMIT 1) AS paid ON true
     WHERE %(after)s::jsonb IS NULL OR (bot_id, id, direction) > (
         (%(after)s::jsonb->>0)::bigint, %(after)s::jsonb->>1, %(after)s::jsonb->>2)
     ORDER BY bot_id, id, direction LIMIT %(limit)s

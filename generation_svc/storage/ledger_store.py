@@ -21,10 +21,10 @@ from generation_svc.domain.ledger import (
     Wallet,
 )
 from generation_svc.domain.port.ledger import EndedHold
+from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.daily_report import DAILY, daily_line
 from generation_svc.storage.hold import END
-from generation_svc.storage.table.column import is_live
 
 _NOTHING = Delivered(0)
 

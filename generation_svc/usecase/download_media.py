@@ -8,12 +8,8 @@ from uuid import UUID
 import structlog
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import (
-    MediaExpired,
-    MediaLinkInvalid,
-    MediaNotFound,
-    ReadOutOfRange,
-)
+from generation_svc.domain.error import MediaExpired, MediaNotFound, ReadOutOfRange
+from generation_svc.domain.link_error import MediaLinkInvalid
 from generation_svc.domain.media import Media, MediaLink
 from generation_svc.domain.port.media import StoredMedia
 from generation_svc.lifecycle.dependencies import Dependencies

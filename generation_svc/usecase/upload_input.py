@@ -8,13 +8,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.error import (
-    InvalidInputs,
-    StorageQuotaReached,
-    UploadLinkInvalid,
-    UploadRejected,
-)
+from generation_svc.domain.error import InvalidInputs, StorageQuotaReached, UploadRejected
 from generation_svc.domain.identifier import new_id
+from generation_svc.domain.link_error import UploadLinkInvalid
 from generation_svc.domain.media import MediaKind, Upload, kind_of
 from generation_svc.domain.media_input import InputValue, given_in, with_texts
 from generation_svc.domain.model import Model

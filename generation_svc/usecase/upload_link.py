@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import UploadLinkInvalid, UploadLinksDisabled
+from generation_svc.domain.link_error import UploadLinkInvalid, UploadLinksDisabled
 from generation_svc.domain.media import MediaKind, Upload
 from generation_svc.domain.upload_bound import UPLOAD_KINDS
 from generation_svc.domain.upload_link import LIFETIME, UploadLink, UploadTicket, upload_id_of

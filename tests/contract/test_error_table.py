@@ -15,6 +15,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
     GenerationServiceStub,
 )
 from generation_svc.domain import error as domain
+from generation_svc.domain import link_error as link
 from generation_svc.domain import money_error as money
 from generation_svc.rpc.decoding import MessageTooLarge
 from generation_svc.rpc.draining import ServerDraining
@@ -149,9 +150,9 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         Code.FAILED_PRECONDITION,
         "CONSENT_REQUIRED",
     ),
-    (domain.MediaLinkInvalid(), Code.NOT_FOUND, "MEDIA_LINK_INVALID"),
-    (domain.UploadLinkInvalid(), Code.NOT_FOUND, "UPLOAD_LINK_INVALID"),
-    (domain.UploadLinksDisabled(), Code.FAILED_PRECONDITION, "UPLOAD_LINKS_OFF"),
+    (link.MediaLinkInvalid(), Code.NOT_FOUND, "MEDIA_LINK_INVALID"),
+    (link.UploadLinkInvalid(), Code.NOT_FOUND, "UPLOAD_LINK_INVALID"),
+    (link.UploadLinksDisabled(), Code.FAILED_PRECONDITION, "UPLOAD_LINKS_OFF"),
     (RuntimeError(SECRET), Code.INTERNAL, "INTERNAL"),
 ]
 
@@ -230,7 +231,7 @@ def test_every_error_of_the_domain_is_known_or_stays_inside() -> None:
     inside = (domain.ProviderError, domain.LinkDead, domain.FetchFailed, domain.ResultRejected)
     told = {
         kind
-        for kind in vars(domain).values()
+        for kind in (*vars(domain).values(), *vars(link).values(), *vars(money).values())
         if isinstance(kind, type)
         and issubclass(kind, domain.AtelierError)
         and not issubclass(kind, inside)

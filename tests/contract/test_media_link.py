@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from atelier.generation.v1 import generation_service_pb2 as pb
-from generation_svc.domain.error import MediaLinkInvalid, MediaNotFound
+from generation_svc.domain.error import MediaNotFound
+from generation_svc.domain.link_error import MediaLinkInvalid
 from generation_svc.domain.media import Media, MediaLinks
 from generation_svc.media.link import SignedMediaLinks
 from generation_svc.rpc.convert import media_to_proto

@@ -20,7 +20,7 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_AUDIO, MEDIA_KIND_IMAGE, MEDIA_KIND_VIDEO
 from atelier.generation.v1.upload_link_pb2 import UploadLink
-from generation_svc.domain.error import UploadLinkInvalid
+from generation_svc.domain.link_error import UploadLinkInvalid
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.upload_link import UploadTicket
 from generation_svc.media.upload_link import SignedUploadLinks
