@@ -122,10 +122,12 @@ _OF_HOLD = """
     SELECT coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'granted'), 0)
             AS kept_granted,
         coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'paid'), 0) AS kept_paid,
-        coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0) AS taken,
+        coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0)
+            - coalesce(sum(amount) FILTER (WHERE source = 'income'), 0) AS taken,
         coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'granted'), 0)
             AS back_granted,
-        coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'paid'), 0) AS back_paid
+        coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target IN ('paid', 'debt')), 0)
+            AS back_paid
     FROM transfer WHERE transfer.cause = hold.job_id::text
 """
 _OF_JOB = f"""

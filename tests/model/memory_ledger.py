@@ -25,6 +25,17 @@ class MemoryLedgerStore(Store):
     def release(self, job_id: UUID, *, is_over: bool = True) -> bool:
         return self._end(_NOTHING, is_over=is_over) is not None
 
+    @answered
+    def lower(self, job_id: UUID, delivered: Delivered) -> int | None:
+        hold = self._tables.hold
+        if hold is None or hold.state is not HoldState.CAPTURED:
+            return None
+        captured = captured_amount(hold, delivered)
+        if captured >= hold.captured:
+            return None
+        self._write(hold=replace(hold, captured=captured))
+        return captured
+
     async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> None:
         """Book nothing: what the provider took moves no credits."""
 
