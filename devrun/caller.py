@@ -38,7 +38,8 @@ scopes = ["callbacks"]
 name = "local"
 tokens_sha256 = ["{local}"]
 scopes = [
-    "own_jobs", "all_jobs", "deliveries", "operator_fields", "catalog", "wallet_read", "wallet_operate",
+    "own_jobs", "all_jobs", "deliveries", "operator_fields", "catalog",
+    "wallet_read", "wallet_operate",
 ]
 owner_prefixes = [""]
 webhook_secrets = ["{webhook_secret}"]

@@ -20,7 +20,7 @@ from runtime.wait import Deadline
 
 MAX_WAIT_SECONDS = 120.0
 LOOK_SECONDS = 0.2
-LEAVE = ";\n           and remove .atelier/postgres, for test money stays where it is"
+LEAVE = " and remove .atelier/postgres: test money stays test money"
 
 
 class WelcomeSettings(RunSettings):
@@ -84,7 +84,8 @@ Atelier is running. Ctrl-C stops it; its data stays in .atelier.
              -d '{inputs}' \\
              {settings.generation_listen.dialled} atelier.generation.v1.GenerationService/CreateJob
   Gateway  http://{settings.gateway_listen.dialled}/callbacks/kie
-  Go real  put KIE_API_KEY, TELEGRAM_BOT_TOKEN and CALLBACK_BASE_URL into .env (see .env.example){leave}
+  Go real  put KIE_API_KEY, TELEGRAM_BOT_TOKEN and CALLBACK_BASE_URL into .env
+           (see .env.example){leave}
 
 """
 
