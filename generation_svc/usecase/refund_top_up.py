@@ -130,7 +130,7 @@ async def _take_back(deps: Dependencies, tx: Transaction, top_up: TopUp, refund:
         top_up, state=state, actor=refund.caller.name, reason=refund.reason, is_forced=is_forced
     )
     bought, debt = taken_back(top_up.credits, paid=paid)
-    await tx.ledger.move(_taken(top_up, refund, bought=bought, debt=debt))
+    await _move(tx, _taken(top_up, refund, bought=bought, debt=debt))
     deps.meter.debt_credits.labels("made").inc(debt)
     deps.meter.refunds.labels("charged_back" if refund.is_charged_back else "asked").inc()
     if state is not TopUpState.REFUNDING:
@@ -222,4 +222,10 @@ async def _give_back(tx: Transaction, top_up: TopUp, report: RefundReport) -> No
         for target, amount in parts
         if amount
     ]
-    await tx.ledger.move(transfers)
+    await _move(tx, transfers)
+
+
+async def _move(tx: Transaction, transfers: Sequence[Transfer]) -> None:
+    """Write all of them: else a payment would go back, and its credits stay, or the reverse."""
+    written = await tx.ledger.move(transfers)
+    assert written == len(transfers), "a round of the refund was written before"

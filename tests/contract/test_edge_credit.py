@@ -44,9 +44,8 @@ async def grant(service: Service, amount: int) -> None:
 
 
 async def buy(chat: Chat, *, notice: str = "once") -> str:
-    """Pay the small pack's invoice; return the charge."""
+    """Pay the invoice of what is missing, which is the small pack's; return the charge."""
     await chat.press("Top up")
-    await chat.press("+100 credits")
     message = await chat.last()
     query = (await chat.telegram.pay(USER, message_id=message["message_id"], notice=notice))[
         "pre_checkout_query_id"
