@@ -61,12 +61,16 @@ class RefundReport:
     @property
     def is_returned(self) -> bool:
         """Whether the payment is with the user, by this try or an earlier one."""
-        return not self.error or ALREADY_RETURNED in self.error
+        return not self.error or self._says(ALREADY_RETURNED)
 
     @property
     def is_refused(self) -> bool:
         """Whether no further try can return it."""
-        return NEVER_PAID in self.error
+        return self._says(NEVER_PAID)
+
+    def _says(self, word: str) -> bool:
+        """Return whether Telegram's answer is this one; clients change the case of its words."""
+        return word in self.error.upper()
 
 
 async def refund_top_up(deps: Dependencies, refund: Refund) -> TopUp:
