@@ -3,17 +3,25 @@
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from random import Random
+from uuid import uuid4
 
 import pytest
 
 from generation_svc.domain.job import Job
-from generation_svc.domain.ledger import TransferKind
+from generation_svc.domain.ledger import (
+    Delivered,
+    Hold,
+    TransferKind,
+    captured_amount,
+    returned,
+)
 from generation_svc.domain.money import MoneyMode
 from generation_svc.engine.read_cost import WORK
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase.cancel_job import cancel_job
-from tests.integration.test_ledger_settle import CEILING
+from tests.integration.test_ledger_settle import CEILING, keep
 from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
 from tests.money import BUYER, IMAGEN, PRICE, bought, grant, holds, take_back, wallet
 
@@ -95,6 +103,36 @@ async def test_a_late_cost_changes_nothing_where_the_price_was_exact(harness: Ha
     await do_one(harness.deps, WORK)
     assert (await harness.job(job)).charged_credits == PRICE
     assert await differences(harness) == []
+
+
+async def test_the_database_lowers_a_charge_to_what_the_domain_says(harness: Harness) -> None:
+    random = Random(12)
+    for _ in range(100):
+        held = Hold(
+            uuid4(),
+            "user:1",
+            "acme/film",
+            granted=random.choice((0, 1, 7, 40)),
+            paid=random.choice((1, 3, 20)),
+            margin=Decimal(random.choice(("0.0371", "1", "1.5", "3"))),
+        )
+        files = Delivered(random.randint(1, 5), random.randint(0, 3))
+        measured = replace(files, measured_cost=Decimal(random.randint(0, 30000)) / 1000)
+        await keep(harness, held)
+        debt = random.choice((0, 2, 1000))
+        await harness.query("UPDATE wallet SET debt = %s", debt)
+        before = await wallet(harness)
+        async with harness.transaction() as tx:
+            await tx.ledger.capture(held.job_id, files)
+            lowered = await tx.ledger.lower(held.job_id, measured)
+            assert await tx.ledger.lower(held.job_id, measured) is None
+        captured = min(captured_amount(held, each) for each in (files, measured))
+        assert lowered in (captured, None)
+        granted, paid = returned(held, captured=captured)
+        borne = min(paid, debt)
+        after = await wallet(harness)
+        assert (after.granted, after.paid) == (before.granted + granted, before.paid + paid - borne)
+        assert (after.held, after.debt) == (before.held - held.total, debt - borne)
 
 
 @pytest.mark.parametrize("end", ["failure", "cancel"])
