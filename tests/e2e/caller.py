@@ -35,7 +35,10 @@ scopes = ["callbacks"]
 [[caller]]
 name = "caller"
 tokens_sha256 = ["{caller}"]
-scopes = ["own_jobs", "all_jobs", "callbacks", "deliveries", "operator_fields", "catalog"]
+scopes = [
+    "own_jobs", "all_jobs", "callbacks", "deliveries", "operator_fields", "catalog",
+    "wallet_read", "wallet_operate",
+]
 owner_prefixes = [""]
 bot_ids = [{bot_id}]
 webhook_secrets = ["{webhook_secret}"]

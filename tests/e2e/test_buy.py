@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_client import connect
 from generation_svc.domain.money import MoneyMode
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.storage.start import started_database
+from tests.e2e.caller import TOKENS
 from tests.e2e.person import Json, Person
 from tests.e2e.program import until
 from tests.e2e.stack import Shape, Stack
@@ -100,7 +104,7 @@ async def test_a_person_buys_credits_and_makes_a_picture_with_them(running: Stac
         for edge in running.edges:
             edge.kill()
         await running.history.drop_caught()
-    assert await running.history.rows("SELECT FROM top_up") == []
+    assert await running.history.rows("SELECT id FROM top_up") == []
     await start_edges(running)
     await person.reads(f"You have {PACK_CREDITS} credits.")
     assert await wallet(running, person) == (PACK_CREDITS, 0, 1)
@@ -133,3 +137,54 @@ async def reads_receipt(person: Person) -> None:
     await person.says("/receipts")
     await press(person, "wz:")
     await person.reads(f"Paid: ⭐️ {PACK_STARS}")
+
+
+async def test_a_payment_goes_back_once_however_often_it_is_asked_for(running: Stack) -> None:
+    person = await running.telegram.person(first_name="Bob", language_code="en")
+    query = await pays(person, await invoice(person))
+    payment = await until_paid(person, query)
+    await person.reads(f"You have {PACK_CREDITS} credits.")
+    await running.telegram.fault("answer_lost", method="refundStarPayment", times=1, seconds=60)
+    top_up_id = await refund_everywhere(running, payment["charge_id"], times=10)
+    assert await wallet(running, person) == (0, 0, 1)
+
+    async def is_back() -> bool:
+        payment: Json = await running.telegram.send("GET", f"/sandbox/payments/{query}")
+        return bool(payment["is_refunded"])
+
+    await until(is_back, within_s=60, what="the Stars are back")
+    for edge in running.edges:  # nobody knows of it but Telegram
+        edge.kill()
+    state = await running.history.value("SELECT state FROM top_up WHERE id = %(id)s", id=top_up_id)
+    assert state == "refunding"
+    await running.history.rows("UPDATE top_up SET lease_time = now() - interval '1 s'")
+    await start_edges(running)
+
+    async def is_known() -> bool:
+        rows = await running.history.rows("SELECT id FROM top_up WHERE state = 'refunded'")
+        return len(rows) == 1
+
+    await until(is_known, within_s=60, what="the refund is known")
+    await person.telegram.send("POST", f"/sandbox/payments/{query}/notice")
+    await person.says("/balance")
+    await person.reads("You have 0 credits.")
+    await refund_everywhere(running, payment["charge_id"], times=2)
+    assert await wallet(running, person) == (0, 0, 1)
+    assert await differences(running) == []
+
+
+async def refund_everywhere(stack: Stack, charge_id: str, *, times: int) -> str:
+    """Ask for a refund at all replicas at once, often; return the id of the top-up."""
+    asked = "SELECT id::text FROM top_up WHERE external_id = %(id)s"
+    top_up_id = str(await stack.history.value(asked, id=charge_id))
+    request = pb.RefundTopUpRequest(top_up_id=top_up_id, reason="disliked")
+    async with AsyncExitStack() as opened:
+        token = SecretStr(TOKENS["caller"])
+        clients = [
+            await opened.enter_async_context(connect(each.env["GENERATION_LISTEN"], token=token))
+            for each in stack.services
+        ]
+        await asyncio.gather(
+            *(client.wallet.RefundTopUp(request) for client in clients for _ in range(times))
+        )
+    return top_up_id
