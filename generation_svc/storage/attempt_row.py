@@ -1,7 +1,7 @@
 """Reads attempts from rows."""
 
 from generation_svc.domain.account import Account
-from generation_svc.domain.attempt import Attempt, AttemptState, Trouble
+from generation_svc.domain.attempt import LIVE_STATES, Attempt, AttemptState, Trouble
 from generation_svc.storage import document
 from generation_svc.storage.connection import Row
 
@@ -58,3 +58,8 @@ def attempt_from_row(row: Row, *, prefix: str = "") -> Attempt:
         model_id=row.get("model_id", ""),  # of its job, where a statement gives it
         model_digest=row.get("model_digest"),
     )
+
+
+def is_live(prefix: str = "state") -> str:
+    """Return the rule that an attempt may still bring a result."""
+    return f"{prefix} IN ({', '.join(repr(str(state)) for state in sorted(LIVE_STATES))})"

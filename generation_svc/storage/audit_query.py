@@ -8,7 +8,7 @@ of a primary key, and what belongs to it by an index: a piece is as quick in a l
 from generation_svc.domain.ledger import Currency
 from generation_svc.domain.ledger_audit import Rule, known_ways
 from generation_svc.domain.port.media import FIRST_COVER_POSITION
-from generation_svc.storage.table.column import is_live
+from generation_svc.storage.attempt_row import is_live
 
 _WAYS = ", ".join(f"('{kind}', '{s}', '{t}', '{c}')" for kind, s, t, c in sorted(known_ways()))
 # Only what looks like a UUID is read as one.

@@ -19,9 +19,9 @@ from generation_svc.domain.ledger import (
     Wallet,
 )
 from generation_svc.domain.port.ledger import EndedHold
+from generation_svc.storage.attempt_row import is_live
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.hold import END, LOWER
-from generation_svc.storage.table.column import is_live
 
 _NOTHING = Delivered(0)
 

@@ -19,7 +19,8 @@ from sqlmodel import Field, SmallInteger, SQLModel, UniqueConstraint
 
 from generation_svc.domain.account import DEFAULT_ACCOUNT
 from generation_svc.domain.attempt import AttemptState
-from generation_svc.storage.table.column import JSON, TIME, is_live, one_of
+from generation_svc.storage.attempt_row import is_live
+from generation_svc.storage.table.column import JSON, TIME, one_of
 
 
 class AttemptRow(SQLModel, table=True):

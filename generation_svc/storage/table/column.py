@@ -11,8 +11,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from generation_svc.domain.attempt import LIVE_STATES
-
 TIME: Any = DateTime(timezone=True)
 """The type of every time."""
 JSON: Any = JSONB(none_as_null=True)
@@ -22,11 +20,6 @@ JSON: Any = JSONB(none_as_null=True)
 def one_of(column: str, words: Iterable[StrEnum]) -> str:
     """Return the rule that a column holds one of these words."""
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
-
-
-def is_live(prefix: str = "state") -> str:
-    """Return the rule that an attempt may still bring a result."""
-    return f"{prefix} IN ({', '.join(repr(str(state)) for state in sorted(LIVE_STATES))})"
 
 
 def counted(kind: Any) -> Column[Any]:
