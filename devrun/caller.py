@@ -37,7 +37,10 @@ scopes = ["callbacks"]
 [[caller]]
 name = "local"
 tokens_sha256 = ["{local}"]
-scopes = ["own_jobs", "all_jobs", "deliveries", "operator_fields", "catalog"]
+scopes = [
+    "own_jobs", "all_jobs", "deliveries", "operator_fields", "catalog",
+    "wallet_read", "wallet_operate",
+]
 owner_prefixes = [""]
 webhook_secrets = ["{webhook_secret}"]
 """

@@ -25,6 +25,8 @@ from runtime.settings import ProcessSettings
 
 SANDBOX_KEY = "sandbox-kie-key"
 SANDBOX_TOKEN = "7000000001:sandbox-token-that-opens-nothing-at-all"
+SANDBOX_PACKS = "small=100:100,medium=550:500,large=1200:1000"
+"""What a newcomer buys with Stars that cost nothing."""
 WELCOME = "welcome"
 STOP_GRACE_SECONDS = "4"
 """Below the 5 s after which honcho kills."""
@@ -50,6 +52,18 @@ class RunSettings(ProcessSettings):
 
     generation_listen: Address = Address("127.0.0.1", 50051)
     """Where the service takes gRPC calls."""
+
+    database_url: SecretStr | None = None
+    """A PostgreSQL of yours; without it there is one for this machine alone."""
+
+    money: str = ""
+    """Which money jobs are paid with; where all is the sandbox it is test money."""
+
+    star_packs: str = ""
+    """What is sold for Stars."""
+
+    unpaid_models: str = ""
+    """Whether models that cost money are used unpaid."""
 
     generation_callers: SecretStr | None = None
     """Who may call the service; without it the callers are those of this machine."""
@@ -116,6 +130,7 @@ def environment(settings: RunSettings) -> dict[str, str]:
         "GENERATION_ADDRESS": str(settings.generation_listen.dialled),
         **_kie(settings),
         **_telegram(settings),
+        **_money(settings),
     }
     return told if "log_level" in settings.model_fields_set else told | {"LOG_LEVEL": "warning"}
 
@@ -147,6 +162,14 @@ def _telegram(settings: RunSettings) -> dict[str, str]:
         "TELEGRAM_API_URL": f"http://{settings.sandbox_telegram_listen.dialled}",
         "TELEGRAM_WEBHOOK_URL": webhook_url,
     }
+
+
+def _money(settings: RunSettings) -> dict[str, str]:
+    """Sell for test money where nothing is real, and no database of yours is marked by that."""
+    is_real = settings.has_kie or settings.telegram_bot_token or settings.database_url
+    if is_real or settings.money or settings.unpaid_models:
+        return {}
+    return {"MONEY": "test", "STAR_PACKS": settings.star_packs or SANDBOX_PACKS}
 
 
 def credentials(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, dict[str, str]]:

@@ -20,6 +20,7 @@ from runtime.wait import Deadline
 
 MAX_WAIT_SECONDS = 120.0
 LOOK_SECONDS = 0.2
+LEAVE = " and remove .atelier/postgres: test money stays test money"
 
 
 class WelcomeSettings(RunSettings):
@@ -73,6 +74,7 @@ def text(settings: WelcomeSettings) -> str:
     chat = page if settings.is_sandbox_chat else "your bot in Telegram"
     inputs = '{"model_id":"z-image","inputs":{"prompt":"a fox in the snow"}}'
     token = "$TOKEN" if settings.generation_callers else f"$(cat {LOCAL_TOKEN})"
+    leave = "" if settings.database_url else LEAVE
     return f"""
 Atelier is running. Ctrl-C stops it; its data stays in .atelier.
 
@@ -82,7 +84,8 @@ Atelier is running. Ctrl-C stops it; its data stays in .atelier.
              -d '{inputs}' \\
              {settings.generation_listen.dialled} atelier.generation.v1.GenerationService/CreateJob
   Gateway  http://{settings.gateway_listen.dialled}/callbacks/kie
-  Go real  put KIE_API_KEY, TELEGRAM_BOT_TOKEN and CALLBACK_BASE_URL into .env (see .env.example)
+  Go real  put KIE_API_KEY, TELEGRAM_BOT_TOKEN and CALLBACK_BASE_URL into .env
+           (see .env.example){leave}
 
 """
 

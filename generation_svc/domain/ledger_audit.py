@@ -95,12 +95,12 @@ def known_ways() -> frozenset[tuple[TransferKind, AccountKind, AccountKind, Curr
 
 
 _K, _A = TransferKind, AccountKind
+_BACK = (_A.GRANTED, _A.PAID, _A.DEBT)
 _CREDIT_WAYS = (
     (_K.HOLD, _A.GRANTED, _A.HELD),
     (_K.HOLD, _A.PAID, _A.HELD),
     (_K.CAPTURE, _A.HELD, _A.INCOME),
-    (_K.RELEASE, _A.HELD, _A.GRANTED),
-    (_K.RELEASE, _A.HELD, _A.PAID),
+    *((_K.RELEASE, source, target) for source in (_A.HELD, _A.INCOME) for target in _BACK),
     (_K.GRANT, _A.GRANTS, _A.GRANTED),
     (_K.GRANT, _A.GRANTED, _A.GRANTS),
     (_K.TOP_UP, _A.EXCHANGE, _A.PAID),

@@ -13,6 +13,7 @@ from generation_svc.engine import rate_budget
 from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle import charge
 from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.observe import keep_cost
 
 COST_READS = 8
 """How often a cost is asked for; each wait is three times as long, together some four hours."""
@@ -39,10 +40,9 @@ async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
         told = await _ask(deps, attempt)
     if told is not None and told.cost is not None:
         async with deps.database.transaction() as tx:
-            await tx.attempts.keep_cost(attempt.id, told.cost)
-            job = await tx.jobs.get(attempt.job_id)
-            if job is not None:  # its attempts are forgotten with it
-                await charge.book_cost(deps, tx, job=job, attempt=attempt, observation=told)
+            job, ended = await tx.jobs.lock_with_attempt(attempt.id)
+            await charge.book_cost(deps, tx, job=job, attempt=ended, observation=told)
+            await keep_cost(tx, job, ended, observation=told)
     elif attempt.cost_reads >= COST_READS:
         await _give_up(deps, attempt)
 

@@ -53,6 +53,24 @@ async def capture_late(tx: Transaction, job: Job, result: Result, *, cost: Decim
         await capture(tx, job, result, cost=cost)
 
 
+async def lower(tx: Transaction, job: Job, attempt: Attempt, *, cost: Decimal) -> None:
+    """Give back what was charged beyond a measured cost that nobody knew then; once is enough."""
+    if not has_price(job) or not job.price.is_ceiling:
+        return
+    maker = await tx.attempts.settled(job.id)
+    if maker and maker.id == attempt.id:
+        result = job.result or await stored_result(tx, maker)
+        await tx.ledger.lower(job.id, delivered_of(job, result, cost=cost))
+
+
+async def stored_result(tx: Transaction, attempt: Attempt) -> Result:
+    """Return what is stored of an attempt's result, whether or not its job shows it."""
+    media = tuple(await tx.media.media_of(attempt.id))
+    text = attempt.observation.result_text if attempt.observation else ""
+    files = len(attempt.observation.results) if attempt.observation else 0
+    return Result(media=media, text=text, missing_count=max(files - len(media), 0))
+
+
 def has_price(job: Job) -> bool:
     """Return whether something may be held for a job."""
     return not job.price.is_free and job.price.credits != "0"

@@ -57,7 +57,7 @@ async def apply(
         _logger.warning(_WORDS[observation.state], word=observation.word)
     await charge.book_cost(deps, tx, job=job, attempt=current, observation=observation)
     if not _is_news(job, current, observation=observation):
-        return await _note_late(tx, current, observation=observation, source=source)
+        return await _note_late(tx, job, current, observation=observation, source=source)
     await tx.jobs.note(job.id, event=JobEventKind(source), detail=_detail(current, observation))
     if observation.state is ProviderState.SUCCEEDED:
         await _succeed(deps, tx, job=job, attempt=current, observation=observation, source=source)
@@ -202,13 +202,21 @@ async def _see(
 
 
 async def _note_late(
-    tx: Transaction, attempt: Attempt, *, observation: Observation, source: Source
+    tx: Transaction, job: Job, attempt: Attempt, *, observation: Observation, source: Source
 ) -> bool:
     detail = _detail(attempt, observation)
-    await tx.jobs.note(attempt.job_id, event=_LATE[source], detail=detail)
-    if observation.is_final and observation.cost is not None:
-        await tx.attempts.keep_cost(attempt.id, observation.cost)
+    await tx.jobs.note(job.id, event=_LATE[source], detail=detail)
+    await keep_cost(tx, job, attempt, observation=observation)
     return False
+
+
+async def keep_cost(
+    tx: Transaction, job: Job, attempt: Attempt, *, observation: Observation
+) -> None:
+    """Keep what an attempt took that nobody knew at its end; its job is locked, and pays by it."""
+    cost = observation.cost
+    if cost is not None and observation.is_final and await tx.attempts.keep_cost(attempt.id, cost):
+        await charge.lower(tx, job, attempt, cost=cost)
 
 
 def _detail(attempt: Attempt, observation: Observation) -> dict[str, object]:

@@ -289,12 +289,13 @@ class PostgresAttemptStore:
         """Claim ended attempts whose cost is due to be read, and tell when the next one is."""
         return await self._claimed(CLAIM_COSTS, lease=first_wait, limit=limit, **_among(readable))
 
-    async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> None:
-        """Note what it cost, if that was unknown."""
-        await self._connection.execute(
+    async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> bool:
+        """Note what it cost, if that was unknown; return whether it was."""
+        cursor = await self._connection.execute(
             "UPDATE attempt SET cost = %s, cost_time = NULL WHERE id = %s AND cost IS NULL",
             (cost, attempt_id),
         )
+        return cursor.rowcount == 1
 
     async def put_off_cost(self, attempt_id: UUID, *, due: timedelta) -> None:
         """Take a claimed read of its cost back, and set the next one."""

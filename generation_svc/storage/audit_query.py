@@ -132,10 +132,12 @@ _OF_HOLD = """
     SELECT coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'granted'), 0)
             AS kept_granted,
         coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'paid'), 0) AS kept_paid,
-        coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0) AS taken,
+        coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0)
+            - coalesce(sum(amount) FILTER (WHERE source = 'income'), 0) AS taken,
         coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'granted'), 0)
             AS back_granted,
-        coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'paid'), 0) AS back_paid
+        coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target IN ('paid', 'debt')), 0)
+            AS back_paid
     FROM transfer WHERE transfer.cause = hold.job_id::text
 """
 _OF_JOB = f"""
@@ -341,14 +343,26 @@ _RECEIPTS = _statement(
     ),
 )
 
+
+def _number(path: str) -> str:
+    """Return a number of a document; nothing for what is none."""
+    return f"CASE jsonb_typeof({path}) WHEN 'number' THEN ({path})::numeric ELSE 0 END"
+
+
+# An affiliate's share is a part of what the user paid, and never comes to the bot.
+_SHARE = f"""abs({_number("side -> 'affiliate' -> 'amount'")} * 1000000000
+            + {_number("side -> 'affiliate' -> 'nanostar_amount'")})"""
 _STARS = _statement(
     f"""
     SELECT star.*, row_number() OVER (ORDER BY bot_id, id, direction) AS place,
-        jsonb_build_array(bot_id, id, direction)::text AS key, paid.*
+        jsonb_build_array(bot_id, id, direction)::text AS key, paid.*,
+        (amount::numeric * 1000000000 + nano + {_SHARE}) / 1000000000 AS whole_amount
     FROM star_transaction AS star LEFT JOIN LATERAL (
         SELECT top_up.amount AS paid_amount, top_up.state AS paid_state FROM top_up
         WHERE top_up.provider = '{TELEGRAM_STARS}' AND top_up.external_id = star.id
-            AND top_up.bot_id = star.bot_id AND top_up.currency = 'XTR' LIMIT 1) AS paid ON true
+            AND top_up.bot_id = star.bot_id AND top_up.currency = 'XTR' LIMIT 1) AS paid ON true,
+        LATERAL (SELECT CASE direction WHEN 'in' THEN document -> 'source'
+            ELSE document -> 'receiver' END AS side) AS other
     WHERE %(after)s::jsonb IS NULL OR (bot_id, id, direction) > (
         (%(after)s::jsonb->>0)::bigint, %(after)s::jsonb->>1, %(after)s::jsonb->>2)
     ORDER BY bot_id, id, direction LIMIT %(limit)s
@@ -356,9 +370,10 @@ _STARS = _statement(
     (
         Rule.STAR,
         "id",
-        "format('%%s Stars went %%s and are matched; what was booked is %%s, %%s', amount,"
-        " direction, coalesce(paid_amount::text, 'nothing'), coalesce(paid_state, 'unknown'))",
-        "state = 'matched' AND (paid_amount IS DISTINCT FROM amount"
+        "format('%%s Stars went %%s and are matched; what was booked is %%s, %%s',"
+        " trim_scale(whole_amount), direction, coalesce(paid_amount::text, 'nothing'),"
+        " coalesce(paid_state, 'unknown'))",
+        "state = 'matched' AND (paid_amount IS DISTINCT FROM whole_amount"
         " OR direction = 'out' AND paid_state = 'credited')",
     ),
 )

@@ -1,4 +1,7 @@
-"""Adds up transfers by day and model, in SQL: a range of the index by time, read once."""
+"""Adds up transfers by day and model, in SQL: a range of the index by time, read once.
+
+What a late cost gave back of a charge lowers the income of the day on which it came.
+"""
 
 from generation_svc.domain.daily_report import DailyLine
 from generation_svc.domain.ledger import AccountKind, TransferKind
@@ -10,7 +13,8 @@ DAILY = f"""
 SELECT (time AT TIME ZONE 'UTC')::date AS day,
     coalesce(detail ->> 'model_id', 'unknown') AS model_id,
     count(*) FILTER (WHERE kind = '{TransferKind.CAPTURE}') AS charged_count,
-    coalesce(sum(amount) FILTER (WHERE kind = '{TransferKind.CAPTURE}'), 0)::bigint AS income,
+    coalesce(sum(CASE kind WHEN '{TransferKind.CAPTURE}' THEN amount ELSE -amount END)
+        FILTER (WHERE kind <> '{TransferKind.PROVIDER_COST}'), 0)::bigint AS income,
     coalesce(sum(amount) FILTER (WHERE {_COST}), 0)::bigint AS cost,
     coalesce(sum(amount) FILTER (WHERE {_COST}
         AND target = '{AccountKind.LATE_RESULTS}'), 0)::bigint AS late_cost,
@@ -18,7 +22,8 @@ SELECT (time AT TIME ZONE 'UTC')::date AS day,
         AND (detail ->> 'is_free')::boolean), 0)::bigint AS free_cost
 FROM transfer
 WHERE time >= %(start)s AND time < %(end)s
-    AND kind IN ('{TransferKind.CAPTURE}', '{TransferKind.PROVIDER_COST}')
+    AND (kind IN ('{TransferKind.CAPTURE}', '{TransferKind.PROVIDER_COST}')
+        OR kind = '{TransferKind.RELEASE}' AND source = '{AccountKind.INCOME}')
 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT %(limit)s
 """
 """The lines of the days between two times."""

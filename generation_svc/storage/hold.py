@@ -71,30 +71,61 @@ _CAPTURED = """(CASE WHEN %(count)s::bigint <= 0 THEN 0
     ELSE least(granted + paid, greatest(1, ceil(%(cost)s::numeric * margin)))::bigint
         * %(count)s::bigint / (%(count)s::bigint + %(missing)s::bigint) END)"""
 
-# The transfers wait for the wallet's row: so their numbers are in the order of the balances.
+# The transfers wait for the wallet's row: so their numbers are in the order of the balances. It is
+# locked to read its debt, which the bought credits that come back pay: else whoever had a payment
+# returned while its credits were held would have both.
+_GIVEN_BACK = f"""
+bearing AS (
+    SELECT least(wallet.debt, ended.paid) AS owed FROM wallet, ended
+    WHERE wallet.owner = ended.owner FOR NO KEY UPDATE OF wallet
+), changed AS (
+    UPDATE wallet SET granted = wallet.granted + ended.granted,
+        paid = wallet.paid + ended.paid - owed, debt = wallet.debt - owed,
+        held = wallet.held - ended.total, update_time = now()
+    FROM ended, bearing WHERE wallet.owner = ended.owner
+    RETURNING wallet.granted + wallet.paid AS balance, owed
+), moved AS (
+    INSERT INTO transfer ({_TRANSFER})
+    SELECT now(), '{Currency.CREDIT}', amount, ended.source, target, owner, balance - rest,
+        kind, job_id::text, 'service', '', jsonb_build_object('model_id', model_id)
+    FROM ended, changed, LATERAL (VALUES
+        ('{TransferKind.CAPTURE}', '{AccountKind.INCOME}', taken, granted + paid - owed),
+        ('{TransferKind.RELEASE}', '{AccountKind.GRANTED}', granted, paid - owed),
+        ('{TransferKind.RELEASE}', '{AccountKind.DEBT}', owed, paid - owed),
+        ('{TransferKind.RELEASE}', '{AccountKind.PAID}', paid - owed, 0))
+        AS share (kind, target, amount, rest)
+    WHERE amount > 0
+)"""
+
 END = f"""
 WITH ended AS (
     UPDATE hold SET captured = {_CAPTURED}, end_time = now(), state = CASE
         WHEN {_CAPTURED} > 0 THEN '{HoldState.CAPTURED}' ELSE '{HoldState.RELEASED}' END
     WHERE job_id = %(job_id)s AND state = '{HoldState.OPEN}' AND (%(is_over)s OR NOT EXISTS (
         SELECT FROM attempt WHERE attempt.job_id = %(job_id)s AND attempt.state IN ({_LIVE})))
-    RETURNING job_id, owner, model_id, captured, granted - least(captured, granted) AS granted,
-        paid - (captured - least(captured, granted)) AS paid, granted + paid AS total
-), changed AS (
-    UPDATE wallet SET granted = wallet.granted + ended.granted, paid = wallet.paid + ended.paid,
-        held = wallet.held - ended.total, update_time = now()
-    FROM ended WHERE wallet.owner = ended.owner RETURNING wallet.granted + wallet.paid AS balance
-), moved AS (
-    INSERT INTO transfer ({_TRANSFER})
-    SELECT now(), '{Currency.CREDIT}', amount, '{AccountKind.HELD}', target, owner, balance - rest,
-        kind, job_id::text, 'service', '', jsonb_build_object('model_id', model_id)
-    FROM ended, changed, LATERAL (VALUES
-        ('{TransferKind.CAPTURE}', '{AccountKind.INCOME}', captured, granted + paid),
-        ('{TransferKind.RELEASE}', '{AccountKind.GRANTED}', granted, paid),
-        ('{TransferKind.RELEASE}', '{AccountKind.PAID}', paid, 0))
-        AS share (kind, target, amount, rest)
-    WHERE amount > 0
-)
+    RETURNING job_id, owner, model_id, captured, captured AS taken, granted + paid AS total,
+        granted - least(captured, granted) AS granted,
+        paid - (captured - least(captured, granted)) AS paid, '{AccountKind.HELD}' AS source
+), {_GIVEN_BACK}
 SELECT captured FROM ended
 """
 """Ends an open hold: what was captured becomes income, and the rest goes back where it was."""
+
+LOWER = f"""
+WITH due AS (
+    SELECT job_id, captured AS former, {_CAPTURED} AS captured FROM hold
+    WHERE job_id = %(job_id)s AND state = '{HoldState.CAPTURED}'
+), ended AS (
+    UPDATE hold SET captured = due.captured FROM due
+    WHERE hold.job_id = due.job_id AND hold.captured = former AND due.captured < former
+    RETURNING hold.job_id, owner, model_id, hold.captured, 0::bigint AS taken, 0::bigint AS total,
+        least(former, granted) - least(hold.captured, granted) AS granted,
+        greatest(former - granted, 0) - greatest(hold.captured - granted, 0) AS paid,
+        '{AccountKind.INCOME}' AS source
+), {_GIVEN_BACK}, told AS (
+    UPDATE job SET charged_credits = captured FROM ended
+    WHERE job.id = ended.job_id AND charged_credits IS NOT NULL
+)
+SELECT captured FROM ended
+"""
+"""Gives back of a captured hold what is more than its worth, once that is known."""

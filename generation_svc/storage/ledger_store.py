@@ -24,7 +24,7 @@ from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.daily_report import DAILY, daily_line
-from generation_svc.storage.hold import END
+from generation_svc.storage.hold import END, LOWER
 
 _NOTHING = Delivered(0)
 
@@ -84,15 +84,14 @@ class PostgresLedgerStore:
     async def release(self, job_id: UUID, *, is_over: bool = True) -> bool:
         return await self._end(job_id, _NOTHING, is_over=is_over) is not None
 
+    async def lower(self, job_id: UUID, delivered: Delivered) -> int | None:
+        return await self._captured(LOWER, _worth(job_id, delivered))
+
     async def _end(self, job_id: UUID, delivered: Delivered, *, is_over: bool) -> int | None:
-        values = {
-            "job_id": job_id,
-            "count": delivered.count,
-            "missing": delivered.missing,
-            "cost": delivered.measured_cost,
-            "is_over": is_over,
-        }
-        row = await (await self._connection.execute(END, values)).fetchone()
+        return await self._captured(END, _worth(job_id, delivered) | {"is_over": is_over})
+
+    async def _captured(self, statement: str, values: dict[str, Any]) -> int | None:
+        row = await (await self._connection.execute(statement.encode(), values)).fetchone()
         return row["captured"] if row else None
 
     async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
@@ -183,6 +182,15 @@ WHERE NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = found.job_id
         AND job.state IN ('queued', 'running'))
 LIMIT %(limit)s
 """
+
+
+def _worth(job_id: UUID, delivered: Delivered) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "count": delivered.count,
+        "missing": delivered.missing,
+        "cost": delivered.measured_cost,
+    }
 
 
 def _columns(transfer: Transfer) -> dict[str, Any]:

@@ -42,7 +42,8 @@ async def grant_credits(deps: Dependencies, request: GrantRequest) -> Wallet:
         transfer = _transfer(request, granted=wallet.granted)
         if transfer is None:
             return wallet
-        await tx.ledger.move([transfer])
+        if not await tx.ledger.move([transfer]):  # made for another owner, in this very moment
+            raise _reused()
         return await tx.ledger.wallet(request.owner)
 
 
@@ -52,9 +53,12 @@ async def _is_made(tx: Transaction, request: GrantRequest) -> bool:
         return False
     made = earlier[0]
     if (made.owner, made.detail.get("credits")) != (request.owner, request.credits):
-        words = "Was used for another grant."
-        raise InvalidInputs((FieldViolation("request_id", words),))
+        raise _reused()
     return True
+
+
+def _reused() -> InvalidInputs:
+    return InvalidInputs((FieldViolation("request_id", "Was used for another grant."),))
 
 
 def _transfer(request: GrantRequest, *, granted: int) -> Transfer | None:

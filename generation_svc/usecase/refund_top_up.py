@@ -61,12 +61,16 @@ class RefundReport:
     @property
     def is_returned(self) -> bool:
         """Whether the payment is with the user, by this try or an earlier one."""
-        return not self.error or ALREADY_RETURNED in self.error
+        return not self.error or self._says(ALREADY_RETURNED)
 
     @property
     def is_refused(self) -> bool:
         """Whether no further try can return it."""
-        return NEVER_PAID in self.error
+        return self._says(NEVER_PAID)
+
+    def _says(self, word: str) -> bool:
+        """Return whether Telegram's answer is this one; clients change the case of its words."""
+        return word in self.error.upper()
 
 
 async def refund_top_up(deps: Dependencies, refund: Refund) -> TopUp:
@@ -138,7 +142,7 @@ async def _take_back(deps: Dependencies, tx: Transaction, top_up: TopUp, refund:
         top_up, state=state, actor=refund.caller.name, reason=refund.reason, is_forced=is_forced
     )
     bought, debt = taken_back(top_up.credits, paid=paid)
-    await tx.ledger.move(_taken(top_up, refund, bought=bought, debt=debt))
+    await _move(tx, _taken(top_up, refund, bought=bought, debt=debt))
     deps.meter.debt_credits.labels("made").inc(debt)
     deps.meter.refunds.labels("charged_back" if refund.is_charged_back else "asked").inc()
     if state is not TopUpState.REFUNDING:
@@ -230,4 +234,10 @@ async def _give_back(tx: Transaction, top_up: TopUp, report: RefundReport) -> No
         for target, amount in parts
         if amount
     ]
-    await tx.ledger.move(transfers)
+    await _move(tx, transfers)
+
+
+async def _move(tx: Transaction, transfers: Sequence[Transfer]) -> None:
+    """Write all of them: else a payment would go back, and its credits stay, or the reverse."""
+    written = await tx.ledger.move(transfers)
+    assert written == len(transfers), "a round of the refund was written before"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,26 +11,19 @@ import pytest
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
-from edge_bot.pack.pack_cache import PackCache, Packs
+from edge_bot.pack.payload import Payload
 from tests.contract.edge_chat import Chat, chatting_at
-from tests.contract.edge_wallet import PACKS
 from tests.contract.service import Service, serving
 from tests.edge_model import USER
 
 OWNER = f"telegram:{USER}"
 MODEL = "gpt-image-2-text-to-image"
-
-
-class FixedPacks(PackCache):
-    """Sells the same packs for ever."""
-
-    async def get(self) -> Packs:
-        return Packs(is_on=True, is_open=True, all=tuple(PACKS))
+MONEY = {"money": "test", "star_packs": "small=100:50,large=1000:450"}
 
 
 @pytest.fixture
 async def service(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
-    async with serving(database_url, tmp_path / "media", more_settings={"money": "test"}) as made:
+    async with serving(database_url, tmp_path / "media", more_settings=MONEY) as made:
         yield made
 
 
@@ -39,7 +31,6 @@ async def service(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
 async def reviewing(service: Service) -> AsyncIterator[Chat]:
     """Chat with an edge of the service, up to the review of a model that costs credits."""
     async with chatting_at(service.address) as chat:
-        chat.context = replace(chat.context, packs=FixedPacks(chat.context.client.wallet))
         await chat.press_data(f"m::{MODEL}", message_id=(await chat.last())["message_id"])
         await chat.say("a cat")
         yield chat
@@ -50,6 +41,19 @@ async def grant(service: Service, amount: int) -> None:
         request_id=str(uuid4()), owner=OWNER, credits=amount, reason="a gift"
     )
     await WalletServiceStub(service.channel).GrantCredits(request)
+
+
+async def buy(chat: Chat, *, notice: str = "once") -> str:
+    """Pay the invoice of what is missing, which is the small pack's; return the charge."""
+    await chat.press("Top up")
+    message = await chat.last()
+    query = (await chat.telegram.pay(USER, message_id=message["message_id"], notice=notice))[
+        "pre_checkout_query_id"
+    ]
+    await chat.pump()
+    payment = await chat.telegram.until_paid(query)
+    await chat.pump()
+    return str(payment["charge_id"])
 
 
 async def price_of(chat: Chat) -> int:
@@ -98,3 +102,34 @@ async def test_a_price_that_was_not_shown_is_not_taken(service: Service) -> None
         assert "price has changed" not in await chat.last_text()
         await chat.say("/balance")
         assert f"You have {100 - price} credits." in await chat.last_text()
+
+
+async def test_what_is_bought_for_stars_pays_for_a_job(service: Service) -> None:
+    async with reviewing(service) as chat:
+        price = await price_of(chat)
+        charge = await buy(chat, notice="twice")
+        assert "You have 100 credits." in await chat.last_text()
+        await chat.press("Back to the draft")
+        await chat.press("Create")
+        await chat.say("/balance")
+        text = await chat.last_text()
+        assert f"You have {100 - price} credits." in text
+        assert f"Set aside for what is being made: {price}." in text
+        found = await WalletServiceStub(service.channel).ListTopUps(
+            pb.ListTopUpsRequest(owner=OWNER)
+        )
+        (top_up,) = found.top_ups
+        assert (top_up.external_id, top_up.credits, top_up.amount) == (charge, 100, 50)
+        assert not top_up.is_refundable
+
+
+async def test_a_payment_of_another_invoice_is_refused_before_it_is_made(service: Service) -> None:
+    async with reviewing(service) as chat:
+        message = await chat.telegram.invoice(USER, stars=49, payload=Payload("small", USER).text())
+        query = (await chat.telegram.pay(USER, message_id=message["message_id"]))[
+            "pre_checkout_query_id"
+        ]
+        await chat.pump()
+        await chat.telegram.until_paid(query, "refused")
+        wallet = pb.GetBalanceRequest(owner=OWNER)
+        assert (await WalletServiceStub(service.channel).GetBalance(wallet)).wallet.balance == 0

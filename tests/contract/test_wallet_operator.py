@@ -219,6 +219,21 @@ async def charge(url: str, time: str, *, cause: str, amount: int, model: str) ->
     )
 
 
+async def give_back(url: str, time: str, *, cause: str, amount: int, model: str) -> None:
+    await plant(
+        url,
+        time,
+        kind="release",
+        source="income",
+        target="paid",
+        amount=amount,
+        cause=cause,
+        owner=OWNER,
+        balance_after=0,
+        detail=f'{{"model_id": "{model}"}}',
+    )
+
+
 async def cost(url: str, time: str, *, cause: str, amount: int, **what: Any) -> None:
     is_free = str(what.get("is_free", False)).lower()
     await plant(
@@ -270,11 +285,13 @@ async def test_the_daily_report_adds_up_by_day_and_model(
         database_url, "2026-11-01T13:00:00Z", cause="h", amount=40, model="a/free", is_free=True
     )
 
+    await give_back(database_url, "2026-11-02T09:00:00Z", cause="b", amount=4, model="b/one")
+
     days = {"first_day": "2026-11-01", "last_day": "2026-11-02"}
     assert lines(await call(client, "GetDailyReport", **days)) == [
         ("2026-11-01", "a/free", 0, 0, 40, 0, 40),
         ("2026-11-01", "b/one", 2, 13, 7750, 500, 0),
-        ("2026-11-02", "b/one", 1, 3, 0, 0, 0),
+        ("2026-11-02", "b/one", 1, -1, 0, 0, 0),
     ]
 
 

@@ -1,5 +1,6 @@
 """`WalletService`: balances, transfers, grants, over the wire."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -74,6 +75,22 @@ async def test_a_grant_is_made_once_and_named(client: GenerationClient) -> None:
     first = listed.transfers[-1]
     assert first.kind == TransferKind.TRANSFER_KIND_GRANT
     assert (first.actor, first.reason) == ("local", "a gift")
+
+
+async def test_of_grants_to_many_with_one_request_id_one_is_made(
+    client: GenerationClient,
+) -> None:
+    async def give(number: int) -> int:
+        request = pb.GrantCreditsRequest(
+            request_id="g-1", owner=f"telegram:{number}", credits=10, reason="a gift"
+        )
+        with translated():
+            return (await client.wallet.GrantCredits(request)).wallet.balance
+
+    told = await asyncio.gather(*(give(n) for n in range(1, 9)), return_exceptions=True)
+    assert told.count(10) == 1
+    refused = [each for each in told if isinstance(each, GenerationError)]
+    assert [each.reason for each in refused] == ["INVALID_INPUTS"] * 7
 
 
 async def test_a_request_id_of_another_grant_is_refused(client: GenerationClient) -> None:

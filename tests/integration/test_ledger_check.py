@@ -267,6 +267,14 @@ PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
 }
 
 
+async def test_what_an_affiliate_got_is_a_part_of_what_was_paid(harness: Harness) -> None:
+    star = _STAR.format("(SELECT external_id FROM top_up), 'in', 90", "now()").replace(
+        "'{}'", """'{"source": {"affiliate": {"amount": 9, "nanostar_amount": 1000000000}}}'"""
+    )
+    await without_guards(harness, _SEEN, star)
+    assert await broken(harness) == set()
+
+
 @pytest.mark.parametrize(("rules", "statements"), PLANTED.values(), ids=PLANTED)
 async def test_what_was_planted_is_named(
     harness: Harness, rules: set[Rule], statements: Sequence[str]

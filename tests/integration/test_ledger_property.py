@@ -41,6 +41,8 @@ from generation_svc.domain.money_error import InsufficientCredits
 from generation_svc.domain.observation import Observation
 from generation_svc.domain.port.transaction import Database, Transaction
 from generation_svc.domain.top_up import TopUp
+from generation_svc.engine.read_cost import WORK
+from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase import cancel_job
 from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
@@ -75,6 +77,7 @@ WEIGHTS = {
     "fetch": 6,
     "kill_soon": 3,
     "answer_polls": 2,
+    "read_cost": 4,
     "cancel": 2,
     "wait": 2,
     "pay": 2,
@@ -84,7 +87,7 @@ WEIGHTS = {
     "grant": 1,
     "reprice": 1,
 }
-"""What can happen, and how often of 42 times."""
+"""What can happen, and how often of 46 times."""
 _T = TypeVar("_T")
 
 
@@ -231,6 +234,15 @@ class Money(RuleBasedStateMachine):
             self._ground.run(self._harness.later(hours=0.1))
             self._do(self._harness.poll_all)
 
+    def read_cost(self, random: Random, is_told: bool) -> None:
+        """Have the costs asked for that nobody told when their tasks ended."""
+        cost = random.choice((Decimal("0.5"), Decimal("7.25"), Decimal(900))) if is_told else None
+        for call in range(1, len(self._harness.provider.created) + 1):
+            self._harness.provider.tasks[f"task-{call}"] = replace(SUCCESS, cost=cost)
+        self._ground.run(self._harness.later(hours=0.1))
+        for _ in range(3):
+            self._do(partial(do_one, self._harness.deps, WORK))
+
     def _call(self, random: Random) -> int:
         calls = len(self._harness.provider.created)
         return random.randint(max(1, calls - 3), calls) if calls else 0
@@ -341,7 +353,7 @@ GROUP BY job.id HAVING count(*) > 1 OR sum(transfer.amount) > job.credits OR job
 def _told(random: Random, is_success: bool) -> Observation:
     if not is_success and random.random() < 0.5:
         return FAILURE
-    cost = random.choice((None, Decimal("0.5"), Decimal("7.25"), Decimal(900)))
+    cost = random.choice((None, None, Decimal("0.5"), Decimal("7.25"), Decimal(900)))
     return replace(SUCCESS, results=items_of(*LINKS[: random.randint(1, 4)]), cost=cost)
 
 

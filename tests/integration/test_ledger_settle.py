@@ -291,7 +291,7 @@ async def test_the_database_captures_what_the_domain_says(harness: Harness) -> N
         )
         cost = random.choice((None, Decimal(random.randint(0, 30000)) / 1000))
         delivered = Delivered(random.randint(0, 5), random.randint(0, 3), cost)
-        await _keep(harness, held)
+        await keep(harness, held)
         async with harness.transaction() as tx:
             before = await tx.ledger.wallet("user:1")
             captured = await tx.ledger.capture(held.job_id, delivered)
@@ -303,7 +303,7 @@ async def test_the_database_captures_what_the_domain_says(harness: Harness) -> N
         assert after.held == before.held - held.total
 
 
-async def _keep(harness: Harness, hold: Hold) -> None:
+async def keep(harness: Harness, hold: Hold) -> None:
     await harness.query("UPDATE wallet SET held = held + %s", hold.total)
     await harness.query(
         "INSERT INTO hold (job_id, owner, model_id, granted, paid, margin, promised, create_time)"

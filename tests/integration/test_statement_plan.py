@@ -24,6 +24,7 @@ from generation_svc.domain.delivery import Destination, Queue, Sent, Webhook
 from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
+from generation_svc.domain.ledger import Delivered
 from generation_svc.domain.model import Consent
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.observation import Observation, ProviderState
@@ -260,6 +261,7 @@ async def paid(harness: Harness) -> None:
         assert await tx.ledger.hold_of(queued.id)
         assert await tx.ledger.find(str(queued.id))
         await tx.ledger.over(limit=20)
+        await tx.ledger.lower(queued.id, Delivered(1, measured_cost=Decimal(1)))
     await harness.query("UPDATE job SET dispatch_time = dispatch_time - interval '1 day'")
 
 

@@ -132,8 +132,9 @@ class MemoryAttemptStore(Store):
         self._set(self._row(attempt_id), row_changes={}, observation=observation)
 
     @answered
-    def keep_cost(self, attempt_id: UUID, cost: Decimal) -> None:
+    def keep_cost(self, attempt_id: UUID, cost: Decimal) -> bool:
         """Keep none: no move of the model depends on it."""
+        return False
 
     @answered
     def claim_reads(

@@ -43,6 +43,19 @@ class MemoryLedgerStore(Store):
     def release(self, job_id: UUID, *, is_over: bool = True) -> bool:
         return self._end(_NOTHING, is_over=is_over) is not None
 
+    @answered
+    def lower(self, job_id: UUID, delivered: Delivered) -> int | None:
+        hold = self._tables.hold
+        if hold is None or hold.state is not HoldState.CAPTURED:
+            return None
+        captured = captured_amount(hold, delivered)
+        if captured >= hold.captured:
+            return None
+        before, now = returned(hold, captured=hold.captured), returned(hold, captured=captured)
+        self._give_back("income", granted=now[0] - before[0], paid=now[1] - before[1])
+        self._write(hold=replace(hold, captured=captured))
+        return captured
+
     async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
         """Book nothing: what the provider took moves no credits."""
         return False
@@ -62,9 +75,15 @@ class MemoryLedgerStore(Store):
     def empty(self, hold: Hold, *, captured: int) -> None:
         """Move what was held to where it belongs."""
         granted, paid = returned(hold, captured=captured)
-        now = self._tables.accounts.moved("held", "income", captured)
-        now = now.moved("held", "granted", granted).moved("held", "paid", paid)
-        self._write(accounts=now)
+        self._write(accounts=self._tables.accounts.moved("held", "income", captured))
+        self._give_back("held", granted=granted, paid=paid)
+
+    def _give_back(self, source: str, *, granted: int, paid: int) -> None:
+        """Give credits back; bought ones pay the owner's debt first."""
+        now = self._tables.accounts
+        owed = min(paid, -now.debt)
+        now = now.moved(source, "granted", granted).moved(source, "debt", owed)
+        self._write(accounts=now.moved(source, "paid", paid - owed))
 
 
 class _Wallets(dict[str, Wallet]):

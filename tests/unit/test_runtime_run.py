@@ -17,6 +17,7 @@ from devrun.run import (
 )
 from devrun.welcome import WelcomeSettings, text
 from generation_svc.caller import parse_callers
+from generation_svc.domain.top_up import parse_packs
 
 KIE_KEY, BOT_TOKEN = "key-of-the-account", "123456789:token-of-the-bot"
 REAL = {"KIE_API_KEY": KIE_KEY, "TELEGRAM_BOT_TOKEN": BOT_TOKEN}
@@ -56,6 +57,30 @@ def test_keys_of_several_accounts_are_keys_too(working_folder: Path) -> None:
     env = told(working_folder, KIE_API_KEYS="one:key-1,two:key-2")
     assert not {"KIE_API_KEY", "KIE_API_URL"} & set(env)
     assert env["SANDBOX_KIE_LISTEN"] == ""
+
+
+def test_without_keys_credits_are_sold_for_stars_that_cost_nothing(working_folder: Path) -> None:
+    env = told(working_folder)
+    assert (env["MONEY"], parse_packs(env["STAR_PACKS"])[0].stars) == ("test", 100)
+    own = told(working_folder, STAR_PACKS="tiny=1:1")
+    assert (own["MONEY"], own["STAR_PACKS"]) == ("test", "tiny=1:1")
+
+
+@pytest.mark.parametrize(
+    "set_",
+    [
+        {"KIE_API_KEY": KIE_KEY},
+        {"TELEGRAM_BOT_TOKEN": BOT_TOKEN},
+        {"DATABASE_URL": "postgresql://db/own"},
+        {"UNPAID_MODELS": "allow"},
+        {"MONEY": "test"},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_nothing_is_sold_unasked_where_something_is_real(
+    working_folder: Path, set_: dict[str, str]
+) -> None:
+    assert not {"MONEY", "STAR_PACKS"} & set(told(working_folder, **set_))
 
 
 @pytest.mark.parametrize("real", REAL)

@@ -122,8 +122,8 @@ class AttemptStore(Protocol):
         The wait until the next try triples with each.
         """
 
-    async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> None:
-        """Note what it cost, if that was unknown."""
+    async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> bool:
+        """Note what it cost, if that was unknown; return whether it was."""
 
     async def put_off_cost(self, attempt_id: UUID, *, due: timedelta) -> None:
         """Take a claimed read of its cost back, and set the next one."""

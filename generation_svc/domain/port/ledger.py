@@ -64,6 +64,12 @@ class LedgerStore(Protocol):
         Where it is not certain that the job is over, a live attempt keeps the hold.
         """
 
+    async def lower(self, job_id: UUID, delivered: Delivered) -> int | None:
+        """Give back what was captured for a locked job beyond what its result is worth.
+
+        Return what is captured now; None if that is what it was.
+        """
+
     async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
         """Note what the provider took for an attempt, once; return whether that is news.
 

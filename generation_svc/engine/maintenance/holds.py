@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from generation_svc.domain.job import Job, JobState, Result
+from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine.batch import BATCH, one_by_one
@@ -46,9 +46,5 @@ async def _capture(tx: Transaction, job: Job) -> None:
     attempt = await tx.attempts.settled(job.id)
     if attempt is None:
         return
-    media = tuple(await tx.media.media_of(attempt.id))
-    text = attempt.observation.result_text if attempt.observation else ""
-    files = len(attempt.observation.results) if attempt.observation else 0
-    missing = max(files - len(media), 0)
-    result = Result(media=media, text=text, missing_count=missing)
+    result = await charge.stored_result(tx, attempt)
     await charge.capture(tx, job, result, cost=charge.cost_of(attempt))

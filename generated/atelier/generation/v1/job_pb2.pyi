@@ -200,7 +200,8 @@ class Job(_message.Message):
     or that it waits for what delay_reason says.
     """
     charged_credits: _builtins.int
-    """The number of credits that were charged, 0 or more.
+    """The number of credits that were charged, 0 or more. Under a ceiling it can become less
+    within hours after the end, without a revision: once it is known what the job took.
 
     Absent means that none are known yet: the job has not ended, or it was cancelled while
     the provider worked on it.

@@ -36,7 +36,11 @@ class DailyLine(_message.Message):
     charged_count: _builtins.int
     """The number of jobs that were charged, 0 or more."""
     income_credits: _builtins.int
-    """The number of credits that were charged, 0 or more."""
+    """The number of credits that were charged, less those of earlier charges that went back
+    since the provider took less than it could have, -1000000000000 to 1000000000000.
+
+    Zero means that nothing was charged, or as much went back.
+    """
     provider_cost_milli: _builtins.int
     """What the provider took, in thousandths of its credits, 0 or more."""
     late_cost_milli: _builtins.int

@@ -44,7 +44,8 @@ class Wallet(_message.Message):
     """
     debt: _builtins.int
     """The number of credits that the owner owes, 0 or more: a top-up was taken back after
-    it was spent. The next top-up pays it first.
+    it was spent. The next top-up pays it first, and so do bought credits that come back
+    from a job.
     """
     is_blocked: _builtins.bool
     """Whether the operator blocked the owner: it can see everything and start nothing."""

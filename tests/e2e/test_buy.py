@@ -1,0 +1,190 @@
+"""Credits from a press in the chat to a paid picture, with kill -9 between payment and credit."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_client import connect
+from generation_svc.domain.money import MoneyMode
+from generation_svc.lifecycle.ledger_audit import check_ledger
+from generation_svc.storage.start import started_database
+from tests.e2e.caller import TOKENS
+from tests.e2e.person import Json, Person
+from tests.e2e.program import until
+from tests.e2e.stack import Shape, Stack
+
+PACK_STARS, PACK_CREDITS = 120, 110
+SHAPE = Shape(
+    replicas=2,
+    edges=2,
+    service={"MONEY": MoneyMode.TEST, "STAR_PACKS": f"small={PACK_CREDITS}:{PACK_STARS}"},
+)
+
+
+def button(message: Json, start: str) -> str | None:
+    """Return the data of a message's button that begins so."""
+    rows = message.get("reply_markup", {}).get("inline_keyboard", [])
+    found = (str(each.get("callback_data", "")) for row in rows for each in row)
+    return next((each for each in found if each.startswith(start)), None)
+
+
+async def press(person: Person, start: str, *, times: int = 1) -> str:
+    """Press the latest button whose data begins so, all presses at once; return its data."""
+    await person.sees(f"a button {start}", lambda message: button(message, start) is not None)
+    message = [each for each in await person.heard() if button(each, start)][-1]
+    data = button(message, start)
+    order = {"message_id": message["message_id"], "data": data}
+    path = f"/sandbox/chats/{person.number}/press"
+    await asyncio.gather(*(person.telegram.send("POST", path, json=order) for _ in range(times)))
+    return str(data)
+
+
+async def invoice(person: Person) -> Json:
+    """Ask for the packs, and press the one that is sold; return the invoice."""
+    await person.says("/topup")
+    await press(person, "wi:small")
+    return await person.sees("an invoice", lambda message: "invoice" in message)
+
+
+async def pays(person: Person, message: Json) -> str:
+    """Pay an invoice; return the query."""
+    order = {"message_id": message["message_id"]}
+    path = f"/sandbox/chats/{person.number}/pay"
+    return str((await person.telegram.send("POST", path, json=order))["pre_checkout_query_id"])
+
+
+async def until_paid(person: Person, query: str) -> Json:
+    """Wait until Telegram has the Stars."""
+
+    async def is_paid() -> Json | None:
+        payment: Json = await person.telegram.send("GET", f"/sandbox/payments/{query}")
+        assert payment["state"] in ("thinking", "asked", "approved", "paid"), payment
+        return payment if payment["state"] == "paid" else None
+
+    return await until(is_paid, within_s=15, what="the payment")
+
+
+async def wallet(stack: Stack, person: Person) -> tuple[int, int, int]:
+    """Return what the person can spend, what is held, and how often something was bought."""
+    (row,) = await stack.history.rows(
+        "SELECT granted + paid AS balance, held, (SELECT count(*) FROM top_up"
+        " WHERE owner = wallet.owner) AS bought FROM wallet WHERE owner = %(owner)s",
+        owner=f"telegram:{person.number}",
+    )
+    return row["balance"], row["held"], row["bought"]
+
+
+async def start_edges(stack: Stack) -> None:
+    """Start edges that were killed, and let no lease of the dead count."""
+    await stack.history.run_out_leases()
+    for edge in stack.edges:
+        edge.start()
+    await asyncio.gather(*(each.ready() for each in stack.edges))
+
+
+async def differences(stack: Stack) -> list[str]:
+    url = stack.service.env["DATABASE_URL"]
+    async with started_database(
+        SecretStr(url), folder=Path(), max_connections=2, stop=asyncio.Event()
+    ) as database:
+        return [str(each) for each in (await check_ledger(database)).differences]
+
+
+async def test_a_person_buys_credits_and_makes_a_picture_with_them(running: Stack) -> None:
+    person = await running.telegram.person(first_name="Ada", language_code="en")
+    message = await invoice(person)
+    async with running.history.holding("top_up", event="INSERT", when="true"):
+        await until_paid(person, await pays(person, message))
+        await running.history.caught()
+        for edge in running.edges:
+            edge.kill()
+        await running.history.drop_caught()
+    assert await running.history.rows("SELECT id FROM top_up") == []
+    await start_edges(running)
+    await person.reads(f"You have {PACK_CREDITS} credits.")
+    assert await wallet(running, person) == (PACK_CREDITS, 0, 1)
+
+    price = await orders(person, "a lighthouse that was paid for")
+    await person.gets_picture()
+    assert await wallet(running, person) == (PACK_CREDITS - price, 0, 1)
+    jobs = await running.history.rows("SELECT state, captured FROM hold")
+    assert [(each["state"], each["captured"]) for each in jobs] == [("captured", price)]
+    await person.says("/balance")
+    await person.reads(f"You have {PACK_CREDITS - price} credits.")
+    await reads_receipt(person)
+    assert await differences(running) == []
+
+
+async def orders(person: Person, prompt: str) -> int:
+    """Have a dear model draw something, with 20 presses at once; return what it costs."""
+    await person.says("/models")
+    await press(person, "G::0")
+    await press(person, "P::1")
+    await press(person, "m::seedream")
+    await person.sees("the question", lambda message: button(message, "x:") is not None)
+    await person.says(prompt)
+    data = await press(person, "ga:", times=20)
+    return int(data.rpartition(":")[2])
+
+
+async def reads_receipt(person: Person) -> None:
+    """Open the receipt of what was bought."""
+    await person.says("/receipts")
+    await press(person, "wz:")
+    await person.reads(f"Paid: ⭐️ {PACK_STARS}")
+
+
+async def test_a_payment_goes_back_once_however_often_it_is_asked_for(running: Stack) -> None:
+    person = await running.telegram.person(first_name="Bob", language_code="en")
+    query = await pays(person, await invoice(person))
+    payment = await until_paid(person, query)
+    await person.reads(f"You have {PACK_CREDITS} credits.")
+    await running.telegram.fault("answer_lost", method="refundStarPayment", times=1, seconds=60)
+    top_up_id = await refund_everywhere(running, payment["charge_id"], times=10)
+    assert await wallet(running, person) == (0, 0, 1)
+
+    async def is_back() -> bool:
+        payment: Json = await running.telegram.send("GET", f"/sandbox/payments/{query}")
+        return bool(payment["is_refunded"])
+
+    await until(is_back, within_s=60, what="the Stars are back")
+    for edge in running.edges:  # nobody knows of it but Telegram
+        edge.kill()
+    state = await running.history.value("SELECT state FROM top_up WHERE id = %(id)s", id=top_up_id)
+    assert state == "refunding"
+    await running.history.rows("UPDATE top_up SET lease_time = now() - interval '1 s'")
+    await start_edges(running)
+
+    async def is_known() -> bool:
+        rows = await running.history.rows("SELECT id FROM top_up WHERE state = 'refunded'")
+        return len(rows) == 1
+
+    await until(is_known, within_s=60, what="the refund is known")
+    await person.telegram.send("POST", f"/sandbox/payments/{query}/notice")
+    await person.says("/balance")
+    await person.reads("You have 0 credits.")
+    await refund_everywhere(running, payment["charge_id"], times=2)
+    assert await wallet(running, person) == (0, 0, 1)
+    assert await differences(running) == []
+
+
+async def refund_everywhere(stack: Stack, charge_id: str, *, times: int) -> str:
+    """Ask for a refund at all replicas at once, often; return the id of the top-up."""
+    asked = "SELECT id::text FROM top_up WHERE external_id = %(id)s"
+    top_up_id = str(await stack.history.value(asked, id=charge_id))
+    request = pb.RefundTopUpRequest(top_up_id=top_up_id, reason="disliked")
+    async with AsyncExitStack() as opened:
+        token = SecretStr(TOKENS["caller"])
+        clients = [
+            await opened.enter_async_context(connect(each.env["GENERATION_LISTEN"], token=token))
+            for each in stack.services
+        ]
+        await asyncio.gather(
+            *(client.wallet.RefundTopUp(request) for client in clients for _ in range(times))
+        )
+    return top_up_id
