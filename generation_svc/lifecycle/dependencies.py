@@ -8,6 +8,7 @@ from typing import Any, NoReturn, cast
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.caller import Caller
+from generation_svc.domain.cost_excess import ExcessBound
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.model import Catalog, Model
@@ -142,6 +143,8 @@ class MoneyDependencies:
     """What is sold for Stars, the cheapest first."""
     daily_credits: int | None = None
     """How many credits a caller may record in a day before a list confirms them; None if any."""
+    excess_bound: ExcessBound = field(default_factory=ExcessBound)
+    """What the provider may take beyond a quote before the model goes off sale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,9 @@ from generation_svc.catalog.layer import ShippedCatalog
 from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.catalog_layer import CatalogLayers
 from generation_svc.domain.error import Unavailable
-from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
-from generation_svc.domain.top_up import parse_packs
 from generation_svc.domain.upload_bound import UploadBounds, bounds_of
 from generation_svc.egress.tls import client_tls
 from generation_svc.lifecycle.current_catalog import followed_catalog
@@ -35,7 +33,6 @@ from generation_svc.lifecycle.dependencies import (
     Limits,
     MediaDependencies,
     ModelDependencies,
-    MoneyDependencies,
     ProviderDependencies,
     StorageDependencies,
     WebhookDependencies,
@@ -62,6 +59,7 @@ from generation_svc.rpc.meter import RpcMeter
 from generation_svc.rpc.unread import UnreadAnswers
 from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
+from generation_svc.server.money import money_of
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase
 from generation_svc.webhook.meter import WebhookMeter
@@ -219,29 +217,6 @@ def models_of(settings: GenerationSettings) -> ModelDependencies:
         validate_inputs,
         format=shipped,
         has_unpaid=settings.unpaid_models == "allow",
-    )
-
-
-async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> MoneyDependencies:
-    """Return what jobs are paid with, once the database agrees. Raises StartError."""
-    mode = MoneyMode(settings.money) if settings.money else None
-    try:
-        async with database.transaction() as tx:
-            state = await tx.money.mark(mode) if mode else await tx.money.state()
-            if state and state.mode is mode:
-                await tx.top_ups.offer(parse_packs(settings.star_packs))
-    except Unavailable as error:
-        raise StartError("The database went away while the service started.") from error
-    if state and state.mode is not mode:
-        raise StartError(
-            f"MONEY is {settings.money or 'empty'}, but this database holds {state.mode} money for"
-            f" ever: set MONEY={state.mode}, or give DATABASE_URL another database."
-        )
-    return MoneyDependencies(
-        mode,
-        is_provider_real=settings.is_kie_real,
-        packs=parse_packs(settings.star_packs),
-        daily_credits=settings.max_daily_top_up_credits or None,
     )
 
 

@@ -12,7 +12,7 @@ from atelier.wallet.v1.top_up_pb2 import TopUpState
 from atelier.wallet.v1.transfer_pb2 import TransferKind
 from generation_client import GenerationClient, GenerationError, connect, translated
 from generation_svc.domain.money import MoneyMode
-from generation_svc.server.wiring import money_of
+from generation_svc.server.money import money_of
 from generation_svc.settings import GenerationSettings
 from runtime.process import StartError
 from tests.contract.service import Service, serving, struct
