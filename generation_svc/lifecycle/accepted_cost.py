@@ -13,6 +13,7 @@ from runtime.clock import loop_time
 
 SUM_SECONDS = 5.0
 """How old a sum over all jobs may be; what this process accepted since is added."""
+_FORGET_SECONDS = 60.0
 _T = TypeVar("_T")
 
 
@@ -34,6 +35,7 @@ class AcceptedCosts:
 
     def add(self, job: Job) -> None:
         """Count a job that is about to be accepted."""
+        self._forget_old()
         entry = self._entries[job.id] = _Entry(job.price.cost or Decimal(0), job.price.is_free)
         self._change(entry, sign=1)
 
@@ -54,6 +56,14 @@ class AcceptedCosts:
             if entry.accept_time is not None and entry.accept_time <= before:
                 self._remove(job_id)
 
+    def _forget_old(self) -> None:
+        # Where nobody asks for the sum, nothing else forgets; whoever asks reads it again by then.
+        while self._entries:
+            job_id, entry = next(iter(self._entries.items()))
+            if entry.accept_time is None or entry.accept_time > loop_time() - _FORGET_SECONDS:
+                return
+            self._remove(job_id)
+
     def _remove(self, job_id: UUID) -> None:
         self._change(self._entries.pop(job_id), sign=-1)
 
@@ -62,7 +72,7 @@ class AcceptedCosts:
         self.free += sign * entry.cost if entry.is_free else 0
 
 
-class RecentSum(Generic[_T]):
+class RecentCost(Generic[_T]):
     """A sum over all jobs that was read a moment ago, and what came to it here since."""
 
     def __init__(self, value: _T) -> None:

@@ -29,7 +29,7 @@ from generation_svc.domain.timing import Timing
 from generation_svc.domain.top_up import Pack
 from generation_svc.domain.upload_link import UploadLinks
 from generation_svc.lifecycle.acceptance import AcceptanceQueue
-from generation_svc.lifecycle.accepted_cost import RecentSum
+from generation_svc.lifecycle.accepted_cost import RecentCost
 from generation_svc.lifecycle.callback_address import callback_address
 from generation_svc.lifecycle.job_reader import JobReader
 from generation_svc.lifecycle.local_engine import LocalEngine
@@ -150,10 +150,10 @@ class MoneyDependencies:
     """What the provider may take beyond a quote before the model goes off sale."""
     caps: DailyCaps = field(default_factory=DailyCaps)
     """What jobs may cost the operator in a day."""
-    daily_cost: RecentSum[DailyCost] = field(default_factory=lambda: RecentSum(DailyCost()))
+    daily_cost: RecentCost[DailyCost] = field(default_factory=lambda: RecentCost(DailyCost()))
     """What those of today cost, as this process read it a moment ago."""
-    balance: RecentSum[ProviderBalance] = field(
-        default_factory=lambda: RecentSum(ProviderBalance())
+    balance: RecentCost[ProviderBalance] = field(
+        default_factory=lambda: RecentCost(ProviderBalance())
     )
     """What the accounts at the provider have left, as this process read it a moment ago."""
     capped_days: dict[Cap, date] = field(default_factory=dict)

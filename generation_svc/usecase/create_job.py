@@ -33,9 +33,9 @@ from generation_svc.domain.port.acceptance import (
 )
 from generation_svc.lifecycle import (
     model_revision,
+    operator_limit,
     pricing,
     reference,
-    spending,
     storage_limit,
 )
 from generation_svc.lifecycle.account import account_for
@@ -130,7 +130,7 @@ async def _admit(
     deps: Dependencies, request: CreateRequest, candidate: Candidate, *, model: Model
 ) -> Acceptance:
     """Accept a job that the operator can bear."""
-    async with spending.admitted(deps, candidate.job) as admitted:
+    async with operator_limit.admitted(deps, candidate.job) as admitted:
         outcome = await accept_job(deps, request, candidate, model=model)
         if isinstance(outcome, Accepted):
             admitted.keep()

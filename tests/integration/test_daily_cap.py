@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -34,7 +35,7 @@ def capped(
     return harness
 
 
-async def accepted(harness: Harness, count: int, **wishes: str) -> int:
+async def accepted(harness: Harness, count: int, **wishes: Any) -> int:
     """Ask for so many jobs at once; return how many were accepted."""
     asked = [harness.accept(destination=None, **wishes) for _ in range(count)]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)

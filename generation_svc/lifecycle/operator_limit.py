@@ -21,7 +21,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 _logger = structlog.get_logger(__name__)
 
 
-class Admitted:
+class LimitedJob:
     """A job that is counted until it is known what became of it."""
 
     def __init__(self, job: Job, counts: list[AcceptedCosts]) -> None:
@@ -41,7 +41,7 @@ class Admitted:
 
 
 @asynccontextmanager
-async def admitted(deps: Dependencies, job: Job) -> AsyncIterator[Admitted]:
+async def admitted(deps: Dependencies, job: Job) -> AsyncIterator[LimitedJob]:
     """Count a new job while it is accepted. Raises DailyCapReached, ProviderBalanceLow."""
     money = deps.money
     cost = await _daily_cost(deps) if money.caps.is_set else None
@@ -51,7 +51,7 @@ async def admitted(deps: Dependencies, job: Job) -> AsyncIterator[Admitted]:
     is_covered = balance is None or _is_covered(deps, job, balance=balance)
     counts = [money.daily_cost.accepted] if cost else []
     counts += [money.balance.accepted] if money.mode is not None else []
-    counted = Admitted(job, counts if cap is None and is_covered else [])
+    counted = LimitedJob(job, counts if cap is None and is_covered else [])
     try:
         if cap is not None:
             raise await _capped(deps, cap)
