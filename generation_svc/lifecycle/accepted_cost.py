@@ -8,11 +8,11 @@ from uuid import UUID
 
 from generation_svc.domain.job import Job
 from generation_svc.domain.port.transaction import Database, Transaction
-from generation_svc.lifecycle.queue_view import Recent
+from generation_svc.lifecycle.queue_view import REST_FACTOR, Recent
 from runtime.clock import loop_time
 
 SUM_SECONDS = 5.0
-"""How old a sum over all jobs may be; what this process accepted since is added."""
+"""How old a sum over all jobs may be; one that takes over 100 ms is read less often."""
 _FORGET_SECONDS = 60.0
 _T = TypeVar("_T")
 
@@ -76,7 +76,7 @@ class RecentCost(Generic[_T]):
     """A sum over all jobs that was read a moment ago, and what came to it here since."""
 
     def __init__(self, value: _T) -> None:
-        self._recent = Recent(value, seconds=SUM_SECONDS)
+        self._recent = Recent(value, seconds=SUM_SECONDS, rest_factor=REST_FACTOR)
         self.accepted = AcceptedCosts()
 
     async def get(self, read: Callable[[Transaction], Awaitable[_T]], *, database: Database) -> _T:

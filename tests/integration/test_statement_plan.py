@@ -20,9 +20,9 @@ import pytest
 
 from generation_svc import storage
 from generation_svc.domain.caller import Scope
-from generation_svc.domain.delivery import Destination, Queue, Sent, Webhook
 from generation_svc.domain.cost_excess import CostExcess
 from generation_svc.domain.daily_cap import day_of
+from generation_svc.domain.delivery import Destination, Queue, Sent, Webhook
 from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
