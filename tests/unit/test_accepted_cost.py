@@ -52,14 +52,14 @@ def test_a_reading_takes_over_what_was_durable_before_it(watch: Watch) -> None:
     early, late, open_, refused = job(1), job(2), job(4), job(8, is_free=True)
     for each in (early, late, open_, refused):
         costs.add(each)
-    assert (costs.overall, costs.free) == (15, 8)
+    assert (costs.overall, costs.free) == (Decimal(15), Decimal(8))
 
     costs.keep(early)
     watch.time += 1
     costs.keep(late)
     costs.drop(refused)
     costs.drop(late)  # it was kept
-    assert (costs.overall, costs.free) == (7, 0)
+    assert (costs.overall, costs.free) == (Decimal(7), Decimal(0))
 
     costs.forget(before=1000.5)
     assert costs.overall == 6
