@@ -203,6 +203,18 @@ class GenerationSettings(ProcessSettings):
     0 sets no limit.
     """
 
+    cost_excess_percent: float = Field(5, ge=0, le=1000)
+    """Percent of a quote that KIE may take beyond it before the model goes off sale."""
+
+    cost_excess_credits: float = Field(0.5, ge=0, le=1_000_000)
+    """KIE credits that KIE may take beyond a quote, however small, before it goes off sale."""
+
+    daily_free_cap: float | None = Field(None, ge=0, le=1e9)
+    """KIE credits that the free jobs of a day (UTC) may cost; when empty there is no limit."""
+
+    daily_cap: float | None = Field(None, ge=0, le=1e9)
+    """KIE credits that all jobs of a day (UTC) may cost; when empty there is no limit."""
+
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""
 

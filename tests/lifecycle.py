@@ -79,7 +79,8 @@ FAILURE = Observation(
 )
 _CATALOG = load_catalog()
 _SHIPPED = ShippedCatalog(load_document(), rule=OfferRule())
-_SOLD = ShippedCatalog(load_document(), rule=OfferRule(is_selling=True)).catalog(CatalogLayers())
+_SELLING = ShippedCatalog(load_document(), rule=OfferRule(is_selling=True))
+_SOLD = _SELLING.catalog(CatalogLayers())
 
 
 def _set_event() -> asyncio.Event:
@@ -590,7 +591,9 @@ async def open_harness(
         deps = Dependencies(
             database=database,
             models=ModelDependencies(
-                _SOLD if money else _CATALOG, validate_inputs, format=_SHIPPED
+                _SOLD if money else _CATALOG,
+                validate_inputs,
+                format=_SELLING if money else _SHIPPED,
             ),
             money=MoneyDependencies(money),
             media=MediaDependencies(store=store, spool=FakeSpool(), fetcher=fetcher),

@@ -21,6 +21,9 @@ MOST_SORTED = 500
 """So many rows may be sorted; that is no queue."""
 READ_WHOLE = {
     "PostgresQueueStore.read": "the line is read for all who ask, and rests 50 times as long",
+    "PostgresMoneyStore.open_cost": "the quotes of the queue are added for all, and rest as well",
+    "PostgresStarStore.differences": "payments are compared with Telegram's list once an hour",
+    "PostgresStarStore.balances": "and their sums",
     "PostgresUsageStore.overall": "the sum of all bytes is read for all who ask, and rests as well",
 }
 """The methods that may read and sort what they do, and why."""

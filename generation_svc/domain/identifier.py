@@ -21,6 +21,11 @@ def new_id(time: datetime) -> UUID:
     return UUID(int=high << 64 | 0b10 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS))
 
 
+def first_id(time: datetime) -> UUID:
+    """Return the least id that `new_id` may give at a time, or later."""
+    return UUID(int=((time - _EPOCH) // _MILLISECOND << 16 | 0x7000) << 64)
+
+
 def random_id() -> UUID:
     """Return a UUIDv4, for what is never listed."""
     return uuid4()

@@ -68,6 +68,8 @@ class Timing:
     """How long a model that the provider switched off is not asked for."""
     balance_interval: timedelta = timedelta(seconds=50)
     """How old what is known of an account's balance may be before it is asked for again."""
+    balance_age: timedelta = timedelta(minutes=10)
+    """How old what is known of an account's balance may be before it refuses nothing."""
     unread_grace: timedelta = timedelta(minutes=10)
     """How long a due task must have gone unread before its account counts as gone."""
     orphan_age: timedelta = timedelta(hours=48)

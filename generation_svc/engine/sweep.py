@@ -10,6 +10,7 @@ from generation_svc.engine.maintenance.accounts import WATCH_SECONDS, watch_acco
 from generation_svc.engine.maintenance.deadlines import end_overdue, end_unstarted
 from generation_svc.engine.maintenance.delays import label_delays
 from generation_svc.engine.maintenance.epoch import follow_epoch
+from generation_svc.engine.maintenance.excess import switch_off_dear
 from generation_svc.engine.maintenance.health import (
     HEALTH_SECONDS,
     forget_documents,
@@ -63,6 +64,7 @@ SWEEPS = (
     Sweep(check_ledger, interval_seconds=300),
     Sweep(follow_epoch, interval_seconds=60),
     Sweep(number_receipts, interval_seconds=10),
+    Sweep(switch_off_dear, interval_seconds=10),
     Sweep(forget_documents, interval_seconds=3600),
     Sweep(compare_stars, interval_seconds=3600),
 )

@@ -10,7 +10,7 @@ from decimal import Decimal
 import structlog
 
 from generation_svc.domain.attempt import Attempt
-from generation_svc.domain.cost_excess import is_excess
+from generation_svc.domain.cost_excess import CostExcess, is_excess
 from generation_svc.domain.job import Job, JobState, Result
 from generation_svc.domain.ledger import Delivered
 from generation_svc.domain.observation import Observation, ProviderState
@@ -96,13 +96,17 @@ async def book_cost(
     if deps.money.mode is not None and cost is not None and observation.is_final:
         is_success = observation.state is ProviderState.SUCCEEDED
         if await tx.ledger.book_cost(attempt.id, cost, is_success=is_success):
-            _report_excess(deps, job, cost=cost)
+            await _note_excess(deps, tx, job=job, attempt=attempt, cost=cost)
 
 
-def _report_excess(deps: Dependencies, job: Job, *, cost: Decimal) -> None:
+async def _note_excess(
+    deps: Dependencies, tx: Transaction, *, job: Job, attempt: Attempt, cost: Decimal
+) -> None:
+    """Report a cost beyond the bound; a step of maintenance takes the model off sale for it."""
     quoted = job.price.cost
-    if quoted is None or not is_excess(cost, quoted=quoted):
+    if quoted is None or not is_excess(cost, quoted=quoted, bound=deps.money.excess_bound):
         return
+    await tx.ledger.note_excess(CostExcess(attempt.id, job.model_id, quoted, cost))
     deps.meter.dear_tasks.labels(job.model_id).inc()
     _logger.error(
         "the provider took more than was quoted",

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NoReturn, cast
 
 from generation_svc.domain.account import Account
 from generation_svc.domain.caller import Caller
+from generation_svc.domain.cost_excess import ExcessBound
+from generation_svc.domain.daily_cap import Cap, DailyCaps, DailyCost
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import MediaLinks
 from generation_svc.domain.model import Catalog, Model
@@ -20,12 +22,14 @@ from generation_svc.domain.port.media import ByteStore, ResultFetcher, UploadSpo
 from generation_svc.domain.port.provider import Provider
 from generation_svc.domain.port.transaction import Database
 from generation_svc.domain.port.webhook import WebhookSender
+from generation_svc.domain.provider_balance import ProviderBalance
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.domain.top_up import Pack
 from generation_svc.domain.upload_link import UploadLinks
 from generation_svc.lifecycle.acceptance import AcceptanceQueue
+from generation_svc.lifecycle.accepted_cost import RecentCost
 from generation_svc.lifecycle.callback_address import callback_address
 from generation_svc.lifecycle.job_reader import JobReader
 from generation_svc.lifecycle.local_engine import LocalEngine
@@ -142,6 +146,18 @@ class MoneyDependencies:
     """What is sold for Stars, the cheapest first."""
     daily_credits: int | None = None
     """How many credits a caller may record in a day before a list confirms them; None if any."""
+    excess_bound: ExcessBound = field(default_factory=ExcessBound)
+    """What the provider may take beyond a quote before the model goes off sale."""
+    caps: DailyCaps = field(default_factory=DailyCaps)
+    """What jobs may cost the operator in a day."""
+    daily_cost: RecentCost[DailyCost] = field(default_factory=lambda: RecentCost(DailyCost()))
+    """What those of today cost, as this process read it a moment ago."""
+    balance: RecentCost[ProviderBalance] = field(
+        default_factory=lambda: RecentCost(ProviderBalance())
+    )
+    """What the accounts at the provider have left, as this process read it a moment ago."""
+    capped_days: dict[Cap, date] = field(default_factory=dict)
+    """When this process found out last that a limit is reached."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,18 @@ class ProviderCostMeter:
             ("model",),
             registry=registry,
         )
+        self.daily_cost = Gauge(
+            "atelier_provider_daily_cost",
+            "What the jobs of today cost and will cost, in the provider's unit: free or all.",
+            ("jobs",),
+            registry=registry,
+        )
+        self.unaffordable_jobs = Counter(
+            "atelier_provider_unaffordable_jobs_total",
+            "Jobs refused for the operator's sake, by limit: free, all or balance.",
+            ("limit",),
+            registry=registry,
+        )
 
 
 class MoneyMeter(StarMeter, ProviderCostMeter):

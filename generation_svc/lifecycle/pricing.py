@@ -1,7 +1,7 @@
 """Prices jobs: measures the media that a price follows, and quotes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -87,7 +87,7 @@ async def price_of(
     Where models may be used unpaid, one without a price may, too.
     """
     if model.is_free:
-        return Priced(FREE)
+        return Priced(_free_price(model, inputs))
     _check_mode(deps)
     terms = await terms_of(deps)
     if terms.closed_reason is not None:
@@ -102,6 +102,16 @@ async def price_of(
         if not deps.models.has_unpaid:
             raise
         return Priced(Price(is_free=False, credits="0"))
+
+
+def _free_price(model: Model, inputs: Mapping[str, Any]) -> Price:
+    """Return the price of a free job, with what it costs the operator where that is known."""
+    if is_measured(model, inputs):
+        return FREE
+    try:
+        return replace(FREE, cost=quote_of(model, inputs, media={}).credits)
+    except UnknownPrice:
+        return FREE
 
 
 def _check_mode(deps: Dependencies) -> None:

@@ -1,8 +1,11 @@
 """Which money a process sells for: what its settings say, and the database holds for ever."""
 
+from decimal import Decimal
 from functools import partial
 from itertools import repeat
 
+from generation_svc.domain.cost_excess import ExcessBound
+from generation_svc.domain.daily_cap import DailyCaps
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.money import MoneyMode, MoneyState
 from generation_svc.domain.top_up import parse_packs
@@ -37,7 +40,18 @@ async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> 
         is_provider_real=settings.is_kie_real,
         packs=parse_packs(settings.star_packs),
         daily_credits=settings.max_daily_top_up_credits or None,
+        caps=DailyCaps(
+            free=_decimal(settings.daily_free_cap), overall=_decimal(settings.daily_cap)
+        ),
+        excess_bound=ExcessBound(
+            share=Decimal(str(settings.cost_excess_percent)) / 100,
+            credits=Decimal(str(settings.cost_excess_credits)),
+        ),
     )
+
+
+def _decimal(number: float | None) -> Decimal | None:
+    return None if number is None else Decimal(str(number))
 
 
 async def _mark(

@@ -80,15 +80,19 @@ class PostgresBreakerStore:
 
     async def keep_balance(self, account: Account, balance: Decimal) -> None:
         await self._connection.execute(
-            "INSERT INTO account_balance (provider, account, balance, read_time)"
-            " VALUES (%s, %s, %s, now()) ON CONFLICT (provider, account)"
-            " DO UPDATE SET balance = excluded.balance, read_time = excluded.read_time",
+            "INSERT INTO account_balance (provider, account, balance, read_time, balance_time)"
+            " VALUES (%s, %s, %s, now(), now()) ON CONFLICT (provider, account) DO UPDATE SET"
+            " balance = excluded.balance, read_time = now(), balance_time = now()",
             (account.provider, account.name, balance),
         )
 
-    async def balances(self, accounts: Sequence[Account]) -> Mapping[Account, Decimal]:
+    async def balances(
+        self, accounts: Sequence[Account], *, within: timedelta | None = None
+    ) -> Mapping[Account, Decimal]:
         cursor = await self._connection.execute(
             "SELECT provider, account, balance FROM account_balance WHERE balance IS NOT NULL"
+            " AND (%(within)s::interval IS NULL OR balance_time > now() - %(within)s::interval)",
+            {"within": within},
         )
         rows = {Account(row["provider"], row["account"]): row for row in await cursor.fetchall()}
         return {account: rows[account]["balance"] for account in accounts if account in rows}

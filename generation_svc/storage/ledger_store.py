@@ -8,6 +8,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from generation_svc.domain.cost_excess import CostExcess
 from generation_svc.domain.daily_report import DailyLine
 from generation_svc.domain.ledger import (
     MILLI,
@@ -101,6 +102,26 @@ class PostgresLedgerStore:
         values = {"id": attempt_id, "amount": amount, "is_success": is_success}
         cursor = await self._connection.execute(_BOOK_COST, values)
         return cursor.rowcount > 0
+
+    async def note_excess(self, excess: CostExcess) -> None:
+        await self._connection.execute(
+            "INSERT INTO cost_excess (attempt_id, model_id, quoted, taken, time)"
+            " VALUES (%s, %s, %s, %s, now()) ON CONFLICT DO NOTHING",
+            (excess.attempt_id, excess.model_id, excess.quoted, excess.taken),
+        )
+
+    async def dear_models(self) -> Sequence[str]:
+        cursor = await self._connection.execute(
+            "SELECT DISTINCT model_id FROM cost_excess ORDER BY model_id"
+        )
+        return [row["model_id"] for row in await cursor.fetchall()]
+
+    async def take_excess(self, model_id: str) -> CostExcess | None:
+        cursor = await self._connection.execute(
+            "DELETE FROM cost_excess WHERE model_id = %s RETURNING *", (model_id,)
+        )
+        found = [_excess(row) for row in await cursor.fetchall()]
+        return max(found, key=lambda each: each.taken - each.quoted, default=None)
 
     async def daily_lines(
         self, *, start: datetime, end: datetime, limit: int
@@ -224,6 +245,15 @@ def _transfer(row: Row) -> Transfer:
         reason=row["reason"],
         detail=row["detail"],
         balance_after=row["balance_after"],
+    )
+
+
+def _excess(row: Row) -> CostExcess:
+    return CostExcess(
+        attempt_id=row["attempt_id"],
+        model_id=row["model_id"],
+        quoted=row["quoted"],
+        taken=row["taken"],
     )
 
 

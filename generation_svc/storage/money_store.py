@@ -1,11 +1,16 @@
 """The state of the money and the margins on PostgreSQL."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID, uuid4
 
+from generation_svc.domain.attempt import AttemptState
+from generation_svc.domain.daily_cap import DailyCost
 from generation_svc.domain.epoch import RESTORED, KnownEpoch, Restored, StoredEpoch
+from generation_svc.domain.identifier import first_id
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode, MoneyState
+from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.connection import Connection, Row
 
 
@@ -57,6 +62,28 @@ class PostgresMoneyStore:
         assert row is not None  # it was written just now
         return _rule(row)
 
+    async def daily_cost(self, day: datetime) -> DailyCost:
+        cursor = await self._connection.execute(_DAILY_COST, {"first_id": first_id(day)})
+        row = await cursor.fetchone()
+        assert row is not None  # sums always make a row
+        return DailyCost(day.date(), row["free"], row["overall"])
+
+    async def open_cost(self, *, within: timedelta) -> Decimal:
+        cursor = await self._connection.execute(_OPEN_COST, {"within": within})
+        row = await cursor.fetchone()
+        assert row is not None  # sums always make a row
+        cost: Decimal = row["cost"]
+        return cost
+
+    async def claim_day(self, name: str, *, day: date) -> bool:
+        cursor = await self._connection.execute(
+            "INSERT INTO money_cursor AS known (name, position, time) VALUES (%s, %s, now())"
+            " ON CONFLICT (name) DO UPDATE SET position = excluded.position, time = now()"
+            " WHERE known.position < excluded.position",
+            (name, day.toordinal()),
+        )
+        return cursor.rowcount == 1
+
     async def lock_epoch(self) -> KnownEpoch | None:
         await self._connection.execute("SELECT FROM money_state FOR UPDATE")
         # A statement of its own: its snapshot sees the transfers of those who had the lock.
@@ -100,6 +127,27 @@ class PostgresMoneyStore:
         return set(attempt_ids) - known
 
 
+# Ids of jobs begin with the time, so that the primary key finds those of a day. What a task took is
+# known from its attempt, where nothing is sold as well; until it is told, it is what was quoted.
+_DAILY_COST = f"""
+SELECT coalesce(sum(cost), 0) AS overall,
+    coalesce(sum(cost) FILTER (WHERE is_free), 0) AS free
+FROM job, LATERAL (
+    SELECT coalesce(sum(attempt.cost), 0) + CASE
+        WHEN job.state = 'queued' OR bool_or(attempt.cost IS NULL
+            AND ({is_live("attempt.state")} OR attempt.state = '{AttemptState.SETTLED}'))
+        THEN coalesce(job.quoted_cost, 0) ELSE 0 END AS cost
+    FROM attempt WHERE attempt.job_id = job.id) AS known
+WHERE job.id >= %(first_id)s
+"""
+# The provider takes its price when it takes a job, so a balance that was told later shows it.
+_OPEN_COST = f"""
+SELECT coalesce((SELECT sum(quoted_cost) FROM job WHERE state = 'queued'), 0) + coalesce((
+    SELECT sum(job.quoted_cost) FROM attempt JOIN job ON job.id = attempt.job_id
+    WHERE {is_live("attempt.state")} AND job.state = 'running' AND attempt.submit_time > (
+        SELECT min(balance_time) FROM account_balance
+        WHERE balance_time > now() - %(within)s::interval)), 0) AS cost
+"""
 # Transfers of a transaction that ends late may have a lower number; the next ones are noticed.
 _EPOCH = """
 SELECT *, coalesce((SELECT max(id) FROM transfer), 0) > coalesce(epoch_transfer, 0) AS has_moved

@@ -23,9 +23,17 @@ from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.ledger import Charge
 from generation_svc.domain.model import Model
 from generation_svc.domain.money_error import InsufficientCredits, PriceChanged
-from generation_svc.domain.port.acceptance import Candidate, Refusal, Repeated, Shortage
+from generation_svc.domain.port.acceptance import (
+    Acceptance,
+    Accepted,
+    Candidate,
+    Refusal,
+    Repeated,
+    Shortage,
+)
 from generation_svc.lifecycle import (
     model_revision,
+    operator_limit,
     pricing,
     reference,
     storage_limit,
@@ -55,7 +63,8 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
     UploadMissing, ConsentMissing, UnknownPrice, ReferenceUnavailable, RequestIdReused,
     JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached, WebhookSecretMissing,
-    WebhookDisabled, PriceChanged, SalesClosed, OwnerBlocked, InsufficientCredits.
+    WebhookDisabled, PriceChanged, SalesClosed, OwnerBlocked, InsufficientCredits,
+    DailyCapReached, ProviderBalanceLow.
     """
     _check_rights(request)
     try:
@@ -107,7 +116,7 @@ async def _accept(
         key_of(request),
         charge=_charge(deps, request, priced=priced),
     )
-    outcome = await accept_job(deps, request, candidate, model=model)
+    outcome = await _admit(deps, request, candidate, model=model)
     if isinstance(outcome, Refusal | Shortage):
         raise refused(deps, request, refusal=outcome)
     if isinstance(outcome, Repeated):
@@ -115,6 +124,17 @@ async def _accept(
     accepted = replace(candidate.job, fair_round=outcome.fair_round)
     deps.views.queue.join(accepted)
     return accepted
+
+
+async def _admit(
+    deps: Dependencies, request: CreateRequest, candidate: Candidate, *, model: Model
+) -> Acceptance:
+    """Accept a job that the operator can bear."""
+    async with operator_limit.admitted(deps, candidate.job) as admitted:
+        outcome = await accept_job(deps, request, candidate, model=model)
+        if isinstance(outcome, Accepted):
+            admitted.keep()
+    return outcome
 
 
 def _check_agreed(request: CreateRequest, price: Price) -> None:

@@ -20,6 +20,8 @@ import pytest
 
 from generation_svc import storage
 from generation_svc.domain.caller import Scope
+from generation_svc.domain.cost_excess import CostExcess
+from generation_svc.domain.daily_cap import day_of
 from generation_svc.domain.delivery import Destination, Queue, Sent, Webhook
 from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilent
 from generation_svc.domain.job import Job
@@ -130,6 +132,7 @@ async def test_no_statement_reads_a_large_table_or_sorts_the_queue(
     await read(harness, jobs[0])
     await grown_old(harness)
     await met_by_chance(harness, jobs[0])
+    await limited(harness)
     monkeypatch.undo()
     await harness.query("ANALYZE")
 
@@ -137,6 +140,19 @@ async def test_no_statement_reads_a_large_table_or_sorts_the_queue(
     assert not problems, "\n".join(problems)
     missing = sorted(set(public_methods()) - recorder.callers)
     assert not missing, ", ".join(missing)
+
+
+async def test_what_limits_the_operator_reads_a_day_of_jobs_at_most(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await watch_accounts(harness.deps)
+    await accepted(harness)
+    recorder = Recorder(harness.connection)
+    recorder.install(monkeypatch)
+    await limited(harness)
+    monkeypatch.undo()
+    await harness.query("ANALYZE")
+    assert await recorder.problems() == []
 
 
 @pytest.mark.parametrize("harness", [replace(FILLING, finished=5_000)], indirect=True)
@@ -348,6 +364,19 @@ async def met_by_chance(harness: Harness, job: Job) -> None:
         key = RequestKey(CALLER.name, "a new request", content_hash=b"0" * 32)
         await tx.requests.remember(key, job_id=job.id)
         await tx.requests.find(key.request_id, caller=key.caller)
+
+
+async def limited(harness: Harness) -> None:
+    """Ask what a job may cost the operator, and have it cost more than was quoted."""
+    excess = CostExcess(uuid4(), "z-image", quoted=Decimal(8), taken=Decimal(12))
+    async with harness.transaction() as tx:
+        await tx.ledger.note_excess(excess)
+        assert await tx.ledger.dear_models() == ["z-image"]
+        assert await tx.ledger.take_excess("z-image") == excess
+        await tx.money.daily_cost(day_of(harness.deps.database.now()))
+        await tx.money.open_cost(within=harness.deps.timing.balance_age)
+        await tx.money.claim_day("daily cap free", day=harness.deps.database.now().date())
+        await tx.breaker.balances(harness.deps.provider.accounts, within=timedelta(minutes=10))
 
 
 def public_methods() -> Iterator[str]:

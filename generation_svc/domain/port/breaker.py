@@ -52,5 +52,7 @@ class BreakerStore(Protocol):
     async def keep_balance(self, account: Account, balance: Decimal) -> None:
         """Keep what an account has left."""
 
-    async def balances(self, accounts: Sequence[Account]) -> Mapping[Account, Decimal]:
-        """Read what accounts have left, where it is known."""
+    async def balances(
+        self, accounts: Sequence[Account], *, within: timedelta | None = None
+    ) -> Mapping[Account, Decimal]:
+        """Read what accounts have left, where it is known, or was told within a time."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from generation_svc.domain.cost_excess import CostExcess
 from generation_svc.domain.daily_report import DailyLine
 from generation_svc.domain.ledger import Delivered, Hold, Transfer, Wallet
 
@@ -75,6 +76,15 @@ class LedgerStore(Protocol):
 
         A success whose job gave its hold back already is paid by the house.
         """
+
+    async def note_excess(self, excess: CostExcess) -> None:
+        """Note a task that cost too much, until somebody takes its model off sale."""
+
+    async def dear_models(self) -> Sequence[str]:
+        """Read the models of which such tasks are noted."""
+
+    async def take_excess(self, model_id: str) -> CostExcess | None:
+        """Forget what is noted of a model, and return the dearest; others get it no more."""
 
     async def daily_lines(
         self, *, start: datetime, end: datetime, limit: int

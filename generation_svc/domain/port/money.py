@@ -1,9 +1,12 @@
 """What a database says of its money, and what the provider's costs are multiplied with."""
 
 from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from generation_svc.domain.daily_cap import DailyCost
 from generation_svc.domain.epoch import KnownEpoch, StoredEpoch
 from generation_svc.domain.money import MarginRule, MoneyMode, MoneyState
 
@@ -25,6 +28,15 @@ class MoneyStore(Protocol):
 
     async def add_margin(self, rule: MarginRule) -> MarginRule:
         """Write a rule, which holds from now on."""
+
+    async def daily_cost(self, day: datetime) -> DailyCost:
+        """Add up what the jobs cost that were accepted since a day began, or will cost."""
+
+    async def open_cost(self, *, within: timedelta) -> Decimal:
+        """Add up the quotes of jobs that no balance can show that was told so lately."""
+
+    async def claim_day(self, name: str, *, day: date) -> bool:
+        """Return whether nobody has claimed this day, or a later one, under the name."""
 
     async def lock_epoch(self) -> KnownEpoch | None:
         """Read the epoch, which nobody changes until the end of the transaction."""

@@ -120,6 +120,18 @@ class HoldRow(SQLModel, table=True):
     end_time: datetime | None = Field(default=None, sa_type=TIME)
 
 
+class CostExcessRow(SQLModel, table=True):
+    """A task that cost too much, for which its model is not off sale yet."""
+
+    __tablename__ = "cost_excess"
+
+    attempt_id: UUID = Field(primary_key=True)
+    model_id: str = Field(index=True)
+    quoted: Decimal = Field(sa_type=Numeric)
+    taken: Decimal = Field(sa_type=Numeric)
+    time: datetime = Field(sa_type=TIME)
+
+
 class MarginRuleRow(SQLModel, table=True):
     """What the costs of some models are multiplied with; the latest of a scope counts."""
 

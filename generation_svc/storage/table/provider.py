@@ -67,6 +67,9 @@ class AccountBalanceRow(SQLModel, table=True):
     balance: Decimal | None = Field(default=None, sa_type=Numeric)
     """In the provider's unit; NULL until it was told."""
     read_time: datetime = Field(sa_type=TIME)
+    """When it was asked for, whether or not that was answered."""
+    balance_time: datetime | None = Field(default=None, sa_type=TIME)
+    """When it was told; NULL of releases that do not note it."""
 
 
 class ModelOutageRow(SQLModel, table=True):
