@@ -1,8 +1,7 @@
 """Says whether a payment would be credited, before it is made."""
 
-from datetime import datetime, timedelta
-
 from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.clock import day_after
 from generation_svc.domain.money_error import (
     DailyCapReached,
     MoneyModeMismatch,
@@ -70,7 +69,7 @@ def is_beyond_cap(deps: Dependencies, caller: Caller, *, credits_: int) -> bool:
 def daily_cap_reached(deps: Dependencies) -> DailyCapReached:
     """Return the refusal, with the time until the next day begins."""
     now = deps.database.now()
-    return DailyCapReached(DAILY_CAP, retry_after=_next_day(now) - now)
+    return DailyCapReached(DAILY_CAP, retry_after=day_after(now) - now)
 
 
 def owner_problem(payment: Payment) -> str | None:
@@ -93,7 +92,3 @@ def _offered(packs: tuple[Pack, ...], payment: Payment) -> Pack:
     if problem:
         raise TopUpInvalid(problem)
     return pack
-
-
-def _next_day(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)

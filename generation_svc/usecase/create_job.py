@@ -22,7 +22,7 @@ from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.ledger import Charge
 from generation_svc.domain.model import Model
-from generation_svc.domain.money_error import InsufficientCredits, PriceChanged
+from generation_svc.domain.money_error import FreeAllowanceUsed, InsufficientCredits, PriceChanged
 from generation_svc.domain.port.acceptance import Candidate, Refusal, Repeated, Shortage
 from generation_svc.lifecycle import (
     model_revision,
@@ -45,6 +45,7 @@ _AFTER_LOOKING = (
     JobExpired,
     TooManyActiveJobs,
     InsufficientCredits,
+    FreeAllowanceUsed,
 )
 """What is raised once its request_id was looked for, or could not be."""
 
@@ -55,7 +56,8 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     Raises PermissionDenied, RateLimited, UnknownModel, ModelUnavailable, InvalidInputs,
     UploadMissing, ConsentMissing, UnknownPrice, ReferenceUnavailable, RequestIdReused,
     JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached, WebhookSecretMissing,
-    WebhookDisabled, PriceChanged, SalesClosed, OwnerBlocked, InsufficientCredits.
+    WebhookDisabled, PriceChanged, SalesClosed, OwnerBlocked, InsufficientCredits,
+    FreeAllowanceUsed.
     """
     _check_rights(request)
     try:
