@@ -41,7 +41,7 @@ MESSAGE_BYTES = 256 << 10
 """How much is gathered before it is handed on."""
 
 _TOKEN = re.compile("[A-Za-z0-9_-]{1,2048}")
-_NO_LINK = frozenset({"UPLOAD_LINK_INVALID", "UPLOAD_LINKS_OFF"})
+_NO_LINK = frozenset({"UPLOAD_LINK_INVALID", "UPLOAD_LINKS_OFF", "OWNER_BLOCKED"})
 _logger = structlog.get_logger(__name__)
 
 

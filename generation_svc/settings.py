@@ -221,6 +221,9 @@ class GenerationSettings(ProcessSettings):
     owner_max_active_jobs: int = Field(20, ge=1, le=100000)
     """Unfinished jobs that one owner may have at once."""
 
+    free_jobs_per_day: int | None = Field(None, ge=1, le=1_000_000)
+    """Jobs of free models that one owner may start in a day (UTC); when empty any number."""
+
     max_queued_jobs: int = Field(100_000, ge=1, le=10_000_000)
     """Jobs in the queue; further ones are refused with RESOURCE_EXHAUSTED."""
 

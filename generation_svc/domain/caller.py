@@ -65,9 +65,13 @@ class Caller:
             wanted = " or ".join(any_of)
             raise PermissionDenied(f"The caller needs the scope {wanted}.", missing=wanted)
 
+    def acts_for(self, owner: str) -> bool:
+        """Return whether an owner is itself or one of its prefixes."""
+        return owner == self.name or owner.startswith(self.owner_prefixes)
+
     def require_owner(self, owner: str) -> None:
         """Raise PermissionDenied unless it acts for this owner: itself, or one of its prefixes."""
-        if owner != self.name and not owner.startswith(self.owner_prefixes):
+        if not self.acts_for(owner):
             raise PermissionDenied(f"The caller may not act for owner {owner!r}.", owner=owner)
 
     def require_bot(self, bot_id: int) -> None:

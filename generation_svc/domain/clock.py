@@ -1,6 +1,6 @@
-"""The clock of the service."""
+"""The clock of the service, and its days: they begin at midnight UTC for everybody."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 
@@ -9,3 +9,13 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the present, aware, in UTC."""
+
+
+def day_of(time: datetime) -> datetime:
+    """Return when the day of a time in UTC began."""
+    return time.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def day_after(time: datetime) -> datetime:
+    """Return when the day after that of a time in UTC begins."""
+    return day_of(time) + timedelta(days=1)

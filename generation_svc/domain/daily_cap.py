@@ -1,7 +1,7 @@
 """What jobs may cost the operator in a day of UTC, in the provider's credits."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -53,13 +53,3 @@ class DailyCost:
 def _is_beyond(spent: Decimal, cost: Decimal, *, cap: Decimal) -> bool:
     # A job of which nobody knows the cost is let in as long as something is left.
     return spent >= cap or spent + cost > cap
-
-
-def day_of(time: datetime) -> datetime:
-    """Return when the day of a time began; times are in UTC."""
-    return time.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def next_day(time: datetime) -> datetime:
-    """Return when the next day begins."""
-    return day_of(time) + timedelta(days=1)

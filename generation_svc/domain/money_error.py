@@ -75,7 +75,7 @@ class FreeAllowanceUsed(AtelierError):
 
     def __init__(self, *, daily_count: int, retry_after: timedelta) -> None:
         self.daily_count, self.retry_after = daily_count, retry_after
-        super().__init__(f"The {daily_count} free jobs of today are used. Try again tomorrow.")
+        super().__init__(f"The free jobs of today are used ({daily_count}). Try again tomorrow.")
 
 
 class TopUpInvalid(AtelierError):

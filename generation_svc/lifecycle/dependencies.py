@@ -52,6 +52,8 @@ class Limits:
     active_tasks: int = 100
     """Tasks at the provider at once on one account."""
     active_jobs_per_owner: int = 20
+    daily_free_jobs_per_owner: int | None = None
+    """Jobs of free models that an owner may start in a day (UTC); None for any number."""
     queued_jobs: int = 100_000
     """Jobs in the queue, of all callers."""
     queued_jobs_per_caller: int = 20_000

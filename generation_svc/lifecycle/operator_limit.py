@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import structlog
 
-from generation_svc.domain.daily_cap import Cap, DailyCost, day_of, next_day
+from generation_svc.domain.clock import day_after, day_of
+from generation_svc.domain.daily_cap import Cap, DailyCost
 from generation_svc.domain.job import DelayReason, Job
 from generation_svc.domain.money_error import DailyCapReached, ProviderBalanceLow
 from generation_svc.domain.port.transaction import Transaction
@@ -104,7 +105,7 @@ async def _capped(deps: Dependencies, cap: Cap) -> DailyCapReached:
         deps.money.capped_days[cap] = now.date()
         if is_news:
             _logger.error("the limit of the day is reached", action="daily_cap", cap=cap.value)
-    return DailyCapReached(cap, retry_after=next_day(now) - now)
+    return DailyCapReached(cap, retry_after=day_after(now) - now)
 
 
 async def _balance(deps: Dependencies) -> ProviderBalance:

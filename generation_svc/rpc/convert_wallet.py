@@ -4,6 +4,7 @@ from atelier.wallet.v1 import top_up_pb2, transfer_pb2, wallet_pb2
 from generation_svc.domain.ledger import Transfer, Wallet
 from generation_svc.domain.top_up import Pack, TopUp
 from generation_svc.rpc.convert import time_to_proto
+from generation_svc.usecase.read_wallet import FreeAllowance
 
 
 def wallet_to_proto(wallet: Wallet) -> wallet_pb2.Wallet:
@@ -15,6 +16,15 @@ def wallet_to_proto(wallet: Wallet) -> wallet_pb2.Wallet:
         held_credits=wallet.held,
         debt=wallet.debt,
         is_blocked=wallet.is_blocked,
+    )
+
+
+def allowance_to_proto(allowance: FreeAllowance) -> wallet_pb2.FreeAllowance:
+    """Write what is left of an owner's free jobs of today."""
+    return wallet_pb2.FreeAllowance(
+        daily_count=allowance.daily_count,
+        remaining_count=allowance.remaining_count,
+        reset_time=time_to_proto(allowance.reset_time),
     )
 
 

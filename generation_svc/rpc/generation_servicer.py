@@ -25,6 +25,7 @@ from generation_svc.domain.error import (
 from generation_svc.domain.job import Forecast, Job
 from generation_svc.domain.limit import MAX_LINK_LENGTH
 from generation_svc.domain.media import Upload
+from generation_svc.domain.money_error import OwnerBlocked
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc import consent, convert, convert_quote
 from generation_svc.rpc.answer_bound import fitting
@@ -201,7 +202,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         owner = await messages.begin() or caller.name
         try:
             kept = await self._upload(caller, owner=owner, messages=messages)
-        except (Overloaded, StorageQuotaReached, UploadTooLarge) as error:
+        except (OwnerBlocked, Overloaded, StorageQuotaReached, UploadTooLarge) as error:
             # Such a sender is often still writing, and would see an error of gRPC's own in place of
             # this.
             refusal = error.with_traceback(None)  # whose frames would hold a message meanwhile

@@ -9,7 +9,11 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
-from generation_svc.rpc.convert_wallet import transfer_to_proto, wallet_to_proto
+from generation_svc.rpc.convert_wallet import (
+    allowance_to_proto,
+    transfer_to_proto,
+    wallet_to_proto,
+)
 from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.top_up_servicer import TopUpServicer
@@ -42,7 +46,11 @@ class WalletServicer(
         owner = bounds.text("owner", request.owner) or caller.name
         bounds.check()
         wallet = await read_wallet.read_wallet(self._deps, caller, owner=owner)
-        return pb.GetBalanceResponse(wallet=wallet_to_proto(wallet))
+        told = wallet_to_proto(wallet)
+        allowance = await read_wallet.read_allowance(self._deps, caller, owner=owner)
+        if allowance:
+            told.free_allowance.CopyFrom(allowance_to_proto(allowance))
+        return pb.GetBalanceResponse(wallet=told)
 
     async def ListTransfers(
         self, request: pb.ListTransfersRequest, context: ServicerContext

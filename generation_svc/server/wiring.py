@@ -285,6 +285,7 @@ def limits_of(settings: GenerationSettings) -> Limits:
         reads_per_window=settings.kie_read_limit,
         active_tasks=settings.kie_max_concurrent,
         active_jobs_per_owner=settings.owner_max_active_jobs,
+        daily_free_jobs_per_owner=settings.free_jobs_per_day,
         queued_jobs=settings.max_queued_jobs,
         queued_jobs_per_caller=settings.caller_max_queued_jobs,
     )

@@ -11,7 +11,7 @@ A transaction with one job does the same, so none of them wait for each other in
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from generation_svc.domain.error import Unavailable
@@ -27,6 +27,7 @@ from generation_svc.domain.port.acceptance import (
 )
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.free_job import FREE_JOBS
 from generation_svc.storage.hold import DECIDED_BY_CREDITS, HELD
 from generation_svc.storage.usage_store import OWNER_BYTES
 
@@ -47,12 +48,19 @@ class PostgresAcceptanceStore:
             "candidates": _dump(_rows(candidates)),
             "active_jobs": limits.active_jobs,
             "stored_bytes": limits.stored_bytes,
+            "daily_free_jobs": limits.daily_free_jobs,
             "progress_due": progress_due,
         }
+        statement = _ACCEPT if limits.daily_free_jobs is None else _ACCEPT_WITHIN_ALLOWANCE
         async with self._connection.pipeline():
             await self._connection.execute(_BIND_AND_LOCK, values)
-            cursor = await self._connection.execute(_ACCEPT, values)
+            cursor = await self._connection.execute(statement, values)
         return [_acceptance(row) for row in await cursor.fetchall()]
+
+    async def free_jobs(self, owner: str, *, caller: str, day: datetime) -> int:
+        values = {"caller": caller, "owner": owner, "day": day}
+        row = await (await self._connection.execute(_FREE_JOBS, values)).fetchone()
+        return int(row["number"]) if row else 0
 
 
 def _acceptance(row: Row) -> Acceptance:
@@ -139,7 +147,7 @@ ORDER BY owner FOR NO KEY UPDATE
 # one owner get the rounds after each other, in which they came. Refused ones leave no key behind;
 # it was written by this transaction, so its row stays where it is. LATERAL and LIMIT, since a plan
 # that was made for an empty table must not read a large one from its beginning to its end.
-_ACCEPT = f"""
+_CANDIDATES = f"""
 WITH candidate AS (
     SELECT c.*, key.job_id AS bound_id, key.content_hash AS bound_hash, key.row AS bound_row
     FROM json_to_recordset(%(candidates)s::json) AS c (
@@ -162,9 +170,15 @@ WITH candidate AS (
         AND job.state IN ('queued', 'running')) AS jobs, LATERAL (
         SELECT count(*) > 0 AS is_blocked FROM wallet
         WHERE wallet.owner = owner.owner AND wallet.is_blocked) AS wallet
-), numbered AS (
+), """
+
+
+def _judged(*, free_turn: str = "", free_barrier: str = "") -> str:
+    """Return what decides on all but credits, as it stands between the candidates and the rest."""
+    return f"""numbered AS (
     SELECT candidate.*, owner.active, owner.next_round, owner.used, owner.is_blocked,
         row_number() OVER (PARTITION BY owner.caller, owner.owner ORDER BY number) AS ordinal
+        {free_turn}
     FROM candidate JOIN owner ON owner.caller = candidate.caller AND owner.owner = candidate.owner
     WHERE request_id IS NULL OR bound_id = candidate.id
 ), judged AS (
@@ -172,11 +186,15 @@ WITH candidate AS (
             WHEN is_blocked OR EXISTS (SELECT FROM wallet
                 WHERE wallet.owner = payer AND wallet.is_blocked) THEN '{Refusal.OWNER_BLOCKED}'
             WHEN active + ordinal > %(active_jobs)s THEN '{Refusal.ACTIVE_JOBS}'
-            WHEN used >= %(stored_bytes)s THEN '{Refusal.STORED_BYTES}' END AS barrier,
+            WHEN used >= %(stored_bytes)s THEN '{Refusal.STORED_BYTES}'
+            {free_barrier} END AS barrier,
         ordinal - 1 + greatest(next_round, coalesce(
             (SELECT max(turn) FROM job WHERE finish_deadline_time IS NOT NULL), 0)) AS turn
     FROM numbered
-), {DECIDED_BY_CREDITS}, inserted AS (
+)"""
+
+
+_WRITTEN = f""", {DECIDED_BY_CREDITS}, inserted AS (
     INSERT INTO job (id, caller, owner, model_id, inputs, is_free, credits, is_ceiling,
         quoted_cost, correlation_id, create_time, start_deadline_time, state, revision,
         update_time, account, destination,
@@ -205,3 +223,22 @@ SELECT decided.turn, decided.refusal, decided.charge, decided.remaining, candida
 FROM candidate LEFT JOIN decided ON decided.number = candidate.number
 ORDER BY candidate.number
 """
+
+_ACCEPT = _CANDIDATES + _judged() + _WRITTEN
+
+# A job counts for the day of its own time, not of the transaction's: so no day has too many,
+# also of jobs that are made just before midnight and accepted after it. Last of the barriers, for
+# what another one keeps back takes nothing of the allowance, and so do all behind it.
+_DAY = "date_trunc('day', candidate.create_time, 'UTC')"
+_OF_OWNER = FREE_JOBS.format(caller="candidate.caller", owner="candidate.owner", day=_DAY)
+_FREE_TURN = f""", CASE WHEN is_free THEN row_number() OVER (
+            PARTITION BY owner.caller, owner.owner, is_free, {_DAY} ORDER BY number)
+            + (SELECT count(*) FROM ({_OF_OWNER} LIMIT %(daily_free_jobs)s) AS job)
+        END AS free_turn"""
+_FREE_BARRIER = f"WHEN free_turn > %(daily_free_jobs)s THEN '{Refusal.FREE_ALLOWANCE}'"
+_ACCEPT_WITHIN_ALLOWANCE = (
+    _CANDIDATES + _judged(free_turn=_FREE_TURN, free_barrier=_FREE_BARRIER) + _WRITTEN
+)
+_FREE_JOBS = "SELECT count(*) AS number FROM ({}) AS job".format(
+    FREE_JOBS.format(caller="%(caller)s", owner="%(owner)s", day="%(day)s::timestamptz")
+)

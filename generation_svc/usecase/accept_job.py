@@ -8,6 +8,7 @@ to be taken for a job, such as its price, belongs into the same transaction as i
 from dataclasses import replace
 from datetime import timedelta
 
+from generation_svc.domain.clock import day_after
 from generation_svc.domain.delivery import Webhook
 from generation_svc.domain.error import (
     AtelierError,
@@ -16,7 +17,11 @@ from generation_svc.domain.error import (
     WebhookDisabled,
 )
 from generation_svc.domain.model import Model
-from generation_svc.domain.money_error import InsufficientCredits, OwnerBlocked
+from generation_svc.domain.money_error import (
+    FreeAllowanceUsed,
+    InsufficientCredits,
+    OwnerBlocked,
+)
 from generation_svc.domain.port.acceptance import (
     Acceptance,
     Candidate,
@@ -89,7 +94,11 @@ async def _bind(tx: Transaction, candidate: Candidate) -> Repeated | None:
 
 
 def _limits(deps: Dependencies) -> OwnerLimits:
-    return OwnerLimits(deps.limits.active_jobs_per_owner, deps.storage.quota.owner_bytes)
+    return OwnerLimits(
+        active_jobs=deps.limits.active_jobs_per_owner,
+        stored_bytes=deps.storage.quota.owner_bytes,
+        daily_free_jobs=deps.limits.daily_free_jobs_per_owner,
+    )
 
 
 def refused(
@@ -101,9 +110,16 @@ def refused(
         return InsufficientCredits(price=refusal.price, balance=refusal.balance)
     if refusal is Refusal.OWNER_BLOCKED:
         return OwnerBlocked(request.owner)
+    if refusal is Refusal.FREE_ALLOWANCE:
+        return _allowance_used(deps, daily_count=limits.daily_free_jobs or 0)
     if refusal is Refusal.STORED_BYTES:
         return StorageQuotaReached(f"owner {request.owner}", limit_bytes=limits.stored_bytes)
     return TooManyActiveJobs(request.owner, limit=limits.active_jobs, retry_after=BUSY_RETRY)
+
+
+def _allowance_used(deps: Dependencies, *, daily_count: int) -> FreeAllowanceUsed:
+    now = deps.database.now()
+    return FreeAllowanceUsed(daily_count=daily_count, retry_after=day_after(now) - now)
 
 
 async def _check_endpoint(tx: Transaction, request: CreateRequest) -> None:

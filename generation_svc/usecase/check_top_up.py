@@ -1,7 +1,7 @@
 """Says whether a payment would be credited, before it is made."""
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.daily_cap import next_day
+from generation_svc.domain.clock import day_after
 from generation_svc.domain.money_error import (
     DailyCapReached,
     MoneyModeMismatch,
@@ -69,7 +69,7 @@ def is_beyond_cap(deps: Dependencies, caller: Caller, *, credits_: int) -> bool:
 def daily_cap_reached(deps: Dependencies) -> DailyCapReached:
     """Return the refusal, with the time until the next day begins."""
     now = deps.database.now()
-    return DailyCapReached(DAILY_CAP, retry_after=next_day(now) - now)
+    return DailyCapReached(DAILY_CAP, retry_after=day_after(now) - now)
 
 
 def owner_problem(payment: Payment) -> str | None:

@@ -22,7 +22,7 @@ from generation_svc.domain.identifier import new_id
 from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.domain.ledger import Charge
 from generation_svc.domain.model import Model
-from generation_svc.domain.money_error import InsufficientCredits, PriceChanged
+from generation_svc.domain.money_error import FreeAllowanceUsed, InsufficientCredits, PriceChanged
 from generation_svc.domain.port.acceptance import (
     Acceptance,
     Accepted,
@@ -53,6 +53,7 @@ _AFTER_LOOKING = (
     JobExpired,
     TooManyActiveJobs,
     InsufficientCredits,
+    FreeAllowanceUsed,
 )
 """What is raised once its request_id was looked for, or could not be."""
 
@@ -64,7 +65,7 @@ async def create_job(deps: Dependencies, request: CreateRequest) -> Job:
     UploadMissing, ConsentMissing, UnknownPrice, ReferenceUnavailable, RequestIdReused,
     JobExpired, TooManyActiveJobs, Overloaded, StorageQuotaReached, WebhookSecretMissing,
     WebhookDisabled, PriceChanged, SalesClosed, OwnerBlocked, InsufficientCredits,
-    DailyCapReached, ProviderBalanceLow.
+    DailyCapReached, ProviderBalanceLow, FreeAllowanceUsed.
     """
     _check_rights(request)
     try:

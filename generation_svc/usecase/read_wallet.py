@@ -1,15 +1,28 @@
 """Reads what an owner has, and how it came to that."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.clock import day_after, day_of
 from generation_svc.domain.ledger import Transfer, Wallet
 from generation_svc.domain.money_error import (
     MoneyOff,
 )
 from generation_svc.domain.top_up import TopUp
 from generation_svc.lifecycle.dependencies import Dependencies
+
+
+@dataclass(frozen=True, slots=True)
+class FreeAllowance:
+    """How many jobs of free models an owner may start in a day."""
+
+    daily_count: int
+    remaining_count: int
+    reset_time: datetime
+    """When all of them are there again."""
 
 
 def check_money(deps: Dependencies) -> None:
@@ -32,6 +45,21 @@ async def read_wallet(deps: Dependencies, caller: Caller, *, owner: str) -> Wall
     """Return what an owner has. Raises PermissionDenied and MoneyOff."""
     check_owner(deps, caller, owner=owner)
     return await deps.database.read(lambda tx: tx.ledger.wallet(owner))
+
+
+async def read_allowance(deps: Dependencies, caller: Caller, *, owner: str) -> FreeAllowance | None:
+    """Return what is left of an owner's free jobs of today; None where that has no limit.
+
+    They are counted for each caller, as its jobs are; so one that only pays is told of none.
+    """
+    daily_count = deps.limits.daily_free_jobs_per_owner
+    if daily_count is None or not caller.acts_for(owner):
+        return None
+    now = deps.database.now()
+    used = await deps.database.read(
+        lambda tx: tx.acceptance.free_jobs(owner, caller=caller.name, day=day_of(now))
+    )
+    return FreeAllowance(daily_count, max(0, daily_count - used), day_after(now))
 
 
 async def list_transfers(

@@ -14,6 +14,7 @@ from generation_svc.domain.link_error import UploadLinkInvalid
 from generation_svc.domain.media import MediaKind, Upload, kind_of
 from generation_svc.domain.media_input import InputValue, given_in, with_texts
 from generation_svc.domain.model import Model
+from generation_svc.domain.money_error import OwnerBlocked
 from generation_svc.domain.port.media import Examined
 from generation_svc.domain.upload_link import UploadTicket
 from generation_svc.lifecycle import storage_limit
@@ -43,10 +44,11 @@ async def upload(
 ) -> Upload:
     """Keep media as an input for later, without its metadata.
 
-    Raises UploadRejected, StorageQuotaReached, Overloaded or Unavailable; with the ticket of a link
-    also UploadLinkInvalid, if another file came by it meanwhile.
+    Raises UploadRejected, StorageQuotaReached, OwnerBlocked, Overloaded or Unavailable; with the
+    ticket of a link also UploadLinkInvalid, if another file came by it meanwhile.
     """
     await storage_limit.admit_upload(deps)
+    await _check_not_blocked(deps, owner)
     async with deps.media.spool.open(caller=caller.name, owner=owner) as file:
         async for piece in pieces:
             await file.write(piece)
@@ -55,6 +57,15 @@ async def upload(
         if ticket:
             _check_kind(ticket, examined)
         return await _keep(deps, caller, owner=owner, examined=examined, ticket=ticket)
+
+
+async def _check_not_blocked(deps: Dependencies, owner: str) -> None:
+    """Raise OwnerBlocked before a byte is taken; nobody is blocked where nothing is sold."""
+    if deps.money.mode is None:
+        return
+    wallet = await deps.database.read(lambda tx: tx.ledger.wallet(owner))
+    if wallet.is_blocked:
+        raise OwnerBlocked(owner)
 
 
 def _check_kind(ticket: UploadTicket, examined: Examined) -> None:

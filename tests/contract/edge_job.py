@@ -60,6 +60,7 @@ class JobDesk(GenerationDesk):
         self.quote = pb.QuoteJobResponse(price=job_pb2.Price(credits="12"))
         self.quotes: list[pb.QuoteJobRequest] = []
         self.quote_refusal: Refusal | None = None
+        self.upload_refusal: Refusal | None = None
         self.consents: list[pb.RecordConsentRequest] = []
         self.lists: list[pb.ListModelsRequest] = []
         self.opened: list[str] = []
@@ -144,6 +145,8 @@ class JobDesk(GenerationDesk):
 
     async def UploadInput(self, request_iterator: Any, context: Any) -> Any:
         parts = [part async for part in request_iterator]
+        if self.upload_refusal:
+            await self.upload_refusal.given(context)
         if not self.is_picture:
             await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_REJECTED")
         number = _uuid(next(self._numbers))

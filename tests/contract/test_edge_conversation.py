@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 
@@ -10,6 +11,7 @@ from atelier.generation.v1.media_pb2 import Media
 from atelier.generation.v1.model_pb2 import MODEL_KIND_TEXT_TO_IMAGE
 from edge_bot.conversation.session import MAX_BYTES
 from tests.contract.edge_chat import BOT_ID, Chat, buttons, chatting
+from tests.contract.stand_in import Refusal
 from tests.edge_model import USER, catalog, job, switched_off
 from tests.integration.sandbox_telegram import Json, picture
 
@@ -387,6 +389,13 @@ async def test_a_refusal_is_told_in_words_and_can_be_mended(
     assert words in await chat.last_text()
     assert await chat.labels()
     assert "Must be otherwise" not in await chat.last_text()
+
+
+async def test_a_blocked_user_who_sends_a_picture_is_told_so(chat: Chat) -> None:
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    chat.service.generation.upload_refusal = Refusal(code, "OWNER_BLOCKED")
+    await chat.say("make it red", files={"photo": ("cat.png", picture(), "image/png")})
+    assert "Your account is blocked" in await chat.last_text()
 
 
 async def test_a_draft_whose_job_is_long_gone_makes_another_at_the_next_press(chat: Chat) -> None:

@@ -10,7 +10,7 @@ import pytest
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.wallet.v1 import wallet_service_pb2 as wallet_pb
 from generation_client import GenerationClient, connect
-from generation_svc.domain.daily_cap import next_day
+from generation_svc.domain.clock import day_after
 from tests.contract.failure import refused
 from tests.contract.service import serving, struct
 from tests.e2e.program import until
@@ -56,7 +56,7 @@ async def test_a_cap_of_the_day_says_when_it_ends(
         "DAILY_CAP_REACHED",
     )
     assert refusal.metadata == {"cap": cap}
-    left = (next_day(now) - now).total_seconds()
+    left = (day_after(now) - now).total_seconds()
     assert refusal.retry_seconds is not None
     assert abs(refusal.retry_seconds - left) < 30
 

@@ -20,6 +20,8 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_AUDIO, MEDIA_KIND_IMAGE, MEDIA_KIND_VIDEO
 from atelier.generation.v1.upload_link_pb2 import UploadLink
+from atelier.wallet.v1 import wallet_service_pb2 as wallet_pb
+from generation_client import connect
 from generation_svc.domain.link_error import UploadLinkInvalid
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.upload_link import UploadTicket
@@ -116,9 +118,9 @@ class Bench:
 
 @asynccontextmanager
 async def serving_links(
-    database_url: str, media: Path, *, kie_url: str = "", **gateway: Any
+    database_url: str, media: Path, *, kie_url: str = "", money: str | None = None, **gateway: Any
 ) -> AsyncIterator[Bench]:
-    more = {**LINKED, "unpaid_models": "allow"}
+    more = {**LINKED, **({"money": money} if money else {"unpaid_models": "allow"})}
     async with serving(database_url, media, kie_url=kie_url, more_settings=more) as service:
         port = int(service.address.rpartition(":")[2])
         async with running(port, **gateway) as front:
@@ -139,6 +141,20 @@ async def test_a_file_that_is_sent_by_the_page_is_in_the_draft(bench: Bench) -> 
     again = await bench.link(kinds=[MEDIA_KIND_VIDEO])
     assert again.upload.id == link.upload_id
     assert (again.upload.mime_type, again.upload.duration.seconds) == ("video/mp4", 2)
+
+
+async def test_a_blocked_owner_sends_nothing_by_its_link(database_url: str, tmp_path: Path) -> None:
+    async with serving_links(database_url, tmp_path, money="test") as bench:
+        link = await bench.link()
+        async with connect(bench.service.address) as client:
+            wish = wallet_pb.BlockOwnerRequest(owner="telegram:7", is_blocked=True, reason="spam")
+            await client.wallet.BlockOwner(wish)
+        answer = await bench.put(link, FILM)
+        assert (answer.status_code, answer.json()["outcome"]) == (404, "no_link")
+        requests = [pb.UploadInputRequest(owner="telegram:7", data=FILM)]
+        refusal = await refused(bench.service.generation.UploadInput(iter(requests)))
+        assert refusal.reason == "OWNER_BLOCKED"
+        assert [each async for each in _stored(bench.service)] == []
 
 
 async def test_a_link_takes_one_file(bench: Bench) -> None:

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import grpc
 import pytest
 
 from atelier.generation.v1 import generation_service_pb2 as generation_pb
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import TopUpState
 from atelier.wallet.v1.transfer_pb2 import TransferKind
+from atelier.wallet.v1.wallet_pb2 import FreeAllowance
 from generation_client import GenerationClient, GenerationError, connect, translated
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.money import MoneyMode
@@ -58,6 +61,40 @@ async def test_an_owner_that_never_had_anything_has_an_empty_wallet(
     wallet = (await client.wallet.GetBalance(pb.GetBalanceRequest(owner=OWNER))).wallet
     assert (wallet.owner, wallet.balance, wallet.held_credits, wallet.debt) == (OWNER, 0, 0, 0)
     assert not wallet.HasField("free_allowance")
+
+
+async def test_the_balance_tells_what_is_left_of_the_free_jobs_and_when_they_return(
+    database_url: str, tmp_path: Path
+) -> None:
+    more: dict[str, Any] = {"money": "test", "free_jobs_per_day": 1}
+    async with (
+        serving(database_url, tmp_path, more_settings=more) as service,
+        connect(service.address) as client,
+    ):
+
+        async def allowance() -> FreeAllowance:
+            answer = await client.wallet.GetBalance(pb.GetBalanceRequest(owner=OWNER))
+            return answer.wallet.free_allowance
+
+        assert ((await allowance()).daily_count, (await allowance()).remaining_count) == (1, 1)
+        wish = generation_pb.CreateJobRequest(
+            model_id="z-image", inputs=struct({"prompt": "a cat"}), owner=OWNER
+        )
+        await client.generation.CreateJob(wish)
+        with pytest.raises(GenerationError) as refused, translated():
+            await client.generation.CreateJob(wish)
+        left = await allowance()
+    error = refused.value
+    assert (error.code, error.reason) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "FREE_ALLOWANCE_USED",
+    )
+    assert error.metadata == {"daily_count": "1"}
+    assert left.remaining_count == 0
+    midnight = left.reset_time.ToDatetime(tzinfo=UTC)
+    assert midnight.time() == time(0)
+    returned = datetime.now(UTC) + timedelta(seconds=error.retry_after_s or 0)
+    assert abs(returned - midnight) < timedelta(minutes=1)
 
 
 async def test_a_grant_is_made_once_and_named(client: GenerationClient) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from generation_svc.domain.daily_cap import Cap, DailyCaps, DailyCost, next_day
+from generation_svc.domain.clock import day_after
+from generation_svc.domain.daily_cap import Cap, DailyCaps, DailyCost
 from generation_svc.domain.job import Job
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.money_error import DailyCapReached, InsufficientCredits
@@ -60,7 +61,7 @@ async def test_of_many_free_jobs_at_once_exactly_those_within_the_cap_are_accept
         await harness.accept()
     now = harness.deps.database.now()
     assert refusal.value.cap == "free"
-    assert abs(now + refusal.value.retry_after - next_day(now)) < timedelta(seconds=5)
+    assert abs(now + refusal.value.retry_after - day_after(now)) < timedelta(seconds=5)
     value = harness.registry.get_sample_value
     assert value("atelier_provider_unaffordable_jobs_total", {"limit": "free"}) == 16
 

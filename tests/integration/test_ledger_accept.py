@@ -17,6 +17,7 @@ from generation_svc.domain.money_error import (
     PriceChanged,
     SalesClosed,
 )
+from generation_svc.lifecycle.dependencies import Dependencies, MoneyDependencies
 from generation_svc.usecase import upload_input
 from tests.lifecycle import CALLER, Harness, OpenBench, one_piece
 from tests.money import FREE, IMAGEN, PRICE, check_ledger, grant, holds, wallet
@@ -217,6 +218,22 @@ async def test_a_blocked_owner_starts_nothing(harness: Harness) -> None:
         with pytest.raises(OwnerBlocked):
             await harness.accept(**wish)
     await harness.accept(owner="user:2")
+
+
+async def test_a_blocked_owner_uploads_nothing(harness: Harness) -> None:
+    await grant(harness, 100)
+    await harness.query("UPDATE wallet SET is_blocked = true")
+
+    async def uploaded(deps: Dependencies, owner: str) -> None:
+        await upload_input.upload(deps, CALLER, owner=owner, pieces=one_piece(b"a picture"))
+
+    with pytest.raises(OwnerBlocked):
+        await uploaded(harness.deps, "user:1")
+    assert await harness.query("SELECT id FROM upload") == []
+    assert harness.store.kept == {}
+    await uploaded(harness.deps, "user:2")
+    unsold = replace(harness.deps, money=MoneyDependencies(None))
+    await uploaded(unsold, "user:1")
 
 
 async def test_while_sales_are_closed_only_free_models_are_used(harness: Harness) -> None:

@@ -20,8 +20,8 @@ import pytest
 
 from generation_svc import storage
 from generation_svc.domain.caller import Scope
+from generation_svc.domain.clock import day_of
 from generation_svc.domain.cost_excess import CostExcess
-from generation_svc.domain.daily_cap import day_of
 from generation_svc.domain.delivery import Destination, Queue, Sent, Webhook
 from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilent
 from generation_svc.domain.job import Job
@@ -195,7 +195,17 @@ async def accepted(harness: Harness) -> list[Job]:
     cancelled = await harness.accept(owner="user:cancelled")
     await cancel_job.cancel_job(harness.deps, CALLER, job_id=cancelled.id)
     await forecast(harness.deps, jobs[0])
+    await accepted_within_allowance(harness)
     return jobs
+
+
+async def accepted_within_allowance(harness: Harness) -> None:
+    """Accept a job where the free jobs of a day are counted, and say how many are left."""
+    limits = replace(harness.deps.limits, daily_free_jobs_per_owner=9)
+    deps = replace(harness.deps, limits=limits)
+    job = await replace(harness, deps=deps).accept(owner="user:allowance")
+    await read_wallet.read_allowance(deps, CALLER, owner=job.owner)
+    await cancel_job.cancel_job(deps, CALLER, job_id=job.id)
 
 
 async def taken(harness: Harness, jobs: list[Job]) -> None:

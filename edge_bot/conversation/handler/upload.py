@@ -97,7 +97,7 @@ async def _uploaded(interaction: Interaction, data: bytes) -> Upload:
                 raise PictureTooLarge from error
             case "UPLOAD_REJECTED":
                 raise PictureUnreadable from error
-        if is_out_of_room(refusal):
+        if is_out_of_room(refusal) or refusal.reason == "OWNER_BLOCKED":
             raise UploadRefused(refusal) from error
         raise
     upload = answer.upload

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -37,6 +37,8 @@ class OwnerLimits:
 
     active_jobs: int
     stored_bytes: int
+    daily_free_jobs: int | None = None
+    """How many jobs of free models it may start in a day (UTC); None for any number."""
 
 
 class Refusal(StrEnum):
@@ -45,6 +47,8 @@ class Refusal(StrEnum):
     ACTIVE_JOBS = "active_jobs"
     STORED_BYTES = "stored_bytes"
     OWNER_BLOCKED = "owner_blocked"
+    FREE_ALLOWANCE = "free_allowance"
+    """The free jobs of the day are used."""
     CREDITS = "credits"
     """The wallet has too little; see `Shortage`."""
     AGAIN = "again"
@@ -88,4 +92,11 @@ class AcceptanceStore(Protocol):
 
         Return what became of each, in their order. Jobs of one owner take turns from here to the
         end of the transaction, so that its limits are exact.
+        """
+        ...
+
+    async def free_jobs(self, owner: str, *, caller: str, day: datetime) -> int:
+        """Return how many of an owner's free jobs count for the day (UTC) that begins then.
+
+        One that failed does not, nor one that was cancelled before the provider had it.
         """
