@@ -9,6 +9,7 @@ from generation_svc.domain.attempt import LIVE_STATES
 from generation_svc.domain.ledger import Currency
 from generation_svc.domain.ledger_audit import Rule, known_ways
 from generation_svc.domain.port.media import FIRST_COVER_POSITION
+from generation_svc.storage.import_audit import IMPORT_PAGE, IMPORT_RULES, IS_IMPORTED
 
 _WAYS = ", ".join(f"('{kind}', '{s}', '{t}', '{c}')" for kind, s, t, c in sorted(known_ways()))
 _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE_STATES))
@@ -45,6 +46,7 @@ _TRANSFERS = _statement(
                 WHERE hold.job_id = {_CAUSE_ID} AND hold.owner = transfer.owner)
             WHEN kind IN ('top_up', 'refund', 'chargeback', 'debt_payment') THEN EXISTS (
                 SELECT FROM top_up WHERE top_up.id = {_CAUSE_ID} AND top_up.owner = transfer.owner)
+            WHEN kind IN ('import', 'import_undo') THEN {IS_IMPORTED}
             ELSE true END AS is_caused,
         coalesce((SELECT earlier.balance_after FROM transfer AS earlier
             WHERE earlier.owner = transfer.owner AND earlier.id < transfer.id
@@ -359,5 +361,6 @@ PARTS = {
     "top_up": _TOP_UPS,
     "receipt": _RECEIPTS,
     "star": _STARS,
+    "import": _statement(IMPORT_PAGE, *IMPORT_RULES),
 }
 """The statement of each part of the ledger."""
