@@ -128,11 +128,8 @@ def undo_transfer(known: KnownImport, *, actor: str, reason: str) -> Transfer:
     )
 
 
-def objection(row: ImportRow, known: KnownImport, *, batch: UUID) -> str | None:
-    """Return why a balance that was imported before is not imported now; None if it is.
-
-    One that is there as it is wanted is no matter for an objection: ask `is_repeated` first.
-    """
+def objection(known: KnownImport, *, batch: UUID) -> str | None:
+    """Return why a balance that was imported before is not imported now; None if it can be."""
     if known.state is ImportState.IMPORTED:
         return f"{known.row.credits} credits were imported for {known.row.owner} before."
     if known.batch == batch:

@@ -135,7 +135,7 @@ async def _new(
         earlier = known.get(row.key)
         if earlier and is_repeated(row, earlier):
             outcome.repeated += 1
-        elif earlier and (problem := objection(row, earlier, batch=batch.id)):
+        elif earlier and (problem := objection(earlier, batch=batch.id)):
             outcome.rejects[index] = problem
         else:
             new.append((row, earlier.round + 1 if earlier else 1))
