@@ -44,6 +44,7 @@ class Rule(StrEnum):
     RECEIPT_CAUSE = "receipt_has_cause"
     STAR = "stars_are_what_was_booked"
     STAR_SEEN = "top_up_is_seen_by_telegram"
+    IMPORT = "import_has_its_transfers"
 
 
 @dataclass(frozen=True, slots=True)

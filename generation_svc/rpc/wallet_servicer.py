@@ -18,6 +18,7 @@ from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.top_up_servicer import TopUpServicer
 from generation_svc.rpc.wallet_check import LedgerCheck
+from generation_svc.rpc.wallet_import import WalletImport
 from generation_svc.rpc.wallet_operator import MAX_REASON_LENGTH, WalletOperator
 from generation_svc.rpc.wallet_star import StarServicer
 from generation_svc.usecase import grant_credits, read_wallet
@@ -31,7 +32,12 @@ async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn
 
 
 class WalletServicer(
-    LedgerCheck, WalletOperator, StarServicer, TopUpServicer, pb_grpc.WalletServiceServicer
+    LedgerCheck,
+    WalletImport,
+    WalletOperator,
+    StarServicer,
+    TopUpServicer,
+    pb_grpc.WalletServiceServicer,
 ):
     """Answers the calls of `WalletService`."""
 
@@ -79,8 +85,6 @@ class WalletServicer(
         wallet = await grant_credits.grant_credits(self._deps, _grant_from_proto(request))
         return pb.GrantCreditsResponse(wallet=wallet_to_proto(wallet))
 
-    ImportBalances = unbuilt
-    UndoImport = unbuilt
     GetStatement = unbuilt
 
 

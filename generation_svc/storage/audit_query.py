@@ -11,6 +11,7 @@ from generation_svc.domain.ledger_audit import Rule, known_ways
 from generation_svc.domain.port.media import FIRST_COVER_POSITION
 from generation_svc.domain.top_up import TELEGRAM_STARS
 from generation_svc.storage.attempt_state import is_live
+from generation_svc.storage.import_audit import IMPORT_PAGE, IMPORT_RULES, IMPORTED
 
 _WAYS = ", ".join(f"('{kind}', '{s}', '{t}', '{c}')" for kind, s, t, c in sorted(known_ways()))
 # Only what looks like a UUID is read as one.
@@ -53,6 +54,7 @@ _TRANSFERS = _statement(
                 {_has(f"hold WHERE hold.job_id = {_CAUSE_ID} AND hold.owner = transfer.owner")}
             WHEN kind IN ('top_up', 'refund', 'chargeback', 'debt_payment') THEN
                 {_has(f"top_up WHERE top_up.id = {_CAUSE_ID} AND top_up.owner = transfer.owner")}
+            WHEN kind IN ('import', 'import_undo') THEN {_has(IMPORTED)}
             ELSE true END AS is_caused,
         coalesce((SELECT earlier.balance_after FROM transfer AS earlier
             WHERE earlier.owner = transfer.owner AND earlier.id < transfer.id
@@ -386,5 +388,6 @@ PARTS = {
     "top_up": _TOP_UPS,
     "receipt": _RECEIPTS,
     "star": _STARS,
+    "import": _statement(IMPORT_PAGE, *IMPORT_RULES),
 }
 """The statement of each part of the ledger."""

@@ -57,6 +57,7 @@ from generation_svc.storage.retention_store import PostgresRetentionStore
 from generation_svc.storage.star_store import PostgresStarStore
 from generation_svc.storage.top_up_store import PostgresTopUpStore
 from generation_svc.storage.usage_store import PostgresUsageStore
+from generation_svc.storage.wallet_import_store import PostgresWalletImportStore
 from generation_svc.storage.webhook_store import PostgresWebhookStore
 from runtime.wait import Deadline
 
@@ -127,6 +128,7 @@ class PostgresTransaction:
         self.audit = PostgresAuditStore(connection)
         self.top_ups = PostgresTopUpStore(connection)
         self.stars = PostgresStarStore(connection)
+        self.imports = PostgresWalletImportStore(connection)
 
     def now(self) -> datetime:
         """Return the database's time."""

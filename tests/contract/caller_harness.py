@@ -25,7 +25,7 @@ from atelier.generation.v1 import (
 )
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.destination_pb2 import TelegramDestination
-from atelier.wallet.v1 import wallet_service_pb2
+from atelier.wallet.v1 import imported_balance_pb2, wallet_service_pb2
 from generation_client import GenerationClient, GenerationError, connect, translated
 from generation_svc.caller import CallerDirectory, Grant
 from generation_svc.domain.attempt import Attempt, AttemptState
@@ -423,7 +423,16 @@ CALLS: dict[str, Call] = {
     ),
     "WalletService/ListMargins": lambda c, s: c.wallet.ListMargins(_wallet.ListMarginsRequest()),
     "WalletService/ImportBalances": lambda c, s: c.wallet.ImportBalances(
-        _wallet.ImportBalancesRequest(batch_id=str(uuid4()), rate="1", reason="a test")
+        _wallet.ImportBalancesRequest(
+            batch_id=str(uuid4()),
+            balances=[
+                imported_balance_pb2.ImportedBalance(
+                    source="old", user_id="7", amount="1", currency="RUB"
+                )
+            ],
+            rate="1",
+            reason="a test",
+        )
     ),
     "WalletService/UndoImport": lambda c, s: c.wallet.UndoImport(
         _wallet.UndoImportRequest(batch_id=str(uuid4()), reason="a test")

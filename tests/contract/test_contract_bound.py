@@ -51,6 +51,7 @@ NOBODY = "0198c0de-0000-7000-8000-000000000000"
 MAX_WAIT_SECONDS = 0.5
 """How long a call may take: some wait for as long as they are asked to, which proves enough."""
 LARGEST = {FieldDescriptor.TYPE_INT32: 2**31 - 1, FieldDescriptor.TYPE_INT64: 2**63 - 1}
+BALANCE = {"source": "old", "user_id": "7", "amount": "1", "currency": "RUB"}
 TEMPLATES: dict[str, dict[str, Any]] = {
     "CreateJob": {"model_id": "z-image", "inputs": struct({"prompt": "a lighthouse"})},
     "GetJob": {"job_id": NOBODY},
@@ -94,6 +95,13 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "ReportStarTransactions": {"bot_id": 1, "telegram_host": "telegram.example"},
     "BlockOwner": {"owner": "bounds", "reason": "bounds"},
     "SetMargin": {"factor": "1.5", "reason": "bounds"},
+    "ImportBalances": {
+        "batch_id": NOBODY,
+        "balances": [BALANCE],
+        "rate": "1",
+        "reason": "bounds",
+    },
+    "UndoImport": {"batch_id": NOBODY, "reason": "bounds"},
     "SetSales": {"is_open": True, "reason": "bounds"},
     "GetDailyReport": {"first_day": "2026-11-01", "last_day": "2026-11-02"},
     "GrantCredits": {"request_id": "bounds", "owner": "bounds", "credits": 1, "reason": "bounds"},
@@ -103,6 +111,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "telegram": {"bot_id": 1, "chat_id": 1},
     "queue": {"queue": "bounds"},
     "transactions": {"id": "bounds"},
+    "balances": BALANCE,
 }
 OPAQUE = {"google.protobuf.Struct", "google.protobuf.Timestamp"}
 """What has a test of its own below."""
@@ -115,11 +124,20 @@ TEXTS = {
     "patch_json": "{}",
     "document_json": "{}",
     "factor": "1.",
+    "rate": "1.",
+    "atelier.wallet.v1.ImportedBalance.amount": "1.",
     "first_day": "2026-11-01",
     "last_day": "2026-11-02",
 }
 """How the text of a field has to begin, or of what it has to be: by its name, short or full."""
-FILLERS = {"filter": " ", "patch_json": " ", "document_json": " ", "factor": "0"}
+FILLERS = {
+    "filter": " ",
+    "patch_json": " ",
+    "document_json": " ",
+    "factor": "0",
+    "rate": "0",
+    "amount": "0",
+}
 """With what such a text may be filled up; with letters if nothing is said."""
 
 

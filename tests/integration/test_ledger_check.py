@@ -6,15 +6,19 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from generation_svc.domain.imported_balance import ImportedBalance
 from generation_svc.domain.ledger_audit import LedgerReport, Rule
 from generation_svc.domain.money import MoneyMode
 from generation_svc.engine.maintenance.ledger import check_ledger as check_hourly
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase import cancel_job
+from generation_svc.usecase.import_balances import ImportBatch, import_balances
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import FREE, IMAGEN, bought, grant
 
@@ -26,6 +30,7 @@ WAN: dict[str, Any] = {"model_id": "wan/2-7-image", "inputs": {"prompt": "cats",
 async def harness(open_bench: OpenBench) -> Harness:
     """A ledger with something of everything in it."""
     harness = await open_bench(money=MoneyMode.TEST)
+    await imported(harness, amount="7")
     await grant(harness, 50, owner=OWNER)
     await bought(harness, 200, owner=OWNER)
     await harness.made(owner=OWNER, **IMAGEN)
@@ -43,6 +48,14 @@ async def harness(open_bench: OpenBench) -> Harness:
         " SELECT 1, 1, 'top_up', id, now() FROM top_up"
     )
     return harness
+
+
+async def imported(harness: Harness, *, amount: str) -> None:
+    """Import what the owner had with an earlier bot."""
+    balance = ImportedBalance("old", OWNER.removeprefix("telegram:"), amount, "RUB")
+    batch = ImportBatch(uuid4(), [balance], rate=Decimal(1), reason="a test")
+    outcome = await import_balances(harness.deps, CALLER, batch=batch, apply=True)
+    assert outcome.count == 1
 
 
 async def report(harness: Harness, *, piece: int = 2) -> LedgerReport:
@@ -238,6 +251,23 @@ PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
     "a top-up whose Stars were not booked": (
         {Rule.STARS},
         ["DELETE FROM transfer WHERE kind = 'stars_in'"],
+    ),
+    "an import that was removed": (
+        {Rule.BALANCE, Rule.WALLET, Rule.IMPORT},
+        ["DELETE FROM transfer WHERE kind = 'import'"],
+    ),
+    "an import of which no row is known": ({Rule.CAUSE}, ["DELETE FROM wallet_import"]),
+    "an import of other credits than its row says": (
+        {Rule.IMPORT},
+        ["UPDATE wallet_import SET credits = credits + 1"],
+    ),
+    "an import that is noted as undone and was not": (
+        {Rule.IMPORT},
+        ["UPDATE wallet_import SET state = 'undone', undo_time = now()"],
+    ),
+    "an import that went to somebody else": (
+        {Rule.IMPORT},
+        ["UPDATE wallet_import SET owner = 'telegram:9'"],
     ),
     "a gap between receipts": ({Rule.RECEIPT}, ["UPDATE receipt SET number = 3"]),
     "a receipt for nothing": (

@@ -34,6 +34,7 @@ from generation_svc.domain.port.retention import RetentionStore, UsageStore
 from generation_svc.domain.port.session import EdgeStore
 from generation_svc.domain.port.star import StarStore
 from generation_svc.domain.port.top_up import TopUpStore
+from generation_svc.domain.port.wallet_import import WalletImportStore
 from generation_svc.domain.port.webhook import WebhookStore
 
 _T = TypeVar("_T")
@@ -92,6 +93,8 @@ class Transaction(Clock, Protocol):
     def top_ups(self) -> TopUpStore: ...  # noqa: D102
     @property
     def stars(self) -> StarStore: ...  # noqa: D102
+    @property
+    def imports(self) -> WalletImportStore: ...  # noqa: D102
 
     def announce(self, topic: str) -> None:
         """Wake all who wait for `topic`, in every replica, once this transaction is durable.

@@ -1,0 +1,1 @@
+"""What an operator does with many wallets at once, from the command line."""
