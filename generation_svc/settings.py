@@ -203,6 +203,9 @@ class GenerationSettings(ProcessSettings):
     0 sets no limit.
     """
 
+    seller_text: str = Field("", max_length=500, examples=["Example Studio, help@example.org"])
+    """What statements say of the seller: a name, an address, how to write to it."""
+
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""
 

@@ -142,6 +142,8 @@ class MoneyDependencies:
     """What is sold for Stars, the cheapest first."""
     daily_credits: int | None = None
     """How many credits a caller may record in a day before a list confirms them; None if any."""
+    seller: str = ""
+    """What statements say of the seller."""
 
 
 @dataclass(frozen=True, slots=True)

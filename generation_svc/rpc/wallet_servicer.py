@@ -16,6 +16,7 @@ from generation_svc.rpc.top_up_servicer import TopUpServicer
 from generation_svc.rpc.wallet_check import LedgerCheck
 from generation_svc.rpc.wallet_operator import MAX_REASON_LENGTH, WalletOperator
 from generation_svc.rpc.wallet_star import StarServicer
+from generation_svc.rpc.wallet_statement import StatementServicer
 from generation_svc.usecase import grant_credits, read_wallet
 
 MAX_GRANT = 1_000_000_000
@@ -27,7 +28,12 @@ async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn
 
 
 class WalletServicer(
-    LedgerCheck, WalletOperator, StarServicer, TopUpServicer, pb_grpc.WalletServiceServicer
+    LedgerCheck,
+    WalletOperator,
+    StarServicer,
+    StatementServicer,
+    TopUpServicer,
+    pb_grpc.WalletServiceServicer,
 ):
     """Answers the calls of `WalletService`."""
 
@@ -73,7 +79,6 @@ class WalletServicer(
 
     ImportBalances = unbuilt
     UndoImport = unbuilt
-    GetStatement = unbuilt
 
 
 def _grant_from_proto(request: pb.GrantCreditsRequest) -> grant_credits.GrantRequest:

@@ -37,6 +37,7 @@ async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> 
         is_provider_real=settings.is_kie_real,
         packs=parse_packs(settings.star_packs),
         daily_credits=settings.max_daily_top_up_credits or None,
+        seller=settings.seller_text.strip(),
     )
 
 
