@@ -20,7 +20,7 @@ class StatementForm(StrEnum):
     PDF = "pdf"
 
 
-class StatementDiffers(Exception):
+class StatementConflict(Exception):
     """The lines of a statement do not lead from its opening balance to its closing one."""
 
 
@@ -83,12 +83,12 @@ class Statement:
         return -sum(each.change for each in self.lines if each.change < 0)
 
     def check(self) -> None:
-        """Raise StatementDiffers unless each balance follows from the one before it."""
+        """Raise StatementConflict unless each balance follows from the one before it."""
         for before, line in zip(_balances(self.opening, self.lines), self.lines, strict=False):
             if before + line.change != line.balance:
-                raise StatementDiffers(f"{before} and {line.change} do not make {line.balance}")
+                raise StatementConflict(f"{before} and {line.change} do not make {line.balance}")
         if self.opening + self.added - self.taken != self.closing:
-            raise StatementDiffers(f"the lines do not lead from {self.opening} to {self.closing}")
+            raise StatementConflict(f"the lines do not lead from {self.opening} to {self.closing}")
 
 
 @dataclass(frozen=True, slots=True)

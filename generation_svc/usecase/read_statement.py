@@ -11,7 +11,7 @@ from generation_svc.usecase.read_wallet import check_owner
 async def read_statement(
     deps: Dependencies, caller: Caller, *, owner: str, period: Period, language: str
 ) -> Statement:
-    """Return an owner's statement. Raises PermissionDenied, MoneyOff and StatementDiffers."""
+    """Return an owner's statement. Raises PermissionDenied, MoneyOff and StatementConflict."""
     check_owner(deps, caller, owner=owner)
     opening, transfers = await deps.database.read(
         lambda tx: tx.ledger.statement(

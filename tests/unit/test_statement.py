@@ -17,7 +17,7 @@ from generation_svc.domain.statement import (
     MOST_LINES,
     Period,
     Statement,
-    StatementDiffers,
+    StatementConflict,
     StatementForm,
     StatementLine,
 )
@@ -148,9 +148,9 @@ def test_the_longest_one_has_room_in_an_answer(form: StatementForm) -> None:
 
 def test_lines_that_do_not_lead_to_the_end_are_no_statement() -> None:
     made = statement()
-    with pytest.raises(StatementDiffers):
+    with pytest.raises(StatementConflict):
         replace(made, opening=119).check()
-    with pytest.raises(StatementDiffers):
+    with pytest.raises(StatementConflict):
         replace(made, lines=made.lines[:1] + made.lines[2:]).check()
 
 
