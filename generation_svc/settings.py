@@ -215,6 +215,9 @@ class GenerationSettings(ProcessSettings):
     daily_cap: float | None = Field(None, ge=0, le=1e9)
     """KIE credits that all jobs of a day (UTC) may cost; when empty there is no limit."""
 
+    seller_text: str = Field("", max_length=500, examples=["Example Studio, help@example.org"])
+    """What statements say of the seller: a name, an address, how to write to it."""
+
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""
 

@@ -160,6 +160,8 @@ class MoneyDependencies:
     """What the accounts at the provider have left, as this process read it a moment ago."""
     capped_days: dict[Cap, date] = field(default_factory=dict)
     """When this process found out last that a limit is reached."""
+    seller: str = ""
+    """What statements say of the seller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """`WalletService`: what owners have, and what operators give them."""
 
-from typing import Any, NoReturn
-
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1 import wallet_service_pb2_grpc as pb_grpc
 from generation_svc.domain.error import InvalidPageToken
@@ -14,21 +12,16 @@ from generation_svc.rpc.convert_wallet import (
     transfer_to_proto,
     wallet_to_proto,
 )
-from generation_svc.rpc.method import MethodNotFound
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.top_up_servicer import TopUpServicer
 from generation_svc.rpc.wallet_check import LedgerCheck
 from generation_svc.rpc.wallet_import import WalletImport
 from generation_svc.rpc.wallet_operator import MAX_REASON_LENGTH, WalletOperator
 from generation_svc.rpc.wallet_star import StarServicer
+from generation_svc.rpc.wallet_statement import StatementServicer
 from generation_svc.usecase import grant_credits, read_wallet
 
 MAX_GRANT = 1_000_000_000
-
-
-async def unbuilt(self: Any, request: Any, context: ServicerContext) -> NoReturn:
-    """Answer an RPC of the contract that is not built yet. Raises MethodNotFound."""
-    raise MethodNotFound(type(request).__name__.removesuffix("Request"))
 
 
 class WalletServicer(
@@ -36,6 +29,7 @@ class WalletServicer(
     WalletImport,
     WalletOperator,
     StarServicer,
+    StatementServicer,
     TopUpServicer,
     pb_grpc.WalletServiceServicer,
 ):
@@ -84,8 +78,6 @@ class WalletServicer(
         """Give an owner credits, or take granted ones away."""
         wallet = await grant_credits.grant_credits(self._deps, _grant_from_proto(request))
         return pb.GrantCreditsResponse(wallet=wallet_to_proto(wallet))
-
-    GetStatement = unbuilt
 
 
 def _grant_from_proto(request: pb.GrantCreditsRequest) -> grant_credits.GrantRequest:

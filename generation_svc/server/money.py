@@ -47,6 +47,7 @@ async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> 
             share=Decimal(str(settings.cost_excess_percent)) / 100,
             credits=Decimal(str(settings.cost_excess_credits)),
         ),
+        seller=settings.seller_text.strip(),
     )
 
 

@@ -68,6 +68,17 @@ class PostgresLedgerStore:
         )
         return [_transfer(row) for row in await cursor.fetchall()]
 
+    async def statement(
+        self, owner: str, *, start: datetime, end: datetime, limit: int
+    ) -> tuple[int, Sequence[Transfer]]:
+        asked = {"owner": owner, "start": start, "end": end, "limit": limit}
+        cursor = await self._connection.execute(_STATEMENT, asked)
+        found = [_transfer(row) for row in reversed(await cursor.fetchall())]
+        asked["first"] = found[0].id if found else None
+        cursor = await self._connection.execute(_OPENING, asked)
+        row = await cursor.fetchone()
+        return (row["balance_after"] if row else 0), found
+
     async def find(self, cause: str) -> Sequence[Transfer]:
         cursor = await self._connection.execute(
             "SELECT * FROM transfer WHERE cause = %s ORDER BY id", (cause,)
@@ -135,6 +146,20 @@ class PostgresLedgerStore:
         return [EndedHold(row["job_id"], row["is_stored"]) for row in await cursor.fetchall()]
 
 
+# From number to number and not from time to time: a clock that was set back leaves no gap.
+_STATEMENT = """
+SELECT * FROM transfer WHERE owner = %(owner)s
+    AND id >= (SELECT min(id) FROM transfer WHERE owner = %(owner)s
+        AND time >= %(start)s AND time < %(end)s)
+    AND id <= (SELECT max(id) FROM transfer WHERE owner = %(owner)s
+        AND time >= %(start)s AND time < %(end)s)
+ORDER BY id DESC LIMIT %(limit)s
+"""
+_OPENING = """
+SELECT balance_after FROM transfer WHERE owner = %(owner)s AND CASE
+    WHEN %(first)s::bigint IS NULL THEN time < %(start)s ELSE id < %(first)s::bigint END
+ORDER BY id DESC LIMIT 1
+"""
 # An update of nothing, since it locks and reads what was there, and one statement is enough. In the
 # order of the names, as everybody locks several.
 _LOCK = """

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
 from pydantic import SecretStr
 
@@ -442,7 +443,9 @@ CALLS: dict[str, Call] = {
         _wallet.GetDailyReportRequest(first_day="2026-11-01", last_day="2026-11-02")
     ),
     "WalletService/GetStatement": lambda c, s: c.wallet.GetStatement(
-        _wallet.GetStatementRequest(owner=s.owner)
+        _wallet.GetStatementRequest(
+            owner=s.owner, start_time=Timestamp(seconds=1), end_time=Timestamp(seconds=2)
+        )
     ),
     "WalletService/GetSales": lambda c, s: c.wallet.GetSales(_wallet.GetSalesRequest()),
     "WalletService/SetSales": lambda c, s: c.wallet.SetSales(

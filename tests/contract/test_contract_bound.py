@@ -17,6 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import consent_pb2
 from atelier.generation.v1 import delivery_service_pb2 as delivery_pb
@@ -103,6 +104,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     },
     "UndoImport": {"batch_id": NOBODY, "reason": "bounds"},
     "SetSales": {"is_open": True, "reason": "bounds"},
+    "GetStatement": {"start_time": Timestamp(seconds=1), "end_time": Timestamp(seconds=2)},
     "GetDailyReport": {"first_day": "2026-11-01", "last_day": "2026-11-02"},
     "GrantCredits": {"request_id": "bounds", "owner": "bounds", "credits": 1, "reason": "bounds"},
 }

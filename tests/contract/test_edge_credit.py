@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.contract.service import Service, serving
 from tests.edge_model import USER
 
 OWNER = f"telegram:{USER}"
+BOM = b"\xef\xbb\xbf"
 MODEL = "gpt-image-2-text-to-image"
 MONEY = {"money": "test", "star_packs": "small=100:50,large=1000:450"}
 
@@ -81,6 +83,20 @@ async def test_a_job_begins_once_there_is_enough(service: Service) -> None:
         assert f"−{price} · GPT Image 2" in lines
         assert f"+{price + 3} · bonus (a gift)" in lines
         assert "balance 3" in lines
+
+
+@pytest.mark.parametrize(("button", "begins"), [("30 days · PDF", b"%PDF"), ("CSV", BOM)])
+async def test_a_statement_comes_as_a_file(service: Service, button: str, begins: bytes) -> None:
+    await grant(service, 25)
+    async with reviewing(service) as chat:
+        await chat.say("/balance")
+        for label in ("History", "Statement", button):
+            await chat.press(label)
+        document = (await chat.last())["document"]
+        file = await chat.context.bot.get_file(document["file_id"])
+        assert bytes(await file.download_as_bytearray()).startswith(begins)
+        form = "pdf" if begins == b"%PDF" else "csv"
+        assert re.fullmatch(rf"statement-[0-9-]{{21}}\.{form}", document["file_name"])
 
 
 async def test_a_price_that_was_not_shown_is_not_taken(service: Service) -> None:

@@ -17,8 +17,10 @@ SCHEMA = {"alembic", "mako", "sqlalchemy", "sqlmodel"}
 """What a migration needs."""
 MEDIA = {"PIL", "av"}
 """What the processes that examine media need."""
+STATEMENT = {"fpdf", "fontTools"}
+"""What writes statements as PDF."""
 DEVELOPMENT = {"boto3", "hypothesis", "moto", "pytest", "sandbox", "devrun", "pydantic_settings"}
-NEVER = SCHEMA | MEDIA | DEVELOPMENT
+NEVER = SCHEMA | MEDIA | STATEMENT | DEVELOPMENT
 OTHERS = {
     "generation_svc": {"jsonschema", "referencing", "starlette", "uvicorn", "telegram", "edge_bot"},
     "callback_gateway": {"httpx", "httpx2", "jsonschema", "obstore", "psycopg", "telegram"},

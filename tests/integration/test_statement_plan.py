@@ -34,6 +34,7 @@ from generation_svc.domain.port.due import DueKind
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.webhook import WebhookAnswer
+from generation_svc.domain.statement import Period
 from generation_svc.domain.top_up import Pack, Payment
 from generation_svc.engine import read_cost
 from generation_svc.engine.due import looking
@@ -49,6 +50,7 @@ from generation_svc.usecase import (
     download_media,
     lease_delivery,
     read_job,
+    read_statement,
     read_wallet,
     record_top_up,
     refund_top_up,
@@ -307,6 +309,12 @@ async def bought(harness: Harness) -> None:
         tops.append(made.top_up)
     for after in (None, tops[1].id):
         await read_wallet.list_top_ups(deps, caller, owner="telegram:7", after=after, limit=20)
+    for days in (0, 366):
+        now = harness.deps.database.now()
+        period = Period(now - timedelta(days=days), now)
+        await read_statement.read_statement(
+            deps, caller, owner="telegram:7", period=period, language="en"
+        )
     for top_up in tops:
         wish = refund_top_up.Refund(caller, str(top_up.id), "disliked", is_forced=True)
         await refund_top_up.refund_top_up(deps, wish)

@@ -47,6 +47,14 @@ class LedgerStore(Protocol):
     ) -> Sequence[Transfer]:
         """Read an owner's transfers, the newest first, from before a number on."""
 
+    async def statement(
+        self, owner: str, *, start: datetime, end: datetime, limit: int
+    ) -> tuple[int, Sequence[Transfer]]:
+        """Read an owner's latest transfers of a period, the oldest first.
+
+        Before them the balance that the owner had then.
+        """
+
     async def find(self, cause: str) -> Sequence[Transfer]:
         """Read what was moved for a cause, the oldest first."""
 

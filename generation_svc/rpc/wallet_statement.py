@@ -1,0 +1,63 @@
+"""Statements: what an owner's credits did in a period, as a file."""
+
+import asyncio
+from datetime import timedelta
+
+from atelier.wallet.v1 import statement_pb2
+from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_svc.domain.statement import MOST_SPAN, Period, Statement, StatementFile
+from generation_svc.domain.statement import StatementForm as Form
+from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.rpc.bound import MAX_LANGUAGE_LENGTH, Bounds
+from generation_svc.rpc.call import ServicerContext
+from generation_svc.rpc.caller import current_caller
+from generation_svc.usecase import read_statement
+
+_FORMS = {
+    statement_pb2.STATEMENT_FORMAT_UNSPECIFIED: Form.CSV,
+    statement_pb2.STATEMENT_FORMAT_CSV: Form.CSV,
+    statement_pb2.STATEMENT_FORMAT_PDF: Form.PDF,
+}
+_writing = asyncio.Semaphore(1)
+"""One is written at a time: each takes a core for up to some seconds."""
+
+
+class StatementServicer:
+    """Answers the call for a statement."""
+
+    _deps: Dependencies
+
+    async def GetStatement(
+        self, request: pb.GetStatementRequest, context: ServicerContext
+    ) -> pb.GetStatementResponse:
+        """Give an owner's statement as a file."""
+        bounds, caller = Bounds(), current_caller()
+        owner = bounds.text("owner", request.owner) or caller.name
+        language = bounds.text("language_code", request.language_code, most=MAX_LANGUAGE_LENGTH)
+        period = _period(bounds, request)
+        if request.format not in _FORMS:
+            bounds.refuse("format", "Must be one of StatementFormat.")
+        bounds.check()
+        statement = await read_statement.read_statement(
+            self._deps, caller, owner=owner, period=period, language=language
+        )
+        async with _writing:
+            made = await asyncio.to_thread(_write, statement, _FORMS[request.format])
+        return pb.GetStatementResponse(
+            data=made.data, mime_type=made.mime_type, file_name=made.name
+        )
+
+
+def _period(bounds: Bounds, request: pb.GetStatementRequest) -> Period:
+    start = bounds.moment("start_time", request.start_time)
+    end = bounds.moment("end_time", request.end_time)
+    if not timedelta(0) < end - start <= MOST_SPAN:
+        bounds.refuse("end_time", f"Must be after start_time, by at most {MOST_SPAN.days} days.")
+    return Period(start, end)
+
+
+def _write(statement: Statement, form: Form) -> StatementFile:
+    # Not before the first one: few processes ever write any.
+    from generation_svc.statement.file import write_file
+
+    return write_file(statement, form)
