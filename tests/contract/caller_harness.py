@@ -139,7 +139,6 @@ OUTCOMES = {
     "TOP_UP_NOT_FOUND": "not found",
     "TOP_UP_INVALID": "invalid",
     "STALE_LEASE": "stale",
-    "METHOD_NOT_FOUND": "unbuilt",
 }
 
 

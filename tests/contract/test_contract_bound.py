@@ -26,7 +26,6 @@ from generation_svc.catalog.media import MAX_DATA_BYTES
 from generation_svc.domain.media_input import MAX_ITEM_NUMBER
 from generation_svc.rpc.bound import MAX_FILTER_CONDITIONS
 from generation_svc.rpc.register import CONTRACT
-from generation_svc.rpc.wallet_servicer import WalletServicer, unbuilt
 from tests.contract.comment import (
     Bound,
     bound_in,
@@ -43,7 +42,6 @@ METHODS = [
     for module in CONTRACT
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
-    if getattr(WalletServicer, method.name, None) is not unbuilt
 ]
 WALLET = "atelier.wallet.v1"
 AMOUNT = re.compile(r"\b0 (or more|to \d+)")
