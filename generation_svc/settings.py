@@ -9,15 +9,15 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from generation_svc.caller import parse_callers
 from generation_svc.domain.account import DEFAULT_ACCOUNT
-from generation_svc.domain.top_up import parse_packs
 from generation_svc.egress.host import HostRule
 from generation_svc.media.fetch import KIE_RESULT_HOSTS
 from generation_svc.media.store import check_media_url
+from generation_svc.money_settings import MoneySettings
 from generation_svc.provider.kie.account import parse_accounts
 from generation_svc.storage.connection import check_database_url
 from runtime.address import Address
 from runtime.certificate import CertificateFiles
-from runtime.settings import HeaderSecret, Names, ProcessSettings
+from runtime.settings import HeaderSecret, Names
 from runtime.web_address import WebAddress
 
 _REAL_KIE = "kie.ai"
@@ -73,15 +73,6 @@ SecretNames = Annotated[SecretStr, AfterValidator(_listed)]
 """A comma-separated list of secrets."""
 
 
-def _packs(text: str) -> str:
-    parse_packs(text)
-    return text
-
-
-PacksText = Annotated[str, AfterValidator(_packs)]
-"""Packs as `id=credits:stars`, with commas in between."""
-
-
 def _database_url(url: SecretStr) -> SecretStr:
     check_database_url(url.get_secret_value())
     return url
@@ -100,7 +91,7 @@ MediaUrl = Annotated[str, AfterValidator(_media_url)]
 """A folder or a bucket."""
 
 
-class GenerationSettings(ProcessSettings):
+class GenerationSettings(MoneySettings):
     """What the service is told: its addresses, its account at KIE, its limits."""
 
     generation_listen: Address = Field(Address("127.0.0.1", 50051), examples=["127.0.0.1:50051"])
@@ -187,36 +178,6 @@ class GenerationSettings(ProcessSettings):
 
     kie_max_concurrent: int = Field(100, ge=1, le=10000)
     """Tasks at KIE at once on each account."""
-
-    unpaid_models: Literal["refuse", "allow"] = "refuse"
-    """Whether models that cost money may be used unpaid: for a sandbox, never the real KIE."""
-
-    money: Literal["test", "live"] | None = None
-    """Which money jobs are paid with, of a database for ever; when empty nothing is sold."""
-
-    star_packs: PacksText = Field("", examples=["small=100:100,medium=550:500"])
-    """The packs of credits that are sold for Telegram Stars, as `id=credits:stars`."""
-
-    max_daily_top_up_credits: int = Field(100_000, ge=0, le=1_000_000_000)
-    """Credits that a caller may record in a day (UTC) of payments that are not reconciled yet.
-
-    0 sets no limit.
-    """
-
-    cost_excess_percent: float = Field(5, ge=0, le=1000)
-    """Percent of a quote that KIE may take beyond it before the model goes off sale."""
-
-    cost_excess_credits: float = Field(0.5, ge=0, le=1_000_000)
-    """KIE credits that KIE may take beyond a quote, however small, before it goes off sale."""
-
-    daily_free_cap: float | None = Field(None, ge=0, le=1e9)
-    """KIE credits that the free jobs of a day (UTC) may cost; when empty there is no limit."""
-
-    daily_cap: float | None = Field(None, ge=0, le=1e9)
-    """KIE credits that all jobs of a day (UTC) may cost; when empty there is no limit."""
-
-    seller_text: str = Field("", max_length=500, examples=["Example Studio, help@example.org"])
-    """What statements say of the seller: a name, an address, how to write to it."""
 
     callback_base_url: WebAddress = Field("", examples=["https://callbacks.example.org"])
     """The public address of the gateway; when empty KIE is only polled."""

@@ -56,6 +56,15 @@ async def fill_wallets(database_url: str, *, owners: int) -> None:
         await connection.execute("VACUUM (ANALYZE) wallet, hold, transfer, top_up, receipt")
 
 
+async def fill_stars(database_url: str) -> None:
+    """List the payment of every top-up as Telegram does, some that went back, and withdrawals."""
+    connect = psycopg.AsyncConnection.connect(database_url, autocommit=True)
+    async with await connect as connection:
+        for statement in _STARS:
+            await connection.execute(statement)
+        await connection.execute("VACUUM (ANALYZE) top_up, star_transaction")
+
+
 @asynccontextmanager
 async def _without_indexes(
     connection: psycopg.AsyncConnection[tuple[str, str]],
@@ -190,14 +199,14 @@ FROM job WHERE state = 'queued' AND NOT EXISTS (SELECT FROM job_event WHERE job_
 """
 _QUEUED = (_QUEUED_JOBS, _QUEUED_EVENTS)
 _OWNERS: LiteralString = """
-(SELECT 'bench:wallet:' || n AS owner, gen_random_uuid() AS job_id
+(SELECT 'bench:wallet:' || n AS owner, gen_random_uuid() AS job_id, n
  FROM generate_series(1, %(owners)s) AS n) AS owners
 """
 _WALLETS: tuple[LiteralString, ...] = (
     "INSERT INTO hold (job_id, owner, model_id, granted, paid, margin, state, captured,"
     " create_time, end_time) SELECT job_id, owner, 'google/imagen4', 8, 0, 1, 'captured', 8,"
-    " now(), now()"
-    f" FROM {_OWNERS}",
+    " time, time FROM"
+    f" (SELECT *, now() - n * interval '1 minute' AS time FROM {_OWNERS}) AS timed",
     "INSERT INTO transfer (time, currency, amount, source, target, owner, balance_after, kind,"
     " cause, actor, reason) SELECT create_time, 'credit', amount, source, target, owner, balance,"
     " kind, CASE WHEN kind = 'grant' THEN 'grant of ' || owner ELSE job_id::text END, 'service', ''"
@@ -212,4 +221,28 @@ _WALLETS: tuple[LiteralString, ...] = (
     " FROM (SELECT *, row_number() OVER () AS n FROM hold) AS numbered",
     "INSERT INTO receipt (series, number, kind, cause, time)"
     " SELECT 1, row_number() OVER (), 'top_up', id, create_time FROM top_up",
+)
+_LISTED: LiteralString = """
+INSERT INTO star_transaction (bot_id, id, direction, amount, partner, time, user_id,
+    transaction_type, payload, state, document, problem, position)
+"""
+# Of 50 one is returned and one withdrawn, of 500 one charged back, and of 5000 one not explained.
+_STARS: tuple[LiteralString, ...] = (
+    "CREATE TEMPORARY TABLE listed AS SELECT id AS top_up_id, external_id AS id, create_time AS"
+    " time, row_number() OVER (ORDER BY create_time) AS n FROM top_up",
+    _LISTED + "SELECT 7, id, 'in', 100, 'user', time, n, 'invoice_payment',"
+    " 'topup:1:small:' || n, 'matched', '{}', '', n FROM listed",
+    _LISTED + "SELECT 7, id, 'out', 100, 'user', time, n, 'invoice_payment',"
+    " 'topup:1:small:' || n, 'matched', '{}', '', n FROM listed WHERE n % 50 = 1",
+    _LISTED + "SELECT 7, 'taken-' || n, 'out', 100, 'other', time, NULL, '',"
+    " top_up_id::text, 'booked', '{}', '', n FROM listed WHERE n % 500 = 2",
+    _LISTED + "SELECT 7, 'withdrawn-' || n, 'out', n, 'fragment', time, NULL, '', NULL,"
+    " 'booked', jsonb_build_object('receiver', '{}'::jsonb), '', n"
+    " FROM listed WHERE n % 50 = 3",
+    _LISTED + "SELECT 7, 'given-' || n, 'in', 1, 'other', time, NULL, '', NULL, 'suspense', '{}',"
+    " 'nobody knows whose they are', n FROM listed WHERE n % 5000 = 4",
+    "UPDATE top_up SET refund_receipt = '2-' || n, refund_time = top_up.create_time,"
+    " state = CASE n % 500 WHEN 2 THEN 'charged_back' ELSE 'refunded' END"
+    " FROM listed WHERE top_up_id = top_up.id AND (n % 50 = 1 OR n % 500 = 2)",
+    "DROP TABLE listed",
 )

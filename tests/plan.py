@@ -24,6 +24,7 @@ READ_WHOLE = {
     "PostgresMoneyStore.open_cost": "the quotes of the queue are added for all, and rest as well",
     "PostgresStarStore.differences": "payments are compared with Telegram's list once an hour",
     "PostgresStarStore.balances": "and their sums",
+    "PostgresLedgerStore.daily_lines": "every transfer of its days is added: a range of an index",
     "PostgresUsageStore.overall": "the sum of all bytes is read for all who ask, and rests as well",
 }
 """The methods that may read and sort what they do, and why."""

@@ -256,6 +256,8 @@ _JOBS = _statement(
     ),
 )
 
+# In the order of an index, or the first that comes to hand is looked for in the whole table.
+_LATER = "star.time > top_up.create_time + interval '1 hour' ORDER BY star.time DESC"
 _IN_STARS = "star_transaction AS star WHERE star.bot_id = top_up.bot_id AND star.direction = 'in'"
 _TOP_UPS = _statement(
     f"""
@@ -264,7 +266,7 @@ _TOP_UPS = _statement(
         CASE WHEN currency = 'XTR' THEN amount ELSE 0 END AS due_stars,
         CASE WHEN currency = 'XTR' AND state IN ('refunded', 'charged_back') THEN amount ELSE 0 END
             AS due_stars_back,
-        {_has(f"{_IN_STARS} AND star.time > top_up.create_time + interval '1 hour'")}
+        {_has(f"{_IN_STARS} AND {_LATER}")}
             AND NOT {_has(f"{_IN_STARS} AND star.id = top_up.external_id")} AS is_unseen
     FROM top_up LEFT JOIN LATERAL (
         SELECT coalesce(sum(amount) FILTER (WHERE kind IN ('top_up', 'debt_payment')), 0)

@@ -128,9 +128,13 @@ INSERT INTO money_cursor AS c (name, position, time)
 VALUES (%(name)s, %(offset)s, clock_timestamp())
 ON CONFLICT (name) DO UPDATE SET position = excluded.position, time = excluded.time
 """
+# From one bot to the next in the index: a DISTINCT would read all top-ups for some bots.
+_NEXT_BOT = f"SELECT min(bot_id) FROM top_up WHERE provider = '{TELEGRAM_STARS}'"
 _BOTS = f"""
+WITH RECURSIVE seller (bot_id) AS (({_NEXT_BOT}) UNION ALL
+    SELECT ({_NEXT_BOT} AND top_up.bot_id > seller.bot_id) FROM seller WHERE bot_id IS NOT NULL)
 SELECT bot_id FROM unnest(%(bots)s::bigint[]) AS given (bot_id)
-UNION SELECT bot_id FROM top_up WHERE provider = '{TELEGRAM_STARS}' AND bot_id IS NOT NULL
+UNION SELECT bot_id FROM seller WHERE bot_id IS NOT NULL
 UNION SELECT split_part(name, '/', 2)::bigint FROM money_cursor WHERE name LIKE 'stars/%%'
 ORDER BY bot_id
 """

@@ -34,31 +34,28 @@ from generation_svc.domain.port.due import DueKind
 from generation_svc.domain.port.queue import Claim
 from generation_svc.domain.port.request import RequestKey
 from generation_svc.domain.port.webhook import WebhookAnswer
-from generation_svc.domain.statement import Period
-from generation_svc.domain.top_up import Pack, Payment
 from generation_svc.engine import read_cost
 from generation_svc.engine.due import looking
 from generation_svc.engine.maintenance.accounts import watch_accounts
-from generation_svc.engine.maintenance.receipts import number_receipts
+from generation_svc.engine.recovery import read_tasks
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.forecast import forecast
 from generation_svc.lifecycle.model_health import health_of
 from generation_svc.usecase import (
+    block_owner,
     cancel_job,
-    check_top_up,
     download_media,
     lease_delivery,
+    read_daily_report,
     read_job,
-    read_statement,
     read_wallet,
-    record_top_up,
-    refund_top_up,
     stream_job,
     upload_input,
     webhook,
 )
-from tests.fill import Filling, fill, fill_wallets
+from tests.fill import Filling, fill, fill_stars, fill_wallets
+from tests.integration.star_plan import bought
 from tests.lifecycle import (
     CALLER,
     CHAT,
@@ -117,6 +114,7 @@ async def harness(
     """The harness of a service whose database is filled."""
     await fill(database_url, getattr(request, "param", FILLING))
     await fill_wallets(database_url, owners=50_000)
+    await fill_stars(database_url)
     return await open_bench(limits=LIMITS, money=MoneyMode.TEST)
 
 
@@ -234,8 +232,7 @@ async def ended(harness: Harness) -> None:
     """Let the provider tell of the tasks: by itself, when asked, and twice."""
     harness.provider.tasks["task-5"] = Observation(ProviderState.EMPTY, word="success")
     await harness.callback(SUCCESS, call=6, token="of nobody")
-    await harness.query("UPDATE attempt SET read_time = now() WHERE state = 'accepted'")
-    await harness.poll_all()
+    assert await read_tasks(harness.deps) > 0
     await harness.callback(FAILURE, call=7)
     harness.fetcher.links[LINK] = FetchFailed("it was cut off")
     for call in range(2, len(harness.provider.created) + 1):
@@ -290,39 +287,14 @@ async def paid(harness: Harness) -> None:
         assert await tx.ledger.find(str(queued.id))
         await tx.ledger.over(limit=20)
         await tx.ledger.lower(queued.id, Delivered(1, measured_cost=Decimal(1)))
+    for is_blocked in (True, False):
+        block = block_owner.Block(owner, is_blocked, "a reason")
+        await block_owner.block_owner(harness.deps, CALLER, block=block)
+    today = day_of(harness.deps.database.now()).date()
+    await read_daily_report.read_daily_report(
+        harness.deps, first_day=today - timedelta(days=2), last_day=today
+    )
     await harness.query("UPDATE job SET dispatch_time = dispatch_time - interval '1 day'")
-
-
-async def bought(harness: Harness) -> None:
-    """Have top-ups made, listed, refunded in every way, and their receipts numbered."""
-    sold = replace(harness.deps.money, packs=(Pack("small", 100, 100),), daily_credits=10**9)
-    deps = replace(harness.deps, money=sold)
-    caller = replace(CALLER, scopes=frozenset(Scope), owner_prefixes=("",), bot_ids=None)
-    async with harness.transaction() as tx:
-        await tx.money.mark(MoneyMode.TEST)
-        await tx.top_ups.offer(sold.packs)
-    tops = []
-    for n in range(3):
-        paid = Payment("telegram_stars", f"new-{n}", "telegram:7", 100, "XTR", "small", bot_id=7)
-        await check_top_up.check_top_up(deps, caller, payment=paid, telegram_host="other")
-        made = await record_top_up.record_top_up(deps, caller, payment=paid, telegram_host="other")
-        tops.append(made.top_up)
-    for after in (None, tops[1].id):
-        await read_wallet.list_top_ups(deps, caller, owner="telegram:7", after=after, limit=20)
-    for days in (0, 366):
-        now = harness.deps.database.now()
-        period = Period(now - timedelta(days=days), now)
-        await read_statement.read_statement(
-            deps, caller, owner="telegram:7", period=period, language="en"
-        )
-    for top_up in tops:
-        wish = refund_top_up.Refund(caller, str(top_up.id), "disliked", is_forced=True)
-        await refund_top_up.refund_top_up(deps, wish)
-    for leased in await refund_top_up.lease_refunds(deps, caller, bot_id=7, limit=20):
-        told = refund_top_up.RefundReport(caller, str(leased.id), str(leased.lease_token))
-        await refund_top_up.report_refund(deps, told)
-    while await number_receipts(deps):
-        pass
 
 
 async def read(harness: Harness, job: Job) -> None:

@@ -27,6 +27,14 @@ class TopUpRow(SQLModel, table=True):
         UniqueConstraint("provider", "external_id", name="top_up_once"),
         Index("top_up_of_owner", "owner", "create_time", "id"),
         Index("top_up_by_time", "create_time"),
+        Index(
+            "top_up_of_bot",
+            "bot_id",
+            "state",
+            "amount",
+            "refund_time",
+            postgresql_where=text("provider = 'telegram_stars'"),
+        ),
         Index("top_up_refund_due", "bot_id", "id", postgresql_where=text("state = 'refunding'")),
         Index(
             "top_up_without_receipt",
@@ -116,6 +124,14 @@ class StarTransactionRow(SQLModel, table=True):
         CheckConstraint(one_of("state", StarState), name="star_state_is_known"),
         Index("star_open", "bot_id", "time", postgresql_where=text("state <> 'matched'")),
         Index("star_by_time", "bot_id", "time"),
+        Index("star_out_for", "bot_id", "payload", postgresql_where=text("direction = 'out'")),
+        Index(
+            "star_withdrawn",
+            "bot_id",
+            "amount",
+            "nano",
+            postgresql_where=text("partner = 'fragment'"),
+        ),
         Index("star_with_problem", "bot_id", "time", postgresql_where=text("problem <> ''")),
     )
 
