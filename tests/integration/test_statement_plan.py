@@ -24,6 +24,7 @@ from generation_svc.domain.clock import day_of
 from generation_svc.domain.cost_excess import CostExcess
 from generation_svc.domain.delivery import Destination, Queue, Sent, Webhook
 from generation_svc.domain.error import FetchFailed, ProviderBusy, ProviderSilent
+from generation_svc.domain.imported_balance import ImportedBalance
 from generation_svc.domain.job import Job
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
 from generation_svc.domain.ledger import Delivered
@@ -54,6 +55,7 @@ from generation_svc.usecase import (
     upload_input,
     webhook,
 )
+from generation_svc.usecase.import_balances import ImportBatch, import_balances, undo_import
 from tests.fill import Filling, fill, fill_stars, fill_wallets
 from tests.integration.star_plan import bought
 from tests.lifecycle import (
@@ -129,6 +131,7 @@ async def test_no_statement_reads_a_large_table_or_sorts_the_queue(
     await delivered(harness)
     await paid(harness)
     await bought(harness)
+    await imported(harness)
     await read(harness, jobs[0])
     await grown_old(harness)
     await met_by_chance(harness, jobs[0])
@@ -295,6 +298,16 @@ async def paid(harness: Harness) -> None:
         harness.deps, first_day=today - timedelta(days=2), last_day=today
     )
     await harness.query("UPDATE job SET dispatch_time = dispatch_time - interval '1 day'")
+
+
+async def imported(harness: Harness) -> None:
+    """Import balances of an earlier bot, twice, and undo that."""
+    told = tuple(ImportedBalance("old", str(n), "7", "RUB") for n in (1, 2, 3))
+    batch = ImportBatch(uuid4(), told, Decimal(1), "moved")
+    for _ in range(2):
+        await import_balances(harness.deps, CALLER, batch=batch, apply=True)
+    undone = await undo_import(harness.deps, CALLER, batch_id=batch.id, reason="moved back")
+    assert undone.undone == 3
 
 
 async def read(harness: Harness, job: Job) -> None:
