@@ -178,7 +178,9 @@ async def moved(running: Stack, owner: str) -> list[tuple[str, int]]:
 async def check_ledger(running: Stack) -> None:
     """Have the service check its ledger."""
     with translated():
-        found = await running.client.wallet.CheckLedger(pb.CheckLedgerRequest())
+        found = await running.client.wallet.CheckLedger(
+            pb.CheckLedgerRequest(), wait_for_ready=True, timeout=30
+        )
     assert list(found.differences) == []
     assert found.transfer_count
 
