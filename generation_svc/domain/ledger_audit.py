@@ -32,6 +32,7 @@ class Rule(StrEnum):
     OPEN = "hold_is_open_while_its_job_is"
     KEPT = "hold_has_its_transfers"
     ENDED = "hold_end_has_its_transfers"
+    LENT = "hold_lends_by_its_transfers"
     QUOTE = "hold_is_what_was_quoted"
     JOB = "hold_has_a_job"
     DELIVERED = "capture_is_what_was_delivered"
@@ -98,9 +99,11 @@ _K, _A = TransferKind, AccountKind
 _CREDIT_WAYS = (
     (_K.HOLD, _A.GRANTED, _A.HELD),
     (_K.HOLD, _A.PAID, _A.HELD),
+    (_K.HOLD, _A.DEBT, _A.PAID),
     (_K.CAPTURE, _A.HELD, _A.INCOME),
     (_K.RELEASE, _A.HELD, _A.GRANTED),
     (_K.RELEASE, _A.HELD, _A.PAID),
+    (_K.RELEASE, _A.PAID, _A.DEBT),
     (_K.GRANT, _A.GRANTS, _A.GRANTED),
     (_K.GRANT, _A.GRANTED, _A.GRANTS),
     (_K.TOP_UP, _A.EXCHANGE, _A.PAID),

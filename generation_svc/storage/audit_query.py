@@ -126,7 +126,9 @@ _OF_HOLD = """
         coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0) AS taken,
         coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'granted'), 0)
             AS back_granted,
-        coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'paid'), 0) AS back_paid
+        coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'paid'), 0) AS back_paid,
+        coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'debt'), 0) AS kept_lent,
+        coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'debt'), 0) AS back_lent
     FROM transfer WHERE transfer.cause = hold.job_id::text
 """
 _OF_JOB = f"""
@@ -193,6 +195,15 @@ _HOLDS = _statement(
         " (0::numeric, 0::numeric, 0::numeric) ELSE (captured::numeric,"
         " (granted - least(captured, granted))::numeric,"
         " (paid - (captured - least(captured, granted)))::numeric) END",
+    ),
+    # A debt that was paid meanwhile is not written off.
+    (
+        Rule.LENT,
+        "key",
+        "format('%%s are lent; the transfers lent %%s and wrote off %%s', lent, kept_lent,"
+        " back_lent)",
+        "kept_lent <> lent OR back_lent > CASE WHEN state = 'open' THEN 0 ELSE"
+        " least(lent, greatest(0, paid - (captured - least(captured, granted)))) END",
     ),
     (
         Rule.QUOTE,

@@ -242,4 +242,5 @@ def _hold(row: Row) -> Hold:
         promised=row["promised"],
         state=HoldState(row["state"]),
         captured=row["captured"],
+        lent=row["lent"],
     )
