@@ -14,6 +14,7 @@ from generation_svc.lifecycle import ledger_audit
 from generation_svc.usecase import cancel_job
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import IMAGEN, PRICE, bought, check_ledger, grant, holds, wallet
+from tests.statement_count import counting_database
 
 SHOP = "shop"
 FOUR: dict[str, Any] = {"model_id": "wan/2-7-image", "inputs": {"prompt": "cats", "n": 4}}
@@ -213,3 +214,19 @@ async def test_jobs_failures_and_payments_at_once_never_owe_more_than_the_limit(
         assert held <= limit + paid
         assert balance - debt + held == paid
         await checked(harness)
+
+
+async def test_a_job_that_is_lent_for_takes_no_statement_more_than_one_that_is_paid_for(
+    harness: Harness, database_url: str
+) -> None:
+    await grant(harness, 4 * PRICE, owner=SHOP)
+    counts = []
+    async with counting_database(database_url) as (database, asked):
+        harness.deps = replace(harness.deps, database=database)
+        for caller in (shop(0), shop(1000)):
+            for _ in range(4):  # the first one sees that there is a wallet
+                asked.clear()
+                await harness.accept(caller=caller, **IMAGEN)
+            counts.append((len(asked.statements), asked.transactions))
+        assert (await wallet(harness, SHOP)).debt == 4 * PRICE
+    assert counts[0] == counts[1], asked.statements
