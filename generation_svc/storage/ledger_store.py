@@ -25,7 +25,7 @@ from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.daily_report import DAILY, daily_line
-from generation_svc.storage.hold import END, LOWER
+from generation_svc.storage.hold import END, LOCK_PAYER, LOWER
 
 _NOTHING = Delivered(0)
 
@@ -92,7 +92,10 @@ class PostgresLedgerStore:
         return await self._captured(END, _worth(job_id, delivered) | {"is_over": is_over})
 
     async def _captured(self, statement: str, values: dict[str, Any]) -> int | None:
-        row = await (await self._connection.execute(statement.encode(), values)).fetchone()
+        async with self._connection.pipeline():
+            await self._connection.execute(LOCK_PAYER, values)
+            cursor = await self._connection.execute(statement.encode(), values)
+        row = await cursor.fetchone()
         return row["captured"] if row else None
 
     async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
@@ -280,4 +283,5 @@ def _hold(row: Row) -> Hold:
         promised=row["promised"],
         state=HoldState(row["state"]),
         captured=row["captured"],
+        lent=row["lent"],
     )
