@@ -93,31 +93,24 @@ _CAPTURED = """(CASE WHEN %(count)s::bigint <= 0 THEN 0
     ELSE least(granted + paid, greatest(1, ceil(%(cost)s::numeric * margin)))::bigint
         * %(count)s::bigint / (%(count)s::bigint + %(missing)s::bigint) END)"""
 
-# A statement of its own, so that the one after it sees what others did while this one waited.
-LOCK_PAYER = """
-SELECT FROM wallet WHERE owner = (SELECT owner FROM hold WHERE job_id = %(job_id)s)
-FOR NO KEY UPDATE
-"""
-"""Locks the wallet that pays for a job, if one does."""
-
 _HOLD_MONTH = "date_trunc('month', create_time, 'UTC')"
 
-# The transfers wait for the wallet's row: so their numbers are in the order of the balances. It is
-# locked to read its debt, which the bought credits that come back pay: else whoever had a payment
-# returned while its credits were held would have both. So what was lent and is unused is owed no
-# longer, and its month can lend it again.
+_OWED = "least(wallet.debt, ended.paid)"
+
+# The transfers wait for the wallet's row: so their numbers are in the order of the balances. The
+# bought credits that come back pay its debt: else whoever had a payment returned while its credits
+# were held would have both. So what was lent and is unused is owed no longer, and its month can
+# lend it again. How much the debt was, only the update itself knows, which sees the row as others
+# left it, and it can only return what it wrote.
 _GIVEN_BACK = f"""
-bearing AS (
-    SELECT least(wallet.debt, ended.paid) AS owed FROM wallet, ended
-    WHERE wallet.owner = ended.owner FOR NO KEY UPDATE OF wallet
-), changed AS (
+changed AS (
     UPDATE wallet SET granted = wallet.granted + ended.granted,
-        paid = wallet.paid + ended.paid - owed, debt = wallet.debt - owed,
-        held = wallet.held - ended.total, update_time = now(),
+        paid = wallet.paid + ended.paid - {_OWED}, debt = wallet.debt - {_OWED},
+        written_off = {_OWED}, held = wallet.held - ended.total, update_time = now(),
         lent = greatest(0, wallet.lent
             - CASE WHEN wallet.lent_month = ended.month THEN ended.unused ELSE 0 END)
-    FROM ended, bearing WHERE wallet.owner = ended.owner
-    RETURNING wallet.granted + wallet.paid AS balance, owed
+    FROM ended WHERE wallet.owner = ended.owner
+    RETURNING wallet.granted + wallet.paid AS balance, wallet.written_off AS owed
 ), moved AS (
     INSERT INTO transfer ({_TRANSFER})
     SELECT now(), '{Currency.CREDIT}', amount, ended.source, target, owner, balance - rest,

@@ -25,7 +25,7 @@ from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.daily_report import DAILY, daily_line
-from generation_svc.storage.hold import END, LOCK_PAYER, LOWER
+from generation_svc.storage.hold import END, LOWER
 
 _NOTHING = Delivered(0)
 
@@ -92,10 +92,7 @@ class PostgresLedgerStore:
         return await self._captured(END, _worth(job_id, delivered) | {"is_over": is_over})
 
     async def _captured(self, statement: str, values: dict[str, Any]) -> int | None:
-        async with self._connection.pipeline():
-            await self._connection.execute(LOCK_PAYER, values)
-            cursor = await self._connection.execute(statement.encode(), values)
-        row = await cursor.fetchone()
+        row = await (await self._connection.execute(statement.encode(), values)).fetchone()
         return row["captured"] if row else None
 
     async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:

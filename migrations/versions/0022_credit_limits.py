@@ -24,4 +24,5 @@ _STATEMENTS = (
         CONSTRAINT wallet_lends_nothing_negative CHECK (lent >= 0)
     """,
     "ALTER TABLE wallet ADD COLUMN IF NOT EXISTS lent_month timestamptz",
+    "ALTER TABLE wallet ADD COLUMN IF NOT EXISTS written_off bigint DEFAULT '0' NOT NULL",
 )

@@ -94,6 +94,8 @@ class WalletRow(SQLModel, table=True):
     """What was lent within `lent_month` and is held or was captured."""
     lent_month: datetime | None = Field(default=None, sa_type=TIME)
     """When the month (UTC) began in which something was lent last."""
+    written_off: int = Field(sa_column=counted(BigInteger))
+    """What of the debt was paid by what a hold gave back last."""
 
 
 class HoldRow(SQLModel, table=True):
