@@ -10,6 +10,7 @@
     calls_per_second = 500
     jobs_per_minute = 60                            # of one owner
     wallet = "acme"                                 # whose wallet pays for all of its jobs
+    monthly_credits = 1000                          # what that may owe more in a month (UTC)
 
 What is wrong is never repeated: it may be a token that was put where its hash belongs.
 """
@@ -40,6 +41,9 @@ SECRET_PREFIX = "whsec_"
 """What every secret of Standard Webhooks begins with."""
 SECRET_BYTES = range(24, 65)
 """How many bytes a secret of Standard Webhooks has."""
+
+MOST_MONTHLY_CREDITS = 1_000_000_000
+"""The greatest limit of a month."""
 
 
 class CallersError(ValueError):
@@ -98,6 +102,7 @@ class _Caller(BaseModel):
     bot_ids: list[Annotated[int, Field(ge=1, le=2**62)]] = []
     webhook_secrets: list[Annotated[str, AfterValidator(_secret)]] = []
     wallet: Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)] | None = None
+    monthly_credits: Annotated[int, Field(ge=1, le=MOST_MONTHLY_CREDITS)] | None = None
     calls_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     jobs_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
@@ -109,6 +114,7 @@ class _Caller(BaseModel):
             bot_ids=frozenset(self.bot_ids),
             webhook_secrets=tuple(self.webhook_secrets),
             wallet=self.wallet,
+            monthly_credits=self.monthly_credits or 0,
         )
         return Grant(
             caller=caller,
@@ -136,7 +142,21 @@ def parse_callers(text: str) -> tuple[Grant, ...]:
     except ValidationError as error:
         raise CallersError(_explained(error.errors()[0], document)) from None
     _check_unique(grants)
+    _check_limits(grants)
     return grants
+
+
+def _check_limits(grants: tuple[Grant, ...]) -> None:
+    """Hold a limit to the wallet that it is of: there is one, and it has no other."""
+    limits: dict[str, int] = {}
+    for caller in (grant.caller for grant in grants):
+        where = f"caller '{caller.name}': monthly_credits"
+        if caller.wallet is None and caller.monthly_credits:
+            raise CallersError(f"{where}: needs a wallet, which is to owe them")
+        if caller.wallet and limits.setdefault(caller.wallet, caller.monthly_credits) != (
+            caller.monthly_credits
+        ):
+            raise CallersError(f"{where}: another caller says otherwise of the same wallet")
 
 
 def _check_unique(grants: tuple[Grant, ...]) -> None:

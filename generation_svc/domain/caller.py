@@ -49,6 +49,9 @@ class Caller:
     wallet: str | None = None
     """The owner whose wallet pays for all of its jobs; None leaves each to the job's own owner."""
 
+    monthly_credits: int = 0
+    """How many credits that wallet may use in a month (UTC) beyond what it has, and owe."""
+
     @classmethod
     def trusted(cls, name: str) -> Self:
         """Return a caller that may do everything, as one who reaches our loopback may."""

@@ -144,6 +144,8 @@ class Hold:
     """How many results its price is for."""
     state: HoldState = HoldState.OPEN
     captured: int = 0
+    lent: int = 0
+    """What of the paid credits the payer did not have, and owes; captured last."""
 
     @property
     def total(self) -> int:
@@ -159,6 +161,8 @@ class Charge:
     credits: int
     margin: Decimal
     promised: int = 1
+    monthly_limit: int = 0
+    """How many credits the payer may use in a month (UTC) beyond what it has."""
 
 
 @dataclass(frozen=True, slots=True)

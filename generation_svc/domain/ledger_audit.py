@@ -32,6 +32,7 @@ class Rule(StrEnum):
     OPEN = "hold_is_open_while_its_job_is"
     KEPT = "hold_has_its_transfers"
     ENDED = "hold_end_has_its_transfers"
+    LENT = "hold_lends_by_its_transfers"
     QUOTE = "hold_is_what_was_quoted"
     JOB = "hold_has_a_job"
     DELIVERED = "capture_is_what_was_delivered"
@@ -100,6 +101,7 @@ _BACK = (_A.GRANTED, _A.PAID, _A.DEBT)
 _CREDIT_WAYS = (
     (_K.HOLD, _A.GRANTED, _A.HELD),
     (_K.HOLD, _A.PAID, _A.HELD),
+    (_K.HOLD, _A.DEBT, _A.PAID),
     (_K.CAPTURE, _A.HELD, _A.INCOME),
     *((_K.RELEASE, source, target) for source in (_A.HELD, _A.INCOME) for target in _BACK),
     (_K.GRANT, _A.GRANTS, _A.GRANTED),

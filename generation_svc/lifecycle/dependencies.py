@@ -146,6 +146,8 @@ class MoneyDependencies:
     """On what terms jobs are sold, as this process read it a moment ago."""
     packs: tuple[Pack, ...] = ()
     """What is sold for Stars, the cheapest first."""
+    opened: set[str] = field(default_factory=set)
+    """The wallets that may owe and that this process has seen to be there."""
     daily_credits: int | None = None
     """How many credits a caller may record in a day before a list confirms them; None if any."""
     excess_bound: ExcessBound = field(default_factory=ExcessBound)

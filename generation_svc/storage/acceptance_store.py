@@ -115,6 +115,7 @@ def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
         "charge": charge.credits if charge else None,
         "margin": charge.margin if charge else None,
         "promised": charge.promised if charge else None,
+        "monthly_limit": charge.monthly_limit if charge else 0,
     }
 
 
@@ -156,7 +157,8 @@ WITH candidate AS (
         correlation_id text, create_time timestamptz,
         start_deadline_time timestamptz, state text, revision bigint, update_time timestamptz,
         account text, destination jsonb, snapshot jsonb, bot_id bigint, model_digest text,
-        needs_catalog boolean, payer text, charge bigint, margin numeric, promised int)
+        needs_catalog boolean, payer text, charge bigint, margin numeric, promised int,
+        monthly_limit bigint)
     LEFT JOIN LATERAL (
         SELECT job_id, content_hash, ctid AS row FROM request_key
         WHERE request_key.caller = c.caller AND request_key.request_id = c.request_id LIMIT 1

@@ -139,7 +139,8 @@ _OF_HOLD = """
         coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target = 'granted'), 0)
             AS back_granted,
         coalesce(sum(amount) FILTER (WHERE kind = 'release' AND target IN ('paid', 'debt')), 0)
-            AS back_paid
+            AS back_paid,
+        coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'debt'), 0) AS kept_lent
     FROM transfer WHERE transfer.cause = hold.job_id::text
 """
 _OF_JOB = f"""
@@ -207,6 +208,12 @@ _HOLDS = _statement(
         " (0::numeric, 0::numeric, 0::numeric) ELSE (captured::numeric,"
         " (granted - least(captured, granted))::numeric,"
         " (paid - (captured - least(captured, granted)))::numeric) END",
+    ),
+    (
+        Rule.LENT,
+        "key",
+        "format('%%s are lent, and the transfers lent %%s', lent, kept_lent)",
+        "kept_lent <> lent",
     ),
     (
         Rule.QUOTE,

@@ -305,4 +305,5 @@ def _hold(row: Row) -> Hold:
         promised=row["promised"],
         state=HoldState(row["state"]),
         captured=row["captured"],
+        lent=row["lent"],
     )

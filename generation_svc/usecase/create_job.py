@@ -115,7 +115,7 @@ async def _accept(
         replace(job, account=account),
         request.destination,
         key_of(request),
-        charge=_charge(deps, request, priced=priced),
+        charge=await _charge(deps, request, priced=priced),
     )
     outcome = await _admit(deps, request, candidate, model=model)
     if isinstance(outcome, Refusal | Shortage):
@@ -144,9 +144,27 @@ def _check_agreed(request: CreateRequest, price: Price) -> None:
         raise PriceChanged(price=credits_, agreed=agreed)
 
 
-def _charge(deps: Dependencies, request: CreateRequest, *, priced: pricing.Priced) -> Charge | None:
-    payer = request.caller.wallet or request.owner
-    return priced.charge(payer) if deps.money.mode else None
+async def _charge(
+    deps: Dependencies, request: CreateRequest, *, priced: pricing.Priced
+) -> Charge | None:
+    caller = request.caller
+    charge = priced.charge(caller.wallet or request.owner) if deps.money.mode else None
+    if charge is None or not caller.monthly_credits:
+        return charge
+    await _open_wallet(deps, charge.payer)
+    return replace(charge, monthly_limit=caller.monthly_credits)
+
+
+async def _open_wallet(deps: Dependencies, payer: str) -> None:
+    """See that a wallet which may owe is there, so that its row can be locked; once in a process.
+
+    One that only pays beforehand has had a top-up, or has nothing that would have to be locked.
+    """
+    if payer in deps.money.opened:
+        return
+    async with deps.database.transaction() as tx:
+        await tx.ledger.lock([payer])
+    deps.money.opened.add(payer)
 
 
 def _check_rights(request: CreateRequest) -> None:

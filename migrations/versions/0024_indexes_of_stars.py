@@ -6,7 +6,7 @@ It only expands: no earlier release knows of Stars.
 from alembic import op
 
 revision = "0024"
-down_revision = "0021"
+down_revision = "0022"
 
 
 def upgrade() -> None:

@@ -72,6 +72,7 @@ async def without_guards(harness: Harness, *statements: str) -> None:
     for constraint, table in (
         ("wallet_is_not_negative", "wallet"),
         ("hold_captures_at_most_all", "hold"),
+        ("hold_lends_at_most_paid", "hold"),
         ("job_free_costs_nothing", "job"),
     ):
         await harness.query(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
@@ -108,6 +109,10 @@ _STAR = (
 _SEEN = "UPDATE top_up SET bot_id = 7, create_time = now() - interval '1 day'"
 
 PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
+    "a hold that says more of it was lent than was": (
+        {Rule.LENT},
+        [f"UPDATE hold SET lent = 1 WHERE job_id = {_QUEUED}"],
+    ),
     "a transfer that goes where its kind never goes": (
         {Rule.ROUTE},
         [_MOVE.format("'credit', 5, 'income', 'bot_owner', NULL, NULL, 'grant', 'x', 'me', ''")],

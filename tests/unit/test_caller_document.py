@@ -36,6 +36,15 @@ def test_a_caller_is_read_with_all_that_it_may() -> None:
     assert caller.webhook_secrets == (SECRET,)
 
 
+def test_a_wallet_may_have_a_limit_that_its_callers_share() -> None:
+    more = 'wallet = "acme"\nmonthly_credits = 5'
+    grants = parse_callers(entry(more=more) + entry("other", token=OTHER, more=more))
+    assert [(each.caller.wallet, each.caller.monthly_credits) for each in grants] == [
+        ("acme", 5),
+        ("acme", 5),
+    ]
+
+
 def test_a_caller_may_nothing_that_is_not_written() -> None:
     (grant,) = parse_callers(entry())
     assert not grant.caller.scopes | (grant.caller.bot_ids or set())
@@ -52,6 +61,19 @@ WRONG = {
     "a bad name": (entry("Edge Bot"), "caller 'Edge Bot': name: must be 1 to 64 characters of a-z"),
     "a long name": (entry("e" * 65), "caller 1: name: must be 1 to 64 characters"),
     "a name twice": (entry() + entry(token=OTHER), "caller 'edge': name: is used twice"),
+    "a limit without a wallet": (
+        entry(more="monthly_credits = 5"),
+        "caller 'edge': monthly_credits: needs a wallet",
+    ),
+    "two limits of a wallet": (
+        entry(more='wallet = "acme"\nmonthly_credits = 5')
+        + entry("other", token=OTHER, more='wallet = "acme"'),
+        "caller 'other': monthly_credits: another caller says otherwise",
+    ),
+    "a limit of nothing": (
+        entry(more='wallet = "acme"\nmonthly_credits = 0'),
+        "caller 'edge': monthly_credits: Input should be greater than or equal to 1",
+    ),
     "no token": ('[[caller]]\nname = "edge"', "caller 'edge': tokens_sha256: is missing"),
     "an empty list of tokens": (
         '[[caller]]\nname = "edge"\ntokens_sha256 = []',

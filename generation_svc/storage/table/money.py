@@ -79,6 +79,7 @@ class WalletRow(SQLModel, table=True):
         CheckConstraint(
             "granted >= 0 AND paid >= 0 AND held >= 0 AND debt >= 0", name="wallet_is_not_negative"
         ),
+        CheckConstraint("lent >= 0", name="wallet_lends_nothing_negative"),
     )
 
     owner: str = Field(primary_key=True)
@@ -89,6 +90,12 @@ class WalletRow(SQLModel, table=True):
     is_blocked: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
     block_reason: str = Field(sa_column=counted(String))
     update_time: datetime = Field(sa_type=TIME)
+    lent: int = Field(sa_column=counted(BigInteger))
+    """What was lent within `lent_month` and is held or was captured."""
+    lent_month: datetime | None = Field(default=None, sa_type=TIME)
+    """When the month (UTC) began in which something was lent last."""
+    written_off: int = Field(sa_column=counted(BigInteger))
+    """What of the debt was paid by what a hold gave back last."""
 
 
 class HoldRow(SQLModel, table=True):
@@ -102,6 +109,7 @@ class HoldRow(SQLModel, table=True):
         CheckConstraint("captured = 0 OR state = 'captured'", name="hold_captured_iff_captured"),
         CheckConstraint("(end_time IS NULL) = (state = 'open')", name="hold_ended_iff_not_open"),
         CheckConstraint("promised >= 1", name="hold_promises_something"),
+        CheckConstraint("lent BETWEEN 0 AND paid", name="hold_lends_at_most_paid"),
         Index("hold_open", "create_time", postgresql_where=text("state = 'open'")),
         Index("hold_open_of_owner", "owner", postgresql_where=text("state = 'open'")),
         Index("hold_ended", "end_time", postgresql_where=text("state <> 'open'")),
@@ -118,6 +126,8 @@ class HoldRow(SQLModel, table=True):
     captured: int = Field(sa_column=counted(BigInteger))
     create_time: datetime = Field(sa_type=TIME)
     end_time: datetime | None = Field(default=None, sa_type=TIME)
+    lent: int = Field(sa_column=counted(BigInteger))
+    """What of the paid credits its payer did not have, and owes."""
 
 
 class CostExcessRow(SQLModel, table=True):
