@@ -25,7 +25,7 @@ SONG = "ai-music-api/generate"
 async def sung(stack: Stack, prompt: str) -> str:
     """Order a song, and return the id of its job when that has ended."""
     inputs = Struct()
-    inputs.update({"style": prompt, "custom_mode": False, "instrumental": True})
+    inputs.update({"prompt": prompt, "style": prompt, "custom_mode": False, "instrumental": True})
     job = (
         await stack.client.generation.CreateJob(
             pb.CreateJobRequest(model_id=SONG, inputs=inputs, owner="me")
