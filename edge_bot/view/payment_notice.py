@@ -37,6 +37,11 @@ def checkout_refusal(reason: str, language: str) -> str:
             )
 
 
+def nothing_sold(language: str) -> str:
+    """Return that there is no money here."""
+    return texts(language).html("⚠️ Nothing is sold here.")
+
+
 def not_begun(language: str) -> str:
     """Say that nothing has begun, over a review that tells what is missing."""
     return texts(language).html("<b>Not begun yet: there are not enough credits.</b>")
@@ -124,6 +129,6 @@ def _trouble(reason: str, speak: Texts) -> str:
                 speak.html("Nothing was charged. Free models work."),
             )
         case "MONEY_OFF":
-            return speak.html("⚠️ Nothing is sold here.")
+            return nothing_sold(speak.language)
         case _:
             return ""

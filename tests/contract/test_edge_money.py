@@ -299,3 +299,13 @@ async def test_closed_sales_are_told_and_the_rest_is_there(chat: Chat) -> None:
 async def test_a_forwarded_invoice_leads_to_what_is_sold(chat: Chat) -> None:
     await chat.say("/start topup")
     assert "+100 credits · ⭐️ 50" in await chat.labels()
+
+
+async def test_a_button_that_is_left_from_a_time_of_sales_says_that_there_are_none(
+    chat: Chat,
+) -> None:
+    await chat.say("/topup")
+    label = (await chat.labels())[0]
+    wallet(chat).is_off = True
+    await chat.press(label)
+    assert "Nothing is sold here" in await chat.last_text()

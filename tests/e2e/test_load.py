@@ -28,7 +28,8 @@ async def fill_queue(running: Stack) -> Job:
 
 async def test_a_thousand_jobs_of_one_owner_delay_another_by_one_turn(running: Stack) -> None:
     last = await fill_queue(running)
-    assert last.queue_position > JOBS / 2  # the line that a replica knows is a second old, or two
+    # The line that a replica knows is a second old, or two, and meanwhile jobs are served.
+    assert last.queue_position > JOBS / 4
     before = len(await running.kie.creations())
 
     job = await running.create("a newcomer", owner="modest")

@@ -21,7 +21,7 @@ from edge_bot.conversation.handler.quote import agree, quoted_screen
 from edge_bot.conversation.handler.upload_page import take_upload
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
-from edge_bot.view import button, notice
+from edge_bot.view import button, notice, payment_notice
 from edge_bot.view.button import Action, DraftAction
 from edge_bot.view.layout import Screen, paragraphs
 from edge_bot.view.money_button import Agree, MoneyAction, ResumeDraft
@@ -55,7 +55,7 @@ async def answer_press(interaction: Interaction, press: Press) -> None:
         case button.ShowMissed():
             await show_missed(interaction)
         case MoneyAction() as action:
-            await answer_money_press(interaction, action)
+            await _on_money(interaction, action)
         case button.DraftAction(draft="") as action if isinstance(action, _BEGINNINGS):
             await _begin(interaction, action)
         case button.JobAction() as action:
@@ -142,6 +142,14 @@ async def _choose(interaction: Interaction, draft: Draft, action: Action) -> Non
         await interaction.show(await quoted_screen(interaction, chosen, why=why))
         return
     await interaction.show(await _view(interaction, chosen, action))
+
+
+async def _on_money(interaction: Interaction, action: MoneyAction) -> None:
+    """Answer a button about money, which may be left from a time when something was sold."""
+    if (await interaction.context.packs.get()).is_on:
+        await answer_money_press(interaction, action)
+    else:
+        await _explain(interaction, payment_notice.nothing_sold(interaction.language))
 
 
 async def _explain(interaction: Interaction, why: str) -> None:

@@ -80,7 +80,8 @@ async def _returned_screen(interaction: Interaction, event: Returned) -> Screen:
 
     One that Telegram took back is found in its own list: the edge has no right to take credits.
     """
-    top_ups = await top_ups_of(interaction)
+    is_on = (await interaction.context.packs.get()).is_on
+    top_ups = await top_ups_of(interaction) if is_on else ()
     states = [each.state for each in top_ups if each.external_id == event.charge_id]
     is_ours = any(state in _OURS for state in states)
     if not is_ours:
