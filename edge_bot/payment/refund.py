@@ -14,7 +14,7 @@ from telegram.error import RetryAfter, TelegramError
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import LeasedRefund
 from edge_bot.pack.pack_cache import PackCache
-from edge_bot.service_error import retrying
+from edge_bot.service_error import is_passing, retrying
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.error import is_already_refunded, is_transient, retry_delay_s
 from edge_bot.telegram.token_health import TokenHealth
@@ -61,7 +61,9 @@ class RefundWorker:
         try:
             refunds = await self._leased()
         except GenerationError as error:
-            _logger.warning("refunds could not be leased", error=str(error))
+            # A service that is away is reported by whoever waits for it.
+            log = _logger.info if is_passing(error) else _logger.warning
+            log("refunds could not be leased", error=str(error))
             return
         for refund in refunds:
             await self._make(refund)

@@ -16,6 +16,7 @@ from atelier.wallet.v1 import wallet_service_pb2 as pb
 from edge_bot.pack.pack_cache import PackCache
 from edge_bot.pack.seller import Seller
 from edge_bot.payment.star_partner import star_transaction_to_proto
+from edge_bot.service_error import is_passing
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.token_health import TokenHealth
 from edge_bot.update.lease import PollingLease
@@ -77,7 +78,9 @@ class StarReader:
                 return False
             await self._read()
         except (GenerationError, TelegramError, *_UNREADABLE) as error:
-            _logger.warning(
+            # A service that is away is reported by whoever waits for it.
+            log = _logger.info if is_passing(error) else _logger.warning
+            log(
                 "the Star transactions could not be read",
                 error=str(error),
                 kind=type(error).__name__,

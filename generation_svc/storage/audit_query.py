@@ -12,6 +12,7 @@ from generation_svc.domain.port.media import FIRST_COVER_POSITION
 from generation_svc.domain.top_up import TELEGRAM_STARS
 from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.import_audit import IMPORT_PAGE, IMPORT_RULES, IMPORTED
+from generation_svc.storage.star_share import STAR_SHARE
 
 _WAYS = ", ".join(f"('{kind}', '{s}', '{t}', '{c}')" for kind, s, t, c in sorted(known_ways()))
 # Only what looks like a UUID is read as one.
@@ -354,20 +355,11 @@ _RECEIPTS = _statement(
     ),
 )
 
-
-def _number(path: str) -> str:
-    """Return a number of a document; nothing for what is none."""
-    return f"CASE jsonb_typeof({path}) WHEN 'number' THEN ({path})::numeric ELSE 0 END"
-
-
-# An affiliate's share is a part of what the user paid, and never comes to the bot.
-_SHARE = f"""abs({_number("side -> 'affiliate' -> 'amount'")} * 1000000000
-            + {_number("side -> 'affiliate' -> 'nanostar_amount'")})"""
 _STARS = _statement(
     f"""
     SELECT star.*, row_number() OVER (ORDER BY bot_id, id, direction) AS place,
         jsonb_build_array(bot_id, id, direction)::text AS key, paid.*,
-        (amount::numeric * 1000000000 + nano + {_SHARE}) / 1000000000 AS whole_amount
+        (amount::numeric * 1000000000 + nano + {STAR_SHARE}) / 1000000000 AS whole_amount
     FROM star_transaction AS star LEFT JOIN LATERAL (
         SELECT top_up.amount AS paid_amount, top_up.state AS paid_state FROM top_up
         WHERE top_up.provider = '{TELEGRAM_STARS}' AND top_up.external_id = star.id
