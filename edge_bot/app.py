@@ -76,7 +76,9 @@ class Edge:
             bot=bot,
             bot_id=settings.bot_id,
             client=client,
-            renderer=Renderer(context.spool, catalog=context.catalog, clock=clock),
+            renderer=Renderer(
+                context.spool, catalog=context.catalog, clock=clock, wallet=client.wallet
+            ),
             note_missed=partial(note_missed, context),
             clock=clock,
             token_health=self._token_health,

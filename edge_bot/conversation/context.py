@@ -29,3 +29,5 @@ class EdgeContext:
     seller: Seller
     star_news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when Telegram's list of Stars should be read at once."""
+    late_payments: set[str] = field(default_factory=set)
+    """The charges of payments whose users know that they are late."""

@@ -28,6 +28,7 @@ from edge_bot.conversation.event import (
     read_event,
 )
 from edge_bot.conversation.handler.group import answer_group_call
+from edge_bot.conversation.handler.late_payment import recorded
 from edge_bot.conversation.handler.message import (
     answer_clip,
     answer_command,
@@ -40,7 +41,6 @@ from edge_bot.conversation.handler.missed import offer_missed
 from edge_bot.conversation.handler.press import answer_press
 from edge_bot.conversation.handler.top_up import answer_payment
 from edge_bot.conversation.interaction import Interaction
-from edge_bot.conversation.payment import record_payment
 from edge_bot.conversation.session_store import SessionConflict, load_session
 from edge_bot.telegram.error import is_chat_gone
 from edge_bot.view import notice
@@ -91,7 +91,7 @@ async def _converse(context: EdgeContext, event: Event) -> None:
         await answer_group_call(context, event)
         return
     if isinstance(event, Paid):
-        is_private, event = event.is_private, await record_payment(context, event)
+        is_private, event = event.is_private, await recorded(context, event)
         if not is_private:  # there is nobody to be answered
             return
     catalog = await context.catalog.get()

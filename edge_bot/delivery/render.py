@@ -15,6 +15,8 @@ from atelier.generation.v1.delivery_pb2 import DELIVERY_KIND_PROGRESS, Delivery
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.job_pb2 import JOB_STATE_SUCCEEDED, Job, JobResult
 from atelier.generation.v1.media_pb2 import Media
+from atelier.wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
+from edge_bot.delivery.balance import balance_after
 from edge_bot.delivery.media import MediaFile
 from edge_bot.delivery.message import (
     AlbumMessage,
@@ -46,8 +48,16 @@ class Undeliverable(Exception):
 class Renderer:
     """Turns deliveries into messages, with their texts and files."""
 
-    def __init__(self, spool: MediaSpool, *, catalog: CatalogCache, clock: ServiceClock) -> None:
+    def __init__(
+        self,
+        spool: MediaSpool,
+        *,
+        catalog: CatalogCache,
+        clock: ServiceClock,
+        wallet: WalletServiceStub,
+    ) -> None:
         self._spool = spool
+        self._wallet = wallet
         self._catalog = catalog
         self._clock = clock
 
@@ -68,12 +78,16 @@ class Renderer:
             yield TextEdit(to, screen)
         elif delivery.job.state != JOB_STATE_SUCCEEDED:
             _, is_picture = await self._about(delivery)
-            screen = failure_screen(delivery.job, to.language_code, is_picture=is_picture)
+            balance = await balance_after(self._wallet, delivery.job)
+            screen = failure_screen(
+                delivery.job, to.language_code, is_picture=is_picture, balance=balance
+            )
             yield _text_message(to, screen, is_edit=delivery.maybe_sent)
         else:
             (title, _), is_edit = await self._about(delivery), delivery.maybe_sent
+            balance = await balance_after(self._wallet, delivery.job)
             async with rendered_result(
-                self._spool, delivery.job, to=to, title=title, is_edit=is_edit
+                self._spool, delivery.job, to=to, title=title, is_edit=is_edit, balance=balance
             ) as message:
                 yield message
 
@@ -91,14 +105,20 @@ class Renderer:
 
 @asynccontextmanager
 async def rendered_result(
-    spool: MediaSpool, job: Job, *, to: TelegramDestination, title: str, is_edit: bool = False
+    spool: MediaSpool,
+    job: Job,
+    *,
+    to: TelegramDestination,
+    title: str,
+    is_edit: bool = False,
+    balance: int | None = None,
 ) -> AsyncIterator[OutgoingMessage]:
     """Hold the message that a result becomes while the block runs; raises GenerationError.
 
     An edit shows the first file of an album and offers the others. The caption
     tells what Telegram does not accept; where that is all there is, its cover is a preview of it.
     """
-    caption = result_caption(job, to.language_code, title=title)
+    caption = result_caption(job, to.language_code, title=title, balance=balance)
     files = [each for each in job.result.media if is_uploadable(each)]
     is_album = len(files) > 1
     buttons = result_buttons(job, to.language_code, is_first_of_album=is_album and is_edit)

@@ -16,6 +16,19 @@ def balance_text(balance: int, speak: Texts) -> str:
     return speak.count("You have {n} credit.", "You have {n} credits.", balance)
 
 
+def debt_text(debt: int, speak: Texts) -> str:
+    """Return what somebody owes; empty if it is nothing."""
+    if not debt:
+        return ""
+    owed = speak.number(debt)
+    return speak.html("❗️ Owed: {n}. The next top-up pays it first.", n=owed)
+
+
+def blocked_text(speak: Texts) -> str:
+    """Return that somebody may start and buy nothing."""
+    return speak.html("⛔️ Your account is blocked. Questions: /paysupport")
+
+
 def gain_text(amount: int, speak: Texts) -> str:
     """Return how many credits somebody gets, as a button says it."""
     return speak.count("+{n} credit", "+{n} credits", amount)
@@ -23,13 +36,18 @@ def gain_text(amount: int, speak: Texts) -> str:
 
 def pack_label(pack: Pack, speak: Texts) -> str:
     """Return what a pack gives and costs, as its button says it."""
-    return f"{gain_text(pack.credits, speak)} · ⭐️ {pack.stars}"
+    return f"{gain_text(pack.credits, speak)} · ⭐️ {speak.number(pack.stars)}"
 
 
-def paid_text(top_up: TopUp) -> str:
+def credits_text(amount: int, speak: Texts) -> str:
+    """Return so many credits, in words that go with the number."""
+    return speak.count("{n} credit", "{n} credits", amount)
+
+
+def paid_text(top_up: TopUp, speak: Texts) -> str:
     """Return what was paid: Stars, or an amount in the smallest unit of a currency."""
     if top_up.currency == CURRENCY:
-        return f"⭐️ {top_up.amount}"
+        return f"⭐️ {speak.number(top_up.amount)}"
     return f"{top_up.amount / 100:.2f} {top_up.currency}"
 
 

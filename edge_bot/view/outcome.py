@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from atelier.generation.v1 import job_pb2 as pb
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from edge_bot.view.button import Again, Change, Home, Original, ShowAll, ShowMissed
+from edge_bot.view.charge_text import cancelled_charge_text, charge_text
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import (
     CAPTION_LENGTH,
@@ -45,16 +46,18 @@ _LINE_WORDS = ("prompt", "text", "scene")
 """The same in each object of a list: the shots of a film, the lines of a dialogue."""
 
 
-def result_caption(job: pb.Job, language: str, *, title: str = "") -> str:
+def result_caption(
+    job: pb.Job, language: str, *, title: str = "", balance: int | None = None
+) -> str:
     """Return the caption of a result as HTML: the prompt, shortened to fit, and the model.
 
-    It ends with what could not come along, and how to get it.
+    It ends with what it cost, what could not come along, and how to get it.
     """
     speak = texts(language)
     footer = shorten(_summary(job, speak, title), FOOTER_LENGTH - 2)
     too_large = [each for each in job.result.media if not is_uploadable(each)]
     links = too_large_note(too_large, speak, most_links=CAPTION_LINKS)
-    notes = lines(_missing(speak, job), links)
+    notes = lines(charge_text(job, speak, balance=balance), _missing(speak, job), links)
     left = CAPTION_LENGTH - FOOTER_LENGTH - length_of(plain(f"\n{notes}" if notes else ""))
     told = escape(shorten(text_beside(job), TEXT_LENGTH), quote=False)
     room = max(PROMPT_MIN_LENGTH, left - length_of(plain(told)))
@@ -171,7 +174,9 @@ def failure_headline(speak: Texts, *, is_picture: bool) -> str:
     return speak.html("😔 <b>It did not work out this time.</b>")
 
 
-def failure_screen(job: pb.Job, language: str, *, is_picture: bool = True) -> Screen:
+def failure_screen(
+    job: pb.Job, language: str, *, is_picture: bool = True, balance: int | None = None
+) -> Screen:
     """Return the screen of a failed job."""
     speak = texts(language)
     reason = job.failure.reason
@@ -179,7 +184,7 @@ def failure_screen(job: pb.Job, language: str, *, is_picture: bool = True) -> Sc
     text = paragraphs(
         lines(failure_headline(speak, is_picture=is_picture), why),
         quoted(prompt_of(job), PROMPT_LENGTH),
-        speak.html("Nothing was charged."),
+        charge_text(job, speak, balance=balance),
     )
     return Screen(text, failure_buttons(job, language))
 
@@ -189,7 +194,8 @@ def cancelled_screen(job: pb.Job, language: str) -> Screen:
     speak = texts(language)
     change = Button(speak.plain("✏️ Change"), Change(job.id))
     home = Button(speak.plain("🏠 Start over"), Home())
-    return Screen(speak.html("✖️ <b>Cancelled.</b>"), ((change, home),))
+    text = paragraphs(speak.html("✖️ <b>Cancelled.</b>"), cancelled_charge_text(job, speak))
+    return Screen(text, ((change, home),))
 
 
 def prompt_of(job: pb.Job) -> str:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
+from edge_bot.view.credit_text import credits_text
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import lines, span
 from generation_client import GenerationError
+
+_PAYMENT = re.compile(
+    r"\b(paid|pay|payment|receipt|credits?|top[- ]?up|refund)\b"
+    r"|оплат|оплач|заплат|плат[её]ж|квитанц|\bчек|пополн|кредит|зачисл",
+    re.IGNORECASE,
+)
+"""Words of a caption by which a picture may be meant as the proof of a payment."""
 
 
 def offer_gone(language: str) -> str:
@@ -59,6 +69,19 @@ def price_to_be_seen(why: str, language: str) -> str:
     return f"{why} {look}"
 
 
+def is_about_payment(caption: str) -> bool:
+    """Tell whether the caption of a picture seems to say that it proves a payment."""
+    return _PAYMENT.search(caption) is not None
+
+
+def not_by_picture(language: str) -> str:
+    """Say that no picture is a payment, and who does help."""
+    return texts(language).html(
+        "ℹ️ If this is about a payment: Telegram itself tells me of each one, so a picture of it "
+        "changes nothing, and you need not send any. See /balance; questions: /paysupport"
+    )
+
+
 def money_refusal(error: GenerationError, speak: Texts) -> str:
     """Say as HTML why nothing begins; empty for a reason that is not about money."""
     match error.reason:
@@ -67,8 +90,8 @@ def money_refusal(error: GenerationError, speak: Texts) -> str:
         case "PRICE_CHANGED":
             return speak.html(
                 "⚠️ The price has changed: it was {agreed}, and now it is {price}.",
-                agreed=error.metadata.get("agreed", "?"),
-                price=error.metadata.get("price", "?"),
+                agreed=speak.number(_amount(error, "agreed")),
+                price=credits_text(_amount(error, "price"), speak),
             )
         case "OWNER_BLOCKED":
             return speak.html(
@@ -88,10 +111,15 @@ def money_refusal(error: GenerationError, speak: Texts) -> str:
 def _missing(error: GenerationError, speak: Texts) -> str:
     return speak.html(
         "⚠️ Not enough credits. Price: {price}, balance: {balance}, missing: {missing}.",
-        price=error.metadata.get("price", "?"),
-        balance=error.metadata.get("balance", "?"),
-        missing=error.metadata.get("missing", "?"),
+        price=speak.number(_amount(error, "price")),
+        balance=speak.number(_amount(error, "balance")),
+        missing=speak.number(_amount(error, "missing")),
     )
+
+
+def _amount(error: GenerationError, name: str) -> int:
+    """Return how many credits a refusal tells under a name."""
+    return int(error.metadata.get(name, "0"))
 
 
 def _limit(error: GenerationError, speak: Texts) -> str:

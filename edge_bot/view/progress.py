@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from atelier.generation.v1 import job_pb2 as pb
 from atelier.generation.v1.delivery_pb2 import Delivery
 from edge_bot.view.button import Cancel, CancelAnyway, KeepWaiting, ShowJob
+from edge_bot.view.charge_text import open_charge_text
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import Button, Screen, lines, paragraphs, quoted, span, usual_time
 from edge_bot.view.outcome import (
@@ -84,6 +85,7 @@ def cancel_question_screen(job: pb.Job, language: str, *, is_apart: bool = False
             "It is already being drawn, and that cannot be stopped. "
             "If you cancel, it will not be sent to you."
         )
+        what_it_means = " ".join(filter(None, (what_it_means, open_charge_text(job, speak))))
     text = paragraphs(speak.html("<b>Stop waiting for this picture?</b>"), what_it_means)
     yes = Button(speak.plain("Yes, cancel"), CancelAnyway(job.id))
     keep = KeepWaiting(job.id) if is_apart else ShowJob(job.id)

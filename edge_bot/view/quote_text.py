@@ -7,6 +7,7 @@ from html import escape
 from atelier.generation.v1 import generation_service_pb2, model_pb2
 from atelier.generation.v1.consent_pb2 import CONSENT_KIND_FACE
 from atelier.generation.v1.job_pb2 import Price
+from edge_bot.view.credit_text import credits_text
 from edge_bot.view.language import Texts
 from edge_bot.view.layout import lines, paragraphs, shorten, usual_time
 
@@ -63,4 +64,4 @@ def _price(price: Price, speak: Texts) -> str:
     number = int(price.credits or 0)
     if price.is_ceiling:
         return speak.count("At most {n} credit", "At most {n} credits", number)
-    return speak.count("{n} credit", "{n} credits", number)
+    return credits_text(number, speak)

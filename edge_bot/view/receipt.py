@@ -47,8 +47,8 @@ def receipt_screen(top_up: TopUp, language: str, *, seller: Seller) -> Screen:
         _headline(top_up, speak),
         lines(
             speak.html("Date: {time} UTC", time=time_text(top_up.create_time, speak)),
-            speak.html("Credits: {n}", n=top_up.credits),
-            speak.html("Paid: {amount}", amount=paid_text(top_up)),
+            speak.html("Credits: {n}", n=speak.number(top_up.credits)),
+            speak.html("Paid: {amount}", amount=paid_text(top_up, speak)),
         ),
         _fate(top_up, speak),
         _sold(seller, speak),
@@ -61,8 +61,13 @@ def receipt_screen(top_up: TopUp, language: str, *, seller: Seller) -> Screen:
     return Screen(text, rows)
 
 
-def support_screen(top_up: TopUp | None, language: str, *, seller: Seller) -> Screen:
-    """Return where questions about payments go, with a payment at hand to be named."""
+def support_screen(
+    top_up: TopUp | None, language: str, *, seller: Seller, has_others: bool = False
+) -> Screen:
+    """Return where questions about payments go, with a payment at hand to be named.
+
+    If there are others, one of them can be chosen: each receipt leads back here.
+    """
     speak = texts(language)
     text = paragraphs(
         speak.html("<b>Questions about a payment</b>"),
@@ -72,6 +77,8 @@ def support_screen(top_up: TopUp | None, language: str, *, seller: Seller) -> Sc
     charge = top_up.external_id if top_up else ""
     link = seller.link(speak.plain("Payment {charge}: ", charge=charge) if charge else "")
     rows: Rows = ((Button(speak.plain("💬 Write to us"), FollowLink(link)),),) if link else ()
+    if has_others:
+        rows += ((Button(speak.plain("🧾 Another payment"), ShowReceipts(0)),),)
     return Screen(text, (*rows, (wallet_button(speak),)))
 
 
@@ -85,7 +92,8 @@ def terms_screen(language: str, *, seller: Seller) -> Screen:
         ),
         speak.html(
             "2. What is not delivered is not charged: its credits come back by themselves, and "
-            "if only a part is delivered, so do those of the rest."
+            "if only a part is delivered, so do those of the rest; what you cancel while the model "
+            "is at work is charged only if the model finishes it."
         ),
         speak.html(
             "3. If you dislike a result, write to /paysupport, and the operator decides whether "
@@ -120,7 +128,7 @@ def _label(top_up: TopUp, speak: Texts) -> str:
     parts = (
         f"{mark}{day_text(top_up.create_time, speak)}",
         gain_text(top_up.credits, speak),
-        paid_text(top_up),
+        paid_text(top_up, speak),
     )
     return " · ".join(parts)
 
@@ -166,7 +174,7 @@ def _named(top_up: TopUp | None, speak: Texts) -> str:
     number = top_up.receipt_number
     about = (
         time_text(top_up.create_time, speak),
-        paid_text(top_up),
+        paid_text(top_up, speak),
         speak.html("Receipt No. {number}", number=number) if number else "",
     )
     return lines(

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from atelier.wallet.v1.wallet_pb2 import Wallet
 from edge_bot.pack.pack_cache import Packs
-from edge_bot.view.credit_text import balance_text, gain_text, pack_label
+from edge_bot.view.credit_text import (
+    balance_text,
+    blocked_text,
+    debt_text,
+    gain_text,
+    pack_label,
+)
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import Button, Rows, Screen, lines, paragraphs
 from edge_bot.view.money_button import AskSupport, BuyPack, ResumeDraft, ShowPacks, ShowReceipt
@@ -26,12 +32,15 @@ class Invoice:
 def packs_screen(packs: Packs, wallet: Wallet, language: str) -> Screen:
     """Return what is sold, each as a button that sends its invoice."""
     speak = texts(language)
+    if wallet.is_blocked:  # a checkout would be refused
+        text = lines(speak.html("<b>Top up</b>"), blocked_text(speak))
+        return Screen(text, ((wallet_button(speak),),))
     if not packs.for_sale:
         text = speak.html("<b>Top up</b>\n\nNo credits are sold at the moment.")
         return Screen(text, ((wallet_button(speak),),))
     text = paragraphs(
         lines(speak.html("<b>Top up</b>"), balance_text(wallet.balance, speak)),
-        _debt(wallet, speak),
+        debt_text(wallet.debt, speak),
         speak.html(
             "Credits are bought with Telegram Stars ⭐️. Choose how many, "
             "and Telegram asks you to confirm the payment.\n\n"
@@ -54,7 +63,14 @@ def invoice_of(amount: int, language: str) -> Invoice:
 
 
 def credited_screen(
-    *, amount: int, wallet: Wallet, top_up_id: str, number: str, draft: str, language: str
+    *,
+    amount: int,
+    paid_debt: int,
+    wallet: Wallet,
+    top_up_id: str,
+    number: str,
+    draft: str,
+    language: str,
 ) -> Screen:
     """Return that a payment is credited, with the way back to the draft that waits."""
     speak = texts(language)
@@ -65,8 +81,12 @@ def credited_screen(
     )
     text = paragraphs(
         speak.html("✅ <b>Thank you, the payment has arrived.</b>"),
-        lines(gain_text(amount, speak), balance_text(wallet.balance, speak)),
-        _debt(wallet, speak),
+        lines(
+            gain_text(amount, speak),
+            _set_off(paid_debt, speak),
+            balance_text(wallet.balance, speak),
+        ),
+        debt_text(wallet.debt, speak),
         receipt,
     )
     back = (Button(speak.plain("✨ Back to the draft"), ResumeDraft(draft)),)
@@ -75,6 +95,19 @@ def credited_screen(
         (Button(speak.plain("🧾 Receipt"), ShowReceipt(top_up_id, 1)), wallet_button(speak)),
     )
     return Screen(text, rows)
+
+
+def late_screen(language: str) -> Screen:
+    """Return that a payment has come and is credited as soon as that can be done."""
+    speak = texts(language)
+    text = paragraphs(
+        speak.html("⏳ <b>Your payment has arrived.</b>"),
+        speak.html(
+            "I cannot credit it this very moment. It is not lost: I keep trying, and write to "
+            "you as soon as the credits are there."
+        ),
+    )
+    return Screen(text)
 
 
 def uncredited_screen(charge_id: str, language: str) -> Screen:
@@ -91,10 +124,10 @@ def uncredited_screen(charge_id: str, language: str) -> Screen:
     return Screen(text, ((Button(speak.plain("💬 Ask about it"), AskSupport("")),),))
 
 
-def returned_screen(*, stars: int, is_ours: bool, language: str) -> Screen:
-    """Return that a payment went back, by us or by Telegram."""
+def returned_screen(*, stars: int, is_ours: bool, wallet: Wallet | None, language: str) -> Screen:
+    """Return that a payment went back, by us or by Telegram, and what is left if it is known."""
     speak = texts(language)
-    head = speak.html("↩️ <b>⭐️ {stars} went back to you.</b>", stars=stars)
+    head = speak.html("↩️ <b>⭐️ {stars} went back to you.</b>", stars=speak.number(stars))
     if is_ours:
         told = speak.html("The credits of that top-up are taken from your balance.")
     else:
@@ -102,26 +135,31 @@ def returned_screen(*, stars: int, is_ours: bool, language: str) -> Screen:
             "The credits of that top-up will be taken from your balance, too. "
             "If you do not know why, write to us: /paysupport"
         )
-    return Screen(paragraphs(head, told), ((wallet_button(speak),),))
+    # What Telegram took back by itself is not taken from the balance yet.
+    left = wallet_lines(wallet, speak) if wallet and is_ours else ""
+    return Screen(paragraphs(head, told, left), ((wallet_button(speak),),))
 
 
-def price_lines(price: int, wallet: Wallet, language: str) -> str:
+def wallet_lines(wallet: Wallet, speak: Texts) -> str:
+    """Return what somebody has and owes."""
+    return lines(balance_text(wallet.balance, speak), debt_text(wallet.debt, speak))
+
+
+def missing_credits(price: int, wallet: Wallet) -> int:
+    """Return how many credits must be bought to pay a price: a top-up pays the debt first."""
+    missing = price - wallet.balance
+    return missing + wallet.debt if missing > 0 else 0
+
+
+def price_lines(price: int, wallet: Wallet, language: str, *, packs: Packs) -> str:
     """Return what a review says under its price: the balance, and what is missing."""
     speak = texts(language)
-    missing = price - wallet.balance
     if wallet.is_blocked:
-        return speak.html("⛔️ Your account is blocked. Questions: /paysupport")
-    balance = balance_text(wallet.balance, speak)
-    if missing <= 0:
-        return balance
-    return lines(
-        f"⚠️ {balance}",
-        speak.count(
-            "{n} more credit is needed. Top up, and this draft waits here for you.",
-            "{n} more credits are needed. Top up, and this draft waits here for you.",
-            missing,
-        ),
-    )
+        return blocked_text(speak)
+    missing = missing_credits(price, wallet)
+    if not missing:
+        return balance_text(wallet.balance, speak)
+    return lines(f"⚠️ {wallet_lines(wallet, speak)}", _missing(missing, packs, speak))
 
 
 def missing_rows(missing: int, packs: Packs, language: str) -> Rows:
@@ -137,7 +175,22 @@ def missing_rows(missing: int, packs: Packs, language: str) -> Rows:
     return rows
 
 
-def _debt(wallet: Wallet, speak: Texts) -> str:
-    if not wallet.debt:
+def _missing(missing: int, packs: Packs, speak: Texts) -> str:
+    if not packs.for_sale:
+        return speak.count(
+            "{n} more credit is needed, but none are sold at the moment. This draft waits here.",
+            "{n} more credits are needed, but none are sold at the moment. This draft waits here.",
+            missing,
+        )
+    return speak.count(
+        "{n} more credit is needed. Top up, and this draft waits here for you.",
+        "{n} more credits are needed. Top up, and this draft waits here for you.",
+        missing,
+    )
+
+
+def _set_off(paid_debt: int, speak: Texts) -> str:
+    """Return how much of a top-up paid a debt; empty if it was nothing."""
+    if not paid_debt:
         return ""
-    return speak.html("❗️ Owed: {n}. The next top-up pays it first.", n=wallet.debt)
+    return speak.html("Of these, {n} paid your debt.", n=speak.number(paid_debt))

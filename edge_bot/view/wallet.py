@@ -9,7 +9,7 @@ from atelier.wallet.v1 import transfer_pb2 as pb
 from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_CSV, STATEMENT_FORMAT_PDF
 from atelier.wallet.v1.transfer_pb2 import Transfer
 from atelier.wallet.v1.wallet_pb2 import Wallet
-from edge_bot.view.credit_text import balance_text, time_text
+from edge_bot.view.credit_text import balance_text, blocked_text, debt_text, time_text
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import Button, Rows, Screen, lines, page_of, paragraphs
 from edge_bot.view.money_button import (
@@ -89,16 +89,20 @@ def _parts(wallet: Wallet, speak: Texts) -> Sequence[str]:
     told = []
     if wallet.granted_credits and wallet.granted_credits < wallet.balance:
         told.append(
-            speak.html("🎁 Bonus credits: {n}. They are spent first.", n=wallet.granted_credits)
+            speak.html(
+                "🎁 Bonus credits: {n}. They are spent first.",
+                n=speak.number(wallet.granted_credits),
+            )
         )
     elif wallet.granted_credits:
         told.append(speak.html("🎁 All of them are bonus credits."))
     if wallet.held_credits:
-        told.append(speak.html("⏳ Set aside for what is being made: {n}.", n=wallet.held_credits))
+        held = speak.number(wallet.held_credits)
+        told.append(speak.html("⏳ Set aside for what is being made: {n}.", n=held))
     if wallet.debt:
-        told.append(speak.html("❗️ Owed: {n}. The next top-up pays it first.", n=wallet.debt))
+        told.append(debt_text(wallet.debt, speak))
     if wallet.is_blocked:
-        told.append(speak.html("⛔️ Your account is blocked. Questions: /paysupport"))
+        told.append(blocked_text(speak))
     return told
 
 
@@ -117,9 +121,11 @@ def _allowance(wallet: Wallet, speak: Texts) -> str:
 
 def _transfer(transfer: Transfer, speak: Texts, *, title: str) -> str:
     sign = "+" if transfer.amount > 0 else "−"
-    head = f"<b>{sign}{abs(transfer.amount)}</b> · {_cause(transfer, speak, title=title)}"
+    amount = speak.number(abs(transfer.amount))
+    head = f"<b>{sign}{amount}</b> · {_cause(transfer, speak, title=title)}"
     when = time_text(transfer.create_time, speak)
-    after = speak.html("{time} · balance {n}", time=when, n=transfer.balance_after)
+    left = speak.number(transfer.balance_after)
+    after = speak.html("{time} · balance {n}", time=when, n=left)
     return lines(head, after)
 
 

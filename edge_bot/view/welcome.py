@@ -55,11 +55,26 @@ def models_screen(language: str, *, catalog: Catalog) -> Screen:
     return Screen(text, model_rows(catalog.offered, language))
 
 
-def help_screen(language: str, *, catalog: Catalog) -> Screen:
-    """Return how to use the bot."""
+def help_screen(language: str, *, catalog: Catalog, has_money: bool = False) -> Screen:
+    """Return how to use the bot, and the commands about money where there is any."""
     speak = texts(language)
-    if catalog.is_large:
-        return _large_help(speak, catalog=catalog)
+    help_ = _large_help(speak, catalog=catalog) if catalog.is_large else _help(speak, catalog)
+    return Screen(paragraphs(help_.text, _money_help(speak) if has_money else ""), help_.keyboard)
+
+
+def _money_help(speak: Texts) -> str:
+    return speak.html(
+        "Some models cost credits. You see the price before anything begins, and what does not "
+        "work out is not charged.\n\n"
+        "/balance: your credits\n"
+        "/topup: buy credits\n"
+        "/receipts: your receipts\n"
+        "/paysupport: questions about a payment\n"
+        "/terms: the terms in five sentences"
+    )
+
+
+def _help(speak: Texts, catalog: Catalog) -> Screen:
     text = speak.html(
         "<b>How it works</b>\n\n"
         "• Write what you want to see, and I will offer to draw it.\n"

@@ -76,7 +76,7 @@ class Harness:
 
     def renderer(self) -> Renderer:
         catalog = CatalogCache(self.client.generation, service_clock=self.clock)
-        return Renderer(self.spool, catalog=catalog, clock=self.clock)
+        return Renderer(self.spool, catalog=catalog, clock=self.clock, wallet=self.client.wallet)
 
     def dispatcher(self, handle: Handle) -> Dispatcher:
         return Dispatcher(

@@ -189,6 +189,7 @@ async def test_every_button_about_money_does_something() -> None:
         starts = [waiting, await chat.last()]
         screen = credited_screen(
             amount=100,
+            paid_debt=0,
             wallet=Wallet(balance=100),
             top_up_id=wallet.top_ups[0].id,
             number="",

@@ -19,12 +19,12 @@ from edge_bot.conversation.draft import Stage, inputs_of, stage_of, words_of
 from edge_bot.conversation.form_screen import consent_screen
 from edge_bot.conversation.form_start import fills_form
 from edge_bot.conversation.handler.follow import find_job, is_under_way, read_job, refresh
-from edge_bot.conversation.handler.price import credits_of
 from edge_bot.conversation.handler.quote import asking_again, quoted_screen
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft, Repetition
 from edge_bot.service_error import is_out_of_room, is_passing
 from edge_bot.view import notice, payment_notice
+from edge_bot.view.charge_text import credits_of
 from edge_bot.view.layout import Rows, Screen
 from edge_bot.view.media_input import input_of, picture_input
 from edge_bot.view.outcome import change_button, failure_buttons, prompt_of

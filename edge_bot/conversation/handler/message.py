@@ -23,8 +23,8 @@ from edge_bot.conversation.handler.upload import (
 )
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
-from edge_bot.view import notice
-from edge_bot.view.layout import Screen
+from edge_bot.view import notice, payment_notice
+from edge_bot.view.layout import Screen, paragraphs
 from edge_bot.view.progress import cancel_question_screen
 from edge_bot.view.purpose import Purpose
 from edge_bot.view.search import found_models
@@ -57,8 +57,13 @@ async def answer_command(interaction: Interaction, command: Command) -> None:
         case "cancel":
             screen = cleared_screen(interaction.language)
         case _:
-            screen = help_screen(interaction.language, catalog=interaction.catalog)
+            screen = await _help_screen(interaction)
     await interaction.reply(screen)
+
+
+async def _help_screen(interaction: Interaction) -> Screen:
+    has_money = (await interaction.context.packs.get()).is_on
+    return help_screen(interaction.language, catalog=interaction.catalog, has_money=has_money)
 
 
 async def _asked_about_job(interaction: Interaction) -> bool:
@@ -152,8 +157,18 @@ async def _use_picture(interaction: Interaction, event: Picture) -> None:
         catalog=interaction.catalog,
     )
     await interaction.save(draft, album_id=event.album_id, is_album_noticed=False)
-    await interaction.reply(await current_screen(interaction))
+    screen = await current_screen(interaction)
+    note = await _payment_note(interaction, event)
+    await interaction.reply(Screen(paragraphs(note, screen.text), screen.keyboard))
     return None
+
+
+async def _payment_note(interaction: Interaction, event: Picture) -> str:
+    """Return that no picture is a payment, if this one seems to be meant as one; else nothing."""
+    if not payment_notice.is_about_payment(event.caption):
+        return ""
+    is_on = (await interaction.context.packs.get()).is_on
+    return payment_notice.not_by_picture(interaction.language) if is_on else ""
 
 
 def _found_screen(interaction: Interaction, event: Text) -> Screen | None:

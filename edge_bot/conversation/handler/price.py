@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from atelier.generation.v1.generation_service_pb2 import QuoteJobResponse
-from atelier.generation.v1.job_pb2 import Price
 from edge_bot.conversation.handler.balance import wallet_of
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.view.button import Generate
+from edge_bot.view.charge_text import credits_of
 from edge_bot.view.layout import Button, Rows, Screen, paragraphs
 from edge_bot.view.money_button import Agree
-from edge_bot.view.top_up import missing_rows, price_lines
+from edge_bot.view.top_up import missing_credits, missing_rows, price_lines
 
 
 async def priced(interaction: Interaction, screen: Screen, *, quote: QuoteJobResponse) -> Screen:
@@ -22,15 +22,10 @@ async def priced(interaction: Interaction, screen: Screen, *, quote: QuoteJobRes
     if not packs.is_on or not price:
         return screen
     wallet = await wallet_of(interaction)
-    language, missing = interaction.language, price - wallet.balance
-    offer = missing_rows(missing, packs, language) if missing > 0 and not wallet.is_blocked else ()
-    text = paragraphs(screen.text, price_lines(price, wallet, language))
+    language, missing = interaction.language, missing_credits(price, wallet)
+    offer = missing_rows(missing, packs, language) if missing and not wallet.is_blocked else ()
+    text = paragraphs(screen.text, price_lines(price, wallet, language, packs=packs))
     return Screen(text, (*offer, *_agreeing(screen.keyboard, price)))
-
-
-def credits_of(price: Price) -> int:
-    """Return the price in whole credits; 0 if there is none."""
-    return 0 if price.is_free else int(price.credits or 0)
 
 
 def _agreeing(rows: Rows, price: int) -> Rows:

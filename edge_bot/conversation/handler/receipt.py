@@ -61,7 +61,12 @@ async def ask_support(interaction: Interaction, *, top_up_id: str = "") -> None:
     top_ups = await top_ups_of(interaction)
     named = [each for each in top_ups if each.id == top_up_id] or top_ups
     top_up = next(iter(named), None)
-    screen = support_screen(top_up, interaction.language, seller=interaction.context.seller)
+    screen = support_screen(
+        top_up,
+        interaction.language,
+        seller=interaction.context.seller,
+        has_others=len(top_ups) > 1,
+    )
     await interaction.reply(screen)
 
 

@@ -6,13 +6,17 @@ import structlog
 from telegram import LabeledPrice
 
 from atelier.wallet.v1 import top_up_pb2
+from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import Pack
+from atelier.wallet.v1.transfer_pb2 import TRANSFER_KIND_DEBT_PAYMENT
 from atelier.wallet.v1.wallet_pb2 import Wallet
 from edge_bot.conversation.draft import Stage, stage_of
 from edge_bot.conversation.event import Credited, Returned, Uncredited
 from edge_bot.conversation.handler.balance import wallet_of
+from edge_bot.conversation.handler.quote import quoted_screen
 from edge_bot.conversation.handler.receipt import top_ups_of
 from edge_bot.conversation.interaction import Interaction
+from edge_bot.conversation.session import Draft
 from edge_bot.pack.payload import CURRENCY, Payload
 from edge_bot.view.layout import Screen
 from edge_bot.view.top_up import (
@@ -22,9 +26,13 @@ from edge_bot.view.top_up import (
     returned_screen,
     uncredited_screen,
 )
+from generation_client import translated
 
 START = "topup"
 """What the link of a forwarded invoice says to the bot: only a copy without it could be paid."""
+
+PAGE_SIZE = 20
+"""Among how many of the latest transfers it is looked for how much of a top-up paid a debt."""
 
 _OURS = (top_up_pb2.TOP_UP_STATE_REFUNDING, top_up_pb2.TOP_UP_STATE_REFUNDED)
 
@@ -55,7 +63,8 @@ async def answer_payment(interaction: Interaction, event: Credited | Uncredited 
     """Say what became of a payment."""
     match event:
         case Credited():
-            screen = _credited_screen(interaction, event)
+            await _answer_credited(interaction, event)
+            return
         case Uncredited():
             screen = uncredited_screen(event.charge_id, interaction.language)
         case Returned():
@@ -63,14 +72,29 @@ async def answer_payment(interaction: Interaction, event: Credited | Uncredited 
     await interaction.reply(screen)
 
 
-def _credited_screen(interaction: Interaction, event: Credited) -> Screen:
+async def _answer_credited(interaction: Interaction, event: Credited) -> None:
+    """Say that a payment is credited, and bring the draft that waits, one press from its job."""
+    draft = _waiting(interaction)
+    # Asked for beforehand: what fails is done again as a whole.
+    review = await quoted_screen(interaction, draft) if draft else None
+    screen = await _credited_screen(interaction, event, draft=draft)
+    await interaction.reply(screen)
+    # A process that is killed here leaves the button that brings the draft.
+    if review is not None:
+        await interaction.send(review)
+
+
+async def _credited_screen(
+    interaction: Interaction, event: Credited, *, draft: Draft | None
+) -> Screen:
     """Return that a payment is credited, with the way back to the draft that waits."""
     return credited_screen(
         amount=event.credits,
+        paid_debt=await _paid_debt(interaction, event),
         wallet=Wallet(balance=event.balance, debt=event.debt),
         top_up_id=event.top_up_id,
         number=event.receipt_number,
-        draft=_waiting(interaction),
+        draft=draft.tag if draft else "",
         language=interaction.language,
     )
 
@@ -87,7 +111,12 @@ async def _returned_screen(interaction: Interaction, event: Returned) -> Screen:
     if not is_ours:
         _logger.warning("Telegram returned a payment by itself", charge_id=event.charge_id)
         interaction.context.star_news.set()
-    return returned_screen(stars=event.amount, is_ours=is_ours, language=interaction.language)
+    return returned_screen(
+        stars=event.amount,
+        is_ours=is_ours,
+        wallet=await wallet_of(interaction) if is_on else None,
+        language=interaction.language,
+    )
 
 
 async def _send_invoice(interaction: Interaction, pack: Pack) -> int:
@@ -104,9 +133,20 @@ async def _send_invoice(interaction: Interaction, pack: Pack) -> int:
     return message.message_id
 
 
-def _waiting(interaction: Interaction) -> str:
-    """Return the tag of the draft that only waits to be confirmed; empty if there is none."""
+async def _paid_debt(interaction: Interaction, event: Credited) -> int:
+    """Return how much of a top-up paid a debt."""
+    request = pb.ListTransfersRequest(owner=interaction.owner, page_size=PAGE_SIZE)
+    with translated():
+        answer = await interaction.context.client.wallet.ListTransfers(request)
+    caused = [each for each in answer.transfers if each.cause_id == event.top_up_id]
+    if not any(each.kind == TRANSFER_KIND_DEBT_PAYMENT for each in caused):
+        return 0
+    return event.credits - sum(each.amount for each in caused)
+
+
+def _waiting(interaction: Interaction) -> Draft | None:
+    """Return the draft that only waits to be confirmed, if there is one."""
     draft = interaction.session.draft
     if draft is None or draft.job_id:
-        return ""
-    return draft.tag if stage_of(draft, interaction.catalog) is Stage.CONFIRM else ""
+        return None
+    return draft if stage_of(draft, interaction.catalog) is Stage.CONFIRM else None
