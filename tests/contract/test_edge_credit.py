@@ -125,7 +125,6 @@ async def test_what_is_bought_for_stars_pays_for_a_job(service: Service) -> None
         price = await price_of(chat)
         charge = await buy(chat, notice="twice")
         assert "You have 100 credits." in await chat.last_text()
-        await chat.press("Back to the draft")
         await chat.press("Create")
         await chat.say("/balance")
         text = await chat.last_text()

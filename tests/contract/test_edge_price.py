@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import grpc
 import pytest
 
 from atelier.generation.v1 import job_pb2
+from edge_bot.conversation.session import TAG_LENGTH
 from edge_bot.view.language import texts
 from edge_bot.view.payment_notice import money_refusal
 from generation_client import GenerationError
@@ -80,14 +82,33 @@ async def test_the_draft_waits_and_is_one_press_away_after_the_payment(chat: Cha
     await chat.telegram.until_paid(query)
     await chat.pump()
     chat.service.generation.refusal = None
-    assert "You have 105 credits." in await chat.last_text()
-    credited = await chat.last()
-    await chat.press("Back to the draft")
-    assert "a cat" in await chat.last_text()
-    assert (await chat.message(credited["message_id"]))["text"] == credited["text"]
+    credited, shown = (await chat.from_bot())[-2:]
+    assert "payment has arrived" in credited["text"]
+    assert "a cat" in shown["text"]
+    assert "You have 105 credits." in shown["text"]
     await chat.press("Create")
     [request] = chat.service.generation.requests.values()
     assert request.agreed_credits == PRICE
+    assert (await chat.message(credited["message_id"]))["text"] == credited["text"]
+
+
+async def test_a_draft_that_a_payment_did_not_bring_is_brought_by_its_button(chat: Chat) -> None:
+    await review(chat)
+    waiting = json.loads(chat.session)["draft"]["id"][:TAG_LENGTH]
+    await chat.press_data(f"gr:{waiting}", message_id=(await chat.last())["message_id"])
+    assert "a cat" in await chat.last_text()
+    await chat.press("Create")
+    [request] = chat.service.generation.requests.values()
+    assert request.agreed_credits == PRICE
+
+
+async def test_a_debt_is_part_of_what_is_missing(chat: Chat) -> None:
+    wallet(chat).balances[OWNER] = 5
+    wallet(chat).fields["debt"] = 95
+    await review(chat)
+    assert "102 more credits are needed" in await chat.last_text()
+    assert "Owed: 95." in await chat.last_text()
+    assert (await chat.labels())[0] == "Top up: +1,000 credits · ⭐️ 450"
 
 
 async def test_another_price_is_shown_and_asked_for_again(chat: Chat) -> None:
@@ -98,7 +119,7 @@ async def test_another_price_is_shown_and_asked_for_again(chat: Chat) -> None:
     )
     chat.service.generation.quote.price.credits = "15"
     await chat.press("Create")
-    assert "it was 12, and now it is 15" in await chat.last_text()
+    assert "it was 12, and now it is 15 credits." in await chat.last_text()
     assert "15 credits" in (await chat.last_text()).splitlines()
     chat.service.generation.refusal = None
     await chat.press("Create")
@@ -159,7 +180,7 @@ async def test_a_blocked_user_is_sent_to_a_person_and_not_to_a_shop(chat: Chat) 
 async def test_closed_sales_offer_nothing_to_buy(chat: Chat) -> None:
     wallet(chat).is_open = False
     await review(chat)
-    assert "12 more credits are needed" in await chat.last_text()
+    assert "12 more credits are needed, but none are sold" in await chat.last_text()
     assert not any("Top up" in label for label in await chat.labels())
 
 

@@ -35,7 +35,10 @@ ALL = Shape(
     sandbox={"SANDBOX_KIE_SONG_CALLBACKS": "unified", "SANDBOX_KIE_DURATION_S": "1"},
 )
 """Every model of the catalog."""
-SCENES = ((FREE, ("chat.test.mjs", "grpc.test.mjs")), (ALL, ("models.test.mjs",)))
+SCENES = (
+    (FREE, ("chat.test.mjs", "grpc.test.mjs", "invoice.test.mjs", "money.test.mjs")),
+    (ALL, ("models.test.mjs",)),
+)
 """What is tested on which system."""
 
 
