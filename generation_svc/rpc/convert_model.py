@@ -1,6 +1,7 @@
 """Converts models to messages of the contract."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from google.protobuf import json_format
@@ -8,11 +9,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Value
 
 from atelier.generation.v1 import consent_pb2, media_pb2, model_pb2
+from generation_svc.domain.ledger import price_of
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.media_input import MediaInput, ReferenceInput
 from generation_svc.domain.model import Consent, LocalizedText, Model, Option, SeedClaim
+from generation_svc.domain.money import NO_MARGIN
 from generation_svc.domain.price_bound import least_cost
-from generation_svc.domain.quote import whole_credits
 from generation_svc.domain.schema import JsonSchema
 from generation_svc.rpc.convert import struct_to_proto
 
@@ -40,8 +42,9 @@ def model_to_proto(
     *,
     is_full: bool = True,
     has_operator_fields: bool = False,
+    margin: Decimal = NO_MARGIN,
 ) -> model_pb2.Model:
-    """Write what the catalog says of a model.
+    """Write what the catalog says of a model that is sold at a margin.
 
     One that is free is always written in full: callers of the releases 0.1 and 0.2 ask for no view.
     """
@@ -50,7 +53,7 @@ def model_to_proto(
         kind=model_pb2.ModelKind.Value(f"MODEL_KIND_{model.kind.name}"),
         titles=_by_language(model.title),
         descriptions=_by_language(model.description),
-        pricing=_pricing(model),
+        pricing=_pricing(model, margin),
         usual_duration=_duration(model.usual_duration),
         result_kinds=[_media_kind(kind) for kind in model.result.kinds],
         purpose=model_pb2.ModelPurpose.Value(f"MODEL_PURPOSE_{model.purpose.name}"),
@@ -93,7 +96,7 @@ def _schema_without(model: Model, hidden: frozenset[str]) -> JsonSchema:
     return {**model.input_schema, "properties": fields}
 
 
-def _pricing(model: Model) -> model_pb2.Pricing:
+def _pricing(model: Model, margin: Decimal) -> model_pb2.Pricing:
     price = model.offer.price
     if model.is_free:
         return model_pb2.Pricing(is_free=True, min_credits="0")
@@ -101,7 +104,7 @@ def _pricing(model: Model) -> model_pb2.Pricing:
     if least is None:
         return model_pb2.Pricing(unknown_reason=price.unknown or "")
     return model_pb2.Pricing(
-        min_credits=str(whole_credits(least)), unit=_UNITS[price.parts[0].unit]
+        min_credits=str(price_of(least, margin=margin)), unit=_UNITS[price.parts[0].unit]
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from atelier.generation.v1 import generation_service_pb2 as pb
@@ -11,9 +11,11 @@ from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.error import InvalidPageToken
 from generation_svc.domain.model import Catalog, Model
 from generation_svc.domain.model_health import ModelHealth, ModelState
+from generation_svc.domain.money import NO_MARGIN, Margins
 from generation_svc.lifecycle import model_outage
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.model_health import health_of
+from generation_svc.lifecycle.pricing import terms_of
 from generation_svc.rpc.answer_bound import fitting
 from generation_svc.rpc.bound import MAX_FILTER_LENGTH, MAX_VERSION_LENGTH, Bounds
 from generation_svc.rpc.model_filter import matches, parse_model_filter
@@ -38,12 +40,16 @@ class ModelReport:
     off: Mapping[str, datetime]
     """The models that are off, and until when."""
     health: Mapping[str, ModelHealth]
+    margins: Margins = field(default_factory=Margins)
+    """What prices are multiplied with."""
 
-    def words(self, model_id: str) -> str:
+    def words(self, model: Model) -> str:
         """Return what differs from a model of which nothing is known; empty if nothing does."""
-        off, health = self.off.get(model_id), self.health.get(model_id)
-        state = health.state if health else None
-        return f"{model_id} {off and off.isoformat()} {state}\n" if off or state else ""
+        off, health = self.off.get(model.id), self.health.get(model.id)
+        state, margin = health.state if health else None, self.margins.of(model)
+        if not off and not state and margin == NO_MARGIN:
+            return ""
+        return f"{model.id} {off and off.isoformat()} {state} {margin.normalize()}\n"
 
 
 class ModelPages:
@@ -84,13 +90,20 @@ class ModelPages:
         return pb.GetModelResponse(model=self._told(model, caller, is_full=True, lately=lately))
 
     async def _lately(self) -> ModelReport:
-        return ModelReport(await model_outage.resting(self._deps), await health_of(self._deps))
+        terms = await terms_of(self._deps)
+        resting = await model_outage.resting(self._deps)
+        return ModelReport(resting, await health_of(self._deps), terms.margins)
 
     def _told(
         self, model: Model, caller: Caller, *, is_full: bool, lately: ModelReport
     ) -> model_pb2.Model:
         has_operator_fields = Scope.OPERATOR_FIELDS in caller.scopes
-        message = self._messages.of(model, is_full=is_full, has_operator_fields=has_operator_fields)
+        message = self._messages.of(
+            model,
+            is_full=is_full,
+            has_operator_fields=has_operator_fields,
+            margin=lately.margins.of(model),
+        )
         if model.id in lately.off:
             message.unavailable_until_time.FromDatetime(lately.off[model.id])
         health = lately.health.get(model.id)
@@ -102,8 +115,11 @@ class ModelPages:
 
 
 def version_of(catalog: Catalog, *, lately: ModelReport) -> str:
-    """Return the version of what is told: the catalog's, and of how its models are doing."""
-    told = "".join(sorted(filter(None, map(lately.words, catalog.ids))))
+    """Return the version of what is told: the catalog's, and of how its models are doing.
+
+    A margin changes their prices, so it changes the version, too.
+    """
+    told = "".join(sorted(filter(None, map(lately.words, catalog.offered))))
     if not told:
         return catalog.version
     return f"{catalog.version}+{hashlib.sha256(told.encode()).hexdigest()[:12]}"

@@ -61,6 +61,30 @@ async def set_margin(client: GenerationClient, factor: str, **place: str) -> dic
     return {each.model_id or each.purpose or "all": each.factor for each in answer.margins}
 
 
+async def test_the_list_of_models_tells_prices_at_the_margin(client: GenerationClient) -> None:
+    before = await listed(client)
+    await set_margin(client, "1.5")
+    after = await listed(client)
+    assert after.catalog_version != before.catalog_version
+    assert (least(before, IMAGEN), least(after, IMAGEN)) == (f"{PRICE}", f"{PRICE * 3 // 2}")
+    assert least(after, "z-image") == "0"
+    await set_margin(client, "")
+    again = await listed(client)
+    assert again.catalog_version == before.catalog_version
+    assert least(again, IMAGEN) == f"{PRICE}"
+
+
+async def listed(client: GenerationClient) -> generation_pb.ListModelsResponse:
+    answer: generation_pb.ListModelsResponse = await client.generation.ListModels(
+        generation_pb.ListModelsRequest()
+    )
+    return answer
+
+
+def least(answer: generation_pb.ListModelsResponse, model_id: str) -> str:
+    return next(each for each in answer.models if each.id == model_id).pricing.min_credits
+
+
 async def grant(client: GenerationClient, credits_: int) -> None:
     await call(
         client, "GrantCredits", request_id="g", owner=OWNER, credits=credits_, reason="a gift"
