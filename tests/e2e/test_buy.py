@@ -14,7 +14,7 @@ from generation_svc.domain.money import MoneyMode
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.storage.start import started_database
 from tests.e2e.caller import TOKENS
-from tests.e2e.person import Json, Person
+from tests.e2e.person import Json, Person, photo
 from tests.e2e.program import until
 from tests.e2e.stack import Shape, Stack
 
@@ -110,13 +110,43 @@ async def test_a_person_buys_credits_and_makes_a_picture_with_them(running: Stac
     assert await wallet(running, person) == (PACK_CREDITS, 0, 1)
 
     price = await orders(person, "a lighthouse that was paid for")
-    await person.gets_picture()
-    assert await wallet(running, person) == (PACK_CREDITS - price, 0, 1)
+    picture = await person.gets_picture()
+    left = PACK_CREDITS - price
+    assert f"Cost: {price} credits. You have {left} credits." in picture["caption"]
+    assert await wallet(running, person) == (left, 0, 1)
     jobs = await running.history.rows("SELECT state, captured FROM hold")
     assert [(each["state"], each["captured"]) for each in jobs] == [("captured", price)]
     await person.says("/balance")
     await person.reads(f"You have {PACK_CREDITS - price} credits.")
     await reads_receipt(person)
+    assert await differences(running) == []
+
+
+async def test_what_waits_for_a_payment_survives_a_restart_with_its_picture(running: Stack) -> None:
+    person = await running.telegram.person(first_name="Eve", language_code="en")
+    await person.says("GPT Image")
+    await person.presses("GPT Image 2: edit")
+    await person.sees("the question", lambda message: button(message, "x:") is not None)
+    await person.sends_photo(photo())
+    await person.says("make it a winter night")
+    await press(person, "ga:")
+    await person.reads("Not begun yet")
+    await press(person, "wi:small")
+    bill = await person.sees("an invoice", lambda message: "invoice" in message)
+    for edge in running.edges:
+        edge.kill()
+    await start_edges(running)
+    await until_paid(person, await pays(person, bill))
+    await person.sees("the draft", lambda message: "make it a winter night" in str(message))
+    await person.reads("the payment has arrived")
+    await press(person, "ga:")
+    await person.gets_picture()
+    rows = await running.history.rows(
+        "SELECT inputs::text AS inputs FROM job WHERE owner = %(owner)s",
+        owner=f"telegram:{person.number}",
+    )
+    assert len(rows) == 1
+    assert "upload:" in rows[0]["inputs"]
     assert await differences(running) == []
 
 
