@@ -178,3 +178,13 @@ async def test_a_press_in_a_group_is_acknowledged(chat: Chat) -> None:
     assert await said(chat, callback_query=press) == []
     await said(chat, callback_query={**press, "message": None, "inline_message_id": "7"})
     assert len(await chat.telegram.calls("answerCallbackQuery")) == before + 2
+
+
+@pytest.mark.parametrize("name", ["balance", "topup", "receipts", "paysupport"])
+async def test_a_group_is_shown_nothing_of_anybodys_money(name: str) -> None:
+    async with chatting(is_sold=True) as chat:
+        await chat.telegram.http.post("/sandbox/groups", json={"id": GROUP, "topics": [PETS]})
+        chat.service.wallet.balances[f"telegram:{USER}"] = 4711
+        [told] = await said(chat, message=command(f"/{name}@{await name_of(chat)}"))
+        assert "private chats only" in told["text"]
+        assert not chat.service.wallet.asked("GetBalance")
