@@ -48,6 +48,11 @@ async def grant(service: Service, amount: int) -> None:
 async def buy(chat: Chat, *, notice: str = "once") -> str:
     """Pay the invoice of what is missing, which is the small pack's; return the charge."""
     await chat.press("Top up")
+    return await pay(chat, notice=notice)
+
+
+async def pay(chat: Chat, *, notice: str = "once") -> str:
+    """Pay the invoice that has just come; return the charge."""
     message = await chat.last()
     query = (await chat.telegram.pay(USER, message_id=message["message_id"], notice=notice))[
         "pre_checkout_query_id"
@@ -148,3 +153,22 @@ async def test_a_payment_of_another_invoice_is_refused_before_it_is_made(service
         await chat.telegram.until_paid(query, "refused")
         wallet = pb.GetBalanceRequest(owner=OWNER)
         assert (await WalletServiceStub(service.channel).GetBalance(wallet)).wallet.balance == 0
+
+
+async def test_a_top_up_says_how_much_of_it_paid_a_debt(service: Service) -> None:
+    stub = WalletServiceStub(service.channel)
+    async with reviewing(service) as chat:
+        price = await price_of(chat)
+        await buy(chat)
+        await chat.press("Create")
+        (top_up,) = (await stub.ListTopUps(pb.ListTopUpsRequest(owner=OWNER))).top_ups
+        request = pb.RefundTopUpRequest(top_up_id=top_up.id, reason="a trial", is_forced=True)
+        await stub.RefundTopUp(request)
+        await chat.say("/topup")
+        assert f"Owed: {price}." in await chat.last_text()
+        await chat.press("+100 credits")
+        await pay(chat)
+        text = await chat.last_text()
+        assert f"Of these, {price} paid your debt." in text
+        assert f"You have {100 - price} credits." in text
+        assert "Owed" not in text
