@@ -124,10 +124,12 @@ async def test_a_person_buys_credits_and_makes_a_picture_with_them(running: Stac
 
 async def test_what_waits_for_a_payment_survives_a_restart_with_its_picture(running: Stack) -> None:
     person = await running.telegram.person(first_name="Eve", language_code="en")
-    await person.says("GPT Image")
-    await person.presses("GPT Image 2: edit")
+    await person.says("/start")
+    await person.sees("the start", lambda message: button(message, "G::") is not None)
+    await choose(person, "gpt-image-2-image-to-image")
     await person.sees("the question", lambda message: button(message, "x:") is not None)
     await person.sends_photo(photo())
+    await person.reads("1 picture")
     await person.says("make it a winter night")
     await press(person, "ga:")
     await person.reads("Not begun yet")
@@ -148,6 +150,14 @@ async def test_what_waits_for_a_payment_survives_a_restart_with_its_picture(runn
     assert len(rows) == 1
     assert "upload:" in rows[0]["inputs"]
     assert await differences(running) == []
+
+
+async def choose(person: Person, model_id: str) -> None:
+    """Press the button of a model, as on the shelf where it is offered."""
+    message = (await person.heard())[-1]
+    order = {"message_id": message["message_id"], "data": f"m::{model_id}", "force": True}
+    path = f"/sandbox/chats/{person.number}/press"
+    await person.telegram.send("POST", path, json=order)
 
 
 async def orders(person: Person, prompt: str) -> int:
