@@ -161,6 +161,13 @@ async def test_a_payment_says_how_much_of_it_paid_a_debt(chat: Chat) -> None:
     assert "Of these, 30 paid your debt." in await chat.last_text()
 
 
+async def test_a_free_draft_waits_for_no_payment(chat: Chat) -> None:
+    await chat.say("a cat")
+    await buy(chat)
+    assert "payment has arrived" in await chat.last_text()
+    assert not any("draft" in label for label in await chat.labels())
+
+
 @pytest.mark.parametrize(
     ("language", "words"), [("en", "I have paid, approve it"), ("ru", "вот скриншот оплаты")]
 )

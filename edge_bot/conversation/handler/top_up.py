@@ -145,8 +145,9 @@ async def _paid_debt(interaction: Interaction, event: Credited) -> int:
 
 
 def _waiting(interaction: Interaction) -> Draft | None:
-    """Return the draft that only waits to be confirmed, if there is one."""
+    """Return the draft that only waits to be confirmed and paid for, if there is one."""
     draft = interaction.session.draft
-    if draft is None or draft.job_id:
+    model = interaction.catalog.find(draft.model_id) if draft else None
+    if draft is None or draft.job_id or model is None or model.pricing.is_free:
         return None
     return draft if stage_of(draft, interaction.catalog) is Stage.CONFIRM else None
