@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { Person } from "./person.mjs";
 
-const { CHAT_URL, CHROMIUM, SCREENSHOTS } = process.env;
+const { CHAT_URL, CHROMIUM, SCRATCH } = process.env;
 const TIMEOUT = { timeout: 60_000 };
 const TOKEN = "77:sells-things";
 const complaints = [];
@@ -57,7 +57,7 @@ const hasSlidIn = () =>
   Promise.all(document.getAnimations().filter((one) => one.effect.getTiming().iterations !== Infinity).map((one) => one.finished));
 
 before(async () => {
-  await mkdir(SCREENSHOTS, { recursive: true });
+  await mkdir(SCRATCH, { recursive: true });
   await call("getMe");
   await call("setMyName", { name: "Shop" });
   browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
@@ -86,7 +86,7 @@ test("a person pays, reads the receipt, and gets it back", TIMEOUT, async () => 
   await person.node.locator(".service", { hasText: "You paid ⭐️ 100 to Shop." }).waitFor();
   await person.node.locator("button.pay:not(.waiting)").waitFor();
   await page.evaluate(hasSlidIn);
-  await page.screenshot({ path: `${SCREENSHOTS}/invoice.png` });
+  await page.screenshot({ path: `${SCRATCH}/invoice.png` });
   const { successful_payment: paid } = await next("message", (message) => message.successful_payment);
   await call("refundStarPayment", { user_id: chat, telegram_payment_charge_id: paid.telegram_payment_charge_id });
   await person.node.locator(".service", { hasText: "Shop returned ⭐️ 100 to you." }).waitFor();
