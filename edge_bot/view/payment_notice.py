@@ -38,7 +38,11 @@ def checkout_refusal(reason: str, language: str) -> str:
         case "SALES_CLOSED" | "MONEY_OFF":
             return speak.plain("No credits are sold at the moment. Nothing was paid.")
         case "DAILY_CAP_REACHED":
-            return speak.plain("No more payments are taken today. Nothing was paid.")
+            # It may be lifted long before midnight: as soon as Telegram's list confirms the others.
+            return speak.plain(
+                "No more payments are taken at the moment. Nothing was paid; please try again in "
+                "an hour."
+            )
         case "MONEY_MODE_MISMATCH":
             return speak.plain("This bot is not set up for this kind of payment. Nothing was paid.")
         case _:

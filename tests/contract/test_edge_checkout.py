@@ -95,7 +95,7 @@ REASONS = {
     "SALES_CLOSED": "No credits are sold",
     "MONEY_MODE_MISMATCH": "not set up",
     "TOP_UP_INVALID": "no longer valid",
-    "DAILY_CAP_REACHED": "No more payments are taken today",
+    "DAILY_CAP_REACHED": "No more payments are taken at the moment",
     "": "could not check",
 }
 
