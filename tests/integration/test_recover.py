@@ -52,7 +52,8 @@ async def service(database_url: str, *, sharing: Harness | None = None) -> Async
 
 
 async def numbers(harness: Harness) -> set[str]:
-    """The numbers of all receipts."""
+    """The numbers of all receipts, once the epoch covers what they are for."""
+    await watch(harness)
     await number_receipts(harness.deps)
     rows = await harness.query("SELECT receipt, refund_receipt FROM top_up")
     return {each for row in rows for each in row.values() if each}
@@ -251,11 +252,19 @@ def test_the_command_looks_at_the_database_of_the_settings(
     assert told.stdout.startswith("Nothing to recover")
 
     (tmp_path / "media" / KEY).unlink()  # as if another store were mounted
+    told = run_command(settings, "--wait", "0")
+    assert told.returncode == 1
+    assert "UTC: The media store has lost its epoch" in told.stdout
+    assert "the database knows no bot: name yours with --bot" in told.stderr
     told = run_command(settings, "--bot", "9", "--wait", "0")
     assert told.returncode == 1
     assert "no edge has read the Stars of these bots to the end: 9" in told.stderr
 
     told = run_command(settings, "--without-stars")
+    assert told.returncode == 1
+    assert "the provider does not answer for kie/default" in told.stderr
+
+    told = run_command(settings, "--without-stars", "--without-provider")
     assert "account kie/default: unknown at the backup, unknown now" in told.stdout
     assert "Receipts are numbered from 2-000001 on." in told.stdout
     assert run_command(settings).stdout.startswith("Nothing to recover")

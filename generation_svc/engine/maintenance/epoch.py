@@ -8,4 +8,5 @@ async def follow_epoch(deps: Dependencies) -> bool:
     """Hold the epochs of database and media store together; once is enough."""
     if deps.money.mode is not None:
         await watch_epoch(deps.database, deps.media.store)
+        deps.money.unread.clear()
     return False
