@@ -164,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()  # it waits for minutes, and says for what
 
 
 if __name__ == "__main__":

@@ -74,9 +74,7 @@ async def start_over(database: Database, store: ByteStore) -> int | None:
         if known is None or known.restored is None:
             return None
         stored = await read_epoch(store)
-        following = await tx.money.name_epoch(
-            max(known.series, stored.series if stored else 0) + 1
-        )
+        following = await tx.money.name_epoch(max(known.series, stored.series if stored else 0) + 1)
         await _write(store, following)
         await tx.money.begin_epoch(following)
         await tx.money.end_recovery()
