@@ -270,9 +270,34 @@ def test_the_command_looks_at_the_database_of_the_settings(
     assert run_command(settings).stdout.startswith("Nothing to recover")
 
 
-def run_command(settings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def test_a_media_store_of_another_database_is_not_touched_unless_it_is_to_be_taken(
+    database_url: str, postgres: psycopg.Connection, postgres_url: str, tmp_path: Path
+) -> None:
+    with migrated_database(postgres, postgres_url) as other_url:
+        common = {"DATA_FOLDER": str(tmp_path), "MONEY": "test", "KIE_API_KEY": "secret"}
+        common["KIE_API_URL"] = "http://127.0.0.1:9"
+        own, other = (common | {"DATABASE_URL": url} for url in (database_url, other_url))
+        assert run_command(own).returncode == 0
+        epoch = (tmp_path / "media" / KEY).read_bytes()
+        for module in ("generation_svc", "generation_svc.recover"):
+            told = run_command(other, module=module)
+            assert told.returncode == 1
+            assert "The media store belongs to another database" in told.stderr + told.stdout
+        assert (tmp_path / "media" / KEY).read_bytes() == epoch
+
+        told = run_command(other, "--take-store", "--wait", "0")
+        assert "the database knows no bot" in told.stderr
+        told = run_command(other, "--without-stars", "--without-provider")  # taken already
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "Receipts are numbered from 2-000001 on." in told.stdout
+        assert run_command(own).returncode == 1
+
+
+def run_command(
+    settings: dict[str, str], *arguments: str, module: str = "generation_svc.recover"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "generation_svc.recover", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env=os.environ | settings,
         cwd=settings["DATA_FOLDER"],
         capture_output=True,
