@@ -187,7 +187,7 @@ UPDATE delivery SET maybe_sent = true WHERE kind = 'outcome' AND id IN (SELECT i
 """
 _QUEUED_AT_RESTORE = """
 SELECT id FROM job WHERE state = 'queued' AND create_time < (
-    SELECT (restored ->> 'time')::timestamptz FROM money_state) ORDER BY id LIMIT %s
+    SELECT (restored ->> 'time')::timestamptz FROM money_state) LIMIT %s
 """
 
 

@@ -1,9 +1,11 @@
 """What becomes of the jobs and the bytes of a database that was found to be a restored one."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
+from generation_svc.domain.epoch import StoredEpoch
 from generation_svc.domain.error import ProviderUnreachable, Unavailable
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.money_error import SalesClosed
@@ -101,6 +103,25 @@ async def test_nothing_is_sent_before_the_media_store_was_read(database_url: str
             await follow_epoch(harness.deps)
         assert harness.deps.money.unread
         harness.store.read_error = None
+        await follow_epoch(harness.deps)
+        await harness.dispatch_all()
+        assert len(await harness.attempts(job)) == 1
+
+
+async def test_nothing_is_sent_while_a_foreign_media_store_is_there(database_url: str) -> None:
+    async with service(database_url) as harness:
+        assert await watch(harness)
+        job, own = await queued(harness), harness.store.kept[KEY]
+        foreign = StoredEpoch(uuid4(), origin="2026-01-02T03:04:05+00:00").text()
+        harness.store.kept |= {KEY: foreign.encode(), RESULT: b"a picture of another one"}
+        harness.store.age = timedelta(days=9)
+        await follow_epoch(harness.deps)
+        await harness.dispatch_all()
+        await remove_orphans(harness.deps)
+        assert await harness.attempts(job) == []
+        assert harness.store.kept[KEY] == foreign.encode()
+        assert RESULT in harness.store.kept
+        harness.store.kept[KEY] = own
         await follow_epoch(harness.deps)
         await harness.dispatch_all()
         assert len(await harness.attempts(job)) == 1
