@@ -22,15 +22,20 @@ from generation_svc.server.wiring import open_dependencies
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.embedded.server import running_url
 from generation_svc.storage.start import started_database
-from runtime.process import StartError
+from runtime.process import StartError, cause_of
 from runtime.wait import Deadline
 
 ASK_AGAIN_SECONDS = 1.0
+HEAL_SECONDS = 30.0
+"""How long the service may take to book the last page that an edge read."""
 CONNECTIONS = 4
 
 
 class RecoveryFailed(Exception):
     """Something has to be done first; sales stay closed."""
+
+
+_REASONS = (RecoveryFailed, StartError, Unavailable)
 
 
 async def recover(
@@ -90,11 +95,24 @@ async def _read_stars(deps: Dependencies, begun: Recovery, *, wait_seconds: floa
                 " see in their logs whether Telegram answers"
             )
         await asyncio.sleep(ASK_AGAIN_SECONDS)
-    found = await recovery.remaining_differences(deps)
+    found = await _differences(deps, Deadline(min(HEAL_SECONDS, wait_seconds)))
     for each in found:
         _say(_line(each))
-    if any(each.transaction.state is StarState.MISSING for each in found):
+    if any(map(_is_missing, found)):
         raise RecoveryFailed("Telegram and the ledger differ; let an edge heal it, or decide it")
+
+
+async def _differences(deps: Dependencies, deadline: Deadline) -> Sequence[StarDifference]:
+    """Return what differs still; the last page is noted as read before all of it is booked."""
+    while any(map(_is_missing, found := await recovery.remaining_differences(deps))):
+        if deadline.is_over:
+            break
+        await asyncio.sleep(ASK_AGAIN_SECONDS)
+    return found
+
+
+def _is_missing(each: StarDifference) -> bool:
+    return each.transaction.state is StarState.MISSING
 
 
 def spent_lines(spent: Spent) -> Iterator[str]:
@@ -158,8 +176,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         asyncio.run(_main(options))
-    except (RecoveryFailed, StartError, Unavailable) as error:
-        sys.exit(f"Not recovered, and sales stay closed: {error}")
+    except (*_REASONS, ExceptionGroup) as error:
+        reason = cause_of(error, *_REASONS)
+        if reason is None:
+            raise
+        sys.exit(f"Not recovered, and sales stay closed: {reason}")
 
 
 def _say(line: str) -> None:

@@ -13,7 +13,7 @@ from tempfile import mkstemp
 import structlog
 
 from generation_svc.domain.epoch import ForeignStore, KnownEpoch, StoredEpoch, parse_epoch
-from generation_svc.domain.error import MediaNotFound
+from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.port.media import ByteStore
 from generation_svc.domain.port.transaction import Database, Transaction
 
@@ -98,6 +98,8 @@ async def read_epoch(store: ByteStore) -> StoredEpoch | None:
                     break
     except MediaNotFound:
         return None
+    except TimeoutError as error:
+        raise Unavailable("The media store does not answer.") from error
     try:
         return parse_epoch(data.decode())
     except ValueError:

@@ -122,7 +122,7 @@ async def _check_epoch(deps: Dependencies, *, takes_store: bool) -> None:
         await watch_epoch(deps.database, deps.media.store)
     except ForeignStore as error:
         raise StartError(str(error)) from error
-    except (Unavailable, TimeoutError) as error:  # the maintenance looks again
+    except Unavailable as error:  # the maintenance looks again
         deps.money.unread.add("epoch")
         _logger.warning("the epoch of the money could not be read", error=str(error))
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from generation_svc.domain.epoch import StoredEpoch
@@ -179,6 +180,30 @@ async def test_a_recovery_that_ended_midway_is_done_again(database_url: str) -> 
         stored = await read_epoch(harness.store)
         assert stored
         assert stored.series == 2
+        assert await watch(harness)
+
+
+async def test_a_recovery_that_was_killed_behind_the_media_store_is_done_again(
+    database_url: str,
+) -> None:
+    async with service(database_url) as harness:
+        await lose(harness)
+        await harness.query(
+            "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'killed'; END $$;"
+            " CREATE TRIGGER stop BEFORE UPDATE ON money_state FOR EACH ROW"
+            " WHEN (NEW.restored IS NULL) EXECUTE FUNCTION stop()"
+        )
+        with pytest.raises(psycopg.errors.RaiseException):
+            await finish(harness)
+        written = await read_epoch(harness.store)
+        assert not await watch(harness)
+        await harness.query("DROP TRIGGER stop ON money_state")
+        await finish(harness)
+        stored = await read_epoch(harness.store)
+        assert written
+        assert stored
+        assert (written.series, stored.series) == (2, 3)  # the one that was begun is left out
         assert await watch(harness)
 
 
