@@ -48,10 +48,13 @@ async def watch_epoch(database: Database, store: ByteStore) -> bool:
 
 
 async def begin_epoch(database: Database, store: ByteStore, *, following: StoredEpoch) -> None:
-    """Write an epoch that the database has named already, and let it hold."""
-    await _write(store, following)
+    """Write an epoch that the database has named already, and let it hold, unless that was done."""
     async with database.transaction() as tx:
-        await tx.money.begin_epoch(following)
+        known = await tx.money.lock_epoch()
+        # Within the lock: whoever writes slowly must not write over a later epoch.
+        if known and known.next_epoch == following.epoch:
+            await _write(store, following)
+            await tx.money.begin_epoch(following)
 
 
 async def take_store(database: Database, store: ByteStore) -> None:

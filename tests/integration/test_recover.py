@@ -30,7 +30,7 @@ from tests.integration.test_star_list import differences, payment, refunded, rep
 from tests.integration.test_top_up import EDGE, OWNER, PAID, SANDBOX, opened, record
 from tests.integration.test_top_up_refund import buy, lease, listed, refund
 from tests.integration.test_top_up_refund import report as report_refund
-from tests.lifecycle import SUCCESS, Harness, open_harness
+from tests.lifecycle import SUCCESS, FakeStore, Harness, open_harness
 from tests.money import IMAGEN, PRICE, check_ledger, grant, wallet
 from tests.postgres import migrated_database
 
@@ -219,6 +219,36 @@ async def test_the_epoch_changes_once_money_moved(database_url: str) -> None:
         await grant(harness, 1)
         await asyncio.gather(*(follow_epoch(harness.deps) for _ in range(5)))
         assert await read_epoch(harness.store) not in (None, first)
+        assert await watch(harness)
+
+
+class SlowStore(FakeStore):
+    """Takes nothing before it may."""
+
+    def __init__(self, other: FakeStore) -> None:
+        super().__init__(kept=other.kept)
+        self.is_asked, self.may_take = asyncio.Event(), asyncio.Event()
+
+    async def put_file(self, key: str, path: Path) -> None:
+        self.is_asked.set()
+        await self.may_take.wait()
+        await super().put_file(key, path)
+
+
+async def test_a_replica_that_writes_slowly_does_not_bring_a_former_epoch_back(
+    database_url: str,
+) -> None:
+    async with service(database_url) as harness:
+        store = SlowStore(harness.store)
+        slow = asyncio.create_task(watch_epoch(harness.deps.database, store))
+        await store.is_asked.wait()
+        others = []
+        for _ in range(2):  # each as far as it comes
+            others.append(asyncio.create_task(watch(harness)))
+            await asyncio.wait(others, timeout=1)
+            await grant(harness, 1)
+        store.may_take.set()
+        assert await asyncio.gather(slow, *others) == [True, True, True]
         assert await watch(harness)
 
 
