@@ -212,7 +212,7 @@ async def test_a_number_is_given_only_to_what_the_epoch_covers(database_url: str
         assert await watch(harness)
         await buy(harness)
         await number_receipts(harness.deps)
-        assert await harness.query("SELECT FROM receipt") == []
+        assert await harness.query("SELECT number FROM receipt") == []
         assert await numbers(harness) == {"1-000001"}
 
 
