@@ -16,7 +16,7 @@ from generation_svc.domain.ledger_audit import LedgerReport
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.settings import DatabaseUrl
 from generation_svc.storage.start import started_database
-from runtime.process import StartError
+from runtime.process import StartError, cause_of
 from runtime.settings import ProcessSettings
 
 
@@ -47,8 +47,11 @@ def main() -> None:
     """Read the settings, check, and say what was found."""
     try:
         report = asyncio.run(check(CheckSettings.load()))
-    except (StartError, Unavailable) as error:
-        sys.exit(f"The ledger was not checked: {error}")
+    except (StartError, Unavailable, ExceptionGroup) as error:
+        reason = cause_of(error, StartError, Unavailable)
+        if reason is None:
+            raise
+        sys.exit(f"The ledger was not checked: {reason}")
     for each in report.differences:
         sys.stdout.write(f"{each.rule}: {each.subject}: {each.problem}\n")
     rows = ", ".join(f"{count} {part}" for part, count in report.counts.items())

@@ -27,15 +27,16 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
     except (StartError, BaseExceptionGroup) as error:
-        reason = _start_error(error)
+        reason = cause_of(error, StartError)
         if reason is None:
             raise
         sys.stderr.write(f"{reason}\n")
         raise SystemExit(EXIT_CANNOT_START) from None
 
 
-def _start_error(error: BaseException) -> StartError | None:
-    """Find the StartError in what a task group may have wrapped it in."""
+def cause_of(error: BaseException, *kinds: type[Exception]) -> Exception | None:
+    """Find an error of these kinds in what a task group may have wrapped it in."""
     if isinstance(error, BaseExceptionGroup):
-        return next(filter(None, map(_start_error, error.exceptions)), None)
-    return error if isinstance(error, StartError) else None
+        found = (cause_of(each, *kinds) for each in error.exceptions)
+        return next((each for each in found if each), None)
+    return error if isinstance(error, kinds) else None

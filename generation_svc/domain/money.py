@@ -29,6 +29,8 @@ class MoneyState:
     """Changes when a backup is restored."""
     sales_closed_reason: str | None = None
     receipt_series: int = 1
+    is_restored: bool = False
+    """Whether what happened since a backup has to be recovered first."""
 
 
 class MarginScope(StrEnum):

@@ -63,7 +63,12 @@ FoundItems: TypeAlias = Batch[DispatchItem | Probe]
 
 
 async def look(deps: Dependencies, *, limit: int, probed: Account | None = None) -> FoundItems:
-    """Claim at most so many jobs, and find probes; of a probed account whatever it can take."""
+    """Claim at most so many jobs, and find probes; of a probed account whatever it can take.
+
+    Nothing is sent while nobody knows whether the database is a restored one.
+    """
+    if deps.money.unread:
+        return Batch(next_due=LOOK_EVERY, blocked_for=LOOK_EVERY)
     looking = asyncio.ensure_future(_look(deps, limit=limit, probed=probed))
     try:
         # Shielded, and on cancellation waited for: nobody else knows what was claimed.

@@ -9,17 +9,24 @@ from uuid import UUID
 
 import structlog
 
+from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.epoch import Restored
 from generation_svc.domain.error import ProviderError
+from generation_svc.domain.event import JobEventKind
+from generation_svc.domain.failure import Failure, FailureReason
+from generation_svc.domain.job import JobState
 from generation_svc.domain.star import StarDifference
-from generation_svc.engine import poll
+from generation_svc.engine import fetch_result, poll
+from generation_svc.engine.batch import BATCH
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.epoch import start_over
+from generation_svc.lifecycle.record import settle
 from generation_svc.lifecycle.star_difference import star_differences
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RESULT = re.compile(rf"result/({_UUID})/({_UUID})/.+")
+_NOT_STARTED = Failure.of(FailureReason.START_DEADLINE)
 _logger = structlog.get_logger(__name__)
 
 
@@ -68,9 +75,35 @@ async def read_tasks(deps: Dependencies) -> int:
     """Ask the provider for each task that was under way; return how many there were."""
     async with deps.database.transaction() as tx:
         count = await tx.attempts.hasten_all_reads()
-    while await do_one(deps, poll.WORK):
+    while await do_one(deps, poll.WORK) or await do_one(deps, fetch_result.WORK):
         pass
     return count
+
+
+async def end_queued(deps: Dependencies) -> Sequence[UUID]:
+    """Fail the jobs that were queued in the backup, with their holds released; return which.
+
+    They may have been sent since, and the provider has no list by which that could be known.
+    """
+    ended: list[UUID] = []
+    while True:
+        async with deps.database.transaction() as tx:
+            left = await tx.money.queued_at_restore(limit=BATCH)
+        if not left:
+            return ended
+        for job_id in left:
+            await _end_queued(deps, job_id)
+        ended.extend(left)
+
+
+async def _end_queued(deps: Dependencies, job_id: UUID) -> None:
+    async with deps.database.transaction() as tx:
+        job = await tx.jobs.lock(job_id)
+        if job.state is not JobState.QUEUED:  # cancelled, or ended by another recovery
+            return
+        for attempt in await tx.attempts.live(job.id):
+            await tx.attempts.end(attempt.id, AttemptState.LOST, error="a backup was restored")
+        await settle(tx, job, _NOT_STARTED, event=JobEventKind.GAVE_UP)
 
 
 async def find_spent(deps: Dependencies, recovery: Recovery) -> Spent:
@@ -83,9 +116,9 @@ async def find_spent(deps: Dependencies, recovery: Recovery) -> Spent:
     return Spent(balances, await _unknown_results(deps))
 
 
-async def end_recovery(deps: Dependencies) -> int:
-    """Open sales, with a new series of receipts; return which."""
-    return (await start_over(deps.database, deps.media.store)).series
+async def end_recovery(deps: Dependencies) -> int | None:
+    """Open sales, with a new series of receipts; return which, or None if another one did."""
+    return await start_over(deps.database, deps.media.store)
 
 
 async def _balance(deps: Dependencies, account: str) -> Decimal | None:

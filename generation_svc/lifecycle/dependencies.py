@@ -164,6 +164,8 @@ class MoneyDependencies:
     """When this process found out last that a limit is reached."""
     seller: str = ""
     """What statements say of the seller."""
+    unread: set[str] = field(default_factory=set)
+    """What this process could not read when it started; until then it sends no jobs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,16 @@ that is killed in between leaves a store that has either of the two.
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkstemp
 
 import structlog
 
-from generation_svc.domain.epoch import KnownEpoch, StoredEpoch, parse_epoch
-from generation_svc.domain.error import MediaNotFound
+from generation_svc.domain.epoch import ForeignStore, KnownEpoch, StoredEpoch, parse_epoch
+from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.port.media import ByteStore
-from generation_svc.domain.port.transaction import Database
+from generation_svc.domain.port.transaction import Database, Transaction
 
 KEY = "epoch"
 READ_SECONDS = 10.0
@@ -26,17 +27,19 @@ _logger = structlog.get_logger(__name__)
 async def watch_epoch(database: Database, store: ByteStore) -> bool:
     """Begin the next epoch if money moved; return False, with sales closed, if they differ.
 
-    Raises Unavailable where the media store does not answer.
+    Raises Unavailable where the media store does not answer, and ForeignStore where it belongs to
+    another database: nothing of it is touched.
     """
     async with database.transaction() as tx:
         known = await tx.money.lock_epoch()
         if known is None:
             return True
         # Within the lock: the next epoch, once it is in the store, cannot become this one.
-        is_ours = known.restored is None and known.fits(await read_epoch(store))
-        if not is_ours:
-            await tx.money.close_restored()
-            _logger.error("sales are closed: the database is older than the media store")
+        stored = await read_epoch(store)
+        if stored and known.is_foreign(stored):
+            raise ForeignStore(stored.origin)
+        if known.restored or not known.fits(stored):
+            await _close(tx, known, reason=known.difference(stored))
             return False
         following = await tx.money.name_epoch(known.series) if known.is_due else None
     if following:
@@ -45,31 +48,50 @@ async def watch_epoch(database: Database, store: ByteStore) -> bool:
 
 
 async def begin_epoch(database: Database, store: ByteStore, *, following: StoredEpoch) -> None:
-    """Write an epoch that the database has named already, and let it hold."""
-    await _write(store, following)
-    async with database.transaction() as tx:
-        await tx.money.begin_epoch(following)
-
-
-async def start_over(database: Database, store: ByteStore) -> KnownEpoch:
-    """Begin a new epoch, and a new series of receipts, in a database that was restored."""
+    """Write an epoch that the database has named already, and let it hold, unless that was done."""
     async with database.transaction() as tx:
         known = await tx.money.lock_epoch()
-        assert known is not None  # it was restored, and so has money
-        stored = await read_epoch(store)
-        series = max(known.series, stored.series if stored else 0) + 1
-        following = await tx.money.name_epoch(series)
-    await _write(store, following)
+        # Within the lock: whoever writes slowly must not write over a later epoch.
+        if known and known.next_epoch == following.epoch:
+            await _write(store, following)
+            await tx.money.begin_epoch(following)
+
+
+async def take_store(database: Database, store: ByteStore) -> None:
+    """Let a database take over what belongs to another one, as if it was an older state of it."""
     async with database.transaction() as tx:
+        known, stored = await tx.money.lock_epoch(), await read_epoch(store)
+        if known and stored and known.is_foreign(stored):
+            await _close(tx, known, reason=known.difference(stored))
+            await _write(store, replace(stored, origin=""))
+
+
+async def start_over(database: Database, store: ByteStore) -> int | None:
+    """Begin a new epoch, and a new series of receipts, in a database that was restored.
+
+    It returns the series, or None if another recovery has begun it. What is killed in between
+    leaves a store that does not fit a database that has to be recovered still.
+    """
+    async with database.transaction() as tx:
+        known = await tx.money.lock_epoch()
+        if known is None or known.restored is None:
+            return None
+        stored = await read_epoch(store)
+        following = await tx.money.name_epoch(max(known.series, stored.series if stored else 0) + 1)
+        await _write(store, following)
         await tx.money.begin_epoch(following)
         await tx.money.end_recovery()
-        now_known = await tx.money.lock_epoch()
-    assert now_known is not None
-    return now_known
+        return following.series
+
+
+async def _close(tx: Transaction, known: KnownEpoch, *, reason: str) -> None:
+    if known.restored is None:
+        await tx.money.close_restored(reason)
+    _logger.error("sales are closed", reason=known.restored.reason if known.restored else reason)
 
 
 async def read_epoch(store: ByteStore) -> StoredEpoch | None:
-    """Read what the media store has; None if it has none. Raises Unavailable and ValueError."""
+    """Read what the media store has; None if it has none that is whole. Raises Unavailable."""
     data = b""
     try:
         async with asyncio.timeout(READ_SECONDS):
@@ -79,7 +101,13 @@ async def read_epoch(store: ByteStore) -> StoredEpoch | None:
                     break
     except MediaNotFound:
         return None
-    return parse_epoch(data.decode())
+    except TimeoutError as error:
+        raise Unavailable("The media store does not answer.") from error
+    try:
+        return parse_epoch(data.decode())
+    except ValueError:
+        _logger.warning("the epoch in the media store is none", size_bytes=len(data))
+        return None
 
 
 async def _write(store: ByteStore, epoch: StoredEpoch) -> None:

@@ -20,6 +20,7 @@ from generation_svc.catalog import validate_inputs
 from generation_svc.catalog.layer import ShippedCatalog
 from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.catalog_layer import CatalogLayers
+from generation_svc.domain.epoch import ForeignStore
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
@@ -34,7 +35,7 @@ from generation_svc.lifecycle.dependencies import (
     ModelDependencies,
     StorageDependencies,
 )
-from generation_svc.lifecycle.epoch import watch_epoch
+from generation_svc.lifecycle.epoch import take_store, watch_epoch
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.media.content import Examiner, open_examiner
 from generation_svc.media.disk import FolderDiskReader
@@ -74,8 +75,12 @@ async def open_dependencies(
     *,
     callers: CallerDirectory | None = None,
     registry: CollectorRegistry | None = None,
+    takes_store: bool = False,
 ) -> AsyncIterator[Dependencies]:
-    """Open what the use cases work with, on this database."""
+    """Open what the use cases work with, on this database.
+
+    It may take over a media store that belongs to another one. Raises StartError.
+    """
     timing, now, tls = timing_of(settings), database.now, client_tls()
     store, links, meter = _store(settings), links_of(settings, now=now), MediaMeter(registry)
     models, money = models_of(settings), await money_of(settings, database)
@@ -102,18 +107,23 @@ async def open_dependencies(
             storage=storage_of(settings, store=store, meter=meter),
             money=money,
         )
-        await _check_epoch(deps)
+        await _check_epoch(deps, takes_store=takes_store)
         async with followed_catalog(deps):
             yield deps
 
 
-async def _check_epoch(deps: Dependencies) -> None:
+async def _check_epoch(deps: Dependencies, *, takes_store: bool) -> None:
     """Close sales before anything is sold if the database is a restored one."""
     if deps.money.mode is None:
         return
     try:
+        if takes_store:
+            await take_store(deps.database, deps.media.store)
         await watch_epoch(deps.database, deps.media.store)
-    except (Unavailable, TimeoutError) as error:  # the engine looks again
+    except ForeignStore as error:
+        raise StartError(str(error)) from error
+    except Unavailable as error:  # the maintenance looks again
+        deps.money.unread.add("epoch")
         _logger.warning("the epoch of the money could not be read", error=str(error))
 
 

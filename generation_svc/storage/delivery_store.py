@@ -71,6 +71,7 @@ class PostgresDeliveryStore:
             "id": random_id(),
             "job_id": job.id,
             "kind": kind,
+            "is_outcome": kind is DeliveryKind.OUTCOME,
             "caller": job.caller,
             "bot_id": destination.bot_id if isinstance(destination, Telegram) else None,
             "queue": destination.queue if isinstance(destination, Queue) else None,
@@ -256,12 +257,15 @@ def _courier(sender: Caller | None) -> dict[str, Any]:
 
 # A progress row under lease keeps its state and is marked stale: its report then makes it due
 # again, so that no change is lost between rendering and editing. One that is backing off keeps its
-# time. An outcome is never changed here: for it the WHERE makes the conflict do nothing.
+# time. An outcome is never changed here: for it the WHERE makes the conflict do nothing. That of a
+# job that is older than a restored database may have come before, so it becomes no new message.
 _ADD = """
 INSERT INTO delivery AS d (id, job_id, kind, state, caller, bot_id, queue, url, due_time,
                            try_number, maybe_sent, is_stale, create_time, update_time)
 VALUES (%(id)s, %(job_id)s, %(kind)s, 'pending', %(caller)s, %(bot_id)s, %(queue)s, %(url)s,
-        now() + %(due)s, 0, false, false, now(), now())
+        now() + %(due)s, 0, %(is_outcome)s AND EXISTS (SELECT FROM money_state, job
+            WHERE job.id = %(job_id)s AND job.create_time < (restored ->> 'time')::timestamptz),
+        false, now(), now())
 ON CONFLICT (job_id, kind) DO UPDATE SET
     state = CASE d.state WHEN 'idle' THEN 'pending' ELSE d.state END,
     due_time = CASE WHEN d.state = 'idle' THEN excluded.due_time

@@ -1,17 +1,19 @@
 """The state of the money and the margins on PostgreSQL."""
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.daily_cap import DailyCost
-from generation_svc.domain.epoch import RESTORED, KnownEpoch, Restored, StoredEpoch
+from generation_svc.domain.epoch import KnownEpoch, Restored, StoredEpoch
 from generation_svc.domain.identifier import first_id
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode, MoneyState
 from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.dispatch_store import CLAIM_LOCK
 
 
 class PostgresMoneyStore:
@@ -37,7 +39,9 @@ class PostgresMoneyStore:
 
     async def set_sales(self, closed_reason: str | None) -> MoneyState:
         cursor = await self._connection.execute(
-            "UPDATE money_state SET sales_closed_reason = %s, update_time = now()"
+            # What has to be recovered keeps sales closed, whoever opens them.
+            "UPDATE money_state SET update_time = now(),"
+            " sales_closed_reason = coalesce(%s, restored ->> 'reason')"
             " WHERE name = 'money' RETURNING *",
             (closed_reason,),
         )
@@ -95,12 +99,13 @@ class PostgresMoneyStore:
         cursor = await self._connection.execute(
             "UPDATE money_state SET next_epoch = coalesce(next_epoch, gen_random_uuid()),"
             " receipt_series = %s"
-            " RETURNING next_epoch, coalesce((SELECT max(id) FROM transfer), 0) AS transfer",
+            " RETURNING next_epoch, coalesce((SELECT max(id) FROM transfer), 0) AS transfer,"
+            " create_time",
             (series,),
         )
         row = await cursor.fetchone()
         assert row is not None  # it is locked
-        return StoredEpoch(row["next_epoch"], series, row["transfer"])
+        return StoredEpoch(row["next_epoch"], series, row["transfer"], _origin(row))
 
     async def begin_epoch(self, epoch: StoredEpoch) -> None:
         await self._connection.execute(
@@ -109,15 +114,23 @@ class PostgresMoneyStore:
             (epoch.transfer, epoch.epoch),
         )
 
-    async def close_restored(self) -> None:
-        await self._connection.execute(_CLOSE, (RESTORED,))
+    async def close_restored(self, reason: str) -> None:
+        cursor = await self._connection.execute(_CLOSE, {"reason": reason})
+        if cursor.rowcount:
+            # Claimers take turns by this lock, so that none is at its jobs.
+            await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+            await self._connection.execute(_HOLD_QUEUE)
+            await self._connection.execute(_DOUBT_DELIVERIES)
 
     async def end_recovery(self) -> None:
         await self._connection.execute(
             "UPDATE money_state SET restored = NULL, update_time = now(), sales_closed_reason ="
-            " nullif(sales_closed_reason, %s)",
-            (RESTORED,),
+            " nullif(sales_closed_reason, restored ->> 'reason')"
         )
+
+    async def queued_at_restore(self, *, limit: int) -> Sequence[UUID]:
+        cursor = await self._connection.execute(_QUEUED_AT_RESTORE, (limit,))
+        return [row["id"] for row in await cursor.fetchall()]
 
     async def unknown_attempts(self, attempt_ids: Collection[UUID]) -> Collection[UUID]:
         cursor = await self._connection.execute(
@@ -153,10 +166,28 @@ _EPOCH = """
 SELECT *, coalesce((SELECT max(id) FROM transfer), 0) > coalesce(epoch_transfer, 0) AS has_moved
 FROM money_state
 """
+# It is noted once, with what the database said then. Whoever closed sales before keeps them closed.
 _CLOSE = """
-UPDATE money_state SET sales_closed_reason = %s, restored = coalesce(restored, jsonb_build_object(
-    'time', now(), 'balances', coalesce((SELECT jsonb_object_agg(provider || '/' || account,
-        balance::text) FROM account_balance WHERE balance IS NOT NULL), '{}'::jsonb)))
+UPDATE money_state SET sales_closed_reason = coalesce(sales_closed_reason, %(reason)s),
+    restored = jsonb_build_object('time', clock_timestamp(), 'reason', %(reason)s::text,
+    'balances', coalesce((SELECT jsonb_object_agg(provider || '/' || account,
+        balance::text) FROM account_balance WHERE balance IS NOT NULL), '{}'::jsonb))
+WHERE restored IS NULL
+"""
+# Nobody knows which of them were sent since the backup. They are put off until it is too late for
+# them, as jobs are that wait for nothing but an earlier answer; whoever holds a claim has lost it.
+_HOLD_QUEUE = """
+UPDATE job SET dispatch_time = start_deadline_time, claim_token = NULL, claim_account = NULL
+WHERE id IN (SELECT id FROM job WHERE state = 'queued' ORDER BY id FOR NO KEY UPDATE)
+"""
+# What was on its way may have arrived since the backup: it becomes no new message.
+_DOUBT_DELIVERIES = """
+UPDATE delivery SET maybe_sent = true WHERE kind = 'outcome' AND id IN (SELECT id FROM delivery
+    WHERE state IN ('pending', 'leased', 'begun') ORDER BY id FOR NO KEY UPDATE)
+"""
+_QUEUED_AT_RESTORE = """
+SELECT id FROM job WHERE state = 'queued' AND create_time < (
+    SELECT (restored ->> 'time')::timestamptz FROM money_state) LIMIT %s
 """
 
 
@@ -168,10 +199,20 @@ def _epoch(row: Row) -> KnownEpoch:
         next_epoch=row["next_epoch"],
         is_stored=row["epoch_transfer"] is not None,
         has_moved=row["has_moved"],
-        restored=Restored(datetime.fromisoformat(restored["time"]), restored["balances"])
-        if restored
-        else None,
+        restored=_restored(restored) if restored else None,
+        origin=_origin(row),
+        transfer=row["epoch_transfer"] or 0,
     )
+
+
+def _restored(document: dict[str, Any]) -> Restored:
+    time = datetime.fromisoformat(document["time"])
+    return Restored(time, document["balances"], document["reason"])
+
+
+def _origin(row: Row) -> str:
+    time: datetime = row["create_time"]
+    return time.astimezone(UTC).isoformat()
 
 
 def _state(row: Row) -> MoneyState:
@@ -180,6 +221,7 @@ def _state(row: Row) -> MoneyState:
         epoch=row["epoch"],
         sales_closed_reason=row["sales_closed_reason"],
         receipt_series=row["receipt_series"],
+        is_restored=row["restored"] is not None,
     )
 
 

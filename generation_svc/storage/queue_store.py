@@ -42,7 +42,10 @@ class PostgresQueueStore:
             "UPDATE job SET dispatch_time = now() WHERE id IN (SELECT id FROM job"
             " WHERE state = 'queued' AND claim_token IS NULL AND dispatch_time > now()"
             " AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id"
-            " AND attempt.state IN ('submitting', 'unknown')) FOR UPDATE SKIP LOCKED)"
+            " AND attempt.state IN ('submitting', 'unknown'))"
+            # What was queued in a database that was restored may have been sent before.
+            " AND NOT EXISTS (SELECT FROM money_state"
+            " WHERE job.create_time < (restored ->> 'time')::timestamptz) FOR UPDATE SKIP LOCKED)"
         )
 
     async def hold_claim(self, claim: Claim) -> Job | None:

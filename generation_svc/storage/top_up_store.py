@@ -188,14 +188,20 @@ WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND state = '{TopUp
     FOR UPDATE SKIP LOCKED)
 RETURNING *, false AS is_refundable
 """
+# Only what the epoch covers gets a number: a backup that lacks it has an earlier epoch, so that the
+# loss is noticed, and no number is given twice. Before the first epoch nothing needs one.
+_IS_COVERED = """NOT EXISTS (SELECT FROM transfer
+    WHERE transfer.id > (SELECT epoch_transfer FROM money_state WHERE name = 'money')
+    AND transfer.cause IN (top_up.id::text, top_up.id || '/' || top_up.refund_count,
+        top_up.provider || '/' || top_up.external_id))"""
 # A database that was restored gave numbers that it does not know: it waits for a new series.
 _NUMBER = f"""
 WITH due AS (
     SELECT * FROM ((SELECT id, '{ReceiptKind.TOP_UP}' AS kind, create_time AS time FROM top_up
-        WHERE receipt IS NULL ORDER BY create_time, id LIMIT %(limit)s)
+        WHERE receipt IS NULL AND {_IS_COVERED} ORDER BY create_time, id LIMIT %(limit)s)
     UNION ALL (SELECT id, '{ReceiptKind.REFUND}', refund_time FROM top_up
-        WHERE refund_receipt IS NULL AND state IN {_ENDED} ORDER BY refund_time, id
-        LIMIT %(limit)s)) AS both_kinds
+        WHERE refund_receipt IS NULL AND state IN {_ENDED} AND {_IS_COVERED}
+        ORDER BY refund_time, id LIMIT %(limit)s)) AS both_kinds
     ORDER BY time, id, kind DESC LIMIT %(limit)s
 ), series AS (
     SELECT receipt_series AS series, coalesce((SELECT max(number) FROM receipt

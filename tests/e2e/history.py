@@ -24,6 +24,14 @@ class History:
     def __init__(self, connection: psycopg.AsyncConnection[DictRow]) -> None:
         self._connection = connection
 
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def reconnect(self, database_url: str) -> None:
+        """Connect again, to a database that was made anew."""
+        await self.close()
+        self._connection = await _connected(database_url)
+
     async def rows(self, query: str, **values: Any) -> list[DictRow]:
         """Run a query and return its rows."""
         cursor = await self._connection.execute(query.encode(), values)
@@ -135,11 +143,17 @@ class History:
 @asynccontextmanager
 async def history(database_url: str) -> AsyncIterator[History]:
     """Open a connection of the test's own."""
-    connection = await psycopg.AsyncConnection.connect(
+    found = History(await _connected(database_url))
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+async def _connected(database_url: str) -> psycopg.AsyncConnection[DictRow]:
+    return await psycopg.AsyncConnection.connect(
         database_url, autocommit=True, row_factory=dict_row, application_name=OWN_NAME
     )
-    async with connection:
-        yield History(connection)
 
 
 def _trap(table: str, *, event: str, when: str) -> sql.Composed:

@@ -85,6 +85,11 @@ class Program:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._process.poll() if self._process else None
+
+    @property
     def log_path(self) -> Path:
         return self.folder / "log.jsonl"
 

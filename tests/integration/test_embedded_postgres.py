@@ -15,12 +15,12 @@ import pytest
 
 from generation_svc.storage.embedded.folder import EmbeddedPostgresError
 from generation_svc.storage.embedded.program import wheel_bin_folder
-from generation_svc.storage.embedded.server import embedded_postgres
+from generation_svc.storage.embedded.server import embedded_postgres, running_url
 from tests.postgres import CrashablePostgres
 
 HOLDER = """
 import asyncio, pathlib, sys
-from generation_svc.storage.embedded.server import embedded_postgres
+from generation_svc.storage.embedded.server import embedded_postgres, running_url
 
 async def hold(folder, bin_folder):
     async with embedded_postgres(folder, bin_folder=bin_folder, durable=False) as url:
@@ -199,3 +199,19 @@ async def test_runs_from_and_in_a_folder_that_nobody_else_can_enter(postgres_fol
 def test_interrupt_of_the_terminal_reaches_the_holder_alone(postgres_url: str) -> None:
     postmaster = int(pid_file(postgres_url).split()[0])
     assert os.getpgid(postmaster) != os.getpgid(0)
+
+
+async def test_a_command_finds_the_server_that_a_service_runs(
+    postgres_folder: Path, bin_folder: Path
+) -> None:
+    assert running_url(postgres_folder) is None
+    async with holder(postgres_folder, bin_folder) as process:
+        assert process.stdout
+        url = (await process.stdout.readline()).decode().strip()
+        found = running_url(postgres_folder)
+        assert found
+        assert found.get_secret_value() == url
+        await (await psycopg.AsyncConnection.connect(url)).close()
+        process.kill()
+        await process.wait()
+        await until(lambda: running_url(postgres_folder) is None)

@@ -30,7 +30,7 @@ from tests.integration.test_star_list import differences, payment, refunded, rep
 from tests.integration.test_top_up import EDGE, OWNER, PAID, SANDBOX, opened, record
 from tests.integration.test_top_up_refund import buy, lease, listed, refund
 from tests.integration.test_top_up_refund import report as report_refund
-from tests.lifecycle import SUCCESS, Harness, open_harness
+from tests.lifecycle import SUCCESS, FakeStore, Harness, open_harness
 from tests.money import IMAGEN, PRICE, check_ledger, grant, wallet
 from tests.postgres import migrated_database
 
@@ -52,7 +52,8 @@ async def service(database_url: str, *, sharing: Harness | None = None) -> Async
 
 
 async def numbers(harness: Harness) -> set[str]:
-    """The numbers of all receipts."""
+    """The numbers of all receipts, once the epoch covers what they are for."""
+    await watch(harness)
     await number_receipts(harness.deps)
     rows = await harness.query("SELECT receipt, refund_receipt FROM top_up")
     return {each for row in rows for each in row.values() if each}
@@ -190,7 +191,7 @@ async def test_what_no_edge_heals_keeps_sales_closed(
 ) -> None:
     harness, *_ = restored
     await watch(harness)
-    recovery = asyncio.create_task(recover(harness.deps, wait_seconds=WAIT_SECONDS))
+    recovery = asyncio.create_task(recover(harness.deps, wait_seconds=4.0))
     while not recovery.done():
         await report(harness, *TELEGRAM)  # by an edge that may not heal
         await asyncio.wait([recovery], timeout=0.05)
@@ -218,6 +219,36 @@ async def test_the_epoch_changes_once_money_moved(database_url: str) -> None:
         await grant(harness, 1)
         await asyncio.gather(*(follow_epoch(harness.deps) for _ in range(5)))
         assert await read_epoch(harness.store) not in (None, first)
+        assert await watch(harness)
+
+
+class SlowStore(FakeStore):
+    """Takes nothing before it may."""
+
+    def __init__(self, other: FakeStore) -> None:
+        super().__init__(kept=other.kept)
+        self.is_asked, self.may_take = asyncio.Event(), asyncio.Event()
+
+    async def put_file(self, key: str, path: Path) -> None:
+        self.is_asked.set()
+        await self.may_take.wait()
+        await super().put_file(key, path)
+
+
+async def test_a_replica_that_writes_slowly_does_not_bring_a_former_epoch_back(
+    database_url: str,
+) -> None:
+    async with service(database_url) as harness:
+        store = SlowStore(harness.store)
+        slow = asyncio.create_task(watch_epoch(harness.deps.database, store))
+        await store.is_asked.wait()
+        others = []
+        for _ in range(2):  # each as far as it comes
+            others.append(asyncio.create_task(watch(harness)))
+            await asyncio.wait(others, timeout=1)
+            await grant(harness, 1)
+        store.may_take.set()
+        assert await asyncio.gather(slow, *others) == [True, True, True]
         assert await watch(harness)
 
 
@@ -251,19 +282,54 @@ def test_the_command_looks_at_the_database_of_the_settings(
     assert told.stdout.startswith("Nothing to recover")
 
     (tmp_path / "media" / KEY).unlink()  # as if another store were mounted
+    told = run_command(settings, "--wait", "0")
+    assert told.returncode == 1
+    assert "UTC: The media store has lost its epoch" in told.stdout
+    assert told.stderr.startswith("Not recovered, and sales stay closed: the database knows no bot")
+    assert told.stderr.count("\n") == 1
     told = run_command(settings, "--bot", "9", "--wait", "0")
     assert told.returncode == 1
     assert "no edge has read the Stars of these bots to the end: 9" in told.stderr
 
     told = run_command(settings, "--without-stars")
+    assert told.returncode == 1
+    assert "the provider does not answer for kie/default" in told.stderr
+
+    told = run_command(settings, "--without-stars", "--without-provider")
     assert "account kie/default: unknown at the backup, unknown now" in told.stdout
     assert "Receipts are numbered from 2-000001 on." in told.stdout
     assert run_command(settings).stdout.startswith("Nothing to recover")
 
 
-def run_command(settings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def test_a_media_store_of_another_database_is_not_touched_unless_it_is_to_be_taken(
+    database_url: str, postgres: psycopg.Connection, postgres_url: str, tmp_path: Path
+) -> None:
+    with migrated_database(postgres, postgres_url) as other_url:
+        common = {"DATA_FOLDER": str(tmp_path), "MONEY": "test", "KIE_API_KEY": "secret"}
+        common["KIE_API_URL"] = "http://127.0.0.1:9"
+        own, other = (common | {"DATABASE_URL": url} for url in (database_url, other_url))
+        assert run_command(own).returncode == 0
+        epoch = (tmp_path / "media" / KEY).read_bytes()
+        for module in ("generation_svc", "generation_svc.recover"):
+            told = run_command(other, module=module)
+            assert told.returncode == 1
+            assert "The media store belongs to another database" in told.stderr
+            assert "Traceback" not in told.stderr
+        assert (tmp_path / "media" / KEY).read_bytes() == epoch
+
+        told = run_command(other, "--take-store", "--wait", "0")
+        assert "the database knows no bot" in told.stderr
+        told = run_command(other, "--without-stars", "--without-provider")  # taken already
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "Receipts are numbered from 2-000001 on." in told.stdout
+        assert run_command(own).returncode == 1
+
+
+def run_command(
+    settings: dict[str, str], *arguments: str, module: str = "generation_svc.recover"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "generation_svc.recover", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env=os.environ | settings,
         cwd=settings["DATA_FOLDER"],
         capture_output=True,

@@ -47,11 +47,18 @@ class MoneyStore(Protocol):
     async def begin_epoch(self, epoch: StoredEpoch) -> None:
         """Let the named epoch hold, which the media store has now."""
 
-    async def close_restored(self) -> None:
-        """Close sales since the database was restored, and keep what it said then."""
+    async def close_restored(self, reason: str) -> None:
+        """Close sales since the database was restored, and keep what it said then.
+
+        The first time, jobs that are queued are held back, and outcomes that are on their way may
+        have arrived already.
+        """
 
     async def end_recovery(self) -> None:
         """Open sales that were closed since the database was restored."""
+
+    async def queued_at_restore(self, *, limit: int) -> Sequence[UUID]:
+        """Return jobs that are still queued since before the database was found to be restored."""
 
     async def unknown_attempts(self, attempt_ids: Collection[UUID]) -> Collection[UUID]:
         """Return those that the database does not know."""

@@ -29,16 +29,22 @@ async def remove_orphans(deps: Dependencies) -> bool:
     piece = await deps.media.walk.next(deps.media.store, rest=age * REST_SHARE)
     # By age, since a fetch that is under way has bytes and no row yet.
     old = [each.key for each in piece if each.write_time < deps.database.now() - age]
-    if old:
+    if old and not deps.money.unread:
         await one_by_one(await _without_row(deps, old), partial(_remove, deps))
     return False
 
 
 async def _without_row(deps: Dependencies, keys: Sequence[str]) -> list[str]:
-    """Return those that have no row; what is not named as ours are is not ours to remove."""
+    """Return those that have no row; what is not named as ours are is not ours to remove.
+
+    What a restored database lacks says what was done since the backup, until that is recovered.
+    """
     results = {key: UUID(m[1]) for key in keys if (m := _RESULT.fullmatch(key))}
     uploads = {key: UUID(m[1]) for key in keys if (m := _UPLOAD.fullmatch(key))}
     async with deps.database.transaction() as tx:
+        state = await tx.money.state()
+        if state and state.is_restored:
+            return []
         known_results = await tx.media.known_results(set(results.values()))
         known_uploads = await tx.media.known_uploads(set(uploads.values()))
     orphans = [key for key in keys if _UNFINISHED.fullmatch(key)]

@@ -22,6 +22,7 @@ from runtime.process import StartError
 
 _NOBODY = 65534
 _LOG_LINES_SHOWN = 6
+_PID_FILE_PORT_LINE = 3  # LOCK_FILE_LINE_PORT, as the next one
 _PID_FILE_STATUS_LINE = 7  # LOCK_FILE_LINE_PM_STATUS of PostgreSQL's pidfile.h, counted from 0
 
 
@@ -95,6 +96,23 @@ class PostgresFolder:
             return False
         status = "".join(lines[_PID_FILE_STATUS_LINE:]).strip()
         return lines[:1] == [str(pid)] and status == "ready"
+
+    def running_port(self) -> int | None:
+        """Return where the server listens, if another process runs one here that is ready."""
+        try:
+            lock = os.open(self.path / "holder.lock", os.O_RDWR)
+        except OSError:
+            return None
+        try:
+            # Asked for without a wait: whoever holds it runs the server.
+            is_held = not try_lock(lock)
+            lines = (self.cluster / "postmaster.pid").read_text().splitlines() if is_held else []
+        except FileNotFoundError:
+            return None
+        finally:
+            os.close(lock)
+        is_ready = "".join(lines[_PID_FILE_STATUS_LINE:]).strip() == "ready"
+        return int(lines[_PID_FILE_PORT_LINE]) if is_ready else None
 
     def _make(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
 from generation_svc.storage.embedded.folder import EmbeddedPostgresError, PostgresFolder, try_lock
 from generation_svc.storage.embedded.program import PostgresPrograms, wheel_bin_folder
@@ -78,13 +79,7 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """The DATABASE_URL of the running server."""
-        password = self.folder.password_file.read_text()
-        redact(password)
-        # Whoever might listen on our port while the server is down is not told the password.
-        return (
-            f"postgresql://{_USER}:{password}@127.0.0.1:{self._port}/postgres"
-            "?require_auth=scram-sha-256"
-        )
+        return _url(self.folder, port=self._port)
 
     async def start(self) -> None:
         """Start the server, making its data the first time, and wait until it takes connections."""
@@ -193,6 +188,20 @@ class EmbeddedPostgres:
         return EmbeddedPostgresError(
             f"PostgreSQL {what}; the end of {self.folder.log_file}:\n{self.folder.last_log_lines()}"
         )
+
+
+def running_url(data_folder: Path) -> SecretStr | None:
+    """Return the DATABASE_URL of a server that another process runs on this folder, if one does."""
+    folder = PostgresFolder(data_folder)
+    port = folder.running_port()
+    return SecretStr(_url(folder, port=port)) if port else None
+
+
+def _url(folder: PostgresFolder, *, port: int) -> str:
+    password = folder.password_file.read_text()
+    redact(password)
+    # Whoever might listen on our port while the server is down is not told the password.
+    return f"postgresql://{_USER}:{password}@127.0.0.1:{port}/postgres?require_auth=scram-sha-256"
 
 
 async def _until(is_so: Callable[[], bool], *, poll_seconds: float = _POLL_SECONDS) -> None:
