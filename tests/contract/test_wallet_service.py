@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -16,11 +17,14 @@ from atelier.wallet.v1.top_up_pb2 import TopUpState
 from atelier.wallet.v1.transfer_pb2 import TransferKind
 from atelier.wallet.v1.wallet_pb2 import FreeAllowance
 from generation_client import GenerationClient, GenerationError, connect, translated
-from generation_svc.domain.error import Unavailable
+from generation_svc.domain.error import InvalidInputs, Unavailable
+from generation_svc.domain.ledger import MOST_CREDITS
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.port.transaction import Transaction
+from generation_svc.rpc.caller import LOCAL
 from generation_svc.server.money import money_of
 from generation_svc.settings import GenerationSettings
+from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
 from runtime.process import StartError
 from tests.contract.service import Service, serving, struct
 
@@ -112,6 +116,59 @@ async def test_a_grant_is_made_once_and_named(client: GenerationClient) -> None:
     first = listed.transfers[-1]
     assert first.kind == TransferKind.TRANSFER_KIND_GRANT
     assert (first.actor, first.reason) == ("local", "a gift")
+
+
+async def test_a_grant_that_found_nothing_takes_nothing_later(client: GenerationClient) -> None:
+    async def take(credits_: int = -5) -> pb.GrantCreditsResponse:
+        request = pb.GrantCreditsRequest(
+            request_id="g-0", owner=OWNER, credits=credits_, reason="a mistake"
+        )
+        with translated():
+            return await client.wallet.GrantCredits(request)
+
+    assert (await take()).changed_credits == 0
+    assert await grant(client, 10) == 10
+    again = await take()
+    assert (again.changed_credits, again.wallet.balance) == (0, 10)
+    with pytest.raises(GenerationError) as refused:
+        await take(-6)
+    assert [each.field for each in refused.value.violations] == ["request_id"]
+
+
+async def test_a_grant_tells_what_it_changed_also_when_it_comes_again(
+    client: GenerationClient,
+) -> None:
+    await grant(client, 10)
+    request = pb.GrantCreditsRequest(request_id="g-2", owner=OWNER, credits=-25, reason="too much")
+    first = await client.wallet.GrantCredits(request)
+    await grant(client, 3, request_id="g-3")
+    again = await client.wallet.GrantCredits(request)
+    assert (first.changed_credits, first.wallet.balance) == (-10, 0)
+    assert (again.changed_credits, again.wallet.balance) == (-10, 3)
+
+
+async def test_a_wallet_that_is_full_takes_no_more(
+    service: Service, client: GenerationClient
+) -> None:
+    big = GrantRequest(LOCAL, "g-big", OWNER, 2**62, "a slip")
+    for _ in range(2):
+        with pytest.raises(InvalidInputs, match="more than 1000000000000000 credits"):
+            await grant_credits(service.deps, big)
+    await grant_credits(service.deps, replace(big, credits=MOST_CREDITS - 1))
+    assert await grant(client, 1) == MOST_CREDITS
+    with pytest.raises(GenerationError) as refused:
+        await grant(client, 1, request_id="g-2")
+    assert refused.value.reason == "INVALID_INPUTS"
+    assert [each.field for each in refused.value.violations] == ["credits"]
+    payment = pb.RecordTopUpRequest(
+        provider="card", external_id="c-1", owner=OWNER, credits=1, amount=1, currency="EUR"
+    )
+    with pytest.raises(GenerationError) as refused, translated():
+        await client.wallet.RecordTopUp(payment)
+    assert refused.value.reason == "TOP_UP_INVALID"
+    assert await grant(client, -1, request_id="g-3") == MOST_CREDITS - 1
+    checked = await client.wallet.CheckLedger(pb.CheckLedgerRequest())
+    assert list(checked.differences) == []
 
 
 async def test_of_grants_to_many_with_one_request_id_one_is_made(

@@ -98,6 +98,20 @@ class WalletRow(SQLModel, table=True):
     """What of the debt was paid by what a hold gave back last."""
 
 
+class CreditGrantRow(SQLModel, table=True):
+    """What an operator gave or wanted to take, also where nothing was there to be taken."""
+
+    __tablename__ = "credit_grant"
+    __table_args__ = (CheckConstraint("credits <> 0", name="credit_grant_is_something"),)
+
+    id: UUID = Field(primary_key=True)
+    owner: str
+    credits: int = Field(sa_type=BigInteger)
+    actor: str
+    reason: str
+    time: datetime = Field(sa_type=TIME)
+
+
 class HoldRow(SQLModel, table=True):
     """What is kept of an owner for one job; it is ended once."""
 
