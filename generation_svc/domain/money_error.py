@@ -44,7 +44,7 @@ class SalesClosed(AtelierError):
         super().__init__("Nothing is sold at the moment. Free models can be used.")
 
 
-class RecoveryRequired(AtelierError):
+class RecoveryMissing(AtelierError):
     """Sales are not to be opened before a restored database is recovered."""
 
     def __init__(self) -> None:

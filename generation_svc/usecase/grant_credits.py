@@ -36,7 +36,7 @@ class GrantRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class GrantOutcome:
     """What became of a grant."""
 
     wallet: Wallet
@@ -44,7 +44,7 @@ class Granted:
     """By how much it changed the balance, when it was made."""
 
 
-async def grant_credits(deps: Dependencies, request: GrantRequest) -> Granted:
+async def grant_credits(deps: Dependencies, request: GrantRequest) -> GrantOutcome:
     """Make a grant once, and return what it did; a retry finds that and does nothing.
 
     Of granted credits as many are taken as are there. Raises MoneyOff, and InvalidInputs for a
@@ -63,7 +63,7 @@ async def grant_credits(deps: Dependencies, request: GrantRequest) -> Granted:
         if is_new and changed is None:
             changed = await _make(tx, grant, wallet=wallet)
             wallet = await tx.ledger.wallet(grant.owner)
-        return Granted(wallet, changed or 0)
+        return GrantOutcome(wallet, changed or 0)
 
 
 async def _earlier(tx: Transaction, grant: Grant) -> int | None:

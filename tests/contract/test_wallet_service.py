@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from atelier.generation.v1 import generation_service_pb2 as generation_pb
 from atelier.wallet.v1 import wallet_service_pb2 as pb
@@ -24,6 +25,8 @@ from generation_svc.domain.port.transaction import Transaction
 from generation_svc.rpc.caller import LOCAL
 from generation_svc.server.money import money_of
 from generation_svc.settings import GenerationSettings
+from generation_svc.storage.database import open_database
+from generation_svc.storage.notifier import Notifier
 from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
 from runtime.process import StartError
 from tests.contract.service import Service, serving, struct
@@ -254,6 +257,19 @@ async def test_a_database_keeps_its_money_for_ever(service: Service, money: str 
         await money_of(settings, service.database)
 
 
+@pytest.mark.parametrize(("seller", "count"), [(" ", 1), ("Example Studio", 0)])
+async def test_a_start_with_real_money_says_that_nobody_is_named_as_the_seller(
+    database_url: str, seller: str, count: int
+) -> None:
+    settings = GenerationSettings(
+        kie_api_key="key", kie_api_url="https://api.kie.ai", money="live", seller_text=seller
+    )
+    async with open_database(database_url, notifier=Notifier(), max_connections=2) as database:
+        with capture_logs() as logs:
+            assert (await money_of(settings, database)).seller == seller.strip()
+    assert len([each for each in logs if "SELLER_TEXT is empty" in each["event"]]) == count
+
+
 async def test_a_start_waits_for_a_database_that_is_away_for_a_moment(service: Service) -> None:
     settings = GenerationSettings(kie_api_key="key", kie_api_url="http://127.0.0.1:9", money="test")
     tries = iter([Unavailable("The database is restarting."), None])
@@ -276,7 +292,11 @@ async def test_test_money_buys_nothing_at_the_real_provider(service: Service) ->
     assert (money.mode, money.is_provider_real) == (MoneyMode.TEST, True)
 
 
-PACKS = {"money": "test", "star_packs": "large=1200:1000, small=100:100"}
+PACKS = {
+    "money": "test",
+    "star_packs": "large=1200:1000, small=100:100",
+    "seller_text": "Example\nStudio\n",
+}
 
 
 @pytest.fixture
@@ -314,7 +334,7 @@ async def test_packs_are_sold_the_cheapest_first(
         ("small", 100, 100),
         ("large", 1200, 1000),
     ]
-    assert sold.is_open
+    assert (sold.is_open, sold.is_live, sold.seller_text) == (True, False, "Example\nStudio")
     none = await client.wallet.ListPacks(pb.ListPacksRequest())
     assert (list(none.packs), none.is_open) == ([], False)
 

@@ -19,7 +19,7 @@ from generation_svc.domain.account import Account
 from generation_svc.domain.epoch import RESTORED
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job
-from generation_svc.domain.money_error import RecoveryRequired, SalesClosed
+from generation_svc.domain.money_error import RecoveryMissing, SalesClosed
 from generation_svc.domain.star import StarTransaction
 from generation_svc.domain.top_up import TopUpState
 from generation_svc.engine.maintenance.epoch import follow_epoch
@@ -146,12 +146,12 @@ async def test_only_the_recovery_opens_sales_of_a_restored_backup(
 ) -> None:
     harness, *_ = restored
     assert not await watch(harness)
-    with pytest.raises(RecoveryRequired, match=r"generation_svc\.recover"):
+    with pytest.raises(RecoveryMissing, match=r"generation_svc\.recover"):
         await set_sales(harness.deps, CALLER, is_open=True, reason="all is well")
     assert (await get_sales(harness.deps)).sales_closed_reason == RESTORED
     closed = await set_sales(harness.deps, CALLER, is_open=False, reason="an audit")
     assert closed.sales_closed_reason == "an audit"
-    with pytest.raises(RecoveryRequired):
+    with pytest.raises(RecoveryMissing):
         await set_sales(harness.deps, CALLER, is_open=True, reason="all is well")
     await recovered(harness)
     assert (await get_sales(harness.deps)).sales_closed_reason == "an audit"
