@@ -65,9 +65,13 @@ class StatementServicer:
 
 
 def _period(bounds: Bounds, request: pb.GetStatementRequest) -> Period:
+    for name in ("start_time", "end_time"):
+        if not request.HasField(name):
+            bounds.refuse(name, "Required.")
     start = bounds.moment("start_time", request.start_time)
     end = bounds.moment("end_time", request.end_time)
-    if not timedelta(0) < end - start <= MOST_SPAN:
+    # Of a time that is none, nothing can be said of the other.
+    if bounds.are_kept and not timedelta(0) < end - start <= MOST_SPAN:
         bounds.refuse("end_time", f"Must be after start_time, by at most {MOST_SPAN.days} days.")
     return Period(start, end)
 
