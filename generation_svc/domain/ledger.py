@@ -42,8 +42,6 @@ class AccountKind(StrEnum):
     """What an owner owes; it holds less than nothing, or nothing."""
     INCOME = "income"
     GRANTS = "grants"
-    REFUNDS = "refunds"
-    """Nobody's: a refund goes back to `EXCHANGE`; the schema, which only expands, has the name."""
     LATE_RESULTS = "late_results"
     EXCHANGE = "exchange"
     OPENING = "opening"

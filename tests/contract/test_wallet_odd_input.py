@@ -93,14 +93,12 @@ async def shop(
 
 async def ask(service: Service, method: str, request: Message | bytes) -> Refusal | None:
     """Make a call with a message or with raw bytes; return what was said against it."""
+    data = request if isinstance(request, bytes) else request.SerializeToString()
     call = service.channel.unary_unary(
-        f"/{WALLET}.WalletService/{method}",
-        request_serializer=lambda each: (
-            each if isinstance(each, bytes) else each.SerializeToString()
-        ),
+        f"/{WALLET}.WalletService/{method}", request_serializer=bytes
     )
     try:
-        await call(request, timeout=30)
+        await call(data, timeout=30)
     except grpc.aio.AioRpcError as error:
         return refusal_of_error(error)
     return None
@@ -126,7 +124,7 @@ METHODS = sorted({each.method.name for each in RPCS})
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_an_odd_field_is_named_or_taken_and_no_fault(shop: Service, method: str) -> None:
-    wrong = []
+    wrong: list[tuple[str, Any, object]] = []
     for field in RPCS:
         if field.method.name != method:
             continue
@@ -192,7 +190,10 @@ async def test_bytes_that_are_no_text_are_refused_with_a_reason(shop: Service, m
 
 def statement(**times: Timestamp | None) -> pb.GetStatementRequest:
     good = {"start_time": Timestamp(seconds=10**9), "end_time": Timestamp(seconds=10**9 + 1)}
-    return pb.GetStatementRequest(owner="telegram:7", **{**good, **times})
+    given = {**good, **times}
+    return pb.GetStatementRequest(
+        owner="telegram:7", start_time=given["start_time"], end_time=given["end_time"]
+    )
 
 
 @pytest.mark.parametrize("name", ["start_time", "end_time"])
