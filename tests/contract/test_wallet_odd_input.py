@@ -94,7 +94,7 @@ async def shop(
 async def ask(service: Service, method: str, request: Message | bytes) -> Refusal | None:
     """Make a call with a message or with raw bytes; return what was said against it."""
     data = request if isinstance(request, bytes) else request.SerializeToString()
-    call = service.channel.unary_unary(
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = service.channel.unary_unary(
         f"/{WALLET}.WalletService/{method}", request_serializer=bytes
     )
     try:
