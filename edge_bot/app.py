@@ -59,7 +59,7 @@ class Edge:
             meter=meter,
         )
         lease = PollingLease(client, bot_id=settings.bot_id, clock=clock)
-        self._menu = Menu(bot, packs=context.packs)
+        self._menu = Menu(bot, packs=context.packs, seller=context.seller)
         self._refunds = _refund_worker(context, token_health=self._token_health)
         self._star_reader = _star_reader(
             context, settings, lease=lease, token_health=self._token_health
@@ -152,7 +152,7 @@ def _context(settings: EdgeSettings, *, bot: EdgeBot, client: GenerationClient) 
         clock=clock,
         spool=MediaSpool(client, limit_bytes=settings.edge_spool_limit_mb * 1_000_000),
         packs=PackCache(client.wallet),
-        seller=Seller(settings.telegram_host, settings.edge_seller, settings.edge_support),
+        seller=Seller(settings.telegram_host, settings.edge_support),
     )
 
 

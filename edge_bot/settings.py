@@ -52,9 +52,6 @@ class EdgeSettings(ClientSettings):
     edge_spool_limit_mb: int = Field(2000, ge=100)
     """How many MB of results lie on the disk (in TMPDIR) at once while they are being sent."""
 
-    edge_seller: str = Field("", max_length=500)
-    """Who sells credits, as /terms and receipts show it; may have several lines."""
-
     edge_support: Annotated[str, AfterValidator(_contact)] = Field("", examples=["@example_help"])
     """Where questions about payments go: @name, https://… or an address of mail."""
 

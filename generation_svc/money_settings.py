@@ -48,4 +48,4 @@ class MoneySettings(ProcessSettings):
     """KIE credits that all jobs of a day (UTC) may cost; when empty there is no limit."""
 
     seller_text: str = Field("", max_length=500, examples=["Example Studio, help@example.org"])
-    """What statements say of the seller: a name, an address, how to write to it."""
+    """Who sells, as terms, receipts and statements show it: a name, an address; in lines."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from telegram.constants import ParseMode
@@ -106,6 +107,15 @@ class Interaction:
         message_id = await self.send(screen)
         await self.note(lambda session: session.with_reply(self.event.origin, message_id))
         return message_id
+
+    async def send_file(self, data: bytes, *, name: str) -> None:
+        """Send a file, unless this event has its message."""
+        if self.is_answered:
+            return
+        message = await self.context.bot.send_document(
+            self.event.chat_id, BytesIO(data), filename=name
+        )
+        await self.note(lambda session: session.with_reply(self.event.origin, message.message_id))
 
     async def send(self, screen: Screen) -> int:
         """Send a screen as a new message, again at every repetition; return its id."""

@@ -33,6 +33,10 @@ class Packs:
     """Whether anything can be bought now."""
     all: tuple[Pack, ...] = ()
     """The packs, the cheapest first."""
+    seller_text: str = ""
+    """Who sells, as terms and receipts show it; may be empty, or have several lines."""
+    is_live: bool = False
+    """Whether the money is real."""
 
     def find(self, pack_id: str) -> Pack | None:
         """Return the pack with this id, if it can be bought now."""
@@ -92,4 +96,10 @@ class PackCache:
             if self._packs is None and error.code is grpc.StatusCode.PERMISSION_DENIED:
                 _logger.warning("this edge lacks the scopes wallet_read and wallet_topup")
             return Packs()
-        return Packs(is_on=True, is_open=answer.is_open, all=tuple(answer.packs))
+        return Packs(
+            is_on=True,
+            is_open=answer.is_open,
+            all=tuple(answer.packs),
+            seller_text=answer.seller_text,
+            is_live=answer.is_live,
+        )

@@ -1,4 +1,4 @@
-"""Who sells, how to reach them, and where the money is."""
+"""How to reach who sells, and where the money is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """What the operator says of itself, and the Bot API that takes the payments."""
+    """Whom users write to, and the Bot API that takes the payments."""
 
     telegram_host: str
     """The host of the Bot API, such as `api.telegram.org`."""
-    words: str = ""
-    """Who sells, as terms and receipts show it; may be empty."""
     contact: str = ""
     """Where questions about payments go: `@name`, an address of the web or of mail."""
 

@@ -6,7 +6,8 @@ import asyncio
 
 import structlog
 
-from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.pack_cache import PackCache, Packs
+from edge_bot.pack.seller import Seller
 from edge_bot.telegram.bot import EdgeBot
 from edge_bot.telegram.profile import publish_profile
 from generation_client import GenerationError
@@ -24,8 +25,10 @@ _logger = structlog.get_logger(__name__)
 class Menu:
     """The published profile of one bot, and whether its commands about money are there."""
 
-    def __init__(self, bot: EdgeBot, *, packs: PackCache, look_s: float = LOOK_S) -> None:
-        self._bot, self._packs, self._look_s = bot, packs, look_s
+    def __init__(
+        self, bot: EdgeBot, *, packs: PackCache, seller: Seller, look_s: float = LOOK_S
+    ) -> None:
+        self._bot, self._packs, self._seller, self._look_s = bot, packs, seller, look_s
         self._has_money: bool | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -37,11 +40,24 @@ class Menu:
 
     async def _look(self, stop: asyncio.Event) -> None:
         try:
-            has_money = (await self._packs.get()).is_on
+            packs = await self._packs.get()
         except GenerationError as error:
             # Published without knowing, it would lose its commands at each start.
             _logger.info("it is not known yet what is sold", error=str(error))
             return
-        if has_money != self._has_money:
-            await publish_profile(self._bot, stop=stop, has_money=has_money)
-            self._has_money = has_money
+        if packs.is_on != self._has_money:
+            _warn(packs, seller=self._seller)
+            await publish_profile(self._bot, stop=stop, has_money=packs.is_on)
+            self._has_money = packs.is_on
+
+
+def _warn(packs: Packs, *, seller: Seller) -> None:
+    """Say what a bot that sells still lacks; it runs all the same, for payments are under way."""
+    if not packs.is_on or seller.contact:
+        return
+    # Telegram asks of every bot that takes payments to help with them, and to say by which terms.
+    log = _logger.error if packs.is_live else _logger.warning
+    log(
+        "this bot sells, and does not say where questions about payments go: set EDGE_SUPPORT to"
+        " @name, https://… or an address of mail, which /paysupport shows"
+    )

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from atelier.wallet.v1.top_up_pb2 import Pack, TopUp
 from edge_bot.pack.payload import CURRENCY
 from edge_bot.view.language import Texts
+from runtime.currency import amount_text
 
 
 def balance_text(balance: int, speak: Texts) -> str:
@@ -48,7 +49,7 @@ def paid_text(top_up: TopUp, speak: Texts) -> str:
     """Return what was paid: Stars, or an amount in the smallest unit of a currency."""
     if top_up.currency == CURRENCY:
         return f"⭐️ {speak.number(top_up.amount)}"
-    return f"{top_up.amount / 100:.2f} {top_up.currency}"
+    return amount_text(top_up.amount, top_up.currency)
 
 
 def day_text(time: Timestamp, speak: Texts) -> str:

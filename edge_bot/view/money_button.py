@@ -78,6 +78,14 @@ class ShowReceipt(MoneyAction):
 
 
 @dataclass(frozen=True, slots=True)
+class SendReceipt(MoneyAction):
+    """Send the receipt of a top-up as a file."""
+
+    code: ClassVar[str] = "wf"
+    top_up_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskSupport(MoneyAction):
     """Say where questions about a top-up go; an empty id means the latest one."""
 
@@ -109,6 +117,7 @@ MONEY_ACTIONS: tuple[type[Action], ...] = (
     SendStatement,
     ShowReceipts,
     ShowReceipt,
+    SendReceipt,
     AskSupport,
     Agree,
     ResumeDraft,

@@ -21,7 +21,7 @@ from edge_bot.view.layout import (
     paragraphs,
     shorten,
 )
-from edge_bot.view.money_button import AskSupport, ShowReceipt, ShowReceipts
+from edge_bot.view.money_button import AskSupport, SendReceipt, ShowReceipt, ShowReceipts
 from edge_bot.view.wallet import wallet_button
 
 
@@ -40,8 +40,8 @@ def receipts_screen(top_ups: Sequence[TopUp], language: str, *, page: int) -> Sc
     return Screen(text, (*rows, *turn, (wallet_button(speak),)))
 
 
-def receipt_screen(top_up: TopUp, language: str, *, seller: Seller) -> Screen:
-    """Return the receipt of a top-up."""
+def receipt_screen(top_up: TopUp, language: str, *, seller_text: str) -> Screen:
+    """Return the receipt of a top-up, with a way to its file, or to its number if that is new."""
     speak = texts(language)
     text = paragraphs(
         _headline(top_up, speak),
@@ -51,10 +51,11 @@ def receipt_screen(top_up: TopUp, language: str, *, seller: Seller) -> Screen:
             speak.html("Paid: {amount}", amount=paid_text(top_up, speak)),
         ),
         _fate(top_up, speak),
-        _sold(seller, speak),
+        _sold(seller_text, speak),
         speak.html("Payment: <code>{charge}</code>", charge=top_up.external_id),
     )
     rows: Rows = (
+        (_paper(top_up, speak),),
         (Button(speak.plain("💬 Ask about it"), AskSupport(top_up.id)),),
         (Button(speak.plain("← Receipts"), ShowReceipts(0)),),
     )
@@ -62,7 +63,12 @@ def receipt_screen(top_up: TopUp, language: str, *, seller: Seller) -> Screen:
 
 
 def support_screen(
-    top_up: TopUp | None, language: str, *, seller: Seller, has_others: bool = False
+    top_up: TopUp | None,
+    language: str,
+    *,
+    seller: Seller,
+    seller_text: str,
+    has_others: bool = False,
 ) -> Screen:
     """Return where questions about payments go, with a payment at hand to be named.
 
@@ -71,7 +77,7 @@ def support_screen(
     speak = texts(language)
     text = paragraphs(
         speak.html("<b>Questions about a payment</b>"),
-        _where(seller, speak),
+        _where(seller, speak, seller_text=seller_text),
         _named(top_up, speak),
     )
     charge = top_up.external_id if top_up else ""
@@ -82,7 +88,7 @@ def support_screen(
     return Screen(text, (*rows, (wallet_button(speak),)))
 
 
-def terms_screen(language: str, *, seller: Seller) -> Screen:
+def terms_screen(language: str, *, seller_text: str) -> Screen:
     """Return the terms, in five sentences."""
     speak = texts(language)
     terms = (
@@ -108,7 +114,7 @@ def terms_screen(language: str, *, seller: Seller) -> Screen:
             "next top-up pays them first."
         ),
     )
-    text = paragraphs(speak.html("<b>Terms</b>"), *terms, _sold(seller, speak))
+    text = paragraphs(speak.html("<b>Terms</b>"), *terms, _sold(seller_text, speak))
     return Screen(text, ((wallet_button(speak),),))
 
 
@@ -117,10 +123,16 @@ def receipt_gone(language: str) -> str:
     return texts(language).html("I do not have this receipt. Here are the ones that I have.")
 
 
-def _sold(seller: Seller, speak: Texts) -> str:
+def _sold(seller_text: str, speak: Texts) -> str:
     """Return who sells, as the operator says it; empty if the operator says nothing."""
-    words = escape(seller.words, quote=False)
+    words = escape(seller_text, quote=False)
     return lines(speak.html("Seller:"), words) if words else ""
+
+
+def _paper(top_up: TopUp, speak: Texts) -> Button:
+    if top_up.receipt_number:
+        return Button(speak.plain("📄 Receipt as PDF"), SendReceipt(top_up.id))
+    return Button(speak.plain("🔄 Show the number"), ShowReceipt(top_up.id, 0))
 
 
 def _label(top_up: TopUp, speak: Texts) -> str:
@@ -162,10 +174,16 @@ def _fate(top_up: TopUp, speak: Texts) -> str:
             return ""
 
 
-def _where(seller: Seller, speak: Texts) -> str:
+def _where(seller: Seller, speak: Texts, *, seller_text: str) -> str:
     if seller.contact:
         return speak.html("Write to {contact}, a person will answer.", contact=seller.contact)
-    return speak.html("Write to the operator of this bot, a person will answer.")
+    if seller_text:
+        words = escape(seller_text, quote=False)
+        return lines(speak.html("Write to the seller, a person will answer:"), words)
+    return speak.html(
+        "This bot does not say yet whom to write to; its operator has just been told that you "
+        "asked."
+    )
 
 
 def _named(top_up: TopUp | None, speak: Texts) -> str:

@@ -78,6 +78,11 @@ class CallerDirectory:
         caller = self.named(name)
         return caller.webhook_secrets if caller else ()
 
+    def wallet_of(self, name: str) -> str | None:
+        """Return the wallet that pays for all owners of the caller of this name, if one does."""
+        caller = self.named(name)
+        return caller.wallet if caller else None
+
     def count_call(self, caller: Caller) -> None:
         """Count a call of this caller. Raises RateLimited."""
         grant = self._by_name.get(caller.name)

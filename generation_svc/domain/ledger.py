@@ -16,6 +16,9 @@ from uuid import UUID
 MILLI = 1000
 """How many units of `Currency.KIE_MILLI` one credit of the provider has."""
 
+MOST_CREDITS = 10**15
+"""The most that a wallet holds: sums of it fit into the database, and into any client's numbers."""
+
 
 class Currency(StrEnum):
     """What is counted."""
@@ -39,7 +42,6 @@ class AccountKind(StrEnum):
     """What an owner owes; it holds less than nothing, or nothing."""
     INCOME = "income"
     GRANTS = "grants"
-    REFUNDS = "refunds"
     LATE_RESULTS = "late_results"
     EXCHANGE = "exchange"
     OPENING = "opening"
@@ -119,6 +121,21 @@ class Wallet:
     def balance(self) -> int:
         """What can be spent now."""
         return self.granted + self.paid
+
+    def has_no_room(self, credits_: int) -> bool:
+        """Return whether so many more credits are more than it can hold."""
+        return credits_ > 0 and self.balance + self.held + credits_ > MOST_CREDITS
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an operator gave, or, less than 0, wanted to take."""
+
+    id: UUID
+    owner: str
+    credits: int
+    actor: str
+    reason: str
 
 
 class HoldState(StrEnum):

@@ -12,7 +12,6 @@ _HOUSE_OF_STARS = frozenset(
     {
         AccountKind.TELEGRAM,
         AccountKind.EXCHANGE,
-        AccountKind.REFUNDS,
         AccountKind.SUSPENSE,
         AccountKind.BOT_OWNER,
     }

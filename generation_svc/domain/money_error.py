@@ -44,6 +44,16 @@ class SalesClosed(AtelierError):
         super().__init__("Nothing is sold at the moment. Free models can be used.")
 
 
+class RecoveryMissing(AtelierError):
+    """Sales are not to be opened before a restored database is recovered."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database was restored from a backup. Run python -m generation_svc.recover, which"
+            " finds what is missing and opens sales."
+        )
+
+
 class MoneyModeMismatch(AtelierError):
     """Real money and test money do not mix."""
 

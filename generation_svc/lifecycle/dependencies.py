@@ -80,6 +80,10 @@ def _count_nothing(caller: Caller, owner: str) -> None:
     del caller, owner
 
 
+def _no_wallet(caller: str) -> None:
+    del caller
+
+
 @dataclass(frozen=True, slots=True)
 class Revisions:
     """What this process knows of documents by their digests."""
@@ -256,6 +260,8 @@ class Dependencies:
     """Counts a job or an upload of a caller's owner; raises RateLimited."""
     uncount_job: Callable[[Caller, str], None] = _count_nothing
     """Takes back what `count_job` counted, of what turned out to be a repetition."""
+    wallet_of: Callable[[str], str | None] = _no_wallet
+    """Gives the wallet that pays for all owners of a caller, by its name; None if none does."""
     acceptance: AcceptanceQueue = field(default_factory=AcceptanceQueue)
     """The jobs of this process that wait to be accepted."""
     storage: StorageDependencies = field(default_factory=StorageDependencies)

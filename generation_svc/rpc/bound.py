@@ -45,6 +45,11 @@ class Bounds:
     def __init__(self) -> None:
         self._violations: list[FieldViolation] = []
 
+    @property
+    def are_kept(self) -> bool:
+        """Whether no violation was noted so far."""
+        return not self._violations
+
     def refuse(self, field: str, description: str) -> None:
         """Note a violation."""
         self._violations.append(FieldViolation(field, description))

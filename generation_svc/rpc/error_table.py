@@ -120,6 +120,7 @@ TABLE: Mapping[type[Exception], Entry] = {
     money.TopUpSpent: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "TOP_UP_SPENT", lambda e: {"top_up_id": e.top_up_id}
     ),
+    money.RecoveryMissing: Entry(grpc.StatusCode.FAILED_PRECONDITION, "RECOVERY_REQUIRED"),
     money.MoneyOff: Entry(grpc.StatusCode.FAILED_PRECONDITION, "MONEY_OFF"),
     domain.ConsentMissing: Entry(
         grpc.StatusCode.FAILED_PRECONDITION,

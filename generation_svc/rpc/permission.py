@@ -78,6 +78,7 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "CheckLedger": _OPERATE,
         "GetDailyReport": _OPERATE,
         "GetStatement": _READ,
+        "GetReceipt": _READ,
         "GetSales": _READ,
         "SetSales": _OPERATE,
     }.items()

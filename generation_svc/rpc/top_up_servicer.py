@@ -3,6 +3,7 @@
 import re
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.top_up import MAX_CREDITS, STARS, Payment
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_TELEGRAM_ID, Bounds
@@ -38,7 +39,13 @@ class TopUpServicer:
         """List what is sold for Stars."""
         packs = [pack_to_proto(pack) for pack in check_top_up.list_packs(self._deps)]
         is_open = await check_top_up.is_open(self._deps)
-        return pb.ListPacksResponse(packs=packs, is_open=is_open)
+        money = self._deps.money
+        return pb.ListPacksResponse(
+            packs=packs,
+            is_open=is_open,
+            seller_text=money.seller,
+            is_live=money.mode is MoneyMode.LIVE,
+        )
 
     async def CheckTopUp(
         self, request: pb.CheckTopUpRequest, context: ServicerContext

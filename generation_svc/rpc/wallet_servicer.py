@@ -76,8 +76,10 @@ class WalletServicer(
         self, request: pb.GrantCreditsRequest, context: ServicerContext
     ) -> pb.GrantCreditsResponse:
         """Give an owner credits, or take granted ones away."""
-        wallet = await grant_credits.grant_credits(self._deps, _grant_from_proto(request))
-        return pb.GrantCreditsResponse(wallet=wallet_to_proto(wallet))
+        made = await grant_credits.grant_credits(self._deps, _grant_from_proto(request))
+        return pb.GrantCreditsResponse(
+            wallet=wallet_to_proto(made.wallet), changed_credits=made.changed
+        )
 
 
 def _grant_from_proto(request: pb.GrantCreditsRequest) -> grant_credits.GrantRequest:

@@ -1,17 +1,18 @@
-"""Statements: what an owner's credits did in a period, as a file."""
+"""Documents about money: statements of a period, and receipts of top-ups."""
 
 import asyncio
 from datetime import timedelta
 
 from atelier.wallet.v1 import statement_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_svc.domain.receipt import Receipt
 from generation_svc.domain.statement import MOST_SPAN, Period, Statement, StatementFile
 from generation_svc.domain.statement import StatementForm as Form
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_LANGUAGE_LENGTH, Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
-from generation_svc.usecase import read_statement
+from generation_svc.usecase import read_receipt, read_statement
 
 _FORMS = {
     statement_pb2.STATEMENT_FORMAT_UNSPECIFIED: Form.CSV,
@@ -23,7 +24,7 @@ _writing = asyncio.Semaphore(1)
 
 
 class StatementServicer:
-    """Answers the call for a statement."""
+    """Answers the calls for a statement and for a receipt."""
 
     _deps: Dependencies
 
@@ -47,11 +48,30 @@ class StatementServicer:
             data=made.data, mime_type=made.mime_type, file_name=made.name
         )
 
+    async def GetReceipt(
+        self, request: pb.GetReceiptRequest, context: ServicerContext
+    ) -> pb.GetReceiptResponse:
+        """Give the receipt of a top-up as a file."""
+        bounds = Bounds()
+        top_up_id = bounds.text("top_up_id", request.top_up_id, is_required=True)
+        language = bounds.text("language_code", request.language_code, most=MAX_LANGUAGE_LENGTH)
+        bounds.check()
+        receipt = await read_receipt.read_receipt(
+            self._deps, current_caller(), top_up_id=top_up_id, language=language
+        )
+        async with _writing:
+            made = await asyncio.to_thread(_write_receipt, receipt)
+        return pb.GetReceiptResponse(data=made.data, mime_type=made.mime_type, file_name=made.name)
+
 
 def _period(bounds: Bounds, request: pb.GetStatementRequest) -> Period:
+    for name in ("start_time", "end_time"):
+        if not request.HasField(name):
+            bounds.refuse(name, "Required.")
     start = bounds.moment("start_time", request.start_time)
     end = bounds.moment("end_time", request.end_time)
-    if not timedelta(0) < end - start <= MOST_SPAN:
+    # Of a time that is none, nothing can be said of the other.
+    if bounds.are_kept and not timedelta(0) < end - start <= MOST_SPAN:
         bounds.refuse("end_time", f"Must be after start_time, by at most {MOST_SPAN.days} days.")
     return Period(start, end)
 
@@ -61,3 +81,9 @@ def _write(statement: Statement, form: Form) -> StatementFile:
     from generation_svc.statement.file import write_file
 
     return write_file(statement, form)
+
+
+def _write_receipt(receipt: Receipt) -> StatementFile:
+    from generation_svc.statement.receipt import write_receipt  # as above
+
+    return write_receipt(receipt)

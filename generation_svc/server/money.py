@@ -4,6 +4,8 @@ from decimal import Decimal
 from functools import partial
 from itertools import repeat
 
+import structlog
+
 from generation_svc.domain.cost_excess import ExcessBound
 from generation_svc.domain.daily_cap import DailyCaps
 from generation_svc.domain.error import Unavailable
@@ -16,6 +18,8 @@ from generation_svc.storage.start import DATABASE_MAX_WAIT_SECONDS, RETRY_SECOND
 from runtime.process import StartError
 from runtime.retry import retry
 from runtime.wait import Deadline
+
+_logger = structlog.get_logger(__name__)
 
 
 async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> MoneyDependencies:
@@ -35,6 +39,12 @@ async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> 
             f"MONEY is {settings.money or 'empty'}, but this database holds {state.mode} money for"
             f" ever: set MONEY={state.mode}, or give DATABASE_URL another database."
         )
+    seller = settings.seller_text.strip()
+    if mode is MoneyMode.LIVE and not seller:
+        _logger.warning(
+            "real money is taken, and SELLER_TEXT is empty: /terms, receipts and statements do not"
+            " say who sells"
+        )
     return MoneyDependencies(
         mode,
         is_provider_real=settings.is_kie_real,
@@ -47,7 +57,7 @@ async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> 
             share=Decimal(str(settings.cost_excess_percent)) / 100,
             credits=Decimal(str(settings.cost_excess_credits)),
         ),
-        seller=settings.seller_text.strip(),
+        seller=seller,
     )
 
 

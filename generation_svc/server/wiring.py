@@ -101,6 +101,7 @@ async def open_dependencies(
             webhooks=webhooks,
             count_job=callers.count_job if callers else lambda *_: None,
             uncount_job=callers.uncount_job if callers else lambda *_: None,
+            wallet_of=callers.wallet_of if callers else lambda _: None,
             timing=timing,
             limits=limits_of(settings),
             meter=ServiceMeter(registry),

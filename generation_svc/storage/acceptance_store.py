@@ -112,6 +112,7 @@ def _row(candidate: Candidate, *, number: int) -> dict[str, Any]:
         "snapshot": document.snapshot_of(job),
         "bot_id": candidate.progress.bot_id if candidate.progress else None,
         "payer": charge.payer if charge else None,
+        "caller_wallet": candidate.caller_wallet,
         "charge": charge.credits if charge else None,
         "margin": charge.margin if charge else None,
         "promised": charge.promised if charge else None,
@@ -158,7 +159,7 @@ WITH candidate AS (
         start_deadline_time timestamptz, state text, revision bigint, update_time timestamptz,
         account text, destination jsonb, snapshot jsonb, bot_id bigint, model_digest text,
         needs_catalog boolean, payer text, charge bigint, margin numeric, promised int,
-        monthly_limit bigint)
+        monthly_limit bigint, caller_wallet text)
     LEFT JOIN LATERAL (
         SELECT job_id, content_hash, ctid AS row FROM request_key
         WHERE request_key.caller = c.caller AND request_key.request_id = c.request_id LIMIT 1
@@ -186,7 +187,8 @@ def _judged(*, free_turn: str = "", free_barrier: str = "") -> str:
 ), judged AS (
     SELECT numbered.*, CASE
             WHEN is_blocked OR EXISTS (SELECT FROM wallet
-                WHERE wallet.owner = payer AND wallet.is_blocked) THEN '{Refusal.OWNER_BLOCKED}'
+                WHERE wallet.owner = coalesce(payer, caller_wallet) AND wallet.is_blocked)
+                THEN '{Refusal.OWNER_BLOCKED}'
             WHEN active + ordinal > %(active_jobs)s THEN '{Refusal.ACTIVE_JOBS}'
             WHEN used >= %(stored_bytes)s THEN '{Refusal.STORED_BYTES}'
             {free_barrier} END AS barrier,

@@ -1,6 +1,7 @@
 """The ledger on PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from generation_svc.domain.ledger import (
     AccountKind,
     Currency,
     Delivered,
+    Grant,
     Hold,
     HoldState,
     Transfer,
@@ -51,6 +53,12 @@ class PostgresLedgerStore:
             " WHERE owner = %s",
             (is_blocked, reason, owner),
         )
+
+    async def note_grant(self, grant: Grant) -> tuple[Grant, bool]:
+        cursor = await self._connection.execute(_NOTE_GRANT, asdict(grant))
+        row = await cursor.fetchone()
+        assert row is not None  # it was written here or before
+        return _grant(row), row["is_new"]
 
     async def move(self, transfers: Sequence[Transfer]) -> int:
         rows = [_columns(each) | {"number": n} for n, each in enumerate(transfers)]
@@ -166,6 +174,12 @@ _LOCK = """
 INSERT INTO wallet (owner, update_time) SELECT owner, now() FROM unnest(%(owners)s::text[])
     AS given (owner) ORDER BY owner
 ON CONFLICT (owner) DO UPDATE SET update_time = wallet.update_time RETURNING *
+"""
+# An update of nothing, since it waits for whoever is writing the row, and reads what was written.
+_NOTE_GRANT = """
+INSERT INTO credit_grant (id, owner, credits, actor, reason, time)
+VALUES (%(id)s, %(owner)s, %(credits)s, %(actor)s, %(reason)s, now())
+ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING *, xmax = 0 AS is_new
 """
 # A debt is what an account below zero lacks.
 _MOVE = f"""
@@ -291,6 +305,16 @@ def _wallet(row: Row) -> Wallet:
         debt=row["debt"],
         is_blocked=row["is_blocked"],
         block_reason=row["block_reason"],
+    )
+
+
+def _grant(row: Row) -> Grant:
+    return Grant(
+        id=row["id"],
+        owner=row["owner"],
+        credits=row["credits"],
+        actor=row["actor"],
+        reason=row["reason"],
     )
 
 

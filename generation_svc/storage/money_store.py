@@ -37,17 +37,15 @@ class PostgresMoneyStore:
         assert state is not None  # it was written here or before
         return state
 
-    async def set_sales(self, closed_reason: str | None) -> MoneyState:
+    async def set_sales(self, closed_reason: str | None) -> MoneyState | None:
         cursor = await self._connection.execute(
-            # What has to be recovered keeps sales closed, whoever opens them.
-            "UPDATE money_state SET update_time = now(),"
-            " sales_closed_reason = coalesce(%s, restored ->> 'reason')"
-            " WHERE name = 'money' RETURNING *",
-            (closed_reason,),
+            "UPDATE money_state SET sales_closed_reason = %(reason)s, update_time = now()"
+            " WHERE name = 'money' AND (restored IS NULL OR %(reason)s::text IS NOT NULL)"
+            " RETURNING *",
+            {"reason": closed_reason},
         )
         row = await cursor.fetchone()
-        assert row is not None  # a process with money marked the database when it started
-        return _state(row)
+        return _state(row) if row else None
 
     async def margins(self) -> Sequence[MarginRule]:
         cursor = await self._connection.execute(

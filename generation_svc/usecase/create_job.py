@@ -116,6 +116,7 @@ async def _accept(
         request.destination,
         key_of(request),
         charge=await _charge(deps, request, priced=priced),
+        caller_wallet=request.caller.wallet,
     )
     outcome = await _admit(deps, request, candidate, model=model)
     if isinstance(outcome, Refusal | Shortage):

@@ -1,11 +1,18 @@
 """Gives an owner credits, or takes granted ones away again."""
 
 from dataclasses import dataclass
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import FieldViolation, InvalidInputs
-from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind, Wallet
+from generation_svc.domain.ledger import (
+    MOST_CREDITS,
+    AccountKind,
+    Grant,
+    Transfer,
+    TransferKind,
+    Wallet,
+)
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.read_wallet import check_money
@@ -22,49 +29,72 @@ class GrantRequest:
     reason: str
 
     @property
-    def id(self) -> UUID:
-        """What the grant is found by: the same for every retry."""
-        return uuid5(NAMESPACE_URL, f"grant/{self.caller.name}/{self.request_id}")
+    def grant(self) -> Grant:
+        """What is noted of it, by an id that is the same for every retry."""
+        grant_id = uuid5(NAMESPACE_URL, f"grant/{self.caller.name}/{self.request_id}")
+        return Grant(grant_id, self.owner, self.credits, self.caller.name, self.reason)
 
 
-async def grant_credits(deps: Dependencies, request: GrantRequest) -> Wallet:
-    """Make a grant once, and return the wallet after it.
+@dataclass(frozen=True, slots=True)
+class GrantOutcome:
+    """What became of a grant."""
+
+    wallet: Wallet
+    changed: int
+    """By how much it changed the balance, when it was made."""
+
+
+async def grant_credits(deps: Dependencies, request: GrantRequest) -> GrantOutcome:
+    """Make a grant once, and return what it did; a retry finds that and does nothing.
 
     Of granted credits as many are taken as are there. Raises MoneyOff, and InvalidInputs for a
-    request_id of another grant.
+    request_id of another grant and for more credits than a wallet holds.
     """
     check_money(deps)
+    grant = request.grant
     async with deps.database.transaction() as tx:
-        # First, so that of two retries the second one sees what the first one wrote.
-        wallet = (await tx.ledger.lock([request.owner]))[request.owner]
-        if await _is_made(tx, request):
-            return wallet
-        transfer = _transfer(request, granted=wallet.granted)
-        if transfer is None:
-            return wallet
-        if not await tx.ledger.move([transfer]):  # made for another owner, in this very moment
-            raise _reused()
-        return await tx.ledger.wallet(request.owner)
+        # Noted before the wallet is locked, and also where nothing is moved: of two calls with one
+        # id the second waits here, and finds what the first one did.
+        noted, is_new = await tx.ledger.note_grant(grant)
+        if (noted.owner, noted.credits) != (grant.owner, grant.credits):
+            raise _refusal("request_id", "Was used for another grant.")
+        wallet = (await tx.ledger.lock([grant.owner]))[grant.owner]
+        changed = await _earlier(tx, grant)
+        if is_new and changed is None:
+            changed = await _make(tx, grant, wallet=wallet)
+            wallet = await tx.ledger.wallet(grant.owner)
+        return GrantOutcome(wallet, changed or 0)
 
 
-async def _is_made(tx: Transaction, request: GrantRequest) -> bool:
-    earlier = await tx.ledger.find(str(request.id))
-    if not earlier:
-        return False
-    made = earlier[0]
-    if (made.owner, made.detail.get("credits")) != (request.owner, request.credits):
-        raise _reused()
-    return True
+async def _earlier(tx: Transaction, grant: Grant) -> int | None:
+    """Return what the grant changed before; None if it moved nothing."""
+    moved = await tx.ledger.find(str(grant.id))
+    if not moved:
+        return None
+    # A release that noted no grants may have made it.
+    if (moved[0].owner, moved[0].detail.get("credits")) != (grant.owner, grant.credits):
+        raise _refusal("request_id", "Was used for another grant.")
+    return sum(each.change for each in moved)
 
 
-def _reused() -> InvalidInputs:
-    return InvalidInputs((FieldViolation("request_id", "Was used for another grant."),))
+async def _make(tx: Transaction, grant: Grant, *, wallet: Wallet) -> int:
+    if wallet.has_no_room(grant.credits):
+        raise _refusal("credits", f"The owner would have more than {MOST_CREDITS} credits.")
+    transfer = _transfer(grant, granted=wallet.granted)
+    if transfer is None:
+        return 0
+    await tx.ledger.move([transfer])
+    return transfer.change
 
 
-def _transfer(request: GrantRequest, *, granted: int) -> Transfer | None:
+def _refusal(field: str, description: str) -> InvalidInputs:
+    return InvalidInputs((FieldViolation(field, description),))
+
+
+def _transfer(grant: Grant, *, granted: int) -> Transfer | None:
     accounts = (AccountKind.GRANTS, AccountKind.GRANTED)
-    source, target = accounts if request.credits > 0 else reversed(accounts)
-    amount = request.credits if request.credits > 0 else min(-request.credits, granted)
+    source, target = accounts if grant.credits > 0 else reversed(accounts)
+    amount = grant.credits if grant.credits > 0 else min(-grant.credits, granted)
     if not amount:
         return None
     return Transfer(
@@ -72,9 +102,9 @@ def _transfer(request: GrantRequest, *, granted: int) -> Transfer | None:
         source,
         target,
         amount,
-        cause=str(request.id),
-        owner=request.owner,
-        actor=request.caller.name,
-        reason=request.reason,
-        detail={"credits": request.credits},
+        cause=str(grant.id),
+        owner=grant.owner,
+        actor=grant.actor,
+        reason=grant.reason,
+        detail={"credits": grant.credits},
     )

@@ -13,6 +13,7 @@ from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.error import AtelierError
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.ledger import (
+    MOST_CREDITS,
     AccountKind,
     Currency,
     Transfer,
@@ -94,6 +95,8 @@ async def _record(
         return _repeated(earlier, payment, wallet)
     suspended = await _suspended(tx, payment)
     credits_, refusal = await _worth(tx, caller, payment)
+    if not refusal and wallet.has_no_room(credits_):
+        refusal = TopUpInvalid(f"the owner would have more than {MOST_CREDITS} credits")
     if not refusal and is_beyond_cap(deps, caller, credits_=unconfirmed + credits_):
         refusal = daily_cap_reached(deps)
     if refusal:

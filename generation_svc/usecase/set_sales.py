@@ -4,7 +4,7 @@ import structlog
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.money import MoneyState
-from generation_svc.domain.money_error import MoneyOff
+from generation_svc.domain.money_error import MoneyOff, RecoveryMissing
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.read_wallet import check_money
 
@@ -14,10 +14,15 @@ _logger = structlog.get_logger(__name__)
 async def set_sales(
     deps: Dependencies, caller: Caller, *, is_open: bool, reason: str
 ) -> MoneyState:
-    """Open sales or close them; every replica knows within seconds. Raises MoneyOff."""
+    """Open sales or close them; every replica knows within seconds.
+
+    Raises MoneyOff, and RecoveryMissing where only the recovery may open them.
+    """
     check_money(deps)
     async with deps.database.transaction() as tx:
         state = await tx.money.set_sales(None if is_open else reason)
+    if state is None:
+        raise RecoveryMissing
     deps.money.terms.expire()
     words = "sales were opened" if is_open else "sales were closed"
     _logger.warning(words, actor=caller.name, reason=reason)

@@ -4,18 +4,21 @@ import base64
 import binascii
 import secrets
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import InvalidInputs, StorageQuotaReached, UploadRejected
 from generation_svc.domain.identifier import new_id
+from generation_svc.domain.ledger import Wallet
 from generation_svc.domain.link_error import UploadLinkInvalid
 from generation_svc.domain.media import MediaKind, Upload, kind_of
 from generation_svc.domain.media_input import InputValue, given_in, with_texts
 from generation_svc.domain.model import Model
 from generation_svc.domain.money_error import OwnerBlocked
 from generation_svc.domain.port.media import Examined
+from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.upload_link import UploadTicket
 from generation_svc.lifecycle import storage_limit
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -48,7 +51,7 @@ async def upload(
     ticket of a link also UploadLinkInvalid, if another file came by it meanwhile.
     """
     await storage_limit.admit_upload(deps)
-    await _check_not_blocked(deps, owner)
+    await _check_not_blocked(deps, caller, owner=owner)
     async with deps.media.spool.open(caller=caller.name, owner=owner) as file:
         async for piece in pieces:
             await file.write(piece)
@@ -59,13 +62,21 @@ async def upload(
         return await _keep(deps, caller, owner=owner, examined=examined, ticket=ticket)
 
 
-async def _check_not_blocked(deps: Dependencies, owner: str) -> None:
-    """Raise OwnerBlocked before a byte is taken; nobody is blocked where nothing is sold."""
+async def _check_not_blocked(deps: Dependencies, caller: Caller, *, owner: str) -> None:
+    """Raise OwnerBlocked before a byte is taken; nobody is blocked where nothing is sold.
+
+    As for a job, neither the owner nor who pays for it may be blocked.
+    """
     if deps.money.mode is None:
         return
-    wallet = await deps.database.read(lambda tx: tx.ledger.wallet(owner))
-    if wallet.is_blocked:
-        raise OwnerBlocked(owner)
+    for each in dict.fromkeys((owner, caller.wallet or owner)):
+        wallet = await deps.database.read(partial(_wallet, owner=each))
+        if wallet.is_blocked:
+            raise OwnerBlocked(owner)
+
+
+async def _wallet(tx: Transaction, *, owner: str) -> Wallet:
+    return await tx.ledger.wallet(owner)
 
 
 def _check_kind(ticket: UploadTicket, examined: Examined) -> None:

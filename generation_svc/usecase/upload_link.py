@@ -83,7 +83,11 @@ async def upload(
     ticket = _ticket(deps, token)
     if await _find(deps, ticket) is not None:
         raise UploadLinkInvalid
-    caller = Caller(ticket.caller, scopes=frozenset({Scope.OWN_JOBS}))
+    caller = Caller(
+        ticket.caller,
+        scopes=frozenset({Scope.OWN_JOBS}),
+        wallet=deps.wallet_of(ticket.caller),
+    )
     deps.count_job(caller, ticket.owner)
     return await upload_input.upload(
         deps,

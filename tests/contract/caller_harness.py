@@ -446,6 +446,9 @@ CALLS: dict[str, Call] = {
             owner=s.owner, start_time=Timestamp(seconds=1), end_time=Timestamp(seconds=2)
         )
     ),
+    "WalletService/GetReceipt": lambda c, s: c.wallet.GetReceipt(
+        _wallet.GetReceiptRequest(top_up_id=str(uuid4()))
+    ),
     "WalletService/GetSales": lambda c, s: c.wallet.GetSales(_wallet.GetSalesRequest()),
     "WalletService/SetSales": lambda c, s: c.wallet.SetSales(
         _wallet.SetSalesRequest(is_open=True, reason="a test")

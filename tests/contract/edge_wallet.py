@@ -48,6 +48,8 @@ class WalletDesk(WalletServiceServicer):
     is_open: bool = True
     packs: Sequence[Pack] = PACKS
     host: str = HOST
+    seller_text: str = ""
+    is_live: bool = False
     balances: dict[str, int] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
     """What else wallets have."""
@@ -111,7 +113,12 @@ class WalletDesk(WalletServiceServicer):
 
     async def ListPacks(self, request: Any, context: Any) -> Any:
         await self._begin("ListPacks", request, context)
-        return pb.ListPacksResponse(packs=self.packs, is_open=self.is_open)
+        return pb.ListPacksResponse(
+            packs=self.packs,
+            is_open=self.is_open,
+            seller_text=self.seller_text,
+            is_live=self.is_live,
+        )
 
     async def CheckTopUp(self, request: Any, context: Any) -> Any:
         await self._begin("CheckTopUp", request, context)
@@ -186,6 +193,15 @@ class WalletDesk(WalletServiceServicer):
         assert 0 < days.days <= 366
         return pb.GetStatementResponse(
             data=b"time,amount\n", mime_type="text/csv", file_name="statement.csv"
+        )
+
+    async def GetReceipt(self, request: Any, context: Any) -> Any:
+        await self._begin("GetReceipt", request, context)
+        top_up = next(each for each in self.top_ups if each.id == request.top_up_id)
+        return pb.GetReceiptResponse(
+            data=b"%PDF-1.3 a receipt",
+            mime_type="application/pdf",
+            file_name=f"receipt-{top_up.receipt_number}.pdf",
         )
 
     async def _begin(self, method: str, request: Any, context: Any) -> None:

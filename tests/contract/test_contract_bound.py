@@ -103,6 +103,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "UndoImport": {"batch_id": NOBODY, "reason": "bounds"},
     "SetSales": {"is_open": True, "reason": "bounds"},
     "GetStatement": {"start_time": Timestamp(seconds=1), "end_time": Timestamp(seconds=2)},
+    "GetReceipt": {"top_up_id": NOBODY},
     "GetDailyReport": {"first_day": "2026-11-01", "last_day": "2026-11-02"},
     "GrantCredits": {"request_id": "bounds", "owner": "bounds", "credits": 1, "reason": "bounds"},
 }

@@ -184,6 +184,7 @@ async def test_every_button_about_money_does_something() -> None:
         waiting = await chat.last()
         for number in range(14):
             wallet.pay(f"telegram:{USER}", charge_id=f"stx{number}")
+            wallet.top_ups[-1].receipt_number = f"A-{number:06}" if number % 2 else ""
         wallet.balances[f"telegram:{USER}"] = 5
         await chat.say("/balance")
         starts = [waiting, await chat.last()]

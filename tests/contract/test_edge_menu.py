@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from edge_bot.conversation.handler.money import COMMANDS
 from edge_bot.pack.pack_cache import PackCache
+from edge_bot.pack.seller import Seller
 from edge_bot.payment.menu import Menu
 from tests.contract.edge_chat import Chat, chatting
 from tests.contract.edge_harness import until
@@ -32,12 +34,13 @@ async def has_none(chat: Chat) -> bool:
 
 
 @asynccontextmanager
-async def publishing(chat: Chat) -> AsyncIterator[None]:
+async def publishing(chat: Chat, *, contact: str = "@example_help") -> AsyncIterator[None]:
     """Keep the menu up to date while the context is open."""
     stop = asyncio.Event()
     packs = PackCache(chat.context.client.wallet, fresh_s=0)
+    menu = Menu(chat.context.bot, packs=packs, seller=Seller("127.0.0.1", contact), look_s=0.02)
     async with asyncio.TaskGroup() as group:
-        group.create_task(Menu(chat.context.bot, packs=packs, look_s=0.02).run(stop))
+        group.create_task(menu.run(stop))
         try:
             yield
         finally:
@@ -81,3 +84,29 @@ async def test_an_unknown_state_takes_no_command_away() -> None:
         async with publishing(chat):
             await until(lambda: asked_again(chat, asked - 2))
         assert await has_money(chat)
+
+
+@pytest.mark.parametrize(
+    ("is_live", "contact", "levels"),
+    [(True, "", ["error"]), (False, "", ["warning"]), (True, "@example_help", [])],
+    ids=["live", "test", "there is one"],
+)
+async def test_a_bot_that_sells_and_names_nobody_is_told_once_what_to_set(
+    is_live: bool, contact: str, levels: list[str]
+) -> None:
+    async with chatting(is_sold=True) as chat:
+        chat.service.wallet.is_live = is_live
+        with capture_logs() as logs:
+            async with publishing(chat, contact=contact):
+                await until(lambda: has_money(chat))
+                await until(lambda: asked_again(chat, 0))
+    told = [each for each in logs if "set EDGE_SUPPORT to @name" in each["event"]]
+    assert [each["log_level"] for each in told] == levels
+
+
+async def test_where_nothing_is_sold_no_contact_is_asked_for() -> None:
+    async with chatting() as chat:
+        with capture_logs() as logs:
+            async with publishing(chat, contact=""):
+                await until(lambda: has_none(chat))
+    assert not [each for each in logs if "EDGE_SUPPORT" in each["event"]]

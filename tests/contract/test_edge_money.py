@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 
 from atelier.wallet.v1 import top_up_pb2, transfer_pb2
 from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_PDF
@@ -147,9 +148,13 @@ async def test_a_payment_for_something_else_is_told_and_not_credited(chat: Chat)
 
 async def test_the_receipt_gets_its_number_later(chat: Chat) -> None:
     payment = await buy(chat)
+    assert "within a minute" in await chat.last_text()
     await chat.press("Receipt")
     assert "within a minute" in await chat.last_text()
+    assert not [each for each in await chat.labels() if "PDF" in each]
     wallet(chat).top_ups[0].receipt_number = "A-000017"
+    await chat.press("Show the number")
+    assert "Receipt No. A-000017" in await chat.last_text()
     await chat.say("/receipts")
     assert "29 Nov 2026 · +100 credits · ⭐️ 50" in await chat.labels()
     await chat.press("+100 credits")
@@ -158,15 +163,57 @@ async def test_the_receipt_gets_its_number_later(chat: Chat) -> None:
     assert payment["charge_id"] in text
 
 
+async def test_a_receipt_comes_once_as_a_file(chat: Chat) -> None:
+    await buy(chat)
+    wallet(chat).top_ups[0].receipt_number = "A-000017"
+    await chat.press("Receipt")
+    await chat.press("Receipt as PDF")
+    await chat.repeat()
+    [request] = wallet(chat).asked("GetReceipt")
+    assert (request.top_up_id, request.language_code) == (wallet(chat).top_ups[0].id, "en")
+    assert (await chat.last())["document"]["file_name"] == "receipt-A-000017.pdf"
+    assert len(await chat.telegram.calls("sendDocument")) == 1
+
+
+async def test_nobody_gets_the_receipt_of_somebody_else(chat: Chat) -> None:
+    await buy(chat)
+    wallet(chat).top_ups[0].receipt_number = "A-000017"
+    await chat.press("Receipt")
+    wallet(chat).top_ups[0].owner = "telegram:8"
+    await chat.press("Receipt as PDF")
+    assert "I do not have this receipt" in await chat.last_text()
+    assert not wallet(chat).asked("GetReceipt")
+
+
+@pytest.mark.parametrize(
+    ("seller_text", "told"),
+    [
+        ("Example Studio\n<help@example.org>", "Example Studio\n<help@example.org>"),
+        ("", "its operator has just been told that you asked"),
+    ],
+    ids=["a seller", "nobody"],
+)
+async def test_support_without_a_contact_names_the_seller_or_tells_the_operator(
+    chat: Chat, seller_text: str, told: str
+) -> None:
+    wallet(chat).seller_text = seller_text
+    payment = await buy(chat)
+    with structlog.testing.capture_logs() as logs:
+        await chat.say("/paysupport")
+    text = await chat.last_text()
+    assert told in text
+    assert payment["charge_id"] in text
+    [entry] = [each for each in logs if "EDGE_SUPPORT is empty" in each["event"]]
+    assert (entry["charge_id"], entry["user_id"]) == (payment["charge_id"], USER)
+
+
 async def test_receipts_name_the_seller_and_never_a_tax(chat: Chat) -> None:
-    chat.context = replace(
-        chat.context, seller=Seller("127.0.0.1", "ООО «Пример», ИНН 0000000000", "@example_help")
-    )
+    wallet(chat).seller_text = "ООО «Пример», ИНН 0000000000\nМосква & <Тверь>"
     await buy(chat)
     await chat.press("Receipt")
-    assert "ООО «Пример», ИНН 0000000000" in await chat.last_text()
+    assert wallet(chat).seller_text in await chat.last_text()
     await chat.say("/terms")
-    assert "ООО «Пример», ИНН 0000000000" in await chat.last_text()
+    assert wallet(chat).seller_text in await chat.last_text()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

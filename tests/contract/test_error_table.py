@@ -143,6 +143,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     ),
     (money.TopUpNotFound("a"), Code.NOT_FOUND, "TOP_UP_NOT_FOUND"),
     (money.TopUpSpent("a"), Code.FAILED_PRECONDITION, "TOP_UP_SPENT"),
+    (money.RecoveryMissing(), Code.FAILED_PRECONDITION, "RECOVERY_REQUIRED"),
     (money.MoneyOff(), Code.FAILED_PRECONDITION, "MONEY_OFF"),
     (domain.UploadMissing(("inputs.video",)), Code.INVALID_ARGUMENT, "UPLOAD_REQUIRED"),
     (

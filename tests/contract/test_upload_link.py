@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,14 @@ from atelier.generation.v1.media_pb2 import MEDIA_KIND_AUDIO, MEDIA_KIND_IMAGE, 
 from atelier.generation.v1.upload_link_pb2 import UploadLink
 from atelier.wallet.v1 import wallet_service_pb2 as wallet_pb
 from generation_client import connect
+from generation_svc.caller import CallerDirectory, Grant
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.link_error import UploadLinkInvalid
 from generation_svc.domain.media import MediaKind
+from generation_svc.domain.money_error import OwnerBlocked
 from generation_svc.domain.upload_link import UploadTicket
 from generation_svc.media.upload_link import SignedUploadLinks
+from generation_svc.usecase import upload_link
 from sandbox.kie.app import create_app
 from sandbox.kie.settings import KieSettings
 from sandbox.kie.state import Kie
@@ -155,6 +159,27 @@ async def test_a_blocked_owner_sends_nothing_by_its_link(database_url: str, tmp_
         refusal = await refused(bench.service.generation.UploadInput(iter(requests)))
         assert refusal.reason == "OWNER_BLOCKED"
         assert [each async for each in _stored(bench.service)] == []
+
+
+async def test_whoever_has_a_blocked_payer_sends_nothing_by_a_link(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with serving_links(database_url, tmp_path, money="test") as bench:
+        link = await bench.link()
+        grants = [Grant(Caller("local", wallet="acme"), token_hashes=frozenset())]
+        deps = replace(bench.service.deps, wallet_of=CallerDirectory(grants).wallet_of)
+        async with connect(bench.service.address) as client:
+            wish = wallet_pb.BlockOwnerRequest(owner="acme", is_blocked=True, reason="unpaid")
+            await client.wallet.BlockOwner(wish)
+        with pytest.raises(OwnerBlocked):
+            await upload_link.upload(
+                deps, token=token_of(link.uri), pieces=_pieces(FILM), turns=upload_link.LinkTurns()
+            )
+        assert [each async for each in _stored(bench.service)] == []
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 async def test_a_link_takes_one_file(bench: Bench) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from atelier.generation.v1 import generation_service_pb2 as generation_pb
 from atelier.wallet.v1 import wallet_service_pb2 as pb
@@ -16,11 +18,16 @@ from atelier.wallet.v1.top_up_pb2 import TopUpState
 from atelier.wallet.v1.transfer_pb2 import TransferKind
 from atelier.wallet.v1.wallet_pb2 import FreeAllowance
 from generation_client import GenerationClient, GenerationError, connect, translated
-from generation_svc.domain.error import Unavailable
+from generation_svc.domain.error import InvalidInputs, Unavailable
+from generation_svc.domain.ledger import MOST_CREDITS
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.port.transaction import Transaction
+from generation_svc.rpc.caller import LOCAL
 from generation_svc.server.money import money_of
 from generation_svc.settings import GenerationSettings
+from generation_svc.storage.database import open_database
+from generation_svc.storage.notifier import Notifier
+from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
 from runtime.process import StartError
 from tests.contract.service import Service, serving, struct
 
@@ -114,6 +121,59 @@ async def test_a_grant_is_made_once_and_named(client: GenerationClient) -> None:
     assert (first.actor, first.reason) == ("local", "a gift")
 
 
+async def test_a_grant_that_found_nothing_takes_nothing_later(client: GenerationClient) -> None:
+    async def take(credits_: int = -5) -> pb.GrantCreditsResponse:
+        request = pb.GrantCreditsRequest(
+            request_id="g-0", owner=OWNER, credits=credits_, reason="a mistake"
+        )
+        with translated():
+            return await client.wallet.GrantCredits(request)
+
+    assert (await take()).changed_credits == 0
+    assert await grant(client, 10) == 10
+    again = await take()
+    assert (again.changed_credits, again.wallet.balance) == (0, 10)
+    with pytest.raises(GenerationError) as refused:
+        await take(-6)
+    assert [each.field for each in refused.value.violations] == ["request_id"]
+
+
+async def test_a_grant_tells_what_it_changed_also_when_it_comes_again(
+    client: GenerationClient,
+) -> None:
+    await grant(client, 10)
+    request = pb.GrantCreditsRequest(request_id="g-2", owner=OWNER, credits=-25, reason="too much")
+    first = await client.wallet.GrantCredits(request)
+    await grant(client, 3, request_id="g-3")
+    again = await client.wallet.GrantCredits(request)
+    assert (first.changed_credits, first.wallet.balance) == (-10, 0)
+    assert (again.changed_credits, again.wallet.balance) == (-10, 3)
+
+
+async def test_a_wallet_that_is_full_takes_no_more(
+    service: Service, client: GenerationClient
+) -> None:
+    big = GrantRequest(LOCAL, "g-big", OWNER, 2**62, "a slip")
+    for _ in range(2):
+        with pytest.raises(InvalidInputs, match="more than 1000000000000000 credits"):
+            await grant_credits(service.deps, big)
+    await grant_credits(service.deps, replace(big, credits=MOST_CREDITS - 1))
+    assert await grant(client, 1) == MOST_CREDITS
+    with pytest.raises(GenerationError) as refused:
+        await grant(client, 1, request_id="g-2")
+    assert refused.value.reason == "INVALID_INPUTS"
+    assert [each.field for each in refused.value.violations] == ["credits"]
+    payment = pb.RecordTopUpRequest(
+        provider="card", external_id="c-1", owner=OWNER, credits=1, amount=1, currency="EUR"
+    )
+    with pytest.raises(GenerationError) as refused, translated():
+        await client.wallet.RecordTopUp(payment)
+    assert refused.value.reason == "TOP_UP_INVALID"
+    assert await grant(client, -1, request_id="g-3") == MOST_CREDITS - 1
+    checked = await client.wallet.CheckLedger(pb.CheckLedgerRequest())
+    assert list(checked.differences) == []
+
+
 async def test_of_grants_to_many_with_one_request_id_one_is_made(
     client: GenerationClient,
 ) -> None:
@@ -197,6 +257,19 @@ async def test_a_database_keeps_its_money_for_ever(service: Service, money: str 
         await money_of(settings, service.database)
 
 
+@pytest.mark.parametrize(("seller", "count"), [(" ", 1), ("Example Studio", 0)])
+async def test_a_start_with_real_money_says_that_nobody_is_named_as_the_seller(
+    database_url: str, seller: str, count: int
+) -> None:
+    settings = GenerationSettings(
+        kie_api_key="key", kie_api_url="https://api.kie.ai", money="live", seller_text=seller
+    )
+    async with open_database(database_url, notifier=Notifier(), max_connections=2) as database:
+        with capture_logs() as logs:
+            assert (await money_of(settings, database)).seller == seller.strip()
+    assert len([each for each in logs if "SELLER_TEXT is empty" in each["event"]]) == count
+
+
 async def test_a_start_waits_for_a_database_that_is_away_for_a_moment(service: Service) -> None:
     settings = GenerationSettings(kie_api_key="key", kie_api_url="http://127.0.0.1:9", money="test")
     tries = iter([Unavailable("The database is restarting."), None])
@@ -219,7 +292,11 @@ async def test_test_money_buys_nothing_at_the_real_provider(service: Service) ->
     assert (money.mode, money.is_provider_real) == (MoneyMode.TEST, True)
 
 
-PACKS = {"money": "test", "star_packs": "large=1200:1000, small=100:100"}
+PACKS = {
+    "money": "test",
+    "star_packs": "large=1200:1000, small=100:100",
+    "seller_text": "Example\nStudio\n",
+}
 
 
 @pytest.fixture
@@ -257,7 +334,7 @@ async def test_packs_are_sold_the_cheapest_first(
         ("small", 100, 100),
         ("large", 1200, 1000),
     ]
-    assert sold.is_open
+    assert (sold.is_open, sold.is_live, sold.seller_text) == (True, False, "Example\nStudio")
     none = await client.wallet.ListPacks(pb.ListPacksRequest())
     assert (list(none.packs), none.is_open) == ([], False)
 

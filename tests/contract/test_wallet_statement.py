@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,14 @@ from pypdf import PdfReader
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_CSV, STATEMENT_FORMAT_PDF
+from atelier.wallet.v1.top_up_pb2 import TopUp
 from generation_client import GenerationClient, GenerationError, connect, translated
+from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.ledger import Delivered
+from generation_svc.domain.money_error import TopUpNotFound
+from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.usecase import read_statement
+from generation_svc.usecase.read_receipt import read_receipt
 from tests.contract.service import Service, serving
 from tests.contract.test_wallet_service import OWNER, create, grant
 
@@ -140,3 +146,55 @@ async def test_a_format_that_nobody_knows_is_refused(client: GenerationClient) -
         await statement(client, format=9)
     assert refused.value.reason == "INVALID_INPUTS"
     assert rows(await statement(client, format=STATEMENT_FORMAT_CSV))
+
+
+async def paid(client: GenerationClient) -> TopUp:
+    """Record a payment of two rubles."""
+    request = pb.RecordTopUpRequest(
+        provider="card",
+        external_id="c-1",
+        owner=OWNER,
+        credits=20,
+        amount=200,
+        currency="RUB",
+    )
+    return (await client.wallet.RecordTopUp(request)).top_up
+
+
+async def receipt(client: GenerationClient, top_up_id: str, language: str = "") -> str:
+    request = pb.GetReceiptRequest(top_up_id=top_up_id, language_code=language)
+    with translated():
+        made = await client.wallet.GetReceipt(request)
+    assert made.mime_type == "application/pdf"
+    [page] = PdfReader(io.BytesIO(made.data)).pages
+    return page.extract_text()
+
+
+async def test_a_receipt_has_its_number_once_it_is_given(
+    service: Service, client: GenerationClient
+) -> None:
+    top_up = await paid(client)
+    assert "gets its number within a minute" in await receipt(client, top_up.id)
+    await number_receipts(service.deps)
+    for _ in range(2):
+        text = await receipt(client, top_up.id, "ru")
+        for words in ("Квитанция № 1-000001", OWNER, SELLER, "2.00 RUB", "тестовые"):
+            assert words in text
+
+
+@pytest.mark.parametrize("top_up_id", ["none", "0198c0de-0000-7000-8000-000000000000"])
+async def test_of_no_payment_there_is_no_receipt(client: GenerationClient, top_up_id: str) -> None:
+    with pytest.raises(GenerationError) as refused:
+        await receipt(client, top_up_id)
+    assert refused.value.reason == "TOP_UP_NOT_FOUND"
+
+
+async def test_a_receipt_of_somebody_elses_owner_is_not_found(
+    service: Service, client: GenerationClient
+) -> None:
+    top_up = await paid(client)
+    stranger = Caller("shop", scopes=frozenset({Scope.WALLET_READ}), owner_prefixes=("shop:",))
+    with pytest.raises(TopUpNotFound):
+        await read_receipt(service.deps, stranger, top_up_id=top_up.id, language="")
+    own = replace(stranger, owner_prefixes=("telegram:",))
+    assert (await read_receipt(service.deps, own, top_up_id=top_up.id, language="")).top_up

@@ -220,6 +220,27 @@ async def test_a_blocked_owner_starts_nothing(harness: Harness) -> None:
     await harness.accept(owner="user:2")
 
 
+async def test_nobody_whose_payer_is_blocked_starts_or_uploads_anything(harness: Harness) -> None:
+    await grant(harness, 100, owner="acme")
+    await harness.query("UPDATE wallet SET is_blocked = true")
+    paid_for = replace(CALLER, wallet="acme")
+    for wish in (IMAGEN, FREE):
+        with pytest.raises(OwnerBlocked):
+            await harness.accept(caller=paid_for, **wish)
+    with pytest.raises(OwnerBlocked):
+        await upload_input.upload(
+            harness.deps, paid_for, owner="user:1", pieces=one_piece(b"a picture")
+        )
+    assert await harness.query("SELECT id FROM upload") == []
+    assert await harness.query("SELECT id FROM job") == []
+    await harness.accept()
+    await harness.query("UPDATE wallet SET is_blocked = false")
+    await harness.accept(caller=paid_for)
+    await upload_input.upload(
+        harness.deps, paid_for, owner="user:1", pieces=one_piece(b"a picture")
+    )
+
+
 async def test_a_blocked_owner_uploads_nothing(harness: Harness) -> None:
     await grant(harness, 100)
     await harness.query("UPDATE wallet SET is_blocked = true")

@@ -16,9 +16,10 @@ import psycopg
 import pytest
 
 from generation_svc.domain.account import Account
+from generation_svc.domain.epoch import RESTORED
 from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job
-from generation_svc.domain.money_error import SalesClosed
+from generation_svc.domain.money_error import RecoveryMissing, SalesClosed
 from generation_svc.domain.star import StarTransaction
 from generation_svc.domain.top_up import TopUpState
 from generation_svc.engine.maintenance.epoch import follow_epoch
@@ -26,11 +27,12 @@ from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.lifecycle.epoch import KEY, read_epoch, watch_epoch
 from generation_svc.recover import RecoveryFailed, recover
 from generation_svc.usecase.check_top_up import check_top_up
+from generation_svc.usecase.set_sales import get_sales, set_sales
 from tests.integration.test_star_list import differences, payment, refunded, report
 from tests.integration.test_top_up import EDGE, OWNER, PAID, SANDBOX, opened, record
 from tests.integration.test_top_up_refund import buy, lease, listed, refund
 from tests.integration.test_top_up_refund import report as report_refund
-from tests.lifecycle import SUCCESS, FakeStore, Harness, open_harness
+from tests.lifecycle import CALLER, SUCCESS, FakeStore, Harness, open_harness
 from tests.money import IMAGEN, PRICE, check_ledger, grant, wallet
 from tests.postgres import migrated_database
 
@@ -138,6 +140,24 @@ async def test_a_restored_backup_sells_nothing_and_numbers_nothing(
     await record(harness, replace(PAID, external_id="charge-2"))
     assert await numbers(harness) == before
     await harness.accept(owner=OWNER)  # what is free stays so
+
+
+async def test_only_the_recovery_opens_sales_of_a_restored_backup(
+    restored: tuple[Harness, set[str], Job, Job],
+) -> None:
+    harness, *_ = restored
+    assert not await watch(harness)
+    with pytest.raises(RecoveryMissing, match=r"generation_svc\.recover"):
+        await set_sales(harness.deps, CALLER, is_open=True, reason="all is well")
+    assert (await get_sales(harness.deps)).sales_closed_reason == RESTORED
+    closed = await set_sales(harness.deps, CALLER, is_open=False, reason="an audit")
+    assert closed.sales_closed_reason == "an audit"
+    with pytest.raises(RecoveryMissing):
+        await set_sales(harness.deps, CALLER, is_open=True, reason="all is well")
+    await recovered(harness)
+    assert (await get_sales(harness.deps)).sales_closed_reason == "an audit"
+    opened = await set_sales(harness.deps, CALLER, is_open=True, reason="all is well")
+    assert opened.sales_closed_reason is None
 
 
 async def test_recovery_makes_no_second_top_up_refund_or_number(

@@ -55,6 +55,7 @@ from generation_svc.usecase import (
     upload_input,
     webhook,
 )
+from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
 from generation_svc.usecase.import_balances import ImportBatch, import_balances, undo_import
 from tests.fill import Filling, fill, fill_stars, fill_wallets
 from tests.integration.star_plan import bought
@@ -70,7 +71,7 @@ from tests.lifecycle import (
     OpenBench,
     one_piece,
 )
-from tests.money import IMAGEN, grant, wallet
+from tests.money import IMAGEN, wallet
 from tests.plan import Recorder
 from tests.step import send_webhook
 
@@ -281,7 +282,9 @@ async def paid(harness: Harness) -> None:
     await cancel_job.cancel_job(harness.deps, CALLER, job_id=running.id)
     await harness.callback(replace(SUCCESS, cost=Decimal(8)))
     await harness.fetch_all()
-    await grant(harness, 5, owner=owner)
+    gift = GrantRequest(CALLER, "plan", owner, 5, "a gift")
+    for _ in range(2):
+        assert (await grant_credits(harness.deps, gift)).changed == 5
     assert (await wallet(harness, owner)).held == 0
     async with harness.transaction() as tx:
         transfers = await tx.ledger.transfers(owner, limit=20)

@@ -60,7 +60,6 @@ async def selling() -> AsyncIterator[str]:
             telegram_api_url=telegram.url,
             generation_address=f"127.0.0.1:{port}",
             edge_listen=Address("127.0.0.1", 0),
-            edge_seller=SELLER,
             edge_support="@example_help",
         )
         stop = asyncio.Event()
@@ -74,7 +73,7 @@ async def selling() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _services() -> AsyncIterator[int]:
-    service = JobService(generation=_jobs(), wallet=NumberedDesk())
+    service = JobService(generation=_jobs(), wallet=NumberedDesk(seller_text=SELLER))
     async with listening(
         partial(add_DeliveryServiceServicer_to_server, DeliveryDesk()),
         partial(add_EdgeServiceServicer_to_server, service.edge),

@@ -173,3 +173,12 @@ def test_every_kind_of_transfer_of_an_owner_has_words() -> None:
     for kind in set(TransferKind) - house:
         line = StatementLine(START, kind, 1, 1, 1)
         assert Words("en").entry(line) != "Other"
+
+
+def test_the_longest_owner_and_every_line_of_the_seller_are_there_without_entries() -> None:
+    owner = "владелец:" + "ы" * 119
+    made = replace(statement(count=0, language="ru", seller="Пример\n\nул. Ёлочная"), owner=owner)
+    [page] = pages(made)
+    assert owner in "".join(page.split())
+    for words in ("Пример", "ул. Ёлочная", "не было ни поступлений", "120"):
+        assert words in page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.transfer_pb2 import Transfer
@@ -56,11 +55,7 @@ async def send_statement(interaction: Interaction, action: SendStatement) -> Non
     with translated():
         request = _statement_request(interaction, action, end=end)
         answer = await interaction.context.client.wallet.GetStatement(request)
-    message = await interaction.context.bot.send_document(
-        interaction.event.chat_id, BytesIO(answer.data), filename=answer.file_name
-    )
-    origin, sent_id = interaction.event.origin, message.message_id
-    await interaction.note(lambda session: session.with_reply(origin, sent_id))
+    await interaction.send_file(answer.data, name=answer.file_name)
 
 
 def _statement_request(

@@ -10,6 +10,7 @@ from edge_bot.conversation.handler.balance import (
 )
 from edge_bot.conversation.handler.receipt import (
     ask_support,
+    send_receipt,
     show_receipt,
     show_receipts,
     show_terms,
@@ -65,6 +66,8 @@ async def _look_back(interaction: Interaction, action: button.MoneyAction) -> No
             await show_receipts(interaction, page=page)
         case button.ShowReceipt():
             await show_receipt(interaction, action)
+        case button.SendReceipt(top_up_id=top_up_id):
+            await send_receipt(interaction, top_up_id)
         case button.AskSupport(top_up_id=top_up_id):
             await ask_support(interaction, top_up_id=top_up_id)
         case _:

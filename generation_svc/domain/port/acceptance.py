@@ -23,6 +23,8 @@ class Candidate:
     """What it is found by when it is asked for again; None if nobody will, or if it is bound."""
     charge: Charge | None = None
     """What is held for it; None where nothing is."""
+    caller_wallet: str | None = None
+    """The wallet that pays for all of its caller's jobs; a blocked one lets nothing begin."""
 
     @property
     def progress(self) -> Telegram | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from generation_svc.domain.cost_excess import CostExcess
 from generation_svc.domain.daily_report import DailyLine
-from generation_svc.domain.ledger import Delivered, Hold, Transfer, Wallet
+from generation_svc.domain.ledger import Delivered, Grant, Hold, Transfer, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,12 @@ class LedgerStore(Protocol):
 
     async def block(self, owner: str, *, is_blocked: bool, reason: str) -> None:
         """Say whether the owner of a locked wallet may start and buy anything."""
+
+    async def note_grant(self, grant: Grant) -> tuple[Grant, bool]:
+        """Note a grant once, and return what is noted under its id, and whether it is new.
+
+        Another call with this id waits until the end of the transaction.
+        """
 
     async def move(self, transfers: Sequence[Transfer]) -> int:
         """Write transfers and what they make of the wallets, which are locked already.

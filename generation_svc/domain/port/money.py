@@ -20,8 +20,11 @@ class MoneyStore(Protocol):
     async def mark(self, mode: MoneyMode) -> MoneyState:
         """Say which money this is, unless that was said before; return what holds."""
 
-    async def set_sales(self, closed_reason: str | None) -> MoneyState:
-        """Close sales for a reason, or open them; return what holds."""
+    async def set_sales(self, closed_reason: str | None) -> MoneyState | None:
+        """Close sales for a reason, or open them; return what holds.
+
+        None says that they stay closed, since the database was restored and is not recovered.
+        """
 
     async def margins(self) -> Sequence[MarginRule]:
         """Read the latest rule of each scope."""

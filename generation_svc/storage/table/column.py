@@ -1,7 +1,6 @@
 """What columns of several tables have in common."""
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -17,7 +16,7 @@ JSON: Any = JSONB(none_as_null=True)
 """The type of every document."""
 
 
-def one_of(column: str, words: Iterable[StrEnum]) -> str:
+def one_of(column: str, words: Iterable[str]) -> str:
     """Return the rule that a column holds one of these words."""
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
 

@@ -26,6 +26,9 @@ from generation_svc.domain.money import MarginScope, MoneyMode
 from generation_svc.storage.table.column import JSON, TIME, counted, one_of
 
 _OWNED = sorted(OWNED)
+# The name of an account that no transfer ever used stays: a schema only expands.
+_ACCOUNTS = [str(kind) for kind in AccountKind]
+_ACCOUNTS.insert(_ACCOUNTS.index(AccountKind.LATE_RESULTS), "refunds")
 
 
 class TransferRow(SQLModel, table=True):
@@ -36,8 +39,8 @@ class TransferRow(SQLModel, table=True):
         CheckConstraint("amount > 0", name="transfer_moves_something"),
         CheckConstraint("source <> target", name="transfer_goes_elsewhere"),
         CheckConstraint(one_of("currency", Currency), name="transfer_currency_is_known"),
-        CheckConstraint(one_of("source", AccountKind), name="transfer_source_is_known"),
-        CheckConstraint(one_of("target", AccountKind), name="transfer_target_is_known"),
+        CheckConstraint(one_of("source", _ACCOUNTS), name="transfer_source_is_known"),
+        CheckConstraint(one_of("target", _ACCOUNTS), name="transfer_target_is_known"),
         CheckConstraint(one_of("kind", TransferKind), name="transfer_kind_is_known"),
         CheckConstraint(
             f"(owner IS NOT NULL) = ({one_of('source', _OWNED)} OR {one_of('target', _OWNED)})",
@@ -96,6 +99,20 @@ class WalletRow(SQLModel, table=True):
     """When the month (UTC) began in which something was lent last."""
     written_off: int = Field(sa_column=counted(BigInteger))
     """What of the debt was paid by what a hold gave back last."""
+
+
+class CreditGrantRow(SQLModel, table=True):
+    """What an operator gave or wanted to take, also where nothing was there to be taken."""
+
+    __tablename__ = "credit_grant"
+    __table_args__ = (CheckConstraint("credits <> 0", name="credit_grant_is_something"),)
+
+    id: UUID = Field(primary_key=True)
+    owner: str
+    credits: int = Field(sa_type=BigInteger)
+    actor: str
+    reason: str
+    time: datetime = Field(sa_type=TIME)
 
 
 class HoldRow(SQLModel, table=True):

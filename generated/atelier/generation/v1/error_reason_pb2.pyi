@@ -243,6 +243,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "CATALOG_CHANGED", "domain": "atelier.internal", "metadata": { "catalog_version": "4f2c1d7b9a3e5f60.3" } }
     """
+    ERROR_REASON_RECOVERY_REQUIRED: _ErrorReason.ValueType  # 45
+    """The database was restored from a backup, so that sales are opened by the operator's
+    recovery alone: the message says which command.
+
+        { "reason": "RECOVERY_REQUIRED", "domain": "atelier.internal", "metadata": {} }
+    """
     ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 46
     """The owner's balance does not cover the price: top up, or take something cheaper.
 
@@ -529,6 +535,12 @@ ERROR_REASON_CATALOG_CHANGED: ErrorReason.ValueType  # 43
 """The catalog has changed since the change was reviewed. Review it again.
 
     { "reason": "CATALOG_CHANGED", "domain": "atelier.internal", "metadata": { "catalog_version": "4f2c1d7b9a3e5f60.3" } }
+"""
+ERROR_REASON_RECOVERY_REQUIRED: ErrorReason.ValueType  # 45
+"""The database was restored from a backup, so that sales are opened by the operator's
+recovery alone: the message says which command.
+
+    { "reason": "RECOVERY_REQUIRED", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 46
 """The owner's balance does not cover the price: top up, or take something cheaper.

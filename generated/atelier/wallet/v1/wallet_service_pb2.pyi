@@ -178,8 +178,17 @@ class ListPacksResponse(_message.Message):
 
     PACKS_FIELD_NUMBER: _builtins.int
     IS_OPEN_FIELD_NUMBER: _builtins.int
+    SELLER_TEXT_FIELD_NUMBER: _builtins.int
+    IS_LIVE_FIELD_NUMBER: _builtins.int
     is_open: _builtins.bool
     """Whether they can be bought now."""
+    seller_text: _builtins.str
+    """What the operator says of the seller, in one or several lines, at most 500 characters.
+
+    Empty means that it says nothing.
+    """
+    is_live: _builtins.bool
+    """Whether the money is real: the ledger was made for it."""
     @_builtins.property
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[_top_up_pb2.Pack]:
         """The packs, cheapest first, at most 16.
@@ -192,10 +201,12 @@ class ListPacksResponse(_message.Message):
         *,
         packs: _abc.Iterable[_top_up_pb2.Pack] | None = ...,
         is_open: _builtins.bool = ...,
+        seller_text: _builtins.str = ...,
+        is_live: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_open", b"is_open", "packs", b"packs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_live", b"is_live", "is_open", b"is_open", "packs", b"packs", "seller_text", b"seller_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -775,6 +786,12 @@ class GrantCreditsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WALLET_FIELD_NUMBER: _builtins.int
+    CHANGED_CREDITS_FIELD_NUMBER: _builtins.int
+    changed_credits: _builtins.int
+    """By how much the call changed the balance, -1000000000 to 1000000000: less than 0 is
+    what was taken, and 0 means that there was nothing to take. A retry returns what the
+    first call did.
+    """
     @_builtins.property
     def wallet(self) -> _wallet_pb2.Wallet:
         """The wallet after it."""
@@ -783,10 +800,11 @@ class GrantCreditsResponse(_message.Message):
         self,
         *,
         wallet: _wallet_pb2.Wallet | None = ...,
+        changed_credits: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["wallet", b"wallet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_credits", b"changed_credits", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1275,6 +1293,67 @@ class GetStatementResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatementResponse: _TypeAlias = GetStatementResponse  # noqa: Y015
+
+@_typing.final
+class GetReceiptRequest(_message.Message):
+    """The request of GetReceipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOP_UP_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    top_up_id: _builtins.str
+    """The id of the top-up, 1 to 128 characters; one that is not a UUID, or of somebody
+    else's owner, is NOT_FOUND.
+    """
+    language_code: _builtins.str
+    """The language, an IETF tag such as `ru`, at most 35 characters.
+
+    Empty means English.
+    """
+    def __init__(
+        self,
+        *,
+        top_up_id: _builtins.str = ...,
+        language_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language_code", b"language_code", "top_up_id", b"top_up_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReceiptRequest: _TypeAlias = GetReceiptRequest  # noqa: Y015
+
+@_typing.final
+class GetReceiptResponse(_message.Message):
+    """The response of GetReceipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    MIME_TYPE_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """The document, never empty and at most 4 MiB."""
+    mime_type: _builtins.str
+    """The type of the document, 1 to 64 characters."""
+    file_name: _builtins.str
+    """A name for the file, 1 to 128 characters."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        mime_type: _builtins.str = ...,
+        file_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file_name", b"file_name", "mime_type", b"mime_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReceiptResponse: _TypeAlias = GetReceiptResponse  # noqa: Y015
 
 @_typing.final
 class GetSalesRequest(_message.Message):

@@ -140,6 +140,11 @@ class WalletServiceStub:
                 request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetStatementRequest.SerializeToString,
                 response_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetStatementResponse.FromString,
                 _registered_method=True)
+        self.GetReceipt = channel.unary_unary(
+                '/atelier.wallet.v1.WalletService/GetReceipt',
+                request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetReceiptRequest.SerializeToString,
+                response_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetReceiptResponse.FromString,
+                _registered_method=True)
         self.GetSales = channel.unary_unary(
                 '/atelier.wallet.v1.WalletService/GetSales',
                 request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetSalesRequest.SerializeToString,
@@ -255,7 +260,7 @@ class WalletServiceServicer:
 
     def GrantCredits(self, request, context):
         """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-        harmless.
+        harmless, also of a call that found nothing to take.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -320,6 +325,14 @@ class WalletServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReceipt(self, request, context):
+        """Returns the receipt of a top-up as a PDF document. It has its number within a minute
+        of the payment, and says so until then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSales(self, request, context):
         """Returns whether anything is sold, and if not, why.
         """
@@ -328,7 +341,9 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetSales(self, request, context):
-        """Opens sales, or closes them with a reason.
+        """Opens sales, or closes them with a reason. In a database that was restored from a
+        backup only the operator's recovery opens them: FAILED_PRECONDITION
+        (RECOVERY_REQUIRED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -436,6 +451,11 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.GetStatement,
                     request_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetStatementRequest.FromString,
                     response_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetStatementResponse.SerializeToString,
+            ),
+            'GetReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceipt,
+                    request_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetReceiptRequest.FromString,
+                    response_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetReceiptResponse.SerializeToString,
             ),
             'GetSales': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSales,
@@ -994,6 +1014,33 @@ class WalletService:
             '/atelier.wallet.v1.WalletService/GetStatement',
             atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetStatementRequest.SerializeToString,
             atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.wallet.v1.WalletService/GetReceipt',
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetReceiptRequest.SerializeToString,
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetReceiptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,7 +66,7 @@ class WalletServiceStub:
     """
     GrantCredits: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GrantCreditsRequest, _wallet_service_pb2.GrantCreditsResponse]
     """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-    harmless.
+    harmless, also of a call that found nothing to take.
     """
     BlockOwner: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.BlockOwnerRequest, _wallet_service_pb2.BlockOwnerResponse]
     """Blocks an owner, or lifts that: it can start no job and buy nothing."""
@@ -90,10 +90,17 @@ class WalletServiceStub:
     """Returns income, the provider's cost and what is left of it, by day and model."""
     GetStatement: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetStatementRequest, _wallet_service_pb2.GetStatementResponse]
     """Returns a statement of an owner's transfers in a period."""
+    GetReceipt: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetReceiptRequest, _wallet_service_pb2.GetReceiptResponse]
+    """Returns the receipt of a top-up as a PDF document. It has its number within a minute
+    of the payment, and says so until then.
+    """
     GetSales: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetSalesRequest, _wallet_service_pb2.GetSalesResponse]
     """Returns whether anything is sold, and if not, why."""
     SetSales: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.SetSalesRequest, _wallet_service_pb2.SetSalesResponse]
-    """Opens sales, or closes them with a reason."""
+    """Opens sales, or closes them with a reason. In a database that was restored from a
+    backup only the operator's recovery opens them: FAILED_PRECONDITION
+    (RECOVERY_REQUIRED).
+    """
 
 class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps what owners have, and what they paid.
@@ -219,7 +226,7 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_wallet_service_pb2.GrantCreditsRequest, _abc.Awaitable[_wallet_service_pb2.GrantCreditsResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.GrantCreditsResponse]:
         """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-        harmless.
+        harmless, also of a call that found nothing to take.
         """
 
     @_abc_1.abstractmethod
@@ -293,6 +300,16 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns a statement of an owner's transfers in a period."""
 
     @_abc_1.abstractmethod
+    def GetReceipt(
+        self,
+        request: _wallet_service_pb2.GetReceiptRequest,
+        context: _aio.ServicerContext[_wallet_service_pb2.GetReceiptRequest, _abc.Awaitable[_wallet_service_pb2.GetReceiptResponse]],
+    ) -> _abc.Awaitable[_wallet_service_pb2.GetReceiptResponse]:
+        """Returns the receipt of a top-up as a PDF document. It has its number within a minute
+        of the payment, and says so until then.
+        """
+
+    @_abc_1.abstractmethod
     def GetSales(
         self,
         request: _wallet_service_pb2.GetSalesRequest,
@@ -306,6 +323,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.SetSalesRequest,
         context: _aio.ServicerContext[_wallet_service_pb2.SetSalesRequest, _abc.Awaitable[_wallet_service_pb2.SetSalesResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.SetSalesResponse]:
-        """Opens sales, or closes them with a reason."""
+        """Opens sales, or closes them with a reason. In a database that was restored from a
+        backup only the operator's recovery opens them: FAILED_PRECONDITION
+        (RECOVERY_REQUIRED).
+        """
 
 def add_WalletServiceServicer_to_server(servicer: WalletServiceServicer, server: _aio.Server) -> None: ...

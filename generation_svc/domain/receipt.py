@@ -1,0 +1,22 @@
+"""The receipt of a top-up, as a document tells it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from generation_svc.domain.top_up import TopUp
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What somebody paid, what for, and what became of it."""
+
+    top_up: TopUp
+    paid: str
+    """What was paid, as people write it."""
+    time: datetime
+    """When the document was made."""
+    language: str = "en"
+    is_test: bool = False
+    """Whether it is about play money."""
+    seller: str = ""
+    """What the seller says of itself."""
