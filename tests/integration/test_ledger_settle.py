@@ -322,7 +322,7 @@ async def keep(harness: Harness, hold: Hold) -> None:
 
 async def test_who_knows_no_holds_does_not_end_a_paid_job(harness: Harness) -> None:
     job = await harness.run(**IMAGEN)
-    with pytest.raises(psycopg.OperationalError, match="open hold"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="open hold"):
         await harness.query(
             "UPDATE job SET state = 'failed', dispatch_time = NULL, failure = '{}' WHERE id = %s",
             job.id,
