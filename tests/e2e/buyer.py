@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
+
+from pydantic import SecretStr
 
 from atelier.generation.v1.job_pb2 import Job
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from generation_client import translated
+from generation_client import connect, translated
+from tests.e2e.caller import TOKENS
 from tests.e2e.stack import Stack
 
 IMAGEN = "google/imagen4"
@@ -62,6 +68,17 @@ async def check_ledger(running: Stack) -> None:
         )
     assert list(found.differences) == []
     assert found.transfer_count
+
+
+@asynccontextmanager
+async def replicas(running: Stack) -> AsyncIterator[list[Stack]]:
+    """Give the stack as it is through each of its services."""
+    async with AsyncExitStack() as opened:
+        found = []
+        for service in running.services:
+            way = connect(service.env["GENERATION_LISTEN"], token=SecretStr(TOKENS["caller"]))
+            found.append(replace(running, client=await opened.enter_async_context(way)))
+        yield found
 
 
 def kill_services(running: Stack) -> None:

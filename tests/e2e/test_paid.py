@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from itertools import cycle, islice
 
-from pydantic import SecretStr
-
 from atelier.generation.v1.job_pb2 import Job
-from generation_client import GenerationError, connect
+from generation_client import GenerationError
 from generation_svc.catalog import load_catalog
 from tests.e2e.buyer import (
     HAS,
@@ -24,9 +19,9 @@ from tests.e2e.buyer import (
     holds,
     kill_services,
     moved,
+    replicas,
     start_services,
 )
-from tests.e2e.caller import TOKENS
 from tests.e2e.every_model.chat import Chat, watched_chats
 from tests.e2e.every_model.screen import Json
 from tests.e2e.every_model.shelf_walk import find_by_name
@@ -72,8 +67,8 @@ async def test_twenty_presses_at_once_make_one_job_one_hold_and_one_charge(
 async def test_of_fifty_jobs_at_once_as_many_are_accepted_as_can_be_paid(running: Stack) -> None:
     owner = "crowd"
     await give(running, owner, credits_=10 * PRICE)
-    async with _replicas(running) as replicas:
-        asked = islice(cycle(replicas), 50)
+    async with replicas(running) as each_of_them:
+        asked = islice(cycle(each_of_them), 50)
         answers = await asyncio.gather(
             *(buy(each, f"crowd {n}", owner=owner) for n, each in enumerate(asked)),
             return_exceptions=True,
@@ -144,17 +139,6 @@ async def test_what_was_charged_when_the_service_is_killed_stays_so(running: Sta
     await start_services(running)
     await check_ledger(running)
     assert await has(running, owner) == (HAS - PRICE, 0)
-
-
-@asynccontextmanager
-async def _replicas(running: Stack) -> AsyncIterator[list[Stack]]:
-    """Give the stack as it is through each of its services."""
-    async with AsyncExitStack() as opened:
-        found = []
-        for service in running.services:
-            way = connect(service.env["GENERATION_LISTEN"], token=SecretStr(TOKENS["caller"]))
-            found.append(replace(running, client=await opened.enter_async_context(way)))
-        yield found
 
 
 def _pictures(chat: Chat) -> list[Json]:
