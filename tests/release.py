@@ -1,4 +1,4 @@
-"""The release before this one: its schema, the rows it left, and its service as it was."""
+"""Releases before this one: a schema, the rows that one left, and their services as they were."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from generation_svc.storage.migrate import alembic_config, engine_of
 from tests.postgres import migrated_database
 
 SCHEMA = "0001"
-"""The revision that it knows."""
+"""The revision that the first one knows."""
 _TEMPLATE = "left_by_release"
-_FOLDER = Path(__file__).parent / "fixtures" / "release-0.1.0"
+_FIXTURES = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture(scope="session")
@@ -51,20 +51,22 @@ def make_schema(database_url: str, *, revision: str = SCHEMA) -> None:
 def leave_rows(database_url: str) -> None:
     """Write the rows as if they had been left this moment."""
     with psycopg.connect(database_url) as connection:
-        connection.execute((_FOLDER / "rows.sql").read_bytes())
+        connection.execute((_FIXTURES / "release-0.1.0" / "rows.sql").read_bytes())
         (age,) = connection.execute("SELECT now() - max(update_time) FROM job").fetchone() or ()
         for table, column in connection.execute(_TIMES).fetchall():
             statement = f'UPDATE "{table}" SET "{column}" = "{column}" + %s'
             connection.execute(statement.encode(), (age,))
 
 
-def unpack_code(folder: Path) -> str:
+def unpack_code(folder: Path, *, release: str = "0.1.0") -> str:
     """Unpack the code of its service, and return the PYTHONPATH that leads to it."""
-    with zipfile.ZipFile(_FOLDER / "code.zip") as archive:
+    with zipfile.ZipFile(_FIXTURES / f"release-{release}" / "code.zip") as archive:
         archive.extractall(folder)
-    metadata = folder / "atelier-0.1.0.dist-info" / "METADATA"  # it asks for its own version
+    # Each asks for its own version; the first one goes by a name of its own.
+    name = "atelier" if release == "0.1.0" else "atelier_generation_service"
+    metadata = folder / f"{name}-{release}.dist-info" / "METADATA"
     metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: atelier\nVersion: 0.1.0\n")
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
     return f"{folder}:{folder / 'generated'}"
 
 

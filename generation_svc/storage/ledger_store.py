@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
@@ -149,9 +149,14 @@ class PostgresLedgerStore:
         cursor = await self._connection.execute(DAILY, values)
         return [daily_line(row) for row in await cursor.fetchall()]
 
-    async def over(self, *, limit: int) -> Sequence[EndedHold]:
-        cursor = await self._connection.execute(_OVER, {"limit": limit})
-        return [EndedHold(row["job_id"], row["is_stored"]) for row in await cursor.fetchall()]
+    async def over(self, *, after: EndedHold | None = None, limit: int) -> Sequence[EndedHold]:
+        values = {
+            "time": after.create_time if after else datetime.min.replace(tzinfo=UTC),
+            "job_id": after.job_id if after else UUID(int=0),
+            "limit": limit,
+        }
+        cursor = await self._connection.execute(_OVER, values)
+        return [EndedHold(**row) for row in await cursor.fetchall()]
 
 
 # From number to number and not from time to time: a clock that was set back leaves no gap.
@@ -233,14 +238,16 @@ WHERE attempt.id = %(id)s AND NOT EXISTS (SELECT FROM transfer
 ON CONFLICT DO NOTHING
 """
 _OVER = f"""
-SELECT job_id, EXISTS (SELECT FROM attempt WHERE attempt.job_id = found.job_id
+SELECT job_id, create_time, EXISTS (SELECT FROM attempt WHERE attempt.job_id = found.job_id
     AND attempt.state = 'settled') AS is_stored
-FROM (SELECT job_id FROM hold WHERE state = '{HoldState.OPEN}' ORDER BY create_time) AS found
+FROM (SELECT job_id, create_time FROM hold
+    WHERE state = '{HoldState.OPEN}' AND (create_time, job_id) > (%(time)s, %(job_id)s)
+    ORDER BY create_time, job_id) AS found
 WHERE NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = found.job_id
         AND {is_live("attempt.state")})
     AND NOT EXISTS (SELECT FROM job WHERE job.id = found.job_id
         AND job.state IN ('queued', 'running'))
-LIMIT %(limit)s
+ORDER BY create_time, job_id LIMIT %(limit)s
 """
 
 

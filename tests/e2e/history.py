@@ -113,11 +113,11 @@ class History:
             await self.rows("SELECT pg_advisory_unlock(%(key)s)", key=_HELD)
             await self._connection.execute(_release(table))
 
-    async def caught(self) -> None:
-        """Wait until a statement is held."""
+    async def caught(self, *, count: int = 1) -> None:
+        """Wait until so many statements are held."""
 
         async def is_waiting() -> bool:
-            return bool(await self._waiting())
+            return len(await self._waiting()) >= count
 
         await until(is_waiting, within_s=20, what="a statement in the trap")
 

@@ -21,6 +21,8 @@ from generation_svc.domain.ledger import (
     returned,
 )
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
+from generation_svc.engine.batch import BATCH
+from generation_svc.engine.maintenance.holds import end_holds
 from generation_svc.usecase import cancel_job
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import FREE, IMAGEN, PRICE, check_ledger, grant, holds, wallet
@@ -320,7 +322,7 @@ async def keep(harness: Harness, hold: Hold) -> None:
 
 async def test_who_knows_no_holds_does_not_end_a_paid_job(harness: Harness) -> None:
     job = await harness.run(**IMAGEN)
-    with pytest.raises(psycopg.OperationalError, match="open hold"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="open hold"):
         await harness.query(
             "UPDATE job SET state = 'failed', dispatch_time = NULL, failure = '{}' WHERE id = %s",
             job.id,
@@ -342,6 +344,18 @@ async def test_what_an_earlier_release_left_held_for_a_cancelled_job_is_ended(
         await harness.query("UPDATE attempt SET state = 'lost', read_time = NULL")
     await harness.sweep()
     assert await holds(harness) == [("captured", PRICE) if is_stored else ("released", 0)]
+
+
+async def test_holds_that_cannot_be_ended_stand_before_no_other(harness: Harness) -> None:
+    lost = 2 * BATCH
+    for _ in range(lost):  # their jobs are gone, so each of them fails every time
+        hold = Hold(uuid4(), "user:1", "acme/film", granted=1, paid=0, margin=Decimal(1))
+        await keep(harness, hold)
+    job = await harness.run(**IMAGEN)
+    await harness.query("UPDATE job SET state = 'cancelled', revision = 9 WHERE id = %s", job.id)
+    await harness.query("UPDATE attempt SET state = 'lost', read_time = NULL")
+    assert not await end_holds(harness.deps)  # at once again would be for ever
+    assert await holds(harness) == [("open", 0)] * lost + [("released", 0)]
 
 
 async def _reopen(harness: Harness) -> None:

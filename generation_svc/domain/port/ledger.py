@@ -20,6 +20,7 @@ class EndedHold:
     """A hold whose job is over, and which nobody ended."""
 
     job_id: UUID
+    create_time: datetime
     is_stored: bool
     """Whether a result of the job is ours."""
 
@@ -105,5 +106,5 @@ class LedgerStore(Protocol):
     ) -> Sequence[DailyLine]:
         """Add up what was charged and what the provider took, by day of UTC and by model."""
 
-    async def over(self, *, limit: int) -> Sequence[EndedHold]:
-        """Find open holds of jobs that are final and have no live attempt."""
+    async def over(self, *, after: EndedHold | None = None, limit: int) -> Sequence[EndedHold]:
+        """Find open holds of jobs that are final and have no live attempt, the oldest first."""

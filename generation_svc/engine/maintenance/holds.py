@@ -20,13 +20,20 @@ _logger = structlog.get_logger(__name__)
 
 
 async def end_holds(deps: Dependencies) -> bool:
-    """End the holds of jobs that are over; return whether there may be more."""
-    if deps.money.mode is None:
-        return False
-    async with deps.database.transaction() as tx:
-        found = await tx.ledger.over(limit=BATCH)
-    await one_by_one(found, partial(_end_hold, deps))
-    return len(found) >= BATCH
+    """End the holds of jobs that are over, each once; those that cannot be ended are left to later.
+
+    It goes on behind the last one that it found, whatever became of it: so those that fail every
+    time stand before no other.
+    """
+    last: EndedHold | None = None
+    is_more = deps.money.mode is not None
+    while is_more and not deps.stopping.is_set():
+        async with deps.database.transaction() as tx:
+            found = await tx.ledger.over(after=last, limit=BATCH)
+        await one_by_one(found, partial(_end_hold, deps))
+        last = found[-1] if found else None
+        is_more = len(found) >= BATCH
+    return False
 
 
 async def _end_hold(deps: Dependencies, hold: EndedHold) -> None:
