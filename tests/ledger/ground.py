@@ -14,7 +14,7 @@ from generation_svc.domain.port.transaction import Database, Transaction
 from generation_svc.domain.top_up import Pack
 from tests.lifecycle import Harness, OpenBench
 
-PACKS = (Pack("few", 9, 10), Pack("many", 100, 90))
+PACKS = (Pack("few", 15, 10), Pack("many", 100, 90))
 _T = TypeVar("_T")
 
 

@@ -121,13 +121,23 @@ class JobEvents(Events):
             await self.do(lambda bench: do_one(bench.deps, WORK))
 
     def _call(self, random: Random) -> int:
+        """Return the number of a task, rather one that is not told of."""
         calls = len(self.ground.harness.provider.created)
-        return random.randint(max(1, calls - 3), calls) if calls else 0
+        news = sorted(set(range(1, calls + 1)) - self.told)
+        call = random.choice(news if news and random.random() < 0.8 else range(calls + 1))
+        self.told.add(call)
+        return call
 
     async def fetch(self, random: Random, is_whole: bool) -> None:
-        gone = [] if is_whole else [FRESH, *random.sample(LINKS, random.randint(1, 4))]
+        gone = [] if is_whole or random.random() < 0.5 else [FRESH, *random.sample(LINKS, random.randint(1, 4))]
         self.ground.harness.fetcher.links = dict.fromkeys(gone, FetchFailed("gone"))
         await self.do(lambda bench: bench.fetch_all())
+
+    async def finish(self, random: Random, is_whole: bool) -> None:
+        """Have what waits sent, answered and fetched, as it mostly goes."""
+        await self.send(random, is_answered=True)
+        await self.call_back(random, is_success=True)
+        await self.fetch(random, is_whole)
 
     async def cancel(self, random: Random, _: bool) -> None:
         if self.jobs:

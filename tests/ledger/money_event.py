@@ -13,7 +13,7 @@ from uuid import uuid4
 from generation_svc.domain.imported_balance import ImportedBalance
 from generation_svc.domain.money import MarginRule, MarginScope
 from generation_svc.domain.star import StarPartner, StarTransaction
-from generation_svc.domain.top_up import TELEGRAM_STARS, Payment, StarDirection, telegram_user
+from generation_svc.domain.top_up import TELEGRAM_STARS, Pack, Payment, StarDirection, telegram_user
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.usecase.block_owner import Block, block_owner
 from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
@@ -29,7 +29,7 @@ from generation_svc.usecase.refund_top_up import (
 )
 from generation_svc.usecase.set_sales import set_sales
 from tests.ledger.ground import PACKS
-from tests.ledger.world import PAYERS, Events, Paid
+from tests.ledger.world import OWNERS, PAYERS, Events, Paid
 from tests.lifecycle import CALLER, Harness
 
 BOT = 7
@@ -40,6 +40,12 @@ ALREADY, UNKNOWN, BUSY = "CHARGE_ALREADY_REFUNDED", "CHARGE_NOT_FOUND", "Too Man
 
 class MoneyEvents(Events):
     """Everything that can happen to a wallet without a job."""
+
+    async def begin(self) -> None:
+        """Have one owner buy something."""
+        paid = Paid(_payment_of(OWNERS[1], PACKS[1], self.name("charge")))
+        self.payments.append(paid)
+        await self.do(partial(self._tell, paid))
 
     async def pay(self, random: Random, is_twice: bool) -> None:
         """Have somebody pay, and the update come twice, at once, later, or only in the list."""
@@ -110,7 +116,7 @@ class MoneyEvents(Events):
 
     async def grant(self, random: Random, is_given: bool) -> None:
         """Give somebody credits, or take what is left of them; the call may come twice."""
-        credits_ = random.choice((3, 40)) if is_given else random.choice((-5, -500))
+        credits_ = random.choice((3, 40)) if is_given else random.choice((-5, -5, -500))
         request = GrantRequest(CALLER, self.name("grant"), random.choice(PAYERS), credits_, "so")
         for _ in range(random.choice((1, 1, 2))):
             await self.do(lambda bench: grant_credits(bench.deps, request))
@@ -141,7 +147,7 @@ class MoneyEvents(Events):
         self.ground.expire()
 
     async def reprice(self, random: Random, _: bool) -> None:
-        margin = Decimal(random.choice(("0.0371", "1", "1.5", "3")))
+        margin = Decimal(random.choice(("0.0371", "1", "1", "1.5", "3")))
         rule = MarginRule(MarginScope.DEFAULT, "", margin, "operator", "it moved")
         await self.do(partial(_reprice, rule))
         self.ground.expire()
@@ -160,7 +166,10 @@ async def _reprice(rule: MarginRule, bench: Harness) -> None:
 
 
 def _payment(random: Random, name: str) -> Payment:
-    owner, pack = random.choice(PAYERS), random.choice(PACKS)
+    return _payment_of(random.choice(PAYERS), random.choice(PACKS), name)
+
+
+def _payment_of(owner: str, pack: Pack, name: str) -> Payment:
     if telegram_user(owner) is None:
         return Payment("card", name, owner, 100, "RUB", credits=pack.credits)
     return Payment(TELEGRAM_STARS, name, owner, pack.stars, "XTR", pack_id=pack.id, bot_id=BOT)

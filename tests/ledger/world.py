@@ -47,6 +47,8 @@ class Events:
         self.ground = ground
         self.jobs: list[tuple[dict[str, Any], Job]] = []
         self.quotes: dict[str, int] = {}
+        self.told: set[int] = set()
+        """The tasks that were told of."""
         self.payments: list[Paid] = []
         self.batches: list[ImportBatch] = []
         self.is_together = False
