@@ -35,7 +35,7 @@ WEIGHTS = {
     "kill_soon": 6,
     "answer_polls": 4,
     "read_cost": 8,
-    "cancel": 4,
+    "cancel": 7,
     "wait": 4,
     "together": 12,
     "pay": 7,

@@ -45,7 +45,7 @@ class MoneyEvents(Events):
         """Have one owner buy something."""
         paid = Paid(_payment_of(OWNERS[1], PACKS[1], self.name("charge")))
         self.payments.append(paid)
-        await self.do(partial(self._tell, paid))
+        await self._tell(paid)
 
     async def pay(self, random: Random, is_twice: bool) -> None:
         """Have somebody pay, and the update come twice, at once, later, or only in the list."""
@@ -53,25 +53,28 @@ class MoneyEvents(Events):
         self.payments.append(paid)
         if random.random() < 0.2 and paid.payment.is_stars and paid.is_listed:
             return  # the update is lost
-        tell = partial(self._tell, paid)
         if is_twice and random.random() < 0.5:
-            await asyncio.gather(self.do(tell), self.do(tell))
+            await asyncio.gather(self._tell(paid), self._tell(paid))
         else:
             for _ in range(1 + is_twice):
-                await self.do(tell)
-        assert paid.top_up is not None
+                await self._tell(paid)
 
-    async def _tell(self, paid: Paid, bench: Harness) -> None:
+    async def _tell(self, paid: Paid) -> None:
+        """Tell a payment; whatever happened before, that is an answer with its top-up."""
+        assert await self.do(partial(self._record, paid))
+
+    async def _record(self, paid: Paid, bench: Harness) -> bool:
         host = HOST if paid.payment.is_stars else ""
         payment = paid.payment
         told = await record_top_up(bench.deps, CALLER, payment=payment, telegram_host=host)
         assert paid.top_up is None or paid.top_up.id == told.top_up.id
         paid.top_up = told.top_up
+        return True
 
     async def tell_again(self, random: Random, _: bool) -> None:
         """Have an old update come once more."""
         if self.payments:
-            await self.do(partial(self._tell, random.choice(self.payments)))
+            await self._tell(random.choice(self.payments))
 
     async def refund(self, random: Random, is_forced: bool) -> None:
         await self._take_back(random, is_forced=is_forced, is_charged_back=False)

@@ -87,6 +87,7 @@ SELECT wallet.* FROM wallet LEFT JOIN LATERAL (SELECT coalesce(sum(lent - CASE W
 WHERE wallet.lent <> owed AND lent_month = date_trunc('month', now(), 'UTC')
     OR wallet.lent > {LIMIT}
 """
+_RICH_DEBTORS = "SELECT * FROM wallet WHERE least(paid, debt) > 0"
 _DOUBLED_RECEIPTS = """
 SELECT cause, kind FROM receipt GROUP BY cause, kind HAVING count(*) > 1
 """
@@ -97,6 +98,7 @@ RULES = {
     "each currency adds up to nothing": _UNBALANCED,
     "no account is below zero": _NEGATIVE,
     "what is lent is what this month's holds used": _LENT_WRONGLY,
+    "who has bought credits owes nothing": _RICH_DEBTORS,
     "a payment has one receipt of a kind": _DOUBLED_RECEIPTS,
 }
 

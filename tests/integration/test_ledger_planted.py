@@ -1,0 +1,26 @@
+"""The search of the ledger is worth something: it misses each guard that is taken away."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ledger.bug import BUGS, Bug
+from tests.ledger.ground import Ground, open_ground
+from tests.ledger.machine import walk
+from tests.lifecycle import OpenBench
+
+EXAMPLES = 30
+"""Within how many examples each is found, from the same seed."""
+SEED = 1
+
+
+@pytest.fixture
+async def ground(open_bench: OpenBench) -> Ground:
+    return await open_ground(open_bench)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.guard)
+def test_a_guard_that_is_taken_away_is_missed(ground: Ground, bug: Bug) -> None:
+    with bug.planted(ground), pytest.raises((Exception, BaseExceptionGroup)) as found:
+        walk(ground, examples=EXAMPLES, seed_=SEED, is_shrunk=False)
+    print("FOUND", bug.guard, ground.walks, repr(found.value)[:300])
