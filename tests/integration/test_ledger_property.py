@@ -8,7 +8,6 @@ takes as many examples as one likes.
 from __future__ import annotations
 
 import os
-from random import randrange
 
 import pytest
 
@@ -27,6 +26,4 @@ async def ground(open_bench: OpenBench) -> Ground:
 
 
 def test_no_order_of_steps_loses_or_invents_a_credit(ground: Ground) -> None:
-    seed = int(SEED) if SEED else randrange(10**6) if IS_LONG else None
-    print(f"SEED={seed}")
-    walk(ground, examples=EXAMPLES, seed_=seed, is_shrunk=IS_LONG)
+    walk(ground, examples=EXAMPLES, seed_=int(SEED) if SEED else None, is_long=IS_LONG)

@@ -117,5 +117,8 @@ BUGS = (
         "a balance is imported once",
         _instead(import_balances, "is_repeated", lambda *_: False),
     ),
-    Bug("the price is the one that was agreed", _instead(create_job, "_check_agreed", lambda *_: None)),
+    Bug(
+        "the price is the one that was agreed",
+        _instead(create_job, "_check_agreed", lambda *_: None),
+    ),
 )

@@ -70,8 +70,6 @@ class Ground:
         self._loop = asyncio.get_running_loop()
         self._turns = cycle(replicas)
         self._catalog = replicas[0].deps.models.catalog
-        self.walks = 0
-        """How often it began again."""
 
     @property
     def harness(self) -> Harness:
@@ -94,7 +92,6 @@ class Ground:
     async def empty(self) -> None:
         """Begin again with an empty ledger."""
         self.fuse.left = None
-        self.walks += 1
         self._turns = cycle(self.replicas)
         await self.harness.query(f"TRUNCATE {_TABLES} CASCADE")
         await self.harness.query("UPDATE money_state SET sales_closed_reason = NULL")

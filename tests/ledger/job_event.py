@@ -129,7 +129,11 @@ class JobEvents(Events):
         return call
 
     async def fetch(self, random: Random, is_whole: bool) -> None:
-        gone = [] if is_whole or random.random() < 0.5 else [FRESH, *random.sample(LINKS, random.randint(1, 4))]
+        gone = (
+            []
+            if is_whole or random.random() < 0.5
+            else [FRESH, *random.sample(LINKS, random.randint(1, 4))]
+        )
         self.ground.harness.fetcher.links = dict.fromkeys(gone, FetchFailed("gone"))
         await self.do(lambda bench: bench.fetch_all())
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
 from uuid import uuid4
 
-from generation_svc.domain.imported_balance import ImportedBalance
 from generation_svc.domain.money import MarginRule, MarginScope
-from generation_svc.domain.star import StarPartner, StarTransaction
-from generation_svc.domain.top_up import TELEGRAM_STARS, Pack, Payment, StarDirection, telegram_user
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.usecase.block_owner import Block, block_owner
 from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
@@ -29,13 +25,11 @@ from generation_svc.usecase.refund_top_up import (
 )
 from generation_svc.usecase.set_sales import set_sales
 from tests.ledger.ground import PACKS
+from tests.ledger.payment import BOT, any_balance, any_payment, lines, payment_of, said
 from tests.ledger.world import OWNERS, PAYERS, Events, Paid
 from tests.lifecycle import CALLER, Harness
 
-BOT = 7
 HOST = "sandbox"
-THEN = datetime(2026, 1, 1, tzinfo=UTC)
-ALREADY, UNKNOWN, BUSY = "CHARGE_ALREADY_REFUNDED", "CHARGE_NOT_FOUND", "Too Many Requests"
 
 
 class MoneyEvents(Events):
@@ -43,13 +37,13 @@ class MoneyEvents(Events):
 
     async def begin(self) -> None:
         """Have one owner buy something."""
-        paid = Paid(_payment_of(OWNERS[1], PACKS[1], self.name("charge")))
+        paid = Paid(payment_of(OWNERS[1], PACKS[1], self.name("charge")))
         self.payments.append(paid)
         await self._tell(paid)
 
     async def pay(self, random: Random, is_twice: bool) -> None:
         """Have somebody pay, and the update come twice, at once, later, or only in the list."""
-        paid = Paid(_payment(random, self.name("charge")), is_listed=random.random() < 0.9)
+        paid = Paid(any_payment(random, self.name("charge")), is_listed=random.random() < 0.9)
         self.payments.append(paid)
         if random.random() < 0.2 and paid.payment.is_stars and paid.is_listed:
             return  # the update is lost
@@ -98,7 +92,7 @@ class MoneyEvents(Events):
         )
         for each in leased or ():
             (paid,) = (p for p in self.payments if p.payment.external_id == each.external_id)
-            report = RefundReport(CALLER, str(each.id), str(each.lease_token), _said(random, paid))
+            report = RefundReport(CALLER, str(each.id), str(each.lease_token), said(random, paid))
             if is_heard:
                 await self.do(lambda bench, told=report: report_refund(bench.deps, told))
 
@@ -110,7 +104,7 @@ class MoneyEvents(Events):
     async def list_stars(self, _: Random, __: bool) -> None:
         """Have the edge read Telegram's list, and what the ledger lacks booked."""
         listed = [each for each in self.payments if each.is_listed and each.payment.is_stars]
-        told = [line for number, each in enumerate(listed) for line in _lines(each, number)]
+        told = [line for number, each in enumerate(listed) for line in lines(each, number)]
         page = StarPage(BOT, HOST, 0, told[:99], heal=True)
         await self.do(lambda bench: report_stars(bench.deps, CALLER, page=page))
 
@@ -127,7 +121,7 @@ class MoneyEvents(Events):
     async def bring(self, random: Random, is_new: bool) -> None:
         """Import balances of an earlier bot, perhaps those of an earlier batch once more."""
         if is_new or not self.batches:
-            rows = [_balance(random) for _ in range(random.randint(1, 3))]
+            rows = [any_balance(random) for _ in range(random.randint(1, 3))]
             self.batches.append(ImportBatch(uuid4(), rows, Decimal("0.5"), "we moved"))
         batch = random.choice(self.batches)
         await self.do(lambda bench: import_balances(bench.deps, CALLER, batch=batch, apply=True))
@@ -166,47 +160,3 @@ class MoneyEvents(Events):
 async def _reprice(rule: MarginRule, bench: Harness) -> None:
     async with bench.transaction() as tx:
         await tx.money.add_margin(rule)
-
-
-def _payment(random: Random, name: str) -> Payment:
-    return _payment_of(random.choice(PAYERS), random.choice(PACKS), name)
-
-
-def _payment_of(owner: str, pack: Pack, name: str) -> Payment:
-    if telegram_user(owner) is None:
-        return Payment("card", name, owner, 100, "RUB", credits=pack.credits)
-    return Payment(TELEGRAM_STARS, name, owner, pack.stars, "XTR", pack_id=pack.id, bot_id=BOT)
-
-
-def _said(random: Random, paid: Paid) -> str:
-    """Return what Telegram says to a refund, which it makes unless it says something else."""
-    if not paid.is_listed:
-        return UNKNOWN
-    if paid.is_back:
-        return ALREADY
-    paid.is_back = random.random() < 0.7
-    return "" if paid.is_back else BUSY
-
-
-def _lines(paid: Paid, number: int) -> list[StarTransaction]:
-    payment = paid.payment
-    user = telegram_user(payment.owner)
-    came = StarTransaction(
-        BOT,
-        payment.external_id,
-        StarDirection.IN,
-        payment.amount,
-        THEN + timedelta(minutes=2 * number),
-        partner=StarPartner.USER,
-        user_id=user,
-        transaction_type="invoice_payment",
-        payload=f"topup:1:{payment.pack_id}:{user}",
-    )
-    went = replace(came, direction=StarDirection.OUT, time=came.time + timedelta(minutes=1))
-    return [came, went] if paid.is_back else [came]
-
-
-def _balance(random: Random) -> ImportedBalance:
-    user = random.randint(1, 3)
-    amount = random.choice(("7", "40", "0.5", "nothing"))
-    return ImportedBalance("old", str(user), amount, "coin", f"telegram:{min(user, 2)}")

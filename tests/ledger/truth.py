@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from generation_svc.domain.ledger_audit import Rule
 from generation_svc.lifecycle import ledger_audit
 from tests import money
@@ -101,5 +98,3 @@ RULES = {
     "who has bought credits owes nothing": _RICH_DEBTORS,
     "a payment has one receipt of a kind": _DOUBLED_RECEIPTS,
 }
-
-
