@@ -9,7 +9,7 @@ from tests.ledger.ground import Ground, open_ground
 from tests.ledger.machine import walk
 from tests.lifecycle import OpenBench
 
-EXAMPLES = 30
+EXAMPLES = 40
 """Within how many examples each is found, from the same seed."""
 SEED = 1
 

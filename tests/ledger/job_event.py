@@ -141,7 +141,14 @@ class JobEvents(Events):
         """Have what waits sent, answered and fetched, as it mostly goes."""
         await self.send(random, is_answered=True)
         await self.call_back(random, is_success=True)
+        if random.random() < 0.25:
+            await self.kill_soon(random, is_committed=random.random() < 0.5)
         await self.fetch(random, is_whole)
+
+    async def kill_soon(self, random: Random, is_committed: bool) -> None:
+        """Kill the process in what it does next; after that it is done again by another one."""
+        self.ground.fuse.left = random.randint(1, 5)
+        self.ground.fuse.is_committed = is_committed
 
     async def cancel(self, random: Random, _: bool) -> None:
         if self.jobs:

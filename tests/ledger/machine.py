@@ -72,11 +72,6 @@ AT_ONCE = (
 class Events(JobEvents, MoneyEvents):
     """Everything that can happen."""
 
-    async def kill_soon(self, random: Random, is_committed: bool) -> None:
-        """Kill the process in what it does next; after that it is done again by another one."""
-        self.ground.fuse.left = random.randint(1, 5)
-        self.ground.fuse.is_committed = is_committed
-
     async def together(self, random: Random, is_alike: bool) -> None:
         """Have two things happen at once, perhaps the same to the same."""
         first, other = random.choice(AT_ONCE), random.choice(AT_ONCE)

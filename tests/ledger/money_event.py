@@ -94,7 +94,7 @@ class MoneyEvents(Events):
             (paid,) = (p for p in self.payments if p.payment.external_id == each.external_id)
             report = RefundReport(CALLER, str(each.id), str(each.lease_token), said(random, paid))
             if is_heard:
-                await self.do(lambda bench, told=report: report_refund(bench.deps, told))
+                await self.do(partial(_report, report))
 
     async def take_by_telegram(self, random: Random, _: bool) -> None:
         """Have Telegram take a payment back, which nobody is told of but by its list."""
@@ -160,3 +160,7 @@ class MoneyEvents(Events):
 async def _reprice(rule: MarginRule, bench: Harness) -> None:
     async with bench.transaction() as tx:
         await tx.money.add_margin(rule)
+
+
+async def _report(report: RefundReport, bench: Harness) -> None:
+    await report_refund(bench.deps, report)
