@@ -1,4 +1,4 @@
-"""The search of the ledger is worth something: it misses each guard that is taken away."""
+"""The search of the ledger is worth something: it finds what breaks without a guard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guards of the product that are taken away, to see that the search misses each of them."""
+"""Guards of the product that are taken away, to see that the search finds what breaks then."""
 
 from __future__ import annotations
 
