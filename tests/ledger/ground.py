@@ -84,6 +84,13 @@ class Ground:
         """Run something to its end."""
         return self._loop.run_until_complete(coroutine)
 
+    def bury(self) -> None:
+        """Have all that waited for a killed process know that it is gone."""
+        for each in self.replicas:
+            waiting = each.deps.acceptance._waiting
+            while waiting:
+                waiting.popleft().outcome.cancel()
+
     def expire(self) -> None:
         """Have both replicas read again on what terms something is sold."""
         for each in self.replicas:

@@ -153,7 +153,12 @@ class JobEvents(Events):
     async def cancel(self, random: Random, _: bool) -> None:
         if self.jobs:
             request, job = random.choice(self.jobs[-3:])
+            is_running = random.random() < 0.5
+            if is_running:
+                await self.send(random, is_answered=True)
             await self.do(partial(_cancel, request, job))
+            if is_running:
+                await self.call_back(random, is_success=random.random() < 0.5)
 
     async def wait(self, random: Random, is_swept: bool) -> None:
         await self.later(random.choice((0.05, 0.5, 3, 30)))
@@ -170,7 +175,7 @@ async def _cancel(request: dict[str, Any], job: Job, bench: Harness) -> None:
 
 
 def _told(random: Random, is_success: bool) -> Observation:
-    if not is_success and random.random() < 0.5:
+    if not is_success:
         return FAILURE
     results = items_of(*LINKS[: random.randint(1, 4)])
     return replace(SUCCESS, results=results, cost=random.choice(COSTS))

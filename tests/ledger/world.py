@@ -61,6 +61,7 @@ class Events:
             try:
                 return await self._one(work)
             except (Killed, asyncio.CancelledError):
+                self.ground.bury()
                 note("it was killed, and another one did it again")
             finally:
                 self.ground.fuse.left = None
