@@ -4,29 +4,28 @@ Each shows that the bug is not here, by what happens to somebody's credits.
 """
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import FetchFailed, PermissionDenied, ProviderSilent
+from generation_svc.domain.error import (
+    FetchFailed,
+    ProviderSilent,
+    ProviderUnreachable,
+)
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
-from generation_svc.domain.money_error import TopUpInvalid
-from generation_svc.domain.top_up import TELEGRAM_STARS, Pack, Payment, TopUpState
-from generation_svc.engine.maintenance.receipts import number_receipts
+from generation_svc.domain.top_up import Pack
 from generation_svc.lifecycle.ledger_audit import check_ledger
-from generation_svc.rpc.permission import check_permission
 from generation_svc.usecase import cancel_job, read_job
-from generation_svc.usecase.check_top_up import check_top_up
 from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
 from generation_svc.usecase.quote_job import QuoteRequest, quote_job
-from generation_svc.usecase.record_top_up import record_top_up
-from generation_svc.usecase.refund_top_up import Refund, refund_top_up
+from tests.ledger.ground import FragileDatabase, Fuse, Killed
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench
-from tests.money import BUYER, IMAGEN, PRICE, bought, grant, holds, report_refunds, stars, wallet
+from tests.money import IMAGEN, PRICE, grant, holds, wallet
 
 HAS = 100
 FRESH = "https://file.aiquickdraw.com/fresh.png"
@@ -36,11 +35,9 @@ CEILING: dict[str, Any] = {
     "inputs": {"prompt": "cats", "max_images": 4},
 }
 PACK = Pack("small", 100, 50)
-PAID = Payment(TELEGRAM_STARS, "charge-1", BUYER, 50, "XTR", pack_id="small", bot_id=7)
 
 
-@pytest.fixture
-async def harness(open_bench: OpenBench) -> Harness:
+async def opened(open_bench: OpenBench) -> Harness:
     harness = await open_bench(money=MoneyMode.TEST)
     harness.deps = replace(harness.deps, money=replace(harness.deps.money, packs=(PACK,)))
     async with harness.transaction() as tx:
@@ -48,6 +45,11 @@ async def harness(open_bench: OpenBench) -> Harness:
         await tx.top_ups.offer([PACK])
     await grant(harness, HAS)
     return harness
+
+
+@pytest.fixture
+async def harness(open_bench: OpenBench) -> Harness:
+    return await opened(open_bench)
 
 
 async def balance(harness: Harness, owner: str = "user:1") -> int:
@@ -164,7 +166,7 @@ async def test_a_settlement_that_turns_out_dearer_leaves_no_balance_below_zero(
 
 
 async def test_the_price_is_not_read_again_at_the_end(harness: Harness) -> None:
-    """A change of the ratios while a task ran made it cost another price than it began with.
+    """The ratios were read again at the end, so a change meanwhile changed the price of a task.
 
     https://github.com/QuantumNous/new-api/issues/6172
     """
@@ -249,8 +251,7 @@ async def test_no_sweep_ends_a_hold_before_the_verdict(
 async def test_a_result_is_not_charged_before_it_can_be_downloaded(harness: Harness) -> None:
     """The charge was settled with the provider's word, and the media could not be had.
 
-    https://github.com/elizaOS/eliza/issues/12158, which was not read: built from the sentence
-    "settle before the media could be downloaded".
+    https://github.com/open-software-network/os-clovy/pull/627 (in its review)
     """
     job = await harness.run(**IMAGEN)
     harness.fetcher.links = {LINK: FetchFailed("gone"), FRESH: FetchFailed("gone")}
@@ -263,6 +264,57 @@ async def test_a_result_is_not_charged_before_it_can_be_downloaded(harness: Harn
         await harness.fetch_all()
     assert (await harness.job(job)).state is JobState.FAILED
     assert await balance(harness) == HAS
+
+
+@pytest.mark.parametrize("trouble", [ProviderUnreachable("no answer"), ProviderSilent("502")])
+async def test_a_task_that_cannot_be_read_keeps_its_hold(
+    harness: Harness, trouble: Exception
+) -> None:
+    """A poll that failed, or a task that was at work for an hour, was refunded as if it had failed.
+
+    https://github.com/elizaOS/eliza/issues/12158
+    """
+    job = await harness.run(**IMAGEN)
+    harness.provider.tasks["task-1"] = trouble
+    for _ in range(6):
+        await harness.later(minutes=15)
+        await harness.poll_all()
+        await harness.sweep()
+    assert (await harness.job(job)).state is JobState.RUNNING
+    assert await holds(harness) == [("open", 0)]
+
+    harness.provider.tasks["task-1"] = SUCCESS
+    await harness.later(minutes=15)
+    await harness.poll_all()
+    await harness.fetch_all()
+    assert await moved(harness, "capture") == [PRICE]
+    assert await balance(harness) == HAS - PRICE
+
+
+@pytest.mark.parametrize("lives", [1, 2, 3])
+@pytest.mark.parametrize("is_committed", [False, True])
+async def test_a_charge_is_not_lost_with_the_process_that_makes_it(
+    harness: Harness, lives: int, is_committed: bool
+) -> None:
+    """The charge was made beside the result, and one that failed was only logged.
+
+    https://github.com/ChronoAIProject/NyxID/issues/1158
+    """
+    job = await harness.run(**IMAGEN)
+    await harness.callback(SUCCESS)
+    whole = harness.deps
+    fragile = FragileDatabase(whole.database, Fuse(lives, is_committed))
+    harness.deps = replace(whole, database=cast(Any, fragile))
+    with contextlib.suppress(Killed):
+        await harness.fetch_all()
+
+    harness.deps = whole
+    is_over = (await harness.job(job)).state is JobState.SUCCEEDED
+    assert await moved(harness, "capture") == ([PRICE] if is_over else [])
+    await harness.later(hours=1)
+    await harness.fetch_all()
+    assert await moved(harness, "capture") == [PRICE]
+    assert await balance(harness) == HAS - PRICE
 
 
 async def test_a_retry_is_an_attempt_of_its_own(harness: Harness) -> None:
@@ -325,84 +377,3 @@ async def test_what_is_shown_is_what_is_charged_and_never_nothing(
     assert int(shown.price.credits) == int(job.price.credits) == job.charged_credits
     assert await moved(harness, "capture") == [max(1, int(PRICE * Decimal(margin)))]
     assert await balance(harness) == HAS - int(shown.price.credits)
-
-
-async def test_a_charge_is_known_by_its_id(harness: Harness) -> None:
-    """Stars were credited at each update, whatever charge they were.
-
-    A bot of our own did that, which read no telegram_payment_charge_id.
-    """
-    again = replace(PAID, external_id="charge-2")
-    for payment in (PAID, PAID, again, PAID, again):
-        await record_top_up(harness.deps, CALLER, payment=payment, telegram_host="sandbox")
-    assert await balance(harness, BUYER) == 2 * PACK.credits
-    assert await stars(harness) == {"telegram": -100, "exchange": 100}
-
-
-async def test_only_who_sees_payments_can_tell_of_one(harness: Harness) -> None:
-    """Any photo was taken for the proof of a payment.
-
-    A bot of our own did that. Here a payment is what Telegram calls one, told by an edge that may.
-    """
-    method = "/atelier.wallet.v1.WalletService/RecordTopUp"
-    others = frozenset(Scope) - {Scope.WALLET_TOPUP, Scope.WALLET_OPERATE}
-    with pytest.raises(PermissionDenied):
-        check_permission(Caller("bot", scopes=others, owner_prefixes=("",)), method=method)
-    photo = replace(PAID, external_id="photo-1", pack_id="")
-    teller = Caller(
-        "edge", frozenset({Scope.WALLET_TOPUP}), owner_prefixes=("telegram:",), bot_ids=None
-    )
-    with pytest.raises(TopUpInvalid):
-        await record_top_up(harness.deps, teller, payment=photo, telegram_host="sandbox")
-    assert await balance(harness, BUYER) == 0
-
-
-async def test_what_is_approved_twice_is_given_once(harness: Harness) -> None:
-    """Two presses of one button of the operator credited twice.
-
-    A bot of our own did that.
-    """
-    request = GrantRequest(CALLER, "g-1", "user:1", 50, "a gift")
-    await asyncio.gather(*(grant_credits(harness.deps, request) for _ in range(5)))
-    assert await moved(harness, "grant") == [HAS, 50]
-
-    top_up = await bought(harness, 70)
-    refund = Refund(CALLER, str(top_up.id), "asked")
-    await asyncio.gather(*(refund_top_up(harness.deps, refund) for _ in range(5)))
-    assert await moved(harness, "refund") == [70]
-    assert await balance(harness, BUYER) == 0
-
-
-@pytest.mark.parametrize("currency", ["USD", "RUB", "TON", "xtr", ""])
-async def test_stars_are_stars_and_nothing_else(harness: Harness, currency: str) -> None:
-    """As many credits were given for the amount in whatever currency it was.
-
-    A bot of our own did that.
-    """
-    strange = replace(PAID, currency=currency)
-    with pytest.raises(TopUpInvalid):
-        await check_top_up(harness.deps, CALLER, payment=strange, telegram_host="sandbox")
-    with pytest.raises(TopUpInvalid):
-        await record_top_up(harness.deps, CALLER, payment=strange, telegram_host="sandbox")
-    assert await balance(harness, BUYER) == 0
-    assert await harness.query("SELECT * FROM top_up") == []
-
-
-async def test_a_payment_that_went_back_before_is_a_refund_that_worked(harness: Harness) -> None:
-    """Telegram answered CHARGE_ALREADY_REFUNDED to a refund that took place, and told nobody.
-
-    https://github.com/tdlib/telegram-bot-api/issues/690
-    """
-    top_up = await bought(harness, 70)
-    await refund_top_up(harness.deps, Refund(CALLER, str(top_up.id), "asked"))
-    assert await report_refunds(harness, "Bad Request: CHARGE_ALREADY_REFUNDED") == 1
-    assert await report_refunds(harness) == 0
-
-    async with harness.transaction() as tx:
-        known = await tx.top_ups.get(top_up.id)
-    assert known is not None
-    assert known.state is TopUpState.REFUNDED
-    await number_receipts(harness.deps)
-    receipts = await harness.query("SELECT kind FROM receipt ORDER BY number")
-    assert [row["kind"] for row in receipts] == ["top_up", "refund"]
-    assert await balance(harness, BUYER) == 0

@@ -74,7 +74,11 @@ PAID = replace(RACE, name="race, paid", is_paid=True)
 PAID_MISHAP = replace(MISHAP, name="mishap, paid", is_paid=True, cancels=1)
 """The mishap for such a job, which may be cancelled as well."""
 REFUND = replace(PAID, name="refund, paid", cancels=0, refunds=2)
-"""The race, while what pays for the job is returned, twice if that is possible."""
+"""The race, while what pays for the job is returned, twice if that is possible.
+
+Whether the hold is released before or after that, the owner ends with the same: what comes back
+pays the debt. So there are fewer states than if it left both.
+"""
 LATE_PAID = replace(LATE, name="late answer, paid", is_paid=True, cancels=1)
 """An answer that comes with the hard stop, for a job that is paid for and may be cancelled."""
 SMALL = (
