@@ -65,32 +65,35 @@ async def report_stars(deps: Dependencies, caller: Caller, *, page: StarPage) ->
     check_money(deps)
     check_host(deps, page.telegram_host)
     async with deps.database.transaction() as tx:
-        next_offset = await _move_cursor(tx, page)
+        # Looked at in the bot's turn: an order that comes later has all read once more.
+        next_offset, is_ordered = await _move_cursor(tx, page)
         listed = await tx.stars.keep(_unique(page.transactions), offset=page.offset)
         earlier = await tx.stars.open(page.bot_id, limit=MOST_OPEN)
+    heal, host = page.heal or is_ordered, page.telegram_host
     differences = [
         found
         for each in _unique([*earlier, *listed])
-        if (found := await judge(deps, caller, told=each, host=page.telegram_host, heal=page.heal))
+        if (found := await judge(deps, caller, told=each, host=host, heal=heal))
     ]
     if page.is_last:
         differences += await _unlisted(deps, page.bot_id, known=differences)
     return TakenPage(next_offset, differences[:PAGE])
 
 
-async def _move_cursor(tx: Transaction, page: StarPage) -> int:
-    """Return where to read on: from the start where the list is not what it was.
+async def _move_cursor(tx: Transaction, page: StarPage) -> tuple[int, bool]:
+    """Return where to read on, from the start where the list is not what it was; and an order.
 
     A transaction that is entered late moves all after it, and would never be read.
     """
     cursor = await tx.stars.take_turn(page.bot_id)
+    is_ordered = await tx.stars.is_ordered(page.bot_id)
     if page.offset > cursor:  # another edge reads again from further ahead
-        return cursor
+        return cursor, is_ordered
     next_offset = page.next_offset if await _fits(tx, page) else 0
     await tx.stars.set_cursor(page.bot_id, next_offset)
     if page.is_last and (next_offset or not page.offset):
         await tx.stars.note_end(page.bot_id)
-    return next_offset
+    return next_offset, is_ordered
 
 
 async def _fits(tx: Transaction, page: StarPage) -> bool:
