@@ -119,11 +119,12 @@ async def test_an_operator_has_all_read_again_and_healed(client: GenerationClien
     assert not (await client.wallet.LeaseRefunds(lease)).reads_stars
 
     found = await client.wallet.ListStarDifferences(pb.ListStarDifferencesRequest())
-    assert (list(found.differences), found.ordered_bot_ids) == ([], [10])
+    assert list(found.differences) == []
+    assert found.ordered_bot_ids == [10]
     wallet = (await client.wallet.GetBalance(pb.GetBalanceRequest(owner="telegram:7"))).wallet
     assert wallet.balance == 100
-    (found,) = (await report(client, PAID_LATER)).differences  # the order is carried out
-    assert not found.is_healed
+    (later,) = (await report(client, PAID_LATER)).differences  # the order is carried out
+    assert not later.is_healed
 
 
 async def test_what_came_from_nobody_is_settled(client: GenerationClient) -> None:
@@ -133,7 +134,7 @@ async def test_what_came_from_nobody_is_settled(client: GenerationClient) -> Non
     await report(client, given)
     wish: dict[str, Any] = {"bot_id": 9, "transaction_id": "gift-1", "is_incoming": True}
     wish["reason"] = "he sent a photo of it"
-    credit = {"owner": "telegram:7", "credits": 77}
+    credit = pb.StarCredit(owner="telegram:7", credits=77)
     for _ in range(2):
         answer = await client.wallet.SettleStarTransaction(
             pb.SettleStarTransactionRequest(**wish, credit=credit)
