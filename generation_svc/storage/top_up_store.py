@@ -135,13 +135,14 @@ SELECT id, credits, stars, clock_timestamp() FROM unnest(%(ids)s::text[], %(cred
     %(stars)s::bigint[]) AS given (id, credits, stars) ORDER BY id
 ON CONFLICT (id, credits, stars) DO UPDATE SET time = EXCLUDED.time
 """
-# What Telegram listed itself is confirmed; of other providers nothing is.
+# What Telegram listed itself is confirmed; of other providers nothing is. The LIMIT has each looked
+# up by its key: an anti-join may read all that was ever listed.
 _UNCONFIRMED = f"""
-SELECT coalesce(sum(credits), 0)::bigint FROM top_up
-WHERE create_time >= date_trunc('day', now(), 'UTC') AND caller = %(caller)s
-    AND NOT EXISTS (SELECT FROM star_transaction WHERE star_transaction.bot_id = top_up.bot_id
+SELECT coalesce(sum(credits), 0)::bigint FROM top_up LEFT JOIN LATERAL (
+    SELECT true AS is_listed FROM star_transaction WHERE star_transaction.bot_id = top_up.bot_id
         AND star_transaction.id = top_up.external_id
-        AND star_transaction.direction = '{StarDirection.IN}')
+        AND star_transaction.direction = '{StarDirection.IN}' LIMIT 1) AS listed ON true
+WHERE create_time >= date_trunc('day', now(), 'UTC') AND caller = %(caller)s AND is_listed IS NULL
 """
 _STANDING = f"""
 SELECT coalesce((SELECT is_blocked FROM wallet WHERE owner = %(owner)s), false) AS is_blocked,

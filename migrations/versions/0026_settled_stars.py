@@ -10,6 +10,6 @@ down_revision = "0024"
 
 
 def upgrade() -> None:
-    for column in ("settled_as text", "settle_actor text", "settle_reason text"):
+    for column in ("settled_as varchar", "settle_actor varchar", "settle_reason varchar"):
         op.execute(f"ALTER TABLE star_transaction ADD COLUMN IF NOT EXISTS {column}")
     op.execute("ALTER TABLE star_transaction ADD COLUMN IF NOT EXISTS settle_time timestamptz")
