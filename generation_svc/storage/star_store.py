@@ -45,9 +45,10 @@ class PostgresStarStore:
     async def set_cursor(self, bot_id: int, offset: int) -> None:
         await self._run(_SET_CURSOR, name=_name(bot_id), offset=offset)
 
-    async def note_end(self, bot_id: int) -> None:
-        await self._run(_SET_CURSOR, name=_end(bot_id), offset=0)
-        await self._run(_COUNT_DOWN, name=_order(bot_id))
+    async def note_end(self, bot_id: int, *, time: datetime, is_ordered: bool) -> None:
+        await self._run(_NOTE_END, name=_end(bot_id), time=time)
+        if is_ordered:
+            await self._run(_COUNT_DOWN, name=_order(bot_id))
 
     async def read_again(self, bots: Sequence[int] = ()) -> Sequence[int]:
         rows = await self._all(_BOTS, bots=list(bots))
@@ -177,6 +178,10 @@ _SET_CURSOR = """
 INSERT INTO money_cursor AS c (name, position, time)
 VALUES (%(name)s, %(offset)s, clock_timestamp())
 ON CONFLICT (name) DO UPDATE SET position = excluded.position, time = excluded.time
+"""
+_NOTE_END = """
+INSERT INTO money_cursor AS c (name, position, time) VALUES (%(name)s, 0, %(time)s)
+ON CONFLICT (name) DO UPDATE SET time = greatest(c.time, excluded.time)
 """
 _COUNT_DOWN = """
 UPDATE money_cursor SET position = position - 1, time = clock_timestamp()

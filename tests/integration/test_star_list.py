@@ -23,6 +23,7 @@ from generation_svc.usecase.read_stars import (
     star_cursor,
 )
 from generation_svc.usecase.refund_top_up import Refund, refund_top_up
+from tests.e2e.program import until
 from tests.integration.star_partner import TRANSACTIONS
 from tests.integration.test_top_up import EDGE, OPERATOR, OWNER, PAID, SANDBOX, opened, record
 from tests.integration.test_top_up_refund import buy, lease, listed, refund
@@ -346,3 +347,24 @@ async def test_pages_overlap_and_a_late_entry_has_all_read_again(harness: Harnes
     assert (await report(harness, *whole[80:], offset=80, heal=True)).next_offset == 131
     assert (await wallet(harness, OWNER)).paid == 100
     assert await differences(harness) == []
+
+
+async def test_a_list_is_read_to_its_end_once_it_is_judged(harness: Harness) -> None:
+    async with harness.transaction() as tx:
+        before = tx.now()
+        assert await tx.stars.order([BOT]) == [BOT]
+
+    async def unread() -> tuple[Sequence[int], Sequence[int]]:
+        async with harness.transaction() as tx:
+            return await tx.stars.unread([BOT], since=before), await tx.stars.ordered()
+
+    async with harness.transaction() as other:
+        await other.ledger.lock([OWNER])  # whoever credits the payment waits for it
+        first = asyncio.create_task(report(harness, payment()))
+        await until(lambda: states(harness), within_s=10, what="a page that is kept")
+        assert await unread() == ([BOT], [BOT])
+        assert not first.done()
+    assert [each.is_healed for each in (await first).differences] == [True]
+    assert await unread() == ([], [BOT])
+    await report(harness, payment())
+    assert await unread() == ([], [])

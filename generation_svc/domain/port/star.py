@@ -21,8 +21,8 @@ class StarStore(Protocol):
     async def set_cursor(self, bot_id: int, offset: int) -> None:
         """Say from which offset on they are read next."""
 
-    async def note_end(self, bot_id: int) -> None:
-        """Note that a bot's transactions were read to the end just now."""
+    async def note_end(self, bot_id: int, *, time: datetime, is_ordered: bool) -> None:
+        """Note that a bot's list was taken in to its end, as it was at a time, and healed."""
 
     async def read_again(self, bots: Sequence[int] = ()) -> Sequence[int]:
         """Have everything of all bots that are known, and of these, read again; return them."""
