@@ -50,7 +50,7 @@ async def payment_in(person: Person, query: str, state: str, *, within_s: float 
 
 async def healed(stack: Stack) -> None:
     """Order that all is healed, and wait until it is."""
-    order = pb.HealStarsRequest(reason="no update came all day")
+    order = pb.HealStarsRequest(bot_id=BOT_ID, reason="no update came all day")
     assert (await stack.client.wallet.HealStars(order)).bot_ids == [BOT_ID]
 
     async def is_done() -> bool:
