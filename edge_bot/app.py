@@ -162,6 +162,7 @@ def _refund_worker(context: EdgeContext, *, token_health: TokenHealth) -> Refund
         bot_id=context.bot_id,
         client=context.client,
         packs=context.packs,
+        star_news=context.star_news,
         token_health=token_health,
     )
 

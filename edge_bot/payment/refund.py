@@ -43,11 +43,13 @@ class RefundWorker:
         bot_id: int,
         client: GenerationClient,
         packs: PackCache,
+        star_news: asyncio.Event,
         token_health: TokenHealth,
         look_s: float = LOOK_S,
     ) -> None:
         self._bot, self._bot_id, self._client = bot, bot_id, client
         self._packs, self._token_health, self._look_s = packs, token_health, look_s
+        self._star_news = star_news
         self._pause_s = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -73,7 +75,10 @@ class RefundWorker:
             return []
         request = pb.LeaseRefundsRequest(bot_id=self._bot_id, max_count=MAX_COUNT)
         with translated():
-            return list((await self._client.wallet.LeaseRefunds(request)).refunds)
+            answer = await self._client.wallet.LeaseRefunds(request)
+        if answer.reads_stars:
+            self._star_news.set()
+        return list(answer.refunds)
 
     async def _make(self, refund: LeasedRefund) -> None:
         """Return the Stars and report it; what may have happened is left to the next lease."""

@@ -87,7 +87,7 @@ def known_ways() -> frozenset[tuple[TransferKind, AccountKind, AccountKind, Curr
     }
     stars = {
         (kind, source, target, currency)
-        for kind in (TransferKind.STARS_IN, TransferKind.STARS_OUT)
+        for kind in (TransferKind.STARS_IN, TransferKind.STARS_OUT, TransferKind.CORRECTION)
         for source in _HOUSE_OF_STARS
         for target in _HOUSE_OF_STARS - {source}
         for currency in (Currency.XTR, Currency.XTR_NANO)

@@ -79,6 +79,29 @@ class DailyCapReached(AtelierError):
         self.cap, self.retry_after = cap, retry_after
         super().__init__(f"The limit of today ({cap}) is reached. Try again tomorrow.")
 
+    @property
+    def detail(self) -> dict[str, str]:
+        """What is told beside the sentence."""
+        return {"cap": self.cap}
+
+
+class TopUpCapReached(DailyCapReached):
+    """A payment is more than its caller may still record today."""
+
+    def __init__(self, *, limit: int, used: int, retry_after: timedelta) -> None:
+        super().__init__("top_up", retry_after=retry_after)
+        self.limit, self.left = limit, max(0, limit - used)
+        minutes = -(-retry_after // timedelta(minutes=1))
+        self.args = (
+            f"At most {limit} credits are recorded a day (UTC), and {self.left} of them are left."
+            f" The next day begins in {minutes} minutes; record the payment again then.",
+        )
+
+    @property
+    def detail(self) -> dict[str, str]:
+        """What is told beside the sentence."""
+        return super().detail | {"limit": str(self.limit), "left": str(self.left)}
+
 
 class FreeAllowanceUsed(AtelierError):
     """An owner has used the free jobs of a day."""
@@ -120,6 +143,22 @@ class TopUpSpent(AtelierError):
         super().__init__(
             f"Something of top-up {top_up_id!r} is spent. Forced, it is refunded all the same."
         )
+
+
+class StarNotFound(AtelierError):
+    """A bot has no such transaction in Stars."""
+
+    def __init__(self, transaction_id: str) -> None:
+        self.transaction_id = transaction_id
+        super().__init__(f"The bot has no transaction {transaction_id!r} of this direction.")
+
+
+class StarNotSettled(AtelierError):
+    """A transaction in Stars cannot be settled as it was asked for."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"The transaction cannot be settled so: {problem}.")
 
 
 class MoneyOff(AtelierError):

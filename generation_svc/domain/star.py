@@ -54,6 +54,8 @@ class StarTransaction:
     state: StarState = StarState.MISSING
     problem: str = ""
     """What differs from the ledger; empty if they agree."""
+    settled_as: str = ""
+    """What an operator decided that it is; empty if nobody had to."""
 
     @property
     def is_in(self) -> bool:

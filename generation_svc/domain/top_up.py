@@ -90,6 +90,10 @@ class Payment:
     credits: int = 0
     """0 if they are those of the pack."""
     bot_id: int | None = None
+    payer: int | None = None
+    """Who paid, as the provider numbers its users, if that is not the owner."""
+    suspense: str = ""
+    """For what its Stars lie in suspense, if an operator says whose they are."""
 
     @property
     def cause(self) -> str:

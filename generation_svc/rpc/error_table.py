@@ -97,7 +97,7 @@ TABLE: Mapping[type[Exception], Entry] = {
     money.DailyCapReached: Entry(
         grpc.StatusCode.FAILED_PRECONDITION,
         "DAILY_CAP_REACHED",
-        lambda e: {"cap": e.cap},
+        lambda e: e.detail,
         lambda e: e.retry_after,
     ),
     money.FreeAllowanceUsed: Entry(
@@ -113,6 +113,14 @@ TABLE: Mapping[type[Exception], Entry] = {
         grpc.StatusCode.ALREADY_EXISTS,
         "TOP_UP_REUSED",
         lambda e: {"provider": e.provider, "external_id": e.external_id},
+    ),
+    money.StarNotFound: Entry(
+        grpc.StatusCode.NOT_FOUND,
+        "STAR_NOT_FOUND",
+        lambda e: {"transaction_id": e.transaction_id},
+    ),
+    money.StarNotSettled: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "STAR_NOT_SETTLED", lambda e: {"problem": e.problem}
     ),
     money.TopUpNotFound: Entry(
         grpc.StatusCode.NOT_FOUND, "TOP_UP_NOT_FOUND", lambda e: {"top_up_id": e.top_up_id}

@@ -128,7 +128,9 @@ class TopUpServicer:
         leased = await refund_top_up.lease_refunds(
             self._deps, current_caller(), bot_id=bot_id, limit=limit
         )
-        return pb.LeaseRefundsResponse(refunds=[leased_refund_to_proto(each) for each in leased])
+        reads_stars = await refund_top_up.wants_stars(self._deps, bot_id=bot_id)
+        refunds = [leased_refund_to_proto(each) for each in leased]
+        return pb.LeaseRefundsResponse(refunds=refunds, reads_stars=reads_stars)
 
     async def ReportRefund(
         self, request: pb.ReportRefundRequest, context: ServicerContext

@@ -17,6 +17,7 @@ from generation_svc.rpc.top_up_servicer import TopUpServicer
 from generation_svc.rpc.wallet_check import LedgerCheck
 from generation_svc.rpc.wallet_import import WalletImport
 from generation_svc.rpc.wallet_operator import MAX_REASON_LENGTH, WalletOperator
+from generation_svc.rpc.wallet_settle import StarOperator
 from generation_svc.rpc.wallet_star import StarServicer
 from generation_svc.rpc.wallet_statement import StatementServicer
 from generation_svc.usecase import grant_credits, read_wallet
@@ -28,6 +29,7 @@ class WalletServicer(
     LedgerCheck,
     WalletImport,
     WalletOperator,
+    StarOperator,
     StarServicer,
     StatementServicer,
     TopUpServicer,

@@ -68,6 +68,7 @@ def difference_to_proto(difference: StarDifference) -> star_pb.StarDifference:
         transaction=_to_proto(difference.transaction),
         problem=difference.problem[:MAX_PROBLEM_LENGTH],
         is_healed=difference.is_healed,
+        bot_id=difference.transaction.bot_id,
     )
 
 

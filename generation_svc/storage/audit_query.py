@@ -319,7 +319,8 @@ _TOP_UPS = _statement(
         Rule.STAR_SEEN,
         "key",
         "format('Telegram lists later payments and not this one, %%s', external_id)",
-        "is_unseen",
+        # What was charged back has gone, whether it ever came or not.
+        "is_unseen AND state NOT IN ('refunded', 'charged_back')",
     ),
 )
 

@@ -16,6 +16,11 @@ from generation_svc.domain.top_up import (
 )
 from generation_svc.storage.connection import Connection, Row
 
+READINGS = 2
+"""How often a list is read to its end until an order is carried out.
+
+What an edge reported first it may have read before the order.
+"""
 GRACE = timedelta(hours=1)
 """How late Telegram may list what the ledger has."""
 
@@ -40,8 +45,10 @@ class PostgresStarStore:
     async def set_cursor(self, bot_id: int, offset: int) -> None:
         await self._run(_SET_CURSOR, name=_name(bot_id), offset=offset)
 
-    async def note_end(self, bot_id: int) -> None:
-        await self._run(_SET_CURSOR, name=_end(bot_id), offset=0)
+    async def note_end(self, bot_id: int, *, time: datetime, is_ordered: bool) -> None:
+        await self._run(_NOTE_END, name=_end(bot_id), time=time)
+        if is_ordered:
+            await self._run(_COUNT_DOWN, name=_order(bot_id))
 
     async def read_again(self, bots: Sequence[int] = ()) -> Sequence[int]:
         rows = await self._all(_BOTS, bots=list(bots))
@@ -49,6 +56,18 @@ class PostgresStarStore:
         for bot_id in known:
             await self.set_cursor(bot_id, 0)
         return known
+
+    async def order(self, bots: Sequence[int] = ()) -> Sequence[int]:
+        known = await self.read_again(bots)
+        for bot_id in known:
+            await self._run(_SET_CURSOR, name=_order(bot_id), offset=READINGS)
+        return known
+
+    async def is_ordered(self, bot_id: int) -> bool:
+        return bool(await self._all(_IS_ORDERED, name=_order(bot_id)))
+
+    async def ordered(self) -> Sequence[int]:
+        return [int(row["bot_id"]) for row in await self._all(_ORDERED)]
 
     async def unread(self, bots: Sequence[int], *, since: datetime) -> Sequence[int]:
         names = {_end(bot_id): bot_id for bot_id in bots}
@@ -59,6 +78,30 @@ class PostgresStarStore:
         )
         read = {row["name"] for row in rows}
         return [bot_id for name, bot_id in names.items() if name not in read]
+
+    async def find(
+        self, bot_id: int, star_id: str, *, direction: StarDirection
+    ) -> StarTransaction | None:
+        rows = await self._all(_FIND, bot_id=bot_id, id=star_id, direction=direction)
+        return _transaction(rows[0]) if rows else None
+
+    async def lock(
+        self, bot_id: int, star_id: str, *, direction: StarDirection
+    ) -> StarTransaction | None:
+        rows = await self._all(_FIND + "FOR UPDATE", bot_id=bot_id, id=star_id, direction=direction)
+        return _transaction(rows[0]) if rows else None
+
+    async def settle(
+        self, transaction: StarTransaction, *, state: StarState, actor: str, reason: str
+    ) -> None:
+        await self._run(
+            _SETTLE,
+            **_key(transaction),
+            settled_as=transaction.settled_as,
+            state=state,
+            actor=actor,
+            reason=reason,
+        )
 
     async def position(self, transaction: StarTransaction) -> int | None:
         rows = await self._all(
@@ -90,8 +133,12 @@ class PostgresStarStore:
         )
         return bool(row["has_come_back"])
 
-    async def attribute(self, stranger: StarTransaction) -> UUID | None:
-        rows = await self._all(_ATTRIBUTE, **_key(stranger), amount=stranger.amount)
+    async def attribute(
+        self, stranger: StarTransaction, *, top_up_id: UUID | None = None
+    ) -> UUID | None:
+        rows = await self._all(
+            _ATTRIBUTE, **_key(stranger), amount=stranger.amount, top_up_id=top_up_id
+        )
         return rows[0]["top_up_id"] if rows else None
 
     async def differences(self, *, limit: int) -> Sequence[StarDifference]:
@@ -114,6 +161,10 @@ def _name(bot_id: int) -> str:
     return f"stars/{bot_id}"
 
 
+def _order(bot_id: int) -> str:
+    return f"stars_order/{bot_id}"
+
+
 def _end(bot_id: int) -> str:
     return f"stars_end/{bot_id}"
 
@@ -127,6 +178,19 @@ _SET_CURSOR = """
 INSERT INTO money_cursor AS c (name, position, time)
 VALUES (%(name)s, %(offset)s, clock_timestamp())
 ON CONFLICT (name) DO UPDATE SET position = excluded.position, time = excluded.time
+"""
+_NOTE_END = """
+INSERT INTO money_cursor AS c (name, position, time) VALUES (%(name)s, 0, %(time)s)
+ON CONFLICT (name) DO UPDATE SET time = greatest(c.time, excluded.time)
+"""
+_COUNT_DOWN = """
+UPDATE money_cursor SET position = position - 1, time = clock_timestamp()
+WHERE name = %(name)s AND position > 0
+"""
+_IS_ORDERED = "SELECT position FROM money_cursor WHERE name = %(name)s AND position > 0"
+_ORDERED = """
+SELECT split_part(name, '/', 2)::bigint AS bot_id FROM money_cursor
+WHERE name LIKE 'stars_order/%%' AND position > 0 ORDER BY 1
 """
 # From one bot to the next in the index: a DISTINCT would read all top-ups for some bots.
 _NEXT_BOT = f"SELECT min(bot_id) FROM top_up WHERE provider = '{TELEGRAM_STARS}'"
@@ -151,12 +215,22 @@ ON CONFLICT (bot_id, id, direction) DO UPDATE SET amount = excluded.amount, nano
     document = excluded.document, position = excluded.position
 RETURNING *
 """
-_OPEN = """
-SELECT * FROM star_transaction WHERE bot_id = %(bot_id)s AND problem <> ''
-ORDER BY time, position LIMIT %(limit)s
+_FIND = """
+SELECT * FROM star_transaction WHERE (bot_id, id, direction) = (%(bot_id)s, %(id)s, %(direction)s)
+"""
+# What was written and never judged, since somebody was killed in between, comes first.
+_OPEN = f"""
+SELECT * FROM star_transaction WHERE bot_id = %(bot_id)s AND settled_as IS NULL
+    AND (problem <> '' OR state = '{StarState.MISSING}')
+ORDER BY problem <> '', time, position LIMIT %(limit)s
 """
 _JUDGE = """
 UPDATE star_transaction SET state = %(state)s, problem = %(problem)s
+WHERE (bot_id, id, direction) = (%(bot_id)s, %(id)s, %(direction)s) AND settled_as IS NULL
+"""
+_SETTLE = """
+UPDATE star_transaction SET state = %(state)s, problem = '', settled_as = %(settled_as)s,
+    settle_actor = %(actor)s, settle_reason = %(reason)s, settle_time = now()
 WHERE (bot_id, id, direction) = (%(bot_id)s, %(id)s, %(direction)s)
 """
 _FAILED = "document#>>'{receiver,withdrawal_state,type}' = 'failed'"
@@ -176,9 +250,12 @@ AND NOT EXISTS (SELECT FROM star_transaction AS listed WHERE listed.bot_id = top
 _ATTRIBUTE = f"""
 UPDATE star_transaction SET payload = found.id::text, state = '{StarState.BOOKED}', problem = ''
 FROM (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND provider = '{TELEGRAM_STARS}'
-    AND state = '{TopUpState.CHARGED_BACK}' AND amount = %(amount)s AND {_UNLISTED}
+    AND state = '{TopUpState.CHARGED_BACK}' AND {_UNLISTED}
+    AND CASE WHEN %(top_up_id)s::uuid IS NULL THEN amount = %(amount)s
+        ELSE top_up.id = %(top_up_id)s END
     ORDER BY refund_time LIMIT 1) AS found
 WHERE (bot_id, star_transaction.id, direction) = (%(bot_id)s, %(id)s, %(direction)s)
+    AND settled_as IS NULL
 RETURNING found.id AS top_up_id
 """
 _STARS = f"top_up.provider = '{TELEGRAM_STARS}' AND top_up.bot_id IS NOT NULL"
@@ -186,6 +263,8 @@ _UNSEEN = f"""
 NOT EXISTS (SELECT FROM star_transaction AS listed WHERE listed.bot_id = top_up.bot_id
     AND listed.id = top_up.external_id AND listed.direction = '{StarDirection.IN}')
 """
+# Nobody paid it, and it was taken back: Telegram rightly lists neither.
+_CAME_TO_NOTHING = f"top_up.state IN {_ENDED} AND {_UNLISTED}"
 _OF_TOP_UP = f"""
 SELECT top_up.bot_id, external_id AS id, '{{direction}}' AS direction, amount, 0::bigint AS nano,
     'user' AS partner, {{time}} AS time, user_id, '' AS transaction_type, '' AS payload,
@@ -202,13 +281,13 @@ _DIFFERENCES = " UNION ALL ".join(
             direction=StarDirection.IN,
             time="create_time",
             problem="it was credited, and Telegram does not list it",
-            where=f"{_STARS} AND {_UNSEEN}",
+            where=f"{_STARS} AND {_UNSEEN} AND NOT ({_CAME_TO_NOTHING})",
         ),
         _OF_TOP_UP.format(
             direction=StarDirection.OUT,
             time="refund_time",
             problem="its credits were taken back, and Telegram does not list a refund",
-            where=f"{_STARS} AND top_up.state IN {_ENDED} AND {_UNLISTED}",
+            where=f"{_STARS} AND top_up.state IN {_ENDED} AND {_UNLISTED} AND NOT ({_UNSEEN})",
         ),
     )
 )
@@ -266,4 +345,5 @@ def _transaction(row: Row) -> StarTransaction:
         document=row["document"],
         state=StarState(row["state"]),
         problem=row["problem"],
+        settled_as=row.get("settled_as") or "",
     )

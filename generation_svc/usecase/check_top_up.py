@@ -3,18 +3,15 @@
 from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.clock import day_after
 from generation_svc.domain.money_error import (
-    DailyCapReached,
     MoneyModeMismatch,
     OwnerBlocked,
     SalesClosed,
+    TopUpCapReached,
     TopUpInvalid,
 )
 from generation_svc.domain.top_up import STARS, Pack, Payment, is_at_home, telegram_user
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.read_wallet import check_money, check_owner
-
-DAILY_CAP = "top_up"
-"""What the limit of a day is called."""
 
 
 def list_packs(deps: Dependencies) -> tuple[Pack, ...]:
@@ -35,7 +32,7 @@ async def check_top_up(
     """Raise what a payment that is about to be made would be refused for.
 
     It locks nothing and asks the database once, for Telegram waits no longer than 10 s: raises
-    MoneyModeMismatch, TopUpInvalid, OwnerBlocked, SalesClosed and DailyCapReached.
+    MoneyModeMismatch, TopUpInvalid, OwnerBlocked, SalesClosed and TopUpCapReached.
     """
     check_owner(deps, caller, owner=payment.owner)
     check_host(deps, telegram_host)
@@ -47,8 +44,9 @@ async def check_top_up(
         raise OwnerBlocked(payment.owner)
     if standing.closed_reason is not None:
         raise SalesClosed
-    if is_beyond_cap(deps, caller, credits_=standing.unconfirmed + pack.credits):
-        raise daily_cap_reached(deps)
+    refusal = cap_refusal(deps, caller, used=standing.unconfirmed, credits_=pack.credits)
+    if refusal:
+        raise refusal
 
 
 def check_host(deps: Dependencies, telegram_host: str) -> None:
@@ -60,21 +58,20 @@ def check_host(deps: Dependencies, telegram_host: str) -> None:
     raise MoneyModeMismatch(mode, advice=f"{advice} MONEY fits, or at another Telegram.")
 
 
-def is_beyond_cap(deps: Dependencies, caller: Caller, *, credits_: int) -> bool:
-    """Return whether so many unconfirmed credits are more than an edge may record in a day."""
+def cap_refusal(
+    deps: Dependencies, caller: Caller, *, used: int, credits_: int
+) -> TopUpCapReached | None:
+    """Return why a caller may not record so many more unconfirmed credits today; None if it may."""
     cap = deps.money.daily_credits
-    return cap is not None and credits_ > cap and Scope.WALLET_OPERATE not in caller.scopes
-
-
-def daily_cap_reached(deps: Dependencies) -> DailyCapReached:
-    """Return the refusal, with the time until the next day begins."""
+    if cap is None or used + credits_ <= cap or Scope.WALLET_OPERATE in caller.scopes:
+        return None
     now = deps.database.now()
-    return DailyCapReached(DAILY_CAP, retry_after=day_after(now) - now)
+    return TopUpCapReached(limit=cap, used=used, retry_after=day_after(now) - now)
 
 
 def owner_problem(payment: Payment) -> str | None:
     """Return why the owner cannot have paid in Stars, which have to find back to a user."""
-    if payment.is_stars and telegram_user(payment.owner) is None:
+    if payment.is_stars and not payment.payer and telegram_user(payment.owner) is None:
         return f"owner {payment.owner!r} is no user of Telegram, such as 'telegram:7'"
     return None
 

@@ -24,10 +24,12 @@ from generation_svc.domain.star import (
     share_transfers,
     suspended_transfer,
 )
+from generation_svc.domain.star_settlement import returned_transfers
 from generation_svc.domain.top_up import (
     STARS,
     TELEGRAM_STARS,
     Payment,
+    StarDirection,
     StarState,
     TopUp,
     TopUpState,
@@ -38,6 +40,9 @@ from generation_svc.usecase.refund_top_up import Refund, confirm_refund, refund_
 
 UNRECORDED = "it was paid and never recorded"
 TAKEN_BACK = "Telegram took the payment back, and its credits are still there"
+NEVER_RECORDED = "a payment went back that was never recorded"
+HEALABLE = frozenset({UNRECORDED, TAKEN_BACK, NEVER_RECORDED})
+"""What ends by itself once the whole list is read, and healed."""
 _REASON = "Telegram lists that the payment went back."
 _logger = structlog.get_logger(__name__)
 
@@ -46,6 +51,8 @@ async def judge(
     deps: Dependencies, caller: Caller, *, told: StarTransaction, host: str, heal: bool
 ) -> StarDifference | None:
     """Say what differs; None if nothing does, or only time had to pass."""
+    if told.settled_as:
+        return None
     async with deps.database.transaction() as tx:
         seen = await _seen(tx, told)
         await tx.stars.judge(told, state=seen.state, problem=seen.problem)
@@ -59,6 +66,7 @@ async def judge(
 
 async def _seen(tx: Transaction, told: StarTransaction) -> StarTransaction:
     """Return a transaction with what the ledger makes of it."""
+    told = await _refund_of_invoice(tx, told)
     if not told.is_of_invoice:
         return await _own(tx, told)
     top_up = await tx.top_ups.find(TELEGRAM_STARS, told.id)
@@ -71,6 +79,26 @@ async def _seen(tx: Transaction, told: StarTransaction) -> StarTransaction:
         return replace(told, state=StarState.MISSING, problem=problem)
     await tx.ledger.move(share_transfers(told))
     return replace(told, state=StarState.MATCHED, problem="")
+
+
+async def _refund_of_invoice(tx: Transaction, told: StarTransaction) -> StarTransaction:
+    """Return what went back under the id of a payment as that payment's, whatever it is called.
+
+    The id is what Telegram promises; the kind and the taker are lost where it forgot the product.
+    """
+    is_booked = told.state in (StarState.BOOKED, StarState.SUSPENSE)
+    if told.is_in or told.is_of_invoice or is_booked:
+        return told
+    paid = await tx.stars.find(told.bot_id, told.id, direction=StarDirection.IN)
+    if paid is None or not paid.is_of_invoice or told.user_id not in (None, paid.user_id):
+        return told
+    return replace(
+        told,
+        partner=paid.partner,
+        user_id=paid.user_id,
+        transaction_type=paid.transaction_type,
+        payload=paid.payload,
+    )
 
 
 async def _own(tx: Transaction, told: StarTransaction) -> StarTransaction:
@@ -122,11 +150,14 @@ async def _unknown_payment(tx: Transaction, told: StarTransaction) -> StarTransa
 
 async def _unknown_refund(tx: Transaction, told: StarTransaction) -> StarTransaction:
     """Return a payment that lies in suspense; one that nobody recorded has to be first."""
+    paid = await tx.stars.lock(told.bot_id, told.id, direction=StarDirection.IN)
+    if paid and paid.settled_as:
+        await tx.ledger.move(returned_transfers(told))
+        return replace(told, state=StarState.BOOKED, problem="")
     if not await _suspended(tx, told):
-        problem = "a payment went back that was never recorded"
-        return replace(told, state=StarState.MISSING, problem=problem)
+        return replace(told, state=StarState.MISSING, problem=NEVER_RECORDED)
     await _suspend(tx, told, _REASON)
-    payment = replace(told, direction=type(told.direction).IN)
+    payment = replace(told, direction=StarDirection.IN)
     await tx.stars.judge(payment, state=StarState.BOOKED)
     return replace(told, state=StarState.BOOKED, problem="")
 
@@ -138,7 +169,9 @@ async def _suspended(tx: Transaction, told: StarTransaction) -> bool:
 
 async def _suspend(tx: Transaction, told: StarTransaction, problem: str) -> StarTransaction:
     transfer = suspended_transfer(told, reason=problem)
-    await tx.ledger.move([*([transfer] if transfer else []), *share_transfers(told)])
+    if transfer is None:
+        return replace(told, state=StarState.MISSING, problem=problem)
+    await tx.ledger.move([transfer, *share_transfers(told)])
     return replace(told, state=StarState.SUSPENSE, problem=problem)
 
 
@@ -159,7 +192,7 @@ def _mismatch(told: StarTransaction, top_up: TopUp) -> str:
         ("bot", told.bot_id, top_up.bot_id),
         ("amount", told.paid, top_up.amount),
         ("user", told.user_id, top_up.user_id),
-        ("pack", pack_id, top_up.pack_id),
+        ("pack", pack_id if told.is_in else top_up.pack_id, top_up.pack_id),
     )
     wrong = [f"{name} {ours} instead of {theirs}" for name, theirs, ours in parts if theirs != ours]
     return "it was recorded with " + ", ".join(wrong) if wrong else ""

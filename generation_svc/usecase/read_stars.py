@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.port.transaction import Transaction
@@ -49,6 +50,18 @@ class TakenPage:
     differences: Sequence[StarDifference]
 
 
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Where a page led."""
+
+    next_offset: int
+    is_ordered: bool
+    """Whether an operator ordered the list to be healed."""
+    is_end: bool
+    """Whether the list was read to its end."""
+    time: datetime
+
+
 async def star_cursor(deps: Dependencies, caller: Caller, *, bot_id: int) -> int:
     """Return from which offset on to read. Raises PermissionDenied and MoneyOff."""
     caller.require_bot(bot_id)
@@ -65,32 +78,37 @@ async def report_stars(deps: Dependencies, caller: Caller, *, page: StarPage) ->
     check_money(deps)
     check_host(deps, page.telegram_host)
     async with deps.database.transaction() as tx:
-        next_offset = await _move_cursor(tx, page)
+        # Looked at in the bot's turn: an order that comes later has all read once more.
+        moved = await _move_cursor(tx, page)
         listed = await tx.stars.keep(_unique(page.transactions), offset=page.offset)
         earlier = await tx.stars.open(page.bot_id, limit=MOST_OPEN)
+    heal, host = page.heal or moved.is_ordered, page.telegram_host
     differences = [
         found
         for each in _unique([*earlier, *listed])
-        if (found := await judge(deps, caller, told=each, host=page.telegram_host, heal=page.heal))
+        if (found := await judge(deps, caller, told=each, host=host, heal=heal))
     ]
+    if moved.is_end:  # only now: whoever waits for it looks at what still differs
+        async with deps.database.transaction() as tx:
+            await tx.stars.note_end(page.bot_id, time=moved.time, is_ordered=moved.is_ordered)
     if page.is_last:
         differences += await _unlisted(deps, page.bot_id, known=differences)
-    return TakenPage(next_offset, differences[:PAGE])
+    return TakenPage(moved.next_offset, differences[:PAGE])
 
 
-async def _move_cursor(tx: Transaction, page: StarPage) -> int:
-    """Return where to read on: from the start where the list is not what it was.
+async def _move_cursor(tx: Transaction, page: StarPage) -> _Moved:
+    """Say where to read on: from the start where the list is not what it was.
 
     A transaction that is entered late moves all after it, and would never be read.
     """
     cursor = await tx.stars.take_turn(page.bot_id)
+    is_ordered = await tx.stars.is_ordered(page.bot_id)
     if page.offset > cursor:  # another edge reads again from further ahead
-        return cursor
+        return _Moved(cursor, is_ordered, False, tx.now())
     next_offset = page.next_offset if await _fits(tx, page) else 0
     await tx.stars.set_cursor(page.bot_id, next_offset)
-    if page.is_last and (next_offset or not page.offset):
-        await tx.stars.note_end(page.bot_id)
-    return next_offset
+    is_end = page.is_last and bool(next_offset or not page.offset)
+    return _Moved(next_offset, is_ordered, is_end, tx.now())
 
 
 async def _fits(tx: Transaction, page: StarPage) -> bool:

@@ -27,18 +27,14 @@ from generation_svc.domain.top_up import (
     STARS,
     TELEGRAM_STARS,
     Payment,
+    StarDirection,
     TopUp,
     TopUpState,
     sold_at,
     telegram_user,
 )
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.check_top_up import (
-    check_host,
-    daily_cap_reached,
-    is_beyond_cap,
-    owner_problem,
-)
+from generation_svc.usecase.check_top_up import cap_refusal, check_host, owner_problem
 from generation_svc.usecase.read_wallet import check_owner
 
 _logger = structlog.get_logger(__name__)
@@ -59,17 +55,14 @@ async def record_top_up(
     """Credit a payment once; also while sales are closed, and to an owner who is blocked.
 
     Raises PermissionDenied, MoneyOff, MoneyModeMismatch, TopUpReused, and, after it put what
-    came into suspense, TopUpInvalid and DailyCapReached.
+    came into suspense, TopUpInvalid and TopUpCapReached.
     """
     _check(deps, caller, payment, telegram_host=telegram_host)
     async with deps.database.transaction() as tx:
-        outcome = await _record(deps, tx, caller, payment)
+        outcome = await record_in(deps, tx, caller=caller, payment=payment)
     if isinstance(outcome, AtelierError):
         _alert(deps, payment, outcome)
         raise outcome
-    if outcome.is_new:
-        deps.meter.top_ups.labels(payment.provider).inc()
-        deps.meter.top_up_credits.labels(payment.provider).inc(outcome.top_up.credits)
     return outcome
 
 
@@ -83,9 +76,10 @@ def _check(deps: Dependencies, caller: Caller, payment: Payment, *, telegram_hos
         raise TopUpInvalid(f"{payment.provider} takes no {payment.currency}")
 
 
-async def _record(
-    deps: Dependencies, tx: Transaction, caller: Caller, payment: Payment
+async def record_in(
+    deps: Dependencies, tx: Transaction, *, caller: Caller, payment: Payment
 ) -> RecordedTopUp | AtelierError:
+    """Credit a payment once within a transaction; return what it is refused for, if it is."""
     # One after the other where they are counted, and first, before the wallet is locked.
     unconfirmed = await tx.top_ups.take_turn(caller.name) if deps.money.daily_credits else 0
     # Locked before looking, so that of two calls at once the second sees what the first one wrote.
@@ -97,8 +91,10 @@ async def _record(
     credits_, refusal = await _worth(tx, caller, payment)
     if not refusal and wallet.has_no_room(credits_):
         refusal = TopUpInvalid(f"the owner would have more than {MOST_CREDITS} credits")
-    if not refusal and is_beyond_cap(deps, caller, credits_=unconfirmed + credits_):
-        refusal = daily_cap_reached(deps)
+    if not refusal:
+        refusal = cap_refusal(deps, caller, used=unconfirmed, credits_=credits_)
+        # The limit is for what is not reconciled: this payment Telegram has listed itself.
+        refusal = None if refusal and await _is_listed(tx, payment) else refusal
     if refusal:
         return refusal if suspended else await _suspend(tx, caller, payment, refusal)
     return await _credit(
@@ -154,7 +150,7 @@ def _top_up(tx: Transaction, caller: Caller, payment: Payment, credits_: int) ->
         state=TopUpState.CREDITED,
         caller=caller.name,
         bot_id=payment.bot_id,
-        user_id=telegram_user(payment.owner) if payment.is_stars else None,
+        user_id=(payment.payer or telegram_user(payment.owner)) if payment.is_stars else None,
     )
 
 
@@ -177,6 +173,8 @@ async def _credit(
     stars = _stars(top_up, AccountKind.SUSPENSE if held else AccountKind.TELEGRAM)
     moved = [_credits(top_up, *part) for part in parts if part[2]]
     await tx.ledger.move(moved + ([stars] if stars else []))
+    deps.meter.top_ups.labels(payment.provider).inc()
+    deps.meter.top_up_credits.labels(payment.provider).inc(top_up.credits)
     deps.meter.debt_credits.labels("paid").inc(debt)
     made = await tx.top_ups.get(top_up.id)
     assert made is not None  # it was written just now
@@ -214,13 +212,27 @@ async def _suspended(tx: Transaction, payment: Payment) -> bool:
     """Return whether a payment lies in suspense. Raises TopUpReused for one of other content."""
     if not payment.is_stars:
         return False
-    found = [
-        each for each in await tx.ledger.find(payment.cause) if each.target is AccountKind.SUSPENSE
-    ]
-    same = (payment.owner, payment.amount)
-    if any((each.detail.get("owner"), each.amount) != same for each in found):
+    moved = await tx.ledger.find(payment.suspense or payment.cause)
+    if any(each.kind is TransferKind.CORRECTION for each in moved):
+        raise TopUpInvalid("an operator settled its Stars otherwise")
+    found = [each for each in moved if each.target is AccountKind.SUSPENSE]
+    if not payment.suspense and any(not _is_same(each, payment) for each in found):
         raise TopUpReused(payment.provider, external_id=payment.external_id)
     return bool(found)
+
+
+def _is_same(suspended: Transfer, payment: Payment) -> bool:
+    mine = (payment.owner, payment.amount)
+    return (suspended.detail.get("owner"), suspended.amount) == mine
+
+
+async def _is_listed(tx: Transaction, payment: Payment) -> bool:
+    """Return whether Telegram's own list has the payment, of this user and amount."""
+    if not payment.is_stars or payment.bot_id is None:
+        return False
+    told = await tx.stars.find(payment.bot_id, payment.external_id, direction=StarDirection.IN)
+    mine = (payment.amount, telegram_user(payment.owner))
+    return told is not None and told.is_of_invoice and (told.paid, told.user_id) == mine
 
 
 async def _suspend(

@@ -77,12 +77,17 @@ async def refund_top_up(deps: Dependencies, refund: Refund) -> TopUp:
     """Take a top-up back once. Raises MoneyOff, TopUpNotFound and TopUpSpent."""
     check_money(deps)
     async with deps.database.transaction() as tx:
-        top_up = await _locked(tx, refund.top_up_id)
-        if top_up.state is TopUpState.CREDITED:
-            return await _take_back(deps, tx, top_up, refund)
-        if top_up.state is TopUpState.REFUNDING and refund.is_charged_back:
-            return await _end(deps, tx, top_up, state=TopUpState.CHARGED_BACK)
-        return top_up
+        return await refund_in(deps, tx, refund=refund)
+
+
+async def refund_in(deps: Dependencies, tx: Transaction, *, refund: Refund) -> TopUp:
+    """Take a top-up back within a transaction. Raises TopUpNotFound and TopUpSpent."""
+    top_up = await _locked(tx, refund.top_up_id)
+    if top_up.state is TopUpState.CREDITED:
+        return await _take_back(deps, tx, top_up, refund)
+    if top_up.state is TopUpState.REFUNDING and refund.is_charged_back:
+        return await _end(deps, tx, top_up, state=TopUpState.CHARGED_BACK)
+    return top_up
 
 
 async def confirm_refund(deps: Dependencies, top_up_id: UUID) -> None:
@@ -101,6 +106,11 @@ async def lease_refunds(
     check_money(deps)
     async with deps.database.transaction() as tx:
         return await tx.top_ups.lease_refunds(bot_id, span=LEASE, limit=limit)
+
+
+async def wants_stars(deps: Dependencies, *, bot_id: int) -> bool:
+    """Return whether a bot's list of Stars is to be read now, as an operator ordered."""
+    return await deps.database.read(lambda tx: tx.stars.is_ordered(bot_id))
 
 
 async def report_refund(deps: Dependencies, report: RefundReport) -> TopUp:

@@ -137,6 +137,7 @@ OUTCOMES = {
     "MEDIA_NOT_FOUND": "not found",
     "UPLOAD_LINK_INVALID": "not found",
     "TOP_UP_NOT_FOUND": "not found",
+    "STAR_NOT_FOUND": "not found",
     "TOP_UP_INVALID": "invalid",
     "STALE_LEASE": "stale",
 }
@@ -409,6 +410,17 @@ CALLS: dict[str, Call] = {
     ),
     "WalletService/ReportStarTransactions": lambda c, s: c.wallet.ReportStarTransactions(
         _wallet.ReportStarTransactionsRequest(bot_id=s.bot_id, telegram_host="telegram.example")
+    ),
+    "WalletService/ListStarDifferences": lambda c, s: c.wallet.ListStarDifferences(
+        _wallet.ListStarDifferencesRequest()
+    ),
+    "WalletService/HealStars": lambda c, s: c.wallet.HealStars(
+        _wallet.HealStarsRequest(reason="a test")
+    ),
+    "WalletService/SettleStarTransaction": lambda c, s: c.wallet.SettleStarTransaction(
+        _wallet.SettleStarTransactionRequest(
+            bot_id=s.bot_id, transaction_id="none", is_bot_owners=True, reason="a test"
+        )
     ),
     "WalletService/GrantCredits": lambda c, s: c.wallet.GrantCredits(
         _wallet.GrantCreditsRequest(

@@ -96,12 +96,13 @@ class Harness:
             token_health=self.token_health,
         )
 
-    def refund_worker(self) -> RefundWorker:
+    def refund_worker(self, *, star_news: asyncio.Event | None = None) -> RefundWorker:
         return RefundWorker(
             bot=self.bot,
             bot_id=BOT_ID,
             client=self.client,
             packs=PackCache(self.client.wallet),
+            star_news=star_news or asyncio.Event(),
             token_health=self.token_health,
             look_s=0.02,
         )

@@ -67,7 +67,13 @@ class WalletDesk(WalletServiceServicer):
     """Whether the cursor stays where it is."""
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
+    reads_stars: bool = False
+    """Whether an operator ordered the Stars to be read."""
+
     RefundTopUp = _unused
+    ListStarDifferences = _unused
+    HealStars = _unused
+    SettleStarTransaction = _unused
     GrantCredits = _unused
     BlockOwner = _unused
     SetMargin = _unused
@@ -158,7 +164,8 @@ class WalletDesk(WalletServiceServicer):
             and each.bot_id == request.bot_id
         ]
         return pb.LeaseRefundsResponse(
-            refunds=[self._lease(each) for each in due[: request.max_count or 1]]
+            refunds=[self._lease(each) for each in due[: request.max_count or 1]],
+            reads_stars=self.reads_stars,
         )
 
     async def ReportRefund(self, request: Any, context: Any) -> Any:

@@ -92,6 +92,13 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "ReportRefund": {"top_up_id": NOBODY, "lease_token": "none"},
     "GetStarCursor": {"bot_id": 1},
     "ReportStarTransactions": {"bot_id": 1, "telegram_host": "telegram.example"},
+    "HealStars": {"reason": "bounds"},
+    "SettleStarTransaction": {
+        "bot_id": 1,
+        "transaction_id": "none",
+        "is_bot_owners": True,
+        "reason": "bounds",
+    },
     "BlockOwner": {"owner": "bounds", "reason": "bounds"},
     "SetMargin": {"factor": "1.5", "reason": "bounds"},
     "ImportBalances": {
@@ -113,6 +120,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "queue": {"queue": "bounds"},
     "transactions": {"id": "bounds"},
     "balances": BALANCE,
+    "credit": {"owner": "bounds"},
 }
 OPAQUE = {"google.protobuf.Struct", "google.protobuf.Timestamp"}
 """What has a test of its own below."""

@@ -121,6 +121,13 @@ async def is_refunded(edge: Harness) -> bool:
     return state(edge) == top_up_pb2.TOP_UP_STATE_REFUNDED
 
 
+async def test_an_order_to_read_the_stars_is_news(edge: Harness) -> None:
+    news = asyncio.Event()
+    wallet(edge).reads_stars = True
+    async with edge.running(edge.refund_worker(star_news=news)):
+        await asyncio.wait_for(news.wait(), 5)
+
+
 async def test_nothing_is_leased_where_there_is_no_money(edge: Harness) -> None:
     wallet(edge).is_off = True
     async with edge.running(edge.refund_worker()), edge.running(edge.star_reader()):

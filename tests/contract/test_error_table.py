@@ -131,6 +131,11 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         "DAILY_CAP_REACHED",
     ),
     (
+        money.TopUpCapReached(limit=250, used=200, retry_after=timedelta(hours=2)),
+        Code.FAILED_PRECONDITION,
+        "DAILY_CAP_REACHED",
+    ),
+    (
         money.FreeAllowanceUsed(daily_count=10, retry_after=timedelta(hours=2)),
         Code.FAILED_PRECONDITION,
         "FREE_ALLOWANCE_USED",
@@ -141,6 +146,8 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         Code.ALREADY_EXISTS,
         "TOP_UP_REUSED",
     ),
+    (money.StarNotFound("a"), Code.NOT_FOUND, "STAR_NOT_FOUND"),
+    (money.StarNotSettled("it is not"), Code.FAILED_PRECONDITION, "STAR_NOT_SETTLED"),
     (money.TopUpNotFound("a"), Code.NOT_FOUND, "TOP_UP_NOT_FOUND"),
     (money.TopUpSpent("a"), Code.FAILED_PRECONDITION, "TOP_UP_SPENT"),
     (money.RecoveryMissing(), Code.FAILED_PRECONDITION, "RECOVERY_REQUIRED"),

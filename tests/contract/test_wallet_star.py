@@ -30,6 +30,10 @@ PAID = star_pb.StarTransaction(
     invoice_payload="topup:1:small:7",
 )
 
+PAID_LATER = star_pb.StarTransaction()
+PAID_LATER.CopyFrom(PAID)
+PAID_LATER.id = "charge-2"
+
 
 @pytest.fixture
 async def client(database_url: str, tmp_path: Path) -> AsyncIterator[GenerationClient]:
@@ -98,3 +102,54 @@ async def test_a_document_that_cannot_be_kept_is_refused(
     with pytest.raises(GenerationError) as error:
         await report(client, told)
     assert error.value.violations[0].field == "transactions[0].document_json"
+
+
+async def test_an_operator_has_all_read_again_and_healed(client: GenerationClient) -> None:
+    await report(client, PAID)
+    found = await client.wallet.ListStarDifferences(pb.ListStarDifferencesRequest())
+    assert [(each.bot_id, each.transaction.id) for each in found.differences] == [(9, "charge-1")]
+    lease = pb.LeaseRefundsRequest(bot_id=9)
+    assert not (await client.wallet.LeaseRefunds(lease)).reads_stars
+
+    order = pb.HealStarsRequest(bot_id=10, reason="updates were lost")
+    assert (await client.wallet.HealStars(order)).bot_ids == [9, 10]
+    for _ in range(2):  # the first page may have been read before the order
+        assert (await client.wallet.LeaseRefunds(lease)).reads_stars
+        await report(client, PAID)
+    assert not (await client.wallet.LeaseRefunds(lease)).reads_stars
+
+    found = await client.wallet.ListStarDifferences(pb.ListStarDifferencesRequest())
+    assert list(found.differences) == []
+    assert found.ordered_bot_ids == [10]
+    wallet = (await client.wallet.GetBalance(pb.GetBalanceRequest(owner="telegram:7"))).wallet
+    assert wallet.balance == 100
+    (later,) = (await report(client, PAID_LATER)).differences  # the order is carried out
+    assert not later.is_healed
+
+
+async def test_what_came_from_nobody_is_settled(client: GenerationClient) -> None:
+    given = star_pb.StarTransaction(
+        id="gift-1", is_incoming=True, amount=70, partner=star_pb.STAR_PARTNER_OTHER
+    )
+    await report(client, given)
+    wish: dict[str, Any] = {"bot_id": 9, "transaction_id": "gift-1", "is_incoming": True}
+    wish["reason"] = "he sent a photo of it"
+    credit = pb.StarCredit(owner="telegram:7", credits=77)
+    for _ in range(2):
+        answer = await client.wallet.SettleStarTransaction(
+            pb.SettleStarTransactionRequest(**wish, credit=credit)
+        )
+        assert answer.settled_as == "owner telegram:7 77"
+    wallet = (await client.wallet.GetBalance(pb.GetBalanceRequest(owner="telegram:7"))).wallet
+    assert wallet.balance == 77
+
+    with pytest.raises(GenerationError) as other, translated():
+        await client.wallet.SettleStarTransaction(
+            pb.SettleStarTransactionRequest(**wish, is_bot_owners=True)
+        )
+    assert other.value.reason == "STAR_NOT_SETTLED"
+    with pytest.raises(GenerationError) as nothing, translated():
+        await client.wallet.SettleStarTransaction(pb.SettleStarTransactionRequest(**wish))
+    assert nothing.value.violations[0].field == "verdict"
+    report_ = await client.wallet.CheckLedger(pb.CheckLedgerRequest())
+    assert list(report_.differences) == []

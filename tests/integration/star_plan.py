@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.money import MoneyMode
-from generation_svc.domain.star import StarTransaction
+from generation_svc.domain.star import STRANGERS, StarTransaction
+from generation_svc.domain.star_settlement import Settlement
 from generation_svc.domain.statement import Period
 from generation_svc.domain.top_up import Pack, Payment, TopUp
 from generation_svc.engine.maintenance.receipts import number_receipts
@@ -18,7 +19,9 @@ from generation_svc.usecase import (
     record_top_up,
     refund_top_up,
 )
+from generation_svc.usecase.heal_stars import heal_stars
 from generation_svc.usecase.read_stars import OVERLAP, StarPage, report_stars, star_cursor
+from generation_svc.usecase.settle_star import settle_star
 from tests.integration.test_star_list import entered, payment, refunded
 from tests.lifecycle import CALLER, Harness
 
@@ -73,6 +76,18 @@ async def reported(deps: Dependencies, caller: Caller, tops: Sequence[TopUp]) ->
     async with deps.database.transaction() as tx:
         assert await tx.stars.unread([BOT], since=tx.now() - timedelta(hours=1)) == []
         assert await tx.stars.read_again([8]) == [BOT, 8]
+    await settled(deps, caller, [each.transaction for each in healed.differences])
+
+
+async def settled(deps: Dependencies, caller: Caller, open_: Sequence[StarTransaction]) -> None:
+    """Settle what nobody is named for, and order that all is read again and healed."""
+    stranger = next(each for each in open_ if each.partner in STRANGERS)
+    key = (BOT, stranger.id, stranger.direction)
+    await settle_star(deps, Settlement(caller, *key, "Telegram's support said so"))
+    assert BOT in await heal_stars(deps, caller, bots=[], reason="updates were lost")
+    await report_stars(deps, caller, page=StarPage(BOT, "other", 0, []))
+    async with deps.database.transaction() as tx:
+        assert BOT in await tx.stars.ordered()
 
 
 def _page(tops: Sequence[TopUp]) -> list[StarTransaction]:

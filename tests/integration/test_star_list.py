@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from generation_svc.domain.money_error import DailyCapReached
 from generation_svc.domain.star import NANO, StarDifference, StarPartner, StarTransaction
 from generation_svc.domain.top_up import StarDirection, TopUpState
 from generation_svc.engine.maintenance.stars import compare_stars
@@ -22,6 +23,7 @@ from generation_svc.usecase.read_stars import (
     star_cursor,
 )
 from generation_svc.usecase.refund_top_up import Refund, refund_top_up
+from tests.e2e.program import until
 from tests.integration.star_partner import TRANSACTIONS
 from tests.integration.test_top_up import EDGE, OPERATOR, OWNER, PAID, SANDBOX, opened, record
 from tests.integration.test_top_up_refund import buy, lease, listed, refund
@@ -127,6 +129,33 @@ async def test_a_payment_whose_update_was_lost_is_credited_once(harness: Harness
     assert await stars(harness) == {"telegram": -100, "exchange": 100}
     assert await differences(harness) == []
     await check_ledger(harness)
+
+
+async def test_what_telegram_lists_is_credited_whatever_the_cap_of_the_day(
+    open_bench: OpenBench,
+) -> None:
+    harness = await opened(open_bench, cap=150)
+    await record(harness)
+    with pytest.raises(DailyCapReached):
+        await record(harness, replace(PAID, external_id="charge-2"))
+    listed = [payment(f"charge-{n}") for n in (2, 3, 4)]  # one in suspense, two without an update
+    found = (await report(harness, *listed, heal=True)).differences
+
+    assert [each.is_healed for each in found] == [True] * 3
+    assert (await wallet(harness, OWNER)).paid == 400
+    assert await stars(harness) == {"telegram": -400, "exchange": 400, "suspense": 0}
+    with pytest.raises(DailyCapReached):  # what no list confirmed is counted as ever
+        await record(harness, replace(PAID, external_id="charge-5"))
+    await report(harness, payment("charge-1"))
+    assert (await record(harness, replace(PAID, external_id="charge-5"))).is_new
+    await check_ledger(harness)
+
+
+async def test_a_list_of_other_payments_lifts_no_cap(open_bench: OpenBench) -> None:
+    harness = await opened(open_bench, cap=50)
+    await report(harness, payment(user_id=8, payload="topup:1:small:8"))
+    with pytest.raises(DailyCapReached):
+        await record(harness)
 
 
 async def test_a_page_told_to_two_replicas_at_once_is_booked_once(
@@ -318,3 +347,24 @@ async def test_pages_overlap_and_a_late_entry_has_all_read_again(harness: Harnes
     assert (await report(harness, *whole[80:], offset=80, heal=True)).next_offset == 131
     assert (await wallet(harness, OWNER)).paid == 100
     assert await differences(harness) == []
+
+
+async def test_a_list_is_read_to_its_end_once_it_is_judged(harness: Harness) -> None:
+    async with harness.transaction() as tx:
+        before = tx.now()
+        assert await tx.stars.order([BOT]) == [BOT]
+
+    async def unread() -> tuple[Sequence[int], Sequence[int]]:
+        async with harness.transaction() as tx:
+            return await tx.stars.unread([BOT], since=before), await tx.stars.ordered()
+
+    async with harness.transaction() as other:
+        await other.ledger.lock([OWNER])  # whoever credits the payment waits for it
+        first = asyncio.create_task(report(harness, payment()))
+        await until(lambda: states(harness), within_s=10, what="a page that is kept")
+        assert await unread() == ([BOT], [BOT])
+        assert not first.done()
+    assert [each.is_healed for each in (await first).differences] == [True]
+    assert await unread() == ([], [BOT])
+    await report(harness, payment())
+    assert await unread() == ([], [])

@@ -16,6 +16,7 @@ from generation_svc.domain.money_error import (
     MoneyModeMismatch,
     OwnerBlocked,
     SalesClosed,
+    TopUpCapReached,
     TopUpInvalid,
     TopUpReused,
 )
@@ -354,6 +355,26 @@ async def test_what_telegram_confirmed_is_not_counted(open_bench: OpenBench) -> 
     await check(harness)
     assert (await record(harness, second)).wallet.paid == 200
     assert await stars(harness) == {"telegram": -200, "exchange": 200, "suspense": 0}
+
+
+async def test_a_card_beyond_the_cap_is_told_what_is_left_and_when(open_bench: OpenBench) -> None:
+    harness = await opened(open_bench, cap=600)
+    card = Payment("card", "pi_1", "telegram:7", 499, "EUR", credits=550)
+    await record(harness, card, host="")
+    more = replace(card, external_id="pi_2")
+    with pytest.raises(TopUpCapReached) as refusal:
+        await record(harness, more, host="")
+
+    told = refusal.value
+    assert (told.limit, told.left) == (600, 50)
+    assert "At most 600 credits" in str(told)
+    assert "50 of them are left" in str(told)
+    assert timedelta(0) < told.retry_after <= timedelta(days=1)
+    (counted,) = harness.deps.meter.suspended.labels("TopUpCapReached").collect()
+    assert counted.samples[0].value == 1
+    assert await stars(harness) == {}
+    assert (await wallet(harness, OWNER)).paid == 550
+    assert (await record(harness, replace(more, credits=50), host="")).wallet.paid == 600
 
 
 async def test_an_operator_has_no_cap_and_uses_up_none(open_bench: OpenBench) -> None:

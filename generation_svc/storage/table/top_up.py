@@ -151,6 +151,11 @@ class StarTransactionRow(SQLModel, table=True):
     """What differs from the ledger; empty if they agree."""
     position: int | None = Field(default=None, sa_type=BigInteger)
     """Where Telegram listed it last."""
+    settled_as: str | None = None
+    """What an operator decided that it is."""
+    settle_actor: str | None = None
+    settle_reason: str | None = None
+    settle_time: datetime | None = Field(default=None, sa_type=TIME)
 
 
 class WalletImportRow(SQLModel, table=True):

@@ -281,9 +281,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DAILY_CAP_REACHED: _ErrorReason.ValueType  # 52
     """The operator's limit for today is reached; `google.rpc.RetryInfo` says when it is
-    lifted.
+    lifted. Of payments (`top_up`) the metadata tells `limit`, the number of credits that
+    the caller may record a day, and `left`, what of it is left today.
 
         { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
+
+        { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "top_up", "limit": "10000", "left": "40" } }
     """
     ERROR_REASON_FREE_ALLOWANCE_USED: _ErrorReason.ValueType  # 53
     """The owner has used today's free jobs; `google.rpc.RetryInfo` says when they return.
@@ -314,6 +317,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller has no such top-up.
 
         { "reason": "TOP_UP_NOT_FOUND", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
+    """
+    ERROR_REASON_STAR_NOT_FOUND: _ErrorReason.ValueType  # 59
+    """The bot has no such transaction in Stars.
+
+        { "reason": "STAR_NOT_FOUND", "domain": "atelier.internal", "metadata": { "transaction_id": "stx0" } }
+    """
+    ERROR_REASON_STAR_NOT_SETTLED: _ErrorReason.ValueType  # 60
+    """The transaction in Stars cannot be settled so: the message says why.
+
+        { "reason": "STAR_NOT_SETTLED", "domain": "atelier.internal", "metadata": { "problem": "it is settled already" } }
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -574,9 +587,12 @@ ERROR_REASON_TOP_UP_SPENT: ErrorReason.ValueType  # 51
 """
 ERROR_REASON_DAILY_CAP_REACHED: ErrorReason.ValueType  # 52
 """The operator's limit for today is reached; `google.rpc.RetryInfo` says when it is
-lifted.
+lifted. Of payments (`top_up`) the metadata tells `limit`, the number of credits that
+the caller may record a day, and `left`, what of it is left today.
 
     { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
+
+    { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "top_up", "limit": "10000", "left": "40" } }
 """
 ERROR_REASON_FREE_ALLOWANCE_USED: ErrorReason.ValueType  # 53
 """The owner has used today's free jobs; `google.rpc.RetryInfo` says when they return.
@@ -607,5 +623,15 @@ ERROR_REASON_TOP_UP_NOT_FOUND: ErrorReason.ValueType  # 58
 """The caller has no such top-up.
 
     { "reason": "TOP_UP_NOT_FOUND", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
+"""
+ERROR_REASON_STAR_NOT_FOUND: ErrorReason.ValueType  # 59
+"""The bot has no such transaction in Stars.
+
+    { "reason": "STAR_NOT_FOUND", "domain": "atelier.internal", "metadata": { "transaction_id": "stx0" } }
+"""
+ERROR_REASON_STAR_NOT_SETTLED: ErrorReason.ValueType  # 60
+"""The transaction in Stars cannot be settled so: the message says why.
+
+    { "reason": "STAR_NOT_SETTLED", "domain": "atelier.internal", "metadata": { "problem": "it is settled already" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(atelier/wallet/v1/star_transaction.proto\x12\x11\x61telier.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x02\n\x0fStarTransaction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bis_incoming\x18\x02 \x01(\x08\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x17\n\x0fnanostar_amount\x18\x04 \x01(\x05\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x07partner\x18\x06 \x01(\x0e\x32\x1e.atelier.wallet.v1.StarPartner\x12\x0f\n\x07user_id\x18\x07 \x01(\x03\x12\x18\n\x10transaction_type\x18\x08 \x01(\t\x12\x17\n\x0finvoice_payload\x18\t \x01(\t\x12\x15\n\rdocument_json\x18\n \x01(\t\"m\n\x0eStarDifference\x12\x37\n\x0btransaction\x18\x01 \x01(\x0b\x32\".atelier.wallet.v1.StarTransaction\x12\x0f\n\x07problem\x18\x02 \x01(\t\x12\x11\n\tis_healed\x18\x03 \x01(\x08*\xee\x01\n\x0bStarPartner\x12\x1c\n\x18STAR_PARTNER_UNSPECIFIED\x10\x00\x12\x15\n\x11STAR_PARTNER_USER\x10\x01\x12\x15\n\x11STAR_PARTNER_CHAT\x10\x02\x12\x19\n\x15STAR_PARTNER_FRAGMENT\x10\x03\x12\x1d\n\x19STAR_PARTNER_TELEGRAM_ADS\x10\x04\x12\x1d\n\x19STAR_PARTNER_TELEGRAM_API\x10\x05\x12\"\n\x1eSTAR_PARTNER_AFFILIATE_PROGRAM\x10\x06\x12\x16\n\x12STAR_PARTNER_OTHER\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(atelier/wallet/v1/star_transaction.proto\x12\x11\x61telier.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x02\n\x0fStarTransaction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bis_incoming\x18\x02 \x01(\x08\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x17\n\x0fnanostar_amount\x18\x04 \x01(\x05\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x07partner\x18\x06 \x01(\x0e\x32\x1e.atelier.wallet.v1.StarPartner\x12\x0f\n\x07user_id\x18\x07 \x01(\x03\x12\x18\n\x10transaction_type\x18\x08 \x01(\t\x12\x17\n\x0finvoice_payload\x18\t \x01(\t\x12\x15\n\rdocument_json\x18\n \x01(\t\"}\n\x0eStarDifference\x12\x37\n\x0btransaction\x18\x01 \x01(\x0b\x32\".atelier.wallet.v1.StarTransaction\x12\x0f\n\x07problem\x18\x02 \x01(\t\x12\x11\n\tis_healed\x18\x03 \x01(\x08\x12\x0e\n\x06\x62ot_id\x18\x04 \x01(\x03*\xee\x01\n\x0bStarPartner\x12\x1c\n\x18STAR_PARTNER_UNSPECIFIED\x10\x00\x12\x15\n\x11STAR_PARTNER_USER\x10\x01\x12\x15\n\x11STAR_PARTNER_CHAT\x10\x02\x12\x19\n\x15STAR_PARTNER_FRAGMENT\x10\x03\x12\x1d\n\x19STAR_PARTNER_TELEGRAM_ADS\x10\x04\x12\x1d\n\x19STAR_PARTNER_TELEGRAM_API\x10\x05\x12\"\n\x1eSTAR_PARTNER_AFFILIATE_PROGRAM\x10\x06\x12\x16\n\x12STAR_PARTNER_OTHER\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'atelier.wallet.v1.star_transaction_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STARPARTNER']._serialized_start=484
-  _globals['_STARPARTNER']._serialized_end=722
+  _globals['_STARPARTNER']._serialized_start=500
+  _globals['_STARPARTNER']._serialized_end=738
   _globals['_STARTRANSACTION']._serialized_start=97
   _globals['_STARTRANSACTION']._serialized_end=370
   _globals['_STARDIFFERENCE']._serialized_start=372
-  _globals['_STARDIFFERENCE']._serialized_end=481
+  _globals['_STARDIFFERENCE']._serialized_end=497
 # @@protoc_insertion_point(module_scope)

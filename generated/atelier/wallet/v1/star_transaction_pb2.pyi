@@ -144,10 +144,16 @@ class StarDifference(_message.Message):
     TRANSACTION_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     IS_HEALED_FIELD_NUMBER: _builtins.int
+    BOT_ID_FIELD_NUMBER: _builtins.int
     problem: _builtins.str
     """What differs, 1 to 200 characters."""
     is_healed: _builtins.bool
     """Whether it was healed."""
+    bot_id: _builtins.int
+    """The bot, 0 or more.
+
+    Zero means that it is about the sums of all bots.
+    """
     @_builtins.property
     def transaction(self) -> Global___StarTransaction:
         """The transaction."""
@@ -158,10 +164,11 @@ class StarDifference(_message.Message):
         transaction: Global___StarTransaction | None = ...,
         problem: _builtins.str = ...,
         is_healed: _builtins.bool = ...,
+        bot_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_healed", b"is_healed", "problem", b"problem", "transaction", b"transaction"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "is_healed", b"is_healed", "problem", b"problem", "transaction", b"transaction"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -545,6 +545,9 @@ class LeaseRefundsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REFUNDS_FIELD_NUMBER: _builtins.int
+    READS_STARS_FIELD_NUMBER: _builtins.int
+    reads_stars: _builtins.bool
+    """Whether an operator ordered the bot's Star transactions to be read now."""
     @_builtins.property
     def refunds(self) -> _containers.RepeatedCompositeFieldContainer[_top_up_pb2.LeasedRefund]:
         """The refunds, at most max_count of them: at most 20.
@@ -556,10 +559,11 @@ class LeaseRefundsResponse(_message.Message):
         self,
         *,
         refunds: _abc.Iterable[_top_up_pb2.LeasedRefund] | None = ...,
+        reads_stars: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["refunds", b"refunds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reads_stars", b"reads_stars", "refunds", b"refunds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -742,6 +746,223 @@ class ReportStarTransactionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportStarTransactionsResponse: _TypeAlias = ReportStarTransactionsResponse  # noqa: Y015
+
+@_typing.final
+class ListStarDifferencesRequest(_message.Message):
+    """The request of ListStarDifferences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStarDifferencesRequest: _TypeAlias = ListStarDifferencesRequest  # noqa: Y015
+
+@_typing.final
+class ListStarDifferencesResponse(_message.Message):
+    """The response of ListStarDifferences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    ORDERED_BOT_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_star_transaction_pb2.StarDifference]:
+        """What differs, at most 100.
+
+        Empty means that all agree.
+        """
+
+    @_builtins.property
+    def ordered_bot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The bots whose lists HealStars ordered and no edge has read since, at most 1000.
+
+        Empty means that every order was carried out.
+        """
+
+    def __init__(
+        self,
+        *,
+        differences: _abc.Iterable[_star_transaction_pb2.StarDifference] | None = ...,
+        ordered_bot_ids: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "ordered_bot_ids", b"ordered_bot_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStarDifferencesResponse: _TypeAlias = ListStarDifferencesResponse  # noqa: Y015
+
+@_typing.final
+class HealStarsRequest(_message.Message):
+    """The request of HealStars."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    bot_id: _builtins.int
+    """A bot beside those that the service knows, 0 to 4503599627370495.
+
+    Zero means that it knows all.
+    """
+    reason: _builtins.str
+    """Why, 1 to 200 characters."""
+    def __init__(
+        self,
+        *,
+        bot_id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HealStarsRequest: _TypeAlias = HealStarsRequest  # noqa: Y015
+
+@_typing.final
+class HealStarsResponse(_message.Message):
+    """The response of HealStars."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOT_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The bots whose edges are to read, at most 1000.
+
+        Empty means that the service knows none.
+        """
+
+    def __init__(
+        self,
+        *,
+        bot_ids: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_ids", b"bot_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HealStarsResponse: _TypeAlias = HealStarsResponse  # noqa: Y015
+
+@_typing.final
+class SettleStarTransactionRequest(_message.Message):
+    """The request of SettleStarTransaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOT_ID_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    IS_INCOMING_FIELD_NUMBER: _builtins.int
+    IS_BOT_OWNERS_FIELD_NUMBER: _builtins.int
+    CREDIT_FIELD_NUMBER: _builtins.int
+    CHARGED_BACK_TOP_UP_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    bot_id: _builtins.int
+    """The bot, 1 to 4503599627370495."""
+    transaction_id: _builtins.str
+    """The id of the transaction, as it is called there, 1 to 255 characters."""
+    is_incoming: _builtins.bool
+    """Whether the bot received the Stars."""
+    is_bot_owners: _builtins.bool
+    """The bot owner's own business: sold elsewhere, a gift, or what nobody will claim."""
+    charged_back_top_up_id: _builtins.str
+    """The id of the top-up that was charged back, 1 to 128 characters."""
+    reason: _builtins.str
+    """Why, 1 to 200 characters."""
+    @_builtins.property
+    def credit(self) -> Global___StarCredit:
+        """Stars that came and are to become credits."""
+
+    def __init__(
+        self,
+        *,
+        bot_id: _builtins.int = ...,
+        transaction_id: _builtins.str = ...,
+        is_incoming: _builtins.bool = ...,
+        is_bot_owners: _builtins.bool = ...,
+        credit: Global___StarCredit | None = ...,
+        charged_back_top_up_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charged_back_top_up_id", b"charged_back_top_up_id", "credit", b"credit", "is_bot_owners", b"is_bot_owners", "verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "charged_back_top_up_id", b"charged_back_top_up_id", "credit", b"credit", "is_bot_owners", b"is_bot_owners", "is_incoming", b"is_incoming", "reason", b"reason", "transaction_id", b"transaction_id", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_verdict: _TypeAlias = _typing.Literal["is_bot_owners", "credit", "charged_back_top_up_id"]  # noqa: Y015
+    _WhichOneofArgType_verdict: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_verdict) -> _WhichOneofReturnType_verdict | None: ...
+
+Global___SettleStarTransactionRequest: _TypeAlias = SettleStarTransactionRequest  # noqa: Y015
+
+@_typing.final
+class StarCredit(_message.Message):
+    """Stars that become an owner's credits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    PACK_ID_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """The owner, 1 to 128 characters."""
+    credits: _builtins.int
+    """The number of credits, 0 to 1000000000.
+
+    Zero means those of the pack.
+    """
+    pack_id: _builtins.str
+    """The id of the pack, at most 32 characters. It must have cost what was paid.
+
+    Empty means that credits are given.
+    """
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        pack_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "owner", b"owner", "pack_id", b"pack_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StarCredit: _TypeAlias = StarCredit  # noqa: Y015
+
+@_typing.final
+class SettleStarTransactionResponse(_message.Message):
+    """The response of SettleStarTransaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLED_AS_FIELD_NUMBER: _builtins.int
+    settled_as: _builtins.str
+    """What it was settled as, 1 to 255 characters."""
+    def __init__(
+        self,
+        *,
+        settled_as: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settled_as", b"settled_as"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleStarTransactionResponse: _TypeAlias = SettleStarTransactionResponse  # noqa: Y015
 
 @_typing.final
 class GrantCreditsRequest(_message.Message):

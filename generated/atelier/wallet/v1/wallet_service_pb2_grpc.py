@@ -95,6 +95,21 @@ class WalletServiceStub:
                 request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportStarTransactionsRequest.SerializeToString,
                 response_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportStarTransactionsResponse.FromString,
                 _registered_method=True)
+        self.ListStarDifferences = channel.unary_unary(
+                '/atelier.wallet.v1.WalletService/ListStarDifferences',
+                request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ListStarDifferencesRequest.SerializeToString,
+                response_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ListStarDifferencesResponse.FromString,
+                _registered_method=True)
+        self.HealStars = channel.unary_unary(
+                '/atelier.wallet.v1.WalletService/HealStars',
+                request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.HealStarsRequest.SerializeToString,
+                response_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.HealStarsResponse.FromString,
+                _registered_method=True)
+        self.SettleStarTransaction = channel.unary_unary(
+                '/atelier.wallet.v1.WalletService/SettleStarTransaction',
+                request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.SettleStarTransactionRequest.SerializeToString,
+                response_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.SettleStarTransactionResponse.FromString,
+                _registered_method=True)
         self.GrantCredits = channel.unary_unary(
                 '/atelier.wallet.v1.WalletService/GrantCredits',
                 request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GrantCreditsRequest.SerializeToString,
@@ -258,6 +273,32 @@ class WalletServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListStarDifferences(self, request, context):
+        """Lists what Telegram's lists of Stars and the ledger do not agree about, at most 100.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HealStars(self, request, context):
+        """Has the edges read all Star transactions again and heals what is unambiguous, whatever
+        they are set to: payments that were never recorded are credited, and those that went
+        back are charged back. ListStarDifferences tells when it is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleStarTransaction(self, request, context):
+        """Ends a difference by saying what a transaction is: the bot owner's own business, an
+        owner's payment, or the chargeback of a top-up. The same call again changes nothing;
+        any other one, and one about a transaction that agrees or heals by itself, is
+        FAILED_PRECONDITION (STAR_NOT_SETTLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GrantCredits(self, request, context):
         """Gives an owner credits, or takes granted ones away again; request_id makes a retry
         harmless, also of a call that found nothing to take.
@@ -406,6 +447,21 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.ReportStarTransactions,
                     request_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportStarTransactionsRequest.FromString,
                     response_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportStarTransactionsResponse.SerializeToString,
+            ),
+            'ListStarDifferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStarDifferences,
+                    request_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ListStarDifferencesRequest.FromString,
+                    response_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ListStarDifferencesResponse.SerializeToString,
+            ),
+            'HealStars': grpc.unary_unary_rpc_method_handler(
+                    servicer.HealStars,
+                    request_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.HealStarsRequest.FromString,
+                    response_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.HealStarsResponse.SerializeToString,
+            ),
+            'SettleStarTransaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleStarTransaction,
+                    request_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.SettleStarTransactionRequest.FromString,
+                    response_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.SettleStarTransactionResponse.SerializeToString,
             ),
             'GrantCredits': grpc.unary_unary_rpc_method_handler(
                     servicer.GrantCredits,
@@ -771,6 +827,87 @@ class WalletService:
             '/atelier.wallet.v1.WalletService/ReportStarTransactions',
             atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportStarTransactionsRequest.SerializeToString,
             atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportStarTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStarDifferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.wallet.v1.WalletService/ListStarDifferences',
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ListStarDifferencesRequest.SerializeToString,
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ListStarDifferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HealStars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.wallet.v1.WalletService/HealStars',
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.HealStarsRequest.SerializeToString,
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.HealStarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleStarTransaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.wallet.v1.WalletService/SettleStarTransaction',
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.SettleStarTransactionRequest.SerializeToString,
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.SettleStarTransactionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -64,6 +64,19 @@ class WalletServiceStub:
     directions, books what is the bot owner's own, and credits payments that were never
     recorded if heal is set. A page may be reported again.
     """
+    ListStarDifferences: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ListStarDifferencesRequest, _wallet_service_pb2.ListStarDifferencesResponse]
+    """Lists what Telegram's lists of Stars and the ledger do not agree about, at most 100."""
+    HealStars: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.HealStarsRequest, _wallet_service_pb2.HealStarsResponse]
+    """Has the edges read all Star transactions again and heals what is unambiguous, whatever
+    they are set to: payments that were never recorded are credited, and those that went
+    back are charged back. ListStarDifferences tells when it is done.
+    """
+    SettleStarTransaction: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.SettleStarTransactionRequest, _wallet_service_pb2.SettleStarTransactionResponse]
+    """Ends a difference by saying what a transaction is: the bot owner's own business, an
+    owner's payment, or the chargeback of a top-up. The same call again changes nothing;
+    any other one, and one about a transaction that agrees or heals by itself, is
+    FAILED_PRECONDITION (STAR_NOT_SETTLED).
+    """
     GrantCredits: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GrantCreditsRequest, _wallet_service_pb2.GrantCreditsResponse]
     """Gives an owner credits, or takes granted ones away again; request_id makes a retry
     harmless, also of a call that found nothing to take.
@@ -217,6 +230,37 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes a page of a bot's Star transactions, compares it with the ledger in both
         directions, books what is the bot owner's own, and credits payments that were never
         recorded if heal is set. A page may be reported again.
+        """
+
+    @_abc_1.abstractmethod
+    def ListStarDifferences(
+        self,
+        request: _wallet_service_pb2.ListStarDifferencesRequest,
+        context: _aio.ServicerContext[_wallet_service_pb2.ListStarDifferencesRequest, _abc.Awaitable[_wallet_service_pb2.ListStarDifferencesResponse]],
+    ) -> _abc.Awaitable[_wallet_service_pb2.ListStarDifferencesResponse]:
+        """Lists what Telegram's lists of Stars and the ledger do not agree about, at most 100."""
+
+    @_abc_1.abstractmethod
+    def HealStars(
+        self,
+        request: _wallet_service_pb2.HealStarsRequest,
+        context: _aio.ServicerContext[_wallet_service_pb2.HealStarsRequest, _abc.Awaitable[_wallet_service_pb2.HealStarsResponse]],
+    ) -> _abc.Awaitable[_wallet_service_pb2.HealStarsResponse]:
+        """Has the edges read all Star transactions again and heals what is unambiguous, whatever
+        they are set to: payments that were never recorded are credited, and those that went
+        back are charged back. ListStarDifferences tells when it is done.
+        """
+
+    @_abc_1.abstractmethod
+    def SettleStarTransaction(
+        self,
+        request: _wallet_service_pb2.SettleStarTransactionRequest,
+        context: _aio.ServicerContext[_wallet_service_pb2.SettleStarTransactionRequest, _abc.Awaitable[_wallet_service_pb2.SettleStarTransactionResponse]],
+    ) -> _abc.Awaitable[_wallet_service_pb2.SettleStarTransactionResponse]:
+        """Ends a difference by saying what a transaction is: the bot owner's own business, an
+        owner's payment, or the chargeback of a top-up. The same call again changes nothing;
+        any other one, and one about a transaction that agrees or heals by itself, is
+        FAILED_PRECONDITION (STAR_NOT_SETTLED).
         """
 
     @_abc_1.abstractmethod
