@@ -87,6 +87,9 @@ class KieFault(StrEnum):
     """The result stands in `response` alone, is encoded `twice`, or is `missing` for ever, as
     `variant` names it."""
 
+    COST_LATE = "cost_late"
+    """Nothing names what a success consumed until `seconds` (default 5) after its end."""
+
     READ_429 = "read_429"
     """recordInfo says 429 in the body; with `status` 429 also as the HTTP status."""
     READ_5XX = "read_5xx"
