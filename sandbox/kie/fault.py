@@ -87,6 +87,8 @@ class KieFault(StrEnum):
     """The result stands in `response` alone, is encoded `twice`, or is `missing` for ever, as
     `variant` names it."""
 
+    COST_LESS = "cost_less"
+    """A success consumes half of what its price says."""
     COST_LATE = "cost_late"
     """Nothing names what a success consumed until `seconds` (default 5) after its end."""
 

@@ -53,12 +53,14 @@ class Buyer:
     async def _paid(self) -> str | None:
         """Pay, again if the bot said no or came too late: that costs nothing."""
         deadline = asyncio.get_running_loop().time() + MAX_WAIT_S
+        within_s = self.purchase.answer_within_s
         while asyncio.get_running_loop().time() < deadline:
             if message_id := await self._invoice():
-                payment = await self._confirmed(message_id)
+                payment = await self._confirmed(message_id, within_s=within_s)
                 if payment["state"] == "paid":
                     return str(payment["charge_id"])
                 self.ledger.unpaid[payment["state"]] += 1
+                within_s = None
                 await asyncio.sleep(LOOK_S)
         return None
 
@@ -83,10 +85,11 @@ class Buyer:
         messages = await self._person.messages()
         return [each["message_id"] for each in messages if "invoice" in each]
 
-    async def _confirmed(self, message_id: int) -> Json:
+    async def _confirmed(self, message_id: int, *, within_s: float | None) -> Json:
         """Confirm a payment and return it once it is over."""
         wish = {name: asdict(self.purchase)[name] for name in ("query", "notice", "settle_s")}
-        paid = await self._person.chat("POST", "pay", json={"message_id": message_id, **wish})
+        wish |= {"message_id": message_id, "answer_within_s": within_s}
+        paid = await self._person.chat("POST", "pay", json=wish)
         path = f"/sandbox/payments/{paid.json()['pre_checkout_query_id']}"
         while True:
             payment: Json = (await self._person.send("GET", path)).json()

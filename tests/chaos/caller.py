@@ -32,6 +32,8 @@ FINAL = frozenset({JOB_STATE_SUCCEEDED, JOB_STATE_FAILED, JOB_STATE_CANCELLED})
 LEASE = timedelta(seconds=12)
 STREAM_S = 20
 """How long a caller reads one stream: one that is stalled says nothing."""
+THINK_S = 0.7
+"""How long a caller looks at another price until it agrees to it."""
 DEATHS = 0.05
 """The share of its deliveries that a reader takes and dies on."""
 
@@ -70,6 +72,7 @@ async def _agreed(stack: Stack, ledger: Ledger, order: Order) -> Job:
                 raise
             ledger.repriced += 1
             ledger.agreed[order.number] = int(error.metadata["price"])
+        await asyncio.sleep(THINK_S)  # replicas know of a change at different moments
 
 
 async def _create(stack: Stack, ledger: Ledger, order: Order) -> Job:

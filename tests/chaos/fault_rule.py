@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.chaos.sale import FREE, SERIES
+from tests.chaos.sale import FREE, SALES, SERIES
 
 Rule = dict[str, object]
 """A fault as a sandbox is told of it."""
@@ -63,6 +63,11 @@ TELEGRAM: tuple[Rule, ...] = (
 )
 ALWAYS: tuple[Rule, ...] = (
     {"name": "extra_link", "rate": 0.4, "variant": "dead", "match": SERIES},
+    *(
+        {"name": "cost_less", "rate": 0.7, "match": each.model_id}
+        for each in SALES
+        if each.is_ceiling
+    ),
     {"name": "cost_late", "rate": 0.5, "seconds": 2},
     {"name": "no_callback", "rate": 0.3},
     {"name": "callback_twice", "rate": 0.3},

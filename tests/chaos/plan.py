@@ -135,9 +135,9 @@ class Size:
 
 
 SHORT = Size(
-    jobs=100,
-    feed_s=22.0,
-    outage_s=6.0,
+    jobs=80,
+    feed_s=17.0,
+    outage_s=5.0,
     start_deadline_s=1500.0,
     drain_s=120.0,
     warm_up_jobs=8,

@@ -38,7 +38,7 @@ SALES = (
     Sale(model_id="bytedance/seedream-v4-text-to-image", cost="5", is_ceiling=True),
     Sale(model_id="gpt-image-2-text-to-image", cost="16", is_ceiling=True),
 )
-SOLD = 0.6
+SOLD = 0.75
 """The share of the callers' jobs that are paid for."""
 FACTORS = ("1", "0.9", "1.25", "1.5")
 """The margins between which an operator changes; a run begins with the first."""
@@ -51,7 +51,7 @@ SHOP_SHARE = 0.4
 """The share of the paid jobs without a destination that are that caller's."""
 PACK = 30
 """How many credits a pack has, and how many Stars it costs."""
-GIFT_EVERY_S, PURCHASE_EVERY_S, MARGIN_EVERY_S = 2.5, 2.2, 7.0
+GIFT_EVERY_S, PURCHASE_EVERY_S, MARGIN_EVERY_S = 2.2, 1.8, 7.0
 
 
 class Source(StrEnum):
@@ -98,6 +98,9 @@ class Purchase:
     notice: Notice = "once"
     """How often Telegram tells of the payment; if never, its list alone does."""
     settle_s: float = 0
+    """How long Telegram takes for the charge after the bot's yes."""
+    answer_within_s: float | None = None
+    """How long the first try waits for the bot's yes, where it is less than usual."""
     is_again: bool = False
     """Whether an invoice is paid that was there before, perhaps once more."""
     goes_back: Return | None = None
@@ -161,11 +164,16 @@ def _purchase(rng: random.Random, *, number: int, at_s: float) -> Purchase:
         query="twice" if rng.random() < 0.2 else "once",
         notice=rng.choices(("once", "twice", "never"), weights=(5, 3, 3))[0],
         settle_s=rng.choice((0, 0, rng.uniform(0, 3))),
+        answer_within_s=rng.uniform(0, 0.15) if rng.random() < 0.15 else None,
         is_again=rng.random() < 0.3,
-        goes_back=rng.choice(list(Return)) if rng.random() < 0.45 else None,
+        goes_back=_return(rng) if rng.random() < 0.5 else None,
         goes_back_after_s=rng.uniform(0, 8),
         is_repeated=rng.random() < 0.4,
     )
+
+
+def _return(rng: random.Random) -> Return:
+    return rng.choices(list(Return), weights=(3, 2, 3, 2))[0]
 
 
 def margins_of(rng: random.Random, *, feed_s: float) -> list[Margin]:
