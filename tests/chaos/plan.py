@@ -135,13 +135,13 @@ class Size:
 
 
 SHORT = Size(
-    jobs=80,
-    feed_s=17.0,
-    outage_s=5.0,
+    jobs=70,
+    feed_s=15.0,
+    outage_s=4.0,
     start_deadline_s=1500.0,
     drain_s=120.0,
     warm_up_jobs=8,
-    kill_every_s=4.0,
+    kill_every_s=3.5,
     spell_every_s=4.0,
     longest_spell_s=5.0,
 )
