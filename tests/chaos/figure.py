@@ -126,8 +126,8 @@ def _stars(evidence: Evidence) -> Figures:
         "of these told by Telegram's list alone": str(
             sum(not each.is_told for each in stars.payments)
         ),
-        "given back": str(states["refunded"]),
-        "charged back": str(states["charged_back"]),
+        "Stars given back": str(states["refunded"]),
+        "Stars charged back": str(states["charged_back"]),
         "checkouts that were refused or too late": str(ledger.unpaid.total()),
     }
 
