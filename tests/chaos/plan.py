@@ -152,7 +152,9 @@ def long_size(jobs: int) -> Size:
     """Return a run for so many jobs, which come in at the rate of a busy hour."""
     feed_s = jobs * JOB_EVERY_S
     outage_s = min(HOUR_S * Size.time_scale, feed_s / 2)
-    return Size(jobs=jobs, feed_s=feed_s, outage_s=outage_s)
+    # A job that never starts ends with its deadline: in a short run nobody waits as long as that.
+    start_deadline_s = min(Size.start_deadline_s, (2 * feed_s + 20) / Size.time_scale)
+    return Size(jobs=jobs, feed_s=feed_s, outage_s=outage_s, start_deadline_s=start_deadline_s)
 
 
 @dataclass(frozen=True, kw_only=True)
