@@ -181,4 +181,5 @@ def _star_reader(
         news=context.star_news,
         token_health=token_health,
         heals=settings.edge_heal_stars,
+        read_s=settings.star_read_s,
     )

@@ -55,6 +55,9 @@ class EdgeSettings(ClientSettings):
     edge_support: Annotated[str, AfterValidator(_contact)] = Field("", examples=["@example_help"])
     """Where questions about payments go: @name, https://… or an address of mail."""
 
+    star_read_s: float = Field(300, ge=1, le=3600)
+    """Seconds from one reading of Telegram's list of the bot's Stars to the next."""
+
     edge_heal_stars: bool = True
     """Whether payments that Telegram lists and no update told are credited, else only reported."""
 

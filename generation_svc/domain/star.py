@@ -15,6 +15,8 @@ MOST_STARS = 10**12
 """More than there are."""
 INVOICE = "invoice_payment"
 """What Telegram calls the payment of an invoice (TransactionPartnerUser)."""
+UNCOMPARED = "it is not compared yet"
+"""What is said of a transaction from when it is kept until it is compared with the ledger."""
 _PAYLOAD = "topup:1:"
 
 

@@ -7,7 +7,13 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from generation_svc.domain.star import NANO, StarDifference, StarPartner, StarTransaction
+from generation_svc.domain.star import (
+    NANO,
+    UNCOMPARED,
+    StarDifference,
+    StarPartner,
+    StarTransaction,
+)
 from generation_svc.domain.top_up import (
     TELEGRAM_STARS,
     StarDirection,
@@ -209,7 +215,7 @@ _KEEP = f"""
 INSERT INTO star_transaction (bot_id, id, direction, amount, nano, partner, time, user_id,
     transaction_type, payload, document, position, state, problem)
 SELECT bot_id, id, direction, amount, nano, partner, time, user_id, transaction_type, payload,
-    document, position, '{StarState.MISSING}', ''
+    document, position, '{StarState.MISSING}', '{UNCOMPARED}'
 FROM jsonb_to_recordset(%(rows)s) AS listed ({_KEPT}) ORDER BY bot_id, id, direction
 ON CONFLICT (bot_id, id, direction) DO UPDATE SET amount = excluded.amount, nano = excluded.nano,
     document = excluded.document, position = excluded.position
@@ -218,11 +224,10 @@ RETURNING *
 _FIND = """
 SELECT * FROM star_transaction WHERE (bot_id, id, direction) = (%(bot_id)s, %(id)s, %(direction)s)
 """
-# What was written and never judged, since somebody was killed in between, comes first.
+# What a process kept and did not live to compare comes first: nothing else looks at it.
 _OPEN = f"""
-SELECT * FROM star_transaction WHERE bot_id = %(bot_id)s AND settled_as IS NULL
-    AND (problem <> '' OR state = '{StarState.MISSING}')
-ORDER BY problem <> '', time, position LIMIT %(limit)s
+SELECT * FROM star_transaction WHERE bot_id = %(bot_id)s AND settled_as IS NULL AND problem <> ''
+ORDER BY problem <> '{UNCOMPARED}', time, position LIMIT %(limit)s
 """
 _JUDGE = """
 UPDATE star_transaction SET state = %(state)s, problem = %(problem)s

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.domain.star import StarDifference, StarTransaction
+from generation_svc.domain.star import UNCOMPARED, StarDifference, StarTransaction
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.check_top_up import check_host
 from generation_svc.usecase.judge_star import judge
@@ -136,5 +136,6 @@ async def _unlisted(
         each
         for each in found
         if each.transaction.bot_id == bot_id
+        and each.problem != UNCOMPARED
         and (each.transaction.id, each.transaction.direction) not in told
     ]

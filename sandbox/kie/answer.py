@@ -125,7 +125,7 @@ def record(task: Task) -> Body:
         "costTime": task.cost_time_s,
         "completeTime": task.complete_ms,
         "createTime": task.create_ms,
-        "creditsConsumed": task.credits,
+        "creditsConsumed": task.told_credits,
         "operationType": task.model,
         "response": _response(task),
         "successFlag": 0 if task.is_running else (3 if task.failure else 1),
@@ -193,7 +193,7 @@ def dead_record(task: Task) -> Body | None:
 def _succeeded_part(task: Task) -> Body:
     return {
         "completeTime": task.complete_ms,
-        "creditsConsumed": task.credits,
+        **({} if task.told_credits is None else {"creditsConsumed": task.told_credits}),
         "resultJson": _result_json(task),
         **({"response": _response(task)} if _response(task) else {}),
         "updateTime": _whole_second(task.create_ms),

@@ -87,6 +87,11 @@ class KieFault(StrEnum):
     """The result stands in `response` alone, is encoded `twice`, or is `missing` for ever, as
     `variant` names it."""
 
+    COST_LESS = "cost_less"
+    """A success consumes half of what its price says."""
+    COST_LATE = "cost_late"
+    """Nothing names what a success consumed until `seconds` (default 5) after its end."""
+
     READ_429 = "read_429"
     """recordInfo says 429 in the body; with `status` 429 also as the HTTP status."""
     READ_5XX = "read_5xx"

@@ -24,6 +24,8 @@ FETCH_FAILED = Failure(
 )
 
 _WORDS = ("prompt", "text", "lyrics", "style", "content")
+COST_LATE_S = 5.0
+"""How long a cost is not told unless the fault says."""
 PENDING_STATES = ("waiting", "queuing", "generating")
 
 
@@ -67,6 +69,17 @@ class Task:
     def told_id(self) -> str | int:
         """The id as answers and callbacks tell it."""
         return int(self.id) if self.fault(KieFault.NUMERIC_ID) else self.id
+
+    @property
+    def told_credits(self) -> float | None:
+        """What it consumed, as far as that is told by now."""
+        late = self.fault(KieFault.COST_LATE)
+        if late is None or self.failure:
+            return self.credits
+        if self.complete_ms is None:
+            return None
+        wait_ms = 1000 * (COST_LATE_S if late.seconds is None else late.seconds)
+        return self.credits if now_ms() >= self.complete_ms + wait_ms else None
 
     def fault(self, kind: KieFault) -> Fault | None:
         """Return the fault of this kind that the task carries, or none."""

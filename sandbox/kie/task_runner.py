@@ -78,6 +78,9 @@ class TaskRunner:
         if task.shape == "songs":
             await self._tell_stages(task, told)
         await _until(task, 1)
+        if task.fault(KieFault.COST_LESS):
+            task.credits /= 2
+            self._kie.account(task.account).credits += task.credits
         task.succeed(told.get("resultUrls") or publisher.links, told=told)
 
     async def _tell_stages(self, task: Task, told: dict[str, Any]) -> None:

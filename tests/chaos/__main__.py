@@ -1,9 +1,10 @@
 """`make chaos`: attack the real processes for some jobs and print what they made of it.
 
     make chaos SEED=7 JOBS=500      one run; without a seed one is drawn
-    make chaos SEEDS=1-10           one run after the other
+    make chaos SEEDS=1-10           one run after the other, whatever came of it
 
-Every run leaves its logs and its plan under `.atelier/chaos/`.
+Each run is a line; the table of all is Markdown, and in `.atelier/chaos/table.md`. Every run leaves
+its logs and its plan beside it.
 """
 
 from __future__ import annotations
@@ -15,31 +16,64 @@ import random
 import shutil
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import structlog
 
 from generation_svc.storage.embedded.server import embedded_postgres
+from tests.chaos.check import Violation
 from tests.chaos.plan import long_size, plan_of
 from tests.chaos.run import Outcome, Server, run
-from tests.chaos.table import table
+from tests.chaos.table import page_table
 
 FOLDER = Path(".atelier/chaos")
-"""Where runs leave their logs."""
+"""Where runs leave their logs, and the table."""
+LONGEST_S = 900.0
+"""How long a run may take, and a second more for each job."""
+SAID = {
+    "jobs": "jobs",
+    "paid jobs": "paid",
+    "payments in Stars": "payments in Stars",
+    "Stars given back": "given back",
+    "Stars charged back": "charged back",
+    "credits earned": "credits earned",
+    "differences that CheckLedger found": "differences",
+    "s in all": "s",
+}
+"""What a line says of a run."""
 
 
 def main() -> int:
     """Run every seed; return 0 only if no promise was broken."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    jobs = int(os.environ.get("JOBS") or 500)
-    outcomes = []
-    for seed in _seeds():
-        _say(f"seed {seed}: {jobs} jobs")
-        outcome = asyncio.run(_run(seed, jobs=jobs))
-        outcomes.append((f"seed {seed}", outcome))
-        _explain(seed, outcome)
-    _say(table([(name, each.figures) for name, each in outcomes]))
-    return 1 if any(each.violations for _, each in outcomes) else 0
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    jobs, seeds = int(os.environ.get("JOBS") or 500), _seeds()
+    outcomes: dict[int, Outcome] = {}
+    for seed in seeds:
+        outcomes[seed] = _outcome(seed, jobs=jobs)
+        _explain(seed, outcomes[seed])
+        shown = page_table([(str(number), each.figures) for number, each in outcomes.items()])
+        (FOLDER / "table.md").write_text(f"{shown}\n")  # an interrupted command leaves its part
+    _say(f"\nmake chaos SEEDS={seeds[0]}-{seeds[-1]} JOBS={jobs}\n\n{shown}\n")
+    broken = [str(seed) for seed, each in outcomes.items() if each.violations]
+    if broken:
+        _say(f"{len(broken)} of {len(seeds)} seeds broke a promise: {', '.join(broken)}")
+    return 1 if broken else 0
+
+
+def _outcome(seed: int, *, jobs: int) -> Outcome:
+    """Run one seed; one that breaks off is a broken promise, and the next one runs."""
+
+    async def limited() -> Outcome:
+        async with asyncio.timeout(LONGEST_S + jobs):
+            return await _run(seed, jobs=jobs)
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        return asyncio.run(limited())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other seeds are run
+        traceback.print_exc()
+        return Outcome([Violation("run", f"seed {seed}", f"broke off: {error!r}")], {})
 
 
 async def _run(seed: int, *, jobs: int) -> Outcome:
@@ -56,10 +90,14 @@ async def _run(seed: int, *, jobs: int) -> Outcome:
 
 
 def _explain(seed: int, outcome: Outcome) -> None:
+    """Say what came of a seed in a line, and what was broken."""
+    shown = [f"{outcome.figures.get(label, '?')} {word}" for label, word in SAID.items()]
+    end = f"{len(outcome.violations)} BROKEN PROMISES" if outcome.violations else "all kept"
+    _say(f"seed {seed}: {', '.join(shown)}: {end}")
     for violation in outcome.violations:
         _say(f"  {violation}")
-    end = f"{len(outcome.violations)} broken promises" if outcome.violations else "all kept"
-    _say(f"seed {seed}: {end}; logs in {_folder(seed)}")
+    if outcome.violations:
+        _say(f"  logs in {_folder(seed)}")
 
 
 def _seeds() -> list[int]:

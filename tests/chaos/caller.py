@@ -20,10 +20,11 @@ from atelier.generation.v1.job_pb2 import (
     JOB_STATE_SUCCEEDED,
     Job,
 )
-from generation_client import GenerationError
+from generation_client import GenerationClient, GenerationError
 from tests.chaos.ledger import Ledger
 from tests.chaos.patience import patiently
-from tests.chaos.plan import Kind, Order, owner_of
+from tests.chaos.plan import Kind, Order
+from tests.chaos.sale import FACTORS, FREE, SHOP, owner_of
 from tests.e2e.stack import SMALL, Stack
 
 QUEUE = "chaos"
@@ -31,6 +32,8 @@ FINAL = frozenset({JOB_STATE_SUCCEEDED, JOB_STATE_FAILED, JOB_STATE_CANCELLED})
 LEASE = timedelta(seconds=12)
 STREAM_S = 20
 """How long a caller reads one stream: one that is stalled says nothing."""
+THINK_S = 0.7
+"""How long a caller looks at another price until it agrees to it."""
 DEATHS = 0.05
 """The share of its deliveries that a reader takes and dies on."""
 
@@ -38,9 +41,9 @@ DEATHS = 0.05
 async def ask(stack: Stack, ledger: Ledger, order: Order) -> None:
     """Be a caller with one order, from its first call to the end of its job."""
     try:
-        job = await _create(stack, ledger, order)
+        job = await _agreed(stack, ledger, order)
     except GenerationError as error:
-        if error.reason != "INSUFFICIENT_CREDITS" or not order.sale.credits:
+        if error.reason != "INSUFFICIENT_CREDITS" or not ledger.agreed[order.number]:
             raise
         ledger.refused[order.number] = error.metadata["missing"]
         return
@@ -55,7 +58,21 @@ async def ask(stack: Stack, ledger: Ledger, order: Order) -> None:
         if order.kind is Kind.STREAM:
             group.create_task(_follow(stack, ledger, order, job_id=job.id))
         if order.kind is Kind.WAIT:
-            group.create_task(_wait(stack, job.id))
+            group.create_task(_wait(_client(stack, order), job.id))
+
+
+async def _agreed(stack: Stack, ledger: Ledger, order: Order) -> Job:
+    """Ask at the price of the start, and agree to whatever it is by now."""
+    ledger.agreed[order.number] = order.sale.price(FACTORS[0])
+    while True:
+        try:
+            return await _create(stack, ledger, order)
+        except GenerationError as error:
+            if error.reason != "PRICE_CHANGED" or order.sale is FREE:
+                raise
+            ledger.repriced += 1
+            ledger.agreed[order.number] = int(error.metadata["price"])
+        await asyncio.sleep(THINK_S)  # replicas know of a change at different moments
 
 
 async def _create(stack: Stack, ledger: Ledger, order: Order) -> Job:
@@ -63,29 +80,35 @@ async def _create(stack: Stack, ledger: Ledger, order: Order) -> Job:
     prompt = ledger.prompt_of(order.number)
     request: dict[str, Any] = {
         "request_id": prompt,
-        "owner": owner_of(order.number),
+        "owner": f"{SHOP}:{order.number}" if order.is_of_shop else owner_of(order.number),
         "model_id": order.sale.model_id,
-        "options": {} if order.sale.credits else SMALL,
-        "agreed_credits": order.sale.credits,
+        "options": SMALL if order.sale is FREE else order.sale.options,
+        "agreed_credits": ledger.agreed[order.number],
+        "client": _client(stack, order),
     }
     if order.kind is Kind.QUEUE:
         request["queue"] = QueueDestination(queue=QUEUE)
     return await patiently(partial(stack.create, prompt, **request))
 
 
+def _client(stack: Stack, order: Order) -> GenerationClient:
+    return stack.shop if order.is_of_shop else stack.client
+
+
 async def _cancel(stack: Stack, ledger: Ledger, order: Order, *, job_id: str) -> None:
     await asyncio.sleep(order.cancel_after_s or 0)
     request = pb.CancelJobRequest(job_id=job_id)
-    job = (await patiently(lambda: stack.client.generation.CancelJob(request))).job
+    client = _client(stack, order)
+    job = (await patiently(lambda: client.generation.CancelJob(request))).job
     if job.state not in FINAL:
         ledger.complain(order.number, "CancelJob answered with a job that goes on")
 
 
-async def _wait(stack: Stack, job_id: str) -> None:
+async def _wait(client: GenerationClient, job_id: str) -> None:
     request = pb.WaitJobRequest(job_id=job_id)
     request.timeout.FromTimedelta(timedelta(seconds=10))
     while True:
-        answer = await patiently(lambda: stack.client.generation.WaitJob(request))
+        answer = await patiently(lambda: client.generation.WaitJob(request))
         if answer.job.state in FINAL:
             return
 
@@ -93,7 +116,8 @@ async def _wait(stack: Stack, job_id: str) -> None:
 async def _follow(stack: Stack, ledger: Ledger, order: Order, *, job_id: str) -> None:
     """Read the stream to the final update, resuming after the last revision seen."""
     seen = ledger.revisions.setdefault(order.number, [])
-    while not (end := await patiently(partial(_read, stack, job_id, seen=seen))).is_final:
+    client = _client(stack, order)
+    while not (end := await patiently(partial(_read, client, job_id, seen=seen))).is_final:
         if not end.is_cut:
             ledger.complain(order.number, f"a stream ended with OK before its job did: {seen}")
             return
@@ -106,12 +130,12 @@ class _End(NamedTuple):
     is_cut: bool = False
 
 
-async def _read(stack: Stack, job_id: str, *, seen: list[int]) -> _End:
+async def _read(client: GenerationClient, job_id: str, *, seen: list[int]) -> _End:
     """Read one stream for as long as it lasts; its deadline is no fault."""
     request = pb.StreamJobUpdatesRequest(job_id=job_id, after_revision=seen[-1] if seen else 0)
     is_final = False
     try:
-        async for update in stack.client.generation.StreamJobUpdates(request, timeout=STREAM_S):
+        async for update in client.generation.StreamJobUpdates(request, timeout=STREAM_S):
             if update.HasField("job"):
                 seen.append(update.job.revision)
                 is_final = update.job.state in FINAL

@@ -10,6 +10,7 @@ from datetime import timedelta
 from tests.chaos.evidence import Chat, EventRecord, Evidence, JobRecord
 from tests.chaos.money import credit_problems
 from tests.chaos.rest import Rest
+from tests.chaos.star import star_problems
 from tests.chaos.traffic import CREATE_WINDOW_S, READ_WINDOW_S, densest
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -204,9 +205,12 @@ def _badly_answered(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _misbooked(evidence: Evidence) -> Iterator[Violation]:
-    """No credit is lost or invented, and each job is charged once, for what is stored."""
-    for subject, what in credit_problems(evidence.money, evidence.ledger):
+    """No credit or Star is lost or invented, and each job is charged once, for what is stored."""
+    money, stars, ledger = evidence.money, evidence.stars, evidence.ledger
+    for subject, what in credit_problems(money, ledger, bought=stars.kept):
         yield Violation("credits", subject, what)
+    for subject, what in star_problems(stars, money, ledger):
+        yield Violation("stars", subject, what)
 
 
 def leaks(evidence: Evidence, bounds: Bounds) -> Iterator[Violation]:

@@ -15,6 +15,8 @@ from tests.chaos.customer import FIRST_ID
 from tests.chaos.ledger import Ledger
 from tests.chaos.money import Money, gather_money
 from tests.chaos.rest import Rest
+from tests.chaos.star import Stars
+from tests.chaos.star_view import gather_stars
 from tests.chaos.traffic import Traffic
 from tests.e2e.history import History
 from tests.e2e.stack import Stack
@@ -106,6 +108,7 @@ class Evidence:
     answered: set[int]
     """The orders of which a press was answered."""
     money: Money = field(default_factory=Money)
+    stars: Stars = field(default_factory=Stars)
     before: Rest = field(default_factory=Rest)
     after: Rest = field(default_factory=Rest)
     fallen: list[str] = field(default_factory=list)
@@ -132,6 +135,7 @@ async def gather(stack: Stack, ledger: Ledger, *, traffic: Traffic) -> Evidence:
         chats=await _chats(stack, ledger),
         answered=await _answered(stack, ledger),
         money=await gather_money(stack),
+        stars=await gather_stars(stack),
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tests.chaos.sale import FREE, SALES, SERIES
+
 Rule = dict[str, object]
 """A fault as a sandbox is told of it."""
 
 _MALFORMED = ("truncated", "empty", "array", "binary")
 _OFF = ("paused", "unpublished", "disabled")
 _BAD = ("empty", "status", "loop", "cut", "html", "half")
-CALLED = "qwen/text-to-image"
+CALLED = FREE.model_id
 """The model of the gRPC callers, who wait while it is off; people are offered another one."""
 
 
@@ -55,8 +57,18 @@ TELEGRAM: tuple[Rule, ...] = (
     {"kind": "answer_lost", "rate": 0.3},
     {"kind": "timeout", "rate": 0.3, "seconds": 1},
     {"kind": "server_error", "rate": 0.5},
+    {"kind": "answer_lost", "rate": 0.7, "method": "refundStarPayment"},
+    {"kind": "server_error", "rate": 0.7, "method": "getStarTransactions"},
+    {"kind": "answer_lost", "rate": 0.5, "method": "answerPreCheckoutQuery"},
 )
 ALWAYS: tuple[Rule, ...] = (
+    {"name": "extra_link", "rate": 0.4, "variant": "dead", "match": SERIES},
+    *(
+        {"name": "cost_less", "rate": 0.7, "match": each.model_id}
+        for each in SALES
+        if each.is_ceiling
+    ),
+    {"name": "cost_late", "rate": 0.5, "seconds": 2},
     {"name": "no_callback", "rate": 0.3},
     {"name": "callback_twice", "rate": 0.3},
     {"name": "callback_before_answer", "rate": 0.1},
@@ -64,4 +76,4 @@ ALWAYS: tuple[Rule, ...] = (
     *({"name": "callback_malformed", "rate": 0.02, "variant": each} for each in _MALFORMED),
     {"name": "callback_forged", "rate": 0.05},
 )
-"""What KIE's callbacks are like from the first job to the last."""
+"""What KIE is like from the first job to the last."""

@@ -9,6 +9,7 @@ from tests.chaos.check import Violation
 from tests.chaos.evidence import Evidence
 from tests.chaos.plan import Impact, Kind, Part
 from tests.chaos.rest import Sample
+from tests.chaos.sale import SHOP
 from tests.chaos.table import Figures
 from tests.chaos.traffic import CREATE_WINDOW_S, READ_WINDOW_S, densest
 
@@ -20,6 +21,7 @@ def figures_of(evidence: Evidence, violations: Sequence[Violation]) -> Figures:
         **_deliveries(evidence),
         **_provider(evidence),
         **_credits(evidence),
+        **_stars(evidence),
         **{name: str(evidence.done[name]) for name in _DEEDS},
         **_held(evidence),
         **_rules(violations),
@@ -43,6 +45,7 @@ RULES = {
     "budget": "budgets exceeded",
     "callback": "callbacks refused",
     "credits": "credits lost, invented or wrongly charged",
+    "stars": "payments not as Telegram has them",
     "leak": "leaks",
     "fallen": "processes that fell",
     "promise": "other broken promises",
@@ -97,15 +100,35 @@ def _credits(evidence: Evidence) -> Figures:
         "paid jobs": str(len(money.charges)),
         "of these charged": str(ends["captured"]),
         "of these given back": str(ends["released"]),
+        "of these delivered in part": str(
+            sum(each.captured is not None and each.missing > 0 for each in money.charges)
+        ),
+        "paid back when the cost came late": str(sum(each.is_late for each in money.charges)),
+        "paid by the caller that may owe": str(sum(each.owner == SHOP for each in money.charges)),
+        "prices agreed to anew": str(ledger.repriced),
         "kept for a task of unknown fate": str(sum(each.is_kept for each in money.charges)),
         "charged though cancelled, for a result": str(late),
         "refused for want of credits": str(len(ledger.refused)),
         "credits given": str(money.granted),
         "credits sold": str(money.sold),
-        "payments that went back": str(len(ledger.returned)),
+        "payments by card that went back": str(len(ledger.returned)),
         "credits earned": str(money.income),
         "credits left": str(money.balances),
         "differences that CheckLedger found": str(len(money.differences)),
+    }
+
+
+def _stars(evidence: Evidence) -> Figures:
+    stars, ledger = evidence.stars, evidence.ledger
+    states = Counter(each.state for each in stars.top_ups)
+    return {
+        "payments in Stars": str(len(stars.payments)),
+        "of these told by Telegram's list alone": str(
+            sum(not each.is_told for each in stars.payments)
+        ),
+        "Stars given back": str(states["refunded"]),
+        "Stars charged back": str(states["charged_back"]),
+        "checkouts that were refused or too late": str(ledger.unpaid.total()),
     }
 
 

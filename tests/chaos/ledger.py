@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from tests.chaos.plan import Gift, Order
+from tests.chaos.plan import Order
+from tests.chaos.sale import Gift, Purchase
 
 
 @dataclass
@@ -19,10 +21,24 @@ class Ledger:
     """The job that a caller was given, by the number of its order."""
     refused: dict[int, str] = field(default_factory=dict)
     """What was missing for a job, by the number of its order."""
+    agreed: dict[int, int] = field(default_factory=dict)
+    """The price that a caller agreed to last, by the number of its order."""
+    repriced: int = 0
+    """How often a caller was told of another price than it had agreed to."""
     gifts: dict[int, Gift] = field(default_factory=dict)
-    """What was given or paid, by its number."""
+    """What was given, or paid elsewhere, by its number."""
     returned: set[int] = field(default_factory=set)
     """What of it went back."""
+    purchases: dict[str, Purchase] = field(default_factory=dict)
+    """What was bought in the chat, by the charge."""
+    refunds: set[str] = field(default_factory=set)
+    """The charges that an operator was promised to go back."""
+    payment_ids: dict[str, str] = field(default_factory=dict)
+    """Telegram's payments, by the charge."""
+    unpaid: Counter[str] = field(default_factory=Counter)
+    """How many payments were not made, by how they ended."""
+    turns: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """Who does something in a chat: one thing after another."""
     presses: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     """The presses of a person's confirmation."""
     blocked: set[int] = field(default_factory=set)

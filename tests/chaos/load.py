@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx2
 
-from generation_client import GenerationError
 from tests.chaos import caller, customer, payer
+from tests.chaos.buyer import Buyer
 from tests.chaos.ledger import Ledger
-from tests.chaos.plan import Gift, Kind, Order
+from tests.chaos.plan import Kind, Order, Plan
+from tests.chaos.sale import Gift, Margin, Purchase
 from tests.e2e.program import client
 from tests.e2e.stack import Stack
 
@@ -30,34 +32,40 @@ async def load(stack: Stack, ledger: Ledger, orders: Sequence[Order]) -> None:
             group.create_task(_ask(stack, ledger, order, http=http), name=f"order {order.number}")
 
 
-async def pay(stack: Stack, ledger: Ledger, gifts: Sequence[Gift]) -> None:
-    """Give all credits, each at its time."""
-    async with asyncio.TaskGroup() as group:
-        for gift in gifts:
-            group.create_task(_pay(stack, ledger, gift))
+async def trade(stack: Stack, ledger: Ledger, plan: Plan) -> None:
+    """Move all money, and change all prices, each at its time."""
+    async with client(stack.telegram.url) as http, asyncio.TaskGroup() as group:
+        for gift in plan.gifts:
+            group.create_task(_at(gift, partial(payer.pay, stack, ledger, gift), ledger))
+        for purchase in plan.purchases:
+            buyer = Buyer(stack, http, ledger, purchase)
+            group.create_task(_at(purchase, buyer.buy, ledger))
+        for margin in plan.margins:
+            group.create_task(_at(margin, partial(payer.change_price, stack, margin), ledger))
 
 
-async def _pay(stack: Stack, ledger: Ledger, gift: Gift) -> None:
-    await asyncio.sleep(gift.at_s)
+async def _at(
+    wish: Gift | Purchase | Margin, do: Callable[[], Awaitable[None]], ledger: Ledger
+) -> None:
+    await asyncio.sleep(wish.at_s)
     try:
-        await payer.pay(stack, ledger, gift)
+        await do()
     except asyncio.CancelledError:
-        ledger.complain(0, f"{gift} was not answered at the end")
+        ledger.complain(0, f"{wish} was not done at the end")
         raise
-    except GenerationError as error:
-        ledger.complain(0, f"{gift} was refused: {error!r}")
+    except Exception as error:  # noqa: BLE001 - whatever somebody is told, is evidence
+        ledger.complain(0, f"{wish} was refused: {error!r}")
 
 
 @asynccontextmanager
 async def reading(stack: Stack, ledger: Ledger) -> AsyncIterator[None]:
-    """Read the callers' feed, and return Stars, while the context is open."""
+    """Read the callers' feed while the context is open."""
     readers = [
         asyncio.create_task(
             caller.read_feed(stack, ledger, rng=random.Random(f"reader {n} {ledger.seed}"))
         )
         for n in range(READERS)
     ]
-    readers.append(asyncio.create_task(payer.return_stars(stack)))
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from tests.chaos.ledger import Ledger
+from tests.chaos.sale import FACTORS, SHOP, SHOP_CREDITS
 from tests.e2e.history import History
 from tests.e2e.stack import Stack
 
@@ -16,6 +17,7 @@ LATE_S = 30
 _CHARGES = """
 SELECT job.id::text AS job_id, hold.owner, job.inputs->>'prompt' AS prompt, job.state,
     hold.state AS hold_state, hold.captured, hold.granted + hold.paid AS held, job.is_ceiling,
+    coalesce(hold.promised, 1) AS promised, coalesce(hold.lent, 0) AS lent,
     job.is_free, EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
         AND attempt.state = 'settled') AS is_stored,
     EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
@@ -23,10 +25,12 @@ SELECT job.id::text AS job_id, hold.owner, job.inputs->>'prompt' AS prompt, job.
     coalesce(jsonb_array_length(job.result->'media'), 0) AS delivered,
     coalesce((job.result->>'missing_count')::int, 0) AS missing,
     (SELECT coalesce(sum(amount), 0)::bigint FROM transfer
-        WHERE cause = job.id::text AND kind = 'hold') AS kept,
+        WHERE cause = job.id::text AND kind = 'hold' AND target = 'held') AS kept,
     (SELECT count(*) FROM transfer WHERE cause = job.id::text AND kind = 'capture') AS captures,
     (SELECT coalesce(sum(amount), 0)::bigint FROM transfer
-        WHERE cause = job.id::text AND kind = 'release') AS released
+        WHERE cause = job.id::text AND kind = 'release') AS released,
+    EXISTS (SELECT FROM transfer
+        WHERE cause = job.id::text AND kind = 'release' AND source = 'income') AS is_late
 FROM job LEFT JOIN hold ON hold.job_id = job.id
 WHERE hold.job_id IS NOT NULL OR NOT job.is_free
     OR EXISTS (SELECT FROM transfer WHERE cause = job.id::text)
@@ -61,6 +65,11 @@ class Charge:
     """What all transfers together kept for it."""
     captures: int = 1
     released: int = 0
+    promised: int = 1
+    """How many results were agreed to."""
+    lent: int = 0
+    is_late: bool = False
+    """Whether something came back when the cost was told afterwards."""
 
     @property
     def is_kept(self) -> bool:
@@ -130,15 +139,21 @@ async def _wallets(history: History) -> list[Wallet]:
     return [Wallet(**row) for row in rows]
 
 
-def credit_problems(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
-    """Give what is wrong with the credits: a subject, and what is so."""
+def credit_problems(
+    money: Money, ledger: Ledger, *, bought: Counter[str]
+) -> Iterator[tuple[str, str]]:
+    """Give what is wrong with the credits: a subject, and what is so.
+
+    What everybody bought with Stars and kept is what Telegram says.
+    """
     for text in money.differences:
         yield "CheckLedger", text
     for charge in money.charges:
         for problem in _wrong(charge):
             yield charge.job_id, problem
     yield from _told_otherwise(money, ledger)
-    yield from _out_of_balance(money, ledger)
+    yield from _over_limit(money)
+    yield from _out_of_balance(money, ledger, bought=bought)
 
 
 def _wrong(charge: Charge) -> Iterator[str]:
@@ -165,7 +180,8 @@ def _is_fair(charge: Charge) -> bool:
     held, captured = charge.held or 0, charge.captured or 0
     if charge.is_ceiling:
         return 0 < captured <= held
-    return captured == held * charge.delivered // max(1, charge.delivered + charge.missing)
+    handed = max(charge.promised, charge.delivered + charge.missing)
+    return captured == held * charge.delivered // handed
 
 
 def _told_otherwise(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
@@ -177,16 +193,31 @@ def _told_otherwise(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
         if int(missing) <= 0:
             yield f"order {number}", f"was refused though {missing} credits were missing"
     for number in ledger.jobs.keys() & ledger.orders.keys():
-        price = ledger.orders[number].sale.credits
+        price, sale = ledger.agreed.get(number, 0), ledger.orders[number].sale
         found = charged.get(number)
         if (found.held if found else None) != (price or None):
             yield f"order {number}", f"was made for {price} credits, and {found} is there"
+        elif price not in {sale.price(factor) for factor in FACTORS}:
+            yield f"order {number}", f"was made for {price} credits, which is no price of {sale}"
+        elif found and (found.owner == SHOP) != ledger.orders[number].is_of_shop:
+            yield f"order {number}", f"is paid from the wallet of {found.owner}"
 
 
-def _out_of_balance(money: Money, ledger: Ledger) -> Iterator[tuple[str, str]]:
+def _over_limit(money: Money) -> Iterator[tuple[str, str]]:
+    """Hold the wallet that may owe to its limit."""
+    lent = Counter[str]()
+    for charge in money.charges:
+        lent[charge.owner or ""] += charge.lent if charge.hold_state != "released" else 0
+    for owner, amount in lent.items():
+        if amount > (SHOP_CREDITS if owner == SHOP else 0):
+            yield owner, f"was lent {amount} credits in a month"
+
+
+def _out_of_balance(
+    money: Money, ledger: Ledger, *, bought: Counter[str]
+) -> Iterator[tuple[str, str]]:
     """Hold every owner's credits to what it was given and charged, and the house's to all."""
-    due: Counter[str] = Counter()
-    kept: Counter[str] = Counter()
+    due, kept = Counter(bought), Counter[str]()
     for gift in ledger.gifts.values():
         due[gift.owner] += gift.credits if gift.number not in ledger.returned else 0
     for charge in money.charges:

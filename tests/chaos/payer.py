@@ -1,45 +1,60 @@
-"""Those who bring credits: an operator who gives, cards and Stars, and what goes back of these."""
+"""Those who bring credits otherwise: an operator who gives, and cards; and who changes prices."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from atelier.wallet.v1.top_up_pb2 import TopUp
 from generation_client import GenerationError
 from tests.chaos.ledger import Ledger
 from tests.chaos.patience import patiently
-from tests.chaos.plan import PACK, Gift, Return, Source
-from tests.e2e.stack import BOT_ID, Stack
+from tests.chaos.sale import Gift, Margin, Return, Source
+from tests.e2e.stack import Stack
 
-SANDBOX = "telegram.example"
-LOOK_S = 0.5
+
+class Wish(Protocol):
+    """How something is to go back."""
+
+    @property
+    def goes_back(self) -> Return | None: ...
+
+    @property
+    def is_repeated(self) -> bool: ...
 
 
 async def pay(stack: Stack, ledger: Ledger, gift: Gift) -> None:
     """Bring credits once, however often that is told, and take them back if they are to go."""
-    top_up = None
+    top_up_id = ""
     for _ in range(1 + gift.is_repeated):
-        top_up = await _PAYMENTS[gift.source](stack, ledger, gift)
+        top_up_id = await _PAYMENTS[gift.source](stack, ledger, gift)
     ledger.gifts[gift.number] = gift
-    if top_up and gift.goes_back:
+    if top_up_id and gift.goes_back:
         await asyncio.sleep(gift.goes_back_after_s)
-        await _take_back(stack, ledger, gift, top_up=top_up)
+        if await take_back(stack, top_up_id, wish=gift):
+            ledger.returned.add(gift.number)
+
+
+async def change_price(stack: Stack, margin: Margin) -> None:
+    """Change what the prices of a model, or of all, are multiplied with."""
+    request = pb.SetMarginRequest(model_id=margin.model_id, factor=margin.factor, reason="chaos")
+    await patiently(lambda: stack.client.wallet.SetMargin(request))
 
 
 def _key(ledger: Ledger, gift: Gift) -> str:
     return f"chaos {ledger.seed} {gift.source} {gift.number}"
 
 
-async def _grant(stack: Stack, ledger: Ledger, gift: Gift) -> None:
+async def _grant(stack: Stack, ledger: Ledger, gift: Gift) -> str:
     request = pb.GrantCreditsRequest(
         request_id=_key(ledger, gift), owner=gift.owner, credits=gift.credits, reason="chaos"
     )
     await patiently(lambda: stack.client.wallet.GrantCredits(request))
+    return ""
 
 
-async def _card(stack: Stack, ledger: Ledger, gift: Gift) -> TopUp:
+async def _card(stack: Stack, ledger: Ledger, gift: Gift) -> str:
     request = pb.RecordTopUpRequest(
         provider="card",
         external_id=_key(ledger, gift),
@@ -48,64 +63,28 @@ async def _card(stack: Stack, ledger: Ledger, gift: Gift) -> TopUp:
         amount=100 * gift.credits,
         currency="EUR",
     )
-    return (await patiently(lambda: stack.client.wallet.RecordTopUp(request))).top_up
+    return (await patiently(lambda: stack.client.wallet.RecordTopUp(request))).top_up.id
 
 
-async def _stars(stack: Stack, ledger: Ledger, gift: Gift) -> TopUp:
-    request = pb.RecordTopUpRequest(
-        provider="telegram_stars",
-        external_id=_key(ledger, gift),
-        owner=gift.owner,
-        pack_id="chaos",
-        amount=PACK,
-        currency="XTR",
-        telegram_host=SANDBOX,
-        bot_id=BOT_ID,
-    )
-    return (await patiently(lambda: stack.client.wallet.RecordTopUp(request))).top_up
-
-
-_PAYMENTS: dict[Source, Callable[[Stack, Ledger, Gift], Awaitable[TopUp | None]]] = {
+_PAYMENTS: dict[Source, Callable[[Stack, Ledger, Gift], Awaitable[str]]] = {
     Source.GRANT: _grant,
     Source.CARD: _card,
-    Source.STARS: _stars,
 }
 
 
-async def _take_back(stack: Stack, ledger: Ledger, gift: Gift, *, top_up: TopUp) -> None:
+async def take_back(stack: Stack, top_up_id: str, *, wish: Wish) -> bool:
     """Have a payment go back, twice perhaps; one that was spent stays unless it is forced."""
     request = pb.RefundTopUpRequest(
-        top_up_id=top_up.id,
+        top_up_id=top_up_id,
         reason="chaos",
-        is_forced=gift.goes_back is Return.FORCED,
-        is_charged_back=gift.goes_back is Return.CHARGED_BACK,
+        is_forced=wish.goes_back in (Return.FORCED, Return.BY_BOTH),
+        is_charged_back=wish.goes_back is Return.CHARGED_BACK,
     )
-    for _ in range(1 + gift.is_repeated):
+    for _ in range(1 + wish.is_repeated):
         try:
             await patiently(lambda: stack.client.wallet.RefundTopUp(request))
         except GenerationError as error:
-            if error.reason != "TOP_UP_SPENT" or gift.goes_back is not Return.ASKED:
+            if error.reason != "TOP_UP_SPENT" or wish.goes_back is not Return.ASKED:
                 raise
-            return
-        ledger.returned.add(gift.number)
-
-
-async def return_stars(stack: Stack) -> None:
-    """Be a bot that returns Stars, until cancelled: each is told twice."""
-    lease = pb.LeaseRefundsRequest(bot_id=BOT_ID, max_count=10)
-    while True:
-        for leased in (await patiently(lambda: stack.client.wallet.LeaseRefunds(lease))).refunds:
-            report = pb.ReportRefundRequest(
-                top_up_id=leased.top_up.id, lease_token=leased.lease_token
-            )
-            for _ in range(2):
-                await _report(stack, report)
-        await asyncio.sleep(LOOK_S)
-
-
-async def _report(stack: Stack, report: pb.ReportRefundRequest) -> None:
-    try:
-        await patiently(lambda: stack.client.wallet.ReportRefund(report))
-    except GenerationError as error:
-        if error.reason != "STALE_LEASE":
-            raise
+            return False
+    return True

@@ -8,38 +8,25 @@ from enum import StrEnum
 from itertools import cycle
 
 from tests.chaos.fault_rule import KIE, TELEGRAM, Rule
+from tests.chaos.sale import (
+    FREE,
+    SALES,
+    SHOP_SHARE,
+    SOLD,
+    Gift,
+    Margin,
+    Purchase,
+    Sale,
+    gifts_of,
+    margins_of,
+    purchases_of,
+)
 
 HOUR_S = 3600.0
 JOB_EVERY_S = 0.4
 WARM_UP_PACE_S = 0.1
 HASTE = 0.25
 """The share of kills after which a process may die while it starts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sale:
-    """A model at its price."""
-
-    model_id: str
-    credits: int = 0
-    """What is held for a job: its price, or the most that it may cost."""
-    is_ceiling: bool = False
-
-
-FREE = Sale(model_id="qwen/text-to-image")
-SALES = (
-    Sale(model_id="google/imagen4", credits=8),
-    Sale(model_id="bytedance/seedream-v4-text-to-image", credits=5, is_ceiling=True),
-    Sale(model_id="gpt-image-2-text-to-image", credits=16, is_ceiling=True),
-)
-SOLD = 0.6
-"""The share of the callers' jobs that are paid for."""
-OWNERS = 7
-"""Whose jobs the callers' are: few, so that they compete for their credits."""
-FIRST_OWNER = 900
-GIFT_EVERY_S = 1.5
-PACK = 30
-"""How many credits a pack has, and how many Stars it costs."""
 
 
 class Kind(StrEnum):
@@ -67,40 +54,11 @@ class Order:
     """Whether the person presses, or the caller asks, once more than needed."""
     has_photo: bool = False
     sale: Sale = FREE
-    """What is asked for, and at what price."""
+    """What is asked for."""
+    is_of_shop: bool = False
+    """Whether the caller asks whose jobs one wallet pays."""
     blocks_after_s: float | None = None
     """When the person blocks the bot."""
-
-
-class Source(StrEnum):
-    """Where credits come from."""
-
-    GRANT = "grant"
-    CARD = "card"
-    STARS = "stars"
-
-
-class Return(StrEnum):
-    """How a payment goes back."""
-
-    ASKED = "asked"
-    FORCED = "forced"
-    CHARGED_BACK = "charged back"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gift:
-    """Credits that somebody is given, or pays for."""
-
-    number: int
-    at_s: float
-    owner: str
-    source: Source
-    credits: int
-    is_repeated: bool
-    """Whether it is told twice."""
-    goes_back: Return | None = None
-    goes_back_after_s: float = 0
 
 
 class Part(StrEnum):
@@ -177,13 +135,13 @@ class Size:
 
 
 SHORT = Size(
-    jobs=100,
-    feed_s=22.0,
-    outage_s=6.0,
+    jobs=70,
+    feed_s=15.0,
+    outage_s=4.0,
     start_deadline_s=1500.0,
     drain_s=120.0,
     warm_up_jobs=8,
-    kill_every_s=4.0,
+    kill_every_s=3.5,
     spell_every_s=4.0,
     longest_spell_s=5.0,
 )
@@ -194,7 +152,9 @@ def long_size(jobs: int) -> Size:
     """Return a run for so many jobs, which come in at the rate of a busy hour."""
     feed_s = jobs * JOB_EVERY_S
     outage_s = min(HOUR_S * Size.time_scale, feed_s / 2)
-    return Size(jobs=jobs, feed_s=feed_s, outage_s=outage_s)
+    # A job that never starts ends with its deadline: in a short run nobody waits as long as that.
+    start_deadline_s = min(Size.start_deadline_s, (2 * feed_s + 20) / Size.time_scale)
+    return Size(jobs=jobs, feed_s=feed_s, outage_s=outage_s, start_deadline_s=start_deadline_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +170,8 @@ class Plan:
     faults: tuple[Fault, ...]
     windows: tuple[FaultWindow, ...]
     gifts: tuple[Gift, ...] = ()
+    purchases: tuple[Purchase, ...] = ()
+    margins: tuple[Margin, ...] = ()
 
 
 def plan_of(seed: int, size: Size) -> Plan:
@@ -223,40 +185,23 @@ def plan_of(seed: int, size: Size) -> Plan:
         kills=tuple(_kills(rng, size)),
         faults=tuple(_faults(rng, size)),
         windows=(_outage(rng, size), *_windows(rng, size)),
-        gifts=tuple(_gifts(money, size)),
+        gifts=tuple(gifts_of(money, feed_s=size.feed_s)),
+        purchases=tuple(purchases_of(money, feed_s=size.feed_s)),
+        margins=tuple(margins_of(money, feed_s=size.feed_s)),
     )
 
 
 def _sold(rng: random.Random, order: Order) -> Order:
-    """Have a caller pay for its job, perhaps."""
-    is_sold = order.kind is not Kind.PERSON and rng.random() < SOLD
-    return replace(order, sale=rng.choice(SALES)) if is_sold else order
-
-
-def _gifts(rng: random.Random, size: Size) -> list[Gift]:
-    """Draw who gets credits, and when: for many a job it is too little at that moment."""
-    moments = [0.0] * OWNERS + _moments(rng, size, every_s=GIFT_EVERY_S)
-    return [_gift(rng, number=number, at_s=at_s) for number, at_s in enumerate(moments, 1)]
-
-
-def _gift(rng: random.Random, *, number: int, at_s: float) -> Gift:
-    source = rng.choice(list(Source))
-    is_paid = source is not Source.GRANT
-    return Gift(
-        number=number,
-        at_s=at_s,
-        owner=owner_of(rng.randrange(OWNERS)),
-        source=source,
-        credits=PACK if source is Source.STARS else rng.randint(3, 40),
-        is_repeated=rng.random() < 0.4,
-        goes_back=rng.choice(list(Return)) if is_paid and rng.random() < 0.4 else None,
-        goes_back_after_s=rng.uniform(0, 12),
+    """Have a caller pay for its job, perhaps, or cancel it while it is made."""
+    if order.kind is Kind.PERSON or rng.random() >= SOLD:
+        return order
+    is_alone = order.kind in (Kind.STREAM, Kind.WAIT)
+    return replace(
+        order,
+        sale=rng.choice(SALES),
+        is_of_shop=is_alone and rng.random() < SHOP_SHARE,
+        cancel_after_s=rng.uniform(0, 2.5) if rng.random() < 0.15 else order.cancel_after_s,
     )
-
-
-def owner_of(number: int) -> str:
-    """Return whose job the one with this number is, where a caller asks."""
-    return f"telegram:{FIRST_OWNER + number % OWNERS}"
 
 
 def _orders(rng: random.Random, size: Size) -> list[Order]:

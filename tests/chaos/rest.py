@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from tests.chaos.star_view import all_stars_are_known
 from tests.e2e.history import OWN_NAME
 from tests.e2e.program import Program
 from tests.e2e.stack import Stack
@@ -62,7 +63,8 @@ async def becomes_quiet(stack: Stack, *, within_s: float) -> bool:
     while asyncio.get_running_loop().time() < deadline:
         before = await _heard(stack)
         await asyncio.sleep(QUIET_S)
-        if not await stack.history.value(_OPEN_WORK) and await _heard(stack) == before:
+        is_done = not await stack.history.value(_OPEN_WORK) and await all_stars_are_known(stack)
+        if is_done and await _heard(stack) == before:
             return True
     return False
 

@@ -14,10 +14,11 @@ from tests.chaos.check import Bounds, Violation, check, leaks
 from tests.chaos.evidence import Evidence, gather
 from tests.chaos.figure import figures_of
 from tests.chaos.ledger import Ledger
-from tests.chaos.load import load, pay, reading
-from tests.chaos.plan import PACK, Plan
+from tests.chaos.load import load, reading, trade
+from tests.chaos.plan import Plan
 from tests.chaos.proxy import Net, net
 from tests.chaos.rest import becomes_quiet, rest_of
+from tests.chaos.sale import PACK, SERIES
 from tests.chaos.scenario import Scenario
 from tests.chaos.table import Figures, table
 from tests.chaos.trace import traces
@@ -75,7 +76,7 @@ def shape_of(plan: Plan, proxies: Net) -> Shape:
         edges=REPLICAS,
         time_scale=plan.size.time_scale,
         proxy=proxies.proxy,
-        edge={"DELIVERY_LEASE_S": "15"},
+        edge={"DELIVERY_LEASE_S": "15", "STAR_READ_S": "4"},
         service={
             "DATABASE_POOL_SIZE": str(POOL),
             "KIE_CREATE_LIMIT": str(CREATE_LIMIT),
@@ -91,6 +92,7 @@ def shape_of(plan: Plan, proxies: Net) -> Shape:
             "SANDBOX_KIE_CREATE_LIMIT": str(CREATE_LIMIT + CREATE_LIMIT // 10),
             "SANDBOX_KIE_READ_LIMIT": str(READ_LIMIT),
             "SANDBOX_KIE_DURATION_S": "0.4",
+            "SANDBOX_KIE_MODEL_DURATION_S": json.dumps({SERIES: 2}),
             "SANDBOX_KIE_VISIBLE_AFTER_S": "0.1",
             "SANDBOX_KIE_CALLBACK_RETRY_DELAY_S": "0.5",
         },
@@ -140,7 +142,7 @@ async def _weather(scenario: Scenario, ledger: Ledger, *, watch: _Watch) -> None
     running, plan = scenario.stack, scenario.plan
     busy = {
         asyncio.create_task(load(running, ledger, plan.orders)),
-        asyncio.create_task(pay(running, ledger, plan.gifts)),
+        asyncio.create_task(trade(running, ledger, plan)),
     }
     await scenario.rage()
     watch.lap("s of scenario")

@@ -22,8 +22,10 @@ from tests.chaos.evidence import (
 )
 from tests.chaos.ledger import Ledger
 from tests.chaos.money import Charge, Money, Wallet
-from tests.chaos.plan import FREE, SALES, Gift, Kind, Order, Source
+from tests.chaos.plan import Kind, Order
 from tests.chaos.rest import Rest, Sample
+from tests.chaos.sale import FREE, PACK, SALES, SHOP, SHOP_CREDITS, Gift, Purchase, Source
+from tests.chaos.star import Payment, Stars, TopUp
 from tests.chaos.traffic import Traffic
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,6 +36,8 @@ BOUNDS = Bounds(
     database_connections=4,
 )
 PAYER = "telegram:900"
+BUYER = "telegram:901"
+CHARGE, BACK = "charge that was kept", "charge that went back"
 CHAT, FEED = "job-in-chat", "job-in-feed"
 Plant = Callable[[Evidence], None]
 
@@ -50,7 +54,8 @@ def evidence() -> Evidence:
         2: Gift(number=2, at_s=0, owner=PAYER, source=Source.CARD, credits=20, is_repeated=False),
     }
     ledger.presses[1].append("press")
-    ledger.jobs[2] = FEED
+    ledger.jobs[2], ledger.agreed[2] = FEED, 8
+    ledger.purchases[CHARGE] = Purchase(number=1, at_s=0, user_id=901)
     ledger.feed_new[FEED] = 1
     ledger.revisions[2] = [1, 2, 3]
     at_rest = Rest(samples=(Sample(process="edge", tasks=9, fds=20, memory_bytes=1e8),))
@@ -73,6 +78,7 @@ def evidence() -> Evidence:
         chats={1: Chat(new_outcomes=1, edited_outcomes=0)},
         answered={1},
         money=money(ledger),
+        stars=stars(),
         before=at_rest,
         after=at_rest,
     )
@@ -92,15 +98,43 @@ def money(ledger: Ledger) -> Money:
     )
     return Money(
         charges=[charge],
-        wallets=[Wallet(owner=PAYER, balance=17)],
+        wallets=[Wallet(owner=PAYER, balance=17), Wallet(owner=BUYER, balance=PACK)],
         accounts=Counter(
             {
                 ("credit", "grants"): -5,
-                ("credit", "exchange"): -20,
+                ("credit", "exchange"): -20 - PACK,
                 ("credit", "income"): 8,
-                ("credit", "paid"): 17,
+                ("credit", "paid"): 17 + PACK,
+                ("xtr", "telegram"): -PACK,
+                ("xtr", "exchange"): PACK,
             }
         ),
+    )
+
+
+def stars() -> Stars:
+    """Two payments of a person, of which one went back."""
+    balances = frozenset({PACK, 2 * PACK})
+    return Stars(
+        payments=[
+            Payment(charge_id=CHARGE, user_id=901),
+            Payment(charge_id=BACK, user_id=901, is_refunded=True, is_told=False),
+        ],
+        top_ups=[
+            TopUp(id="1", external_id=CHARGE, owner=BUYER, balances=balances),
+            TopUp(
+                id="2",
+                external_id=BACK,
+                owner=BUYER,
+                state="refunded",
+                back=PACK,
+                balances=balances,
+            ),
+        ],
+        moved=Counter({(CHARGE, True): 1, (BACK, True): 1, (BACK, False): 1}),
+        balance=PACK,
+        told={"1": {PACK}},
+        shown={BUYER: PACK},
     )
 
 
@@ -313,11 +347,45 @@ def _was_refused_without_need(found: Evidence) -> None:
 
 
 def _was_made_at_another_price(found: Evidence) -> None:
-    found.ledger.orders[2] = replace(found.ledger.orders[2], sale=SALES[2])
+    found.ledger.agreed[2] = 10
+
+
+def _was_made_at_no_price_of_its_model(found: Evidence) -> None:
+    found.ledger.orders[2] = replace(found.ledger.orders[2], sale=SALES[3])
+
+
+def _was_paid_by_another_wallet(found: Evidence) -> None:
+    found.ledger.orders[2] = replace(found.ledger.orders[2], is_of_shop=True)
+
+
+def _was_lent_too_much(found: Evidence) -> None:
+    shop = Charge(
+        job_id="job-of-shop",
+        prompt="",
+        state="succeeded",
+        owner=SHOP,
+        hold_state="captured",
+        held=SHOP_CREDITS + 1,
+        kept=SHOP_CREDITS + 1,
+        captured=SHOP_CREDITS + 1,
+        lent=SHOP_CREDITS + 1,
+    )
+    found.money.charges.append(shop)
+    found.money.wallets.append(Wallet(owner=SHOP, balance=0, debt=shop.lent))
+    found.money.accounts["credit", "income"] += shop.lent
+
+
+def _was_lent_to_a_person(found: Evidence) -> None:
+    _changed(found, lent=1)
+
+
+def _costs_all_though_a_part_is_missing(found: Evidence) -> None:
+    _changed(found, promised=2)
 
 
 def _was_made_for_nothing(found: Evidence) -> None:
     found.ledger.orders[2] = replace(found.ledger.orders[2], sale=FREE)
+    found.ledger.agreed[2] = 0
 
 
 def _lost_a_credit(found: Evidence) -> None:
@@ -330,6 +398,82 @@ def _is_out_of_balance(found: Evidence) -> None:
 
 def _is_found_by_the_service(found: Evidence) -> None:
     found.money.differences.append("wallet_is_sum_of_transfers: telegram:900: 1 is not 2")
+
+
+def _topped(found: Evidence, at: int, **changes: Any) -> None:
+    found.stars.top_ups[at] = replace(found.stars.top_ups[at], **changes)
+
+
+def _is_paid_and_not_credited(found: Evidence) -> None:
+    del found.stars.top_ups[0]
+
+
+def _is_credited_to_another(found: Evidence) -> None:
+    _topped(found, 0, owner=PAYER)
+
+
+def _is_credited_twice(found: Evidence) -> None:
+    _topped(found, 0, credited=2 * PACK)
+
+
+def _is_credited_and_not_paid(found: Evidence) -> None:
+    found.stars.top_ups.append(TopUp(id="3", external_id="nobody's", owner=BUYER))
+
+
+def _is_paid_and_not_listed(found: Evidence) -> None:
+    found.ledger.purchases["lost"] = Purchase(number=2, at_s=0, user_id=901)
+
+
+def _goes_back_at_telegram_alone(found: Evidence) -> None:
+    _topped(found, 1, state="credited", back=PACK)
+
+
+def _goes_back_in_the_ledger_alone(found: Evidence) -> None:
+    _topped(found, 0, state="refunded")
+
+
+def _is_still_going_back(found: Evidence) -> None:
+    _topped(found, 1, state="refunding")
+
+
+def _keeps_its_credits(found: Evidence) -> None:
+    _topped(found, 1, back=0)
+
+
+def _goes_back_twice_in_credits(found: Evidence) -> None:
+    _topped(found, 1, back=2 * PACK)
+
+
+def _goes_back_twice_in_stars(found: Evidence) -> None:
+    found.stars.moved[BACK, False] = 2
+
+
+def _is_never_returned(found: Evidence) -> None:
+    found.ledger.refunds.add(CHARGE)
+
+
+def _person_is_told_nothing(found: Evidence) -> None:
+    found.stars.told.clear()
+
+
+def _person_is_told_nonsense(found: Evidence) -> None:
+    found.stars.told["1"].add(7)
+
+
+def _person_reads_another_balance(found: Evidence) -> None:
+    found.stars.shown[BUYER] = PACK + 1
+
+
+def _person_gets_no_balance(found: Evidence) -> None:
+    found.stars.shown[BUYER] = None
+
+
+def _has_more_stars_than_booked(found: Evidence) -> None:
+    found.stars.balance += 1
+
+
+def _has_stars_in_suspense(found: Evidence) -> None:
+    found.money.accounts["xtr", "suspense"] = 5
 
 
 PLANTS: dict[Plant, str] = {
@@ -373,6 +517,29 @@ PLANTS: dict[Plant, str] = {
     _was_refused_without_need: "credits",
     _was_made_at_another_price: "credits",
     _was_made_for_nothing: "credits",
+    _was_made_at_no_price_of_its_model: "credits",
+    _was_paid_by_another_wallet: "credits",
+    _was_lent_too_much: "credits",
+    _was_lent_to_a_person: "credits",
+    _costs_all_though_a_part_is_missing: "credits",
+    _is_paid_and_not_credited: "stars",
+    _is_credited_to_another: "stars",
+    _is_credited_twice: "stars",
+    _is_credited_and_not_paid: "stars",
+    _is_paid_and_not_listed: "stars",
+    _goes_back_at_telegram_alone: "stars",
+    _goes_back_in_the_ledger_alone: "stars",
+    _is_still_going_back: "stars",
+    _keeps_its_credits: "stars",
+    _goes_back_twice_in_credits: "stars",
+    _goes_back_twice_in_stars: "stars",
+    _is_never_returned: "stars",
+    _person_is_told_nothing: "stars",
+    _person_is_told_nonsense: "stars",
+    _person_reads_another_balance: "stars",
+    _person_gets_no_balance: "stars",
+    _has_more_stars_than_booked: "stars",
+    _has_stars_in_suspense: "stars",
     _lost_a_credit: "credits",
     _is_out_of_balance: "credits",
     _is_found_by_the_service: "credits",

@@ -14,11 +14,14 @@ TOKENS: Mapping[str, str] = MappingProxyType(
         "edge": "edge-e2e-token-that-only-the-edges-may-know",
         "gateway": "gateway-e2e-token-that-only-the-gateways-may-know",
         "caller": "caller-e2e-token-that-only-the-test-may-know",
+        "shop": "shop-e2e-token-that-only-the-test-may-know",
     }
 )
-"""The tokens by part of the stack; the caller is the test itself."""
+"""The tokens by part of the stack; the caller and the shop are the test itself."""
 WEBHOOK_SECRET = "whsec_d2ViaG9vay1lMmUta2V5LXRoYXQtb25seS10aGUtdGVzdC1tYXkta25vdw=="
 """The key that signs the webhooks of the caller."""
+SHOP_CREDITS = 70
+"""How much the wallet of the shop may owe for the jobs of a month."""
 _TEXT = """\
 [[caller]]
 name = "edge"
@@ -44,6 +47,16 @@ bot_ids = [{bot_id}]
 webhook_secrets = ["{webhook_secret}"]
 calls_per_second = 100000
 jobs_per_minute = 1000000
+
+[[caller]]
+name = "shop"
+tokens_sha256 = ["{shop}"]
+scopes = ["own_jobs", "wallet_read"]
+owner_prefixes = ["shop:"]
+wallet = "shop"
+monthly_credits = {shop_credits}
+calls_per_second = 100000
+jobs_per_minute = 1000000
 """
 
 
@@ -51,7 +64,11 @@ def write_callers(path: Path, *, bot_id: int) -> Path:
     """Write the document that the services of a stack read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hashes = {part: hashlib.sha256(token.encode()).hexdigest() for part, token in TOKENS.items()}
-    path.write_text(_TEXT.format(**hashes, bot_id=bot_id, webhook_secret=WEBHOOK_SECRET))
+    path.write_text(
+        _TEXT.format(
+            **hashes, bot_id=bot_id, webhook_secret=WEBHOOK_SECRET, shop_credits=SHOP_CREDITS
+        )
+    )
     return path
 
 

@@ -95,6 +95,8 @@ class Stack:
     kie: SandboxKie
     telegram: SandboxTelegram
     client: GenerationClient
+    shop: GenerationClient
+    """Another service, all of whose jobs are paid from one wallet."""
     history: History
     gateway_url: str
 
@@ -125,13 +127,14 @@ class Stack:
         *,
         model_id: str = "qwen/text-to-image",
         options: Mapping[str, Any] = SMALL,
+        client: GenerationClient | None = None,
         **request: Any,
     ) -> Job:
         """Ask for a small picture over gRPC."""
         inputs = Struct()
         inputs.update({"prompt": prompt, **options})
         asked = pb.CreateJobRequest(model_id=model_id, inputs=inputs, **request)
-        return (await self.client.generation.CreateJob(asked)).job
+        return (await (client or self.client).generation.CreateJob(asked)).job
 
     async def counted(self, name: str, **labels: str) -> float:
         """Return a counter of the service, over all its processes."""
@@ -160,7 +163,8 @@ async def stack(folder: Path, *, database_url: str, shape: Shape) -> AsyncIterat
             kie_program=sandboxes[0],
             kie=SandboxKie(plan.kie),
             telegram=SandboxTelegram(plan.telegram),
-            client=await opened.enter_async_context(plan.connect()),
+            client=await opened.enter_async_context(plan.connect("caller")),
+            shop=await opened.enter_async_context(plan.connect("shop")),
             history=await opened.enter_async_context(history(database_url)),
             gateway_url=f"http://{shape.gateway_listen}",
         )
@@ -192,10 +196,10 @@ class _Plan:
         """Return where a part finds the services."""
         return ",".join(self._shape.proxy(f"{part}-service", each) for each in self._listens)
 
-    def connect(self) -> AbstractAsyncContextManager[GenerationClient]:
-        """Return the test's own way to the services."""
-        token = SecretStr(TOKENS["caller"])
-        return connect(self.reached_by("caller"), token=token, transport=self._shape.transport)
+    def connect(self, caller: str) -> AbstractAsyncContextManager[GenerationClient]:
+        """Return a way of the test's own to the services."""
+        token = SecretStr(TOKENS[caller])
+        return connect(self.reached_by(caller), token=token, transport=self._shape.transport)
 
     def sandboxes(self) -> list[Program]:
         """A sandbox for each party, so that one can be away without the other."""

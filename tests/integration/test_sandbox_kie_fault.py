@@ -251,6 +251,28 @@ async def test_a_dead_link_is_healed_by_download_url(kie: SandboxKie) -> None:
     assert (await kie.picture(fresh)).size == (1024, 1024)
 
 
+async def test_a_cost_is_told_only_afterwards(kie: SandboxKie, receiver: Receiver) -> None:
+    await kie.arm("cost_late", seconds=0.4)
+    task_id = await kie.task(prompt="fox", to=receiver)
+    (told,) = await receiver.first()
+    assert "creditsConsumed" not in told.body["data"]
+    record = await kie.ended(task_id)
+    assert record["creditsConsumed"] is None
+    deadline = asyncio.get_running_loop().time() + 10
+    while record["creditsConsumed"] is None:
+        assert asyncio.get_running_loop().time() < deadline
+        record = (await kie.read(task_id))["data"]
+        await asyncio.sleep(0.11)  # recordInfo has a limit of ten a second
+    assert record["creditsConsumed"] > 0
+
+
+async def test_a_success_consumes_less_than_its_price(kie: SandboxKie) -> None:
+    usual = await kie.ended(await kie.task("google/imagen4", prompt="fox"))
+    await kie.arm("cost_less")
+    less = await kie.ended(await kie.task("google/imagen4", prompt="fox"))
+    assert less["creditsConsumed"] == usual["creditsConsumed"] / 2 > 0
+
+
 async def test_links_expire(kie: SandboxKie) -> None:
     await kie.change(result_ttl_s=1e-9)
     (link,) = await kie.results(await kie.task(prompt="fox"))

@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 
+from generation_svc.domain.error import Unavailable
 from generation_svc.domain.money_error import DailyCapReached
-from generation_svc.domain.star import NANO, StarDifference, StarPartner, StarTransaction
+from generation_svc.domain.star import (
+    NANO,
+    UNCOMPARED,
+    StarDifference,
+    StarPartner,
+    StarTransaction,
+)
 from generation_svc.domain.top_up import StarDirection, TopUpState
 from generation_svc.engine.maintenance.stars import compare_stars
 from generation_svc.lifecycle.star_difference import star_differences
+from generation_svc.usecase import read_stars
 from generation_svc.usecase.judge_star import TAKEN_BACK, UNRECORDED
 from generation_svc.usecase.read_stars import (
     OVERLAP,
@@ -179,6 +187,49 @@ async def test_what_a_page_before_could_not_heal_is_healed_by_the_next(harness: 
     (healed,) = (await report(harness, heal=True)).differences
     assert (healed.transaction.id, healed.is_healed) == ("charge-1", True)
     assert (await wallet(harness, OWNER)).paid == 100
+
+
+async def dies_while_it_compares(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, *page: StarTransaction
+) -> None:
+    """Report a page to a service that keeps it and compares nothing of it."""
+
+    async def die(*_: Any, **__: Any) -> None:
+        raise Unavailable("the database went away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(read_stars, "judge", die)
+        with pytest.raises(Unavailable):
+            await report(harness, *page, heal=True)
+
+
+async def test_what_was_kept_and_not_compared_is_compared_by_the_next_reading(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [payment(f"charge-{number:03}") for number in range(PAGE)]
+    await dies_while_it_compares(harness, monkeypatch, *whole)
+
+    offset = await star_cursor(harness.deps, EDGE, bot_id=BOT)
+    assert offset == PAGE - OVERLAP
+    await report(harness, *whole[offset:], offset=offset, heal=True)
+
+    assert (await wallet(harness, OWNER)).paid == 100 * PAGE
+    assert set((await states(harness)).values()) == {"matched"}
+    assert await differences(harness) == []
+    await check_ledger(harness)
+
+
+async def test_what_is_not_compared_yet_is_no_difference_to_tell_of(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record(harness)
+    await dies_while_it_compares(harness, monkeypatch, payment())
+    await compare_stars(harness.deps)
+    assert harness.registry.get_sample_value("atelier_star_differences") == 0
+    # Whoever waits until all is compared is told.
+    assert [each.problem for each in await differences(harness)] == [UNCOMPARED]
+    assert (await report(harness, payment(), heal=True)).differences == []
+    assert await differences(harness) == []
 
 
 async def test_a_payment_that_goes_back_at_telegram_is_charged_back(harness: Harness) -> None:

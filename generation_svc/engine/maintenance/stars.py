@@ -2,7 +2,7 @@
 
 import structlog
 
-from generation_svc.domain.star import StarDifference
+from generation_svc.domain.star import UNCOMPARED, StarDifference
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.star_difference import star_differences
 
@@ -15,7 +15,7 @@ async def compare_stars(deps: Dependencies) -> bool:
     if deps.money.mode is None:
         return False
     async with deps.database.transaction() as tx:
-        found = await star_differences(tx)
+        found = [each for each in await star_differences(tx) if each.problem != UNCOMPARED]
     deps.meter.star_differences.set(len(found))
     for each in found:
         _log(each)
