@@ -12,7 +12,7 @@ It only replaces a function: no table is locked.
 from alembic import op
 
 revision = "0028"
-down_revision = "0024"
+down_revision = "0027"
 
 
 def upgrade() -> None:
