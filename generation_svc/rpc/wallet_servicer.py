@@ -43,7 +43,7 @@ class WalletServicer(
     ) -> pb.GetBalanceResponse:
         """Give what an owner has."""
         bounds, caller = Bounds(), current_caller()
-        owner = bounds.text("owner", request.owner) or caller.name
+        owner = bounds.text("owner", request.owner) or caller.own_wallet
         bounds.check()
         wallet = await read_wallet.read_wallet(self._deps, caller, owner=owner)
         told = wallet_to_proto(wallet)
@@ -57,7 +57,7 @@ class WalletServicer(
     ) -> pb.ListTransfersResponse:
         """List the movements of an owner's credits."""
         bounds, caller = Bounds(), current_caller()
-        owner = bounds.text("owner", request.owner) or caller.name
+        owner = bounds.text("owner", request.owner) or caller.own_wallet
         size = bounds.page_size(request.page_size, default=20, most=100)
         bounds.check()
         query = PageQuery("ListTransfers", caller.name, (owner,))
