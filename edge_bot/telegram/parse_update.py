@@ -31,7 +31,8 @@ def parse_update(data: Any, bot: Bot | None) -> Update | None:
 
 def _is_order_read(update: Update) -> bool:
     """Return whether what an update says of a payment can be read, if it is about one."""
-    order = update.pre_checkout_query or (update.message and update.message.successful_payment)
+    paid = update.message.successful_payment if update.message else None
+    order = update.pre_checkout_query or paid
     if order is None:
         return True
     texts = (order.currency, order.invoice_payload)
