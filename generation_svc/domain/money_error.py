@@ -94,6 +94,22 @@ class TopUpReused(AtelierError):
         super().__init__(f"{provider} has another payment with the id {external_id!r}.")
 
 
+class GrantReused(AtelierError):
+    """A caller's request_id was used before for a different grant."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(f"The request_id {request_id!r} was used for another grant.")
+
+
+class NothingGranted(AtelierError):
+    """An owner has no granted credits that could be taken away."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        super().__init__(f"Owner {owner!r} has no granted credits that could be taken away.")
+
+
 class TopUpNotFound(AtelierError):
     """The caller has no such top-up."""
 

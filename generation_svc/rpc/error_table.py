@@ -114,6 +114,14 @@ TABLE: Mapping[type[Exception], Entry] = {
         "TOP_UP_REUSED",
         lambda e: {"provider": e.provider, "external_id": e.external_id},
     ),
+    money.GrantReused: Entry(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "REQUEST_ID_REUSED",
+        lambda e: {"request_id": e.request_id},
+    ),
+    money.NothingGranted: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_GRANTED", lambda e: {"owner": e.owner}
+    ),
     money.TopUpNotFound: Entry(
         grpc.StatusCode.NOT_FOUND, "TOP_UP_NOT_FOUND", lambda e: {"top_up_id": e.top_up_id}
     ),

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind, Wallet
+from generation_svc.domain.money_error import GrantReused, NothingGranted
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.read_wallet import check_money
@@ -30,8 +30,9 @@ class GrantRequest:
 async def grant_credits(deps: Dependencies, request: GrantRequest) -> Wallet:
     """Make a grant once, and return the wallet after it.
 
-    Of granted credits as many are taken as are there. Raises MoneyOff, and InvalidInputs for a
-    request_id of another grant.
+    Of granted credits as many are taken as are there. If there are none, it is refused: nothing
+    would say that it was made, and a retry might take what is granted by then. Raises MoneyOff,
+    NothingGranted, and GrantReused for a request_id of another grant.
     """
     check_money(deps)
     async with deps.database.transaction() as tx:
@@ -41,9 +42,9 @@ async def grant_credits(deps: Dependencies, request: GrantRequest) -> Wallet:
             return wallet
         transfer = _transfer(request, granted=wallet.granted)
         if transfer is None:
-            return wallet
+            raise NothingGranted(request.owner)
         if not await tx.ledger.move([transfer]):  # made for another owner, in this very moment
-            raise _reused()
+            raise GrantReused(request.request_id)
         return await tx.ledger.wallet(request.owner)
 
 
@@ -53,12 +54,8 @@ async def _is_made(tx: Transaction, request: GrantRequest) -> bool:
         return False
     made = earlier[0]
     if (made.owner, made.detail.get("credits")) != (request.owner, request.credits):
-        raise _reused()
+        raise GrantReused(request.request_id)
     return True
-
-
-def _reused() -> InvalidInputs:
-    return InvalidInputs((FieldViolation("request_id", "Was used for another grant."),))
 
 
 def _transfer(request: GrantRequest, *, granted: int) -> Transfer | None:

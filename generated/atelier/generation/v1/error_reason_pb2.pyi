@@ -56,9 +56,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "MEDIA_NOT_FOUND", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
-    """The request_id was already used for a job with a different request.
+    """The request_id was already used for a different request: for another job, which
+    `job_id` names, or for another grant of credits.
 
         { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
+        { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "gift-7" } }
     """
     ERROR_REASON_TOO_MANY_ACTIVE_JOBS: _ErrorReason.ValueType  # 6
     """The owner has as many unfinished jobs as are allowed. Retryable.
@@ -309,6 +311,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "TOP_UP_NOT_FOUND", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
     """
+    ERROR_REASON_NOTHING_GRANTED: _ErrorReason.ValueType  # 61
+    """Credits were to be taken away from an owner that has no granted ones.
+
+        { "reason": "NOTHING_GRANTED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every machine-readable error. It travels as the `reason` of a
@@ -345,9 +352,11 @@ ERROR_REASON_MEDIA_NOT_FOUND: ErrorReason.ValueType  # 4
     { "reason": "MEDIA_NOT_FOUND", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
-"""The request_id was already used for a job with a different request.
+"""The request_id was already used for a different request: for another job, which
+`job_id` names, or for another grant of credits.
 
     { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
+    { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "gift-7" } }
 """
 ERROR_REASON_TOO_MANY_ACTIVE_JOBS: ErrorReason.ValueType  # 6
 """The owner has as many unfinished jobs as are allowed. Retryable.
@@ -595,5 +604,10 @@ ERROR_REASON_TOP_UP_NOT_FOUND: ErrorReason.ValueType  # 58
 """The caller has no such top-up.
 
     { "reason": "TOP_UP_NOT_FOUND", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
+"""
+ERROR_REASON_NOTHING_GRANTED: ErrorReason.ValueType  # 61
+"""Credits were to be taken away from an owner that has no granted ones.
+
+    { "reason": "NOTHING_GRANTED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

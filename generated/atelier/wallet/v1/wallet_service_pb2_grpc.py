@@ -254,8 +254,10 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GrantCredits(self, request, context):
-        """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-        harmless.
+        """Gives an owner credits, or takes granted ones away again, once by its request_id: a
+        repetition returns the wallet as it then is, and one for another owner or number of
+        credits is ALREADY_EXISTS (REQUEST_ID_REUSED). Taking away from an owner that has no
+        granted credits is FAILED_PRECONDITION (NOTHING_GRANTED), and uses up no request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

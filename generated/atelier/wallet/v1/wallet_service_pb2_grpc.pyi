@@ -65,8 +65,10 @@ class WalletServiceStub:
     recorded if heal is set. A page may be reported again.
     """
     GrantCredits: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GrantCreditsRequest, _wallet_service_pb2.GrantCreditsResponse]
-    """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-    harmless.
+    """Gives an owner credits, or takes granted ones away again, once by its request_id: a
+    repetition returns the wallet as it then is, and one for another owner or number of
+    credits is ALREADY_EXISTS (REQUEST_ID_REUSED). Taking away from an owner that has no
+    granted credits is FAILED_PRECONDITION (NOTHING_GRANTED), and uses up no request_id.
     """
     BlockOwner: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.BlockOwnerRequest, _wallet_service_pb2.BlockOwnerResponse]
     """Blocks an owner, or lifts that: it can start no job and buy nothing."""
@@ -218,8 +220,10 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.GrantCreditsRequest,
         context: _aio.ServicerContext[_wallet_service_pb2.GrantCreditsRequest, _abc.Awaitable[_wallet_service_pb2.GrantCreditsResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.GrantCreditsResponse]:
-        """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-        harmless.
+        """Gives an owner credits, or takes granted ones away again, once by its request_id: a
+        repetition returns the wallet as it then is, and one for another owner or number of
+        credits is ALREADY_EXISTS (REQUEST_ID_REUSED). Taking away from an owner that has no
+        granted credits is FAILED_PRECONDITION (NOTHING_GRANTED), and uses up no request_id.
         """
 
     @_abc_1.abstractmethod
