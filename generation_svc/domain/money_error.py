@@ -4,6 +4,9 @@ from datetime import timedelta
 
 from generation_svc.domain.error import AtelierError
 
+_CAPS = {"free": "free jobs", "all": "jobs", "top_up": "payments"}
+"""What the limits of a day are for, by the names that programs are told."""
+
 
 class InsufficientCredits(AtelierError):
     """The payer's balance does not cover the price of a job."""
@@ -67,7 +70,8 @@ class DailyCapReached(AtelierError):
 
     def __init__(self, cap: str, *, retry_after: timedelta) -> None:
         self.cap, self.retry_after = cap, retry_after
-        super().__init__(f"The limit of today ({cap}) is reached. Try again tomorrow.")
+        words = _CAPS.get(cap, cap)
+        super().__init__(f"Today's limit for {words} is reached. Try again tomorrow.")
 
 
 class FreeAllowanceUsed(AtelierError):
@@ -102,7 +106,7 @@ class GrantReused(AtelierError):
         super().__init__(f"The request_id {request_id!r} was used for another grant.")
 
 
-class NothingGranted(AtelierError):
+class GrantMissing(AtelierError):
     """An owner has no granted credits that could be taken away."""
 
     def __init__(self, owner: str) -> None:

@@ -119,7 +119,7 @@ TABLE: Mapping[type[Exception], Entry] = {
         "REQUEST_ID_REUSED",
         lambda e: {"request_id": e.request_id},
     ),
-    money.NothingGranted: Entry(
+    money.GrantMissing: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_GRANTED", lambda e: {"owner": e.owner}
     ),
     money.TopUpNotFound: Entry(

@@ -9,6 +9,7 @@ from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert_wallet import (
     allowance_to_proto,
+    limit_to_proto,
     transfer_to_proto,
     wallet_to_proto,
 )
@@ -50,6 +51,9 @@ class WalletServicer(
         allowance = await read_wallet.read_allowance(self._deps, caller, owner=owner)
         if allowance:
             told.free_allowance.CopyFrom(allowance_to_proto(allowance))
+        limit = read_wallet.credit_limit(self._deps, caller, wallet=wallet)
+        if limit:
+            told.credit_limit.CopyFrom(limit_to_proto(limit))
         return pb.GetBalanceResponse(wallet=told)
 
     async def ListTransfers(

@@ -5,7 +5,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind, Wallet
-from generation_svc.domain.money_error import GrantReused, NothingGranted
+from generation_svc.domain.money_error import GrantMissing, GrantReused
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.read_wallet import check_money
@@ -32,7 +32,7 @@ async def grant_credits(deps: Dependencies, request: GrantRequest) -> Wallet:
 
     Of granted credits as many are taken as are there. If there are none, it is refused: nothing
     would say that it was made, and a retry might take what is granted by then. Raises MoneyOff,
-    NothingGranted, and GrantReused for a request_id of another grant.
+    GrantMissing, and GrantReused for a request_id of another grant.
     """
     check_money(deps)
     async with deps.database.transaction() as tx:
@@ -42,7 +42,7 @@ async def grant_credits(deps: Dependencies, request: GrantRequest) -> Wallet:
             return wallet
         transfer = _transfer(request, granted=wallet.granted)
         if transfer is None:
-            raise NothingGranted(request.owner)
+            raise GrantMissing(request.owner)
         if not await tx.ledger.move([transfer]):  # made for another owner, in this very moment
             raise GrantReused(request.request_id)
         return await tx.ledger.wallet(request.owner)

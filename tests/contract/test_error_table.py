@@ -118,7 +118,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     ),
     (money.PriceChanged(price=12, agreed=10), Code.FAILED_PRECONDITION, "PRICE_CHANGED"),
     (money.GrantReused("gift-7"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
-    (money.NothingGranted("telegram:7"), Code.FAILED_PRECONDITION, "NOTHING_GRANTED"),
+    (money.GrantMissing("telegram:7"), Code.FAILED_PRECONDITION, "NOTHING_GRANTED"),
     (money.OwnerBlocked("telegram:7"), Code.FAILED_PRECONDITION, "OWNER_BLOCKED"),
     (money.SalesClosed(), Code.FAILED_PRECONDITION, "SALES_CLOSED"),
     (

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
+from atelier.generation.v1 import generation_service_pb2 as generation_pb
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from generation_client import GenerationClient
 from generation_svc.caller import CallerDirectory, Grant
 from generation_svc.domain.caller import Caller, Scope
 from tests.contract.caller_harness import (
     CALLS,
+    OURS,
     CallerHarness,
     Subject,
     caller_bench,
@@ -21,12 +24,14 @@ from tests.contract.caller_harness import (
     token_hash,
 )
 from tests.contract.failure import refused
+from tests.contract.service import struct
 
 SERVICE = pb.DESCRIPTOR.services_by_name["WalletService"]
 EDGE_SCOPES = frozenset({Scope.WALLET_READ, Scope.WALLET_TOPUP, Scope.OWN_JOBS})
 EVERYONE = (
     Caller("shop", scopes=EDGE_SCOPES, owner_prefixes=("bot:1:", "телега:")),
     Caller("payer", scopes=EDGE_SCOPES, owner_prefixes=("bot:2:",), wallet="acme"),
+    Caller("debtor", scopes=EDGE_SCOPES, wallet="acme", monthly_credits=20),
     Caller("reader", scopes=frozenset({Scope.WALLET_READ}), wallet="acme"),
     Caller("operator", scopes=frozenset({Scope.WALLET_OPERATE, Scope.WALLET_READ})),
 )
@@ -141,3 +146,47 @@ async def test_a_caller_fills_no_wallet_but_its_own(desk: CallerHarness) -> None
     assert (made.wallet.owner, made.wallet.balance) == ("acme", 10)
     paid.owner = "bot:1:7"
     assert (await refused(shop.wallet.RecordTopUp(paid))).reason == "TOP_UP_REUSED"
+
+
+async def test_what_a_wallet_may_still_owe_is_told_to_whom_it_may_owe_for(
+    desk: CallerHarness,
+) -> None:
+    await give(desk, "acme", 3)
+    debtor = await desk.client("debtor")
+    wish = generation_pb.CreateJobRequest(
+        model_id="google/imagen4", inputs=struct({"prompt": "a cat"})
+    )
+    await debtor.generation.CreateJob(wish)
+    wallet = (await debtor.wallet.GetBalance(pb.GetBalanceRequest())).wallet
+    assert (wallet.balance, wallet.held_credits, wallet.debt) == (0, 8, 5)
+    limit = wallet.credit_limit
+    assert (limit.monthly_credits, limit.remaining_credits) == (20, 15)
+    reset = limit.reset_time.ToDatetime(tzinfo=UTC)
+    assert (reset.day, reset.time()) == (1, time(0))
+    assert timedelta(0) < reset - datetime.now(UTC) <= timedelta(days=31)
+    for name in ("payer", "reader", "operator"):
+        asked = (await desk.client(name)).wallet.GetBalance(pb.GetBalanceRequest(owner="acme"))
+        assert not (await asked).wallet.HasField("credit_limit")
+    listed = (await debtor.wallet.ListTransfers(pb.ListTransfersRequest())).transfers
+    moved = [(each.amount, each.credits) for each in reversed(listed)]
+    assert moved == [(3, 3), (5, 5), (-3, 3), (-5, 5)]
+
+
+async def test_an_operator_records_stars_of_any_bot_and_an_edge_those_of_its_own(
+    desk: CallerHarness,
+) -> None:
+    paid = pb.RecordTopUpRequest(
+        provider="telegram_stars",
+        external_id="charge-1",
+        owner="telegram:7",
+        credits=70,
+        amount=100,
+        currency="XTR",
+        telegram_host="telegram.example",
+        bot_id=OURS,
+    )
+    operator = await desk.client("operator")
+    assert (await operator.wallet.RecordTopUp(paid)).wallet.balance == 70
+    paid.owner = "bot:1:7"
+    refusal = await refused((await desk.client("shop")).wallet.RecordTopUp(paid))
+    assert (refusal.reason, refusal.metadata) == ("PERMISSION_DENIED", {"bot_id": str(OURS)})

@@ -276,8 +276,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "TOP_UP_SPENT", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
     """
     ERROR_REASON_DAILY_CAP_REACHED: _ErrorReason.ValueType  # 52
-    """The operator's limit for today is reached; `google.rpc.RetryInfo` says when it is
-    lifted.
+    """The operator's limit for today is reached, by `cap`: `free` (free jobs), `all` (jobs)
+    or `top_up` (payments that nothing has confirmed yet). `google.rpc.RetryInfo` says
+    when it is lifted.
 
         { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
     """
@@ -570,8 +571,9 @@ ERROR_REASON_TOP_UP_SPENT: ErrorReason.ValueType  # 51
     { "reason": "TOP_UP_SPENT", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
 """
 ERROR_REASON_DAILY_CAP_REACHED: ErrorReason.ValueType  # 52
-"""The operator's limit for today is reached; `google.rpc.RetryInfo` says when it is
-lifted.
+"""The operator's limit for today is reached, by `cap`: `free` (free jobs), `all` (jobs)
+or `top_up` (payments that nothing has confirmed yet). `google.rpc.RetryInfo` says
+when it is lifted.
 
     { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
 """
