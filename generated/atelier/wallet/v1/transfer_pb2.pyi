@@ -76,7 +76,7 @@ Global___TransferKind: _TypeAlias = TransferKind  # noqa: Y015
 
 @_typing.final
 class Transfer(_message.Message):
-    """One movement of an owner's credits. It never changes."""
+    """One movement of an owner's credits. It never changes. All amounts are whole credits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -91,8 +91,8 @@ class Transfer(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """The number, 1 or more. Later transfers of an owner have higher numbers; numbers are
-    left out.
+    """The number, 1 or more. Later transfers of an owner have higher numbers, and some
+    numbers are skipped.
     """
     kind: Global___TransferKind.ValueType
     """Why it was made."""

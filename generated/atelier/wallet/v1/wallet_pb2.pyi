@@ -34,7 +34,7 @@ class Wallet(_message.Message):
     owner: _builtins.str
     """The owner, 1 to 128 characters."""
     balance: _builtins.int
-    """The number of credits that can be spent now, 0 or more: granted and paid ones."""
+    """The number of credits that can be spent now, 0 or more: granted and bought ones."""
     granted_credits: _builtins.int
     """The number of credits of the balance that were given and not bought, 0 or more. They
     are spent first, and are not refundable.
