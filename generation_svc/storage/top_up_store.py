@@ -135,13 +135,14 @@ SELECT id, credits, stars, clock_timestamp() FROM unnest(%(ids)s::text[], %(cred
     %(stars)s::bigint[]) AS given (id, credits, stars) ORDER BY id
 ON CONFLICT (id, credits, stars) DO UPDATE SET time = EXCLUDED.time
 """
-# What Telegram listed itself is confirmed; of other providers nothing is.
+# What Telegram listed itself is confirmed; of other providers nothing is. Each is looked up: a NOT
+# EXISTS may be planned as a hash of the whole list, and a checkout waits for this.
 _UNCONFIRMED = f"""
 SELECT coalesce(sum(credits), 0)::bigint FROM top_up
 WHERE create_time >= date_trunc('day', now(), 'UTC') AND caller = %(caller)s
-    AND NOT EXISTS (SELECT FROM star_transaction WHERE star_transaction.bot_id = top_up.bot_id
+    AND (SELECT true FROM star_transaction WHERE star_transaction.bot_id = top_up.bot_id
         AND star_transaction.id = top_up.external_id
-        AND star_transaction.direction = '{StarDirection.IN}')
+        AND star_transaction.direction = '{StarDirection.IN}' LIMIT 1) IS NULL
 """
 _STANDING = f"""
 SELECT coalesce((SELECT is_blocked FROM wallet WHERE owner = %(owner)s), false) AS is_blocked,
