@@ -59,7 +59,7 @@ ledger-search: $(READY) ## Move money in any order on a real database, and check
 inputs: $(READY) ## Check every model with generated inputs: those that fit, and those that break each of its rules
 	@ATELIER_ALL_INPUTS=1 $(PYTEST) tests/unit/test_model_inputs.py
 
-fuzz: $(READY) ## Send odd inputs to the four doors of the real processes (SEED=7, INPUTS=20000)
+fuzz: $(READY) ## Send odd inputs to the five doors of the real processes (SEED=7, INPUTS=20000)
 	@SEED=$(SEED) INPUTS=$(INPUTS) $(BIN)/python -m tests.fuzz
 
 check: check-code check-layers check-contract check-drift check-postgres check-package check-stars ## Run every check that is no test

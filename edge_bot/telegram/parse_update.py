@@ -26,7 +26,17 @@ def parse_update(data: Any, bot: Bot | None) -> Update | None:
     except _ODD as error:
         _logger.warning("a malformed update is skipped", error=type(error).__name__)
         return None
-    return update if is_read else None
+    return update if is_read and _is_order_read(update) else None
+
+
+def _is_order_read(update: Update) -> bool:
+    """Return whether what an update says of a payment can be read, if it is about one."""
+    paid = update.message.successful_payment if update.message else None
+    order = update.pre_checkout_query or paid
+    if order is None:
+        return True
+    texts = (order.currency, order.invoice_payload)
+    return isinstance(order.total_amount, int) and all(isinstance(each, str) for each in texts)
 
 
 def user_id_of(update: Update) -> int:

@@ -62,6 +62,11 @@ class Caller:
         """The caller whose jobs it sees: itself, or None for those of all callers."""
         return None if Scope.ALL_JOBS in self.scopes else self.name
 
+    @property
+    def own_wallet(self) -> str:
+        """The owner whose wallet is meant where it names none: the one that pays, else itself."""
+        return self.wallet or self.name
+
     def require(self, *any_of: Scope) -> None:
         """Raise PermissionDenied unless it has one of these scopes."""
         if not self.scopes.intersection(any_of):

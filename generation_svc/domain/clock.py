@@ -16,6 +16,16 @@ def day_of(time: datetime) -> datetime:
     return time.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def month_of(time: datetime) -> datetime:
+    """Return when the month of a time in UTC began."""
+    return day_of(time).replace(day=1)
+
+
+def month_after(time: datetime) -> datetime:
+    """Return when the month after that of a time in UTC begins."""
+    return month_of(month_of(time) + timedelta(days=31))
+
+
 def day_after(time: datetime) -> datetime:
     """Return when the day after that of a time in UTC begins."""
     return day_of(time) + timedelta(days=1)

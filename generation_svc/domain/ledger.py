@@ -116,6 +116,10 @@ class Wallet:
     debt: int = 0
     is_blocked: bool = False
     block_reason: str = ""
+    lent: int = 0
+    """What was lent to it for jobs of `lent_month`, and is held or was captured."""
+    lent_month: datetime | None = None
+    """When the month (UTC) began in which something was lent last."""
 
     @property
     def balance(self) -> int:

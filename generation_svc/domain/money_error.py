@@ -4,6 +4,9 @@ from datetime import timedelta
 
 from generation_svc.domain.error import AtelierError
 
+_CAPS = {"free": "free jobs", "all": "jobs", "top_up": "payments"}
+"""What the limits of a day are for, by the names that programs are told."""
+
 
 class InsufficientCredits(AtelierError):
     """The payer's balance does not cover the price of a job."""
@@ -77,7 +80,8 @@ class DailyCapReached(AtelierError):
 
     def __init__(self, cap: str, *, retry_after: timedelta) -> None:
         self.cap, self.retry_after = cap, retry_after
-        super().__init__(f"The limit of today ({cap}) is reached. Try again tomorrow.")
+        words = _CAPS.get(cap, cap)
+        super().__init__(f"Today's limit for {words} is reached. Try again tomorrow.")
 
     @property
     def detail(self) -> dict[str, str]:
@@ -125,6 +129,14 @@ class TopUpReused(AtelierError):
     def __init__(self, provider: str, *, external_id: str) -> None:
         self.provider, self.external_id = provider, external_id
         super().__init__(f"{provider} has another payment with the id {external_id!r}.")
+
+
+class GrantReused(AtelierError):
+    """A caller's request_id was used before for a different grant."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(f"The request_id {request_id!r} was used for another grant.")
 
 
 class TopUpNotFound(AtelierError):

@@ -4,7 +4,7 @@ from atelier.wallet.v1 import top_up_pb2, transfer_pb2, wallet_pb2
 from generation_svc.domain.ledger import Transfer, Wallet
 from generation_svc.domain.top_up import Pack, TopUp
 from generation_svc.rpc.convert import time_to_proto
-from generation_svc.usecase.read_wallet import FreeAllowance
+from generation_svc.usecase.read_wallet import CreditLimit, FreeAllowance
 
 
 def wallet_to_proto(wallet: Wallet) -> wallet_pb2.Wallet:
@@ -28,6 +28,15 @@ def allowance_to_proto(allowance: FreeAllowance) -> wallet_pb2.FreeAllowance:
     )
 
 
+def limit_to_proto(limit: CreditLimit) -> wallet_pb2.CreditLimit:
+    """Write what a wallet may still owe."""
+    return wallet_pb2.CreditLimit(
+        monthly_credits=limit.monthly_credits,
+        remaining_credits=limit.remaining_credits,
+        reset_time=time_to_proto(limit.reset_time),
+    )
+
+
 def transfer_to_proto(transfer: Transfer) -> transfer_pb2.Transfer:
     """Write a movement of an owner's credits."""
     return transfer_pb2.Transfer(
@@ -40,6 +49,7 @@ def transfer_to_proto(transfer: Transfer) -> transfer_pb2.Transfer:
         model_id=transfer.detail.get("model_id", ""),
         actor=transfer.actor,
         reason=transfer.reason,
+        credits=transfer.amount,
     )
 
 

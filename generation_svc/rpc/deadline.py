@@ -23,6 +23,7 @@ LIMITS: Mapping[str, timedelta | None] = {
     "UploadInput": timedelta(minutes=30),  # of a film from a telephone; each message has its own
     "DownloadMedia": None,  # as long as it gets on: each piece and each write has its own limit
     "StreamJobUpdates": timedelta(hours=1),
+    "CheckLedger": timedelta(minutes=30),  # of all that there ever was, and slowly
 }
 BUILT_IN_LIMITS: Mapping[str, timedelta | None] = {
     "Check": timedelta(seconds=10),

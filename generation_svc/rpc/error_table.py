@@ -122,6 +122,11 @@ TABLE: Mapping[type[Exception], Entry] = {
     money.StarNotSettled: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "STAR_NOT_SETTLED", lambda e: {"problem": e.problem}
     ),
+    money.GrantReused: Entry(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "REQUEST_ID_REUSED",
+        lambda e: {"request_id": e.request_id},
+    ),
     money.TopUpNotFound: Entry(
         grpc.StatusCode.NOT_FOUND, "TOP_UP_NOT_FOUND", lambda e: {"top_up_id": e.top_up_id}
     ),

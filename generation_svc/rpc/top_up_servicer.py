@@ -89,7 +89,7 @@ class TopUpServicer:
     ) -> pb.ListTopUpsResponse:
         """List an owner's top-ups."""
         bounds, caller = Bounds(), current_caller()
-        owner = bounds.text("owner", request.owner) or caller.name
+        owner = bounds.text("owner", request.owner) or caller.own_wallet
         size = bounds.page_size(request.page_size, default=20, most=100)
         bounds.check()
         query = PageQuery("ListTopUps", caller.name, (owner,))

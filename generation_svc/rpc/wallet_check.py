@@ -1,11 +1,16 @@
 """`CheckLedger` of `WalletService`."""
 
+import asyncio
+
 from atelier.wallet.v1 import ledger_difference_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from generation_svc.domain.ledger_audit import Difference
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.usecase.check_ledger import check_ledger
+
+_checking = asyncio.Semaphore(1)
+"""One check runs at a time: each keeps the database busy for as long as the ledger is large."""
 
 
 class LedgerCheck:
@@ -17,7 +22,8 @@ class LedgerCheck:
         self, request: pb.CheckLedgerRequest, context: ServicerContext
     ) -> pb.CheckLedgerResponse:
         """Check the ledger, and name each difference."""
-        report = await check_ledger(self._deps)
+        async with _checking:
+            report = await check_ledger(self._deps)
         return pb.CheckLedgerResponse(
             differences=[_difference_to_proto(each) for each in report.differences],
             transfer_count=report.counts.get("transfer", 0),

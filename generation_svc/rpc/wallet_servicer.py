@@ -9,6 +9,7 @@ from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert_wallet import (
     allowance_to_proto,
+    limit_to_proto,
     transfer_to_proto,
     wallet_to_proto,
 )
@@ -45,13 +46,16 @@ class WalletServicer(
     ) -> pb.GetBalanceResponse:
         """Give what an owner has."""
         bounds, caller = Bounds(), current_caller()
-        owner = bounds.text("owner", request.owner) or caller.name
+        owner = bounds.text("owner", request.owner) or caller.own_wallet
         bounds.check()
         wallet = await read_wallet.read_wallet(self._deps, caller, owner=owner)
         told = wallet_to_proto(wallet)
         allowance = await read_wallet.read_allowance(self._deps, caller, owner=owner)
         if allowance:
             told.free_allowance.CopyFrom(allowance_to_proto(allowance))
+        limit = read_wallet.credit_limit(self._deps, caller, wallet=wallet)
+        if limit:
+            told.credit_limit.CopyFrom(limit_to_proto(limit))
         return pb.GetBalanceResponse(wallet=told)
 
     async def ListTransfers(
@@ -59,7 +63,7 @@ class WalletServicer(
     ) -> pb.ListTransfersResponse:
         """List the movements of an owner's credits."""
         bounds, caller = Bounds(), current_caller()
-        owner = bounds.text("owner", request.owner) or caller.name
+        owner = bounds.text("owner", request.owner) or caller.own_wallet
         size = bounds.page_size(request.page_size, default=20, most=100)
         bounds.check()
         query = PageQuery("ListTransfers", caller.name, (owner,))

@@ -33,7 +33,7 @@ class StatementServicer:
     ) -> pb.GetStatementResponse:
         """Give an owner's statement as a file."""
         bounds, caller = Bounds(), current_caller()
-        owner = bounds.text("owner", request.owner) or caller.name
+        owner = bounds.text("owner", request.owner) or caller.own_wallet
         language = bounds.text("language_code", request.language_code, most=MAX_LANGUAGE_LENGTH)
         period = _period(bounds, request)
         if request.format not in _FORMS:

@@ -312,6 +312,8 @@ def _wallet(row: Row) -> Wallet:
         debt=row["debt"],
         is_blocked=row["is_blocked"],
         block_reason=row["block_reason"],
+        lent=row["lent"],
+        lent_month=row["lent_month"],
     )
 
 

@@ -164,11 +164,24 @@ _REFUNDABLE = f"""
         AND (younger.create_time, younger.id) >= (top_up.create_time, top_up.id))) AS is_refundable
 """
 _SELECT = f"SELECT top_up.*, {_REFUNDABLE} FROM top_up WHERE {{where}}"
+# As above, but what is younger than the page is added once, and not for each of its rows.
 _PAGE = f"""
-SELECT top_up.*, {_REFUNDABLE} FROM top_up WHERE owner = %(owner)s
-    AND (%(after)s::uuid IS NULL OR (create_time, id) < (SELECT create_time, id FROM top_up AS last
-        WHERE last.id = %(after)s))
-ORDER BY create_time DESC, id DESC LIMIT %(limit)s
+WITH page AS MATERIALIZED (
+    SELECT * FROM top_up WHERE owner = %(owner)s AND (%(after)s::uuid IS NULL
+        OR (create_time, id) < (SELECT create_time, id FROM top_up AS last
+            WHERE last.id = %(after)s))
+    ORDER BY create_time DESC, id DESC LIMIT %(limit)s
+), had AS (
+    SELECT coalesce((SELECT paid FROM wallet WHERE wallet.owner = %(owner)s), 0)
+        - coalesce((SELECT sum(credits) FROM top_up AS younger WHERE younger.owner = %(owner)s
+            AND younger.state = '{TopUpState.CREDITED}' AND (younger.create_time, younger.id)
+            > (SELECT create_time, id FROM page ORDER BY create_time DESC, id DESC LIMIT 1)), 0)
+        AS paid
+)
+SELECT page.*, state = '{TopUpState.CREDITED}' AND had.paid
+    >= sum(CASE WHEN state = '{TopUpState.CREDITED}' THEN credits ELSE 0 END)
+        OVER (ORDER BY create_time DESC, id DESC ROWS UNBOUNDED PRECEDING) AS is_refundable
+FROM page, had ORDER BY create_time DESC, id DESC
 """
 _BEGIN_REFUND = f"""
 UPDATE top_up SET state = %(state)s::text, refund_actor = %(actor)s, refund_reason = %(reason)s,

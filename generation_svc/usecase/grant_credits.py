@@ -13,6 +13,7 @@ from generation_svc.domain.ledger import (
     TransferKind,
     Wallet,
 )
+from generation_svc.domain.money_error import GrantReused
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.read_wallet import check_money
@@ -47,8 +48,8 @@ class GrantOutcome:
 async def grant_credits(deps: Dependencies, request: GrantRequest) -> GrantOutcome:
     """Make a grant once, and return what it did; a retry finds that and does nothing.
 
-    Of granted credits as many are taken as are there. Raises MoneyOff, and InvalidInputs for a
-    request_id of another grant and for more credits than a wallet holds.
+    Of granted credits as many are taken as are there. Raises MoneyOff, GrantReused for a
+    request_id of another grant, and InvalidInputs for more credits than a wallet holds.
     """
     check_money(deps)
     grant = request.grant
@@ -57,38 +58,36 @@ async def grant_credits(deps: Dependencies, request: GrantRequest) -> GrantOutco
         # id the second waits here, and finds what the first one did.
         noted, is_new = await tx.ledger.note_grant(grant)
         if (noted.owner, noted.credits) != (grant.owner, grant.credits):
-            raise _refusal("request_id", "Was used for another grant.")
+            raise GrantReused(request.request_id)
         wallet = (await tx.ledger.lock([grant.owner]))[grant.owner]
-        changed = await _earlier(tx, grant)
+        changed = await _earlier(tx, request)
         if is_new and changed is None:
             changed = await _make(tx, grant, wallet=wallet)
             wallet = await tx.ledger.wallet(grant.owner)
         return GrantOutcome(wallet, changed or 0)
 
 
-async def _earlier(tx: Transaction, grant: Grant) -> int | None:
+async def _earlier(tx: Transaction, request: GrantRequest) -> int | None:
     """Return what the grant changed before; None if it moved nothing."""
+    grant = request.grant
     moved = await tx.ledger.find(str(grant.id))
     if not moved:
         return None
     # A release that noted no grants may have made it.
     if (moved[0].owner, moved[0].detail.get("credits")) != (grant.owner, grant.credits):
-        raise _refusal("request_id", "Was used for another grant.")
+        raise GrantReused(request.request_id)
     return sum(each.change for each in moved)
 
 
 async def _make(tx: Transaction, grant: Grant, *, wallet: Wallet) -> int:
     if wallet.has_no_room(grant.credits):
-        raise _refusal("credits", f"The owner would have more than {MOST_CREDITS} credits.")
+        problem = f"The owner would have more than {MOST_CREDITS} credits."
+        raise InvalidInputs((FieldViolation("credits", problem),))
     transfer = _transfer(grant, granted=wallet.granted)
     if transfer is None:
         return 0
     await tx.ledger.move([transfer])
     return transfer.change
-
-
-def _refusal(field: str, description: str) -> InvalidInputs:
-    return InvalidInputs((FieldViolation(field, description),))
 
 
 def _transfer(grant: Grant, *, granted: int) -> Transfer | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.clock import day_after, day_of
+from generation_svc.domain.clock import day_after, day_of, month_after, month_of
 from generation_svc.domain.ledger import Transfer, Wallet
 from generation_svc.domain.money_error import (
     MoneyOff,
@@ -21,6 +21,16 @@ class FreeAllowance:
 
     daily_count: int
     remaining_count: int
+    reset_time: datetime
+    """When all of them are there again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreditLimit:
+    """How many credits beyond its balance a wallet may use in a month."""
+
+    monthly_credits: int
+    remaining_credits: int
     reset_time: datetime
     """When all of them are there again."""
 
@@ -60,6 +70,16 @@ async def read_allowance(deps: Dependencies, caller: Caller, *, owner: str) -> F
         lambda tx: tx.acceptance.free_jobs(owner, caller=caller.name, day=day_of(now))
     )
     return FreeAllowance(daily_count, max(0, daily_count - used), day_after(now))
+
+
+def credit_limit(deps: Dependencies, caller: Caller, *, wallet: Wallet) -> CreditLimit | None:
+    """Return what the wallet that pays for a caller may still owe; None where it may not."""
+    if wallet.owner != caller.wallet or not caller.monthly_credits:
+        return None
+    now = deps.database.now()
+    is_current = wallet.lent_month is not None and wallet.lent_month >= month_of(now)
+    left = max(0, caller.monthly_credits - (wallet.lent if is_current else 0))
+    return CreditLimit(caller.monthly_credits, left, month_after(now))
 
 
 async def list_transfers(

@@ -68,7 +68,7 @@ async def record_top_up(
 
 def _check(deps: Dependencies, caller: Caller, payment: Payment, *, telegram_host: str) -> None:
     check_owner(deps, caller, owner=payment.owner)
-    if payment.bot_id is not None:
+    if payment.bot_id is not None and Scope.WALLET_OPERATE not in caller.scopes:
         caller.require_bot(payment.bot_id)
     if payment.is_stars or telegram_host:
         check_host(deps, telegram_host)

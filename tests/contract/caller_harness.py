@@ -58,6 +58,7 @@ SCOPES = {
     "none": frozenset[Scope](),
     **ONE_SCOPE,
     "all_but_all_jobs": frozenset(Scope) - {Scope.ALL_JOBS},
+    "all_but_operate": frozenset(Scope) - {Scope.ALL_JOBS, Scope.WALLET_OPERATE},
     "all": frozenset(Scope),
 }
 """The scopes of each caller, by its name."""
@@ -126,6 +127,7 @@ SITUATIONS = {
     "the same with `all_jobs`": replace(_MOST, name="all", is_job_foreign=True, sent_by=THEIRS),
     "job of another, sent by its bot": replace(_MOST, is_job_foreign=True),
     "owner of another": replace(_MOST, owner=THEIR_OWNER),
+    "owner of another, without `wallet_operate`": Situation("all_but_operate", owner=THEIR_OWNER),
     "bot of another": replace(_MOST, sent_by=THEIRS, bot_id=THEIRS),
 }
 """The columns of the table, by their heads."""

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from atelier.wallet.v1 import top_up_pb2, transfer_pb2
-from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_PDF
+from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_CSV, STATEMENT_FORMAT_PDF
 from atelier.wallet.v1.top_up_pb2 import Pack
 from atelier.wallet.v1.wallet_pb2 import FreeAllowance
 from edge_bot.conversation.handler.money import COMMANDS
@@ -289,6 +289,16 @@ async def test_a_statement_comes_once_as_a_file(chat: Chat) -> None:
     assert (request.owner, request.format) == (OWNER, STATEMENT_FORMAT_PDF)
     assert (await chat.last())["document"]["file_name"] == "statement.csv"
     assert len(await chat.telegram.calls("sendDocument")) == 1
+
+
+@pytest.mark.parametrize("number", ["3", "-1", "9" * 40])
+async def test_a_statement_in_no_format_comes_as_csv(chat: Chat, number: str) -> None:
+    await chat.say("/balance")
+    message = await chat.last()
+    await chat.press_data(f"wd:30:{number}", message_id=message["message_id"])
+    await chat.pump()
+    [request] = wallet(chat).asked("GetStatement")
+    assert (request.owner, request.format) == (OWNER, STATEMENT_FORMAT_CSV)
 
 
 async def test_stars_that_we_returned_are_told_kindly(chat: Chat) -> None:

@@ -117,6 +117,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         "INSUFFICIENT_CREDITS",
     ),
     (money.PriceChanged(price=12, agreed=10), Code.FAILED_PRECONDITION, "PRICE_CHANGED"),
+    (money.GrantReused("gift-7"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (money.OwnerBlocked("telegram:7"), Code.FAILED_PRECONDITION, "OWNER_BLOCKED"),
     (money.SalesClosed(), Code.FAILED_PRECONDITION, "SALES_CLOSED"),
     (

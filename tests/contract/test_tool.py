@@ -3,6 +3,7 @@
 import base64
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,12 +14,13 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.job_pb2 import JOB_STATE_QUEUED, JOB_STATE_SUCCEEDED
 from atelier.generation.v1.model_pb2 import MODEL_PURPOSE_IMAGE_EDIT
 from generation_svc.rpc.error_table import DOMAIN
-from tests.contract.service import Service
+from tests.contract.service import Service, serving
 from tests.contract.tool import GENERATION, BufCurl, Grpcurl, Json, Tool, run
 
 TOOLS = [pytest.param(Grpcurl(), id="grpcurl"), pytest.param(BufCurl(), id="buf")]
 NOBODY = "0198c0de-0000-7000-8000-000000000000"
 WEBHOOK = "atelier.generation.v1.WebhookService"
+WALLET = "atelier.wallet.v1.WalletService"
 PROMPT = {"prompt": "a lighthouse in a storm"}
 
 
@@ -144,22 +146,96 @@ REFUSALS = {
     ),
     "consent to nothing": invalid("RecordConsent", {}, "kind", "wording_version"),
     "models of no purpose": invalid("ListModels", {"filter": "purpose = art"}, "filter"),
+    "grant of nothing to nobody": invalid(
+        f"{WALLET}/GrantCredits", {}, "request_id", "owner", "credits", "reason"
+    ),
+    "statement of no time": invalid(f"{WALLET}/GetStatement", {}, "end_time"),
+    "payment by a way without a name": invalid(
+        f"{WALLET}/RecordTopUp",
+        {"external_id": "1", "owner": "shop:1", "credits": 1, "currency": "euro"},
+        "provider",
+        "currency",
+    ),
+    "made-up token of transfers": Case(
+        f"{WALLET}/ListTransfers",
+        {"page_token": "AAAA"},
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_PAGE_TOKEN",
+    ),
     "unknown media": Case(
         "DownloadMedia", {"media_id": NOBODY}, grpc.StatusCode.NOT_FOUND, "MEDIA_NOT_FOUND"
     ),
 }
 
+ABOUT_MONEY = {
+    "refund of no top-up": Case(
+        f"{WALLET}/RefundTopUp",
+        {"top_up_id": NOBODY, "reason": "a test"},
+        grpc.StatusCode.NOT_FOUND,
+        "TOP_UP_NOT_FOUND",
+        metadata={"top_up_id": NOBODY},
+    ),
+    "real Stars for test credits": Case(
+        f"{WALLET}/CheckTopUp",
+        {
+            "owner": "telegram:7",
+            "pack_id": "small",
+            "amount": 100,
+            "currency": "XTR",
+            "telegram_host": "api.telegram.org",
+        },
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "MONEY_MODE_MISMATCH",
+        metadata={"mode": "test"},
+    ),
+    "job that nobody can pay": Case(
+        "CreateJob",
+        create(model_id="google/imagen4", owner="shop:nobody"),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "INSUFFICIENT_CREDITS",
+        metadata={"price": "8", "balance": "0", "missing": "8"},
+    ),
+    "pack that is not sold": Case(
+        f"{WALLET}/CheckTopUp",
+        {
+            "owner": "telegram:7",
+            "pack_id": "small",
+            "amount": 100,
+            "currency": "XTR",
+            "telegram_host": "telegram.example",
+        },
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "TOP_UP_INVALID",
+        metadata={"problem": "no pack 'small' is sold"},
+    ),
+}
+"""What is refused where something is sold."""
+
 
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in REFUSALS.items()])
 async def test_refusals_say_what_is_wrong(idle_service: Service, tool: Tool, case: Case) -> None:
-    answer = await tool.call(idle_service.address, case.method, request=case.request)
+    await check(idle_service, tool, case)
+
+
+async def check(service: Service, tool: Tool, case: Case) -> None:
+    """Make a call that is refused, and read the refusal as any client would."""
+    answer = await tool.call(service.address, case.method, request=case.request)
     refusal = answer.refusal
     assert refusal is not None
     assert (refusal.code, refusal.domain, refusal.reason) == (case.code, DOMAIN, case.reason)
     assert set(refusal.violations) == case.fields
     assert refusal.metadata.items() >= case.metadata.items()
     assert refusal.message
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_refusals_about_money_say_what_is_wrong(
+    database_url: str, tmp_path: Path, tool: Tool
+) -> None:
+    async with serving(database_url, tmp_path, more_settings={"money": "test"}) as service:
+        for case in ABOUT_MONEY.values():
+            await check(service, tool, case)
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -187,14 +187,27 @@ async def test_of_grants_to_many_with_one_request_id_one_is_made(
     told = await asyncio.gather(*(give(n) for n in range(1, 9)), return_exceptions=True)
     assert told.count(10) == 1
     refused = [each for each in told if isinstance(each, GenerationError)]
-    assert [each.reason for each in refused] == ["INVALID_INPUTS"] * 7
+    assert [each.reason for each in refused] == ["REQUEST_ID_REUSED"] * 7
 
 
 async def test_a_request_id_of_another_grant_is_refused(client: GenerationClient) -> None:
     await grant(client, 10)
     with pytest.raises(GenerationError) as refused:
         await grant(client, 11)
-    assert refused.value.reason == "INVALID_INPUTS"
+    assert (refused.value.code, refused.value.reason) == (
+        grpc.StatusCode.ALREADY_EXISTS,
+        "REQUEST_ID_REUSED",
+    )
+    assert refused.value.metadata == {"request_id": "g-1"}
+
+
+async def test_a_late_retry_takes_nothing_that_was_granted_since(client: GenerationClient) -> None:
+    assert await grant(client, -5, request_id="taken") == 0
+    assert await grant(client, 3) == 3
+    assert await grant(client, -5, request_id="taken") == 3
+    assert await grant(client, -5, request_id="again") == 0
+    assert await grant(client, 4, request_id="more") == 4
+    assert await grant(client, -5, request_id="again") == 4
 
 
 async def test_transfers_come_page_by_page(client: GenerationClient) -> None:

@@ -1,4 +1,4 @@
-"""`make fuzz`: attack the four doors of the real processes and print what came of it.
+"""`make fuzz`: attack the five doors of the real processes and print what came of it.
 
     make fuzz SEED=7 INPUTS=20000      so many inputs at each door; without a seed one is drawn
 

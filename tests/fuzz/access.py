@@ -25,7 +25,10 @@ _TEXT = """
 [[caller]]
 name = "fuzz"
 tokens_sha256 = ["{digest}"]
-scopes = ["own_jobs", "all_jobs", "callbacks", "deliveries", "sessions", "money"]
+scopes = [
+  "own_jobs", "all_jobs", "callbacks", "deliveries", "sessions", "money",
+  "wallet_read", "wallet_topup", "wallet_operate",
+]
 owner_prefixes = [""]
 bot_ids = [{bots}, 1, 2, 7, 100]
 calls_per_second = 100000

@@ -34,6 +34,7 @@ class Known:
     leases: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
     """Tokens of pages, of any query."""
+    top_ups: list[str] = field(default_factory=list)
 
     def learn(self, kind: list[str], value: str) -> None:
         """Remember an id, in place of the oldest learned one."""

@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 from tests.e2e.stack import BOT_ID
 from tests.fuzz.access import HOOKED_ID
 from tests.fuzz.known import Known
+from tests.fuzz.money import AMOUNTS, money_words
 from tests.fuzz.odd import MODELS, Odd
 
 INPUT_FIELDS = (
@@ -55,7 +56,7 @@ class Messages:
             "job_id": lambda: odd.pick(known.jobs),
             "media_id": lambda: odd.pick(known.media),
             "link_token": lambda: odd.pick(known.links),
-            "model_id": lambda: odd.pick(MODELS[:2] if self._is_calm else MODELS),
+            "model_id": lambda: odd.pick(MODELS[:3] if self._is_calm else MODELS),
             "request_id": lambda: f"request {odd.random.randrange(400)}",
             "owner": lambda: odd.pick(("", "fuzz:1", "fuzz:2", "telegram:1")),
             "lease_token": lambda: odd.pick(known.leases or [""]),
@@ -63,8 +64,9 @@ class Messages:
             "key": lambda: f"fuzz:{odd.random.randrange(20)}",
             "page_token": lambda: odd.pick(known.pages or known.jobs),
             "path_token": lambda: odd.pick(known.done_tokens),
-            "provider": lambda: odd.pick(("", "", "kie", "other")),
+            "provider": lambda: odd.pick(("", "", "kie", "other", "card", "telegram_stars")),
             "url": lambda: odd.pick(ADDRESSES),
+            **money_words(odd, known),
         }
 
     def raw(self, kind: Descriptor) -> bytes:
@@ -124,6 +126,8 @@ class Messages:
             case FieldDescriptor.TYPE_INT32 | FieldDescriptor.TYPE_ENUM:
                 return max(-(2**31), min(2**31 - 1, self._whole()))
             case _:
+                if field.name == "amount" and (self._is_calm or odd.chance(0.3)):
+                    return odd.pick(AMOUNTS)
                 is_bot = field.name.endswith("bot_id") and (self._is_calm or odd.chance(0.3))
                 return odd.pick((BOT_ID, HOOKED_ID)) if is_bot else self._whole()
 

@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-MODELS = ("z-image", "qwen/text-to-image", "qwen/image-to-image", "qwen/image-edit", "no/model")
+MODELS = (
+    "z-image",
+    "qwen/text-to-image",
+    "google/imagen4",
+    "qwen/image-to-image",
+    "qwen/image-edit",
+    "no/model",
+)
+"""Models of which all but the third are free, and the last one is not there."""
 ABSENT_ID = "0198c0de-0000-7000-8000-000000000000"
 WHOLE = (0, 1, -1, 2, 7, 100, 2**31 - 1, -(2**31), 2**32, 2**53 + 1, 2**62, 2**63 - 1, -(2**63))
 REAL = (0.0, -0.0, 0.1, 1e308, -1e308, 5e-324, 2.0**53, 2.0**63, math.nan, math.inf, -math.inf)

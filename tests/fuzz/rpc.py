@@ -1,8 +1,8 @@
-"""The second door: every RPC of the contract."""
+"""The second door: every RPC of the contract. The third: those about money, more of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.fuzz.access import BEARERS
 from tests.fuzz.door import Tally, attack
 from tests.fuzz.known import Known
 from tests.fuzz.message import Messages
+from tests.fuzz.money import learn_money
 from tests.fuzz.odd import Odd
 from tests.fuzz.picture import Pictures
 
@@ -29,6 +30,7 @@ METHODS: list[MethodDescriptor] = [
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
+ABOUT_MONEY = [each for each in METHODS if each.containing_service.name == "WalletService"]
 CREATE = next(each for each in METHODS if each.name == "CreateJob")
 UPLOAD = next(each for each in METHODS if each.name == "UploadInput")
 MAX_WAIT_S = 0.4
@@ -54,14 +56,14 @@ class Asked:
 class Calls:
     """Draws calls."""
 
-    def __init__(self, odd: Odd, known: Known) -> None:
-        self._odd = odd
+    def __init__(self, odd: Odd, known: Known, *, methods: Sequence[MethodDescriptor]) -> None:
+        self._odd, self._methods = odd, methods
         self._messages = Messages(odd, known)
         self._pictures = Pictures(odd)
 
     def __call__(self) -> Asked:
         often = self._odd.pick((CREATE, UPLOAD))
-        method = often if self._odd.chance(0.2) else self._odd.pick(METHODS)
+        method = often if self._odd.chance(0.2) else self._odd.pick(self._methods)
         if not method.client_streaming:
             return self._asked(method, self._messages.raw(method.input_type))
         return self._asked(method, *self._upload(method))
@@ -80,12 +82,20 @@ class Calls:
             yield self._messages.raw(method.input_type)
 
 
-async def storm(stack: Stack, known: Known, odd: Odd, *, address: str, inputs: int) -> Tally:
+async def storm(
+    running: Stack,
+    known: Known,
+    *,
+    seed: int,
+    inputs: int,
+    door: str = "gRPC",
+    methods: Sequence[MethodDescriptor] = METHODS,
+) -> Tally:
     """Call the service; return what came of it."""
-    tally = Tally("gRPC")
-    async with grpc.aio.insecure_channel(address) as channel:
+    tally, odd = Tally(door), Odd(f"{seed} {door}")
+    async with grpc.aio.insecure_channel(running.service.env["GENERATION_LISTEN"]) as channel:
         caller = _Caller(channel, tally, known)
-        await attack(tally, Calls(odd, known), caller, inputs=inputs)
+        await attack(tally, Calls(odd, known, methods=methods), caller, inputs=inputs)
     return tally
 
 
@@ -126,6 +136,9 @@ class _Caller:
             self._tally.find(f"{code} {error.details()!r} for {asked.method.name} {shown}")
 
     def _learn(self, answer: Any) -> None:
+        learn_money(self._known, answer)
+        if page_token := getattr(answer, "next_page_token", ""):
+            self._known.learn(self._known.pages, page_token)
         match answer:
             case pb.CreateJobResponse():
                 self._known.learn(self._known.jobs, answer.job.id)
@@ -134,8 +147,6 @@ class _Caller:
             case delivery_service_pb2.LeaseDeliveriesResponse():
                 for each in answer.deliveries:
                     self._known.learn(self._known.leases, each.lease_token)
-            case pb.ListJobsResponse() | pb.ListModelsResponse() if answer.next_page_token:
-                self._known.learn(self._known.pages, answer.next_page_token)
 
 
 def _streams(is_streaming: bool) -> str:

@@ -1,4 +1,4 @@
-"""The third door: updates of any shape, to an edge that polls and to one that has a webhook."""
+"""The fourth door: updates of any shape, to an edge that polls and to one that has a webhook."""
 
 from __future__ import annotations
 

@@ -15,4 +15,4 @@ async def test_no_input_of_any_door_does_harm(database_url: str, tmp_path: Path)
     async with token_health(tmp_path, database_url=database_url) as running:
         outcome = await run(running, seed=seed, inputs=INPUTS)
     assert outcome.findings == [], f"seed {seed}"
-    assert [each.inputs for each in outcome.tallies] == [INPUTS] * 4
+    assert [each.inputs for each in outcome.tallies] == [INPUTS] * 5

@@ -390,3 +390,16 @@ async def test_the_command_names_each_difference_and_fails(
     named = out.decode().splitlines()
     assert named[-1].startswith(f"{int(is_broken)} differences in ")
     assert [line.split(":")[0] for line in named[:-1]] == [Rule.WALLET] * is_broken
+
+
+async def test_a_check_of_much_leaves_half_of_the_time_to_others(harness: Harness) -> None:
+    rests: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    report = await check_ledger(harness.deps.database, rest=rest)
+    assert rests == []
+    assert await check_ledger(harness.deps.database, piece=1, rest=rest) == report
+    assert len(rests) == sum(report.counts.values())
+    assert all(each > 0 for each in rests)

@@ -11,6 +11,7 @@ from generation_svc.domain.error import PermissionDenied, StaleLease
 from generation_svc.domain.money_error import TopUpNotFound, TopUpSpent
 from generation_svc.domain.top_up import Payment, TopUp, TopUpState
 from generation_svc.engine.maintenance.receipts import number_receipts
+from generation_svc.storage.top_up_store import PostgresTopUpStore
 from generation_svc.usecase.read_wallet import list_top_ups
 from generation_svc.usecase.refund_top_up import (
     Refund,
@@ -318,3 +319,25 @@ async def test_top_ups_come_page_by_page(harness: Harness) -> None:
         seen += [each.external_id for each in found]
         after = found[-1].id
     assert seen == [f"charge-{n}" for n in (4, 3, 2, 1, 0)]
+
+
+async def test_the_last_page_of_many_top_ups_reads_each_of_them_once(harness: Harness) -> None:
+    many, page = 1000, 100
+    await harness.query(
+        "INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount, currency,"
+        " state, caller, create_time) SELECT gen_random_uuid(), 'card', n::text, %s, '', 1, 1,"
+        " 'EUR', 'credited', 'edge', now() - n * interval '1 minute'"
+        f" FROM generate_series(1, {many}) AS n",
+        OWNER,
+    )
+    last = await harness.query("SELECT id FROM top_up ORDER BY create_time OFFSET %s LIMIT 1", page)
+    read = (
+        "SELECT (coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0))::int AS count"
+        " FROM pg_stat_xact_user_tables WHERE relname = 'top_up'"
+    )
+    async with harness.connection.transaction():
+        store = PostgresTopUpStore(harness.connection)
+        found = await store.page(OWNER, after=last[0]["id"], limit=page)
+        (row,) = await harness.query(read)
+    assert len(found) == page
+    assert row["count"] < 4 * many

@@ -120,9 +120,21 @@ class Shop:
         kept = [each for each in reversed(listed) if each.state is TopUpState.CREDITED]
         whole = untouched([TopUpShare(each.id, each.credits) for each in kept], paid=has.paid)
         assert {each.id for each in listed if each.is_refundable} == whole
+        assert await self._by_page(2) == listed
         assert len(listed) == len(self.top_ups)
         await self._check_sum(listed)
         await self._check_receipts(listed)
+
+    async def _by_page(self, size: int) -> list[TopUp]:
+        found: list[TopUp] = []
+        while True:
+            after = found[-1].id if found else None
+            page = await list_top_ups(
+                self.harness.deps, OPERATOR, owner=self.owner, after=after, limit=size
+            )
+            if not page:
+                return found
+            found += page
 
     async def _check_sum(self, listed: Any) -> None:
         """What was bought and is not refunded, and what was given, is all that there is."""

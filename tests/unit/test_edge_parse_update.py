@@ -16,6 +16,9 @@ CHAT = {"id": 5, "type": "private"}
 MESSAGE = {"message_id": 1, "date": 1, "chat": CHAT, "from": PERSON, "text": "a fox"}
 PRESS = {"id": "1", "from": PERSON, "chat_instance": "1", "data": "s", "message": MESSAGE}
 
+ORDER = {"currency": "XTR", "total_amount": 50, "invoice_payload": "topup:1:small:5"}
+ODD_ORDERS = [ORDER | {name: ["x"]} for name in ORDER] + [ORDER | {"total_amount": "50"}]
+
 
 @pytest.mark.parametrize(
     "update",
@@ -33,6 +36,22 @@ PRESS = {"id": "1", "from": PERSON, "chat_instance": "1", "data": "s", "message"
 )
 def test_what_cannot_be_read_is_no_update(update: Any) -> None:
     assert parse_update(update, None) is None
+
+
+@pytest.mark.parametrize("order", ODD_ORDERS, ids=repr)
+def test_a_payment_that_cannot_be_read_is_no_update(order: dict[str, Any]) -> None:
+    asked, paid = (kinds(each) for each in (ORDER, order))
+    assert [parse_update(each, None) for each in paid] == [None, None]
+    assert all(parse_update(each, None) for each in asked)
+
+
+def kinds(order: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return an order as Telegram asks about it, and as it says that it was paid."""
+    charge = {"telegram_payment_charge_id": "1", "provider_payment_charge_id": "1"}
+    return [
+        {"update_id": 1, "pre_checkout_query": {"id": "1", "from": PERSON, **order}},
+        {"update_id": 1, "message": {**MESSAGE, "successful_payment": order | charge}},
+    ]
 
 
 def test_an_odd_update_leaves_its_number_alone_and_the_others_whole() -> None:

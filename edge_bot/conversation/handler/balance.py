@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from atelier.wallet.v1.statement_pb2 import StatementFormat
 from atelier.wallet.v1.transfer_pb2 import Transfer
 from atelier.wallet.v1.wallet_pb2 import Wallet
 from edge_bot.conversation.interaction import Interaction
@@ -64,7 +65,7 @@ def _statement_request(
     days = min(max(action.days, 1), 365)
     request = pb.GetStatementRequest(
         owner=interaction.owner,
-        format=action.format,  # type: ignore[arg-type]
+        format=_format(action.format),
         language_code=interaction.language,
     )
     # From the beginning of the first day to the end of this one, as people count days.
@@ -72,6 +73,12 @@ def _statement_request(
     request.start_time.FromDatetime(day - timedelta(days=days - 1))
     request.end_time.FromDatetime(day + timedelta(days=1))
     return request
+
+
+def _format(number: int) -> StatementFormat.ValueType:
+    """Return a format that there is: a press may be forged, and say any number."""
+    is_pdf = number == StatementFormat.STATEMENT_FORMAT_PDF
+    return StatementFormat.STATEMENT_FORMAT_PDF if is_pdf else StatementFormat.STATEMENT_FORMAT_CSV
 
 
 async def _transfers(interaction: Interaction) -> Sequence[Transfer]:

@@ -56,9 +56,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "MEDIA_NOT_FOUND", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
-    """The request_id was already used for a job with a different request.
+    """The request_id was already used for a different request: for another job, which
+    `job_id` names, or for another grant of credits.
 
         { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
+        { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "gift-7" } }
     """
     ERROR_REASON_TOO_MANY_ACTIVE_JOBS: _ErrorReason.ValueType  # 6
     """The owner has as many unfinished jobs as are allowed. Retryable.
@@ -280,9 +282,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "TOP_UP_SPENT", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
     """
     ERROR_REASON_DAILY_CAP_REACHED: _ErrorReason.ValueType  # 52
-    """The operator's limit for today is reached; `google.rpc.RetryInfo` says when it is
-    lifted. Of payments (`top_up`) the metadata tells `limit`, the number of credits that
-    the caller may record a day, and `left`, what of it is left today.
+    """The operator's limit for today is reached, by `cap`: `free` (free jobs), `all` (jobs)
+    or `top_up` (payments that nothing has confirmed yet); `google.rpc.RetryInfo` says when
+    it is lifted. Of payments the metadata tells `limit`, the number of credits that the
+    caller may record a day, and `left`, what of it is left today.
 
         { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
 
@@ -364,9 +367,11 @@ ERROR_REASON_MEDIA_NOT_FOUND: ErrorReason.ValueType  # 4
     { "reason": "MEDIA_NOT_FOUND", "domain": "atelier.internal", "metadata": { "media_id": "0198…" } }
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
-"""The request_id was already used for a job with a different request.
+"""The request_id was already used for a different request: for another job, which
+`job_id` names, or for another grant of credits.
 
     { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
+    { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "gift-7" } }
 """
 ERROR_REASON_TOO_MANY_ACTIVE_JOBS: ErrorReason.ValueType  # 6
 """The owner has as many unfinished jobs as are allowed. Retryable.
@@ -586,9 +591,10 @@ ERROR_REASON_TOP_UP_SPENT: ErrorReason.ValueType  # 51
     { "reason": "TOP_UP_SPENT", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
 """
 ERROR_REASON_DAILY_CAP_REACHED: ErrorReason.ValueType  # 52
-"""The operator's limit for today is reached; `google.rpc.RetryInfo` says when it is
-lifted. Of payments (`top_up`) the metadata tells `limit`, the number of credits that
-the caller may record a day, and `left`, what of it is left today.
+"""The operator's limit for today is reached, by `cap`: `free` (free jobs), `all` (jobs)
+or `top_up` (payments that nothing has confirmed yet); `google.rpc.RetryInfo` says when
+it is lifted. Of payments the metadata tells `limit`, the number of credits that the
+caller may record a day, and `left`, what of it is left today.
 
     { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
 

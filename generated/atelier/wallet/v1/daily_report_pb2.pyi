@@ -36,8 +36,8 @@ class DailyLine(_message.Message):
     charged_count: _builtins.int
     """The number of jobs that were charged, 0 or more."""
     income_credits: _builtins.int
-    """The number of credits that were charged, less those of earlier charges that went back
-    since the provider took less than it could have, -1000000000000 to 1000000000000.
+    """The number of credits that were charged, less what of earlier charges went back because
+    the provider took less than the ceiling, -1000000000000 to 1000000000000.
 
     Zero means that nothing was charged, or as much went back.
     """

@@ -23,7 +23,7 @@ class _StatementFormat:
 class _StatementFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StatementFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATEMENT_FORMAT_UNSPECIFIED: _StatementFormat.ValueType  # 0
-    """CSV."""
+    """Treated as CSV."""
     STATEMENT_FORMAT_CSV: _StatementFormat.ValueType  # 1
     """Comma-separated values in UTF-8."""
     STATEMENT_FORMAT_PDF: _StatementFormat.ValueType  # 2
@@ -33,7 +33,7 @@ class StatementFormat(_StatementFormat, metaclass=_StatementFormatEnumTypeWrappe
     """How a statement is written."""
 
 STATEMENT_FORMAT_UNSPECIFIED: StatementFormat.ValueType  # 0
-"""CSV."""
+"""Treated as CSV."""
 STATEMENT_FORMAT_CSV: StatementFormat.ValueType  # 1
 """Comma-separated values in UTF-8."""
 STATEMENT_FORMAT_PDF: StatementFormat.ValueType  # 2

@@ -119,7 +119,7 @@ class TopUp(_message.Message):
     credits: _builtins.int
     """The number of credits, 1 or more."""
     amount: _builtins.int
-    """What was paid, in the smallest unit of the currency, 0 or more."""
+    """What was paid, in the smallest unit of the currency, such as cents or Stars, 0 or more."""
     currency: _builtins.str
     """The currency, `XTR` or a code of ISO 4217: 3 characters of A to Z."""
     state: Global___TopUpState.ValueType

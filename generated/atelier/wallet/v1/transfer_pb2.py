@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n atelier/wallet/v1/transfer.proto\x12\x11\x61telier.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x01\n\x08Transfer\x12\n\n\x02id\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.atelier.wallet.v1.TransferKind\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x03\x12\x15\n\rbalance_after\x18\x05 \x01(\x03\x12\x10\n\x08\x63\x61use_id\x18\x06 \x01(\t\x12\x10\n\x08model_id\x18\x07 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t*\xbf\x02\n\x0cTransferKind\x12\x1d\n\x19TRANSFER_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12TRANSFER_KIND_HOLD\x10\x01\x12\x19\n\x15TRANSFER_KIND_CAPTURE\x10\x02\x12\x19\n\x15TRANSFER_KIND_RELEASE\x10\x03\x12\x18\n\x14TRANSFER_KIND_TOP_UP\x10\x04\x12\x18\n\x14TRANSFER_KIND_REFUND\x10\x05\x12\x1c\n\x18TRANSFER_KIND_CHARGEBACK\x10\x06\x12\x17\n\x13TRANSFER_KIND_GRANT\x10\x07\x12\x18\n\x14TRANSFER_KIND_IMPORT\x10\x08\x12\x1d\n\x19TRANSFER_KIND_IMPORT_UNDO\x10\t\x12\x1e\n\x1aTRANSFER_KIND_DEBT_PAYMENT\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n atelier/wallet/v1/transfer.proto\x12\x11\x61telier.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x01\n\x08Transfer\x12\n\n\x02id\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.atelier.wallet.v1.TransferKind\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x03\x12\x15\n\rbalance_after\x18\x05 \x01(\x03\x12\x10\n\x08\x63\x61use_id\x18\x06 \x01(\t\x12\x10\n\x08model_id\x18\x07 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0f\n\x07\x63redits\x18\n \x01(\x03*\xbf\x02\n\x0cTransferKind\x12\x1d\n\x19TRANSFER_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12TRANSFER_KIND_HOLD\x10\x01\x12\x19\n\x15TRANSFER_KIND_CAPTURE\x10\x02\x12\x19\n\x15TRANSFER_KIND_RELEASE\x10\x03\x12\x18\n\x14TRANSFER_KIND_TOP_UP\x10\x04\x12\x18\n\x14TRANSFER_KIND_REFUND\x10\x05\x12\x1c\n\x18TRANSFER_KIND_CHARGEBACK\x10\x06\x12\x17\n\x13TRANSFER_KIND_GRANT\x10\x07\x12\x18\n\x14TRANSFER_KIND_IMPORT\x10\x08\x12\x1d\n\x19TRANSFER_KIND_IMPORT_UNDO\x10\t\x12\x1e\n\x1aTRANSFER_KIND_DEBT_PAYMENT\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'atelier.wallet.v1.transfer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSFERKIND']._serialized_start=316
-  _globals['_TRANSFERKIND']._serialized_end=635
+  _globals['_TRANSFERKIND']._serialized_start=333
+  _globals['_TRANSFERKIND']._serialized_end=652
   _globals['_TRANSFER']._serialized_start=89
-  _globals['_TRANSFER']._serialized_end=313
+  _globals['_TRANSFER']._serialized_end=330
 # @@protoc_insertion_point(module_scope)

@@ -76,7 +76,7 @@ Global___TransferKind: _TypeAlias = TransferKind  # noqa: Y015
 
 @_typing.final
 class Transfer(_message.Message):
-    """One movement of an owner's credits. It never changes."""
+    """One movement of an owner's credits. It never changes. All amounts are whole credits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -89,16 +89,18 @@ class Transfer(_message.Message):
     MODEL_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """The number, 1 or more. Later transfers of an owner have higher numbers; numbers are
-    left out.
+    """The number, 1 or more. Later transfers of an owner have higher numbers, and some
+    numbers are skipped.
     """
     kind: Global___TransferKind.ValueType
     """Why it was made."""
     amount: _builtins.int
     """The change of the balance, -1000000000 to 1000000000: negative for what was taken.
 
-    Zero means that it moved what is not in the balance.
+    Zero means that it moved what is not in the balance: what a job held is charged, or a
+    debt changes.
     """
     balance_after: _builtins.int
     """The balance after it, 0 or more."""
@@ -118,6 +120,10 @@ class Transfer(_message.Message):
 
     Empty means that its kind says all.
     """
+    credits: _builtins.int
+    """The number of credits that moved, whichever way, 1 or more: of a capture what the job
+    was charged, of the payment of a debt what is owed no longer.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which it was made."""
@@ -134,10 +140,11 @@ class Transfer(_message.Message):
         model_id: _builtins.str = ...,
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
+        credits: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "amount", b"amount", "balance_after", b"balance_after", "cause_id", b"cause_id", "create_time", b"create_time", "id", b"id", "kind", b"kind", "model_id", b"model_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "amount", b"amount", "balance_after", b"balance_after", "cause_id", b"cause_id", "create_time", b"create_time", "credits", b"credits", "id", b"id", "kind", b"kind", "model_id", b"model_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61telier/wallet/v1/wallet.proto\x12\x11\x61telier.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x01\n\x06Wallet\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61lance\x18\x02 \x01(\x03\x12\x17\n\x0fgranted_credits\x18\x03 \x01(\x03\x12\x14\n\x0cheld_credits\x18\x04 \x01(\x03\x12\x0c\n\x04\x64\x65\x62t\x18\x05 \x01(\x03\x12\x12\n\nis_blocked\x18\x06 \x01(\x08\x12\x38\n\x0e\x66ree_allowance\x18\x07 \x01(\x0b\x32 .atelier.wallet.v1.FreeAllowance\"m\n\rFreeAllowance\x12\x13\n\x0b\x64\x61ily_count\x18\x01 \x01(\x05\x12\x17\n\x0fremaining_count\x18\x02 \x01(\x05\x12.\n\nreset_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61telier/wallet/v1/wallet.proto\x12\x11\x61telier.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x01\n\x06Wallet\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61lance\x18\x02 \x01(\x03\x12\x17\n\x0fgranted_credits\x18\x03 \x01(\x03\x12\x14\n\x0cheld_credits\x18\x04 \x01(\x03\x12\x0c\n\x04\x64\x65\x62t\x18\x05 \x01(\x03\x12\x12\n\nis_blocked\x18\x06 \x01(\x08\x12\x38\n\x0e\x66ree_allowance\x18\x07 \x01(\x0b\x32 .atelier.wallet.v1.FreeAllowance\x12\x34\n\x0c\x63redit_limit\x18\x08 \x01(\x0b\x32\x1e.atelier.wallet.v1.CreditLimit\"q\n\x0b\x43reditLimit\x12\x17\n\x0fmonthly_credits\x18\x01 \x01(\x03\x12\x19\n\x11remaining_credits\x18\x02 \x01(\x03\x12.\n\nreset_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\rFreeAllowance\x12\x13\n\x0b\x64\x61ily_count\x18\x01 \x01(\x05\x12\x17\n\x0fremaining_count\x18\x02 \x01(\x05\x12.\n\nreset_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'atelier.wallet.v1.wallet_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WALLET']._serialized_start=87
-  _globals['_WALLET']._serialized_end=266
-  _globals['_FREEALLOWANCE']._serialized_start=268
-  _globals['_FREEALLOWANCE']._serialized_end=377
+  _globals['_WALLET']._serialized_end=320
+  _globals['_CREDITLIMIT']._serialized_start=322
+  _globals['_CREDITLIMIT']._serialized_end=435
+  _globals['_FREEALLOWANCE']._serialized_start=437
+  _globals['_FREEALLOWANCE']._serialized_end=546
 # @@protoc_insertion_point(module_scope)

@@ -30,10 +30,11 @@ class Wallet(_message.Message):
     DEBT_FIELD_NUMBER: _builtins.int
     IS_BLOCKED_FIELD_NUMBER: _builtins.int
     FREE_ALLOWANCE_FIELD_NUMBER: _builtins.int
+    CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
     """The owner, 1 to 128 characters."""
     balance: _builtins.int
-    """The number of credits that can be spent now, 0 or more: granted and paid ones."""
+    """The number of credits that can be spent now, 0 or more: granted and bought ones."""
     granted_credits: _builtins.int
     """The number of credits of the balance that were given and not bought, 0 or more. They
     are spent first, and are not refundable.
@@ -53,7 +54,15 @@ class Wallet(_message.Message):
     def free_allowance(self) -> Global___FreeAllowance:
         """What is left of today's free jobs.
 
-        Absent means that the operator sets no allowance.
+        Absent means that the operator sets no allowance, or that the caller does not act for
+        this owner.
+        """
+
+    @_builtins.property
+    def credit_limit(self) -> Global___CreditLimit:
+        """What the wallet may still owe for jobs of this month.
+
+        Absent means that it pays for no jobs of this caller, or may owe nothing for them.
         """
 
     def __init__(
@@ -66,14 +75,47 @@ class Wallet(_message.Message):
         debt: _builtins.int = ...,
         is_blocked: _builtins.bool = ...,
         free_allowance: Global___FreeAllowance | None = ...,
+        credit_limit: Global___CreditLimit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["free_allowance", b"free_allowance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credit_limit", b"credit_limit", "free_allowance", b"free_allowance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "debt", b"debt", "free_allowance", b"free_allowance", "granted_credits", b"granted_credits", "held_credits", b"held_credits", "is_blocked", b"is_blocked", "owner", b"owner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "credit_limit", b"credit_limit", "debt", b"debt", "free_allowance", b"free_allowance", "granted_credits", b"granted_credits", "held_credits", b"held_credits", "is_blocked", b"is_blocked", "owner", b"owner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Wallet: _TypeAlias = Wallet  # noqa: Y015
+
+@_typing.final
+class CreditLimit(_message.Message):
+    """How many credits beyond its balance a wallet may use for the jobs of a caller in a month."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MONTHLY_CREDITS_FIELD_NUMBER: _builtins.int
+    REMAINING_CREDITS_FIELD_NUMBER: _builtins.int
+    RESET_TIME_FIELD_NUMBER: _builtins.int
+    monthly_credits: _builtins.int
+    """The number of credits a month, 1 to 1000000000."""
+    remaining_credits: _builtins.int
+    """The number of credits that are left of it, 0 to 1000000000."""
+    @_builtins.property
+    def reset_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which the next month begins, in UTC."""
+
+    def __init__(
+        self,
+        *,
+        monthly_credits: _builtins.int = ...,
+        remaining_credits: _builtins.int = ...,
+        reset_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reset_time", b"reset_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["monthly_credits", b"monthly_credits", "remaining_credits", b"remaining_credits", "reset_time", b"reset_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditLimit: _TypeAlias = CreditLimit  # noqa: Y015
 
 @_typing.final
 class FreeAllowance(_message.Message):

@@ -39,7 +39,7 @@ class GetBalanceRequest(_message.Message):
     owner: _builtins.str
     """The owner, at most 128 characters.
 
-    Empty means the caller.
+    Empty means the wallet that pays for the caller's jobs, or else the caller.
     """
     def __init__(
         self,
@@ -90,7 +90,7 @@ class ListTransfersRequest(_message.Message):
     owner: _builtins.str
     """The owner, at most 128 characters.
 
-    Empty means the caller.
+    Empty means the wallet that pays for the caller's jobs, or else the caller.
     """
     page_size: _builtins.int
     """The maximum number of transfers to return; more than 100 is treated as 100, and less
@@ -386,7 +386,7 @@ class ListTopUpsRequest(_message.Message):
     owner: _builtins.str
     """The owner, at most 128 characters.
 
-    Empty means the caller.
+    Empty means the wallet that pays for the caller's jobs, or else the caller.
     """
     page_size: _builtins.int
     """The maximum number of top-ups to return; more than 100 is treated as 100, and less
@@ -1451,7 +1451,7 @@ class GetStatementRequest(_message.Message):
     owner: _builtins.str
     """The owner, at most 128 characters.
 
-    Empty means the caller.
+    Empty means the wallet that pays for the caller's jobs, or else the caller.
     """
     format: _statement_pb2.StatementFormat.ValueType
     """How it is written."""

@@ -28,10 +28,12 @@ if _version_not_supported:
 class WalletServiceStub:
     """Keeps what owners have, and what they paid.
 
-    It is there where the operator set MONEY; elsewhere every call is FAILED_PRECONDITION
-    (MONEY_OFF). A caller acts only for its own owners (PERMISSION_DENIED). The scope
+    It works where the operator has set MONEY; elsewhere every call is refused with
+    FAILED_PRECONDITION (MONEY_OFF). A caller acts for its own owners and for the wallet
+    that pays for its jobs, and is refused with PERMISSION_DENIED for any other. The scope
     `wallet_read` sees wallets, `wallet_topup` records payments, and `wallet_operate` does
-    the rest, for every owner. Every transfer names who made it.
+    the rest, for every owner. Every transfer names who made it. Credits are whole numbers;
+    money is counted in the smallest unit of its currency.
     """
 
     def __init__(self, channel):
@@ -175,10 +177,12 @@ class WalletServiceStub:
 class WalletServiceServicer:
     """Keeps what owners have, and what they paid.
 
-    It is there where the operator set MONEY; elsewhere every call is FAILED_PRECONDITION
-    (MONEY_OFF). A caller acts only for its own owners (PERMISSION_DENIED). The scope
+    It works where the operator has set MONEY; elsewhere every call is refused with
+    FAILED_PRECONDITION (MONEY_OFF). A caller acts for its own owners and for the wallet
+    that pays for its jobs, and is refused with PERMISSION_DENIED for any other. The scope
     `wallet_read` sees wallets, `wallet_topup` records payments, and `wallet_operate` does
-    the rest, for every owner. Every transfer names who made it.
+    the rest, for every owner. Every transfer names who made it. Credits are whole numbers;
+    money is counted in the smallest unit of its currency.
     """
 
     def GetBalance(self, request, context):
@@ -236,7 +240,8 @@ class WalletServiceServicer:
     def RefundTopUp(self, request, context):
         """Takes the credits of a top-up back and has its payment returned. One of which
         something is spent is FAILED_PRECONDITION (TOP_UP_SPENT) unless forced; what is
-        missing then becomes a debt. A top-up that is refunded already is returned as it is.
+        missing then becomes a debt. A top-up that is refunded already is returned as it is,
+        and one that there is not is NOT_FOUND (TOP_UP_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -251,7 +256,8 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportRefund(self, request, context):
-        """Says what became of a leased refund. "Already refunded" is a success.
+        """Says what became of a leased refund; the same report may come again. "Already
+        refunded" is a success.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -300,15 +306,17 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GrantCredits(self, request, context):
-        """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-        harmless, also of a call that found nothing to take.
+        """Gives an owner credits, or takes granted ones away again, as far as there are any. It is
+        done once by its request_id, also where it found nothing to take: a repetition returns
+        the wallet as it then is, and one for another owner or number of credits is
+        ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BlockOwner(self, request, context):
-        """Blocks an owner, or lifts that: it can start no job and buy nothing.
+        """Blocks an owner, or lifts the block: a blocked owner can start no job and buy nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -346,7 +354,10 @@ class WalletServiceServicer:
 
     def CheckLedger(self, request, context):
         """Verifies the ledger: sums, projections, holds against jobs, captures against what was
-        delivered. Each difference is named.
+        delivered. Each difference is named, and nothing is repaired. It goes slowly, so that
+        nobody else waits for it, and one check after the other: a ledger of a million
+        transfers takes about a minute, and a check that takes half an hour is ended with
+        CALL_TOO_LONG.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -360,7 +371,8 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStatement(self, request, context):
-        """Returns a statement of an owner's transfers in a period.
+        """Returns a statement of an owner's transfers in a period: the latest 3000 of them, and
+        if there are more it says so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -534,10 +546,12 @@ def add_WalletServiceServicer_to_server(servicer, server):
 class WalletService:
     """Keeps what owners have, and what they paid.
 
-    It is there where the operator set MONEY; elsewhere every call is FAILED_PRECONDITION
-    (MONEY_OFF). A caller acts only for its own owners (PERMISSION_DENIED). The scope
+    It works where the operator has set MONEY; elsewhere every call is refused with
+    FAILED_PRECONDITION (MONEY_OFF). A caller acts for its own owners and for the wallet
+    that pays for its jobs, and is refused with PERMISSION_DENIED for any other. The scope
     `wallet_read` sees wallets, `wallet_topup` records payments, and `wallet_operate` does
-    the rest, for every owner. Every transfer names who made it.
+    the rest, for every owner. Every transfer names who made it. Credits are whole numbers;
+    money is counted in the smallest unit of its currency.
     """
 
     @staticmethod

@@ -15,10 +15,12 @@ GRPC_VERSION: str
 class WalletServiceStub:
     """Keeps what owners have, and what they paid.
 
-    It is there where the operator set MONEY; elsewhere every call is FAILED_PRECONDITION
-    (MONEY_OFF). A caller acts only for its own owners (PERMISSION_DENIED). The scope
+    It works where the operator has set MONEY; elsewhere every call is refused with
+    FAILED_PRECONDITION (MONEY_OFF). A caller acts for its own owners and for the wallet
+    that pays for its jobs, and is refused with PERMISSION_DENIED for any other. The scope
     `wallet_read` sees wallets, `wallet_topup` records payments, and `wallet_operate` does
-    the rest, for every owner. Every transfer names who made it.
+    the rest, for every owner. Every transfer names who made it. Credits are whole numbers;
+    money is counted in the smallest unit of its currency.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -49,14 +51,17 @@ class WalletServiceStub:
     RefundTopUp: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.RefundTopUpRequest, _wallet_service_pb2.RefundTopUpResponse]
     """Takes the credits of a top-up back and has its payment returned. One of which
     something is spent is FAILED_PRECONDITION (TOP_UP_SPENT) unless forced; what is
-    missing then becomes a debt. A top-up that is refunded already is returned as it is.
+    missing then becomes a debt. A top-up that is refunded already is returned as it is,
+    and one that there is not is NOT_FOUND (TOP_UP_NOT_FOUND).
     """
     LeaseRefunds: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.LeaseRefundsRequest, _wallet_service_pb2.LeaseRefundsResponse]
     """Leases top-ups of a bot whose Stars are to be returned: the bot's token is the edge's
     alone. A lease that is not reported runs out after a minute.
     """
     ReportRefund: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ReportRefundRequest, _wallet_service_pb2.ReportRefundResponse]
-    """Says what became of a leased refund. "Already refunded" is a success."""
+    """Says what became of a leased refund; the same report may come again. "Already
+    refunded" is a success.
+    """
     GetStarCursor: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetStarCursorRequest, _wallet_service_pb2.GetStarCursorResponse]
     """Returns from which offset on an edge reads a bot's Star transactions."""
     ReportStarTransactions: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ReportStarTransactionsRequest, _wallet_service_pb2.ReportStarTransactionsResponse]
@@ -78,11 +83,13 @@ class WalletServiceStub:
     FAILED_PRECONDITION (STAR_NOT_SETTLED).
     """
     GrantCredits: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GrantCreditsRequest, _wallet_service_pb2.GrantCreditsResponse]
-    """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-    harmless, also of a call that found nothing to take.
+    """Gives an owner credits, or takes granted ones away again, as far as there are any. It is
+    done once by its request_id, also where it found nothing to take: a repetition returns
+    the wallet as it then is, and one for another owner or number of credits is
+    ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     BlockOwner: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.BlockOwnerRequest, _wallet_service_pb2.BlockOwnerResponse]
-    """Blocks an owner, or lifts that: it can start no job and buy nothing."""
+    """Blocks an owner, or lifts the block: a blocked owner can start no job and buy nothing."""
     SetMargin: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.SetMarginRequest, _wallet_service_pb2.SetMarginResponse]
     """Sets by how much prices exceed the provider's, from the next quote on. Jobs keep the
     price that they were accepted with.
@@ -97,12 +104,17 @@ class WalletServiceStub:
     """Takes back what a batch imported, of owners that have not spent it."""
     CheckLedger: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.CheckLedgerRequest, _wallet_service_pb2.CheckLedgerResponse]
     """Verifies the ledger: sums, projections, holds against jobs, captures against what was
-    delivered. Each difference is named.
+    delivered. Each difference is named, and nothing is repaired. It goes slowly, so that
+    nobody else waits for it, and one check after the other: a ledger of a million
+    transfers takes about a minute, and a check that takes half an hour is ended with
+    CALL_TOO_LONG.
     """
     GetDailyReport: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetDailyReportRequest, _wallet_service_pb2.GetDailyReportResponse]
     """Returns income, the provider's cost and what is left of it, by day and model."""
     GetStatement: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetStatementRequest, _wallet_service_pb2.GetStatementResponse]
-    """Returns a statement of an owner's transfers in a period."""
+    """Returns a statement of an owner's transfers in a period: the latest 3000 of them, and
+    if there are more it says so.
+    """
     GetReceipt: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetReceiptRequest, _wallet_service_pb2.GetReceiptResponse]
     """Returns the receipt of a top-up as a PDF document. It has its number within a minute
     of the payment, and says so until then.
@@ -118,10 +130,12 @@ class WalletServiceStub:
 class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps what owners have, and what they paid.
 
-    It is there where the operator set MONEY; elsewhere every call is FAILED_PRECONDITION
-    (MONEY_OFF). A caller acts only for its own owners (PERMISSION_DENIED). The scope
+    It works where the operator has set MONEY; elsewhere every call is refused with
+    FAILED_PRECONDITION (MONEY_OFF). A caller acts for its own owners and for the wallet
+    that pays for its jobs, and is refused with PERMISSION_DENIED for any other. The scope
     `wallet_read` sees wallets, `wallet_topup` records payments, and `wallet_operate` does
-    the rest, for every owner. Every transfer names who made it.
+    the rest, for every owner. Every transfer names who made it. Credits are whole numbers;
+    money is counted in the smallest unit of its currency.
     """
 
     @_abc_1.abstractmethod
@@ -192,7 +206,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_wallet_service_pb2.RefundTopUpResponse]:
         """Takes the credits of a top-up back and has its payment returned. One of which
         something is spent is FAILED_PRECONDITION (TOP_UP_SPENT) unless forced; what is
-        missing then becomes a debt. A top-up that is refunded already is returned as it is.
+        missing then becomes a debt. A top-up that is refunded already is returned as it is,
+        and one that there is not is NOT_FOUND (TOP_UP_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -211,7 +226,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.ReportRefundRequest,
         context: _aio.ServicerContext[_wallet_service_pb2.ReportRefundRequest, _abc.Awaitable[_wallet_service_pb2.ReportRefundResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.ReportRefundResponse]:
-        """Says what became of a leased refund. "Already refunded" is a success."""
+        """Says what became of a leased refund; the same report may come again. "Already
+        refunded" is a success.
+        """
 
     @_abc_1.abstractmethod
     def GetStarCursor(
@@ -269,8 +286,10 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.GrantCreditsRequest,
         context: _aio.ServicerContext[_wallet_service_pb2.GrantCreditsRequest, _abc.Awaitable[_wallet_service_pb2.GrantCreditsResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.GrantCreditsResponse]:
-        """Gives an owner credits, or takes granted ones away again; request_id makes a retry
-        harmless, also of a call that found nothing to take.
+        """Gives an owner credits, or takes granted ones away again, as far as there are any. It is
+        done once by its request_id, also where it found nothing to take: a repetition returns
+        the wallet as it then is, and one for another owner or number of credits is
+        ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -279,7 +298,7 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.BlockOwnerRequest,
         context: _aio.ServicerContext[_wallet_service_pb2.BlockOwnerRequest, _abc.Awaitable[_wallet_service_pb2.BlockOwnerResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.BlockOwnerResponse]:
-        """Blocks an owner, or lifts that: it can start no job and buy nothing."""
+        """Blocks an owner, or lifts the block: a blocked owner can start no job and buy nothing."""
 
     @_abc_1.abstractmethod
     def SetMargin(
@@ -324,7 +343,10 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_wallet_service_pb2.CheckLedgerRequest, _abc.Awaitable[_wallet_service_pb2.CheckLedgerResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.CheckLedgerResponse]:
         """Verifies the ledger: sums, projections, holds against jobs, captures against what was
-        delivered. Each difference is named.
+        delivered. Each difference is named, and nothing is repaired. It goes slowly, so that
+        nobody else waits for it, and one check after the other: a ledger of a million
+        transfers takes about a minute, and a check that takes half an hour is ended with
+        CALL_TOO_LONG.
         """
 
     @_abc_1.abstractmethod
@@ -341,7 +363,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.GetStatementRequest,
         context: _aio.ServicerContext[_wallet_service_pb2.GetStatementRequest, _abc.Awaitable[_wallet_service_pb2.GetStatementResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.GetStatementResponse]:
-        """Returns a statement of an owner's transfers in a period."""
+        """Returns a statement of an owner's transfers in a period: the latest 3000 of them, and
+        if there are more it says so.
+        """
 
     @_abc_1.abstractmethod
     def GetReceipt(
