@@ -12,14 +12,13 @@ from uuid import UUID
 
 from generation_svc.domain.job import Job, Result
 from generation_svc.domain.ledger import Delivered, Wallet
-from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.top_up import TopUp, TopUpState
 from generation_svc.lifecycle import charge
 from generation_svc.storage import ledger_store
 from generation_svc.storage.hold import END, LOWER
 from generation_svc.storage.ledger_store import PostgresLedgerStore
 from generation_svc.storage.top_up_store import PostgresTopUpStore
-from generation_svc.usecase import create_job, import_balances, refund_top_up
+from generation_svc.usecase import create_job, refund_top_up
 from tests.ledger.ground import Ground
 
 Patch = tuple[Any, str, Any]
@@ -67,14 +66,6 @@ def _in_full(job: Job, result: Result, *, cost: Decimal | None) -> Delivered:
     return replace(delivered, count=max(delivered.count, 4), missing=0)
 
 
-def _apart(ground: Ground) -> Sequence[Patch]:
-    async def capture(_: Transaction, job: Job, result: Result, *, cost: Decimal | None) -> int:
-        async with ground.next().transaction() as tx:
-            return await _capture(tx, job, result, cost=cost)
-
-    return ((charge, "capture", capture),)
-
-
 async def _look(self: PostgresLedgerStore, owners: Sequence[str]) -> dict[str, Wallet]:
     """Read the wallets without their locks, and only see that they are there."""
     await self._connection.execute(
@@ -96,14 +87,9 @@ BUGS = (
         "a cancelled job keeps its hold while the provider works",
         _instead(charge, "release_cancelled", charge.release),
     ),
-    Bug(
-        "the hold of a cancelled job ends with its last attempt",
-        _instead(charge, "release_unused", _nothing),
-    ),
     Bug("a cancelled job pays for what came", _instead(charge, "capture_late", _nothing)),
     Bug("a ceiling is not exceeded", _without("least(granted + paid, greatest", put="(greatest")),
     Bug("only what was delivered is paid", _instead(charge, "delivered_of", _in_full)),
-    Bug("a charge is in the transaction of its job", _apart),
     Bug("who moves credits locks the wallet", _instead(PostgresLedgerStore, "lock", _look)),
     Bug("a payment is known by its id", _instead(PostgresTopUpStore, "find", _nothing)),
     Bug("a top-up goes back once", _instead(PostgresTopUpStore, "lock", _still_credited)),
@@ -113,10 +99,6 @@ BUGS = (
     ),
     Bug("what comes back pays the debt", _without(_OWED, put="0")),
     Bug("a loan that comes back can be lent again", _without("ended.unused", put="0")),
-    Bug(
-        "a balance is imported once",
-        _instead(import_balances, "is_repeated", lambda *_: False),
-    ),
     Bug(
         "the price is the one that was agreed",
         _instead(create_job, "_check_agreed", lambda *_: None),
