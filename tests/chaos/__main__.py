@@ -46,7 +46,6 @@ SAID = {
 
 def main() -> int:
     """Run every seed; return 0 only if no promise was broken."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     jobs, seeds = int(os.environ.get("JOBS") or 500), _seeds()
     outcomes: dict[int, Outcome] = {}
     for seed in seeds:
@@ -117,4 +116,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     sys.exit(main())

@@ -19,7 +19,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.imported_balance_pb2 import ImportedBalance
-from atelier.wallet.v1.star_transaction_pb2 import STAR_PARTNER_USER, StarTransaction
+from atelier.wallet.v1.star_transaction_pb2 import (
+    STAR_PARTNER_OTHER,
+    STAR_PARTNER_USER,
+    StarTransaction,
+)
 from atelier.wallet.v1.top_up_pb2 import TopUp
 from atelier.wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
 from generation_svc.lifecycle.ledger_audit import check_ledger
@@ -106,6 +110,19 @@ async def a_page(stub: Stub) -> pb.ReportStarTransactionsRequest:
     )
 
 
+async def a_gift(stub: Stub) -> pb.SettleStarTransactionRequest:
+    told = StarTransaction(id="gift-1", is_incoming=True, amount=70, partner=STAR_PARTNER_OTHER)
+    page = pb.ReportStarTransactionsRequest(bot_id=BOT, telegram_host=HOST, transactions=[told])
+    await stub.ReportStarTransactions(page)
+    return pb.SettleStarTransactionRequest(
+        bot_id=BOT,
+        transaction_id="gift-1",
+        is_incoming=True,
+        credit=pb.StarCredit(owner=OWNER, credits=77),
+        reason="he sent a photo of it",
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     rpc: str
@@ -134,6 +151,8 @@ CASES = [
     Case("SetMargin", simply(pb.SetMarginRequest(factor="1.5", reason="a test")), 0),
     Case("ImportBalances", an_import, 30),
     Case("UndoImport", an_undoing, 30),
+    Case("HealStars", simply(pb.HealStarsRequest(bot_id=BOT, reason="updates were lost")), 0),
+    Case("SettleStarTransaction", a_gift, 2),
     Case("SetSales", simply(pb.SetSalesRequest(reason="a test")), 0),
 ]
 

@@ -22,6 +22,7 @@ from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.ledger import Delivered
 from generation_svc.domain.money_error import TopUpNotFound
 from generation_svc.engine.maintenance.receipts import number_receipts
+from generation_svc.lifecycle.epoch import watch_epoch
 from generation_svc.usecase import read_statement
 from generation_svc.usecase.read_receipt import read_receipt
 from tests.contract.service import Service, serving
@@ -175,6 +176,7 @@ async def test_a_receipt_has_its_number_once_it_is_given(
 ) -> None:
     top_up = await paid(client)
     assert "gets its number within a minute" in await receipt(client, top_up.id)
+    await watch_epoch(service.deps.database, service.deps.media.store)  # it covers the payment now
     await number_receipts(service.deps)
     for _ in range(2):
         text = await receipt(client, top_up.id, "ru")
