@@ -149,7 +149,7 @@ REFUSALS = {
     "grant of nothing to nobody": invalid(
         f"{WALLET}/GrantCredits", {}, "request_id", "owner", "credits", "reason"
     ),
-    "statement of no time": invalid(f"{WALLET}/GetStatement", {}, "end_time"),
+    "statement of no time": invalid(f"{WALLET}/GetStatement", {}, "start_time", "end_time"),
     "payment by a way without a name": invalid(
         f"{WALLET}/RecordTopUp",
         {"external_id": "1", "owner": "shop:1", "credits": 1, "currency": "euro"},
