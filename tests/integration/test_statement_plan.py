@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib import import_module
 from itertools import product
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from uuid import uuid4
 
 import pytest
@@ -387,11 +387,12 @@ async def limited(harness: Harness) -> None:
 
 def public_methods() -> Iterator[str]:
     """Return the methods of stores that ask the database for something."""
-    names = {
-        found.name for found in iter_modules(storage.__path__) if found.name.endswith("_store")
-    }
-    for name in names - SMALL:
-        module = import_module(f"{storage.__name__}.{name}")
+    found = walk_packages(storage.__path__, prefix=f"{storage.__name__}.")
+    names = (each.name for each in found if each.name.endswith("_store"))
+    for name in names:
+        if name.rpartition(".")[2] in SMALL:
+            continue
+        module = import_module(name)
         for _, store in inspect.getmembers(module, inspect.isclass):
             if store.__module__ == module.__name__:
                 yield from _public_methods(store)

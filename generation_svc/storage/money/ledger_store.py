@@ -26,8 +26,8 @@ from generation_svc.domain.ledger import (
 from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.connection import Connection, Row
-from generation_svc.storage.daily_report import DAILY, daily_line
-from generation_svc.storage.hold import END, LOWER
+from generation_svc.storage.money.daily_report import DAILY, daily_line
+from generation_svc.storage.money.hold import END, LOWER
 
 _NOTHING = Delivered(0)
 
