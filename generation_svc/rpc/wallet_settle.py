@@ -1,8 +1,9 @@
 """The RPCs of `WalletService` by which operators end differences about Stars."""
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_svc.domain.star import StarDirection
 from generation_svc.domain.star_settlement import Settlement
-from generation_svc.domain.top_up import MAX_CREDITS, StarDirection
+from generation_svc.domain.top_up import MAX_CREDITS
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_TELEGRAM_ID, Bounds
 from generation_svc.rpc.call import ServicerContext

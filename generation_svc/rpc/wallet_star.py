@@ -6,8 +6,13 @@ from typing import Any
 
 from atelier.wallet.v1 import star_transaction_pb2 as star_pb
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from generation_svc.domain.star import NANO, StarDifference, StarPartner, StarTransaction
-from generation_svc.domain.top_up import StarDirection
+from generation_svc.domain.star import (
+    NANO,
+    StarDifference,
+    StarDirection,
+    StarPartner,
+    StarTransaction,
+)
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import Bounds
 from generation_svc.rpc.call import ServicerContext

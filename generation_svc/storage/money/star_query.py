@@ -1,7 +1,7 @@
 """The statements about Stars: how far lists were read, and where the ledger differs from them."""
 
-from generation_svc.domain.star import NANO, UNCOMPARED, StarPartner
-from generation_svc.domain.top_up import TELEGRAM_STARS, StarDirection, StarState, TopUpState
+from generation_svc.domain.star import NANO, UNCOMPARED, StarDirection, StarPartner, StarState
+from generation_svc.domain.top_up import TELEGRAM_STARS, TopUpState
 
 _ENDED = f"('{TopUpState.REFUNDED}', '{TopUpState.CHARGED_BACK}')"
 TAKE_TURN = """

@@ -7,8 +7,13 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from generation_svc.domain.star import StarDifference, StarPartner, StarTransaction
-from generation_svc.domain.top_up import StarDirection, StarState
+from generation_svc.domain.star import (
+    StarDifference,
+    StarDirection,
+    StarPartner,
+    StarState,
+    StarTransaction,
+)
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.money import star_query as sql
 
