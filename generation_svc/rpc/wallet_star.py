@@ -20,7 +20,6 @@ from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert import time_to_proto
 from generation_svc.usecase import read_stars
 
-MAX_HOST_LENGTH = 253
 MAX_STAR_ID_LENGTH = 255
 MAX_TYPE_LENGTH = 64
 MAX_PAYLOAD_BYTES = 128
@@ -95,9 +94,7 @@ def _to_proto(told: StarTransaction) -> star_pb.StarTransaction:
 def _page_from_proto(request: pb.ReportStarTransactionsRequest) -> read_stars.StarPage:
     bounds = Bounds()
     bot_id = bounds.bot("bot_id", request.bot_id)
-    host = bounds.text(
-        "telegram_host", request.telegram_host, most=MAX_HOST_LENGTH, is_required=True
-    )
+    host = bounds.telegram_host(request.telegram_host)
     offset = bounds.count("offset", request.offset)
     if offset > MAX_OFFSET and request.transactions:
         bounds.refuse("offset", "Nothing is listed there.")

@@ -95,10 +95,10 @@ async def record_in(
         refusal = cap_refusal(deps, caller, used=unconfirmed, credits_=credits_)
         # The limit is for what is not reconciled: this payment Telegram has listed itself.
         refusal = None if refusal and await _is_listed(tx, payment) else refusal
+    if refusal and suspended:
+        return refusal
     if refusal:
-        return (
-            refusal if suspended else await _suspend(tx, caller, payment=payment, refusal=refusal)
-        )
+        return await _suspend(tx, caller, payment=payment, refusal=refusal)
     top_up = _top_up(tx, caller, payment=payment, credits_=credits_)
     return await _credit(deps, tx, payment, wallet, top_up=top_up, held=suspended)
 
