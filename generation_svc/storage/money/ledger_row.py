@@ -7,8 +7,6 @@ from generation_svc.domain.ledger import (
     AccountKind,
     Currency,
     Grant,
-    Hold,
-    HoldState,
     Transfer,
     TransferKind,
     Wallet,
@@ -71,7 +69,6 @@ def wallet_from_row(row: Row) -> Wallet:
         held=row["held"],
         debt=row["debt"],
         is_blocked=row["is_blocked"],
-        block_reason=row["block_reason"],
         lent=row["lent"],
         lent_month=row["lent_month"],
     )
@@ -85,20 +82,4 @@ def grant_from_row(row: Row) -> Grant:
         credits=row["credits"],
         actor=row["actor"],
         reason=row["reason"],
-    )
-
-
-def hold_from_row(row: Row) -> Hold:
-    """Read a hold."""
-    return Hold(
-        job_id=row["job_id"],
-        owner=row["owner"],
-        model_id=row["model_id"],
-        granted=row["granted"],
-        paid=row["paid"],
-        margin=row["margin"],
-        promised=row["promised"],
-        state=HoldState(row["state"]),
-        captured=row["captured"],
-        lent=row["lent"],
     )

@@ -15,7 +15,6 @@ from generation_svc.domain.ledger import (
     MILLI,
     Delivered,
     Grant,
-    Hold,
     Transfer,
     Wallet,
 )
@@ -27,7 +26,6 @@ from generation_svc.storage.money.hold import END, LOWER
 from generation_svc.storage.money.ledger_row import (
     excess_from_row,
     grant_from_row,
-    hold_from_row,
     transfer_columns,
     transfer_from_row,
     wallet_from_row,
@@ -96,11 +94,6 @@ class PostgresLedgerStore:
             "SELECT * FROM transfer WHERE cause = %s ORDER BY id", (cause,)
         )
         return [transfer_from_row(row) for row in await cursor.fetchall()]
-
-    async def hold_of(self, job_id: UUID) -> Hold | None:
-        cursor = await self._connection.execute("SELECT * FROM hold WHERE job_id = %s", (job_id,))
-        row = await cursor.fetchone()
-        return hold_from_row(row) if row else None
 
     async def capture(self, job_id: UUID, delivered: Delivered) -> int | None:
         return await self._end(job_id, delivered, is_over=True)

@@ -216,9 +216,7 @@ def _origin(row: Row) -> str:
 def _state(row: Row) -> MoneyState:
     return MoneyState(
         mode=MoneyMode(row["mode"]),
-        epoch=row["epoch"],
         sales_closed_reason=row["sales_closed_reason"],
-        receipt_series=row["receipt_series"],
         is_restored=row["restored"] is not None,
     )
 
