@@ -35,7 +35,7 @@ from generation_svc.domain.top_up import (
 )
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.check_top_up import cap_refusal, check_host, owner_problem
-from generation_svc.usecase.read_wallet import check_owner
+from generation_svc.usecase.wallet_permission import check_owner
 
 _logger = structlog.get_logger(__name__)
 
