@@ -45,6 +45,7 @@ from generation_svc.storage.health_store import PostgresHealthStore
 from generation_svc.storage.job_store import PostgresJobStore
 from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
+from generation_svc.storage.money.epoch_store import PostgresEpochStore
 from generation_svc.storage.money.ledger_store import PostgresLedgerStore
 from generation_svc.storage.money.money_store import PostgresMoneyStore
 from generation_svc.storage.money.star_store import PostgresStarStore
@@ -125,6 +126,7 @@ class PostgresTransaction:
         self.health = PostgresHealthStore(connection)
         self.ledger = PostgresLedgerStore(connection)
         self.money = PostgresMoneyStore(connection)
+        self.epochs = PostgresEpochStore(connection)
         self.audit = PostgresAuditStore(connection)
         self.top_ups = PostgresTopUpStore(connection)
         self.stars = PostgresStarStore(connection)

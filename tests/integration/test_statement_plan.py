@@ -82,6 +82,7 @@ SMALL = {
     "breaker_store",
     "catalog_store",
     "edge_store",
+    "epoch_store",
     "model_store",
     "money_store",
     "rate_budget_store",
