@@ -13,8 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from generation_svc.domain.error import Unavailable
-from generation_svc.domain.star import StarDifference
-from generation_svc.domain.top_up import StarState
+from generation_svc.domain.star import StarDifference, StarState
 from generation_svc.engine import recovery
 from generation_svc.engine.recovery import Recovery, Spent
 from generation_svc.lifecycle.dependencies import Dependencies

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from telegram import PreCheckoutQuery, Update
-from telegram.error import RetryAfter, TelegramError
+from telegram.error import TelegramError
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from edge_bot.pack.payload import CURRENCY, read_payload
 from edge_bot.pack.seller import Seller
+from edge_bot.telegram.answer import answer_within
 from edge_bot.telegram.bot import EdgeBot
-from edge_bot.telegram.error import is_transient, retry_delay_s
 from edge_bot.view import payment_notice
 from generation_client import GenerationClient, GenerationError, translated
 from runtime.backoff import Backoff
@@ -51,8 +52,13 @@ class Checkout:
         deadline = Deadline(self.answer_s)
         problem = await self._problem(query)
         try:
-            async with asyncio.timeout_at(deadline.ends_at):
-                await self._answer(query.id, problem, deadline=deadline)
+            answer = partial(
+                self.bot.answer_pre_checkout_query,
+                query.id,
+                ok=not problem,
+                error_message=problem or None,
+            )
+            await answer_within(deadline, answer, backoff=_BACKOFF)
         except (TelegramError, TimeoutError) as error:
             # Such as "query is too old": it waited while no edge ran, and nothing was paid.
             _logger.info(
@@ -86,20 +92,3 @@ class Checkout:
             _logger.warning("a payment is refused", reason=reason or str(error))
             return payment_notice.checkout_refusal(reason, language)
         return ""
-
-    async def _answer(self, query_id: str, problem: str, *, deadline: Deadline) -> None:
-        """Answer, again while that can help; raises TelegramError."""
-        for delay_s in _BACKOFF:
-            try:
-                await self.bot.answer_pre_checkout_query(
-                    query_id, ok=not problem, error_message=problem or None
-                )
-            except TelegramError as error:
-                if not is_transient(error):
-                    raise
-                told_s = retry_delay_s(error) if isinstance(error, RetryAfter) else 0.0
-                if told_s > deadline.left_s:
-                    raise
-                await asyncio.sleep(max(delay_s, told_s))
-            else:
-                return

@@ -7,14 +7,14 @@ there is to say is said in the chat.
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 import structlog
 from telegram import Update
-from telegram.error import RetryAfter, TelegramError
+from telegram.error import TelegramError
 
+from edge_bot.telegram.answer import answer_within
 from edge_bot.telegram.bot import EdgeBot
-from edge_bot.telegram.error import is_transient, retry_delay_s
 from runtime.backoff import Backoff
 from runtime.wait import Deadline
 
@@ -31,28 +31,9 @@ async def acknowledge(bot: EdgeBot, update: Update) -> None:
     if query is None:
         return
     try:
-        async with asyncio.timeout(MAX_WAIT_S):
-            await _answer(bot, query.id, deadline=Deadline(MAX_WAIT_S))
+        answer = partial(bot.answer_callback_query, query.id)
+        await answer_within(Deadline(MAX_WAIT_S), answer, backoff=_BACKOFF)
     except (TelegramError, TimeoutError) as error:
         _logger.info(
             "a button press could not be answered", error=str(error) or type(error).__name__
         )
-
-
-async def _answer(bot: EdgeBot, query_id: str, *, deadline: Deadline) -> None:
-    """Answer a press, again while that can help; raises TelegramError."""
-    for delay_s in _BACKOFF:
-        try:
-            await bot.answer_callback_query(query_id)
-        except TelegramError as error:
-            # Such as "query is too old": the press was answered before, or Telegram has forgotten
-            # it.
-            if not is_transient(error):
-                raise
-            told_s = retry_delay_s(error) if isinstance(error, RetryAfter) else 0.0
-            # By then the press is too old to be answered.
-            if told_s > deadline.left_s:
-                raise
-            await asyncio.sleep(max(delay_s, told_s))
-        else:
-            return

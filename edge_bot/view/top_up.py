@@ -29,7 +29,7 @@ class Invoice:
     """At most 255 characters."""
 
 
-def packs_screen(packs: Packs, wallet: Wallet, language: str) -> Screen:
+def packs_screen(packs: Packs, language: str, *, wallet: Wallet) -> Screen:
     """Return what is sold, each as a button that sends its invoice."""
     speak = texts(language)
     if wallet.is_blocked:  # a checkout would be refused
@@ -151,7 +151,7 @@ def missing_credits(price: int, wallet: Wallet) -> int:
     return missing + wallet.debt if missing > 0 else 0
 
 
-def price_lines(price: int, wallet: Wallet, language: str, *, packs: Packs) -> str:
+def price_lines(price: int, language: str, *, wallet: Wallet, packs: Packs) -> str:
     """Return what a review says under its price: the balance, and what is missing."""
     speak = texts(language)
     if wallet.is_blocked:
@@ -159,10 +159,12 @@ def price_lines(price: int, wallet: Wallet, language: str, *, packs: Packs) -> s
     missing = missing_credits(price, wallet)
     if not missing:
         return balance_text(wallet.balance, speak)
-    return lines(f"⚠️ {wallet_lines(wallet, speak)}", _missing(missing, packs, speak))
+    return lines(
+        f"⚠️ {wallet_lines(wallet, speak)}", _missing(missing, speak, is_sold=bool(packs.for_sale))
+    )
 
 
-def missing_rows(missing: int, packs: Packs, language: str) -> Rows:
+def missing_rows(missing: int, language: str, *, packs: Packs) -> Rows:
     """Return the buttons to buy what is missing."""
     pack = packs.covering(missing)
     if pack is None:
@@ -175,8 +177,8 @@ def missing_rows(missing: int, packs: Packs, language: str) -> Rows:
     return rows
 
 
-def _missing(missing: int, packs: Packs, speak: Texts) -> str:
-    if not packs.for_sale:
+def _missing(missing: int, speak: Texts, *, is_sold: bool) -> str:
+    if not is_sold:
         return speak.count(
             "{n} more credit is needed, but none are sold at the moment. This draft waits here.",
             "{n} more credits are needed, but none are sold at the moment. This draft waits here.",

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Context, Decimal
+from enum import StrEnum
 from uuid import UUID
 
 from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind
 from generation_svc.domain.limit import MAX_ID_LENGTH
-from generation_svc.domain.top_up import ImportState
 
 LONGEST = {"source": 64, "user_id": 64, "amount": 32, "currency": 16, "owner": MAX_ID_LENGTH}
 """The members of a balance, and how many characters each may have."""
@@ -25,6 +25,13 @@ _EXACT = Context(prec=64, rounding=ROUND_FLOOR)
 
 Key = tuple[str, str]
 """The source and the user, by which a balance is imported once."""
+
+
+class ImportState(StrEnum):
+    """The states of an imported balance."""
+
+    IMPORTED = "imported"
+    UNDONE = "undone"
 
 
 @dataclass(frozen=True, slots=True)

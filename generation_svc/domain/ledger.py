@@ -115,7 +115,6 @@ class Wallet:
     held: int = 0
     debt: int = 0
     is_blocked: bool = False
-    block_reason: str = ""
     lent: int = 0
     """What was lent to it for jobs of `lent_month`, and is held or was captured."""
     lent_month: datetime | None = None

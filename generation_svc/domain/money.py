@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from uuid import UUID
 
 from generation_svc.domain.model import Model
 
@@ -25,10 +24,7 @@ class MoneyState:
     """What a database says of its money."""
 
     mode: MoneyMode
-    epoch: UUID
-    """Changes when a backup is restored."""
     sales_closed_reason: str | None = None
-    receipt_series: int = 1
     is_restored: bool = False
     """Whether what happened since a backup has to be recovered first."""
 

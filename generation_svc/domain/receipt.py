@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from generation_svc.domain.top_up import TopUp
+
+
+class ReceiptKind(StrEnum):
+    """What a receipt is for."""
+
+    TOP_UP = "top_up"
+    REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The Stars of a bot as Telegram lists them, and whose business each transaction is."""
+"""The Stars of a bot as Telegram lists them, and what is known of each transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,8 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from generation_svc.domain.ledger import AccountKind, Currency, Transfer, TransferKind
-from generation_svc.domain.top_up import TELEGRAM_STARS, StarDirection, StarState
+from generation_svc.domain.top_up import TELEGRAM_STARS
 
 NANO = 10**9
 """How many nanostars a Star has."""
@@ -18,6 +17,25 @@ INVOICE = "invoice_payment"
 UNCOMPARED = "it is not compared yet"
 """What is said of a transaction from when it is kept until it is compared with the ledger."""
 _PAYLOAD = "topup:1:"
+
+
+class StarDirection(StrEnum):
+    """Whether Stars came or went."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class StarState(StrEnum):
+    """What is known of a transaction of Stars."""
+
+    MATCHED = "matched"
+    BOOKED = "booked"
+    """It is the bot owner's own business."""
+    SUSPENSE = "suspense"
+    """Nobody knows whose it is."""
+    MISSING = "missing"
+    """It should have been booked, and was not."""
 
 
 class StarPartner(StrEnum):
@@ -130,73 +148,6 @@ def read_payload(text: str) -> Invoice | None:
     pack_id, _, user = text.removeprefix(_PAYLOAD).rpartition(":")
     is_number = user.isascii() and user.isdigit() and len(user) < 17
     return Invoice(pack_id, int(user)) if pack_id and is_number else None
-
-
-def own_transfers(transaction: StarTransaction) -> list[Transfer]:
-    """Return how a transaction is booked that no user's credits depend on."""
-    partner = transaction.partner
-    other = AccountKind.SUSPENSE if partner in STRANGERS else AccountKind.BOT_OWNER
-    amounts = transaction.amount, transaction.nano
-    return _moved(transaction, other, amounts, is_in=transaction.is_in, what=partner or "unknown")
-
-
-def share_transfers(transaction: StarTransaction) -> list[Transfer]:
-    """Return how the share of an affiliate is booked: the bot never got it, and it comes back."""
-    amounts = divmod(transaction.share, NANO)
-    is_in = not transaction.is_in
-    return _moved(transaction, AccountKind.BOT_OWNER, amounts, is_in=is_in, what="affiliate")
-
-
-def suspended_transfer(transaction: StarTransaction, *, reason: str) -> Transfer | None:
-    """Return how a payment is kept that is nobody's; an operator may credit it from there."""
-    paid = transaction.paid
-    if not paid:
-        return None
-    detail = {"owner": f"telegram:{transaction.user_id}", "bot_id": transaction.bot_id}
-    source, target = _way(AccountKind.SUSPENSE, is_in=transaction.is_in)
-    return Transfer(
-        TransferKind.STARS_IN if transaction.is_in else TransferKind.STARS_OUT,
-        source,
-        target,
-        paid,
-        cause=transaction.cause,
-        currency=Currency.XTR,
-        reason=reason,
-        detail=detail,
-    )
-
-
-def _moved(
-    transaction: StarTransaction,
-    other: AccountKind,
-    amounts: tuple[int, int],
-    *,
-    is_in: bool,
-    what: str,
-) -> list[Transfer]:
-    source, target = _way(other, is_in=is_in)
-    kind = TransferKind.STARS_IN if is_in else TransferKind.STARS_OUT
-    # A cause has one transfer of a kind between two accounts, whatever its currency.
-    parts = ((Currency.XTR, ""), (Currency.XTR_NANO, "/nano"))
-    return [
-        Transfer(
-            kind,
-            source,
-            target,
-            amount,
-            cause=transaction.cause + suffix,
-            currency=currency,
-            reason=what,
-            detail={"bot_id": transaction.bot_id},
-        )
-        for amount, (currency, suffix) in zip(amounts, parts, strict=True)
-        if amount
-    ]
-
-
-def _way(other: AccountKind, *, is_in: bool) -> tuple[AccountKind, AccountKind]:
-    telegram = AccountKind.TELEGRAM
-    return (telegram, other) if is_in else (other, telegram)
 
 
 def _whole(value: Any) -> int:

@@ -182,36 +182,3 @@ class Standing:
     """Why nothing is sold; None while sales are open."""
     unconfirmed: int = 0
     """How many credits that the caller recorded today no list of transactions confirmed yet."""
-
-
-class ReceiptKind(StrEnum):
-    """What a receipt is for."""
-
-    TOP_UP = "top_up"
-    REFUND = "refund"
-
-
-class StarDirection(StrEnum):
-    """Whether Stars came or went."""
-
-    IN = "in"
-    OUT = "out"
-
-
-class StarState(StrEnum):
-    """What is known of a transaction of Stars."""
-
-    MATCHED = "matched"
-    BOOKED = "booked"
-    """It is the bot owner's own business."""
-    SUSPENSE = "suspense"
-    """Nobody knows whose it is."""
-    MISSING = "missing"
-    """It should have been booked, and was not."""
-
-
-class ImportState(StrEnum):
-    """The states of an imported balance."""
-
-    IMPORTED = "imported"
-    UNDONE = "undone"

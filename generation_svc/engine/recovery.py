@@ -53,7 +53,7 @@ class Spent:
 async def begin_recovery(deps: Dependencies, *, bots: Sequence[int] = ()) -> Recovery | None:
     """Have the Stars of all bots read again; None if there is nothing to recover."""
     async with deps.database.transaction() as tx:
-        known = await tx.money.lock_epoch()
+        known = await tx.epochs.lock()
         if known is None or known.restored is None:
             return None
         return Recovery(known.restored, await tx.stars.read_again(bots), tx.now())
@@ -88,7 +88,7 @@ async def end_queued(deps: Dependencies) -> Sequence[UUID]:
     ended: list[UUID] = []
     while True:
         async with deps.database.transaction() as tx:
-            left = await tx.money.queued_at_restore(limit=BATCH)
+            left = await tx.epochs.queued_at_restore(limit=BATCH)
         if not left:
             return ended
         for job_id in left:
@@ -135,7 +135,7 @@ async def _unknown_results(deps: Dependencies) -> Mapping[UUID, Sequence[UUID]]:
         matches = [match for each in piece if (match := _RESULT.fullmatch(each.key))]
         jobs = {UUID(match[2]): UUID(match[1]) for match in matches}
         async with deps.database.transaction() as tx:
-            unknown = await tx.money.unknown_attempts(jobs)
+            unknown = await tx.epochs.unknown_attempts(jobs)
         for attempt in sorted(unknown):
             attempts = found.setdefault(jobs[attempt], [])
             attempts.extend([attempt] if attempt not in attempts else [])

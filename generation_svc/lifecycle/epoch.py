@@ -31,7 +31,7 @@ async def watch_epoch(database: Database, store: ByteStore) -> bool:
     another database: nothing of it is touched.
     """
     async with database.transaction() as tx:
-        known = await tx.money.lock_epoch()
+        known = await tx.epochs.lock()
         if known is None:
             return True
         # Within the lock: the next epoch, once it is in the store, cannot become this one.
@@ -41,7 +41,7 @@ async def watch_epoch(database: Database, store: ByteStore) -> bool:
         if known.restored or not known.fits(stored):
             await _close(tx, known, reason=known.difference(stored))
             return False
-        following = await tx.money.name_epoch(known.series) if known.is_due else None
+        following = await tx.epochs.name_next(known.series) if known.is_due else None
     if following:
         await begin_epoch(database, store, following=following)
     return True
@@ -50,17 +50,17 @@ async def watch_epoch(database: Database, store: ByteStore) -> bool:
 async def begin_epoch(database: Database, store: ByteStore, *, following: StoredEpoch) -> None:
     """Write an epoch that the database has named already, and let it hold, unless that was done."""
     async with database.transaction() as tx:
-        known = await tx.money.lock_epoch()
+        known = await tx.epochs.lock()
         # Within the lock: whoever writes slowly must not write over a later epoch.
         if known and known.next_epoch == following.epoch:
             await _write(store, following)
-            await tx.money.begin_epoch(following)
+            await tx.epochs.begin(following)
 
 
 async def take_store(database: Database, store: ByteStore) -> None:
     """Let a database take over what belongs to another one, as if it was an older state of it."""
     async with database.transaction() as tx:
-        known, stored = await tx.money.lock_epoch(), await read_epoch(store)
+        known, stored = await tx.epochs.lock(), await read_epoch(store)
         if known and stored and known.is_foreign(stored):
             await _close(tx, known, reason=known.difference(stored))
             await _write(store, replace(stored, origin=""))
@@ -73,20 +73,20 @@ async def start_over(database: Database, store: ByteStore) -> int | None:
     leaves a store that does not fit a database that has to be recovered still.
     """
     async with database.transaction() as tx:
-        known = await tx.money.lock_epoch()
+        known = await tx.epochs.lock()
         if known is None or known.restored is None:
             return None
         stored = await read_epoch(store)
-        following = await tx.money.name_epoch(max(known.series, stored.series if stored else 0) + 1)
+        following = await tx.epochs.name_next(max(known.series, stored.series if stored else 0) + 1)
         await _write(store, following)
-        await tx.money.begin_epoch(following)
-        await tx.money.end_recovery()
+        await tx.epochs.begin(following)
+        await tx.epochs.end_recovery()
         return following.series
 
 
 async def _close(tx: Transaction, known: KnownEpoch, *, reason: str) -> None:
     if known.restored is None:
-        await tx.money.close_restored(reason)
+        await tx.epochs.close_restored(reason)
     _logger.error("sales are closed", reason=known.restored.reason if known.restored else reason)
 
 

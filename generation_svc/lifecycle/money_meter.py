@@ -46,17 +46,10 @@ class ProviderCostMeter:
         )
 
 
-class MoneyMeter(StarMeter, ProviderCostMeter):
-    """What a service counts of the credits that it sells."""
+class TopUpMeter:
+    """What a service counts of payments and refunds."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        StarMeter.__init__(self, registry)
-        ProviderCostMeter.__init__(self, registry)
-        self.ledger_differences = Gauge(
-            "atelier_ledger_differences",
-            "What the last check of the ledger found, which should be nothing.",
-            registry=registry,
-        )
         self.top_ups = Counter(
             "atelier_money_top_ups_total",
             "Payments that were credited.",
@@ -85,5 +78,19 @@ class MoneyMeter(StarMeter, ProviderCostMeter):
             "atelier_money_debt_credits_total",
             "Credits that became a debt or paid one.",
             ("direction",),
+            registry=registry,
+        )
+
+
+class MoneyMeter(StarMeter, ProviderCostMeter, TopUpMeter):
+    """What a service counts of the credits that it sells."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        StarMeter.__init__(self, registry)
+        ProviderCostMeter.__init__(self, registry)
+        TopUpMeter.__init__(self, registry)
+        self.ledger_differences = Gauge(
+            "atelier_ledger_differences",
+            "What the last check of the ledger found, which should be nothing.",
             registry=registry,
         )

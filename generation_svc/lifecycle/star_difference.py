@@ -4,8 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.domain.star import NANO, StarDifference, StarTransaction
-from generation_svc.domain.top_up import StarDirection, StarState
+from generation_svc.domain.star import (
+    NANO,
+    StarDifference,
+    StarDirection,
+    StarState,
+    StarTransaction,
+)
 
 MOST_DIFFERENCES = 100
 """How many are found at once."""

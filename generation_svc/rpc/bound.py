@@ -18,6 +18,9 @@ MAX_LANGUAGE_LENGTH = 35
 MAX_PROVIDER_LENGTH = 32
 MAX_VERSION_LENGTH = 64
 """The length of a version: of the catalog, or of a wording."""
+MAX_HOST_LENGTH = 253
+"""The length of the name of a host (RFC 1035)."""
+MAX_REASON_LENGTH = 200
 MAX_TELEGRAM_ID = 2**52 - 1
 """Telegram's ids have at most 52 significant bits (Bot API, User and Chat)."""
 MAX_PIECE_BYTES = 2**20
@@ -108,6 +111,14 @@ class Bounds:
         if not _QUEUE.fullmatch(value):
             self.refuse(field, "Must be 1 to 64 characters of a-z, 0-9, '.', '_' and '-'.")
         return value
+
+    def reason(self, value: str) -> str:
+        """Check why an operator does something, which must be said."""
+        return self.text("reason", value, most=MAX_REASON_LENGTH, is_required=True)
+
+    def telegram_host(self, value: str, *, is_required: bool = True) -> str:
+        """Check the host of the Telegram where somebody pays in Stars."""
+        return self.text("telegram_host", value, most=MAX_HOST_LENGTH, is_required=is_required)
 
     def span(
         self, field: str, value: Duration, *, most: timedelta, least: timedelta = timedelta(0)

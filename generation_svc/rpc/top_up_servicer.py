@@ -18,11 +18,10 @@ from generation_svc.rpc.convert_wallet import (
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.usecase import check_top_up, read_wallet, record_top_up, refund_top_up
 
-MAX_HOST_LENGTH = 253
 MAX_PACK_LENGTH = 32
 MAX_EXTERNAL_LENGTH = 255
 MAX_TOKEN_LENGTH = 64
-MAX_REASON_LENGTH = 200
+MAX_ERROR_LENGTH = 200
 MAX_REFUNDS = 20
 _PROVIDER = re.compile(r"[a-z0-9._-]{1,32}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -60,7 +59,7 @@ class TopUpServicer:
             currency=_currency(bounds, request.currency),
             pack_id=bounds.text("pack_id", request.pack_id, most=MAX_PACK_LENGTH, is_required=True),
         )
-        host = _host(bounds, request.telegram_host, is_required=True)
+        host = bounds.telegram_host(request.telegram_host)
         bounds.check()
         await check_top_up.check_top_up(
             self._deps, current_caller(), payment=payment, telegram_host=host
@@ -73,7 +72,7 @@ class TopUpServicer:
         """Credit a payment, once."""
         bounds = Bounds()
         payment = _payment_from_proto(bounds, request)
-        host = _host(bounds, request.telegram_host, is_required=payment.is_stars)
+        host = bounds.telegram_host(request.telegram_host, is_required=payment.is_stars)
         bounds.check()
         made = await record_top_up.record_top_up(
             self._deps, current_caller(), payment=payment, telegram_host=host
@@ -109,7 +108,7 @@ class TopUpServicer:
         refund = refund_top_up.Refund(
             caller=current_caller(),
             top_up_id=bounds.text("top_up_id", request.top_up_id, is_required=True),
-            reason=bounds.text("reason", request.reason, most=MAX_REASON_LENGTH, is_required=True),
+            reason=bounds.reason(request.reason),
             is_forced=request.is_forced,
             is_charged_back=request.is_charged_back,
         )
@@ -143,7 +142,7 @@ class TopUpServicer:
             lease_token=bounds.text(
                 "lease_token", request.lease_token, most=MAX_TOKEN_LENGTH, is_required=True
             ),
-            error=bounds.text("error", request.error, most=MAX_REASON_LENGTH),
+            error=bounds.text("error", request.error, most=MAX_ERROR_LENGTH),
         )
         bounds.check()
         top_up = await refund_top_up.report_refund(self._deps, report)
@@ -173,7 +172,3 @@ def _currency(bounds: Bounds, text: str) -> str:
     if not _CURRENCY.fullmatch(text):
         bounds.refuse("currency", f"Must be {STARS} or a code of ISO 4217, such as EUR.")
     return text
-
-
-def _host(bounds: Bounds, text: str, *, is_required: bool) -> str:
-    return bounds.text("telegram_host", text, most=MAX_HOST_LENGTH, is_required=is_required)

@@ -13,7 +13,7 @@ _checking = asyncio.Semaphore(1)
 """One check runs at a time: each keeps the database busy for as long as the ledger is large."""
 
 
-class LedgerCheck:
+class LedgerCheckServicer:
     """Answers what operators ask of the ledger as a whole."""
 
     _deps: Dependencies

@@ -10,7 +10,6 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
-from generation_svc.rpc.wallet_operator import MAX_REASON_LENGTH
 from generation_svc.usecase import import_balances
 
 MAX_BALANCES = 10_000
@@ -18,7 +17,7 @@ MAX_RATE_LENGTH = 32
 MAX_PROBLEM_LENGTH = 200
 
 
-class WalletImport:
+class BalanceImportServicer:
     """Answers the calls by which the balances of an earlier bot come in."""
 
     _deps: Dependencies
@@ -48,7 +47,7 @@ class WalletImport:
         """Take back what a batch imported."""
         bounds = Bounds()
         batch_id = _uuid(bounds, request.batch_id)
-        reason = _reason(bounds, request.reason)
+        reason = bounds.reason(request.reason)
         bounds.check()
         outcome = await import_balances.undo_import(
             self._deps, current_caller(), batch_id=batch_id, reason=reason
@@ -60,7 +59,7 @@ def _batch_from_proto(request: pb.ImportBalancesRequest) -> import_balances.Impo
     bounds = Bounds()
     batch_id = _uuid(bounds, request.batch_id)
     rate = _rate(bounds, request.rate)
-    reason = _reason(bounds, request.reason)
+    reason = bounds.reason(request.reason)
     if not 1 <= len(request.balances) <= MAX_BALANCES:
         words = f"Must be from 1 to {MAX_BALANCES}, not {len(request.balances)}."
         bounds.refuse("balances", words)
@@ -102,7 +101,3 @@ def _uuid(bounds: Bounds, text: str) -> UUID:
     except ValueError:
         bounds.refuse("batch_id", "Must be a UUID.")
         return UUID(int=0)
-
-
-def _reason(bounds: Bounds, reason: str) -> str:
-    return bounds.text("reason", reason, most=MAX_REASON_LENGTH, is_required=True)

@@ -14,7 +14,6 @@ from generation_svc.rpc.convert_money import line_to_proto, margin_to_proto, sal
 from generation_svc.rpc.convert_wallet import wallet_to_proto
 from generation_svc.usecase import block_owner, read_daily_report, set_margin, set_sales
 
-MAX_REASON_LENGTH = 200
 MAX_FACTOR_LENGTH = 16
 MAX_PURPOSE_LENGTH = 64
 MAX_SPAN = timedelta(days=92)
@@ -25,7 +24,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEAST, _MOST = Decimal("0.01"), Decimal(1000)
 
 
-class WalletOperator:
+class OperatorServicer:
     """Answers the calls by which operators decide."""
 
     _deps: Dependencies
@@ -38,7 +37,7 @@ class WalletOperator:
         block = block_owner.Block(
             owner=bounds.text("owner", request.owner, is_required=True),
             is_blocked=request.is_blocked,
-            reason=_reason(bounds, request.reason),
+            reason=bounds.reason(request.reason),
         )
         bounds.check()
         wallet = await block_owner.block_owner(self._deps, current_caller(), block=block)
@@ -69,7 +68,7 @@ class WalletOperator:
     ) -> pb.SetSalesResponse:
         """Open sales, or close them."""
         bounds = Bounds()
-        reason = _reason(bounds, request.reason)
+        reason = bounds.reason(request.reason)
         bounds.check()
         state = await set_sales.set_sales(
             self._deps, current_caller(), is_open=request.is_open, reason=reason
@@ -94,10 +93,6 @@ class WalletOperator:
         return pb.GetDailyReportResponse(lines=map(line_to_proto, lines))
 
 
-def _reason(bounds: Bounds, reason: str) -> str:
-    return bounds.text("reason", reason, most=MAX_REASON_LENGTH, is_required=True)
-
-
 def _rule_from_proto(request: pb.SetMarginRequest) -> MarginRule:
     bounds = Bounds()
     model_id = bounds.text("model_id", request.model_id)
@@ -105,7 +100,7 @@ def _rule_from_proto(request: pb.SetMarginRequest) -> MarginRule:
     if model_id and purpose:
         bounds.refuse("purpose", "Must be empty where a model is named.")
     factor = _factor(bounds, request.factor)
-    reason = _reason(bounds, request.reason)
+    reason = bounds.reason(request.reason)
     bounds.check()
     model, named = (MarginScope.MODEL, model_id), (MarginScope.PURPOSE, purpose)
     scope, scope_id = model if model_id else named if purpose else (MarginScope.DEFAULT, "")

@@ -15,10 +15,10 @@ from generation_svc.rpc.convert_wallet import (
 )
 from generation_svc.rpc.page_token import PageQuery
 from generation_svc.rpc.top_up_servicer import TopUpServicer
-from generation_svc.rpc.wallet_check import LedgerCheck
-from generation_svc.rpc.wallet_import import WalletImport
-from generation_svc.rpc.wallet_operator import MAX_REASON_LENGTH, WalletOperator
-from generation_svc.rpc.wallet_settle import StarOperator
+from generation_svc.rpc.wallet_check import LedgerCheckServicer
+from generation_svc.rpc.wallet_import import BalanceImportServicer
+from generation_svc.rpc.wallet_operator import OperatorServicer
+from generation_svc.rpc.wallet_settle import StarSettlementServicer
 from generation_svc.rpc.wallet_star import StarServicer
 from generation_svc.rpc.wallet_statement import StatementServicer
 from generation_svc.usecase import grant_credits, read_wallet
@@ -27,10 +27,10 @@ MAX_GRANT = 1_000_000_000
 
 
 class WalletServicer(
-    LedgerCheck,
-    WalletImport,
-    WalletOperator,
-    StarOperator,
+    LedgerCheckServicer,
+    BalanceImportServicer,
+    OperatorServicer,
+    StarSettlementServicer,
     StarServicer,
     StatementServicer,
     TopUpServicer,
@@ -92,7 +92,7 @@ def _grant_from_proto(request: pb.GrantCreditsRequest) -> grant_credits.GrantReq
     bounds = Bounds()
     request_id = bounds.text("request_id", request.request_id, is_required=True)
     owner = bounds.text("owner", request.owner, is_required=True)
-    reason = bounds.text("reason", request.reason, most=MAX_REASON_LENGTH, is_required=True)
+    reason = bounds.reason(request.reason)
     credits_ = bounds.number("credits", request.credits, least=-MAX_GRANT, most=MAX_GRANT)
     if credits_ == 0:
         bounds.refuse("credits", "Must not be 0.")

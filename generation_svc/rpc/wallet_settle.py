@@ -1,20 +1,21 @@
 """The RPCs of `WalletService` by which operators end differences about Stars."""
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_svc.domain.star import StarDirection
 from generation_svc.domain.star_settlement import Settlement
-from generation_svc.domain.top_up import MAX_CREDITS, StarDirection
+from generation_svc.domain.top_up import MAX_CREDITS
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_TELEGRAM_ID, Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
-from generation_svc.rpc.top_up_servicer import MAX_PACK_LENGTH, MAX_REASON_LENGTH
+from generation_svc.rpc.top_up_servicer import MAX_PACK_LENGTH
 from generation_svc.rpc.wallet_star import MAX_STAR_ID_LENGTH, difference_to_proto
 from generation_svc.usecase import heal_stars, settle_star
 
 MAX_DIFFERENCES = 100
 
 
-class StarOperator:
+class StarSettlementServicer:
     """Answers the calls by which operators settle what Telegram's list leaves open."""
 
     _deps: Dependencies
@@ -35,7 +36,7 @@ class StarOperator:
         """Have all Stars read again, and healed."""
         bounds = Bounds()
         bot_id = bounds.number("bot_id", request.bot_id, least=0, most=MAX_TELEGRAM_ID)
-        reason = bounds.text("reason", request.reason, most=MAX_REASON_LENGTH, is_required=True)
+        reason = bounds.reason(request.reason)
         bounds.check()
         bots = [bot_id] if bot_id else []
         ordered = await heal_stars.heal_stars(
@@ -66,7 +67,7 @@ def _settlement_from_proto(request: pb.SettleStarTransactionRequest) -> Settleme
             "transaction_id", request.transaction_id, most=MAX_STAR_ID_LENGTH, is_required=True
         ),
         direction=StarDirection.IN if request.is_incoming else StarDirection.OUT,
-        reason=bounds.text("reason", request.reason, most=MAX_REASON_LENGTH, is_required=True),
+        reason=bounds.reason(request.reason),
         owner=bounds.text("credit.owner", credit.owner, is_required=is_credit),
         pack_id=bounds.text("credit.pack_id", credit.pack_id, most=MAX_PACK_LENGTH),
         credits=bounds.number("credit.credits", credit.credits, least=0, most=MAX_CREDITS),

@@ -6,8 +6,13 @@ from typing import Any
 
 from atelier.wallet.v1 import star_transaction_pb2 as star_pb
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from generation_svc.domain.star import NANO, StarDifference, StarPartner, StarTransaction
-from generation_svc.domain.top_up import StarDirection
+from generation_svc.domain.star import (
+    NANO,
+    StarDifference,
+    StarDirection,
+    StarPartner,
+    StarTransaction,
+)
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import Bounds
 from generation_svc.rpc.call import ServicerContext
@@ -15,7 +20,6 @@ from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert import time_to_proto
 from generation_svc.usecase import read_stars
 
-MAX_HOST_LENGTH = 253
 MAX_STAR_ID_LENGTH = 255
 MAX_TYPE_LENGTH = 64
 MAX_PAYLOAD_BYTES = 128
@@ -90,9 +94,7 @@ def _to_proto(told: StarTransaction) -> star_pb.StarTransaction:
 def _page_from_proto(request: pb.ReportStarTransactionsRequest) -> read_stars.StarPage:
     bounds = Bounds()
     bot_id = bounds.bot("bot_id", request.bot_id)
-    host = bounds.text(
-        "telegram_host", request.telegram_host, most=MAX_HOST_LENGTH, is_required=True
-    )
+    host = bounds.telegram_host(request.telegram_host)
     offset = bounds.count("offset", request.offset)
     if offset > MAX_OFFSET and request.transactions:
         bounds.refuse("offset", "Nothing is listed there.")

@@ -25,20 +25,7 @@ _logger = structlog.get_logger(__name__)
 async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> MoneyDependencies:
     """Return what jobs are paid with, once the database agrees. Raises StartError."""
     mode = MoneyMode(settings.money) if settings.money else None
-    try:
-        state = await retry(
-            partial(_mark, database, mode, packs=settings.star_packs),
-            delays=repeat(RETRY_SECONDS),
-            may_pass=lambda error: isinstance(error, Unavailable),
-            deadline=Deadline(DATABASE_MAX_WAIT_SECONDS),
-        )
-    except Unavailable as error:
-        raise StartError("The database went away while the service started.") from error
-    if state and state.mode is not mode:
-        raise StartError(
-            f"MONEY is {settings.money or 'empty'}, but this database holds {state.mode} money for"
-            f" ever: set MONEY={state.mode}, or give DATABASE_URL another database."
-        )
+    await _agree(settings, database, mode=mode)
     seller = settings.seller_text.strip()
     if mode is MoneyMode.LIVE and not seller:
         _logger.warning(
@@ -59,6 +46,26 @@ async def money_of(settings: GenerationSettings, database: PostgresDatabase) -> 
         ),
         seller=seller,
     )
+
+
+async def _agree(
+    settings: GenerationSettings, database: PostgresDatabase, *, mode: MoneyMode | None
+) -> None:
+    """Mark the database with the money of the settings. Raises StartError if it has another."""
+    try:
+        state = await retry(
+            partial(_mark, database, mode, packs=settings.star_packs),
+            delays=repeat(RETRY_SECONDS),
+            may_pass=lambda error: isinstance(error, Unavailable),
+            deadline=Deadline(DATABASE_MAX_WAIT_SECONDS),
+        )
+    except Unavailable as error:
+        raise StartError("The database went away while the service started.") from error
+    if state and state.mode is not mode:
+        raise StartError(
+            f"MONEY is {settings.money or 'empty'}, but this database holds {state.mode} money for"
+            f" ever: set MONEY={state.mode}, or give DATABASE_URL another database."
+        )
 
 
 def _decimal(number: float | None) -> Decimal | None:

@@ -27,8 +27,8 @@ from generation_svc.domain.port.acceptance import (
 )
 from generation_svc.storage import document
 from generation_svc.storage.connection import Connection, Row
-from generation_svc.storage.free_job import FREE_JOBS
-from generation_svc.storage.hold import DECIDED_BY_CREDITS, HELD
+from generation_svc.storage.money.free_job import FREE_JOBS
+from generation_svc.storage.money.hold import DECIDED_BY_CREDITS, HELD
 from generation_svc.storage.usage_store import OWNER_BYTES
 
 OWNER_LOCK = 0x4F57_4E45

@@ -23,7 +23,7 @@ from generation_svc.domain.error import Unavailable
 from generation_svc.domain.job import Job
 from generation_svc.storage.acceptance_store import PostgresAcceptanceStore
 from generation_svc.storage.attempt_store import PostgresAttemptStore
-from generation_svc.storage.audit_store import PostgresAuditStore
+from generation_svc.storage.audit.audit_store import PostgresAuditStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
 from generation_svc.storage.catalog_store import PostgresCatalogStore
 from generation_svc.storage.clock import DatabaseClock
@@ -43,10 +43,14 @@ from generation_svc.storage.edge_store import PostgresEdgeStore
 from generation_svc.storage.follower import JobFollower
 from generation_svc.storage.health_store import PostgresHealthStore
 from generation_svc.storage.job_store import PostgresJobStore
-from generation_svc.storage.ledger_store import PostgresLedgerStore
 from generation_svc.storage.media_store import PostgresMediaStore
 from generation_svc.storage.model_store import PostgresModelStore
-from generation_svc.storage.money_store import PostgresMoneyStore
+from generation_svc.storage.money.epoch_store import PostgresEpochStore
+from generation_svc.storage.money.ledger_store import PostgresLedgerStore
+from generation_svc.storage.money.money_store import PostgresMoneyStore
+from generation_svc.storage.money.star_store import PostgresStarStore
+from generation_svc.storage.money.top_up_store import PostgresTopUpStore
+from generation_svc.storage.money.wallet_import_store import PostgresWalletImportStore
 from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.pool_queue import PoolQueue
 from generation_svc.storage.queue_store import PostgresQueueStore
@@ -54,10 +58,7 @@ from generation_svc.storage.rate_budget_store import PostgresRateBudgetStore
 from generation_svc.storage.receipt_store import PostgresReceiptStore
 from generation_svc.storage.request_store import PostgresRequestStore
 from generation_svc.storage.retention_store import PostgresRetentionStore
-from generation_svc.storage.star_store import PostgresStarStore
-from generation_svc.storage.top_up_store import PostgresTopUpStore
 from generation_svc.storage.usage_store import PostgresUsageStore
-from generation_svc.storage.wallet_import_store import PostgresWalletImportStore
 from generation_svc.storage.webhook_store import PostgresWebhookStore
 from runtime.wait import Deadline
 
@@ -125,6 +126,7 @@ class PostgresTransaction:
         self.health = PostgresHealthStore(connection)
         self.ledger = PostgresLedgerStore(connection)
         self.money = PostgresMoneyStore(connection)
+        self.epochs = PostgresEpochStore(connection)
         self.audit = PostgresAuditStore(connection)
         self.top_ups = PostgresTopUpStore(connection)
         self.stars = PostgresStarStore(connection)

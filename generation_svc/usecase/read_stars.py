@@ -10,7 +10,7 @@ from generation_svc.domain.star import UNCOMPARED, StarDifference, StarTransacti
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.check_top_up import check_host
 from generation_svc.usecase.judge_star import judge
-from generation_svc.usecase.read_wallet import check_money
+from generation_svc.usecase.wallet_permission import check_money
 
 PAGE = 100
 """How many transactions Telegram lists at once; fewer are the end (getStarTransactions)."""

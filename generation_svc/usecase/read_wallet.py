@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from generation_svc.domain.caller import Caller, Scope
+from generation_svc.domain.caller import Caller
 from generation_svc.domain.clock import day_after, day_of, month_after, month_of
 from generation_svc.domain.ledger import Transfer, Wallet
-from generation_svc.domain.money_error import (
-    MoneyOff,
-)
 from generation_svc.domain.top_up import TopUp
 from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.usecase.wallet_permission import check_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +31,6 @@ class CreditLimit:
     remaining_credits: int
     reset_time: datetime
     """When all of them are there again."""
-
-
-def check_money(deps: Dependencies) -> None:
-    """Raise MoneyOff where nothing is sold."""
-    if deps.money.mode is None:
-        raise MoneyOff
-
-
-def check_owner(deps: Dependencies, caller: Caller, *, owner: str) -> None:
-    """Raise PermissionDenied for somebody else's owner, and MoneyOff where nothing is sold.
-
-    Operators see every owner, and a caller the one that pays for it.
-    """
-    if Scope.WALLET_OPERATE not in caller.scopes and owner != caller.wallet:
-        caller.require_owner(owner)
-    check_money(deps)
 
 
 async def read_wallet(deps: Dependencies, caller: Caller, *, owner: str) -> Wallet:

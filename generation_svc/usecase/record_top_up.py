@@ -23,11 +23,11 @@ from generation_svc.domain.ledger import (
 )
 from generation_svc.domain.money_error import TopUpInvalid, TopUpReused
 from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.star import StarDirection
 from generation_svc.domain.top_up import (
     STARS,
     TELEGRAM_STARS,
     Payment,
-    StarDirection,
     TopUp,
     TopUpState,
     sold_at,
@@ -35,7 +35,7 @@ from generation_svc.domain.top_up import (
 )
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.check_top_up import cap_refusal, check_host, owner_problem
-from generation_svc.usecase.read_wallet import check_owner
+from generation_svc.usecase.wallet_permission import check_owner
 
 _logger = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ async def record_in(
     wallet = (await tx.ledger.lock([payment.owner]))[payment.owner]
     earlier = await tx.top_ups.find(payment.provider, payment.external_id)
     if earlier:
-        return _repeated(earlier, payment, wallet)
+        return _repeated(earlier, payment, wallet=wallet)
     suspended = await _suspended(tx, payment)
     credits_, refusal = await _worth(tx, caller, payment)
     if not refusal and wallet.has_no_room(credits_):
@@ -95,14 +95,15 @@ async def record_in(
         refusal = cap_refusal(deps, caller, used=unconfirmed, credits_=credits_)
         # The limit is for what is not reconciled: this payment Telegram has listed itself.
         refusal = None if refusal and await _is_listed(tx, payment) else refusal
+    if refusal and suspended:
+        return refusal
     if refusal:
-        return refusal if suspended else await _suspend(tx, caller, payment, refusal)
-    return await _credit(
-        deps, tx, payment, wallet, top_up=_top_up(tx, caller, payment, credits_), held=suspended
-    )
+        return await _suspend(tx, caller, payment=payment, refusal=refusal)
+    top_up = _top_up(tx, caller, payment=payment, credits_=credits_)
+    return await _credit(deps, tx, payment, wallet, top_up=top_up, held=suspended)
 
 
-def _repeated(earlier: TopUp, payment: Payment, wallet: Wallet) -> RecordedTopUp:
+def _repeated(earlier: TopUp, payment: Payment, *, wallet: Wallet) -> RecordedTopUp:
     if not earlier.is_of(payment):
         raise TopUpReused(payment.provider, external_id=payment.external_id)
     return RecordedTopUp(earlier, False, wallet)
@@ -137,7 +138,7 @@ async def _worth_of_pack(tx: Transaction, payment: Payment) -> tuple[int, Atelie
     return 0, TopUpInvalid(words + (f" for {payment.credits} credits" if payment.credits else ""))
 
 
-def _top_up(tx: Transaction, caller: Caller, payment: Payment, credits_: int) -> TopUp:
+def _top_up(tx: Transaction, caller: Caller, *, payment: Payment, credits_: int) -> TopUp:
     return TopUp(
         id=new_id(tx.now()),
         provider=payment.provider,
@@ -171,7 +172,11 @@ async def _credit(
         (TransferKind.TOP_UP, AccountKind.PAID, rest),
     )
     stars = _stars(top_up, AccountKind.SUSPENSE if held else AccountKind.TELEGRAM)
-    moved = [_credits(top_up, *part) for part in parts if part[2]]
+    moved = [
+        _credits(top_up, kind, target=target, amount=amount)
+        for kind, target, amount in parts
+        if amount
+    ]
     await tx.ledger.move(moved + ([stars] if stars else []))
     deps.meter.top_ups.labels(payment.provider).inc()
     deps.meter.top_up_credits.labels(payment.provider).inc(top_up.credits)
@@ -181,7 +186,7 @@ async def _credit(
     return RecordedTopUp(made, True, await tx.ledger.wallet(top_up.owner))
 
 
-def _credits(top_up: TopUp, kind: TransferKind, target: AccountKind, amount: int) -> Transfer:
+def _credits(top_up: TopUp, kind: TransferKind, *, target: AccountKind, amount: int) -> Transfer:
     return Transfer(
         kind,
         AccountKind.EXCHANGE,
@@ -236,7 +241,7 @@ async def _is_listed(tx: Transaction, payment: Payment) -> bool:
 
 
 async def _suspend(
-    tx: Transaction, caller: Caller, payment: Payment, refusal: AtelierError
+    tx: Transaction, caller: Caller, *, payment: Payment, refusal: AtelierError
 ) -> AtelierError:
     """Keep Stars that came until somebody knows what they are for."""
     if payment.is_stars and payment.amount:

@@ -6,7 +6,6 @@ more, and settling it again in the same way changes nothing.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TypeAlias
 
 import structlog
 
@@ -14,30 +13,16 @@ from generation_svc.domain.error import AtelierError
 from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind
 from generation_svc.domain.money_error import StarNotFound, StarNotSettled
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.domain.star import (
-    NANO,
-    STRANGERS,
-    StarTransaction,
-    share_transfers,
-)
-from generation_svc.domain.star_settlement import Settlement, settled_transfers
-from generation_svc.domain.top_up import (
-    STARS,
-    TELEGRAM_STARS,
-    Payment,
-    StarState,
-    TopUp,
-    TopUpState,
-)
+from generation_svc.domain.star import NANO, STRANGERS, StarState, StarTransaction
+from generation_svc.domain.star_settlement import Settlement
+from generation_svc.domain.star_transfer import Amounts, Way, settled_transfers, share_transfers
+from generation_svc.domain.top_up import STARS, TELEGRAM_STARS, Payment, TopUp, TopUpState
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.judge_star import HEALABLE
-from generation_svc.usecase.read_wallet import check_money
+from generation_svc.usecase.compare_star import HEALABLE
 from generation_svc.usecase.record_top_up import record_in
 from generation_svc.usecase.refund_top_up import Refund, refund_in
+from generation_svc.usecase.wallet_permission import check_money
 
-_Amounts: TypeAlias = tuple[int, int]
-"""Stars, and nanostars."""
-_Way: TypeAlias = tuple[AccountKind, AccountKind]
 _NOTHING = (0, 0)
 _IN_SUSPENSE = (AccountKind.SUSPENSE, AccountKind.BOT_OWNER)
 _UNBOOKED = (AccountKind.TELEGRAM, AccountKind.BOT_OWNER)
@@ -149,7 +134,7 @@ async def _charge_back(
         ((amount, 0), (AccountKind.TELEGRAM, AccountKind.SUSPENSE)),
         ((amount - told.amount, -told.nano), _IN_SUSPENSE),
     )
-    await tx.ledger.move(_settled(told, settlement, moved))
+    await tx.ledger.move(_settled(told, settlement, moved=moved))
     return StarState.BOOKED
 
 
@@ -160,11 +145,11 @@ async def _give_to_bot_owner(
     suspended, unbooked = await _amounts(tx, told)
     moved = ((suspended, _IN_SUSPENSE), (unbooked, _UNBOOKED))
     share = share_transfers(told) if told.is_of_invoice else []
-    await tx.ledger.move([*_settled(told, settlement, moved), *share])
+    await tx.ledger.move([*_settled(told, settlement, moved=moved), *share])
 
 
 def _settled(
-    told: StarTransaction, settlement: Settlement, moved: Iterable[tuple[_Amounts, _Way]]
+    told: StarTransaction, settlement: Settlement, *, moved: Iterable[tuple[Amounts, Way]]
 ) -> list[Transfer]:
     actor, reason = settlement.caller.name, settlement.reason
     return [
@@ -176,7 +161,7 @@ def _settled(
     ]
 
 
-async def _amounts(tx: Transaction, told: StarTransaction) -> tuple[_Amounts, _Amounts]:
+async def _amounts(tx: Transaction, told: StarTransaction) -> tuple[Amounts, Amounts]:
     """Return what of a transaction lies in suspense, and what was never booked."""
     sign = 1 if told.is_in else -1
     if not told.is_of_invoice:

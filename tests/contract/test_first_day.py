@@ -1,4 +1,4 @@
-"""An operator who types the commands of the page about money."""
+"""An operator who types the commands of the handbook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.contract.service import Service, serving
 from tests.contract.tool import Grpcurl
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/money.md").read_text()
+PAGE = (ROOT / "docs/operator.md").read_text()
 WALLET = "atelier.wallet.v1.WalletService"
 OWNER = "telegram:123456789"
 FIRST_DAY = PAGE.partition("\n## The first day\n")[2].partition("\n## ")[0]

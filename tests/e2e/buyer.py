@@ -87,6 +87,16 @@ def kill_services(running: Stack) -> None:
         service.kill()
 
 
+@asynccontextmanager
+async def killed_at(running: Stack, table: str, *, event: str, when: str) -> AsyncIterator[None]:
+    """Kill the services once a statement on a table, which this context makes, waits at its row."""
+    async with running.history.holding(table, event=event, when=when):
+        yield
+        await running.history.caught()
+        kill_services(running)
+        await running.history.drop_caught()
+
+
 async def start_services(running: Stack) -> None:
     """Start the services, and let what the killed ones had leased run out."""
     for service in running.services:

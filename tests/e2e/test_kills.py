@@ -21,6 +21,7 @@ from tests.e2e.buyer import (
     has,
     holds,
     kill_services,
+    killed_at,
     moved,
     start_services,
 )
@@ -53,13 +54,10 @@ async def test_a_paid_job_ends_once_whenever_its_service_is_killed(
         await running.kie.fault("generation_failed", match=prompt)
     if step.is_cancelled:
         await running.kie.fault("callback_late", match=prompt, seconds=1)
-    async with running.history.holding(step.table, event=step.event, when=step.when):
+    async with killed_at(running, step.table, event=step.event, when=step.when):
         job = await buy(running, prompt, owner=owner, telegram=_to(person))
         if step.is_cancelled:
             await _cancel_running(running, job)
-        await running.history.caught()
-        kill_services(running)
-        await running.history.drop_caught()
     before = [("captured", PRICE)] if step.is_committed else [("open", 0)]
     assert await holds(running, job) == before
     await start_services(running)

@@ -18,6 +18,7 @@ from tests.e2e.buyer import (
     has,
     holds,
     kill_services,
+    killed_at,
     moved,
     replicas,
     start_services,
@@ -91,11 +92,8 @@ async def test_a_job_whose_service_is_killed_before_it_is_sent_keeps_its_hold(
 ) -> None:
     owner = "killed before"
     await give(running, owner)
-    async with running.history.holding("attempt", event="INSERT", when="true"):
+    async with killed_at(running, "attempt", event="INSERT", when="true"):
         job = await buy(running, "killed before it is sent", owner=owner)
-        await running.history.caught()
-        kill_services(running)
-        await running.history.drop_caught()
 
     assert await holds(running, job) == [("open", 0)]
     assert await has(running, owner) == (HAS - PRICE, PRICE)
@@ -111,11 +109,8 @@ async def test_a_job_whose_service_is_killed_before_the_charge_is_charged_once(
 ) -> None:
     owner = "killed at the charge"
     await give(running, owner)
-    async with running.history.holding("hold", event="UPDATE", when="NEW.state = 'captured'"):
+    async with killed_at(running, "hold", event="UPDATE", when="NEW.state = 'captured'"):
         job = await buy(running, "stored and not settled", owner=owner)
-        await running.history.caught()
-        kill_services(running)
-        await running.history.drop_caught()
 
     assert await holds(running, job) == [("open", 0)]
     assert await has(running, owner) == (HAS - PRICE, PRICE)

@@ -53,10 +53,9 @@ async def test_an_accepted_job_holds_its_price_granted_credits_first(harness: Ha
     has = await wallet(harness)
     assert (has.granted, has.paid, has.held) == (0, 7, 8)
     async with harness.transaction() as tx:
-        hold = await tx.ledger.hold_of(job.id)
         moved = await tx.ledger.find(str(job.id))
-    assert hold is not None
-    assert (hold.granted, hold.paid, hold.owner) == (5, 3, "user:1")
+    (hold,) = await harness.query("SELECT granted, paid, owner FROM hold")
+    assert (hold["granted"], hold["paid"], hold["owner"]) == (5, 3, "user:1")
     assert [(each.source, each.amount, each.balance_after) for each in moved] == [
         ("granted", 5, 10),
         ("paid", 3, 7),

@@ -14,14 +14,15 @@ from generation_svc.domain.star import (
     NANO,
     UNCOMPARED,
     StarDifference,
+    StarDirection,
     StarPartner,
     StarTransaction,
 )
-from generation_svc.domain.top_up import StarDirection, TopUpState
+from generation_svc.domain.top_up import TopUpState
 from generation_svc.engine.maintenance.stars import compare_stars
 from generation_svc.lifecycle.star_difference import star_differences
 from generation_svc.usecase import read_stars
-from generation_svc.usecase.judge_star import TAKEN_BACK, UNRECORDED
+from generation_svc.usecase.compare_star import TAKEN_BACK, UNRECORDED
 from generation_svc.usecase.read_stars import (
     OVERLAP,
     PAGE,

@@ -12,9 +12,9 @@ from generation_svc.domain.money_error import (
     TopUpInvalid,
     TopUpNotFound,
 )
-from generation_svc.domain.star import StarTransaction
+from generation_svc.domain.star import StarDirection, StarTransaction
 from generation_svc.domain.star_settlement import Settlement
-from generation_svc.domain.top_up import StarDirection, TopUpState
+from generation_svc.domain.top_up import TopUpState
 from generation_svc.lifecycle.ledger_audit import check_ledger as audit
 from generation_svc.usecase.settle_star import settle_star
 from tests.integration.star_partner import TRANSACTIONS

@@ -11,7 +11,7 @@ from generation_svc.domain.error import PermissionDenied, StaleLease
 from generation_svc.domain.money_error import TopUpNotFound, TopUpSpent
 from generation_svc.domain.top_up import Payment, TopUp, TopUpState
 from generation_svc.engine.maintenance.receipts import number_receipts
-from generation_svc.storage.top_up_store import PostgresTopUpStore
+from generation_svc.storage.money.top_up_store import PostgresTopUpStore
 from generation_svc.usecase.read_wallet import list_top_ups
 from generation_svc.usecase.refund_top_up import (
     Refund,

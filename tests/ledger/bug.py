@@ -14,10 +14,10 @@ from generation_svc.domain.job import Job, Result
 from generation_svc.domain.ledger import Delivered, Wallet
 from generation_svc.domain.top_up import TopUp, TopUpState
 from generation_svc.lifecycle import charge
-from generation_svc.storage import ledger_store
-from generation_svc.storage.hold import END, LOWER
-from generation_svc.storage.ledger_store import PostgresLedgerStore
-from generation_svc.storage.top_up_store import PostgresTopUpStore
+from generation_svc.storage.money import ledger_store
+from generation_svc.storage.money.hold import END, LOWER
+from generation_svc.storage.money.ledger_store import PostgresLedgerStore
+from generation_svc.storage.money.top_up_store import PostgresTopUpStore
 from generation_svc.usecase import create_job, refund_top_up
 from tests.ledger.ground import Ground
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from generation_svc.domain.imported_balance import ImportedBalance
-from generation_svc.domain.star import StarPartner, StarTransaction
-from generation_svc.domain.top_up import TELEGRAM_STARS, Pack, Payment, StarDirection, telegram_user
+from generation_svc.domain.star import StarDirection, StarPartner, StarTransaction
+from generation_svc.domain.top_up import TELEGRAM_STARS, Pack, Payment, telegram_user
 from tests.ledger.ground import PACKS
 from tests.ledger.world import PAYERS, Paid
 

@@ -23,10 +23,6 @@ _NOTHING = Delivered(0)
 
 class MemoryLedgerStore(Store):
     @answered
-    def hold_of(self, job_id: UUID) -> Hold | None:
-        return self._tables.hold
-
-    @answered
     def lock(self, owners: Sequence[str]) -> Mapping[str, Wallet]:
         return _Wallets({owner: self._tables.accounts.wallet(owner) for owner in owners})
 

@@ -8,7 +8,8 @@ import pytest
 from generation_svc.domain.ledger import OWNED, AccountKind, Currency, TransferKind
 from generation_svc.domain.ledger_audit import Rule, known_ways
 
-MONEY = (Path(__file__).parents[2] / "docs/money.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+MONEY = (DOCS / "money.md").read_text()
 
 
 def _rows(heading: str) -> list[list[str]]:
@@ -59,8 +60,21 @@ def test_every_currency_is_explained() -> None:
     assert {str(currency) for currency in Currency} <= _names(MONEY)
 
 
-def test_every_link_leads_somewhere() -> None:
-    links = re.findall(r'(?:\]\(|src=")([\w.-]+)', MONEY)
+@pytest.mark.parametrize("page", ["money.md", "operator.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    links = re.findall(r'(?:\]\(|src=")([\w.-]*)(?:#([\w-]+))?', (DOCS / page).read_text())
     assert links
-    missing = [link for link in links if not (Path(__file__).parents[2] / "docs" / link).exists()]
+    missing = [(file, part) for file, part in links if not _leads(file or page, part)]
     assert not missing
+
+
+def _leads(file: str, part: str) -> bool:
+    if not (DOCS / file).exists():
+        return False
+    return not part or part in _parts((DOCS / file).read_text())
+
+
+def _parts(text: str) -> frozenset[str]:
+    """Return what a link may name of a page: its headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return frozenset(re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings)

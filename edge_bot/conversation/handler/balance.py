@@ -9,14 +9,11 @@ from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.statement_pb2 import StatementFormat
 from atelier.wallet.v1.transfer_pb2 import Transfer
 from atelier.wallet.v1.wallet_pb2 import Wallet
+from edge_bot.conversation.handler.list_page import latest_pages
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.view.money_button import SendStatement
 from edge_bot.view.wallet import statements_screen, transfers_screen, wallet_screen
 from generation_client import translated
-
-PAGE_SIZE = 100
-MAX_PAGES = 5
-"""How much of the history is shown in the chat; statements have all of it."""
 
 
 async def wallet_of(interaction: Interaction) -> Wallet:
@@ -82,13 +79,6 @@ def _format(number: int) -> StatementFormat.ValueType:
 
 
 async def _transfers(interaction: Interaction) -> Sequence[Transfer]:
-    found: list[Transfer] = []
-    request = pb.ListTransfersRequest(owner=interaction.owner, page_size=PAGE_SIZE)
-    with translated():
-        for _ in range(MAX_PAGES):
-            answer = await interaction.context.client.wallet.ListTransfers(request)
-            found += answer.transfers
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                break
-    return found
+    request = pb.ListTransfersRequest(owner=interaction.owner)
+    pages = latest_pages(interaction.context.client.wallet.ListTransfers, request)
+    return [each async for page in pages for each in page.transfers]

@@ -269,7 +269,7 @@ async def _offer(interaction: Interaction, refused: JobRefused) -> Rows:
         return ()
     packs = await interaction.context.packs.get()
     missing = int(refused.error.metadata.get("missing", "1"))
-    return missing_rows(missing, packs, interaction.language)
+    return missing_rows(missing, interaction.language, packs=packs)
 
 
 async def _catch_up(interaction: Interaction, job: Job, *, message_id: int) -> None:

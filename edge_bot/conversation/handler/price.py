@@ -23,8 +23,10 @@ async def priced(interaction: Interaction, screen: Screen, *, quote: QuoteJobRes
         return screen
     wallet = await wallet_of(interaction)
     language, missing = interaction.language, missing_credits(price, wallet)
-    offer = missing_rows(missing, packs, language) if missing and not wallet.is_blocked else ()
-    text = paragraphs(screen.text, price_lines(price, wallet, language, packs=packs))
+    offer = (
+        missing_rows(missing, language, packs=packs) if missing and not wallet.is_blocked else ()
+    )
+    text = paragraphs(screen.text, price_lines(price, language, wallet=wallet, packs=packs))
     return Screen(text, (*offer, *_agreeing(screen.keyboard, price)))
 
 

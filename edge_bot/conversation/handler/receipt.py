@@ -8,6 +8,7 @@ import structlog
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import TopUp
+from edge_bot.conversation.handler.list_page import latest_pages
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.view.layout import Screen, paragraphs
 from edge_bot.view.money_button import ShowReceipt
@@ -20,25 +21,14 @@ from edge_bot.view.receipt import (
 )
 from generation_client import translated
 
-PAGE_SIZE = 100
-MAX_PAGES = 5
-"""How many of the latest top-ups the chat shows, in pages; nobody pays that often."""
-
 _logger = structlog.get_logger(__name__)
 
 
 async def top_ups_of(interaction: Interaction) -> Sequence[TopUp]:
     """Return the user's top-ups, the latest first; raises GenerationError."""
-    found: list[TopUp] = []
-    request = pb.ListTopUpsRequest(owner=interaction.owner, page_size=PAGE_SIZE)
-    with translated():
-        for _ in range(MAX_PAGES):
-            answer = await interaction.context.client.wallet.ListTopUps(request)
-            found += answer.top_ups
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                break
-    return found
+    request = pb.ListTopUpsRequest(owner=interaction.owner)
+    pages = latest_pages(interaction.context.client.wallet.ListTopUps, request)
+    return [each async for page in pages for each in page.top_ups]
 
 
 async def show_receipts(interaction: Interaction, *, page: int) -> None:

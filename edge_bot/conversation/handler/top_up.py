@@ -42,7 +42,7 @@ _logger = structlog.get_logger(__name__)
 async def show_packs(interaction: Interaction, *, is_apart: bool = False) -> None:
     """Show what is sold."""
     packs = await interaction.context.packs.get()
-    screen = packs_screen(packs, await wallet_of(interaction), interaction.language)
+    screen = packs_screen(packs, interaction.language, wallet=await wallet_of(interaction))
     await (interaction.reply(screen) if is_apart else interaction.show(screen))
 
 

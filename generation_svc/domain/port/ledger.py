@@ -12,7 +12,7 @@ from uuid import UUID
 
 from generation_svc.domain.cost_excess import CostExcess
 from generation_svc.domain.daily_report import DailyLine
-from generation_svc.domain.ledger import Delivered, Grant, Hold, Transfer, Wallet
+from generation_svc.domain.ledger import Delivered, Grant, Transfer, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,6 @@ class LedgerStore(Protocol):
 
     async def find(self, cause: str) -> Sequence[Transfer]:
         """Read what was moved for a cause, the oldest first."""
-
-    async def hold_of(self, job_id: UUID) -> Hold | None:
-        """Read what is or was held for a job."""
 
     async def capture(self, job_id: UUID, delivered: Delivered) -> int | None:
         """End the open hold of a locked job by what was delivered; the rest goes back.

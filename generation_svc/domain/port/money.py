@@ -1,13 +1,11 @@
 """What a database says of its money, and what the provider's costs are multiplied with."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
-from uuid import UUID
 
 from generation_svc.domain.daily_cap import DailyCost
-from generation_svc.domain.epoch import KnownEpoch, StoredEpoch
 from generation_svc.domain.money import MarginRule, MoneyMode, MoneyState
 
 
@@ -40,28 +38,3 @@ class MoneyStore(Protocol):
 
     async def claim_day(self, name: str, *, day: date) -> bool:
         """Return whether nobody has claimed this day, or a later one, under the name."""
-
-    async def lock_epoch(self) -> KnownEpoch | None:
-        """Read the epoch, which nobody changes until the end of the transaction."""
-
-    async def name_epoch(self, series: int) -> StoredEpoch:
-        """Name the next epoch, unless one is named, and the series of receipts from now on."""
-
-    async def begin_epoch(self, epoch: StoredEpoch) -> None:
-        """Let the named epoch hold, which the media store has now."""
-
-    async def close_restored(self, reason: str) -> None:
-        """Close sales since the database was restored, and keep what it said then.
-
-        The first time, jobs that are queued are held back, and outcomes that are on their way may
-        have arrived already.
-        """
-
-    async def end_recovery(self) -> None:
-        """Open sales that were closed since the database was restored."""
-
-    async def queued_at_restore(self, *, limit: int) -> Sequence[UUID]:
-        """Return jobs that are still queued since before the database was found to be restored."""
-
-    async def unknown_attempts(self, attempt_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return those that the database does not know."""

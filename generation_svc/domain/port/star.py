@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from generation_svc.domain.star import StarDifference, StarTransaction
-from generation_svc.domain.top_up import StarDirection, StarState
+from generation_svc.domain.star import StarDifference, StarDirection, StarState, StarTransaction
 
 
 class StarStore(Protocol):

@@ -20,6 +20,7 @@ from generation_svc.domain.port.consent import ConsentStore
 from generation_svc.domain.port.delivery import DeliveryStore
 from generation_svc.domain.port.dispatch import DispatchStore
 from generation_svc.domain.port.due import DueStore
+from generation_svc.domain.port.epoch import EpochStore
 from generation_svc.domain.port.health import HealthStore
 from generation_svc.domain.port.job import JobStore
 from generation_svc.domain.port.ledger import LedgerStore
@@ -87,6 +88,8 @@ class Transaction(Clock, Protocol):
     def ledger(self) -> LedgerStore: ...  # noqa: D102
     @property
     def money(self) -> MoneyStore: ...  # noqa: D102
+    @property
+    def epochs(self) -> EpochStore: ...  # noqa: D102
     @property
     def audit(self) -> AuditStore: ...  # noqa: D102
     @property

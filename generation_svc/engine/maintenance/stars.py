@@ -6,7 +6,7 @@ from generation_svc.domain.star import UNCOMPARED, StarDifference
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.star_difference import star_differences
 
-_ADVICE = "see docs/money.md: record it, charge it back, or ask Telegram's support"
+_ADVICE = "see docs/operator.md: record it, charge it back, or ask Telegram's support"
 _logger = structlog.get_logger(__name__)
 
 

@@ -7,13 +7,10 @@ from uuid import UUID
 from sqlalchemy import Boolean, CheckConstraint, Column, Index, String, text
 from sqlmodel import BigInteger, Field, Integer, SQLModel, UniqueConstraint
 
-from generation_svc.domain.top_up import (
-    ImportState,
-    ReceiptKind,
-    StarDirection,
-    StarState,
-    TopUpState,
-)
+from generation_svc.domain.imported_balance import ImportState
+from generation_svc.domain.receipt import ReceiptKind
+from generation_svc.domain.star import StarDirection, StarState
+from generation_svc.domain.top_up import TopUpState
 from generation_svc.storage.table.column import JSON, TIME, counted, one_of
 
 

@@ -5,14 +5,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from generation_svc.domain.top_up import (
-    Pack,
-    ReceiptKind,
-    Standing,
-    StarDirection,
-    TopUp,
-    TopUpState,
-)
+from generation_svc.domain.receipt import ReceiptKind
+from generation_svc.domain.star import StarDirection
+from generation_svc.domain.top_up import Pack, Standing, TopUp, TopUpState
 from generation_svc.storage.connection import Connection, Row
 
 TURN_LOCK = 0x5355_5450

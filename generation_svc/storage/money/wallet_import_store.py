@@ -5,9 +5,14 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from generation_svc.domain.imported_balance import MAX_ROUNDS, ImportRow, Key, KnownImport
+from generation_svc.domain.imported_balance import (
+    MAX_ROUNDS,
+    ImportRow,
+    ImportState,
+    Key,
+    KnownImport,
+)
 from generation_svc.domain.ledger import TransferKind
-from generation_svc.domain.top_up import ImportState
 from generation_svc.storage.connection import Connection, Row
 
 TURN_LOCK = 0x494D_504F

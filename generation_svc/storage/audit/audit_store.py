@@ -4,9 +4,27 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from generation_svc.domain.ledger_audit import Difference, Piece
-from generation_svc.storage.audit_query import PARTS
+from generation_svc.storage.audit.hold import HOLDS
+from generation_svc.storage.audit.imported_balance import IMPORTED_BALANCES
+from generation_svc.storage.audit.job import JOBS
+from generation_svc.storage.audit.receipt import RECEIPTS
+from generation_svc.storage.audit.star import STARS
+from generation_svc.storage.audit.top_up import TOP_UPS
+from generation_svc.storage.audit.transfer import TRANSFERS
+from generation_svc.storage.audit.wallet import WALLETS
 from generation_svc.storage.connection import Connection
 
+PARTS = {
+    "transfer": TRANSFERS,
+    "wallet": WALLETS,
+    "hold": HOLDS,
+    "job": JOBS,
+    "top_up": TOP_UPS,
+    "receipt": RECEIPTS,
+    "star": STARS,
+    "import": IMPORTED_BALANCES,
+}
+"""The statement of each part of the ledger."""
 _CURSOR = "ledger check"
 _MOST_SUBJECT, _MOST_PROBLEM = 200, 500
 

@@ -1,0 +1,1 @@
+"""The check of the ledger in SQL, a module for each part of it."""

@@ -1,0 +1,1 @@
+"""Credits, payments and Stars in the database."""
