@@ -224,14 +224,14 @@ WITH given AS (
 )
 SELECT count(*) AS written FROM moved
 """
-# With the model, since the attempt and its job are forgotten after some weeks.
+# With the model and the account, since the attempt and its job are forgotten after some weeks.
 _BOOK_COST = f"""
 INSERT INTO transfer (time, currency, amount, source, target, kind, cause, actor, reason, detail)
 SELECT clock_timestamp(), '{Currency.KIE_MILLI}', %(amount)s, '{AccountKind.PROVIDER}',
     CASE WHEN %(is_success)s AND hold.state = '{HoldState.RELEASED}'
         THEN '{AccountKind.LATE_RESULTS}' ELSE '{AccountKind.PROVIDER_COST}' END,
     '{TransferKind.PROVIDER_COST}', attempt.id::text, 'service', '',
-    jsonb_build_object('model_id', job.model_id, 'is_free', job.is_free)
+    jsonb_build_object('model_id', job.model_id, 'is_free', job.is_free, 'account', attempt.account)
 FROM attempt JOIN job ON job.id = attempt.job_id LEFT JOIN hold ON hold.job_id = attempt.job_id
 WHERE attempt.id = %(id)s AND NOT EXISTS (SELECT FROM transfer
     WHERE cause = %(id)s::text AND kind = '{TransferKind.PROVIDER_COST}')

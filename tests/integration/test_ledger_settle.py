@@ -254,6 +254,21 @@ async def test_the_cost_of_an_attempt_is_booked_once(harness: Harness) -> None:
     assert await costs(harness) == [("provider_cost", 7250)]
 
 
+async def test_a_cost_is_booked_with_the_account_that_paid_it(open_bench: OpenBench) -> None:
+    harness = await open_bench(money=MoneyMode.TEST, accounts=("first", "second"))
+    await grant(harness, HAS)
+    for number in (1, 2):
+        await harness.run(**IMAGEN)
+        told = replace(SUCCESS, cost=Decimal(number))
+        await harness.callback(told, call=number, task_id=f"task-{number}")
+    paid = {account: 1000 * number for number, account in enumerate(harness.provider.used, 1)}
+    assert set(paid) == {"first", "second"}
+    rows = await harness.query(
+        "SELECT detail ->> 'account' AS account, amount FROM transfer WHERE kind = 'provider_cost'"
+    )
+    assert {row["account"]: row["amount"] for row in rows} == paid
+
+
 @pytest.mark.parametrize("first", ["cancel", "callback"])
 async def test_a_cancel_and_a_result_at_once_charge_once(harness: Harness, first: str) -> None:
     job = await harness.run(**IMAGEN)
