@@ -9,10 +9,9 @@ in a large ledger.
 from generation_svc.domain.ledger import Currency
 from generation_svc.domain.ledger_audit import Rule, known_ways
 from generation_svc.domain.port.media import FIRST_COVER_POSITION
-from generation_svc.domain.top_up import TELEGRAM_STARS
 from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.import_audit import IMPORT_PAGE, IMPORT_RULES, IMPORTED
-from generation_svc.storage.star_share import STAR_SHARE
+from generation_svc.storage.star_audit import STAR_PAGE, STAR_RULES
 
 _WAYS = ", ".join(f"('{kind}', '{s}', '{t}', '{c}')" for kind, s, t, c in sorted(known_ways()))
 # Only what looks like a UUID is read as one.
@@ -356,32 +355,6 @@ _RECEIPTS = _statement(
     ),
 )
 
-_STARS = _statement(
-    f"""
-    SELECT star.*, row_number() OVER (ORDER BY bot_id, id, direction) AS place,
-        jsonb_build_array(bot_id, id, direction)::text AS key, paid.*,
-        (amount::numeric * 1000000000 + nano + {STAR_SHARE}) / 1000000000 AS whole_amount
-    FROM star_transaction AS star LEFT JOIN LATERAL (
-        SELECT top_up.amount AS paid_amount, top_up.state AS paid_state FROM top_up
-        WHERE top_up.provider = '{TELEGRAM_STARS}' AND top_up.external_id = star.id
-            AND top_up.bot_id = star.bot_id AND top_up.currency = 'XTR' LIMIT 1) AS paid ON true,
-        LATERAL (SELECT CASE direction WHEN 'in' THEN document -> 'source'
-            ELSE document -> 'receiver' END AS side) AS other
-    WHERE %(after)s::jsonb IS NULL OR (bot_id, id, direction) > (
-        (%(after)s::jsonb->>0)::bigint, %(after)s::jsonb->>1, %(after)s::jsonb->>2)
-    ORDER BY bot_id, id, direction LIMIT %(limit)s
-    """,
-    (
-        Rule.STAR,
-        "id",
-        "format('%%s Stars went %%s and are matched; what was booked is %%s, %%s',"
-        " trim_scale(whole_amount), direction, coalesce(paid_amount::text, 'nothing'),"
-        " coalesce(paid_state, 'unknown'))",
-        "state = 'matched' AND (paid_amount IS DISTINCT FROM whole_amount"
-        " OR direction = 'out' AND paid_state = 'credited')",
-    ),
-)
-
 PARTS = {
     "transfer": _TRANSFERS,
     "wallet": _WALLETS,
@@ -389,7 +362,7 @@ PARTS = {
     "job": _JOBS,
     "top_up": _TOP_UPS,
     "receipt": _RECEIPTS,
-    "star": _STARS,
+    "star": _statement(STAR_PAGE, *STAR_RULES),
     "import": _statement(IMPORT_PAGE, *IMPORT_RULES),
 }
 """The statement of each part of the ledger."""
