@@ -198,7 +198,8 @@ async def test_a_job_cancelled_while_it_runs_is_charged_for_what_is_stored(
     await harness.callback(SUCCESS)
     await harness.fetch_all()
 
-    assert (await harness.job(job)).state is JobState.CANCELLED
+    cancelled = await harness.job(job)
+    assert (cancelled.state, cancelled.charged_credits) == (JobState.CANCELLED, PRICE)
     assert await holds(harness) == [("captured", PRICE)]
     assert await balance(harness) == HAS - PRICE
 
@@ -221,6 +222,7 @@ async def test_a_job_cancelled_while_it_runs_gives_back_what_brings_nothing(
         for _ in range(60):
             await harness.later(hours=1)
             await harness.fetch_all()
+    assert (await harness.job(job)).charged_credits == 0
     assert await holds(harness) == [("released", 0)]
     assert await balance(harness) == HAS
 
