@@ -1,8 +1,7 @@
 """Check the ledger: `python -m generation_svc.check_ledger`, in the database of the settings.
 
 It names each difference in a line and ends with 1 if there is one. It changes nothing of the ledger
-and keeps nobody waiting. A database that a running service keeps for itself under DATA_FOLDER is
-asked for with `CheckLedger`.
+and keeps nobody waiting, also beside a service that keeps a database of its own under DATA_FOLDER.
 """
 
 import asyncio
@@ -15,6 +14,7 @@ from generation_svc.domain.error import Unavailable
 from generation_svc.domain.ledger_audit import LedgerReport
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.settings import DatabaseUrl
+from generation_svc.storage.embedded.server import running_url
 from generation_svc.storage.start import started_database
 from runtime.process import StartError, cause_of
 from runtime.settings import ProcessSettings
@@ -34,9 +34,10 @@ class CheckSettings(ProcessSettings):
 
 async def check(settings: CheckSettings) -> LedgerReport:
     """Open the database of the settings and check its ledger. Raises StartError, Unavailable."""
+    folder = Path(settings.data_folder) / "postgres"
     async with started_database(
-        settings.database_url,
-        folder=Path(settings.data_folder) / "postgres",
+        settings.database_url or running_url(folder),
+        folder=folder,
         max_connections=2,
         stop=asyncio.Event(),
     ) as database:

@@ -215,3 +215,20 @@ async def test_a_command_finds_the_server_that_a_service_runs(
         process.kill()
         await process.wait()
         await until(lambda: running_url(postgres_folder) is None)
+
+
+async def test_the_ledger_is_checked_beside_the_service_that_runs_the_server(
+    tmp_path: Path, bin_folder: Path
+) -> None:
+    async with holder(tmp_path / "postgres", bin_folder) as process:
+        assert process.stdout
+        await process.stdout.readline()
+        checking = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "generation_svc.check_ledger"),
+            env={**os.environ, "DATA_FOLDER": str(tmp_path), "DATABASE_URL": ""},
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        out, errors = await checking.communicate()
+    assert (checking.returncode, errors.decode()) == (0, "")
+    assert out.decode().startswith("0 differences in ")

@@ -106,6 +106,10 @@ _STAR = (
     "INSERT INTO star_transaction (bot_id, id, direction, amount, partner, time, state, document)"
     " VALUES (7, {}, 'user', {}, 'matched', '{{}}')"
 )
+_STRANGE = (
+    "INSERT INTO star_transaction (bot_id, id, direction, amount, nano, partner, time, state,"
+    " document) VALUES (7, {}, '{{}}')"
+)
 _SEEN = "UPDATE top_up SET bot_id = 7, create_time = now() - interval '1 day'"
 
 PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
@@ -294,6 +298,19 @@ PLANTED: dict[str, tuple[set[Rule], Sequence[str]]] = {
     "Stars that went back for a top-up that is still credited": (
         {Rule.STAR},
         [_SEEN, _STAR.format("(SELECT external_id FROM top_up), 'out', 100", "now()")],
+    ),
+    "a withdrawal that was noted as booked and was not": (
+        {Rule.STAR},
+        [_STRANGE.format("'w', 'out', 500, 0, 'fragment', now(), 'booked'")],
+    ),
+    "Stars of a stranger of which a part was booked": (
+        {Rule.STAR},
+        [
+            _STRANGE.format("'s', 'in', 5, 500000000, 'other', now(), 'suspense'"),
+            _MOVE.format(
+                "'xtr', 5, 'telegram', 'suspense', NULL, NULL, 'stars_in', 'star/7/in/s', 'me', ''"
+            ),
+        ],
     ),
     "a top-up that Telegram does not know": (
         {Rule.STAR_SEEN, Rule.STAR},

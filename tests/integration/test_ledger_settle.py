@@ -198,7 +198,8 @@ async def test_a_job_cancelled_while_it_runs_is_charged_for_what_is_stored(
     await harness.callback(SUCCESS)
     await harness.fetch_all()
 
-    assert (await harness.job(job)).state is JobState.CANCELLED
+    cancelled = await harness.job(job)
+    assert (cancelled.state, cancelled.charged_credits) == (JobState.CANCELLED, PRICE)
     assert await holds(harness) == [("captured", PRICE)]
     assert await balance(harness) == HAS - PRICE
 
@@ -221,6 +222,7 @@ async def test_a_job_cancelled_while_it_runs_gives_back_what_brings_nothing(
         for _ in range(60):
             await harness.later(hours=1)
             await harness.fetch_all()
+    assert (await harness.job(job)).charged_credits == 0
     assert await holds(harness) == [("released", 0)]
     assert await balance(harness) == HAS
 
@@ -252,6 +254,21 @@ async def test_the_cost_of_an_attempt_is_booked_once(harness: Harness) -> None:
     await harness.poll_all()
     await harness.fetch_all()
     assert await costs(harness) == [("provider_cost", 7250)]
+
+
+async def test_a_cost_is_booked_with_the_account_that_paid_it(open_bench: OpenBench) -> None:
+    harness = await open_bench(money=MoneyMode.TEST, accounts=("first", "second"))
+    await grant(harness, HAS)
+    for number in (1, 2):
+        await harness.run(**IMAGEN)
+        told = replace(SUCCESS, cost=Decimal(number))
+        await harness.callback(told, call=number, task_id=f"task-{number}")
+    paid = {account: 1000 * number for number, account in enumerate(harness.provider.used, 1)}
+    assert set(paid) == {"first", "second"}
+    rows = await harness.query(
+        "SELECT detail ->> 'account' AS account, amount FROM transfer WHERE kind = 'provider_cost'"
+    )
+    assert {row["account"]: row["amount"] for row in rows} == paid
 
 
 @pytest.mark.parametrize("first", ["cancel", "callback"])

@@ -20,6 +20,7 @@ from generation_svc.domain.star import (
 )
 from generation_svc.domain.top_up import TopUpState
 from generation_svc.engine.maintenance.stars import compare_stars
+from generation_svc.lifecycle.ledger_audit import check_ledger as audit
 from generation_svc.lifecycle.star_difference import star_differences
 from generation_svc.usecase import read_stars
 from generation_svc.usecase.compare_star import TAKEN_BACK, UNRECORDED
@@ -343,6 +344,7 @@ async def test_every_kind_of_partner_is_booked_so_that_the_sums_agree(harness: H
     assert {each.transaction.id for each in await differences(harness)} == unclear
     await compare_stars(harness.deps)
     assert harness.registry.get_sample_value("atelier_star_differences") == len(unclear)
+    assert (await audit(harness.deps.database)).differences == ()
 
 
 async def test_a_failed_withdrawal_differs_until_its_stars_come_back(harness: Harness) -> None:

@@ -4,6 +4,7 @@ The rules are those of `domain/ledger`, and tests hold the two to each other.
 """
 
 from generation_svc.domain.attempt import LIVE_STATES
+from generation_svc.domain.job import JobState
 from generation_svc.domain.ledger import AccountKind, Currency, HoldState, TransferKind
 from generation_svc.domain.port.acceptance import Refusal
 
@@ -124,6 +125,7 @@ changed AS (
     WHERE amount > 0
 )"""
 
+# Who ends a job writes what it was charged with its last revision; a cancelled one has had its own.
 END = f"""
 WITH ended AS (
     UPDATE hold SET captured = {_CAPTURED}, end_time = now(), state = CASE
@@ -134,7 +136,10 @@ WITH ended AS (
         granted - least(captured, granted) AS granted,
         paid - (captured - least(captured, granted)) AS paid, '{AccountKind.HELD}' AS source,
         least(lent, paid - (captured - least(captured, granted))) AS unused, {_HOLD_MONTH} AS month
-), {_GIVEN_BACK}
+), {_GIVEN_BACK}, told AS (
+    UPDATE job SET charged_credits = captured FROM ended
+    WHERE job.id = ended.job_id AND job.state = '{JobState.CANCELLED}'
+)
 SELECT captured FROM ended
 """
 """Ends an open hold: what was captured becomes income, and the rest goes back where it was."""

@@ -85,13 +85,13 @@ SELECT clock_timestamp(), '{Currency.KIE_MILLI}', %(amount)s, '{AccountKind.PROV
     CASE WHEN %(is_success)s AND hold.state = '{HoldState.RELEASED}'
         THEN '{AccountKind.LATE_RESULTS}' ELSE '{AccountKind.PROVIDER_COST}' END,
     '{TransferKind.PROVIDER_COST}', attempt.id::text, 'service', '',
-    jsonb_build_object('model_id', job.model_id, 'is_free', job.is_free)
+    jsonb_build_object('model_id', job.model_id, 'is_free', job.is_free, 'account', attempt.account)
 FROM attempt JOIN job ON job.id = attempt.job_id LEFT JOIN hold ON hold.job_id = attempt.job_id
 WHERE attempt.id = %(id)s AND NOT EXISTS (SELECT FROM transfer
     WHERE cause = %(id)s::text AND kind = '{TransferKind.PROVIDER_COST}')
 ON CONFLICT DO NOTHING
 """
-"""Books what the provider took for an attempt, once."""
+"""Books what the provider took for an attempt, once; its transfer outlives the attempt."""
 
 OVER = f"""
 SELECT job_id, create_time, EXISTS (SELECT FROM attempt WHERE attempt.job_id = found.job_id
