@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import DelayReason, Job
 from generation_svc.domain.port.queue import Claim
+from generation_svc.storage.batch import batch_of
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.job_row import job_from_row
 
@@ -70,25 +72,28 @@ class PostgresQueueStore:
         lengths = {row["caller"]: row["jobs"] for row in await cursor.fetchall()}
         return FairQueue((entries and entries["line"]) or b"", lengths)
 
-    async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
-        cursor = await self._connection.execute(
-            "SELECT id FROM job WHERE state = 'queued' AND start_deadline_time <= now() LIMIT %s",
-            (limit,),
-        )
-        return [row["id"] for row in await cursor.fetchall()]
+    async def overdue_to_start(self, *, after: UUID | None = None, limit: int) -> Sequence[UUID]:
+        return await self._ids(_OVERDUE, after=after, limit=limit)
 
-    async def mislabelled(self, reason: DelayReason | None, *, limit: int) -> Sequence[UUID]:
-        cursor = await self._connection.execute(
-            "SELECT id FROM job WHERE state = 'queued'"
-            " AND delay_reason IS DISTINCT FROM %(reason)s::text"
-            " AND (delay_reason IS NULL OR delay_reason IN"
-            " ('provider_unreachable', 'provider_maintenance', 'provider_account'))"
-            " LIMIT %(limit)s",
-            {"reason": reason, "limit": limit},
-        )
+    async def mislabelled(
+        self, reason: DelayReason | None, *, after: UUID | None = None, limit: int
+    ) -> Sequence[UUID]:
+        return await self._ids(_MISLABELLED, reason=reason, after=after, limit=limit)
+
+    async def _ids(self, statement: str, **values: Any) -> Sequence[UUID]:
+        cursor = await self._connection.execute(statement, values)
         return [row["id"] for row in await cursor.fetchall()]
 
 
+_OVERDUE = batch_of(
+    "job", "SELECT id FROM job WHERE state = 'queued' AND start_deadline_time <= now()"
+)
+_MISLABELLED = batch_of(
+    "job",
+    "SELECT id FROM job WHERE state = 'queued' AND delay_reason IS DISTINCT FROM %(reason)s::text"
+    " AND (delay_reason IS NULL OR delay_reason IN"
+    " ('provider_unreachable', 'provider_maintenance', 'provider_account'))",
+)
 _LINE = """
 SELECT string_agg(int8send(turn) || uuid_send(id), '') AS line
 FROM (SELECT turn, id FROM job WHERE state = 'queued'
