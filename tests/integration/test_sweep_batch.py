@@ -22,7 +22,7 @@ from tests.lifecycle import SUCCESS, Harness, OpenBench, body_of
 
 BROKEN = 2 * BATCH
 Step = Callable[[Dependencies], Awaitable[object]]
-SENT = {
+SENT: dict[Step, str] = {
     end_overdue: "UPDATE attempt SET accept_time = now() - interval '25 hours'",
     mark_orphans: "UPDATE attempt SET state = 'submitting', read_time = NULL,"
     " submit_time = now() - interval '10 minutes'",
@@ -31,12 +31,12 @@ SENT = {
     end_unreadable: "UPDATE attempt SET account = 'gone', read_time = now() - interval '1 day'",
 }
 """Steps for jobs that were sent, and what makes one due."""
-QUEUED = {
+QUEUED: dict[Step, str] = {
     end_unstarted: "UPDATE job SET start_deadline_time = now() - interval '1 minute'",
     label_delays: "UPDATE job SET delay_reason = 'provider_account'",
 }
 """The same for jobs that were not."""
-DONE = {
+DONE: dict[Step, str] = {
     end_unstarted: "SELECT state = 'failed' AS is_done FROM job WHERE id = %s",
     end_overdue: "SELECT state = 'failed' AS is_done FROM job WHERE id = %s",
     end_unreadable: "SELECT state = 'failed' AS is_done FROM job WHERE id = %s",
@@ -47,7 +47,7 @@ DONE = {
 """What asks whether a step did its work for a job."""
 
 
-@pytest.mark.parametrize("step", [*QUEUED, *SENT], ids=lambda step: step.__name__)
+@pytest.mark.parametrize("step", [*QUEUED, *SENT], ids=lambda step: str(step.__name__))
 async def test_what_fails_every_time_stands_before_no_other(harness: Harness, step: Step) -> None:
     broken = await _made(harness, step)
     await _break(harness, broken)

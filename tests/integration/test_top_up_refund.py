@@ -213,7 +213,7 @@ async def test_another_error_is_tried_again_when_the_lease_is_over(harness: Harn
 
 async def test_refunds_that_cannot_be_made_stand_before_no_other(harness: Harness) -> None:
     wanted = [await refund(harness, await buy(harness, charge)) for charge in ("one", "two")]
-    leased = []
+    leased: list[TopUp] = []
     for _ in range(3):  # nothing comes of any of them
         leased += await lease(harness, limit=1)
         await harness.later(minutes=2)
