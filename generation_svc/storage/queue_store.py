@@ -8,7 +8,6 @@ from uuid import UUID
 from generation_svc.domain.fair_queue import FairQueue
 from generation_svc.domain.job import DelayReason, Job
 from generation_svc.domain.port.queue import Claim
-from generation_svc.storage.batch import batch_of
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.job_row import job_from_row
 
@@ -85,14 +84,17 @@ class PostgresQueueStore:
         return [row["id"] for row in await cursor.fetchall()]
 
 
-_OVERDUE = batch_of(
-    "job", "SELECT id FROM job WHERE state = 'queued' AND start_deadline_time <= now()"
-)
-_MISLABELLED = batch_of(
-    "job",
-    "SELECT id FROM job WHERE state = 'queued' AND delay_reason IS DISTINCT FROM %(reason)s::text"
-    " AND (delay_reason IS NULL OR delay_reason IN"
-    " ('provider_unreachable', 'provider_maintenance', 'provider_account'))",
+# In the order of the queue, which is that of an index: none is sorted, however long it is.
+_BATCH = """
+SELECT id FROM job WHERE state = 'queued' AND {which}
+    AND (turn, id) > (coalesce((SELECT turn FROM job WHERE id = %(after)s::uuid), -1),
+        coalesce(%(after)s::uuid, '00000000-0000-0000-0000-000000000000'))
+ORDER BY turn, id LIMIT %(limit)s
+"""
+_OVERDUE = _BATCH.format(which="start_deadline_time <= now()")
+_MISLABELLED = _BATCH.format(
+    which="delay_reason IS DISTINCT FROM %(reason)s::text AND (delay_reason IS NULL"
+    " OR delay_reason IN ('provider_unreachable', 'provider_maintenance', 'provider_account'))"
 )
 _LINE = """
 SELECT string_agg(int8send(turn) || uuid_send(id), '') AS line
