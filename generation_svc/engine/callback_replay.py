@@ -1,10 +1,12 @@
 """Applies callbacks that were stored and could not be applied when they came."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
 from generation_svc.domain.port.callback import Receipt
-from generation_svc.engine.batch import one_by_one
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine.batch import BATCH, one_by_one_found
 from generation_svc.lifecycle.callback import apply_callback
 from generation_svc.lifecycle.dependencies import Dependencies
 
@@ -12,15 +14,18 @@ UNTRUSTED_KEPT = 1000
 """How many callbacks that are not believed are kept for the operator."""
 PENDING_AGE = timedelta(seconds=30)
 """The age at which an unapplied receipt is applied by the sweep."""
-PENDING_BATCH = 100
 
 
 async def replay_callbacks(deps: Dependencies) -> bool:
-    """Apply callbacks that could not be when they came; return whether there may be more."""
-    async with deps.database.transaction() as tx:
-        receipts = await tx.receipts.pending(older_than=PENDING_AGE, limit=PENDING_BATCH)
-    await one_by_one(receipts, partial(_replay, deps))
-    return len(receipts) >= PENDING_BATCH
+    """Apply callbacks that could not be when they came; once is enough."""
+
+    async def find(tx: Transaction, last: Receipt | None) -> Sequence[Receipt]:
+        return await tx.receipts.pending(
+            older_than=PENDING_AGE, after=last.id if last else None, limit=BATCH
+        )
+
+    await one_by_one_found(deps, find, partial(_replay, deps))
+    return False
 
 
 async def trim_callbacks(deps: Dependencies) -> bool:

@@ -1,6 +1,7 @@
 """The longer statements about attempts, in SQL."""
 
 from generation_svc.storage.attempt_state import is_live
+from generation_svc.storage.batch import batch_of
 
 IS_AMONG = (
     "(attempt.provider, attempt.account)"
@@ -45,18 +46,27 @@ CLAIM_COSTS = _claim(
     due=f"cost_time IS NOT NULL AND {IS_AMONG}",
     lease="%(lease)s::interval * power(3, cost_reads)",
 )
-UNREADABLE = f"""
-SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
+UNREADABLE = batch_of(
+    "attempt",
+    f"""
+SELECT attempt.id FROM attempt JOIN job ON job.id = attempt.job_id
 WHERE attempt.state = 'accepted' AND job.finish_deadline_time <= now()
   AND attempt.read_time <= now() - %(grace)s::interval AND NOT {IS_AMONG}
-LIMIT %(limit)s
-"""
+""",
+)
+ORPHANS = batch_of(
+    "attempt",
+    "SELECT id FROM attempt WHERE state = 'submitting'"
+    " AND submit_time <= now() - %(span)s::interval",
+)
 # The states are literals: with a parameter the partial index of live attempts is not used.
-OVERDUE = f"""
-SELECT attempt.* FROM attempt JOIN job ON job.id = attempt.job_id
+OVERDUE = batch_of(
+    "attempt",
+    f"""
+SELECT attempt.id FROM attempt JOIN job ON job.id = attempt.job_id
 WHERE {is_live("attempt.state")}
   AND (coalesce(attempt.accept_time, attempt.submit_time) <= now() - %(span)s::interval
        OR attempt.state = 'unknown' AND coalesce(job.finish_deadline_time,
            CASE WHEN job.state = 'cancelled' THEN job.start_deadline_time END) <= now())
-LIMIT %(limit)s
-"""
+""",
+)

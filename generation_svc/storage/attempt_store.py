@@ -18,6 +18,7 @@ from generation_svc.storage.attempt_query import (
     CLAIM_READS,
     IS_AMONG,
     LOCK_ANSWERED,
+    ORPHANS,
     OVERDUE,
     UNREADABLE,
 )
@@ -95,9 +96,15 @@ class PostgresAttemptStore:
         return {Account(row["provider"], row["account"]): row["tasks"] for row in rows}
 
     async def unreadable(
-        self, *, readable: Sequence[Account], grace: timedelta, limit: int
+        self,
+        *,
+        readable: Sequence[Account],
+        grace: timedelta,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Attempt]:
-        return await self._many(UNREADABLE, grace=grace, limit=limit, **_among(readable))
+        values = {"grace": grace, "after": after, "limit": limit}
+        return await self._many(UNREADABLE, **values, **_among(readable))
 
     async def live(self, job_id: UUID) -> Sequence[Attempt]:
         """Read the attempts that can still bring the job a result."""
@@ -313,21 +320,20 @@ class PostgresAttemptStore:
         )
         return cursor.rowcount == 1
 
-    async def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
+    async def orphans(
+        self, *, older_than: timedelta, after: UUID | None = None, limit: int
+    ) -> Sequence[Attempt]:
         """Find attempts whose dispatcher vanished between createTask and its answer."""
-        return await self._many(
-            "SELECT * FROM attempt WHERE state = 'submitting'"
-            " AND submit_time <= now() - %(span)s::interval LIMIT %(limit)s",
-            span=older_than,
-            limit=limit,
-        )
+        return await self._many(ORPHANS, span=older_than, after=after, limit=limit)
 
-    async def overdue(self, *, hard_deadline: timedelta, limit: int) -> Sequence[Attempt]:
+    async def overdue(
+        self, *, hard_deadline: timedelta, after: UUID | None = None, limit: int
+    ) -> Sequence[Attempt]:
         """Find live attempts past the hard deadline, from acceptance or submission.
 
         Those of unknown fate end with their job's finish deadline: they can never be read.
         """
-        return await self._many(OVERDUE, span=hard_deadline, limit=limit)
+        return await self._many(OVERDUE, span=hard_deadline, after=after, limit=limit)
 
     async def typical_duration(self, model_id: str) -> timedelta | None:
         """Return the 95th percentile of the last 200 durations, or None with fewer than 20.

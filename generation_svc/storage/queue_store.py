@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from generation_svc.domain.fair_queue import FairQueue
@@ -70,25 +71,31 @@ class PostgresQueueStore:
         lengths = {row["caller"]: row["jobs"] for row in await cursor.fetchall()}
         return FairQueue((entries and entries["line"]) or b"", lengths)
 
-    async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
-        cursor = await self._connection.execute(
-            "SELECT id FROM job WHERE state = 'queued' AND start_deadline_time <= now() LIMIT %s",
-            (limit,),
-        )
-        return [row["id"] for row in await cursor.fetchall()]
+    async def overdue_to_start(self, *, after: UUID | None = None, limit: int) -> Sequence[UUID]:
+        return await self._ids(_OVERDUE, after=after, limit=limit)
 
-    async def mislabelled(self, reason: DelayReason | None, *, limit: int) -> Sequence[UUID]:
-        cursor = await self._connection.execute(
-            "SELECT id FROM job WHERE state = 'queued'"
-            " AND delay_reason IS DISTINCT FROM %(reason)s::text"
-            " AND (delay_reason IS NULL OR delay_reason IN"
-            " ('provider_unreachable', 'provider_maintenance', 'provider_account'))"
-            " LIMIT %(limit)s",
-            {"reason": reason, "limit": limit},
-        )
+    async def mislabelled(
+        self, reason: DelayReason | None, *, after: UUID | None = None, limit: int
+    ) -> Sequence[UUID]:
+        return await self._ids(_MISLABELLED, reason=reason, after=after, limit=limit)
+
+    async def _ids(self, statement: str, **values: Any) -> Sequence[UUID]:
+        cursor = await self._connection.execute(statement, values)
         return [row["id"] for row in await cursor.fetchall()]
 
 
+# In the order of the queue, which is that of an index: none is sorted, however long it is.
+_BATCH = """
+SELECT id FROM job WHERE state = 'queued' AND {which}
+    AND (turn, id) > (coalesce((SELECT turn FROM job WHERE id = %(after)s::uuid), -1),
+        coalesce(%(after)s::uuid, '00000000-0000-0000-0000-000000000000'))
+ORDER BY turn, id LIMIT %(limit)s
+"""
+_OVERDUE = _BATCH.format(which="start_deadline_time <= now()")
+_MISLABELLED = _BATCH.format(
+    which="delay_reason IS DISTINCT FROM %(reason)s::text AND (delay_reason IS NULL"
+    " OR delay_reason IN ('provider_unreachable', 'provider_maintenance', 'provider_account'))"
+)
 _LINE = """
 SELECT string_agg(int8send(turn) || uuid_send(id), '') AS line
 FROM (SELECT turn, id FROM job WHERE state = 'queued'

@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from generation_svc.domain.port.callback import Receipt
+from generation_svc.storage.batch import batch_of
 from generation_svc.storage.connection import Connection
 
 
@@ -48,15 +49,12 @@ class PostgresReceiptStore:
             (outcome, receipt_id),
         )
 
-    async def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
-        cursor = await self._connection.execute(
-            # A replica of release 0.1.0 stores them first, and may be applying younger ones.
-            "SELECT id, body, attempt_id, is_trusted FROM callback_receipt"
-            " WHERE apply_time IS NULL AND receive_time <= now() - %s::interval"
-            " ORDER BY receive_time LIMIT %s",
-            (older_than, limit),
-        )
-        return [Receipt(**row) for row in await cursor.fetchall()]
+    async def pending(
+        self, *, older_than: timedelta, after: UUID | None = None, limit: int
+    ) -> Sequence[Receipt]:
+        values = {"older_than": older_than, "after": after, "limit": limit}
+        cursor = await self._connection.execute(_PENDING, values)
+        return [Receipt(*(row[name] for name in _READ)) for row in await cursor.fetchall()]
 
     async def trim(self, *, keep: int) -> None:
         await self._connection.execute(
@@ -66,6 +64,15 @@ class PostgresReceiptStore:
             " ORDER BY receive_time DESC OFFSET %s LIMIT 1)",
             (keep,),
         )
+
+
+_READ = ("id", "body", "attempt_id", "is_trusted")
+# A replica of release 0.1.0 stores them first, and may be applying younger ones.
+_PENDING = batch_of(
+    "callback_receipt",
+    "SELECT id FROM callback_receipt"
+    " WHERE apply_time IS NULL AND receive_time <= now() - %(older_than)s::interval",
+)
 
 
 def _plain(text: str) -> str:

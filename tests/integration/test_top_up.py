@@ -357,6 +357,18 @@ async def test_what_telegram_confirmed_is_not_counted(open_bench: OpenBench) -> 
     assert await stars(harness) == {"telegram": -200, "exchange": 200, "suspense": 0}
 
 
+async def test_a_payment_counts_for_the_day_in_which_it_came(open_bench: OpenBench) -> None:
+    harness = await opened(open_bench, cap=150)
+    await record(harness)
+    midnight = "UPDATE top_up SET create_time = date_trunc('day', now(), 'UTC') - %s::interval"
+    await harness.query(midnight, "0")
+    with pytest.raises(DailyCapReached):
+        await check(harness)
+    await harness.query(midnight, "1 millisecond")
+    await check(harness)
+    assert (await record(harness, replace(PAID, external_id="charge-2"))).wallet.paid == 200
+
+
 async def test_a_card_beyond_the_cap_is_told_what_is_left_and_when(open_bench: OpenBench) -> None:
     harness = await opened(open_bench, cap=600)
     card = Payment("card", "pi_1", "telegram:7", 499, "EUR", credits=550)

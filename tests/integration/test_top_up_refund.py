@@ -211,6 +211,17 @@ async def test_another_error_is_tried_again_when_the_lease_is_over(harness: Harn
     assert (await report(harness, again)).state is TopUpState.REFUNDED
 
 
+async def test_refunds_that_cannot_be_made_stand_before_no_other(harness: Harness) -> None:
+    wanted = [await refund(harness, await buy(harness, charge)) for charge in ("one", "two")]
+    leased: list[TopUp] = []
+    for _ in range(3):  # nothing comes of any of them
+        leased += await lease(harness, limit=1)
+        await harness.later(minutes=2)
+    first, second, again = [each.id for each in leased]
+    assert {first, second} == {each.id for each in wanted}
+    assert again == first
+
+
 async def test_a_late_report_counts_while_nobody_else_has_the_lease(harness: Harness) -> None:
     await refund(harness, await buy(harness))
     (leased,) = await lease(harness)

@@ -133,7 +133,12 @@ def test_an_index_whose_building_was_killed_is_built_anew(old_database_url: str)
 
 @pytest.mark.parametrize(
     ("revision", "busy", "other_table"),
-    [("0006", "upload", "media"), ("0007", "job", "attempt"), ("0009", "attempt", "media")],
+    [
+        ("0006", "upload", "media"),
+        ("0007", "job", "attempt"),
+        ("0009", "attempt", "media"),
+        ("0024", "star_transaction", "top_up"),
+    ],
 )
 def test_what_waits_for_one_table_keeps_nobody_from_another(
     old_database_url: str, revision: str, busy: str, other_table: str

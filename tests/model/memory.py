@@ -62,7 +62,9 @@ class MemoryReceiptStore(Store):
         self._write(receipts=tuple(rows))
 
     @answered
-    def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
+    def pending(
+        self, *, older_than: timedelta, after: object = None, limit: int
+    ) -> Sequence[Receipt]:
         rows = [row for row in self._tables.receipts if row.receive_time <= NOW - older_than]
         self._run.names.update(row.receipt.id.int for row in rows)  # nobody else gets these now
         return tuple(row.receipt for row in rows)

@@ -188,7 +188,9 @@ class MemoryAttemptStore(Store):
             self._set(row, row_changes={"fetch_time": after(due)})
 
     @answered
-    def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
+    def orphans(
+        self, *, older_than: timedelta, after: object = None, limit: int
+    ) -> Sequence[Attempt]:
         return tuple(
             row.attempt
             for row in self._tables.attempts
@@ -197,7 +199,9 @@ class MemoryAttemptStore(Store):
         )
 
     @answered
-    def overdue(self, *, hard_deadline: timedelta, limit: int) -> Sequence[Attempt]:
+    def overdue(
+        self, *, hard_deadline: timedelta, after: object = None, limit: int
+    ) -> Sequence[Attempt]:
         job = self._tables.row.job
         live = [row.attempt for row in self._tables.attempts if row.attempt.is_live]
         return tuple(

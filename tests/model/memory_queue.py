@@ -47,7 +47,7 @@ class MemoryQueueStore(Store):
         return False
 
     @answered
-    def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
+    def overdue_to_start(self, *, after: UUID | None = None, limit: int) -> Sequence[UUID]:
         job = self._tables.row.job
         is_late = job.state is JobState.QUEUED and job.start_deadline_time <= NOW
         return (job.id,) if is_late else ()

@@ -33,7 +33,12 @@ class AttemptStore(Protocol):
         """Count the tasks at the provider of every account that is not among the readable ones."""
 
     async def unreadable(
-        self, *, readable: Sequence[Account], grace: timedelta, limit: int
+        self,
+        *,
+        readable: Sequence[Account],
+        grace: timedelta,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Attempt]:
         """Find tasks past their finish deadline whose accounts can no longer be read.
 
@@ -131,10 +136,14 @@ class AttemptStore(Protocol):
     async def give_up_cost(self, attempt_id: UUID) -> bool:
         """Leave its cost unknown; return whether it was still asked for."""
 
-    async def orphans(self, *, older_than: timedelta, limit: int) -> Sequence[Attempt]:
+    async def orphans(
+        self, *, older_than: timedelta, after: UUID | None = None, limit: int
+    ) -> Sequence[Attempt]:
         """Find attempts whose dispatcher vanished between createTask and its answer."""
 
-    async def overdue(self, *, hard_deadline: timedelta, limit: int) -> Sequence[Attempt]:
+    async def overdue(
+        self, *, hard_deadline: timedelta, after: UUID | None = None, limit: int
+    ) -> Sequence[Attempt]:
         """Find live attempts past the hard deadline, from acceptance or submission.
 
         Those of unknown fate end with their job's finish deadline: they can never be read.

@@ -67,7 +67,9 @@ class ReceiptStore(Protocol):
     async def finish(self, receipt_id: UUID, *, outcome: str) -> None:
         """Note what came of it."""
 
-    async def pending(self, *, older_than: timedelta, limit: int) -> Sequence[Receipt]:
+    async def pending(
+        self, *, older_than: timedelta, after: UUID | None = None, limit: int
+    ) -> Sequence[Receipt]:
         """Read receipts that were stored and never applied."""
 
     async def trim(self, *, keep: int) -> None:

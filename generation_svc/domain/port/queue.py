@@ -43,8 +43,10 @@ class QueueStore(Protocol):
     async def read(self) -> FairQueue:
         """Read the queue in its fair order."""
 
-    async def overdue_to_start(self, *, limit: int) -> Sequence[UUID]:
+    async def overdue_to_start(self, *, after: UUID | None = None, limit: int) -> Sequence[UUID]:
         """Find queued jobs past their start deadline."""
 
-    async def mislabelled(self, reason: DelayReason | None, *, limit: int) -> Sequence[UUID]:
+    async def mislabelled(
+        self, reason: DelayReason | None, *, after: UUID | None = None, limit: int
+    ) -> Sequence[UUID]:
         """Find queued jobs whose delay reason is not the breaker's."""

@@ -4,6 +4,7 @@ A task can be read on the account that made it and on no other. If the settings 
 more, its callback may still come; else it ends with its job's finish deadline.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -12,7 +13,8 @@ from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.error import ProviderError
 from generation_svc.domain.failure import Failure, FailureReason
-from generation_svc.engine.batch import BATCH, one_by_one
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine.batch import BATCH, one_by_one, one_by_one_found
 from generation_svc.engine.poll import give_up
 from generation_svc.lifecycle.dependencies import Dependencies
 
@@ -58,14 +60,19 @@ async def end_unreadable(deps: Dependencies) -> None:
     known, grace = deps.provider.accounts, deps.timing.unread_grace
     async with deps.database.transaction() as tx:
         unread = await tx.attempts.count_unread(readable=known)
-        late = await tx.attempts.unreadable(readable=known, grace=grace, limit=BATCH)
     for account, tasks in unread.items():
         _logger.warning(
             "tasks cannot be read: the settings do not name their account",
             account=str(account),
             tasks=tasks,
         )
-    await one_by_one(late, partial(_end, deps))
+
+    async def find(tx: Transaction, last: Attempt | None) -> Sequence[Attempt]:
+        return await tx.attempts.unreadable(
+            readable=known, grace=grace, after=last.id if last else None, limit=BATCH
+        )
+
+    await one_by_one_found(deps, find, partial(_end, deps))
 
 
 async def _end(deps: Dependencies, attempt: Attempt) -> None:

@@ -10,7 +10,7 @@ from generation_svc.domain.failure import Failure, FailureReason
 from generation_svc.domain.job import JobState
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.engine import fetch_result
-from generation_svc.engine.batch import BATCH, one_by_one
+from generation_svc.engine.batch import BATCH, one_by_one_found
 from generation_svc.engine.poll import give_up
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import settle
@@ -20,14 +20,13 @@ _NOT_FINISHED = Failure.of(FailureReason.FINISH_DEADLINE)
 
 
 async def end_unstarted(deps: Dependencies) -> bool:
-    """Fail jobs that the provider did not take in time, unless an attempt may still succeed.
+    """Fail jobs that the provider did not take in time, unless an attempt may still succeed."""
 
-    It returns whether there may be more.
-    """
-    async with deps.database.transaction() as tx:
-        overdue = await tx.queue.overdue_to_start(limit=BATCH)
-    await one_by_one(overdue, partial(_end_unstarted, deps))
-    return len(overdue) >= BATCH
+    async def find(tx: Transaction, last: UUID | None) -> Sequence[UUID]:
+        return await tx.queue.overdue_to_start(after=last, limit=BATCH)
+
+    await one_by_one_found(deps, find, partial(_end_unstarted, deps))
+    return False
 
 
 async def _end_unstarted(deps: Dependencies, job_id: UUID) -> None:
@@ -51,14 +50,14 @@ async def _end_all(tx: Transaction, attempts: Sequence[Attempt]) -> None:
 
 
 async def end_overdue(deps: Dependencies) -> bool:
-    """End attempts a day after acceptance; the files that are stored become the result.
+    """End attempts a day after acceptance; the files that are stored become the result."""
 
-    It returns whether there may be more.
-    """
-    async with deps.database.transaction() as tx:
-        overdue = await tx.attempts.overdue(hard_deadline=deps.timing.hard_deadline, limit=BATCH)
-    await one_by_one(overdue, partial(_end_overdue, deps))
-    return len(overdue) >= BATCH
+    async def find(tx: Transaction, last: Attempt | None) -> Sequence[Attempt]:
+        after, deadline = last.id if last else None, deps.timing.hard_deadline
+        return await tx.attempts.overdue(hard_deadline=deadline, after=after, limit=BATCH)
+
+    await one_by_one_found(deps, find, partial(_end_overdue, deps))
+    return False
 
 
 async def _end_overdue(deps: Dependencies, attempt: Attempt) -> None:

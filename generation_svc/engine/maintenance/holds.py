@@ -5,6 +5,7 @@ paid job with a result or a failure; but it may cancel one, or end the last atte
 cancelled.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.domain.port.transaction import Transaction
-from generation_svc.engine.batch import BATCH, one_by_one
+from generation_svc.engine.batch import BATCH, one_by_one_found
 from generation_svc.lifecycle import charge
 from generation_svc.lifecycle.dependencies import Dependencies
 
@@ -20,19 +21,14 @@ _logger = structlog.get_logger(__name__)
 
 
 async def end_holds(deps: Dependencies) -> bool:
-    """End the holds of jobs that are over, each once; those that cannot be ended are left to later.
+    """End the holds of jobs that are over; those that cannot be ended are left to later."""
+    if deps.money.mode is None:
+        return False
 
-    It goes on behind the last one that it found, whatever became of it: so those that fail every
-    time stand before no other.
-    """
-    last: EndedHold | None = None
-    is_more = deps.money.mode is not None
-    while is_more and not deps.stopping.is_set():
-        async with deps.database.transaction() as tx:
-            found = await tx.ledger.over(after=last, limit=BATCH)
-        await one_by_one(found, partial(_end_hold, deps))
-        last = found[-1] if found else None
-        is_more = len(found) >= BATCH
+    async def find(tx: Transaction, last: EndedHold | None) -> Sequence[EndedHold]:
+        return await tx.ledger.over(after=last, limit=BATCH)
+
+    await one_by_one_found(deps, find, partial(_end_hold, deps))
     return False
 
 

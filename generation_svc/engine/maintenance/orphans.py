@@ -1,22 +1,27 @@
 """Marks attempts whose dispatcher vanished as of unknown fate."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.event import JobEventKind
 from generation_svc.domain.job import JobState
-from generation_svc.engine.batch import BATCH, one_by_one
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.engine.batch import BATCH, one_by_one_found
 from generation_svc.engine.submission import in_doubt
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.record import revise
 
 
 async def mark_orphans(deps: Dependencies) -> bool:
-    """Mark attempts whose dispatcher vanished; return whether there may be more."""
-    async with deps.database.transaction() as tx:
-        orphans = await tx.attempts.orphans(older_than=deps.timing.submit_lease, limit=BATCH)
-    await one_by_one(orphans, partial(_mark_orphan, deps))
-    return len(orphans) >= BATCH
+    """Mark attempts whose dispatcher vanished; once is enough."""
+
+    async def find(tx: Transaction, last: Attempt | None) -> Sequence[Attempt]:
+        after, lease = last.id if last else None, deps.timing.submit_lease
+        return await tx.attempts.orphans(older_than=lease, after=after, limit=BATCH)
+
+    await one_by_one_found(deps, find, partial(_mark_orphan, deps))
+    return False
 
 
 async def _mark_orphan(deps: Dependencies, attempt: Attempt) -> None:

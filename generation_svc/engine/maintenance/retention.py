@@ -26,9 +26,6 @@ JOB_BATCH = 20
 MOST_CLOCK_ERROR = timedelta(days=1)
 """From which difference on between the database's clock and ours one of them must be wrong; what is
 forgotten cannot be had back, and it can wait."""
-MOST_TROUBLES = 3
-"""How often a store may fail in one batch: one file that stays keeps no other, a store that is away
-is asked a few times."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -115,24 +112,16 @@ async def _remove_each(
     deps: Dependencies, ids: Sequence[UUID], remove: Remove, *, kind: str
 ) -> bool:
     removed: list[UUID] = []
-    troubles: list[Unavailable] = []
 
     async def one(row_id: UUID) -> None:
-        try:
-            if await remove(deps, row_id):
-                removed.append(row_id)
-        except Unavailable as error:
-            troubles.append(error)
-            if len(troubles) >= MOST_TROUBLES:
-                raise
+        if await remove(deps, row_id):
+            removed.append(row_id)
 
     try:
         # In any order, so that the few that cannot be removed are not always the first ones.
         await one_by_one(random.sample(ids, len(ids)), one)
     finally:
         deps.meter.expired.labels(kind).inc(len(removed))
-    if troubles:
-        raise troubles[0]
     return len(removed) >= BATCH  # what cannot be removed is not tried at once again
 
 

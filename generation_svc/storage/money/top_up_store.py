@@ -190,11 +190,12 @@ UPDATE top_up SET state = %(state)s::text, refund_error = %(error)s,
     refund_time = CASE WHEN %(state)s::text IN {_ENDED} THEN coalesce(refund_time, now()) END
 WHERE id = %(id)s
 """
+# Those of which a try was in vain come last: they keep no other from its first.
 _LEASE = f"""
 UPDATE top_up SET lease_token = gen_random_uuid(), lease_time = now() + %(span)s
 WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND state = '{TopUpState.REFUNDING}'
-    AND (lease_time IS NULL OR lease_time <= now()) ORDER BY id LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED)
+    AND (lease_time IS NULL OR lease_time <= now())
+    ORDER BY lease_time NULLS FIRST, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING *, false AS is_refundable
 """
 # Only what the epoch covers gets a number: a backup that lacks it has an earlier epoch, so that the
