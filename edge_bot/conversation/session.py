@@ -109,6 +109,9 @@ class Session(BaseModel):
     """Jobs whose result could not be sent, each with its progress message."""
     is_missed_offered: bool = False
     """Whether the user was told about them."""
+    language: str = ""
+    """The user's language when an invoice was sent last: what is told of its payment may be told
+    without an update."""
     purpose: int = 0
     """What the user looks at models for and has chosen none yet; 0 for nothing."""
 
