@@ -358,6 +358,29 @@ async def test_stars_that_became_credits_of_no_user_are_told_to_nobody(chat: Cha
     assert await said(chat) == before
 
 
+@pytest.mark.parametrize(
+    ("language", "question", "words"),
+    [
+        ("en", "Where are my credits?", "/receipts what has arrived"),
+        ("ru", "я оплатил, а кредиты не пришли", "все поступления — /receipts"),
+    ],
+)
+async def test_who_asks_for_a_payment_is_told_above_the_usual_screen(
+    language: str, question: str, words: str
+) -> None:
+    async with chatting(is_sold=True, language=language) as chat:
+        await chat.say(question)
+        assert words in await chat.last_text()
+        assert question in await chat.last_text()  # nothing is lost, if it is to be drawn after all
+        assert "✨" in str(await chat.labels())
+
+
+async def test_no_question_is_about_payments_where_nothing_is_sold() -> None:
+    async with chatting() as chat:
+        await chat.say("Where are my credits?")
+        assert "/receipts" not in await chat.last_text()
+
+
 async def test_a_receipt_tells_what_became_of_the_payment(chat: Chat) -> None:
     payment = await buy(chat)
     top_up = wallet(chat).top_ups[0]

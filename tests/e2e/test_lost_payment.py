@@ -118,7 +118,7 @@ async def test_who_paid_without_an_update_is_told_once_whatever_dies(running: St
     await person.reads("Условия")
     told = [each for each in await person.heard() if "платёж получен" in each.get("text", "")]
     assert len(told) == 1
-    assert button(told[0], "wn:") is not None
+    assert button(told[0], "wz:") is not None
     assert f"На балансе {CREDITS} кредитов" in told[0]["text"].replace("\N{NO-BREAK SPACE}", " ")
     assert await wallet(running, person) == (CREDITS, 0, 1)
 

@@ -66,7 +66,8 @@ async def buy_pack(interaction: Interaction, pack_id: str) -> None:
 
 
 async def answer_payment(interaction: Interaction, event: Credited | Uncredited | Returned) -> None:
-    """Say what became of a payment."""
+    """Say what became of a payment, once: its update may come to two edges at the same time."""
+    await interaction.claim()
     match event:
         case Credited():
             await _answer_credited(interaction, event)
