@@ -73,7 +73,7 @@ async def handle_update(context: EdgeContext, update: Update) -> None:
 async def tell_untold(context: EdgeContext, top_up: TopUp) -> None:
     """Tell an owner of a payment that no update told of; harmless to repeat.
 
-    Raises GenerationError, TelegramError, SessionConflict and BeingAnswered.
+    Raises GenerationError, TelegramError, SessionConflict and ClaimConflict.
     """
     service, _, number = top_up.owner.partition(":")
     if service != "telegram" or not number.isdecimal():  # credited by an operator, to no user

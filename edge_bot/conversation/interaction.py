@@ -21,7 +21,7 @@ from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.event import Event, Press
 from edge_bot.conversation.session import Draft, Session
 from edge_bot.conversation.session_store import (
-    BeingAnswered,
+    ClaimConflict,
     SessionConflict,
     StoredSession,
     load_session,
@@ -97,14 +97,14 @@ class Interaction:
     async def claim(self) -> None:
         """Begin to answer as the only one of the edges that have this event at once.
 
-        Raises BeingAnswered, and SessionConflict if another one was faster.
+        Raises ClaimConflict, and SessionConflict if another one was faster.
         """
         now_ms = int(self.context.clock.now().timestamp() * 1000)
         claimed_ms = -self.session.replies.get(self.event.origin, 0)
         if self.is_answered:
             return
         if claimed_ms > 0 and abs(now_ms - claimed_ms) < CLAIM_S * 1000:
-            raise BeingAnswered(self.event.origin)
+            raise ClaimConflict(self.event.origin)
         await self._write(self.session.with_reply(self.event.origin, -now_ms))
 
     async def show(self, screen: Screen) -> int:

@@ -24,7 +24,7 @@ class SessionConflict(Exception):
     """The session was written by someone else since it was read."""
 
 
-class BeingAnswered(Exception):
+class ClaimConflict(Exception):
     """Another edge answers the same event at this moment, unless it was killed in it."""
 
 

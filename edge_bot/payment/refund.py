@@ -16,7 +16,7 @@ from telegram.error import RetryAfter, TelegramError
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import LeasedRefund, TopUp
-from edge_bot.conversation.session_store import BeingAnswered, SessionConflict
+from edge_bot.conversation.session_store import ClaimConflict, SessionConflict
 from edge_bot.pack.pack_cache import PackCache
 from edge_bot.service_error import is_passing, retrying
 from edge_bot.telegram.bot import EdgeBot
@@ -99,7 +99,7 @@ class RefundWorker:
             request = pb.ReportToldRequest(top_up_id=top_up.id, state=top_up.state)
             with translated():
                 await self._client.wallet.ReportTold(request)
-        except (GenerationError, TelegramError, SessionConflict, BeingAnswered) as error:
+        except (GenerationError, TelegramError, SessionConflict, ClaimConflict) as error:
             _logger.warning(
                 "an owner will be told of a payment again", top_up_id=top_up.id, error=str(error)
             )
