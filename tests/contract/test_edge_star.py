@@ -307,3 +307,22 @@ async def test_a_payment_that_was_not_recorded_comes_again_after_a_kill(edge: Ha
 
 async def has_failed(recorder: Recorder) -> bool:
     return recorder.failures < 10**6
+
+
+async def test_a_payment_stays_at_telegram_while_service_and_right_are_gone(edge: Harness) -> None:
+    charge_id = await paid(edge, is_recorded=False)
+    recorder = Recorder(failures=10**6)
+    async with edge.polling(recorder, lease_s=0.3):
+        await until(lambda: has_failed(recorder))
+        edge.service.edge.is_refusing = True
+        await until(lambda: has_released(edge))
+        assert await edge.pending()  # nothing but the record of it may confirm it
+        recorder.failures, edge.service.edge.is_refusing = 0, False
+        await until(recorder.has_recorded)
+        await until(edge.has_confirmed)
+    assert recorder.recorded == [charge_id]
+
+
+async def has_released(edge: Harness) -> bool:
+    """Whether the poller has given up the right that it could not keep."""
+    return any(not lease_s for _, lease_s in edge.service.edge.asked)
