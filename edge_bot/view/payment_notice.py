@@ -106,7 +106,7 @@ def by_itself(language: str) -> str:
     """Say where a payment is seen, and who helps."""
     return texts(language).html(
         "ℹ️ If this is about a payment: /balance shows your credits, and /receipts what has "
-        "arrived. Something is missing? /paysupport"
+        "arrived. If something is missing: /paysupport"
     )
 
 
