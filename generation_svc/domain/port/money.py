@@ -41,6 +41,9 @@ class MoneyStore(Protocol):
     async def claim_day(self, name: str, *, day: date) -> bool:
         """Return whether nobody has claimed this day, or a later one, under the name."""
 
+    async def epoch(self) -> KnownEpoch | None:
+        """Read the epoch without a lock."""
+
     async def lock_epoch(self) -> KnownEpoch | None:
         """Read the epoch, which nobody changes until the end of the transaction."""
 
