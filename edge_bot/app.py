@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from edge_bot.conversation.context import EdgeContext
-from edge_bot.conversation.handle_update import apologize, handle_update
+from edge_bot.conversation.handle_update import apologize, handle_update, tell_untold
 from edge_bot.conversation.missed import note_missed
 from edge_bot.delivery.render import Renderer
 from edge_bot.delivery.spool import MediaSpool
@@ -158,6 +158,7 @@ def _context(settings: EdgeSettings, *, bot: EdgeBot, client: GenerationClient) 
 
 def _refund_worker(context: EdgeContext, *, token_health: TokenHealth) -> RefundWorker:
     return RefundWorker(
+        tell=partial(tell_untold, context),
         bot=context.bot,
         bot_id=context.bot_id,
         client=context.client,

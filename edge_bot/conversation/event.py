@@ -150,7 +150,10 @@ class Paid(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Credited(Event):
-    """A payment that is credited."""
+    """A payment that is credited.
+
+    Its origin is the payment's own: who was told of it without an update is not told again by one.
+    """
 
     top_up_id: str
     receipt_number: str
@@ -158,6 +161,11 @@ class Credited(Event):
     credits: Id
     balance: Id
     debt: Id
+
+    @staticmethod
+    def name(charge_id: str) -> str:
+        """Return the origin of what a payment brought."""
+        return f"payment:{charge_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -173,6 +181,13 @@ class Returned(Event):
 
     charge_id: str
     amount: Id
+    is_taken: bool = False
+    """Whether its credits are taken from the balance already, as Telegram's list told."""
+
+    @staticmethod
+    def name(charge_id: str) -> str:
+        """Return the origin of what the return of a payment brought."""
+        return f"returned:{charge_id}"
 
 
 class Sender(TypedDict):
@@ -263,6 +278,7 @@ def _from_payment(message: Message, user: User) -> Event | None:
     if back is None or not is_private:
         return None
     charge_id, amount = back.telegram_payment_charge_id, back.total_amount
+    sender["origin"] = Returned.name(charge_id)
     return Returned(**sender, charge_id=charge_id, amount=amount)
 
 

@@ -9,6 +9,7 @@ from telegram import Chat, Update
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, Forbidden
 
+from atelier.wallet.v1.top_up_pb2 import TopUp
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.event import (
     Clip,
@@ -41,6 +42,7 @@ from edge_bot.conversation.handler.missed import offer_missed
 from edge_bot.conversation.handler.press import answer_press
 from edge_bot.conversation.handler.top_up import answer_payment
 from edge_bot.conversation.interaction import Interaction
+from edge_bot.conversation.payment import untold_event
 from edge_bot.conversation.session_store import SessionConflict, load_session
 from edge_bot.telegram.error import is_chat_gone
 from edge_bot.view import notice
@@ -65,14 +67,33 @@ async def handle_update(context: EdgeContext, update: Update) -> None:
         return
     correlation_id = f"telegram-{context.bot_id}-{update.update_id}"
     with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
-        try:
-            with translated():
-                await _converse(context, event)
-        except (Forbidden, BadRequest) as error:
-            # A user who has blocked the bot is reached neither by a repetition nor by an apology.
-            if isinstance(error, BadRequest) and not is_chat_gone(error):
-                raise
-            log.info("the user cannot be reached", error=str(error))
+        await _reach(context, event)
+
+
+async def tell_untold(context: EdgeContext, top_up: TopUp) -> None:
+    """Tell an owner of a payment that no update told of; harmless to repeat.
+
+    Raises GenerationError, TelegramError, SessionConflict and ClaimConflict.
+    """
+    service, _, number = top_up.owner.partition(":")
+    if service != "telegram" or not number.isdecimal():  # credited by an operator, to no user
+        return
+    user_id = int(number)
+    with translated():
+        session = (await load_session(context, user_id)).session
+        event = await untold_event(context, top_up, user_id=user_id, language=session.language)
+    await _reach(context, event)
+
+
+async def _reach(context: EdgeContext, event: Event) -> None:
+    try:
+        with translated():
+            await _converse(context, event)
+    except (Forbidden, BadRequest) as error:
+        # A user who has blocked the bot is reached neither by a repetition nor by an apology.
+        if isinstance(error, BadRequest) and not is_chat_gone(error):
+            raise
+        log.info("the user cannot be reached", error=str(error))
 
 
 async def apologize(context: EdgeContext, update: Update) -> None:

@@ -21,6 +21,7 @@ from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.event import Event, Press
 from edge_bot.conversation.session import Draft, Session
 from edge_bot.conversation.session_store import (
+    ClaimConflict,
     SessionConflict,
     StoredSession,
     load_session,
@@ -29,6 +30,9 @@ from edge_bot.conversation.session_store import (
 from edge_bot.telegram.error import is_message_gone, is_not_modified
 from edge_bot.view.catalog import Catalog
 from edge_bot.view.layout import Screen, keyboard_markup
+
+CLAIM_S = 10.0
+"""How long an edge has to send what it began to answer with, in seconds; then another one may."""
 
 
 @dataclass(slots=True)
@@ -89,6 +93,19 @@ class Interaction:
         if not isinstance(self.event, Press) and not self.is_applied:
             session = session.with_reply(self.event.origin, 0)
         await self._write(session)
+
+    async def claim(self) -> None:
+        """Begin to answer as the only one of the edges that have this event at once.
+
+        Raises ClaimConflict, and SessionConflict if another one was faster.
+        """
+        now_ms = int(self.context.clock.now().timestamp() * 1000)
+        claimed_ms = -self.session.replies.get(self.event.origin, 0)
+        if self.is_answered:
+            return
+        if claimed_ms > 0 and abs(now_ms - claimed_ms) < CLAIM_S * 1000:
+            raise ClaimConflict(self.event.origin)
+        await self._write(self.session.with_reply(self.event.origin, -now_ms))
 
     async def show(self, screen: Screen) -> int:
         """Show a screen in place of the pressed one, or as a new message; return its id."""

@@ -12,9 +12,11 @@ from dataclasses import replace
 import grpc
 import structlog
 
+from atelier.wallet.v1 import top_up_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from atelier.wallet.v1.top_up_pb2 import TopUp
 from edge_bot.conversation.context import EdgeContext
-from edge_bot.conversation.event import Credited, Event, Paid, Uncredited
+from edge_bot.conversation.event import Credited, Event, Paid, Returned, Uncredited
 from edge_bot.pack.payload import read_payload
 from generation_client import GenerationError, translated
 
@@ -59,6 +61,36 @@ async def record_payment(context: EdgeContext, paid: Paid) -> Event:
     return _credited(paid, answer)
 
 
+async def untold_event(
+    context: EdgeContext, top_up: TopUp, *, user_id: int, language: str
+) -> Credited | Returned:
+    """Return what Telegram's list alone told of a payment; raises GenerationError."""
+    if top_up.state == top_up_pb2.TOP_UP_STATE_CHARGED_BACK:
+        return Returned(
+            chat_id=user_id,
+            user_id=user_id,
+            language=language,
+            origin=Returned.name(top_up.external_id),
+            charge_id=top_up.external_id,
+            amount=top_up.amount,
+            is_taken=True,
+        )
+    with translated():
+        request = pb.GetBalanceRequest(owner=top_up.owner)
+        wallet = (await context.client.wallet.GetBalance(request)).wallet
+    return Credited(
+        chat_id=user_id,
+        user_id=user_id,
+        language=language,
+        origin=Credited.name(top_up.external_id),
+        top_up_id=top_up.id,
+        receipt_number=top_up.receipt_number,
+        credits=top_up.credits,
+        balance=wallet.balance,
+        debt=wallet.debt,
+    )
+
+
 def _request(context: EdgeContext, paid: Paid, *, pack_id: str) -> pb.RecordTopUpRequest:
     return pb.RecordTopUpRequest(
         provider=PROVIDER,
@@ -86,7 +118,7 @@ def _credited(paid: Paid, answer: pb.RecordTopUpResponse) -> Credited:
         chat_id=paid.chat_id,
         user_id=paid.user_id,
         language=paid.language,
-        origin=paid.origin,
+        origin=Credited.name(paid.charge_id),
         top_up_id=top_up.id,
         receipt_number=top_up.receipt_number,
         credits=top_up.credits,

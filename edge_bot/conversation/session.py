@@ -101,7 +101,10 @@ class Session(BaseModel):
     is_album_noticed: bool = False
     """Whether the user was told that only one picture of that album is used."""
     replies: dict[str, int] = {}
-    """The message that answered an update, by the update's origin; 0 until it is known."""
+    """The message that answered an update, by the update's origin; 0 until it is known.
+
+    Less than 0 is the time in milliseconds at which somebody began to answer.
+    """
 
     repetitions: dict[str, Repetition] = {}
     """What buttons made that can be pressed again, by message and job."""
@@ -109,6 +112,9 @@ class Session(BaseModel):
     """Jobs whose result could not be sent, each with its progress message."""
     is_missed_offered: bool = False
     """Whether the user was told about them."""
+    language: str = ""
+    """The user's language when an invoice was sent last: what is told of its payment may be told
+    without an update."""
     purpose: int = 0
     """What the user looks at models for and has chosen none yet; 0 for nothing."""
 

@@ -24,6 +24,10 @@ class SessionConflict(Exception):
     """The session was written by someone else since it was read."""
 
 
+class ClaimConflict(Exception):
+    """Another edge answers the same event at this moment, unless it was killed in it."""
+
+
 class SessionPlace(Protocol):
     """Whose sessions are meant, and where they are kept."""
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import structlog
 from telegram import Update
 
-from edge_bot.conversation.session_store import SessionConflict
+from edge_bot.conversation.session_store import ClaimConflict, SessionConflict
 from edge_bot.metric import Meter
 from edge_bot.service_error import is_passing
 from edge_bot.telegram.error import is_transient
@@ -132,4 +132,8 @@ class Dispatcher:
 
 
 def _may_pass(error: Exception) -> bool:
-    return isinstance(error, SessionConflict) or is_transient(error) or is_passing(error)
+    return (
+        isinstance(error, SessionConflict | ClaimConflict)
+        or is_transient(error)
+        or is_passing(error)
+    )

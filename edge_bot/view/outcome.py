@@ -119,6 +119,12 @@ def finished_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
     return Screen(text, result_buttons(job, language) if is_album else ())
 
 
+def ended_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
+    """Return what the progress message says once a failure is told in a message of its own."""
+    speak = texts(language)
+    return Screen(speak.html("⏹ <b>Ended:</b> {summary}", summary=_summary(job, speak, title)))
+
+
 def arrived_screen(job: pb.Job, language: str, *, title: str = "") -> Screen:
     """Return what a message says of a success to whom presses a button under it.
 
@@ -167,7 +173,7 @@ def missed_screen(count: int, language: str) -> Screen:
     return Screen(text, ((Button(speak.plain("🖼 Send now"), ShowMissed()),),))
 
 
-def failure_headline(speak: Texts, *, is_picture: bool) -> str:
+def _failure_headline(speak: Texts, *, is_picture: bool) -> str:
     """Return that a job failed."""
     if is_picture:
         return speak.html("😔 <b>No picture this time.</b>")
@@ -182,7 +188,7 @@ def failure_screen(
     reason = job.failure.reason
     why = _why(speak, reason) if is_picture else _why_not(speak, reason) or _why(speak, reason)
     text = paragraphs(
-        lines(failure_headline(speak, is_picture=is_picture), why),
+        lines(_failure_headline(speak, is_picture=is_picture), why),
         quoted(prompt_of(job), PROMPT_LENGTH),
         charge_text(job, speak, balance=balance),
     )

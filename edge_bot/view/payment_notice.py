@@ -16,6 +16,25 @@ _PAYMENT = re.compile(
 )
 """Words of a caption by which a picture may be meant as the proof of a payment."""
 
+_QUESTION = re.compile(
+    r"(?:(?:hi|hello|hey|please|здравствуйте|привет|добрый день|добрый вечер)\b[\s,.!]*)?(?:"
+    r"(?:so |but )?where(?: are|['’]?s| is) my (?:credits?|payment|top[- ]?up)\b.{0,60}"
+    r"|i(?:['’]ve| have)?(?: just| already)? paid\b(?: for (?:my |the )?credits)?"
+    r"(?:[\s,.!?]*|[\s,.!?]+(?:(?:but|and) )?(?:where|nothing|no credits|got no|still)\b.{0,60})"
+    r"|(?:my |the )?(?:credits?|payment|top[- ]?up) "
+    r"(?:did|has|have|was|were|is|are)(?: not|n['’]t) "
+    r"(?:yet )?(?:come|arrived?|credited|here|there|gone through|go through)\b.{0,40}"
+    r"|(?:а |и )?где(?: же)? (?:мои|моё|мое|мой) (?:кредиты|пополнение|плат[её]ж)\b.{0,60}"
+    r"|(?:я )?(?:уже |только что )?(?:оплатил|заплатил|пополнил)а?\b(?: баланс| кредиты)?"
+    r"(?:[\s,.!?]*|[\s,.!?]+(?:(?:а|но|и) )?"
+    r"(?:где|кредит\w*|ничего|вс[её] ещ[её]|не приш\w+)\b.{0,60})"
+    r"|(?:мои )?(?:кредиты|оплата|плат[её]ж|пополнение) (?:(?:вс[её] )?ещ[её] )?(?:так и )?"
+    r"не (?:приш|дош|прош|поступ|зачисл|начисл)\w+.{0,40}"
+    r")",
+    re.IGNORECASE,
+)
+"""A whole text by which somebody who paid asks where it is: no sentence that could be drawn."""
+
 
 def offer_gone(language: str) -> str:
     """Say that an invoice is no longer valid."""
@@ -76,6 +95,19 @@ def price_to_be_seen(why: str, language: str) -> str:
 def is_about_payment(caption: str) -> bool:
     """Tell whether the caption of a picture seems to say that it proves a payment."""
     return _PAYMENT.search(caption) is not None
+
+
+def asks_for_payment(text: str) -> bool:
+    """Tell whether a text is nothing but a question where a payment is."""
+    return _QUESTION.fullmatch(text.strip()) is not None
+
+
+def by_itself(language: str) -> str:
+    """Say where a payment is seen, and who helps."""
+    return texts(language).html(
+        "ℹ️ If this is about a payment: /balance shows your credits, and /receipts what has "
+        "arrived. If something is missing: /paysupport"
+    )
 
 
 def not_by_picture(language: str) -> str:

@@ -13,7 +13,7 @@ from edge_bot.view.layout import Button, Screen, lines, paragraphs, quoted, span
 from edge_bot.view.outcome import (
     PROMPT_LENGTH,
     cancelled_screen,
-    failure_headline,
+    ended_screen,
     finished_screen,
     prompt_of,
 )
@@ -53,7 +53,7 @@ def job_screen(
         case pb.JOB_STATE_SUCCEEDED:
             return finished_screen(job, language, title=title)
         case pb.JOB_STATE_FAILED:
-            return Screen(failure_headline(texts(language), is_picture=is_picture))
+            return ended_screen(job, language, title=title)
         case pb.JOB_STATE_CANCELLED:
             return cancelled_screen(job, language)
         case pb.JOB_STATE_RUNNING:

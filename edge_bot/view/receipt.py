@@ -93,8 +93,8 @@ def terms_screen(language: str, *, seller_text: str) -> Screen:
     speak = texts(language)
     terms = (
         speak.html(
-            "1. Credits are bought with Telegram Stars, and whatever costs credits tells its "
-            "price before it begins."
+            "1. Credits are bought with Telegram Stars, and if something costs credits, you see "
+            "its price before it begins."
         ),
         speak.html(
             "2. What is not delivered is not charged: its credits come back by themselves, and "
@@ -102,8 +102,8 @@ def terms_screen(language: str, *, seller_text: str) -> Screen:
             "is at work is charged only if the model finishes it."
         ),
         speak.html(
-            "3. If you dislike a result, write to /paysupport, and the operator decides whether "
-            "you get credits for it."
+            "3. If you dislike a result, write to us through /paysupport, and the operator decides "
+            "whether you get credits for it."
         ),
         speak.html(
             "4. Bonus credits are spent first, then top-ups, the oldest first; a top-up of which "

@@ -124,11 +124,11 @@ def uncredited_screen(charge_id: str, language: str) -> Screen:
     return Screen(text, ((Button(speak.plain("💬 Ask about it"), AskSupport("")),),))
 
 
-def returned_screen(*, stars: int, is_ours: bool, wallet: Wallet | None, language: str) -> Screen:
+def returned_screen(*, stars: int, is_taken: bool, wallet: Wallet | None, language: str) -> Screen:
     """Return that a payment went back, by us or by Telegram, and what is left if it is known."""
     speak = texts(language)
     head = speak.html("↩️ <b>⭐️ {stars} went back to you.</b>", stars=speak.number(stars))
-    if is_ours:
+    if is_taken:
         told = speak.html("The credits of that top-up are taken from your balance.")
     else:
         told = speak.html(
@@ -136,7 +136,7 @@ def returned_screen(*, stars: int, is_ours: bool, wallet: Wallet | None, languag
             "If you do not know why, write to us: /paysupport"
         )
     # What Telegram took back by itself is not taken from the balance yet.
-    left = wallet_lines(wallet, speak) if wallet and is_ours else ""
+    left = wallet_lines(wallet, speak) if wallet and is_taken else ""
     return Screen(paragraphs(head, told, left), ((wallet_button(speak),),))
 
 

@@ -73,7 +73,7 @@ def statements_screen(language: str) -> Screen:
         for days in PERIODS_DAYS
     )
     text = speak.html(
-        "<b>Statement</b>\n\nEverything that was added and taken, as a file. For which time?"
+        "<b>Statement</b>\n\nEverything that was added and taken, as a file. For which period?"
     )
     back = Button(speak.plain("← Back"), ShowTransfers(0))
     return Screen(text, (*rows, (back,)))

@@ -94,6 +94,8 @@ class Payment:
     """Who paid, as the provider numbers its users, if that is not the owner."""
     suspense: str = ""
     """For what its Stars lie in suspense, if an operator says whose they are."""
+    is_untold: bool = False
+    """Whether its owner has to be told of it: whoever records it is not who took it."""
 
     @property
     def cause(self) -> str:

@@ -67,6 +67,7 @@ PERMISSIONS: Mapping[str, tuple[Scope, ...]] = {
         "RefundTopUp": _OPERATE,
         "LeaseRefunds": _TOP_UP,
         "ReportRefund": _TOP_UP,
+        "ReportTold": _TOP_UP,
         "GetStarCursor": _TOP_UP,
         "ReportStarTransactions": _TOP_UP,
         "ListStarDifferences": _OPERATE,

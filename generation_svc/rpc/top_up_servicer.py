@@ -2,9 +2,10 @@
 
 import re
 
+from atelier.wallet.v1 import top_up_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from generation_svc.domain.money import MoneyMode
-from generation_svc.domain.top_up import MAX_CREDITS, STARS, Payment
+from generation_svc.domain.top_up import MAX_CREDITS, STARS, Payment, TopUpState
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_TELEGRAM_ID, Bounds
 from generation_svc.rpc.call import ServicerContext
@@ -23,6 +24,7 @@ MAX_EXTERNAL_LENGTH = 255
 MAX_TOKEN_LENGTH = 64
 MAX_ERROR_LENGTH = 200
 MAX_REFUNDS = 20
+_STATES = {top_up_pb2.TopUpState.Value(f"TOP_UP_STATE_{each.name}"): each for each in TopUpState}
 _PROVIDER = re.compile(r"[a-z0-9._-]{1,32}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -123,13 +125,20 @@ class TopUpServicer:
         bounds = Bounds()
         bot_id = bounds.bot("bot_id", request.bot_id)
         limit = bounds.number("max_count", request.max_count, least=0, most=MAX_REFUNDS) or 1
-        bounds.check()
-        leased = await refund_top_up.lease_refunds(
-            self._deps, current_caller(), bot_id=bot_id, limit=limit
+        most_untold = bounds.number(
+            "max_untold_count", request.max_untold_count, least=0, most=MAX_REFUNDS
         )
-        reads_stars = await refund_top_up.wants_stars(self._deps, bot_id=bot_id)
-        refunds = [leased_refund_to_proto(each) for each in leased]
-        return pb.LeaseRefundsResponse(refunds=refunds, reads_stars=reads_stars)
+        bounds.check()
+        caller = current_caller()
+        leased = await refund_top_up.lease_refunds(self._deps, caller, bot_id=bot_id, limit=limit)
+        untold = await refund_top_up.lease_untold(
+            self._deps, caller, bot_id=bot_id, limit=most_untold
+        )
+        return pb.LeaseRefundsResponse(
+            refunds=[leased_refund_to_proto(each) for each in leased],
+            reads_stars=await refund_top_up.wants_stars(self._deps, bot_id=bot_id),
+            untold_top_ups=[top_up_to_proto(each) for each in untold],
+        )
 
     async def ReportRefund(
         self, request: pb.ReportRefundRequest, context: ServicerContext
@@ -147,6 +156,21 @@ class TopUpServicer:
         bounds.check()
         top_up = await refund_top_up.report_refund(self._deps, report)
         return pb.ReportRefundResponse(top_up=top_up_to_proto(top_up))
+
+    async def ReportTold(
+        self, request: pb.ReportToldRequest, context: ServicerContext
+    ) -> pb.ReportToldResponse:
+        """Note that an owner was told of a top-up."""
+        bounds = Bounds()
+        top_up_id = bounds.text("top_up_id", request.top_up_id, is_required=True)
+        bounds.check()
+        await refund_top_up.report_told(
+            self._deps,
+            current_caller(),
+            top_up_id=top_up_id,
+            state=_STATES.get(request.state),
+        )
+        return pb.ReportToldResponse()
 
 
 def _payment_from_proto(bounds: Bounds, request: pb.RecordTopUpRequest) -> Payment:

@@ -79,6 +79,7 @@ async def _record(deps: Dependencies, caller: Caller, *, told: StarTransaction, 
         currency=STARS,
         pack_id=invoiced.pack_id,
         bot_id=told.bot_id,
+        is_untold=True,
     )
     await record_top_up(deps, caller, payment=payment, telegram_host=host)
 
@@ -93,7 +94,7 @@ async def _confirm(deps: Dependencies, told: StarTransaction) -> None:
 async def _charge_back(deps: Dependencies, caller: Caller, told: StarTransaction) -> None:
     top_up = await deps.database.read(lambda tx: tx.top_ups.find(TELEGRAM_STARS, told.id))
     assert top_up is not None  # it was found just now
-    refund = Refund(caller, str(top_up.id), WENT_BACK, is_charged_back=True)
+    refund = Refund(caller, str(top_up.id), WENT_BACK, is_charged_back=True, is_untold=True)
     await refund_top_up(deps, refund)
 
 

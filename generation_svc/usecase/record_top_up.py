@@ -164,7 +164,9 @@ async def _credit(
     top_up: TopUp,
     held: bool,
 ) -> RecordedTopUp:
-    if not await tx.top_ups.add(top_up):  # for another owner, in this very moment
+    if not await tx.top_ups.add(
+        top_up, is_untold=payment.is_untold
+    ):  # for another owner, in this very moment
         raise TopUpReused(payment.provider, external_id=payment.external_id)
     debt, rest = set_off(top_up.credits, debt=wallet.debt)
     parts = (

@@ -46,6 +46,8 @@ class Refund:
     is_forced: bool = False
     is_charged_back: bool = False
     """Whether the payment went back already."""
+    is_untold: bool = False
+    """Whether the owner has to be told of it: Telegram's list says that the payment went back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,30 @@ async def lease_refunds(
         return await tx.top_ups.lease_refunds(bot_id, span=LEASE, limit=limit)
 
 
+async def lease_untold(
+    deps: Dependencies, caller: Caller, *, bot_id: int, limit: int
+) -> Sequence[TopUp]:
+    """Lease payments of which a bot is to tell their owners.
+
+    Raises PermissionDenied and MoneyOff.
+    """
+    caller.require_bot(bot_id)
+    check_money(deps)
+    async with deps.database.transaction() as tx:
+        return await tx.top_ups.lease_untold(bot_id, span=LEASE, limit=limit) if limit else ()
+
+
+async def report_told(
+    deps: Dependencies, caller: Caller, *, top_up_id: str, state: TopUpState | None
+) -> None:
+    """Note that an owner was told of a top-up. Raises TopUpNotFound and PermissionDenied."""
+    check_money(deps)
+    async with deps.database.transaction() as tx:
+        top_up = await _locked(tx, top_up_id)
+        caller.require_bot(top_up.bot_id or 0)
+        await tx.top_ups.told(top_up.id, state=state or top_up.state)
+
+
 async def wants_stars(deps: Dependencies, *, bot_id: int) -> bool:
     """Return whether a bot's list of Stars is to be read now, as an operator ordered."""
     return await deps.database.read(lambda tx: tx.stars.is_ordered(bot_id))
@@ -149,7 +175,12 @@ async def _take_back(deps: Dependencies, tx: Transaction, top_up: TopUp, refund:
         raise TopUpSpent(refund.top_up_id)
     state = _state_after(top_up, refund)
     top_up = await tx.top_ups.begin_refund(
-        top_up, state=state, actor=refund.caller.name, reason=refund.reason, is_forced=is_forced
+        top_up,
+        state=state,
+        actor=refund.caller.name,
+        reason=refund.reason,
+        is_forced=is_forced,
+        is_untold=refund.is_untold,
     )
     bought, debt = taken_back(top_up.credits, paid=paid)
     await _move(tx, _taken(top_up, refund, bought=bought, debt=debt))

@@ -109,6 +109,7 @@ async def _credit(
         bot_id=told.bot_id,
         payer=told.user_id,
         suspense=told.cause,
+        is_untold=True,
     )
     outcome = await record_in(deps, tx, caller=settlement.caller, payment=payment)
     if isinstance(outcome, AtelierError):
@@ -123,7 +124,11 @@ async def _charge_back(
     if told.is_in or told.partner not in STRANGERS:
         raise StarNotSettled("only what went to somebody unnamed can be a chargeback")
     refund = Refund(
-        settlement.caller, settlement.top_up_id, settlement.reason, is_charged_back=True
+        settlement.caller,
+        settlement.top_up_id,
+        settlement.reason,
+        is_charged_back=True,
+        is_untold=True,
     )
     top_up = await refund_in(deps, tx, refund=refund)
     is_its = top_up.bot_id == told.bot_id and top_up.state is TopUpState.CHARGED_BACK

@@ -407,6 +407,9 @@ CALLS: dict[str, Call] = {
     "WalletService/ReportRefund": lambda c, s: c.wallet.ReportRefund(
         _wallet.ReportRefundRequest(top_up_id=str(uuid4()), lease_token="none")
     ),
+    "WalletService/ReportTold": lambda c, s: c.wallet.ReportTold(
+        _wallet.ReportToldRequest(top_up_id=str(uuid4()))
+    ),
     "WalletService/GetStarCursor": lambda c, s: c.wallet.GetStarCursor(
         _wallet.GetStarCursorRequest(bot_id=s.bot_id)
     ),

@@ -16,6 +16,7 @@ from atelier.generation.v1 import job_pb2
 from atelier.generation.v1.delivery_pb2 import DELIVERY_KIND_OUTCOME, Delivery
 from atelier.generation.v1.destination_pb2 import TelegramDestination
 from atelier.generation.v1.media_pb2 import Media
+from atelier.wallet.v1.top_up_pb2 import TopUp
 from edge_bot.conversation.missed import note_missed
 from edge_bot.delivery.render import Renderer
 from edge_bot.delivery.spool import MediaSpool
@@ -25,7 +26,7 @@ from edge_bot.pack.pack_cache import PackCache
 from edge_bot.pack.seller import Seller
 from edge_bot.payment.at_once import AtOnce
 from edge_bot.payment.checkout import Checkout
-from edge_bot.payment.refund import RefundWorker
+from edge_bot.payment.refund import RefundWorker, Tell
 from edge_bot.payment.star_reader import StarReader
 from edge_bot.service_clock import ServiceClock
 from edge_bot.settings import EdgeSettings
@@ -56,6 +57,7 @@ class Harness:
     token_health: TokenHealth = field(default_factory=lambda: TokenHealth(check_s=0.05))
     clock: ServiceClock = field(default_factory=ServiceClock)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    told: list[TopUp] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.meter = Meter(self.registry)
@@ -96,7 +98,13 @@ class Harness:
             token_health=self.token_health,
         )
 
-    def refund_worker(self, *, star_news: asyncio.Event | None = None) -> RefundWorker:
+    async def tell(self, top_up: TopUp) -> None:
+        """Note which top-up an owner is to be told of."""
+        self.told.append(top_up)
+
+    def refund_worker(
+        self, *, star_news: asyncio.Event | None = None, tell: Tell | None = None
+    ) -> RefundWorker:
         return RefundWorker(
             bot=self.bot,
             bot_id=BOT_ID,
@@ -104,6 +112,7 @@ class Harness:
             packs=PackCache(self.client.wallet),
             star_news=star_news or asyncio.Event(),
             token_health=self.token_health,
+            tell=tell or self.tell,
             look_s=0.02,
         )
 

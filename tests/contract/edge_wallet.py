@@ -67,6 +67,8 @@ class WalletDesk(WalletServiceServicer):
     """Whether the cursor stays where it is."""
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
+    untold: set[str] = field(default_factory=set)
+    """The ids of top-ups that only Telegram's list told of."""
     reads_stars: bool = False
     """Whether an operator ordered the Stars to be read."""
 
@@ -166,6 +168,9 @@ class WalletDesk(WalletServiceServicer):
         return pb.LeaseRefundsResponse(
             refunds=[self._lease(each) for each in due[: request.max_count or 1]],
             reads_stars=self.reads_stars,
+            untold_top_ups=[each for each in self.top_ups if each.id in self.untold][
+                : request.max_untold_count
+            ],
         )
 
     async def ReportRefund(self, request: Any, context: Any) -> Any:
@@ -179,6 +184,13 @@ class WalletDesk(WalletServiceServicer):
             top_up.state = top_up_pb2.TOP_UP_STATE_REFUNDED
             top_up.refund_time.GetCurrentTime()
         return pb.ReportRefundResponse(top_up=top_up)
+
+    async def ReportTold(self, request: Any, context: Any) -> Any:
+        await self._begin("ReportTold", request, context)
+        top_up = next(each for each in self.top_ups if each.id == request.top_up_id)
+        if top_up.state == request.state:
+            self.untold.discard(top_up.id)
+        return pb.ReportToldResponse()
 
     async def GetStarCursor(self, request: Any, context: Any) -> Any:
         await self._begin("GetStarCursor", request, context)

@@ -90,6 +90,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "RefundTopUp": {"top_up_id": NOBODY, "reason": "bounds"},
     "LeaseRefunds": {"bot_id": 1},
     "ReportRefund": {"top_up_id": NOBODY, "lease_token": "none"},
+    "ReportTold": {"top_up_id": NOBODY},
     "GetStarCursor": {"bot_id": 1},
     "ReportStarTransactions": {"bot_id": 1, "telegram_host": "telegram.example"},
     "HealStars": {"reason": "bounds"},

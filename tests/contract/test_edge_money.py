@@ -15,6 +15,7 @@ from atelier.wallet.v1 import top_up_pb2, transfer_pb2
 from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_CSV, STATEMENT_FORMAT_PDF
 from atelier.wallet.v1.top_up_pb2 import Pack
 from atelier.wallet.v1.wallet_pb2 import FreeAllowance
+from edge_bot.conversation.handle_update import tell_untold
 from edge_bot.conversation.handler.money import COMMANDS
 from edge_bot.pack.seller import Seller
 from tests.contract.edge_chat import Chat, chatting
@@ -43,9 +44,9 @@ async def invoice(chat: Chat, label: str = "+100 credits") -> Json:
     return await chat.last()
 
 
-async def buy(chat: Chat, **order: Any) -> Json:
+async def buy(chat: Chat, *, label: str = "+100 credits", **order: Any) -> Json:
     """Buy the small pack, and return the payment."""
-    message = await invoice(chat)
+    message = await invoice(chat, label)
     query = (await chat.telegram.pay(USER, message_id=message["message_id"], **order))[
         "pre_checkout_query_id"
     ]
@@ -53,6 +54,10 @@ async def buy(chat: Chat, **order: Any) -> Json:
     payment = await chat.telegram.until_paid(query)
     await chat.pump()
     return payment
+
+
+async def said(chat: Chat) -> list[str]:
+    return [each.get("text", "") for each in await chat.from_bot()]
 
 
 async def test_an_invoice_is_paid_and_credited_once(chat: Chat) -> None:
@@ -311,6 +316,69 @@ async def test_stars_that_we_returned_are_told_kindly(chat: Chat) -> None:
     assert "⭐️ 50 went back to you" in await chat.last_text()
     assert "are taken from your balance" in await chat.last_text()
     assert not chat.context.star_news.is_set()
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "payment has arrived"), ("ru", "платёж получен")]
+)
+async def test_who_paid_without_an_update_is_told_in_their_language(
+    language: str, words: str
+) -> None:
+    async with chatting(is_sold=True, language=language) as chat:
+        payment = await buy(chat, label="+100", notice="never")
+        wallet(chat).pay(OWNER, charge_id=payment["charge_id"])
+        [top_up] = wallet(chat).top_ups
+        for _ in range(2):
+            await tell_untold(chat.context, top_up)
+        await chat.telegram.payment(payment["pre_checkout_query_id"], "notice")
+        await chat.pump()  # the update comes after all
+        [told] = [each for each in await said(chat) if words in each.lower()]
+        assert "100" in told
+        assert "🧾" in str((await chat.last())["reply_markup"])
+
+
+async def test_a_payment_whose_return_no_update_told_of_is_told_once(chat: Chat) -> None:
+    payment = await buy(chat)
+    [top_up] = wallet(chat).top_ups
+    top_up.state = top_up_pb2.TOP_UP_STATE_CHARGED_BACK
+    for _ in range(2):
+        await tell_untold(chat.context, top_up)
+    await chat.telegram.payment(payment["pre_checkout_query_id"], "refund", is_told=True)
+    await chat.pump()
+    [told] = [each for each in await said(chat) if "went back to you" in each]
+    assert "are taken from your balance" in told
+    assert not chat.context.star_news.is_set()
+
+
+async def test_stars_that_became_credits_of_no_user_are_told_to_nobody(chat: Chat) -> None:
+    wallet(chat).pay("shop:anna", charge_id="settled")
+    [top_up] = wallet(chat).top_ups
+    before = await said(chat)
+    await tell_untold(chat.context, top_up)
+    assert await said(chat) == before
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "words"),
+    [
+        ("en", "Where are my credits?", "/receipts what has arrived"),
+        ("ru", "я оплатил, а кредиты не пришли", "все поступления — /receipts"),
+    ],
+)
+async def test_who_asks_for_a_payment_is_told_above_the_usual_screen(
+    language: str, question: str, words: str
+) -> None:
+    async with chatting(is_sold=True, language=language) as chat:
+        await chat.say(question)
+        assert words in await chat.last_text()
+        assert question in await chat.last_text()  # nothing is lost, if it is to be drawn after all
+        assert "✨" in str(await chat.labels())
+
+
+async def test_no_question_is_about_payments_where_nothing_is_sold() -> None:
+    async with chatting() as chat:
+        await chat.say("Where are my credits?")
+        assert "/receipts" not in await chat.last_text()
 
 
 async def test_a_receipt_tells_what_became_of_the_payment(chat: Chat) -> None:

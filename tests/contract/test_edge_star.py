@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 from telegram import Update
+from telegram.error import NetworkError
 
 from atelier.wallet.v1 import star_transaction_pb2 as star_pb
 from atelier.wallet.v1 import top_up_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from atelier.wallet.v1.top_up_pb2 import TopUp
 from edge_bot.pack.payload import Payload
 from edge_bot.update import polling
 from edge_bot.update.lease import PollingLease
@@ -74,6 +76,30 @@ async def test_a_refund_is_made_and_reported(edge: Harness) -> None:
     [call] = await edge.telegram.calls("refundStarPayment")
     assert call["params"]["telegram_payment_charge_id"] == charge_id
     assert int(call["params"]["user_id"]) == CHAT
+
+
+async def test_who_was_not_told_of_a_payment_is_told_until_it_is_reported(edge: Harness) -> None:
+    await paid(edge)
+    [top_up] = wallet(edge).top_ups
+    wallet(edge).untold.add(top_up.id)
+    tries = 0
+
+    async def tell(told: TopUp) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise NetworkError("away")
+        await edge.tell(told)
+
+    async with edge.running(edge.refund_worker(tell=tell)):
+        await until(lambda: is_known(edge))
+    assert {each.id for each in edge.told} == {top_up.id}
+    [report] = wallet(edge).asked("ReportTold")
+    assert (report.top_up_id, report.state) == (top_up.id, top_up_pb2.TOP_UP_STATE_CREDITED)
+
+
+async def is_known(edge: Harness) -> bool:
+    return not wallet(edge).untold
 
 
 async def test_a_refund_that_was_made_before_is_a_success(edge: Harness) -> None:
@@ -281,3 +307,22 @@ async def test_a_payment_that_was_not_recorded_comes_again_after_a_kill(edge: Ha
 
 async def has_failed(recorder: Recorder) -> bool:
     return recorder.failures < 10**6
+
+
+async def test_a_payment_stays_at_telegram_while_service_and_right_are_gone(edge: Harness) -> None:
+    charge_id = await paid(edge, is_recorded=False)
+    recorder = Recorder(failures=10**6)
+    async with edge.polling(recorder, lease_s=0.3):
+        await until(lambda: has_failed(recorder))
+        edge.service.edge.is_refusing = True
+        await until(lambda: has_released(edge))
+        assert await edge.pending()  # nothing but the record of it may confirm it
+        recorder.failures, edge.service.edge.is_refusing = 0, False
+        await until(recorder.has_recorded)
+        await until(edge.has_confirmed)
+    assert recorder.recorded == [charge_id]
+
+
+async def has_released(edge: Harness) -> bool:
+    """Whether the poller has given up the right that it could not keep."""
+    return any(not lease_s for _, lease_s in edge.service.edge.asked)

@@ -15,7 +15,7 @@ from tests.e2e.caller import TOKENS
 from tests.e2e.person import Json, Person
 from tests.e2e.program import until
 from tests.e2e.stack import BOT_ID, Shape, Stack
-from tests.e2e.test_buy import differences, invoice, until_paid, wallet
+from tests.e2e.test_buy import button, differences, invoice, start_edges, until_paid, wallet
 
 CREDITS, STARS = 110, 120
 SHAPE = Shape(
@@ -90,6 +90,45 @@ async def test_a_day_of_lost_updates_is_healed_by_an_operators_command(running: 
         await person.reads(f"You have {2 * CREDITS} credits.")
         assert await wallet(running, person) == (2 * CREDITS, 0, 2)
     assert await differences(running) == []
+
+
+async def test_who_paid_without_an_update_is_told_once_whatever_dies(running: Stack) -> None:
+    person = await running.telegram.person(first_name="Eve", language_code="ru")
+    query = await pays(person, await invoice(person), notice="never")
+    payment = await until_paid(person, query)
+    await healed(running)
+    is_told = "OLD.tell_time IS NOT NULL AND NEW.tell_time IS NULL"
+    async with running.history.holding("top_up", event="UPDATE", when=is_told):
+        await update_is_not_waited_for(running, payment)
+        await running.history.caught()  # it is told, and nobody knows yet
+        for edge in running.edges:
+            edge.kill()
+        await running.history.drop_caught()
+    await start_edges(running)
+    await update_is_not_waited_for(running, payment)
+
+    async def is_known() -> bool:
+        untold = "SELECT id FROM top_up WHERE tell_time IS NOT NULL AND external_id = %(id)s"
+        return not await running.history.rows(untold, id=payment["charge_id"])
+
+    await until(is_known, within_s=60, what="the report that it was told")
+    for _ in range(2):
+        await person.telegram.send("POST", f"/sandbox/payments/{query}/notice")
+    await person.says("/terms")  # answered after the update, which comes after all
+    await person.reads("Условия")
+    told = [each for each in await person.heard() if "платёж получен" in each.get("text", "")]
+    assert len(told) == 1
+    assert button(told[0], "wz:") is not None
+    assert f"На балансе {CREDITS} кредитов" in told[0]["text"].replace("\N{NO-BREAK SPACE}", " ")
+    assert await wallet(running, person) == (CREDITS, 0, 1)
+
+
+async def update_is_not_waited_for(stack: Stack, payment: Json) -> None:
+    """Let the time be over in which an update of a payment, or an edge's report, may still come."""
+    await stack.history.rows(
+        "UPDATE top_up SET tell_time = now() WHERE tell_time > now() AND external_id = %(id)s",
+        id=payment["charge_id"],
+    )
 
 
 async def test_what_is_told_twice_at_once_is_credited_once(running: Stack) -> None:

@@ -9,7 +9,7 @@ from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.star import STRANGERS, StarTransaction
 from generation_svc.domain.star_settlement import Settlement
 from generation_svc.domain.statement import Period
-from generation_svc.domain.top_up import Pack, Payment, TopUp
+from generation_svc.domain.top_up import Pack, Payment, TopUp, TopUpState
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase import (
@@ -58,6 +58,11 @@ async def bought(harness: Harness) -> None:
     for leased in await refund_top_up.lease_refunds(deps, caller, bot_id=7, limit=20):
         told = refund_top_up.RefundReport(caller, str(leased.id), str(leased.lease_token))
         await refund_top_up.report_refund(deps, told)
+    assert await refund_top_up.lease_untold(deps, caller, bot_id=7, limit=20) == []
+    for top_up in tops:
+        await refund_top_up.report_told(
+            deps, caller, top_up_id=str(top_up.id), state=TopUpState.REFUNDED
+        )
     while await number_receipts(deps):
         pass
     await reported(deps, caller, tops)

@@ -1,5 +1,6 @@
 """What becomes of the jobs and the bytes of a database that was found to be a restored one."""
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -237,6 +238,14 @@ async def test_an_epoch_that_is_damaged_closes_sales(database_url: str) -> None:
         assert await watch(harness)
         harness.store.kept[KEY] = b'{"epoch": "'
         assert not await watch_epoch(harness.deps.database, harness.store)
+
+
+async def test_an_epoch_at_rest_waits_for_nobody(database_url: str) -> None:
+    async with service(database_url) as harness:
+        assert await watch(harness)
+        async with harness.transaction() as tx, asyncio.timeout(5):
+            await tx.epochs.lock()  # by a replica that waits for its media store
+            assert await watch(harness)
 
 
 async def test_the_provider_is_read_before_sales_open(database_url: str) -> None:

@@ -20,7 +20,14 @@ class MemoryTopUpStore(Store):
 
     @answered
     def begin_refund(
-        self, top_up: TopUp, *, state: TopUpState, actor: str, reason: str, is_forced: bool
+        self,
+        top_up: TopUp,
+        *,
+        state: TopUpState,
+        actor: str,
+        reason: str,
+        is_forced: bool,
+        is_untold: bool,
     ) -> TopUp:
         begun = replace(top_up, state=state, refund_count=1)
         self._write(top_up=begun)

@@ -297,6 +297,19 @@ def test_every_failure_is_told_in_words_of_its_own_and_can_be_tried_again() -> N
     assert len(told) == len(job_pb2.FailureReason.values()) - 2
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("is_picture", [True, False])
+def test_a_failure_is_told_in_one_message_and_the_other_only_ends(
+    language: str, is_picture: bool
+) -> None:
+    failed = job(job_pb2.JOB_STATE_FAILED)
+    told = failure_screen(failed, language, is_picture=is_picture).text
+    ended = job_screen(failed, language, now=NOW, title="Imagen", is_picture=is_picture)
+    assert told.partition("</b>")[0] not in ended.text
+    assert "Imagen" in ended.text
+    assert not ended.keyboard
+
+
 def test_a_failure_says_which_picture_it_is_about() -> None:
     failed = job(job_pb2.JOB_STATE_FAILED)
     failed.inputs["prompt"] = "a <fox>"

@@ -83,7 +83,9 @@ async def answer_text(interaction: Interaction, event: Text) -> None:
     # A repetition finds the draft already changed and owes nothing but the answer.
     if not interaction.is_applied:
         await interaction.save(_with_text(interaction, event.text))
-    await interaction.reply(_found_screen(interaction, event) or await current_screen(interaction))
+    screen = _found_screen(interaction, event) or await current_screen(interaction)
+    note = await _question_note(interaction, event)
+    await interaction.reply(Screen(paragraphs(note, screen.text), screen.keyboard))
 
 
 def _with_text(interaction: Interaction, text: str) -> Draft:
@@ -169,6 +171,14 @@ async def _payment_note(interaction: Interaction, event: Picture) -> str:
         return ""
     is_on = (await interaction.context.packs.get()).is_on
     return payment_notice.not_by_picture(interaction.language) if is_on else ""
+
+
+async def _question_note(interaction: Interaction, event: Text) -> str:
+    """Return where a payment is seen, if somebody asks for one instead of a picture."""
+    if not payment_notice.asks_for_payment(event.text):
+        return ""
+    is_on = (await interaction.context.packs.get()).is_on
+    return payment_notice.by_itself(interaction.language) if is_on else ""
 
 
 def _found_screen(interaction: Interaction, event: Text) -> Screen | None:

@@ -34,7 +34,11 @@ START = "topup"
 PAGE_SIZE = 20
 """Among how many of the latest transfers it is looked for how much of a top-up paid a debt."""
 
-_OURS = (top_up_pb2.TOP_UP_STATE_REFUNDING, top_up_pb2.TOP_UP_STATE_REFUNDED)
+_TAKEN = (
+    top_up_pb2.TOP_UP_STATE_REFUNDING,
+    top_up_pb2.TOP_UP_STATE_REFUNDED,
+    top_up_pb2.TOP_UP_STATE_CHARGED_BACK,
+)
 
 _logger = structlog.get_logger(__name__)
 
@@ -55,12 +59,15 @@ async def buy_pack(interaction: Interaction, pack_id: str) -> None:
     if interaction.is_answered:
         return
     sent_id = await _send_invoice(interaction, pack)
-    origin = interaction.event.origin
-    await interaction.note(lambda session: session.with_reply(origin, sent_id))
+    origin, spoken = interaction.event.origin, {"language": interaction.language}
+    await interaction.note(
+        lambda session: session.with_reply(origin, sent_id).model_copy(update=spoken)
+    )
 
 
 async def answer_payment(interaction: Interaction, event: Credited | Uncredited | Returned) -> None:
-    """Say what became of a payment."""
+    """Say what became of a payment, once: its update may come to two edges at the same time."""
+    await interaction.claim()
     match event:
         case Credited():
             await _answer_credited(interaction, event)
@@ -107,13 +114,13 @@ async def _returned_screen(interaction: Interaction, event: Returned) -> Screen:
     is_on = (await interaction.context.packs.get()).is_on
     top_ups = await top_ups_of(interaction) if is_on else ()
     states = [each.state for each in top_ups if each.external_id == event.charge_id]
-    is_ours = any(state in _OURS for state in states)
-    if not is_ours:
+    is_taken = event.is_taken or any(state in _TAKEN for state in states)
+    if not is_taken:
         _logger.warning("Telegram returned a payment by itself", charge_id=event.charge_id)
         interaction.context.star_news.set()
     return returned_screen(
         stars=event.amount,
-        is_ours=is_ours,
+        is_taken=is_taken,
         wallet=await wallet_of(interaction) if is_on else None,
         language=interaction.language,
     )

@@ -10,6 +10,9 @@ from generation_svc.domain.epoch import KnownEpoch, StoredEpoch
 class EpochStore(Protocol):
     """Keeps the epoch of the money. Whoever changes it has locked it first."""
 
+    async def get(self) -> KnownEpoch | None:
+        """Read the epoch without a lock."""
+
     async def lock(self) -> KnownEpoch | None:
         """Read the epoch, which nobody changes until the end of the transaction."""
 

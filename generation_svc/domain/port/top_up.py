@@ -23,7 +23,7 @@ class TopUpStore(Protocol):
     async def take_turn(self, caller: str) -> int:
         """Wait until nobody else adds a top-up; return the caller's unconfirmed ones of today."""
 
-    async def add(self, top_up: TopUp) -> bool:
+    async def add(self, top_up: TopUp, *, is_untold: bool = False) -> bool:
         """Write a new top-up; return False if its provider has one of that id."""
 
     async def find(self, provider: str, external_id: str) -> TopUp | None:
@@ -39,7 +39,14 @@ class TopUpStore(Protocol):
         """Read an owner's top-ups, the newest first, from after one on."""
 
     async def begin_refund(
-        self, top_up: TopUp, *, state: TopUpState, actor: str, reason: str, is_forced: bool
+        self,
+        top_up: TopUp,
+        *,
+        state: TopUpState,
+        actor: str,
+        reason: str,
+        is_forced: bool,
+        is_untold: bool,
     ) -> TopUp:
         """Note that the credits of a locked top-up are taken back."""
 
@@ -48,6 +55,12 @@ class TopUpStore(Protocol):
 
     async def lease_refunds(self, bot_id: int, *, span: timedelta, limit: int) -> Sequence[TopUp]:
         """Lease top-ups whose payments a bot is to return, for some time."""
+
+    async def lease_untold(self, bot_id: int, *, span: timedelta, limit: int) -> Sequence[TopUp]:
+        """Lease top-ups of whose state a bot is to tell their owners, for some time."""
+
+    async def told(self, top_up_id: UUID, *, state: TopUpState) -> None:
+        """Note that an owner knows of a top-up, unless it has another state by now."""
 
     async def number_receipts(self, *, limit: int) -> int | None:
         """Give what has no receipt the next numbers; None if another replica is doing it."""

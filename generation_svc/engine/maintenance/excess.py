@@ -21,8 +21,7 @@ async def switch_off_dear(deps: Dependencies) -> bool:
     """Switch off every model of which a task cost too much; once is enough."""
     if deps.money.mode is None:
         return False
-    async with deps.database.transaction() as tx:
-        models = await tx.ledger.dear_models()
+    models = await deps.database.read(lambda tx: tx.ledger.dear_models())
     if models:
         await one_by_one(models, partial(_switch_off, deps))
         await refresh(deps)

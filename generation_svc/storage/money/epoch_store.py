@@ -19,6 +19,9 @@ class PostgresEpochStore:
     async def lock(self) -> KnownEpoch | None:
         await self._connection.execute("SELECT FROM money_state FOR UPDATE")
         # A statement of its own: its snapshot sees the transfers of those who had the lock.
+        return await self.get()
+
+    async def get(self) -> KnownEpoch | None:
         cursor = await self._connection.execute(_EPOCH)
         row = await cursor.fetchone()
         return _epoch(row) if row else None

@@ -15,6 +15,9 @@ TURN_LOCK = 0x5355_5450
 RECEIPT_LOCK = 0x5443_5052
 """The advisory lock under which receipts are numbered ("RPCT")."""
 
+PATIENCE = timedelta(minutes=1)
+"""How long an update of what Telegram lists is waited for before its owner is told without it."""
+
 
 class PostgresTopUpStore:
     """The `TopUpStore` of one transaction."""
@@ -41,8 +44,9 @@ class PostgresTopUpStore:
         row = await self._one(f"SELECT ({_UNCONFIRMED}) AS unconfirmed", {"caller": caller})
         return int(row["unconfirmed"]) if row else 0
 
-    async def add(self, top_up: TopUp) -> bool:
+    async def add(self, top_up: TopUp, *, is_untold: bool = False) -> bool:
         values = {name: getattr(top_up, name) for name in _ADDED}
+        values |= {"is_untold": is_untold, "patience": PATIENCE}
         return await self._one(_ADD, values) is not None
 
     async def find(self, provider: str, external_id: str) -> TopUp | None:
@@ -65,7 +69,14 @@ class PostgresTopUpStore:
         return [_from_row(row) for row in await cursor.fetchall()]
 
     async def begin_refund(
-        self, top_up: TopUp, *, state: TopUpState, actor: str, reason: str, is_forced: bool
+        self,
+        top_up: TopUp,
+        *,
+        state: TopUpState,
+        actor: str,
+        reason: str,
+        is_forced: bool,
+        is_untold: bool,
     ) -> TopUp:
         values = {
             "id": top_up.id,
@@ -73,6 +84,8 @@ class PostgresTopUpStore:
             "actor": actor,
             "reason": reason,
             "is_forced": is_forced,
+            "is_untold": is_untold,
+            "patience": PATIENCE,
         }
         await self._connection.execute(_BEGIN_REFUND, values)
         return await self._known(top_up.id)
@@ -86,6 +99,16 @@ class PostgresTopUpStore:
         values = {"bot_id": bot_id, "span": span, "limit": limit}
         cursor = await self._connection.execute(_LEASE, values)
         return [_from_row(row) for row in await cursor.fetchall()]
+
+    async def lease_untold(self, bot_id: int, *, span: timedelta, limit: int) -> Sequence[TopUp]:
+        values = {"bot_id": bot_id, "span": span, "limit": limit}
+        cursor = await self._connection.execute(_LEASE_UNTOLD, values)
+        return [_from_row(row) for row in await cursor.fetchall()]
+
+    async def told(self, top_up_id: UUID, *, state: TopUpState) -> None:
+        await self._connection.execute(
+            "UPDATE top_up SET tell_time = NULL WHERE id = %s AND state = %s", (top_up_id, state)
+        )
 
     async def number_receipts(self, *, limit: int) -> int | None:
         lock = await self._one(
@@ -144,11 +167,15 @@ SELECT coalesce((SELECT is_blocked FROM wallet WHERE owner = %(owner)s), false) 
     (SELECT sales_closed_reason FROM money_state WHERE name = 'money') AS closed_reason,
     ({_UNCONFIRMED}) AS unconfirmed
 """
+# After a backup was restored, owners were told before of what Telegram's list brings back.
+_TELL = """
+CASE WHEN %(is_untold)s AND NOT EXISTS (SELECT FROM money_state WHERE restored IS NOT NULL)
+    THEN clock_timestamp() + %(patience)s END"""
 # The time of the moment and not of the transaction, which may have waited for the wallet: of one
 # owner later top-ups are younger.
 _ADD = f"""
-INSERT INTO top_up ({", ".join(_ADDED)}, create_time)
-VALUES ({", ".join(f"%({name})s" for name in _ADDED)}, clock_timestamp())
+INSERT INTO top_up ({", ".join(_ADDED)}, create_time, tell_time)
+VALUES ({", ".join(f"%({name})s" for name in _ADDED)}, clock_timestamp(), {_TELL})
 ON CONFLICT (provider, external_id) DO NOTHING RETURNING id
 """
 # The oldest are spent first: one is untouched if the paid credits cover it and all younger ones.
@@ -181,7 +208,7 @@ FROM page, had ORDER BY create_time DESC, id DESC
 _BEGIN_REFUND = f"""
 UPDATE top_up SET state = %(state)s::text, refund_actor = %(actor)s, refund_reason = %(reason)s,
     is_forced = %(is_forced)s, refund_count = refund_count + 1, refund_error = NULL,
-    lease_token = NULL, lease_time = NULL,
+    lease_token = NULL, lease_time = NULL, tell_time = {_TELL},
     refund_time = CASE WHEN %(state)s::text <> '{TopUpState.REFUNDING}' THEN now() END
 WHERE id = %(id)s
 """
@@ -196,6 +223,13 @@ UPDATE top_up SET lease_token = gen_random_uuid(), lease_time = now() + %(span)s
 WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND state = '{TopUpState.REFUNDING}'
     AND (lease_time IS NULL OR lease_time <= now())
     ORDER BY lease_time NULLS FIRST, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING *, false AS is_refundable
+"""
+_LEASE_UNTOLD = f"""
+UPDATE top_up SET tell_time = now() + %(span)s
+WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND tell_time <= now()
+    AND state IN ('{TopUpState.CREDITED}', '{TopUpState.CHARGED_BACK}')
+    ORDER BY tell_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING *, false AS is_refundable
 """
 # Only what the epoch covers gets a number: a backup that lacks it has an earlier epoch, so that the

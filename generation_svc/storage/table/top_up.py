@@ -34,6 +34,9 @@ class TopUpRow(SQLModel, table=True):
         ),
         Index("top_up_refund_due", "bot_id", "id", postgresql_where=text("state = 'refunding'")),
         Index(
+            "top_up_untold", "bot_id", "tell_time", postgresql_where=text("tell_time IS NOT NULL")
+        ),
+        Index(
             "top_up_without_receipt",
             "create_time",
             "id",
@@ -72,6 +75,8 @@ class TopUpRow(SQLModel, table=True):
     lease_token: UUID | None = None
     """Who is returning the payment, until the lease is over."""
     lease_time: datetime | None = Field(default=None, sa_type=TIME)
+    tell_time: datetime | None = Field(default=None, sa_type=TIME)
+    """From when on an edge may tell its owner of it; NULL if nobody has to."""
     refund_error: str | None = None
     """What the provider refused to return it with."""
     refund_count: int = Field(sa_column=counted(Integer))

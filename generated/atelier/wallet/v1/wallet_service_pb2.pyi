@@ -517,6 +517,7 @@ class LeaseRefundsRequest(_message.Message):
 
     BOT_ID_FIELD_NUMBER: _builtins.int
     MAX_COUNT_FIELD_NUMBER: _builtins.int
+    MAX_UNTOLD_COUNT_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
     """The bot, 1 to 4503599627370495."""
     max_count: _builtins.int
@@ -524,15 +525,21 @@ class LeaseRefundsRequest(_message.Message):
 
     Zero means 1.
     """
+    max_untold_count: _builtins.int
+    """The maximum number of top-ups whose owners the caller is to tell, 0 to 20.
+
+    Zero means none.
+    """
     def __init__(
         self,
         *,
         bot_id: _builtins.int = ...,
         max_count: _builtins.int = ...,
+        max_untold_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "max_count", b"max_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "max_count", b"max_count", "max_untold_count", b"max_untold_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -546,6 +553,7 @@ class LeaseRefundsResponse(_message.Message):
 
     REFUNDS_FIELD_NUMBER: _builtins.int
     READS_STARS_FIELD_NUMBER: _builtins.int
+    UNTOLD_TOP_UPS_FIELD_NUMBER: _builtins.int
     reads_stars: _builtins.bool
     """Whether an operator ordered the bot's Star transactions to be read now."""
     @_builtins.property
@@ -555,15 +563,24 @@ class LeaseRefundsResponse(_message.Message):
         Empty means that nothing is to be refunded.
         """
 
+    @_builtins.property
+    def untold_top_ups(self) -> _containers.RepeatedCompositeFieldContainer[_top_up_pb2.TopUp]:
+        """The top-ups whose owners are to be told what their state says: that they are credited, or
+        charged back. At most max_untold_count of them: at most 20.
+
+        Empty means that all owners know.
+        """
+
     def __init__(
         self,
         *,
         refunds: _abc.Iterable[_top_up_pb2.LeasedRefund] | None = ...,
         reads_stars: _builtins.bool = ...,
+        untold_top_ups: _abc.Iterable[_top_up_pb2.TopUp] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reads_stars", b"reads_stars", "refunds", b"refunds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reads_stars", b"reads_stars", "refunds", b"refunds", "untold_top_ups", b"untold_top_ups"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -628,6 +645,52 @@ class ReportRefundResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportRefundResponse: _TypeAlias = ReportRefundResponse  # noqa: Y015
+
+@_typing.final
+class ReportToldRequest(_message.Message):
+    """The request of ReportTold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOP_UP_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    top_up_id: _builtins.str
+    """The id of the top-up, 1 to 128 characters; one that is not a UUID is NOT_FOUND."""
+    state: _top_up_pb2.TopUpState.ValueType
+    """The state that its owner was told; if it is another by now, the owner is told of that, too.
+
+    TOP_UP_STATE_UNSPECIFIED means the one that it has.
+    """
+    def __init__(
+        self,
+        *,
+        top_up_id: _builtins.str = ...,
+        state: _top_up_pb2.TopUpState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "top_up_id", b"top_up_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportToldRequest: _TypeAlias = ReportToldRequest  # noqa: Y015
+
+@_typing.final
+class ReportToldResponse(_message.Message):
+    """The response of ReportTold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportToldResponse: _TypeAlias = ReportToldResponse  # noqa: Y015
 
 @_typing.final
 class GetStarCursorRequest(_message.Message):

@@ -87,6 +87,11 @@ class WalletServiceStub:
                 request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportRefundRequest.SerializeToString,
                 response_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportRefundResponse.FromString,
                 _registered_method=True)
+        self.ReportTold = channel.unary_unary(
+                '/atelier.wallet.v1.WalletService/ReportTold',
+                request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportToldRequest.SerializeToString,
+                response_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportToldResponse.FromString,
+                _registered_method=True)
         self.GetStarCursor = channel.unary_unary(
                 '/atelier.wallet.v1.WalletService/GetStarCursor',
                 request_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.GetStarCursorRequest.SerializeToString,
@@ -249,7 +254,8 @@ class WalletServiceServicer:
 
     def LeaseRefunds(self, request, context):
         """Leases top-ups of a bot whose Stars are to be returned: the bot's token is the edge's
-        alone. A lease that is not reported runs out after a minute.
+        alone. A lease that is not reported runs out after a minute. So does that of the top-ups
+        which Telegram's list alone told of, so that their owners know of nothing yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,6 +264,14 @@ class WalletServiceServicer:
     def ReportRefund(self, request, context):
         """Says what became of a leased refund; the same report may come again. "Already
         refunded" is a success.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportTold(self, request, context):
+        """Says that the owner of a leased top-up was told of it, or cannot be; the same report may
+        come again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -449,6 +463,11 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.ReportRefund,
                     request_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportRefundRequest.FromString,
                     response_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportRefundResponse.SerializeToString,
+            ),
+            'ReportTold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportTold,
+                    request_deserializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportToldRequest.FromString,
+                    response_serializer=atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportToldResponse.SerializeToString,
             ),
             'GetStarCursor': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStarCursor,
@@ -787,6 +806,33 @@ class WalletService:
             '/atelier.wallet.v1.WalletService/ReportRefund',
             atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportRefundRequest.SerializeToString,
             atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportRefundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportTold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/atelier.wallet.v1.WalletService/ReportTold',
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportToldRequest.SerializeToString,
+            atelier_dot_wallet_dot_v1_dot_wallet__service__pb2.ReportToldResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,11 +56,16 @@ class WalletServiceStub:
     """
     LeaseRefunds: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.LeaseRefundsRequest, _wallet_service_pb2.LeaseRefundsResponse]
     """Leases top-ups of a bot whose Stars are to be returned: the bot's token is the edge's
-    alone. A lease that is not reported runs out after a minute.
+    alone. A lease that is not reported runs out after a minute. So does that of the top-ups
+    which Telegram's list alone told of, so that their owners know of nothing yet.
     """
     ReportRefund: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ReportRefundRequest, _wallet_service_pb2.ReportRefundResponse]
     """Says what became of a leased refund; the same report may come again. "Already
     refunded" is a success.
+    """
+    ReportTold: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ReportToldRequest, _wallet_service_pb2.ReportToldResponse]
+    """Says that the owner of a leased top-up was told of it, or cannot be; the same report may
+    come again.
     """
     GetStarCursor: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetStarCursorRequest, _wallet_service_pb2.GetStarCursorResponse]
     """Returns from which offset on an edge reads a bot's Star transactions."""
@@ -217,7 +222,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_wallet_service_pb2.LeaseRefundsRequest, _abc.Awaitable[_wallet_service_pb2.LeaseRefundsResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.LeaseRefundsResponse]:
         """Leases top-ups of a bot whose Stars are to be returned: the bot's token is the edge's
-        alone. A lease that is not reported runs out after a minute.
+        alone. A lease that is not reported runs out after a minute. So does that of the top-ups
+        which Telegram's list alone told of, so that their owners know of nothing yet.
         """
 
     @_abc_1.abstractmethod
@@ -228,6 +234,16 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_wallet_service_pb2.ReportRefundResponse]:
         """Says what became of a leased refund; the same report may come again. "Already
         refunded" is a success.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportTold(
+        self,
+        request: _wallet_service_pb2.ReportToldRequest,
+        context: _aio.ServicerContext[_wallet_service_pb2.ReportToldRequest, _abc.Awaitable[_wallet_service_pb2.ReportToldResponse]],
+    ) -> _abc.Awaitable[_wallet_service_pb2.ReportToldResponse]:
+        """Says that the owner of a leased top-up was told of it, or cannot be; the same report may
+        come again.
         """
 
     @_abc_1.abstractmethod
