@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from generation_svc.domain.error import NotExamined, Overloaded, Unavailable
 from generation_svc.domain.receipt import Receipt
@@ -14,6 +15,7 @@ from generation_svc.media.decoder.fair_slots import Customer, FairSlots, NoSlot
 from generation_svc.media.decoder.pool import Children
 from generation_svc.media.meter import MediaMeter
 from generation_svc.media.scratch import Scratch
+from runtime.thread import in_thread
 
 PROCESSES = 2
 """How many documents are written at a time; of one caller, one."""
@@ -49,9 +51,9 @@ class ProcessStatementWriter:
     async def _write(self, told: object, customer: Customer) -> StatementFile:
         try:
             async with self.places.place(customer), self.scratch.file() as path:
-                told_bytes = pickle.dumps(told)
-                await self.scratch.append(path, told_bytes)
-                order = {"path": str(path), "size_bytes": len(told_bytes)}
+                pickled = await in_thread(partial(pickle.dumps, told), name="statement")
+                await self.scratch.append(path, pickled)
+                order = {"path": str(path), "size_bytes": len(pickled)}
                 answer = await self.children.ask(order)
                 data = await self.scratch.read(path)
         except NoSlot as error:

@@ -1,5 +1,6 @@
 """The ledger on PostgreSQL."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from generation_svc.storage.daily_report import DAILY, daily_line
 from generation_svc.storage.hold import END, LOWER
 
 _NOTHING = Delivered(0)
+_PIECE = 100
+"""How many of many rows are turned into transfers at a time."""
 
 
 class PostgresLedgerStore:
@@ -81,7 +84,11 @@ class PostgresLedgerStore:
     ) -> tuple[int, Sequence[Transfer]]:
         asked = {"owner": owner, "start": start, "end": end, "limit": limit}
         cursor = await self._connection.execute(_STATEMENT, asked)
-        found = [_transfer(row) for row in reversed(await cursor.fetchall())]
+        found: list[Transfer] = []
+        while rows := await cursor.fetchmany(_PIECE):
+            found += map(_transfer, rows)
+            await asyncio.sleep(0)  # thousands of rows at once would keep every other call waiting
+        found.reverse()
         asked["first"] = found[0].id if found else None
         cursor = await self._connection.execute(_OPENING, asked)
         row = await cursor.fetchone()
