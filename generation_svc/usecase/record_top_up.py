@@ -103,8 +103,9 @@ async def record_in(
 
 
 def _repeated(earlier: TopUp, payment: Payment, wallet: Wallet) -> RecordedTopUp:
-    if not earlier.is_of(payment):
-        raise TopUpReused(payment.provider, external_id=payment.external_id)
+    field = earlier.difference(payment)
+    if field:
+        raise _reused(payment, field)
     return RecordedTopUp(earlier, False, wallet)
 
 
@@ -164,7 +165,7 @@ async def _credit(
     held: bool,
 ) -> RecordedTopUp:
     if not await tx.top_ups.add(top_up):  # for another owner, in this very moment
-        raise TopUpReused(payment.provider, external_id=payment.external_id)
+        raise _reused(payment, "owner")
     debt, rest = set_off(top_up.credits, debt=wallet.debt)
     parts = (
         (TransferKind.DEBT_PAYMENT, AccountKind.DEBT, debt),
@@ -216,14 +217,16 @@ async def _suspended(tx: Transaction, payment: Payment) -> bool:
     if any(each.kind is TransferKind.CORRECTION for each in moved):
         raise TopUpInvalid("an operator settled its Stars otherwise")
     found = [each for each in moved if each.target is AccountKind.SUSPENSE]
-    if not payment.suspense and any(not _is_same(each, payment) for each in found):
-        raise TopUpReused(payment.provider, external_id=payment.external_id)
+    for each in [] if payment.suspense else found:
+        if each.detail.get("owner") != payment.owner:
+            raise _reused(payment, "owner")
+        if each.amount != payment.amount:
+            raise _reused(payment, "amount")
     return bool(found)
 
 
-def _is_same(suspended: Transfer, payment: Payment) -> bool:
-    mine = (payment.owner, payment.amount)
-    return (suspended.detail.get("owner"), suspended.amount) == mine
+def _reused(payment: Payment, field: str) -> TopUpReused:
+    return TopUpReused(payment.provider, external_id=payment.external_id, field=field)
 
 
 async def _is_listed(tx: Transaction, payment: Payment) -> bool:
