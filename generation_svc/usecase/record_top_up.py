@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import AtelierError
+from generation_svc.domain.error import AtelierError, PermissionDenied
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.ledger import (
     MOST_CREDITS,
@@ -34,7 +34,7 @@ from generation_svc.domain.top_up import (
     telegram_user,
 )
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.check_top_up import cap_refusal, check_host, owner_problem
+from generation_svc.usecase.check_top_up import cap_of, cap_refusal, check_host, owner_problem
 from generation_svc.usecase.read_wallet import check_owner
 
 _logger = structlog.get_logger(__name__)
@@ -68,12 +68,22 @@ async def record_top_up(
 
 def _check(deps: Dependencies, caller: Caller, payment: Payment, *, telegram_host: str) -> None:
     check_owner(deps, caller, owner=payment.owner)
-    if payment.bot_id is not None and Scope.WALLET_OPERATE not in caller.scopes:
-        caller.require_bot(payment.bot_id)
+    if Scope.WALLET_OPERATE not in caller.scopes:
+        _check_rights(caller, payment)
     if payment.is_stars or telegram_host:
         check_host(deps, telegram_host)
     if payment.is_stars is not (payment.provider == TELEGRAM_STARS):
         raise TopUpInvalid(f"{payment.provider} takes no {payment.currency}")
+
+
+def _check_rights(caller: Caller, payment: Payment) -> None:
+    """Raise PermissionDenied for a bot of others, and for what would pay for its own jobs."""
+    if payment.bot_id is not None:
+        caller.require_bot(payment.bot_id)
+    if payment.owner == caller.wallet:
+        wanted = Scope.WALLET_OPERATE
+        words = f"Only a caller with {wanted} records what fills the wallet of its own jobs."
+        raise PermissionDenied(words, missing=wanted)
 
 
 async def record_in(
@@ -81,7 +91,8 @@ async def record_in(
 ) -> RecordedTopUp | AtelierError:
     """Credit a payment once within a transaction; return what it is refused for, if it is."""
     # One after the other where they are counted, and first, before the wallet is locked.
-    unconfirmed = await tx.top_ups.take_turn(caller.name) if deps.money.daily_credits else 0
+    is_counted = cap_of(deps, caller) is not None
+    unconfirmed = await tx.top_ups.take_turn(caller.name) if is_counted else 0
     # Locked before looking, so that of two calls at once the second sees what the first one wrote.
     wallet = (await tx.ledger.lock([payment.owner]))[payment.owner]
     earlier = await tx.top_ups.find(payment.provider, payment.external_id)
