@@ -11,6 +11,7 @@
     jobs_per_minute = 60                            # of one owner
     wallet = "acme"                                 # whose wallet pays for all of its jobs
     monthly_credits = 1000                          # what that may owe more in a month (UTC)
+    daily_top_up_credits = 500_000                  # what it may record in a day (UTC)
 
 What is wrong is never repeated: it may be a token that was put where its hash belongs.
 """
@@ -44,6 +45,8 @@ SECRET_BYTES = range(24, 65)
 
 MOST_MONTHLY_CREDITS = 1_000_000_000
 """The greatest limit of a month."""
+MOST_DAILY_CREDITS = 1_000_000_000
+"""The greatest limit of a day."""
 
 
 class CallersError(ValueError):
@@ -103,6 +106,7 @@ class _Caller(BaseModel):
     webhook_secrets: list[Annotated[str, AfterValidator(_secret)]] = []
     wallet: Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)] | None = None
     monthly_credits: Annotated[int, Field(ge=1, le=MOST_MONTHLY_CREDITS)] | None = None
+    daily_top_up_credits: Annotated[int, Field(ge=1, le=MOST_DAILY_CREDITS)] | None = None
     calls_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     jobs_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
@@ -115,6 +119,7 @@ class _Caller(BaseModel):
             webhook_secrets=tuple(self.webhook_secrets),
             wallet=self.wallet,
             monthly_credits=self.monthly_credits or 0,
+            daily_top_up_credits=self.daily_top_up_credits,
         )
         return Grant(
             caller=caller,

@@ -48,9 +48,10 @@ class Caller:
     """The keys that sign what is posted to it, newest first (Standard Webhooks: `whsec_…`)."""
     wallet: str | None = None
     """The owner whose wallet pays for all of its jobs; None leaves each to the job's own owner."""
-
     monthly_credits: int = 0
     """How many credits that wallet may use in a month (UTC) beyond what it has, and owe."""
+    daily_top_up_credits: int | None = None
+    """Credits that it may record in a day (UTC) before a list confirms them; None is as usual."""
 
     @classmethod
     def trusted(cls, name: str) -> Self:

@@ -126,17 +126,21 @@ class TopUpInvalid(AtelierError):
 class TopUpReused(AtelierError):
     """A provider's id was used before for a different payment."""
 
-    def __init__(self, provider: str, *, external_id: str) -> None:
-        self.provider, self.external_id = provider, external_id
-        super().__init__(f"{provider} has another payment with the id {external_id!r}.")
+    def __init__(self, provider: str, *, external_id: str, field: str) -> None:
+        self.provider, self.external_id, self.field = provider, external_id, field
+        super().__init__(
+            f"{provider} has another payment with the id {external_id!r}: it differs in {field}."
+        )
 
 
 class GrantReused(AtelierError):
     """A caller's request_id was used before for a different grant."""
 
-    def __init__(self, request_id: str) -> None:
-        self.request_id = request_id
-        super().__init__(f"The request_id {request_id!r} was used for another grant.")
+    def __init__(self, request_id: str, *, field: str) -> None:
+        self.request_id, self.field = request_id, field
+        super().__init__(
+            f"The request_id {request_id!r} was used for another grant: it differs in {field}."
+        )
 
 
 class TopUpNotFound(AtelierError):

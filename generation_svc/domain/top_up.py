@@ -165,14 +165,13 @@ class TopUp:
         """Whether a bot can return the payment."""
         return self.provider == TELEGRAM_STARS and self.bot_id is not None
 
-    def is_of(self, payment: Payment) -> bool:
-        """Return whether it is what a payment became."""
-        mine = (self.owner, self.amount, self.currency)
-        return (
-            mine == (payment.owner, payment.amount, payment.currency)
-            and payment.credits in (0, self.credits)
-            and (not payment.pack_id or not self.pack_id or payment.pack_id == self.pack_id)
-        )
+    def difference(self, payment: Payment) -> str:
+        """Return the first field in which a payment differs from what it became, or nothing."""
+        mine = {"owner": self.owner, "amount": self.amount, "currency": self.currency}
+        # What the payment leaves open is as it was, and of Stars an operator may name no pack.
+        mine |= {"credits": self.credits} if payment.credits else {}
+        mine |= {"pack_id": self.pack_id} if payment.pack_id and self.pack_id else {}
+        return next((name for name, kept in mine.items() if kept != getattr(payment, name)), "")
 
 
 @dataclass(frozen=True, slots=True)

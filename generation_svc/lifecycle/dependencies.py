@@ -20,6 +20,7 @@ from generation_svc.domain.port.catalog import CatalogFormat
 from generation_svc.domain.port.disk import DiskReader
 from generation_svc.domain.port.media import ByteStore, ResultFetcher, UploadSpool
 from generation_svc.domain.port.provider import Provider
+from generation_svc.domain.port.statement import StatementWriter
 from generation_svc.domain.port.transaction import Database
 from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.provider_balance import ProviderBalance
@@ -102,6 +103,14 @@ class NoFormat:
     def __getattr__(self, name: str) -> NoReturn:
         """Say that there are no documents here."""
         raise TypeError(f"this process has no documents of models, which {name} needs")
+
+
+class NoWriter:
+    """Stands in where no documents about money are written."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say that nothing writes them."""
+        raise TypeError(f"this process writes no documents, which {name} needs")
 
 
 @dataclass(slots=True)
@@ -266,6 +275,8 @@ class Dependencies:
     """The jobs of this process that wait to be accepted."""
     storage: StorageDependencies = field(default_factory=StorageDependencies)
     money: MoneyDependencies = field(default_factory=MoneyDependencies)
+    statements: StatementWriter = field(default_factory=lambda: cast(StatementWriter, NoWriter()))
+    """What writes statements and receipts."""
     views: ViewDependencies = field(default_factory=ViewDependencies)
     meter: ServiceMeter = field(default_factory=ServiceMeter)
     engine: LocalEngine = field(default_factory=LocalEngine)

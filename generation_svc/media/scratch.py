@@ -89,8 +89,8 @@ class Scratch:
         """Write at the end of a file that there is. Raises Unavailable."""
         await self._do(partial(_append, path, data))
 
-    async def read(self, path: Path, *, most: int) -> bytes:
-        """Give the beginning of a file. Raises Unavailable."""
+    async def read(self, path: Path, *, most: int = -1) -> bytes:
+        """Give the beginning of a file, or all of it. Raises Unavailable."""
         return await self._do(partial(_begin, path, most))
 
     async def size(self, path: Path) -> int:

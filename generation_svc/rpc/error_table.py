@@ -112,7 +112,7 @@ TABLE: Mapping[type[Exception], Entry] = {
     money.TopUpReused: Entry(
         grpc.StatusCode.ALREADY_EXISTS,
         "TOP_UP_REUSED",
-        lambda e: {"provider": e.provider, "external_id": e.external_id},
+        lambda e: {"provider": e.provider, "external_id": e.external_id, "field": e.field},
     ),
     money.StarNotFound: Entry(
         grpc.StatusCode.NOT_FOUND,
@@ -125,7 +125,7 @@ TABLE: Mapping[type[Exception], Entry] = {
     money.GrantReused: Entry(
         grpc.StatusCode.ALREADY_EXISTS,
         "REQUEST_ID_REUSED",
-        lambda e: {"request_id": e.request_id},
+        lambda e: {"request_id": e.request_id, "field": e.field},
     ),
     money.TopUpNotFound: Entry(
         grpc.StatusCode.NOT_FOUND, "TOP_UP_NOT_FOUND", lambda e: {"top_up_id": e.top_up_id}

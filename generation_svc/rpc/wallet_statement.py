@@ -1,12 +1,10 @@
 """Documents about money: statements of a period, and receipts of top-ups."""
 
-import asyncio
 from datetime import timedelta
 
 from atelier.wallet.v1 import statement_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from generation_svc.domain.receipt import Receipt
-from generation_svc.domain.statement import MOST_SPAN, Period, Statement, StatementFile
+from generation_svc.domain.statement import MOST_SPAN, Period
 from generation_svc.domain.statement import StatementForm as Form
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_LANGUAGE_LENGTH, Bounds
@@ -19,8 +17,6 @@ _FORMS = {
     statement_pb2.STATEMENT_FORMAT_CSV: Form.CSV,
     statement_pb2.STATEMENT_FORMAT_PDF: Form.PDF,
 }
-_writing = asyncio.Semaphore(1)
-"""One is written at a time: each takes a core for up to some seconds."""
 
 
 class StatementServicer:
@@ -42,8 +38,9 @@ class StatementServicer:
         statement = await read_statement.read_statement(
             self._deps, caller, owner=owner, period=period, language=language
         )
-        async with _writing:
-            made = await asyncio.to_thread(_write, statement, _FORMS[request.format])
+        made = await self._deps.statements.statement(
+            statement, form=_FORMS[request.format], caller=caller.name
+        )
         return pb.GetStatementResponse(
             data=made.data, mime_type=made.mime_type, file_name=made.name
         )
@@ -52,15 +49,14 @@ class StatementServicer:
         self, request: pb.GetReceiptRequest, context: ServicerContext
     ) -> pb.GetReceiptResponse:
         """Give the receipt of a top-up as a file."""
-        bounds = Bounds()
+        bounds, caller = Bounds(), current_caller()
         top_up_id = bounds.text("top_up_id", request.top_up_id, is_required=True)
         language = bounds.text("language_code", request.language_code, most=MAX_LANGUAGE_LENGTH)
         bounds.check()
         receipt = await read_receipt.read_receipt(
-            self._deps, current_caller(), top_up_id=top_up_id, language=language
+            self._deps, caller, top_up_id=top_up_id, language=language
         )
-        async with _writing:
-            made = await asyncio.to_thread(_write_receipt, receipt)
+        made = await self._deps.statements.receipt(receipt, caller=caller.name)
         return pb.GetReceiptResponse(data=made.data, mime_type=made.mime_type, file_name=made.name)
 
 
@@ -74,16 +70,3 @@ def _period(bounds: Bounds, request: pb.GetStatementRequest) -> Period:
     if bounds.are_kept and not timedelta(0) < end - start <= MOST_SPAN:
         bounds.refuse("end_time", f"Must be after start_time, by at most {MOST_SPAN.days} days.")
     return Period(start, end)
-
-
-def _write(statement: Statement, form: Form) -> StatementFile:
-    # Not before the first one: few processes ever write any.
-    from generation_svc.statement.file import write_file
-
-    return write_file(statement, form)
-
-
-def _write_receipt(receipt: Receipt) -> StatementFile:
-    from generation_svc.statement.receipt import write_receipt  # as above
-
-    return write_receipt(receipt)

@@ -22,6 +22,7 @@ from generation_svc.catalog.load import OfferRule, load_document
 from generation_svc.domain.catalog_layer import CatalogLayers
 from generation_svc.domain.epoch import ForeignStore
 from generation_svc.domain.error import Unavailable
+from generation_svc.domain.port.statement import StatementWriter
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.storage_limit import DiskLimits, StorageQuota
 from generation_svc.domain.timing import Timing
@@ -56,6 +57,7 @@ from generation_svc.rpc.waiting import UnreadLimits
 from generation_svc.rpc.webhook import webhook_body
 from generation_svc.server.money import money_of
 from generation_svc.server.outgoing import Outgoing
+from generation_svc.server.statement import open_statement_writer
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import PostgresDatabase
 from runtime.file_limit import connections_within
@@ -92,6 +94,7 @@ async def open_dependencies(
         ) as media,
         outgoing.provider(create_timeout=timing.create_timeout) as provider,
         outgoing.webhooks(body, callers=callers) as webhooks,
+        _statements(settings, meter=meter) as statements,
     ):
         deps = Dependencies(
             database=database,
@@ -107,6 +110,7 @@ async def open_dependencies(
             meter=ServiceMeter(registry),
             storage=storage_of(settings, store=store, meter=meter),
             money=money,
+            statements=statements,
         )
         await _check_epoch(deps, takes_store=takes_store)
         async with followed_catalog(deps):
@@ -320,7 +324,7 @@ async def _examiner(
         every = models.catalog.models.values()
         return bounds_of(every, ceiling_bytes=settings.max_upload_mb * 2**20)
 
-    with _scratch(Path(settings.data_folder) / "scratch") as scratch:
+    with _scratch(settings) as scratch:
         processes = settings.upload_processes
         async with open_examiner(
             scratch, upload_processes=processes, bounds=bounds, meter=meter
@@ -328,8 +332,18 @@ async def _examiner(
             yield examiner
 
 
+@asynccontextmanager
+async def _statements(
+    settings: GenerationSettings, *, meter: MediaMeter
+) -> AsyncIterator[StatementWriter]:
+    with _scratch(settings) as scratch:
+        async with open_statement_writer(scratch, meter=meter) as writer:
+            yield writer
+
+
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Scratch]:
+def _scratch(settings: GenerationSettings) -> Iterator[Scratch]:
+    folder = Path(settings.data_folder) / "scratch"
     with ExitStack() as stack:
         try:
             scratch = stack.enter_context(open_scratch(folder))

@@ -1,1 +1,1 @@
-"""Writes statements as files; it knows the domain alone, and is imported when one is asked for."""
+"""Writes statements and receipts as files, in a process of its own; it knows the domain alone."""

@@ -11,13 +11,13 @@ _MIME_TYPES = {StatementForm.CSV: "text/csv; charset=utf-8", StatementForm.PDF: 
 
 
 def write_file(statement: Statement, form: StatementForm) -> StatementFile:
-    """Return a statement in a form; it takes up to some seconds of a thread."""
+    """Return a statement in a form."""
     data = _WRITERS[form](statement)
     return StatementFile(data, _MIME_TYPES[form], _name(statement, form))
 
 
 def _write_pdf(statement: Statement) -> bytes:
-    # Not before the first one: it brings fonts and pictures, which nothing else here needs.
+    # Not before the first one: it brings fonts and pictures, which a table does not need.
     from generation_svc.statement.pdf import write_pdf
 
     return write_pdf(statement)

@@ -58,12 +58,19 @@ def check_host(deps: Dependencies, telegram_host: str) -> None:
     raise MoneyModeMismatch(mode, advice=f"{advice} MONEY fits, or at another Telegram.")
 
 
+def cap_of(deps: Dependencies, caller: Caller) -> int | None:
+    """Return how many unconfirmed credits a caller may record in a day; None for any number."""
+    if Scope.WALLET_OPERATE in caller.scopes:
+        return None
+    return caller.daily_top_up_credits or deps.money.daily_credits
+
+
 def cap_refusal(
     deps: Dependencies, caller: Caller, *, used: int, credits_: int
 ) -> TopUpCapReached | None:
     """Return why a caller may not record so many more unconfirmed credits today; None if it may."""
-    cap = deps.money.daily_credits
-    if cap is None or used + credits_ <= cap or Scope.WALLET_OPERATE in caller.scopes:
+    cap = cap_of(deps, caller)
+    if cap is None or used + credits_ <= cap:
         return None
     now = deps.database.now()
     return TopUpCapReached(limit=cap, used=used, retry_after=day_after(now) - now)

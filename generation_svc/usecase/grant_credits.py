@@ -57,8 +57,7 @@ async def grant_credits(deps: Dependencies, request: GrantRequest) -> GrantOutco
         # Noted before the wallet is locked, and also where nothing is moved: of two calls with one
         # id the second waits here, and finds what the first one did.
         noted, is_new = await tx.ledger.note_grant(grant)
-        if (noted.owner, noted.credits) != (grant.owner, grant.credits):
-            raise GrantReused(request.request_id)
+        _check_same(request, owner=noted.owner, credits_=noted.credits)
         wallet = (await tx.ledger.lock([grant.owner]))[grant.owner]
         changed = await _earlier(tx, request)
         if is_new and changed is None:
@@ -69,14 +68,20 @@ async def grant_credits(deps: Dependencies, request: GrantRequest) -> GrantOutco
 
 async def _earlier(tx: Transaction, request: GrantRequest) -> int | None:
     """Return what the grant changed before; None if it moved nothing."""
-    grant = request.grant
-    moved = await tx.ledger.find(str(grant.id))
+    moved = await tx.ledger.find(str(request.grant.id))
     if not moved:
         return None
     # A release that noted no grants may have made it.
-    if (moved[0].owner, moved[0].detail.get("credits")) != (grant.owner, grant.credits):
-        raise GrantReused(request.request_id)
+    _check_same(request, owner=moved[0].owner, credits_=moved[0].detail.get("credits"))
     return sum(each.change for each in moved)
+
+
+def _check_same(request: GrantRequest, *, owner: str | None, credits_: object) -> None:
+    """Raise GrantReused unless a grant of before is what is asked for."""
+    if owner != request.owner:
+        raise GrantReused(request.request_id, field="owner")
+    if credits_ != request.credits:
+        raise GrantReused(request.request_id, field="credits")
 
 
 async def _make(tx: Transaction, grant: Grant, *, wallet: Wallet) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from generation_svc.domain.caller import Caller, Scope
-from generation_svc.domain.error import AtelierError
+from generation_svc.domain.error import AtelierError, PermissionDenied
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.ledger import (
     MOST_CREDITS,
@@ -34,7 +34,7 @@ from generation_svc.domain.top_up import (
     telegram_user,
 )
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.check_top_up import cap_refusal, check_host, owner_problem
+from generation_svc.usecase.check_top_up import cap_of, cap_refusal, check_host, owner_problem
 from generation_svc.usecase.wallet_permission import check_owner
 
 _logger = structlog.get_logger(__name__)
@@ -68,12 +68,22 @@ async def record_top_up(
 
 def _check(deps: Dependencies, caller: Caller, payment: Payment, *, telegram_host: str) -> None:
     check_owner(deps, caller, owner=payment.owner)
-    if payment.bot_id is not None and Scope.WALLET_OPERATE not in caller.scopes:
-        caller.require_bot(payment.bot_id)
+    if Scope.WALLET_OPERATE not in caller.scopes:
+        _check_rights(caller, payment)
     if payment.is_stars or telegram_host:
         check_host(deps, telegram_host)
     if payment.is_stars is not (payment.provider == TELEGRAM_STARS):
         raise TopUpInvalid(f"{payment.provider} takes no {payment.currency}")
+
+
+def _check_rights(caller: Caller, payment: Payment) -> None:
+    """Raise PermissionDenied for a bot of others, and for what would pay for its own jobs."""
+    if payment.bot_id is not None:
+        caller.require_bot(payment.bot_id)
+    if payment.owner == caller.wallet:
+        wanted = Scope.WALLET_OPERATE
+        words = f"Only a caller with {wanted} records what fills the wallet of its own jobs."
+        raise PermissionDenied(words, missing=wanted)
 
 
 async def record_in(
@@ -81,7 +91,8 @@ async def record_in(
 ) -> RecordedTopUp | AtelierError:
     """Credit a payment once within a transaction; return what it is refused for, if it is."""
     # One after the other where they are counted, and first, before the wallet is locked.
-    unconfirmed = await tx.top_ups.take_turn(caller.name) if deps.money.daily_credits else 0
+    is_counted = cap_of(deps, caller) is not None
+    unconfirmed = await tx.top_ups.take_turn(caller.name) if is_counted else 0
     # Locked before looking, so that of two calls at once the second sees what the first one wrote.
     wallet = (await tx.ledger.lock([payment.owner]))[payment.owner]
     earlier = await tx.top_ups.find(payment.provider, payment.external_id)
@@ -104,8 +115,9 @@ async def record_in(
 
 
 def _repeated(earlier: TopUp, payment: Payment, *, wallet: Wallet) -> RecordedTopUp:
-    if not earlier.is_of(payment):
-        raise TopUpReused(payment.provider, external_id=payment.external_id)
+    field = earlier.difference(payment)
+    if field:
+        raise _reused(payment, field)
     return RecordedTopUp(earlier, False, wallet)
 
 
@@ -164,10 +176,8 @@ async def _credit(
     top_up: TopUp,
     held: bool,
 ) -> RecordedTopUp:
-    if not await tx.top_ups.add(
-        top_up, is_untold=payment.is_untold
-    ):  # for another owner, in this very moment
-        raise TopUpReused(payment.provider, external_id=payment.external_id)
+    if not await tx.top_ups.add(top_up, is_untold=payment.is_untold):
+        raise _reused(payment, "owner")  # recorded for another one, in this very moment
     debt, rest = set_off(top_up.credits, debt=wallet.debt)
     parts = (
         (TransferKind.DEBT_PAYMENT, AccountKind.DEBT, debt),
@@ -223,14 +233,16 @@ async def _suspended(tx: Transaction, payment: Payment) -> bool:
     if any(each.kind is TransferKind.CORRECTION for each in moved):
         raise TopUpInvalid("an operator settled its Stars otherwise")
     found = [each for each in moved if each.target is AccountKind.SUSPENSE]
-    if not payment.suspense and any(not _is_same(each, payment) for each in found):
-        raise TopUpReused(payment.provider, external_id=payment.external_id)
+    for each in [] if payment.suspense else found:
+        if each.detail.get("owner") != payment.owner:
+            raise _reused(payment, "owner")
+        if each.amount != payment.amount:
+            raise _reused(payment, "amount")
     return bool(found)
 
 
-def _is_same(suspended: Transfer, payment: Payment) -> bool:
-    mine = (payment.owner, payment.amount)
-    return (suspended.detail.get("owner"), suspended.amount) == mine
+def _reused(payment: Payment, field: str) -> TopUpReused:
+    return TopUpReused(payment.provider, external_id=payment.external_id, field=field)
 
 
 async def _is_listed(tx: Transaction, payment: Payment) -> bool:

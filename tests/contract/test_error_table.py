@@ -117,7 +117,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         "INSUFFICIENT_CREDITS",
     ),
     (money.PriceChanged(price=12, agreed=10), Code.FAILED_PRECONDITION, "PRICE_CHANGED"),
-    (money.GrantReused("gift-7"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
+    (money.GrantReused("gift-7", field="credits"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (money.OwnerBlocked("telegram:7"), Code.FAILED_PRECONDITION, "OWNER_BLOCKED"),
     (money.SalesClosed(), Code.FAILED_PRECONDITION, "SALES_CLOSED"),
     (
@@ -143,7 +143,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     ),
     (money.TopUpInvalid("amount is 90"), Code.FAILED_PRECONDITION, "TOP_UP_INVALID"),
     (
-        money.TopUpReused("telegram_stars", external_id="stx0"),
+        money.TopUpReused("telegram_stars", external_id="stx0", field="amount"),
         Code.ALREADY_EXISTS,
         "TOP_UP_REUSED",
     ),

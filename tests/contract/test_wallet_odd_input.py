@@ -20,6 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.wallet.v1 import star_transaction_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
+from generation_svc.domain.star import MOST_STARS
 from tests.contract.failure import Refusal, refusal_of_error
 from tests.contract.service import Service, serving
 from tests.contract.test_contract_bound import FIELDS, PARTS, WALLET, Field
@@ -307,3 +308,25 @@ async def test_the_ledger_is_whole_after_all_that(shop: Service) -> None:
     )
     found = (await call(pb.CheckLedgerRequest())).differences
     assert {each.rule for each in found} <= {"top_up_is_seen_by_telegram"}
+
+
+@pytest.mark.parametrize("amount", [MOST_STARS + 1, 2**63 - 1])
+async def test_more_stars_than_there_are_were_never_paid(shop: Service, amount: int) -> None:
+    fields: dict[str, Any] = {"owner": "telegram:7", "amount": amount, "pack_id": "small"}
+    fields |= {"currency": "XTR", "telegram_host": "telegram.example"}
+    paid = pb.RecordTopUpRequest(provider="telegram_stars", external_id="x", bot_id=7, **fields)
+    before = await stamp(shop)
+    for method, request in (("RecordTopUp", paid), ("CheckTopUp", pb.CheckTopUpRequest(**fields))):
+        refusal = await ask(shop, method, request)
+        assert refusal is not None
+        assert refusal.violations == {"amount": f"Must be from 0 to {MOST_STARS}, not {amount}."}
+    assert await stamp(shop) == before
+    card = pb.RecordTopUpRequest(
+        provider="card",
+        external_id=f"x-{amount}",
+        owner="o",
+        credits=1,
+        amount=amount,
+        currency="EUR",
+    )
+    assert await ask(shop, "RecordTopUp", card) is None

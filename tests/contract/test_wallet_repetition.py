@@ -265,4 +265,6 @@ async def test_one_of_two_that_differ_is_made_and_the_other_refused(
             assert {(each.code, each.reason) for each in refusals} == {
                 (grpc.StatusCode.ALREADY_EXISTS, reason)
             }
+            fields = {each.metadata["field"] for each in refusals}
+            assert fields == {"owner" if request.owner != first.owner else "credits"}
         assert (await check_ledger(service.database)).differences == ()

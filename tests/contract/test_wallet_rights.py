@@ -136,16 +136,34 @@ async def test_callers_of_one_wallet_see_no_owners_of_each_other(desk: CallerHar
         assert (refusal.reason, refusal.metadata) == ("PERMISSION_DENIED", {"owner": owner})
 
 
-async def test_a_caller_fills_no_wallet_but_its_own(desk: CallerHarness) -> None:
+async def test_a_caller_fills_neither_a_strangers_wallet_nor_the_one_that_pays_for_it(
+    desk: CallerHarness,
+) -> None:
     paid = pb.RecordTopUpRequest(
         provider="card", external_id="1", owner="acme", credits=10, amount=100, currency="EUR"
     )
     shop, payer = await desk.client("shop"), await desk.client("payer")
     assert (await refused(shop.wallet.RecordTopUp(paid))).reason == "PERMISSION_DENIED"
-    made = await payer.wallet.RecordTopUp(paid)
+    for own in (payer, await desk.client("debtor")):
+        refusal = await refused(own.wallet.RecordTopUp(paid))
+        assert (refusal.reason, refusal.metadata) == (
+            "PERMISSION_DENIED",
+            {"missing": "wallet_operate"},
+        )
+    assert await balance(payer) == ("acme", 0)
+    made = await (await desk.client("operator")).wallet.RecordTopUp(paid)
     assert (made.wallet.owner, made.wallet.balance) == ("acme", 10)
     paid.owner = "bot:1:7"
-    assert (await refused(shop.wallet.RecordTopUp(paid))).reason == "TOP_UP_REUSED"
+    refusal = await refused(shop.wallet.RecordTopUp(paid))
+    assert (refusal.reason, refusal.metadata["field"]) == ("TOP_UP_REUSED", "owner")
+
+
+async def test_a_caller_that_is_paid_for_records_what_its_owners_paid(desk: CallerHarness) -> None:
+    paid = pb.RecordTopUpRequest(
+        provider="card", external_id="1", owner="bot:2:7", credits=10, amount=100, currency="EUR"
+    )
+    made = await (await desk.client("payer")).wallet.RecordTopUp(paid)
+    assert (made.wallet.owner, made.wallet.balance) == ("bot:2:7", 10)
 
 
 async def test_what_a_wallet_may_still_owe_is_told_to_whom_it_may_owe_for(

@@ -198,7 +198,7 @@ async def test_a_request_id_of_another_grant_is_refused(client: GenerationClient
         grpc.StatusCode.ALREADY_EXISTS,
         "REQUEST_ID_REUSED",
     )
-    assert refused.value.metadata == {"request_id": "g-1"}
+    assert refused.value.metadata == {"request_id": "g-1", "field": "credits"}
 
 
 async def test_a_late_retry_takes_nothing_that_was_granted_since(client: GenerationClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from generation_svc.domain.ledger import Delivered
 from generation_svc.domain.money_error import TopUpNotFound
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.lifecycle.epoch import watch_epoch
+from generation_svc.server.statement import ProcessStatementWriter
 from generation_svc.usecase import read_statement
 from generation_svc.usecase.read_receipt import read_receipt
 from tests.contract.service import Service, serving
@@ -117,6 +119,18 @@ async def test_a_pdf_speaks_the_language_that_was_asked_for(client: GenerationCl
     assert made.file_name.startswith("выписка-")
     for words in ("Выписка по кредитам", OWNER, SELLER, "Бонус", "a gift", "тестовые"):
         assert words in text
+
+
+async def test_documents_are_written_by_one_process_beside_the_service(
+    service: Service, client: GenerationClient
+) -> None:
+    writer = service.deps.statements
+    assert isinstance(writer, ProcessStatementWriter)
+    top_up = await paid(client)
+    await statement(client)
+    (pid,) = writer.children.pids
+    await receipt(client, top_up.id)
+    assert writer.children.pids == {pid} != {os.getpid()}
 
 
 async def test_of_too_many_lines_the_latest_are_told(

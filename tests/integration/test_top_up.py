@@ -114,8 +114,9 @@ async def test_other_content_of_one_charge_is_refused(
     harness: Harness, other: dict[str, Any]
 ) -> None:
     await record(harness)
-    with pytest.raises(TopUpReused):
+    with pytest.raises(TopUpReused, match=f"differs in {next(iter(other))}") as reused:
         await record(harness, replace(PAID, **other))
+    assert reused.value.field == next(iter(other))
     assert (await wallet(harness, OWNER)).paid == 100
     assert await stars(harness) == {"telegram": -100, "exchange": 100}
 
@@ -206,7 +207,7 @@ async def test_an_operator_credits_what_is_in_suspense_and_the_edge_is_content(
     payment = replace(PAID, amount=30, pack_id="tiny")
     with pytest.raises(TopUpInvalid):
         await record(harness, payment)
-    with pytest.raises(TopUpReused):  # not with another amount than came
+    with pytest.raises(TopUpReused, match="amount"):  # not with another one than came
         await record(harness, replace(payment, amount=100, pack_id="small"))
 
     await record(harness, replace(payment, pack_id="", credits=20), caller=OPERATOR)
@@ -387,6 +388,19 @@ async def test_a_card_beyond_the_cap_is_told_what_is_left_and_when(open_bench: O
     assert await stars(harness) == {}
     assert (await wallet(harness, OWNER)).paid == 550
     assert (await record(harness, replace(more, credits=50), host="")).wallet.paid == 600
+
+
+async def test_a_caller_with_a_cap_of_its_own_is_held_to_that_one(open_bench: OpenBench) -> None:
+    card = Payment("card", "pi_0", "telegram:7", 499, "EUR", credits=550)
+    for cap in (600, None):
+        harness = await opened(open_bench, cap=cap)
+        busy = replace(EDGE, name=f"cards-{cap}", daily_top_up_credits=1200)
+        for n in range(2):
+            payment = replace(card, external_id=f"pi_{cap}_{n}")
+            assert (await record(harness, payment, host="", caller=busy)).is_new
+        with pytest.raises(TopUpCapReached) as refusal:
+            await record(harness, replace(card, external_id="pi"), host="", caller=busy)
+        assert (refusal.value.limit, refusal.value.left) == (1200, 100)
 
 
 async def test_an_operator_has_no_cap_and_uses_up_none(open_bench: OpenBench) -> None:

@@ -70,7 +70,7 @@ async def test_what_went_back_is_told_also_after_its_coming_was(harness: Harness
 
 async def test_what_a_restored_backup_lacks_was_told_before(harness: Harness) -> None:
     async with harness.transaction() as tx:
-        await tx.money.close_restored("restored")
+        await tx.epochs.close_restored("restored")
     await report(harness, payment(), heal=True)
     await report(harness, payment(), refunded(), heal=True)
     await time_passes(harness)

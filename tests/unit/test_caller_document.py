@@ -45,6 +45,11 @@ def test_a_wallet_may_have_a_limit_that_its_callers_share() -> None:
     ]
 
 
+def test_a_caller_may_have_a_limit_of_what_it_records_in_a_day() -> None:
+    grants = parse_callers(entry(more="daily_top_up_credits = 7") + entry("other", token=OTHER))
+    assert [each.caller.daily_top_up_credits for each in grants] == [7, None]
+
+
 def test_a_caller_may_nothing_that_is_not_written() -> None:
     (grant,) = parse_callers(entry())
     assert not grant.caller.scopes | (grant.caller.bot_ids or set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import csv
 import io
 import re
@@ -26,6 +27,8 @@ from generation_svc.statement.word import Words
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 PERIOD = Period(START, START + timedelta(days=30))
+MOST_CALLS = 1_500_000
+"""How many calls of functions 1,000 lines take: a million. A cell for each text made it six."""
 MOST_BYTES = 4 * 1024 * 1024
 """What an answer holds."""
 STEPS = (
@@ -182,3 +185,39 @@ def test_the_longest_owner_and_every_line_of_the_seller_are_there_without_entrie
     assert owner in "".join(page.split())
     for words in ("Пример", "ул. Ёлочная", "не было ни поступлений", "120"):
         assert words in page
+
+
+def test_the_largest_numbers_are_whole_and_the_details_give_way() -> None:
+    most = 10**15
+    steps = ((most - 120, most), (-most, 0), (most, most))
+    lines = [
+        StatementLine(START, TransferKind.TOP_UP, 1, change, balance, "Ж" * 60)
+        for change, balance in steps
+    ]
+    [page] = pages(replace(statement(count=0), lines=tuple(lines)))
+    assert re.findall(r"Ж…\s*(\S+)\s+(\S+)", page) == [
+        ("+999,999,999,999,880", "1,000,000,000,000,000"),
+        ("−1,000,000,000,000,000", "0"),
+        ("+1,000,000,000,000,000", "1,000,000,000,000,000"),
+    ]
+
+
+@pytest.mark.parametrize(("opening", "size"), [(120, 13), (10**15, 11)])
+def test_sums_are_written_so_small_that_none_runs_into_the_next(opening: int, size: int) -> None:
+    made = replace(statement(count=0), opening=opening)
+    found: list[float] = []
+
+    def visit(text: str, _: Any, __: Any, ___: Any, points: float) -> None:
+        if text.strip() == f"{opening:,}":
+            found.append(points)
+
+    data = write_file(made, StatementForm.PDF).data
+    PdfReader(io.BytesIO(data)).pages[0].extract_text(visitor_text=visit)
+    assert found == [size, size]
+
+
+def test_a_thousand_lines_are_drawn_with_few_calls() -> None:
+    write_file(statement(count=1), StatementForm.PDF)
+    with cProfile.Profile() as profile:
+        write_file(statement(count=1000), StatementForm.PDF)
+    assert sum(each.callcount for each in profile.getstats()) < MOST_CALLS

@@ -1,4 +1,4 @@
-"""Controls one process that examines media.
+"""Controls one process that examines media, or does other work that would hold up the service.
 
 It is started anew (exec), never forked from a process full of gRPC threads, with an environment
 that holds no secret. Whoever gives up waiting for it ends it.
@@ -21,12 +21,11 @@ MOST_ORDERS = 500
 """How many files a process examines before another takes its place."""
 BYTES_PER_SECOND = 8 * 2**20
 """How fast a file is read at least, on a machine that is busy."""
-_PROGRAM = "generation_svc.media.examination"
 
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """What a process may use."""
+    """What a process runs, and what it may use for it."""
 
     memory_bytes: int = 768 * 2**20
     """All of its memory: a progressive JPEG of 64 megapixels takes 430 MiB of it."""
@@ -36,6 +35,8 @@ class ChildLimits:
     """The time for one file on a machine so busy that the other is not used up."""
     nice: int = 10
     """How far it stands back when there is little of the processor."""
+    program: str = "generation_svc.media.examination"
+    """The module that it runs."""
 
     def seconds(self, size_bytes: int) -> float:
         """Return the time for a file of this size: a large one takes as long as its disk."""
@@ -135,7 +136,7 @@ def _spawned(limits: ChildLimits) -> subprocess.Popen[bytes]:
         "nice": limits.nice,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", _PROGRAM, json.dumps(told)],
+        [sys.executable, "-m", limits.program, json.dumps(told)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,

@@ -63,7 +63,8 @@ class Children:
             except (ChildEnded, OSError) as error:
                 kind = NotExamined if isinstance(error, ChildEnded) else Unavailable
                 self._meter.decoder_ends.labels("lost").inc()
-                _logger.warning("a process that examines media was lost", reason=str(error))
+                program = self._limits.program
+                _logger.warning("a process was lost", program=program, reason=str(error))
         raise kind("The file cannot be examined at the moment.")
 
     async def _ask_one(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,11 @@
 """The process that examines media: `python -m generation_svc.media.examination LIMITS`.
 
-It reads an order a line and answers each with a line, both in JSON. It imports Pillow, PyAV where
-there is a clip, and nothing of the service; it knows no secret, and bounds itself: whatever a file
-does to it, the service only sees that it has ended.
+It imports Pillow, PyAV where there is a clip, and nothing of the service; it knows no secret, and
+bounds itself (`runtime.child`).
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
-import resource
-import signal
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -27,26 +19,21 @@ from generation_svc.media.examination.old_picture import is_old
 from generation_svc.media.examination.poster import poster_of
 from generation_svc.media.examination.result import Found, digest_of, examine_file
 from generation_svc.media.examination.sniff import HEAD_BYTES
+from runtime import child
+from runtime.child import Order
 
-Order = dict[str, Any]
 _FILE_BYTES = 64 * 2**20
 """How much more than what it reads a process may write: a picture that is stored otherwise."""
 _BYTES_PER_SECOND = 32 * 2**20
 """How fast a file is read at least: a large one may take longer."""
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Answer orders until there are no more."""
-    limits = json.loads(sys.argv[1])
-    _end_with(limits["parent"])
-    _bound(memory_bytes=limits["memory_bytes"])
-    os.nice(limits["nice"])
-    for line in sys.stdin:
-        order = json.loads(line)
+    limits = child.begin()
+    for order in child.orders():
         _allow(order, cpu_seconds=limits["cpu_seconds"])
-        sys.stdout.write(json.dumps(_answer(order)) + "\n")
-        sys.stdout.flush()
+        child.reply(_answer(order))
 
 
 def _answer(order: Order) -> dict[str, Any]:
@@ -113,29 +100,12 @@ def _replace(path: Path, data: bytes) -> None:
     beside.replace(path)
 
 
-def _end_with(parent: int) -> None:
-    """Have the kernel end this process with the service; elsewhere the end of its orders does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the service says when to end
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit(1)
-
-
-def _bound(*, memory_bytes: int) -> None:
-    for kind, most in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _set_limit(kind, most)
-
-
 def _allow(order: Order, *, cpu_seconds: int) -> None:
     """Let an order write what is written anew of its file, and take the time for that."""
     seconds = cpu_seconds + order["size_bytes"] // _BYTES_PER_SECOND
-    _set_limit(resource.RLIMIT_FSIZE, order["size_bytes"] + _FILE_BYTES)
-    _set_limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + _slow_seconds(order, seconds))
+    child.allow(
+        cpu_seconds=_slow_seconds(order, seconds), file_bytes=order["size_bytes"] + _FILE_BYTES
+    )
 
 
 def _slow_seconds(order: Order, seconds: int) -> int:
@@ -144,12 +114,6 @@ def _slow_seconds(order: Order, seconds: int) -> int:
         head = file.read(HEAD_BYTES)
     is_changed = order["task"] == "upload" and (is_heif(head) or is_old(head))
     return max(seconds, CPU_SECONDS) if is_changed else seconds
-
-
-def _set_limit(kind: int, most: int) -> None:
-    """Set a limit that the kernel holds this process to; it ends one that takes more."""
-    _, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (min(most, hard) if hard != resource.RLIM_INFINITY else most, hard))
 
 
 if __name__ == "__main__":

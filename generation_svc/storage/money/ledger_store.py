@@ -1,5 +1,6 @@
 """The ledger on PostgreSQL."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ from generation_svc.storage.money.ledger_row import (
 )
 
 _NOTHING = Delivered(0)
+_PIECE = 100
+"""How many of many rows are turned into transfers at a time."""
 
 
 class PostgresLedgerStore:
@@ -83,7 +86,11 @@ class PostgresLedgerStore:
     ) -> tuple[int, Sequence[Transfer]]:
         asked = {"owner": owner, "start": start, "end": end, "limit": limit}
         cursor = await self._connection.execute(sql.STATEMENT, asked)
-        found = [transfer_from_row(row) for row in reversed(await cursor.fetchall())]
+        found: list[Transfer] = []
+        while rows := await cursor.fetchmany(_PIECE):
+            found += map(transfer_from_row, rows)
+            await asyncio.sleep(0)  # thousands of rows at once would keep every other call waiting
+        found.reverse()
         asked["first"] = found[0].id if found else None
         cursor = await self._connection.execute(sql.OPENING, asked)
         row = await cursor.fetchone()

@@ -57,10 +57,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
     """The request_id was already used for a different request: for another job, which
-    `job_id` names, or for another grant of credits.
+    `job_id` names, or for another grant of credits, of which `field` names what differs.
 
         { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
-        { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "gift-7" } }
+        { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "gift-7", "field": "credits" } }
     """
     ERROR_REASON_TOO_MANY_ACTIVE_JOBS: _ErrorReason.ValueType  # 6
     """The owner has as many unfinished jobs as are allowed. Retryable.
@@ -312,9 +312,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "MONEY_OFF", "domain": "atelier.internal", "metadata": {} }
     """
     ERROR_REASON_TOP_UP_REUSED: _ErrorReason.ValueType  # 57
-    """The provider's external_id was already used for a different payment.
+    """The provider's external_id was already used for a different payment; `field` names the
+    first field that differs.
 
-        { "reason": "TOP_UP_REUSED", "domain": "atelier.internal", "metadata": { "provider": "telegram_stars", "external_id": "stx0" } }
+        { "reason": "TOP_UP_REUSED", "domain": "atelier.internal", "metadata": { "provider": "telegram_stars", "external_id": "stx0", "field": "amount" } }
     """
     ERROR_REASON_TOP_UP_NOT_FOUND: _ErrorReason.ValueType  # 58
     """The caller has no such top-up.
@@ -368,10 +369,10 @@ ERROR_REASON_MEDIA_NOT_FOUND: ErrorReason.ValueType  # 4
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
 """The request_id was already used for a different request: for another job, which
-`job_id` names, or for another grant of credits.
+`job_id` names, or for another grant of credits, of which `field` names what differs.
 
     { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "a", "job_id": "0198…" } }
-    { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "gift-7" } }
+    { "reason": "REQUEST_ID_REUSED", "domain": "atelier.internal", "metadata": { "request_id": "gift-7", "field": "credits" } }
 """
 ERROR_REASON_TOO_MANY_ACTIVE_JOBS: ErrorReason.ValueType  # 6
 """The owner has as many unfinished jobs as are allowed. Retryable.
@@ -621,9 +622,10 @@ ERROR_REASON_MONEY_OFF: ErrorReason.ValueType  # 56
     { "reason": "MONEY_OFF", "domain": "atelier.internal", "metadata": {} }
 """
 ERROR_REASON_TOP_UP_REUSED: ErrorReason.ValueType  # 57
-"""The provider's external_id was already used for a different payment.
+"""The provider's external_id was already used for a different payment; `field` names the
+first field that differs.
 
-    { "reason": "TOP_UP_REUSED", "domain": "atelier.internal", "metadata": { "provider": "telegram_stars", "external_id": "stx0" } }
+    { "reason": "TOP_UP_REUSED", "domain": "atelier.internal", "metadata": { "provider": "telegram_stars", "external_id": "stx0", "field": "amount" } }
 """
 ERROR_REASON_TOP_UP_NOT_FOUND: ErrorReason.ValueType  # 58
 """The caller has no such top-up.

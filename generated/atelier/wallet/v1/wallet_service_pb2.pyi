@@ -228,7 +228,7 @@ class CheckTopUpRequest(_message.Message):
     pack_id: _builtins.str
     """The id of the pack, 1 to 32 characters."""
     amount: _builtins.int
-    """What is to be paid, in the smallest unit of the currency, 0 or more."""
+    """What is to be paid, in Stars, 0 to 1000000000000."""
     currency: _builtins.str
     """The currency: 3 characters of A to Z."""
     telegram_host: _builtins.str
@@ -306,7 +306,9 @@ class RecordTopUpRequest(_message.Message):
     Zero means those of the pack.
     """
     amount: _builtins.int
-    """What was paid, in the smallest unit of the currency, 0 or more."""
+    """What was paid, in the smallest unit of the currency, 0 or more; of Stars at most
+    1000000000000.
+    """
     currency: _builtins.str
     """The currency, `XTR` or a code of ISO 4217: 3 characters of A to Z."""
     telegram_host: _builtins.str

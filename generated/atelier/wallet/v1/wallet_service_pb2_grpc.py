@@ -224,7 +224,9 @@ class WalletServiceServicer:
     def RecordTopUp(self, request, context):
         """Credits a payment, once by its provider and external_id: a repetition returns the
         top-up that is there, and one with other content is ALREADY_EXISTS
-        (TOP_UP_REUSED). It is the one door for every way to pay. A payment that was made
+        (TOP_UP_REUSED). It is the one door for every way to pay. What fills the wallet that
+        pays for a caller's own jobs is recorded by a caller with `wallet_operate` alone, or
+        by one that is not paid for by it. A payment that was made
         is credited also while sales are closed and to an owner that is blocked, and at the
         rate of its invoice if its pack has another by now. Stars that fit no pack are
         FAILED_PRECONDITION (TOP_UP_INVALID), and those beyond what a caller without
