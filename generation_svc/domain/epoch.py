@@ -10,10 +10,22 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 RECOVER = "run python -m generation_svc.recover."
+
+
+class EpochState(StrEnum):
+    """What was found of the epochs of database and media store."""
+
+    HELD = "held"
+    """They agree, and no money moved."""
+    BEGUN = "begun"
+    """They agree on a new one, which covers what moved."""
+    DIFFERENT = "different"
+    """One of the two is older than the other."""
 
 
 class ForeignStore(Exception):

@@ -12,7 +12,13 @@ from tempfile import mkstemp
 
 import structlog
 
-from generation_svc.domain.epoch import ForeignStore, KnownEpoch, StoredEpoch, parse_epoch
+from generation_svc.domain.epoch import (
+    EpochState,
+    ForeignStore,
+    KnownEpoch,
+    StoredEpoch,
+    parse_epoch,
+)
 from generation_svc.domain.error import MediaNotFound, Unavailable
 from generation_svc.domain.port.media import ByteStore
 from generation_svc.domain.port.transaction import Database, Transaction
@@ -24,29 +30,30 @@ MOST_BYTES = 1024
 _logger = structlog.get_logger(__name__)
 
 
-async def watch_epoch(database: Database, store: ByteStore) -> bool:
-    """Begin the next epoch if money moved; return False, with sales closed, if they differ.
+async def watch_epoch(database: Database, store: ByteStore) -> EpochState:
+    """Begin the next epoch if money moved, and close sales if the two differ.
 
     Raises Unavailable where the media store does not answer, and ForeignStore where it belongs to
     another database: nothing of it is touched.
     """
     if await _is_settled(database, store):
-        return True
+        return EpochState.HELD
     async with database.transaction() as tx:
         known = await tx.epochs.lock()
         if known is None:
-            return True
+            return EpochState.HELD
         # Within the lock: the next epoch, once it is in the store, cannot become this one.
         stored = await read_epoch(store)
         if stored and known.is_foreign(stored):
             raise ForeignStore(stored.origin)
         if known.restored or not known.fits(stored):
             await _close(tx, known, reason=known.difference(stored))
-            return False
+            return EpochState.DIFFERENT
         following = await tx.epochs.name_next(known.series) if known.is_due else None
-    if following:
-        await begin_epoch(database, store, following=following)
-    return True
+    if following is None:
+        return EpochState.HELD
+    await begin_epoch(database, store, following=following)
+    return EpochState.BEGUN
 
 
 async def _is_settled(database: Database, store: ByteStore) -> bool:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from generation_svc.domain.epoch import StoredEpoch
+from generation_svc.domain.epoch import EpochState, StoredEpoch
 from generation_svc.domain.error import ProviderUnreachable, Unavailable
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.money_error import SalesClosed
@@ -219,6 +219,14 @@ async def test_a_number_is_given_only_to_what_the_epoch_covers(database_url: str
         assert await numbers(harness) == {"1-000001"}
 
 
+async def test_a_receipt_has_its_number_as_soon_as_the_epoch_covers_it(database_url: str) -> None:
+    async with service(database_url) as harness:
+        assert await watch(harness)
+        await buy(harness)
+        assert not await follow_epoch(harness.deps)
+        assert [each["number"] for each in await harness.query("SELECT number FROM receipt")] == [1]
+
+
 async def test_a_store_that_is_older_is_said_to_be(database_url: str) -> None:
     async with service(database_url) as harness:
         assert await watch(harness)
@@ -237,7 +245,8 @@ async def test_an_epoch_that_is_damaged_closes_sales(database_url: str) -> None:
     async with service(database_url) as harness:
         assert await watch(harness)
         harness.store.kept[KEY] = b'{"epoch": "'
-        assert not await watch_epoch(harness.deps.database, harness.store)
+        found = await watch_epoch(harness.deps.database, harness.store)
+        assert found is EpochState.DIFFERENT
 
 
 async def test_an_epoch_at_rest_waits_for_nobody(database_url: str) -> None:
