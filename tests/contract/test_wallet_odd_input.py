@@ -307,7 +307,9 @@ async def test_the_ledger_is_whole_after_all_that(shop: Service) -> None:
         response_deserializer=pb.CheckLedgerResponse.FromString,
     )
     found = (await call(pb.CheckLedgerRequest())).differences
-    assert {each.rule for each in found} <= {"top_up_is_seen_by_telegram"}
+    # One transaction was told with another amount each time, after the first had been booked.
+    rules = {each.rule for each in found if each.subject != "bounds"}
+    assert rules <= {"top_up_is_seen_by_telegram"}
 
 
 @pytest.mark.parametrize("amount", [MOST_STARS + 1, 2**63 - 1])

@@ -110,6 +110,10 @@ async def a_page(stub: Stub) -> pb.ReportStarTransactionsRequest:
     )
 
 
+async def a_told_one(stub: Stub) -> pb.ReportToldRequest:
+    return pb.ReportToldRequest(top_up_id=(await record(stub)).id)
+
+
 async def a_gift(stub: Stub) -> pb.SettleStarTransactionRequest:
     told = StarTransaction(id="gift-1", is_incoming=True, amount=70, partner=STAR_PARTNER_OTHER)
     page = pb.ReportStarTransactionsRequest(bot_id=BOT, telegram_host=HOST, transactions=[told])
@@ -146,6 +150,7 @@ CASES = [
     Case("RefundTopUp", a_charge_back, 2),
     Case("ReportRefund", a_report, 1),
     Case("ReportStarTransactions", a_page, 2),
+    Case("ReportTold", a_told_one, 0),
     Case("GrantCredits", simply(gift()), 1),
     Case("BlockOwner", simply(pb.BlockOwnerRequest(owner=OWNER, is_blocked=True, reason="x")), 0),
     Case("SetMargin", simply(pb.SetMarginRequest(factor="1.5", reason="a test")), 0),
