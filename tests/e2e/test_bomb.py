@@ -158,7 +158,8 @@ async def test_nothing_is_left_of_a_service_that_was_killed(running: Stack) -> N
     running.service.start()
     await running.service.ready()
     scratch = running.service.folder / ".atelier" / "scratch"
-    (mine,) = scratch.iterdir()
-    assert [each.name for each in mine.iterdir()] == ["lock"]
+    mine = list(scratch.iterdir())
+    assert len(mine) == 2  # of decoders, and of statements
+    assert [each.name for folder in mine for each in folder.iterdir()] == ["lock", "lock"]
     after = partial(is_taken, running, owner="e2e:after")
     await until(after, within_s=SLACK, what="an upload")
