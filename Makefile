@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # The oldest PostgreSQL that is supported, for the storage tests (Debian: apt install postgresql-15).
 POSTGRES_15_BIN ?= /usr/lib/postgresql/15/bin
-STORAGE_TESTS    = $(wildcard $(patsubst %,tests/integration/test_%*.py,storage_ lifecycle_ ledger_ star_ sweep_ top_up))
+STORAGE_TESTS    = $(filter-out %_planted.py %_property.py,$(wildcard $(patsubst %,tests/integration/test_%*.py,storage_ lifecycle_ ledger_ star_ sweep_ top_up)))
 # A module stays in one process: its fixtures are real programs. The long ones come first by their names.
 PYTEST           = GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
