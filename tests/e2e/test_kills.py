@@ -128,7 +128,7 @@ async def _ended(running: Stack, job: Job, *, owner: str, step: Step) -> None:
     await until(is_ended, within_s=30, what=f"the end of what is held for job {job.id}")
     row = await running.history.settled(job.id)
     assert row["state"] == step.state
-    assert row["charged_credits"] == (None if step.is_cancelled else step.captured)
+    assert row["charged_credits"] == step.captured
     kind = "capture" if step.captured else "release"
     assert await moved(running, owner) == [("grant", HAS), ("hold", PRICE), (kind, PRICE)]
     assert await has(running, owner) == (HAS - step.captured, 0)
