@@ -1,7 +1,8 @@
 """Check the ledger: `python -m generation_svc.check_ledger`, in the database of the settings.
 
-It names each difference in a line and ends with 1 if there is one. It changes nothing of the ledger
-and keeps nobody waiting, also beside a service that keeps a database of its own under DATA_FOLDER.
+It names each difference in a line and ends with 1 if there is one, with 2 if it could not look. It
+changes nothing of the ledger and keeps nobody waiting, also beside a service that keeps a database
+of its own under DATA_FOLDER.
 """
 
 import asyncio
@@ -18,6 +19,11 @@ from generation_svc.storage.embedded.server import running_url
 from generation_svc.storage.start import started_database
 from runtime.process import StartError, cause_of
 from runtime.settings import ProcessSettings
+
+DIFFERENT = 1
+"""How the command ends where the ledger has differences."""
+NOT_CHECKED = 2
+"""How it ends where nobody knows whether it has."""
 
 
 class CheckSettings(ProcessSettings):
@@ -52,12 +58,13 @@ def main() -> None:
         reason = cause_of(error, StartError, Unavailable)
         if reason is None:
             raise
-        sys.exit(f"The ledger was not checked: {reason}")
+        sys.stderr.write(f"The ledger was not checked: {reason}\n")
+        sys.exit(NOT_CHECKED)
     for each in report.differences:
         sys.stdout.write(f"{each.rule}: {each.subject}: {each.problem}\n")
     rows = ", ".join(f"{count} {part}" for part, count in report.counts.items())
     sys.stdout.write(f"{len(report.differences)} differences in {rows} rows\n")
-    sys.exit(1 if report.differences else 0)
+    sys.exit(DIFFERENT if report.differences else 0)
 
 
 if __name__ == "__main__":

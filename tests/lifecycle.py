@@ -456,6 +456,12 @@ class Harness:
         cursor = await self.connection.execute(statement, values or None)
         return await cursor.fetchall() if cursor.description else []
 
+    async def empty(self, tables: str) -> None:
+        """Empty tables, and those that the database itself keeps from it."""
+        async with self.connection.transaction():
+            await self.query("SET LOCAL session_replication_role = replica")
+            await self.query(f"TRUNCATE {tables} CASCADE")
+
     async def later(self, **span: float) -> None:
         """Let time pass: everything that is stored becomes so much older."""
         updates = [_shift(table, by=timedelta(**span)) for table in metadata.sorted_tables]

@@ -10,6 +10,7 @@ from atelier.generation.v1 import job_pb2 as pb
 from atelier.generation.v1.media_pb2 import MEDIA_KIND_IMAGE
 from edge_bot.view.button import Again, Change, Home, Original, ShowAll, ShowMissed
 from edge_bot.view.charge_text import cancelled_charge_text, charge_text
+from edge_bot.view.kept_result import kept_rows, kept_text
 from edge_bot.view.language import Texts, texts
 from edge_bot.view.layout import (
     CAPTION_LENGTH,
@@ -189,10 +190,11 @@ def failure_screen(
     why = _why(speak, reason) if is_picture else _why_not(speak, reason) or _why(speak, reason)
     text = paragraphs(
         lines(_failure_headline(speak, is_picture=is_picture), why),
+        kept_text(job, speak),
         quoted(prompt_of(job), PROMPT_LENGTH),
         charge_text(job, speak, balance=balance),
     )
-    return Screen(text, failure_buttons(job, language))
+    return Screen(text, (*kept_rows(job, speak), *failure_buttons(job, language)))
 
 
 def cancelled_screen(job: pb.Job, language: str) -> Screen:
@@ -200,8 +202,9 @@ def cancelled_screen(job: pb.Job, language: str) -> Screen:
     speak = texts(language)
     change = Button(speak.plain("✏️ Change"), Change(job.id))
     home = Button(speak.plain("🏠 Start over"), Home())
-    text = paragraphs(speak.html("✖️ <b>Cancelled.</b>"), cancelled_charge_text(job, speak))
-    return Screen(text, ((change, home),))
+    told = lines(speak.html("✖️ <b>Cancelled.</b>"), kept_text(job, speak))
+    text = paragraphs(told, cancelled_charge_text(job, speak))
+    return Screen(text, (*kept_rows(job, speak), (change, home)))
 
 
 def prompt_of(job: pb.Job) -> str:

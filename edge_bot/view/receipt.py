@@ -99,7 +99,7 @@ def terms_screen(language: str, *, seller_text: str) -> Screen:
         speak.html(
             "2. What is not delivered is not charged: its credits come back by themselves, and "
             "if only a part is delivered, so do those of the rest; what you cancel while the model "
-            "is at work is charged only if the model finishes it."
+            "is at work is charged only if the model finishes it, and then you can still get it."
         ),
         speak.html(
             "3. If you dislike a result, write to us through /paysupport, and the operator decides "

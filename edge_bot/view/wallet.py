@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from html import escape
 
 from atelier.wallet.v1 import transfer_pb2 as pb
 from atelier.wallet.v1.statement_pb2 import STATEMENT_FORMAT_CSV, STATEMENT_FORMAT_PDF
 from atelier.wallet.v1.transfer_pb2 import Transfer
 from atelier.wallet.v1.wallet_pb2 import Wallet
+from edge_bot.view.button import ShowAll
 from edge_bot.view.credit_text import balance_text, blocked_text, debt_text, time_text
 from edge_bot.view.language import Texts, texts
-from edge_bot.view.layout import Button, Rows, Screen, lines, page_of, paragraphs
+from edge_bot.view.layout import (
+    LABEL_LENGTH,
+    Button,
+    Rows,
+    Screen,
+    lines,
+    page_of,
+    paragraphs,
+    shorten,
+)
 from edge_bot.view.money_button import (
     SendStatement,
     ShowPacks,
@@ -44,9 +54,17 @@ def wallet_screen(wallet: Wallet, language: str) -> Screen:
 
 
 def transfers_screen(
-    transfers: Sequence[Transfer], language: str, *, page: int, title_of: Callable[[str], str]
+    transfers: Sequence[Transfer],
+    language: str,
+    *,
+    page: int,
+    title_of: Callable[[str], str],
+    kept: Collection[str] = (),
 ) -> Screen:
-    """Return a page of what was added and taken, the latest first."""
+    """Return a page of what was added and taken, the latest first.
+
+    The latest of a job of these ids says that it was finished after all, and has what it made.
+    """
     speak = texts(language)
     rows: Rows = ((Button(speak.plain("📄 Statement"), ShowStatements()), wallet_button(speak)),)
     # What is charged was taken from the balance when it was held.
@@ -55,11 +73,20 @@ def transfers_screen(
         text = speak.html("<b>History</b>\n\nNothing was added or taken yet.")
         return Screen(text, ((wallet_button(speak),),))
     shown, turn = page_of(speak, moved, page=page, to=ShowTransfers)
+    finished = _finished(moved, kept)
     text = paragraphs(
         speak.html("<b>History</b>\nThe latest first; times are UTC."),
-        *(_transfer(each, speak, title=title_of(each.model_id)) for each in shown),
+        *(
+            _transfer(each, speak, title=title_of(each.model_id), is_kept=each.id in finished)
+            for each in shown
+        ),
     )
-    return Screen(text, (*turn, *rows))
+    made: Rows = tuple(
+        (_made_button(each, speak, title=title_of(each.model_id)),)
+        for each in shown
+        if each.id in finished
+    )
+    return Screen(text, (*made, *turn, *rows))
 
 
 def statements_screen(language: str) -> Screen:
@@ -119,14 +146,26 @@ def _allowance(wallet: Wallet, speak: Texts) -> str:
     return lines(left, speak.html("All of them are back on {time} UTC.", time=until))
 
 
-def _transfer(transfer: Transfer, speak: Texts, *, title: str) -> str:
+def _finished(transfers: Sequence[Transfer], kept: Collection[str]) -> frozenset[int]:
+    """Return the latest transfer of each of these jobs; they come the latest first."""
+    latest = {each.cause_id: each.id for each in reversed(transfers) if each.cause_id in kept}
+    return frozenset(latest.values())
+
+
+def _made_button(transfer: Transfer, speak: Texts, *, title: str) -> Button:
+    """Return the button that sends what a job made."""
+    label = f"▶️ {title} · {time_text(transfer.create_time, speak)}"
+    return Button(shorten(label, LABEL_LENGTH), ShowAll(transfer.cause_id))
+
+
+def _transfer(transfer: Transfer, speak: Texts, *, title: str, is_kept: bool = False) -> str:
     sign = "+" if transfer.amount > 0 else "−"
     amount = speak.number(abs(transfer.amount))
     head = f"<b>{sign}{amount}</b> · {_cause(transfer, speak, title=title)}"
     when = time_text(transfer.create_time, speak)
     left = speak.number(transfer.balance_after)
     after = speak.html("{time} · balance {n}", time=when, n=left)
-    return lines(head, after)
+    return lines(head, after, speak.html("It was finished after all.") if is_kept else "")
 
 
 def _cause(transfer: Transfer, speak: Texts, *, title: str) -> str:

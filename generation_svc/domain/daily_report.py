@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+
+_PLACES = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +22,10 @@ class DailyLine:
     """What of it was for jobs whose credits had gone back."""
     free_cost_milli: int
     """What of it was for jobs of free models."""
+
+    @property
+    def margin(self) -> Decimal | None:
+        """What each of the provider's credits brought; None where it took nothing."""
+        if not self.cost_milli:
+            return None
+        return (Decimal(self.income * 1000) / self.cost_milli).quantize(_PLACES)

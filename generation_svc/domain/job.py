@@ -106,4 +106,8 @@ class Job:
     """What it was charged; None while that is not known."""
     needs_catalog: bool = False
     """Whether only a dispatcher that knows the catalog in the database may send it."""
+    kept_result: Result | None = field(default=None, compare=False)
+    """What came after it had ended otherwise; part of no revision, and only some reads tell it."""
+    kept_time: datetime | None = field(default=None, compare=False)
+    """When the first file of that came."""
     forecast: Forecast | None = field(default=None, compare=False)

@@ -33,11 +33,15 @@ class PriceChanged(AtelierError):
 
 
 class OwnerBlocked(AtelierError):
-    """The operator blocked an owner."""
+    """The operator blocked an owner, or the wallet that pays for it."""
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, *, payer: str | None = None) -> None:
         self.owner = owner
-        super().__init__(f"Owner {owner!r} is blocked. Ask the operator.")
+        self.payer = payer if payer != owner else None
+        """The wallet that is blocked, where it is not the owner's."""
+        blocked = f"The wallet {payer!r}, which pays for" if self.payer else "Owner"
+        end = ", is blocked" if self.payer else " is blocked"
+        super().__init__(f"{blocked} {owner!r}{end}. Ask the operator.")
 
 
 class SalesClosed(AtelierError):

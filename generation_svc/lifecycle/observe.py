@@ -72,13 +72,16 @@ def _is_news(job: Job, attempt: Attempt, *, observation: Observation) -> bool:
     """Return whether this can change anything: nothing is read into what is over.
 
     A success is, even of an attempt that was refused or given up, while its job still waits: the
-    provider may say "not now" and create the task all the same.
+    provider may say "not now" and create the task all the same. One that comes after its job has
+    failed is kept beside the failure, free of charge. Not so of a cancelled job: an attempt that
+    lives could be charged, and its hold is gone.
     """
     if attempt.is_live:
         return attempt.state is not AttemptState.SUCCEEDED
     is_written_off = attempt.state in (AttemptState.REFUSED, AttemptState.LOST)
     is_success = observation.state is ProviderState.SUCCEEDED
-    return is_written_off and is_success and not job.state.is_final
+    may_keep = not job.state.is_final or job.state is JobState.FAILED
+    return is_written_off and is_success and may_keep
 
 
 async def take(

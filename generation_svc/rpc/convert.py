@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.generation.v1 import delivery_pb2, job_pb2, media_pb2, session_pb2, upload_link_pb2
 from generation_svc.domain.delivery import Delivery, Queue, Telegram
-from generation_svc.domain.job import Job, JobState, Price
+from generation_svc.domain.job import Job, JobState, Price, Result
 from generation_svc.domain.media import Media, MediaLink, MediaLinks, Upload
 from generation_svc.domain.model import Model
 from generation_svc.domain.port.session import SessionRecord
@@ -96,25 +96,35 @@ def price_to_proto(price: Price) -> job_pb2.Price:
 def _add_outcome(
     message: job_pb2.Job, job: Job, *, links: MediaLinks | None, retention: Retention | None
 ) -> None:
+    end_time = job.update_time
     if job.result is not None:
-        media = [
-            media_to_proto(
-                item,
-                link=links.make(item.id) if links else None,
-                expire_time=retention.expire_time(item.mime_type, end_time=job.update_time)
-                if retention
-                else None,
-            )
-            for item in job.result.media
-        ]
-        message.result.CopyFrom(
-            job_pb2.JobResult(
-                media=media, text=job.result.text, missing_count=job.result.missing_count
-            )
-        )
+        made = result_to_proto(job.result, links=links, retention=retention, end_time=end_time)
+        message.result.CopyFrom(made)
+    if job.kept_result is not None:
+        # Its media are kept as if the job had ended when they came.
+        since = max(end_time, job.kept_time or end_time)
+        kept = result_to_proto(job.kept_result, links=links, retention=retention, end_time=since)
+        message.kept_result.CopyFrom(kept)
     if job.failure is not None:
         reason = job_pb2.FailureReason.Value(f"FAILURE_REASON_{job.failure.reason.name}")
         message.failure.CopyFrom(job_pb2.JobFailure(reason=reason, message=job.failure.message))
+
+
+def result_to_proto(
+    result: Result, *, links: MediaLinks | None, retention: Retention | None, end_time: datetime
+) -> job_pb2.JobResult:
+    """Write a result that came at a time, from which its media are kept."""
+    media = [
+        media_to_proto(
+            item,
+            link=links.make(item.id) if links else None,
+            expire_time=retention.expire_time(item.mime_type, end_time=end_time)
+            if retention
+            else None,
+        )
+        for item in result.media
+    ]
+    return job_pb2.JobResult(media=media, text=result.text, missing_count=result.missing_count)
 
 
 def media_to_proto(

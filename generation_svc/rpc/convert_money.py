@@ -1,5 +1,7 @@
 """Converts margins, sales and the daily report to the messages of the contract."""
 
+from decimal import Decimal
+
 from atelier.wallet.v1 import daily_report_pb2, margin_pb2, sales_pb2
 from generation_svc.domain.daily_report import DailyLine
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode, MoneyState
@@ -7,14 +9,14 @@ from generation_svc.rpc.convert import time_to_proto
 
 
 def margin_to_proto(rule: MarginRule) -> margin_pb2.Margin:
-    """Write a margin that holds; its factor without zeros at the end."""
-    factor = f"{rule.margin:f}"
+    """Write a margin that holds."""
     return margin_pb2.Margin(
         model_id=rule.scope_id if rule.scope is MarginScope.MODEL else "",
         purpose=rule.scope_id if rule.scope is MarginScope.PURPOSE else "",
-        factor=factor.rstrip("0").rstrip(".") if "." in factor else factor,
+        factor=_plain(rule.margin),
         create_time=time_to_proto(rule.time),
         actor=rule.actor,
+        reason=rule.reason,
     )
 
 
@@ -37,4 +39,11 @@ def line_to_proto(line: DailyLine) -> daily_report_pb2.DailyLine:
         provider_cost_milli=line.cost_milli,
         late_cost_milli=line.late_cost_milli,
         free_cost_milli=line.free_cost_milli,
+        margin=_plain(line.margin),
     )
+
+
+def _plain(number: Decimal | None) -> str:
+    """Write a number without zeros at the end; empty for none."""
+    text = "" if number is None else f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -83,7 +83,9 @@ TABLE: Mapping[type[Exception], Entry] = {
         lambda e: {"price": str(e.price), "agreed": str(e.agreed)},
     ),
     money.OwnerBlocked: Entry(
-        grpc.StatusCode.FAILED_PRECONDITION, "OWNER_BLOCKED", lambda e: {"owner": e.owner}
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "OWNER_BLOCKED",
+        lambda e: {"owner": e.owner, **({"payer": e.payer} if e.payer else {})},
     ),
     money.SalesClosed: Entry(grpc.StatusCode.FAILED_PRECONDITION, "SALES_CLOSED"),
     money.MoneyModeMismatch: Entry(

@@ -186,9 +186,10 @@ def _judged(*, free_turn: str = "", free_barrier: str = "") -> str:
     WHERE request_id IS NULL OR bound_id = candidate.id
 ), judged AS (
     SELECT numbered.*, CASE
-            WHEN is_blocked OR EXISTS (SELECT FROM wallet
+            WHEN is_blocked THEN '{Refusal.OWNER_BLOCKED}'
+            WHEN EXISTS (SELECT FROM wallet
                 WHERE wallet.owner = coalesce(payer, caller_wallet) AND wallet.is_blocked)
-                THEN '{Refusal.OWNER_BLOCKED}'
+                THEN '{Refusal.PAYER_BLOCKED}'
             WHEN active + ordinal > %(active_jobs)s THEN '{Refusal.ACTIVE_JOBS}'
             WHEN used >= %(stored_bytes)s THEN '{Refusal.STORED_BYTES}'
             {free_barrier} END AS barrier,

@@ -6,7 +6,9 @@ from uuid import UUID
 from psycopg import sql
 
 from generation_svc.domain.job_filter import Condition, JobField, JobFilter, Operator
+from generation_svc.storage.kept_result import KEPT_COLUMN
 
+_KEPT = sql.SQL(KEPT_COLUMN)
 _COLUMNS = {field: sql.Identifier(field.value) for field in JobField}
 _OPERATORS = {
     Operator.EQUAL: sql.SQL("="),
@@ -35,8 +37,8 @@ def page_statement(
     conditions = [_FIXED[name] for name in values]
     conditions += [_choice(choice, values=values) for choice in job_filter]
     where = sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
-    statement = sql.SQL("SELECT * FROM job WHERE {} ORDER BY id DESC LIMIT %(limit)s")
-    return statement.format(where), {**values, "limit": limit}
+    statement = sql.SQL("SELECT *, {} FROM job WHERE {} ORDER BY id DESC LIMIT %(limit)s")
+    return statement.format(_KEPT, where), {**values, "limit": limit}
 
 
 def _choice(conditions: tuple[Condition, ...], *, values: dict[str, Any]) -> sql.Composed:

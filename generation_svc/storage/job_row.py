@@ -8,10 +8,12 @@ from generation_svc.domain.job import Job, JobState, Price
 from generation_svc.storage import document
 from generation_svc.storage.connection import Row
 from generation_svc.storage.delay import delay_from_columns, delay_to_columns
+from generation_svc.storage.kept_result import kept_of
 
 
 def job_from_row(row: Row) -> Job:
-    """Read a job from its row."""
+    """Read a job from its row, and what is kept of it where the statement gives that."""
+    kept_result, kept_time = kept_of(row.get("kept"))
     return Job(
         id=row["id"],
         caller=row["caller"],
@@ -35,6 +37,8 @@ def job_from_row(row: Row) -> Job:
         model_digest=row["model_digest"],
         needs_catalog=row["needs_catalog"],
         charged_credits=row["charged_credits"],
+        kept_result=kept_result,
+        kept_time=kept_time,
     )
 
 

@@ -19,6 +19,7 @@ from generation_svc.storage.attempt_row import ATTEMPT_COLUMNS, attempt_from_row
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.job_page import page_statement
 from generation_svc.storage.job_row import job_from_row, mutable_columns
+from generation_svc.storage.kept_result import KEPT_COLUMN
 
 
 class PostgresJobStore:
@@ -41,7 +42,7 @@ class PostgresJobStore:
 
     async def get_all(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
         cursor = await self._connection.execute(
-            "SELECT * FROM job WHERE id = ANY(%s)", (list(job_ids),)
+            f"SELECT *, {KEPT_COLUMN} FROM job WHERE id = ANY(%s)", (list(job_ids),)
         )
         return {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
 

@@ -13,6 +13,7 @@ from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.media import Media, Upload
 from generation_svc.domain.port.media import FIRST_COVER_POSITION, StoredFile, StoredMedia
 from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.media_row import media_from_row
 
 
 class PostgresMediaStore:
@@ -51,7 +52,7 @@ class PostgresMediaStore:
             "SELECT * FROM media WHERE attempt_id = %s AND position < %s ORDER BY position",
             (attempt_id, FIRST_COVER_POSITION),
         )
-        return [_media_from_row(row) for row in await cursor.fetchall()]
+        return [media_from_row(row) for row in await cursor.fetchall()]
 
     async def positions_of(self, attempt_id: UUID) -> Collection[int]:
         """Read which results of an attempt are ours already."""
@@ -166,25 +167,8 @@ def _as_kept(media: Media) -> Media:
 
 def _stored(row: Row) -> StoredMedia:
     return StoredMedia(
-        media=_media_from_row(row),
+        media=media_from_row(row),
         key=row["key"],
         is_removed=row["remove_time"] is not None,
         end_time=row["end_time"],
-    )
-
-
-def _media_from_row(row: Row) -> Media:
-    milliseconds, place = row["duration_ms"], row.get("position")
-    is_result = place is not None and place < FIRST_COVER_POSITION
-    return Media(
-        id=row["id"],
-        mime_type=row["mime_type"],
-        size_bytes=row["size_bytes"],
-        width=row["width"],
-        height=row["height"],
-        sha256=row["sha256"],
-        duration=None if milliseconds is None else timedelta(milliseconds=milliseconds),
-        title=row.get("title", ""),  # an upload has none
-        cover_id=row.get("cover_id"),
-        number=row["position"] + 1 if is_result else 0,
     )

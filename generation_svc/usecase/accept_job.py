@@ -110,6 +110,8 @@ def refused(
         return InsufficientCredits(price=refusal.price, balance=refusal.balance)
     if refusal is Refusal.OWNER_BLOCKED:
         return OwnerBlocked(request.owner)
+    if refusal is Refusal.PAYER_BLOCKED:
+        return OwnerBlocked(request.owner, payer=request.caller.wallet)
     if refusal is Refusal.FREE_ALLOWANCE:
         return _allowance_used(deps, daily_count=limits.daily_free_jobs or 0)
     if refusal is Refusal.STORED_BYTES:

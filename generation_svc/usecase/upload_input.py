@@ -72,7 +72,7 @@ async def _check_not_blocked(deps: Dependencies, caller: Caller, *, owner: str) 
     for each in dict.fromkeys((owner, caller.wallet or owner)):
         wallet = await deps.database.read(partial(_wallet, owner=each))
         if wallet.is_blocked:
-            raise OwnerBlocked(owner)
+            raise OwnerBlocked(owner, payer=each)
 
 
 async def _wallet(tx: Transaction, *, owner: str) -> Wallet:

@@ -133,7 +133,8 @@ class JobDesk(GenerationDesk):
 
     async def ListJobs(self, request: Any, context: Any) -> Any:
         jobs = [each for each in self.jobs.values() if each.owner == request.owner]
-        done = [each for each in jobs if each.state == job_pb2.JOB_STATE_SUCCEEDED]
+        named = request.filter.replace("state = ", "").split(" OR ")
+        done = [each for each in jobs if job_pb2.JobState.Name(each.state) in named]
         return pb.ListJobsResponse(jobs=reversed(done))
 
     async def CancelJob(self, request: Any, context: Any) -> Any:

@@ -119,6 +119,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     (money.PriceChanged(price=12, agreed=10), Code.FAILED_PRECONDITION, "PRICE_CHANGED"),
     (money.GrantReused("gift-7", field="credits"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (money.OwnerBlocked("telegram:7"), Code.FAILED_PRECONDITION, "OWNER_BLOCKED"),
+    (money.OwnerBlocked("telegram:7", payer="shop"), Code.FAILED_PRECONDITION, "OWNER_BLOCKED"),
     (money.SalesClosed(), Code.FAILED_PRECONDITION, "SALES_CLOSED"),
     (
         money.MoneyModeMismatch("live", advice="set MONEY=test."),

@@ -123,6 +123,15 @@ async def test_the_most_special_margin_counts_until_it_is_taken_away(
     assert list((await call(client, "ListMargins")).margins) == []
 
 
+async def test_a_margin_tells_who_set_it_when_and_why(client: GenerationClient) -> None:
+    before = datetime.now(UTC)
+    await call(client, "SetMargin", factor="1.5", reason="the dollar rose")
+    (margin,) = (await call(client, "ListMargins")).margins
+    assert (margin.actor, margin.reason) == ("local", "the dollar rose")
+    set_at = margin.create_time.ToDatetime(tzinfo=UTC)
+    assert before - timedelta(minutes=1) < set_at < before + timedelta(minutes=1)
+
+
 async def test_a_job_keeps_the_price_that_it_was_made_with(client: GenerationClient) -> None:
     await grant(client, 100)
     job = await create(client, request_id="r-1")
@@ -282,6 +291,7 @@ def lines(answer: pb.GetDailyReportResponse) -> list[tuple[object, ...]]:
             each.provider_cost_milli,
             each.late_cost_milli,
             each.free_cost_milli,
+            each.margin,
         )
         for each in answer.lines
     ]
@@ -312,10 +322,25 @@ async def test_the_daily_report_adds_up_by_day_and_model(
 
     days = {"first_day": "2026-11-01", "last_day": "2026-11-02"}
     assert lines(await call(client, "GetDailyReport", **days)) == [
-        ("2026-11-01", "a/free", 0, 0, 40, 0, 40),
-        ("2026-11-01", "b/one", 2, 13, 7750, 500, 0),
-        ("2026-11-02", "b/one", 1, -1, 0, 0, 0),
+        ("2026-11-01", "a/free", 0, 0, 40, 0, 40, "0"),
+        ("2026-11-01", "b/one", 2, 13, 7750, 500, 0, "1.6774"),  # 13 ÷ 7.75 = 1.67741…
+        ("2026-11-02", "b/one", 1, -1, 0, 0, 0, ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("income", "cost_milli", "margin"),
+    [(12, 8000, "1.5"), (8, 8000, "1"), (1_000_000, 1, "1000000000")],
+)
+async def test_a_margin_of_a_day_is_what_each_credit_of_the_provider_brought(
+    client: GenerationClient, database_url: str, income: int, cost_milli: int, margin: str
+) -> None:
+    time = "2026-11-01T12:00:00Z"
+    await charge(database_url, time, cause="a", amount=income, model="b/one")
+    await cost(database_url, time, cause="f", amount=cost_milli, model="b/one")
+    days = {"first_day": "2026-11-01", "last_day": "2026-11-01"}
+    (line,) = (await call(client, "GetDailyReport", **days)).lines
+    assert line.margin == margin
 
 
 @pytest.mark.parametrize(

@@ -214,8 +214,9 @@ async def test_a_blocked_owner_starts_nothing(harness: Harness) -> None:
     await grant(harness, 100)
     await harness.query("UPDATE wallet SET is_blocked = true")
     for wish in (IMAGEN, FREE):
-        with pytest.raises(OwnerBlocked):
+        with pytest.raises(OwnerBlocked) as refused:
             await harness.accept(**wish)
+        assert (refused.value.owner, refused.value.payer) == ("user:1", None)
     await harness.accept(owner="user:2")
 
 
@@ -224,12 +225,15 @@ async def test_nobody_whose_payer_is_blocked_starts_or_uploads_anything(harness:
     await harness.query("UPDATE wallet SET is_blocked = true")
     paid_for = replace(CALLER, wallet="acme")
     for wish in (IMAGEN, FREE):
-        with pytest.raises(OwnerBlocked):
-            await harness.accept(caller=paid_for, **wish)
-    with pytest.raises(OwnerBlocked):
+        for request_id in ("", "r-1"):
+            with pytest.raises(OwnerBlocked, match=r"'acme'.*'user:1'") as refused:
+                await harness.accept(caller=paid_for, request_id=request_id, **wish)
+            assert (refused.value.owner, refused.value.payer) == ("user:1", "acme")
+    with pytest.raises(OwnerBlocked) as refused:
         await upload_input.upload(
             harness.deps, paid_for, owner="user:1", pieces=one_piece(b"a picture")
         )
+    assert refused.value.payer == "acme"
     assert await harness.query("SELECT id FROM upload") == []
     assert await harness.query("SELECT id FROM job") == []
     await harness.accept()

@@ -10,11 +10,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
+from generation_svc.check_ledger import NOT_CHECKED
 from generation_svc.domain.imported_balance import ImportedBalance
 from generation_svc.domain.ledger_audit import LedgerReport, Rule
-from generation_svc.domain.money import MoneyMode
+from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.engine.maintenance.ledger import check_ledger as check_hourly
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase import cancel_job
@@ -78,6 +80,22 @@ async def without_guards(harness: Harness, *statements: str) -> None:
         await harness.query(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
     for statement in statements:
         await harness.query(statement)
+
+
+@pytest.mark.parametrize("table", ["transfer", "margin_rule"])
+@pytest.mark.parametrize("change", ["DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE"])
+async def test_the_database_refuses_to_lose_what_was_written(
+    harness: Harness, table: str, change: str
+) -> None:
+    async with harness.transaction() as tx:
+        await tx.money.add_margin(
+            MarginRule(MarginScope.DEFAULT, "", Decimal(2), "operator", "dearer")
+        )
+    before = await harness.query(f"SELECT * FROM {table}")
+    assert before
+    with pytest.raises(psycopg.errors.RestrictViolation, match=f"rows of {table}"):
+        await harness.query(change.format(table))
+    assert await harness.query(f"SELECT * FROM {table}") == before
 
 
 async def test_a_ledger_in_which_nothing_is_wrong_is_looked_at_whole(harness: Harness) -> None:
@@ -420,3 +438,23 @@ async def test_a_check_of_much_leaves_half_of_the_time_to_others(harness: Harnes
     assert await check_ledger(harness.deps.database, piece=1, rest=rest) == report
     assert len(rests) == sum(report.counts.values())
     assert all(each > 0 for each in rests)
+
+
+async def test_the_command_ends_otherwise_if_it_could_not_check(
+    database_url: str, tmp_path: object
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "generation_svc.check_ledger",
+        env={
+            "DATABASE_URL": f"{database_url.rpartition('/')[0]}/none",
+            "DATA_FOLDER": str(tmp_path),
+            "PATH": "",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await asyncio.wait_for(process.communicate(), timeout=60)
+    assert (process.returncode, out) == (NOT_CHECKED, b"")
+    assert errors.decode().startswith("The ledger was not checked: ")

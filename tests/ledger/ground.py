@@ -100,7 +100,7 @@ class Ground:
         """Begin again with an empty ledger."""
         self.fuse.left = None
         self._turns = cycle(self.replicas)
-        await self.harness.query(f"TRUNCATE {_TABLES} CASCADE")
+        await self.harness.empty(_TABLES)
         await self.harness.query("UPDATE money_state SET sales_closed_reason = NULL")
         self.harness.provider.created.clear()
         self.harness.provider.tasks.clear()

@@ -14,7 +14,7 @@ from generation_svc.engine.submission import MAX_ATTEMPTS
 from tests.model.clock import NOW, TIMING
 from tests.model.run import Actor
 from tests.model.space import Step
-from tests.model.table import DeliveryRow, Tables
+from tests.model.table import WRITTEN_OFF, DeliveryRow, Tables
 
 HOME = (AttemptState.SUCCEEDED, AttemptState.SETTLED)
 _ASKED = (AttemptState.SUBMITTING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
@@ -77,19 +77,36 @@ def _few_attempts(step: Step) -> bool:
 
 
 def _success_is_not_lost(step: Step) -> bool:
-    """What is observed of an open job is stored and stays so; and what is stored fails no job."""
+    """What is observed of an open job is stored and stays so; and what is stored fails no job.
+
+    Beside a failure only what was given up is kept, never what the provider said had failed.
+    """
     observed = _believed(step)
     if observed and step.before.row.job.state not in FINAL_STATES:
         return step.after.attempts[observed - 1].attempt.state in HOME
     if any(was.state in HOME and now.state in _ASKED for was, now in _changes(step)):
         return False
+    settled = AttemptState.SETTLED
+    if any(was.state is settled and now.state is not settled for was, now in _changes(step)):
+        return False
+    if _fails(step):
+        return not any(each.state in HOME for each in _attempts(step.after))
     is_failed = step.after.row.job.state is JobState.FAILED
-    return not is_failed or not any(each.state in HOME for each in _attempts(step.after))
+    return not is_failed or all(was.state in WRITTEN_OFF for was, _ in _come_home(step))
 
 
 def _no_failure_while_one_may_come_home(step: Step) -> bool:
-    is_failed = step.after.row.job.state is JobState.FAILED
-    return not is_failed or not any(each.is_live for each in _attempts(step.after))
+    return not _fails(step) or not any(each.is_live for each in _attempts(step.after))
+
+
+def _come_home(step: Step) -> list[tuple[Attempt, Attempt]]:
+    return [each for each in _changes(step) if each[0].state not in HOME and each[1].state in HOME]
+
+
+def _fails(step: Step) -> bool:
+    """Whether the job fails with this step; a success that comes later is kept beside that."""
+    failed = JobState.FAILED
+    return step.after.row.job.state is failed and step.before.row.job.state is not failed
 
 
 def _success_is_true(step: Step) -> bool:

@@ -256,7 +256,7 @@ class Conformance(RuleBasedStateMachine):
 
     async def _begin(self) -> Job:
         harness = self._ground.harness
-        await harness.query(f"TRUNCATE {_TABLES} CASCADE")
+        await harness.empty(_TABLES)
         if self._is_paid:
             await harness.query(_TOP_UP, TOP_UP_ID, PRICE - GIVEN)
             await grant(harness, GIVEN)

@@ -291,7 +291,7 @@ def test_every_failure_is_told_in_words_of_its_own_and_can_be_tried_again() -> N
         failed.failure.reason, failed.failure.message = reason, "KIE said 501"
         screen = failure_screen(failed, "en")
         assert "KIE" not in screen.text
-        assert actions(screen.keyboard) == [Again, Change]
+        assert actions(screen.keyboard)[-2:] == [Again, Change]
         told.add(screen.text)
     # A failed and a lost generation are the same to the user.
     assert len(told) == len(job_pb2.FailureReason.values()) - 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from atelier.generation.v1.generation_service_pb2 import ListJobsRequest
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.statement_pb2 import StatementFormat
 from atelier.wallet.v1.transfer_pb2 import Transfer
@@ -14,6 +15,10 @@ from edge_bot.conversation.interaction import Interaction
 from edge_bot.view.money_button import SendStatement
 from edge_bot.view.wallet import statements_screen, transfers_screen, wallet_screen
 from generation_client import translated
+
+MOST_JOBS = 100
+"""How many of the latest jobs without a result are asked for, to tell which have one after all."""
+_ENDED = "state = JOB_STATE_CANCELLED OR state = JOB_STATE_FAILED"
 
 
 async def wallet_of(interaction: Interaction) -> Wallet:
@@ -31,11 +36,13 @@ async def show_wallet(interaction: Interaction) -> None:
 async def show_transfers(interaction: Interaction, *, page: int) -> None:
     """Show a page of what was added and taken."""
     catalog, language = interaction.catalog, interaction.language
+    transfers = await _transfers(interaction)
     screen = transfers_screen(
-        await _transfers(interaction),
+        transfers,
         language,
         page=page,
         title_of=lambda model_id: catalog.title(model_id, language),
+        kept=await _kept(interaction) if any(each.model_id for each in transfers) else (),
     )
     await interaction.show(screen)
 
@@ -82,3 +89,11 @@ async def _transfers(interaction: Interaction) -> Sequence[Transfer]:
     request = pb.ListTransfersRequest(owner=interaction.owner)
     pages = latest_pages(interaction.context.client.wallet.ListTransfers, request)
     return [each async for page in pages for each in page.transfers]
+
+
+async def _kept(interaction: Interaction) -> frozenset[str]:
+    """Return the ids of the latest jobs that were cancelled or failed, and finished after all."""
+    request = ListJobsRequest(owner=interaction.owner, page_size=MOST_JOBS, filter=_ENDED)
+    with translated():
+        jobs = (await interaction.context.client.generation.ListJobs(request)).jobs
+    return frozenset(each.id for each in jobs if each.HasField("kept_result"))

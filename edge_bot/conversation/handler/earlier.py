@@ -8,7 +8,13 @@ from datetime import UTC, datetime
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1 import model_pb2
-from atelier.generation.v1.job_pb2 import JOB_STATE_SUCCEEDED, Job
+from atelier.generation.v1.job_pb2 import (
+    JOB_STATE_CANCELLED,
+    JOB_STATE_FAILED,
+    JOB_STATE_SUCCEEDED,
+    Job,
+    JobState,
+)
 from atelier.generation.v1.media_pb2 import (
     MEDIA_KIND_AUDIO,
     MEDIA_KIND_IMAGE,
@@ -24,13 +30,16 @@ from edge_bot.conversation.session import Draft
 from edge_bot.view import notice
 from edge_bot.view.button import AskField, ShowDraft, ShowResults, TakeResult
 from edge_bot.view.input_form import Field, form_of
+from edge_bot.view.kept_result import with_kept
 from edge_bot.view.language import texts
 from edge_bot.view.layout import LABEL_LENGTH, Button, Rows, Screen, page_of, shorten
 from edge_bot.view.outcome import prompt_of
 from edge_bot.view.too_large import kind_of
 
-LATEST = 60
-"""How many of the latest jobs are looked at."""
+LATEST = 100
+"""How many of the latest jobs that are over are looked at."""
+_OVER = (JOB_STATE_SUCCEEDED, JOB_STATE_FAILED, JOB_STATE_CANCELLED)
+_FILTER = " OR ".join(f"state = {JobState.Name(each)}" for each in _OVER)
 _ICONS = {MEDIA_KIND_IMAGE: "🖼", MEDIA_KIND_VIDEO: "🎬", MEDIA_KIND_AUDIO: "🎵"}
 
 
@@ -53,9 +62,7 @@ async def show_results(interaction: Interaction, draft: Draft, *, page: int) -> 
     if asked is None:
         await interaction.show(await quoted_screen(interaction, draft))
         return
-    request = pb.ListJobsRequest(
-        owner=interaction.owner, page_size=LATEST, filter="state = JOB_STATE_SUCCEEDED"
-    )
+    request = pb.ListJobsRequest(owner=interaction.owner, page_size=LATEST, filter=_FILTER)
     jobs = (await interaction.context.client.generation.ListJobs(request)).jobs
     now = interaction.context.clock.now()
     found = [each for job in jobs for each in candidates(job, asked[1], now=now)]
@@ -101,14 +108,13 @@ def with_replied(
 
 
 def candidates(job: Job, field: Field, *, now: datetime) -> Iterator[Candidate]:
-    """Yield what a job made and a field takes."""
-    if job.state != JOB_STATE_SUCCEEDED:
-        return
+    """Yield what a job made and a field takes; media also of what was finished after all."""
     if field.media is not None:
-        for number, media in enumerate(job.result.media, start=1):
+        made = with_kept(job)
+        for number, media in enumerate(made.result.media, start=1):
             if _is_taken(media, field.media, now=now):
-                yield Candidate(job, number, f"media:{media.id}", media)
-    elif field.reference is not None:
+                yield Candidate(made, number, f"media:{media.id}", media)
+    elif field.reference is not None and job.state == JOB_STATE_SUCCEEDED:
         yield from _references(job, field.reference)
 
 

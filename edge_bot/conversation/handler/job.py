@@ -18,6 +18,7 @@ from edge_bot.conversation.interaction import Interaction
 from edge_bot.conversation.session import Draft
 from edge_bot.view import button, notice
 from edge_bot.view.input_form import whole_numbers
+from edge_bot.view.kept_result import with_kept
 from edge_bot.view.layout import Screen
 from edge_bot.view.media_input import has_form
 from edge_bot.view.progress import cancel_question_screen, waiting_on_screen
@@ -42,9 +43,9 @@ async def _answer(interaction: Interaction, press: Press, *, job: Job) -> None:
         case button.Change():
             await _change(interaction, job)
         case button.Original():
-            await send_originals(interaction, job)
+            await send_originals(interaction, with_kept(job))
         case button.ShowAll():
-            await send_result(interaction, job)
+            await send_result(interaction, with_kept(job))
             await interaction.note(lambda session: session.without_missed(job.id))
         case _:
             await _follow_or_cancel(interaction, job, press=press)

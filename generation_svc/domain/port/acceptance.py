@@ -49,6 +49,8 @@ class Refusal(StrEnum):
     ACTIVE_JOBS = "active_jobs"
     STORED_BYTES = "stored_bytes"
     OWNER_BLOCKED = "owner_blocked"
+    PAYER_BLOCKED = "payer_blocked"
+    """The wallet that pays for the owner is blocked, and is not the owner's own."""
     FREE_ALLOWANCE = "free_allowance"
     """The free jobs of the day are used."""
     CREDITS = "credits"

@@ -18,7 +18,7 @@ class JobStore(Protocol):
         """Read a job; of this caller only, if one is given."""
 
     async def get_all(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
-        """Read jobs; an id that there is not is left out."""
+        """Read jobs, with what is kept of them; an id that there is not is left out."""
 
     async def lock(self, job_id: UUID) -> Job:
         """Read a job and lock its row until the transaction ends. Raises JobNotFound."""
@@ -51,7 +51,10 @@ class JobStore(Protocol):
         before: UUID | None,
         limit: int,
     ) -> Sequence[Job]:
-        """Read jobs of this caller, of all callers for None, newest first, older than `before`."""
+        """Read jobs of this caller, of all callers for None, newest first, older than `before`.
+
+        They come with what is kept of them.
+        """
 
     async def destination(self, job_id: UUID) -> Destination | None:
         """Read where the outcome goes."""

@@ -262,9 +262,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "PRICE_CHANGED", "domain": "atelier.internal", "metadata": { "price": "12", "agreed": "10" } }
     """
     ERROR_REASON_OWNER_BLOCKED: _ErrorReason.ValueType  # 48
-    """The operator blocked the owner.
+    """The operator blocked the owner, or the wallet of another owner that pays for it, which
+    `payer` names.
 
         { "reason": "OWNER_BLOCKED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
+        { "reason": "OWNER_BLOCKED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "payer": "shop" } }
     """
     ERROR_REASON_SALES_CLOSED: _ErrorReason.ValueType  # 49
     """Nothing is sold at the moment. Free models can be used.
@@ -572,9 +574,11 @@ ERROR_REASON_PRICE_CHANGED: ErrorReason.ValueType  # 47
     { "reason": "PRICE_CHANGED", "domain": "atelier.internal", "metadata": { "price": "12", "agreed": "10" } }
 """
 ERROR_REASON_OWNER_BLOCKED: ErrorReason.ValueType  # 48
-"""The operator blocked the owner.
+"""The operator blocked the owner, or the wallet of another owner that pays for it, which
+`payer` names.
 
     { "reason": "OWNER_BLOCKED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7" } }
+    { "reason": "OWNER_BLOCKED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "payer": "shop" } }
 """
 ERROR_REASON_SALES_CLOSED: ErrorReason.ValueType  # 49
 """Nothing is sold at the moment. Free models can be used.

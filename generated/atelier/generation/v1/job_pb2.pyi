@@ -38,9 +38,11 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
     """Done: `result` is set, and the service holds its bytes until their expire_time."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
-    """Over without a result: `failure` says why. Nothing was charged."""
+    """Over without a result: `failure` says why. Nothing was charged, and nothing is for a
+    `kept_result` that comes later.
+    """
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
-    """Ended by CancelJob."""
+    """Ended by CancelJob. What the provider finishes all the same is its `kept_result`."""
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """The states of a job. SUCCEEDED, FAILED and CANCELLED are final: a job in one
@@ -56,9 +58,11 @@ JOB_STATE_RUNNING: JobState.ValueType  # 2
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
 """Done: `result` is set, and the service holds its bytes until their expire_time."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
-"""Over without a result: `failure` says why. Nothing was charged."""
+"""Over without a result: `failure` says why. Nothing was charged, and nothing is for a
+`kept_result` that comes later.
+"""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
-"""Ended by CancelJob."""
+"""Ended by CancelJob. What the provider finishes all the same is its `kept_result`."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 class _DelayReason:
@@ -178,6 +182,7 @@ class Job(_message.Message):
     ESTIMATED_REMAINING_FIELD_NUMBER: _builtins.int
     DELAY_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     CHARGED_CREDITS_FIELD_NUMBER: _builtins.int
+    KEPT_RESULT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUID, made by the service."""
     state: Global___JobState.ValueType
@@ -259,6 +264,17 @@ class Job(_message.Message):
         Absent means that it is not known.
         """
 
+    @_builtins.property
+    def kept_result(self) -> Global___JobResult:
+        """What is kept of a job that is CANCELLED or FAILED and that the provider finished after
+        all: what charged_credits tells was charged for it, or it is free. Its media are kept as
+        those of a result, from the time on at which they came.
+
+        It comes without a revision, once all of it is stored. GetJob, WaitJob and ListJobs tell
+        it; other answers and deliveries may be without it. Absent means that nothing is kept, or
+        not yet.
+        """
+
     def __init__(
         self,
         *,
@@ -281,10 +297,11 @@ class Job(_message.Message):
         estimated_remaining: _duration_pb2.Duration | None = ...,
         delay_until_time: _timestamp_pb2.Timestamp | None = ...,
         charged_credits: _builtins.int | None = ...,
+        kept_result: Global___JobResult | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_charged_credits", b"_charged_credits", "charged_credits", b"charged_credits", "create_time", b"create_time", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "inputs", b"inputs", "outcome", b"outcome", "price", b"price", "result", b"result", "start_deadline_time", b"start_deadline_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_charged_credits", b"_charged_credits", "charged_credits", b"charged_credits", "create_time", b"create_time", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "inputs", b"inputs", "kept_result", b"kept_result", "outcome", b"outcome", "price", b"price", "result", b"result", "start_deadline_time", b"start_deadline_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charged_credits", b"_charged_credits", "charged_credits", b"charged_credits", "correlation_id", b"correlation_id", "create_time", b"create_time", "delay_reason", b"delay_reason", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "id", b"id", "inputs", b"inputs", "model_id", b"model_id", "outcome", b"outcome", "owner", b"owner", "price", b"price", "queue_position", b"queue_position", "result", b"result", "revision", b"revision", "start_deadline_time", b"start_deadline_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charged_credits", b"_charged_credits", "charged_credits", b"charged_credits", "correlation_id", b"correlation_id", "create_time", b"create_time", "delay_reason", b"delay_reason", "delay_until_time", b"delay_until_time", "estimated_remaining", b"estimated_remaining", "failure", b"failure", "finish_deadline_time", b"finish_deadline_time", "id", b"id", "inputs", b"inputs", "kept_result", b"kept_result", "model_id", b"model_id", "outcome", b"outcome", "owner", b"owner", "price", b"price", "queue_position", b"queue_position", "result", b"result", "revision", b"revision", "start_deadline_time", b"start_deadline_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__charged_credits: _TypeAlias = _typing.Literal["charged_credits"]  # noqa: Y015
     _WhichOneofArgType__charged_credits: _TypeAlias = _typing.Literal["_charged_credits", b"_charged_credits"]  # noqa: Y015

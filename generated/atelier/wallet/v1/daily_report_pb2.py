@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$atelier/wallet/v1/daily_report.proto\x12\x11\x61telier.wallet.v1\"\xa8\x01\n\tDailyLine\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x15\n\rcharged_count\x18\x03 \x01(\x03\x12\x16\n\x0eincome_credits\x18\x04 \x01(\x03\x12\x1b\n\x13provider_cost_milli\x18\x05 \x01(\x03\x12\x17\n\x0flate_cost_milli\x18\x06 \x01(\x03\x12\x17\n\x0f\x66ree_cost_milli\x18\x07 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$atelier/wallet/v1/daily_report.proto\x12\x11\x61telier.wallet.v1\"\xb8\x01\n\tDailyLine\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x15\n\rcharged_count\x18\x03 \x01(\x03\x12\x16\n\x0eincome_credits\x18\x04 \x01(\x03\x12\x1b\n\x13provider_cost_milli\x18\x05 \x01(\x03\x12\x17\n\x0flate_cost_milli\x18\x06 \x01(\x03\x12\x17\n\x0f\x66ree_cost_milli\x18\x07 \x01(\x03\x12\x0e\n\x06margin\x18\x08 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'atelier.wallet.v1.daily_rep
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DAILYLINE']._serialized_start=60
-  _globals['_DAILYLINE']._serialized_end=228
+  _globals['_DAILYLINE']._serialized_end=244
 # @@protoc_insertion_point(module_scope)

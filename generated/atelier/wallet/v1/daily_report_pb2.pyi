@@ -29,6 +29,7 @@ class DailyLine(_message.Message):
     PROVIDER_COST_MILLI_FIELD_NUMBER: _builtins.int
     LATE_COST_MILLI_FIELD_NUMBER: _builtins.int
     FREE_COST_MILLI_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
     day: _builtins.str
     """The day, as 2026-11-29: 10 to 10 characters."""
     model_id: _builtins.str
@@ -47,6 +48,13 @@ class DailyLine(_message.Message):
     """What of that was for jobs whose credits had gone back, in thousandths, 0 or more."""
     free_cost_milli: _builtins.int
     """What of that was for jobs of free models, in thousandths, 0 or more."""
+    margin: _builtins.str
+    """How many of the owners' credits each of the provider's credits brought: income_credits
+    divided by provider_cost_milli / 1000, a decimal number rounded to 4 decimals, at most 24
+    characters. It is negative where more went back than was charged.
+
+    Empty means that the provider took nothing.
+    """
     def __init__(
         self,
         *,
@@ -57,10 +65,11 @@ class DailyLine(_message.Message):
         provider_cost_milli: _builtins.int = ...,
         late_cost_milli: _builtins.int = ...,
         free_cost_milli: _builtins.int = ...,
+        margin: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charged_count", b"charged_count", "day", b"day", "free_cost_milli", b"free_cost_milli", "income_credits", b"income_credits", "late_cost_milli", b"late_cost_milli", "model_id", b"model_id", "provider_cost_milli", b"provider_cost_milli"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charged_count", b"charged_count", "day", b"day", "free_cost_milli", b"free_cost_milli", "income_credits", b"income_credits", "late_cost_milli", b"late_cost_milli", "margin", b"margin", "model_id", b"model_id", "provider_cost_milli", b"provider_cost_milli"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

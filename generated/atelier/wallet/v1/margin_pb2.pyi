@@ -28,6 +28,7 @@ class Margin(_message.Message):
     FACTOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The id of the model that it is for, at most 128 characters.
 
@@ -45,6 +46,8 @@ class Margin(_message.Message):
     """
     actor: _builtins.str
     """Who set it, 1 to 128 characters."""
+    reason: _builtins.str
+    """Why, in the words of who set it, 1 to 200 characters."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time from which on it holds."""
@@ -57,10 +60,11 @@ class Margin(_message.Message):
         factor: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "factor", b"factor", "model_id", b"model_id", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "factor", b"factor", "model_id", b"model_id", "purpose", b"purpose", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
