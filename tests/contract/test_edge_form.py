@@ -385,6 +385,27 @@ async def test_an_earlier_picture_is_enlarged(chat: Chat) -> None:
     assert inputs(chat)["image"] == f"media:{one.id}"
 
 
+@pytest.mark.parametrize("state", [job_pb2.JOB_STATE_CANCELLED, job_pb2.JOB_STATE_FAILED])
+async def test_what_was_finished_after_all_is_among_the_results(
+    chat: Chat, state: job_pb2.JobState.ValueType
+) -> None:
+    done = made(chat, "z-image")
+    done.state = state
+    done.ClearField("result")
+    await choose(chat, "topaz/image-upscale")
+    await chat.press("One of my results")
+    assert "There is nothing yet" in await chat.last_text()
+    await chat.press("Back")
+    one = done.kept_result.media.add(
+        id="01990000-0000-7000-8000-000000000777", mime_type="image/png", size_bytes=1000
+    )
+    one.kind = media_pb2.MEDIA_KIND_IMAGE
+    await chat.press("One of my results")
+    await chat.press("a cat")
+    await chat.press("Create")
+    assert inputs(chat)["image"] == f"media:{one.id}"
+
+
 async def test_a_reply_to_a_result_answers_the_question(chat: Chat) -> None:
     data = picture(64, 64)
     one = Media(id="media-1", mime_type="image/png", width=64, height=64, size_bytes=len(data))

@@ -120,7 +120,8 @@ def candidates(job: Job, field: Field, *, now: datetime) -> Iterator[Candidate]:
 
 def first_picture(job: Job) -> Media | None:
     """Return the first picture that a job made."""
-    pictures = [each for each in job.result.media if kind_of(each) == MEDIA_KIND_IMAGE]
+    made = with_kept(job).result.media
+    pictures = [each for each in made if kind_of(each) == MEDIA_KIND_IMAGE]
     return next(iter(pictures), None)
 
 
