@@ -54,7 +54,7 @@ check-ledger: $(READY) ## Check that no credit is lost or invented, in the datab
 
 ledger-search: $(READY) ## Move money in any order on a real database, and check after each step (SEED=7, EXAMPLES=500)
 	@SEED="$(SEED)" EXAMPLES=$(or $(EXAMPLES),500) GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q --timeout 0 \
-	  tests/integration/test_ledger_property.py
+	  tests/integration/test_ledger_property.py tests/integration/test_ledger_planted.py
 
 inputs: $(READY) ## Check every model with generated inputs: those that fit, and those that break each of its rules
 	@ATELIER_ALL_INPUTS=1 $(PYTEST) tests/unit/test_model_inputs.py

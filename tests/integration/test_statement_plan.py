@@ -381,6 +381,7 @@ async def limited(harness: Harness) -> None:
         assert await tx.ledger.take_excess("z-image") == excess
         await tx.money.daily_cost(day_of(harness.deps.database.now()))
         await tx.money.open_cost(within=harness.deps.timing.balance_age)
+        await tx.top_ups.take_turn("telegram")
         await tx.money.claim_day("daily cap free", day=harness.deps.database.now().date())
         await tx.breaker.balances(harness.deps.provider.accounts, within=timedelta(minutes=10))
 
