@@ -26,7 +26,13 @@ def parse_update(data: Any, bot: Bot | None) -> Update | None:
     except _ODD as error:
         _logger.warning("a malformed update is skipped", error=type(error).__name__)
         return None
-    return update if is_read and _is_order_read(update) else None
+    return update if is_read and _speaks(update) and _is_order_read(update) else None
+
+
+def _speaks(update: Update) -> bool:
+    """Return whether the language of who did it can be read, if it is told."""
+    user = update.effective_user
+    return user is None or isinstance(user.language_code or "", str)
 
 
 def _is_order_read(update: Update) -> bool:

@@ -27,6 +27,7 @@ ODD_ORDERS = [ORDER | {name: ["x"]} for name in ORDER] + [ORDER | {"total_amount
         {"update_id": 1, "message": {"text": "x"}},
         {"update_id": 1, "message": {**MESSAGE, "date": 10**20}},
         {"update_id": 1, "message": {**MESSAGE, "from": {**PERSON, "id": [5]}}},
+        {"update_id": 1, "callback_query": {**PRESS, "from": {**PERSON, "language_code": ["ru"]}}},
         {"update_id": "1", "message": MESSAGE},
         {"message": MESSAGE},
         [],
