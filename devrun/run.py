@@ -25,6 +25,7 @@ from runtime.settings import ProcessSettings
 
 SANDBOX_KEY = "sandbox-kie-key"
 SANDBOX_TOKEN = "7000000001:sandbox-token-that-opens-nothing-at-all"
+SANDBOX_SUPPORT = "@sandbox_support"
 SANDBOX_PACKS = "small=100:100,medium=550:500,large=1200:1000"
 """What a newcomer buys with Stars that cost nothing."""
 WELCOME = "welcome"
@@ -61,6 +62,9 @@ class RunSettings(ProcessSettings):
 
     star_packs: str = ""
     """What is sold for Stars."""
+
+    edge_support: str = ""
+    """Where questions about payments go."""
 
     unpaid_models: str = ""
     """Whether models that cost money are used unpaid."""
@@ -169,7 +173,11 @@ def _money(settings: RunSettings) -> dict[str, str]:
     is_real = settings.has_kie or settings.telegram_bot_token or settings.database_url
     if is_real or settings.money or settings.unpaid_models:
         return {}
-    return {"MONEY": "test", "STAR_PACKS": settings.star_packs or SANDBOX_PACKS}
+    return {
+        "MONEY": "test",
+        "STAR_PACKS": settings.star_packs or SANDBOX_PACKS,
+        "EDGE_SUPPORT": settings.edge_support or SANDBOX_SUPPORT,
+    }
 
 
 def credentials(settings: RunSettings, *, folder: Path = FOLDER) -> dict[str, dict[str, str]]:

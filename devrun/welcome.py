@@ -20,7 +20,7 @@ from runtime.wait import Deadline
 
 MAX_WAIT_SECONDS = 120.0
 LOOK_SECONDS = 0.2
-LEAVE = " and remove .atelier/postgres: test money stays test money"
+LEAVE = " after a `make clean`: test money stays test money"
 
 
 class WelcomeSettings(RunSettings):

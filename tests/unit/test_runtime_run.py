@@ -62,8 +62,9 @@ def test_keys_of_several_accounts_are_keys_too(working_folder: Path) -> None:
 def test_without_keys_credits_are_sold_for_stars_that_cost_nothing(working_folder: Path) -> None:
     env = told(working_folder)
     assert (env["MONEY"], parse_packs(env["STAR_PACKS"])[0].stars) == ("test", 100)
-    own = told(working_folder, STAR_PACKS="tiny=1:1")
-    assert (own["MONEY"], own["STAR_PACKS"]) == ("test", "tiny=1:1")
+    assert env["EDGE_SUPPORT"].startswith("@")
+    own = told(working_folder, STAR_PACKS="tiny=1:1", EDGE_SUPPORT="@me")
+    assert (own["MONEY"], own["STAR_PACKS"], own["EDGE_SUPPORT"]) == ("test", "tiny=1:1", "@me")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_without_keys_credits_are_sold_for_stars_that_cost_nothing(working_folde
 def test_nothing_is_sold_unasked_where_something_is_real(
     working_folder: Path, set_: dict[str, str]
 ) -> None:
-    assert not {"MONEY", "STAR_PACKS"} & set(told(working_folder, **set_))
+    assert not {"MONEY", "STAR_PACKS", "EDGE_SUPPORT"} & set(told(working_folder, **set_))
 
 
 @pytest.mark.parametrize("real", REAL)
