@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -153,7 +154,8 @@ async def _exchange(target: tuple[str, int], raw: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(*target, limit=1 << 25)
     try:
         writer.write(raw)
-        writer.write_eof()
+        with suppress(OSError):  # it may have answered and closed already
+            writer.write_eof()
         line = await reader.readline()
         if line.startswith(b"HTTP/1.1 100"):
             await reader.readline()

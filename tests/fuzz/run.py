@@ -54,6 +54,7 @@ def shape(folder: Path) -> Shape:
             "MEDIA_BASE_URL": f"http://{gateway_listen}",
             "MEDIA_LINK_KEY": "a key that signs links in tests alone",
         },
+        edge={"EDGE_SUPPORT": "@support"},  # else each question about a payment is an error
         sandbox={
             "SANDBOX_KIE_CREATE_LIMIT": "1000",
             "SANDBOX_KIE_READ_LIMIT": "1000",
