@@ -43,23 +43,32 @@ class Seen:
 
 @contextmanager
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
-    """Count statements, without BEGIN and COMMIT, and the transactions around them."""
-    seen = Seen()
+    """Count transactions, and the statements in them without BEGIN and COMMIT.
+
+    What a connection is told before its first transaction, the look at the clock and LISTEN are
+    none of them: they come when they come.
+    """
+    seen, begun = Seen(), set[Any]()
     execute, transaction = psycopg.AsyncCursor.execute, psycopg.AsyncConnection.transaction
 
     async def note(cursor: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-        if "pg_notify" not in str(query):  # of what was announced before, or after it
+        if cursor.connection in begun and _is_in_transaction(cursor.connection):
             seen.statements.append(str(query))
         return await execute(cursor, query, *args, **kwargs)
 
     def begin(connection: Any, *args: Any, **kwargs: Any) -> Any:
         seen.transactions += 1
+        begun.add(connection)
         return transaction(connection, *args, **kwargs)
 
     with monkeypatch.context() as patched:
         patched.setattr(psycopg.AsyncCursor, "execute", note)
         patched.setattr(psycopg.AsyncConnection, "transaction", begin)
         yield seen
+
+
+def _is_in_transaction(connection: psycopg.AsyncConnection[Any]) -> bool:
+    return connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE
 
 
 async def accept(harness: Harness, count: int, **accepted: Any) -> list[Job]:
