@@ -129,7 +129,7 @@ SELECT attempt_id, job_id, attempt_id, 0, 'result/' || job_id || '/' || attempt_
        true, CASE WHEN time < now() - interval '35 days' THEN time + interval '35 days' END
 FROM plan
 """
-_RECEIPTS: LiteralString = """
+_CALLBACKS: LiteralString = """
 INSERT INTO callback_receipt (id, attempt_id, task_id, body, headers, is_trusted, receive_time,
     apply_time, outcome)
 SELECT attempt_id, attempt_id, 'old-task-' || n,
@@ -174,7 +174,7 @@ SELECT job_id, %(caller)s, owner, 'upload/' || job_id, 'image/png', 2048, 26, 26
        CASE WHEN time < now() - interval '35 days' THEN time + interval '35 days' END
 FROM plan WHERE n %% 4 = 0
 """
-_FINISHED = (_JOBS, _ATTEMPTS, _MEDIA, _RECEIPTS, _DELIVERIES, _EVENTS, _KEYS, _USAGE, _UPLOADS)
+_FINISHED = (_JOBS, _ATTEMPTS, _MEDIA, _CALLBACKS, _DELIVERIES, _EVENTS, _KEYS, _USAGE, _UPLOADS)
 # As accepted one after the other: an owner's first jobs come before everybody's second ones.
 _QUEUED_JOBS: LiteralString = """
 INSERT INTO job (id, caller, owner, model_id, inputs, is_free, credits, correlation_id, state,

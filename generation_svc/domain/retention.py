@@ -13,7 +13,7 @@ class Retention:
 
     jobs: timedelta = timedelta(days=90)
     """From a job's end: with its events, attempts and deliveries, and never before its media."""
-    receipts: timedelta = timedelta(days=14)
+    callbacks: timedelta = timedelta(days=14)
     """From a callback's arrival."""
     videos: timedelta = timedelta(days=14)
     """From the end of the job that made them."""

@@ -11,7 +11,7 @@ import structlog
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.callback import StoredCallback
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -32,20 +32,28 @@ class CallbackOutcome(StrEnum):
 
 
 async def apply_callback(
-    deps: Dependencies, receipt: Receipt, *, attempt: Attempt | None, observation: Observation
+    deps: Dependencies,
+    callback: StoredCallback,
+    *,
+    attempt: Attempt | None,
+    observation: Observation,
 ) -> CallbackOutcome:
     """Apply a callback that is stored, and say what came of it."""
     async with deps.database.transaction() as tx:
-        outcome = await decide(deps, tx, receipt=receipt, attempt=attempt, observation=observation)
-        # In the transaction that applies it: a receipt without an outcome is applied again later.
-        await tx.receipts.finish(receipt.id, outcome=outcome)
-    log_outcome(outcome, receipt=receipt, attempt=attempt)
+        outcome = await decide(
+            deps, tx, callback=callback, attempt=attempt, observation=observation
+        )
+        # In the transaction that applies it: without an outcome, a callback is applied again later.
+        await tx.callbacks.finish(callback.id, outcome=outcome)
+    log_outcome(outcome, callback=callback, attempt=attempt)
     return outcome
 
 
-def log_outcome(outcome: CallbackOutcome, *, receipt: Receipt, attempt: Attempt | None) -> None:
+def log_outcome(
+    outcome: CallbackOutcome, *, callback: StoredCallback, attempt: Attempt | None
+) -> None:
     """Log what came of a callback."""
-    log = _logger.info if receipt.is_trusted else _logger.warning
+    log = _logger.info if callback.is_trusted else _logger.warning
     log("callback", outcome=str(outcome), job_id=str(attempt.job_id) if attempt else None)
 
 
@@ -53,7 +61,7 @@ async def decide(
     deps: Dependencies,
     tx: Transaction,
     *,
-    receipt: Receipt,
+    callback: StoredCallback,
     attempt: Attempt | None,
     observation: Observation,
 ) -> CallbackOutcome:
@@ -61,7 +69,7 @@ async def decide(
     if attempt is None:
         is_readable = observation.task_id is not None
         return CallbackOutcome.UNKNOWN_TASK if is_readable else CallbackOutcome.UNREADABLE
-    if not receipt.is_trusted or _contradicts(attempt, observation):
+    if not callback.is_trusted or _contradicts(attempt, observation):
         return await _hint(deps, tx, attempt=attempt)
     changed = await apply(deps, tx, attempt=attempt, observation=observation, source="callback")
     # It says that something happened and not what, so the provider is asked soon.

@@ -191,7 +191,7 @@ def retention_of(settings: GenerationSettings) -> Retention:
     """Return for how long the settings keep what."""
     return Retention(
         jobs=timedelta(days=settings.job_retention_days),
-        receipts=timedelta(days=settings.callback_retention_days),
+        callbacks=timedelta(days=settings.callback_retention_days),
         videos=timedelta(days=settings.video_retention_days),
         media=timedelta(days=settings.media_retention_days),
         uploads=timedelta(days=settings.upload_retention_days),

@@ -25,6 +25,7 @@ from generation_svc.storage.acceptance_store import PostgresAcceptanceStore
 from generation_svc.storage.attempt_store import PostgresAttemptStore
 from generation_svc.storage.audit.audit_store import PostgresAuditStore
 from generation_svc.storage.breaker_store import PostgresBreakerStore
+from generation_svc.storage.callback_store import PostgresCallbackStore
 from generation_svc.storage.catalog_store import PostgresCatalogStore
 from generation_svc.storage.clock import DatabaseClock
 from generation_svc.storage.connection import (
@@ -55,7 +56,6 @@ from generation_svc.storage.notifier import Notifier
 from generation_svc.storage.pool_queue import PoolQueue
 from generation_svc.storage.queue_store import PostgresQueueStore
 from generation_svc.storage.rate_budget_store import PostgresRateBudgetStore
-from generation_svc.storage.receipt_store import PostgresReceiptStore
 from generation_svc.storage.request_store import PostgresRequestStore
 from generation_svc.storage.retention_store import PostgresRetentionStore
 from generation_svc.storage.usage_store import PostgresUsageStore
@@ -110,7 +110,7 @@ class PostgresTransaction:
         self.queue = PostgresQueueStore(connection)
         self.dispatch = PostgresDispatchStore(connection)
         self.attempts = PostgresAttemptStore(connection)
-        self.receipts = PostgresReceiptStore(connection)
+        self.callbacks = PostgresCallbackStore(connection)
         self.media = PostgresMediaStore(connection)
         self.deliveries = PostgresDeliveryStore(connection)
         self.webhooks = PostgresWebhookStore(connection)

@@ -95,8 +95,8 @@ class PostgresRetentionStore:
             await self._connection.execute("DELETE FROM job WHERE id = ANY(%s)", (jobs,))
         return len(jobs)
 
-    async def forget_receipts(self, *, older_than: timedelta, limit: int) -> int:
-        return await self._count(_FORGET_RECEIPTS, age=older_than, limit=limit)
+    async def forget_callbacks(self, *, older_than: timedelta, limit: int) -> int:
+        return await self._count(_FORGET_CALLBACKS, age=older_than, limit=limit)
 
     async def _ids(self, statement: str, **values: Any) -> list[UUID]:
         cursor = await self._connection.execute(statement, values)
@@ -168,7 +168,7 @@ _FORGET_PARTS = tuple(
 )
 """What belongs to jobs, in the order in which it can go: what refers to another row goes first."""
 
-_FORGET_RECEIPTS = """
+_FORGET_CALLBACKS = """
 DELETE FROM callback_receipt WHERE id = ANY(ARRAY(
     SELECT id FROM callback_receipt WHERE receive_time <= now() - %(age)s::interval
     ORDER BY receive_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED))

@@ -10,7 +10,7 @@ from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.body import BodyText, read_text
 from generation_svc.domain.identifier import new_id
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.port.callback import Evidence, Receipt
+from generation_svc.domain.port.callback import Evidence, StoredCallback
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.callback import CallbackOutcome, decide, log_outcome
 from generation_svc.lifecycle.dependencies import Dependencies
@@ -38,7 +38,7 @@ class _Report:
     callback: Callback
     said: BodyText | None
     observation: Observation
-    receipt: Receipt | None = None
+    stored: StoredCallback | None = None
     """None until it is known whose it is."""
 
 
@@ -63,19 +63,19 @@ async def report_callback(deps: Dependencies, callback: Callback) -> CallbackOut
 async def _apply(deps: Dependencies, report: _Report, *, text: bytes) -> CallbackOutcome:
     async with deps.database.transaction() as tx:
         attempt, is_trusted = await _find(deps, tx, report=report, text=text)
-        receipt = Receipt(
+        stored = StoredCallback(
             id=new_id(tx.now()),
             body=kept_body(report.callback.body, said=report.said, token=report.callback.token),
             attempt_id=attempt.id if attempt else None,
             is_trusted=is_trusted,
         )
-        report.receipt = receipt
+        report.stored = stored
         outcome = await decide(
-            deps, tx, receipt=receipt, attempt=attempt, observation=report.observation
+            deps, tx, callback=stored, attempt=attempt, observation=report.observation
         )
         # Last, so that it is stored with its outcome by one statement.
-        await _store(tx, report, receipt=receipt, outcome=outcome)
-    log_outcome(outcome, receipt=receipt, attempt=attempt)
+        await _store(tx, report, stored=stored, outcome=outcome)
+    log_outcome(outcome, callback=stored, attempt=attempt)
     return outcome
 
 
@@ -95,21 +95,21 @@ async def _find(
 
 async def _store_anyway(deps: Dependencies, report: _Report) -> None:
     """Store a callback that could not be applied; nothing is stored of what nobody looked at."""
-    if report.receipt is None:
+    if report.stored is None:
         return
     try:
         async with deps.database.transaction() as tx:
-            await _store(tx, report, receipt=report.receipt, outcome=None)
+            await _store(tx, report, stored=report.stored, outcome=None)
     except Exception:
         # The reporter gets the first error and tries again, and polling finds out what it said.
         _logger.exception("a callback that could not be applied could not be stored either")
 
 
 async def _store(
-    tx: Transaction, report: _Report, *, receipt: Receipt, outcome: CallbackOutcome | None
+    tx: Transaction, report: _Report, *, stored: StoredCallback, outcome: CallbackOutcome | None
 ) -> None:
-    await tx.receipts.insert(
-        receipt,
+    await tx.callbacks.insert(
+        stored,
         task_id=report.observation.task_id,
         headers=report.callback.headers,
         outcome=outcome,

@@ -19,9 +19,9 @@ async def leaks_of(stack: Stack) -> list[str]:
     tokens = callback_tokens(requests)
     received = [("KIE received", text) for text in map(without_their_places, requests)]
     logged = [(each.name, line) for each in stack.programs for line in each.log.splitlines()]
-    receipts = [("receipts", each) for each in await _receipts(stack)]
-    in_receipts = _found(receipts, dict.fromkeys(tokens, "callback token"))
-    return [*_found([*received, *logged], secrets_of(tokens)), *in_receipts]
+    stored = [("stored callbacks", each) for each in await _stored_callbacks(stack)]
+    in_stored = _found(stored, dict.fromkeys(tokens, "callback token"))
+    return [*_found([*received, *logged], secrets_of(tokens)), *in_stored]
 
 
 def secrets_of(tokens: set[str]) -> dict[str, str]:
@@ -55,7 +55,7 @@ def _body(request: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-async def _receipts(stack: Stack) -> list[str]:
+async def _stored_callbacks(stack: Stack) -> list[str]:
     rows = await stack.history.rows("SELECT body, headers FROM callback_receipt")
     return [f"{row['body'].decode('utf-8', 'replace')} {row['headers']}" for row in rows]
 

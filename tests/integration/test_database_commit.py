@@ -116,5 +116,5 @@ async def test_a_callback_whose_commit_has_its_answer_lost_is_stored_once(
         await harness.callback(SUCCESS)
     assert not wire.commits_to_lose
     assert [line["event"] for line in lines if line["log_level"] == "error"] == []
-    (receipt,) = await harness.query("SELECT outcome FROM callback_receipt")
-    assert receipt["outcome"] == "applied"
+    (stored,) = await harness.query("SELECT outcome FROM callback_receipt")
+    assert stored["outcome"] == "applied"

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from generation_svc.domain.job import JobState
 from generation_svc.domain.observation import Observation
-from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.callback import StoredCallback
 from generation_svc.engine.callback_replay import UNTRUSTED_KEPT
 from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.usecase.report_callback import Callback, report_callback
@@ -46,11 +46,11 @@ async def test_a_callback_is_kept_as_it_came_but_for_its_token(harness: Harness)
 
     await post(harness, body, token=token)
 
-    (receipt,) = await harness.query("SELECT * FROM callback_receipt")
-    assert receipt["body"] == body.replace(token.encode(), b"***")
-    assert (receipt["task_id"], receipt["is_trusted"]) == ("task-1", True)
-    assert receipt["outcome"] == "repeated"
-    assert receipt["apply_time"] is not None
+    (stored,) = await harness.query("SELECT * FROM callback_receipt")
+    assert stored["body"] == body.replace(token.encode(), b"***")
+    assert (stored["task_id"], stored["is_trusted"]) == ("task-1", True)
+    assert stored["outcome"] == "repeated"
+    assert stored["apply_time"] is not None
 
 
 @pytest.mark.parametrize("end", [SUCCESS, FAILURE], ids=lambda o: o.state)
@@ -140,8 +140,8 @@ async def test_what_belongs_to_nobody_is_counted_and_kept(
 )
 async def test_of_what_cannot_be_read_the_size_is_kept(harness: Harness, body: bytes) -> None:
     assert await post(harness, body, token="wrong") is CallbackOutcome.UNREADABLE
-    (receipt,) = await harness.query("SELECT body FROM callback_receipt")
-    assert receipt["body"] == b"(%d bytes that cannot be read)" % len(body)
+    (stored,) = await harness.query("SELECT body FROM callback_receipt")
+    assert stored["body"] == b"(%d bytes that cannot be read)" % len(body)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ async def test_a_callback_is_believed_however_it_is_packed(
 
     await harness.fetch_all()
     assert (await harness.job(job)).state is JobState.SUCCEEDED
-    (receipt,) = await harness.query("SELECT body FROM callback_receipt")
-    assert receipt["body"] == body.replace(token.encode(), b"***")
+    (stored,) = await harness.query("SELECT body FROM callback_receipt")
+    assert stored["body"] == body.replace(token.encode(), b"***")
 
 
 async def test_what_nobody_vouches_for_is_kept_in_a_ring(harness: Harness) -> None:
@@ -193,8 +193,8 @@ async def test_a_callback_stored_by_a_killed_process_is_applied(harness: Harness
             attempt = await tx.attempts.find_by_token(token_hash(harness.provider.token(call - 1)))
             assert attempt is not None
             body = body_of(replace(end, task_id=f"task-{call}"))
-            receipt = Receipt(uuid4(), body, attempt.id, is_trusted=True)
-            await tx.receipts.insert(receipt, task_id=f"task-{call}", headers={})
+            stored = StoredCallback(uuid4(), body, attempt.id, is_trusted=True)
+            await tx.callbacks.insert(stored, task_id=f"task-{call}", headers={})
     no_such_destination = '{"kind": "pigeon", "colour": "grey"}'
     await harness.query(
         "UPDATE job SET destination = %s WHERE id = %s", no_such_destination, broken.id

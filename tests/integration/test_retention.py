@@ -429,7 +429,7 @@ async def test_what_is_done_all_the_time_reads_no_whole_table(harness: Harness) 
     assert await retention.shorten_uploads(lifetime=timedelta(days=10), limit=100) == 100
     await retention.forget_uploads(older_than=timedelta(days=80), limit=100)
     assert await retention.forget_jobs(older_than=kept.jobs, limit=20) == 20
-    assert await retention.forget_receipts(older_than=kept.receipts, limit=100) == 100
+    assert await retention.forget_callbacks(older_than=kept.callbacks, limit=100) == 100
     assert await usage.of_owner("user:1", caller="edge") > 0
     assert await usage.count_media(limit=100) == 100
 

@@ -26,7 +26,7 @@ from tests.lifecycle import FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.statement_count import Asked, counting_database
 
 ONE_STATEMENT_EACH = 9
-"""Find, lock, note, success, receipt; lock, media, attempt, revision."""
+"""Find, lock, note, success, callback; lock, media, attempt, revision."""
 
 
 @dataclass
@@ -182,17 +182,17 @@ async def test_a_fault_while_it_is_applied_keeps_a_callback_for_later(harness: H
     with pytest.raises(LookupError):
         await harness.callback(FAILURE)
 
-    (receipt,) = await harness.query("SELECT * FROM callback_receipt")
-    assert (receipt["outcome"], receipt["apply_time"]) == (None, None)
-    assert (receipt["is_trusted"], receipt["task_id"]) == (True, "task-1")
+    (stored,) = await harness.query("SELECT * FROM callback_receipt")
+    assert (stored["outcome"], stored["apply_time"]) == (None, None)
+    assert (stored["is_trusted"], stored["task_id"]) == (True, "task-1")
     assert (await harness.job(job)).state is JobState.RUNNING
     assert "callback" not in await harness.events(job)
     reader.is_broken = False
     await harness.later(minutes=1)
     await harness.sweep()
     assert (await harness.job(job)).state is JobState.FAILED
-    (receipt,) = await harness.query("SELECT * FROM callback_receipt")
-    assert receipt["outcome"] == "applied"
+    (stored,) = await harness.query("SELECT * FROM callback_receipt")
+    assert stored["outcome"] == "applied"
 
 
 async def test_a_fault_after_the_claim_gives_the_place_back(
@@ -200,7 +200,7 @@ async def test_a_fault_after_the_claim_gives_the_place_back(
 ) -> None:
     slots = with_slots(harness, Slots())
     job = await harness.run()
-    # The receipt comes last: what the database refuses there undoes the claim.
+    # The callback is stored last: what the database refuses there undoes the claim.
     await harness.query("ALTER TABLE callback_receipt ADD CHECK (outcome IS NULL)")
 
     with pytest.raises(psycopg.errors.CheckViolation):
@@ -235,8 +235,8 @@ async def test_a_callback_that_waits_for_a_lock_longer_than_its_caller_is_kept(
         waiting.cancel()
         await asyncio.wait({waiting})
         assert waiting.cancelled()
-        (receipt,) = await harness.query("SELECT outcome FROM callback_receipt")
-        assert receipt["outcome"] is None
+        (stored,) = await harness.query("SELECT outcome FROM callback_receipt")
+        assert stored["outcome"] is None
 
     await harness.later(minutes=1)
     await harness.sweep()

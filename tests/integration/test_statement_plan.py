@@ -366,7 +366,7 @@ async def met_by_chance(harness: Harness, job: Job) -> None:
         await tx.consents.find("user:1", consent=Consent.FACE)
         await tx.consents.page("user:1", after="", limit=9)
         await tx.consents.withdraw("user:1", consent=Consent.FACE)
-        await tx.receipts.finish(attempt.id, outcome=CallbackOutcome.APPLIED)
+        await tx.callbacks.finish(attempt.id, outcome=CallbackOutcome.APPLIED)
         key = RequestKey(CALLER.name, "a new request", content_hash=b"0" * 32)
         await tx.requests.remember(key, job_id=job.id)
         await tx.requests.find(key.request_id, caller=key.caller)

@@ -7,7 +7,7 @@ from generation_svc.domain.attempt import AttemptState, Trouble
 from generation_svc.domain.error import ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.observation import Observation, ProviderState
-from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.callback import StoredCallback
 from generation_svc.storage.account import FIRST_ACCOUNT
 from runtime.token import token_hash
 from tests.lifecycle import PENDING, SUCCESS, Harness
@@ -215,26 +215,26 @@ async def test_a_typical_duration_needs_enough_of_the_models_own_runs(harness: H
     assert await typical("qwen/image-edit") is None
 
 
-async def test_receipts_are_kept_until_applied_and_strays_only_in_a_ring(harness: Harness) -> None:
+async def test_callbacks_are_kept_until_applied_and_strays_only_in_a_ring(harness: Harness) -> None:
     job = await harness.run()
     (attempt,) = await harness.attempts(job)
 
     async with harness.transaction() as tx:
-        trusted = Receipt(uuid4(), b"\x00\xff", attempt["id"], is_trusted=True)
-        await tx.receipts.insert(trusted, task_id="t", headers={"a": "b\x00"})
+        trusted = StoredCallback(uuid4(), b"\x00\xff", attempt["id"], is_trusted=True)
+        await tx.callbacks.insert(trusted, task_id="t", headers={"a": "b\x00"})
     for n in range(7):
         async with harness.transaction() as tx:
-            stray = Receipt(uuid4(), b"", attempt["id"] if n % 2 else None, is_trusted=False)
-            await tx.receipts.insert(stray, task_id=None, headers={})
-            await tx.receipts.finish(stray.id, outcome="hint")
+            stray = StoredCallback(uuid4(), b"", attempt["id"] if n % 2 else None, is_trusted=False)
+            await tx.callbacks.insert(stray, task_id=None, headers={})
+            await tx.callbacks.finish(stray.id, outcome="hint")
     async with harness.transaction() as tx:
-        await tx.receipts.trim(keep=3)
-        assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == []
+        await tx.callbacks.trim(keep=3)
+        assert await tx.callbacks.pending(older_than=timedelta(seconds=30), limit=9) == []
     await harness.later(seconds=31)
     async with harness.transaction() as tx:
-        assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == [trusted]
-        await tx.receipts.finish(trusted.id, outcome="applied")
-        assert await tx.receipts.pending(older_than=timedelta(seconds=30), limit=9) == []
+        assert await tx.callbacks.pending(older_than=timedelta(seconds=30), limit=9) == [trusted]
+        await tx.callbacks.finish(trusted.id, outcome="applied")
+        assert await tx.callbacks.pending(older_than=timedelta(seconds=30), limit=9) == []
 
     kept = await harness.query("SELECT is_trusted, headers, outcome FROM callback_receipt")
     assert sorted(row["is_trusted"] for row in kept) == [False, False, False, True]

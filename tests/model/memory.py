@@ -19,7 +19,7 @@ from generation_svc.domain.error import AtelierError
 from generation_svc.domain.job import Job
 from generation_svc.domain.media import Media
 from generation_svc.domain.port.breaker import CLOSED, BreakerState
-from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.callback import StoredCallback
 from generation_svc.domain.port.media import StoredFile
 from tests.model.clock import NOW, Clock
 from tests.model.memory_attempt import MemoryAttemptStore
@@ -31,43 +31,43 @@ from tests.model.memory_queue import MemoryQueueStore
 from tests.model.memory_store import Store, answered
 from tests.model.memory_top_up import MemoryTopUpStore
 from tests.model.run import Cut, Run
-from tests.model.table import ReceiptRow
+from tests.model.table import CallbackRow
 
 
-class MemoryReceiptStore(Store):
+class MemoryCallbackStore(Store):
     async def insert(
         self,
-        receipt: Receipt,
+        callback: StoredCallback,
         *,
         task_id: str | None,
         headers: object,
         outcome: str | None = None,
     ) -> None:
-        """Keep what is yet to be applied: nothing reads a receipt that has its outcome."""
+        """Keep what is yet to be applied: nothing reads a callback that has its outcome."""
         if outcome is None:
-            self._run.bind(receipt.id, await self._insert(receipt))
+            self._run.bind(callback.id, await self._insert(callback))
 
     @answered
-    def _insert(self, receipt: Receipt) -> int:
+    def _insert(self, callback: StoredCallback) -> int:
         number = self._run.fresh()
-        row = ReceiptRow(replace(receipt, id=UUID(int=number)), receive_time=NOW)
-        self._write(receipts=(*self._tables.receipts, row))
+        row = CallbackRow(replace(callback, id=UUID(int=number)), receive_time=NOW)
+        self._write(callbacks=(*self._tables.callbacks, row))
         return number
 
     @answered
-    def finish(self, receipt_id: UUID, *, outcome: str) -> None:
-        """Forget it: nothing reads a receipt that was applied."""
-        number = self._run.number(receipt_id)
-        rows = (row for row in self._tables.receipts if row.receipt.id.int != number)
-        self._write(receipts=tuple(rows))
+    def finish(self, callback_id: UUID, *, outcome: str) -> None:
+        """Forget it: nothing reads a callback that was applied."""
+        number = self._run.number(callback_id)
+        rows = (row for row in self._tables.callbacks if row.callback.id.int != number)
+        self._write(callbacks=tuple(rows))
 
     @answered
     def pending(
         self, *, older_than: timedelta, after: object = None, limit: int
-    ) -> Sequence[Receipt]:
-        rows = [row for row in self._tables.receipts if row.receive_time <= NOW - older_than]
-        self._run.names.update(row.receipt.id.int for row in rows)  # nobody else gets these now
-        return tuple(row.receipt for row in rows)
+    ) -> Sequence[StoredCallback]:
+        rows = [row for row in self._tables.callbacks if row.receive_time <= NOW - older_than]
+        self._run.names.update(row.callback.id.int for row in rows)  # nobody else gets these now
+        return tuple(row.callback for row in rows)
 
     async def trim(self, *, keep: int) -> None:
         """There are never so many."""
@@ -130,7 +130,7 @@ class MemoryTransaction:
         self.queue = MemoryQueueStore(self)
         self.dispatch = MemoryDispatchStore(self)
         self.attempts = MemoryAttemptStore(self)
-        self.receipts = MemoryReceiptStore(self)
+        self.callbacks = MemoryCallbackStore(self)
         self.media = MemoryMediaRows(self)
         self.deliveries = MemoryDeliveryStore(self)
         self.rate_budget = MemoryRateBudgetStore()

@@ -12,7 +12,7 @@ from generation_svc.domain.delivery import DeliveryKind, DeliveryState, Destinat
 from generation_svc.domain.job import FINAL_STATES, Job, JobState, Price
 from generation_svc.domain.ledger import Hold, HoldState
 from generation_svc.domain.media import Media
-from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.callback import StoredCallback
 from generation_svc.domain.top_up import TopUp, TopUpState
 from tests.model.account import Accounts
 from tests.model.clock import NOW, OLDEST, TICK, TIMING, age, due
@@ -57,8 +57,8 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptRow:
-    receipt: Receipt
+class CallbackRow:
+    callback: StoredCallback
     receive_time: datetime
 
 
@@ -80,7 +80,7 @@ class Tables:
 
     row: JobRow
     attempts: tuple[AttemptRow, ...] = ()
-    receipts: tuple[ReceiptRow, ...] = ()
+    callbacks: tuple[CallbackRow, ...] = ()
     deliveries: tuple[DeliveryRow, ...] = ()
     media: tuple[tuple[int, Media], ...] = ()
     """Each with the number of its attempt."""
@@ -93,7 +93,7 @@ class Tables:
     def names(self) -> set[int]:
         """Return every token and number that rows hold."""
         leases = {name for row in self.deliveries for name in (row.lease, row.reported)}
-        return {self.row.claim, *leases, *(row.receipt.id.int for row in self.receipts)}
+        return {self.row.claim, *leases, *(row.callback.id.int for row in self.callbacks)}
 
     def aged(self) -> Tables:
         """Return the same rows a tick later."""
@@ -101,7 +101,7 @@ class Tables:
             self,
             row=_aged_job(self.row),
             attempts=tuple(map(_aged_attempt, self.attempts)),
-            receipts=tuple(replace(each, receive_time=NOW - TICK) for each in self.receipts),
+            callbacks=tuple(replace(each, receive_time=NOW - TICK) for each in self.callbacks),
             deliveries=tuple(
                 replace(each, due_time=max(each.due_time - TICK, NOW)) for each in self.deliveries
             ),

@@ -123,7 +123,7 @@ INSERT INTO top_up (id, provider, external_id, owner, pack_id, credits, amount, 
 VALUES (%s, 'card', 'payment', 'user:1', '', %s, 100, 'EUR', 'credited', 'edge', now())
 """
 _REST = """
-SELECT (SELECT count(*) FROM callback_receipt WHERE apply_time IS NULL) AS receipts,
+SELECT (SELECT count(*) FROM callback_receipt WHERE apply_time IS NULL) AS callbacks,
        (SELECT count(*) FROM media) AS media
 """
 
@@ -153,7 +153,7 @@ def rows_of(tables: Tables) -> Rows:
             for row in tables.deliveries
         ],
         **_money_of(tables),
-        "rest": [{"receipts": len(tables.receipts), "media": len(tables.media)}],
+        "rest": [{"callbacks": len(tables.callbacks), "media": len(tables.media)}],
     }
 
 

@@ -176,6 +176,6 @@ def test_the_settings_say_what_is_kept_and_for_how_long(tmp_path: Path) -> None:
     }
     storage = storage_of(settings(**wishes), store=store)
     kept = storage.retention
-    spans = (kept.jobs, kept.receipts, kept.videos, kept.media, kept.uploads)
+    spans = (kept.jobs, kept.callbacks, kept.videos, kept.media, kept.uploads)
     assert [span.days for span in spans] == [1, 2, 3, 4, 5]
     assert (storage.quota.overall_bytes, storage.quota.owner_bytes) == (6 << 20, 7 << 20)

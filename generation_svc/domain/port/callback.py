@@ -42,7 +42,7 @@ class CallbackReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class StoredCallback:
     """A callback as it is stored."""
 
     id: UUID
@@ -51,12 +51,12 @@ class Receipt:
     is_trusted: bool
 
 
-class ReceiptStore(Protocol):
+class CallbackStore(Protocol):
     """Callbacks as they came."""
 
     async def insert(
         self,
-        receipt: Receipt,
+        callback: StoredCallback,
         *,
         task_id: str | None,
         headers: Mapping[str, str],
@@ -64,13 +64,13 @@ class ReceiptStore(Protocol):
     ) -> None:
         """Keep a callback, and what came of it; without an outcome it is applied later."""
 
-    async def finish(self, receipt_id: UUID, *, outcome: str) -> None:
+    async def finish(self, callback_id: UUID, *, outcome: str) -> None:
         """Note what came of it."""
 
     async def pending(
         self, *, older_than: timedelta, after: UUID | None = None, limit: int
-    ) -> Sequence[Receipt]:
-        """Read receipts that were stored and never applied."""
+    ) -> Sequence[StoredCallback]:
+        """Read callbacks that were stored and never applied."""
 
     async def trim(self, *, keep: int) -> None:
         """Forget the oldest untrusted callbacks: anybody can post those."""

@@ -49,7 +49,7 @@ class RetentionStore(Protocol):
         A job is kept for as long as any bytes of it are.
         """
 
-    async def forget_receipts(self, *, older_than: timedelta, limit: int) -> int:
+    async def forget_callbacks(self, *, older_than: timedelta, limit: int) -> int:
         """Remove callbacks that came so long ago; return how many."""
 
 

@@ -14,7 +14,7 @@ from generation_svc.domain.port.acceptance import AcceptanceStore
 from generation_svc.domain.port.attempt import AttemptStore
 from generation_svc.domain.port.audit import AuditStore
 from generation_svc.domain.port.breaker import BreakerStore
-from generation_svc.domain.port.callback import ReceiptStore
+from generation_svc.domain.port.callback import CallbackStore
 from generation_svc.domain.port.catalog import CatalogStore
 from generation_svc.domain.port.consent import ConsentStore
 from generation_svc.domain.port.delivery import DeliveryStore
@@ -57,7 +57,7 @@ class Transaction(Clock, Protocol):
     @property
     def attempts(self) -> AttemptStore: ...  # noqa: D102
     @property
-    def receipts(self) -> ReceiptStore: ...  # noqa: D102
+    def callbacks(self) -> CallbackStore: ...  # noqa: D102
     @property
     def media(self) -> MediaStore: ...  # noqa: D102
     @property

@@ -149,11 +149,11 @@ async def forget_jobs(deps: Dependencies) -> bool:
     return forgotten >= JOB_BATCH
 
 
-async def forget_receipts(deps: Dependencies) -> bool:
+async def forget_callbacks(deps: Dependencies) -> bool:
     """Callbacks are evidence, and evidence of what was settled long ago is not looked at."""
     async with deps.database.transaction() as tx:
-        age = deps.storage.retention.receipts
-        forgotten = await tx.retention.forget_receipts(older_than=age, limit=BATCH)
+        age = deps.storage.retention.callbacks
+        forgotten = await tx.retention.forget_callbacks(older_than=age, limit=BATCH)
     deps.meter.expired.labels("callback").inc(forgotten)
     return forgotten >= BATCH
 
@@ -177,7 +177,7 @@ STEPS = (
     shorten_uploads,
     forget_uploads,
     forget_jobs,
-    forget_receipts,
+    forget_callbacks,
     forget_requests,
     forget_webhooks,
 )

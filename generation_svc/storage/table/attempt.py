@@ -87,8 +87,11 @@ class AttemptRow(SQLModel, table=True):
     """How often its cost was asked for after its end."""
 
 
-class CallbackReceiptRow(SQLModel, table=True):
-    """A callback as it came, with its token redacted."""
+class CallbackRow(SQLModel, table=True):
+    """A callback as it came, with its token redacted; no receipt of a payment, as `receipt` has.
+
+    The table has the name that releases before payments gave it.
+    """
 
     __tablename__ = "callback_receipt"
     __table_args__ = (

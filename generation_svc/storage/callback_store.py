@@ -6,20 +6,20 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from generation_svc.domain.port.callback import Receipt
+from generation_svc.domain.port.callback import StoredCallback
 from generation_svc.storage.batch import batch_of
 from generation_svc.storage.connection import Connection
 
 
-class PostgresReceiptStore:
-    """The `ReceiptStore` of one transaction."""
+class PostgresCallbackStore:
+    """The `CallbackStore` of one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def insert(
         self,
-        receipt: Receipt,
+        callback: StoredCallback,
         *,
         task_id: str | None,
         headers: Mapping[str, str],
@@ -33,28 +33,28 @@ class PostgresReceiptStore:
             # Stored once more after a commit whose answer was lost: that may have taken place.
             " ON CONFLICT (id) DO NOTHING",
             {
-                "id": receipt.id,
-                "attempt_id": receipt.attempt_id,
+                "id": callback.id,
+                "attempt_id": callback.attempt_id,
                 "task_id": task_id,
-                "body": receipt.body,
+                "body": callback.body,
                 "headers": Jsonb({_plain(name): _plain(value) for name, value in headers.items()}),
-                "is_trusted": receipt.is_trusted,
+                "is_trusted": callback.is_trusted,
                 "outcome": outcome,
             },
         )
 
-    async def finish(self, receipt_id: UUID, *, outcome: str) -> None:
+    async def finish(self, callback_id: UUID, *, outcome: str) -> None:
         await self._connection.execute(
             "UPDATE callback_receipt SET apply_time = now(), outcome = %s WHERE id = %s",
-            (outcome, receipt_id),
+            (outcome, callback_id),
         )
 
     async def pending(
         self, *, older_than: timedelta, after: UUID | None = None, limit: int
-    ) -> Sequence[Receipt]:
+    ) -> Sequence[StoredCallback]:
         values = {"older_than": older_than, "after": after, "limit": limit}
         cursor = await self._connection.execute(_PENDING, values)
-        return [Receipt(*(row[name] for name in _READ)) for row in await cursor.fetchall()]
+        return [StoredCallback(*(row[name] for name in _READ)) for row in await cursor.fetchall()]
 
     async def trim(self, *, keep: int) -> None:
         await self._connection.execute(
