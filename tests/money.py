@@ -12,8 +12,8 @@ from generation_svc.domain.ledger import (
     Wallet,
 )
 from generation_svc.domain.top_up import TELEGRAM_STARS, Payment, TopUp, telegram_user
-from generation_svc.usecase.record_top_up import record_top_up
-from generation_svc.usecase.refund_top_up import (
+from generation_svc.usecase.money.record_top_up import record_top_up
+from generation_svc.usecase.money.refund_top_up import (
     Refund,
     RefundReport,
     lease_refunds,

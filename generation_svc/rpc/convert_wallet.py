@@ -4,7 +4,7 @@ from atelier.wallet.v1 import top_up_pb2, transfer_pb2, wallet_pb2
 from generation_svc.domain.ledger import Transfer, Wallet
 from generation_svc.domain.top_up import Pack, TopUp
 from generation_svc.rpc.convert import time_to_proto
-from generation_svc.usecase.read_wallet import CreditLimit, FreeAllowance
+from generation_svc.usecase.money.read_wallet import CreditLimit, FreeAllowance
 
 
 def wallet_to_proto(wallet: Wallet) -> wallet_pb2.Wallet:

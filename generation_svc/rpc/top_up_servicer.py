@@ -18,7 +18,7 @@ from generation_svc.rpc.convert_wallet import (
     wallet_to_proto,
 )
 from generation_svc.rpc.page_token import PageQuery
-from generation_svc.usecase import check_top_up, read_wallet, record_top_up, refund_top_up
+from generation_svc.usecase.money import check_top_up, read_wallet, record_top_up, refund_top_up
 
 MAX_PACK_LENGTH = 32
 MAX_EXTERNAL_LENGTH = 255

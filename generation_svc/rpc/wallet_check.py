@@ -7,7 +7,7 @@ from atelier.wallet.v1 import wallet_service_pb2 as pb
 from generation_svc.domain.ledger_audit import Difference
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.call import ServicerContext
-from generation_svc.usecase.check_ledger import check_ledger
+from generation_svc.usecase.money.check_ledger import check_ledger
 
 _checking = asyncio.Semaphore(1)
 """One check runs at a time: each keeps the database busy for as long as the ledger is large."""

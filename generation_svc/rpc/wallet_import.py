@@ -10,7 +10,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
-from generation_svc.usecase import import_balances
+from generation_svc.usecase.money import import_balances
 
 MAX_BALANCES = 10_000
 MAX_RATE_LENGTH = 32

@@ -12,7 +12,7 @@ from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert_money import line_to_proto, margin_to_proto, sales_to_proto
 from generation_svc.rpc.convert_wallet import wallet_to_proto
-from generation_svc.usecase import block_owner, read_daily_report, set_margin, set_sales
+from generation_svc.usecase.money import block_owner, read_daily_report, set_margin, set_sales
 
 MAX_FACTOR_LENGTH = 16
 MAX_PURPOSE_LENGTH = 64

@@ -21,7 +21,7 @@ from generation_svc.rpc.wallet_operator import OperatorServicer
 from generation_svc.rpc.wallet_settle import StarSettlementServicer
 from generation_svc.rpc.wallet_star import StarServicer
 from generation_svc.rpc.wallet_statement import StatementServicer
-from generation_svc.usecase import grant_credits, read_wallet
+from generation_svc.usecase.money import grant_credits, read_wallet
 
 MAX_GRANT = 1_000_000_000
 

@@ -10,7 +10,7 @@ from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.top_up_servicer import MAX_PACK_LENGTH
 from generation_svc.rpc.wallet_star import MAX_STAR_ID_LENGTH, difference_to_proto
-from generation_svc.usecase import heal_stars, settle_star
+from generation_svc.usecase.money import heal_stars, settle_star
 
 MAX_DIFFERENCES = 100
 

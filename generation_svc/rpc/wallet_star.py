@@ -18,7 +18,7 @@ from generation_svc.rpc.bound import Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.convert import time_to_proto
-from generation_svc.usecase import read_stars
+from generation_svc.usecase.money import read_stars
 
 MAX_STAR_ID_LENGTH = 255
 MAX_TYPE_LENGTH = 64

@@ -10,7 +10,7 @@ from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_LANGUAGE_LENGTH, Bounds
 from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
-from generation_svc.usecase import read_receipt, read_statement
+from generation_svc.usecase.money import read_receipt, read_statement
 
 _FORMS = {
     statement_pb2.STATEMENT_FORMAT_UNSPECIFIED: Form.CSV,

@@ -27,7 +27,7 @@ from generation_svc.server.money import money_of
 from generation_svc.settings import GenerationSettings
 from generation_svc.storage.database import open_database
 from generation_svc.storage.notifier import Notifier
-from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
+from generation_svc.usecase.money.grant_credits import GrantRequest, grant_credits
 from runtime.process import StartError
 from tests.contract.service import Service, serving, struct
 

@@ -25,8 +25,8 @@ from generation_svc.domain.money_error import TopUpNotFound
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.lifecycle.epoch import watch_epoch
 from generation_svc.server.statement import ProcessStatementWriter
-from generation_svc.usecase import read_statement
-from generation_svc.usecase.read_receipt import read_receipt
+from generation_svc.usecase.money import read_statement
+from generation_svc.usecase.money.read_receipt import read_receipt
 from tests.contract.service import Service, serving
 from tests.contract.test_wallet_service import OWNER, create, grant
 

@@ -12,16 +12,16 @@ from generation_svc.domain.statement import Period
 from generation_svc.domain.top_up import Pack, Payment, TopUp, TopUpState
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase import (
+from generation_svc.usecase.money import (
     check_top_up,
     read_statement,
     read_wallet,
     record_top_up,
     refund_top_up,
 )
-from generation_svc.usecase.heal_stars import heal_stars
-from generation_svc.usecase.read_stars import OVERLAP, StarPage, report_stars, star_cursor
-from generation_svc.usecase.settle_star import settle_star
+from generation_svc.usecase.money.heal_stars import heal_stars
+from generation_svc.usecase.money.read_stars import OVERLAP, StarPage, report_stars, star_cursor
+from generation_svc.usecase.money.settle_star import settle_star
 from tests.integration.test_star_list import entered, payment, refunded
 from tests.lifecycle import CALLER, Harness
 

@@ -12,8 +12,9 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.money_error import FreeAllowanceUsed
 from generation_svc.domain.port.transaction import Database
-from generation_svc.usecase import cancel_job, read_wallet
-from generation_svc.usecase.read_wallet import FreeAllowance
+from generation_svc.usecase import cancel_job
+from generation_svc.usecase.money import read_wallet
+from generation_svc.usecase.money.read_wallet import FreeAllowance
 from tests.lifecycle import CALLER, FAILURE, GENEROUS, Harness, OpenBench
 from tests.money import FREE, IMAGEN, PRICE, grant
 from tests.statement_count import counting_database

@@ -20,7 +20,7 @@ from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.engine.maintenance.ledger import check_ledger as check_hourly
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase import cancel_job
-from generation_svc.usecase.import_balances import ImportBatch, import_balances
+from generation_svc.usecase.money.import_balances import ImportBatch, import_balances
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import FREE, IMAGEN, bought, grant
 

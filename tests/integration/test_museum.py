@@ -21,7 +21,7 @@ from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.domain.top_up import Pack
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase import cancel_job, read_job
-from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
+from generation_svc.usecase.money.grant_credits import GrantRequest, grant_credits
 from generation_svc.usecase.quote_job import QuoteRequest, quote_job
 from tests.ledger.ground import FragileDatabase, Fuse, Killed
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench

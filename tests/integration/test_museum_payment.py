@@ -11,10 +11,10 @@ from generation_svc.domain.money_error import TopUpInvalid
 from generation_svc.domain.top_up import TELEGRAM_STARS, Payment, TopUpState
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.rpc.permission import check_permission
-from generation_svc.usecase.check_top_up import check_top_up
-from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
-from generation_svc.usecase.record_top_up import record_top_up
-from generation_svc.usecase.refund_top_up import Refund, lease_refunds, refund_top_up
+from generation_svc.usecase.money.check_top_up import check_top_up
+from generation_svc.usecase.money.grant_credits import GrantRequest, grant_credits
+from generation_svc.usecase.money.record_top_up import record_top_up
+from generation_svc.usecase.money.refund_top_up import Refund, lease_refunds, refund_top_up
 from tests.integration.test_museum import HAS, PACK, balance, moved, opened
 from tests.lifecycle import CALLER, Harness, OpenBench
 from tests.money import BUYER, bought, report_refunds, stars

@@ -26,8 +26,8 @@ from generation_svc.engine.maintenance.epoch import follow_epoch
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.lifecycle.epoch import KEY, read_epoch, watch_epoch
 from generation_svc.recover import RecoveryFailed, recover
-from generation_svc.usecase.check_top_up import check_top_up
-from generation_svc.usecase.set_sales import get_sales, set_sales
+from generation_svc.usecase.money.check_top_up import check_top_up
+from generation_svc.usecase.money.set_sales import get_sales, set_sales
 from tests.integration.test_star_list import differences, payment, refunded, report
 from tests.integration.test_top_up import EDGE, OWNER, PAID, SANDBOX, opened, record
 from tests.integration.test_top_up_refund import buy, lease, listed, refund

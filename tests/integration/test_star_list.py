@@ -22,9 +22,9 @@ from generation_svc.domain.top_up import TopUpState
 from generation_svc.engine.maintenance.stars import compare_stars
 from generation_svc.lifecycle.ledger_audit import check_ledger as audit
 from generation_svc.lifecycle.star_difference import star_differences
-from generation_svc.usecase import read_stars
-from generation_svc.usecase.compare_star import TAKEN_BACK, UNRECORDED
-from generation_svc.usecase.read_stars import (
+from generation_svc.usecase.money import read_stars
+from generation_svc.usecase.money.compare_star import TAKEN_BACK, UNRECORDED
+from generation_svc.usecase.money.read_stars import (
     OVERLAP,
     PAGE,
     StarPage,
@@ -32,7 +32,7 @@ from generation_svc.usecase.read_stars import (
     report_stars,
     star_cursor,
 )
-from generation_svc.usecase.refund_top_up import Refund, refund_top_up
+from generation_svc.usecase.money.refund_top_up import Refund, refund_top_up
 from tests.e2e.program import until
 from tests.integration.star_partner import TRANSACTIONS
 from tests.integration.test_top_up import EDGE, OPERATOR, OWNER, PAID, SANDBOX, opened, record

@@ -16,7 +16,7 @@ from generation_svc.domain.star import StarDirection, StarTransaction
 from generation_svc.domain.star_settlement import Settlement
 from generation_svc.domain.top_up import TopUpState
 from generation_svc.lifecycle.ledger_audit import check_ledger as audit
-from generation_svc.usecase.settle_star import settle_star
+from generation_svc.usecase.money.settle_star import settle_star
 from tests.integration.star_partner import TRANSACTIONS
 from tests.integration.test_star_list import BOT, differences, entered, payment, refunded, report
 from tests.integration.test_top_up import OPERATOR, OWNER, PAID, opened, record

@@ -44,19 +44,17 @@ from generation_svc.lifecycle.callback import CallbackOutcome
 from generation_svc.lifecycle.forecast import forecast
 from generation_svc.lifecycle.model_health import health_of
 from generation_svc.usecase import (
-    block_owner,
     cancel_job,
     download_media,
     lease_delivery,
-    read_daily_report,
     read_job,
-    read_wallet,
     stream_job,
     upload_input,
     webhook,
 )
-from generation_svc.usecase.grant_credits import GrantRequest, grant_credits
-from generation_svc.usecase.import_balances import ImportBatch, import_balances, undo_import
+from generation_svc.usecase.money import block_owner, read_daily_report, read_wallet
+from generation_svc.usecase.money.grant_credits import GrantRequest, grant_credits
+from generation_svc.usecase.money.import_balances import ImportBatch, import_balances, undo_import
 from tests.fill import Filling, fill, fill_stars, fill_wallets
 from tests.integration.star_plan import bought
 from tests.lifecycle import (

@@ -21,8 +21,8 @@ from generation_svc.domain.money_error import (
     TopUpReused,
 )
 from generation_svc.domain.top_up import Pack, Payment
-from generation_svc.usecase.check_top_up import check_top_up
-from generation_svc.usecase.record_top_up import RecordedTopUp, record_top_up
+from generation_svc.usecase.money.check_top_up import check_top_up
+from generation_svc.usecase.money.record_top_up import RecordedTopUp, record_top_up
 from tests.lifecycle import Harness, OpenBench
 from tests.money import check_ledger, grant, stars, wallet
 from tests.statement_count import counting_database

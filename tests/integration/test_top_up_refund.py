@@ -12,8 +12,8 @@ from generation_svc.domain.money_error import TopUpNotFound, TopUpSpent
 from generation_svc.domain.top_up import Payment, TopUp, TopUpState
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.storage.money.top_up_store import PostgresTopUpStore
-from generation_svc.usecase.read_wallet import list_top_ups
-from generation_svc.usecase.refund_top_up import (
+from generation_svc.usecase.money.read_wallet import list_top_ups
+from generation_svc.usecase.money.refund_top_up import (
     Refund,
     RefundReport,
     lease_refunds,

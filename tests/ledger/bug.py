@@ -18,7 +18,8 @@ from generation_svc.storage.money import ledger_store
 from generation_svc.storage.money.hold import END, LOWER
 from generation_svc.storage.money.ledger_store import PostgresLedgerStore
 from generation_svc.storage.money.top_up_store import PostgresTopUpStore
-from generation_svc.usecase import create_job, refund_top_up
+from generation_svc.usecase import create_job
+from generation_svc.usecase.money import refund_top_up
 from tests.ledger.ground import Ground
 
 Patch = tuple[Any, str, Any]

@@ -12,7 +12,7 @@ from hypothesis import note
 from generation_svc.domain.error import AtelierError, Unavailable
 from generation_svc.domain.job import Job
 from generation_svc.domain.top_up import Payment, TopUp
-from generation_svc.usecase.import_balances import ImportBatch
+from generation_svc.usecase.money.import_balances import ImportBatch
 from tests.ledger.ground import Ground, Killed
 from tests.lifecycle import Harness
 

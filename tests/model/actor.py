@@ -40,8 +40,9 @@ from generation_svc.lifecycle.local_engine import LocalEngine
 from generation_svc.lifecycle.meter import ServiceMeter
 from generation_svc.lifecycle.queue_view import QueueView as JobQueue
 from generation_svc.provider.kie.callback import KieCallbackReader
-from generation_svc.usecase import lease_delivery, refund_top_up
+from generation_svc.usecase import lease_delivery
 from generation_svc.usecase.cancel_job import cancel_job
+from generation_svc.usecase.money import refund_top_up
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.lifecycle import CALLER, body_of
 from tests.model.clock import LONGEST, TICK, TIMING

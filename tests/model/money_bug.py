@@ -13,7 +13,7 @@ from generation_svc.domain.top_up import TopUp, TopUpState
 from generation_svc.engine.maintenance import deadlines
 from generation_svc.lifecycle import charge, observe
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase import refund_top_up
+from generation_svc.usecase.money import refund_top_up
 from tests.model import memory_attempt, memory_ledger
 from tests.model.memory_ledger import MemoryLedgerStore
 from tests.model.memory_store import answered

@@ -26,7 +26,7 @@ from generation_svc.domain.imported_balance import (
 from generation_svc.domain.ledger import Transfer
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 PIECE = 200
 """How many rows are imported or undone in one transaction."""

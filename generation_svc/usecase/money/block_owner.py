@@ -7,7 +7,7 @@ import structlog
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.ledger import Wallet
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 _logger = structlog.get_logger(__name__)
 

@@ -18,10 +18,10 @@ from generation_svc.domain.star_settlement import Settlement
 from generation_svc.domain.star_transfer import Amounts, Way, settled_transfers, share_transfers
 from generation_svc.domain.top_up import STARS, TELEGRAM_STARS, Payment, TopUp, TopUpState
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.compare_star import HEALABLE
-from generation_svc.usecase.record_top_up import record_in
-from generation_svc.usecase.refund_top_up import Refund, refund_in
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.compare_star import HEALABLE
+from generation_svc.usecase.money.permission import check_money
+from generation_svc.usecase.money.record_top_up import record_in
+from generation_svc.usecase.money.refund_top_up import Refund, refund_in
 
 _NOTHING = (0, 0)
 _IN_SUSPENSE = (AccountKind.SUSPENSE, AccountKind.BOT_OWNER)

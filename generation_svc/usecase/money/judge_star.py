@@ -22,9 +22,9 @@ from generation_svc.domain.star_transfer import (
 )
 from generation_svc.domain.top_up import STARS, TELEGRAM_STARS, Payment, TopUpState
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.compare_star import TAKEN_BACK, UNRECORDED, WENT_BACK, compared
-from generation_svc.usecase.record_top_up import record_top_up
-from generation_svc.usecase.refund_top_up import Refund, confirm_refund, refund_top_up
+from generation_svc.usecase.money.compare_star import TAKEN_BACK, UNRECORDED, WENT_BACK, compared
+from generation_svc.usecase.money.record_top_up import record_top_up
+from generation_svc.usecase.money.refund_top_up import Refund, confirm_refund, refund_top_up
 
 _logger = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.domain.money import MarginRule, MarginScope
 from generation_svc.domain.purpose import Purpose
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 MAX_MARGINS = 1000
 """How many margins may hold at once."""

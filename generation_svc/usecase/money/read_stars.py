@@ -8,9 +8,9 @@ from generation_svc.domain.caller import Caller
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.star import UNCOMPARED, StarDifference, StarTransaction
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.check_top_up import check_host
-from generation_svc.usecase.judge_star import judge
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.check_top_up import check_host
+from generation_svc.usecase.money.judge_star import judge
+from generation_svc.usecase.money.permission import check_money
 
 PAGE = 100
 """How many transactions Telegram lists at once; fewer are the end (getStarTransactions)."""

@@ -5,7 +5,7 @@ from generation_svc.domain.ledger import Transfer
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.statement import MOST_LINES, Period, Statement, StatementLine
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_owner
+from generation_svc.usecase.money.permission import check_owner
 
 
 async def read_statement(

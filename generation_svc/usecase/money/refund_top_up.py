@@ -25,7 +25,7 @@ from generation_svc.domain.money_error import TopUpNotFound, TopUpSpent
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.top_up import STARS, TopUp, TopUpState
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 LEASE = timedelta(seconds=60)
 ALREADY_RETURNED = "CHARGE_ALREADY_REFUNDED"

@@ -3,7 +3,7 @@
 from generation_svc.domain.ledger_audit import LedgerReport
 from generation_svc.lifecycle import ledger_audit
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 
 async def check_ledger(deps: Dependencies) -> LedgerReport:

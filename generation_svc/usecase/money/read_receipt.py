@@ -8,7 +8,7 @@ from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.money_error import TopUpNotFound
 from generation_svc.domain.receipt import Receipt
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money, check_owner
+from generation_svc.usecase.money.permission import check_money, check_owner
 from runtime.currency import amount_text
 
 

@@ -11,7 +11,7 @@ from generation_svc.domain.money_error import (
 )
 from generation_svc.domain.top_up import STARS, Pack, Payment, is_at_home, telegram_user
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money, check_owner
+from generation_svc.usecase.money.permission import check_money, check_owner
 
 
 def list_packs(deps: Dependencies) -> tuple[Pack, ...]:

@@ -9,7 +9,7 @@ from generation_svc.domain.caller import Caller
 from generation_svc.domain.star import StarDifference
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.star_difference import star_differences
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 _logger = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from generation_svc.domain.caller import Caller
 from generation_svc.domain.money import MoneyState
 from generation_svc.domain.money_error import MoneyOff, RecoveryMissing
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 _logger = structlog.get_logger(__name__)
 

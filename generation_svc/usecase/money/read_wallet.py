@@ -10,7 +10,7 @@ from generation_svc.domain.clock import day_after, day_of, month_after, month_of
 from generation_svc.domain.ledger import Transfer, Wallet
 from generation_svc.domain.top_up import TopUp
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_owner
+from generation_svc.usecase.money.permission import check_owner
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ from generation_svc.domain.top_up import (
     telegram_user,
 )
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.check_top_up import cap_of, cap_refusal, check_host, owner_problem
-from generation_svc.usecase.wallet_permission import check_owner
+from generation_svc.usecase.money.check_top_up import cap_of, cap_refusal, check_host, owner_problem
+from generation_svc.usecase.money.permission import check_owner
 
 _logger = structlog.get_logger(__name__)
 

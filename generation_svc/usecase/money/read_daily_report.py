@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from generation_svc.domain.daily_report import DailyLine
 from generation_svc.domain.error import FieldViolation, InvalidInputs
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 MAX_LINES = 20_000
 """How long a report may be."""

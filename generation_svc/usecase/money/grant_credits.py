@@ -16,7 +16,7 @@ from generation_svc.domain.ledger import (
 from generation_svc.domain.money_error import GrantReused
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.wallet_permission import check_money
+from generation_svc.usecase.money.permission import check_money
 
 
 @dataclass(frozen=True, slots=True)
