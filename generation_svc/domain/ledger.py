@@ -5,7 +5,7 @@ is the sum of its owner's transfers. A user's credits are whole numbers; what th
 counted in thousandths of its own credit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
@@ -150,30 +150,6 @@ class HoldState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """What is kept of an owner for one job."""
-
-    job_id: UUID
-    owner: str
-    """Who pays."""
-    model_id: str
-    granted: int
-    paid: int
-    margin: Decimal
-    promised: int = 1
-    """How many results its price is for."""
-    state: HoldState = HoldState.OPEN
-    captured: int = 0
-    lent: int = 0
-    """What of the paid credits the payer did not have, and owes; captured last."""
-
-    @property
-    def total(self) -> int:
-        """What is kept in all."""
-        return self.granted + self.paid
-
-
-@dataclass(frozen=True, slots=True)
 class Charge:
     """What is to be paid for a job before it runs."""
 
@@ -195,40 +171,9 @@ class Delivered:
     """What the provider took, where the price was only a ceiling and it told."""
 
 
-@dataclass(frozen=True, slots=True)
-class TopUpShare:
-    """What of a wallet one top-up brought, for the question whether it was touched."""
-
-    id: UUID
-    credits: int
-
-
 def price_of(cost: Decimal, *, margin: Decimal) -> int:
     """Return the credits for a cost: rounded up once, on the total, and never nothing."""
     return max(1, int((cost * margin).to_integral_value(ROUND_CEILING)))
-
-
-def split(amount: int, *, granted: int) -> tuple[int, int]:
-    """Return what an amount takes of the granted credits, which go first, and of the paid ones."""
-    first = min(amount, granted)
-    return first, amount - first
-
-
-def captured_amount(hold: Hold, delivered: Delivered) -> int:
-    """Return what a hold is worth by what was delivered; never more than the hold."""
-    if delivered.count <= 0:
-        return 0
-    handed = delivered.count + delivered.missing
-    if delivered.measured_cost is None:
-        return hold.total * delivered.count // max(hold.promised, handed)
-    measured = min(hold.total, price_of(delivered.measured_cost, margin=hold.margin))
-    return measured * delivered.count // handed
-
-
-def returned(hold: Hold, *, captured: int) -> tuple[int, int]:
-    """Return what goes back to the granted and to the paid credits when so much is captured."""
-    granted, paid = split(captured, granted=hold.granted)
-    return hold.granted - granted, hold.paid - paid
 
 
 def set_off(amount: int, *, debt: int) -> tuple[int, int]:
@@ -241,14 +186,3 @@ def taken_back(amount: int, *, paid: int) -> tuple[int, int]:
     """Return what of an amount the paid credits bear, and what becomes a debt."""
     first = min(amount, paid)
     return first, amount - first
-
-
-def untouched(top_ups: Iterable[TopUpShare], *, paid: int) -> frozenset[UUID]:
-    """Return the top-ups, given oldest first, of which nothing was spent: the oldest goes first."""
-    whole, rest = set(), paid
-    for each in reversed(tuple(top_ups)):
-        rest -= each.credits
-        if rest < 0:
-            break
-        whole.add(each.id)
-    return frozenset(whole)

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from generation_svc.domain.job import Job
-from generation_svc.domain.ledger import Delivered, Hold
+from generation_svc.domain.ledger import Delivered
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.money_error import InsufficientCredits
 from generation_svc.engine.read_cost import WORK
@@ -18,6 +18,7 @@ from generation_svc.engine.work import do_one
 from generation_svc.lifecycle import ledger_audit
 from generation_svc.usecase import cancel_job
 from tests.integration.test_ledger_settle import CEILING, keep
+from tests.ledger_rule import Hold
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import IMAGEN, PRICE, bought, check_ledger, grant, holds, wallet
 from tests.statement_count import counting_database

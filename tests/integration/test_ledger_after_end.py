@@ -9,19 +9,14 @@ from uuid import uuid4
 import pytest
 
 from generation_svc.domain.job import Job
-from generation_svc.domain.ledger import (
-    Delivered,
-    Hold,
-    TransferKind,
-    captured_amount,
-    returned,
-)
+from generation_svc.domain.ledger import Delivered, TransferKind
 from generation_svc.domain.money import MoneyMode
 from generation_svc.engine.read_cost import WORK
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.usecase.cancel_job import cancel_job
 from tests.integration.test_ledger_settle import CEILING, keep
+from tests.ledger_rule import Hold, captured_amount, returned
 from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
 from tests.money import BUYER, IMAGEN, PRICE, bought, grant, holds, take_back, wallet
 

@@ -14,17 +14,12 @@ from structlog.testing import capture_logs
 from generation_svc.domain.error import FetchFailed, ProviderRefused, ProviderSilent
 from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import Job, JobState
-from generation_svc.domain.ledger import (
-    Delivered,
-    Hold,
-    TransferKind,
-    captured_amount,
-    returned,
-)
+from generation_svc.domain.ledger import Delivered, TransferKind
 from generation_svc.domain.money import MarginRule, MarginScope, MoneyMode
 from generation_svc.engine.batch import BATCH
 from generation_svc.engine.maintenance.holds import end_holds
 from generation_svc.usecase import cancel_job
+from tests.ledger_rule import Hold, captured_amount, returned
 from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import FREE, IMAGEN, PRICE, check_ledger, grant, holds, wallet
 from tests.statement_count import counting_database

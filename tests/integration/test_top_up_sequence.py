@@ -21,20 +21,15 @@ from hypothesis.stateful import (
 )
 
 from generation_svc.domain.caller import Caller
-from generation_svc.domain.ledger import TopUpShare, untouched
 from generation_svc.domain.money_error import InsufficientCredits, TopUpSpent
 from generation_svc.domain.top_up import TopUp, TopUpState
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.usecase import cancel_job
+from generation_svc.usecase.money.lease_refund import RefundReport, lease_refunds, report_refund
 from generation_svc.usecase.money.read_wallet import list_top_ups
-from generation_svc.usecase.money.refund_top_up import (
-    Refund,
-    RefundReport,
-    lease_refunds,
-    refund_top_up,
-    report_refund,
-)
+from generation_svc.usecase.money.refund_top_up import Refund, refund_top_up
 from tests.integration.test_top_up import EDGE, OPERATOR, PAID, opened, record
+from tests.ledger_rule import TopUpShare, untouched
 from tests.lifecycle import CALLER, Harness, OpenBench
 from tests.money import IMAGEN, check_ledger, grant, stars, wallet
 

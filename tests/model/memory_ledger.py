@@ -7,15 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
-from generation_svc.domain.ledger import (
-    Delivered,
-    Hold,
-    HoldState,
-    Transfer,
-    Wallet,
-    captured_amount,
-    returned,
-)
+from generation_svc.domain.ledger import Delivered, HoldState, Transfer, Wallet
+from tests.ledger_rule import Hold, captured_amount, returned
 from tests.model.memory_store import Store, answered
 
 _NOTHING = Delivered(0)

@@ -7,13 +7,14 @@ from typing import Any
 
 from generation_svc.domain.attempt import Attempt
 from generation_svc.domain.job import Job, Result
-from generation_svc.domain.ledger import Delivered, Hold, HoldState, captured_amount
+from generation_svc.domain.ledger import Delivered, HoldState
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.top_up import TopUp, TopUpState
 from generation_svc.engine.maintenance import deadlines
 from generation_svc.lifecycle import charge, observe
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.money import refund_top_up
+from tests.ledger_rule import Hold, captured_amount
 from tests.model import memory_attempt, memory_ledger
 from tests.model.memory_ledger import MemoryLedgerStore
 from tests.model.memory_store import answered

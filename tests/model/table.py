@@ -10,10 +10,11 @@ from typing import Any
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.delivery import DeliveryKind, DeliveryState, Destination, Telegram
 from generation_svc.domain.job import FINAL_STATES, Job, JobState, Price
-from generation_svc.domain.ledger import Hold, HoldState
+from generation_svc.domain.ledger import HoldState
 from generation_svc.domain.media import Media
 from generation_svc.domain.port.callback import StoredCallback
 from generation_svc.domain.top_up import TopUp, TopUpState
+from tests.ledger_rule import Hold
 from tests.model.account import Accounts
 from tests.model.clock import NOW, OLDEST, TICK, TIMING, age, due
 from tests.model.world import JOB_ID, TOP_UP_ID

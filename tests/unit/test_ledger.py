@@ -10,18 +10,13 @@ from hypothesis import strategies as st
 from generation_svc.domain.ledger import (
     AccountKind,
     Delivered,
-    Hold,
-    TopUpShare,
     Transfer,
     TransferKind,
-    captured_amount,
     price_of,
-    returned,
     set_off,
-    split,
     taken_back,
-    untouched,
 )
+from tests.ledger_rule import Hold, TopUpShare, captured_amount, returned, split, untouched
 
 AMOUNT = st.integers(0, 10**9)
 COST = st.decimals(min_value=0, max_value=10**6, places=3)

@@ -1,6 +1,6 @@
 """How credits are held and given back, in SQL: parts of the statements that change jobs.
 
-The rules are those of `domain/ledger`, and tests hold the two to each other.
+Tests hold them to the same rules in Python (`tests/ledger_rule`).
 """
 
 from generation_svc.domain.attempt import LIVE_STATES
