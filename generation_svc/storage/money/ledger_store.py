@@ -12,13 +12,7 @@ from psycopg.types.json import Jsonb
 
 from generation_svc.domain.cost_excess import CostExcess
 from generation_svc.domain.daily_report import DailyLine
-from generation_svc.domain.ledger import (
-    MILLI,
-    Delivered,
-    Grant,
-    Transfer,
-    Wallet,
-)
+from generation_svc.domain.ledger import MILLI, Delivered, Grant, Transfer, Wallet
 from generation_svc.domain.port.ledger import EndedHold
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.money import ledger_query as sql
