@@ -39,12 +39,6 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
-async def serve(app: ASGIApp, address: Address, *, stop: asyncio.Event, **options: Any) -> None:
-    """Serve until `stop` is set, then let open requests finish; raises StartError."""
-    async with serving(app, address, **options):
-        await stop.wait()
-
-
 @asynccontextmanager
 async def serving(app: ASGIApp, address: Address, **options: Any) -> AsyncIterator[Address]:
     """Serve while the context is open and yield the address in use; raises StartError.

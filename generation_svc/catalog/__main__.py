@@ -13,6 +13,7 @@ from generation_svc.catalog.load import (
     CHECKED_FILE,
     SCHEMA_FILE,
     digest_of,
+    note_checked,
     read,
 )
 
@@ -26,17 +27,17 @@ def main(arguments: list[str]) -> None:
         return
     try:
         text = built().encode()
-        digest = digest_of(text, schema=read(SCHEMA_FILE)) + "\n"
         if "--check" in arguments:
-            _compare(text, digest=digest)
-            return
+            _compare(text)
+        else:
+            CATALOG_FILE.write_bytes(text)
+            note_checked()
     except CatalogError as error:
         sys.exit(str(error))
-    CATALOG_FILE.write_bytes(text)
-    CHECKED_FILE.write_text(digest, encoding="ascii")
 
 
-def _compare(text: bytes, *, digest: str) -> None:
+def _compare(text: bytes) -> None:
+    digest = digest_of(text, schema=read(SCHEMA_FILE)) + "\n"
     if read(CATALOG_FILE) != text or read(CHECKED_FILE) != digest.encode():
         sys.exit(f"{CATALOG_FILE.name} is not what the documents in models/ say: make catalog")
 

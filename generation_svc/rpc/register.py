@@ -48,13 +48,6 @@ SERVICE_NAMES = tuple(
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 """The full names of the services of the contract."""
-METHODS = tuple(
-    f"/{service.full_name}/{method.name}"
-    for module in CONTRACT
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-)
-"""Every RPC of the contract, by the full name as gRPC spells it."""
 
 
 def register(

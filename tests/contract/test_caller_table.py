@@ -10,7 +10,6 @@ import pytest
 from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.error import PermissionDenied
 from generation_svc.rpc.permission import PERMISSIONS, check_permission
-from generation_svc.rpc.register import METHODS
 from tests.contract.caller_harness import (
     CALLS,
     PACKAGE,
@@ -18,6 +17,7 @@ from tests.contract.caller_harness import (
     CallerHarness,
     Situation,
 )
+from tests.contract.method import METHODS
 
 DOCUMENT = Path("docs/security.md")
 

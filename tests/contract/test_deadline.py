@@ -15,9 +15,9 @@ import pytest
 
 from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_svc.rpc.deadline import LIMITS, limiting
-from generation_svc.rpc.register import METHODS
 from generation_svc.rpc.stream import StreamTiming
 from tests.contract.failure import refused
+from tests.contract.method import METHODS
 from tests.contract.service import Service, serving
 from tests.e2e.program import until
 

@@ -9,8 +9,8 @@ from generation_client import limit as told
 from generation_client.call import DEADLINE_S, LONG_DEADLINE_S
 from generation_svc.domain import limit as kept
 from generation_svc.rpc.deadline import LIMITS, ORDINARY
-from generation_svc.rpc.register import METHODS
 from tests.contract.comment import PACKAGE, bound_in, comments
+from tests.contract.method import METHODS
 
 HOUR_S = 3600
 STATED = {
