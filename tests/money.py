@@ -5,21 +5,11 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-from generation_svc.domain.ledger import (
-    AccountKind,
-    Transfer,
-    TransferKind,
-    Wallet,
-)
+from generation_svc.domain.ledger import AccountKind, Transfer, TransferKind, Wallet
 from generation_svc.domain.top_up import TELEGRAM_STARS, Payment, TopUp, telegram_user
+from generation_svc.usecase.money.lease_refund import RefundReport, lease_refunds, report_refund
 from generation_svc.usecase.money.record_top_up import record_top_up
-from generation_svc.usecase.money.refund_top_up import (
-    Refund,
-    RefundReport,
-    lease_refunds,
-    refund_top_up,
-    report_refund,
-)
+from generation_svc.usecase.money.refund_top_up import Refund, refund_top_up
 from tests.lifecycle import CALLER, Harness
 
 IMAGEN: dict[str, Any] = {"model_id": "google/imagen4"}

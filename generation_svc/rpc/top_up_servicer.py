@@ -18,7 +18,15 @@ from generation_svc.rpc.convert_wallet import (
     wallet_to_proto,
 )
 from generation_svc.rpc.page_token import PageQuery
-from generation_svc.usecase.money import check_top_up, read_wallet, record_top_up, refund_top_up
+from generation_svc.usecase.money import (
+    check_top_up,
+    lease_refund,
+    read_stars,
+    read_wallet,
+    record_top_up,
+    refund_top_up,
+    tell_top_up,
+)
 
 MAX_PACK_LENGTH = 32
 MAX_EXTERNAL_LENGTH = 255
@@ -131,13 +139,13 @@ class TopUpServicer:
         )
         bounds.check()
         caller = current_caller()
-        leased = await refund_top_up.lease_refunds(self._deps, caller, bot_id=bot_id, limit=limit)
-        untold = await refund_top_up.lease_untold(
+        leased = await lease_refund.lease_refunds(self._deps, caller, bot_id=bot_id, limit=limit)
+        untold = await tell_top_up.lease_untold(
             self._deps, caller, bot_id=bot_id, limit=most_untold
         )
         return pb.LeaseRefundsResponse(
             refunds=[leased_refund_to_proto(each) for each in leased],
-            reads_stars=await refund_top_up.wants_stars(self._deps, bot_id=bot_id),
+            reads_stars=await read_stars.wants_stars(self._deps, bot_id=bot_id),
             untold_top_ups=[top_up_to_proto(each) for each in untold],
         )
 
@@ -146,7 +154,7 @@ class TopUpServicer:
     ) -> pb.ReportRefundResponse:
         """Note what became of a leased refund."""
         bounds = Bounds()
-        report = refund_top_up.RefundReport(
+        report = lease_refund.RefundReport(
             caller=current_caller(),
             top_up_id=bounds.text("top_up_id", request.top_up_id, is_required=True),
             lease_token=bounds.text(
@@ -155,7 +163,7 @@ class TopUpServicer:
             error=bounds.text("error", request.error, most=MAX_ERROR_LENGTH),
         )
         bounds.check()
-        top_up = await refund_top_up.report_refund(self._deps, report)
+        top_up = await lease_refund.report_refund(self._deps, report)
         return pb.ReportRefundResponse(top_up=top_up_to_proto(top_up))
 
     async def ReportTold(
@@ -165,7 +173,7 @@ class TopUpServicer:
         bounds = Bounds()
         top_up_id = bounds.text("top_up_id", request.top_up_id, is_required=True)
         bounds.check()
-        await refund_top_up.report_told(
+        await tell_top_up.report_told(
             self._deps,
             current_caller(),
             top_up_id=top_up_id,

@@ -14,10 +14,12 @@ from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.money import (
     check_top_up,
+    lease_refund,
     read_statement,
     read_wallet,
     record_top_up,
     refund_top_up,
+    tell_top_up,
 )
 from generation_svc.usecase.money.heal_stars import heal_stars
 from generation_svc.usecase.money.read_stars import OVERLAP, StarPage, report_stars, star_cursor
@@ -55,12 +57,12 @@ async def bought(harness: Harness) -> None:
     for top_up in tops:
         wish = refund_top_up.Refund(caller, str(top_up.id), "disliked", is_forced=True)
         await refund_top_up.refund_top_up(deps, wish)
-    for leased in await refund_top_up.lease_refunds(deps, caller, bot_id=7, limit=20):
-        told = refund_top_up.RefundReport(caller, str(leased.id), str(leased.lease_token))
-        await refund_top_up.report_refund(deps, told)
-    assert await refund_top_up.lease_untold(deps, caller, bot_id=7, limit=20) == []
+    for leased in await lease_refund.lease_refunds(deps, caller, bot_id=7, limit=20):
+        told = lease_refund.RefundReport(caller, str(leased.id), str(leased.lease_token))
+        await lease_refund.report_refund(deps, told)
+    assert await tell_top_up.lease_untold(deps, caller, bot_id=7, limit=20) == []
     for top_up in tops:
-        await refund_top_up.report_told(
+        await tell_top_up.report_told(
             deps, caller, top_up_id=str(top_up.id), state=TopUpState.REFUNDED
         )
     while await number_receipts(deps):

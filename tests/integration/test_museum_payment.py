@@ -13,8 +13,9 @@ from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.rpc.permission import check_permission
 from generation_svc.usecase.money.check_top_up import check_top_up
 from generation_svc.usecase.money.grant_credits import GrantRequest, grant_credits
+from generation_svc.usecase.money.lease_refund import lease_refunds
 from generation_svc.usecase.money.record_top_up import record_top_up
-from generation_svc.usecase.money.refund_top_up import Refund, lease_refunds, refund_top_up
+from generation_svc.usecase.money.refund_top_up import Refund, refund_top_up
 from tests.integration.test_museum import HAS, PACK, balance, moved, opened
 from tests.lifecycle import CALLER, Harness, OpenBench
 from tests.money import BUYER, bought, report_refunds, stars

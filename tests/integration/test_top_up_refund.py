@@ -12,14 +12,9 @@ from generation_svc.domain.money_error import TopUpNotFound, TopUpSpent
 from generation_svc.domain.top_up import Payment, TopUp, TopUpState
 from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.storage.money.top_up_store import PostgresTopUpStore
+from generation_svc.usecase.money.lease_refund import RefundReport, lease_refunds, report_refund
 from generation_svc.usecase.money.read_wallet import list_top_ups
-from generation_svc.usecase.money.refund_top_up import (
-    Refund,
-    RefundReport,
-    lease_refunds,
-    refund_top_up,
-    report_refund,
-)
+from generation_svc.usecase.money.refund_top_up import Refund, refund_top_up
 from tests.integration.test_top_up import EDGE, OPERATOR, OWNER, PAID, opened, record
 from tests.lifecycle import Harness, OpenBench
 from tests.money import IMAGEN, PRICE, check_ledger, grant, stars, wallet

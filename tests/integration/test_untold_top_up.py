@@ -7,7 +7,7 @@ import pytest
 
 from generation_svc.domain.error import PermissionDenied
 from generation_svc.domain.top_up import TopUp, TopUpState
-from generation_svc.usecase.money.refund_top_up import lease_untold, report_told
+from generation_svc.usecase.money.tell_top_up import lease_untold, report_told
 from tests.integration.test_star_list import BOT, payment, refunded, report
 from tests.integration.test_top_up import EDGE, opened, record
 from tests.lifecycle import Harness, OpenBench

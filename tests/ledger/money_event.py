@@ -14,15 +14,10 @@ from generation_svc.engine.maintenance.receipts import number_receipts
 from generation_svc.usecase.money.block_owner import Block, block_owner
 from generation_svc.usecase.money.grant_credits import GrantRequest, grant_credits
 from generation_svc.usecase.money.import_balances import ImportBatch, import_balances, undo_import
+from generation_svc.usecase.money.lease_refund import RefundReport, lease_refunds, report_refund
 from generation_svc.usecase.money.read_stars import StarPage, report_stars
 from generation_svc.usecase.money.record_top_up import record_top_up
-from generation_svc.usecase.money.refund_top_up import (
-    Refund,
-    RefundReport,
-    lease_refunds,
-    refund_top_up,
-    report_refund,
-)
+from generation_svc.usecase.money.refund_top_up import Refund, refund_top_up
 from generation_svc.usecase.money.set_sales import set_sales
 from tests.ledger.ground import PACKS
 from tests.ledger.payment import BOT, any_balance, any_payment, lines, payment_of, said

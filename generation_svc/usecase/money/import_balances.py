@@ -27,6 +27,7 @@ from generation_svc.domain.ledger import Transfer
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.money.permission import check_money
+from generation_svc.usecase.money.transfer import move_all
 
 PIECE = 200
 """How many rows are imported or undone in one transaction."""
@@ -151,7 +152,7 @@ async def _give(
         for row, number in new
     ]
     await tx.ledger.lock([row.owner for row, _ in new])
-    await _move(tx, transfers)
+    await move_all(tx, transfers)
 
 
 async def _take_back(
@@ -169,15 +170,8 @@ async def _take_back(
         keys.append(each.row.key)
         transfers.append(undo_transfer(each, actor=actor, reason=reason))
     await tx.imports.undo(keys)
-    await _move(tx, transfers)
+    await move_all(tx, transfers)
     return len(keys)
-
-
-async def _move(tx: Transaction, transfers: Sequence[Transfer]) -> None:
-    """Write transfers, all of them: a row must not say imported if its credits did not move."""
-    written = await tx.ledger.move(transfers)
-    if written != len(transfers):
-        raise RuntimeError(f"{len(transfers) - written} transfers were there already")
 
 
 def _pieces(rows: Sequence[Placed]) -> Iterator[Sequence[Placed]]:

@@ -69,6 +69,11 @@ async def star_cursor(deps: Dependencies, caller: Caller, *, bot_id: int) -> int
     return await deps.database.read(lambda tx: tx.stars.cursor(bot_id))
 
 
+async def wants_stars(deps: Dependencies, *, bot_id: int) -> bool:
+    """Return whether a bot's list of Stars is to be read now, as an operator ordered."""
+    return await deps.database.read(lambda tx: tx.stars.is_ordered(bot_id))
+
+
 async def report_stars(deps: Dependencies, caller: Caller, *, page: StarPage) -> TakenPage:
     """Compare a page with the ledger, and book what it lacks.
 

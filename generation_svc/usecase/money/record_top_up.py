@@ -21,7 +21,7 @@ from generation_svc.domain.ledger import (
     Wallet,
     set_off,
 )
-from generation_svc.domain.money_error import TopUpInvalid, TopUpReused
+from generation_svc.domain.money_error import TopUpInvalid
 from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.star import StarDirection
 from generation_svc.domain.top_up import (
@@ -30,12 +30,13 @@ from generation_svc.domain.top_up import (
     Payment,
     TopUp,
     TopUpState,
-    sold_at,
     telegram_user,
 )
 from generation_svc.lifecycle.dependencies import Dependencies
-from generation_svc.usecase.money.check_top_up import cap_of, cap_refusal, check_host, owner_problem
+from generation_svc.usecase.money.check_top_up import cap_of, cap_refusal, check_host
+from generation_svc.usecase.money.payment_value import value_of
 from generation_svc.usecase.money.permission import check_owner
+from generation_svc.usecase.money.suspense import is_suspended, reused, suspend
 
 _logger = structlog.get_logger(__name__)
 
@@ -98,56 +99,27 @@ async def record_in(
     earlier = await tx.top_ups.find(payment.provider, payment.external_id)
     if earlier:
         return _repeated(earlier, payment, wallet=wallet)
-    suspended = await _suspended(tx, payment)
-    credits_, refusal = await _worth(tx, caller, payment)
+    was_suspended = await is_suspended(tx, payment)
+    credits_, refusal = await value_of(tx, caller, payment)
     if not refusal and wallet.has_no_room(credits_):
         refusal = TopUpInvalid(f"the owner would have more than {MOST_CREDITS} credits")
     if not refusal:
         refusal = cap_refusal(deps, caller, used=unconfirmed, credits_=credits_)
         # The limit is for what is not reconciled: this payment Telegram has listed itself.
         refusal = None if refusal and await _is_listed(tx, payment) else refusal
-    if refusal and suspended:
+    if refusal and was_suspended:
         return refusal
     if refusal:
-        return await _suspend(tx, caller, payment=payment, refusal=refusal)
+        return await suspend(tx, caller, payment=payment, refusal=refusal)
     top_up = _top_up(tx, caller, payment=payment, credits_=credits_)
-    return await _credit(deps, tx, payment, wallet, top_up=top_up, held=suspended)
+    return await _credit(deps, tx, payment, wallet, top_up=top_up, was_suspended=was_suspended)
 
 
 def _repeated(earlier: TopUp, payment: Payment, *, wallet: Wallet) -> RecordedTopUp:
     field = earlier.difference(payment)
     if field:
-        raise _reused(payment, field)
+        raise reused(payment, field)
     return RecordedTopUp(earlier, False, wallet)
-
-
-async def _worth(
-    tx: Transaction, caller: Caller, payment: Payment
-) -> tuple[int, AtelierError | None]:
-    """Return how many credits a payment brings, or why that cannot be said."""
-    problem = owner_problem(payment)
-    if problem:
-        return 0, TopUpInvalid(problem)
-    if payment.is_stars and payment.bot_id is None:
-        return 0, TopUpInvalid("it names no bot that could return it")
-    if payment.pack_id:
-        return await _worth_of_pack(tx, payment)
-    if not payment.credits:
-        return 0, TopUpInvalid("it names neither a pack nor credits")
-    if payment.is_stars and Scope.WALLET_OPERATE not in caller.scopes:
-        return 0, TopUpInvalid("only an operator credits Stars without a pack")
-    return payment.credits, None
-
-
-async def _worth_of_pack(tx: Transaction, payment: Payment) -> tuple[int, AtelierError | None]:
-    if not payment.is_stars:
-        return 0, TopUpInvalid(f"packs are sold for {STARS}, not for {payment.currency}")
-    packs = await tx.top_ups.offered(payment.pack_id)
-    pack = sold_at(payment, packs)
-    if pack:
-        return pack.credits, None
-    words = f"pack {payment.pack_id!r} never cost {payment.amount} {payment.currency}"
-    return 0, TopUpInvalid(words + (f" for {payment.credits} credits" if payment.credits else ""))
 
 
 def _top_up(tx: Transaction, caller: Caller, *, payment: Payment, credits_: int) -> TopUp:
@@ -174,16 +146,16 @@ async def _credit(
     wallet: Wallet,
     *,
     top_up: TopUp,
-    held: bool,
+    was_suspended: bool,
 ) -> RecordedTopUp:
     if not await tx.top_ups.add(top_up, is_untold=payment.is_untold):
-        raise _reused(payment, "owner")  # recorded for another one, in this very moment
+        raise reused(payment, "owner")  # recorded for another one, in this very moment
     debt, rest = set_off(top_up.credits, debt=wallet.debt)
     parts = (
         (TransferKind.DEBT_PAYMENT, AccountKind.DEBT, debt),
         (TransferKind.TOP_UP, AccountKind.PAID, rest),
     )
-    stars = _stars(top_up, AccountKind.SUSPENSE if held else AccountKind.TELEGRAM)
+    stars = _stars(top_up, AccountKind.SUSPENSE if was_suspended else AccountKind.TELEGRAM)
     moved = [
         _credits(top_up, kind, target=target, amount=amount)
         for kind, target, amount in parts
@@ -225,26 +197,6 @@ def _stars(top_up: TopUp, source: AccountKind) -> Transfer | None:
     )
 
 
-async def _suspended(tx: Transaction, payment: Payment) -> bool:
-    """Return whether a payment lies in suspense. Raises TopUpReused for one of other content."""
-    if not payment.is_stars:
-        return False
-    moved = await tx.ledger.find(payment.suspense or payment.cause)
-    if any(each.kind is TransferKind.CORRECTION for each in moved):
-        raise TopUpInvalid("an operator settled its Stars otherwise")
-    found = [each for each in moved if each.target is AccountKind.SUSPENSE]
-    for each in [] if payment.suspense else found:
-        if each.detail.get("owner") != payment.owner:
-            raise _reused(payment, "owner")
-        if each.amount != payment.amount:
-            raise _reused(payment, "amount")
-    return bool(found)
-
-
-def _reused(payment: Payment, field: str) -> TopUpReused:
-    return TopUpReused(payment.provider, external_id=payment.external_id, field=field)
-
-
 async def _is_listed(tx: Transaction, payment: Payment) -> bool:
     """Return whether Telegram's own list has the payment, of this user and amount."""
     if not payment.is_stars or payment.bot_id is None:
@@ -252,32 +204,6 @@ async def _is_listed(tx: Transaction, payment: Payment) -> bool:
     told = await tx.stars.find(payment.bot_id, payment.external_id, direction=StarDirection.IN)
     mine = (payment.amount, telegram_user(payment.owner))
     return told is not None and told.is_of_invoice and (told.paid, told.user_id) == mine
-
-
-async def _suspend(
-    tx: Transaction, caller: Caller, *, payment: Payment, refusal: AtelierError
-) -> AtelierError:
-    """Keep Stars that came until somebody knows what they are for."""
-    if payment.is_stars and payment.amount:
-        detail = {
-            "owner": payment.owner,
-            "pack_id": payment.pack_id,
-            "credits": payment.credits,
-            "bot_id": payment.bot_id,
-        }
-        transfer = Transfer(
-            TransferKind.STARS_IN,
-            AccountKind.TELEGRAM,
-            AccountKind.SUSPENSE,
-            payment.amount,
-            cause=payment.cause,
-            currency=Currency.XTR,
-            actor=caller.name,
-            reason=str(refusal),
-            detail=detail,
-        )
-        await tx.ledger.move([transfer])
-    return refusal
 
 
 def _alert(deps: Dependencies, payment: Payment, refusal: AtelierError) -> None:
