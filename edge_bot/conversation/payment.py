@@ -8,6 +8,7 @@ with Telegram's own list.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypedDict
 
 import grpc
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from atelier.wallet.v1 import top_up_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import TopUp
+from atelier.wallet.v1.wallet_pb2 import Wallet
 from edge_bot.conversation.context import EdgeContext
 from edge_bot.conversation.event import Credited, Event, Paid, Returned, Uncredited
 from edge_bot.pack.payload import read_payload
@@ -45,6 +47,14 @@ _FINAL = frozenset(
 _logger = structlog.get_logger(__name__)
 
 
+class _To(TypedDict):
+    """Whom an event is about, and where."""
+
+    chat_id: int
+    user_id: int
+    language: str
+
+
 async def record_payment(context: EdgeContext, paid: Paid) -> Event:
     """Have a payment credited, and return what came of it; raises GenerationError."""
     payload = read_payload(paid.payload)
@@ -58,18 +68,17 @@ async def record_payment(context: EdgeContext, paid: Paid) -> Event:
         if not _is_final(error):
             raise replace(error, retry_after_s=error.retry_after_s or RETRY_S) from error
         return _uncredited(context, paid, reason=error.reason or error.code.name)
-    return _credited(paid, answer)
+    return _credited(answer.top_up, answer.wallet, to=_to(paid))
 
 
 async def untold_event(
     context: EdgeContext, top_up: TopUp, *, user_id: int, language: str
 ) -> Credited | Returned:
     """Return what Telegram's list alone told of a payment; raises GenerationError."""
+    to = _To(chat_id=user_id, user_id=user_id, language=language)
     if top_up.state == top_up_pb2.TOP_UP_STATE_CHARGED_BACK:
         return Returned(
-            chat_id=user_id,
-            user_id=user_id,
-            language=language,
+            **to,
             origin=Returned.name(top_up.external_id),
             charge_id=top_up.external_id,
             amount=top_up.amount,
@@ -78,17 +87,7 @@ async def untold_event(
     with translated():
         request = pb.GetBalanceRequest(owner=top_up.owner)
         wallet = (await context.client.wallet.GetBalance(request)).wallet
-    return Credited(
-        chat_id=user_id,
-        user_id=user_id,
-        language=language,
-        origin=Credited.name(top_up.external_id),
-        top_up_id=top_up.id,
-        receipt_number=top_up.receipt_number,
-        credits=top_up.credits,
-        balance=wallet.balance,
-        debt=wallet.debt,
-    )
+    return _credited(top_up, wallet, to=to)
 
 
 def _request(context: EdgeContext, paid: Paid, *, pack_id: str) -> pb.RecordTopUpRequest:
@@ -112,13 +111,10 @@ def _is_final(error: GenerationError) -> bool:
     return wait_s is None or wait_s > LONGEST_WAIT_S
 
 
-def _credited(paid: Paid, answer: pb.RecordTopUpResponse) -> Credited:
-    top_up, wallet = answer.top_up, answer.wallet
+def _credited(top_up: TopUp, wallet: Wallet, *, to: _To) -> Credited:
     return Credited(
-        chat_id=paid.chat_id,
-        user_id=paid.user_id,
-        language=paid.language,
-        origin=Credited.name(paid.charge_id),
+        **to,
+        origin=Credited.name(top_up.external_id),
         top_up_id=top_up.id,
         receipt_number=top_up.receipt_number,
         credits=top_up.credits,
@@ -131,10 +127,8 @@ def _uncredited(context: EdgeContext, paid: Paid, *, reason: str) -> Uncredited:
     _logger.error("a payment was not credited", reason=reason, charge_id=paid.charge_id)
     # Telegram's list tells the service of the payment, whatever this update said.
     context.star_news.set()
-    return Uncredited(
-        chat_id=paid.chat_id,
-        user_id=paid.user_id,
-        language=paid.language,
-        origin=paid.origin,
-        charge_id=paid.charge_id,
-    )
+    return Uncredited(**_to(paid), origin=paid.origin, charge_id=paid.charge_id)
+
+
+def _to(paid: Paid) -> _To:
+    return _To(chat_id=paid.chat_id, user_id=paid.user_id, language=paid.language)

@@ -38,7 +38,7 @@ async def page(
     after = query.cursor(request.page_token)
     found = await consent.page(deps, caller, owner=owner, after=after, limit=size + 1)
     consents = [consent_record_to_proto(each) for each in found[:size]]
-    token = query.token(found[size - 1].consent) if len(found) > size else ""
+    token = query.next_token(found, shown=size, cursor=lambda each: each.consent)
     return pb.ListConsentsResponse(consents=consents, next_page_token=token)
 
 

@@ -144,7 +144,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         jobs = await read_job.page(self._deps, caller, job_query, before=before, limit=size + 1)
         page = [self._job(job) for job in jobs[:size]]
         count = fitting(page)
-        token = query.token(str(jobs[count - 1].id)) if len(jobs) > count else ""
+        token = query.next_token(jobs, shown=count, cursor=lambda job: job.id)
         return pb.ListJobsResponse(jobs=page[:count], next_page_token=token)
 
     async def CancelJob(

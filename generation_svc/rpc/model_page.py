@@ -75,7 +75,7 @@ class ModelPages:
         is_full = request.view == model_pb2.MODEL_VIEW_FULL
         page = [self._told(each, caller, is_full=is_full, lately=lately) for each in rest[:size]]
         count = fitting(page)
-        token = query.token(page[count - 1].id) if len(rest) > count else ""
+        token = query.next_token(rest, shown=count, cursor=lambda model: model.id)
         return pb.ListModelsResponse(
             models=page[:count], next_page_token=token, catalog_version=version
         )

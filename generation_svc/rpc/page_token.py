@@ -12,7 +12,9 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from generation_svc.domain.error import InvalidPageToken
@@ -21,6 +23,7 @@ MAX_LENGTH = 4096
 """The greatest number of characters in a token; the longest cursor is the address of a webhook."""
 _VERSION = b"\x01"
 _SEAL_BYTES = 12
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ class PageQuery:
         """Return the token of the page that begins after the item with this cursor."""
         raw = cursor.encode()
         return base64.urlsafe_b64encode(_VERSION + self._seal(raw) + raw).decode().rstrip("=")
+
+    def next_token(
+        self, found: Sequence[_Found], *, shown: int, cursor: Callable[[_Found], object]
+    ) -> str:
+        """Return the token of the page after the first ones found; empty if these are all."""
+        return self.token(str(cursor(found[shown - 1]))) if len(found) > shown else ""
 
     def cursor(self, token: str) -> str:
         """Return the cursor of a token, empty for the first page. Raises InvalidPageToken."""

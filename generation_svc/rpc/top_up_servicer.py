@@ -107,7 +107,7 @@ class TopUpServicer:
         found = await read_wallet.list_top_ups(
             self._deps, caller, owner=owner, after=after, limit=size + 1
         )
-        token = query.token(str(found[size - 1].id)) if len(found) > size else ""
+        token = query.next_token(found, shown=size, cursor=lambda each: each.id)
         page = [top_up_to_proto(each) for each in found[:size]]
         return pb.ListTopUpsResponse(top_ups=page, next_page_token=token)
 

@@ -74,7 +74,7 @@ class WalletServicer(
             before=_number(query.cursor(request.page_token)),
             limit=size + 1,
         )
-        token = query.token(str(found[size - 1].id)) if len(found) > size else ""
+        token = query.next_token(found, shown=size, cursor=lambda each: each.id)
         page = [transfer_to_proto(each) for each in found[:size]]
         return pb.ListTransfersResponse(transfers=page, next_page_token=token)
 

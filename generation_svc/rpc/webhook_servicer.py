@@ -42,7 +42,7 @@ class WebhookServicer(pb_grpc.WebhookServiceServicer):
             after=query.cursor(request.page_token),
             limit=size + 1,
         )
-        token = query.token(found[size - 1].url) if len(found) > size else ""
+        token = query.next_token(found, shown=size, cursor=lambda each: each.url)
         page = [webhook_to_proto(each) for each in found[:size]]
         return pb.ListWebhooksResponse(webhooks=page, next_page_token=token)
 

@@ -8,13 +8,8 @@ from edge_bot.conversation.handler.balance import (
     show_transfers,
     show_wallet,
 )
-from edge_bot.conversation.handler.receipt import (
-    ask_support,
-    send_receipt,
-    show_receipt,
-    show_receipts,
-    show_terms,
-)
+from edge_bot.conversation.handler.receipt import send_receipt, show_receipt, show_receipts
+from edge_bot.conversation.handler.support import ask_support, show_terms
 from edge_bot.conversation.handler.top_up import buy_pack, show_packs
 from edge_bot.conversation.interaction import Interaction
 from edge_bot.view import money_button as button

@@ -1,10 +1,8 @@
-"""Shows receipts, and where questions about payments go."""
+"""Shows receipts, and sends them as files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import structlog
 
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from atelier.wallet.v1.top_up_pb2 import TopUp
@@ -16,12 +14,8 @@ from edge_bot.view.receipt import (
     receipt_gone,
     receipt_screen,
     receipts_screen,
-    support_screen,
-    terms_screen,
 )
 from generation_client import translated
-
-_logger = structlog.get_logger(__name__)
 
 
 async def top_ups_of(interaction: Interaction) -> Sequence[TopUp]:
@@ -44,7 +38,7 @@ async def show_receipt(interaction: Interaction, action: ShowReceipt) -> None:
     if found is None:
         screen = _gone(top_ups, interaction.language)
     else:
-        seller_text = await _seller_text(interaction)
+        seller_text = (await interaction.context.packs.get()).seller_text
         screen = receipt_screen(found, interaction.language, seller_text=seller_text)
     await (interaction.reply(screen) if action.is_apart else interaction.show(screen))
 
@@ -61,38 +55,6 @@ async def send_receipt(interaction: Interaction, top_up_id: str) -> None:
     with translated():
         made = await interaction.context.client.wallet.GetReceipt(request)
     await interaction.send_file(made.data, name=made.file_name)
-
-
-async def ask_support(interaction: Interaction, *, top_up_id: str = "") -> None:
-    """Say where questions go, with this payment, else with the latest one."""
-    top_ups = await top_ups_of(interaction)
-    named = [each for each in top_ups if each.id == top_up_id] or top_ups
-    top_up = next(iter(named), None)
-    seller, seller_text = interaction.context.seller, await _seller_text(interaction)
-    if not seller.contact:
-        _logger.error(
-            "a user asks about a payment, and EDGE_SUPPORT is empty",
-            user_id=interaction.event.user_id,
-            charge_id=top_up.external_id if top_up else "",
-        )
-    screen = support_screen(
-        top_up,
-        interaction.language,
-        seller=seller,
-        seller_text=seller_text,
-        has_others=len(top_ups) > 1,
-    )
-    await interaction.reply(screen)
-
-
-async def show_terms(interaction: Interaction) -> None:
-    """Show the terms."""
-    seller_text = await _seller_text(interaction)
-    await interaction.show(terms_screen(interaction.language, seller_text=seller_text))
-
-
-async def _seller_text(interaction: Interaction) -> str:
-    return (await interaction.context.packs.get()).seller_text
 
 
 def _gone(top_ups: Sequence[TopUp], language: str) -> Screen:

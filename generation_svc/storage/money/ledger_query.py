@@ -38,7 +38,10 @@ ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING *, xmax = 0 AS is_new
 """
 """Notes a grant, or finds it."""
 
-# A debt is what an account below zero lacks.
+# Whoever moves an owner's credits has its wallet's lock (LOCK), so that no balance is of another
+# moment. What no wallet keeps apart, such as Stars, the unique key of transfers does: one that was
+# written at the same time is passed over, and what wallets become follows from what was written. A
+# debt is what an account below zero lacks.
 MOVE = f"""
 WITH given AS (
     SELECT given.*, sum(change) OVER (PARTITION BY owner ORDER BY number) AS change_so_far
