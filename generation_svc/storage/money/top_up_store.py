@@ -5,10 +5,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from generation_svc.domain.money import ClosedSales
 from generation_svc.domain.receipt import ReceiptKind
 from generation_svc.domain.star import StarDirection
 from generation_svc.domain.top_up import Pack, Standing, TopUp, TopUpState
 from generation_svc.storage.connection import Connection, Row
+from generation_svc.storage.money.star_query import UNLISTED
 
 TURN_LOCK = 0x5355_5450
 """The advisory lock under which the credits of a day are counted ("SUTP")."""
@@ -37,7 +39,10 @@ class PostgresTopUpStore:
 
     async def standing(self, owner: str, *, caller: str) -> Standing:
         row = await self._one(_STANDING, {"owner": owner, "caller": caller})
-        return Standing(**row) if row else Standing()
+        assert row is not None  # there always is one
+        reason = row["closed_reason"]
+        closed = reason and ClosedSales(reason, row["is_restored"], row["close_time"])
+        return Standing(row["is_blocked"], closed, row["unconfirmed"])
 
     async def take_turn(self, caller: str) -> int:
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (TURN_LOCK,))
@@ -93,6 +98,16 @@ class PostgresTopUpStore:
     async def end_refund(self, top_up: TopUp, *, state: TopUpState, error: str = "") -> TopUp:
         values = {"id": top_up.id, "state": state, "error": error or None}
         await self._connection.execute(_END_REFUND, values)
+        return await self._known(top_up.id)
+
+    async def return_again(self, top_up: TopUp) -> bool:
+        return await self._one(_RETURN_AGAIN, {"id": top_up.id}) is not None
+
+    async def end_return(self, top_up: TopUp, *, error: str = "") -> TopUp:
+        await self._connection.execute(
+            "UPDATE top_up SET is_due_again = false, refund_error = %s WHERE id = %s",
+            (error or None, top_up.id),
+        )
         return await self._known(top_up.id)
 
     async def lease_refunds(self, bot_id: int, *, span: timedelta, limit: int) -> Sequence[TopUp]:
@@ -164,8 +179,9 @@ WHERE create_time >= date_trunc('day', now(), 'UTC') AND caller = %(caller)s
 """
 _STANDING = f"""
 SELECT coalesce((SELECT is_blocked FROM wallet WHERE owner = %(owner)s), false) AS is_blocked,
-    (SELECT sales_closed_reason FROM money_state WHERE name = 'money') AS closed_reason,
-    ({_UNCONFIRMED}) AS unconfirmed
+    sales_closed_reason AS closed_reason, restored IS NOT NULL AS is_restored,
+    sales_close_time AS close_time, ({_UNCONFIRMED}) AS unconfirmed
+FROM (VALUES (true)) AS always LEFT JOIN money_state ON name = 'money'
 """
 # After a backup was restored, owners were told before of what Telegram's list brings back.
 _TELL = """
@@ -217,10 +233,16 @@ UPDATE top_up SET state = %(state)s::text, refund_error = %(error)s,
     refund_time = CASE WHEN %(state)s::text IN {_ENDED} THEN coalesce(refund_time, now()) END
 WHERE id = %(id)s
 """
+# Whoever leased it before tried in vain or is over: its token is no longer the one.
+_RETURN_AGAIN = f"""
+UPDATE top_up SET is_due_again = true, lease_token = NULL, lease_time = NULL
+WHERE id = %(id)s AND {UNLISTED} RETURNING id
+"""
 # Those of which a try was in vain come last: they keep no other from its first.
 _LEASE = f"""
 UPDATE top_up SET lease_token = gen_random_uuid(), lease_time = now() + %(span)s
-WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND state = '{TopUpState.REFUNDING}'
+WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s
+    AND (state = '{TopUpState.REFUNDING}' OR is_due_again)
     AND (lease_time IS NULL OR lease_time <= now())
     ORDER BY lease_time NULLS FIRST, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING *, false AS is_refundable
@@ -281,6 +303,7 @@ def _from_row(row: Row) -> TopUp:
         refund_count=row["refund_count"],
         is_refundable=row["is_refundable"],
         lease_token=row["lease_token"],
+        is_due_again=row["is_due_again"],
         receipt=row["receipt"] or "",
         refund_receipt=row["refund_receipt"] or "",
     )
