@@ -125,7 +125,8 @@ _WRONG_HOLDS = """
 SELECT hold.* FROM hold JOIN job ON job.id = hold.job_id
 WHERE (hold.state = 'open') <> (job.state IN ('queued', 'running') OR job.state = 'cancelled'
     AND EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
-        AND attempt.state IN ('submitting', 'unknown', 'accepted', 'succeeded')))
+        AND (attempt.state IN ('submitting', 'unknown', 'accepted') OR attempt.state = 'succeeded'
+            AND (hold.end_time IS NULL OR attempt.end_time <= hold.end_time))))
 """
 
 

@@ -40,6 +40,8 @@ LIVE_STATES = frozenset(
     }
 )
 """The states in which an attempt can still bring its job a result."""
+WRITTEN_OFF = frozenset({AttemptState.REFUSED, AttemptState.LOST})
+"""The states that were concluded from something else than the provider's word about the task."""
 
 
 class Trouble(StrEnum):
@@ -79,7 +81,7 @@ class Attempt:
     """Since when every try had that trouble."""
     read_tries: int = 0
     cost_reads: int = 0
-    """How often its cost was asked for after its end."""
+    """How often it was read after its end."""
     model_id: str = ""
     """The model of its job, which whoever fetches its result goes by; empty where nobody asked."""
     model_digest: str | None = None
@@ -89,6 +91,11 @@ class Attempt:
     def is_live(self) -> bool:
         """Whether it can still bring its job a result."""
         return self.state in LIVE_STATES
+
+    @property
+    def is_written_off(self) -> bool:
+        """Whether it ended without the provider's word, so that it may have succeeded after all."""
+        return self.state in WRITTEN_OFF
 
 
 def is_overdue(attempt: Attempt, job: Job, *, now: datetime, hard_deadline: timedelta) -> bool:
@@ -106,5 +113,10 @@ def is_overdue(attempt: Attempt, job: Job, *, now: datetime, hard_deadline: time
 
 
 def hard_stop_time(attempt: Attempt, *, hard_deadline: timedelta) -> datetime:
-    """Return when everything ends, counted from acceptance or submission."""
-    return (attempt.accept_time or attempt.submit_time) + hard_deadline
+    """Return when everything ends, counted from acceptance or submission.
+
+    A success that came only after that is given as long again, or nobody could fetch it.
+    """
+    stop_time = (attempt.accept_time or attempt.submit_time) + hard_deadline
+    came_time = attempt.end_time if attempt.state is AttemptState.SUCCEEDED else None
+    return came_time + hard_deadline if came_time and came_time > stop_time else stop_time

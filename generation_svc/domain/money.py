@@ -20,6 +20,18 @@ class MoneyMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedSales:
+    """Why nothing is sold, and since when."""
+
+    reason: str
+    """In the words of whoever closed them, which are the operator's own."""
+    is_restored: bool = False
+    """Whether what happened since a backup has to be recovered first."""
+    time: datetime | None = None
+    """None if it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class MoneyState:
     """What a database says of its money."""
 
@@ -27,6 +39,14 @@ class MoneyState:
     sales_closed_reason: str | None = None
     is_restored: bool = False
     """Whether what happened since a backup has to be recovered first."""
+    sales_close_time: datetime | None = None
+
+    @property
+    def closed(self) -> ClosedSales | None:
+        """Why nothing is sold; None while sales are open."""
+        if self.sales_closed_reason is None:
+            return None
+        return ClosedSales(self.sales_closed_reason, self.is_restored, self.sales_close_time)
 
 
 class MarginScope(StrEnum):
@@ -70,5 +90,5 @@ class Terms:
     """On what terms jobs are sold."""
 
     margins: Margins
-    closed_reason: str | None = None
+    closed: ClosedSales | None = None
     """Why nothing is sold now; None while sales are open."""

@@ -1,8 +1,9 @@
 """The errors of prices, wallets and payments."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from generation_svc.domain.error import AtelierError
+from generation_svc.domain.money import ClosedSales
 
 _CAPS = {"free": "free jobs", "all": "jobs", "top_up": "payments"}
 """What the limits of a day are for, by the names that programs are told."""
@@ -47,8 +48,18 @@ class OwnerBlocked(AtelierError):
 class SalesClosed(AtelierError):
     """Nothing is sold at the moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, closed: ClosedSales) -> None:
+        self.closed = closed
         super().__init__("Nothing is sold at the moment. Free models can be used.")
+
+    @property
+    def detail(self) -> dict[str, str]:
+        """What is told beside the sentence: not the operator's own words, which are no client's."""
+        why = {"why": "restored" if self.closed.is_restored else "operator"}
+        if self.closed.time is None:
+            return why
+        time = self.closed.time.astimezone(UTC).replace(microsecond=0, tzinfo=None)
+        return why | {"close_time": f"{time.isoformat()}Z"}
 
 
 class RecoveryMissing(AtelierError):
@@ -85,7 +96,7 @@ class DailyCapReached(AtelierError):
     def __init__(self, cap: str, *, retry_after: timedelta) -> None:
         self.cap, self.retry_after = cap, retry_after
         words = _CAPS.get(cap, cap)
-        super().__init__(f"Today's limit for {words} is reached. Try again tomorrow.")
+        super().__init__(f"Today's limit for {words} has been reached. Try again tomorrow.")
 
     @property
     def detail(self) -> dict[str, str]:
@@ -116,7 +127,8 @@ class FreeAllowanceUsed(AtelierError):
 
     def __init__(self, *, daily_count: int, retry_after: timedelta) -> None:
         self.daily_count, self.retry_after = daily_count, retry_after
-        super().__init__(f"The free jobs of today are used ({daily_count}). Try again tomorrow.")
+        words = "free job has" if daily_count == 1 else f"{daily_count} free jobs have"
+        super().__init__(f"Today's {words} been used. Try again tomorrow.")
 
 
 class TopUpInvalid(AtelierError):
@@ -152,7 +164,7 @@ class TopUpNotFound(AtelierError):
 
     def __init__(self, top_up_id: str) -> None:
         self.top_up_id = top_up_id
-        super().__init__(f"There is no top-up {top_up_id!r}.")
+        super().__init__(f"Top-up {top_up_id!r} not found.")
 
 
 class TopUpSpent(AtelierError):
@@ -161,7 +173,8 @@ class TopUpSpent(AtelierError):
     def __init__(self, top_up_id: str) -> None:
         self.top_up_id = top_up_id
         super().__init__(
-            f"Something of top-up {top_up_id!r} is spent. Forced, it is refunded all the same."
+            f"Part of top-up {top_up_id!r} has been spent. It can only be refunded by force,"
+            " which leaves a debt."
         )
 
 
@@ -170,7 +183,7 @@ class StarNotFound(AtelierError):
 
     def __init__(self, transaction_id: str) -> None:
         self.transaction_id = transaction_id
-        super().__init__(f"The bot has no transaction {transaction_id!r} of this direction.")
+        super().__init__(f"The bot has no transaction {transaction_id!r} in this direction.")
 
 
 class StarNotSettled(AtelierError):
@@ -178,7 +191,7 @@ class StarNotSettled(AtelierError):
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
-        super().__init__(f"The transaction cannot be settled so: {problem}.")
+        super().__init__(f"The transaction cannot be settled this way: {problem}.")
 
 
 class MoneyOff(AtelierError):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 VIDEO_TYPE = "video/"
 """What the types of videos begin with: they are large, so they are kept for less long."""
@@ -33,3 +34,11 @@ class Retention:
     def expire_time(self, mime_type: str, *, end_time: datetime) -> datetime:
         """Return until when media of a job that ended then is kept."""
         return end_time + self.of_media(mime_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Something whose bytes are to be removed, and its place among all that has expired."""
+
+    id: UUID
+    time: datetime

@@ -6,12 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from generation_svc.domain.top_up import TELEGRAM_STARS
+from generation_svc.domain.top_up import MOST_AMOUNT, TELEGRAM_STARS
 
 NANO = 10**9
 """How many nanostars a Star has."""
-MOST_STARS = 10**12
-"""More than there are."""
 INVOICE = "invoice_payment"
 """What Telegram calls the payment of an invoice (TransactionPartnerUser)."""
 UNCOMPARED = "it is not compared yet"
@@ -107,7 +105,7 @@ class StarTransaction:
     def paid(self) -> int | None:
         """What the user paid or got back, in Stars; None if that is no whole number."""
         whole, part = divmod(self.nanostars + self.share, NANO)
-        return None if part or whole > MOST_STARS else whole
+        return None if part or whole > MOST_AMOUNT else whole
 
     @property
     def cause(self) -> str:
@@ -151,4 +149,4 @@ def read_payload(text: str) -> Invoice | None:
 
 
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and abs(value) < MOST_STARS else 0
+    return value if isinstance(value, int) and abs(value) < MOST_AMOUNT else 0

@@ -21,10 +21,14 @@ class Settlement:
     credits: int = 0
     top_up_id: str = ""
     """Whose chargeback it is that Stars went."""
+    is_to_return: bool = False
+    """Whether the bot is to return the payment once more."""
 
     @property
     def verdict(self) -> str:
         """What is noted of it."""
         if self.owner:
             return f"owner {self.owner} {self.pack_id or self.credits}"
+        if self.is_to_return:
+            return "return_again"
         return f"chargeback {self.top_up_id}" if self.top_up_id else "bot_owner"

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from generation_svc.domain.money import MoneyMode
+from generation_svc.domain.money import ClosedSales, MoneyMode
 
 STARS = "XTR"
 """The currency of Telegram Stars (Bot API, sendInvoice)."""
@@ -18,6 +18,8 @@ MAX_PACKS = 16
 MAX_PACK_STARS = 10_000
 MAX_CREDITS = 1_000_000_000
 """The number of credits that one payment brings."""
+MOST_AMOUNT = 10**12
+"""What one payment may be, in the smallest unit of any currency: more than there are Stars."""
 _PACK = re.compile(r"([a-z0-9_-]{1,32})=([1-9][0-9]{0,9}):([1-9][0-9]{0,4})")
 _TELEGRAM_USER = re.compile(r"telegram:([1-9][0-9]{0,15})")
 
@@ -73,6 +75,10 @@ class TopUpState(StrEnum):
     """Its credits are taken back; the provider is to return the payment."""
     REFUNDED = "refunded"
     CHARGED_BACK = "charged_back"
+
+
+ENDED = (TopUpState.REFUNDED, TopUpState.CHARGED_BACK)
+"""The states in which the payment went back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,8 @@ class TopUp:
     is_refundable: bool = False
     """Whether nothing of it is spent."""
     lease_token: UUID | None = None
+    is_due_again: bool = False
+    """Whether a bot is to return the payment once more: its provider lists no return."""
     receipt: str = ""
     refund_receipt: str = ""
 
@@ -179,7 +187,7 @@ class Standing:
     """What keeps an owner from buying."""
 
     is_blocked: bool = False
-    closed_reason: str | None = None
+    closed: ClosedSales | None = None
     """Why nothing is sold; None while sales are open."""
     unconfirmed: int = 0
     """How many credits that the caller recorded today no list of transactions confirmed yet."""

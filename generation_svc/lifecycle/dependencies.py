@@ -24,7 +24,7 @@ from generation_svc.domain.port.statement import StatementWriter
 from generation_svc.domain.port.transaction import Database
 from generation_svc.domain.port.webhook import WebhookSender
 from generation_svc.domain.provider_balance import ProviderBalance
-from generation_svc.domain.retention import Retention
+from generation_svc.domain.retention import Expired, Retention
 from generation_svc.domain.storage_limit import NoDisk, StorageQuota
 from generation_svc.domain.timing import Timing
 from generation_svc.domain.top_up import Pack
@@ -207,6 +207,8 @@ class StorageDependencies:
         default_factory=lambda: Recent(0, seconds=OVERALL_SECONDS, rest_factor=REST_FACTOR)
     )
     """The bytes of all owners, as this process read them a moment ago."""
+    removed_up_to: dict[str, Expired | None] = field(default_factory=dict)
+    """How far this process came with removing what has expired, of each kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,14 @@ _LATE: Mapping[Source, JobEventKind] = {
 _logger = structlog.get_logger(__name__)
 
 
+async def observe(
+    deps: Dependencies, attempt: Attempt, *, observation: Observation, source: Source
+) -> bool:
+    """Apply an observation that is believed; return whether it changed anything."""
+    async with deps.database.transaction() as tx:
+        return await apply(deps, tx, attempt=attempt, observation=observation, source=source)
+
+
 async def apply(
     deps: Dependencies,
     tx: Transaction,
@@ -42,13 +50,13 @@ async def apply(
     observation: Observation,
     source: Source,
 ) -> bool:
-    """Apply an observation that is believed; return whether it changed anything."""
+    """Do the same as a part of a transaction."""
     # Everybody locks in this order, or two transactions would wait for each other.
     job, current = await tx.jobs.lock_with_attempt(attempt.id)
     if observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
         _logger.warning(_WORDS[observation.state], word=observation.word)
     await charge.book_cost(deps, tx, job=job, attempt=current, observation=observation)
-    if not _is_news(job, current, observation=observation):
+    if not await _is_news(tx, job, current, observation=observation):
         return await _note_late(tx, job, current, observation=observation, source=source)
     await tx.jobs.note(job.id, event=JobEventKind(source), detail=_detail(current, observation))
     if observation.state is ProviderState.SUCCEEDED:
@@ -60,20 +68,31 @@ async def apply(
     return await _see(deps, tx, job=job, attempt=current, observation=observation)
 
 
-def _is_news(job: Job, attempt: Attempt, *, observation: Observation) -> bool:
+async def _is_news(
+    tx: Transaction, job: Job, attempt: Attempt, *, observation: Observation
+) -> bool:
     """Return whether this can change anything: nothing is read into what is over.
 
     A success is, even of an attempt that was refused or given up, while its job still waits: the
     provider may say "not now" and create the task all the same. One that comes after its job has
-    failed is kept beside the failure, free of charge. Not so of a cancelled job: an attempt that
-    lives could be charged, and its hold is gone.
+    failed or was cancelled is kept beside that.
     """
     if attempt.is_live:
         return attempt.state is not AttemptState.SUCCEEDED
-    is_written_off = attempt.state in (AttemptState.REFUSED, AttemptState.LOST)
-    is_success = observation.state is ProviderState.SUCCEEDED
-    may_keep = not job.state.is_final or job.state is JobState.FAILED
-    return is_written_off and is_success and may_keep
+    if not attempt.is_written_off or observation.state is not ProviderState.SUCCEEDED:
+        return False
+    return not job.state.is_final or await _may_keep(tx, job)
+
+
+async def _may_keep(tx: Transaction, job: Job) -> bool:
+    """Return whether a success is the first one of a job that is over without a result.
+
+    Beside an attempt that lives or brought something it is not: that one may be charged, and what
+    was charged is the worth of what is kept. So what is kept here is free: the hold is over.
+    """
+    if job.state is JobState.SUCCEEDED or await tx.attempts.live(job.id):
+        return False
+    return await tx.attempts.settled(job.id) is None
 
 
 async def take(

@@ -90,8 +90,8 @@ async def price_of(
         return Priced(_free_price(model, inputs))
     _check_mode(deps)
     terms = await terms_of(deps)
-    if terms.closed_reason is not None:
-        raise SalesClosed
+    if terms.closed is not None:
+        raise SalesClosed(terms.closed)
     media: Mapping[Steps, Media] = {}
     if is_measured(model, inputs):
         async with deps.database.transaction() as tx:
@@ -129,7 +129,7 @@ async def terms_of(deps: Dependencies) -> Terms:
 
 async def _read_terms(tx: Transaction) -> Terms:
     state = await tx.money.state()
-    return Terms(Margins(await tx.money.margins()), state.sales_closed_reason if state else None)
+    return Terms(Margins(await tx.money.margins()), state.closed if state else None)
 
 
 def price_from(quoted: Quote, *, margin: Decimal = NO_MARGIN) -> Priced:

@@ -26,6 +26,7 @@ def sales_to_proto(state: MoneyState) -> sales_pb2.Sales:
         is_open=state.sales_closed_reason is None,
         closed_reason=state.sales_closed_reason or "",
         is_live=state.mode is MoneyMode.LIVE,
+        close_time=time_to_proto(state.closed.time if state.closed else None),
     )
 
 

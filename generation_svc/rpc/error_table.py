@@ -87,7 +87,9 @@ TABLE: Mapping[type[Exception], Entry] = {
         "OWNER_BLOCKED",
         lambda e: {"owner": e.owner, **({"payer": e.payer} if e.payer else {})},
     ),
-    money.SalesClosed: Entry(grpc.StatusCode.FAILED_PRECONDITION, "SALES_CLOSED"),
+    money.SalesClosed: Entry(
+        grpc.StatusCode.FAILED_PRECONDITION, "SALES_CLOSED", lambda e: e.detail
+    ),
     money.MoneyModeMismatch: Entry(
         grpc.StatusCode.FAILED_PRECONDITION, "MONEY_MODE_MISMATCH", lambda e: {"mode": e.mode}
     ),

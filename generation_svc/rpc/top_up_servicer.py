@@ -5,8 +5,7 @@ import re
 from atelier.wallet.v1 import top_up_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
 from generation_svc.domain.money import MoneyMode
-from generation_svc.domain.star import MOST_STARS
-from generation_svc.domain.top_up import MAX_CREDITS, STARS, Payment, TopUpState
+from generation_svc.domain.top_up import MAX_CREDITS, MOST_AMOUNT, STARS, Payment, TopUpState
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.rpc.bound import MAX_TELEGRAM_ID, Bounds
 from generation_svc.rpc.call import ServicerContext
@@ -66,7 +65,7 @@ class TopUpServicer:
             provider="",
             external_id="",
             owner=bounds.text("owner", request.owner, is_required=True),
-            amount=bounds.number("amount", request.amount, least=0, most=MOST_STARS),
+            amount=bounds.number("amount", request.amount, least=0, most=MOST_AMOUNT),
             currency=_currency(bounds, request.currency),
             pack_id=bounds.text("pack_id", request.pack_id, most=MAX_PACK_LENGTH, is_required=True),
         )
@@ -193,18 +192,12 @@ def _payment_from_proto(bounds: Bounds, request: pb.RecordTopUpRequest) -> Payme
         provider=request.provider,
         external_id=external_id,
         owner=bounds.text("owner", request.owner, is_required=True),
-        amount=_amount(bounds, request.amount, currency=request.currency),
+        amount=bounds.number("amount", request.amount, least=0, most=MOST_AMOUNT),
         currency=_currency(bounds, request.currency),
         pack_id=bounds.text("pack_id", request.pack_id, most=MAX_PACK_LENGTH),
         credits=bounds.number("credits", request.credits, least=0, most=MAX_CREDITS),
         bot_id=bot_id or None,
     )
-
-
-def _amount(bounds: Bounds, amount: int, *, currency: str) -> int:
-    if currency != STARS:
-        return bounds.count("amount", amount)
-    return bounds.number("amount", amount, least=0, most=MOST_STARS)
 
 
 def _currency(bounds: Bounds, text: str) -> str:

@@ -10,9 +10,10 @@ from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.top_up_servicer import MAX_PACK_LENGTH
 from generation_svc.rpc.wallet_star import MAX_STAR_ID_LENGTH, difference_to_proto
-from generation_svc.usecase.money import heal_stars, settle_star
+from generation_svc.usecase.money import heal_stars, return_star, settle_star
 
 MAX_DIFFERENCES = 100
+_VERDICTS = ("is_bot_owners", "credit", "charged_back_top_up_id", "return_again")
 
 
 class StarSettlementServicer:
@@ -49,15 +50,18 @@ class StarSettlementServicer:
     ) -> pb.SettleStarTransactionResponse:
         """Book a transaction as the operator decides."""
         settlement = _settlement_from_proto(request)
-        settled = await settle_star.settle_star(self._deps, settlement)
-        return pb.SettleStarTransactionResponse(settled_as=settled.settled_as)
+        if settlement.is_to_return:
+            await return_star.return_again(self._deps, settlement)
+        else:
+            await settle_star.settle_star(self._deps, settlement)
+        return pb.SettleStarTransactionResponse(settled_as=settlement.verdict)
 
 
 def _settlement_from_proto(request: pb.SettleStarTransactionRequest) -> Settlement:
     bounds = Bounds()
     verdict = request.WhichOneof("verdict")
-    if verdict is None or (verdict == "is_bot_owners" and not request.is_bot_owners):
-        bounds.refuse("verdict", "Must be is_bot_owners, credit or charged_back_top_up_id.")
+    if verdict is None or not getattr(request, verdict):
+        bounds.refuse("verdict", f"Must be one of {', '.join(_VERDICTS)}.")
     is_credit, is_charged_back = verdict == "credit", verdict == "charged_back_top_up_id"
     credit = request.credit
     settlement = Settlement(
@@ -74,6 +78,7 @@ def _settlement_from_proto(request: pb.SettleStarTransactionRequest) -> Settleme
         top_up_id=bounds.text(
             "charged_back_top_up_id", request.charged_back_top_up_id, is_required=is_charged_back
         ),
+        is_to_return=request.return_again,
     )
     bounds.check()
     return settlement

@@ -59,13 +59,17 @@ ORPHANS = batch_of(
     "SELECT id FROM attempt WHERE state = 'submitting'"
     " AND submit_time <= now() - %(span)s::interval",
 )
-# The states are literals: with a parameter the partial index of live attempts is not used.
+_START = "coalesce(attempt.accept_time, attempt.submit_time)"
+# The states are literals: with a parameter the partial index of live attempts is not used. A
+# success that came after the hard stop has as long again, as `hard_stop_time` says.
 OVERDUE = batch_of(
     "attempt",
     f"""
 SELECT attempt.id FROM attempt JOIN job ON job.id = attempt.job_id
 WHERE {is_live("attempt.state")}
-  AND (coalesce(attempt.accept_time, attempt.submit_time) <= now() - %(span)s::interval
+  AND ({_START} <= now() - %(span)s::interval AND (attempt.state <> 'succeeded'
+           OR coalesce(attempt.end_time, attempt.submit_time)
+               <= greatest({_START} + %(span)s::interval, now() - %(span)s::interval))
        OR attempt.state = 'unknown' AND coalesce(job.finish_deadline_time,
            CASE WHEN job.state = 'cancelled' THEN job.start_deadline_time END) <= now())
 """,

@@ -154,12 +154,13 @@ class PostgresAttemptStore:
         await self._connection.execute(
             "UPDATE attempt SET state = %s, error = %s, read_time = NULL, fetch_time = NULL,"
             # Whoever told of the end need not have told the cost; what has a task can be asked.
-            " cost_time = CASE WHEN cost IS NULL AND task_id IS NOT NULL"
+            # So can, what was given up, whether it succeeded after all.
+            " cost_time = CASE WHEN (cost IS NULL OR %s = 'lost') AND task_id IS NOT NULL"
             " THEN clock_timestamp() END,"
             # A success keeps the time at which it was seen: what follows is ours, not the
             # provider's.
             " end_time = coalesce(end_time, clock_timestamp()) WHERE id = %s",
-            (state, error, attempt_id),
+            (state, error, state, attempt_id),
         )
 
     async def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
@@ -190,7 +191,9 @@ class PostgresAttemptStore:
             " accept_time = coalesce(accept_time, submit_time), read_time = NULL,"
             " fetch_time = coalesce(clock_timestamp() + %(lease)s::interval, now()),"
             " fetch_tries = fetch_tries + (%(lease)s::interval IS NOT NULL)::int,"
-            " ended_by = %(source)s, cost = coalesce(%(cost)s, cost) WHERE id = %(id)s"
+            # What had been given up lives again: what it took is asked for when it ends.
+            " ended_by = %(source)s, cost = coalesce(%(cost)s, cost), cost_time = NULL"
+            " WHERE id = %(id)s"
             " RETURNING *, (SELECT model_id FROM job WHERE job.id = attempt.job_id) AS model_id,"
             " (SELECT model_digest FROM job WHERE job.id = attempt.job_id) AS model_digest",
             id=attempt_id,
@@ -313,12 +316,14 @@ class PostgresAttemptStore:
         )
 
     async def give_up_cost(self, attempt_id: UUID) -> bool:
-        """Leave its cost unknown; return whether it was still asked for."""
+        """Ask for its cost no more; return whether that leaves it unknown."""
         cursor = await self._connection.execute(
-            "UPDATE attempt SET cost_time = NULL WHERE id = %s AND cost_time IS NOT NULL",
+            "UPDATE attempt SET cost_time = NULL WHERE id = %s AND cost_time IS NOT NULL"
+            " RETURNING cost IS NULL AS is_unknown",
             (attempt_id,),
         )
-        return cursor.rowcount == 1
+        row = await cursor.fetchone()
+        return row is not None and row["is_unknown"]
 
     async def orphans(
         self, *, older_than: timedelta, after: UUID | None = None, limit: int

@@ -7,16 +7,18 @@ about to use them.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from generation_svc.domain.retention import Retention
+from generation_svc.domain.retention import Expired
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.media_kind import IS_VIDEO
 
 MOST_ROWS = 1000
 """How many rows of a table one statement removes."""
+_FIRST = Expired(UUID(int=0), datetime(1, 1, 2, tzinfo=UTC))
+"""What stands before all that can expire."""
 _HAS_ENDED = "job.state IN ('succeeded', 'failed', 'cancelled')"
 
 
@@ -32,17 +34,10 @@ class PostgresRetentionStore:
         return cast(timedelta, row["ahead"]) if row else timedelta(0)
 
     async def expired_media(
-        self, retention: Retention, *, grace: timedelta, limit: int
-    ) -> Sequence[UUID]:
-        videos = await self._ids(
-            _EXPIRED_MEDIA.format(kind=IS_VIDEO), age=retention.videos + grace, limit=limit
-        )
-        others = await self._ids(
-            _EXPIRED_MEDIA.format(kind=f"NOT {IS_VIDEO}"),
-            age=retention.media + grace,
-            limit=limit - len(videos),
-        )
-        return [*videos, *others]
+        self, *, is_video: bool, older_than: timedelta, after: Expired | None = None, limit: int
+    ) -> Sequence[Expired]:
+        statement = _EXPIRED_MEDIA.format(kind=IS_VIDEO if is_video else f"NOT {IS_VIDEO}")
+        return await self._expired(statement, after=after, age=older_than, limit=limit)
 
     async def lock_media(self, media_id: UUID) -> str | None:
         return await self._key(
@@ -55,8 +50,10 @@ class PostgresRetentionStore:
     async def media_removed(self, media_id: UUID) -> None:
         await self._connection.execute(_MEDIA_REMOVED, (media_id,))
 
-    async def expired_uploads(self, *, limit: int) -> Sequence[UUID]:
-        return await self._ids(_EXPIRED_UPLOADS, limit=limit)
+    async def expired_uploads(
+        self, *, after: Expired | None = None, limit: int
+    ) -> Sequence[Expired]:
+        return await self._expired(_EXPIRED_UPLOADS, after=after, limit=limit)
 
     async def lock_upload(self, upload_id: UUID) -> str | None:
         return await self._key(
@@ -98,6 +95,15 @@ class PostgresRetentionStore:
     async def forget_callbacks(self, *, older_than: timedelta, limit: int) -> int:
         return await self._count(_FORGET_CALLBACKS, age=older_than, limit=limit)
 
+    async def _expired(
+        self, statement: str, *, after: Expired | None, **values: Any
+    ) -> list[Expired]:
+        last = after or _FIRST
+        cursor = await self._connection.execute(
+            statement, {**values, "after_time": last.time, "after_id": last.id}
+        )
+        return [Expired(**row) for row in await cursor.fetchall()]
+
     async def _ids(self, statement: str, **values: Any) -> list[UUID]:
         cursor = await self._connection.execute(statement, values)
         return [row["id"] for row in await cursor.fetchall()]
@@ -114,10 +120,11 @@ class PostgresRetentionStore:
 # The clock of media starts with the end of its job, which is what callers are told. It may have
 # been fetched earlier, where other files were late: so both are asked, the first by its index.
 _EXPIRED_MEDIA = f"""
-SELECT media.id FROM media JOIN job ON job.id = media.job_id
+SELECT media.id, media.create_time AS time FROM media JOIN job ON job.id = media.job_id
 WHERE media.remove_time IS NULL AND {{kind}} AND media.create_time <= now() - %(age)s::interval
   AND {_HAS_ENDED} AND job.update_time <= now() - %(age)s::interval
-ORDER BY media.create_time LIMIT %(limit)s
+  AND (media.create_time, media.id) > (%(after_time)s, %(after_id)s)
+ORDER BY media.create_time, media.id LIMIT %(limit)s
 """
 
 # Only what was counted is taken off: counting and removing may happen in either order.
@@ -133,8 +140,9 @@ WHERE removed.is_counted
 """
 
 _EXPIRED_UPLOADS = """
-SELECT id FROM upload WHERE remove_time IS NULL AND expire_time <= now()
-ORDER BY expire_time LIMIT %(limit)s
+SELECT id, expire_time AS time FROM upload WHERE remove_time IS NULL AND expire_time <= now()
+  AND (expire_time, id) > (%(after_time)s, %(after_id)s)
+ORDER BY expire_time, id LIMIT %(limit)s
 """
 
 # An array of ids, not a subquery after IN: of that the planner makes a join, and may read the whole

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from atelier.generation.v1.generation_service_pb2_grpc import (
 from generation_svc.domain import error as domain
 from generation_svc.domain import link_error as link
 from generation_svc.domain import money_error as money
+from generation_svc.domain.money import ClosedSales
 from generation_svc.rpc.decoding import MessageTooLarge
 from generation_svc.rpc.draining import ServerDraining
 from generation_svc.rpc.error_table import DOMAIN, INTERNAL, TABLE, status_of
@@ -120,7 +121,12 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
     (money.GrantReused("gift-7", field="credits"), Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (money.OwnerBlocked("telegram:7"), Code.FAILED_PRECONDITION, "OWNER_BLOCKED"),
     (money.OwnerBlocked("telegram:7", payer="shop"), Code.FAILED_PRECONDITION, "OWNER_BLOCKED"),
-    (money.SalesClosed(), Code.FAILED_PRECONDITION, "SALES_CLOSED"),
+    (money.SalesClosed(ClosedSales("look")), Code.FAILED_PRECONDITION, "SALES_CLOSED"),
+    (
+        money.SalesClosed(ClosedSales("look", is_restored=True, time=datetime.now(UTC))),
+        Code.FAILED_PRECONDITION,
+        "SALES_CLOSED",
+    ),
     (
         money.MoneyModeMismatch("live", advice="set MONEY=test."),
         Code.FAILED_PRECONDITION,

@@ -20,7 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.wallet.v1 import star_transaction_pb2
 from atelier.wallet.v1 import wallet_service_pb2 as pb
-from generation_svc.domain.star import MOST_STARS
+from generation_svc.domain.top_up import MOST_AMOUNT
 from tests.contract.failure import Refusal, refusal_of_error
 from tests.contract.service import Service, serving
 from tests.contract.test_contract_bound import FIELDS, PARTS, WALLET, Field
@@ -312,8 +312,8 @@ async def test_the_ledger_is_whole_after_all_that(shop: Service) -> None:
     assert rules <= {"top_up_is_seen_by_telegram"}
 
 
-@pytest.mark.parametrize("amount", [MOST_STARS + 1, 2**63 - 1])
-async def test_more_stars_than_there_are_were_never_paid(shop: Service, amount: int) -> None:
+@pytest.mark.parametrize("amount", [MOST_AMOUNT + 1, 2**63 - 1])
+async def test_more_than_anybody_can_pay_was_never_paid(shop: Service, amount: int) -> None:
     fields: dict[str, Any] = {"owner": "telegram:7", "amount": amount, "pack_id": "small"}
     fields |= {"currency": "XTR", "telegram_host": "telegram.example"}
     paid = pb.RecordTopUpRequest(provider="telegram_stars", external_id="x", bot_id=7, **fields)
@@ -321,14 +321,12 @@ async def test_more_stars_than_there_are_were_never_paid(shop: Service, amount: 
     for method, request in (("RecordTopUp", paid), ("CheckTopUp", pb.CheckTopUpRequest(**fields))):
         refusal = await ask(shop, method, request)
         assert refusal is not None
-        assert refusal.violations == {"amount": f"Must be from 0 to {MOST_STARS}, not {amount}."}
+        assert refusal.violations == {"amount": f"Must be from 0 to {MOST_AMOUNT}, not {amount}."}
+    card: dict[str, Any] = {"provider": "card", "owner": "o", "credits": 1, "currency": "EUR"}
+    request = pb.RecordTopUpRequest(external_id=f"x-{amount}", amount=amount, **card)
+    refusal = await ask(shop, "RecordTopUp", request)
+    assert refusal is not None
+    assert refusal.violations == {"amount": f"Must be from 0 to {MOST_AMOUNT}, not {amount}."}
     assert await stamp(shop) == before
-    card = pb.RecordTopUpRequest(
-        provider="card",
-        external_id=f"x-{amount}",
-        owner="o",
-        credits=1,
-        amount=amount,
-        currency="EUR",
-    )
-    assert await ask(shop, "RecordTopUp", card) is None
+    most = pb.RecordTopUpRequest(external_id=f"x-{amount}", amount=MOST_AMOUNT, **card)
+    assert await ask(shop, "RecordTopUp", most) is None

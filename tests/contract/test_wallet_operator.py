@@ -186,10 +186,17 @@ async def test_while_sales_are_closed_only_free_models_are_used(client: Generati
     with pytest.raises(GenerationError) as refused:
         await create(client)
     assert refused.value.reason == "SALES_CLOSED"
+    close_time = closed.close_time.ToDatetime(UTC)
+    assert abs(datetime.now(UTC) - close_time) < timedelta(minutes=1)
+    told = {"why": "operator", "close_time": f"{close_time:%Y-%m-%dT%H:%M:%SZ}"}
+    assert refused.value.metadata == told
     await create(client, "z-image")
 
+    again = (await call(client, "SetSales", reason="and still closed")).sales
+    assert (again.closed_reason, again.close_time) == ("and still closed", closed.close_time)
     opened = (await call(client, "SetSales", is_open=True, reason="all is well")).sales
     assert (opened.is_open, opened.closed_reason) == (True, "")
+    assert not opened.HasField("close_time")
     await create(client)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from generation_svc.domain.caller import Caller, Scope
 from generation_svc.domain.money import MoneyMode
-from generation_svc.domain.star import STRANGERS, StarTransaction
+from generation_svc.domain.star import STRANGERS, StarDirection, StarTransaction
 from generation_svc.domain.star_settlement import Settlement
 from generation_svc.domain.statement import Period
 from generation_svc.domain.top_up import Pack, Payment, TopUp, TopUpState
@@ -23,6 +23,7 @@ from generation_svc.usecase.money import (
 )
 from generation_svc.usecase.money.heal_stars import heal_stars
 from generation_svc.usecase.money.read_stars import OVERLAP, StarPage, report_stars, star_cursor
+from generation_svc.usecase.money.return_star import return_again
 from generation_svc.usecase.money.settle_star import settle_star
 from tests.integration.test_star_list import entered, payment, refunded
 from tests.lifecycle import CALLER, Harness
@@ -84,6 +85,16 @@ async def reported(deps: Dependencies, caller: Caller, tops: Sequence[TopUp]) ->
         assert await tx.stars.unread([BOT], since=tx.now() - timedelta(hours=1)) == []
         assert await tx.stars.read_again([8]) == [BOT, 8]
     await settled(deps, caller, [each.transaction for each in healed.differences])
+    await returned(deps, caller, tops[0])
+
+
+async def returned(deps: Dependencies, caller: Caller, top_up: TopUp) -> None:
+    """Order that a payment goes back once more that Telegram lists as returned."""
+    key = (BOT, top_up.external_id, StarDirection.OUT)
+    await return_again(deps, Settlement(caller, *key, "asked twice", is_to_return=True))
+    async with deps.database.transaction() as tx:
+        ended = await tx.top_ups.end_return(top_up)
+    assert not ended.is_due_again
 
 
 async def settled(deps: Dependencies, caller: Caller, open_: Sequence[StarTransaction]) -> None:

@@ -420,12 +420,16 @@ async def test_what_is_done_all_the_time_reads_no_whole_table(harness: Harness) 
     retention = PostgresRetentionStore(harness.connection)
     usage = PostgresUsageStore(harness.connection)
 
-    expired = await retention.expired_media(kept, grace=timedelta(0), limit=100)
-    assert await retention.lock_media(expired[0]) == "k"
-    await retention.media_removed(expired[0])
-    (oldest, *_) = await retention.expired_uploads(limit=100)
-    assert await retention.lock_upload(oldest) == "k"
-    await retention.upload_removed(oldest)
+    await retention.expired_media(is_video=True, older_than=kept.videos, limit=100)
+    age = kept.media
+    expired = await retention.expired_media(is_video=False, older_than=age, limit=100)
+    await retention.expired_media(is_video=False, older_than=age, after=expired[-1], limit=100)
+    assert await retention.lock_media(expired[0].id) == "k"
+    await retention.media_removed(expired[0].id)
+    (oldest, *_, last) = await retention.expired_uploads(limit=100)
+    await retention.expired_uploads(after=last, limit=100)
+    assert await retention.lock_upload(oldest.id) == "k"
+    await retention.upload_removed(oldest.id)
     assert await retention.shorten_uploads(lifetime=timedelta(days=10), limit=100) == 100
     await retention.forget_uploads(older_than=timedelta(days=80), limit=100)
     assert await retention.forget_jobs(older_than=kept.jobs, limit=20) == 20

@@ -16,6 +16,7 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import JobState
 from generation_svc.domain.retention import Retention
 from generation_svc.domain.timing import Timing
+from generation_svc.engine.batch import BATCH
 from generation_svc.engine.maintenance.retention import forget_expired
 from generation_svc.lifecycle.dependencies import (
     ModelDependencies,
@@ -103,6 +104,42 @@ async def test_a_file_that_cannot_be_removed_keeps_no_other(harness: Harness, wh
 
     assert set(store.kept) == store.stubborn
     assert await harness.query(f"SELECT key FROM {what} WHERE remove_time IS NULL") == [oldest]
+
+
+MANY = 2 * BATCH
+
+
+@pytest.mark.parametrize("what", ["media", "upload"])
+async def test_files_that_cannot_be_removed_keep_no_other_however_many(
+    harness: Harness, what: str
+) -> None:
+    """As where a bucket refuses to delete all that was written in some time."""
+    for _ in range(2):
+        await (harness.made() if what == "media" else upload(harness))
+    _, newest = await harness.query(f"SELECT id, key FROM {what} ORDER BY create_time")
+    await harness.query(_REFUSED.format(table=what), newest["id"])
+    await harness.later(days=60)
+    store = StubbornStore(harness.store.kept)
+    rows = await harness.query(f"SELECT key FROM {what} WHERE id <> %s", newest["id"])
+    store.stubborn = frozenset(row["key"] for row in rows)
+    assert len(store.stubborn) == MANY + 1
+
+    rounds = 0
+    while newest["key"] in store.kept:
+        rounds += 1
+        with pytest.raises(Unavailable):  # and the rest of the round waits
+            await forget_expired(with_store(harness, store))
+        assert rounds <= MANY / BATCH + 1
+
+    refused = await harness.query(f"SELECT id FROM {what} WHERE remove_time IS NULL")
+    assert len(refused) == MANY + 1
+
+
+_REFUSED = f"""
+INSERT INTO {{table}} SELECT (jsonb_populate_record({{table}}, jsonb_build_object(
+    'id', gen_random_uuid(), 'key', 'refused/' || n, 'position', n))).*
+FROM {{table}}, generate_series(1, {MANY}) AS n WHERE id <> %s
+"""
 
 
 @pytest.mark.parametrize("days", [400, -400])

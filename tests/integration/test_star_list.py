@@ -141,6 +141,23 @@ async def test_a_payment_whose_update_was_lost_is_credited_once(harness: Harness
     await check_ledger(harness)
 
 
+async def test_what_can_be_healed_is_although_much_before_it_cannot(harness: Harness) -> None:
+    for start in range(0, 150, 50):
+        strange = [
+            payment(f"odd-{number}", payload="somebody else's", time=THEN - timedelta(days=1))
+            for number in range(start, start + 50)
+        ]
+        await report(harness, *strange)
+    await report(harness, payment())  # and is not told again: the list has been read
+    assert (await wallet(harness, OWNER)).paid == 0
+    for _ in range(50):
+        await report(harness, heal=True)
+        if (await wallet(harness, OWNER)).paid:
+            break
+    assert (await wallet(harness, OWNER)).paid == 100
+    await check_ledger(harness)
+
+
 async def test_what_telegram_lists_is_credited_whatever_the_cap_of_the_day(
     open_bench: OpenBench,
 ) -> None:

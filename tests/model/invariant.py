@@ -14,7 +14,7 @@ from generation_svc.engine.submission import MAX_ATTEMPTS
 from tests.model.clock import NOW, TIMING
 from tests.model.run import Actor
 from tests.model.space import Step
-from tests.model.table import WRITTEN_OFF, DeliveryRow, Tables
+from tests.model.table import DeliveryRow, Tables
 
 HOME = (AttemptState.SUCCEEDED, AttemptState.SETTLED)
 _ASKED = (AttemptState.SUBMITTING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
@@ -91,12 +91,20 @@ def _success_is_not_lost(step: Step) -> bool:
         return False
     if _fails(step):
         return not any(each.state in HOME for each in _attempts(step.after))
-    is_failed = step.after.row.job.state is JobState.FAILED
-    return not is_failed or all(was.state in WRITTEN_OFF for was, _ in _come_home(step))
+    return not _is_over(step) or all(was.is_written_off for was, _ in _come_home(step))
 
 
 def _no_failure_while_one_may_come_home(step: Step) -> bool:
     return not _fails(step) or not any(each.is_live for each in _attempts(step.after))
+
+
+def _is_over(step: Step) -> bool:
+    """Whether nothing that comes now is charged: the job has failed, or its hold went back."""
+    tables = step.before
+    is_returned = tables.hold is not None and tables.hold.state is HoldState.RELEASED
+    return step.after.row.job.state is JobState.FAILED or (
+        tables.row.job.state is JobState.CANCELLED and is_returned
+    )
 
 
 def _come_home(step: Step) -> list[tuple[Attempt, Attempt]]:
@@ -130,12 +138,15 @@ def _deadline_fails_nothing_unread(step: Step) -> bool:
 
 
 def _held_while_it_may_cost(step: Step) -> bool:
-    """Credits are kept for an open job, and for a cancelled one that may bring its first result."""
+    """Credits are kept for an open job, and for a cancelled one that may bring its first result.
+
+    What was given back stays so: what had been given up and comes home after that is free.
+    """
     tables, job = step.after, step.after.row.job
     is_open = job.state not in FINAL_STATES
     is_stored = any(each.state is AttemptState.SETTLED for each in _attempts(tables))
     is_late = job.state is JobState.CANCELLED and tables.is_live and not is_stored
-    may_cost = is_open or is_late
+    may_cost = is_open or (is_late and step.before.is_held)
     return tables.hold is None or tables.is_held is may_cost
 
 

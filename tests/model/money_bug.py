@@ -39,8 +39,9 @@ def _end_again(self: MemoryLedgerStore, delivered: Delivered, *, is_over: bool) 
 
 
 def _give_back(self: MemoryLedgerStore, job_id: object, *, is_over: bool = True) -> bool:
+    """Give back what was charged; to give back twice would go below zero, and sooner."""
     hold = self._tables.hold
-    if hold is None or (not is_over and self._tables.is_live):
+    if hold is None or hold.state is HoldState.RELEASED or (not is_over and self._tables.is_live):
         return False
     if hold.state is HoldState.OPEN:
         self._write(hold=replace(hold, state=HoldState.RELEASED))

@@ -22,8 +22,6 @@ from tests.model.world import JOB_ID, TOP_UP_ID
 MODEL_ID = "z-image"
 _OVER = (AttemptState.FAILED, AttemptState.SETTLED)
 """What nothing can change any more, not even a late success."""
-WRITTEN_OFF = (AttemptState.REFUSED, AttemptState.LOST)
-"""Of which a success may come after all."""
 NOBODY = -1
 """The holder of a token that no living actor knows."""
 
@@ -215,7 +213,7 @@ def _plain_attempt(row: AttemptRow, job: Job) -> AttemptRow:
     attempt = row.attempt
     if attempt.state is not AttemptState.SUCCEEDED:
         attempt = replace(attempt, observation=None)
-    may_be_kept = job.state is JobState.FAILED and attempt.state in WRITTEN_OFF
+    may_be_kept = job.state is not JobState.SUCCEEDED and attempt.is_written_off
     is_over = job.state in FINAL_STATES and not attempt.is_live and not may_be_kept
     if attempt.state in _OVER or is_over:
         attempt = replace(attempt, submit_time=OLDEST, accept_time=None)

@@ -122,9 +122,10 @@ class AttemptStore(Protocol):
     async def claim_costs(
         self, *, first_wait: timedelta, readable: Sequence[Account], limit: int
     ) -> tuple[Sequence[Attempt], timedelta | None]:
-        """Claim ended attempts whose cost is due to be read, and tell when the next one is.
+        """Claim ended attempts that are due to be read once more, and tell when the next one is.
 
-        The wait until the next try triples with each.
+        Those are due whose cost is unknown, and those that were given up. The wait until the next
+        try triples with each.
         """
 
     async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> bool:
@@ -134,7 +135,7 @@ class AttemptStore(Protocol):
         """Take a claimed read of its cost back, and set the next one."""
 
     async def give_up_cost(self, attempt_id: UUID) -> bool:
-        """Leave its cost unknown; return whether it was still asked for."""
+        """Ask for its cost no more; return whether that leaves it unknown."""
 
     async def orphans(
         self, *, older_than: timedelta, after: UUID | None = None, limit: int

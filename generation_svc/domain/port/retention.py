@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from generation_svc.domain.retention import Retention
+from generation_svc.domain.retention import Expired
 
 
 class RetentionStore(Protocol):
@@ -18,9 +18,9 @@ class RetentionStore(Protocol):
         """Return by how much the clock that things expire by is ahead of another one."""
 
     async def expired_media(
-        self, retention: Retention, *, grace: timedelta, limit: int
-    ) -> Sequence[UUID]:
-        """Find media past its time and a grace whose bytes are not removed yet."""
+        self, *, is_video: bool, older_than: timedelta, after: Expired | None = None, limit: int
+    ) -> Sequence[Expired]:
+        """Find media of jobs that ended so long ago whose bytes are not removed yet."""
 
     async def lock_media(self, media_id: UUID) -> str | None:
         """Lock media whose bytes are not removed and return their key; None if it is not ours."""
@@ -28,7 +28,9 @@ class RetentionStore(Protocol):
     async def media_removed(self, media_id: UUID) -> None:
         """Note that the bytes of media are gone and no longer count towards a quota."""
 
-    async def expired_uploads(self, *, limit: int) -> Sequence[UUID]:
+    async def expired_uploads(
+        self, *, after: Expired | None = None, limit: int
+    ) -> Sequence[Expired]:
         """Find uploads past their time whose bytes are not removed yet."""
 
     async def lock_upload(self, upload_id: UUID) -> str | None:

@@ -62,7 +62,7 @@ class StarStore(Protocol):
         """Write what a page lists from an offset on, and return it as it is known now."""
 
     async def open(self, bot_id: int, *, limit: int) -> Sequence[StarTransaction]:
-        """Read transactions of a bot with a problem: those nobody compared, then the oldest."""
+        """Read transactions of a bot with a problem: those nobody compared, then any others."""
 
     async def judge(
         self, transaction: StarTransaction, *, state: StarState, problem: str = ""

@@ -53,6 +53,12 @@ class TopUpStore(Protocol):
     async def end_refund(self, top_up: TopUp, *, state: TopUpState, error: str = "") -> TopUp:
         """Note what became of the refund of a locked top-up."""
 
+    async def return_again(self, top_up: TopUp) -> bool:
+        """Make the return of a locked top-up's payment due once more, unless Telegram lists it."""
+
+    async def end_return(self, top_up: TopUp, *, error: str = "") -> TopUp:
+        """Note that such a return was made, or that it cannot be."""
+
     async def lease_refunds(self, bot_id: int, *, span: timedelta, limit: int) -> Sequence[TopUp]:
         """Lease top-ups whose payments a bot is to return, for some time."""
 

@@ -13,6 +13,8 @@ from uuid import UUID
 import structlog
 
 from generation_svc.domain.error import Unavailable
+from generation_svc.domain.port.transaction import Transaction
+from generation_svc.domain.retention import Expired
 from generation_svc.engine.batch import BATCH, one_by_one
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.input_media import kept
@@ -29,6 +31,7 @@ forgotten cannot be had back, and it can wait."""
 
 _logger = structlog.get_logger(__name__)
 
+Find = Callable[[Transaction, Expired | None], Awaitable[Sequence[Expired]]]
 Remove = Callable[[Dependencies, UUID], Awaitable[bool]]
 
 
@@ -68,15 +71,27 @@ async def _is_clock_believed(deps: Dependencies) -> bool:
     return False
 
 
-async def expire_media(deps: Dependencies) -> bool:
-    """Media past its time loses its bytes; its row says that it was there, as long as its job.
+async def expire_videos(deps: Dependencies) -> bool:
+    """Videos past their time lose their bytes; their rows stay, as those of other media do."""
+    return await _expire_media(deps, is_video=True, age=deps.storage.retention.videos)
 
-    A job that was accepted just before may still need it as its input: it gets the time for that.
-    """
-    grace = deps.timing.input_grace
-    async with deps.database.transaction() as tx:
-        expired = await tx.retention.expired_media(deps.storage.retention, grace=grace, limit=BATCH)
-    return await _remove_each(deps, expired, _remove_media, kind="media")
+
+async def expire_media(deps: Dependencies) -> bool:
+    """Media past its time loses its bytes; its row says that it was there, as long as its job."""
+    return await _expire_media(deps, is_video=False, age=deps.storage.retention.media)
+
+
+async def _expire_media(deps: Dependencies, *, is_video: bool, age: timedelta) -> bool:
+    # A job that was accepted just before may still need it as its input: it gets the time for that.
+    age += deps.timing.input_grace
+
+    async def find(tx: Transaction, last: Expired | None) -> Sequence[Expired]:
+        return await tx.retention.expired_media(
+            is_video=is_video, older_than=age, after=last, limit=BATCH
+        )
+
+    walk = "video" if is_video else "media"
+    return await _remove_each(deps, find, _remove_media, walk=walk, kind="media")
 
 
 async def _remove_media(deps: Dependencies, media_id: UUID) -> bool:
@@ -91,9 +106,11 @@ async def _remove_media(deps: Dependencies, media_id: UUID) -> bool:
 
 async def expire_uploads(deps: Dependencies) -> bool:
     """Uploads past their time lose their bytes; their rows stay for as long as a job would."""
-    async with deps.database.transaction() as tx:
-        expired = await tx.retention.expired_uploads(limit=BATCH)
-    return await _remove_each(deps, expired, _remove_upload, kind="upload")
+
+    async def find(tx: Transaction, last: Expired | None) -> Sequence[Expired]:
+        return await tx.retention.expired_uploads(after=last, limit=BATCH)
+
+    return await _remove_each(deps, find, _remove_upload, walk="upload", kind="upload")
 
 
 async def _remove_upload(deps: Dependencies, upload_id: UUID) -> bool:
@@ -109,20 +126,30 @@ async def _remove_upload(deps: Dependencies, upload_id: UUID) -> bool:
 
 
 async def _remove_each(
-    deps: Dependencies, ids: Sequence[UUID], remove: Remove, *, kind: str
+    deps: Dependencies, find: Find, remove: Remove, *, walk: str, kind: str
 ) -> bool:
-    removed: list[UUID] = []
+    """Remove the next batch, and begin anew behind the last one.
 
-    async def one(row_id: UUID) -> None:
-        if await remove(deps, row_id):
-            removed.append(row_id)
+    The next round goes on where this one stood, whatever became of it: so what cannot be removed
+    stands before nothing else, also where that is much and each round ends at the first few.
+    """
+    removed: list[UUID] = []
+    known = deps.storage.removed_up_to
+    async with deps.database.transaction() as tx:
+        found = await find(tx, known.get(walk))
+    is_more = len(found) >= BATCH
+    known[walk] = found[-1] if is_more else None
+
+    async def one(expired: Expired) -> None:
+        if await remove(deps, expired.id):
+            removed.append(expired.id)
 
     try:
         # In any order, so that the few that cannot be removed are not always the first ones.
-        await one_by_one(random.sample(ids, len(ids)), one)
+        await one_by_one(random.sample(found, len(found)), one)
     finally:
         deps.meter.expired.labels(kind).inc(len(removed))
-    return len(removed) >= BATCH  # what cannot be removed is not tried at once again
+    return is_more
 
 
 async def shorten_uploads(deps: Dependencies) -> bool:
@@ -172,6 +199,7 @@ async def forget_webhooks(deps: Dependencies) -> bool:
 
 
 STEPS = (
+    expire_videos,
     expire_media,
     expire_uploads,
     shorten_uploads,

@@ -25,16 +25,20 @@ _OF_HOLD = """
         coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'debt'), 0) AS kept_lent
     FROM transfer WHERE transfer.cause = hold.job_id::text
 """
+# A success of what had been given up is free, and fetched while nothing is held for it.
+_MAY_CHARGE = f"""
+    attempt WHERE attempt.job_id = job.id AND {is_live("attempt.state")}
+        AND coalesce(attempt.state <> 'succeeded' OR attempt.end_time <= hold.end_time, true)
+"""
 _OF_JOB = f"""
     SELECT job.state AS job_state, job.is_free, job.credits, job.is_ceiling, job.charged_credits,
         job.state IN ('queued', 'running') OR job.state = 'cancelled' AND
-            {exists(f"attempt WHERE attempt.job_id = job.id AND {is_live('attempt.state')}")}
-            AS is_under_way,
+            {exists(_MAY_CHARGE)} AS is_under_way,
         job.result
     FROM job WHERE job.id = hold.job_id LIMIT 1
 """
-# A settled attempt of a failed job came after its hold was released, and is free. Media stay with
-# their job as rows when their bytes are gone.
+# A settled attempt of a failed job came after its hold was released, and is free; so may that of a
+# cancelled one be. Media stay with their job as rows when their bytes are gone.
 _OF_RESULT = f"""
     SELECT attempt.cost, attempt.end_time AS stored_time,
         CASE WHEN files.count > 0 THEN files.count

@@ -56,7 +56,8 @@ class PostgresEpochStore:
     async def end_recovery(self) -> None:
         await self._connection.execute(
             "UPDATE money_state SET restored = NULL, update_time = now(), sales_closed_reason ="
-            " nullif(sales_closed_reason, restored ->> 'reason')"
+            " nullif(sales_closed_reason, restored ->> 'reason'), sales_close_time = CASE"
+            " WHEN sales_closed_reason <> restored ->> 'reason' THEN sales_close_time END"
         )
 
     async def queued_at_restore(self, *, limit: int) -> Sequence[UUID]:
@@ -79,6 +80,7 @@ FROM money_state
 # It is noted once, with what the database said then. Whoever closed sales before keeps them closed.
 _CLOSE = """
 UPDATE money_state SET sales_closed_reason = coalesce(sales_closed_reason, %(reason)s),
+    sales_close_time = CASE WHEN sales_closed_reason IS NULL THEN now() ELSE sales_close_time END,
     restored = jsonb_build_object('time', clock_timestamp(), 'reason', %(reason)s::text,
     'balances', coalesce((SELECT jsonb_object_agg(provider || '/' || account,
         balance::text) FROM account_balance WHERE balance IS NOT NULL), '{}'::jsonb))

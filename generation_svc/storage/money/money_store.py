@@ -36,7 +36,10 @@ class PostgresMoneyStore:
 
     async def set_sales(self, closed_reason: str | None) -> MoneyState | None:
         cursor = await self._connection.execute(
-            "UPDATE money_state SET sales_closed_reason = %(reason)s, update_time = now()"
+            "UPDATE money_state SET sales_closed_reason = %(reason)s, update_time = now(),"
+            # Whoever says otherwise why they are closed does not close them anew.
+            " sales_close_time = CASE WHEN %(reason)s::text IS NULL THEN NULL"
+            " WHEN sales_closed_reason IS NULL THEN now() ELSE sales_close_time END"
             " WHERE name = 'money' AND (restored IS NULL OR %(reason)s::text IS NOT NULL)"
             " RETURNING *",
             {"reason": closed_reason},
@@ -112,6 +115,7 @@ def _state(row: Row) -> MoneyState:
         mode=MoneyMode(row["mode"]),
         sales_closed_reason=row["sales_closed_reason"],
         is_restored=row["restored"] is not None,
+        sales_close_time=row["sales_close_time"],
     )
 
 

@@ -70,10 +70,11 @@ SELECT * FROM star_transaction WHERE (bot_id, id, direction) = (%(bot_id)s, %(id
 """
 """A transaction that was listed."""
 
-# What a process kept and did not live to compare comes first: nothing else looks at it.
+# What a process kept and did not live to compare comes first: nothing else looks at it. The others
+# come in any order: else many that nothing heals would stand before one that has become healable.
 OPEN = f"""
 SELECT * FROM star_transaction WHERE bot_id = %(bot_id)s AND settled_as IS NULL AND problem <> ''
-ORDER BY problem <> '{UNCOMPARED}', time, position LIMIT %(limit)s
+ORDER BY problem <> '{UNCOMPARED}', random() LIMIT %(limit)s
 """
 """The transactions of a bot that have a problem."""
 
@@ -100,16 +101,17 @@ FROM star_transaction WHERE bot_id = %(bot_id)s AND partner = '{StarPartner.FRAG
 """
 """Tells whether all failed withdrawals of an amount came back."""
 
-_UNLISTED = f"""
+UNLISTED = f"""
 NOT EXISTS (SELECT FROM star_transaction AS listed WHERE listed.bot_id = top_up.bot_id
     AND listed.id = top_up.external_id AND listed.direction = '{StarDirection.OUT}')
 AND NOT EXISTS (SELECT FROM star_transaction AS listed WHERE listed.bot_id = top_up.bot_id
     AND listed.direction = '{StarDirection.OUT}' AND listed.payload = top_up.id::text)
 """
+"""Holds of a top-up whose payment Telegram does not list as returned."""
 ATTRIBUTE = f"""
 UPDATE star_transaction SET payload = found.id::text, state = '{StarState.BOOKED}', problem = ''
 FROM (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND provider = '{TELEGRAM_STARS}'
-    AND state = '{TopUpState.CHARGED_BACK}' AND {_UNLISTED}
+    AND state = '{TopUpState.CHARGED_BACK}' AND {UNLISTED}
     AND CASE WHEN %(top_up_id)s::uuid IS NULL THEN amount = %(amount)s
         ELSE top_up.id = %(top_up_id)s END
     ORDER BY refund_time LIMIT 1) AS found
@@ -125,7 +127,7 @@ NOT EXISTS (SELECT FROM star_transaction AS listed WHERE listed.bot_id = top_up.
     AND listed.id = top_up.external_id AND listed.direction = '{StarDirection.IN}')
 """
 # Nobody paid it, and it was taken back: Telegram rightly lists neither.
-_CAME_TO_NOTHING = f"top_up.state IN {_ENDED} AND {_UNLISTED}"
+_CAME_TO_NOTHING = f"top_up.state IN {_ENDED} AND {UNLISTED}"
 _OF_TOP_UP = f"""
 SELECT top_up.bot_id, external_id AS id, '{{direction}}' AS direction, amount, 0::bigint AS nano,
     'user' AS partner, {{time}} AS time, user_id, '' AS transaction_type, '' AS payload,
@@ -148,7 +150,7 @@ _EVERY = " UNION ALL ".join(
             direction=StarDirection.OUT,
             time="refund_time",
             problem="its credits were taken back, and Telegram does not list a refund",
-            where=f"{_STARS} AND top_up.state IN {_ENDED} AND {_UNLISTED} AND NOT ({_UNSEEN})",
+            where=f"{_STARS} AND top_up.state IN {_ENDED} AND {UNLISTED} AND NOT ({_UNSEEN})",
         ),
     )
 )
@@ -166,7 +168,7 @@ SELECT (SELECT coalesce(sum({_NANOSTARS} * CASE source WHEN 'telegram' THEN 1 EL
     + {NANO} * (SELECT coalesce(sum(amount), 0) FROM top_up
         WHERE currency = 'XTR' AND (bot_id IS NULL OR {_UNSEEN}))
     - {NANO} * (SELECT coalesce(sum(amount), 0) FROM top_up
-        WHERE currency = 'XTR' AND state IN {_ENDED} AND (bot_id IS NULL OR {_UNLISTED}))
+        WHERE currency = 'XTR' AND state IN {_ENDED} AND (bot_id IS NULL OR {UNLISTED}))
     + {NANO} * (SELECT coalesce(sum(amount), 0) FROM transfer WHERE kind = 'stars_in'
         AND target = 'suspense' AND currency = 'xtr' AND cause LIKE '{TELEGRAM_STARS}/%%'
         AND NOT EXISTS (SELECT FROM top_up WHERE '{TELEGRAM_STARS}/' || external_id = cause)

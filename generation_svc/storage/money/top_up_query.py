@@ -3,6 +3,7 @@
 from generation_svc.domain.receipt import ReceiptKind
 from generation_svc.domain.star import StarDirection
 from generation_svc.domain.top_up import TopUpState
+from generation_svc.storage.money.star_query import UNLISTED
 
 _ENDED = f"('{TopUpState.REFUNDED}', '{TopUpState.CHARGED_BACK}')"
 PACK_COLUMNS = ("id", "credits", "stars")
@@ -45,8 +46,9 @@ WHERE create_time >= date_trunc('day', now(), 'UTC') AND caller = %(caller)s
 
 STANDING = f"""
 SELECT coalesce((SELECT is_blocked FROM wallet WHERE owner = %(owner)s), false) AS is_blocked,
-    (SELECT sales_closed_reason FROM money_state WHERE name = 'money') AS closed_reason,
-    ({UNCONFIRMED}) AS unconfirmed
+    sales_closed_reason AS closed_reason, restored IS NOT NULL AS is_restored,
+    sales_close_time AS close_time, ({UNCONFIRMED}) AS unconfirmed
+FROM (VALUES (true)) AS always LEFT JOIN money_state ON name = 'money'
 """
 """Tells what may stand in the way of a payment, in one turn."""
 
@@ -110,10 +112,18 @@ WHERE id = %(id)s
 """
 """Notes where a refund has come to."""
 
+# Whoever leased it before tried in vain or is over: its token is no longer the one.
+RETURN_AGAIN = f"""
+UPDATE top_up SET is_due_again = true, lease_token = NULL, lease_time = NULL
+WHERE id = %(id)s AND {UNLISTED} RETURNING id
+"""
+"""Makes the return of a payment due once more, unless Telegram lists it as returned."""
+
 # Those of which a try was in vain come last: they keep no other from its first.
 LEASE = f"""
 UPDATE top_up SET lease_token = gen_random_uuid(), lease_time = now() + %(span)s
-WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s AND state = '{TopUpState.REFUNDING}'
+WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s
+    AND (state = '{TopUpState.REFUNDING}' OR is_due_again)
     AND (lease_time IS NULL OR lease_time <= now())
     ORDER BY lease_time NULLS FIRST, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING *, false AS is_refundable

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from generation_svc.domain.money import ClosedSales
 from generation_svc.domain.top_up import Pack, Standing, TopUp, TopUpState
 from generation_svc.storage.connection import Connection, Row
 from generation_svc.storage.money import top_up_query as sql
@@ -36,7 +37,10 @@ class PostgresTopUpStore:
 
     async def standing(self, owner: str, *, caller: str) -> Standing:
         row = await self._one(sql.STANDING, {"owner": owner, "caller": caller})
-        return Standing(**row) if row else Standing()
+        assert row is not None  # there always is one
+        reason = row["closed_reason"]
+        closed = reason and ClosedSales(reason, row["is_restored"], row["close_time"])
+        return Standing(row["is_blocked"], closed, row["unconfirmed"])
 
     async def take_turn(self, caller: str) -> int:
         await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (TURN_LOCK,))
@@ -94,6 +98,16 @@ class PostgresTopUpStore:
         await self._connection.execute(sql.END_REFUND, values)
         return await self._known(top_up.id)
 
+    async def return_again(self, top_up: TopUp) -> bool:
+        return await self._one(sql.RETURN_AGAIN, {"id": top_up.id}) is not None
+
+    async def end_return(self, top_up: TopUp, *, error: str = "") -> TopUp:
+        await self._connection.execute(
+            "UPDATE top_up SET is_due_again = false, refund_error = %s WHERE id = %s",
+            (error or None, top_up.id),
+        )
+        return await self._known(top_up.id)
+
     async def lease_refunds(self, bot_id: int, *, span: timedelta, limit: int) -> Sequence[TopUp]:
         values = {"bot_id": bot_id, "span": span, "limit": limit}
         cursor = await self._connection.execute(sql.LEASE, values)
@@ -143,6 +157,7 @@ def _from_row(row: Row) -> TopUp:
         refund_count=row["refund_count"],
         is_refundable=row["is_refundable"],
         lease_token=row["lease_token"],
+        is_due_again=row["is_due_again"],
         receipt=row["receipt"] or "",
         refund_receipt=row["refund_receipt"] or "",
     )

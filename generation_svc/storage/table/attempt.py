@@ -82,9 +82,12 @@ class AttemptRow(SQLModel, table=True):
     item_ids: list[str] | None = Field(default=None, sa_column=Column(JSON))
     """The provider's ids of what it made, where it has any."""
     cost_time: datetime | None = Field(default=None, sa_type=TIME)
-    """When its cost is read next; empty while it is live, once it is known, and when given up."""
+    """When it is read next after its end, for its cost and, if it was given up, for a success.
+
+    Empty while it is live, once that is known, and when nobody asks any more.
+    """
     cost_reads: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
-    """How often its cost was asked for after its end."""
+    """How often it was read after its end."""
 
 
 class CallbackRow(SQLModel, table=True):

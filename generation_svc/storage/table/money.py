@@ -206,6 +206,8 @@ class MoneyStateRow(SQLModel, table=True):
     """The last transfer when the epoch began; NULL if the media store never had one."""
     restored: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     """What was known when the database was found to be older than the media store."""
+    sales_close_time: datetime | None = Field(default=None, sa_type=TIME)
+    """Since when nothing is sold; NULL also where an earlier release closed sales."""
 
 
 class MoneyCursorRow(SQLModel, table=True):

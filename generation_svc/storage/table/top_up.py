@@ -33,6 +33,7 @@ class TopUpRow(SQLModel, table=True):
             postgresql_where=text("provider = 'telegram_stars'"),
         ),
         Index("top_up_refund_due", "bot_id", "id", postgresql_where=text("state = 'refunding'")),
+        Index("top_up_due_again", "bot_id", postgresql_where=text("is_due_again")),
         Index(
             "top_up_untold", "bot_id", "tell_time", postgresql_where=text("tell_time IS NOT NULL")
         ),
@@ -81,6 +82,8 @@ class TopUpRow(SQLModel, table=True):
     """What the provider refused to return it with."""
     refund_count: int = Field(sa_column=counted(Integer))
     """How often its credits were taken back."""
+    is_due_again: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
+    """Whether the payment is to be returned once more."""
     receipt: str | None = None
     """The number of its receipt, as people read it."""
     refund_receipt: str | None = None

@@ -23,7 +23,7 @@ def list_packs(deps: Dependencies) -> tuple[Pack, ...]:
 async def is_open(deps: Dependencies) -> bool:
     """Return whether packs can be bought now."""
     state = await deps.database.read(lambda tx: tx.money.state())
-    return bool(deps.money.packs) and (state is None or state.sales_closed_reason is None)
+    return bool(deps.money.packs) and (state is None or state.closed is None)
 
 
 async def check_top_up(
@@ -42,8 +42,8 @@ async def check_top_up(
     )
     if standing.is_blocked:
         raise OwnerBlocked(payment.owner)
-    if standing.closed_reason is not None:
-        raise SalesClosed
+    if standing.closed is not None:
+        raise SalesClosed(standing.closed)
     refusal = cap_refusal(deps, caller, used=standing.unconfirmed, credits_=pack.credits)
     if refusal:
         raise refusal

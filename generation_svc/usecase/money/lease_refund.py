@@ -72,6 +72,8 @@ async def report_refund(deps: Dependencies, report: RefundReport) -> TopUp:
         if str(top_up.lease_token) != report.lease_token:
             raise StaleLease
         report.caller.require_bot(top_up.bot_id or 0)
+        if top_up.is_due_again:
+            return await _note_again(deps, tx, top_up, report)
         if top_up.state is not TopUpState.REFUNDING:
             return top_up
         if report.is_returned:
@@ -83,6 +85,27 @@ async def _note_error(
     deps: Dependencies, tx: Transaction, top_up: TopUp, report: RefundReport
 ) -> TopUp:
     """Give the credits back if the payment can never go back; else the lease is the pause."""
+    _complain(top_up, report)
+    deps.meter.refunds.labels("refused" if report.is_refused else "failed").inc()
+    if not report.is_refused:
+        return await tx.top_ups.end_refund(top_up, state=TopUpState.REFUNDING, error=report.error)
+    await _give_back(tx, top_up, report)
+    return await tx.top_ups.end_refund(top_up, state=TopUpState.CREDITED, error=report.error)
+
+
+async def _note_again(
+    deps: Dependencies, tx: Transaction, top_up: TopUp, report: RefundReport
+) -> TopUp:
+    """Note what became of a payment that was to be returned once more; its credits are gone."""
+    if not report.is_returned:
+        _complain(top_up, report)
+        deps.meter.refunds.labels("refused" if report.is_refused else "failed").inc()
+        if not report.is_refused:
+            return top_up  # the lease is the pause
+    return await tx.top_ups.end_return(top_up, error="" if report.is_returned else report.error)
+
+
+def _complain(top_up: TopUp, report: RefundReport) -> None:
     _logger.error(
         "a payment was not returned",
         top_up_id=str(top_up.id),
@@ -90,11 +113,6 @@ async def _note_error(
         problem=report.error,
         is_final=report.is_refused,
     )
-    deps.meter.refunds.labels("refused" if report.is_refused else "failed").inc()
-    if not report.is_refused:
-        return await tx.top_ups.end_refund(top_up, state=TopUpState.REFUNDING, error=report.error)
-    await _give_back(tx, top_up, report)
-    return await tx.top_ups.end_refund(top_up, state=TopUpState.CREDITED, error=report.error)
 
 
 async def _give_back(tx: Transaction, top_up: TopUp, report: RefundReport) -> None:

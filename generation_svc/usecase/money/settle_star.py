@@ -16,7 +16,7 @@ from generation_svc.domain.port.transaction import Transaction
 from generation_svc.domain.star import NANO, STRANGERS, StarState, StarTransaction
 from generation_svc.domain.star_settlement import Settlement
 from generation_svc.domain.star_transfer import Amounts, Way, settled_transfers, share_transfers
-from generation_svc.domain.top_up import STARS, TELEGRAM_STARS, Payment, TopUp, TopUpState
+from generation_svc.domain.top_up import ENDED, STARS, TELEGRAM_STARS, Payment, TopUp, TopUpState
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.money.compare_star import HEALABLE
 from generation_svc.usecase.money.permission import check_money
@@ -27,7 +27,6 @@ _NOTHING = (0, 0)
 _IN_SUSPENSE = (AccountKind.SUSPENSE, AccountKind.BOT_OWNER)
 _UNBOOKED = (AccountKind.TELEGRAM, AccountKind.BOT_OWNER)
 _SUSPENDED = {AccountKind.TELEGRAM, AccountKind.SUSPENSE}
-_ENDED = (TopUpState.REFUNDED, TopUpState.CHARGED_BACK)
 _logger = structlog.get_logger(__name__)
 
 
@@ -68,7 +67,7 @@ async def _check(tx: Transaction, told: StarTransaction) -> None:
     if told.problem in HEALABLE:
         raise StarNotSettled("it heals when the list is read again (HealStars)")
     top_up = await _top_up(tx, told)
-    if top_up and not told.is_in and top_up.state not in _ENDED:
+    if top_up and not told.is_in and top_up.state not in ENDED:
         raise StarNotSettled("its top-up is to be charged back first (RefundTopUp)")
 
 

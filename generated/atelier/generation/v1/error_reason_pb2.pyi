@@ -269,9 +269,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "OWNER_BLOCKED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "payer": "shop" } }
     """
     ERROR_REASON_SALES_CLOSED: _ErrorReason.ValueType  # 49
-    """Nothing is sold at the moment. Free models can be used.
+    """Nothing is sold at the moment. Free models can be used. `why` says what keeps sales
+    closed: `operator`, who closed them, or `restored`: the database was restored from a
+    backup, and its recovery opens them. They never open by themselves. `close_time` says
+    since when, where that is known (RFC 3339).
 
-        { "reason": "SALES_CLOSED", "domain": "atelier.internal", "metadata": {} }
+        { "reason": "SALES_CLOSED", "domain": "atelier.internal", "metadata": { "why": "restored" } }
+        { "reason": "SALES_CLOSED", "domain": "atelier.internal", "metadata": { "why": "operator", "close_time": "2026-11-29T08:00:00Z" } }
     """
     ERROR_REASON_TOP_UP_INVALID: _ErrorReason.ValueType  # 50
     """The payment does not fit what is sold: `problem` says how.
@@ -279,14 +283,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "TOP_UP_INVALID", "domain": "atelier.internal", "metadata": { "problem": "amount is 90, and the pack costs 100" } }
     """
     ERROR_REASON_TOP_UP_SPENT: _ErrorReason.ValueType  # 51
-    """Something of the top-up is spent, so that it is refunded only if forced.
+    """Part of the top-up has been spent, so that it is refunded only if forced.
 
         { "reason": "TOP_UP_SPENT", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
     """
     ERROR_REASON_DAILY_CAP_REACHED: _ErrorReason.ValueType  # 52
-    """The operator's limit for today is reached, by `cap`: `free` (free jobs), `all` (jobs)
-    or `top_up` (payments that nothing has confirmed yet); `google.rpc.RetryInfo` says when
-    it is lifted. Of payments the metadata tells `limit`, the number of credits that the
+    """The operator's limit for today has been reached, by `cap`: `free` (free jobs), `all`
+    (jobs) or `top_up` (payments that nothing has confirmed yet); `google.rpc.RetryInfo`
+    says when it is lifted. Of payments the metadata tells `limit`, the number of credits that the
     caller may record a day, and `left`, what of it is left today.
 
         { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
@@ -330,9 +334,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "STAR_NOT_FOUND", "domain": "atelier.internal", "metadata": { "transaction_id": "stx0" } }
     """
     ERROR_REASON_STAR_NOT_SETTLED: _ErrorReason.ValueType  # 60
-    """The transaction in Stars cannot be settled so: the message says why.
+    """The transaction in Stars cannot be settled this way: `problem` says why.
 
-        { "reason": "STAR_NOT_SETTLED", "domain": "atelier.internal", "metadata": { "problem": "it is settled already" } }
+        { "reason": "STAR_NOT_SETTLED", "domain": "atelier.internal", "metadata": { "problem": "Telegram and the ledger agree about it" } }
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -581,9 +585,13 @@ ERROR_REASON_OWNER_BLOCKED: ErrorReason.ValueType  # 48
     { "reason": "OWNER_BLOCKED", "domain": "atelier.internal", "metadata": { "owner": "telegram:7", "payer": "shop" } }
 """
 ERROR_REASON_SALES_CLOSED: ErrorReason.ValueType  # 49
-"""Nothing is sold at the moment. Free models can be used.
+"""Nothing is sold at the moment. Free models can be used. `why` says what keeps sales
+closed: `operator`, who closed them, or `restored`: the database was restored from a
+backup, and its recovery opens them. They never open by themselves. `close_time` says
+since when, where that is known (RFC 3339).
 
-    { "reason": "SALES_CLOSED", "domain": "atelier.internal", "metadata": {} }
+    { "reason": "SALES_CLOSED", "domain": "atelier.internal", "metadata": { "why": "restored" } }
+    { "reason": "SALES_CLOSED", "domain": "atelier.internal", "metadata": { "why": "operator", "close_time": "2026-11-29T08:00:00Z" } }
 """
 ERROR_REASON_TOP_UP_INVALID: ErrorReason.ValueType  # 50
 """The payment does not fit what is sold: `problem` says how.
@@ -591,14 +599,14 @@ ERROR_REASON_TOP_UP_INVALID: ErrorReason.ValueType  # 50
     { "reason": "TOP_UP_INVALID", "domain": "atelier.internal", "metadata": { "problem": "amount is 90, and the pack costs 100" } }
 """
 ERROR_REASON_TOP_UP_SPENT: ErrorReason.ValueType  # 51
-"""Something of the top-up is spent, so that it is refunded only if forced.
+"""Part of the top-up has been spent, so that it is refunded only if forced.
 
     { "reason": "TOP_UP_SPENT", "domain": "atelier.internal", "metadata": { "top_up_id": "0c9f8a52-7d1e-4b0e-9c55-0d7c5a0e8f11" } }
 """
 ERROR_REASON_DAILY_CAP_REACHED: ErrorReason.ValueType  # 52
-"""The operator's limit for today is reached, by `cap`: `free` (free jobs), `all` (jobs)
-or `top_up` (payments that nothing has confirmed yet); `google.rpc.RetryInfo` says when
-it is lifted. Of payments the metadata tells `limit`, the number of credits that the
+"""The operator's limit for today has been reached, by `cap`: `free` (free jobs), `all`
+(jobs) or `top_up` (payments that nothing has confirmed yet); `google.rpc.RetryInfo`
+says when it is lifted. Of payments the metadata tells `limit`, the number of credits that the
 caller may record a day, and `left`, what of it is left today.
 
     { "reason": "DAILY_CAP_REACHED", "domain": "atelier.internal", "metadata": { "cap": "free" } }
@@ -642,8 +650,8 @@ ERROR_REASON_STAR_NOT_FOUND: ErrorReason.ValueType  # 59
     { "reason": "STAR_NOT_FOUND", "domain": "atelier.internal", "metadata": { "transaction_id": "stx0" } }
 """
 ERROR_REASON_STAR_NOT_SETTLED: ErrorReason.ValueType  # 60
-"""The transaction in Stars cannot be settled so: the message says why.
+"""The transaction in Stars cannot be settled this way: `problem` says why.
 
-    { "reason": "STAR_NOT_SETTLED", "domain": "atelier.internal", "metadata": { "problem": "it is settled already" } }
+    { "reason": "STAR_NOT_SETTLED", "domain": "atelier.internal", "metadata": { "problem": "Telegram and the ledger agree about it" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -22,15 +22,16 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61telier/wallet/v1/sales.proto\x12\x11\x61telier.wallet.v1\"@\n\x05Sales\x12\x0f\n\x07is_open\x18\x01 \x01(\x08\x12\x15\n\rclosed_reason\x18\x02 \x01(\t\x12\x0f\n\x07is_live\x18\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61telier/wallet/v1/sales.proto\x12\x11\x61telier.wallet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"p\n\x05Sales\x12\x0f\n\x07is_open\x18\x01 \x01(\x08\x12\x15\n\rclosed_reason\x18\x02 \x01(\t\x12\x0f\n\x07is_live\x18\x03 \x01(\x08\x12.\n\nclose_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'atelier.wallet.v1.sales_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SALES']._serialized_start=52
-  _globals['_SALES']._serialized_end=116
+  _globals['_SALES']._serialized_start=85
+  _globals['_SALES']._serialized_end=197
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -25,6 +26,7 @@ class Sales(_message.Message):
     IS_OPEN_FIELD_NUMBER: _builtins.int
     CLOSED_REASON_FIELD_NUMBER: _builtins.int
     IS_LIVE_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
     is_open: _builtins.bool
     """Whether paid jobs are accepted and packs are sold."""
     closed_reason: _builtins.str
@@ -34,16 +36,24 @@ class Sales(_message.Message):
     """
     is_live: _builtins.bool
     """Whether the money is real: the ledger was made for it."""
+    @_builtins.property
+    def close_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which sales were closed.
+
+        Absent means that they are open, or that it is not known.
+        """
+
     def __init__(
         self,
         *,
         is_open: _builtins.bool = ...,
         closed_reason: _builtins.str = ...,
         is_live: _builtins.bool = ...,
+        close_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_reason", b"closed_reason", "is_live", b"is_live", "is_open", b"is_open"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "closed_reason", b"closed_reason", "is_live", b"is_live", "is_open", b"is_open"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

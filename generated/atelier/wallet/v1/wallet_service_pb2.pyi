@@ -306,7 +306,7 @@ class RecordTopUpRequest(_message.Message):
     Zero means those of the pack.
     """
     amount: _builtins.int
-    """What was paid, in the smallest unit of the currency, 0 or more; of Stars at most
+    """What was paid, in the smallest unit of the currency, such as cents or Stars, 0 to
     1000000000000.
     """
     currency: _builtins.str
@@ -933,6 +933,7 @@ class SettleStarTransactionRequest(_message.Message):
     IS_BOT_OWNERS_FIELD_NUMBER: _builtins.int
     CREDIT_FIELD_NUMBER: _builtins.int
     CHARGED_BACK_TOP_UP_ID_FIELD_NUMBER: _builtins.int
+    RETURN_AGAIN_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.int
     """The bot, 1 to 4503599627370495."""
@@ -944,6 +945,10 @@ class SettleStarTransactionRequest(_message.Message):
     """The bot owner's own business: sold elsewhere, a gift, or what nobody will claim."""
     charged_back_top_up_id: _builtins.str
     """The id of the top-up that was charged back, 1 to 128 characters."""
+    return_again: _builtins.bool
+    """A payment that went back by the ledger, and that Telegram does not list as returned:
+    the bot returns it once more. If Telegram lists it by now, nothing is done.
+    """
     reason: _builtins.str
     """Why, 1 to 200 characters."""
     @_builtins.property
@@ -959,13 +964,14 @@ class SettleStarTransactionRequest(_message.Message):
         is_bot_owners: _builtins.bool = ...,
         credit: Global___StarCredit | None = ...,
         charged_back_top_up_id: _builtins.str = ...,
+        return_again: _builtins.bool = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["charged_back_top_up_id", b"charged_back_top_up_id", "credit", b"credit", "is_bot_owners", b"is_bot_owners", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charged_back_top_up_id", b"charged_back_top_up_id", "credit", b"credit", "is_bot_owners", b"is_bot_owners", "return_again", b"return_again", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "charged_back_top_up_id", b"charged_back_top_up_id", "credit", b"credit", "is_bot_owners", b"is_bot_owners", "is_incoming", b"is_incoming", "reason", b"reason", "transaction_id", b"transaction_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "charged_back_top_up_id", b"charged_back_top_up_id", "credit", b"credit", "is_bot_owners", b"is_bot_owners", "is_incoming", b"is_incoming", "reason", b"reason", "return_again", b"return_again", "transaction_id", b"transaction_id", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_verdict: _TypeAlias = _typing.Literal["is_bot_owners", "credit", "charged_back_top_up_id"]  # noqa: Y015
+    _WhichOneofReturnType_verdict: _TypeAlias = _typing.Literal["is_bot_owners", "credit", "charged_back_top_up_id", "return_again"]  # noqa: Y015
     _WhichOneofArgType_verdict: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_verdict) -> _WhichOneofReturnType_verdict | None: ...
 

@@ -313,7 +313,8 @@ class WalletServiceServicer:
 
     def SettleStarTransaction(self, request, context):
         """Ends a difference by saying what a transaction is: the bot owner's own business, an
-        owner's payment, or the chargeback of a top-up. The same call again changes nothing;
+        owner's payment, the chargeback of a top-up, or a refund that Telegram does not list
+        and the bot is to make once more. The same call again changes nothing;
         any other one, and one about a transaction that agrees or heals by itself, is
         FAILED_PRECONDITION (STAR_NOT_SETTLED).
         """

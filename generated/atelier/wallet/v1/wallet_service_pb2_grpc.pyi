@@ -85,7 +85,8 @@ class WalletServiceStub:
     """
     SettleStarTransaction: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.SettleStarTransactionRequest, _wallet_service_pb2.SettleStarTransactionResponse]
     """Ends a difference by saying what a transaction is: the bot owner's own business, an
-    owner's payment, or the chargeback of a top-up. The same call again changes nothing;
+    owner's payment, the chargeback of a top-up, or a refund that Telegram does not list
+    and the bot is to make once more. The same call again changes nothing;
     any other one, and one about a transaction that agrees or heals by itself, is
     FAILED_PRECONDITION (STAR_NOT_SETTLED).
     """
@@ -295,7 +296,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_wallet_service_pb2.SettleStarTransactionRequest, _abc.Awaitable[_wallet_service_pb2.SettleStarTransactionResponse]],
     ) -> _abc.Awaitable[_wallet_service_pb2.SettleStarTransactionResponse]:
         """Ends a difference by saying what a transaction is: the bot owner's own business, an
-        owner's payment, or the chargeback of a top-up. The same call again changes nothing;
+        owner's payment, the chargeback of a top-up, or a refund that Telegram does not list
+        and the bot is to make once more. The same call again changes nothing;
         any other one, and one about a transaction that agrees or heals by itself, is
         FAILED_PRECONDITION (STAR_NOT_SETTLED).
         """
