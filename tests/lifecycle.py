@@ -510,12 +510,12 @@ GENEROUS = Limits(
 )
 
 
-APPEND_ONLY = {"transfer", "margin_rule"}
-"""What a trigger keeps from being changed."""
+TIMELESS = {"transfer", "margin_rule", "money_state"}
+"""What a trigger keeps from being changed, and by whose time the media store knows its database."""
 
 
 def _shift(table: sa.Table, *, by: timedelta) -> sql.Composed | None:
-    if table.name in APPEND_ONLY:
+    if table.name in TIMELESS:
         return None
     times = [sql.Identifier(c.name) for c in table.columns if isinstance(c.type, sa.DateTime)]
     shifts = [sql.SQL("{0} = {0} - {1}").format(time, by) for time in times]

@@ -22,13 +22,13 @@ class AttemptState(StrEnum):
     SUCCEEDED = "succeeded"
     """The provider is done; the bytes are fetched next."""
     SETTLED = "settled"
-    """Its success is in our store."""
+    """Its success is in our store, and the first of its job that is."""
     FAILED = "failed"
     """The provider reported a failure."""
     REFUSED = "refused"
     """createTask refused it: the provider has no task."""
     LOST = "lost"
-    """Given up: no answer and no task within its time."""
+    """Given up: no answer and no task within its time, or another one brought the result first."""
 
 
 LIVE_STATES = frozenset(

@@ -39,6 +39,7 @@ from generation_svc.engine.store_result import LINK_TROUBLES, store_file
 from generation_svc.engine.work import Batch, Work
 from generation_svc.lifecycle import charge, model_revision, topic
 from generation_svc.lifecycle.dependencies import Dependencies
+from generation_svc.lifecycle.late_result import keep_late
 from generation_svc.lifecycle.record import revise, settle
 from runtime.wait import Deadline
 
@@ -217,10 +218,10 @@ async def end(
 
 
 async def _store_result(tx: Transaction, job: Job, *, attempt: Attempt, result: Result) -> None:
-    await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     cost = charge.cost_of(attempt)
     if job.state.is_final:
         await tx.jobs.note(job.id, event=JobEventKind.KEPT_LATE, detail={"attempt": attempt.number})
-        await charge.capture_late(tx, job, result, cost=cost)
+        await keep_late(tx, job, attempt, result=result, cost=cost)
         return
+    await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     await settle(tx, job, result, event=JobEventKind.SETTLED, cost=cost)

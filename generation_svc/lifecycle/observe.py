@@ -18,6 +18,7 @@ from generation_svc.domain.port.transaction import Transaction
 from generation_svc.lifecycle import charge, model_outage, model_revision, topic
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.lifecycle.fetch_handover import FetchHandover
+from generation_svc.lifecycle.late_result import keep_late
 from generation_svc.lifecycle.record import revise, settle
 
 MAX_TEXT = 500
@@ -141,11 +142,11 @@ async def _succeed(
         await _have_fetched(deps, tx, attempt=attempt, observation=observation, source=source)
         return
     await tx.attempts.succeed(attempt.id, observation, source=source)
-    await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     result = Result(text=observation.result_text)
     if job.state.is_final:
-        await charge.capture_late(tx, job, result, cost=observation.cost)
+        await keep_late(tx, job, attempt, result=result, cost=observation.cost)
         return
+    await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     await settle(tx, job, result, event=JobEventKind.SETTLED, cost=observation.cost)
 
 

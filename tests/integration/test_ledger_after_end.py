@@ -8,16 +8,18 @@ from uuid import uuid4
 
 import pytest
 
+from generation_svc.domain.error import ProviderSilent
 from generation_svc.domain.job import Job
 from generation_svc.domain.ledger import Delivered, TransferKind
 from generation_svc.domain.money import MoneyMode
 from generation_svc.engine.read_cost import WORK
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.ledger_audit import check_ledger
+from generation_svc.usecase import read_job
 from generation_svc.usecase.cancel_job import cancel_job
 from tests.integration.test_ledger_settle import CEILING, keep
 from tests.ledger_rule import Hold, captured_amount, returned
-from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
+from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, items_of
 from tests.money import BUYER, IMAGEN, PRICE, bought, grant, holds, take_back, wallet
 
 GRANTED, PAID = 15, 85
@@ -89,6 +91,51 @@ async def test_a_late_cost_of_a_cancelled_job_gives_the_rest_back_too(harness: H
     harness.provider.tasks["task-1"] = FIVE
     assert await do_one(harness.deps, WORK)
     assert await holds(harness) == [("captured", 5)]
+    assert await differences(harness) == []
+
+
+async def made_twice(harness: Harness) -> Job:
+    """Have a job sent again, since nobody answered, and its second task end before the first."""
+    harness.provider.refuse(ProviderSilent("no answer"))
+    job = await harness.accept(**CEILING)
+    await harness.dispatch_all()
+    harness.provider.refuse(None)
+    await harness.later(hours=1)
+    await harness.dispatch_all()
+    assert len(harness.provider.created) == 2
+    return job
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["shown", "cancelled"])
+async def test_only_the_task_that_made_the_result_says_what_it_took(
+    harness: Harness, is_cancelled: bool
+) -> None:
+    job = await made_twice(harness)
+    if is_cancelled:
+        await cancel_job(harness.deps, CALLER, job_id=job.id)
+    for call in (2, 1):
+        await harness.callback(SUCCESS, call=call)
+        await harness.fetch_all()
+    assert await holds(harness) == [("captured", int(job.price.credits))]
+    await harness.callback(replace(SUCCESS, cost=Decimal("0.5")), call=1)
+    assert await holds(harness) == [("captured", int(job.price.credits))]
+    await harness.callback(FIVE, call=2)
+    assert await holds(harness) == [("captured", 5)]
+    assert await differences(harness) == []
+
+
+async def test_what_another_task_brings_too_late_is_not_what_was_charged(harness: Harness) -> None:
+    job = await made_twice(harness)
+    await cancel_job(harness.deps, CALLER, job_id=job.id)
+    links = (LINK, f"{LINK}?2")
+    for call, files in ((2, links), (1, links[:1])):
+        told = replace(SUCCESS, results=items_of(*files), cost=Decimal(call))
+        await harness.callback(told, call=call)
+        await harness.fetch_all()
+    kept = (await read_job.get(harness.deps, CALLER, job_id=job.id)).kept_result
+    assert kept is not None
+    assert len(kept.media) == 2
+    assert await holds(harness) == [("captured", 2)]
     assert await differences(harness) == []
 
 
