@@ -17,8 +17,6 @@ from generation_svc.storage.media_kind import IS_VIDEO
 
 MOST_ROWS = 1000
 """How many rows of a table one statement removes."""
-_FIRST = Expired(UUID(int=0), datetime(1, 1, 2, tzinfo=UTC))
-"""What stands before all that can expire."""
 _HAS_ENDED = "job.state IN ('succeeded', 'failed', 'cancelled')"
 
 
@@ -98,10 +96,8 @@ class PostgresRetentionStore:
     async def _expired(
         self, statement: str, *, after: Expired | None, **values: Any
     ) -> list[Expired]:
-        last = after or _FIRST
-        cursor = await self._connection.execute(
-            statement, {**values, "after_time": last.time, "after_id": last.id}
-        )
+        time = after.time if after else datetime.min.replace(tzinfo=UTC)
+        cursor = await self._connection.execute(statement, {**values, "after": time})
         return [Expired(**row) for row in await cursor.fetchall()]
 
     async def _ids(self, statement: str, **values: Any) -> list[UUID]:
@@ -117,14 +113,17 @@ class PostgresRetentionStore:
         return (await self._connection.execute(statement, values)).rowcount
 
 
+# A batch goes on behind a time, as the indexes do, so it ends with all of one time: the files of a
+# result have the same, and uploads whose lifetime was shortened at once.
+#
 # The clock of media starts with the end of its job, which is what callers are told. It may have
 # been fetched earlier, where other files were late: so both are asked, the first by its index.
 _EXPIRED_MEDIA = f"""
 SELECT media.id, media.create_time AS time FROM media JOIN job ON job.id = media.job_id
 WHERE media.remove_time IS NULL AND {{kind}} AND media.create_time <= now() - %(age)s::interval
   AND {_HAS_ENDED} AND job.update_time <= now() - %(age)s::interval
-  AND (media.create_time, media.id) > (%(after_time)s, %(after_id)s)
-ORDER BY media.create_time, media.id LIMIT %(limit)s
+  AND media.create_time > %(after)s
+ORDER BY media.create_time FETCH FIRST (%(limit)s) ROWS WITH TIES
 """
 
 # Only what was counted is taken off: counting and removing may happen in either order.
@@ -141,8 +140,8 @@ WHERE removed.is_counted
 
 _EXPIRED_UPLOADS = """
 SELECT id, expire_time AS time FROM upload WHERE remove_time IS NULL AND expire_time <= now()
-  AND (expire_time, id) > (%(after_time)s, %(after_id)s)
-ORDER BY expire_time, id LIMIT %(limit)s
+  AND expire_time > %(after)s
+ORDER BY expire_time FETCH FIRST (%(limit)s) ROWS WITH TIES
 """
 
 # An array of ids, not a subquery after IN: of that the planner makes a join, and may read the whole

@@ -20,7 +20,10 @@ class RetentionStore(Protocol):
     async def expired_media(
         self, *, is_video: bool, older_than: timedelta, after: Expired | None = None, limit: int
     ) -> Sequence[Expired]:
-        """Find media of jobs that ended so long ago whose bytes are not removed yet."""
+        """Find media of jobs that ended so long ago whose bytes are not removed yet.
+
+        There may be a few more than the limit: those of one time stay together.
+        """
 
     async def lock_media(self, media_id: UUID) -> str | None:
         """Lock media whose bytes are not removed and return their key; None if it is not ours."""
