@@ -23,9 +23,12 @@ from generation_svc.domain.model import Catalog
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.observation import ProviderState
 from generation_svc.domain.port.transaction import Database
+from generation_svc.domain.top_up import Payment
+from generation_svc.engine import read_cost
 from generation_svc.engine.callback_replay import replay_callbacks
 from generation_svc.engine.fetch_result import fetch
 from generation_svc.engine.maintenance import deadlines, orphans
+from generation_svc.engine.work import do_one
 from generation_svc.lifecycle import topic
 from generation_svc.lifecycle.dependencies import (
     Dependencies,
@@ -42,7 +45,7 @@ from generation_svc.lifecycle.queue_view import QueueView as JobQueue
 from generation_svc.provider.kie.callback import KieCallbackReader
 from generation_svc.usecase import lease_delivery
 from generation_svc.usecase.cancel_job import cancel_job
-from generation_svc.usecase.money import refund_top_up
+from generation_svc.usecase.money import record_top_up, refund_top_up
 from generation_svc.usecase.report_callback import Callback, report_callback
 from tests.lifecycle import CALLER, body_of
 from tests.model.clock import LONGEST, TICK, TIMING
@@ -56,6 +59,8 @@ from tests.step import dispatch, fetch_result, poll
 CHAT = Telegram(bot_id=7, chat_id=42, message_id=1000)
 FEED = Queue("race")
 OPERATOR = Caller.trusted("operator")
+LATER = Payment("card", "later", "user:1", 100, "EUR", credits=7)
+"""A payment that pays a debt of all that was bought before, and brings something beside."""
 FORGED = 0
 """The attempt of a token that is nobody's."""
 _REQUIRED = tuple(
@@ -155,9 +160,10 @@ async def _receive(
     attempt: int,
     task: int,
     state: ProviderState,
+    cost: int,
     has_slot: bool,
 ) -> None:
-    slot, body = OwnSlot(), body_of(statement(task, state))
+    slot, body = OwnSlot(), body_of(statement(task, state, cost=cost))
     own = replace(deps, engine=LocalEngine())
     if has_slot:
         own.engine.add(topic.FETCH, slot)
@@ -175,6 +181,19 @@ async def _refund(deps: Dependencies, outside: Outside) -> None:
     await refund_top_up.refund_top_up(deps, wish)
 
 
+async def _charge_back(deps: Dependencies, outside: Outside) -> None:
+    word = refund_top_up.Refund(OPERATOR, str(outside.top_up_id), "taken", is_charged_back=True)
+    await refund_top_up.refund_top_up(deps, word)
+
+
+async def _top_up(deps: Dependencies, _: Outside) -> None:
+    await record_top_up.record_top_up(deps, OPERATOR, payment=LATER, telegram_host="")
+
+
+async def _read_cost(deps: Dependencies) -> None:
+    await do_one(deps, read_cost.WORK)
+
+
 def _alone(
     use_case: Callable[[Dependencies], Awaitable[object]],
 ) -> Callable[..., Awaitable[object]]:
@@ -188,6 +207,9 @@ USE_CASES: Mapping[str, Callable[..., Awaitable[object]]] = {
     "fetch": _alone(fetch_result),
     "cancel": _cancel,
     "refund": _refund,
+    "charge_back": _charge_back,
+    "top_up": _top_up,
+    "cost": _alone(_read_cost),
     "edge": _edge,
     "mark_orphans": _alone(orphans.mark_orphans),
     "end_unstarted": _alone(deadlines.end_unstarted),

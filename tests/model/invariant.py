@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from generation_svc.domain.attempt import Attempt, AttemptState
 from generation_svc.domain.delivery import DeliveryKind, DeliveryState
@@ -10,6 +11,7 @@ from generation_svc.domain.failure import FailureReason
 from generation_svc.domain.job import FINAL_STATES, JobState
 from generation_svc.domain.ledger import HoldState
 from generation_svc.domain.observation import Observation, ProviderState
+from generation_svc.domain.top_up import TopUpState
 from generation_svc.engine.submission import MAX_ATTEMPTS
 from tests.model.clock import NOW, TIMING
 from tests.model.run import Actor
@@ -32,8 +34,9 @@ def _nothing_went_wrong(step: Step) -> bool:
 
 
 def _terminal_is_final(step: Step) -> bool:
-    before = step.before.row.job
-    return before.state not in FINAL_STATES or step.after.row.job == before
+    """What it was charged is known later, and may become less; another rule is for that."""
+    before, after = (replace(each.row.job, charged_credits=None) for each in _both(step))
+    return before.state not in FINAL_STATES or after == before
 
 
 def _revisions_have_no_gap(step: Step) -> bool:
@@ -151,8 +154,12 @@ def _held_while_it_may_cost(step: Step) -> bool:
 
 
 def _charged_once(step: Step) -> bool:
-    """A hold ends once, and what it ends with stays so."""
-    return step.before.is_held or step.after.hold == step.before.hold
+    """A hold ends once, and what it ends with stays so, or becomes less under a ceiling."""
+    was, now = step.before.hold, step.after.hold
+    if step.before.is_held or was is None or now is None or was == now:
+        return True
+    is_lower = step.after.row.job.price.is_ceiling and 0 < now.captured < was.captured
+    return is_lower and now == replace(was, captured=now.captured)
 
 
 def _charged_for_what_is_stored(step: Step) -> bool:
@@ -164,7 +171,24 @@ def _charged_for_what_is_stored(step: Step) -> bool:
 
 def _success_is_charged(step: Step) -> bool:
     hold, is_success = step.after.hold, step.after.row.job.state is JobState.SUCCEEDED
-    return hold is None or not is_success or hold.captured == hold.total
+    return hold is None or not is_success or hold.state is HoldState.CAPTURED
+
+
+def _charged_what_it_took(step: Step) -> bool:
+    """An exact price is charged as it is; a ceiling is, until somebody tells what it took."""
+    hold = step.after.hold
+    if hold is None or not hold.captured:
+        return True
+    is_ceiling = step.after.row.job.price.is_ceiling
+    costs = [int(row.cost) for row in step.after.makers if is_ceiling and row.cost]
+    return hold.captured in [min(hold.total, cost) for cost in costs or [hold.total]]
+
+
+def _says_what_it_was_charged(step: Step) -> bool:
+    job, hold = step.after.row.job, step.after.hold
+    is_over = job.state in FINAL_STATES and not step.after.is_held
+    charged = hold.captured if hold and is_over else None
+    return hold is None or job.charged_credits == charged
 
 
 def _nothing_is_lost(step: Step) -> bool:
@@ -189,12 +213,23 @@ def _charged_what_was_agreed(step: Step) -> bool:
 def _nothing_after_a_charge(step: Step) -> bool:
     """What was charged stays so, whoever ends whatever afterwards."""
     was, now, hold = step.before.accounts, step.after.accounts, step.before.hold
-    is_charged = hold is not None and hold.state is HoldState.CAPTURED
-    return not is_charged or (was.held, was.income, was.granted) == (
-        now.held,
-        now.income,
-        now.granted,
+    if hold is None or hold.state is not HoldState.CAPTURED:
+        return True
+    is_lower = step.after.hold != hold  # then another rule says by how much
+    return was.held == now.held and (
+        is_lower or (was.income, was.granted) == (now.income, now.granted)
     )
+
+
+def _has_what_came(step: Step) -> bool:
+    """What owners have, less what they owe, is what came in without what was charged."""
+    has, top_ups = step.after.accounts, (step.after.top_up, step.after.later)
+    bought = sum(each.credits for each in top_ups if each and each.state is TopUpState.CREDITED)
+    return has.granted + has.paid + has.held + has.debt == bought - has.grants - has.income
+
+
+def _debt_is_set_off(step: Step) -> bool:
+    return not (step.after.accounts.paid and step.after.accounts.debt)
 
 
 def _returned_once(step: Step) -> bool:
@@ -227,12 +262,20 @@ INVARIANTS: Mapping[str, Callable[[Step], bool]] = {
     "nothing is given back after a charge": _nothing_after_a_charge,
     "a job is charged once, and no more than was agreed": _charged_what_was_agreed,
     "a success is charged": _success_is_charged,
+    "what is charged is the price, or what it took under a ceiling": _charged_what_it_took,
+    "a job says what it was charged": _says_what_it_was_charged,
     "a top-up goes back once": _returned_once,
     "no account of an owner is below zero": _nothing_below_zero,
     "the held account is what holds keep": _held_is_what_holds_keep,
+    "an owner has what came in without what was charged": _has_what_came,
+    "who has bought credits owes nothing": _debt_is_set_off,
     "no credit is lost or invented": _nothing_is_lost,
 }
 LIVENESS = "when nothing more goes wrong, the job ends and its outcome is delivered"
+
+
+def _both(step: Step) -> tuple[Tables, Tables]:
+    return step.before, step.after
 
 
 def _attempts(tables: Tables) -> list[Attempt]:
@@ -257,7 +300,7 @@ def _believed(step: Step) -> int | None:
 
 def _told(actor: Actor) -> int | None:
     if actor.name == "receive":
-        token, task, state, _ = actor.args
+        token, task, state, *_ = actor.args
         is_true = token == task and state is ProviderState.SUCCEEDED
         return int(str(task)) if is_true else None
     answers = (answer for past in actor.log for answer in past.answers)

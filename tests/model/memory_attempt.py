@@ -23,6 +23,11 @@ FAR = NOW + TICK
 
 
 class MemoryAttemptStore(Store):
+    @property
+    def _is_measured(self) -> bool:
+        """Whether anything depends on what an attempt took; else none is kept."""
+        return self._tables.row.job.price.is_ceiling
+
     def _row(self, attempt_id: UUID) -> AttemptRow:
         return self._tables.attempts[self._run.number(attempt_id) - 1]
 
@@ -95,8 +100,10 @@ class MemoryAttemptStore(Store):
 
     @answered
     def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
-        times = {"read_time": None, "fetch_time": None}
-        self._set(self._row(attempt_id), row_changes=times, state=state, fetch_tries=0)
+        row = self._row(attempt_id)
+        is_asked = self._is_measured and row.cost is None and row.attempt.task_id is not None
+        times = {"read_time": None, "fetch_time": None, "cost_time": NOW if is_asked else None}
+        self._set(row, row_changes=times, state=state, fetch_tries=0)
 
     @answered
     def mark_unknown(self, attempt_id: UUID, *, error: str) -> bool:
@@ -116,11 +123,13 @@ class MemoryAttemptStore(Store):
         lease: timedelta | None = None,
     ) -> Attempt:
         row, tries = self._row(attempt_id), self._row(attempt_id).attempt.fetch_tries
+        cost = row.cost if observation.cost is None else observation.cost
+        times = {"read_time": None, "fetch_time": after(lease) if lease else NOW}
         self._set(
             row,
-            row_changes={"read_time": None, "fetch_time": after(lease) if lease else NOW},
+            row_changes={**times, "cost": cost},
             state=AttemptState.SUCCEEDED,
-            observation=observation,
+            observation=replace(observation, cost=cost),
             task_id=row.attempt.task_id or observation.task_id,
             accept_time=row.attempt.accept_time or row.attempt.submit_time,
             fetch_tries=_next_try(tries) if lease else tries,
@@ -133,8 +142,26 @@ class MemoryAttemptStore(Store):
 
     @answered
     def keep_cost(self, attempt_id: UUID, cost: Decimal) -> bool:
-        """Keep none: no move of the model depends on it."""
-        return False
+        is_news = self._row(attempt_id).cost is None and self._is_measured
+        if is_news:
+            self.note_cost(attempt_id, cost)
+        return is_news
+
+    def note_cost(self, attempt_id: UUID, cost: Decimal) -> None:
+        """Write what an attempt took, which whoever reads it finds with its observation."""
+        row = self._row(attempt_id)
+        told = row.attempt.observation and replace(row.attempt.observation, cost=cost)
+        self._set(row, row_changes={"cost": cost, "cost_time": None}, observation=told)
+
+    @answered
+    def claim_costs(
+        self, *, first_wait: timedelta, readable: Sequence[Account], limit: int
+    ) -> tuple[Sequence[Attempt], timedelta | None]:
+        """Count no reads: whether a cost stays unknown in the end is no part of the race."""
+        due = [row for row in self._tables.attempts if (row.cost_time or FAR) <= NOW][:limit]
+        for row in due:
+            self._set(row, row_changes={"cost_time": after(first_wait)})
+        return tuple(row.attempt for row in due), None
 
     @answered
     def claim_reads(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
+from generation_svc.domain.job import JobState
 from generation_svc.domain.ledger import Delivered, HoldState, Transfer, Wallet
 from tests.ledger_rule import Hold, captured_amount, returned
 from tests.model.memory_store import Store, answered
@@ -18,6 +19,10 @@ class MemoryLedgerStore(Store):
     @answered
     def lock(self, owners: Sequence[str]) -> Mapping[str, Wallet]:
         return _Wallets({owner: self._tables.accounts.wallet(owner) for owner in owners})
+
+    @answered
+    def wallet(self, owner: str) -> Wallet:
+        return self._tables.accounts.wallet(owner)
 
     @answered
     def move(self, transfers: Sequence[Transfer]) -> int:
@@ -43,6 +48,8 @@ class MemoryLedgerStore(Store):
         before, now = returned(hold, captured=hold.captured), returned(hold, captured=captured)
         self._give_back("income", granted=now[0] - before[0], paid=now[1] - before[1])
         self._write(hold=replace(hold, captured=captured))
+        if self._tables.row.job.charged_credits is not None:
+            self.tell(captured)
         return captured
 
     async def book_cost(self, attempt_id: UUID, cost: Decimal, *, is_success: bool) -> bool:
@@ -55,11 +62,21 @@ class MemoryLedgerStore(Store):
             return None
         if not is_over and self._tables.is_live:
             return None
-        captured = captured_amount(hold, delivered)
+        return self.finish(hold, captured=captured_amount(hold, delivered))
+
+    def finish(self, hold: Hold, *, captured: int) -> int:
+        """End what is held, and have a job say so that has had its last revision."""
         state = HoldState.CAPTURED if captured else HoldState.RELEASED
         self._write(hold=replace(hold, state=state, captured=captured))
         self.empty(hold, captured=captured)
+        if self._tables.row.job.state is JobState.CANCELLED:
+            self.tell(captured)
         return captured
+
+    def tell(self, captured: int) -> None:
+        """Have the job say what it was charged; who ends it otherwise saves that with it."""
+        row = self._tables.row
+        self._write(row=replace(row, job=replace(row.job, charged_credits=captured)))
 
     def empty(self, hold: Hold, *, captured: int) -> None:
         """Move what was held to where it belongs."""

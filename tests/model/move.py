@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from generation_svc.domain.attempt import AttemptState
 from generation_svc.domain.job import FINAL_STATES
@@ -12,7 +12,7 @@ from generation_svc.domain.observation import ProviderState
 from tests.model.actor import CHAT, FEED, FORGED
 from tests.model.memory_delivery import OPEN
 from tests.model.run import Actor
-from tests.model.scope import WORKERS, Scope
+from tests.model.scope import MONEY, WORKERS, Scope
 from tests.model.space import NOBODY, Check, Space, State, Taken
 from tests.model.table import Tables, accepted
 from tests.model.world import CHOICES, ModelState, Task
@@ -45,13 +45,23 @@ class Explorer:
         self.space = Space(check)
         self._destination = CHAT if scope.has_chat else FEED
         self._workers = {name: self._actor(name) for name in WORKERS}
-        self._cancel, self._refund = self._actor("cancel"), self._actor("refund")
+        self._cancel = self._actor("cancel")
+        self._money = {name: self._actor(name) for name in MONEY}
 
     def first(self) -> State:
         """Return the state after a job was accepted, or after the provider took it."""
         scope, space = self.scope, self.space
-        world = ModelState(scope.faults, scope.posts, scope.forged, scope.cancels, scope.refunds)
-        job = accepted(self._destination, is_paid=scope.is_paid)
+        world = ModelState(
+            scope.faults,
+            scope.posts,
+            scope.forged,
+            scope.cancels,
+            scope.refunds,
+            scope.charge_backs,
+            scope.top_ups,
+        )
+        is_ceiling = bool(scope.costs)
+        job = accepted(self._destination, is_paid=scope.is_paid, is_ceiling=is_ceiling)
         rows, outside = space.tables.number(job), space.worlds.number(world)
         if scope.is_taken:
             rows, outside = self._work(rows, outside, self._workers["dispatch"])
@@ -62,7 +72,7 @@ class Explorer:
         yield from self._steps(state)
         yield from self._works(state)
         yield from self._cancels(state)
-        yield from self._refunds(state)
+        yield from self._moves_of_money(state)
         yield from self._callbacks(state)
         yield from self._ends_of_tasks(state)
         yield from self._deaths(state)
@@ -83,7 +93,8 @@ class Explorer:
         tables = self.space.tables[state[0]]
         is_home = all(row.attempt.state is not AttemptState.SUCCEEDED for row in tables.attempts)
         is_told = all(row.state not in OPEN for row in tables.deliveries)
-        return tables.row.job.state in FINAL_STATES and is_home and is_told
+        is_paid = not self.scope.costs or all(row.cost is not None for row in tables.makers)
+        return tables.row.job.state in FINAL_STATES and is_home and is_told and is_paid
 
     def good_tick(self, state: State, *, end: ProviderState | None) -> State:
         """Let everybody do their work once and well, and a tick of time pass.
@@ -93,7 +104,7 @@ class Explorer:
         tables, world, _ = state
         for task in self.space.worlds[world].tasks:
             if end and task.state is PENDING:
-                world = self._with(world, replace(task, state=end))
+                world = self._with(world, next(self._ended(task, end)))
         for actor in self._workers.values():
             tables, world = self._work(tables, world, actor)
         return self.space.later((tables, world, ()))
@@ -123,12 +134,15 @@ class Explorer:
             fewer = self.space.worlds.number(replace(left, cancels=left.cancels - 1))
             yield from self._turns((tables, fewer, actors), self._cancel, others=actors)
 
-    def _refunds(self, state: State) -> Iterator[Move]:
+    def _moves_of_money(self, state: State) -> Iterator[Move]:
         tables, world, actors = state
-        left = self.space.worlds[world]
-        if left.refunds:
-            fewer = self.space.worlds.number(replace(left, refunds=left.refunds - 1))
-            yield from self._turns((tables, fewer, actors), self._refund, others=actors)
+        world_now = self.space.worlds[world]
+        for name, actor in self._money.items():
+            left: int = getattr(world_now, f"{name}s")
+            if left:
+                changes: dict[str, Any] = {f"{name}s": left - 1}
+                fewer = self.space.worlds.number(replace(world_now, **changes))
+                yield from self._turns((tables, fewer, actors), actor, others=actors)
 
     def _callbacks(self, state: State) -> Iterator[Move]:
         tables, world, actors = state
@@ -143,8 +157,18 @@ class Explorer:
         tables, world, actors = state
         for task in self.space.worlds[world].tasks:
             for end in (SUCCEEDED, FAILED) if task.state is PENDING else ():
-                ended = self._with(world, replace(task, state=end))
-                yield Move(f"task {task.attempt} {end}", None, (tables, ended, actors))
+                for ended in self._ended(task, end):
+                    after = self._with(world, ended)
+                    yield Move(_words(ended), None, (tables, after, actors))
+
+    def _ended(self, task: Task, end: ProviderState) -> Iterator[Task]:
+        """Give the task as it may be at its end: with each cost, which is told late or at once."""
+        costs = self.scope.costs if end is SUCCEEDED else ()
+        for cost in costs:
+            for is_told in (False, True):
+                yield replace(task, state=end, cost=cost, is_told=is_told)
+        if not costs:
+            yield replace(task, state=end)
 
     def _deaths(self, state: State) -> Iterator[Move]:
         tables, world, actors = state
@@ -190,8 +214,13 @@ class Explorer:
         return self.space.actors.number(Actor(name, known))
 
 
+def _words(task: Task) -> str:
+    told = f", took {task.cost}{'' if task.is_told else ' and tells it late'}" if task.cost else ""
+    return f"task {task.attempt} {task.state}{told}"
+
+
 def _who(callback: Actor) -> str:
-    token, task, state, _ = callback.args
+    token, task, state, *_ = callback.args
     return f"callback (token of {token or 'nobody'}: task {task} {state})"
 
 
@@ -200,13 +229,14 @@ def _without(actors: tuple[int, ...], index: int) -> tuple[int, ...]:
 
 
 def _posts(world: ModelState, tables: Tables) -> Iterator[tuple[tuple[object, ...], ModelState]]:
-    """Give the callbacks that may come: token, task and state, and the world without it."""
+    """Give the callbacks that may come, as arguments of `receive`, and the world without it."""
     for task in world.tasks:
         if task.state is not PENDING and task.posts:
             posted = world.with_task(replace(task, posts=task.posts - 1))
-            yield (task.attempt, task.attempt, task.state), posted
+            cost = task.cost if task.is_told else 0
+            yield (task.attempt, task.attempt, task.state, cost), posted
         for token in _wrong_tokens(tables, task) if world.forged else ():
-            yield (token, task.attempt, SUCCEEDED), replace(world, forged=world.forged - 1)
+            yield (token, task.attempt, SUCCEEDED, 0), replace(world, forged=world.forged - 1)
 
 
 def _wrong_tokens(tables: Tables, task: Task) -> list[int]:

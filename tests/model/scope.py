@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 SWEEPS = ("mark_orphans", "end_unstarted", "end_overdue", "apply_pending")
-WORKERS = ("dispatch", "poll", "fetch", "edge", *SWEEPS)
-KINDS = frozenset({*WORKERS, "receive", "cancel", "refund"})
+WORKERS = ("dispatch", "poll", "fetch", "cost", "edge", *SWEEPS)
+MONEY = ("refund", "charge_back", "top_up")
+"""What happens to the owner's top-ups, each in one go: it is one transaction."""
+KINDS = frozenset({*WORKERS, "receive", "cancel", *MONEY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Scope:
     receive: int = 1
     poll: int = 1
     fetch: int = 1
+    cost: int = 0
     edge: int = 1
     sweep: int = 1
     stall: int = 2
@@ -31,8 +34,14 @@ class Scope:
     cancels: int = 1
     refunds: int = 0
     """How often the top-up that pays for the job is asked back, whatever was spent of it."""
+    charge_backs: int = 0
+    """How often the provider of payments says that it took the payment back."""
+    top_ups: int = 0
+    """How often another payment of the owner is told of; all tell of the same one."""
     is_paid: bool = False
     """Whether credits are held for the job."""
+    costs: tuple[int, ...] = ()
+    """What a task may take, where that decides what is paid: then the price is a ceiling."""
     has_chat: bool = False
     """Whether there is a progress message to edit; otherwise the outcome goes to a feed."""
     is_taken: bool = False
@@ -79,6 +88,31 @@ REFUND = replace(PAID, name="refund, paid", cancels=0, refunds=2)
 Whether the hold is released before or after that, the owner ends with the same: what comes back
 pays the debt. So there are fewer states than if it left both.
 """
+CHARGEBACK = replace(
+    PAID,
+    name="chargeback",
+    busy=1,
+    poll=0,
+    sweep=0,
+    cancels=0,
+    refunds=1,
+    charge_backs=2,
+    top_ups=2,
+)
+"""The payment for a job is taken back and asked back, and another one made, each told twice."""
+CEILING = replace(PAID, name="ceiling", dispatch=0, sweep=0, cost=1, costs=(3, 20), is_taken=True)
+"""The race for a job under a ceiling: it takes less or more, which is told at once or late."""
+TWO_TASKS = replace(
+    MISHAP,
+    name="ceiling, two tasks",
+    sweep=0,
+    poll=0,
+    cost=1,
+    costs=(3,),
+    is_paid=True,
+    halted=frozenset(),
+)
+"""A job under a ceiling that may be sent twice, so that both tasks bring a result and a cost."""
 LATE_PAID = replace(LATE, name="late answer, paid", is_paid=True, cancels=1)
 """An answer that comes with the hard stop, for a job that is paid for and may be cancelled."""
 SMALL = (
@@ -90,6 +124,9 @@ SMALL = (
     PAID,
     PAID_MISHAP,
     REFUND,
+    CHARGEBACK,
+    CEILING,
+    TWO_TASKS,
 )
 """Those of `make test`."""
 LARGE = (
@@ -103,6 +140,10 @@ LARGE = (
     replace(PAID, name="charge, cancel, three at once", busy=3),
     replace(PAID, name="charge, cancel, refund", refunds=1),
     replace(PAID, name="charge, cancel, a mishap", faults=1),
+    replace(PAID, name="chargeback, race", cancels=0, charge_backs=2, top_ups=2),
+    replace(CEILING, name="ceiling, two callbacks", posts=2),
+    replace(CEILING, name="ceiling and a mishap", faults=1),
+    replace(MISHAP, name="mishap, ceiling", cost=1, costs=(3, 20), is_paid=True),
     replace(PAID_MISHAP, name="refund and two mishaps, paid", refunds=1, faults=2),
     replace(MISHAP, name="two mishaps", faults=2),
     replace(MISHAP, name="mishap, cancel, two ticks", cancels=1, stall=2),

@@ -53,6 +53,10 @@ class AttemptRow:
     read_time: datetime | None = None
     fetch_time: datetime | None = None
     hint_time: datetime | None = None
+    cost: Decimal | None = None
+    """What it took, once somebody told that."""
+    cost_time: datetime | None = None
+    """When that is asked for, where nobody told it when it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class Tables:
     accounts: Accounts = NOTHING
     top_up: TopUp | None = None
     """What the owner bought, and pays the job with."""
+    later: TopUp | None = None
+    """What the owner bought afterwards."""
 
     def names(self) -> set[int]:
         """Return every token and number that rows hold."""
@@ -119,6 +125,14 @@ class Tables:
         )
 
     @property
+    def makers(self) -> list[AttemptRow]:
+        """The attempt that made what the job shows; for another job, any whose result is kept."""
+        shown = self.row.job.result
+        if shown:
+            return [self.attempts[each.id.int - 1] for each in shown.media[:1]]
+        return [row for row in self.attempts if row.attempt.state is AttemptState.SETTLED]
+
+    @property
     def is_held(self) -> bool:
         """Whether credits are kept for the job."""
         return self.hold is not None and self.hold.state is HoldState.OPEN
@@ -132,9 +146,12 @@ PRICE = 8
 """What the job costs that is paid for."""
 _FREE = Price(is_free=True, credits="0")
 _PAID = Price(is_free=False, credits=str(PRICE))
+_CEILING = replace(_PAID, is_ceiling=True)
 
 
-def accepted(destination: Destination, *, is_paid: bool = False) -> Tables:
+def accepted(
+    destination: Destination, *, is_paid: bool = False, is_ceiling: bool = False
+) -> Tables:
     """Return the rows of a job that was just accepted."""
     job = Job(
         id=JOB_ID,
@@ -142,7 +159,7 @@ def accepted(destination: Destination, *, is_paid: bool = False) -> Tables:
         owner="user:1",
         model_id=MODEL_ID,
         inputs=_Inputs(prompt="a cat"),
-        price=_PAID if is_paid else _FREE,
+        price=(_CEILING if is_ceiling else _PAID) if is_paid else _FREE,
         correlation_id="",
         create_time=NOW,
         start_deadline_time=NOW + TIMING.start_deadline,
@@ -205,6 +222,7 @@ def _aged_attempt(row: AttemptRow) -> AttemptRow:
         attempt=attempt,
         read_time=due(row.read_time),
         fetch_time=due(row.fetch_time),
+        cost_time=due(row.cost_time),
         hint_time=row.hint_time and NOW - TICK,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 JOB_ID = UUID(int=1)
 TOP_UP_ID = UUID(int=2)
+LATER_ID = UUID(int=3)
 LINK = "https://tempfile.aiquickdraw.com/result.png"
 CONTENT = Examined(
     path=Path("picture"),
@@ -86,6 +88,10 @@ class Task:
     state: ProviderState
     posts: int
     """How many callbacks may still come, once it is final."""
+    cost: int = 0
+    """What it took, as reads of its record say; 0 if that matters to nobody."""
+    is_told: bool = True
+    """Whether its callbacks say so, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,8 @@ class ModelState:
     forged: int
     cancels: int
     refunds: int = 0
+    charge_backs: int = 0
+    top_ups: int = 0
     tasks: tuple[Task, ...] = ()
     messages: int = 0
     """New messages in the chat beside the progress message."""
@@ -118,8 +126,8 @@ def token(attempt: int) -> str:
     return f"token-{attempt}"
 
 
-def statement(task: int, state: ProviderState) -> Observation:
-    """Return what the provider says of a task."""
+def statement(task: int, state: ProviderState, *, cost: int = 0) -> Observation:
+    """Return what the provider says of a task, and what that took, if it says so."""
     urls = (LINK,) if state is ProviderState.SUCCEEDED else ()
     words = {ProviderState.SUCCEEDED: "success", ProviderState.FAILED: "fail"}
     code = "500" if state is ProviderState.FAILED else ""
@@ -129,6 +137,7 @@ def statement(task: int, state: ProviderState) -> Observation:
         word=words.get(state, "waiting"),
         results=tuple(map(ResultItem, urls)),
         fail_code=code,
+        cost=Decimal(cost) if cost else None,
     )
 
 
@@ -200,12 +209,12 @@ class Outside:
         return answer
 
     def _read(self, number: int) -> Observation:
-        state = self._run.world.task(number).state
+        task = self._run.world.task(number)
         if self._run.choice == "missing":
-            state = ProviderState.MISSING
             self._run.world = replace(self._run.world, faults=self._run.world.faults - 1)
-            return statement(number, state)
-        told: Observation = self._answer("told", statement(number, state))
+            return statement(number, ProviderState.MISSING)
+        said = statement(number, task.state, cost=task.cost)
+        told: Observation = self._answer("told", said)
         return told
 
     def _send(self, delivery: Delivery, *, until: datetime) -> SendingOutcome:
