@@ -18,5 +18,6 @@ class Seller:
     def link(self, text: str) -> str:
         """Return a link that opens a chat with the seller, with a text to send; may be empty."""
         if self.contact.startswith("@"):
-            return f"https://t.me/{self.contact[1:]}?text={quote(text)}"
+            chat = f"https://t.me/{self.contact[1:]}"
+            return f"{chat}?text={quote(text)}" if text else chat
         return self.contact if self.contact.startswith("https://") else ""

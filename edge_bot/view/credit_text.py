@@ -49,7 +49,8 @@ def paid_text(top_up: TopUp, speak: Texts) -> str:
     """Return what was paid: Stars, or an amount in the smallest unit of a currency."""
     if top_up.currency == CURRENCY:
         return f"⭐️ {speak.number(top_up.amount)}"
-    return amount_text(top_up.amount, top_up.currency)
+    point = "," if speak.language == "ru" else "."
+    return amount_text(top_up.amount, top_up.currency, point=point)
 
 
 def day_text(time: Timestamp, speak: Texts) -> str:

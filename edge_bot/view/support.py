@@ -93,9 +93,9 @@ def _named(top_up: TopUp | None, speak: Texts) -> str:
         return speak.html("You have not topped up yet, so there is no payment to name.")
     number = top_up.receipt_number
     about = (
-        time_text(top_up.create_time, speak),
+        f"{time_text(top_up.create_time, speak)} UTC",
         paid_text(top_up, speak),
-        speak.html("Receipt No. {number}", number=number) if number else "",
+        speak.html("receipt No. {number}", number=number) if number else "",
     )
     return lines(
         speak.html("Name the payment; press the line to copy it:"),

@@ -9,8 +9,8 @@ from generation_svc.domain.statement import Statement
 from generation_svc.statement.word import Words
 
 _COLUMNS = ("time", "entry", "detail", "change", "balance")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+"""What a spreadsheet takes for the beginning of a formula, an East Asian one also in wide forms."""
 
 
 def write_csv(statement: Statement) -> bytes:

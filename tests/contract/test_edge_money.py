@@ -234,7 +234,10 @@ async def test_no_screen_says_vat_and_no_russian_one_says_cheque(language: str) 
 async def test_support_has_the_latest_charge_at_hand(chat: Chat) -> None:
     chat.context = replace(chat.context, seller=Seller("127.0.0.1", contact="@example_help"))
     await chat.say("/paysupport")
-    assert "no payment to name" in await chat.last_text()
+    message = await chat.last()
+    assert "no payment to name" in message["text"]
+    button = message["reply_markup"]["inline_keyboard"][0][0]
+    assert button["url"] == "https://t.me/example_help"
     payment = await buy(chat)
     await chat.say("/paysupport")
     message = await chat.last()
@@ -242,6 +245,15 @@ async def test_support_has_the_latest_charge_at_hand(chat: Chat) -> None:
     link = message["reply_markup"]["inline_keyboard"][0][0]["url"]
     assert link.startswith("https://t.me/example_help?text=")
     assert payment["charge_id"] in link
+
+
+async def test_the_payment_at_hand_is_told_in_a_line_as_people_write_it() -> None:
+    async with chatting(language="ru", is_sold=True) as chat:
+        await buy(chat, label="+100 кредитов")
+        top_up = wallet(chat).top_ups[0]
+        top_up.receipt_number, top_up.currency, top_up.amount = "1-000017", "RUB", 49900
+        await chat.say("/paysupport")
+        assert "UTC, 499,00 RUB, квитанция № 1-000017" in await chat.last_text()
 
 
 async def test_the_balance_tells_its_parts(chat: Chat) -> None:

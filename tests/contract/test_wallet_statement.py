@@ -194,7 +194,7 @@ async def test_a_receipt_has_its_number_once_it_is_given(
     await number_receipts(service.deps)
     for _ in range(2):
         text = await receipt(client, top_up.id, "ru")
-        for words in ("Квитанция № 1-000001", OWNER, SELLER, "2.00 RUB", "тестовые"):
+        for words in ("Квитанция № 1-000001", OWNER, SELLER, "2,00 RUB", "тестовые"):
             assert words in text
 
 

@@ -1,10 +1,11 @@
 import asyncio
 import os
 import shutil
+import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from subprocess import PIPE
@@ -96,6 +97,15 @@ def pid_file(url: str) -> str:
     return str(text)
 
 
+def checkpoint(url: str) -> int:
+    """Have all that was written on disk, and return who does that."""
+    query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+    with psycopg.connect(url) as connection:
+        connection.execute("CHECKPOINT")
+        (pid,) = connection.execute(query).fetchone() or (0,)
+    return int(pid)
+
+
 async def test_data_is_there_for_the_next_holder(postgres_folder: Path, bin_folder: Path) -> None:
     async with run(postgres_folder, bin_folder=bin_folder) as url:
         write(url, "kept")
@@ -147,6 +157,25 @@ async def test_server_whose_holder_was_just_killed_is_succeeded(
         await process.wait()
         async with run(postgres_folder, bin_folder=bin_folder) as url:
             assert answers(url)
+
+
+async def test_a_server_that_hangs_as_it_ends_is_succeeded(
+    postgres_folder: Path, bin_folder: Path
+) -> None:
+    async with holder(postgres_folder, bin_folder) as first:
+        assert first.stdout is not None
+        url = (await first.stdout.readline()).decode().strip()
+        write(url, "kept")
+        checkpointer = checkpoint(url)
+        os.kill(checkpointer, signal.SIGSTOP)
+        try:
+            first.kill()
+            await first.wait()
+            async with run(postgres_folder, bin_folder=bin_folder) as next_url:
+                assert read(next_url) == "kept"
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(checkpointer, signal.SIGKILL)
 
 
 async def test_second_holder_is_told_so(postgres_folder: Path, bin_folder: Path) -> None:

@@ -85,7 +85,12 @@ def test_lines_end_and_texts_are_quoted_as_rfc_4180_says() -> None:
     assert b'"\'=HYPERLINK(""a"",""b""), for ' in data
 
 
-@pytest.mark.parametrize("reason", ["=1+1", "+7 900", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize("sign", ["\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_a_wide_sign_begins_no_formula(sign: str) -> None:
+    assert rows(replace(statement(count=1), owner=f"{sign}1"))[-1][2] == f"'{sign}1"
+
+
+@pytest.mark.parametrize("reason", ["=1+1", "+7 900", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_what_somebody_wrote_is_no_formula(reason: str) -> None:
     made = statement(count=1)
     made = replace(made, lines=(replace(made.lines[0], reason=reason),))

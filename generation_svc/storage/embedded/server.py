@@ -125,8 +125,10 @@ class EmbeddedPostgres:
         with suppress(TimeoutError):
             async with asyncio.timeout(_ORPHAN_TIMEOUT_SECONDS):
                 await _until(lambda: try_lock(lock))
-        if not try_lock(lock):  # where no kernel ends a server with its holder
-            stop = ("stop", "--no-wait", "--mode=fast", "--pgdata", str(self.folder.cluster))
+        if not try_lock(lock):
+            # No kernel ended it with its holder, or its fast shutdown hangs: PostgreSQL 18's does
+            # if it is asked for while the server recovers from the crash of an I/O worker.
+            stop = ("stop", "--no-wait", "--mode=immediate", "--pgdata", str(self.folder.cluster))
             self._process = self._programs.spawn("pg_ctl", *stop, lock=lock)
             await _until(self._has_ended)
             await _until(lambda: try_lock(lock))

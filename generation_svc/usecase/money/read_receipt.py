@@ -4,12 +4,15 @@ from uuid import UUID
 
 from generation_svc.domain.caller import Caller
 from generation_svc.domain.error import PermissionDenied
+from generation_svc.domain.model import LocalizedText
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.money_error import TopUpNotFound
 from generation_svc.domain.receipt import Receipt
 from generation_svc.lifecycle.dependencies import Dependencies
 from generation_svc.usecase.money.permission import check_money, check_owner
 from runtime.currency import amount_text
+
+_POINT = LocalizedText(en=".", ru=",")
 
 
 async def read_receipt(
@@ -26,7 +29,7 @@ async def read_receipt(
         raise TopUpNotFound(top_up_id) from None
     return Receipt(
         top_up,
-        paid=amount_text(top_up.amount, top_up.currency),
+        paid=amount_text(top_up.amount, top_up.currency, point=_POINT.pick(language)),
         time=deps.database.now(),
         language=language,
         is_test=deps.money.mode is MoneyMode.TEST,
