@@ -34,6 +34,14 @@ _LATE: Mapping[Source, JobEventKind] = {
 _logger = structlog.get_logger(__name__)
 
 
+async def observe(
+    deps: Dependencies, attempt: Attempt, *, observation: Observation, source: Source
+) -> bool:
+    """Apply an observation that is believed; return whether it changed anything."""
+    async with deps.database.transaction() as tx:
+        return await apply(deps, tx, attempt=attempt, observation=observation, source=source)
+
+
 async def apply(
     deps: Dependencies,
     tx: Transaction,
@@ -42,7 +50,7 @@ async def apply(
     observation: Observation,
     source: Source,
 ) -> bool:
-    """Apply an observation that is believed; return whether it changed anything."""
+    """Do the same as a part of a transaction."""
     # Everybody locks in this order, or two transactions would wait for each other.
     job, current = await tx.jobs.lock_with_attempt(attempt.id)
     if observation.state in (ProviderState.UNKNOWN, ProviderState.EMPTY):
