@@ -21,7 +21,7 @@ from generation_svc.usecase import (
 )
 from generation_svc.usecase.heal_stars import heal_stars
 from generation_svc.usecase.read_stars import OVERLAP, StarPage, report_stars, star_cursor
-from generation_svc.usecase.return_star import return_again
+from generation_svc.usecase.refund_star import return_again
 from generation_svc.usecase.settle_star import settle_star
 from tests.integration.test_star_list import entered, payment, refunded
 from tests.lifecycle import CALLER, Harness
