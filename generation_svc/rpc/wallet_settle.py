@@ -60,7 +60,7 @@ class StarSettlementServicer:
 def _settlement_from_proto(request: pb.SettleStarTransactionRequest) -> Settlement:
     bounds = Bounds()
     verdict = request.WhichOneof("verdict")
-    if verdict is None or not getattr(request, verdict):
+    if verdict is None or getattr(request, verdict) is False:
         bounds.refuse("verdict", f"Must be one of {', '.join(_VERDICTS)}.")
     is_credit, is_charged_back = verdict == "credit", verdict == "charged_back_top_up_id"
     credit = request.credit
