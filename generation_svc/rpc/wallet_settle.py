@@ -10,7 +10,7 @@ from generation_svc.rpc.call import ServicerContext
 from generation_svc.rpc.caller import current_caller
 from generation_svc.rpc.top_up_servicer import MAX_PACK_LENGTH
 from generation_svc.rpc.wallet_star import MAX_STAR_ID_LENGTH, difference_to_proto
-from generation_svc.usecase.money import heal_stars, return_star, settle_star
+from generation_svc.usecase.money import heal_stars, refund_star, settle_star
 
 MAX_DIFFERENCES = 100
 _VERDICTS = ("is_bot_owners", "credit", "charged_back_top_up_id", "return_again")
@@ -51,7 +51,7 @@ class StarSettlementServicer:
         """Book a transaction as the operator decides."""
         settlement = _settlement_from_proto(request)
         if settlement.is_to_return:
-            await return_star.return_again(self._deps, settlement)
+            await refund_star.return_again(self._deps, settlement)
         else:
             await settle_star.settle_star(self._deps, settlement)
         return pb.SettleStarTransactionResponse(settled_as=settlement.verdict)
@@ -60,7 +60,7 @@ class StarSettlementServicer:
 def _settlement_from_proto(request: pb.SettleStarTransactionRequest) -> Settlement:
     bounds = Bounds()
     verdict = request.WhichOneof("verdict")
-    if verdict is None or not getattr(request, verdict):
+    if verdict is None or getattr(request, verdict) is False:
         bounds.refuse("verdict", f"Must be one of {', '.join(_VERDICTS)}.")
     is_credit, is_charged_back = verdict == "credit", verdict == "charged_back_top_up_id"
     credit = request.credit

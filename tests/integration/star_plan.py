@@ -23,7 +23,7 @@ from generation_svc.usecase.money import (
 )
 from generation_svc.usecase.money.heal_stars import heal_stars
 from generation_svc.usecase.money.read_stars import OVERLAP, StarPage, report_stars, star_cursor
-from generation_svc.usecase.money.return_star import return_again
+from generation_svc.usecase.money.refund_star import return_again
 from generation_svc.usecase.money.settle_star import settle_star
 from tests.integration.test_star_list import entered, payment, refunded
 from tests.lifecycle import CALLER, Harness

@@ -11,7 +11,7 @@ from generation_svc.domain.star import StarDirection
 from generation_svc.domain.star_settlement import Settlement
 from generation_svc.domain.top_up import TopUp, TopUpState
 from generation_svc.usecase.money.lease_refund import ALREADY_RETURNED, NEVER_PAID
-from generation_svc.usecase.money.return_star import return_again
+from generation_svc.usecase.money.refund_star import return_again
 from tests.integration import test_star_list as star
 from tests.integration import test_top_up_refund as top_ups
 from tests.integration.test_star_settlement import agrees

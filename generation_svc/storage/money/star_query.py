@@ -71,10 +71,13 @@ SELECT * FROM star_transaction WHERE (bot_id, id, direction) = (%(bot_id)s, %(id
 """A transaction that was listed."""
 
 # What a process kept and did not live to compare comes first: nothing else looks at it. The others
-# come in any order: else many that nothing heals would stand before one that has become healable.
+# are chosen at random: else many that nothing heals would stand before one that has become healable.
 OPEN = f"""
-SELECT * FROM star_transaction WHERE bot_id = %(bot_id)s AND settled_as IS NULL AND problem <> ''
-ORDER BY problem <> '{UNCOMPARED}', random() LIMIT %(limit)s
+SELECT * FROM (
+    SELECT * FROM star_transaction
+    WHERE bot_id = %(bot_id)s AND settled_as IS NULL AND problem <> ''
+    ORDER BY problem <> '{UNCOMPARED}', random() LIMIT %(limit)s
+) AS chosen ORDER BY problem <> '{UNCOMPARED}', time, position
 """
 """The transactions of a bot that have a problem."""
 
