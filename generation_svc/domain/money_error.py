@@ -107,13 +107,18 @@ class DailyCapReached(AtelierError):
 class TopUpCapReached(DailyCapReached):
     """A payment is more than its caller may still record today."""
 
-    def __init__(self, *, limit: int, used: int, retry_after: timedelta) -> None:
+    def __init__(self, *, limit: int, used: int, credits_: int, retry_after: timedelta) -> None:
         super().__init__("top_up", retry_after=retry_after)
         self.limit, self.left = limit, max(0, limit - used)
         minutes = -(-retry_after // timedelta(minutes=1))
+        advice = (
+            f"The next day begins in {minutes} minutes; record the payment again then."
+            if credits_ <= limit
+            else f"{credits_} are more than any day has: have an operator record the payment."
+        )
         self.args = (
             f"At most {limit} credits are recorded a day (UTC), and {self.left} of them are left."
-            f" The next day begins in {minutes} minutes; record the payment again then.",
+            f" {advice}",
         )
 
     @property

@@ -139,7 +139,7 @@ ROWS: list[tuple[Exception, grpc.StatusCode, str]] = [
         "DAILY_CAP_REACHED",
     ),
     (
-        money.TopUpCapReached(limit=250, used=200, retry_after=timedelta(hours=2)),
+        money.TopUpCapReached(limit=250, used=200, credits_=60, retry_after=timedelta(hours=2)),
         Code.FAILED_PRECONDITION,
         "DAILY_CAP_REACHED",
     ),

@@ -390,6 +390,15 @@ async def test_a_card_beyond_the_cap_is_told_what_is_left_and_when(open_bench: O
     assert (await record(harness, replace(more, credits=50), host="")).wallet.paid == 600
 
 
+async def test_a_payment_that_no_day_has_room_for_is_not_put_off(open_bench: OpenBench) -> None:
+    harness = await opened(open_bench, cap=600)
+    card = Payment("card", "pi_1", "telegram:7", 499, "EUR", credits=601)
+    with pytest.raises(TopUpCapReached, match="have an operator record the payment") as refusal:
+        await record(harness, card, host="")
+    assert "again then" not in str(refusal.value)
+    assert (await record(harness, card, host="", caller=OPERATOR)).is_new
+
+
 async def test_a_caller_with_a_cap_of_its_own_is_held_to_that_one(open_bench: OpenBench) -> None:
     card = Payment("card", "pi_0", "telegram:7", 499, "EUR", credits=550)
     for cap in (600, None):

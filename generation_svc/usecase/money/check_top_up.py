@@ -73,7 +73,8 @@ def cap_refusal(
     if cap is None or used + credits_ <= cap:
         return None
     now = deps.database.now()
-    return TopUpCapReached(limit=cap, used=used, retry_after=day_after(now) - now)
+    retry_after = day_after(now) - now
+    return TopUpCapReached(limit=cap, used=used, credits_=credits_, retry_after=retry_after)
 
 
 def owner_problem(payment: Payment) -> str | None:
