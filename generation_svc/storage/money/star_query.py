@@ -71,7 +71,7 @@ SELECT * FROM star_transaction WHERE (bot_id, id, direction) = (%(bot_id)s, %(id
 """A transaction that was listed."""
 
 # What a process kept and did not live to compare comes first: nothing else looks at it. The others
-# are chosen at random: else many that nothing heals would stand before one that has become healable.
+# are chosen at random: else many that nothing heals would stand before one that became healable.
 OPEN = f"""
 SELECT * FROM (
     SELECT * FROM star_transaction
