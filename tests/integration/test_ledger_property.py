@@ -29,5 +29,5 @@ async def ground(open_bench: OpenBench) -> Ground:
 
 def test_no_order_of_steps_loses_or_invents_a_credit(ground: Ground) -> None:
     walk(ground, examples=EXAMPLES, seed_=int(SEED) if SEED else None, is_long=IS_LONG)
-    assert ground.reached["charged"] >= EXAMPLES
+    assert 2 * ground.reached["charged"] >= EXAMPLES
     assert not IS_LONG or ground.reached.keys() >= PLACES
