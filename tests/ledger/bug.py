@@ -107,4 +107,4 @@ RARE = (
     Bug("a cancelled job pays for what came", _instead(charge, "capture_late", _nothing)),
     Bug("only what was delivered is paid", _instead(charge, "delivered_of", _in_full)),
 )
-"""Which take the search a minute or two each: it seldom comes to where they matter."""
+"""Which take the search up to a minute each: it comes later to where they matter."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -67,6 +68,8 @@ class Ground:
 
     def __init__(self, replicas: tuple[Harness, ...], fuse: Fuse) -> None:
         self.replicas, self.fuse = replicas, fuse
+        self.reached: Counter[str] = Counter()
+        """What all examples came to, and how often."""
         self._loop = asyncio.get_running_loop()
         self._turns = cycle(replicas)
         self._catalog = replicas[0].deps.models.catalog

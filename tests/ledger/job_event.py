@@ -36,9 +36,12 @@ MODELS: tuple[dict[str, Any], ...] = (
     },
 )
 """One is free, two have an exact price, and one has a ceiling."""
+OFTEN = (1, 2, 3, 4)
+"""How often each is asked for: most can happen where there are several pictures, or a ceiling."""
 LINKS = tuple(f"{LINK}?{n}" for n in range(4))
 FRESH = "https://file.aiquickdraw.com/fresh.png"
-COSTS = (None, None, Decimal("0.5"), Decimal("7.25"), Decimal(900))
+COSTS = (*(None,) * 3, *map(Decimal, ("0.5", "7.25", "7.25", "900")))
+"""What callbacks and polls tell of a cost; the last one takes the model off sale."""
 REFUSED = ProviderRefused("no", code="422", reason=FailureReason.REQUEST_REFUSED)
 LOST = ProviderSilent("no answer")
 
@@ -56,7 +59,7 @@ class JobEvents(Events):
             self.quotes[model["model_id"]] = int(told.price.credits)
 
     async def create(self, random: Random, is_twice: bool) -> None:
-        model = random.choice(MODELS)
+        (model,) = random.choices(MODELS, OFTEN)
         request = {
             **model,
             "owner": random.choice(OWNERS),
@@ -100,8 +103,10 @@ class JobEvents(Events):
     async def call_back(self, random: Random, is_success: bool) -> None:
         call = self._call(random)
         if call:
-            told = _told(random, is_success)
-            await self.do(lambda bench: bench.callback(told, call=call))
+            await self._say(call, _told(random, is_success))
+
+    async def _say(self, call: int, told: Observation) -> None:
+        await self.do(lambda bench: bench.callback(told, call=call))
 
     async def answer_polls(self, random: Random, is_success: bool) -> None:
         call = self._call(random)
@@ -144,6 +149,8 @@ class JobEvents(Events):
         if random.random() < 0.25:
             await self.kill_soon(random, is_committed=random.random() < 0.5)
         await self.fetch(random, is_whole)
+        if random.random() < 0.3:
+            await self.read_cost(random, is_told=True)
 
     async def kill_soon(self, random: Random, is_committed: bool) -> None:
         """Kill the process in what it does next; after that it is done again by another one."""
@@ -158,7 +165,24 @@ class JobEvents(Events):
                 await self.send(random, is_answered=True)
             await self.do(partial(_cancel, request, job))
             if is_running:
-                await self.call_back(random, is_success=random.random() < 0.5)
+                await self.call_back(random, is_success=random.random() < 0.7)
+                await self.fetch(random, is_whole=random.random() < 0.7)
+
+    async def send_twice(self, random: Random, is_other_first: bool) -> None:
+        """Have what waits sent, answered by nobody, sent again, and both tasks tell of a result."""
+        provider = self.ground.harness.provider
+        before = len(provider.created)
+        provider.refuse(LOST)
+        await self.do(lambda bench: dispatch(bench.deps))
+        provider.refuse(None)
+        await self.later(1)
+        await self.do(lambda bench: bench.dispatch_all())
+        calls = list(range(before + 1, len(provider.created) + 1))
+        for call in reversed(calls) if is_other_first else calls:
+            self.told.add(call)
+            await self._say(call, _told(random, random.random() < 0.9))
+            if random.random() < 0.7:
+                await self.fetch(random, is_whole=random.random() < 0.7)
 
     async def wait(self, random: Random, is_swept: bool) -> None:
         await self.later(random.choice((0.05, 0.5, 3, 30)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from generation_svc.domain.ledger_audit import Rule
 from generation_svc.lifecycle import ledger_audit
 from tests import money
@@ -44,6 +46,24 @@ async def _check_payments(events: Events) -> None:
     assert known == {}
 
 
+async def reached(events: Events) -> Counter[str]:
+    """Count what the example came to: a search that never gets somewhere proves nothing of it."""
+    (row,) = await events.ground.harness.query(_REACHED)
+    return Counter({name: count for name, count in row.items() if count})
+
+
+_REACHED = """
+SELECT count(*) FILTER (WHERE captured > 0) AS charged,
+    count(*) FILTER (WHERE 0 < captured AND captured < credits AND NOT is_ceiling) AS partial,
+    count(*) FILTER (WHERE captured > 0 AND job.state = 'cancelled') AS cancelled,
+    count(*) FILTER (WHERE lent > 0) AS lent,
+    (SELECT count(*) FROM transfer WHERE source = 'income') AS lowered,
+    (SELECT count(*) FROM transfer WHERE target = 'debt') AS owed,
+    (SELECT count(*) FROM receipt) AS numbered,
+    count(*) FILTER (WHERE 1 < (SELECT count(*) FROM attempt WHERE attempt.job_id = job.id
+        AND attempt.state IN ('settled', 'lost', 'succeeded'))) AS repeated
+FROM hold JOIN job ON job.id = hold.job_id
+"""
 # What owners have is what came in without what was charged.
 _INVENTED = """
 SELECT * FROM (SELECT
