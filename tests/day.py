@@ -1,0 +1,21 @@
+"""A day that does not end while a test counts what happens in it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from generation_svc.domain.clock import day_after
+from runtime.clock import utc_now
+
+ENOUGH = timedelta(seconds=30)
+"""How long such a test takes at most, on a slow machine too."""
+
+
+@pytest.fixture
+async def within_one_day() -> None:
+    """Wait for the next day (UTC) if hardly anything is left of this one, or of this month."""
+    while day_after(now := utc_now()) - now < ENOUGH:  # noqa: ASYNC110 - no event tells of midnight
+        await asyncio.sleep(0.1)
