@@ -13,6 +13,7 @@ import pytest
 from atelier.generation.v1 import generation_service_pb2 as pb
 from atelier.generation.v1.generation_service_pb2_grpc import GenerationServiceStub
 from atelier.generation.v1.job_pb2 import JOB_STATE_FAILED, JOB_STATE_QUEUED, Job
+from generation_svc.lifecycle import revision_poller
 from generation_svc.rpc.stream import StreamTiming
 from generation_svc.usecase.stream_job import PAGE
 from tests.contract.failure import Refusal, refusal_of_error
@@ -152,7 +153,10 @@ async def test_a_reader_goes_on_at_another_server_when_its_own_drains(
         assert await resumed == [2, 3, 4, 5]
 
 
-async def test_news_of_another_replica_arrive_at_once(database_url: str, tmp_path: Path) -> None:
+async def test_news_of_another_replica_arrive_at_once(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revision_poller, "LOOK_SECONDS", 3600)  # it looks only when it is told
     async with (
         serving(database_url, tmp_path / "one") as one,
         serving(database_url, tmp_path / "two") as two,
@@ -160,7 +164,7 @@ async def test_news_of_another_replica_arrive_at_once(database_url: str, tmp_pat
         job = await one.create()
         call = follow(two, job.id)
         assert (await first_job(call)).state == JOB_STATE_QUEUED
-        async with asyncio.timeout(2):  # the slow look behind the hint takes longer
+        async with asyncio.timeout(30):
             await one.delay(job.id)
             assert (await first_job(call)).revision == 2
 
