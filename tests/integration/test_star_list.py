@@ -141,6 +141,7 @@ async def test_a_payment_whose_update_was_lost_is_credited_once(harness: Harness
     await check_ledger(harness)
 
 
+@pytest.mark.usefixtures("within_one_day")
 async def test_what_telegram_lists_is_credited_whatever_the_cap_of_the_day(
     open_bench: OpenBench,
 ) -> None:
