@@ -1,8 +1,9 @@
-"""A day that does not end while a test counts what happens in it."""
+"""The day on which tests run: it does not end while a test counts what happens in it."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from generation_svc.domain.clock import day_after
 from runtime.clock import utc_now
 
+DAY = os.environ.setdefault("ATELIER_TEST_DAY", f"{utc_now():%Y%m%d}")
+"""When the run began; its processes inherit it, so that they collect the same tests at midnight."""
 ENOUGH = timedelta(seconds=30)
 """How long such a test takes at most, on a slow machine too."""
 
