@@ -24,13 +24,14 @@ class RecordingCallbackService(pb_grpc.CallbackServiceServicer):
         self.metadata: list[dict[str, str]] = []
         self.failures: list[grpc.StatusCode] = []
         self.is_hanging = False
+        self.may_go_on = asyncio.Event()
         self.outcome: int = pb.CALLBACK_OUTCOME_APPLIED
 
     async def ReportCallback(
         self, request: pb.ReportCallbackRequest, context: Context
     ) -> pb.ReportCallbackResponse:
         if self.is_hanging:
-            await asyncio.Event().wait()
+            await self.may_go_on.wait()
         if self.failures:
             await context.abort(self.failures.pop(), "as asked")
         self.requests.append(request)

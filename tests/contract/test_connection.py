@@ -170,7 +170,9 @@ async def test_a_stranger_who_does_not_read_takes_the_health_from_nobody_else(
         connection = await stack.enter_async_context(raw_connection(service.address))
         await connection.begin(window=0)
         streams = [await connection.ask(CHECK, framed(b"")) for _ in range(20)]
-        refusals = [await connection.refusal(each) for each in streams[5:]]
+        answers = [await connection.refusal(each) for each in streams[5:]]
+        refusals = [each for each in answers if each.reason]  # which five are let in is chance
+        assert len(refusals) >= 10
         assert {each.metadata["part"] for each in refusals} == {"unread answers of the connection"}
         health: Any = HealthStub(service.channel)
         await health.Check(health_pb2.HealthCheckRequest())

@@ -320,8 +320,8 @@ async def test_a_sending_ends_before_its_lease(edge: Harness) -> None:
     await edge.telegram.started(CHAT)
     await edge.telegram.fault(kind="timeout", method=PHOTO, seconds=5)
     edge.service.delivery.offer(delivery(succeeded(edge.media())))
-    async with edge.sending(lease_s=0.7, report_s=0.1):
-        assert (await edge.service.delivery.outcome(within_s=1)).HasField("unknown")
+    async with edge.sending(lease_s=2, report_s=1):
+        assert (await edge.service.delivery.outcome(within_s=2)).HasField("unknown")
 
 
 async def test_stopping_cuts_a_sending_short_and_says_so(edge: Harness) -> None:

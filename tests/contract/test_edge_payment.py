@@ -13,6 +13,7 @@ from edge_bot.pack.payload import Payload
 from tests.contract.edge_harness import CHAT, Harness, harness, until
 from tests.contract.edge_wallet import WalletDesk
 from tests.contract.test_edge_process import Process, environment, started
+from tests.e2e.program import START_SECONDS
 from tests.integration.sandbox_telegram import Json
 
 OWNER = f"telegram:{CHAT}"
@@ -35,7 +36,7 @@ async def running(edge: Harness, *, is_webhook: bool = False) -> AsyncIterator[P
         variables["TELEGRAM_WEBHOOK_URL"] = url
     process = Process(await started(variables), url)
     try:
-        await until(process.is_ready, within_s=20)
+        await until(process.is_ready, within_s=START_SECONDS)
         yield process
     finally:
         if process.child.returncode is None:

@@ -20,6 +20,8 @@ from tests.contract.stand_in import Refusal
 from tests.contract.test_edge_money import OWNER, wallet
 from tests.edge_model import USER, catalog, job
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 MODEL = "gpt-image-2-text-to-image"
 PRICE = 12
 FAILED_PRECONDITION = 9

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from tests.contract.edge_harness import CHAT, Harness, delivery, harness, succeeded, until
+from tests.e2e.program import START_SECONDS
 from tests.integration.sandbox_telegram import TOKEN
 from tests.port import free_port
 
@@ -63,7 +64,7 @@ async def running(edge: Harness) -> AsyncIterator[Process]:
     variables = environment(edge)
     process = Process(await started(variables), f"http://{variables['EDGE_LISTEN']}")
     try:
-        await until(process.is_ready, within_s=20)
+        await until(process.is_ready, within_s=START_SECONDS)
         yield process
     finally:
         if process.child.returncode is None:

@@ -25,6 +25,8 @@ from generation_svc.rpc.interceptor import CallInterceptor
 from generation_svc.rpc.method import MethodNotFound, ServiceNotFound
 from tests.contract.failure import Refusal, refusal_of, refused
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 PROTO = Path("proto/atelier/generation/v1/error_reason.proto")
 SECRET = "postgresql://atelier:hunter2@db/atelier"
 RETRYABLE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -49,10 +50,11 @@ async def test_silent_connections_keep_nobody_out() -> None:
 
 
 async def test_one_address_keeps_no_other_out() -> None:
-    options = {"gateway_address_connection_limit": 2, "gateway_proxies": ()}
-    async with running(free_port(), **options) as small:
+    options: dict[str, Any] = {"gateway_address_connection_limit": 2, "gateway_proxies": ()}
+    # Else those that say nothing are closed anyway.
+    async with running(free_port(), gateway_head_timeout_s=60, **options) as small:
         silent = [await asyncio.open_connection(*_of(small)) for _ in range(6)]
-        async with asyncio.timeout(4):  # before those that say nothing are closed anyway
+        async with asyncio.timeout(30):
             for reader, _ in silent[:4]:
                 assert await reader.read() == b""
         assert small.count("atelier_gateway_connections") <= 2
@@ -65,7 +67,7 @@ async def test_where_all_are_at_work_a_newcomer_is_answered_unheard() -> None:
     service.is_hanging = True
     async with (
         serving_callbacks(service) as port,
-        running(port, gateway_connection_limit=1, gateway_handover_timeout_s=1) as small,
+        running(port, gateway_connection_limit=1) as small,
     ):
         first = asyncio.create_task(small.post("/callbacks/kie/first"))
         await until(small.is_handing_on, within_s=5, what="a callback on its way")
@@ -74,6 +76,7 @@ async def test_where_all_are_at_work_a_newcomer_is_answered_unheard() -> None:
             SUCCESS,
         )
         assert small.count("atelier_gateway_callbacks_total", outcome="shed") == 1
+        service.may_go_on.set()
         assert (await first).content == SUCCESS
 
 

@@ -16,6 +16,8 @@ from tests.contract.service import serving, struct
 from tests.e2e.program import until
 from tests.integration.sandbox_kie import sandbox_kie
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 INPUTS = struct({"prompt": "a cat"})
 OWNER = "telegram:7"
 FREE, PAID = "z-image", "google/imagen4"

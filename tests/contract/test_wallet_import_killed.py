@@ -12,17 +12,15 @@ import grpc
 import pytest
 from psycopg import AsyncConnection
 
-from sandbox.server import address, bind
 from tests.e2e.program import Program, until
+from tests.port import free_address
 
 MANY = 6000
 
 
 def program(folder: Path, database_url: str) -> Program:
     """Return a service with a wallet on a database."""
-    sock = bind("127.0.0.1:0")
-    listen = address(sock)
-    sock.close()
+    listen = free_address()
     env = {
         "DATABASE_URL": database_url,
         "GENERATION_LISTEN": listen,

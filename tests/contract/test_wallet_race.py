@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from atelier.wallet.v1.star_transaction_pb2 import STAR_PARTNER_USER, StarTransa
 from atelier.wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
 from generation_svc.domain.ledger_audit import Rule
 from generation_svc.lifecycle.ledger_audit import check_ledger
+from generation_svc.rpc.deadline import limiting
 from tests.contract.failure import refusal_of_error
 from tests.contract.service import Service, sandbox_kie, serving, struct
 
@@ -38,6 +40,8 @@ REFUSALS = {
     "JOB_NOT_FOUND",
 }
 """What such calls may be refused with."""
+PATIENT = limiting({}, ordinary=timedelta(minutes=10))
+"""All want one wallet: how long somebody waits for it depends on the machine."""
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
@@ -172,7 +176,9 @@ async def test_all_that_moves_money_at_once_ends_and_the_ledger_agrees(
     more = {"money": "test", "star_packs": "small=100:100"}
     async with (
         sandbox_kie() as url,
-        serving(database_url, tmp_path, kie_url=url, more_settings=more) as service,
+        serving(
+            database_url, tmp_path, kie_url=url, more_settings=more, around=(PATIENT,)
+        ) as service,
     ):
         crowd = await rush(service, seed=SEED)
         report = await check_ledger(service.database)

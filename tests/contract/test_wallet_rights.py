@@ -26,6 +26,8 @@ from tests.contract.caller_harness import (
 from tests.contract.failure import refused
 from tests.contract.service import struct
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 SERVICE = pb.DESCRIPTOR.services_by_name["WalletService"]
 EDGE_SCOPES = frozenset({Scope.WALLET_READ, Scope.WALLET_TOPUP, Scope.OWN_JOBS})
 EVERYONE = (

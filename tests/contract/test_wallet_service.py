@@ -31,6 +31,8 @@ from generation_svc.usecase.money.grant_credits import GrantRequest, grant_credi
 from runtime.process import StartError
 from tests.contract.service import Service, serving, struct
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 OWNER = "telegram:7"
 
 

@@ -53,7 +53,7 @@ async def test_a_paid_job_ends_once_whenever_its_service_is_killed(
     if step.fails:
         await running.kie.fault("generation_failed", match=prompt)
     if step.is_cancelled:
-        await running.kie.fault("callback_late", match=prompt, seconds=1)
+        await running.kie.fault("callback_late", match=prompt, seconds=3)
     async with killed_at(running, step.table, event=step.event, when=step.when):
         job = await buy(running, prompt, owner=owner, telegram=_to(person))
         if step.is_cancelled:

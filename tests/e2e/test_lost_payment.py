@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -15,7 +14,16 @@ from tests.e2e.caller import TOKENS
 from tests.e2e.person import Json, Person
 from tests.e2e.program import until
 from tests.e2e.stack import BOT_ID, Shape, Stack
-from tests.e2e.test_buy import button, differences, invoice, start_edges, until_paid, wallet
+from tests.e2e.test_buy import (
+    asks,
+    button,
+    differences,
+    invoice,
+    pays,
+    start_edges,
+    until_paid,
+    wallet,
+)
 
 CREDITS, STARS = 110, 120
 SHAPE = Shape(
@@ -29,13 +37,6 @@ SHAPE = Shape(
     },
     edge={"EDGE_HEAL_STARS": "false"},
 )
-
-
-async def pays(person: Person, message: Json, **plan: Any) -> str:
-    """Pay an invoice as planned; return the query."""
-    order = {"message_id": message["message_id"], **plan}
-    path = f"/sandbox/chats/{person.number}/pay"
-    return str((await person.telegram.send("POST", path, json=order))["pre_checkout_query_id"])
 
 
 async def payment_in(person: Person, query: str, state: str, *, within_s: float = 15) -> Json:
@@ -133,7 +134,7 @@ async def update_is_not_waited_for(stack: Stack, payment: Json) -> None:
 
 async def test_what_is_told_twice_at_once_is_credited_once(running: Stack) -> None:
     person = await running.telegram.person(first_name="Bob", language_code="en")
-    query = await pays(person, await invoice(person), query="twice", notice="twice")
+    query = await asks(person, await invoice(person), query="twice", notice="twice")
     payment = await until_paid(person, query)
     notices = [f"/sandbox/payments/{query}/notice"] * 4
     await asyncio.gather(
@@ -172,7 +173,7 @@ async def test_a_service_that_is_away_at_the_checkout_is_a_kind_no(running: Stac
     message = await invoice(person)
     for each in running.services:
         each.kill()
-    query = await pays(person, message)
+    query = await asks(person, message)
     payment = await payment_in(person, query, "refused", within_s=10)  # else it is `expired`
     for each in running.services:
         each.start()
@@ -182,7 +183,7 @@ async def test_a_service_that_is_away_at_the_checkout_is_a_kind_no(running: Stac
 
     async def is_sold() -> bool:
         """Try again as a person does: the edge needs a moment to find the services."""
-        again = await pays(person, message)
+        again = await asks(person, message)
 
         async def is_over() -> str | None:
             path = f"/sandbox/payments/{again}"

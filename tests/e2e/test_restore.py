@@ -147,7 +147,7 @@ async def gets(person: Person, count: int) -> None:
     async def is_so() -> bool:
         return len(await person.pictures()) >= count
 
-    await until(is_so, within_s=30, what=f"{count} pictures for {person.number}")
+    await until(is_so, within_s=60, what=f"{count} pictures for {person.number}")
 
 
 async def messages(*people: Person) -> Counter[str]:
@@ -193,7 +193,7 @@ async def past(running: Stack, tmp_path: Path) -> Past:
     await look_inside(running)
     ada, _ = await buys(running, "Ada")
     known = await receipts(running, least=1)
-    await running.kie.configure(duration_s=9)
+    await running.kie.configure(duration_s=20)  # it outlasts the order and the stop
     price = await orders(ada, RUNNING)
     await until_sent(running, RUNNING)
     await orders(ada, QUEUED)

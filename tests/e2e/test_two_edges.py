@@ -76,7 +76,8 @@ async def test_a_payment_that_comes_to_two_edges_at_once_is_credited_and_told_on
         await until_paid(person, await pays(person, await invoice(person)))
         await person.reads(f"You have {CREDITS} credits.")
         await settled(person)
-    assert (doubler.doubled["checkout"], doubler.doubled["paid"]) == (len(people), len(people))
+    # Telegram says it again where an edge took too long to answer, to both again.
+    assert min(doubler.doubled["checkout"], doubler.doubled["paid"]) >= len(people)
     for person in people:
         told = [each for each in await person.heard() if "has arrived" in each.get("text", "")]
         assert len(told) == 1

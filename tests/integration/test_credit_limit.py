@@ -23,6 +23,8 @@ from tests.lifecycle import CALLER, FAILURE, LINK, SUCCESS, Harness, OpenBench, 
 from tests.money import IMAGEN, PRICE, bought, check_ledger, grant, holds, wallet
 from tests.statement_count import counting_database
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 SHOP = "shop"
 FOUR: dict[str, Any] = {"model_id": "wan/2-7-image", "inputs": {"prompt": "cats", "n": 4}}
 

@@ -20,6 +20,8 @@ from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
 from tests.money import FREE, IMAGEN, grant
 from tests.statement_count import counting_database
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 IMAGE = Decimal("0.8")
 """What a free picture costs the operator."""
 

@@ -19,6 +19,8 @@ from tests.lifecycle import CALLER, FAILURE, GENEROUS, Harness, OpenBench
 from tests.money import FREE, IMAGEN, PRICE, grant
 from tests.statement_count import counting_database
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 ALLOWANCE = replace(GENEROUS, daily_free_jobs_per_owner=10)
 TWO = replace(GENEROUS, daily_free_jobs_per_owner=2)
 NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)

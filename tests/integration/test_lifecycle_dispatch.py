@@ -83,7 +83,8 @@ async def test_pictures_that_take_long_to_hand_over_stop_no_other_job(harness: H
     pictures = [await harness.accept(**EDIT, owner=f"user:{n}") for n in range(MOST_UPLOADS + 1)]
     text = await harness.accept()
     concurrency = [asyncio.create_task(dispatch(harness.deps)) for _ in range(MOST_UPLOADS + 2)]
-    done, busy = await asyncio.wait(concurrency, timeout=1)
+    await seen(lambda: sum(each.done() for each in concurrency) >= 2, what="those without a film")
+    done, busy = await asyncio.wait(concurrency, timeout=0.1)
 
     assert (len(done), len(busy)) == (2, MOST_UPLOADS)
     assert (await harness.job(text)).state is JobState.RUNNING

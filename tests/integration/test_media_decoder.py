@@ -146,7 +146,8 @@ async def test_a_picture_that_takes_too_long_is_refused_and_its_process_is_gone(
 ) -> None:
     """With no second of its own, a picture may use what is left of the one that was begun."""
     noise = drawn("JPEG", size=(3000, 3000), progressive=True, subsampling=0, quality=90)
-    async with examining(tmp_path, limits=ChildLimits(cpu_seconds=0)) as examiner:
+    limits = ChildLimits(cpu_seconds=0, wall_seconds=600)
+    async with examining(tmp_path, limits=limits) as examiner:
         with pytest.raises(UploadRejected, match="too long"):
             await over_and_over(lambda: uploaded(examiner, noise))
         assert examiner.strangers.pids == set()

@@ -51,7 +51,8 @@ async def running(database_url: str, folder: Path) -> AsyncIterator[Program]:
     """Run a real service, whose log is a file and counts for nothing."""
     async with sandbox_kie() as kie:
         service = program("service", folder=folder, database_url=database_url, kie_url=kie, path="")
-        service.start()
+        # What it imports on a full disk would be kept in part, and break whoever imports it next.
+        service.start(PYTHONDONTWRITEBYTECODE="1")
         try:
             await service.ready()
             yield service

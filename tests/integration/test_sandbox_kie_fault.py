@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from sandbox.fault import Fault, FaultBook, UnknownFaultError
 from sandbox.kie.fault import KieFault
+from tests.e2e.program import until
 from tests.integration.sandbox_kie import (
     Json,
     Receiver,
@@ -90,8 +91,12 @@ async def test_a_creation_that_is_never_answered(
     await kie.arm(name)
     order = ORDER | {"callBackUrl": receiver.url}
     with pytest.raises(httpx2.ReadTimeout):
-        await kie.http.post(CREATE, json=order, timeout=0.2)
-    assert (await kie.counters())["creates"] == creates
+        await kie.http.post(CREATE, json=order, timeout=httpx2.Timeout(10, read=0.2))
+
+    async def is_taken() -> bool:
+        return bool((await kie.counters())["creates"] == creates)
+
+    await until(is_taken, within_s=10, what="the creation without an answer")
     await eventually(lambda: len(receiver.got) == creates)
 
 

@@ -12,7 +12,9 @@ import httpx2
 import pytest
 
 from sandbox.server import address, bind
+from tests.e2e.program import START_SECONDS
 from tests.integration.sandbox_kie import HEADERS
+from tests.port import free_address
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +44,7 @@ async def said(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
 
 
 async def ready(client: httpx2.AsyncClient) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(START_SECONDS):
         while True:
             try:
                 await client.get("/sandbox/counters")
@@ -63,8 +65,7 @@ async def asked(http: httpx2.AsyncClient, count: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_quietly_in_the_middle_of_work(number: signal.Signals) -> None:
-    with bind("127.0.0.1:0") as free:
-        listen = address(free)
+    listen = free_address()
     async with (
         sandbox(SANDBOX_KIE_LISTEN=listen, SANDBOX_KIE_DURATION_S="60") as process,
         httpx2.AsyncClient(base_url=f"http://{listen}", headers=HEADERS, trust_env=False) as http,

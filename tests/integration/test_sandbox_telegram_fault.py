@@ -53,7 +53,9 @@ async def test_a_timeout_leaves_nothing(telegram: Sandbox) -> None:
     await telegram.fault(kind="timeout", method="sendMessage", times=1, seconds=30)
     with pytest.raises(httpx2.ReadTimeout):
         await telegram.http.post(
-            "/bot42:sandbox-secret/sendMessage", json={"chat_id": chat, "text": "x"}, timeout=0.1
+            "/bot42:sandbox-secret/sendMessage",
+            json={"chat_id": chat, "text": "x"},
+            timeout=httpx2.Timeout(10, read=0.1),
         )
     assert len(await telegram.messages(chat)) == 1
 

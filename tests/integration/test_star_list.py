@@ -158,6 +158,7 @@ async def test_what_can_be_healed_is_although_much_before_it_cannot(harness: Har
     await check_ledger(harness)
 
 
+@pytest.mark.usefixtures("within_one_day")
 async def test_what_telegram_lists_is_credited_whatever_the_cap_of_the_day(
     open_bench: OpenBench,
 ) -> None:

@@ -30,11 +30,13 @@ from tests.unit.test_receipt import NOON, top_up
 from tests.unit.test_statement import statement
 
 SHORT, LONG = statement(), statement(count=MOST_LINES)
+PATIENT = replace(LIMITS, wall_seconds=300)
+"""It stands back for everything else: how long it takes depends on what a machine does besides."""
 
 
 @asynccontextmanager
 async def writing(
-    folder: Path, limits: ChildLimits = LIMITS
+    folder: Path, limits: ChildLimits = PATIENT
 ) -> AsyncIterator[ProcessStatementWriter]:
     with open_scratch(folder / "scratch") as scratch:
         async with open_statement_writer(scratch, limits=limits) as writer:

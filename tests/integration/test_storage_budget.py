@@ -14,7 +14,7 @@ from generation_svc.storage.database import PostgresDatabase, open_database
 from generation_svc.storage.notifier import Notifier
 from tests.lifecycle import Harness
 
-WINDOW = timedelta(seconds=0.4)
+WINDOW = timedelta(seconds=1)
 INTERVAL = timedelta(seconds=15)
 LIMIT = 5
 ACCOUNT = DelayReason.PROVIDER_ACCOUNT

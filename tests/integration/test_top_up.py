@@ -27,6 +27,8 @@ from tests.lifecycle import Harness, OpenBench
 from tests.money import check_ledger, grant, stars, wallet
 from tests.statement_count import counting_database
 
+pytestmark = pytest.mark.usefixtures("within_one_day")
+
 OWNER = "telegram:7"
 SANDBOX = "telegram.example"
 SMALL, LARGE = Pack("small", 100, 100), Pack("large", 1200, 1000)

@@ -6,7 +6,6 @@
 import json
 import os
 import random
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,9 +17,10 @@ from generation_svc.domain.error import InvalidInputs
 from generation_svc.domain.media import MediaKind
 from generation_svc.domain.model import Catalog
 from tests.broken_inputs import broken_inputs, some
+from tests.day import DAY
 
 IS_WHOLE = bool(os.environ.get("ATELIER_ALL_INPUTS"))
-SEED = int(os.environ.get("ATELIER_INPUTS_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
+SEED = int(os.environ.get("ATELIER_INPUTS_SEED") or DAY)
 CATALOG = load_catalog(has_unpaid=True)
 SHARES = (0.0, 0.3, 0.6, 0.9, 1.0) * (4 if IS_WHOLE else 1)
 

@@ -52,19 +52,21 @@ async def test_it_is_read_once_for_all_who_want_it(slow: SlowDatabase) -> None:
 
 
 async def test_a_query_that_takes_long_is_made_less_often(slow: SlowDatabase) -> None:
-    recent = Recent(0, seconds=0.01, rest_factor=50)
-    slow.query_seconds = 0.02
+    recent = Recent(0, seconds=0.01, rest_factor=1000, longest_rest_seconds=60)
+    slow.query_seconds = 0.05
     assert await told(recent, slow) == 1
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.1)
     assert await told(recent, slow) == 1
 
 
 async def test_waiting_for_a_connection_is_no_reason_to_rest(slow: SlowDatabase) -> None:
-    recent = Recent(0, seconds=0.01, rest_factor=50)
-    slow.wait_seconds = 0.1
+    recent = Recent(0, seconds=0.01, rest_factor=100, longest_rest_seconds=60)
+    slow.wait_seconds = 0.5
     assert await told(recent, slow) == 1
-    await asyncio.sleep(0.05)
-    assert await told(recent, slow) == 2
+    async with asyncio.timeout(20):  # a rest of a hundred times the wait would be longer
+        while await told(recent, slow) == 1:  # noqa: ASYNC110 - it is read when asked
+            await asyncio.sleep(0.01)
+    assert slow.reads == 2
 
 
 async def test_no_rest_is_longer_than_the_longest(slow: SlowDatabase) -> None:
@@ -86,11 +88,12 @@ async def test_it_is_told_as_it_was_while_it_cannot_be_read(slow: SlowDatabase) 
 
 async def test_nobody_waits_long_for_a_reading(slow: SlowDatabase) -> None:
     recent = Recent(7, seconds=0.01, max_wait_seconds=0.02)
-    slow.wait_seconds = 0.2
-    async with asyncio.timeout(0.15):
-        assert [await told(recent, slow) for _ in range(3)] == [7] * 3
-    await asyncio.sleep(0.2)
-    assert slow.reads == 1
+    slow.wait_seconds = 1
+    # Who had waited until it is read would be told of that.
+    assert [await told(recent, slow) for _ in range(3)] == [7] * 3
+    async with asyncio.timeout(20):
+        while await told(recent, slow) == 7:  # noqa: ASYNC110 - it is read when asked
+            await asyncio.sleep(0.01)
 
 
 async def test_who_hangs_up_takes_the_reading_from_nobody(slow: SlowDatabase) -> None:
