@@ -1,1 +1,1 @@
-pytest_plugins = ("tests.postgres", "tests.lifecycle", "tests.release")
+pytest_plugins = ("tests.authority", "tests.postgres", "tests.lifecycle", "tests.release")
