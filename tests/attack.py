@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from functools import cache
 from io import BytesIO
 
 from tests.odd_clip import box, changed, film, wav
@@ -96,6 +97,7 @@ def cut_photo() -> bytes:
     return whole[: len(whole) // 2]
 
 
+@cache
 def attacks() -> dict[str, tuple[bytes, str]]:
     """Return files by their names, each with what is said when it is sent as an input."""
     return {

@@ -1,1 +1,7 @@
-pytest_plugins = ("tests.day", "tests.postgres", "tests.lifecycle", "tests.release")
+pytest_plugins = (
+    "tests.authority",
+    "tests.day",
+    "tests.postgres",
+    "tests.lifecycle",
+    "tests.release",
+)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ KINDS = {
 
 
 def catalog() -> Catalog:
-    source = json.loads(SOURCE.read_text())
-    return Catalog(tuple(_model(entry) for entry in source["models"] if entry["is_free"]))
+    """Return the free models, made anew: a test may change them."""
+    return Catalog(tuple(map(_model, _free_entries())))
 
 
 def catalog_of_0_1() -> Catalog:
@@ -56,6 +57,12 @@ def job(
     made.create_time.FromDatetime(start)
     made.update_time.FromDatetime(start + timedelta(seconds=seconds))
     return made
+
+
+@cache
+def _free_entries() -> tuple[dict[str, Any], ...]:
+    source = json.loads(SOURCE.read_text())
+    return tuple(entry for entry in source["models"] if entry["is_free"])
 
 
 def _model(entry: dict[str, Any]) -> model_pb2.Model:

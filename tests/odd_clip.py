@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import wave
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,7 @@ import av
 SIZE = (64, 48)
 
 
+@cache
 def film(
     container_format: str,
     codec: str,
@@ -35,6 +37,7 @@ def film(
     return out.getvalue()
 
 
+@cache
 def sound(container_format: str, codec: str, *, seconds: int = 2, rate: int = 44_100) -> bytes:
     """Return silence."""
     out = BytesIO()

@@ -21,7 +21,6 @@ from atelier.generation.v1 import generation_service_pb2 as pb
 from generation_client import GenerationClient, connect
 from tests.attack import attacks
 
-ATTACKS = attacks()
 AT_ONCE = 8
 REFUSED_WITHIN_S = 30.0
 PIECE_BYTES = 2**20
@@ -30,7 +29,7 @@ _owners = count(1)
 
 async def attack(client: GenerationClient, name: str) -> None:
     """Send a file as an input, and see that it is refused with the words that it deserves."""
-    data, words = ATTACKS[name]
+    data, words = attacks()[name]
     async with asyncio.timeout(REFUSED_WITHIN_S):
         said = await _refusal(client, data, owner=f"telegram:{next(_owners)}")
     assert re.search(words, said), f"{name}: {said!r}"
@@ -51,7 +50,7 @@ def _messages(data: bytes, *, owner: str) -> Iterator[pb.UploadInputRequest]:
 
 async def _attack_on(client: GenerationClient, stop: asyncio.Event, *, first: int) -> int:
     """Attack until it is enough; return how often."""
-    names = [*ATTACKS]
+    names = [*attacks()]
     for sent, name in enumerate(cycle(names[first:] + names[:first])):
         if stop.is_set():
             return sent
@@ -61,6 +60,7 @@ async def _attack_on(client: GenerationClient, stop: asyncio.Event, *, first: in
 
 async def _main(address: str, token: str) -> None:
     stop = asyncio.Event()
+    attacks()  # made now, not while they should be sent
     async with connect(address, token=SecretStr(token)) as client, asyncio.TaskGroup() as group:
         tasks = [group.create_task(_attack_on(client, stop, first=n)) for n in range(AT_ONCE)]
         sys.stdout.write("begun\n")
@@ -68,7 +68,7 @@ async def _main(address: str, token: str) -> None:
         await asyncio.to_thread(sys.stdin.read)
         stop.set()
         sent = await asyncio.gather(*tasks)
-        await asyncio.gather(*(attack(client, name) for name in ATTACKS))
+        await asyncio.gather(*(attack(client, name) for name in attacks()))
     sys.stdout.write(f"{sum(sent)}\n")
 
 

@@ -22,7 +22,6 @@ from tests.odd_picture import drawn, scan_bomb
 GRACE_S = 2
 SLACK = 5
 """By how much a machine that does much else may be slower."""
-SLOW = scan_bomb(side=7900, scans=60)
 PICTURE = drawn("JPEG")
 SHAPE = Shape(service={"STOP_GRACE_S": str(GRACE_S)})
 
@@ -65,8 +64,9 @@ async def bombed(stack: Stack) -> AsyncIterator[set[int]]:
     frozen = decoders_of(stack.service)
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
+    slow = scan_bomb(side=7900, scans=60)
     uploads = [
-        asyncio.ensure_future(generation.UploadInput(messages(SLOW, owner=f"e2e:{number}")))
+        asyncio.ensure_future(generation.UploadInput(messages(slow, owner=f"e2e:{number}")))
         for number in range(6)
     ]
 

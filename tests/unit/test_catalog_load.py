@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,15 @@ Entry = dict[str, Any]
 
 def spoil(change: Callable[[Entry], object], *, model: str = "z-image") -> str:
     """Return the file with the free models alone, checked soon, and one of them changed."""
+    document = json.loads(_free_models())
+    change(next(each for each in document["models"] if each["id"] == model))
+    return json.dumps(document)
+
+
+@cache
+def _free_models() -> str:
     document = json.loads(SHIPPED.read_text(encoding="utf-8"))
     document["models"] = [each for each in document["models"] if each["is_free"]]
-    change(next(each for each in document["models"] if each["id"] == model))
     return json.dumps(document)
 
 
