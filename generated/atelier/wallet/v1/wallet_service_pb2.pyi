@@ -306,8 +306,8 @@ class RecordTopUpRequest(_message.Message):
     Zero means those of the pack.
     """
     amount: _builtins.int
-    """What was paid, in the smallest unit of the currency, such as cents or Stars, 0 to
-    1000000000000.
+    """What was paid, in the smallest unit of the currency, such as cents or Stars,
+    0 to 1000000000000.
     """
     currency: _builtins.str
     """The currency, `XTR` or a code of ISO 4217: 3 characters of A to Z."""
