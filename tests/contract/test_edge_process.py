@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO
+from typing import IO
 
 import httpx2
 import pytest
@@ -60,7 +60,7 @@ def environment(edge: Harness, **changes: str) -> dict[str, str]:
     }
 
 
-async def started(variables: dict[str, str], log: int | BinaryIO) -> asyncio.subprocess.Process:
+async def started(variables: dict[str, str], log: int | IO[bytes]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "edge_bot", env=variables, stderr=log
     )
