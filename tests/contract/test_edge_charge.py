@@ -198,7 +198,7 @@ async def test_a_payment_says_how_much_of_it_paid_a_debt(chat: Chat) -> None:
     for kind, amount in ((TRANSFER_KIND_TOP_UP, 70), (TRANSFER_KIND_DEBT_PAYMENT, 0)):
         desk.move(amount, kind=kind, owner=OWNER, cause_id=top_up_id)
     await buy(chat)
-    assert "Of these, 30 paid your debt." in await chat.last_text()
+    assert "Of these, 30 went towards your debt." in await chat.last_text()
 
 
 async def test_a_free_draft_waits_for_no_payment(chat: Chat) -> None:
