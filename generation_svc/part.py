@@ -4,9 +4,6 @@ import argparse
 from collections.abc import Sequence
 from enum import StrEnum
 
-from runtime.command_line import SETTINGS
-from runtime.command_reader import CommandReader
-
 
 class Part(StrEnum):
     """What a process of the service does; nothing but the database lies between the parts."""
@@ -23,6 +20,11 @@ BOTH = frozenset(Part)
 
 def read_parts(arguments: Sequence[str]) -> frozenset[Part]:
     """Return the parts that a command line asks for, or end the process with exit code 2."""
+    if not arguments:
+        return BOTH
+    from runtime.command_line import SETTINGS  # hardly any start has arguments
+    from runtime.command_reader import CommandReader
+
     parser = CommandReader("generation_svc", description=f"Run the generation service. {SETTINGS}")
     parser.add_argument(
         "--only",
